@@ -1,0 +1,1 @@
+//! Exact rate limits that a group of peers shares.

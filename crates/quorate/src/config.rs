@@ -1,0 +1,378 @@
+//! Settings: those that must be equal at all peers, and those of one peer.
+
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+use std::time::Duration;
+
+use serde::Serialize;
+use siphasher::sip::SipHasher13;
+
+use crate::id::{MAX_NAME_BYTES, PeerName};
+
+/// What a peer without a primary does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Mode {
+    /// It refuses.
+    #[default]
+    Strict,
+    /// It decides alone and says so in the answer.
+    Relaxed,
+}
+
+/// What becomes of decisions that a relaxed peer made alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OnReconnect {
+    /// They are merged into the new primary's counts.
+    #[default]
+    Merge,
+    /// They are dropped; the new primary's counts stand.
+    Overwrite,
+}
+
+/// When a caller is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Acknowledge {
+    /// After a majority of the members holds the change: nothing acknowledged is ever lost.
+    Majority,
+    /// After the primary's own write: a failover may lose up to `max_unreplicated` units.
+    #[default]
+    Primary,
+}
+
+/// Where cells live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Storage {
+    /// In memory: a restart is a loss of this peer's data.
+    #[default]
+    Memory,
+}
+
+/// Settings that all peers of a group share; their fingerprint travels in the handshake.
+///
+/// # Defaults
+///
+/// Those of the gateways this behaviour comes from: heartbeat 1 s, failure timeout 10 s, two
+/// replicas agreeing, calls ended after 30 s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// Name of the group, 1 to 64 bytes. Default `default`.
+    pub group: String,
+    /// The same list at every peer, this one included: 1 to 7 names, each once.
+    pub members: Vec<PeerName>,
+    /// What a peer without a primary does. Default [`Mode::Strict`].
+    pub mode: Mode,
+    /// What becomes of local decisions. Default [`OnReconnect::Merge`]. Used in relaxed mode only.
+    pub on_reconnect: OnReconnect,
+    /// When a caller is answered. Default [`Acknowledge::Primary`].
+    pub acknowledge: Acknowledge,
+    /// Where cells live. Default [`Storage::Memory`].
+    pub storage: Storage,
+    /// Time between two heartbeats. Default 1 s; at most a quarter of `failure_timeout`.
+    pub heartbeat: Duration,
+    /// Silence after which a primary counts as unreachable. Default 10 s; at least 20 ms. The
+    /// primary's lease is four fifths of it.
+    pub failure_timeout: Duration,
+    /// Replicas that must agree before an election starts. Default 2, at least 1. In a group of
+    /// two it never is reached: two peers have no failover.
+    pub agreement: usize,
+    /// After this time without an outcome a call ends. Default 30 s.
+    pub io_timeout: Duration,
+    /// Most units that may be acknowledged and not yet held by a majority, under
+    /// [`Acknowledge::Primary`]; further answers wait for the majority. Default 100,000.
+    pub max_unreplicated: u64,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            group: "default".into(),
+            members: Vec::new(),
+            mode: Mode::default(),
+            on_reconnect: OnReconnect::default(),
+            acknowledge: Acknowledge::default(),
+            storage: Storage::default(),
+            heartbeat: Duration::from_secs(1),
+            failure_timeout: Duration::from_secs(10),
+            agreement: 2,
+            io_timeout: Duration::from_secs(30),
+            max_unreplicated: 100_000,
+        }
+    }
+}
+
+/// Most members of a group.
+pub const MAX_MEMBERS: usize = 7;
+
+/// A rule that the settings break; nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A group or peer name is empty, too long, or has characters other than letters, digits,
+    /// `-`, `_` and `.`.
+    #[error(
+        "the name {name:?} of a {what} is not usable: 1 to {MAX_NAME_BYTES} letters, digits, - _ ."
+    )]
+    Name {
+        /// `group` or `peer`.
+        what: &'static str,
+        /// The name given.
+        name: String,
+    },
+    /// This peer's own name is not in the member list.
+    #[error("this peer is called {name} but the member list is {members}: add it to the list")]
+    NotListed {
+        /// This peer's name.
+        name: PeerName,
+        /// The list, comma-separated.
+        members: String,
+    },
+    /// A name stands twice in the member list.
+    #[error("the member list names {name} twice")]
+    Twice {
+        /// The name.
+        name: PeerName,
+    },
+    /// The group has no members or too many.
+    #[error("a group has 1 to {MAX_MEMBERS} members, not {count}")]
+    Size {
+        /// Members listed.
+        count: usize,
+    },
+    /// Heartbeats are too rare for the failure timeout.
+    #[error(
+        "a heartbeat of {heartbeat:?} is too slow for a failure timeout of {failure_timeout:?}: \
+         use at most a quarter of it"
+    )]
+    Heartbeat {
+        /// The heartbeat given.
+        heartbeat: Duration,
+        /// The failure timeout given.
+        failure_timeout: Duration,
+    },
+    /// The failure timeout is below 20 ms or above an hour.
+    #[error("a failure timeout of {failure_timeout:?} is outside 20 ms to 1 h")]
+    FailureTimeout {
+        /// The failure timeout given.
+        failure_timeout: Duration,
+    },
+    /// The I/O timeout is zero or above an hour.
+    #[error("an I/O timeout of {io_timeout:?} is outside 1 ms to 1 h")]
+    IoTimeout {
+        /// The I/O timeout given.
+        io_timeout: Duration,
+    },
+    /// The agreement is zero or larger than the group.
+    #[error("an agreement of {agreement} is outside 1 to {members}")]
+    Agreement {
+        /// The agreement given.
+        agreement: usize,
+        /// Members listed.
+        members: usize,
+    },
+    /// A bound is zero or smaller than the smallest that works.
+    #[error("{field} = {value} is below the smallest that works, {min}")]
+    Bound {
+        /// Name of the setting.
+        field: &'static str,
+        /// The value given.
+        value: u64,
+        /// The smallest that works.
+        min: u64,
+    },
+}
+
+impl GroupConfig {
+    /// Checks all rules and returns every one that is broken.
+    ///
+    /// # Errors
+    ///
+    /// One entry per broken rule.
+    pub fn check(&self, me: &PeerName) -> Result<(), Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        if !is_name(&self.group) {
+            errors.push(ConfigError::Name { what: "group", name: self.group.clone() });
+        }
+        let mut seen = BTreeSet::new();
+        for name in &self.members {
+            if !is_name(name.as_str()) {
+                errors.push(ConfigError::Name { what: "peer", name: name.to_string() });
+            }
+            if !seen.insert(name) {
+                errors.push(ConfigError::Twice { name: name.clone() });
+            }
+        }
+        let count = self.members.len();
+        if count == 0 || count > MAX_MEMBERS {
+            errors.push(ConfigError::Size { count });
+        } else if !seen.contains(me) {
+            let members = join(&self.members);
+            errors.push(ConfigError::NotListed { name: me.clone(), members });
+        }
+        let failure_timeout = self.failure_timeout;
+        if failure_timeout < Duration::from_millis(20) || failure_timeout > HOUR {
+            errors.push(ConfigError::FailureTimeout { failure_timeout });
+        }
+        if self.heartbeat.is_zero() || self.heartbeat > failure_timeout / 4 {
+            let heartbeat = self.heartbeat;
+            errors.push(ConfigError::Heartbeat { heartbeat, failure_timeout });
+        }
+        if self.io_timeout < Duration::from_millis(1) || self.io_timeout > HOUR {
+            errors.push(ConfigError::IoTimeout { io_timeout: self.io_timeout });
+        }
+        if self.agreement == 0 || self.agreement > count.max(2) {
+            let agreement = self.agreement;
+            errors.push(ConfigError::Agreement { agreement, members: count });
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// The settings as (field, value), in the order in which a difference is reported.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let mut members = self.members.clone();
+        members.sort();
+        [
+            ("members", join(&members)),
+            ("mode", format!("{:?}", self.mode).to_lowercase()),
+            ("on_reconnect", format!("{:?}", self.on_reconnect).to_lowercase()),
+            ("acknowledge", format!("{:?}", self.acknowledge).to_lowercase()),
+            ("storage", format!("{:?}", self.storage).to_lowercase()),
+            ("heartbeat", format!("{:?}", self.heartbeat)),
+            ("failure_timeout", format!("{:?}", self.failure_timeout)),
+            ("agreement", self.agreement.to_string()),
+            ("io_timeout", format!("{:?}", self.io_timeout)),
+            ("max_unreplicated", self.max_unreplicated.to_string()),
+        ]
+        .map(|(field, value)| (field.to_owned(), value))
+        .to_vec()
+    }
+
+    /// A hash of all settings, the same at peers that agree.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(0x71_75_6f_72, 0x61_74_65);
+        for (field, value) in self.settings() {
+            for part in [&self.group, &field, &value] {
+                hasher.write(part.as_bytes());
+                hasher.write_u8(0xff);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// How long the primary may decide after the send time of heartbeats that a majority answered.
+    pub fn lease(&self) -> Duration {
+        self.failure_timeout * 4 / 5
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn join(names: &[PeerName]) -> String {
+    names.iter().map(PeerName::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// Bounds of one peer's memory; each has its formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most cells; a new key beyond it is refused, a live one is never evicted. About 90 bytes
+    /// each with keys of up to 18 bytes. Default 10,000,000.
+    pub max_cells: usize,
+    /// Shards of the cell table; rounded up to a power of two. Default 64.
+    pub shards: usize,
+    /// Largest piece of a batch and largest frame body, in bytes. Default 256 KiB, at least 64 KiB.
+    /// A link holds at most `transfer_window` pieces.
+    pub max_piece_bytes: usize,
+    /// Pieces sent and not yet confirmed, per follower. Default 8.
+    pub transfer_window: usize,
+    /// Largest change that is taken as one exact cut in memory; above it cells are first copied
+    /// loosely. Default 16 MiB.
+    pub max_cut_bytes: usize,
+    /// Most keys a follower names when its tail is repaired; above it everything is copied anew.
+    /// Default 16,384.
+    pub max_repair_keys: usize,
+    /// Most keys in the overlay of a relaxed peer; beyond it local decisions on new keys are
+    /// refused. Default 65,536.
+    pub max_overlay_keys: usize,
+    /// Most calls that wait at one peer, forwarded, held or waiting for a majority; beyond it
+    /// calls are refused as overloaded. Default 65,536, about 200 bytes each.
+    pub max_waiting_calls: usize,
+    /// Events kept for late readers. Default 1,024.
+    pub max_events: usize,
+    /// Incoming connections at the same time. Default 64.
+    pub max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_cells: 10_000_000,
+            shards: 64,
+            max_piece_bytes: 256 * 1024,
+            transfer_window: 8,
+            max_cut_bytes: 16 * 1024 * 1024,
+            max_repair_keys: 16_384,
+            max_overlay_keys: 65_536,
+            max_waiting_calls: 65_536,
+            max_events: 1_024,
+            max_connections: 64,
+        }
+    }
+}
+
+/// Settings of one peer; they may differ from peer to peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// This peer's name, one of [`GroupConfig::members`].
+    pub name: PeerName,
+    /// Who is promoted first: the lowest number, never if 0. Default 100.
+    pub priority: u8,
+    /// Bounds of this peer's memory.
+    pub limits: Limits,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> GroupConfig {
+        GroupConfig { members: ["a", "b", "c"].map(PeerName::from).to_vec(), ..Default::default() }
+    }
+
+    #[test]
+    fn defaults_are_valid_for_three_peers() {
+        assert_eq!(three().check(&"a".into()), Ok(()));
+    }
+
+    #[test]
+    fn every_broken_rule_is_named_at_once() {
+        let config = GroupConfig {
+            group: "no spaces".into(),
+            heartbeat: Duration::from_secs(9),
+            agreement: 0,
+            ..three()
+        };
+        let errors = config.check(&"d".into()).expect_err("four rules are broken");
+        assert_eq!(errors.len(), 4, "{errors:?}");
+    }
+
+    #[test]
+    fn fingerprint_ignores_the_order_of_members_and_sees_every_setting() {
+        let mut other = three();
+        other.members.reverse();
+        assert_eq!(three().fingerprint(), other.fingerprint());
+        other.mode = Mode::Relaxed;
+        assert_ne!(three().fingerprint(), other.fingerprint());
+    }
+}

@@ -1,0 +1,111 @@
+//! One error per operation: what broke, what it did to the data, and what to do.
+
+use std::time::Duration;
+
+use crate::id::PeerName;
+
+/// Why a call was not decided.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecideError {
+    /// There is no primary, or this primary's lease has ended, and the group is strict.
+    ///
+    /// Nothing was written. Try again after the failure timeout.
+    #[error("no primary: {reason}")]
+    NoPrimary {
+        /// What this peer is waiting for.
+        reason: NoPrimaryReason,
+    },
+    /// The call ended before its outcome was known: at its deadline, or because the primary
+    /// changed meanwhile.
+    ///
+    /// The change may have been written. Try again only if counting twice does no harm.
+    #[error("outcome unknown after {waited:?}: the change may or may not have been written")]
+    OutcomeUnknown {
+        /// How long the call had waited.
+        waited: Duration,
+    },
+    /// A bound is reached. Nothing was written.
+    #[error("overloaded: {what} is at its bound of {bound}")]
+    Overloaded {
+        /// The setting that bounds it.
+        what: &'static str,
+        /// Its value.
+        bound: u64,
+    },
+    /// The operation itself is not usable. Nothing was written.
+    #[error("the operation is not usable: {what} (bound {bound})")]
+    Invalid {
+        /// The rule it breaks.
+        what: &'static str,
+        /// The bound of the rule.
+        bound: u64,
+    },
+    /// This peer is shutting down. Nothing was written.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}
+
+impl DecideError {
+    /// Whether trying again later can succeed without counting twice.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::NoPrimary { .. } | Self::Overloaded { .. })
+    }
+}
+
+/// What a peer without a primary is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPrimaryReason {
+    /// Fewer than a majority of the members are reachable.
+    #[error("fewer than a majority of the members are reachable")]
+    NoQuorum,
+    /// The members are agreeing on a primary.
+    #[error("an election has not ended")]
+    Electing,
+    /// This primary's lease has ended.
+    #[error("the lease of this primary has ended")]
+    LeaseEnded,
+    /// The connection to the primary is down.
+    #[error("the primary is not connected")]
+    NotConnected,
+}
+
+/// Why a switch of the primary did not take place. No change was lost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// This peer is not the primary: ask that one.
+    #[error("this peer is not the primary{}", primary.as_ref().map(|p| format!(": ask {p}")).unwrap_or_default())]
+    NotPrimary {
+        /// The primary, if known.
+        primary: Option<PeerName>,
+    },
+    /// The named peer is not a member of the group.
+    #[error("{to} is not a member of this group")]
+    NotMember {
+        /// The peer named.
+        to: PeerName,
+    },
+    /// The named peer, or every other, is not connected or not yet a counted member.
+    #[error("no successor: {} is not connected or still joining", to.as_ref().map_or("every other member", |to| to.as_str()))]
+    NotReady {
+        /// The peer named, if one was.
+        to: Option<PeerName>,
+    },
+    /// The named peer has priority 0: it is never promoted.
+    #[error("{to} has priority 0 and is never promoted")]
+    PriorityZero {
+        /// The peer named.
+        to: PeerName,
+    },
+    /// The successor did not catch up, or was not elected, in time; the group goes on.
+    #[error("{to} did not take over in time; the group goes on without a switch")]
+    Aborted {
+        /// The peer that was to take over.
+        to: PeerName,
+    },
+    /// Another switch is under way.
+    #[error("another switch is under way")]
+    Busy,
+}

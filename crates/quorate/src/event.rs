@@ -1,0 +1,124 @@
+//! What a peer tells its embedder as it happens.
+
+use serde::Serialize;
+
+use crate::id::{Ballot, Generation, GroupId, PeerName};
+
+/// Something that happened to this peer's group, as this peer saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The group was founded with blank peers.
+    Founded {
+        /// Its random id.
+        group_id: GroupId,
+        /// Members that were not reached, by name.
+        unreached: Vec<PeerName>,
+    },
+    /// The group was formed anew because a majority had lost its data.
+    NewGeneration {
+        /// The new generation.
+        generation: Generation,
+        /// Members whose data, if any, were not reached.
+        unreached: Vec<PeerName>,
+    },
+    /// Another peer is primary now.
+    PrimaryChanged {
+        /// The primary, if there is one.
+        primary: Option<PeerName>,
+        /// Its reign.
+        ballot: Ballot,
+    },
+    /// This peer holds the primary unreachable.
+    PrimarySuspected {
+        /// The primary, if one was known.
+        primary: Option<PeerName>,
+        /// Its reign.
+        ballot: Ballot,
+    },
+    /// Enough replicas agree that the primary is unreachable: an election starts.
+    FailureAgreed {
+        /// Who agrees.
+        agreeing: Vec<PeerName>,
+        /// The reign that ends.
+        ballot: Ballot,
+    },
+    /// This peer stands for election.
+    CampaignStarted {
+        /// The reign it stands for.
+        ballot: Ballot,
+    },
+    /// This primary's lease ended: it decides nothing until a majority answers again.
+    QuorumLost {
+        /// Its reign.
+        ballot: Ballot,
+    },
+    /// This primary's lease runs again.
+    QuorumRegained {
+        /// Its reign.
+        ballot: Ballot,
+    },
+    /// This peer was primary and is not any more.
+    SteppedDown {
+        /// The reign that ended.
+        ballot: Ballot,
+    },
+    /// A link to a peer is up.
+    PeerUp {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// All links to a peer are down.
+    PeerDown {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// A restarted peer counts as a member again.
+    MemberReplaced {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// What this peer decided alone has been merged into the group's counts.
+    LocalDecisionsMerged {
+        /// Units merged.
+        units: u64,
+        /// Units of windows that had closed meanwhile: dropped.
+        dropped: u64,
+    },
+    /// What this peer decided alone was discarded, as the group's settings say.
+    LocalDecisionsDiscarded {
+        /// Units discarded.
+        units: u64,
+    },
+    /// Decisions of a deposed primary were given up.
+    ChangesLost {
+        /// Units given up.
+        units: u64,
+        /// Whether `units` is exact, or an upper bound.
+        exact: bool,
+    },
+    /// This peer's data belonged to an older founding and were set aside.
+    OlderGenerationDropped {
+        /// Cells dropped.
+        cells: u64,
+        /// The generation they belonged to.
+        generation: Generation,
+    },
+    /// A peer was refused, here or there, because a setting differs.
+    ConfigMismatch {
+        /// The peer or address.
+        peer: String,
+        /// The field that differs.
+        field: String,
+        /// This peer's value.
+        ours: String,
+        /// The other's value.
+        theirs: String,
+    },
+    /// A planned switch of the primary ended without one.
+    SwitchAborted {
+        /// Who was to take over.
+        to: PeerName,
+    },
+}

@@ -1,0 +1,261 @@
+//! Identities and orders: who a peer is, which reign a change belongs to, and what comes later.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest peer or group name, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// The never-reused name of a peer; addresses may change, names may not.
+///
+/// # Examples
+///
+/// ```
+/// use quorate::PeerName;
+/// assert_eq!(PeerName::new("a").to_string(), "a");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PeerName(Arc<str>);
+
+impl PeerName {
+    /// Wraps a name; its length and characters are checked where a configuration is built.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PeerName {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for PeerName {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! number {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// One founding of the group: grows when data had to be given up and the group was formed anew.
+    Generation
+}
+number! {
+    /// Number of one primary's reign within a generation.
+    Term
+}
+number! {
+    /// Place in the order of all decisions of a generation; dense within a cut, not across cuts.
+    Sequence
+}
+
+/// Random id of one start of one peer's process: a restart is a new incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for Incarnation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Random id of one founding with blank peers; a group keeps it for as long as its data live.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u128);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for GroupId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What is voted on: one ballot has at most one primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Ballot {
+    /// The founding.
+    pub generation: Generation,
+    /// The reign within it.
+    pub term: Term,
+}
+
+impl Ballot {
+    /// Before any election.
+    pub const NONE: Self = Self { generation: Generation(0), term: Term(0) };
+
+    /// The next reign of the same generation.
+    #[must_use]
+    pub fn next_term(self) -> Self {
+        Self { generation: self.generation, term: Term(self.term.0 + 1) }
+    }
+}
+
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.generation, self.term)
+    }
+}
+
+/// An exact state of the cells: the end of a cut, or the place of one decision in the order.
+///
+/// Positions compare as (generation, term, sequence); that a larger one contains a smaller one is
+/// true of positions of one history only (docs/protocol.md, section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Position {
+    /// Founding and reign in which the last decision up to here was made.
+    #[serde(flatten)]
+    pub ballot: Ballot,
+    /// Place in the order of decisions.
+    pub sequence: Sequence,
+}
+
+impl Position {
+    /// The position of a blank peer.
+    pub const BLANK: Self = Self { ballot: Ballot::NONE, sequence: Sequence(0) };
+
+    /// Whether nothing was ever decided or received here.
+    pub fn is_blank(self) -> bool {
+        self == Self::BLANK
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.ballot, self.sequence)
+    }
+}
+
+/// A member of the group: a name and the incarnation that votes and holds data for it.
+///
+/// `None` stands for a member that has not been met yet: it counts in the size of the group and
+/// never towards a majority.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// The peer's name.
+    pub name: PeerName,
+    /// Which start of it counts.
+    pub incarnation: Option<Incarnation>,
+}
+
+/// A moment of a monotonic clock that counts suspended time, in nanoseconds.
+///
+/// An argument everywhere, so that a simulator can make any value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The moment `duration` after this one, saturating.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// The moment `duration` before this one, saturating.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Group time: nanoseconds since the Unix epoch as the primary stamps them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct GroupTime(pub u64);
+
+impl GroupTime {
+    /// Never: the expiry of a cell that stays.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment `duration` after this one, saturating.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// Whole milliseconds since the Unix epoch.
+    pub fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+}
+
+/// One reading of both clocks, handed to the state machine with every input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock: all timeouts and leases.
+    pub time: Time,
+    /// The wall clock: only ever steers group time.
+    pub wall: GroupTime,
+}
+
+/// Nanoseconds of a duration, saturating after 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

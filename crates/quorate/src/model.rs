@@ -1,0 +1,116 @@
+//! What is replicated: a model says how an operation changes cells, and knows nothing of peers.
+
+use crate::id::GroupTime;
+
+/// Words of a cell's value.
+pub const VALUE_WORDS: usize = 3;
+/// Words of an item's arguments.
+pub const ARGUMENT_WORDS: usize = 2;
+/// Words of an answer.
+pub const ANSWER_WORDS: usize = 6;
+/// Longest key, in bytes, that a model may use.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Most items of one operation.
+pub const MAX_ITEMS: usize = 16;
+
+/// The value of a cell: small, and replaced as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Value {
+    /// The model's own words.
+    pub words: [u64; VALUE_WORDS],
+    /// From this group time on the cell counts as absent, at every peer alike.
+    pub expires: GroupTime,
+}
+
+/// One key of an operation and what is to be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// The key, at most [`MAX_KEY_BYTES`] long.
+    pub key: &'a [u8],
+    /// The model's own arguments (an amount, flags).
+    pub args: [u64; ARGUMENT_WORDS],
+}
+
+/// A cell as an operation sees it: its value, and whether the operation replaced it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    value: Option<Value>,
+    changed: bool,
+}
+
+impl Cell {
+    /// A cell before an operation; `None` if absent or expired.
+    pub fn new(value: Option<Value>) -> Self {
+        Self { value, changed: false }
+    }
+
+    /// The current value; `None` if absent or expired.
+    pub fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
+    /// Replaces the value.
+    pub fn set(&mut self, value: Value) {
+        self.value = Some(value);
+        self.changed = true;
+    }
+
+    /// Whether [`Cell::set`] was called.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+}
+
+/// What an operation decided, in the model's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The model's own verdict (for a limit: denied, allowed, unknown limit, ..).
+    pub code: u8,
+    /// Units that this operation took: what is lost if the change is lost.
+    pub units: u64,
+    /// The model's own words (limit, remaining, ..).
+    pub words: [u64; ANSWER_WORDS],
+}
+
+/// What a peer decided alone about one key, to be merged later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// The model's own words.
+    pub words: [u64; VALUE_WORDS],
+    /// Units taken locally.
+    pub units: u64,
+}
+
+/// How operations change cells.
+///
+/// All methods are pure functions of their arguments: no clock, no randomness, no floating point,
+/// so that every peer computes the same. They run while shards are locked and must be short.
+pub trait Model: Send + Sync + 'static {
+    /// Decides one operation on `cells`, which stand for `items` in the same order.
+    ///
+    /// Either all needed cells are set or none: the change is replicated whole. A denial leaves
+    /// all cells as they are.
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer;
+
+    /// Adds to `delta` what a local decision did to one key: `before` and `after` are the value of
+    /// its cell around it. Called once per changed cell.
+    ///
+    fn accumulate(
+        &self,
+        item: &Item<'_>,
+        before: Option<&Value>,
+        after: &Value,
+        delta: &mut Delta,
+    );
+
+    /// Applies what a peer decided alone to the group's cell; returns the units that were counted.
+    ///
+    /// The rest (a window that has closed meanwhile) is dropped. The order of merges must not
+    /// matter.
+    fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
+
+    /// Settings of the model that all peers should share, as (field, value); they may roll.
+    fn settings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}

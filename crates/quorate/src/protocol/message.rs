@@ -1,0 +1,296 @@
+//! What peers say to each other: who sends it, who receives it, and the section of
+//! docs/protocol.md that gives the rule.
+
+use bytes::Bytes;
+
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence};
+use crate::model::Value;
+
+/// Which connection a message takes: heartbeats and votes never queue behind data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Heartbeats, elections, hand-over.
+    Control,
+    /// Replication and calls.
+    Data,
+}
+
+/// What a peer says of itself in every heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// The newest ballot it knows.
+    pub ballot: Ballot,
+    /// Whether it is the primary of that ballot.
+    pub is_primary: bool,
+    /// The primary it follows, if any.
+    pub primary: Option<(PeerName, Incarnation)>,
+    /// The state it holds; [`Position::BLANK`] if none.
+    pub position: Position,
+    /// The group its state belongs to.
+    pub group_id: Option<GroupId>,
+    /// Whether its incarnation counts as a member, as far as it knows.
+    pub is_member: bool,
+    /// The ballot whose primary it holds unreachable.
+    pub suspects: Option<Ballot>,
+    /// Peers it has heard of lately.
+    pub reaches: Vec<PeerName>,
+    /// Its priority.
+    pub priority: u8,
+    /// Its wall clock.
+    pub wall: GroupTime,
+    /// Milliseconds since it started.
+    pub uptime_ms: u64,
+}
+
+/// The members of a group as part of its replicated state (docs/protocol.md, section 7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The position at which this membership was set.
+    pub stamp: Position,
+    /// Who votes.
+    pub voters: Vec<Member>,
+    /// While a change is under way: who will vote. Majorities of both are needed.
+    pub next: Option<Vec<Member>>,
+}
+
+/// One reign in a peer's history: sequences after `first` were decided under `ballot`, until the
+/// next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reign {
+    /// The reign.
+    pub ballot: Ballot,
+    /// The first sequence of the reign.
+    pub first: Sequence,
+}
+
+/// Replicated state other than cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The group; `None` before founding.
+    pub group_id: Option<GroupId>,
+    /// The members.
+    pub membership: Membership,
+    /// All reigns that led to this state, oldest first; bounded by `MAX_HISTORY`.
+    pub history: Vec<Reign>,
+}
+
+/// Reigns remembered: a follower whose last reign is older copies everything anew.
+pub const MAX_HISTORY: usize = 64;
+
+/// A cell as it travels: its key and its value, or its absence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The key with its leading namespace byte.
+    pub key: Bytes,
+    /// The value; `None` if the cell is absent.
+    pub value: Option<Value>,
+}
+
+impl Record {
+    /// An upper bound of its size on the wire.
+    pub fn wire_bytes(&self) -> usize {
+        self.key.len() + 40
+    }
+}
+
+/// What kind of election a vote is for (docs/protocol.md, sections 4 and 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Campaign {
+    /// Within a generation: incarnations of the membership vote.
+    Ordinary,
+    /// Anew: whatever incarnations the member names have now pledge themselves.
+    NewGeneration,
+}
+
+/// A request for a vote or a pre-vote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoteRequest {
+    /// The ballot that the candidate stands for.
+    pub ballot: Ballot,
+    /// The kind of election.
+    pub campaign: Campaign,
+    /// The candidate's position when it asked.
+    pub position: Position,
+    /// The ballot whose primary has released its reign to this candidate.
+    pub released: Option<Ballot>,
+}
+
+/// The end of a batch: what the receiver's state becomes, all at once, when it has every piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchEnd {
+    /// The cut.
+    pub position: Position,
+    /// Group time of the cut.
+    pub group_time: GroupTime,
+    /// Replicated state other than cells as of the cut; `None` if unchanged since `from`.
+    pub meta: Option<Meta>,
+}
+
+/// One piece of a batch. Pieces of one transfer are numbered from 0 and applied together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The sender's ballot.
+    pub ballot: Ballot,
+    /// Number of the transfer, growing per sender and receiver.
+    pub transfer: u64,
+    /// Number of this piece within the transfer.
+    pub index: u32,
+    /// The position that the batch starts from; `None` if it replaces everything.
+    pub from: Option<Position>,
+    /// Cells; a later record of the same key replaces an earlier one.
+    pub records: Vec<Record>,
+    /// Set on the last piece.
+    pub end: Option<BatchEnd>,
+}
+
+/// A message of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    // --- control lane
+    /// All to all, every heartbeat: liveness, suspicion, and the primary's claim (section 2).
+    Ping {
+        /// Grows with every ping of the sender.
+        number: u64,
+        /// What the sender says of itself.
+        brief: Brief,
+    },
+    /// Answer to a ping, at once: the round trip that leases are made of (section 5).
+    Pong {
+        /// The ping's number.
+        number: u64,
+        /// The ping's ballot: the promise is made to the primary of this ballot only.
+        promise: Option<Ballot>,
+        /// What the sender says of itself.
+        brief: Brief,
+    },
+    /// Candidate to all: would you vote (section 4)?
+    PreVote(VoteRequest),
+    /// Answer to a pre-vote.
+    PreVoteReply {
+        /// The ballot asked for.
+        ballot: Ballot,
+        /// Whether the sender would vote.
+        granted: bool,
+        /// The newest ballot the sender knows.
+        known: Ballot,
+    },
+    /// Candidate to all: vote (section 4).
+    Vote(VoteRequest),
+    /// Answer to a vote request, given after the voter raised its ballot.
+    VoteReply {
+        /// The ballot asked for.
+        ballot: Ballot,
+        /// Whether it is granted.
+        granted: bool,
+        /// The newest ballot the sender knows.
+        known: Ballot,
+        /// The voter's position: freshness decides what.
+        position: Position,
+        /// The voter's membership: votes are counted under the newest.
+        membership: Membership,
+    },
+    /// Primary to all: this reign is over by my own will, and `to` stands next (section 8).
+    Release {
+        /// The reign that ends.
+        ballot: Ballot,
+        /// The successor.
+        to: PeerName,
+    },
+    /// Winner that could not adopt the freshest state to its source: stand yourself (section 4).
+    StandNow {
+        /// The ballot of the winner, which it gives up.
+        ballot: Ballot,
+    },
+    // --- data lane
+    /// Primary to a peer: follow me; tell me where you are (section 3).
+    Follow {
+        /// The reign.
+        ballot: Ballot,
+        /// The group.
+        group_id: Option<GroupId>,
+        /// Whether a majority holds the first change of this reign.
+        is_established: bool,
+    },
+    /// Answer to [`Message::Follow`], and a winner's request to its source (section 4).
+    Position {
+        /// The ballot of the peer that will send.
+        ballot: Ballot,
+        /// What the receiver of the data holds.
+        position: Position,
+        /// Its history.
+        history: Vec<Reign>,
+        /// Set by a winner that asks a voter for its state.
+        pull: bool,
+    },
+    /// Sender to a peer with changes past the fork: name them (section 3).
+    Fork {
+        /// The sender's ballot.
+        ballot: Ballot,
+        /// The last position common to both histories.
+        at: Position,
+    },
+    /// Answer to [`Message::Fork`].
+    Tail {
+        /// The sender's ballot.
+        ballot: Ballot,
+        /// The fork.
+        at: Position,
+        /// Keys stamped past it; `None` if they are too many to name.
+        keys: Option<Vec<Bytes>>,
+    },
+    /// Cells (section 3).
+    Piece(Piece),
+    /// A piece has been staged: room for the next one.
+    PieceStaged {
+        /// The sender's ballot.
+        ballot: Ballot,
+        /// The transfer.
+        transfer: u64,
+        /// The piece.
+        index: u32,
+    },
+    /// A batch has been applied whole: the receiver holds `position`.
+    Held {
+        /// The ballot under which it was received.
+        ballot: Ballot,
+        /// The cut.
+        position: Position,
+    },
+    /// The receiver could not use a batch: start over with [`Message::Follow`].
+    Lost {
+        /// The ballot of the sender.
+        ballot: Ballot,
+    },
+    /// Old primary to the new one: what it gave up of its tail, exactly (section 3).
+    GaveUp {
+        /// The ballot now followed.
+        ballot: Ballot,
+        /// Units given up.
+        units: u64,
+    },
+}
+
+impl Message {
+    /// The lane this message takes.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::PreVote(_)
+            | Self::PreVoteReply { .. }
+            | Self::Vote(_)
+            | Self::VoteReply { .. }
+            | Self::Release { .. }
+            | Self::StandNow { .. } => Lane::Control,
+            Self::Follow { .. }
+            | Self::Position { .. }
+            | Self::Fork { .. }
+            | Self::Tail { .. }
+            | Self::Piece(_)
+            | Self::PieceStaged { .. }
+            | Self::Held { .. }
+            | Self::Lost { .. }
+            | Self::GaveUp { .. } => Lane::Data,
+        }
+    }
+}
