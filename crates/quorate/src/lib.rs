@@ -1,5 +1,7 @@
 //! Peer groups that share exact quota counters across failovers, as a library.
 
+#[doc(hidden)]
+pub mod bug;
 mod config;
 mod error;
 mod event;

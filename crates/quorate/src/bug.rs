@@ -1,0 +1,214 @@
+//! Known bugs, put back on purpose: the simulator proves that it would catch each of them.
+//!
+//! Code asks `bug::is(Bug::VoteTwice)` where the bug would live. Without the feature `bugs` the
+//! answer is a constant `false` and nothing of it is compiled in. With it, one bug at a time is
+//! set per thread.
+
+/// A bug that can be put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    // --- elections (docs/protocol.md, section 4)
+    /// A voter grants its vote to a second candidate of the same ballot.
+    VoteTwice,
+    /// A winner serves its own state and adopts nobody's.
+    IgnoreFreshness,
+    /// A winner goes by the positions of the pre-votes, taken before the voters raised their term.
+    FreshnessAtPreVote,
+    /// Positions are compared by sequence alone.
+    SequenceWithoutTerm,
+    /// A winner of better priority than its voters adopts nothing.
+    PriorityBeatsFreshness,
+    /// A winner serves before a majority holds the first change of its term.
+    ServeBeforeFirstCommit,
+    /// A voter that hears the primary votes all the same.
+    HearingVoterVotes,
+    /// The delay of a campaign is the same every time, at every peer.
+    FixedElectionTimer,
+    /// Votes are counted under the candidate's own membership, not the newest among the voters.
+    VotesUnderOwnMembership,
+    /// Fewer than a majority of votes are enough: half of the members.
+    HalfIsMajority,
+    // --- amnesia and identity
+    /// A restarted incarnation votes as if it were the one that the membership names.
+    AmnesiacVotes,
+    /// Acknowledgements of older incarnations count towards a majority.
+    OldIncarnationCounts,
+    /// Messages of older incarnations are handled.
+    OldIncarnationHeard,
+    /// A newcomer with the name of a living peer is linked beside it.
+    DuplicateLinked,
+    // --- lease (section 5)
+    /// The lease is longer than the failure timeout.
+    LeaseTooLong,
+    /// The lease counts from the receipt of the answers, not from the sending of the heartbeats.
+    LeaseFromReceipt,
+    /// The store decides without looking at the lease.
+    LeaseNotChecked,
+    /// A deposed primary keeps its authority when it hears of a higher ballot.
+    OldPrimaryKeepsDeciding,
+    /// The driver does not look at the authority again after the write.
+    SecondLookSkipped,
+    // --- replication (section 3)
+    /// A follower confirms a batch before it has applied it.
+    AcknowledgeBeforeApply,
+    /// A batch carries the values of now, not those of the cut.
+    LooseCut,
+    /// An operation on two keys travels by halves.
+    HalfOperation,
+    /// The old value of a cell that changes while a cut is open is not kept.
+    PreImageSkipped,
+    /// A follower moves its position before it has the data.
+    PositionBeforeData,
+    /// A deposed tail is dropped as soon as the fork is known.
+    TailDroppedEarly,
+    /// The first batch after a fork lacks the keys that the follower named.
+    RepairOmitted,
+    /// Acknowledgements of an older reign count for the present one.
+    OldReignCounts,
+    /// Under `Majority` callers are answered after the primary's own write.
+    AnswerBeforeCommit,
+    /// Under `Primary` the cap on unreplicated units is not kept.
+    CapIgnored,
+    /// What a deposed primary gave up is not reported.
+    LossUnreported,
+    /// A follower removes expired cells by its own clock.
+    ExpiryByOwnClock,
+    /// A new primary takes group time from its own wall clock, even backwards.
+    GroupTimeBack,
+    // --- hand-over (section 8)
+    /// A primary that has released its reign decides again in it.
+    ReleaseTakenBack,
+    /// The reign is released before the successor has reached the cut.
+    ReleaseBeforeCaughtUp,
+    /// A primary that holds its callers refuses after it has written.
+    RefusedWrites,
+    // --- founding and generations (section 6)
+    /// A blank peer founds a group alone.
+    BlankFoundsAlone,
+    /// A blank majority founds although a member with data answers.
+    BlankIgnoresSurvivor,
+    /// A blank incarnation pledges itself to two survivors.
+    PledgeTwice,
+    /// A member of an older generation keeps its cells when it joins the newer one.
+    GenerationsMixed,
+    // --- membership (section 7)
+    /// A restarted peer replaces its old incarnation in one step, without a joint phase.
+    MembershipWithoutJoint,
+    // --- relaxed mode (section 9)
+    /// A merge is counted again when it is sent again.
+    OverlayMergedTwice,
+    /// What was decided alone is forgotten before a majority holds its merge.
+    OverlayForgottenEarly,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 42] = [
+        Self::VoteTwice,
+        Self::IgnoreFreshness,
+        Self::FreshnessAtPreVote,
+        Self::SequenceWithoutTerm,
+        Self::PriorityBeatsFreshness,
+        Self::ServeBeforeFirstCommit,
+        Self::HearingVoterVotes,
+        Self::FixedElectionTimer,
+        Self::VotesUnderOwnMembership,
+        Self::HalfIsMajority,
+        Self::AmnesiacVotes,
+        Self::OldIncarnationCounts,
+        Self::OldIncarnationHeard,
+        Self::DuplicateLinked,
+        Self::LeaseTooLong,
+        Self::LeaseFromReceipt,
+        Self::LeaseNotChecked,
+        Self::OldPrimaryKeepsDeciding,
+        Self::SecondLookSkipped,
+        Self::AcknowledgeBeforeApply,
+        Self::LooseCut,
+        Self::HalfOperation,
+        Self::PreImageSkipped,
+        Self::PositionBeforeData,
+        Self::TailDroppedEarly,
+        Self::RepairOmitted,
+        Self::OldReignCounts,
+        Self::AnswerBeforeCommit,
+        Self::CapIgnored,
+        Self::LossUnreported,
+        Self::ExpiryByOwnClock,
+        Self::GroupTimeBack,
+        Self::ReleaseTakenBack,
+        Self::ReleaseBeforeCaughtUp,
+        Self::RefusedWrites,
+        Self::BlankFoundsAlone,
+        Self::BlankIgnoresSurvivor,
+        Self::PledgeTwice,
+        Self::GenerationsMixed,
+        Self::MembershipWithoutJoint,
+        Self::OverlayMergedTwice,
+        Self::OverlayForgottenEarly,
+    ];
+}
+
+/// A place in the store between two locks, where other threads may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Point {
+    /// A cut is open and one more shard is about to be collected; no lock is held.
+    BetweenShards,
+}
+
+#[cfg(not(feature = "bugs"))]
+mod switch {
+    use super::{Bug, Point};
+
+    /// Whether this bug is put back: never, without the feature `bugs`.
+    #[inline(always)]
+    pub const fn is(_bug: Bug) -> bool {
+        false
+    }
+
+    /// Lets the simulator act at this point: never, without the feature `bugs`.
+    #[inline(always)]
+    pub const fn at(_point: Point) {}
+}
+
+#[cfg(feature = "bugs")]
+mod switch {
+    use std::cell::{Cell, RefCell};
+
+    use super::{Bug, Point};
+
+    /// What the simulator does at a [`Point`].
+    pub type Visitor = Box<dyn FnMut(Point)>;
+
+    thread_local! {
+        static SET: Cell<Option<Bug>> = const { Cell::new(None) };
+        static VISITOR: RefCell<Option<Visitor>> = const { RefCell::new(None) };
+    }
+
+    /// Whether this bug is put back on this thread.
+    #[inline]
+    pub fn is(bug: Bug) -> bool {
+        SET.get() == Some(bug)
+    }
+
+    /// Puts one bug back on this thread, in place of any other; `None` for none.
+    pub fn set(bug: Option<Bug>) {
+        SET.set(bug);
+    }
+
+    /// Sets what is done at every point on this thread.
+    pub fn visit(visitor: Option<Visitor>) {
+        VISITOR.set(visitor);
+    }
+
+    /// Lets the simulator act at this point. What it does there is not visited itself.
+    pub fn at(point: Point) {
+        let visitor = VISITOR.take();
+        if let Some(mut visitor) = visitor {
+            visitor(point);
+            VISITOR.with_borrow_mut(|slot| _ = slot.get_or_insert(visitor));
+        }
+    }
+}
+
+pub use switch::*;
