@@ -274,7 +274,7 @@ impl GroupConfig {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
