@@ -1,0 +1,108 @@
+//! The bounds of what a peer may send, and the checks that every field of a message passes.
+
+use bytes::Bytes;
+
+use super::error::WireError;
+use crate::config::is_name;
+use crate::id::{MAX_NAME_BYTES, PeerName};
+use crate::model::MAX_KEY_BYTES;
+
+/// Most members, or names, in one list of a message: more than a group may have, so that an older
+/// peer can name a larger group as refused instead of failing to read it.
+pub const MAX_LISTED: usize = 16;
+/// Longest key of a record: a model's key or a merge record's, with the namespace byte.
+pub const MAX_RECORD_KEY_BYTES: usize = MAX_KEY_BYTES + 64;
+/// Most settings in a [`Hello`](super::Hello).
+pub const MAX_SETTINGS: usize = 64;
+/// Longest name, and longest value, of a setting.
+pub const MAX_SETTING_BYTES: usize = 1024;
+
+pub(super) fn bytes(
+    field: &'static str,
+    bytes: usize,
+    min: usize,
+    max: usize,
+) -> Result<(), WireError> {
+    if (min..=max).contains(&bytes) {
+        Ok(())
+    } else {
+        Err(WireError::Bytes {
+            field,
+            bytes,
+            min,
+            max,
+        })
+    }
+}
+
+pub(super) fn count(
+    field: &'static str,
+    count: usize,
+    min: usize,
+    max: usize,
+) -> Result<(), WireError> {
+    if (min..=max).contains(&count) {
+        Ok(())
+    } else {
+        Err(WireError::Count {
+            field,
+            count,
+            min,
+            max,
+        })
+    }
+}
+
+pub(super) fn number<T: TryFrom<u64>>(
+    field: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<T, WireError> {
+    let error = WireError::Value {
+        field,
+        value,
+        min,
+        max,
+    };
+    if !(min..=max).contains(&value) {
+        return Err(error);
+    }
+    T::try_from(value).map_err(|_| error)
+}
+
+pub(super) fn text(field: &'static str, text: String) -> Result<String, WireError> {
+    bytes(field, text.len(), 0, MAX_SETTING_BYTES)?;
+    Ok(text)
+}
+
+pub(super) fn peer(field: &'static str, name: &str) -> Result<PeerName, WireError> {
+    checked_name(field, name).map(PeerName::from)
+}
+
+pub(super) fn checked_name<'a>(field: &'static str, name: &'a str) -> Result<&'a str, WireError> {
+    if is_name(name) {
+        Ok(name)
+    } else {
+        let name = name.chars().take(MAX_NAME_BYTES).collect();
+        Err(WireError::Name { field, name })
+    }
+}
+
+pub(super) fn record_key(key: Bytes) -> Result<Bytes, WireError> {
+    bytes("key of a record", key.len(), 1, MAX_RECORD_KEY_BYTES)?;
+    Ok(key)
+}
+
+pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
+    value.ok_or(WireError::Missing { field })
+}
+
+/// The longest start of `text` that is at most `max` bytes long and whole characters.
+pub(super) fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,0 +1,265 @@
+//! Messages from their generated twins, with every bound checked.
+
+use bytes::Bytes;
+
+use crate::id::{
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term,
+};
+use crate::model::Value;
+use crate::protocol::message::{
+    BatchEnd, Brief, Campaign, MAX_HISTORY, Membership, Message, Meta, Piece, Record, Reign,
+    VoteRequest,
+};
+use crate::wire::bounds::{self, MAX_LISTED, required};
+use crate::wire::error::WireError;
+use crate::wire::generated as proto;
+use crate::wire::generated::message::Kind;
+
+type Read<T> = Result<T, WireError>;
+
+/// A message from its generated twin.
+pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
+    Ok(match required("kind of a message", message.kind)? {
+        Kind::Ping(ping) => Message::Ping {
+            number: ping.number,
+            brief: brief(ping.brief)?,
+        },
+        Kind::Pong(pong) => Message::Pong {
+            number: pong.number,
+            promise: pong.promise.map(Into::into),
+            brief: brief(pong.brief)?,
+        },
+        Kind::PreVote(request) => Message::PreVote(vote_request(request)?),
+        Kind::PreVoteReply(reply) => Message::PreVoteReply {
+            ballot: ballot(reply.ballot)?,
+            granted: reply.granted,
+            known: ballot(reply.known)?,
+        },
+        Kind::Vote(request) => Message::Vote(vote_request(request)?),
+        Kind::VoteReply(reply) => Message::VoteReply {
+            ballot: ballot(reply.ballot)?,
+            granted: reply.granted,
+            known: ballot(reply.known)?,
+            position: position(reply.position)?,
+            membership: membership(reply.membership)?,
+        },
+        Kind::Release(release) => Message::Release {
+            ballot: ballot(release.ballot)?,
+            to: bounds::peer("successor", &release.to)?,
+        },
+        Kind::StandNow(stand) => Message::StandNow {
+            ballot: ballot(stand.ballot)?,
+        },
+        Kind::Follow(follow) => Message::Follow {
+            ballot: ballot(follow.ballot)?,
+            group_id: group(follow.group_id)?,
+            is_established: follow.is_established,
+        },
+        Kind::Position(whereabouts) => Message::Position {
+            ballot: ballot(whereabouts.ballot)?,
+            position: position(whereabouts.position)?,
+            history: history(whereabouts.history)?,
+            pull: whereabouts.pull,
+        },
+        Kind::Fork(fork) => Message::Fork {
+            ballot: ballot(fork.ballot)?,
+            at: position(fork.at)?,
+        },
+        Kind::Tail(tail) => Message::Tail {
+            ballot: ballot(tail.ballot)?,
+            at: position(tail.at)?,
+            keys: tail.keys.map(keys).transpose()?,
+        },
+        Kind::Piece(piece) => Message::Piece(self::piece(piece)?),
+        Kind::PieceStaged(staged) => Message::PieceStaged {
+            ballot: ballot(staged.ballot)?,
+            transfer: staged.transfer,
+            index: staged.index,
+        },
+        Kind::Held(held) => Message::Held {
+            ballot: ballot(held.ballot)?,
+            position: position(held.position)?,
+        },
+        Kind::Lost(lost) => Message::Lost {
+            ballot: ballot(lost.ballot)?,
+        },
+        Kind::GaveUp(gave_up) => Message::GaveUp {
+            ballot: ballot(gave_up.ballot)?,
+            units: gave_up.units,
+        },
+    })
+}
+
+impl From<proto::Ballot> for Ballot {
+    fn from(ballot: proto::Ballot) -> Self {
+        Self {
+            generation: Generation(ballot.generation),
+            term: Term(ballot.term),
+        }
+    }
+}
+
+impl From<proto::Position> for Position {
+    fn from(
+        proto::Position {
+            generation,
+            term,
+            sequence,
+        }: proto::Position,
+    ) -> Self {
+        let ballot = Ballot {
+            generation: Generation(generation),
+            term: Term(term),
+        };
+        Self {
+            ballot,
+            sequence: Sequence(sequence),
+        }
+    }
+}
+
+fn ballot(ballot: Option<proto::Ballot>) -> Read<Ballot> {
+    required("ballot", ballot).map(Into::into)
+}
+
+fn position(position: Option<proto::Position>) -> Read<Position> {
+    required("position", position).map(Into::into)
+}
+
+fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
+    let Some(id) = id else { return Ok(None) };
+    bounds::bytes("group id", id.len(), 16, 16)?;
+    Ok(Some(GroupId(
+        id.iter().fold(0, |id, byte| id << 8 | u128::from(*byte)),
+    )))
+}
+
+fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
+    bounds::count("reigns", history.len(), 0, MAX_HISTORY)?;
+    let reign = |proto::Reign {
+                     generation,
+                     term,
+                     first,
+                 }| Reign {
+        ballot: Ballot {
+            generation: Generation(generation),
+            term: Term(term),
+        },
+        first: Sequence(first),
+    };
+    Ok(history.into_iter().map(reign).collect())
+}
+
+fn members(members: Vec<proto::Member>) -> Read<Vec<Member>> {
+    bounds::count("members", members.len(), 0, MAX_LISTED)?;
+    let member = |member: proto::Member| {
+        Ok(Member {
+            name: bounds::peer("member", &member.name)?,
+            incarnation: member.incarnation.map(Incarnation),
+        })
+    };
+    members.into_iter().map(member).collect()
+}
+
+fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
+    let membership = required("membership", membership)?;
+    Ok(Membership {
+        stamp: position(membership.stamp)?,
+        voters: members(membership.voters)?,
+        next: membership
+            .next
+            .map(|next| members(next.members))
+            .transpose()?,
+    })
+}
+
+fn meta(meta: proto::Meta) -> Read<Meta> {
+    Ok(Meta {
+        group_id: group(meta.group_id)?,
+        membership: membership(meta.membership)?,
+        history: history(meta.history)?,
+    })
+}
+
+fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
+    let brief = required("brief", brief)?;
+    bounds::count("peers reached", brief.reaches.len(), 0, MAX_LISTED)?;
+    Ok(Brief {
+        ballot: ballot(brief.ballot)?,
+        is_primary: brief.is_primary,
+        primary: brief.primary.map(primary).transpose()?,
+        position: position(brief.position)?,
+        group_id: group(brief.group_id)?,
+        is_member: brief.is_member,
+        suspects: brief.suspects.map(Into::into),
+        reaches: brief
+            .reaches
+            .iter()
+            .map(|name| bounds::peer("peer reached", name))
+            .collect::<Read<_>>()?,
+        priority: bounds::number("priority", brief.priority.into(), 0, u8::MAX.into())?,
+        wall: GroupTime(brief.wall),
+        uptime_ms: brief.uptime_ms,
+    })
+}
+
+fn primary(primary: proto::Member) -> Read<(PeerName, Incarnation)> {
+    let incarnation = required("incarnation of the primary", primary.incarnation)?;
+    Ok((
+        bounds::peer("primary", &primary.name)?,
+        Incarnation(incarnation),
+    ))
+}
+
+fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
+    let campaign = match request.campaign() {
+        proto::Campaign::Unspecified => return Err(WireError::Missing { field: "campaign" }),
+        proto::Campaign::Ordinary => Campaign::Ordinary,
+        proto::Campaign::NewGeneration => Campaign::NewGeneration,
+    };
+    Ok(VoteRequest {
+        ballot: ballot(request.ballot)?,
+        campaign,
+        position: position(request.position)?,
+        released: request.released.map(Into::into),
+    })
+}
+
+fn keys(list: proto::KeyList) -> Read<Vec<Bytes>> {
+    list.keys.into_iter().map(bounds::record_key).collect()
+}
+
+fn record(record: proto::Record) -> Read<Record> {
+    let value = |proto::Value {
+                     word_0,
+                     word_1,
+                     word_2,
+                     expires,
+                 }| Value {
+        words: [word_0, word_1, word_2],
+        expires: GroupTime(expires),
+    };
+    Ok(Record {
+        key: bounds::record_key(record.key)?,
+        value: record.value.map(value),
+    })
+}
+
+fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
+    Ok(BatchEnd {
+        position: position(end.position)?,
+        group_time: GroupTime(end.group_time),
+        meta: end.meta.map(meta).transpose()?,
+    })
+}
+
+fn piece(piece: proto::Piece) -> Read<Piece> {
+    Ok(Piece {
+        ballot: ballot(piece.ballot)?,
+        transfer: piece.transfer,
+        index: piece.index,
+        from: piece.from.map(Into::into),
+        records: piece.records.into_iter().map(record).collect::<Read<_>>()?,
+        end: piece.end.map(batch_end).transpose()?,
+    })
+}

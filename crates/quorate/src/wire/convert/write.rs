@@ -1,0 +1,268 @@
+//! Messages to their generated twins.
+
+use bytes::Bytes;
+
+use crate::id::{Ballot, GroupId, Incarnation, Member, PeerName, Position};
+use crate::model::Value;
+use crate::protocol::message::{
+    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Record, Reign, VoteRequest,
+};
+use crate::wire::generated as proto;
+use crate::wire::generated::message::Kind;
+
+impl From<&Message> for proto::Message {
+    fn from(message: &Message) -> Self {
+        Self {
+            kind: Some(kind(message)),
+        }
+    }
+}
+
+fn kind(message: &Message) -> Kind {
+    match message {
+        Message::Ping { number, brief } => Kind::Ping(proto::Ping {
+            number: *number,
+            brief: Some(brief.into()),
+        }),
+        Message::Pong {
+            number,
+            promise,
+            brief,
+        } => Kind::Pong(proto::Pong {
+            number: *number,
+            promise: promise.map(Into::into),
+            brief: Some(brief.into()),
+        }),
+        Message::PreVote(request) => Kind::PreVote(request.into()),
+        Message::PreVoteReply {
+            ballot,
+            granted,
+            known,
+        } => Kind::PreVoteReply(proto::PreVoteReply {
+            ballot: Some((*ballot).into()),
+            granted: *granted,
+            known: Some((*known).into()),
+        }),
+        Message::Vote(request) => Kind::Vote(request.into()),
+        Message::VoteReply {
+            ballot,
+            granted,
+            known,
+            position,
+            membership,
+        } => Kind::VoteReply(proto::VoteReply {
+            ballot: Some((*ballot).into()),
+            granted: *granted,
+            known: Some((*known).into()),
+            position: Some((*position).into()),
+            membership: Some(membership.into()),
+        }),
+        Message::Release { ballot, to } => Kind::Release(proto::Release {
+            ballot: Some((*ballot).into()),
+            to: to.to_string(),
+        }),
+        Message::StandNow { ballot } => Kind::StandNow(proto::StandNow {
+            ballot: Some((*ballot).into()),
+        }),
+        Message::Follow {
+            ballot,
+            group_id,
+            is_established,
+        } => Kind::Follow(proto::Follow {
+            ballot: Some((*ballot).into()),
+            group_id: group_id.map(group),
+            is_established: *is_established,
+        }),
+        Message::Position {
+            ballot,
+            position,
+            history,
+            pull,
+        } => Kind::Position(proto::Whereabouts {
+            ballot: Some((*ballot).into()),
+            position: Some((*position).into()),
+            history: history.iter().map(Into::into).collect(),
+            pull: *pull,
+        }),
+        Message::Fork { ballot, at } => Kind::Fork(proto::Fork {
+            ballot: Some((*ballot).into()),
+            at: Some((*at).into()),
+        }),
+        Message::Tail { ballot, at, keys } => Kind::Tail(proto::Tail {
+            ballot: Some((*ballot).into()),
+            at: Some((*at).into()),
+            keys: keys.clone().map(|keys| proto::KeyList { keys }),
+        }),
+        Message::Piece(piece) => Kind::Piece(piece.into()),
+        Message::PieceStaged {
+            ballot,
+            transfer,
+            index,
+        } => Kind::PieceStaged(proto::PieceStaged {
+            ballot: Some((*ballot).into()),
+            transfer: *transfer,
+            index: *index,
+        }),
+        Message::Held { ballot, position } => Kind::Held(proto::Held {
+            ballot: Some((*ballot).into()),
+            position: Some((*position).into()),
+        }),
+        Message::Lost { ballot } => Kind::Lost(proto::Lost {
+            ballot: Some((*ballot).into()),
+        }),
+        Message::GaveUp { ballot, units } => Kind::GaveUp(proto::GaveUp {
+            ballot: Some((*ballot).into()),
+            units: *units,
+        }),
+    }
+}
+
+impl From<Ballot> for proto::Ballot {
+    fn from(ballot: Ballot) -> Self {
+        Self {
+            generation: ballot.generation.0,
+            term: ballot.term.0,
+        }
+    }
+}
+
+impl From<Position> for proto::Position {
+    fn from(position: Position) -> Self {
+        let Ballot { generation, term } = position.ballot;
+        Self {
+            generation: generation.0,
+            term: term.0,
+            sequence: position.sequence.0,
+        }
+    }
+}
+
+impl From<&Reign> for proto::Reign {
+    fn from(reign: &Reign) -> Self {
+        let Ballot { generation, term } = reign.ballot;
+        Self {
+            generation: generation.0,
+            term: term.0,
+            first: reign.first.0,
+        }
+    }
+}
+
+impl From<&Member> for proto::Member {
+    fn from(member: &Member) -> Self {
+        Self {
+            name: member.name.to_string(),
+            incarnation: member
+                .incarnation
+                .map(|Incarnation(incarnation)| incarnation),
+        }
+    }
+}
+
+impl From<&Membership> for proto::Membership {
+    fn from(membership: &Membership) -> Self {
+        let next = membership.next.as_deref();
+        Self {
+            stamp: Some(membership.stamp.into()),
+            voters: membership.voters.iter().map(Into::into).collect(),
+            next: next.map(|next| proto::MemberList {
+                members: next.iter().map(Into::into).collect(),
+            }),
+        }
+    }
+}
+
+impl From<&Meta> for proto::Meta {
+    fn from(meta: &Meta) -> Self {
+        Self {
+            group_id: meta.group_id.map(group),
+            membership: Some((&meta.membership).into()),
+            history: meta.history.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Brief> for proto::Brief {
+    fn from(brief: &Brief) -> Self {
+        let primary = |(name, Incarnation(incarnation)): &(PeerName, Incarnation)| proto::Member {
+            name: name.to_string(),
+            incarnation: Some(*incarnation),
+        };
+        Self {
+            ballot: Some(brief.ballot.into()),
+            is_primary: brief.is_primary,
+            primary: brief.primary.as_ref().map(primary),
+            position: Some(brief.position.into()),
+            group_id: brief.group_id.map(group),
+            is_member: brief.is_member,
+            suspects: brief.suspects.map(Into::into),
+            reaches: brief.reaches.iter().map(PeerName::to_string).collect(),
+            priority: brief.priority.into(),
+            wall: brief.wall.0,
+            uptime_ms: brief.uptime_ms,
+        }
+    }
+}
+
+impl From<&VoteRequest> for proto::VoteRequest {
+    fn from(request: &VoteRequest) -> Self {
+        let campaign = match request.campaign {
+            Campaign::Ordinary => proto::Campaign::Ordinary,
+            Campaign::NewGeneration => proto::Campaign::NewGeneration,
+        };
+        Self {
+            ballot: Some(request.ballot.into()),
+            campaign: campaign.into(),
+            position: Some(request.position.into()),
+            released: request.released.map(Into::into),
+        }
+    }
+}
+
+impl From<&Value> for proto::Value {
+    fn from(value: &Value) -> Self {
+        let [word_0, word_1, word_2] = value.words;
+        Self {
+            word_0,
+            word_1,
+            word_2,
+            expires: value.expires.0,
+        }
+    }
+}
+
+impl From<&Record> for proto::Record {
+    fn from(record: &Record) -> Self {
+        Self {
+            key: record.key.clone(),
+            value: record.value.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&BatchEnd> for proto::BatchEnd {
+    fn from(end: &BatchEnd) -> Self {
+        Self {
+            position: Some(end.position.into()),
+            group_time: end.group_time.0,
+            meta: end.meta.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&Piece> for proto::Piece {
+    fn from(piece: &Piece) -> Self {
+        Self {
+            ballot: Some(piece.ballot.into()),
+            transfer: piece.transfer,
+            index: piece.index,
+            from: piece.from.map(Into::into),
+            records: piece.records.iter().map(Into::into).collect(),
+            end: piece.end.as_ref().map(Into::into),
+        }
+    }
+}
+
+fn group(GroupId(id): GroupId) -> Bytes {
+    Bytes::copy_from_slice(&id.to_be_bytes())
+}

@@ -1,0 +1,143 @@
+//! The handshake: who a peer is, and why a connection is not wanted (docs/wire.md, section 2).
+
+use super::bounds::{self, MAX_SETTING_BYTES, MAX_SETTINGS};
+use super::error::WireError;
+use super::generated as proto;
+use crate::id::{Incarnation, PeerName};
+use crate::protocol::message::Lane;
+
+/// The first frame of a connection, from both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Oldest and newest version of the protocol that the sender speaks.
+    pub versions: (u32, u32),
+    /// The sender's group.
+    pub group: String,
+    /// The sender.
+    pub peer: PeerName,
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// What the connection is for.
+    pub lane: Lane,
+    /// Whom the dialer believes to reach; `None` from the side that accepts.
+    pub to: Option<PeerName>,
+    /// Settings as (field, value), in the order in which a difference is reported.
+    pub settings: Vec<(String, String)>,
+    /// Hash of the settings that must be equal.
+    pub fingerprint: u64,
+    /// When the sender started, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+}
+
+impl Hello {
+    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], names and values of at most
+    /// [`MAX_SETTING_BYTES`].
+    ///
+    /// # Errors
+    ///
+    /// The bound that is broken: every other peer would refuse such a `Hello`.
+    pub fn check_settings(settings: &[(String, String)]) -> Result<(), WireError> {
+        bounds::count("settings", settings.len(), 0, MAX_SETTINGS)?;
+        for (field, value) in settings {
+            bounds::bytes("name of a setting", field.len(), 0, MAX_SETTING_BYTES)?;
+            bounds::bytes("value of a setting", value.len(), 0, MAX_SETTING_BYTES)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last frame of a connection that the sender does not want, and why.
+///
+/// Texts longer than [`MAX_SETTING_BYTES`] are cut when they are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refuse {
+    /// The setting, or other part of the `Hello`, that differs.
+    pub field: String,
+    /// Its value at the sender.
+    pub ours: String,
+    /// Its value in the `Hello` that the sender got.
+    pub theirs: String,
+}
+
+impl From<&Hello> for proto::Hello {
+    fn from(hello: &Hello) -> Self {
+        let lane = match hello.lane {
+            Lane::Control => proto::Lane::Control,
+            Lane::Data => proto::Lane::Data,
+        };
+        let setting = |(field, value): &(String, String)| proto::Setting {
+            field: field.clone(),
+            value: value.clone(),
+        };
+        Self {
+            min_version: hello.versions.0,
+            max_version: hello.versions.1,
+            group: hello.group.clone(),
+            peer: hello.peer.to_string(),
+            incarnation: hello.incarnation.0,
+            lane: lane.into(),
+            to: hello.to.as_ref().map(PeerName::to_string),
+            settings: hello.settings.iter().map(setting).collect(),
+            fingerprint: hello.fingerprint,
+            started_ms: hello.started_ms,
+        }
+    }
+}
+
+impl TryFrom<proto::Hello> for Hello {
+    type Error = WireError;
+
+    fn try_from(hello: proto::Hello) -> Result<Self, WireError> {
+        let newest = u64::from(hello.max_version);
+        let oldest = bounds::number("oldest version", hello.min_version.into(), 1, newest)?;
+        let lane = match hello.lane() {
+            proto::Lane::Unspecified => return Err(WireError::Missing { field: "lane" }),
+            proto::Lane::Control => Lane::Control,
+            proto::Lane::Data => Lane::Data,
+        };
+        let settings: Vec<_> = hello
+            .settings
+            .into_iter()
+            .map(|setting| (setting.field, setting.value))
+            .collect();
+        Self::check_settings(&settings)?;
+        bounds::checked_name("group", &hello.group)?;
+        Ok(Self {
+            versions: (oldest, hello.max_version),
+            group: hello.group,
+            peer: bounds::peer("peer", &hello.peer)?,
+            incarnation: Incarnation(hello.incarnation),
+            lane,
+            to: hello
+                .to
+                .map(|to| bounds::peer("peer dialed", &to))
+                .transpose()?,
+            settings,
+            fingerprint: hello.fingerprint,
+            started_ms: hello.started_ms,
+        })
+    }
+}
+
+impl From<&Refuse> for proto::Refuse {
+    fn from(refuse: &Refuse) -> Self {
+        let text = |text: &str| bounds::cut(text, MAX_SETTING_BYTES).to_owned();
+        Self {
+            field: text(&refuse.field),
+            ours: text(&refuse.ours),
+            theirs: text(&refuse.theirs),
+        }
+    }
+}
+
+impl TryFrom<proto::Refuse> for Refuse {
+    type Error = WireError;
+
+    fn try_from(refuse: proto::Refuse) -> Result<Self, WireError> {
+        Ok(Self {
+            field: bounds::text("field refused", refuse.field)?,
+            ours: bounds::text("value refused", refuse.ours)?,
+            theirs: bounds::text("value refused", refuse.theirs)?,
+        })
+    }
+}

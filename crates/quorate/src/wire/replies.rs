@@ -1,0 +1,235 @@
+//! Replies: outcomes of calls on their way back (docs/wire.md, section 4).
+//!
+//! ```text
+//!   reply:  u32 LE id | u8 status | outcome
+//!   status 0:       u8 code | u64 units | 6 x u64 words | u64 generation, term, sequence | u64 group time
+//!   status 1 to 5:  u64 bound
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::error::WireError;
+use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+use crate::model::{ANSWER_WORDS, Answer};
+
+/// Longest reply, in bytes.
+pub const MAX_REPLY_BYTES: usize = REPLY_BYTES + DECIDED_BYTES;
+
+const REPLY_BYTES: usize = 4 + 1;
+const DECIDED_BYTES: usize = 1 + 8 + 8 * ANSWER_WORDS + 3 * 8 + 8;
+const REFUSED_BYTES: usize = 8;
+const DECIDED: u8 = 0;
+
+/// The body of a frame of replies, not looked into yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replies(Bytes);
+
+impl Replies {
+    /// Takes a body as it is; [`Reader`] checks it.
+    pub fn from_body(body: Bytes) -> Self {
+        Self(body)
+    }
+
+    /// The body.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the replies.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.0)
+    }
+}
+
+/// Why a call was not answered with a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The receiver is not the primary, or its lease has ended. Nothing was written.
+    NoAuthority,
+    /// The primary has handed over: ask the next one. Nothing was written.
+    Held,
+    /// A bound of memory is reached. Nothing was written.
+    Full,
+    /// The operation itself is not usable. Nothing was written.
+    Invalid,
+    /// The primary changed before a majority held the change, which may have been written.
+    OutcomeUnknown,
+}
+
+impl Refusal {
+    const ALL: [Self; 5] = [
+        Self::NoAuthority,
+        Self::Held,
+        Self::Full,
+        Self::Invalid,
+        Self::OutcomeUnknown,
+    ];
+
+    fn status(self) -> u8 {
+        self as u8 + 1
+    }
+
+    fn from_status(status: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(status).checked_sub(1)?).copied()
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was decided.
+    Decided {
+        /// The answer.
+        answer: Answer,
+        /// Its place in the order of decisions.
+        position: Position,
+        /// The group time it was decided at.
+        group_time: GroupTime,
+    },
+    /// It was not.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The bound that was reached or broken; 0 if the refusal has none.
+        bound: u64,
+    },
+}
+
+/// One reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The id of the call.
+    pub id: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Appends a decision to `out`, between [`begin`](super::begin) and [`finish`](super::finish).
+pub fn push_decided(
+    out: &mut BytesMut,
+    id: u32,
+    answer: &Answer,
+    position: Position,
+    group_time: GroupTime,
+) {
+    out.reserve(REPLY_BYTES + DECIDED_BYTES);
+    out.put_u32_le(id);
+    out.put_u8(DECIDED);
+    out.put_u8(answer.code);
+    out.put_u64_le(answer.units);
+    for word in answer.words {
+        out.put_u64_le(word);
+    }
+    out.put_u64_le(position.ballot.generation.0);
+    out.put_u64_le(position.ballot.term.0);
+    out.put_u64_le(position.sequence.0);
+    out.put_u64_le(group_time.0);
+}
+
+/// Appends a refusal to `out`, between [`begin`](super::begin) and [`finish`](super::finish).
+pub fn push_refused(out: &mut BytesMut, id: u32, refusal: Refusal, bound: u64) {
+    out.reserve(REPLY_BYTES + REFUSED_BYTES);
+    out.put_u32_le(id);
+    out.put_u8(refusal.status());
+    out.put_u64_le(bound);
+}
+
+/// Reads the replies of a body one after the other, without an allocation.
+///
+/// An error ends the iteration: the replies before it were whole, what follows cannot be read.
+#[derive(Clone, Debug)]
+pub struct Reader<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Reader<'b> {
+    /// A reader at the first reply of `body`.
+    pub fn new(body: &'b [u8]) -> Self {
+        Self { rest: body }
+    }
+
+    fn read(&mut self) -> Result<Reply, WireError> {
+        let (id, rest) = take::<4>(self.rest)?;
+        let ([status], rest) = take::<1>(rest)?;
+        self.rest = rest;
+        let outcome = match Refusal::from_status(status) {
+            Some(refusal) => Outcome::Refused {
+                refusal,
+                bound: self.word()?,
+            },
+            None if status == DECIDED => self.decided()?,
+            None => {
+                let max = Refusal::ALL.len() as u64;
+                let value = status.into();
+                return Err(WireError::Value {
+                    field: "status of a reply",
+                    value,
+                    min: 0,
+                    max,
+                });
+            }
+        };
+        Ok(Reply {
+            id: u32::from_le_bytes(id),
+            outcome,
+        })
+    }
+
+    fn decided(&mut self) -> Result<Outcome, WireError> {
+        let ([code], rest) = take::<1>(self.rest)?;
+        self.rest = rest;
+        let mut answer = Answer {
+            code,
+            units: self.word()?,
+            ..Answer::default()
+        };
+        for word in &mut answer.words {
+            *word = self.word()?;
+        }
+        let ballot = Ballot {
+            generation: Generation(self.word()?),
+            term: Term(self.word()?),
+        };
+        let position = Position {
+            ballot,
+            sequence: Sequence(self.word()?),
+        };
+        Ok(Outcome::Decided {
+            answer,
+            position,
+            group_time: GroupTime(self.word()?),
+        })
+    }
+
+    fn word(&mut self) -> Result<u64, WireError> {
+        let (word, rest) = take::<8>(self.rest)?;
+        self.rest = rest;
+        Ok(u64::from_le_bytes(word))
+    }
+}
+
+impl Iterator for Reader<'_> {
+    type Item = Result<Reply, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let reply = self.read();
+        if reply.is_err() {
+            self.rest = &[];
+        }
+        Some(reply)
+    }
+}
+
+fn take<const N: usize>(rest: &[u8]) -> Result<([u8; N], &[u8]), WireError> {
+    match rest.split_first_chunk() {
+        Some((chunk, rest)) => Ok((*chunk, rest)),
+        None => Err(WireError::Truncated {
+            field: "reply",
+            need: N,
+            have: rest.len(),
+        }),
+    }
+}
