@@ -89,7 +89,7 @@ pub struct Record {
 impl Record {
     /// An upper bound of its size on the wire.
     pub fn wire_bytes(&self) -> usize {
-        self.key.len() + 40
+        self.key.len() + 52
     }
 }
 
