@@ -7,14 +7,14 @@ use crate::config::is_name;
 use crate::id::{MAX_NAME_BYTES, PeerName};
 use crate::model::MAX_KEY_BYTES;
 
-/// Most members, or names, in one list of a message: more than a group may have, so that an older
-/// peer can name a larger group as refused instead of failing to read it.
+/// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
 /// Longest key of a record: a model's key or a merge record's, with the namespace byte.
 pub const MAX_RECORD_KEY_BYTES: usize = MAX_KEY_BYTES + 64;
 /// Most settings in a [`Hello`](super::Hello).
 pub const MAX_SETTINGS: usize = 64;
-/// Longest name, and longest value, of a setting.
+/// Longest setting, its name and its value together; also the longest text in a
+/// [`Refuse`](super::Refuse).
 pub const MAX_SETTING_BYTES: usize = 1024;
 
 pub(super) fn bytes(

@@ -5,6 +5,8 @@
 //!   item:  u16 LE key length | 2 x u64 LE arguments | key
 //! ```
 
+use std::array;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::bounds;
@@ -64,11 +66,14 @@ pub fn push(out: &mut BytesMut, id: u32, items: &[Item<'_>]) -> Result<(), WireE
     out.put_u32_le(id);
     out.put_u8(items.len() as u8);
     for item in items {
-        out.put_u16_le(item.key.len() as u16);
-        for argument in item.args {
-            out.put_u64_le(argument);
+        let mut head = [0; ITEM_BYTES];
+        let (length, arguments) = head.split_at_mut(2);
+        length.copy_from_slice(&(item.key.len() as u16).to_le_bytes());
+        for (bytes, argument) in arguments.as_chunks_mut().0.iter_mut().zip(item.args) {
+            *bytes = argument.to_le_bytes();
         }
-        out.put_slice(item.key);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(item.key);
     }
     Ok(())
 }
@@ -103,8 +108,7 @@ impl<'b> Reader<'b> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let (id, rest) = take::<4>("call", self.rest)?;
-        let ([count], mut rest) = take::<1>("call", rest)?;
+        let ([id @ .., count], mut rest) = take::<CALL_BYTES>("call", self.rest)?;
         let count = usize::from(count);
         bounds::count("items", count, 1, MAX_ITEMS)?;
         for item in &mut self.items[..count] {
@@ -119,17 +123,19 @@ impl<'b> Reader<'b> {
 }
 
 fn read_item(rest: &[u8]) -> Result<(Item<'_>, &[u8]), WireError> {
-    let (length, rest) = take::<2>("item", rest)?;
-    let length = usize::from(u16::from_le_bytes(length));
+    let ([first, second, arguments @ ..], rest) = take::<ITEM_BYTES>("item", rest)?;
+    let length = usize::from(u16::from_le_bytes([first, second]));
     bounds::bytes("key", length, 1, MAX_KEY_BYTES)?;
-    let (first, rest) = take::<8>("item", rest)?;
-    let (second, rest) = take::<8>("item", rest)?;
-    let (key, rest) = rest.split_at_checked(length).ok_or(WireError::Truncated {
-        field: "key",
-        need: length,
-        have: rest.len(),
-    })?;
-    let args = [u64::from_le_bytes(first), u64::from_le_bytes(second)];
+    let have = rest.len();
+    let Some((key, rest)) = rest.split_at_checked(length) else {
+        return Err(WireError::Truncated {
+            field: "key",
+            need: length,
+            have,
+        });
+    };
+    let (arguments, _) = arguments.as_chunks();
+    let args = array::from_fn(|index| u64::from_le_bytes(arguments[index]));
     Ok((Item { key, args }, rest))
 }
 

@@ -103,7 +103,8 @@ pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
 /// Takes the next whole frame off `buffer`: its kind and its body, which is not copied.
 ///
 /// `None` while the frame is incomplete; `buffer` is then as it was. `max_body` is
-/// `Limits::max_piece_bytes + BODY_SLACK_BYTES`.
+/// [`MAX_HELLO_BYTES`](super::MAX_HELLO_BYTES) until the handshake is over, then
+/// `Limits::max_piece_bytes` + [`BODY_SLACK_BYTES`].
 ///
 /// # Errors
 ///

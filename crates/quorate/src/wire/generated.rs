@@ -88,7 +88,7 @@ pub struct Reign {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Meta {
-    /// 16 bytes, big endian.
+    /// 16 bytes, little endian.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub group_id: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(message, optional, tag = "2")]

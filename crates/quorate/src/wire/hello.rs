@@ -3,8 +3,12 @@
 use super::bounds::{self, MAX_SETTING_BYTES, MAX_SETTINGS};
 use super::error::WireError;
 use super::generated as proto;
-use crate::id::{Incarnation, PeerName};
+use crate::id::{Incarnation, MAX_NAME_BYTES, PeerName};
 use crate::protocol::message::Lane;
+
+/// Longest body of a [`Hello`] or [`Refuse`]: until the handshake is over, no longer frame need be
+/// taken in from a stranger.
+pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9) + 3 * MAX_NAME_BYTES + 64;
 
 /// The first frame of a connection, from both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +34,8 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], names and values of at most
-    /// [`MAX_SETTING_BYTES`].
+    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], each with at most
+    /// [`MAX_SETTING_BYTES`] of name and value together.
     ///
     /// # Errors
     ///
@@ -39,8 +43,7 @@ impl Hello {
     pub fn check_settings(settings: &[(String, String)]) -> Result<(), WireError> {
         bounds::count("settings", settings.len(), 0, MAX_SETTINGS)?;
         for (field, value) in settings {
-            bounds::bytes("name of a setting", field.len(), 0, MAX_SETTING_BYTES)?;
-            bounds::bytes("value of a setting", value.len(), 0, MAX_SETTING_BYTES)?;
+            bounds::bytes("setting", field.len() + value.len(), 0, MAX_SETTING_BYTES)?;
         }
         Ok(())
     }

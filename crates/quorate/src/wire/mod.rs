@@ -12,9 +12,9 @@
 //! whole frames. Calls and replies are written and read one at a time, without an allocation:
 //! [`calls`] and [`replies`], between [`begin`] and [`finish`].
 //!
-//! All that comes from a peer is checked here: no bytes panic, nothing is allocated for a count
-//! before the count is checked against its bound, and names and keys are usable as they are. What
-//! a message means is not known here, nor whether its sender may send it.
+//! All that comes from a peer is checked here: no bytes panic, what is allocated is bounded by the
+//! length of the body, which is bounded itself, and names and keys are usable as they are. What a
+//! message means is not known here, nor whether its sender may send it.
 //!
 //! The format to the byte is in docs/wire.md.
 
@@ -46,7 +46,7 @@ pub use frame::{
     BODY_SLACK_BYTES, Frame, HEADER_BYTES, Start, begin, body_bytes, decode, encode, finish, kind,
     split,
 };
-pub use hello::{Hello, Refuse};
+pub use hello::{Hello, MAX_HELLO_BYTES, Refuse};
 pub use merge::{Merge, MergeReply};
 
 /// Newest version of the protocol that this library speaks.

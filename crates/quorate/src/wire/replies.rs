@@ -6,6 +6,8 @@
 //!   status 1 to 5:  u64 bound
 //! ```
 
+use std::array;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::WireError;
@@ -16,8 +18,8 @@ use crate::model::{ANSWER_WORDS, Answer};
 pub const MAX_REPLY_BYTES: usize = REPLY_BYTES + DECIDED_BYTES;
 
 const REPLY_BYTES: usize = 4 + 1;
-const DECIDED_BYTES: usize = 1 + 8 + 8 * ANSWER_WORDS + 3 * 8 + 8;
-const REFUSED_BYTES: usize = 8;
+const DECIDED_BYTES: usize = 1 + 8 * DECIDED_WORDS;
+const DECIDED_WORDS: usize = 1 + ANSWER_WORDS + 3 + 1;
 const DECIDED: u8 = 0;
 
 /// The body of a frame of replies, not looked into yet.
@@ -112,23 +114,22 @@ pub fn push_decided(
     position: Position,
     group_time: GroupTime,
 ) {
-    out.reserve(REPLY_BYTES + DECIDED_BYTES);
-    out.put_u32_le(id);
-    out.put_u8(DECIDED);
-    out.put_u8(answer.code);
-    out.put_u64_le(answer.units);
-    for word in answer.words {
-        out.put_u64_le(word);
+    let Position { ballot, sequence } = position;
+    let order = [ballot.generation.0, ballot.term.0, sequence.0, group_time.0];
+    let words = [answer.units].into_iter().chain(answer.words).chain(order);
+    let mut reply = [0; MAX_REPLY_BYTES];
+    let (head, rest) = reply.split_at_mut(REPLY_BYTES + 1);
+    head[..4].copy_from_slice(&id.to_le_bytes());
+    head[4] = DECIDED;
+    head[5] = answer.code;
+    for (bytes, word) in rest.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
     }
-    out.put_u64_le(position.ballot.generation.0);
-    out.put_u64_le(position.ballot.term.0);
-    out.put_u64_le(position.sequence.0);
-    out.put_u64_le(group_time.0);
+    out.extend_from_slice(&reply);
 }
 
 /// Appends a refusal to `out`, between [`begin`](super::begin) and [`finish`](super::finish).
 pub fn push_refused(out: &mut BytesMut, id: u32, refusal: Refusal, bound: u64) {
-    out.reserve(REPLY_BYTES + REFUSED_BYTES);
     out.put_u32_le(id);
     out.put_u8(refusal.status());
     out.put_u64_le(bound);
@@ -149,15 +150,13 @@ impl<'b> Reader<'b> {
     }
 
     fn read(&mut self) -> Result<Reply, WireError> {
-        let (id, rest) = take::<4>(self.rest)?;
-        let ([status], rest) = take::<1>(rest)?;
-        self.rest = rest;
+        let [id @ .., status] = self.take::<REPLY_BYTES>()?;
         let outcome = match Refusal::from_status(status) {
             Some(refusal) => Outcome::Refused {
                 refusal,
-                bound: self.word()?,
+                bound: u64::from_le_bytes(self.take()?),
             },
-            None if status == DECIDED => self.decided()?,
+            None if status == DECIDED => decided(self.take()?),
             None => {
                 let max = Refusal::ALL.len() as u64;
                 let value = status.into();
@@ -175,36 +174,34 @@ impl<'b> Reader<'b> {
         })
     }
 
-    fn decided(&mut self) -> Result<Outcome, WireError> {
-        let ([code], rest) = take::<1>(self.rest)?;
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let Some((chunk, rest)) = self.rest.split_first_chunk() else {
+            return Err(WireError::Truncated {
+                field: "reply",
+                need: N,
+                have: self.rest.len(),
+            });
+        };
         self.rest = rest;
-        let mut answer = Answer {
-            code,
-            units: self.word()?,
-            ..Answer::default()
-        };
-        for word in &mut answer.words {
-            *word = self.word()?;
-        }
-        let ballot = Ballot {
-            generation: Generation(self.word()?),
-            term: Term(self.word()?),
-        };
-        let position = Position {
-            ballot,
-            sequence: Sequence(self.word()?),
-        };
-        Ok(Outcome::Decided {
-            answer,
-            position,
-            group_time: GroupTime(self.word()?),
-        })
+        Ok(*chunk)
     }
+}
 
-    fn word(&mut self) -> Result<u64, WireError> {
-        let (word, rest) = take::<8>(self.rest)?;
-        self.rest = rest;
-        Ok(u64::from_le_bytes(word))
+fn decided([code, words @ ..]: [u8; DECIDED_BYTES]) -> Outcome {
+    let (words, _) = words.as_chunks();
+    let words: [u64; DECIDED_WORDS] = array::from_fn(|index| u64::from_le_bytes(words[index]));
+    let [units, words @ .., generation, term, sequence, group_time] = words;
+    let ballot = Ballot {
+        generation: Generation(generation),
+        term: Term(term),
+    };
+    Outcome::Decided {
+        answer: Answer { code, units, words },
+        position: Position {
+            ballot,
+            sequence: Sequence(sequence),
+        },
+        group_time: GroupTime(group_time),
     }
 }
 
@@ -220,16 +217,5 @@ impl Iterator for Reader<'_> {
             self.rest = &[];
         }
         Some(reply)
-    }
-}
-
-fn take<const N: usize>(rest: &[u8]) -> Result<([u8; N], &[u8]), WireError> {
-    match rest.split_first_chunk() {
-        Some((chunk, rest)) => Ok((*chunk, rest)),
-        None => Err(WireError::Truncated {
-            field: "reply",
-            need: N,
-            have: rest.len(),
-        }),
     }
 }

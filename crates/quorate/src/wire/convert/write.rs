@@ -264,5 +264,5 @@ impl From<&Piece> for proto::Piece {
 }
 
 fn group(GroupId(id): GroupId) -> Bytes {
-    Bytes::copy_from_slice(&id.to_be_bytes())
+    Bytes::copy_from_slice(&id.to_le_bytes())
 }
