@@ -128,10 +128,15 @@ fn position(position: Option<proto::Position>) -> Read<Position> {
 
 fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
     let Some(id) = id else { return Ok(None) };
-    bounds::bytes("group id", id.len(), 16, 16)?;
-    Ok(Some(GroupId(
-        id.iter().fold(0, |id, byte| id << 8 | u128::from(*byte)),
-    )))
+    match <[u8; 16]>::try_from(&id[..]) {
+        Ok(id) => Ok(Some(GroupId(u128::from_le_bytes(id)))),
+        Err(_) => Err(WireError::Bytes {
+            field: "group id",
+            bytes: id.len(),
+            min: 16,
+            max: 16,
+        }),
+    }
 }
 
 fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
