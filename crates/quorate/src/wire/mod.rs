@@ -37,6 +37,8 @@ mod generated;
 mod hello;
 mod merge;
 pub mod replies;
+#[cfg(test)]
+mod tests;
 
 pub use self::calls::Calls;
 pub use self::replies::Replies;

@@ -1,0 +1,458 @@
+//! Every bound of the format, one step beyond it.
+
+use bytes::{Bytes, BytesMut};
+
+use super::body;
+use crate::id::{Incarnation, PeerName};
+use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
+use crate::protocol::message::{Lane, MAX_HISTORY};
+use crate::wire::generated as proto;
+use crate::wire::generated::message::Kind;
+use crate::wire::{
+    Frame, Hello, MAX_HELLO_BYTES, MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES,
+    MAX_SETTINGS, Refuse, WireError, calls, decode, kind, replies, split,
+};
+
+fn read(kind: u8, message: &impl prost::Message) -> Result<Frame, WireError> {
+    decode(kind, message.encode_to_vec().into())
+}
+
+fn read_message(message: Kind) -> Result<Frame, WireError> {
+    let kind = Some(message);
+    read(kind::MESSAGE, &proto::Message { kind })
+}
+
+fn ballot() -> Option<proto::Ballot> {
+    Some(proto::Ballot::default())
+}
+
+fn position() -> Option<proto::Position> {
+    Some(proto::Position::default())
+}
+
+fn ping(brief: proto::Brief) -> Kind {
+    Kind::Ping(proto::Ping {
+        number: 1,
+        brief: Some(brief),
+    })
+}
+
+fn brief() -> proto::Brief {
+    proto::Brief {
+        ballot: ballot(),
+        position: position(),
+        ..Default::default()
+    }
+}
+
+fn piece(record: proto::Record) -> Kind {
+    Kind::Piece(proto::Piece {
+        ballot: ballot(),
+        records: vec![record],
+        ..Default::default()
+    })
+}
+
+fn vote_reply(voters: usize, next: usize) -> Kind {
+    let member = |_| proto::Member {
+        name: "a".into(),
+        incarnation: Some(1),
+    };
+    let membership = proto::Membership {
+        stamp: position(),
+        voters: (0..voters).map(member).collect(),
+        next: Some(proto::MemberList {
+            members: (0..next).map(member).collect(),
+        }),
+    };
+    Kind::VoteReply(proto::VoteReply {
+        ballot: ballot(),
+        granted: true,
+        known: ballot(),
+        position: position(),
+        membership: Some(membership),
+    })
+}
+
+fn hello() -> proto::Hello {
+    proto::Hello {
+        min_version: 1,
+        max_version: 1,
+        group: "g".into(),
+        peer: "a".into(),
+        lane: proto::Lane::Data.into(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_longer_body_than_allowed_is_refused_by_its_header_alone() {
+    let mut buffer = BytesMut::from(&[1, 1, 0, 0, 3][..]);
+    let error = WireError::Bytes {
+        field: "body of a frame",
+        bytes: 257,
+        min: 0,
+        max: 256,
+    };
+    assert_eq!(split(&mut buffer, 256), Err(error));
+    assert_eq!(split(&mut buffer, 257), Ok(None));
+}
+
+#[test]
+fn an_unknown_kind_is_named() {
+    for kind in [0, kind::NOTICE, 9, 255] {
+        assert_eq!(decode(kind, Bytes::new()), Err(WireError::Kind { kind }));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_protobuf_keep_their_cause() {
+    let error = decode(kind::MESSAGE, Bytes::from_static(&[0xff])).expect_err("half a varint");
+    let source = std::error::Error::source(&error).expect("the decoder's own words");
+    assert!(!source.to_string().is_empty());
+}
+
+#[test]
+fn lists_have_bounds() {
+    let member = |count| {
+        Err(WireError::Count {
+            field: "members",
+            count,
+            min: 0,
+            max: MAX_LISTED,
+        })
+    };
+    assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED)).is_ok());
+    assert_eq!(
+        read_message(vote_reply(MAX_LISTED + 1, 0)),
+        member(MAX_LISTED + 1)
+    );
+    assert_eq!(
+        read_message(vote_reply(0, MAX_LISTED + 1)),
+        member(MAX_LISTED + 1)
+    );
+
+    let reaches = |count| proto::Brief {
+        reaches: vec!["a".into(); count],
+        ..brief()
+    };
+    assert!(read_message(ping(reaches(MAX_LISTED))).is_ok());
+    assert!(read_message(ping(reaches(MAX_LISTED + 1))).is_err());
+
+    let history = |count| {
+        Kind::Position(proto::Whereabouts {
+            ballot: ballot(),
+            position: position(),
+            history: vec![proto::Reign::default(); count],
+            pull: false,
+        })
+    };
+    assert!(read_message(history(MAX_HISTORY)).is_ok());
+    assert!(read_message(history(MAX_HISTORY + 1)).is_err());
+
+    let settings = |count| proto::Hello {
+        settings: vec![Default::default(); count],
+        ..hello()
+    };
+    assert!(read(kind::HELLO, &settings(MAX_SETTINGS)).is_ok());
+    assert!(read(kind::HELLO, &settings(MAX_SETTINGS + 1)).is_err());
+}
+
+#[test]
+fn keys_have_bounds() {
+    let key = |bytes| Bytes::from(vec![0; bytes]);
+    let record = |bytes| {
+        piece(proto::Record {
+            key: key(bytes),
+            value: None,
+        })
+    };
+    let tail = |bytes| {
+        let keys = Some(proto::KeyList {
+            keys: vec![key(bytes)],
+        });
+        Kind::Tail(proto::Tail {
+            ballot: ballot(),
+            at: position(),
+            keys,
+        })
+    };
+    for message in [&record as &dyn Fn(usize) -> Kind, &tail] {
+        assert!(read_message(message(0)).is_err());
+        assert!(read_message(message(1)).is_ok());
+        assert!(read_message(message(MAX_RECORD_KEY_BYTES)).is_ok());
+        assert!(read_message(message(MAX_RECORD_KEY_BYTES + 1)).is_err());
+    }
+    let merge = |bytes| {
+        let entries = vec![proto::Delta {
+            key: key(bytes),
+            ..Default::default()
+        }];
+        read(kind::MERGE, &proto::Merge { number: 1, entries })
+    };
+    assert!(merge(0).is_err());
+    assert!(merge(MAX_KEY_BYTES).is_ok());
+    assert!(merge(MAX_KEY_BYTES + 1).is_err());
+}
+
+#[test]
+fn names_are_usable_as_they_are() {
+    let too_long = "a".repeat(65);
+    for name in ["", "two words", "ä", "a\0", &too_long] {
+        let error = |field| {
+            Err(WireError::Name {
+                field,
+                name: name.chars().take(64).collect(),
+            })
+        };
+        let release = proto::Release {
+            ballot: ballot(),
+            to: name.into(),
+        };
+        assert_eq!(read_message(Kind::Release(release)), error("successor"));
+        let reaches = proto::Brief {
+            reaches: vec![name.into()],
+            ..brief()
+        };
+        assert_eq!(read_message(ping(reaches)), error("peer reached"));
+        let primary = proto::Member {
+            name: name.into(),
+            incarnation: Some(1),
+        };
+        let primary = proto::Brief {
+            primary: Some(primary),
+            ..brief()
+        };
+        assert_eq!(read_message(ping(primary)), error("primary"));
+        let group = proto::Hello {
+            group: name.into(),
+            ..hello()
+        };
+        assert_eq!(read(kind::HELLO, &group), error("group"));
+        let peer = proto::Hello {
+            peer: name.into(),
+            ..hello()
+        };
+        assert_eq!(read(kind::HELLO, &peer), error("peer"));
+        let to = proto::Hello {
+            to: Some(name.into()),
+            ..hello()
+        };
+        assert_eq!(read(kind::HELLO, &to), error("peer dialed"));
+    }
+}
+
+#[test]
+fn numbers_have_ranges() {
+    assert!(
+        read_message(ping(proto::Brief {
+            priority: 255,
+            ..brief()
+        }))
+        .is_ok()
+    );
+    assert!(
+        read_message(ping(proto::Brief {
+            priority: 256,
+            ..brief()
+        }))
+        .is_err()
+    );
+    for (min_version, max_version) in [(0, 1), (2, 1), (1, 0)] {
+        let hello = proto::Hello {
+            min_version,
+            max_version,
+            ..hello()
+        };
+        assert!(
+            read(kind::HELLO, &hello).is_err(),
+            "{min_version} to {max_version}"
+        );
+    }
+    for bytes in [0, 15, 17] {
+        let group_id = Some(Bytes::from(vec![0; bytes]));
+        let follow = proto::Follow {
+            ballot: ballot(),
+            group_id,
+            is_established: false,
+        };
+        let error = WireError::Bytes {
+            field: "group id",
+            bytes,
+            min: 16,
+            max: 16,
+        };
+        assert_eq!(read_message(Kind::Follow(follow)), Err(error));
+    }
+    for lane in [0, 3, -1] {
+        assert!(
+            read(kind::HELLO, &proto::Hello { lane, ..hello() }).is_err(),
+            "lane {lane}"
+        );
+    }
+    for campaign in [0, 3, -1] {
+        let request = proto::VoteRequest {
+            ballot: ballot(),
+            campaign,
+            position: position(),
+            released: None,
+        };
+        assert!(
+            read_message(Kind::Vote(request)).is_err(),
+            "campaign {campaign}"
+        );
+    }
+}
+
+#[test]
+fn what_a_message_cannot_do_without_is_missed() {
+    let missing = |field| Err(WireError::Missing { field });
+    assert_eq!(
+        decode(kind::MESSAGE, Bytes::new()),
+        missing("kind of a message")
+    );
+    assert_eq!(
+        read_message(Kind::Lost(proto::Lost::default())),
+        missing("ballot")
+    );
+    let held = proto::Held {
+        ballot: ballot(),
+        position: None,
+    };
+    assert_eq!(read_message(Kind::Held(held)), missing("position"));
+    assert_eq!(
+        read_message(Kind::Ping(proto::Ping::default())),
+        missing("brief")
+    );
+    let primary = Some(proto::Member {
+        name: "a".into(),
+        incarnation: None,
+    });
+    let brief = proto::Brief { primary, ..brief() };
+    assert_eq!(
+        read_message(ping(brief)),
+        missing("incarnation of the primary")
+    );
+}
+
+#[test]
+fn the_longest_hello_is_within_its_bound() {
+    let name = "n".repeat(64);
+    let longest = Hello {
+        versions: (u32::MAX, u32::MAX),
+        group: name.clone(),
+        peer: PeerName::new(name.as_str()),
+        incarnation: Incarnation(u64::MAX),
+        lane: Lane::Data,
+        to: Some(PeerName::new(name)),
+        settings: vec![("f".repeat(512), "v".repeat(MAX_SETTING_BYTES - 512)); MAX_SETTINGS],
+        fingerprint: u64::MAX,
+        started_ms: u64::MAX,
+    };
+    let (kind, body) = body(&Frame::Hello(longest.clone()));
+    assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
+    assert_eq!(decode(kind, body), Ok(Frame::Hello(longest)));
+}
+
+#[test]
+fn settings_are_checked_before_they_are_sent() {
+    let long = [("field".to_owned(), "v".repeat(MAX_SETTING_BYTES))];
+    assert!(Hello::check_settings(&long).is_err());
+    let many = vec![(String::new(), String::new()); MAX_SETTINGS + 1];
+    assert!(Hello::check_settings(&many).is_err());
+    assert!(Hello::check_settings(&many[1..]).is_ok());
+}
+
+#[test]
+fn a_refusal_is_cut_to_what_its_receiver_takes() {
+    let refuse = Refuse {
+        field: "x".repeat(2 * MAX_SETTING_BYTES),
+        ours: "ä".repeat(MAX_SETTING_BYTES),
+        theirs: format!("x{}", "ä".repeat(MAX_SETTING_BYTES)),
+    };
+    let (kind, body) = body(&Frame::Refuse(refuse));
+    assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
+    let Ok(Frame::Refuse(read)) = decode(kind, body) else {
+        panic!("a refusal is read back")
+    };
+    assert_eq!(read.field.len(), MAX_SETTING_BYTES);
+    assert_eq!(read.ours.len(), MAX_SETTING_BYTES);
+    assert_eq!(
+        read.theirs.len(),
+        MAX_SETTING_BYTES - 1,
+        "no half a character"
+    );
+}
+
+#[test]
+fn a_call_that_breaks_a_bound_is_not_written() {
+    let item = |key| Item { key, args: [1, 2] };
+    let long = [0; MAX_KEY_BYTES + 1];
+    let mut out = BytesMut::from("before");
+    assert!(calls::push(&mut out, 1, &[]).is_err());
+    assert!(calls::push(&mut out, 1, &[item(b"k"); MAX_ITEMS + 1]).is_err());
+    assert!(calls::push(&mut out, 1, &[item(b"k"), item(b"")]).is_err());
+    assert!(calls::push(&mut out, 1, &[item(b"k"), item(&long)]).is_err());
+    assert_eq!(&out[..], b"before");
+    assert_eq!(
+        calls::push(&mut out, 1, &[item(&long[1..]); MAX_ITEMS]),
+        Ok(())
+    );
+    assert_eq!(out.len(), 6 + calls::MAX_CALL_BYTES);
+}
+
+#[test]
+fn a_call_that_breaks_a_bound_is_not_read() {
+    let call = |items: u8, key: u16| {
+        let mut call = vec![1, 0, 0, 0, items];
+        for _ in 0..items {
+            call.extend(key.to_le_bytes());
+            call.extend(vec![0; 16 + usize::from(key)]);
+        }
+        call
+    };
+    for (items, key, is_ok) in [
+        (1, 1, true),
+        (16, 512, true),
+        (0, 0, false),
+        (17, 1, false),
+        (1, 0, false),
+        (1, 513, false),
+    ] {
+        let call = call(items, key);
+        let read = calls::Reader::new(&call)
+            .next_call()
+            .map(|call| call.is_some());
+        assert_eq!(read.is_ok(), is_ok, "{items} items, {key} bytes");
+    }
+}
+
+#[test]
+fn an_unknown_status_ends_the_replies() {
+    let mut body = vec![1, 0, 0, 0, 6];
+    body.extend([0; 30]);
+    let read: Vec<_> = replies::Reader::new(&body).collect();
+    let error = WireError::Value {
+        field: "status of a reply",
+        value: 6,
+        min: 0,
+        max: 5,
+    };
+    assert_eq!(read, [Err(error)]);
+}
+
+#[test]
+fn errors_say_the_values_that_broke_the_rule() {
+    let error = WireError::Name {
+        field: "peer",
+        name: "two words".into(),
+    };
+    assert_eq!(error.to_string(), "peer \"two words\" is not a name");
+    let error = WireError::Count {
+        field: "members",
+        count: 17,
+        min: 0,
+        max: 16,
+    };
+    assert_eq!(error.to_string(), "17 members: 0 to 16 are allowed");
+}

@@ -1,0 +1,400 @@
+//! Any frame that a peer may send.
+
+use bytes::{Bytes, BytesMut};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::id::{
+    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_NAME_BYTES, Member, PeerName,
+    Position, Sequence, Term,
+};
+use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
+use crate::protocol::message::{
+    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, Record, Reign,
+    VoteRequest,
+};
+use crate::wire::replies::{Outcome, Refusal, Reply};
+use crate::wire::{
+    Calls, Frame, Hello, MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTINGS, Merge, MergeReply, Refuse,
+    Replies, begin, calls, finish, kind, replies,
+};
+
+/// An operation that owns its keys.
+pub(super) type OwnedItems = Vec<(Vec<u8>, [u64; 2])>;
+
+pub(super) fn frame() -> BoxedStrategy<Frame> {
+    prop_oneof![
+        1 => hello().prop_map(Frame::Hello),
+        1 => refuse().prop_map(Frame::Refuse),
+        8 => message().prop_map(Frame::Message),
+        1 => vec((any::<u32>(), items()), 0..5).prop_map(|calls| Frame::Calls(packed_calls(&calls))),
+        1 => vec(reply(), 0..9).prop_map(|replies| Frame::Replies(packed_replies(&replies))),
+        1 => merge().prop_map(Frame::Merge),
+        1 => merge_reply().prop_map(Frame::MergeReply),
+    ].boxed()
+}
+
+pub(super) fn packed_calls(calls: &[(u32, OwnedItems)]) -> Calls {
+    let mut out = BytesMut::new();
+    let start = begin(kind::CALLS, &mut out);
+    for (id, items) in calls {
+        calls::push(&mut out, *id, &borrowed(items)).expect("the strategy keeps the bounds");
+    }
+    let length = finish(start, &mut out);
+    Calls::from_body(out.split_off(out.len() - length).freeze())
+}
+
+pub(super) fn borrowed(items: &OwnedItems) -> Vec<crate::model::Item<'_>> {
+    items
+        .iter()
+        .map(|(key, args)| crate::model::Item { key, args: *args })
+        .collect()
+}
+
+pub(super) fn packed_replies(replies: &[Reply]) -> Replies {
+    let mut out = BytesMut::new();
+    for reply in replies {
+        match reply.outcome {
+            Outcome::Decided {
+                answer,
+                position,
+                group_time,
+            } => {
+                replies::push_decided(&mut out, reply.id, &answer, position, group_time);
+            }
+            Outcome::Refused { refusal, bound } => {
+                replies::push_refused(&mut out, reply.id, refusal, bound);
+            }
+        }
+    }
+    Replies::from_body(out.freeze())
+}
+
+pub(super) fn items() -> impl Strategy<Value = OwnedItems> {
+    vec(
+        (vec(any::<u8>(), 1..=MAX_KEY_BYTES), [number(), number()]),
+        1..=MAX_ITEMS,
+    )
+}
+
+pub(super) fn reply() -> BoxedStrategy<Reply> {
+    let refusal = prop::sample::select(vec![
+        Refusal::NoAuthority,
+        Refusal::Held,
+        Refusal::Full,
+        Refusal::Invalid,
+        Refusal::OutcomeUnknown,
+    ]);
+    let answer = (any::<u8>(), number(), prop::array::uniform6(number()))
+        .prop_map(|(code, units, words)| Answer { code, units, words });
+    let outcome = prop_oneof![
+        (answer, position(), group_time()).prop_map(|(answer, position, group_time)| {
+            Outcome::Decided {
+                answer,
+                position,
+                group_time,
+            }
+        }),
+        (refusal, number()).prop_map(|(refusal, bound)| Outcome::Refused { refusal, bound }),
+    ];
+    (any::<u32>(), outcome)
+        .prop_map(|(id, outcome)| Reply { id, outcome })
+        .boxed()
+}
+
+pub(super) fn record() -> BoxedStrategy<Record> {
+    (record_key(), option::of(value()))
+        .prop_map(|(key, value)| Record { key, value })
+        .boxed()
+}
+
+pub(super) fn message() -> BoxedStrategy<Message> {
+    prop_oneof![control_message(), data_message()].boxed()
+}
+
+fn control_message() -> BoxedStrategy<Message> {
+    prop_oneof![
+        (number(), brief()).prop_map(|(number, brief)| Message::Ping { number, brief }),
+        (number(), option::of(ballot()), brief()).prop_map(|(number, promise, brief)| {
+            Message::Pong {
+                number,
+                promise,
+                brief,
+            }
+        }),
+        vote_request().prop_map(Message::PreVote),
+        (ballot(), any::<bool>(), ballot()).prop_map(|(ballot, granted, known)| {
+            Message::PreVoteReply {
+                ballot,
+                granted,
+                known,
+            }
+        }),
+        vote_request().prop_map(Message::Vote),
+        (ballot(), any::<bool>(), ballot(), position(), membership()).prop_map(
+            |(ballot, granted, known, position, membership)| Message::VoteReply {
+                ballot,
+                granted,
+                known,
+                position,
+                membership
+            }
+        ),
+        (ballot(), peer()).prop_map(|(ballot, to)| Message::Release { ballot, to }),
+        ballot().prop_map(|ballot| Message::StandNow { ballot }),
+    ]
+    .boxed()
+}
+
+fn data_message() -> BoxedStrategy<Message> {
+    prop_oneof![
+        (ballot(), option::of(group_id()), any::<bool>()).prop_map(
+            |(ballot, group_id, is_established)| Message::Follow {
+                ballot,
+                group_id,
+                is_established
+            }
+        ),
+        (ballot(), position(), history(), any::<bool>()).prop_map(
+            |(ballot, position, history, pull)| Message::Position {
+                ballot,
+                position,
+                history,
+                pull
+            }
+        ),
+        (ballot(), position()).prop_map(|(ballot, at)| Message::Fork { ballot, at }),
+        (ballot(), position(), option::of(vec(record_key(), 0..9)))
+            .prop_map(|(ballot, at, keys)| Message::Tail { ballot, at, keys }),
+        piece().prop_map(Message::Piece),
+        (ballot(), number(), any::<u32>()).prop_map(|(ballot, transfer, index)| {
+            Message::PieceStaged {
+                ballot,
+                transfer,
+                index,
+            }
+        }),
+        (ballot(), position()).prop_map(|(ballot, position)| Message::Held { ballot, position }),
+        ballot().prop_map(|ballot| Message::Lost { ballot }),
+        (ballot(), number()).prop_map(|(ballot, units)| Message::GaveUp { ballot, units }),
+    ]
+    .boxed()
+}
+
+fn hello() -> BoxedStrategy<Hello> {
+    (
+        (any::<u32>(), any::<u32>()),
+        (name(), peer(), incarnation(), option::of(peer())),
+        prop_oneof![Just(Lane::Control), Just(Lane::Data)],
+        vec((".{0,20}", ".{0,20}"), 0..=MAX_SETTINGS),
+        (any::<u64>(), number()),
+    )
+        .prop_map(
+            |(versions, (group, peer, incarnation, to), lane, settings, numbers)| Hello {
+                versions: (
+                    versions.0.min(versions.1).max(1),
+                    versions.0.max(versions.1).max(1),
+                ),
+                group,
+                peer,
+                incarnation,
+                lane,
+                to,
+                settings,
+                fingerprint: numbers.0,
+                started_ms: numbers.1,
+            },
+        )
+        .boxed()
+}
+
+fn refuse() -> BoxedStrategy<Refuse> {
+    (".{0,40}", ".{0,40}", ".{0,40}")
+        .prop_map(|(field, ours, theirs)| Refuse {
+            field,
+            ours,
+            theirs,
+        })
+        .boxed()
+}
+
+fn merge() -> BoxedStrategy<Merge> {
+    let delta = (prop::array::uniform3(number()), number())
+        .prop_map(|(words, units)| Delta { words, units });
+    let key = vec(any::<u8>(), 1..=MAX_KEY_BYTES).prop_map(Bytes::from);
+    (number(), vec((key, delta), 0..9))
+        .prop_map(|(number, entries)| Merge { number, entries })
+        .boxed()
+}
+
+fn merge_reply() -> BoxedStrategy<MergeReply> {
+    (number(), any::<bool>(), number(), number())
+        .prop_map(|(number, ok, units, dropped)| MergeReply {
+            number,
+            ok,
+            units,
+            dropped,
+        })
+        .boxed()
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..300u64, any::<u64>(), Just(u64::MAX)]
+}
+
+fn name() -> BoxedStrategy<String> {
+    vec(
+        prop::sample::select(b"azAZ09-_.".to_vec()),
+        1..=MAX_NAME_BYTES,
+    )
+    .prop_map(|name| name.into_iter().map(char::from).collect())
+    .boxed()
+}
+
+fn peer() -> BoxedStrategy<PeerName> {
+    name().prop_map(PeerName::from).boxed()
+}
+
+fn incarnation() -> impl Strategy<Value = Incarnation> {
+    any::<u64>().prop_map(Incarnation)
+}
+
+fn group_id() -> impl Strategy<Value = GroupId> {
+    any::<u128>().prop_map(GroupId)
+}
+
+fn group_time() -> impl Strategy<Value = GroupTime> {
+    number().prop_map(GroupTime)
+}
+
+fn ballot() -> impl Strategy<Value = Ballot> {
+    (number(), number()).prop_map(|(generation, term)| Ballot {
+        generation: Generation(generation),
+        term: Term(term),
+    })
+}
+
+fn position() -> BoxedStrategy<Position> {
+    (ballot(), number())
+        .prop_map(|(ballot, sequence)| Position {
+            ballot,
+            sequence: Sequence(sequence),
+        })
+        .boxed()
+}
+
+fn history() -> BoxedStrategy<Vec<Reign>> {
+    let reign = (ballot(), number()).prop_map(|(ballot, first)| Reign {
+        ballot,
+        first: Sequence(first),
+    });
+    vec(reign, 0..=MAX_HISTORY).boxed()
+}
+
+fn members() -> BoxedStrategy<Vec<Member>> {
+    let member = (peer(), option::of(incarnation()))
+        .prop_map(|(name, incarnation)| Member { name, incarnation });
+    vec(member, 0..=MAX_LISTED).boxed()
+}
+
+fn membership() -> BoxedStrategy<Membership> {
+    (position(), members(), option::of(members()))
+        .prop_map(|(stamp, voters, next)| Membership {
+            stamp,
+            voters,
+            next,
+        })
+        .boxed()
+}
+
+fn meta() -> BoxedStrategy<Meta> {
+    (option::of(group_id()), membership(), history())
+        .prop_map(|(group_id, membership, history)| Meta {
+            group_id,
+            membership,
+            history,
+        })
+        .boxed()
+}
+
+fn brief() -> BoxedStrategy<Brief> {
+    (
+        (
+            ballot(),
+            any::<bool>(),
+            option::of((peer(), incarnation())),
+            position(),
+        ),
+        (option::of(group_id()), any::<bool>(), option::of(ballot())),
+        vec(peer(), 0..=MAX_LISTED),
+        (any::<u8>(), group_time(), number()),
+    )
+        .prop_map(|(first, second, reaches, (priority, wall, uptime_ms))| {
+            let (ballot, is_primary, primary, position) = first;
+            let (group_id, is_member, suspects) = second;
+            Brief {
+                ballot,
+                is_primary,
+                primary,
+                position,
+                group_id,
+                is_member,
+                suspects,
+                reaches,
+                priority,
+                wall,
+                uptime_ms,
+            }
+        })
+        .boxed()
+}
+
+fn vote_request() -> BoxedStrategy<VoteRequest> {
+    let campaign = prop_oneof![Just(Campaign::Ordinary), Just(Campaign::NewGeneration)];
+    (ballot(), campaign, position(), option::of(ballot()))
+        .prop_map(|(ballot, campaign, position, released)| VoteRequest {
+            ballot,
+            campaign,
+            position,
+            released,
+        })
+        .boxed()
+}
+
+fn record_key() -> BoxedStrategy<Bytes> {
+    vec(any::<u8>(), 1..=MAX_RECORD_KEY_BYTES)
+        .prop_map(Bytes::from)
+        .boxed()
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    (prop::array::uniform3(number()), group_time())
+        .prop_map(|(words, expires)| Value { words, expires })
+}
+
+fn piece() -> BoxedStrategy<Piece> {
+    let end =
+        (position(), group_time(), option::of(meta())).prop_map(|(position, group_time, meta)| {
+            BatchEnd {
+                position,
+                group_time,
+                meta,
+            }
+        });
+    (
+        (ballot(), number(), any::<u32>()),
+        option::of(position()),
+        vec(record(), 0..9),
+        option::of(end),
+    )
+        .prop_map(|((ballot, transfer, index), from, records, end)| Piece {
+            ballot,
+            transfer,
+            index,
+            from,
+            records,
+            end,
+        })
+        .boxed()
+}
