@@ -1,0 +1,316 @@
+//! The fuzz corpus, run with the ordinary compiler, and its seeds: one frame of each kind and one
+//! message of each variant, pinned as they are written.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use bytes::{Bytes, BytesMut};
+use quorate::protocol::message::{
+    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Record, Reign, VoteRequest,
+};
+use quorate::wire::replies::{self, Refusal};
+use quorate::wire::{
+    Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
+};
+use quorate::{
+    Answer, Ballot, Delta, Generation, GroupId, GroupTime, Incarnation, Item, Member, PeerName,
+    Position, Sequence, Term, Value,
+};
+
+const BALLOT: Ballot = Ballot {
+    generation: Generation(2),
+    term: Term(3),
+};
+const POSITION: Position = Position {
+    ballot: BALLOT,
+    sequence: Sequence(5 << 16),
+};
+const GROUP_ID: Option<GroupId> = Some(GroupId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
+const TIME: GroupTime = GroupTime(1_795_000_000_000_000_000);
+
+#[test]
+fn every_file_of_the_corpus_runs() {
+    let targets: [(&str, fn(&[u8])); 3] = [
+        ("frames", fuzzing::frames),
+        ("messages", fuzzing::messages),
+        ("calls", fuzzing::calls),
+    ];
+    for (target, run) in targets {
+        let mut files = 0;
+        for file in fs::read_dir(corpus(target)).expect("the corpus is committed") {
+            let path = file.expect("a readable folder").path();
+            run(&fs::read(&path).expect("a readable file"));
+            files += 1;
+        }
+        assert!(files > 1, "the corpus of {target} has seeds");
+    }
+}
+
+#[test]
+fn seeds_are_what_is_written_today() {
+    let write = env::var_os("QUORATE_WRITE_SEEDS").is_some();
+    for (target, name, seed) in seeds() {
+        let path = corpus(target).join(name);
+        if write {
+            fs::write(&path, &seed).expect("the corpus can be written");
+        }
+        let committed = fs::read(&path).expect("every seed is committed: see fuzz/README.md");
+        assert_eq!(committed, seed, "{target}/{name} is written another way");
+    }
+}
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(target)
+}
+
+/// (target, name, content).
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut seeds = vec![
+        ("calls", "calls", packed_calls()),
+        ("calls", "replies", packed_replies()),
+    ];
+    let mut stream = Vec::new();
+    for frame in frames() {
+        let frame_name = name(&frame);
+        let mut bytes = BytesMut::new();
+        encode(&frame, &mut bytes);
+        if let Frame::Message(_) = frame {
+            seeds.push(("messages", frame_name, bytes[HEADER_BYTES..].to_vec()));
+        } else {
+            seeds.push(("frames", frame_name, bytes.to_vec()));
+        }
+        stream.extend(bytes);
+    }
+    seeds.push(("frames", "all", stream));
+    seeds
+}
+
+/// The name of a frame's seed: whoever adds a frame or a message adds a seed.
+fn name(frame: &Frame) -> &'static str {
+    match frame {
+        Frame::Hello(_) => "hello",
+        Frame::Refuse(_) => "refuse",
+        Frame::Calls(_) => "calls",
+        Frame::Replies(_) => "replies",
+        Frame::Merge(_) => "merge",
+        Frame::MergeReply(_) => "merge_reply",
+        Frame::Message(message) => match message {
+            Message::Ping { .. } => "ping",
+            Message::Pong { .. } => "pong",
+            Message::PreVote(_) => "pre_vote",
+            Message::PreVoteReply { .. } => "pre_vote_reply",
+            Message::Vote(_) => "vote",
+            Message::VoteReply { .. } => "vote_reply",
+            Message::Release { .. } => "release",
+            Message::StandNow { .. } => "stand_now",
+            Message::Follow { .. } => "follow",
+            Message::Position { .. } => "position",
+            Message::Fork { .. } => "fork",
+            Message::Tail { .. } => "tail",
+            Message::Piece(_) => "piece",
+            Message::PieceStaged { .. } => "piece_staged",
+            Message::Held { .. } => "held",
+            Message::Lost { .. } => "lost",
+            Message::GaveUp { .. } => "gave_up",
+        },
+    }
+}
+
+fn frames() -> Vec<Frame> {
+    let mut frames = vec![
+        Frame::Hello(Hello {
+            versions: (1, 1),
+            group: "default".into(),
+            peer: "a".into(),
+            incarnation: Incarnation(1),
+            lane: Lane::Control,
+            to: Some("b".into()),
+            settings: vec![("mode".into(), "strict".into())],
+            fingerprint: 2,
+            started_ms: 3,
+        }),
+        Frame::Refuse(Refuse {
+            field: "mode".into(),
+            ours: "strict".into(),
+            theirs: "relaxed".into(),
+        }),
+        Frame::Calls(Calls::from_body(packed_calls().into())),
+        Frame::Replies(Replies::from_body(packed_replies().into())),
+        Frame::Merge(Merge {
+            number: 1,
+            entries: vec![(
+                Bytes::from_static(b"key"),
+                Delta {
+                    words: [1, 2, 3],
+                    units: 4,
+                },
+            )],
+        }),
+        Frame::MergeReply(MergeReply {
+            number: 1,
+            ok: true,
+            units: 3,
+            dropped: 1,
+        }),
+    ];
+    frames.extend(control_messages().into_iter().map(Frame::Message));
+    frames.extend(data_messages().into_iter().map(Frame::Message));
+    frames
+}
+
+fn packed_calls() -> Vec<u8> {
+    let mut body = BytesMut::new();
+    let item = |key| Item { key, args: [1, 2] };
+    calls::push(&mut body, 1, &[item(b"one")]).expect("a good call");
+    calls::push(&mut body, 2, &[item(b"one"), item(b"two")]).expect("a good call");
+    body.to_vec()
+}
+
+fn packed_replies() -> Vec<u8> {
+    let mut body = BytesMut::new();
+    let answer = Answer {
+        code: 1,
+        units: 2,
+        words: [3, 4, 5, 6, 7, 8],
+    };
+    replies::push_decided(&mut body, 1, &answer, POSITION, TIME);
+    replies::push_refused(&mut body, 2, Refusal::Full, 10);
+    body.to_vec()
+}
+
+fn control_messages() -> Vec<Message> {
+    let brief = Brief {
+        ballot: BALLOT,
+        is_primary: true,
+        primary: Some(("a".into(), Incarnation(1))),
+        position: POSITION,
+        group_id: GROUP_ID,
+        is_member: true,
+        suspects: Some(BALLOT),
+        reaches: vec!["b".into(), "c".into()],
+        priority: 100,
+        wall: TIME,
+        uptime_ms: 4,
+    };
+    let request = |campaign, released| VoteRequest {
+        ballot: BALLOT.next_term(),
+        campaign,
+        position: POSITION,
+        released,
+    };
+    vec![
+        Message::Ping {
+            number: 1,
+            brief: brief.clone(),
+        },
+        Message::Pong {
+            number: 1,
+            promise: Some(BALLOT),
+            brief,
+        },
+        Message::PreVote(request(Campaign::Ordinary, None)),
+        Message::PreVoteReply {
+            ballot: BALLOT,
+            granted: true,
+            known: BALLOT,
+        },
+        Message::Vote(request(Campaign::NewGeneration, Some(BALLOT))),
+        Message::VoteReply {
+            ballot: BALLOT,
+            granted: false,
+            known: BALLOT.next_term(),
+            position: POSITION,
+            membership: membership(),
+        },
+        Message::Release {
+            ballot: BALLOT,
+            to: "b".into(),
+        },
+        Message::StandNow { ballot: BALLOT },
+    ]
+}
+
+fn data_messages() -> Vec<Message> {
+    let history = vec![Reign {
+        ballot: BALLOT,
+        first: Sequence(1 << 16),
+    }];
+    let key = Bytes::from_static(b"\0key");
+    let value = Value {
+        words: [1, 2, 3],
+        expires: GroupTime::MAX,
+    };
+    let meta = Meta {
+        group_id: GROUP_ID,
+        membership: membership(),
+        history: history.clone(),
+    };
+    vec![
+        Message::Follow {
+            ballot: BALLOT,
+            group_id: GROUP_ID,
+            is_established: true,
+        },
+        Message::Position {
+            ballot: BALLOT,
+            position: POSITION,
+            history,
+            pull: true,
+        },
+        Message::Fork {
+            ballot: BALLOT,
+            at: POSITION,
+        },
+        Message::Tail {
+            ballot: BALLOT,
+            at: POSITION,
+            keys: Some(vec![key.clone()]),
+        },
+        Message::Piece(Piece {
+            ballot: BALLOT,
+            transfer: 1,
+            index: 2,
+            from: Some(POSITION),
+            records: vec![
+                Record {
+                    key: key.clone(),
+                    value: Some(value),
+                },
+                Record { key, value: None },
+            ],
+            end: Some(BatchEnd {
+                position: POSITION,
+                group_time: TIME,
+                meta: Some(meta),
+            }),
+        }),
+        Message::PieceStaged {
+            ballot: BALLOT,
+            transfer: 1,
+            index: 2,
+        },
+        Message::Held {
+            ballot: BALLOT,
+            position: POSITION,
+        },
+        Message::Lost { ballot: BALLOT },
+        Message::GaveUp {
+            ballot: BALLOT,
+            units: 7,
+        },
+    ]
+}
+
+fn membership() -> Membership {
+    let member = |name: &str, incarnation| Member {
+        name: PeerName::from(name),
+        incarnation,
+    };
+    Membership {
+        stamp: POSITION,
+        voters: vec![member("a", Some(Incarnation(1))), member("b", None)],
+        next: Some(vec![member("a", Some(Incarnation(1)))]),
+    }
+}
