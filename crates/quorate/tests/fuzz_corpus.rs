@@ -28,9 +28,11 @@ const POSITION: Position = Position {
 const GROUP_ID: Option<GroupId> = Some(GroupId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
 const TIME: GroupTime = GroupTime(1_795_000_000_000_000_000);
 
+type Target = fn(&[u8]);
+
 #[test]
 fn every_file_of_the_corpus_runs() {
-    let targets: [(&str, fn(&[u8])); 3] = [
+    let targets: [(&str, Target); 3] = [
         ("frames", fuzzing::frames),
         ("messages", fuzzing::messages),
         ("calls", fuzzing::calls),

@@ -84,7 +84,7 @@ pub struct Reign {
     #[prost(uint64, tag = "2")]
     pub term: u64,
     #[prost(uint64, tag = "3")]
-    pub first: u64,
+    pub after: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Meta {

@@ -144,13 +144,13 @@ fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     let reign = |proto::Reign {
                      generation,
                      term,
-                     first,
+                     after,
                  }| Reign {
         ballot: Ballot {
             generation: Generation(generation),
             term: Term(term),
         },
-        first: Sequence(first),
+        after: Sequence(after),
     };
     Ok(history.into_iter().map(reign).collect())
 }

@@ -143,7 +143,7 @@ impl From<&Reign> for proto::Reign {
         Self {
             generation: generation.0,
             term: term.0,
-            first: reign.first.0,
+            after: reign.after.0,
         }
     }
 }

@@ -456,3 +456,18 @@ fn errors_say_the_values_that_broke_the_rule() {
     };
     assert_eq!(error.to_string(), "17 members: 0 to 16 are allowed");
 }
+
+/// docs/wire.md, section 6, says how much memory a body can ask for.
+#[test]
+fn entries_of_lists_are_no_larger_than_documented() {
+    let sizes = [
+        size_of::<proto::Record>(),
+        size_of::<proto::Delta>(),
+        size_of::<proto::Setting>(),
+        size_of::<proto::Member>(),
+        size_of::<proto::Reign>(),
+        size_of::<Bytes>(),
+        size_of::<String>(),
+    ];
+    assert!(sizes.iter().all(|size| *size <= 72), "{sizes:?}");
+}

@@ -285,9 +285,9 @@ fn position() -> BoxedStrategy<Position> {
 }
 
 fn history() -> BoxedStrategy<Vec<Reign>> {
-    let reign = (ballot(), number()).prop_map(|(ballot, first)| Reign {
+    let reign = (ballot(), number()).prop_map(|(ballot, after)| Reign {
         ballot,
-        first: Sequence(first),
+        after: Sequence(after),
     });
     vec(reign, 0..=MAX_HISTORY).boxed()
 }
