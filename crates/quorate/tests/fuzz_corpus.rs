@@ -237,7 +237,7 @@ fn control_messages() -> Vec<Message> {
 fn data_messages() -> Vec<Message> {
     let history = vec![Reign {
         ballot: BALLOT,
-        first: Sequence(1 << 16),
+        after: Sequence(1 << 16),
     }];
     let key = Bytes::from_static(b"\0key");
     let value = Value {

@@ -53,14 +53,14 @@ pub struct Membership {
     pub next: Option<Vec<Member>>,
 }
 
-/// One reign in a peer's history: sequences after `first` were decided under `ballot`, until the
-/// next entry.
+/// One reign in a peer's history: what comes after `after` was decided under `ballot`, up to where
+/// the next entry takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reign {
     /// The reign.
     pub ballot: Ballot,
-    /// The first sequence of the reign.
-    pub first: Sequence,
+    /// Where the reign took over: the sequence of the state that its primary had adopted.
+    pub after: Sequence,
 }
 
 /// Replicated state other than cells.
