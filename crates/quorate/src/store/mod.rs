@@ -1,1 +1,245 @@
-//! Cells and their change feed.
+//! Cells and their change feed: what a group replicates, in memory.
+//!
+//! ```text
+//!  decide ──▶ lock shards ──▶ look at the authority ──▶ model ──▶ take a sequence ──▶ write cells
+//!                                                                                       │
+//!             shard: index ──▶ slots (one cache line each) ◀── change feed (slot numbers, by epoch)
+//!                                                                                       │
+//!  cut ◀── moves the sequence word to a round number, then takes shard after shard ◀────┘
+//! ```
+//!
+//! Any number of threads call [`Store::decide`]; one at a time looks after the rest (cuts, digests,
+//! sweeping, applying). A **cut** is exact although operations go on: whoever changes a cell after
+//! the end of an open cut saves the cell's old value for it first.
+//!
+//! Time is always an argument. Not here: who is primary (`protocol`), and anything that waits.
+
+mod apply;
+mod authority;
+mod cell;
+mod collect;
+mod copy;
+mod cut;
+mod decide;
+mod digest;
+mod feed;
+mod marks;
+mod merge;
+mod order;
+mod overlay;
+mod reign;
+mod shard;
+mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use siphasher::sip::SipHasher13;
+
+pub use apply::{ApplyError, Staged};
+pub use cell::{MERGES, MODEL};
+pub use copy::CopyCursor;
+pub use cut::Cut;
+pub use decide::{Decided, Refused};
+pub use digest::Digest;
+pub use merge::Merged;
+pub use overlay::{Overlay, Sealed};
+
+use crate::config::Limits;
+use crate::id::{GroupTime, Position};
+use crate::model::Value;
+use crate::protocol::message::Meta;
+use authority::Authority;
+use cell::KeyRef;
+use cut::OpenCut;
+use marks::Marks;
+use order::Order;
+use shard::{Place, Shard};
+
+/// Bits of a sequence below its epoch.
+const EPOCH_BITS: u32 = 16;
+/// Sequences of one epoch: every cut ends at a multiple of it.
+pub const EPOCH: u64 = 1 << EPOCH_BITS;
+
+/// The cells of one peer, and everything that is exact about them.
+pub struct Store {
+    limits: Limits,
+    hash_keys: (u64, u64),
+    shard_mask: u32,
+    shards: Box<[Lane]>,
+    authority: Authority,
+    opened: OpenCut,
+    order: Order,
+    commitment: Commitment,
+    cells: AtomicUsize,
+    held: Mutex<Held>,
+    upkeep: Mutex<Upkeep>,
+    marks: Mutex<Marks>,
+}
+
+/// A shard on lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Lane(Mutex<Shard>);
+
+/// The state held: that of the last exact cut.
+#[derive(Default)]
+struct Held {
+    position: Position,
+    group_time: GroupTime,
+    meta: Meta,
+}
+
+/// What whoever looks after the store knows. Its lock is taken before any shard's and may be held
+/// for long, by a digest; that of [`Held`] and the others only for a moment.
+#[derive(Default)]
+struct Upkeep {
+    is_reigning: bool,
+    /// Where the last epoch was ended.
+    last_end: u64,
+    /// Number of the last cut opened.
+    cuts: u64,
+    sweep: sweep::Sweep,
+}
+
+/// What a majority holds.
+#[derive(Default)]
+struct Commitment {
+    position: Mutex<Position>,
+    units: AtomicU64,
+    /// A group time that a majority has seen pass.
+    group_time: AtomicU64,
+    max_unreplicated: AtomicU64,
+}
+
+impl Store {
+    /// A blank store whose hashing nobody can guess.
+    pub fn new(limits: Limits) -> Self {
+        let random = RandomState::new();
+        Self::with_hash_keys(limits, (random.hash_one(0u8), random.hash_one(1u8)))
+    }
+
+    /// A blank store that hashes the same way whenever `seed` is the same, for simulation.
+    pub fn with_hash_seed(limits: Limits, seed: u64) -> Self {
+        Self::with_hash_keys(
+            limits,
+            (seed, seed.rotate_left(32) ^ 0x71_75_6f_72_61_74_65),
+        )
+    }
+
+    fn with_hash_keys(limits: Limits, hash_keys: (u64, u64)) -> Self {
+        const MAX_SHARDS: usize = 1 << 16;
+        let shards = limits.shards.clamp(1, MAX_SHARDS).next_power_of_two();
+        Self {
+            limits,
+            hash_keys,
+            shard_mask: shards as u32 - 1,
+            shards: (0..shards).map(|_| Lane::default()).collect(),
+            authority: Authority::default(),
+            opened: OpenCut::default(),
+            order: Order::default(),
+            commitment: Commitment {
+                max_unreplicated: AtomicU64::new(u64::MAX),
+                ..Commitment::default()
+            },
+            cells: AtomicUsize::new(0),
+            held: Mutex::default(),
+            upkeep: Mutex::default(),
+            marks: Mutex::default(),
+        }
+    }
+
+    /// The last exact cut held; blank for a blank store.
+    pub fn position(&self) -> Position {
+        self.held.lock().position
+    }
+
+    /// Group time of [`Store::position`].
+    pub fn group_time(&self) -> GroupTime {
+        self.held.lock().group_time
+    }
+
+    /// Replicated state other than cells.
+    pub fn meta(&self) -> Meta {
+        self.held.lock().meta.clone()
+    }
+
+    /// Replaces the replicated state other than cells; for the state machine only. While this peer
+    /// reigns it is a change: the next cut has a new position.
+    pub fn set_meta(&self, meta: Meta) {
+        let upkeep = self.upkeep.lock();
+        self.held.lock().meta = meta;
+        if upkeep.is_reigning {
+            self.order.take();
+            self.order.note_change();
+        }
+    }
+
+    /// Cells held, expired ones that have not been swept included.
+    pub fn cells(&self) -> usize {
+        self.cells.load(Ordering::Relaxed)
+    }
+
+    /// An estimate of the memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        let shards: usize = self.shards.iter().map(|lane| lane.0.lock().bytes()).sum();
+        shards + self.shards.len() * size_of::<Lane>() + size_of::<Self>()
+    }
+
+    /// The value of a cell as it is now; whether it has expired is for the caller to say.
+    pub fn read(&self, namespace: u8, key: &[u8]) -> Option<Value> {
+        let key = KeyRef {
+            namespace,
+            rest: key,
+        };
+        let place = self.place(key);
+        let shard = self.lock(place.shard);
+        let at = shard.find(place.tag, key)?;
+        Some(shard.slots.get(at).value)
+    }
+
+    /// Visits all unexpired cells, keys with their namespace. Not exact while operations go on;
+    /// a shard is locked while its cells are visited.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&[u8], &Value)) {
+        let now = self.authority.clock();
+        for lane in &self.shards {
+            let shard = lane.0.lock();
+            for (_, slot) in shard.slots.range(0, usize::MAX) {
+                if slot.value.expires > now {
+                    visit(slot.key.bytes(), &slot.value);
+                }
+            }
+        }
+    }
+
+    /// Where a key lives.
+    #[inline]
+    fn place(&self, key: KeyRef<'_>) -> Place {
+        let (first, second) = self.hash_keys;
+        let hasher = SipHasher13::new_with_keys(first ^ u64::from(key.namespace), second);
+        let hash = hasher.hash(key.rest);
+        Place {
+            shard: hash as u32 & self.shard_mask,
+            tag: (hash >> 32) as u32,
+        }
+    }
+
+    #[inline]
+    fn lock(&self, shard: u32) -> MutexGuard<'_, Shard> {
+        self.shards[shard as usize].0.lock()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("position", &self.position())
+            .field("cells", &self.cells())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! Adopting a cut of another peer, whole.
+
+use std::sync::atomic::Ordering;
+
+use super::cell::KeyRef;
+use super::marks::Mark;
+use super::shard::{Shard, Stamp};
+use super::{Held, Store, Upkeep};
+use crate::id::{GroupTime, Position, Sequence};
+use crate::model::{MAX_KEY_BYTES, Value};
+use crate::protocol::message::{BatchEnd, Meta, Record, Reign};
+
+/// A batch with all of its pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// The position it starts from; `None` if it replaces everything.
+    pub from: Option<Position>,
+    /// Cells; a later record of the same key replaces an earlier one.
+    pub records: Vec<Record>,
+    /// What the state becomes.
+    pub end: BatchEnd,
+}
+
+/// Why a batch was not applied. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// This peer reigns: it decides and takes no other state.
+    #[error("this peer is the primary")]
+    Reigning,
+    /// The batch starts from another position than the one held.
+    #[error("the batch starts from {from}, the position held is {held}")]
+    From {
+        /// Where the batch starts.
+        from: Position,
+        /// The position held.
+        held: Position,
+    },
+    /// A key is empty or too long.
+    #[error("a key of {bytes} bytes is not usable")]
+    Key {
+        /// Its length with the namespace.
+        bytes: usize,
+    },
+    /// The position is out of range.
+    #[error("the position {0} is out of range")]
+    Position(Position),
+}
+
+/// Records of one shard, with where they go.
+type Share<'a> = Vec<Entry<'a>>;
+
+/// A record and where it goes.
+struct Entry<'a> {
+    tag: u32,
+    key: KeyRef<'a>,
+    value: Option<Value>,
+}
+
+impl Store {
+    /// Adopts the state at the end of a batch, all at once.
+    ///
+    /// # Errors
+    ///
+    /// See [`ApplyError`]; nothing was written.
+    pub fn apply(&self, batch: Staged) -> Result<(), ApplyError> {
+        let mut upkeep = self.upkeep.lock();
+        self.check(&upkeep, &batch)?;
+        let shares = self.share(&batch.records)?;
+        let Staged { from, end, .. } = &batch;
+        let sequence = end.position.sequence;
+        if from.is_none() {
+            self.replace(&shares, sequence);
+            upkeep.sweep.reset(sequence);
+            self.commitment.group_time.store(0, Ordering::Relaxed);
+        } else {
+            self.change_all(&shares, sequence);
+        }
+        self.adopt(end);
+        Ok(())
+    }
+
+    /// Becomes blank.
+    pub fn clear(&self) {
+        self.revoke();
+        let mut upkeep = self.upkeep.lock();
+        for lane in &self.shards {
+            let old = std::mem::take(&mut *lane.0.lock());
+            drop(old);
+        }
+        self.cells.store(0, Ordering::Relaxed);
+        self.order.clear_changed();
+        self.order.reset_units();
+        self.commitment.units.store(0, Ordering::Relaxed);
+        self.commitment.group_time.store(0, Ordering::Relaxed);
+        *self.commitment.position.lock() = Position::BLANK;
+        self.authority.set_reigning(false);
+        self.marks.lock().clear();
+        self.authority.set_clock(GroupTime(0));
+        // Numbers of cuts are never used again, whatever else is forgotten.
+        *upkeep = Upkeep {
+            cuts: upkeep.cuts,
+            ..Upkeep::default()
+        };
+        *self.held.lock() = Held::default();
+    }
+
+    fn check(&self, upkeep: &Upkeep, batch: &Staged) -> Result<(), ApplyError> {
+        const MAX_SEQUENCE: Sequence = Sequence(1 << 62);
+        if upkeep.is_reigning {
+            return Err(ApplyError::Reigning);
+        }
+        let held = self.position();
+        if let Some(from) = batch.from.filter(|from| *from != held) {
+            return Err(ApplyError::From { from, held });
+        }
+        if batch.end.position.sequence > MAX_SEQUENCE {
+            return Err(ApplyError::Position(batch.end.position));
+        }
+        Ok(())
+    }
+
+    /// Divides records among shards, in order.
+    fn share<'a>(&self, records: &'a [Record]) -> Result<Vec<Share<'a>>, ApplyError> {
+        let mut shares: Vec<Share<'a>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for record in records {
+            let bytes = record.key.len();
+            let key = KeyRef::split(&record.key)
+                .filter(|key| (1..=MAX_KEY_BYTES).contains(&key.rest.len()))
+                .ok_or(ApplyError::Key { bytes })?;
+            let place = self.place(key);
+            let entry = Entry {
+                tag: place.tag,
+                key,
+                value: record.value,
+            };
+            shares[place.shard as usize].push(entry);
+        }
+        Ok(shares)
+    }
+
+    /// Loads everything beside what is held, then swaps it in shard by shard.
+    fn replace(&self, shares: &[Share<'_>], sequence: Sequence) {
+        let loaded: Vec<Shard> = shares
+            .iter()
+            .map(|share| {
+                let mut shard = Shard::with_capacity(share.len());
+                share.iter().for_each(|entry| shard.adopt(entry, sequence));
+                shard
+            })
+            .collect();
+        let cells = loaded.iter().map(Shard::len).sum();
+        for (lane, mut shard) in self.shards.iter().zip(loaded) {
+            std::mem::swap(&mut *lane.0.lock(), &mut shard);
+            // The old cells are dropped outside the lock.
+            drop(shard);
+        }
+        self.cells.store(cells, Ordering::Relaxed);
+    }
+
+    fn change_all(&self, shares: &[Share<'_>], sequence: Sequence) {
+        for (lane, share) in self.shards.iter().zip(shares) {
+            let mut shard = lane.0.lock();
+            if shard.feed.last_epoch() > sequence.0 >> super::EPOCH_BITS {
+                // A shorter history has won: its records replace all that is stamped past it.
+                shard.rewind(sequence.0);
+            }
+            let before = shard.len();
+            share.iter().for_each(|entry| shard.adopt(entry, sequence));
+            let after = shard.len();
+            drop(shard);
+            // Wraps around if cells went; the sum is what counts.
+            self.cells
+                .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes over everything but the cells.
+    fn adopt(&self, end: &BatchEnd) {
+        let mut held = self.held.lock();
+        self.mark_adoption(&held, end);
+        held.position = end.position;
+        held.group_time = end.group_time;
+        if let Some(meta) = &end.meta {
+            held.meta = meta.clone();
+        }
+        self.authority.set_clock(end.group_time);
+        self.order.clear_changed();
+        self.order.reset_units();
+        self.commitment.units.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// Remembers the cut adopted, and of this store's own reigns only what it contains.
+    fn mark_adoption(&self, held: &Held, end: &BatchEnd) {
+        let sequence = end.position.sequence;
+        let kept = match &end.meta {
+            Some(meta) => fork(&held.meta, held.position, meta),
+            None => (held.position.sequence <= sequence).then_some(held.position.sequence),
+        };
+        let mut marks = self.marks.lock();
+        let kept = kept.and_then(|kept| {
+            let group_time = marks.group_time_at(kept)?;
+            Some(Mark {
+                sequence: kept.0,
+                units: marks.units_at(kept)?,
+                group_time,
+            })
+        });
+        match kept {
+            Some(kept) => marks.push(kept),
+            None => marks.clear(),
+        }
+        let units = marks.units();
+        marks.push(Mark {
+            sequence: sequence.0,
+            units,
+            group_time: end.group_time,
+        });
+    }
+}
+
+impl Shard {
+    fn adopt(&mut self, entry: &Entry<'_>, sequence: Sequence) {
+        let Entry { tag, key, value } = *entry;
+        match (value, self.find(tag, key)) {
+            (Some(value), Some(at)) => self.overwrite(at, value, sequence.0),
+            (Some(value), None) => self.insert(tag, key, value, sequence.0),
+            (None, Some(at)) => self.remove(tag, at),
+            (None, None) => {}
+        }
+    }
+
+    /// Takes a value as it is, expiry included: it is another peer's, exactly.
+    fn overwrite(&mut self, at: u32, value: Value, sequence: u64) {
+        self.slots.get_mut(at).value.expires = GroupTime(0);
+        self.change(
+            at,
+            value,
+            Stamp {
+                sequence,
+                saving: None,
+            },
+        );
+    }
+}
+
+/// The last sequence common to the history held and another; `None` if they have none in common.
+fn fork(held: &Meta, position: Position, other: &Meta) -> Option<Sequence> {
+    let (ours, theirs) = (&held.history, &other.history);
+    let mut common = None;
+    for (index, reign) in ours.iter().enumerate() {
+        let Some(at) = theirs.iter().position(|other| other == reign) else {
+            continue;
+        };
+        let end_of = |history: &[Reign], next: usize| {
+            history
+                .get(next)
+                .map_or(Sequence(u64::MAX), |next| next.after)
+        };
+        common = Some(end_of(ours, index + 1).min(end_of(theirs, at + 1)));
+    }
+    common.map(|common| common.min(position.sequence))
+}

@@ -1,0 +1,132 @@
+//! Who may decide, until when, and at which group time: what every operation looks at.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use super::Refused;
+use crate::id::{Ballot, Generation, GroupTime, Term, Time};
+
+/// The primary's right to decide, written by the state machine and read under a shard's lock.
+///
+/// Seldom written, so that all cores keep the line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Authority {
+    /// End of the lease while operations are admitted, else 0.
+    gate: AtomicU64,
+    /// End of the lease, held or not; 0 without authority.
+    lease_until: AtomicU64,
+    /// What makes group time of a clock reading.
+    offset: AtomicI64,
+    /// The newest group time of any operation or cut: group time never goes back.
+    clock: AtomicU64,
+    generation: AtomicU64,
+    term: AtomicU64,
+    is_held: AtomicBool,
+    is_reigning: AtomicBool,
+}
+
+impl Authority {
+    /// Looks at the lease; the caller holds the locks of its shards.
+    ///
+    /// A lock taken after [`Authority::close`] sees it closed once the closer has taken and
+    /// released that lock in between: this is what makes `revoke` a barrier.
+    #[inline]
+    pub(super) fn admit(&self, time: Time) -> Result<GroupTime, Refused> {
+        if self.gate.load(Ordering::Acquire) <= time.0 {
+            return Err(self.refusal());
+        }
+        Ok(self.stamp(time))
+    }
+
+    #[cold]
+    fn refusal(&self) -> Refused {
+        if self.is_held.load(Ordering::Acquire) {
+            Refused::Held
+        } else {
+            Refused::NoAuthority
+        }
+    }
+
+    /// The group time of an operation: that of its clock, but never behind any other's.
+    ///
+    /// Published before the operation takes its sequence, so that the group time of a cut is not
+    /// behind that of any operation in it.
+    #[inline]
+    fn stamp(&self, time: Time) -> GroupTime {
+        let reached = time
+            .0
+            .wrapping_add_signed(self.offset.load(Ordering::Relaxed));
+        let clock = self.clock.load(Ordering::Relaxed);
+        if reached <= clock {
+            return GroupTime(clock);
+        }
+        GroupTime(
+            self.clock
+                .fetch_max(reached, Ordering::Relaxed)
+                .max(reached),
+        )
+    }
+
+    pub(super) fn clock(&self) -> GroupTime {
+        GroupTime(self.clock.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock on; returns where it stands then.
+    pub(super) fn advance_clock(&self, to: GroupTime) -> GroupTime {
+        GroupTime(self.clock.fetch_max(to.0, Ordering::Relaxed).max(to.0))
+    }
+
+    /// Sets the clock to that of an adopted state; nobody decides here meanwhile.
+    pub(super) fn set_clock(&self, to: GroupTime) {
+        self.clock.store(to.0, Ordering::Relaxed);
+    }
+
+    /// The reign; stable while operations are admitted.
+    #[inline]
+    pub(super) fn ballot(&self) -> Ballot {
+        Ballot {
+            generation: Generation(self.generation.load(Ordering::Relaxed)),
+            term: Term(self.term.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Sets the reign; nobody decides here meanwhile.
+    pub(super) fn set_ballot(&self, ballot: Ballot) {
+        self.generation
+            .store(ballot.generation.0, Ordering::Relaxed);
+        self.term.store(ballot.term.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_reigning(&self, is_reigning: bool) {
+        self.is_reigning.store(is_reigning, Ordering::Release);
+    }
+
+    pub(super) fn is_reigning(&self) -> bool {
+        self.is_reigning.load(Ordering::Acquire)
+    }
+
+    pub(super) fn open(&self, lease_until: Time, offset: i64) {
+        if !self.is_reigning() {
+            return;
+        }
+        self.offset.store(offset, Ordering::Relaxed);
+        self.is_held.store(false, Ordering::Release);
+        self.lease_until.store(lease_until.0, Ordering::Release);
+        self.gate.store(lease_until.0, Ordering::Release);
+    }
+
+    pub(super) fn hold(&self) {
+        self.is_held.store(true, Ordering::Release);
+        self.gate.store(0, Ordering::Release);
+    }
+
+    pub(super) fn close(&self) {
+        self.is_held.store(false, Ordering::Release);
+        self.lease_until.store(0, Ordering::Release);
+        self.gate.store(0, Ordering::Release);
+    }
+
+    pub(super) fn is_valid(&self, time: Time, ballot: Ballot) -> bool {
+        self.lease_until.load(Ordering::Acquire) > time.0 && self.ballot() == ballot
+    }
+}

@@ -1,0 +1,147 @@
+//! What a cut takes from a shard.
+
+use bytes::{Bytes, BytesMut};
+
+use super::cell::KeyRef;
+use super::shard::{Image, Place, Shard};
+use crate::id::Sequence;
+use crate::model::Value;
+use crate::protocol::message::Record;
+
+/// Bytes of keys that share one allocation.
+const MIN_ARENA_BYTES: usize = 256;
+const MAX_ARENA_BYTES: usize = 16 * 1024;
+
+/// Records, their keys packed together.
+#[derive(Default)]
+pub(super) struct Records {
+    keys: BytesMut,
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+impl Records {
+    pub(super) fn push(&mut self, key: &[u8], value: Option<Value>) {
+        if self.keys.capacity() < key.len() {
+            // As much again as so far: small cuts stay small.
+            let more = self.bytes.clamp(MIN_ARENA_BYTES, MAX_ARENA_BYTES);
+            self.keys.reserve(more.max(key.len()));
+        }
+        self.keys.extend_from_slice(key);
+        let key = self.keys.split().freeze();
+        self.push_shared(key, value);
+    }
+
+    fn push_shared(&mut self, key: Bytes, value: Option<Value>) {
+        let record = Record { key, value };
+        self.bytes += record.wire_bytes();
+        self.records.push(record);
+    }
+
+    /// Bytes on the wire, at most.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn finish(self) -> Vec<Record> {
+        self.records
+    }
+}
+
+/// The records of a cut.
+pub(super) struct Gather {
+    since: u64,
+    end: u64,
+    max_bytes: usize,
+    records: Option<Records>,
+}
+
+impl Gather {
+    pub(super) fn new(since: u64, end: u64, max_bytes: usize) -> Self {
+        Self {
+            since,
+            end,
+            max_bytes,
+            records: Some(Records::default()),
+        }
+    }
+
+    /// Takes a shard as it was at the end of cut `number`, under its lock.
+    ///
+    /// Cells that have expired by then travel like others: a follower of another history may hold
+    /// an older value of the same cell, and must learn that it changed.
+    pub(super) fn take(&mut self, shard: &Shard, number: u64, repair: &[(Place, &Bytes)]) {
+        let Some(records) = &mut self.records else {
+            return;
+        };
+        let images: &[Image] = if number != 0 && shard.frozen.cut == number {
+            &shard.frozen.images
+        } else {
+            &[]
+        };
+        for at in shard.feed.since(self.since, &shard.slots) {
+            let slot = shard.slots.get(at);
+            if slot.sequence <= self.end {
+                records.push(slot.key.bytes(), Some(slot.value));
+                if records.bytes() > self.max_bytes {
+                    break;
+                }
+            }
+        }
+        for image in images.iter().filter(|image| image.sequence > self.since) {
+            records.push(shard.slots.get(image.at).key.bytes(), Some(image.value));
+        }
+        for (place, key) in repair {
+            records.push_shared(
+                Bytes::clone(key),
+                value_at(shard, self.end, images, place, key),
+            );
+        }
+        if records.bytes() > self.max_bytes {
+            self.records = None;
+        }
+    }
+
+    pub(super) fn finish(self) -> Option<Vec<Record>> {
+        self.records.map(Records::finish)
+    }
+}
+
+/// The value of a key at the end of a cut.
+fn value_at(shard: &Shard, end: u64, images: &[Image], place: &Place, key: &[u8]) -> Option<Value> {
+    let at = shard.find(place.tag, KeyRef::split(key)?)?;
+    let slot = shard.slots.get(at);
+    if slot.sequence <= end {
+        return Some(slot.value);
+    }
+    images
+        .iter()
+        .find(|image| image.at == at)
+        .map(|image| image.value)
+}
+
+impl super::Store {
+    /// The keys, with their namespace, of all cells that this peer stamped after `since`: what a
+    /// peer with changes past a fork names to be repaired.
+    ///
+    /// `None` if they are more than `max`, or if cells have been forgotten since that the other
+    /// history may still hold: then everything must be copied anew.
+    pub fn keys_since(&self, since: Sequence, max: usize) -> Option<Vec<Bytes>> {
+        let upkeep = self.upkeep.lock();
+        if upkeep.sweep.has_forgotten_since(since) {
+            return None;
+        }
+        let mut keys = Records::default();
+        for lane in &self.shards {
+            let shard = lane.0.lock();
+            for at in shard.feed.since(since.0, &shard.slots) {
+                if keys.records.len() == max {
+                    return None;
+                }
+                keys.push(shard.slots.get(at).key.bytes(), None);
+            }
+        }
+        drop(upkeep);
+        Some(keys.finish().into_iter().map(|record| record.key).collect())
+    }
+}

@@ -1,0 +1,204 @@
+//! Exact cuts while operations go on.
+//!
+//! A cut moves the sequence word to a round number: operations before it have smaller sequences,
+//! operations after it larger ones. Each shard is then taken as it was at that moment. An
+//! operation after the end that finds its shard not yet taken saves what it is about to overwrite.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+
+use super::cell::KeyRef;
+use super::collect::Gather;
+use super::marks::Mark;
+use super::{Store, Upkeep};
+use crate::id::{GroupTime, Position, Sequence};
+use crate::protocol::message::Record;
+
+/// The changes up to an exact cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The cut.
+    pub end: Position,
+    /// Its group time: not before that of any operation in it.
+    pub group_time: GroupTime,
+    /// Units decided in this reign up to the cut, exactly; 0 where this peer does not reign.
+    pub units: u64,
+    /// The changes; `None` if they are larger than asked for.
+    pub records: Option<Vec<Record>>,
+}
+
+/// The cut that operations must save for, if one is open.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct OpenCut {
+    /// Number of the cut, never used again; 0 if none is open.
+    number: AtomicU64,
+    end: AtomicU64,
+}
+
+/// What an operation after the end of an open cut must save for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Saving {
+    /// Number of the cut.
+    pub(super) cut: u64,
+    /// Its end.
+    pub(super) end: u64,
+}
+
+impl OpenCut {
+    fn open(&self, number: u64, end: u64) {
+        self.end.store(end, Ordering::Release);
+        self.number.store(number, Ordering::Release);
+    }
+
+    fn close(&self) {
+        self.number.store(0, Ordering::Release);
+    }
+
+    /// An operation that took its sequence after the word had moved sees the cut: it was published
+    /// before. The end it reads belongs to that cut, for no other is opened while its shard, whose
+    /// lock it holds, has not been taken.
+    #[inline]
+    pub(super) fn saving(&self, sequence: u64) -> Option<Saving> {
+        match self.number.load(Ordering::Acquire) {
+            0 => None,
+            cut => self.saving_for(cut, sequence),
+        }
+    }
+
+    #[cold]
+    fn saving_for(&self, cut: u64, sequence: u64) -> Option<Saving> {
+        let end = self.end.load(Ordering::Acquire);
+        (sequence > end).then_some(Saving { cut, end })
+    }
+}
+
+/// A cut under way; closed by [`Store::close_cut`].
+pub(super) struct Opened {
+    /// Number of the cut.
+    pub(super) number: u64,
+    pub(super) end: u64,
+    pub(super) group_time: GroupTime,
+}
+
+impl Store {
+    /// Whether anything changed since the last cut. Clears nothing.
+    pub fn take_dirty(&self) -> bool {
+        self.order.is_changed()
+    }
+
+    /// Takes everything changed after `since` up to an exact cut, and the cells of `repair`
+    /// whether they changed or not.
+    ///
+    /// Where this peer reigns, the cut is a new one if anything was decided since the last.
+    /// Elsewhere it is the position held. A record without a value says that the cell is absent.
+    /// Keys of `repair` carry their namespace.
+    pub fn cut(
+        &self,
+        group_time: GroupTime,
+        since: Sequence,
+        repair: &[Bytes],
+        max_bytes: usize,
+    ) -> Cut {
+        let mut upkeep = self.upkeep.lock();
+        if upkeep.is_reigning {
+            self.order.clear_changed();
+        }
+        let opened = self.open_cut(&mut upkeep, group_time);
+        let mut gather = Gather::new(since.0, opened.end, max_bytes);
+        let mut repairs: Vec<_> = repair
+            .iter()
+            .filter_map(|key| Some((self.place(KeyRef::split(key)?), key)))
+            .collect();
+        repairs.sort_by_key(|(place, _)| place.shard);
+
+        let mut units = 0;
+        let mut repairs = repairs.as_slice();
+        for (number, lane) in self.shards.iter().enumerate() {
+            let own = repairs.partition_point(|(place, _)| place.shard as usize <= number);
+            let (mine, rest) = repairs.split_at(own);
+            repairs = rest;
+            let mut shard = lane.0.lock();
+            units += shard.units_at(opened.number);
+            gather.take(&shard, opened.number, mine);
+            shard.close(opened.number);
+        }
+        self.close_cut(&mut upkeep, &opened, units);
+        let end = self.position();
+        let units = if upkeep.is_reigning { units } else { 0 };
+        Cut {
+            end,
+            group_time: opened.group_time,
+            units,
+            records: gather.finish(),
+        }
+    }
+
+    /// Fixes the end of a cut. From here to [`Store::close_cut`] operations save for it.
+    pub(super) fn open_cut(&self, upkeep: &mut Upkeep, group_time: GroupTime) -> Opened {
+        if !upkeep.is_reigning {
+            let held = self.held.lock();
+            let (end, group_time) = (held.position.sequence.0, held.group_time);
+            return Opened {
+                number: 0,
+                end,
+                group_time,
+            };
+        }
+        let last_end = upkeep.last_end;
+        let end = self.order.end_epoch(last_end, |end| {
+            // A number of its own for every attempt: what was saved for one is void for the next.
+            upkeep.cuts += 1;
+            self.opened.open(upkeep.cuts, end);
+        });
+        // After the word has moved: the operations before it have published their group times.
+        let group_time = if end == last_end {
+            self.group_time()
+        } else {
+            self.authority.advance_clock(group_time)
+        };
+        Opened {
+            number: upkeep.cuts,
+            end,
+            group_time,
+        }
+    }
+
+    /// Ends a cut that every shard has been taken for; it is the position held from now on.
+    pub(super) fn close_cut(&self, upkeep: &mut Upkeep, opened: &Opened, units: u64) {
+        if !upkeep.is_reigning {
+            return;
+        }
+        self.opened.close();
+        if opened.end == upkeep.last_end {
+            return;
+        }
+        upkeep.last_end = opened.end;
+        let mut marks = self.marks.lock();
+        let units = marks.units_before() + units;
+        marks.push(Mark {
+            sequence: opened.end,
+            units,
+            group_time: opened.group_time,
+        });
+        drop(marks);
+        let mut held = self.held.lock();
+        held.position = self.position_of(opened.end);
+        held.group_time = opened.group_time;
+    }
+
+    /// Makes the position held cover everything decided so far.
+    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) {
+        let group_time = self.authority.clock();
+        let opened = self.open_cut(upkeep, group_time);
+        let mut units = 0;
+        for lane in &self.shards {
+            let mut shard = lane.0.lock();
+            units += shard.units_at(opened.number);
+            shard.close(opened.number);
+        }
+        self.close_cut(upkeep, &opened, units);
+    }
+}

@@ -1,0 +1,322 @@
+//! The data path: one operation on one or several cells.
+
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::cell::KeyRef;
+use super::shard::{Place, Shard, Stamp};
+use super::{Lane, Store};
+use crate::config::Acknowledge;
+use crate::id::{GroupTime, Position, Sequence, Time};
+use crate::model::{Answer, Cell, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
+
+/// What came of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The model's answer.
+    pub answer: Answer,
+    /// Its place in the order of all decisions.
+    pub position: Position,
+    /// The group time it was decided at.
+    pub group_time: GroupTime,
+    /// Whether to answer only when [`Store::committed`] covers `position`.
+    pub must_wait: bool,
+    /// Whether this is the first change since the last cut: the state machine must be told.
+    pub wake: bool,
+}
+
+/// Why an operation was not decided. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// This peer may not decide, or not any more.
+    #[error("this peer has no authority to decide")]
+    NoAuthority,
+    /// A hand-over is under way.
+    #[error("a hand-over is under way")]
+    Held,
+    /// The operation needs a new cell and none may be made.
+    #[error("all {max_cells} cells are in use")]
+    Full {
+        /// The bound.
+        max_cells: usize,
+    },
+    /// The operation is not usable.
+    #[error("{what} (bound {bound})")]
+    Invalid {
+        /// The rule it breaks.
+        what: &'static str,
+        /// The bound of the rule.
+        bound: u64,
+    },
+}
+
+/// Checks what does not depend on any state.
+#[inline]
+pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
+    if items.is_empty() || items.len() > MAX_ITEMS {
+        return Err(Refused::Invalid {
+            what: "items of an operation",
+            bound: MAX_ITEMS as u64,
+        });
+    }
+    for (index, item) in items.iter().enumerate() {
+        check_key(item.key)?;
+        if items[..index].iter().any(|earlier| earlier.key == item.key) {
+            return Err(Refused::Invalid {
+                what: "times a key is in an operation",
+                bound: 1,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+pub(super) fn check_key(key: &[u8]) -> Result<(), Refused> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Err(Refused::Invalid {
+            what: "bytes of a key",
+            bound: MAX_KEY_BYTES as u64,
+        });
+    }
+    Ok(())
+}
+
+/// A cell as the model sees it at `now`.
+#[inline]
+pub(super) fn seen(value: Option<Value>, now: GroupTime) -> Cell {
+    Cell::new(value.filter(|value| value.expires > now))
+}
+
+/// The value that an operation gave to a cell, if it did.
+#[inline]
+pub(super) fn change_of(cell: &Cell) -> Option<Value> {
+    cell.value().copied().filter(|_| cell.is_changed())
+}
+
+impl Store {
+    /// Decides one operation at the caller's clock reading `time`.
+    ///
+    /// All of its cells change at one place in the order, or none does. Takes the locks of the
+    /// shards it needs and nothing else; allocates only for new cells.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`]; nothing was written.
+    #[inline]
+    pub fn decide(
+        &self,
+        time: Time,
+        items: &[Item<'_>],
+        model: &dyn Model,
+        acknowledge: Acknowledge,
+    ) -> Result<Decided, Refused> {
+        if let [item] = items {
+            self.decide_one(time, item, model, acknowledge)
+        } else {
+            self.decide_several(time, items, model, acknowledge)
+        }
+    }
+
+    fn decide_one(
+        &self,
+        time: Time,
+        item: &Item<'_>,
+        model: &dyn Model,
+        acknowledge: Acknowledge,
+    ) -> Result<Decided, Refused> {
+        check_key(item.key)?;
+        let key = KeyRef::model(item.key);
+        let place = self.place(key);
+        let mut shard = self.lock(place.shard);
+        let now = self.authority.admit(time)?;
+        let found = shard.find(place.tag, key);
+        let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
+        let answer = model.decide(
+            std::slice::from_ref(item),
+            std::slice::from_mut(&mut cell),
+            now,
+        );
+        let changed = change_of(&cell);
+        if changed.is_none() && answer.units == 0 {
+            return Ok(self.unchanged(answer, now));
+        }
+        if found.is_none() && changed.is_some() {
+            self.reserve(1)?;
+        }
+        let sequence = self.order.take();
+        let stamp = shard.prepare(self.stamp(sequence));
+        if let Some(value) = changed {
+            shard.put(place.tag, key, found, value, stamp);
+        }
+        shard.units += answer.units;
+        drop(shard);
+        Ok(self.changed(answer, sequence, now, acknowledge))
+    }
+
+    fn decide_several(
+        &self,
+        time: Time,
+        items: &[Item<'_>],
+        model: &dyn Model,
+        acknowledge: Acknowledge,
+    ) -> Result<Decided, Refused> {
+        check(items)?;
+        let mut places = [Place::default(); MAX_ITEMS];
+        for (place, item) in places.iter_mut().zip(items) {
+            *place = self.place(KeyRef::model(item.key));
+        }
+        let mut locks = Locks::take(self, &places[..items.len()]);
+        let now = self.authority.admit(time)?;
+
+        let mut found = [None; MAX_ITEMS];
+        let mut cells = [Cell::default(); MAX_ITEMS];
+        for (index, item) in items.iter().enumerate() {
+            let shard = locks.shard(index);
+            found[index] = shard.find(places[index].tag, KeyRef::model(item.key));
+            cells[index] = seen(found[index].map(|at| shard.slots.get(at).value), now);
+        }
+        let cells = &mut cells[..items.len()];
+        let answer = model.decide(items, cells, now);
+        if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
+            return Ok(self.unchanged(answer, now));
+        }
+        let made = cells
+            .iter()
+            .zip(&found)
+            .filter(|(cell, at)| cell.is_changed() && at.is_none());
+        self.reserve(made.count())?;
+
+        let sequence = self.order.take();
+        let stamp = self.stamp(sequence);
+        for (index, item) in items.iter().enumerate() {
+            let shard = locks.shard(index);
+            let stamp = shard.prepare(stamp);
+            if let Some(value) = change_of(&cells[index]) {
+                let key = KeyRef::model(item.key);
+                shard.put(places[index].tag, key, found[index], value, stamp);
+            }
+        }
+        locks.shard(0).units += answer.units;
+        drop(locks);
+        Ok(self.changed(answer, sequence, now, acknowledge))
+    }
+
+    /// An answer that changed nothing: it has its place in the order and waits for nobody. The
+    /// caller holds its shards' locks.
+    #[inline]
+    fn unchanged(&self, answer: Answer, group_time: GroupTime) -> Decided {
+        let position = self.position_of(self.order.take());
+        Decided {
+            answer,
+            position,
+            group_time,
+            must_wait: false,
+            wake: false,
+        }
+    }
+
+    /// An answer that changed something, written already.
+    #[inline]
+    fn changed(
+        &self,
+        answer: Answer,
+        sequence: u64,
+        group_time: GroupTime,
+        acknowledge: Acknowledge,
+    ) -> Decided {
+        let units = self.order.add_units(answer.units);
+        let must_wait = match acknowledge {
+            Acknowledge::Majority => true,
+            Acknowledge::Primary => self.is_beyond_bound(units),
+        };
+        Decided {
+            answer,
+            position: self.position_of(sequence),
+            group_time,
+            must_wait,
+            wake: self.order.note_change(),
+        }
+    }
+
+    /// Whether more units than may be lost are not yet held by a majority.
+    #[inline]
+    fn is_beyond_bound(&self, units: u64) -> bool {
+        let committed = self.commitment.units.load(Ordering::Relaxed);
+        let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
+        units.saturating_sub(committed) > bound
+    }
+
+    /// The position of an operation of this reign.
+    #[inline]
+    pub(super) fn position_of(&self, sequence: u64) -> Position {
+        Position {
+            ballot: self.authority.ballot(),
+            sequence: Sequence(sequence),
+        }
+    }
+
+    /// Claims room for new cells before anything is written.
+    #[inline]
+    pub(super) fn reserve(&self, count: usize) -> Result<(), Refused> {
+        if count == 0 {
+            return Ok(());
+        }
+        let max_cells = self.limits.max_cells;
+        if self.cells.fetch_add(count, Ordering::Relaxed) + count > max_cells {
+            self.cells.fetch_sub(count, Ordering::Relaxed);
+            return Err(Refused::Full { max_cells });
+        }
+        Ok(())
+    }
+}
+
+/// The locks of an operation on several keys, each shard once and in the order of their numbers,
+/// so that two operations never wait for each other.
+struct Locks<'a> {
+    guards: [Option<MutexGuard<'a, Shard>>; MAX_ITEMS],
+    /// Which guard an item's shard is behind.
+    of_item: [u8; MAX_ITEMS],
+}
+
+impl<'a> Locks<'a> {
+    fn take(store: &'a Store, places: &[Place]) -> Self {
+        let mut numbers = [u32::MAX; MAX_ITEMS];
+        for (number, place) in numbers.iter_mut().zip(places) {
+            *number = place.shard;
+        }
+        numbers[..places.len()].sort_unstable();
+        let mut guards = [const { None }; MAX_ITEMS];
+        for index in 0..places.len() {
+            if index == 0 || numbers[index] != numbers[index - 1] {
+                let Lane(shard) = &store.shards[numbers[index] as usize];
+                guards[index] = Some(shard.lock());
+            }
+        }
+        let mut of_item = [0; MAX_ITEMS];
+        for (own, place) in of_item.iter_mut().zip(places) {
+            *own = numbers.partition_point(|&number| number < place.shard) as u8;
+        }
+        Self { guards, of_item }
+    }
+
+    #[inline]
+    fn shard(&mut self, item: usize) -> &mut Shard {
+        self.guards[usize::from(self.of_item[item])]
+            .as_mut()
+            .expect("every item's shard is locked")
+    }
+}
+
+impl Store {
+    /// What an operation with this sequence must save, if a cut is open that it comes after. The
+    /// caller holds its shards' locks.
+    #[inline]
+    pub(super) fn stamp(&self, sequence: u64) -> Stamp {
+        Stamp {
+            sequence,
+            saving: self.opened.saving(sequence),
+        }
+    }
+}

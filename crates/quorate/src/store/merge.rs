@@ -1,0 +1,204 @@
+//! Merging what a peer decided alone, once and in one change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+
+use super::Store;
+use super::cell::{KeyRef, MERGES};
+use super::decide::{Refused, change_of, check_key, seen};
+use super::shard::{Place, Shard};
+use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
+use crate::model::{Cell, Delta, Model, Value};
+
+/// How long it is remembered what was merged.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What came of a merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Units counted.
+    pub units: u64,
+    /// Units of windows that had closed meanwhile.
+    pub dropped: u64,
+    /// Whether it had been merged before: nothing was changed now.
+    pub already: bool,
+    /// Answer only when [`Store::committed`] covers this.
+    pub position: Position,
+    /// The group time of the merge.
+    pub group_time: GroupTime,
+    /// Whether this is the first change since the last cut: the state machine must be told.
+    pub wake: bool,
+}
+
+impl Merged {
+    fn already(position: Position, group_time: GroupTime) -> Self {
+        Self {
+            units: 0,
+            dropped: 0,
+            already: true,
+            position,
+            group_time,
+            wake: false,
+        }
+    }
+}
+
+/// A cell of a merge: where it is and what becomes of it.
+struct Target<'a> {
+    key: KeyRef<'a>,
+    place: Place,
+    found: Option<u32>,
+    cell: Cell,
+}
+
+impl Store {
+    /// Applies what `origin` decided alone, as one change together with the record that it was.
+    ///
+    /// A batch with a number not above the last one of the same incarnation has been merged
+    /// already: nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`]; nothing was written.
+    pub fn merge(
+        &self,
+        time: Time,
+        origin: &PeerName,
+        incarnation: Incarnation,
+        number: u64,
+        entries: &[(Bytes, Delta)],
+        model: &dyn Model,
+    ) -> Result<Merged, Refused> {
+        check_entries(entries)?;
+        let record_key = [origin.as_str().as_bytes(), &incarnation.0.to_le_bytes()].concat();
+        check_key(&record_key)?;
+        let record_key = KeyRef {
+            namespace: MERGES,
+            rest: &record_key,
+        };
+        let record_place = self.place(record_key);
+        let places: Vec<Place> = entries
+            .iter()
+            .map(|(key, _)| self.place(KeyRef::model(key)))
+            .chain([record_place])
+            .collect();
+        let mut locks = self.lock_all(&places);
+        let now = self.authority.admit(time)?;
+
+        let shard = lock_of(&mut locks, record_place);
+        let record = shard.find(record_place.tag, record_key);
+        if let Some(slot) = record.map(|at| shard.slots.get(at))
+            && slot.value.expires > now
+            && slot.value.words[0] >= number
+        {
+            let position = self.position_of(slot.sequence);
+            return Ok(Merged::already(position, now));
+        }
+
+        let mut units = 0;
+        let mut targets = Vec::with_capacity(places.len());
+        for ((key, delta), &place) in entries.iter().zip(&places) {
+            let shard = lock_of(&mut locks, place);
+            let target = KeyRef::model(key);
+            let found = shard.find(place.tag, target);
+            let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
+            units += model.merge(key, delta, &mut cell, now);
+            targets.push(Target {
+                key: target,
+                place,
+                found,
+                cell,
+            });
+        }
+        let mut cell = Cell::default();
+        cell.set(Value {
+            words: [number, 0, 0],
+            expires: now.after(REMEMBERED),
+        });
+        targets.push(Target {
+            key: record_key,
+            place: record_place,
+            found: record,
+            cell,
+        });
+        self.reserve(
+            targets
+                .iter()
+                .filter(|t| t.cell.is_changed() && t.found.is_none())
+                .count(),
+        )?;
+
+        let sequence = self.write_all(&mut locks, &targets);
+        lock_of(&mut locks, record_place).units += units;
+        drop(locks);
+        self.order.add_units(units);
+        let taken: u64 = entries
+            .iter()
+            .fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
+        Ok(Merged {
+            units,
+            dropped: taken.saturating_sub(units),
+            already: false,
+            position: self.position_of(sequence),
+            group_time: now,
+            wake: self.order.note_change(),
+        })
+    }
+
+    fn write_all(&self, locks: &mut Guards<'_>, targets: &[Target<'_>]) -> u64 {
+        let sequence = self.order.take();
+        let stamp = self.stamp(sequence);
+        for Target {
+            key,
+            place,
+            found,
+            cell,
+        } in targets
+        {
+            let shard = lock_of(locks, *place);
+            let stamp = shard.prepare(stamp);
+            if let Some(value) = change_of(cell) {
+                shard.put(place.tag, *key, *found, value, stamp);
+            }
+        }
+        sequence
+    }
+
+    /// Locks each shard once, in the order of their numbers.
+    fn lock_all(&self, places: &[Place]) -> Guards<'_> {
+        let mut numbers: Vec<u32> = places.iter().map(|place| place.shard).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+            .into_iter()
+            .map(|number| (number, self.lock(number)))
+            .collect()
+    }
+}
+
+/// Locks by shard number.
+type Guards<'a> = BTreeMap<u32, MutexGuard<'a, Shard>>;
+
+fn lock_of<'g>(locks: &'g mut Guards<'_>, place: Place) -> &'g mut Shard {
+    locks
+        .get_mut(&place.shard)
+        .expect("every target's shard is locked")
+}
+
+fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
+    let mut keys: Vec<&Bytes> = entries.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    for key in &keys {
+        check_key(key)?;
+    }
+    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Refused::Invalid {
+            what: "times a key is in a merge",
+            bound: 1,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The order of all decisions: one word that operations count up and cuts move to round numbers.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::EPOCH_BITS;
+
+/// What every operation writes, together on one line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Order {
+    /// Sequence of the last decision, or the end of the last cut.
+    word: AtomicU64,
+    /// Units decided in this reign.
+    units: AtomicU64,
+    /// Whether anything changed since the last cut.
+    is_changed: AtomicBool,
+}
+
+impl Order {
+    /// Takes the next sequence; the caller holds the locks of its shards.
+    #[inline]
+    pub(super) fn take(&self) -> u64 {
+        self.word.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Notes a change; whether it is the first since the last cut.
+    #[inline]
+    pub(super) fn note_change(&self) -> bool {
+        !self.is_changed.load(Ordering::Relaxed) && !self.is_changed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed.load(Ordering::Acquire)
+    }
+
+    /// Clears the note of changes. Before the word moves, so that the first operation after the
+    /// cut finds it cleared and wakes the sender.
+    pub(super) fn clear_changed(&self) {
+        self.is_changed.store(false, Ordering::Release);
+    }
+
+    /// Counts units decided; the sum of this reign.
+    #[inline]
+    pub(super) fn add_units(&self, units: u64) -> u64 {
+        self.units
+            .fetch_add(units, Ordering::Relaxed)
+            .wrapping_add(units)
+    }
+
+    #[inline]
+    pub(super) fn units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// Starts a reign whose first sequence is above `boundary`.
+    pub(super) fn begin(&self, boundary: u64) {
+        // One past the boundary: the reign itself is its first change.
+        self.word.store(boundary + 1, Ordering::Release);
+        self.units.store(0, Ordering::Relaxed);
+        self.is_changed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn reset_units(&self) {
+        self.units.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends an epoch between two operations and returns its end: the last one again if nothing was
+    /// decided since. `publish` makes an end visible to operations before the word reaches it.
+    pub(super) fn end_epoch(&self, last_end: u64, mut publish: impl FnMut(u64)) -> u64 {
+        let mut old = self.word.load(Ordering::Relaxed);
+        loop {
+            let end = if old == last_end {
+                old
+            } else {
+                boundary_above(old)
+            };
+            publish(end);
+            // Operations may move the word meanwhile; the end holds while they stay below it.
+            loop {
+                match self
+                    .word
+                    .compare_exchange_weak(old, end, Ordering::AcqRel, Ordering::Relaxed)
+                {
+                    Ok(_) => return end,
+                    Err(now) if now < end => old = now,
+                    Err(now) if now == old => {}
+                    Err(now) => {
+                        old = now;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The end of the epoch of `sequence`: the next round number.
+pub(super) fn boundary_above(sequence: u64) -> u64 {
+    ((sequence >> EPOCH_BITS) + 1) << EPOCH_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_above_every_sequence_taken() {
+        let order = Order::default();
+        order.begin(1 << EPOCH_BITS);
+        let mut last = 1 << EPOCH_BITS;
+        for _ in 0..3 {
+            let taken = order.take();
+            let end = order.end_epoch(last, |_| {});
+            assert!(end > taken);
+            assert_eq!(
+                order.end_epoch(end, |_| {}),
+                end,
+                "nothing was decided since"
+            );
+            assert_eq!(order.take(), end + 1);
+            last = end;
+        }
+    }
+
+    #[test]
+    fn a_word_that_runs_into_the_next_epoch_is_cut_above_it() {
+        let order = Order::default();
+        order.begin(0);
+        while order.take() < 1 << EPOCH_BITS {}
+        assert_eq!(order.end_epoch(0, |_| {}), 2 << EPOCH_BITS);
+    }
+}

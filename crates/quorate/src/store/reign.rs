@@ -1,0 +1,138 @@
+//! Beginning and ending a reign, and what a majority holds of it.
+
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use super::marks::Mark;
+use super::order::boundary_above;
+use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
+use crate::protocol::message::{MAX_HISTORY, Reign};
+
+impl Store {
+    /// Makes this peer ready to decide under `ballot`; it gets no authority yet.
+    ///
+    /// Everything held so far belongs to a cut at the next epoch boundary, and the reign is the
+    /// first change after it: the next cut has a position under the new ballot even if nothing is
+    /// decided. Until then the position held stays what it was.
+    pub fn begin_reign(&self, ballot: Ballot, group_time: GroupTime) {
+        self.end_reign();
+        let mut upkeep = self.upkeep.lock();
+        let mut held = self.held.lock();
+        let boundary = boundary_above(held.position.sequence.0);
+        self.authority.set_ballot(ballot);
+        self.authority.set_clock(held.group_time.max(group_time));
+        for lane in &self.shards {
+            lane.0.lock().units = 0;
+        }
+        self.commitment.units.store(0, Ordering::Relaxed);
+        self.order.begin(boundary);
+
+        // What is shared with other histories ends where this state was adopted, not at the
+        // boundary: an older primary may have gone on alone up to there and further.
+        let after = held.position.sequence;
+        let history = &mut held.meta.history;
+        history.push(Reign { ballot, after });
+        let excess = history.len().saturating_sub(MAX_HISTORY);
+        history.drain(..excess);
+
+        upkeep.is_reigning = true;
+        self.authority.set_reigning(true);
+        upkeep.last_end = boundary;
+        let mut marks = self.marks.lock();
+        let units = marks.begin_reign();
+        marks.push(Mark {
+            sequence: after.0,
+            units,
+            group_time: held.group_time,
+        });
+    }
+
+    /// Gives authority until `lease_until`, or more of it; group time is the caller's clock plus
+    /// `group_offset`. Ends a hold. Does nothing where this peer does not reign.
+    pub fn grant(&self, lease_until: Time, group_offset: i64) {
+        self.authority.open(lease_until, group_offset);
+    }
+
+    /// Refuses every operation that starts from now on, for a hand-over; the lease goes on.
+    pub fn hold(&self) {
+        self.authority.hold();
+    }
+
+    /// Takes the authority away. Every operation under way has ended when this returns.
+    pub fn revoke(&self) {
+        self.authority.close();
+        self.settle();
+    }
+
+    /// Waits for every operation under way; those that start after a hold see it.
+    pub fn settle(&self) {
+        for lane in &self.shards {
+            drop(lane.0.lock());
+        }
+    }
+
+    /// Ends the reign; the position returned covers everything decided here.
+    pub fn end_reign(&self) -> Position {
+        self.revoke();
+        let mut upkeep = self.upkeep.lock();
+        if upkeep.is_reigning {
+            self.order.clear_changed();
+            self.advance(&mut upkeep);
+            upkeep.is_reigning = false;
+            self.authority.set_reigning(false);
+        }
+        drop(upkeep);
+        self.position()
+    }
+
+    /// Whether an operation of `ballot` that has been written may be answered at `time`: the
+    /// second look at the lease.
+    pub fn is_authorized(&self, time: Time, ballot: Ballot) -> bool {
+        self.authority.is_valid(time, ballot)
+    }
+
+    /// What a majority holds.
+    pub fn committed(&self) -> Position {
+        *self.commitment.position.lock()
+    }
+
+    /// Notes what a majority holds: a cut of this reign.
+    pub fn set_committed(&self, position: Position) {
+        *self.commitment.position.lock() = position;
+        let marks = self.marks.lock();
+        if let Some(units) = marks.units_at(position.sequence) {
+            let units = units.saturating_sub(marks.units_before());
+            self.commitment.units.fetch_max(units, Ordering::Relaxed);
+        }
+        if let Some(group_time) = marks.group_time_at(position.sequence) {
+            self.commitment
+                .group_time
+                .fetch_max(group_time.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Units decided in this reign that a majority does not hold yet.
+    pub fn unreplicated_units(&self) -> u64 {
+        let committed = self.commitment.units.load(Ordering::Relaxed);
+        self.order.units().saturating_sub(committed)
+    }
+
+    /// Sets the bound on unreplicated units beyond which answers wait; none until then.
+    pub fn set_max_unreplicated(&self, max_unreplicated: u64) {
+        self.commitment
+            .max_unreplicated
+            .store(max_unreplicated, Ordering::Relaxed);
+    }
+
+    /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer
+    /// known exactly.
+    pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
+        let marks = self.marks.lock();
+        let decided = if self.authority.is_reigning() {
+            marks.units_before() + self.order.units()
+        } else {
+            marks.units()
+        };
+        marks.units_at(at).map(|kept| decided.saturating_sub(kept))
+    }
+}

@@ -1,0 +1,260 @@
+//! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
+
+use hashbrown::HashTable;
+
+use super::EPOCH_BITS;
+use super::cell::{Key, KeyRef, NO_VALUE, Slot, Slots};
+use super::cut::Saving;
+use super::feed::Feed;
+use crate::model::Value;
+
+/// Where a key is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Number of the shard.
+    pub(super) shard: u32,
+    /// The hash within the shard.
+    pub(super) tag: u32,
+}
+
+/// An entry of the index: 32 bits of the hash spare a look at most other keys' slots.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    tag: u32,
+    at: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn hash(&self) -> u64 {
+        spread(self.tag)
+    }
+}
+
+/// The table takes the position from the low bits and the fingerprint from the highest seven.
+#[inline]
+fn spread(tag: u32) -> u64 {
+    u64::from(tag) << 32 | u64::from(tag)
+}
+
+/// A slot as it was when the open cut ended, saved by the first operation to change it after that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Image {
+    pub(super) at: u32,
+    pub(super) value: Value,
+    pub(super) sequence: u64,
+}
+
+/// What operations after the end of an open cut save for it.
+#[derive(Debug, Default)]
+pub(super) struct Frozen {
+    /// Number of the cut that the rest belongs to; 0 for none.
+    pub(super) cut: u64,
+    /// The shard's units at the end of the cut.
+    pub(super) units: u64,
+    /// Slots changed since, as they were.
+    pub(super) images: Vec<Image>,
+    /// Slots below this number have been collected already.
+    pub(super) collected: u32,
+}
+
+/// The sequence of a change, and what must be saved before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) sequence: u64,
+    pub(super) saving: Option<Saving>,
+}
+
+/// Cells whose hash falls into one shard. Always behind its lock.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    index: HashTable<Entry>,
+    pub(super) slots: Slots,
+    pub(super) feed: Feed,
+    free: Vec<u32>,
+    key_bytes: usize,
+    /// Units decided in this reign by operations accounted to this shard.
+    pub(super) units: u64,
+    pub(super) frozen: Frozen,
+    /// Number of the last cut that has taken all it needs from here.
+    pub(super) closed: u64,
+}
+
+impl Shard {
+    /// Cells held.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// An empty shard with room for `cells`.
+    pub(super) fn with_capacity(cells: usize) -> Self {
+        Self {
+            index: HashTable::with_capacity(cells),
+            ..Self::default()
+        }
+    }
+
+    /// The slot of a key.
+    #[inline]
+    pub(super) fn find(&self, tag: u32, key: KeyRef<'_>) -> Option<u32> {
+        self.index
+            .find(spread(tag), |entry| {
+                entry.tag == tag && self.slots.get(entry.at).key.matches(key)
+            })
+            .map(|entry| entry.at)
+    }
+
+    /// Gives a slot a new value.
+    ///
+    /// The expiry never moves to an earlier time. Removal by expiry is not replicated, so a
+    /// follower that has missed a change must be able to tell from the value it holds that the
+    /// cell has gone (docs/protocol.md, section 3).
+    #[inline]
+    pub(super) fn change(&mut self, at: u32, value: Value, stamp: Stamp) {
+        let Stamp { sequence, saving } = stamp;
+        let slot = self.slots.get_mut(at);
+        if let Some(saving) = saving
+            && slot.sequence <= saving.end
+            && at >= self.frozen.collected
+        {
+            let (value, sequence) = (slot.value, slot.sequence);
+            self.frozen.images.push(Image {
+                at,
+                value,
+                sequence,
+            });
+        }
+        let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
+        let expires = slot.value.expires.max(value.expires);
+        slot.value = Value { expires, ..value };
+        slot.sequence = sequence;
+        if is_first {
+            self.feed(at, sequence);
+        }
+    }
+
+    /// Makes a cell that is not there yet. To an open cut it is absent by its sequence.
+    pub(super) fn insert(&mut self, tag: u32, key: KeyRef<'_>, value: Value, sequence: u64) {
+        let at = self.free.pop().unwrap_or_else(|| self.slots.push());
+        let slot = self.slots.get_mut(at);
+        slot.key = Key::new(key);
+        slot.value = value;
+        self.key_bytes += slot.key.boxed_bytes();
+        let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
+        slot.sequence = sequence;
+        self.index
+            .insert_unique(spread(tag), Entry { tag, at }, Entry::hash);
+        if is_first {
+            self.feed(at, sequence);
+        }
+    }
+
+    /// Removes a cell; never while a cut is open.
+    pub(super) fn remove(&mut self, tag: u32, at: u32) {
+        if let Ok(entry) = self.index.find_entry(spread(tag), |entry| entry.at == at) {
+            entry.remove();
+        }
+        let slot = self.slots.get_mut(at);
+        self.key_bytes -= slot.key.boxed_bytes();
+        slot.key = Key::Free;
+        slot.value = NO_VALUE;
+        self.free.push(at);
+    }
+
+    /// Prepares for an operation that changes cells or units here: nothing need be saved for an
+    /// open cut that has taken this shard.
+    #[inline]
+    pub(super) fn prepare(&mut self, stamp: Stamp) -> Stamp {
+        match stamp.saving {
+            None => stamp,
+            Some(saving) => Stamp {
+                saving: self.freeze(saving),
+                ..stamp
+            },
+        }
+    }
+
+    #[cold]
+    fn freeze(&mut self, saving: Saving) -> Option<Saving> {
+        if self.closed == saving.cut {
+            return None;
+        }
+        if self.frozen.cut != saving.cut {
+            self.frozen.images.clear();
+            self.frozen.cut = saving.cut;
+            self.frozen.units = self.units;
+        }
+        Some(saving)
+    }
+
+    /// Writes a cell, found or new.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        tag: u32,
+        key: KeyRef<'_>,
+        found: Option<u32>,
+        value: Value,
+        stamp: Stamp,
+    ) {
+        match found {
+            Some(at) => self.change(at, value, stamp),
+            None => self.insert(tag, key, value, stamp.sequence),
+        }
+    }
+
+    /// Units at the end of the open cut.
+    pub(super) fn units_at(&self, cut: u64) -> u64 {
+        if cut != 0 && self.frozen.cut == cut {
+            self.frozen.units
+        } else {
+            self.units
+        }
+    }
+
+    /// Marks the shard as done with for `cut`: operations need not save any more.
+    pub(super) fn close(&mut self, cut: u64) {
+        const KEPT: usize = 256;
+        self.closed = cut;
+        self.frozen.images.clear();
+        self.frozen.images.shrink_to(KEPT);
+        self.frozen.cut = 0;
+        self.frozen.collected = 0;
+    }
+
+    /// Lowers every sequence above `sequence` to it, after changes of an abandoned history have
+    /// been replaced: the feed stays in order.
+    pub(super) fn rewind(&mut self, sequence: u64) {
+        let epoch = sequence >> EPOCH_BITS;
+        self.feed.compact(&mut self.slots);
+        self.feed.truncate(epoch);
+        for at in 0..self.slots.len() as u32 {
+            let slot = self.slots.get_mut(at);
+            if slot.is_free() {
+                slot.sequence = Slot::FREE.sequence;
+            } else if slot.sequence >> EPOCH_BITS >= epoch {
+                slot.sequence = slot.sequence.min(sequence);
+                self.feed.push(epoch, at);
+            }
+        }
+    }
+
+    /// Memory held.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.allocation_size()
+            + self.slots.bytes()
+            + self.key_bytes
+            + self.feed.bytes()
+            + self.free.capacity() * size_of::<u32>()
+            + self.frozen.images.capacity() * size_of::<Image>()
+    }
+
+    #[inline]
+    fn feed(&mut self, at: u32, sequence: u64) {
+        self.feed.push(sequence >> EPOCH_BITS, at);
+        if self.feed.is_stale(self.index.len()) {
+            self.feed.compact(&mut self.slots);
+        }
+    }
+}
