@@ -7,6 +7,7 @@ use crate::protocol::message::Message;
 
 /// What happens to the machine.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one input exists at a time, on the stack")]
 pub enum Input {
     /// The moment named by `deadline()` has come. Harmless at any other time.
     Tick,

@@ -26,12 +26,7 @@ pub(super) fn bytes(
     if (min..=max).contains(&bytes) {
         Ok(())
     } else {
-        Err(WireError::Bytes {
-            field,
-            bytes,
-            min,
-            max,
-        })
+        Err(WireError::Bytes { field, bytes, min, max })
     }
 }
 
@@ -44,12 +39,7 @@ pub(super) fn count(
     if (min..=max).contains(&count) {
         Ok(())
     } else {
-        Err(WireError::Count {
-            field,
-            count,
-            min,
-            max,
-        })
+        Err(WireError::Count { field, count, min, max })
     }
 }
 
@@ -59,12 +49,7 @@ pub(super) fn number<T: TryFrom<u64>>(
     min: u64,
     max: u64,
 ) -> Result<T, WireError> {
-    let error = WireError::Value {
-        field,
-        value,
-        min,
-        max,
-    };
+    let error = WireError::Value { field, value, min, max };
     if !(min..=max).contains(&value) {
         return Err(error);
     }

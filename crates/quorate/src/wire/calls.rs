@@ -7,7 +7,7 @@
 
 use std::array;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::bounds;
 use super::error::WireError;
@@ -63,8 +63,8 @@ pub fn push(out: &mut BytesMut, id: u32, items: &[Item<'_>]) -> Result<(), WireE
         bytes += ITEM_BYTES + item.key.len();
     }
     out.reserve(bytes);
-    out.put_u32_le(id);
-    out.put_u8(items.len() as u8);
+    let [a, b, c, d] = id.to_le_bytes();
+    out.extend_from_slice(&[a, b, c, d, items.len() as u8]);
     for item in items {
         let mut head = [0; ITEM_BYTES];
         let (length, arguments) = head.split_at_mut(2);
@@ -88,13 +88,7 @@ pub struct Reader<'b> {
 impl<'b> Reader<'b> {
     /// A reader at the first call of `body`.
     pub fn new(body: &'b [u8]) -> Self {
-        Self {
-            rest: body,
-            items: [Item {
-                key: &[],
-                args: [0; ARGUMENT_WORDS],
-            }; MAX_ITEMS],
-        }
+        Self { rest: body, items: [Item { key: &[], args: [0; ARGUMENT_WORDS] }; MAX_ITEMS] }
     }
 
     /// The next call; `None` at the end. Its items are overwritten by the next one's, its keys
@@ -115,10 +109,7 @@ impl<'b> Reader<'b> {
             (*item, rest) = read_item(rest)?;
         }
         self.rest = rest;
-        Ok(Some(Call {
-            id: u32::from_le_bytes(id),
-            items: &self.items[..count],
-        }))
+        Ok(Some(Call { id: u32::from_le_bytes(id), items: &self.items[..count] }))
     }
 }
 
@@ -128,11 +119,7 @@ fn read_item(rest: &[u8]) -> Result<(Item<'_>, &[u8]), WireError> {
     bounds::bytes("key", length, 1, MAX_KEY_BYTES)?;
     let have = rest.len();
     let Some((key, rest)) = rest.split_at_checked(length) else {
-        return Err(WireError::Truncated {
-            field: "key",
-            need: length,
-            have,
-        });
+        return Err(WireError::Truncated { field: "key", need: length, have });
     };
     let (arguments, _) = arguments.as_chunks();
     let args = array::from_fn(|index| u64::from_le_bytes(arguments[index]));
@@ -145,10 +132,6 @@ fn take<'b, const N: usize>(
 ) -> Result<([u8; N], &'b [u8]), WireError> {
     match rest.split_first_chunk() {
         Some((chunk, rest)) => Ok((*chunk, rest)),
-        None => Err(WireError::Truncated {
-            field,
-            need: N,
-            have: rest.len(),
-        }),
+        None => Err(WireError::Truncated { field, need: N, have: rest.len() }),
     }
 }

@@ -164,8 +164,5 @@ fn packed(kind: u8, body: &[u8], out: &mut BytesMut) {
 }
 
 fn parse<M: prost::Message + Default>(kind: u8, body: Bytes) -> Result<M, WireError> {
-    M::decode(body).map_err(|error| WireError::Protobuf {
-        kind,
-        source: error.into(),
-    })
+    M::decode(body).map_err(|error| WireError::Protobuf { kind, source: error.into() })
 }

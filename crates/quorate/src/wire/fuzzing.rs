@@ -55,10 +55,7 @@ fn calls_again(data: &[u8]) {
         calls::push(&mut written, call.id, call.items).expect("the reader checks every bound");
     }
     let length = finish(start, &mut written);
-    assert!(
-        data.starts_with(&written[written.len() - length..]),
-        "one form for one call"
-    );
+    assert!(data.starts_with(&written[written.len() - length..]), "one form for one call");
 }
 
 fn replies_again(data: &[u8]) {
@@ -66,11 +63,7 @@ fn replies_again(data: &[u8]) {
     let start = begin(kind::REPLIES, &mut written);
     for reply in replies::Reader::new(data).map_while(Result::ok) {
         match reply.outcome {
-            replies::Outcome::Decided {
-                answer,
-                position,
-                group_time,
-            } => {
+            replies::Outcome::Decided { answer, position, group_time } => {
                 replies::push_decided(&mut written, reply.id, &answer, position, group_time);
             }
             replies::Outcome::Refused { refusal, bound } => {
@@ -79,8 +72,5 @@ fn replies_again(data: &[u8]) {
         }
     }
     let length = finish(start, &mut written);
-    assert!(
-        data.starts_with(&written[written.len() - length..]),
-        "one form for one reply"
-    );
+    assert!(data.starts_with(&written[written.len() - length..]), "one form for one reply");
 }

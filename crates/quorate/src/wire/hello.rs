@@ -98,11 +98,8 @@ impl TryFrom<proto::Hello> for Hello {
             proto::Lane::Control => Lane::Control,
             proto::Lane::Data => Lane::Data,
         };
-        let settings: Vec<_> = hello
-            .settings
-            .into_iter()
-            .map(|setting| (setting.field, setting.value))
-            .collect();
+        let settings: Vec<_> =
+            hello.settings.into_iter().map(|setting| (setting.field, setting.value)).collect();
         Self::check_settings(&settings)?;
         bounds::checked_name("group", &hello.group)?;
         Ok(Self {
@@ -111,10 +108,7 @@ impl TryFrom<proto::Hello> for Hello {
             peer: bounds::peer("peer", &hello.peer)?,
             incarnation: Incarnation(hello.incarnation),
             lane,
-            to: hello
-                .to
-                .map(|to| bounds::peer("peer dialed", &to))
-                .transpose()?,
+            to: hello.to.map(|to| bounds::peer("peer dialed", &to)).transpose()?,
             settings,
             fingerprint: hello.fingerprint,
             started_ms: hello.started_ms,
@@ -125,11 +119,7 @@ impl TryFrom<proto::Hello> for Hello {
 impl From<&Refuse> for proto::Refuse {
     fn from(refuse: &Refuse) -> Self {
         let text = |text: &str| bounds::cut(text, MAX_SETTING_BYTES).to_owned();
-        Self {
-            field: text(&refuse.field),
-            ours: text(&refuse.ours),
-            theirs: text(&refuse.theirs),
-        }
+        Self { field: text(&refuse.field), ours: text(&refuse.ours), theirs: text(&refuse.theirs) }
     }
 }
 

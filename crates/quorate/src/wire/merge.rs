@@ -38,10 +38,7 @@ impl From<&Merge> for proto::Merge {
             word_2: delta.words[2],
             units: delta.units,
         };
-        Self {
-            number: merge.number,
-            entries: merge.entries.iter().map(entry).collect(),
-        }
+        Self { number: merge.number, entries: merge.entries.iter().map(entry).collect() }
     }
 }
 
@@ -52,44 +49,21 @@ impl TryFrom<proto::Merge> for Merge {
         let entry = |entry: proto::Delta| {
             bounds::bytes("key", entry.key.len(), 1, MAX_KEY_BYTES)?;
             let words = [entry.word_0, entry.word_1, entry.word_2];
-            Ok((
-                entry.key,
-                Delta {
-                    words,
-                    units: entry.units,
-                },
-            ))
+            Ok((entry.key, Delta { words, units: entry.units }))
         };
-        let entries = merge
-            .entries
-            .into_iter()
-            .map(entry)
-            .collect::<Result<_, WireError>>()?;
-        Ok(Self {
-            number: merge.number,
-            entries,
-        })
+        let entries = merge.entries.into_iter().map(entry).collect::<Result<_, WireError>>()?;
+        Ok(Self { number: merge.number, entries })
     }
 }
 
 impl From<&MergeReply> for proto::MergeReply {
     fn from(reply: &MergeReply) -> Self {
-        Self {
-            number: reply.number,
-            ok: reply.ok,
-            units: reply.units,
-            dropped: reply.dropped,
-        }
+        Self { number: reply.number, ok: reply.ok, units: reply.units, dropped: reply.dropped }
     }
 }
 
 impl From<proto::MergeReply> for MergeReply {
     fn from(reply: proto::MergeReply) -> Self {
-        Self {
-            number: reply.number,
-            ok: reply.ok,
-            units: reply.units,
-            dropped: reply.dropped,
-        }
+        Self { number: reply.number, ok: reply.ok, units: reply.units, dropped: reply.dropped }
     }
 }

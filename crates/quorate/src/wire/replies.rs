@@ -59,13 +59,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 5] = [
-        Self::NoAuthority,
-        Self::Held,
-        Self::Full,
-        Self::Invalid,
-        Self::OutcomeUnknown,
-    ];
+    const ALL: [Self; 5] =
+        [Self::NoAuthority, Self::Held, Self::Full, Self::Invalid, Self::OutcomeUnknown];
 
     fn status(self) -> u8 {
         self as u8 + 1
@@ -150,57 +145,36 @@ impl<'b> Reader<'b> {
     }
 
     fn read(&mut self) -> Result<Reply, WireError> {
-        let [id @ .., status] = self.take::<REPLY_BYTES>()?;
+        let [id @ .., status] = *self.take::<REPLY_BYTES>()?;
         let outcome = match Refusal::from_status(status) {
-            Some(refusal) => Outcome::Refused {
-                refusal,
-                bound: u64::from_le_bytes(self.take()?),
-            },
+            Some(refusal) => Outcome::Refused { refusal, bound: u64::from_le_bytes(*self.take()?) },
             None if status == DECIDED => decided(self.take()?),
             None => {
                 let max = Refusal::ALL.len() as u64;
                 let value = status.into();
-                return Err(WireError::Value {
-                    field: "status of a reply",
-                    value,
-                    min: 0,
-                    max,
-                });
+                return Err(WireError::Value { field: "status of a reply", value, min: 0, max });
             }
         };
-        Ok(Reply {
-            id: u32::from_le_bytes(id),
-            outcome,
-        })
+        Ok(Reply { id: u32::from_le_bytes(id), outcome })
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+    fn take<const N: usize>(&mut self) -> Result<&'b [u8; N], WireError> {
         let Some((chunk, rest)) = self.rest.split_first_chunk() else {
-            return Err(WireError::Truncated {
-                field: "reply",
-                need: N,
-                have: self.rest.len(),
-            });
+            return Err(WireError::Truncated { field: "reply", need: N, have: self.rest.len() });
         };
         self.rest = rest;
-        Ok(*chunk)
+        Ok(chunk)
     }
 }
 
-fn decided([code, words @ ..]: [u8; DECIDED_BYTES]) -> Outcome {
+fn decided([code, words @ ..]: &[u8; DECIDED_BYTES]) -> Outcome {
     let (words, _) = words.as_chunks();
     let words: [u64; DECIDED_WORDS] = array::from_fn(|index| u64::from_le_bytes(words[index]));
     let [units, words @ .., generation, term, sequence, group_time] = words;
-    let ballot = Ballot {
-        generation: Generation(generation),
-        term: Term(term),
-    };
+    let ballot = Ballot { generation: Generation(generation), term: Term(term) };
     Outcome::Decided {
-        answer: Answer { code, units, words },
-        position: Position {
-            ballot,
-            sequence: Sequence(sequence),
-        },
+        answer: Answer { code: *code, units, words },
+        position: Position { ballot, sequence: Sequence(sequence) },
         group_time: GroupTime(group_time),
     }
 }

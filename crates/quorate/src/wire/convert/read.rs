@@ -20,10 +20,7 @@ type Read<T> = Result<T, WireError>;
 /// A message from its generated twin.
 pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
     Ok(match required("kind of a message", message.kind)? {
-        Kind::Ping(ping) => Message::Ping {
-            number: ping.number,
-            brief: brief(ping.brief)?,
-        },
+        Kind::Ping(ping) => Message::Ping { number: ping.number, brief: brief(ping.brief)? },
         Kind::Pong(pong) => Message::Pong {
             number: pong.number,
             promise: pong.promise.map(Into::into),
@@ -47,9 +44,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             ballot: ballot(release.ballot)?,
             to: bounds::peer("successor", &release.to)?,
         },
-        Kind::StandNow(stand) => Message::StandNow {
-            ballot: ballot(stand.ballot)?,
-        },
+        Kind::StandNow(stand) => Message::StandNow { ballot: ballot(stand.ballot)? },
         Kind::Follow(follow) => Message::Follow {
             ballot: ballot(follow.ballot)?,
             group_id: group(follow.group_id)?,
@@ -61,10 +56,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             history: history(whereabouts.history)?,
             pull: whereabouts.pull,
         },
-        Kind::Fork(fork) => Message::Fork {
-            ballot: ballot(fork.ballot)?,
-            at: position(fork.at)?,
-        },
+        Kind::Fork(fork) => Message::Fork { ballot: ballot(fork.ballot)?, at: position(fork.at)? },
         Kind::Tail(tail) => Message::Tail {
             ballot: ballot(tail.ballot)?,
             at: position(tail.at)?,
@@ -76,45 +68,26 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             transfer: staged.transfer,
             index: staged.index,
         },
-        Kind::Held(held) => Message::Held {
-            ballot: ballot(held.ballot)?,
-            position: position(held.position)?,
-        },
-        Kind::Lost(lost) => Message::Lost {
-            ballot: ballot(lost.ballot)?,
-        },
-        Kind::GaveUp(gave_up) => Message::GaveUp {
-            ballot: ballot(gave_up.ballot)?,
-            units: gave_up.units,
-        },
+        Kind::Held(held) => {
+            Message::Held { ballot: ballot(held.ballot)?, position: position(held.position)? }
+        }
+        Kind::Lost(lost) => Message::Lost { ballot: ballot(lost.ballot)? },
+        Kind::GaveUp(gave_up) => {
+            Message::GaveUp { ballot: ballot(gave_up.ballot)?, units: gave_up.units }
+        }
     })
 }
 
 impl From<proto::Ballot> for Ballot {
     fn from(ballot: proto::Ballot) -> Self {
-        Self {
-            generation: Generation(ballot.generation),
-            term: Term(ballot.term),
-        }
+        Self { generation: Generation(ballot.generation), term: Term(ballot.term) }
     }
 }
 
 impl From<proto::Position> for Position {
-    fn from(
-        proto::Position {
-            generation,
-            term,
-            sequence,
-        }: proto::Position,
-    ) -> Self {
-        let ballot = Ballot {
-            generation: Generation(generation),
-            term: Term(term),
-        };
-        Self {
-            ballot,
-            sequence: Sequence(sequence),
-        }
+    fn from(proto::Position { generation, term, sequence }: proto::Position) -> Self {
+        let ballot = Ballot { generation: Generation(generation), term: Term(term) };
+        Self { ballot, sequence: Sequence(sequence) }
     }
 }
 
@@ -130,26 +103,14 @@ fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
     let Some(id) = id else { return Ok(None) };
     match <[u8; 16]>::try_from(&id[..]) {
         Ok(id) => Ok(Some(GroupId(u128::from_le_bytes(id)))),
-        Err(_) => Err(WireError::Bytes {
-            field: "group id",
-            bytes: id.len(),
-            min: 16,
-            max: 16,
-        }),
+        Err(_) => Err(WireError::Bytes { field: "group id", bytes: id.len(), min: 16, max: 16 }),
     }
 }
 
 fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     bounds::count("reigns", history.len(), 0, MAX_HISTORY)?;
-    let reign = |proto::Reign {
-                     generation,
-                     term,
-                     after,
-                 }| Reign {
-        ballot: Ballot {
-            generation: Generation(generation),
-            term: Term(term),
-        },
+    let reign = |proto::Reign { generation, term, after }| Reign {
+        ballot: Ballot { generation: Generation(generation), term: Term(term) },
         after: Sequence(after),
     };
     Ok(history.into_iter().map(reign).collect())
@@ -171,10 +132,7 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
     Ok(Membership {
         stamp: position(membership.stamp)?,
         voters: members(membership.voters)?,
-        next: membership
-            .next
-            .map(|next| members(next.members))
-            .transpose()?,
+        next: membership.next.map(|next| members(next.members)).transpose()?,
     })
 }
 
@@ -210,10 +168,7 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
 
 fn primary(primary: proto::Member) -> Read<(PeerName, Incarnation)> {
     let incarnation = required("incarnation of the primary", primary.incarnation)?;
-    Ok((
-        bounds::peer("primary", &primary.name)?,
-        Incarnation(incarnation),
-    ))
+    Ok((bounds::peer("primary", &primary.name)?, Incarnation(incarnation)))
 }
 
 fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
@@ -235,19 +190,11 @@ fn keys(list: proto::KeyList) -> Read<Vec<Bytes>> {
 }
 
 fn record(record: proto::Record) -> Read<Record> {
-    let value = |proto::Value {
-                     word_0,
-                     word_1,
-                     word_2,
-                     expires,
-                 }| Value {
+    let value = |proto::Value { word_0, word_1, word_2, expires }| Value {
         words: [word_0, word_1, word_2],
         expires: GroupTime(expires),
     };
-    Ok(Record {
-        key: bounds::record_key(record.key)?,
-        value: record.value.map(value),
-    })
+    Ok(Record { key: bounds::record_key(record.key)?, value: record.value.map(value) })
 }
 
 fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {

@@ -12,93 +12,67 @@ use crate::wire::generated::message::Kind;
 
 impl From<&Message> for proto::Message {
     fn from(message: &Message) -> Self {
-        Self {
-            kind: Some(kind(message)),
-        }
+        Self { kind: Some(kind(message)) }
     }
 }
 
 fn kind(message: &Message) -> Kind {
     match message {
-        Message::Ping { number, brief } => Kind::Ping(proto::Ping {
-            number: *number,
-            brief: Some(brief.into()),
-        }),
-        Message::Pong {
-            number,
-            promise,
-            brief,
-        } => Kind::Pong(proto::Pong {
+        Message::Ping { number, brief } => {
+            Kind::Ping(proto::Ping { number: *number, brief: Some(brief.into()) })
+        }
+        Message::Pong { number, promise, brief } => Kind::Pong(proto::Pong {
             number: *number,
             promise: promise.map(Into::into),
             brief: Some(brief.into()),
         }),
         Message::PreVote(request) => Kind::PreVote(request.into()),
-        Message::PreVoteReply {
-            ballot,
-            granted,
-            known,
-        } => Kind::PreVoteReply(proto::PreVoteReply {
-            ballot: Some((*ballot).into()),
-            granted: *granted,
-            known: Some((*known).into()),
-        }),
+        Message::PreVoteReply { ballot, granted, known } => {
+            Kind::PreVoteReply(proto::PreVoteReply {
+                ballot: Some((*ballot).into()),
+                granted: *granted,
+                known: Some((*known).into()),
+            })
+        }
         Message::Vote(request) => Kind::Vote(request.into()),
-        Message::VoteReply {
-            ballot,
-            granted,
-            known,
-            position,
-            membership,
-        } => Kind::VoteReply(proto::VoteReply {
-            ballot: Some((*ballot).into()),
-            granted: *granted,
-            known: Some((*known).into()),
-            position: Some((*position).into()),
-            membership: Some(membership.into()),
-        }),
-        Message::Release { ballot, to } => Kind::Release(proto::Release {
-            ballot: Some((*ballot).into()),
-            to: to.to_string(),
-        }),
-        Message::StandNow { ballot } => Kind::StandNow(proto::StandNow {
-            ballot: Some((*ballot).into()),
-        }),
-        Message::Follow {
-            ballot,
-            group_id,
-            is_established,
-        } => Kind::Follow(proto::Follow {
+        Message::VoteReply { ballot, granted, known, position, membership } => {
+            Kind::VoteReply(proto::VoteReply {
+                ballot: Some((*ballot).into()),
+                granted: *granted,
+                known: Some((*known).into()),
+                position: Some((*position).into()),
+                membership: Some(membership.into()),
+            })
+        }
+        Message::Release { ballot, to } => {
+            Kind::Release(proto::Release { ballot: Some((*ballot).into()), to: to.to_string() })
+        }
+        Message::StandNow { ballot } => {
+            Kind::StandNow(proto::StandNow { ballot: Some((*ballot).into()) })
+        }
+        Message::Follow { ballot, group_id, is_established } => Kind::Follow(proto::Follow {
             ballot: Some((*ballot).into()),
             group_id: group_id.map(group),
             is_established: *is_established,
         }),
-        Message::Position {
-            ballot,
-            position,
-            history,
-            pull,
-        } => Kind::Position(proto::Whereabouts {
-            ballot: Some((*ballot).into()),
-            position: Some((*position).into()),
-            history: history.iter().map(Into::into).collect(),
-            pull: *pull,
-        }),
-        Message::Fork { ballot, at } => Kind::Fork(proto::Fork {
-            ballot: Some((*ballot).into()),
-            at: Some((*at).into()),
-        }),
+        Message::Position { ballot, position, history, pull } => {
+            Kind::Position(proto::Whereabouts {
+                ballot: Some((*ballot).into()),
+                position: Some((*position).into()),
+                history: history.iter().map(Into::into).collect(),
+                pull: *pull,
+            })
+        }
+        Message::Fork { ballot, at } => {
+            Kind::Fork(proto::Fork { ballot: Some((*ballot).into()), at: Some((*at).into()) })
+        }
         Message::Tail { ballot, at, keys } => Kind::Tail(proto::Tail {
             ballot: Some((*ballot).into()),
             at: Some((*at).into()),
             keys: keys.clone().map(|keys| proto::KeyList { keys }),
         }),
         Message::Piece(piece) => Kind::Piece(piece.into()),
-        Message::PieceStaged {
-            ballot,
-            transfer,
-            index,
-        } => Kind::PieceStaged(proto::PieceStaged {
+        Message::PieceStaged { ballot, transfer, index } => Kind::PieceStaged(proto::PieceStaged {
             ballot: Some((*ballot).into()),
             transfer: *transfer,
             index: *index,
@@ -107,44 +81,30 @@ fn kind(message: &Message) -> Kind {
             ballot: Some((*ballot).into()),
             position: Some((*position).into()),
         }),
-        Message::Lost { ballot } => Kind::Lost(proto::Lost {
-            ballot: Some((*ballot).into()),
-        }),
-        Message::GaveUp { ballot, units } => Kind::GaveUp(proto::GaveUp {
-            ballot: Some((*ballot).into()),
-            units: *units,
-        }),
+        Message::Lost { ballot } => Kind::Lost(proto::Lost { ballot: Some((*ballot).into()) }),
+        Message::GaveUp { ballot, units } => {
+            Kind::GaveUp(proto::GaveUp { ballot: Some((*ballot).into()), units: *units })
+        }
     }
 }
 
 impl From<Ballot> for proto::Ballot {
     fn from(ballot: Ballot) -> Self {
-        Self {
-            generation: ballot.generation.0,
-            term: ballot.term.0,
-        }
+        Self { generation: ballot.generation.0, term: ballot.term.0 }
     }
 }
 
 impl From<Position> for proto::Position {
     fn from(position: Position) -> Self {
         let Ballot { generation, term } = position.ballot;
-        Self {
-            generation: generation.0,
-            term: term.0,
-            sequence: position.sequence.0,
-        }
+        Self { generation: generation.0, term: term.0, sequence: position.sequence.0 }
     }
 }
 
 impl From<&Reign> for proto::Reign {
     fn from(reign: &Reign) -> Self {
         let Ballot { generation, term } = reign.ballot;
-        Self {
-            generation: generation.0,
-            term: term.0,
-            after: reign.after.0,
-        }
+        Self { generation: generation.0, term: term.0, after: reign.after.0 }
     }
 }
 
@@ -152,9 +112,7 @@ impl From<&Member> for proto::Member {
     fn from(member: &Member) -> Self {
         Self {
             name: member.name.to_string(),
-            incarnation: member
-                .incarnation
-                .map(|Incarnation(incarnation)| incarnation),
+            incarnation: member.incarnation.map(|Incarnation(incarnation)| incarnation),
         }
     }
 }
@@ -165,9 +123,8 @@ impl From<&Membership> for proto::Membership {
         Self {
             stamp: Some(membership.stamp.into()),
             voters: membership.voters.iter().map(Into::into).collect(),
-            next: next.map(|next| proto::MemberList {
-                members: next.iter().map(Into::into).collect(),
-            }),
+            next: next
+                .map(|next| proto::MemberList { members: next.iter().map(Into::into).collect() }),
         }
     }
 }
@@ -222,21 +179,13 @@ impl From<&VoteRequest> for proto::VoteRequest {
 impl From<&Value> for proto::Value {
     fn from(value: &Value) -> Self {
         let [word_0, word_1, word_2] = value.words;
-        Self {
-            word_0,
-            word_1,
-            word_2,
-            expires: value.expires.0,
-        }
+        Self { word_0, word_1, word_2, expires: value.expires.0 }
     }
 }
 
 impl From<&Record> for proto::Record {
     fn from(record: &Record) -> Self {
-        Self {
-            key: record.key.clone(),
-            value: record.value.as_ref().map(Into::into),
-        }
+        Self { key: record.key.clone(), value: record.value.as_ref().map(Into::into) }
     }
 }
 

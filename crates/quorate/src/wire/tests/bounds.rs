@@ -31,39 +31,23 @@ fn position() -> Option<proto::Position> {
 }
 
 fn ping(brief: proto::Brief) -> Kind {
-    Kind::Ping(proto::Ping {
-        number: 1,
-        brief: Some(brief),
-    })
+    Kind::Ping(proto::Ping { number: 1, brief: Some(brief) })
 }
 
 fn brief() -> proto::Brief {
-    proto::Brief {
-        ballot: ballot(),
-        position: position(),
-        ..Default::default()
-    }
+    proto::Brief { ballot: ballot(), position: position(), ..Default::default() }
 }
 
 fn piece(record: proto::Record) -> Kind {
-    Kind::Piece(proto::Piece {
-        ballot: ballot(),
-        records: vec![record],
-        ..Default::default()
-    })
+    Kind::Piece(proto::Piece { ballot: ballot(), records: vec![record], ..Default::default() })
 }
 
 fn vote_reply(voters: usize, next: usize) -> Kind {
-    let member = |_| proto::Member {
-        name: "a".into(),
-        incarnation: Some(1),
-    };
+    let member = |_| proto::Member { name: "a".into(), incarnation: Some(1) };
     let membership = proto::Membership {
         stamp: position(),
         voters: (0..voters).map(member).collect(),
-        next: Some(proto::MemberList {
-            members: (0..next).map(member).collect(),
-        }),
+        next: Some(proto::MemberList { members: (0..next).map(member).collect() }),
     };
     Kind::VoteReply(proto::VoteReply {
         ballot: ballot(),
@@ -88,12 +72,7 @@ fn hello() -> proto::Hello {
 #[test]
 fn a_longer_body_than_allowed_is_refused_by_its_header_alone() {
     let mut buffer = BytesMut::from(&[1, 1, 0, 0, 3][..]);
-    let error = WireError::Bytes {
-        field: "body of a frame",
-        bytes: 257,
-        min: 0,
-        max: 256,
-    };
+    let error = WireError::Bytes { field: "body of a frame", bytes: 257, min: 0, max: 256 };
     assert_eq!(split(&mut buffer, 256), Err(error));
     assert_eq!(split(&mut buffer, 257), Ok(None));
 }
@@ -114,28 +93,12 @@ fn bytes_that_are_no_protobuf_keep_their_cause() {
 
 #[test]
 fn lists_have_bounds() {
-    let member = |count| {
-        Err(WireError::Count {
-            field: "members",
-            count,
-            min: 0,
-            max: MAX_LISTED,
-        })
-    };
+    let member = |count| Err(WireError::Count { field: "members", count, min: 0, max: MAX_LISTED });
     assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED)).is_ok());
-    assert_eq!(
-        read_message(vote_reply(MAX_LISTED + 1, 0)),
-        member(MAX_LISTED + 1)
-    );
-    assert_eq!(
-        read_message(vote_reply(0, MAX_LISTED + 1)),
-        member(MAX_LISTED + 1)
-    );
+    assert_eq!(read_message(vote_reply(MAX_LISTED + 1, 0)), member(MAX_LISTED + 1));
+    assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1)), member(MAX_LISTED + 1));
 
-    let reaches = |count| proto::Brief {
-        reaches: vec!["a".into(); count],
-        ..brief()
-    };
+    let reaches = |count| proto::Brief { reaches: vec!["a".into(); count], ..brief() };
     assert!(read_message(ping(reaches(MAX_LISTED))).is_ok());
     assert!(read_message(ping(reaches(MAX_LISTED + 1))).is_err());
 
@@ -150,10 +113,7 @@ fn lists_have_bounds() {
     assert!(read_message(history(MAX_HISTORY)).is_ok());
     assert!(read_message(history(MAX_HISTORY + 1)).is_err());
 
-    let settings = |count| proto::Hello {
-        settings: vec![Default::default(); count],
-        ..hello()
-    };
+    let settings = |count| proto::Hello { settings: vec![Default::default(); count], ..hello() };
     assert!(read(kind::HELLO, &settings(MAX_SETTINGS)).is_ok());
     assert!(read(kind::HELLO, &settings(MAX_SETTINGS + 1)).is_err());
 }
@@ -161,21 +121,10 @@ fn lists_have_bounds() {
 #[test]
 fn keys_have_bounds() {
     let key = |bytes| Bytes::from(vec![0; bytes]);
-    let record = |bytes| {
-        piece(proto::Record {
-            key: key(bytes),
-            value: None,
-        })
-    };
+    let record = |bytes| piece(proto::Record { key: key(bytes), value: None });
     let tail = |bytes| {
-        let keys = Some(proto::KeyList {
-            keys: vec![key(bytes)],
-        });
-        Kind::Tail(proto::Tail {
-            ballot: ballot(),
-            at: position(),
-            keys,
-        })
+        let keys = Some(proto::KeyList { keys: vec![key(bytes)] });
+        Kind::Tail(proto::Tail { ballot: ballot(), at: position(), keys })
     };
     for message in [&record as &dyn Fn(usize) -> Kind, &tail] {
         assert!(read_message(message(0)).is_err());
@@ -184,10 +133,7 @@ fn keys_have_bounds() {
         assert!(read_message(message(MAX_RECORD_KEY_BYTES + 1)).is_err());
     }
     let merge = |bytes| {
-        let entries = vec![proto::Delta {
-            key: key(bytes),
-            ..Default::default()
-        }];
+        let entries = vec![proto::Delta { key: key(bytes), ..Default::default() }];
         read(kind::MERGE, &proto::Merge { number: 1, entries })
     };
     assert!(merge(0).is_err());
@@ -199,140 +145,58 @@ fn keys_have_bounds() {
 fn names_are_usable_as_they_are() {
     let too_long = "a".repeat(65);
     for name in ["", "two words", "ä", "a\0", &too_long] {
-        let error = |field| {
-            Err(WireError::Name {
-                field,
-                name: name.chars().take(64).collect(),
-            })
-        };
-        let release = proto::Release {
-            ballot: ballot(),
-            to: name.into(),
-        };
+        let error = |field| Err(WireError::Name { field, name: name.chars().take(64).collect() });
+        let release = proto::Release { ballot: ballot(), to: name.into() };
         assert_eq!(read_message(Kind::Release(release)), error("successor"));
-        let reaches = proto::Brief {
-            reaches: vec![name.into()],
-            ..brief()
-        };
+        let reaches = proto::Brief { reaches: vec![name.into()], ..brief() };
         assert_eq!(read_message(ping(reaches)), error("peer reached"));
-        let primary = proto::Member {
-            name: name.into(),
-            incarnation: Some(1),
-        };
-        let primary = proto::Brief {
-            primary: Some(primary),
-            ..brief()
-        };
+        let primary = proto::Member { name: name.into(), incarnation: Some(1) };
+        let primary = proto::Brief { primary: Some(primary), ..brief() };
         assert_eq!(read_message(ping(primary)), error("primary"));
-        let group = proto::Hello {
-            group: name.into(),
-            ..hello()
-        };
+        let group = proto::Hello { group: name.into(), ..hello() };
         assert_eq!(read(kind::HELLO, &group), error("group"));
-        let peer = proto::Hello {
-            peer: name.into(),
-            ..hello()
-        };
+        let peer = proto::Hello { peer: name.into(), ..hello() };
         assert_eq!(read(kind::HELLO, &peer), error("peer"));
-        let to = proto::Hello {
-            to: Some(name.into()),
-            ..hello()
-        };
+        let to = proto::Hello { to: Some(name.into()), ..hello() };
         assert_eq!(read(kind::HELLO, &to), error("peer dialed"));
     }
 }
 
 #[test]
 fn numbers_have_ranges() {
-    assert!(
-        read_message(ping(proto::Brief {
-            priority: 255,
-            ..brief()
-        }))
-        .is_ok()
-    );
-    assert!(
-        read_message(ping(proto::Brief {
-            priority: 256,
-            ..brief()
-        }))
-        .is_err()
-    );
+    assert!(read_message(ping(proto::Brief { priority: 255, ..brief() })).is_ok());
+    assert!(read_message(ping(proto::Brief { priority: 256, ..brief() })).is_err());
     for (min_version, max_version) in [(0, 1), (2, 1), (1, 0)] {
-        let hello = proto::Hello {
-            min_version,
-            max_version,
-            ..hello()
-        };
-        assert!(
-            read(kind::HELLO, &hello).is_err(),
-            "{min_version} to {max_version}"
-        );
+        let hello = proto::Hello { min_version, max_version, ..hello() };
+        assert!(read(kind::HELLO, &hello).is_err(), "{min_version} to {max_version}");
     }
     for bytes in [0, 15, 17] {
         let group_id = Some(Bytes::from(vec![0; bytes]));
-        let follow = proto::Follow {
-            ballot: ballot(),
-            group_id,
-            is_established: false,
-        };
-        let error = WireError::Bytes {
-            field: "group id",
-            bytes,
-            min: 16,
-            max: 16,
-        };
+        let follow = proto::Follow { ballot: ballot(), group_id, is_established: false };
+        let error = WireError::Bytes { field: "group id", bytes, min: 16, max: 16 };
         assert_eq!(read_message(Kind::Follow(follow)), Err(error));
     }
     for lane in [0, 3, -1] {
-        assert!(
-            read(kind::HELLO, &proto::Hello { lane, ..hello() }).is_err(),
-            "lane {lane}"
-        );
+        assert!(read(kind::HELLO, &proto::Hello { lane, ..hello() }).is_err(), "lane {lane}");
     }
     for campaign in [0, 3, -1] {
-        let request = proto::VoteRequest {
-            ballot: ballot(),
-            campaign,
-            position: position(),
-            released: None,
-        };
-        assert!(
-            read_message(Kind::Vote(request)).is_err(),
-            "campaign {campaign}"
-        );
+        let request =
+            proto::VoteRequest { ballot: ballot(), campaign, position: position(), released: None };
+        assert!(read_message(Kind::Vote(request)).is_err(), "campaign {campaign}");
     }
 }
 
 #[test]
 fn what_a_message_cannot_do_without_is_missed() {
     let missing = |field| Err(WireError::Missing { field });
-    assert_eq!(
-        decode(kind::MESSAGE, Bytes::new()),
-        missing("kind of a message")
-    );
-    assert_eq!(
-        read_message(Kind::Lost(proto::Lost::default())),
-        missing("ballot")
-    );
-    let held = proto::Held {
-        ballot: ballot(),
-        position: None,
-    };
+    assert_eq!(decode(kind::MESSAGE, Bytes::new()), missing("kind of a message"));
+    assert_eq!(read_message(Kind::Lost(proto::Lost::default())), missing("ballot"));
+    let held = proto::Held { ballot: ballot(), position: None };
     assert_eq!(read_message(Kind::Held(held)), missing("position"));
-    assert_eq!(
-        read_message(Kind::Ping(proto::Ping::default())),
-        missing("brief")
-    );
-    let primary = Some(proto::Member {
-        name: "a".into(),
-        incarnation: None,
-    });
+    assert_eq!(read_message(Kind::Ping(proto::Ping::default())), missing("brief"));
+    let primary = Some(proto::Member { name: "a".into(), incarnation: None });
     let brief = proto::Brief { primary, ..brief() };
-    assert_eq!(
-        read_message(ping(brief)),
-        missing("incarnation of the primary")
-    );
+    assert_eq!(read_message(ping(brief)), missing("incarnation of the primary"));
 }
 
 #[test]
@@ -372,16 +236,10 @@ fn a_refusal_is_cut_to_what_its_receiver_takes() {
     };
     let (kind, body) = body(&Frame::Refuse(refuse));
     assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
-    let Ok(Frame::Refuse(read)) = decode(kind, body) else {
-        panic!("a refusal is read back")
-    };
+    let Ok(Frame::Refuse(read)) = decode(kind, body) else { panic!("a refusal is read back") };
     assert_eq!(read.field.len(), MAX_SETTING_BYTES);
     assert_eq!(read.ours.len(), MAX_SETTING_BYTES);
-    assert_eq!(
-        read.theirs.len(),
-        MAX_SETTING_BYTES - 1,
-        "no half a character"
-    );
+    assert_eq!(read.theirs.len(), MAX_SETTING_BYTES - 1, "no half a character");
 }
 
 #[test]
@@ -394,10 +252,7 @@ fn a_call_that_breaks_a_bound_is_not_written() {
     assert!(calls::push(&mut out, 1, &[item(b"k"), item(b"")]).is_err());
     assert!(calls::push(&mut out, 1, &[item(b"k"), item(&long)]).is_err());
     assert_eq!(&out[..], b"before");
-    assert_eq!(
-        calls::push(&mut out, 1, &[item(&long[1..]); MAX_ITEMS]),
-        Ok(())
-    );
+    assert_eq!(calls::push(&mut out, 1, &[item(&long[1..]); MAX_ITEMS]), Ok(()));
     assert_eq!(out.len(), 6 + calls::MAX_CALL_BYTES);
 }
 
@@ -420,9 +275,7 @@ fn a_call_that_breaks_a_bound_is_not_read() {
         (1, 513, false),
     ] {
         let call = call(items, key);
-        let read = calls::Reader::new(&call)
-            .next_call()
-            .map(|call| call.is_some());
+        let read = calls::Reader::new(&call).next_call().map(|call| call.is_some());
         assert_eq!(read.is_ok(), is_ok, "{items} items, {key} bytes");
     }
 }
@@ -432,28 +285,15 @@ fn an_unknown_status_ends_the_replies() {
     let mut body = vec![1, 0, 0, 0, 6];
     body.extend([0; 30]);
     let read: Vec<_> = replies::Reader::new(&body).collect();
-    let error = WireError::Value {
-        field: "status of a reply",
-        value: 6,
-        min: 0,
-        max: 5,
-    };
+    let error = WireError::Value { field: "status of a reply", value: 6, min: 0, max: 5 };
     assert_eq!(read, [Err(error)]);
 }
 
 #[test]
 fn errors_say_the_values_that_broke_the_rule() {
-    let error = WireError::Name {
-        field: "peer",
-        name: "two words".into(),
-    };
+    let error = WireError::Name { field: "peer", name: "two words".into() };
     assert_eq!(error.to_string(), "peer \"two words\" is not a name");
-    let error = WireError::Count {
-        field: "members",
-        count: 17,
-        min: 0,
-        max: 16,
-    };
+    let error = WireError::Count { field: "members", count: 17, min: 0, max: 16 };
     assert_eq!(error.to_string(), "17 members: 0 to 16 are allowed");
 }
 

@@ -12,15 +12,9 @@ use crate::wire::{Frame, Hello, begin, calls, finish, kind, replies};
 #[test]
 fn a_frame_is_its_length_its_kind_and_its_body() {
     let held = Message::Held {
-        ballot: Ballot {
-            generation: Generation(1),
-            term: Term(2),
-        },
+        ballot: Ballot { generation: Generation(1), term: Term(2) },
         position: Position {
-            ballot: Ballot {
-                generation: Generation(1),
-                term: Term(2),
-            },
+            ballot: Ballot { generation: Generation(1), term: Term(2) },
             sequence: Sequence(300),
         },
     };
@@ -66,16 +60,7 @@ fn a_hello_is_laid_out_as_documented() {
 fn calls_are_laid_out_as_documented() {
     let mut out = BytesMut::new();
     let start = begin(kind::CALLS, &mut out);
-    let items = [
-        Item {
-            key: b"ab",
-            args: [1, 2],
-        },
-        Item {
-            key: b"c",
-            args: [3, u64::MAX],
-        },
-    ];
+    let items = [Item { key: b"ab", args: [1, 2] }, Item { key: b"c", args: [3, u64::MAX] }];
     calls::push(&mut out, 0x0a0b_0c0d, &items).expect("two good items");
     assert_eq!(finish(start, &mut out), 44);
     #[rustfmt::skip]
@@ -91,19 +76,9 @@ fn calls_are_laid_out_as_documented() {
 #[test]
 fn replies_are_laid_out_as_documented() {
     let mut out = BytesMut::new();
-    let answer = Answer {
-        code: 7,
-        units: 1,
-        words: [2, 3, 4, 5, 6, 7],
-    };
-    let ballot = Ballot {
-        generation: Generation(8),
-        term: Term(9),
-    };
-    let position = Position {
-        ballot,
-        sequence: Sequence(10),
-    };
+    let answer = Answer { code: 7, units: 1, words: [2, 3, 4, 5, 6, 7] };
+    let ballot = Ballot { generation: Generation(8), term: Term(9) };
+    let position = Position { ballot, sequence: Sequence(10) };
     replies::push_decided(&mut out, 0x0a0b_0c0d, &answer, position, GroupTime(11));
     let mut bytes = vec![0x0d, 0x0c, 0x0b, 0x0a, 0, 7];
     for word in 1..=11u64 {

@@ -132,14 +132,8 @@ proptest! {
 
 #[test]
 fn the_longest_record_is_no_longer_than_it_says() {
-    let value = crate::model::Value {
-        words: [u64::MAX; 3],
-        expires: crate::id::GroupTime::MAX,
-    };
-    let record = Record {
-        key: Bytes::from(vec![0xff; 576]),
-        value: Some(value),
-    };
+    let value = crate::model::Value { words: [u64::MAX; 3], expires: crate::id::GroupTime::MAX };
+    let record = Record { key: Bytes::from(vec![0xff; 576]), value: Some(value) };
     let piece = Message::Piece(Piece {
         ballot: Ballot::NONE,
         transfer: 0,
@@ -156,22 +150,13 @@ fn the_longest_record_is_no_longer_than_it_says() {
 #[test]
 fn keys_are_slices_of_the_frame() {
     let key = Bytes::from_static(b"\0a key that is not copied");
-    let tail = Message::Tail {
-        ballot: Ballot::NONE,
-        at: Position::BLANK,
-        keys: Some(vec![key]),
-    };
+    let tail = Message::Tail { ballot: Ballot::NONE, at: Position::BLANK, keys: Some(vec![key]) };
     let (kind, body) = body(&Frame::Message(tail));
     assert_eq!(kind, kind::MESSAGE);
     let range = body.as_ptr_range();
-    let Ok(Frame::Message(Message::Tail {
-        keys: Some(keys), ..
-    })) = decode(kind, body.clone())
+    let Ok(Frame::Message(Message::Tail { keys: Some(keys), .. })) = decode(kind, body.clone())
     else {
         panic!("a tail is read back as a tail")
     };
-    assert!(
-        range.contains(&keys[0].as_ptr()),
-        "the key points into the body"
-    );
+    assert!(range.contains(&keys[0].as_ptr()), "the key points into the body");
 }

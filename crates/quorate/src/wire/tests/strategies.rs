@@ -46,21 +46,14 @@ pub(super) fn packed_calls(calls: &[(u32, OwnedItems)]) -> Calls {
 }
 
 pub(super) fn borrowed(items: &OwnedItems) -> Vec<crate::model::Item<'_>> {
-    items
-        .iter()
-        .map(|(key, args)| crate::model::Item { key, args: *args })
-        .collect()
+    items.iter().map(|(key, args)| crate::model::Item { key, args: *args }).collect()
 }
 
 pub(super) fn packed_replies(replies: &[Reply]) -> Replies {
     let mut out = BytesMut::new();
     for reply in replies {
         match reply.outcome {
-            Outcome::Decided {
-                answer,
-                position,
-                group_time,
-            } => {
+            Outcome::Decided { answer, position, group_time } => {
                 replies::push_decided(&mut out, reply.id, &answer, position, group_time);
             }
             Outcome::Refused { refusal, bound } => {
@@ -72,10 +65,7 @@ pub(super) fn packed_replies(replies: &[Reply]) -> Replies {
 }
 
 pub(super) fn items() -> impl Strategy<Value = OwnedItems> {
-    vec(
-        (vec(any::<u8>(), 1..=MAX_KEY_BYTES), [number(), number()]),
-        1..=MAX_ITEMS,
-    )
+    vec((vec(any::<u8>(), 1..=MAX_KEY_BYTES), [number(), number()]), 1..=MAX_ITEMS)
 }
 
 pub(super) fn reply() -> BoxedStrategy<Reply> {
@@ -90,23 +80,15 @@ pub(super) fn reply() -> BoxedStrategy<Reply> {
         .prop_map(|(code, units, words)| Answer { code, units, words });
     let outcome = prop_oneof![
         (answer, position(), group_time()).prop_map(|(answer, position, group_time)| {
-            Outcome::Decided {
-                answer,
-                position,
-                group_time,
-            }
+            Outcome::Decided { answer, position, group_time }
         }),
         (refusal, number()).prop_map(|(refusal, bound)| Outcome::Refused { refusal, bound }),
     ];
-    (any::<u32>(), outcome)
-        .prop_map(|(id, outcome)| Reply { id, outcome })
-        .boxed()
+    (any::<u32>(), outcome).prop_map(|(id, outcome)| Reply { id, outcome }).boxed()
 }
 
 pub(super) fn record() -> BoxedStrategy<Record> {
-    (record_key(), option::of(value()))
-        .prop_map(|(key, value)| Record { key, value })
-        .boxed()
+    (record_key(), option::of(value())).prop_map(|(key, value)| Record { key, value }).boxed()
 }
 
 pub(super) fn message() -> BoxedStrategy<Message> {
@@ -116,20 +98,11 @@ pub(super) fn message() -> BoxedStrategy<Message> {
 fn control_message() -> BoxedStrategy<Message> {
     prop_oneof![
         (number(), brief()).prop_map(|(number, brief)| Message::Ping { number, brief }),
-        (number(), option::of(ballot()), brief()).prop_map(|(number, promise, brief)| {
-            Message::Pong {
-                number,
-                promise,
-                brief,
-            }
-        }),
+        (number(), option::of(ballot()), brief())
+            .prop_map(|(number, promise, brief)| { Message::Pong { number, promise, brief } }),
         vote_request().prop_map(Message::PreVote),
         (ballot(), any::<bool>(), ballot()).prop_map(|(ballot, granted, known)| {
-            Message::PreVoteReply {
-                ballot,
-                granted,
-                known,
-            }
+            Message::PreVoteReply { ballot, granted, known }
         }),
         vote_request().prop_map(Message::Vote),
         (ballot(), any::<bool>(), ballot(), position(), membership()).prop_map(
@@ -169,11 +142,7 @@ fn data_message() -> BoxedStrategy<Message> {
             .prop_map(|(ballot, at, keys)| Message::Tail { ballot, at, keys }),
         piece().prop_map(Message::Piece),
         (ballot(), number(), any::<u32>()).prop_map(|(ballot, transfer, index)| {
-            Message::PieceStaged {
-                ballot,
-                transfer,
-                index,
-            }
+            Message::PieceStaged { ballot, transfer, index }
         }),
         (ballot(), position()).prop_map(|(ballot, position)| Message::Held { ballot, position }),
         ballot().prop_map(|ballot| Message::Lost { ballot }),
@@ -190,32 +159,23 @@ fn hello() -> BoxedStrategy<Hello> {
         vec((".{0,20}", ".{0,20}"), 0..=MAX_SETTINGS),
         (any::<u64>(), number()),
     )
-        .prop_map(
-            |(versions, (group, peer, incarnation, to), lane, settings, numbers)| Hello {
-                versions: (
-                    versions.0.min(versions.1).max(1),
-                    versions.0.max(versions.1).max(1),
-                ),
-                group,
-                peer,
-                incarnation,
-                lane,
-                to,
-                settings,
-                fingerprint: numbers.0,
-                started_ms: numbers.1,
-            },
-        )
+        .prop_map(|(versions, (group, peer, incarnation, to), lane, settings, numbers)| Hello {
+            versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
+            group,
+            peer,
+            incarnation,
+            lane,
+            to,
+            settings,
+            fingerprint: numbers.0,
+            started_ms: numbers.1,
+        })
         .boxed()
 }
 
 fn refuse() -> BoxedStrategy<Refuse> {
     (".{0,40}", ".{0,40}", ".{0,40}")
-        .prop_map(|(field, ours, theirs)| Refuse {
-            field,
-            ours,
-            theirs,
-        })
+        .prop_map(|(field, ours, theirs)| Refuse { field, ours, theirs })
         .boxed()
 }
 
@@ -230,12 +190,7 @@ fn merge() -> BoxedStrategy<Merge> {
 
 fn merge_reply() -> BoxedStrategy<MergeReply> {
     (number(), any::<bool>(), number(), number())
-        .prop_map(|(number, ok, units, dropped)| MergeReply {
-            number,
-            ok,
-            units,
-            dropped,
-        })
+        .prop_map(|(number, ok, units, dropped)| MergeReply { number, ok, units, dropped })
         .boxed()
 }
 
@@ -244,12 +199,9 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn name() -> BoxedStrategy<String> {
-    vec(
-        prop::sample::select(b"azAZ09-_.".to_vec()),
-        1..=MAX_NAME_BYTES,
-    )
-    .prop_map(|name| name.into_iter().map(char::from).collect())
-    .boxed()
+    vec(prop::sample::select(b"azAZ09-_.".to_vec()), 1..=MAX_NAME_BYTES)
+        .prop_map(|name| name.into_iter().map(char::from).collect())
+        .boxed()
 }
 
 fn peer() -> BoxedStrategy<PeerName> {
@@ -277,18 +229,13 @@ fn ballot() -> impl Strategy<Value = Ballot> {
 
 fn position() -> BoxedStrategy<Position> {
     (ballot(), number())
-        .prop_map(|(ballot, sequence)| Position {
-            ballot,
-            sequence: Sequence(sequence),
-        })
+        .prop_map(|(ballot, sequence)| Position { ballot, sequence: Sequence(sequence) })
         .boxed()
 }
 
 fn history() -> BoxedStrategy<Vec<Reign>> {
-    let reign = (ballot(), number()).prop_map(|(ballot, after)| Reign {
-        ballot,
-        after: Sequence(after),
-    });
+    let reign =
+        (ballot(), number()).prop_map(|(ballot, after)| Reign { ballot, after: Sequence(after) });
     vec(reign, 0..=MAX_HISTORY).boxed()
 }
 
@@ -300,32 +247,19 @@ fn members() -> BoxedStrategy<Vec<Member>> {
 
 fn membership() -> BoxedStrategy<Membership> {
     (position(), members(), option::of(members()))
-        .prop_map(|(stamp, voters, next)| Membership {
-            stamp,
-            voters,
-            next,
-        })
+        .prop_map(|(stamp, voters, next)| Membership { stamp, voters, next })
         .boxed()
 }
 
 fn meta() -> BoxedStrategy<Meta> {
     (option::of(group_id()), membership(), history())
-        .prop_map(|(group_id, membership, history)| Meta {
-            group_id,
-            membership,
-            history,
-        })
+        .prop_map(|(group_id, membership, history)| Meta { group_id, membership, history })
         .boxed()
 }
 
 fn brief() -> BoxedStrategy<Brief> {
     (
-        (
-            ballot(),
-            any::<bool>(),
-            option::of((peer(), incarnation())),
-            position(),
-        ),
+        (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
         vec(peer(), 0..=MAX_LISTED),
         (any::<u8>(), group_time(), number()),
@@ -363,9 +297,7 @@ fn vote_request() -> BoxedStrategy<VoteRequest> {
 }
 
 fn record_key() -> BoxedStrategy<Bytes> {
-    vec(any::<u8>(), 1..=MAX_RECORD_KEY_BYTES)
-        .prop_map(Bytes::from)
-        .boxed()
+    vec(any::<u8>(), 1..=MAX_RECORD_KEY_BYTES).prop_map(Bytes::from).boxed()
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -374,14 +306,8 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn piece() -> BoxedStrategy<Piece> {
-    let end =
-        (position(), group_time(), option::of(meta())).prop_map(|(position, group_time, meta)| {
-            BatchEnd {
-                position,
-                group_time,
-                meta,
-            }
-        });
+    let end = (position(), group_time(), option::of(meta()))
+        .prop_map(|(position, group_time, meta)| BatchEnd { position, group_time, meta });
     (
         (ballot(), number(), any::<u32>()),
         option::of(position()),

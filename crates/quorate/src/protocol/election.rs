@@ -1,0 +1,466 @@
+//! From agreement to a winner: pre-vote, vote, and adopting the freshest state
+//! (docs/protocol.md, section 4).
+//!
+//! Priority decides who stands, freshness decides what state the winner serves: a vote is not
+//! refused to a candidate that lags, but it carries the voter's position, and the winner adopts
+//! the freshest state among its voters before it does anything. Every change that a majority
+//! holds is in the state of at least one voter of any majority.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
+use crate::protocol::machine::{Machine, Role, Winner};
+use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
+
+/// Steps of an election that a round of votes may take.
+const ROUND_STEPS: u32 = 3;
+
+/// A round of votes or pre-votes that this peer has called.
+#[derive(Debug)]
+pub(super) struct Canvass {
+    pub(super) campaign: Campaign,
+    pub(super) ballot: Ballot,
+    pub(super) released: Option<Ballot>,
+    pub(super) deadline: Time,
+    pub(super) votes: BTreeMap<PeerName, Vote>,
+}
+
+/// What a voter said when it had raised its ballot.
+#[derive(Debug)]
+pub(super) struct Vote {
+    incarnation: Incarnation,
+    position: Position,
+    membership: Membership,
+}
+
+impl Canvass {
+    fn request(&self, position: Position) -> VoteRequest {
+        let (ballot, campaign, released) = (self.ballot, self.campaign, self.released);
+        VoteRequest { ballot, campaign, position, released }
+    }
+
+    /// Votes are counted under the newest membership known among the voters: a candidate that
+    /// missed a change must not win by the members it remembers.
+    fn newest_membership<'a>(&'a self, own: &'a Membership) -> &'a Membership {
+        self.votes.values().map(|v| &v.membership).fold(own, |newest, membership| {
+            if membership.stamp > newest.stamp { membership } else { newest }
+        })
+    }
+
+    fn has_won(&self, own: &Membership, group_size: usize) -> bool {
+        match self.campaign {
+            Campaign::Ordinary => self.newest_membership(own).has_majority(|name, incarnation| {
+                self.votes.get(name).is_some_and(|vote| vote.incarnation == incarnation)
+            }),
+            Campaign::NewGeneration => self.votes.len() > group_size / 2,
+        }
+    }
+
+    /// The voter with the freshest state, `me` if no other is fresher.
+    fn freshest(&self, me: &PeerName) -> Option<(PeerName, Incarnation, Position)> {
+        let best = self
+            .votes
+            .iter()
+            .max_by_key(|(name, vote)| (vote.position, *name == me, Reverse(*name)))?;
+        Some((best.0.clone(), best.1.incarnation, best.1.position))
+    }
+}
+
+impl Machine {
+    /// A peer without a primary: suspects, agrees, and stands when it is its turn.
+    pub(super) fn follower_tick(&mut self) {
+        if !self.primary_is_absent() {
+            self.watch.is_suspecting = false;
+            self.watch.has_agreed = false;
+            self.watch.campaign_at = None;
+            self.watch.hopeful = self.now.time;
+            if let Some(leader) = &self.leader {
+                let deadline = self.leader_deadline(leader);
+                self.wake_by(deadline);
+            }
+            if let Some(until) = self.promise.as_ref().map(|promise| promise.until) {
+                self.wake_by(until.max(self.now.time));
+            }
+            return;
+        }
+        if !self.watch.is_suspecting {
+            self.suspect();
+        }
+        if self.is_member() && self.has_data() && self.reaches_own_majority() {
+            self.consider_election();
+        } else {
+            self.watch.has_agreed = false;
+            self.consider_new_generation();
+        }
+    }
+
+    fn suspect(&mut self) {
+        self.watch.is_suspecting = true;
+        if self.has_data() {
+            let primary = self.leader.as_ref().map(|leader| leader.name.clone());
+            self.event(Event::PrimarySuspected { primary, ballot: self.ballot });
+        }
+        if !matches!(self.route, crate::protocol::io::Route::Held) {
+            self.set_route(crate::protocol::io::Route::Nowhere);
+        }
+        // The others should know at once: agreement is what an election waits for.
+        self.ping_all();
+    }
+
+    /// Whether this peer and the members it reaches are a majority of the membership.
+    pub(super) fn reaches_own_majority(&self) -> bool {
+        self.meta.membership.has_majority(|name, incarnation| {
+            if *name == self.config.name {
+                return incarnation == self.incarnation;
+            }
+            self.remotes
+                .get(name)
+                .is_some_and(|r| r.linked == Some(incarnation) && self.is_reachable(r))
+        })
+    }
+
+    /// Members, this peer included, that hold the primary of this ballot unreachable.
+    fn agreeing(&self) -> Vec<PeerName> {
+        let mut agreeing = vec![self.config.name.clone()];
+        for (name, remote) in &self.remotes {
+            let Some(incarnation) = remote.linked else {
+                continue;
+            };
+            let is_counted = self.meta.membership.counts(name, incarnation);
+            let suspects = remote.brief.as_ref().and_then(|brief| brief.suspects);
+            if is_counted && self.is_reachable(remote) && suspects == Some(self.ballot) {
+                agreeing.push(name.clone());
+            }
+        }
+        agreeing
+    }
+
+    fn consider_election(&mut self) {
+        let agreeing = self.agreeing();
+        let size = self.meta.membership.voters.len();
+        if agreeing.len() < self.group.agreement && size > 1 {
+            self.watch.has_agreed = false;
+            self.watch.campaign_at = None;
+            return;
+        }
+        if !self.watch.has_agreed {
+            self.watch.has_agreed = true;
+            self.event(Event::FailureAgreed { agreeing, ballot: self.ballot });
+        }
+        let candidates = self.candidates();
+        self.stand_in_turn(&candidates, Campaign::Ordinary);
+    }
+
+    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name.
+    fn candidates(&self) -> Vec<PeerName> {
+        let me = (self.config.priority, Reverse(self.store.position()), self.config.name.clone());
+        let mut list = vec![me];
+        for (name, remote) in &self.remotes {
+            let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
+                continue;
+            };
+            let is_counted = remote.linked.is_some_and(|i| self.meta.membership.counts(name, i));
+            if is_counted {
+                list.push((brief.priority, Reverse(brief.position), name.clone()));
+            }
+        }
+        list.retain(|(priority, _, _)| *priority > 0);
+        list.sort();
+        list.into_iter().map(|(_, _, name)| name).collect()
+    }
+
+    /// Stands when nobody better placed has done so in time. The delay is drawn anew each time:
+    /// a fixed one can tie for ever.
+    pub(super) fn stand_in_turn(&mut self, candidates: &[PeerName], campaign: Campaign) {
+        let Some(rank) = candidates.iter().position(|name| *name == self.config.name) else {
+            return;
+        };
+        let at = match self.watch.campaign_at {
+            Some(at) => at,
+            None => {
+                let delay = self.turn_delay(rank) + self.random.below(self.election_step() / 5);
+                *self.watch.campaign_at.insert(self.now.time.after(delay))
+            }
+        };
+        if self.now.time >= at {
+            self.canvass(campaign);
+        } else {
+            self.wake_by(at);
+        }
+    }
+
+    fn turn_delay(&self, rank: usize) -> Duration {
+        self.election_step() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
+    }
+
+    /// Asks who would vote, without raising anyone's ballot.
+    fn canvass(&mut self, campaign: Campaign) {
+        let ballot = match campaign {
+            Campaign::Ordinary => self.ballot.next_term(),
+            Campaign::NewGeneration => self.new_generation(),
+        };
+        self.open_round(campaign, ballot, None, false);
+    }
+
+    /// Stands at once for a primary that has released its reign to this peer.
+    pub(super) fn stand_for_released(&mut self, released: Ballot) {
+        self.open_round(Campaign::Ordinary, self.ballot.next_term(), Some(released), true);
+    }
+
+    fn open_round(
+        &mut self,
+        campaign: Campaign,
+        ballot: Ballot,
+        released: Option<Ballot>,
+        is_binding: bool,
+    ) {
+        let step = self.election_step();
+        let deadline = self.now.time.after(step * ROUND_STEPS + self.random.below(step));
+        let mut votes = BTreeMap::new();
+        if is_binding {
+            self.adopt_ballot(ballot);
+            self.voted_for = Some(self.config.name.clone());
+            self.event(Event::CampaignStarted { ballot });
+        }
+        let (incarnation, position) = (self.incarnation, self.store.position());
+        let membership = self.meta.membership.clone();
+        votes.insert(self.config.name.clone(), Vote { incarnation, position, membership });
+        let canvass = Canvass { campaign, ballot, released, deadline, votes };
+        let request = canvass.request(position);
+        self.send_to_all(&if is_binding {
+            Message::Vote(request)
+        } else {
+            Message::PreVote(request)
+        });
+        self.role = if is_binding { Role::Candidate(canvass) } else { Role::PreCandidate(canvass) };
+        self.wake_by(deadline);
+        self.count();
+    }
+
+    pub(super) fn canvass_tick(&mut self) {
+        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
+            return;
+        };
+        let deadline = canvass.deadline;
+        if self.now.time < deadline {
+            self.wake_by(deadline);
+            return;
+        }
+        self.give_up_campaign();
+    }
+
+    /// Lets others try, and tries again after a fresh draw.
+    pub(super) fn give_up_campaign(&mut self) {
+        self.role = Role::Follower;
+        let step = self.election_step();
+        let delay = step + self.random.below(step * 4);
+        self.watch.campaign_at = Some(self.now.time.after(delay));
+        self.wake_soon();
+    }
+
+    /// Whether this peer would give `from` its vote.
+    fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
+        if request.ballot < self.ballot {
+            return false;
+        }
+        if request.ballot == self.ballot && self.voted_for.as_ref() != Some(&from.0) {
+            return false;
+        }
+        if self.hears_a_primary(request.released) {
+            return false;
+        }
+        match request.campaign {
+            Campaign::Ordinary => self.is_member() && self.has_data(),
+            Campaign::NewGeneration => self.would_pledge(request.position),
+        }
+    }
+
+    /// Whether this peer is bound to a primary that has not given up its reign, or is a primary
+    /// that may still decide.
+    fn hears_a_primary(&self, released: Option<Ballot>) -> bool {
+        if let Role::Primary(reign) = &self.role {
+            return reign.has_lease();
+        }
+        self.promise.as_ref().is_some_and(|promise| {
+            let is_released = released.is_some_and(|released| released >= promise.ballot);
+            self.now.time < promise.until && !is_released
+        })
+    }
+
+    pub(super) fn on_pre_vote(&mut self, from: &(PeerName, Incarnation), request: &VoteRequest) {
+        let granted = self.would_vote(from, request);
+        let (ballot, known) = (request.ballot, self.ballot);
+        self.send(from, Message::PreVoteReply { ballot, granted, known });
+    }
+
+    pub(super) fn on_pre_vote_reply(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        granted: bool,
+        known: Ballot,
+    ) {
+        self.learn_ballot(from, known);
+        let Role::PreCandidate(canvass) = &mut self.role else {
+            return;
+        };
+        if !granted || canvass.ballot != ballot {
+            return;
+        }
+        // A pre-vote says nothing of freshness: positions are read when votes are given.
+        let vote = Vote {
+            incarnation: from.1,
+            position: Position::BLANK,
+            membership: Membership::default(),
+        };
+        canvass.votes.insert(from.0.clone(), vote);
+        self.count();
+    }
+
+    pub(super) fn on_vote(&mut self, from: &(PeerName, Incarnation), request: &VoteRequest) {
+        let granted = self.would_vote(from, request);
+        if granted {
+            // First the ballot, then the position: nothing of an older ballot is acknowledged
+            // after this, so what the vote says stays true.
+            self.adopt_ballot(request.ballot);
+            self.voted_for = Some(from.0.clone());
+            let step = self.election_step();
+            let wait = step * 2 + self.random.below(step * 4);
+            self.watch.campaign_at = Some(self.now.time.after(wait));
+        }
+        let reply = Message::VoteReply {
+            ballot: request.ballot,
+            granted,
+            known: self.ballot,
+            position: self.store.position(),
+            membership: self.meta.membership.clone(),
+        };
+        self.send(from, reply);
+        self.wake_soon();
+    }
+
+    pub(super) fn on_vote_reply(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        granted: bool,
+        known: Ballot,
+        (position, membership): (Position, Membership),
+    ) {
+        self.learn_ballot(from, known);
+        let Role::Candidate(canvass) = &mut self.role else {
+            return;
+        };
+        if !granted || canvass.ballot != ballot {
+            return;
+        }
+        canvass.votes.insert(from.0.clone(), Vote { incarnation: from.1, position, membership });
+        self.count();
+    }
+
+    /// A refusal tells how far others are: the next attempt starts from there.
+    fn learn_ballot(&mut self, from: &(PeerName, Incarnation), known: Ballot) {
+        if known <= self.ballot || !self.meta.membership.counts(&from.0, from.1) {
+            return;
+        }
+        let is_standing =
+            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
+        self.adopt_ballot(known);
+        if is_standing {
+            self.give_up_campaign();
+        }
+    }
+
+    /// Goes on to the next stage if the votes suffice.
+    fn count(&mut self) {
+        let (own, size) = (&self.meta.membership, self.group.members.len());
+        match &self.role {
+            Role::PreCandidate(canvass) if canvass.has_won(own, size) => {
+                let (campaign, ballot) = (canvass.campaign, canvass.ballot);
+                self.open_round(campaign, ballot, None, true);
+            }
+            Role::Candidate(canvass) if canvass.has_won(own, size) => self.win(),
+            _ => {}
+        }
+    }
+
+    fn win(&mut self) {
+        let Role::Candidate(canvass) = std::mem::replace(&mut self.role, Role::Follower) else {
+            return;
+        };
+        let was_released = canvass.released.is_some();
+        let freshest = canvass.freshest(&self.config.name);
+        let Some((name, incarnation, target)) = freshest else {
+            return;
+        };
+        if target <= self.store.position() {
+            self.start_reign(canvass.campaign, was_released);
+            return;
+        }
+        let deadline = self.now.time.after(self.group.failure_timeout / 2);
+        let campaign = canvass.campaign;
+        let (source, asked) = ((name, incarnation), self.now.time);
+        self.role =
+            Role::Winner(Winner { campaign, source, target, deadline, asked, was_released });
+        self.ask_source();
+        self.wake_soon();
+    }
+
+    fn ask_source(&mut self) {
+        let now = self.now.time;
+        let Role::Winner(winner) = &mut self.role else {
+            return;
+        };
+        winner.asked = now;
+        let source = winner.source.clone();
+        self.receiver.clear();
+        let (ballot, position) = (self.ballot, self.store.position());
+        let history = self.meta.history.clone();
+        self.send(&source, Message::Position { ballot, position, history, pull: true });
+    }
+
+    /// A winner that cannot adopt the freshest state in a bounded time lets its holder stand.
+    pub(super) fn winner_tick(&mut self) {
+        let (retry, now) = (self.retry_after(), self.now.time);
+        let Role::Winner(winner) = &self.role else {
+            return;
+        };
+        let (source, deadline, again) =
+            (winner.source.clone(), winner.deadline, winner.asked.after(retry));
+        let is_linked = self.remotes.get(&source.0).is_some_and(|r| r.linked == Some(source.1));
+        if now >= deadline || !is_linked {
+            self.send(&source, Message::StandNow { ballot: self.ballot });
+            self.give_up_campaign();
+            self.watch.campaign_at = Some(now.after(self.election_step() * 8));
+            return;
+        }
+        if now >= again {
+            self.ask_source();
+        }
+        self.wake_by(deadline);
+        self.wake_by(now.after(retry));
+    }
+
+    /// The source's state has been applied.
+    pub(super) fn on_adopted(&mut self) {
+        let Role::Winner(winner) = &self.role else {
+            return;
+        };
+        if self.store.position() < winner.target {
+            return;
+        }
+        let (campaign, was_released) = (winner.campaign, winner.was_released);
+        self.start_reign(campaign, was_released);
+    }
+
+    pub(super) fn on_stand_now(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
+        let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
+        if is_mine && matches!(self.role, Role::Follower) && self.config.priority > 0 {
+            self.watch.campaign_at = Some(self.now.time);
+            self.wake_soon();
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The state machine of one peer: what it knows, and which part of it an input concerns.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{GroupConfig, PeerConfig};
+use crate::event::Event;
+use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Time};
+use crate::protocol::election::Canvass;
+use crate::protocol::io::{Input, Output, Route};
+use crate::protocol::message::{Brief, Campaign, Message, Meta};
+use crate::protocol::primary::PrimaryState;
+use crate::protocol::random::Random;
+use crate::protocol::receiver::Receiver;
+use crate::protocol::remote::Remote;
+use crate::protocol::sender::Sender;
+use crate::store::Store;
+
+/// The state machine of one peer. See the [module](crate::protocol) for how to drive it.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) group: GroupConfig,
+    pub(super) config: PeerConfig,
+    pub(super) incarnation: Incarnation,
+    pub(super) store: Arc<Store>,
+    pub(super) random: Random,
+    pub(super) started: Time,
+    pub(super) now: Now,
+    /// Every other member name.
+    pub(super) remotes: BTreeMap<PeerName, Remote>,
+    /// A copy of the store's, which only this machine changes.
+    pub(super) meta: Meta,
+    pub(super) meta_version: u64,
+    /// The newest ballot this peer takes part in, and whom it voted for in it.
+    pub(super) ballot: Ballot,
+    pub(super) voted_for: Option<PeerName>,
+    /// The primary of `ballot`, if another peer is.
+    pub(super) leader: Option<Leader>,
+    /// What this peer has promised its primary.
+    pub(super) promise: Option<Promise>,
+    pub(super) role: Role,
+    pub(super) watch: Watch,
+    pub(super) receiver: Receiver,
+    /// The winner that adopts this peer's state, and how far it is.
+    pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
+    /// Whether this incarnation has ever been primary: then it may have a tail to give up.
+    pub(super) has_reigned: bool,
+    pub(super) next_ping: Time,
+    pub(super) ping_number: u64,
+    pub(super) pings: BTreeMap<u64, Time>,
+    pub(super) route: Route,
+    pub(super) held_until: Time,
+    pub(super) switching: Option<Switching>,
+    pub(super) outputs: VecDeque<Output>,
+    wake_at: Time,
+}
+
+/// The primary that this peer follows.
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
+    pub(super) name: PeerName,
+    pub(super) incarnation: Incarnation,
+    pub(super) heard: Time,
+    /// Another incarnation of it has been seen: it has died.
+    pub(super) is_dead: bool,
+}
+
+/// No vote for anyone else until then, unless the primary dies or gives its reign up.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    pub(super) to: (PeerName, Incarnation),
+    pub(super) ballot: Ballot,
+    pub(super) until: Time,
+}
+
+/// What this peer is doing. State that exists in one role only lives in the role.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Following a primary, or waiting for one.
+    Follower,
+    /// Asking whether it would be voted for.
+    PreCandidate(Canvass),
+    /// Asking for votes.
+    Candidate(Canvass),
+    /// Elected, and adopting the freshest state among its voters.
+    Winner(Winner),
+    /// Primary.
+    Primary(Box<PrimaryState>),
+}
+
+/// An elected peer that is not yet as fresh as its freshest voter.
+#[derive(Debug)]
+pub(super) struct Winner {
+    pub(super) campaign: Campaign,
+    pub(super) source: (PeerName, Incarnation),
+    pub(super) target: crate::id::Position,
+    pub(super) deadline: Time,
+    pub(super) asked: Time,
+    pub(super) was_released: bool,
+}
+
+/// What a peer without a primary has noticed so far.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) is_suspecting: bool,
+    pub(super) has_agreed: bool,
+    pub(super) campaign_at: Option<Time>,
+    /// When this peer last had a primary, or saw a member with data that might become one.
+    pub(super) hopeful: Time,
+    pub(super) found_now: bool,
+}
+
+/// A planned switch that this peer, once the primary, waits to see done.
+#[derive(Debug)]
+pub(super) struct Switching {
+    pub(super) request: u64,
+    pub(super) to: PeerName,
+    pub(super) ballot: Ballot,
+    pub(super) deadline: Time,
+}
+
+impl Machine {
+    /// A machine for a peer that starts now.
+    ///
+    /// `store` must be this peer's own; `seed` feeds the random delays of elections.
+    pub fn new(
+        group: GroupConfig,
+        config: PeerConfig,
+        incarnation: Incarnation,
+        seed: u64,
+        store: Arc<Store>,
+        now: Now,
+    ) -> Self {
+        let others = group.members.iter().filter(|name| **name != config.name);
+        let remotes = others.map(|name| (name.clone(), Remote::default())).collect();
+        let meta = store.meta();
+        let watch = Watch { hopeful: now.time, ..Watch::default() };
+        store.set_max_unreplicated(group.max_unreplicated);
+        Self {
+            group,
+            config,
+            incarnation,
+            store,
+            random: Random::new(seed),
+            started: now.time,
+            now,
+            remotes,
+            meta,
+            meta_version: 1,
+            ballot: Ballot::NONE,
+            voted_for: None,
+            leader: None,
+            promise: None,
+            role: Role::Follower,
+            watch,
+            receiver: Receiver::default(),
+            pull: None,
+            has_reigned: false,
+            next_ping: now.time,
+            ping_number: 0,
+            pings: BTreeMap::new(),
+            route: Route::Nowhere,
+            held_until: Time(0),
+            switching: None,
+            outputs: VecDeque::new(),
+            wake_at: now.time,
+        }
+    }
+
+    /// Takes one input. Drain [`Machine::poll_output`] afterwards.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.advance(now);
+        match input {
+            Input::Tick => {}
+            Input::Changed => self.on_changed(),
+            Input::LinkUp { peer, incarnation } => self.on_link_up(&peer, incarnation),
+            Input::LinkDown { peer, incarnation } => self.on_link_down(&peer, incarnation),
+            Input::Message { peer, incarnation, message } => {
+                self.on_message(peer, incarnation, message);
+            }
+            Input::Switch { request, to } => self.on_switch(request, to),
+            Input::FoundNewGroup => {
+                self.watch.found_now = true;
+                self.wake_soon();
+            }
+        }
+        if self.now.time >= self.wake_at {
+            self.tick();
+        }
+    }
+
+    /// The next thing to be done, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Time {
+        self.wake_at
+    }
+
+    /// Where decisions are made at present.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// A stall of this process is its own fault: it must not look like silence of others.
+    fn advance(&mut self, now: Now) {
+        let gap = now.time.since(self.now.time);
+        self.now.wall = now.wall;
+        self.now.time = self.now.time.max(now.time);
+        if gap > self.group.failure_timeout / 4 + self.group.heartbeat {
+            for remote in self.remotes.values_mut() {
+                remote.heard = remote.heard.after(gap);
+            }
+            if let Some(leader) = &mut self.leader {
+                leader.heard = leader.heard.after(gap);
+            }
+            self.watch.hopeful = self.watch.hopeful.after(gap);
+            self.wake_soon();
+        }
+    }
+
+    fn on_message(&mut self, peer: PeerName, incarnation: Incarnation, message: Message) {
+        let Some(remote) = self.remotes.get_mut(&peer) else {
+            return;
+        };
+        if remote.linked != Some(incarnation) {
+            return;
+        }
+        remote.heard = remote.heard.max(self.now.time);
+        let from = (peer, incarnation);
+        match message {
+            Message::Ping { number, brief } => self.on_ping(&from, number, brief),
+            Message::Pong { number, promise, brief } => {
+                self.on_pong(&from, number, promise, brief);
+            }
+            Message::PreVote(request) => self.on_pre_vote(&from, &request),
+            Message::PreVoteReply { ballot, granted, known } => {
+                self.on_pre_vote_reply(&from, ballot, granted, known);
+            }
+            Message::Vote(request) => self.on_vote(&from, &request),
+            Message::VoteReply { ballot, granted, known, position, membership } => {
+                self.on_vote_reply(&from, ballot, granted, known, (position, membership));
+            }
+            Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
+            Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
+            Message::Follow { ballot, group_id, is_established } => {
+                self.on_follow(&from, ballot, group_id, is_established);
+            }
+            Message::Position { ballot, position, history, pull } => {
+                self.on_position(&from, ballot, position, &history, pull);
+            }
+            Message::Fork { ballot, at } => self.on_fork(&from, ballot, at),
+            Message::Tail { ballot, at, keys } => self.on_tail(&from, ballot, at, keys),
+            Message::Piece(piece) => self.on_piece(&from, piece),
+            Message::PieceStaged { ballot, transfer, index } => {
+                self.on_piece_staged(&from, ballot, transfer, index);
+            }
+            Message::Held { ballot, position } => self.on_held(&from, ballot, position),
+            Message::Lost { ballot } => self.on_lost(&from, ballot),
+            Message::GaveUp { ballot, units } => {
+                if ballot == self.ballot && self.is_primary() {
+                    self.event(Event::ChangesLost { units, exact: true });
+                }
+            }
+        }
+    }
+
+    /// Everything that is due, in one pass.
+    fn tick(&mut self) {
+        // Whatever wants to run earlier than the next heartbeat says so below.
+        self.wake_at = Time(u64::MAX);
+        if self.now.time >= self.next_ping {
+            self.ping_all();
+            self.next_ping = self.now.time.after(self.group.heartbeat);
+        }
+        match &self.role {
+            Role::Follower => self.follower_tick(),
+            Role::PreCandidate(_) | Role::Candidate(_) => self.canvass_tick(),
+            Role::Winner(_) => self.winner_tick(),
+            Role::Primary(_) => self.primary_tick(),
+        }
+        self.switch_tick();
+        let next_ping = self.next_ping;
+        self.wake_by(next_ping);
+    }
+
+    /// Runs [`Machine::tick`] no later than `time`.
+    pub(super) fn wake_by(&mut self, time: Time) {
+        self.wake_at = self.wake_at.min(time);
+    }
+
+    /// Runs [`Machine::tick`] at the end of this input.
+    pub(super) fn wake_soon(&mut self) {
+        self.wake_at = self.now.time;
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(super) fn send(&mut self, to: &(PeerName, Incarnation), message: Message) {
+        let (to, incarnation) = to.clone();
+        self.outputs.push_back(Output::Send { to, incarnation, message });
+    }
+
+    pub(super) fn send_to_all(&mut self, message: &Message) {
+        for (name, remote) in &self.remotes {
+            if let Some(incarnation) = remote.linked {
+                let (to, message) = (name.clone(), message.clone());
+                self.outputs.push_back(Output::Send { to, incarnation, message });
+            }
+        }
+    }
+
+    pub(super) fn set_route(&mut self, route: Route) {
+        if self.route != route {
+            self.route = route.clone();
+            self.outputs.push_back(Output::Routed(route));
+        }
+    }
+
+    pub(super) fn is_primary(&self) -> bool {
+        matches!(self.role, Role::Primary(_))
+    }
+
+    /// Whether this incarnation counts as a member, as far as this peer knows.
+    pub(super) fn is_member(&self) -> bool {
+        self.meta.membership.counts(&self.config.name, self.incarnation)
+    }
+
+    /// Whether this peer holds a state.
+    pub(super) fn has_data(&self) -> bool {
+        !self.store.position().is_blank()
+    }
+
+    /// Silence after which a peer does not count as reachable.
+    pub(super) fn reach(&self) -> Duration {
+        self.group.heartbeat * 3
+    }
+
+    pub(super) fn is_reachable(&self, remote: &Remote) -> bool {
+        remote.linked.is_some() && self.now.time.since(remote.heard) <= self.reach()
+    }
+
+    /// One step of an election: short against the failure timeout, long against a round trip.
+    pub(super) fn election_step(&self) -> Duration {
+        (self.group.failure_timeout / 40)
+            .clamp(Duration::from_millis(2), Duration::from_millis(250))
+    }
+
+    pub(super) fn random_group_id(&mut self) -> GroupId {
+        GroupId((u128::from(self.random.next()) << 64) | u128::from(self.random.next()))
+    }
+
+    /// The same as the store's, after the store has changed it.
+    pub(super) fn reload_meta(&mut self) {
+        self.meta = self.store.meta();
+        self.meta_version += 1;
+    }
+
+    pub(super) fn brief(&self) -> Brief {
+        let primary = match (&self.role, &self.leader) {
+            (Role::Primary(_), _) => Some((self.config.name.clone(), self.incarnation)),
+            (_, Some(leader)) => Some((leader.name.clone(), leader.incarnation)),
+            (_, None) => None,
+        };
+        let reaches = self.remotes.iter().filter(|(_, r)| self.is_reachable(r));
+        let uptime = self.now.time.since(self.started);
+        Brief {
+            ballot: self.ballot,
+            is_primary: self.is_primary(),
+            primary,
+            position: self.store.position(),
+            group_id: self.meta.group_id,
+            is_member: self.is_member(),
+            suspects: self.watch.is_suspecting.then_some(self.ballot),
+            reaches: reaches.map(|(name, _)| name.clone()).collect(),
+            priority: self.config.priority,
+            wall: self.now.wall,
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Other peers: links, heartbeats and what they say of themselves (docs/protocol.md, section 2).
+
+use std::collections::VecDeque;
+
+use crate::event::Event;
+use crate::id::{Ballot, GroupTime, Incarnation, PeerName, Time};
+use crate::protocol::machine::{Machine, Promise, Role};
+use crate::protocol::message::{Brief, Message};
+use crate::protocol::sender::Sender;
+
+/// Pings remembered for the round trips that leases are made of.
+const MAX_PINGS: usize = 64;
+/// Dead incarnations remembered per name.
+const MAX_DEAD: usize = 8;
+
+/// What this peer knows of another.
+#[derive(Debug, Default)]
+pub(super) struct Remote {
+    /// The incarnation that is linked now.
+    pub(super) linked: Option<Incarnation>,
+    /// The incarnation that was linked last.
+    pub(super) last: Option<Incarnation>,
+    /// Incarnations that have died: a newer one was seen after their links had closed.
+    pub(super) dead: VecDeque<Incarnation>,
+    pub(super) brief: Option<Brief>,
+    pub(super) brief_at: Time,
+    /// When anything last came from it.
+    pub(super) heard: Time,
+    /// The send time of the newest ping that it answered with a promise to this reign.
+    pub(super) answered: Time,
+    /// As primary: how far it follows.
+    pub(super) sender: Option<Sender>,
+}
+
+impl Remote {
+    /// Its wall clock now, as it was last told.
+    pub(super) fn wall(&self, now: Time) -> Option<GroupTime> {
+        let brief = self.brief.as_ref()?;
+        Some(brief.wall.after(now.since(self.brief_at)))
+    }
+}
+
+impl Machine {
+    pub(super) fn on_link_up(&mut self, peer: &PeerName, incarnation: Incarnation) {
+        let now = self.now.time;
+        let Some(remote) = self.remotes.get_mut(peer) else {
+            return;
+        };
+        if remote.linked == Some(incarnation) {
+            return;
+        }
+        let died = remote.last.filter(|last| *last != incarnation);
+        if let Some(died) = died {
+            remote.dead.push_back(died);
+            remote.dead.truncate(MAX_DEAD);
+        }
+        let dead = std::mem::take(&mut remote.dead);
+        *remote = Remote {
+            linked: Some(incarnation),
+            last: Some(incarnation),
+            dead,
+            heard: now,
+            ..Remote::default()
+        };
+        if self.is_primary() {
+            self.follow_me(peer, now);
+        }
+        self.event(Event::PeerUp { peer: peer.clone() });
+        if let Some(died) = died {
+            self.on_death(peer, died);
+        }
+        self.ping_one(peer);
+        self.wake_soon();
+    }
+
+    pub(super) fn on_link_down(&mut self, peer: &PeerName, incarnation: Incarnation) {
+        let Some(remote) = self.remotes.get_mut(peer) else {
+            return;
+        };
+        if remote.linked != Some(incarnation) {
+            return;
+        }
+        remote.linked = None;
+        remote.sender = None;
+        remote.brief = None;
+        if self.pull.as_ref().is_some_and(|(name, _, _)| name == peer) {
+            self.pull = None;
+        }
+        self.event(Event::PeerDown { peer: peer.clone() });
+        self.wake_soon();
+    }
+
+    /// A restart ends a reign: nobody needs to wait for a primary that is gone.
+    fn on_death(&mut self, peer: &PeerName, incarnation: Incarnation) {
+        if let Some(leader) = &mut self.leader
+            && leader.name == *peer
+            && leader.incarnation == incarnation
+        {
+            leader.is_dead = true;
+        }
+        if self.promise.as_ref().is_some_and(|p| p.to.0 == *peer && p.to.1 == incarnation) {
+            self.promise = None;
+        }
+    }
+
+    pub(super) fn ping_all(&mut self) {
+        let names: Vec<PeerName> = self.remotes.keys().cloned().collect();
+        let number = self.next_ping_number();
+        let brief = self.brief();
+        for name in names {
+            if let Some(incarnation) = self.remotes[&name].linked {
+                let brief = brief.clone();
+                self.send(&(name, incarnation), Message::Ping { number, brief });
+            }
+        }
+    }
+
+    fn ping_one(&mut self, peer: &PeerName) {
+        let number = self.next_ping_number();
+        let brief = self.brief();
+        if let Some(incarnation) = self.remotes.get(peer).and_then(|r| r.linked) {
+            self.send(&(peer.clone(), incarnation), Message::Ping { number, brief });
+        }
+    }
+
+    fn next_ping_number(&mut self) -> u64 {
+        self.ping_number += 1;
+        self.pings.insert(self.ping_number, self.now.time);
+        while self.pings.len() > MAX_PINGS {
+            self.pings.pop_first();
+        }
+        self.ping_number
+    }
+
+    pub(super) fn on_ping(&mut self, from: &(PeerName, Incarnation), number: u64, brief: Brief) {
+        let claim = brief.is_primary.then_some(brief.ballot);
+        let group_id = brief.group_id;
+        self.on_brief(from, brief);
+        let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false));
+        if is_followed {
+            // The promise that the primary's lease is made of: no vote for anyone else for a
+            // whole failure timeout. The lease counts from the ping's sending, so it ends first.
+            let until = self.now.time.after(self.group.failure_timeout);
+            self.promise = Some(Promise { to: from.clone(), ballot: self.ballot, until });
+        }
+        let promise = claim.filter(|_| is_followed);
+        let brief = self.brief();
+        self.send(from, Message::Pong { number, promise, brief });
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        number: u64,
+        promise: Option<Ballot>,
+        brief: Brief,
+    ) {
+        self.on_brief(from, brief);
+        if promise != Some(self.ballot) || !self.is_primary() {
+            return;
+        }
+        let Some(&sent) = self.pings.get(&number) else {
+            return;
+        };
+        if let Some(remote) = self.remotes.get_mut(&from.0) {
+            remote.answered = remote.answered.max(sent);
+        }
+        self.renew_lease();
+    }
+
+    fn on_brief(&mut self, from: &(PeerName, Incarnation), brief: Brief) {
+        let now = self.now.time;
+        let Some(remote) = self.remotes.get_mut(&from.0) else {
+            return;
+        };
+        let is_news = remote.brief.as_ref().is_none_or(|old| {
+            old.suspects != brief.suspects
+                || old.position.is_blank() != brief.position.is_blank()
+                || old.is_primary != brief.is_primary
+        });
+        let (ballot, is_stranger) = (brief.ballot, self.is_stranger(&brief));
+        let Some(remote) = self.remotes.get_mut(&from.0) else {
+            return;
+        };
+        remote.brief = Some(brief);
+        remote.brief_at = now;
+        if is_stranger {
+            return;
+        }
+        // A counted member that takes part in a newer ballot will never follow this one again.
+        if ballot > self.ballot && self.meta.membership.counts(&from.0, from.1) {
+            self.adopt_ballot(ballot);
+        }
+        if is_news && !matches!(self.role, Role::Primary(_)) {
+            self.wake_soon();
+        }
+    }
+
+    /// Whether a peer's state belongs to another group than this peer's.
+    pub(super) fn is_stranger(&self, brief: &Brief) -> bool {
+        matches!((self.meta.group_id, brief.group_id), (Some(ours), Some(theirs)) if ours != theirs)
+    }
+}

@@ -1,0 +1,282 @@
+//! Following a primary: accepting it, staging what it sends, repairing a fork
+//! (docs/protocol.md, section 3).
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Time};
+use crate::protocol::io::Route;
+use crate::protocol::machine::{Leader, Machine, Role};
+use crate::protocol::message::{Message, Piece, Reign};
+use crate::protocol::receiver::{Batch, Received};
+use crate::protocol::sender::Sender;
+use crate::store::Staged;
+
+impl Machine {
+    /// Whether `from` is the primary of `ballot` for this peer; follows it if so.
+    pub(super) fn accept(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        group_id: Option<GroupId>,
+        is_established: bool,
+    ) -> bool {
+        if ballot < self.ballot {
+            return false;
+        }
+        if let Some(leader) = &mut self.leader
+            && ballot == self.ballot
+        {
+            let is_it = leader.name == from.0 && leader.incarnation == from.1;
+            if !is_it || leader.is_dead {
+                return false;
+            }
+            leader.heard = leader.heard.max(self.now.time);
+            if self.watch.is_suspecting || matches!(self.role, Role::PreCandidate(_)) {
+                // The first word withdraws the suspicion.
+                self.become_follower_of(from.clone(), ballot);
+            }
+            return true;
+        }
+        if ballot == self.ballot && self.is_primary() {
+            return false;
+        }
+        if !self.may_yield(from, ballot, group_id, is_established) {
+            return false;
+        }
+        self.adopt_ballot(ballot);
+        self.become_follower_of(from.clone(), ballot);
+        true
+    }
+
+    /// A state is given up only for a primary that a majority stands behind.
+    fn may_yield(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        group_id: Option<GroupId>,
+        is_established: bool,
+    ) -> bool {
+        let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
+        let is_same_generation = ballot.generation == self.store.position().ballot.generation;
+        if !self.has_data() || has_voted || is_same_generation {
+            return true;
+        }
+        if self.meta.group_id.is_some() && self.meta.group_id != group_id {
+            // Two groups that meet: one that still has a primary does not give way.
+            let is_alone = self.primary_is_absent() && !self.reaches_own_majority();
+            if !is_established || !is_alone {
+                self.refuse_group(from, group_id);
+                return false;
+            }
+        }
+        is_established
+    }
+
+    fn refuse_group(&mut self, from: &(PeerName, Incarnation), group_id: Option<GroupId>) {
+        let Some(ours) = self.meta.group_id else {
+            return;
+        };
+        let Some(theirs) = group_id else { return };
+        self.event(Event::ConfigMismatch {
+            peer: from.0.to_string(),
+            field: "group_id".into(),
+            ours: ours.to_string(),
+            theirs: theirs.to_string(),
+        });
+    }
+
+    fn become_follower_of(&mut self, (name, incarnation): (PeerName, Incarnation), ballot: Ballot) {
+        self.role = Role::Follower;
+        self.receiver.clear();
+        self.pull = None;
+        let heard = self.now.time;
+        self.leader = Some(Leader { name: name.clone(), incarnation, heard, is_dead: false });
+        self.calm();
+        self.event(Event::PrimaryChanged { primary: Some(name.clone()), ballot });
+        self.set_route(Route::There { peer: name, incarnation, ballot });
+        self.wake_soon();
+    }
+
+    /// There is a primary: nothing is suspected and nobody stands.
+    fn calm(&mut self) {
+        self.watch.is_suspecting = false;
+        self.watch.has_agreed = false;
+        self.watch.campaign_at = None;
+        self.watch.found_now = false;
+        self.watch.hopeful = self.now.time;
+    }
+
+    /// Takes part in a newer ballot; whatever this peer was in the older one, it is no more.
+    pub(super) fn adopt_ballot(&mut self, ballot: Ballot) {
+        if ballot <= self.ballot {
+            return;
+        }
+        self.step_down();
+        self.ballot = ballot;
+        self.voted_for = None;
+        self.leader = None;
+        self.watch.is_suspecting = false;
+        self.watch.has_agreed = false;
+        self.watch.campaign_at = None;
+        self.receiver.clear();
+        self.pull = None;
+        if !matches!(self.route, Route::Held) {
+            self.set_route(Route::Nowhere);
+        }
+        self.wake_soon();
+    }
+
+    pub(super) fn primary_is_absent(&self) -> bool {
+        match (&self.role, &self.leader) {
+            (Role::Primary(reign), _) => !reign.has_lease(),
+            // Without a primary, an older promise may still bind.
+            (_, None) => self.promise.as_ref().is_none_or(|p| self.now.time >= p.until),
+            (_, Some(leader)) => leader.is_dead || self.now.time >= self.leader_deadline(leader),
+        }
+    }
+
+    pub(super) fn leader_deadline(&self, leader: &Leader) -> Time {
+        leader.heard.after(self.group.failure_timeout)
+    }
+
+    pub(super) fn on_follow(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        group_id: Option<GroupId>,
+        is_established: bool,
+    ) {
+        if !self.accept(from, ballot, group_id, is_established) {
+            return;
+        }
+        self.receiver.clear();
+        let position = self.store.position();
+        let history = self.meta.history.clone();
+        self.send(from, Message::Position { ballot, position, history, pull: false });
+    }
+
+    /// Whether data of `from` under `ballot` are for this peer.
+    fn is_source(&self, from: &(PeerName, Incarnation), ballot: Ballot) -> bool {
+        if ballot != self.ballot {
+            return false;
+        }
+        match (&self.role, &self.leader) {
+            (Role::Winner(winner), _) => winner.source == *from,
+            (Role::Follower, Some(leader)) => leader.name == from.0 && leader.incarnation == from.1,
+            _ => false,
+        }
+    }
+
+    pub(super) fn on_fork(&mut self, from: &(PeerName, Incarnation), ballot: Ballot, at: Position) {
+        if !self.is_source(from, ballot) {
+            return;
+        }
+        let keys: Option<Vec<Bytes>> =
+            self.store.keys_since(at.sequence, self.config.limits.max_repair_keys);
+        self.receiver.forked(at, self.store.position());
+        self.send(from, Message::Tail { ballot, at, keys });
+    }
+
+    pub(super) fn on_piece(&mut self, from: &(PeerName, Incarnation), piece: Piece) {
+        let (ballot, transfer, index) = (piece.ballot, piece.transfer, piece.index);
+        if !self.is_source(from, ballot) {
+            return;
+        }
+        match self.receiver.stage(from, piece) {
+            Received::Ignored => {}
+            Received::Gap => self.send(from, Message::Lost { ballot }),
+            Received::Staged => {
+                if let Role::Winner(winner) = &mut self.role {
+                    winner.asked = self.now.time;
+                }
+                self.send(from, Message::PieceStaged { ballot, transfer, index });
+            }
+            Received::Complete(batch) => self.apply(from, *batch),
+        }
+    }
+
+    /// Applies a batch in one step, and only then says that it is held.
+    fn apply(&mut self, from: &(PeerName, Incarnation), batch: Batch) {
+        let Batch { from: base, records, end } = batch;
+        let held = self.store.position();
+        let ballot = self.ballot;
+        let given_up = self.units_given_up(base, held);
+        let (position, has_meta) = (end.position, end.meta.is_some());
+        let dropped = (base.is_none() && position.ballot.generation > held.ballot.generation)
+            .then(|| self.store.cells() as u64);
+        let from_held = self.receiver.base(base, held);
+        if self.store.apply(Staged { from: from_held, records, end }).is_err() {
+            self.receiver.clear();
+            self.send(from, Message::Lost { ballot });
+            return;
+        }
+        if has_meta {
+            self.reload_meta();
+        }
+        self.send(from, Message::Held { ballot, position });
+        if let Some((units, exact)) = given_up {
+            self.event(Event::ChangesLost { units, exact });
+            self.send(from, Message::GaveUp { ballot, units });
+        }
+        if let Some(cells) = dropped.filter(|cells| *cells > 0) {
+            let generation = held.ballot.generation;
+            self.event(Event::OlderGenerationDropped { cells, generation });
+        }
+        if matches!(self.role, Role::Winner(_)) {
+            self.on_adopted();
+        }
+    }
+
+    /// What a deposed primary loses by this batch: its own units past the fork.
+    fn units_given_up(&mut self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
+        if !std::mem::take(&mut self.has_reigned) || base == Some(held) {
+            return None;
+        }
+        let exact = base.and_then(|at| self.store.give_up_units(at.sequence));
+        let (units, is_exact) = match exact {
+            Some(units) => (units, true),
+            None => (self.store.unreplicated_units(), false),
+        };
+        (units > 0).then_some((units, is_exact))
+    }
+
+    // --- the sending side of these messages
+
+    pub(super) fn on_position(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        position: Position,
+        history: &[Reign],
+        pull: bool,
+    ) {
+        if ballot != self.ballot {
+            return;
+        }
+        if pull {
+            self.on_pull(from, position, history);
+        } else {
+            self.with_sender(from, |sender, now, source, out| {
+                sender.on_position(now, source, position, history, out);
+            });
+            self.on_progress();
+        }
+    }
+
+    /// A winner that this peer voted for adopts its state.
+    fn on_pull(&mut self, from: &(PeerName, Incarnation), position: Position, history: &[Reign]) {
+        if self.voted_for.as_ref() != Some(&from.0) || self.is_primary() {
+            return;
+        }
+        let mut sender = Sender::new(self.now.time);
+        let mut out = Vec::new();
+        let source = self.source();
+        sender.on_position(self.now.time, &source, position, history, &mut out);
+        sender.replicate(self.now.time, &source, &mut out);
+        self.pull = Some((from.0.clone(), from.1, sender));
+        for message in out {
+            self.send(from, message);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One receiver of this peer's state: where it stands and what is on the way to it
+//! (docs/protocol.md, section 3).
+
+use bytes::Bytes;
+
+use crate::config::Limits;
+use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
+use crate::protocol::history::common_position;
+use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Record, Reign};
+use crate::store::{CopyCursor, Store};
+
+/// What a sender needs to know of its peer to make a batch.
+pub(super) struct Source<'a> {
+    pub(super) store: &'a Store,
+    pub(super) limits: &'a Limits,
+    pub(super) ballot: Ballot,
+    pub(super) group_time: GroupTime,
+    pub(super) meta: &'a Meta,
+    pub(super) meta_version: u64,
+}
+
+/// Progress of one receiver.
+#[derive(Debug)]
+pub(super) struct Sender {
+    phase: Phase,
+    /// The last exact position that the receiver is known to hold.
+    held: Option<Position>,
+    transfers: u64,
+    meta_version: Option<u64>,
+    progressed: Time,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Its position is unknown: it has been asked.
+    Asked,
+    /// It has changes past the fork and has been asked to name them.
+    Forked { at: Position },
+    /// It holds `held`, and nothing is on the way.
+    Idle,
+    /// A batch is on the way.
+    Sending(Box<Transfer>),
+}
+
+#[derive(Debug)]
+struct Transfer {
+    number: u64,
+    from: Option<Position>,
+    repair: Vec<Bytes>,
+    copy: Option<Copy>,
+    /// Records of the exact cut that have not been put into pieces, last first.
+    cut: Vec<Record>,
+    end: Option<BatchEnd>,
+    /// Whether the receiver lacks the newest state other than cells.
+    with_meta: bool,
+    meta_version: u64,
+    sent: u32,
+    staged: u32,
+    is_all_sent: bool,
+}
+
+/// Cells copied loosely before the exact cut, because they are too many for one.
+#[derive(Debug)]
+struct Copy {
+    cursor: CopyCursor,
+    /// Whatever changes after this is part of the exact cut that follows.
+    since: Sequence,
+}
+
+impl Sender {
+    pub(super) fn new(now: Time) -> Self {
+        // Numbered from the clock, so that a later sender of this incarnation numbers on.
+        let transfers = now.0;
+        Self { phase: Phase::Asked, held: None, transfers, meta_version: None, progressed: now }
+    }
+
+    /// The last position that the receiver is known to hold.
+    pub(super) fn held(&self) -> Option<Position> {
+        self.held
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.phase, Phase::Asked)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
+    /// When something last came back from the receiver.
+    pub(super) fn progressed(&self) -> Time {
+        self.progressed
+    }
+
+    /// Starts over: the receiver's position is to be asked again.
+    pub(super) fn ask(&mut self, now: Time) {
+        self.phase = Phase::Asked;
+        self.progressed = now;
+    }
+
+    /// The receiver has said where it stands.
+    pub(super) fn on_position(
+        &mut self,
+        now: Time,
+        source: &Source<'_>,
+        position: Position,
+        history: &[Reign],
+        out: &mut Vec<Message>,
+    ) {
+        if !matches!(self.phase, Phase::Asked) {
+            return;
+        }
+        self.progressed = now;
+        let ours = (&source.meta.history[..], source.store.position());
+        match common_position(ours, (history, position)) {
+            Some(at) if at == position => {
+                self.held = Some(position);
+                self.phase = Phase::Idle;
+            }
+            Some(at) => {
+                self.phase = Phase::Forked { at };
+                out.push(Message::Fork { ballot: source.ballot, at });
+            }
+            None => self.start(source, None, Vec::new(), out),
+        }
+    }
+
+    /// The receiver has named the keys of its tail, or has too many.
+    pub(super) fn on_tail(
+        &mut self,
+        now: Time,
+        source: &Source<'_>,
+        fork: Position,
+        keys: Option<Vec<Bytes>>,
+        out: &mut Vec<Message>,
+    ) {
+        let Phase::Forked { at } = self.phase else {
+            return;
+        };
+        if at != fork {
+            return;
+        }
+        self.progressed = now;
+        match keys {
+            Some(keys) => self.start(source, Some(at), keys, out),
+            None => self.start(source, None, Vec::new(), out),
+        }
+    }
+
+    /// The receiver has staged a piece: there is room for more.
+    pub(super) fn on_staged(
+        &mut self,
+        now: Time,
+        source: &Source<'_>,
+        number: u64,
+        index: u32,
+        out: &mut Vec<Message>,
+    ) {
+        let Phase::Sending(transfer) = &mut self.phase else {
+            return;
+        };
+        if transfer.number == number && index < transfer.sent {
+            transfer.staged = transfer.staged.max(index + 1);
+            self.progressed = now;
+            self.pump(source, out);
+        }
+    }
+
+    /// The receiver holds a batch; returns whether that is news.
+    pub(super) fn on_held(&mut self, now: Time, position: Position) -> bool {
+        let Phase::Sending(transfer) = &self.phase else {
+            return false;
+        };
+        if transfer.end.as_ref().is_none_or(|end| end.position != position) {
+            return false;
+        }
+        self.meta_version = Some(transfer.meta_version);
+        self.held = Some(position);
+        self.progressed = now;
+        self.phase = Phase::Idle;
+        true
+    }
+
+    /// Starts a batch of all that the receiver lacks, if it is idle and lacks anything.
+    pub(super) fn replicate(&mut self, now: Time, source: &Source<'_>, out: &mut Vec<Message>) {
+        if !self.is_idle() {
+            return;
+        }
+        let is_behind = self.held != Some(source.store.position()) || source.store.take_dirty();
+        if is_behind {
+            self.progressed = now;
+            self.start(source, self.held, Vec::new(), out);
+        }
+    }
+
+    fn start(
+        &mut self,
+        source: &Source<'_>,
+        from: Option<Position>,
+        repair: Vec<Bytes>,
+        out: &mut Vec<Message>,
+    ) {
+        self.transfers += 1;
+        let mut transfer = Transfer {
+            number: self.transfers,
+            from,
+            repair,
+            copy: None,
+            cut: Vec::new(),
+            end: None,
+            with_meta: true,
+            meta_version: source.meta_version,
+            sent: 0,
+            staged: 0,
+            is_all_sent: false,
+        };
+        let with_meta = from.is_none() || self.meta_version != Some(source.meta_version);
+        transfer.with_meta = with_meta;
+        transfer.cut(source, from.map_or(Sequence(0), |p| p.sequence));
+        self.phase = Phase::Sending(Box::new(transfer));
+        self.pump(source, out);
+    }
+
+    /// Sends as many pieces as the window allows.
+    fn pump(&mut self, source: &Source<'_>, out: &mut Vec<Message>) {
+        let Phase::Sending(transfer) = &mut self.phase else {
+            return;
+        };
+        let window = u32::try_from(source.limits.transfer_window).unwrap_or(u32::MAX);
+        while !transfer.is_all_sent && transfer.sent - transfer.staged < window {
+            out.push(Message::Piece(transfer.next_piece(source)));
+        }
+    }
+}
+
+impl Transfer {
+    /// Takes an exact cut of what changed since `since`, or begins to copy loosely if that is too
+    /// much for one.
+    fn cut(&mut self, source: &Source<'_>, since: Sequence) {
+        let bytes = source.limits.max_cut_bytes;
+        let cut = source.store.cut(source.group_time, since, &self.repair, bytes);
+        match cut.records {
+            Some(mut records) => {
+                records.reverse();
+                self.cut = records;
+                self.copy = None;
+                let (position, group_time) = (cut.end, cut.group_time);
+                // As of the cut: a change made while the pieces travel belongs to the next one.
+                let with_meta = self.with_meta || self.meta_version != source.meta_version;
+                let meta = with_meta.then(|| source.meta.clone());
+                self.meta_version = source.meta_version;
+                self.end = Some(BatchEnd { position, group_time, meta });
+            }
+            None => {
+                let cursor = CopyCursor::since(since);
+                self.copy = Some(Copy { cursor, since: cut.end.sequence });
+            }
+        }
+    }
+
+    fn next_piece(&mut self, source: &Source<'_>) -> Piece {
+        let index = self.sent;
+        self.sent += 1;
+        let records = match &mut self.copy {
+            Some(copy) => {
+                let records = source.store.copy(&mut copy.cursor, source.limits.max_piece_bytes);
+                if copy.cursor.is_done() {
+                    let since = copy.since;
+                    self.cut(source, since);
+                }
+                records
+            }
+            None => take_piece(&mut self.cut, source.limits.max_piece_bytes),
+        };
+        self.is_all_sent = self.copy.is_none() && self.cut.is_empty();
+        let end = if self.is_all_sent { self.end.clone() } else { None };
+        Piece { ballot: source.ballot, transfer: self.number, index, from: self.from, records, end }
+    }
+}
+
+/// Takes records from the back until they fill a piece.
+fn take_piece(records: &mut Vec<Record>, max_bytes: usize) -> Vec<Record> {
+    let mut bytes = 0;
+    let mut piece = Vec::new();
+    while let Some(record) = records.last() {
+        bytes += record.wire_bytes();
+        if bytes > max_bytes && !piece.is_empty() {
+            break;
+        }
+        piece.extend(records.pop());
+    }
+    piece
+}

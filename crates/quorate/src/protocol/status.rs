@@ -1,0 +1,137 @@
+//! What a peer knows of itself and its group, as an owned value.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Position};
+use crate::protocol::machine::{Machine, Role};
+
+/// What a peer is in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PeerRole {
+    /// It decides and writes.
+    Primary,
+    /// A counted member that follows a primary, or waits for one.
+    Replica,
+    /// Blank, or being brought up to date: it neither votes nor counts.
+    Joining,
+}
+
+/// A snapshot of the state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachineStatus {
+    /// What this peer is.
+    pub role: PeerRole,
+    /// The newest ballot it takes part in.
+    pub ballot: Ballot,
+    /// The primary, if there is one.
+    pub primary: Option<PeerName>,
+    /// Whether this peer reaches a majority of the members; of a primary: whether its lease runs.
+    pub quorum: bool,
+    /// Members, reachable or not.
+    pub size: usize,
+    /// The state held here.
+    pub position: Position,
+    /// The group, once founded.
+    pub group_id: Option<GroupId>,
+    /// Units decided here and not yet held by a majority.
+    pub unreplicated_units: u64,
+    /// The other members.
+    pub peers: Vec<MachinePeer>,
+    /// For how long the primary has been silent; zero on the primary.
+    pub primary_silence: Option<Duration>,
+}
+
+/// What a peer knows of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachinePeer {
+    /// Its name.
+    pub name: PeerName,
+    /// The start of it that is linked, or was last.
+    pub incarnation: Option<Incarnation>,
+    /// Whether it is linked.
+    pub is_linked: bool,
+    /// What it is, as far as it is known.
+    pub role: PeerRole,
+    /// Its priority, once heard.
+    pub priority: Option<u8>,
+    /// How far its state is behind this peer's, in sequence numbers; `None` if unknown.
+    pub lag: Option<u64>,
+    /// Whether its incarnation counts as a member.
+    pub is_member: bool,
+    /// Whether it holds the primary unreachable.
+    pub suspects: bool,
+}
+
+impl Machine {
+    /// A snapshot at `now`.
+    pub fn status(&self, now: Now) -> MachineStatus {
+        let position = self.store.position();
+        let primary = match &self.role {
+            Role::Primary(_) => Some(self.config.name.clone()),
+            _ => self.leader.as_ref().filter(|l| !l.is_dead).map(|l| l.name.clone()),
+        };
+        let role = if self.is_primary() {
+            PeerRole::Primary
+        } else if self.is_member() {
+            PeerRole::Replica
+        } else {
+            PeerRole::Joining
+        };
+        let primary_silence = match (&self.role, &self.leader) {
+            (Role::Primary(_), _) => Some(Duration::ZERO),
+            (_, Some(leader)) => Some(now.time.since(leader.heard)),
+            (_, None) => None,
+        };
+        let quorum = match &self.role {
+            Role::Primary(reign) => reign.has_lease(),
+            _ => self.reaches_own_majority(),
+        };
+        MachineStatus {
+            role,
+            ballot: self.ballot,
+            primary,
+            quorum,
+            size: self.meta.membership.voters.len().max(self.group.members.len()),
+            position,
+            group_id: self.meta.group_id,
+            unreplicated_units: self.store.unreplicated_units(),
+            peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
+            primary_silence,
+        }
+    }
+
+    fn peer_status(&self, name: &PeerName, own: Position) -> MachinePeer {
+        let remote = &self.remotes[name];
+        let brief = remote.brief.as_ref();
+        let is_member = remote.last.is_some_and(|i| self.meta.membership.counts(name, i));
+        let is_primary = brief.is_some_and(|b| b.is_primary && b.ballot >= self.ballot);
+        let role = match (is_primary, is_member) {
+            (true, _) => PeerRole::Primary,
+            (false, true) => PeerRole::Replica,
+            (false, false) => PeerRole::Joining,
+        };
+        let position = match remote.sender.as_ref().and_then(|sender| sender.held()) {
+            Some(held) => Some(held),
+            None => brief.map(|b| b.position),
+        };
+        let lag = position
+            .filter(|p| p.ballot.generation == own.ballot.generation)
+            .map(|p| own.sequence.0.saturating_sub(p.sequence.0));
+        MachinePeer {
+            name: name.clone(),
+            incarnation: remote.last,
+            is_linked: remote.linked.is_some(),
+            role,
+            priority: brief.map(|b| b.priority),
+            lag,
+            is_member,
+            suspects: brief.is_some_and(|b| b.suspects == Some(self.ballot)),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! docs/protocol.md, sections 2 to 5 and 7.
+
+use std::time::Duration;
+
+use super::group::Group;
+use crate::event::Event;
+use crate::id::PeerName;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn others(primary: &PeerName) -> Vec<&'static str> {
+    ["a", "b", "c"].into_iter().filter(|n| *n != primary.as_str()).collect()
+}
+
+#[test]
+fn a_dead_primary_is_replaced_after_the_failure_timeout_and_the_counts_stay() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.kill(old.as_str());
+    group.run(SECOND * 9);
+    assert_eq!(group.primary(), None);
+    group.run(SECOND * 2);
+    let new = group.primary().expect("a failover");
+    assert_ne!(new, old);
+    assert_eq!(group.total(new.as_str(), "k"), 7);
+    // The old primary returns as a replica and is counted in again.
+    group.start(old.as_str());
+    group.run(SECOND * 3);
+    assert_eq!(group.primary(), Some(new));
+    assert_eq!(group.total(old.as_str(), "k"), 7);
+    let returned = &group.peers[&old];
+    let membership = returned.store.meta().membership;
+    assert!(membership.counts(&old, returned.incarnation));
+    assert_eq!(membership.next, None);
+}
+
+#[test]
+fn a_restart_inside_the_timeout_ends_the_reign_and_empties_nobody() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.kill(old.as_str());
+    group.run(SECOND);
+    group.start(old.as_str());
+    group.run(SECOND * 2);
+    let new = group.primary().expect("nobody waited for ten seconds");
+    assert_ne!(new, old);
+    for name in ["a", "b", "c"] {
+        assert_eq!(group.total(name, "k"), 7, "at {name}");
+    }
+}
+
+#[test]
+fn a_cut_off_primary_stops_before_anyone_else_is_elected_and_gives_up_its_tail() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    group.config.acknowledge = crate::config::Acknowledge::Primary;
+    let old = group.primary().expect("founded");
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.split(&[old.as_str()], &others(&old));
+    group.run(SECOND * 2);
+    group.add(old.as_str(), "k", 100).expect("the lease still runs");
+    group.add(old.as_str(), "other", 3).expect("the lease still runs");
+    group.run(SECOND * 7);
+    assert!(group.add(old.as_str(), "k", 1).is_err(), "the lease has ended");
+    group.run(SECOND * 3);
+    let new = group.primary().expect("a failover");
+    group.add(new.as_str(), "k", 5).expect("decided");
+    group.heal();
+    group.run(SECOND * 4);
+    assert_eq!(group.primary(), Some(new));
+    for name in ["a", "b", "c"] {
+        assert_eq!((group.total(name, "k"), group.total(name, "other")), (12, 0), "at {name}");
+    }
+    let lost = |e: &Event| matches!(e, Event::ChangesLost { units: 103, exact: true });
+    assert!(group.saw(old.as_str(), lost), "{:?}", group.peers[&old].events);
+}
+
+#[test]
+fn a_short_break_changes_nothing() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    group.split(&[old.as_str()], &others(&old));
+    group.run(SECOND * 9);
+    group.heal();
+    group.run(SECOND * 3);
+    assert_eq!(group.primary(), Some(old.clone()));
+    assert!(group.saw(old.as_str(), |e| matches!(e, Event::QuorumRegained { .. })));
+}
+
+#[test]
+fn one_replica_that_misses_the_primary_is_not_enough() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    group.split(&[primary.as_str()], &others(&primary)[..1]);
+    group.run(SECOND * 60);
+    assert_eq!(group.primary(), Some(primary));
+}
+
+#[test]
+fn two_that_agree_without_a_majority_elect_nobody() {
+    let mut group = Group::founded(&["a", "b", "c", "d", "e"]);
+    let primary = group.primary().expect("founded");
+    let rest: Vec<&str> =
+        ["a", "b", "c", "d", "e"].into_iter().filter(|n| *n != primary.as_str()).collect();
+    // 2 | 2 | 1
+    group.split(&[primary.as_str()], &rest);
+    group.split(&rest[..2], &rest[2..]);
+    group.run(SECOND * 60);
+    assert_eq!(group.primary(), None);
+    // 3 | 2
+    group.heal();
+    group.split(&[primary.as_str(), rest[0]], &rest[1..]);
+    group.run(SECOND * 30);
+    let new = group.primary().expect("three of five are a majority");
+    assert!(rest[1..].contains(&new.as_str()));
+}
+
+#[test]
+fn the_lowest_priority_number_is_promoted_and_zero_never() {
+    let mut group = Group::new(&["a", "b", "c", "d"]);
+    for (name, priority) in [("a", 1), ("b", 0), ("c", 50), ("d", 20)] {
+        group.priorities.insert(name.into(), priority);
+    }
+    ["a", "c", "d"].iter().for_each(|name| group.start(name));
+    group.start("b");
+    group.run(SECOND * 3);
+    for expected in ["a", "d"] {
+        if group.primary() != Some(expected.into()) {
+            continue;
+        }
+        group.kill(expected);
+        group.run(SECOND * 12);
+    }
+    assert_ne!(group.primary(), Some("b".into()));
+}
+
+#[test]
+fn a_preferred_winner_adopts_the_freshest_state_before_it_serves() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    for (name, priority) in [("a", 9), ("b", 1), ("c", 50)] {
+        group.priorities.insert(name.into(), priority);
+    }
+    ["a", "b", "c"].iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    let first = group.primary().expect("founded");
+    if first.as_str() != "a" {
+        group
+            .input(&first, crate::protocol::io::Input::Switch { request: 1, to: Some("a".into()) });
+        group.run(SECOND * 3);
+    }
+    assert_eq!(group.primary(), Some("a".into()));
+    group.split(&["a"], &["b"]);
+    group.add("a", "k", 7).expect("a and c are a majority");
+    assert_eq!((group.total("b", "k"), group.total("c", "k")), (0, 7));
+    group.kill("a");
+    group.run(SECOND * 12);
+    assert_eq!(group.primary(), Some("b".into()));
+    assert_eq!(group.total("b", "k"), 7);
+}

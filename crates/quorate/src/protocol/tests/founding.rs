@@ -1,0 +1,96 @@
+//! docs/protocol.md, section 6.
+
+use std::time::Duration;
+
+use super::group::Group;
+use crate::event::Event;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn three_blank_peers_found_one_group_at_once() {
+    let group = Group::founded(&["a", "b", "c"]);
+    let ids: Vec<_> = group.peers.values().map(|p| p.store.meta().group_id).collect();
+    assert!(ids[0].is_some());
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[test]
+fn a_lone_peer_never_crowns_itself() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.start("a");
+    group.run(SECOND * 120);
+    assert_eq!(group.primary(), None);
+}
+
+#[test]
+fn a_blank_majority_founds_after_a_failure_timeout_and_names_who_is_missing() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.start("a");
+    group.start("c");
+    group.run(SECOND * 9);
+    assert_eq!(group.primary(), None);
+    group.run(SECOND * 3);
+    let primary = group.primary().expect("founded");
+    let unreached =
+        |e: &Event| matches!(e, Event::Founded { unreached, .. } if *unreached == ["b".into()]);
+    assert!(group.saw(primary.as_str(), unreached));
+    // The missing one comes in as a learner and is counted.
+    group.start("b");
+    group.run(SECOND * 3);
+    let b = &group.peers[&"b".into()];
+    assert!(b.store.meta().membership.counts(&"b".into(), b.incarnation));
+}
+
+#[test]
+fn a_single_peer_is_a_group_of_one() {
+    let group = Group::founded(&["a"]);
+    assert_eq!(group.primary(), Some("a".into()));
+}
+
+#[test]
+fn a_survivor_keeps_the_counts_when_a_majority_restarts_blank() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    group.add(primary.as_str(), "k", 7).expect("decided");
+    for survivor in ["a", "b", "c"] {
+        for name in ["a", "b", "c"].into_iter().filter(|n| *n != survivor) {
+            group.kill(name);
+        }
+        for name in ["a", "b", "c"].into_iter().filter(|n| *n != survivor) {
+            group.start(name);
+        }
+        group.run(SECOND * 25);
+        let primary = group.primary().expect("formed anew");
+        assert_eq!(group.total(primary.as_str(), "k"), 7, "{survivor} survived");
+        for name in ["a", "b", "c"] {
+            assert_eq!(group.total(name, "k"), 7, "at {name}, {survivor} survived");
+        }
+    }
+}
+
+#[test]
+fn a_member_of_an_older_generation_comes_back_as_a_learner() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    group.add(primary.as_str(), "k", 7).expect("decided");
+    // One is cut off, the others lose everything and found the group anew.
+    let away = if primary.as_str() == "c" { "a" } else { "c" };
+    let rest: Vec<&str> = ["a", "b", "c"].into_iter().filter(|n| *n != away).collect();
+    group.split(&[away], &rest);
+    for name in &rest {
+        group.kill(name);
+    }
+    for name in &rest {
+        group.start(name);
+    }
+    group.run(SECOND * 15);
+    let primary = group.primary().expect("founded anew");
+    assert_eq!(group.total(primary.as_str(), "k"), 0);
+    group.add(primary.as_str(), "k", 1).expect("decided");
+    group.kill(away);
+    group.start(away);
+    group.heal();
+    group.run(SECOND * 15);
+    assert_eq!(group.total(away, "k"), 1);
+}

@@ -1,0 +1,248 @@
+//! A group of machines in one thread: every message arrives at once unless its link is cut.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Acknowledge, GroupConfig, Limits, PeerConfig};
+use crate::event::Event;
+use crate::id::{GroupTime, Incarnation, Now, PeerName, Time};
+use crate::model::{Answer, Cell, Delta, Item, Model, Value};
+use crate::protocol::Machine;
+use crate::protocol::io::{Input, Output, Route};
+use crate::protocol::message::Message;
+use crate::store::{Decided, Refused, Store};
+
+/// Adds the first argument to a cell that never expires.
+pub(super) struct Adder;
+
+impl Model for Adder {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], _: GroupTime) -> Answer {
+        let mut sum = 0;
+        for (item, cell) in items.iter().zip(cells) {
+            let total = cell.value().map_or(0, |v| v.words[0]) + item.args[0];
+            cell.set(Value { words: [total, 0, 0], expires: GroupTime::MAX });
+            sum += item.args[0];
+        }
+        Answer { code: 1, units: sum, words: [0; 6] }
+    }
+
+    fn accumulate(&self, item: &Item<'_>, _: Option<&Value>, _: &Value, delta: &mut Delta) {
+        delta.words[0] += item.args[0];
+    }
+
+    fn merge(&self, _: &[u8], delta: &Delta, cell: &mut Cell, _: GroupTime) -> u64 {
+        let total = cell.value().map_or(0, |v| v.words[0]) + delta.words[0];
+        cell.set(Value { words: [total, 0, 0], expires: GroupTime::MAX });
+        delta.units
+    }
+}
+
+pub(super) struct Peer {
+    pub(super) machine: Machine,
+    pub(super) store: Arc<Store>,
+    pub(super) incarnation: Incarnation,
+    pub(super) events: Vec<Event>,
+    pub(super) route: Route,
+}
+
+type Mail = (PeerName, PeerName, Incarnation, Message);
+
+/// Peers by name, those that run.
+pub(super) struct Group {
+    pub(super) config: GroupConfig,
+    pub(super) peers: BTreeMap<PeerName, Peer>,
+    pub(super) now: Time,
+    pub(super) priorities: BTreeMap<PeerName, u8>,
+    linked: BTreeSet<(PeerName, PeerName)>,
+    cut: BTreeSet<(PeerName, PeerName)>,
+    mail: VecDeque<Mail>,
+    started: u64,
+    pub(super) dropped: fn(&Message) -> bool,
+}
+
+impl Group {
+    pub(super) fn new(names: &[&str]) -> Self {
+        let members = names.iter().map(|&n| PeerName::from(n)).collect();
+        let config =
+            GroupConfig { members, acknowledge: Acknowledge::Majority, ..Default::default() };
+        Self {
+            config,
+            peers: BTreeMap::new(),
+            now: Time(1_000_000_000),
+            priorities: BTreeMap::new(),
+            linked: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            mail: VecDeque::new(),
+            started: 0,
+            dropped: |_| false,
+        }
+    }
+
+    /// All peers started and the group founded.
+    pub(super) fn founded(names: &[&str]) -> Self {
+        let mut group = Self::new(names);
+        names.iter().for_each(|name| group.start(name));
+        group.run(Duration::from_secs(3));
+        assert!(group.primary().is_some(), "founded");
+        group
+    }
+
+    fn clock(&self) -> Now {
+        Now { time: self.now, wall: GroupTime(1_700_000_000_000_000_000 + self.now.0) }
+    }
+
+    pub(super) fn start(&mut self, name: &str) {
+        self.started += 1;
+        let incarnation = Incarnation(self.started);
+        let name = PeerName::from(name);
+        let limits = Limits { shards: 4, ..Limits::default() };
+        let store = Arc::new(Store::with_hash_seed(limits, 7));
+        let priority = self.priorities.get(&name).copied().unwrap_or(100);
+        let config = PeerConfig { name: name.clone(), priority, limits };
+        let machine = Machine::new(
+            self.config.clone(),
+            config,
+            incarnation,
+            self.started,
+            Arc::clone(&store),
+            self.clock(),
+        );
+        let peer = Peer { machine, store, incarnation, events: Vec::new(), route: Route::Nowhere };
+        self.peers.insert(name, peer);
+        self.relink();
+    }
+
+    pub(super) fn kill(&mut self, name: &str) {
+        let name = PeerName::from(name);
+        let peer = self.peers.remove(&name).expect("the peer runs");
+        self.mail.retain(|(from, to, _, _)| *from != name && *to != name);
+        let others: Vec<PeerName> = self.peers.keys().cloned().collect();
+        for other in others {
+            if self.linked.remove(&(other.clone(), name.clone())) {
+                let incarnation = peer.incarnation;
+                self.input(&other, Input::LinkDown { peer: name.clone(), incarnation });
+            }
+            self.linked.remove(&(name.clone(), other));
+        }
+    }
+
+    /// Cuts all links between two sides, silently.
+    pub(super) fn split(&mut self, one: &[&str], other: &[&str]) {
+        for a in one {
+            for b in other {
+                self.cut.insert(((*a).into(), (*b).into()));
+                self.cut.insert(((*b).into(), (*a).into()));
+            }
+        }
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.cut.clear();
+        self.relink();
+    }
+
+    fn relink(&mut self) {
+        let names: Vec<PeerName> = self.peers.keys().cloned().collect();
+        for a in &names {
+            for b in names.iter().filter(|b| *b != a) {
+                let pair = (a.clone(), b.clone());
+                if !self.cut.contains(&pair) && self.linked.insert(pair) {
+                    let incarnation = self.peers[b].incarnation;
+                    self.input(a, Input::LinkUp { peer: b.clone(), incarnation });
+                }
+            }
+        }
+    }
+
+    pub(super) fn input(&mut self, name: &PeerName, input: Input) {
+        let now = self.clock();
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        peer.machine.handle(now, input);
+        while let Some(output) = peer.machine.poll_output() {
+            match output {
+                Output::Send { to, incarnation, message } => {
+                    let is_cut = self.cut.contains(&(name.clone(), to.clone()));
+                    if !is_cut && !(self.dropped)(&message) {
+                        self.mail.push_back((name.clone(), to, incarnation, message));
+                    }
+                }
+                Output::Event(event) => peer.events.push(event),
+                Output::Routed(route) => peer.route = route,
+                Output::Committed | Output::Switched { .. } => {}
+            }
+        }
+    }
+
+    /// Delivers what is under way until nothing is.
+    pub(super) fn settle(&mut self) {
+        let mut delivered = 0;
+        while let Some((from, to, incarnation, message)) = self.mail.pop_front() {
+            delivered += 1;
+            assert!(delivered < 100_000, "messages without end");
+            let Some(sender) = self.peers.get(&from).map(|p| p.incarnation) else {
+                continue;
+            };
+            if self.peers.get(&to).is_some_and(|p| p.incarnation == incarnation) {
+                self.input(&to, Input::Message { peer: from, incarnation: sender, message });
+            }
+        }
+    }
+
+    /// Lets time pass from deadline to deadline.
+    pub(super) fn run(&mut self, duration: Duration) {
+        let end = self.now.after(duration);
+        self.settle();
+        for _ in 0..1_000_000 {
+            let next = self.peers.values().map(|p| p.machine.deadline()).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            let due: Vec<PeerName> = self
+                .peers
+                .iter()
+                .filter(|(_, p)| p.machine.deadline() <= self.now)
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in due {
+                self.input(&name, Input::Tick);
+            }
+            self.settle();
+        }
+        panic!("time does not pass");
+    }
+
+    /// The peer that may decide now, if there is exactly one.
+    pub(super) fn primary(&self) -> Option<PeerName> {
+        let mut here = self.peers.iter().filter(|(_, p)| matches!(p.route, Route::Here { .. }));
+        let first = here.next().map(|(name, _)| name.clone());
+        assert!(here.next().is_none(), "two primaries decide");
+        first
+    }
+
+    /// Adds to a key at a peer that should be primary.
+    pub(super) fn add(&mut self, at: &str, key: &str, amount: u64) -> Result<Decided, Refused> {
+        let name = PeerName::from(at);
+        let items = [Item { key: key.as_bytes(), args: [amount, 0] }];
+        let acknowledge = self.config.acknowledge;
+        let decided = self.peers[&name].store.decide(self.now, &items, &Adder, acknowledge)?;
+        if decided.wake {
+            self.input(&name, Input::Changed);
+        }
+        self.settle();
+        Ok(decided)
+    }
+
+    pub(super) fn total(&self, at: &str, key: &str) -> u64 {
+        let value = self.peers[&PeerName::from(at)].store.read(crate::store::MODEL, key.as_bytes());
+        value.map_or(0, |v| v.words[0])
+    }
+
+    pub(super) fn saw(&self, at: &str, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.peers[&PeerName::from(at)].events.iter().any(is_it)
+    }
+}

@@ -1,0 +1,54 @@
+//! docs/protocol.md, section 8.
+
+use std::time::Duration;
+
+use super::group::Group;
+use crate::event::Event;
+use crate::protocol::io::Input;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_switch_takes_no_time_and_loses_nothing() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.input(&old, Input::Switch { request: 1, to: None });
+    group.run(SECOND / 10);
+    let new = group.primary().expect("switched");
+    assert_ne!(new, old);
+    assert_eq!(group.total(new.as_str(), "k"), 7);
+    group.add(new.as_str(), "k", 1).expect("decided");
+    assert!(group.add(old.as_str(), "k", 1).is_err());
+    let lost = |e: &Event| matches!(e, Event::ChangesLost { .. });
+    assert!(!group.saw(old.as_str(), lost) && !group.saw(new.as_str(), lost));
+}
+
+#[test]
+fn a_switch_to_a_silent_peer_is_aborted_and_the_primary_goes_on() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    let to = ["a", "b", "c"].into_iter().find(|n| *n != old.as_str()).expect("another");
+    group.split(&[old.as_str()], &[to]);
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.input(&old, Input::Switch { request: 1, to: Some(to.into()) });
+    group.run(SECOND * 5);
+    assert_eq!(group.primary(), Some(old.clone()));
+    group.add(old.as_str(), "k", 1).expect("decided again");
+    assert!(group.saw(old.as_str(), |e| matches!(e, Event::SwitchAborted { .. })));
+}
+
+#[test]
+fn a_release_is_never_taken_back() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    let before = group.peers[&old].machine.status(Default::default()).ballot;
+    // The release reaches nobody: no successor stands on it.
+    group.dropped = |m| matches!(m, crate::protocol::message::Message::Release { .. });
+    group.input(&old, Input::Switch { request: 1, to: None });
+    group.run(SECOND * 2);
+    assert!(group.add(old.as_str(), "k", 1).is_err());
+    group.run(SECOND * 30);
+    let new = group.primary().expect("the ordinary election takes over");
+    assert!(group.peers[&new].machine.status(Default::default()).ballot > before);
+}

@@ -1,0 +1,6 @@
+//! The protocol in directed schedules; the simulator goes where these do not.
+
+mod failover;
+mod founding;
+mod group;
+mod hand_over;
