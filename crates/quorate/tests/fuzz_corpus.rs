@@ -17,14 +17,8 @@ use quorate::{
     Position, Sequence, Term, Value,
 };
 
-const BALLOT: Ballot = Ballot {
-    generation: Generation(2),
-    term: Term(3),
-};
-const POSITION: Position = Position {
-    ballot: BALLOT,
-    sequence: Sequence(5 << 16),
-};
+const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
+const POSITION: Position = Position { ballot: BALLOT, sequence: Sequence(5 << 16) };
 const GROUP_ID: Option<GroupId> = Some(GroupId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
 const TIME: GroupTime = GroupTime(1_795_000_000_000_000_000);
 
@@ -32,11 +26,8 @@ type Target = fn(&[u8]);
 
 #[test]
 fn every_file_of_the_corpus_runs() {
-    let targets: [(&str, Target); 3] = [
-        ("frames", fuzzing::frames),
-        ("messages", fuzzing::messages),
-        ("calls", fuzzing::calls),
-    ];
+    let targets: [(&str, Target); 3] =
+        [("frames", fuzzing::frames), ("messages", fuzzing::messages), ("calls", fuzzing::calls)];
     for (target, run) in targets {
         let mut files = 0;
         for file in fs::read_dir(corpus(target)).expect("the corpus is committed") {
@@ -62,17 +53,13 @@ fn seeds_are_what_is_written_today() {
 }
 
 fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
 }
 
 /// (target, name, content).
 fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let mut seeds = vec![
-        ("calls", "calls", packed_calls()),
-        ("calls", "replies", packed_replies()),
-    ];
+    let mut seeds =
+        vec![("calls", "calls", packed_calls()), ("calls", "replies", packed_replies())];
     let mut stream = Vec::new();
     for frame in frames() {
         let frame_name = name(&frame);
@@ -142,20 +129,9 @@ fn frames() -> Vec<Frame> {
         Frame::Replies(Replies::from_body(packed_replies().into())),
         Frame::Merge(Merge {
             number: 1,
-            entries: vec![(
-                Bytes::from_static(b"key"),
-                Delta {
-                    words: [1, 2, 3],
-                    units: 4,
-                },
-            )],
+            entries: vec![(Bytes::from_static(b"key"), Delta { words: [1, 2, 3], units: 4 })],
         }),
-        Frame::MergeReply(MergeReply {
-            number: 1,
-            ok: true,
-            units: 3,
-            dropped: 1,
-        }),
+        Frame::MergeReply(MergeReply { number: 1, ok: true, units: 3, dropped: 1 }),
     ];
     frames.extend(control_messages().into_iter().map(Frame::Message));
     frames.extend(data_messages().into_iter().map(Frame::Message));
@@ -172,11 +148,7 @@ fn packed_calls() -> Vec<u8> {
 
 fn packed_replies() -> Vec<u8> {
     let mut body = BytesMut::new();
-    let answer = Answer {
-        code: 1,
-        units: 2,
-        words: [3, 4, 5, 6, 7, 8],
-    };
+    let answer = Answer { code: 1, units: 2, words: [3, 4, 5, 6, 7, 8] };
     replies::push_decided(&mut body, 1, &answer, POSITION, TIME);
     replies::push_refused(&mut body, 2, Refusal::Full, 10);
     body.to_vec()
@@ -203,21 +175,10 @@ fn control_messages() -> Vec<Message> {
         released,
     };
     vec![
-        Message::Ping {
-            number: 1,
-            brief: brief.clone(),
-        },
-        Message::Pong {
-            number: 1,
-            promise: Some(BALLOT),
-            brief,
-        },
+        Message::Ping { number: 1, brief: brief.clone() },
+        Message::Pong { number: 1, promise: Some(BALLOT), brief },
         Message::PreVote(request(Campaign::Ordinary, None)),
-        Message::PreVoteReply {
-            ballot: BALLOT,
-            granted: true,
-            known: BALLOT,
-        },
+        Message::PreVoteReply { ballot: BALLOT, granted: true, known: BALLOT },
         Message::Vote(request(Campaign::NewGeneration, Some(BALLOT))),
         Message::VoteReply {
             ballot: BALLOT,
@@ -226,90 +187,41 @@ fn control_messages() -> Vec<Message> {
             position: POSITION,
             membership: membership(),
         },
-        Message::Release {
-            ballot: BALLOT,
-            to: "b".into(),
-        },
+        Message::Release { ballot: BALLOT, to: "b".into() },
         Message::StandNow { ballot: BALLOT },
     ]
 }
 
 fn data_messages() -> Vec<Message> {
-    let history = vec![Reign {
-        ballot: BALLOT,
-        after: Sequence(1 << 16),
-    }];
+    let history = vec![Reign { ballot: BALLOT, after: Sequence(1 << 16) }];
     let key = Bytes::from_static(b"\0key");
-    let value = Value {
-        words: [1, 2, 3],
-        expires: GroupTime::MAX,
-    };
-    let meta = Meta {
-        group_id: GROUP_ID,
-        membership: membership(),
-        history: history.clone(),
-    };
+    let value = Value { words: [1, 2, 3], expires: GroupTime::MAX };
+    let meta = Meta { group_id: GROUP_ID, membership: membership(), history: history.clone() };
     vec![
-        Message::Follow {
-            ballot: BALLOT,
-            group_id: GROUP_ID,
-            is_established: true,
-        },
-        Message::Position {
-            ballot: BALLOT,
-            position: POSITION,
-            history,
-            pull: true,
-        },
-        Message::Fork {
-            ballot: BALLOT,
-            at: POSITION,
-        },
-        Message::Tail {
-            ballot: BALLOT,
-            at: POSITION,
-            keys: Some(vec![key.clone()]),
-        },
+        Message::Follow { ballot: BALLOT, group_id: GROUP_ID, is_established: true },
+        Message::Position { ballot: BALLOT, position: POSITION, history, pull: true },
+        Message::Fork { ballot: BALLOT, at: POSITION },
+        Message::Tail { ballot: BALLOT, at: POSITION, keys: Some(vec![key.clone()]) },
         Message::Piece(Piece {
             ballot: BALLOT,
             transfer: 1,
             index: 2,
             from: Some(POSITION),
             records: vec![
-                Record {
-                    key: key.clone(),
-                    value: Some(value),
-                },
+                Record { key: key.clone(), value: Some(value) },
                 Record { key, value: None },
             ],
-            end: Some(BatchEnd {
-                position: POSITION,
-                group_time: TIME,
-                meta: Some(meta),
-            }),
+            end: Some(BatchEnd { position: POSITION, group_time: TIME, meta: Some(meta) }),
         }),
-        Message::PieceStaged {
-            ballot: BALLOT,
-            transfer: 1,
-            index: 2,
-        },
-        Message::Held {
-            ballot: BALLOT,
-            position: POSITION,
-        },
+        Message::PieceStaged { ballot: BALLOT, transfer: 1, index: 2 },
+        Message::Held { ballot: BALLOT, position: POSITION },
         Message::Lost { ballot: BALLOT },
-        Message::GaveUp {
-            ballot: BALLOT,
-            units: 7,
-        },
+        Message::GaveUp { ballot: BALLOT, units: 7 },
     ]
 }
 
 fn membership() -> Membership {
-    let member = |name: &str, incarnation| Member {
-        name: PeerName::from(name),
-        incarnation,
-    };
+    let member = |name: &str, incarnation| Member { name: PeerName::from(name), incarnation };
     Membership {
         stamp: POSITION,
         voters: vec![member("a", Some(Incarnation(1))), member("b", None)],
