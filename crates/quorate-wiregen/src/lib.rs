@@ -35,9 +35,7 @@ pub fn generate() -> io::Result<String> {
         .collect();
     // Keys and group ids stay slices of the frame they came in.
     let modules = Config::new().bytes(["."]).generate(files)?;
-    Ok(modules
-        .into_values()
-        .fold(HEADER.to_owned(), |text, module| text + &module))
+    Ok(modules.into_values().fold(HEADER.to_owned(), |text, module| text + &module))
 }
 
 fn library() -> PathBuf {

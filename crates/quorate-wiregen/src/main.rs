@@ -3,8 +3,5 @@
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
-    fs::write(
-        quorate_wiregen::generated_path(),
-        quorate_wiregen::generate()?,
-    )
+    fs::write(quorate_wiregen::generated_path(), quorate_wiregen::generate()?)
 }
