@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
@@ -26,6 +27,14 @@ pub(super) struct Canvass {
     pub(super) released: Option<Ballot>,
     pub(super) deadline: Time,
     pub(super) votes: BTreeMap<PeerName, Vote>,
+}
+
+/// How positions are ranked.
+fn rank(position: Position) -> Position {
+    if bug::is(Bug::SequenceWithoutTerm) {
+        return Position { ballot: Ballot::NONE, ..position };
+    }
+    position
 }
 
 /// What a voter said when it had raised its ballot.
@@ -45,6 +54,9 @@ impl Canvass {
     /// Votes are counted under the newest membership known among the voters: a candidate that
     /// missed a change must not win by the members it remembers.
     fn newest_membership<'a>(&'a self, own: &'a Membership) -> &'a Membership {
+        if bug::is(Bug::VotesUnderOwnMembership) {
+            return own;
+        }
         self.votes.values().map(|v| &v.membership).fold(own, |newest, membership| {
             if membership.stamp > newest.stamp { membership } else { newest }
         })
@@ -53,8 +65,11 @@ impl Canvass {
     fn has_won(&self, own: &Membership, group_size: usize) -> bool {
         match self.campaign {
             Campaign::Ordinary => self.newest_membership(own).has_majority(|name, incarnation| {
-                self.votes.get(name).is_some_and(|vote| vote.incarnation == incarnation)
+                let is_it =
+                    |vote: &Vote| vote.incarnation == incarnation || bug::is(Bug::AmnesiacVotes);
+                self.votes.get(name).is_some_and(is_it)
             }),
+            Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
             Campaign::NewGeneration => self.votes.len() > group_size / 2,
         }
     }
@@ -64,7 +79,7 @@ impl Canvass {
         let best = self
             .votes
             .iter()
-            .max_by_key(|(name, vote)| (vote.position, *name == me, Reverse(*name)))?;
+            .max_by_key(|(name, vote)| (rank(vote.position), *name == me, Reverse(*name)))?;
         Some((best.0.clone(), best.1.incarnation, best.1.position))
     }
 }
@@ -193,6 +208,9 @@ impl Machine {
     }
 
     fn turn_delay(&self, rank: usize) -> Duration {
+        if bug::is(Bug::FixedElectionTimer) {
+            return Duration::ZERO;
+        }
         self.election_step() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
     }
 
@@ -263,16 +281,19 @@ impl Machine {
 
     /// Whether this peer would give `from` its vote.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
-        if request.ballot < self.ballot {
+        let is_pledge = request.campaign == Campaign::NewGeneration;
+        if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
             return false;
         }
-        if request.ballot == self.ballot && self.voted_for.as_ref() != Some(&from.0) {
+        let has_voted_else = self.voted_for.as_ref() != Some(&from.0);
+        if request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice) {
             return false;
         }
-        if self.hears_a_primary(request.released) {
+        if self.hears_a_primary(request.released) && !bug::is(Bug::HearingVoterVotes) {
             return false;
         }
         match request.campaign {
+            Campaign::Ordinary if bug::is(Bug::AmnesiacVotes) => true,
             Campaign::Ordinary => self.is_member() && self.has_data(),
             Campaign::NewGeneration => self.would_pledge(request.position),
         }
@@ -351,9 +372,12 @@ impl Machine {
         (position, membership): (Position, Membership),
     ) {
         self.learn_ballot(from, known);
-        let Role::Candidate(canvass) = &mut self.role else {
-            return;
-        };
+        let mut position = position;
+        if bug::is(Bug::FreshnessAtPreVote) {
+            let brief = self.remotes.get(&from.0).and_then(|r| r.brief.as_ref());
+            position = brief.map_or(position, |brief| brief.position);
+        }
+        let Role::Candidate(canvass) = &mut self.role else { return };
         if !granted || canvass.ballot != ballot {
             return;
         }
@@ -396,7 +420,9 @@ impl Machine {
         let Some((name, incarnation, target)) = freshest else {
             return;
         };
-        if target <= self.store.position() {
+        let is_stubborn = bug::is(Bug::IgnoreFreshness)
+            || (bug::is(Bug::PriorityBeatsFreshness) && self.config.priority < 100);
+        if rank(target) <= rank(self.store.position()) || is_stubborn {
             self.start_reign(canvass.campaign, was_released);
             return;
         }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Generation, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
@@ -26,13 +27,15 @@ impl Machine {
             }
         }
         // A data holder that may be promoted stands itself; a blank peer waits for it.
-        let defers = !self.has_data() && reached.iter().any(|(_, brief)| may_survive(brief));
+        let defers = !bug::is(Bug::BlankIgnoresSurvivor)
+            && !self.has_data()
+            && reached.iter().any(|(_, brief)| may_survive(brief));
         // So does everyone while some reachable member has a primary, which will come for us.
         let is_led = reached.iter().any(|(_, b)| b.primary.is_some() && b.suspects.is_none());
         if defers || is_led {
             self.watch.hopeful = self.now.time;
         }
-        let is_majority = reached.len() + 1 > size / 2;
+        let is_majority = reached.len() + 1 > size / 2 || bug::is(Bug::BlankFoundsAlone);
         let is_ordinary = self.has_data() && self.reaches_own_majority();
         if !is_majority || defers || is_led || is_ordinary {
             self.watch.campaign_at = None;
@@ -81,7 +84,7 @@ impl Machine {
         let is_survivor_near =
             survivors.filter_map(|r| r.brief.as_ref()).any(may_survive) || may_survive_me;
         // Blank peers must not found a group past a member that still has its data.
-        !(position.is_blank() && is_survivor_near)
+        !(position.is_blank() && is_survivor_near) || bug::is(Bug::BlankIgnoresSurvivor)
     }
 
     /// A generation above all known ones. It is made of the wall clock, so that it is above those

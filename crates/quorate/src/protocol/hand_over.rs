@@ -1,6 +1,7 @@
 //! A planned switch: stop admitting, settle, let the successor reach the same cut, release
 //! (docs/protocol.md, section 8). Callers are held, and no change is lost.
 
+use crate::bug::{self, Bug};
 use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
@@ -110,7 +111,8 @@ impl Machine {
         let is_settled = reign.committed() >= last;
         let held = self.remotes.get(&to.0).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
         let end = Position { ballot: self.ballot, sequence: last };
-        if is_settled && held.is_some_and(|held| held >= end) {
+        let is_held = held.is_some_and(|held| held >= end);
+        if (is_settled && is_held) || bug::is(Bug::ReleaseBeforeCaughtUp) {
             self.release();
         } else {
             self.wake_by(deadline);
@@ -129,6 +131,9 @@ impl Machine {
     /// Gives the reign up for good: from here on this peer decides again in a newer ballot only,
     /// whatever its timers say.
     fn release(&mut self) {
+        if bug::is(Bug::ReleaseTakenBack) {
+            return self.release_and_resume();
+        }
         let role = std::mem::replace(&mut self.role, Role::Follower);
         let Role::Primary(mut reign) = role else {
             return;
@@ -150,6 +155,15 @@ impl Machine {
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.campaign_at = Some(deadline);
         self.wake_soon();
+    }
+
+    /// What must not be done: a release that is taken back.
+    fn release_and_resume(&mut self) {
+        let Role::Primary(reign) = &mut self.role else { return };
+        let Some(hand_over) = reign.hand_over.take() else { return };
+        let (ballot, to) = (self.ballot, hand_over.to.0.clone());
+        self.send_to_all(&Message::Release { ballot, to });
+        self.resume();
     }
 
     pub(super) fn on_release(

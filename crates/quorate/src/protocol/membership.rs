@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::bug::{self, Bug};
 use crate::id::{Incarnation, Member, PeerName, Position};
 use crate::protocol::message::Membership;
 
@@ -67,7 +68,8 @@ fn majority_of<T: Ord + Copy + Default>(
         list.iter().map(|m| m.incarnation.map_or_else(T::default, |i| value(&m.name, i))).collect();
     values.sort_unstable_by(|a, b| b.cmp(a));
     // Of n values, n / 2 + 1 are at least the one at index n / 2.
-    values.get(list.len() / 2).copied().unwrap_or_default()
+    let index = if bug::is(Bug::HalfIsMajority) { (list.len() - 1) / 2 } else { list.len() / 2 };
+    values.get(index).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

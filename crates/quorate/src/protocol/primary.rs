@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, PeerName, Position, Sequence, Time};
@@ -13,6 +14,7 @@ use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Membership, Message};
+use crate::protocol::remote::Remote;
 use crate::protocol::sender::{Sender, Source};
 
 /// State that exists while this peer is primary.
@@ -52,13 +54,17 @@ impl Machine {
     pub(super) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
         let now = self.now.time;
         let was_blank = !self.has_data();
-        let start = self.store.group_time().max(self.majority_wall());
+        let start = if bug::is(Bug::GroupTimeBack) {
+            self.now.wall
+        } else {
+            self.store.group_time().max(self.majority_wall())
+        };
         let clock = GroupClock::start(now, start);
         self.store.begin_reign(self.ballot, start);
         self.reload_meta();
         self.role = Role::Primary(Box::new(PrimaryState {
             first: Sequence(0),
-            is_established: false,
+            is_established: bug::is(Bug::ServeBeforeFirstCommit),
             clock,
             started: now,
             committed: Sequence(0),
@@ -124,7 +130,9 @@ impl Machine {
     pub(super) fn step_down(&mut self) {
         let role = std::mem::replace(&mut self.role, Role::Follower);
         let Role::Primary(reign) = role else { return };
-        self.store.end_reign();
+        if !bug::is(Bug::OldPrimaryKeepsDeciding) {
+            self.store.end_reign();
+        }
         self.leave_reign(reign.hand_over);
         let (ballot, to) = (self.ballot, self.config.name.clone());
         // Whoever promised this reign anything need not wait for it to run out.
@@ -320,11 +328,14 @@ impl Machine {
         let position = if *name == self.config.name {
             (incarnation == self.incarnation).then(|| self.store.position())
         } else {
-            let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
+            let is_it =
+                |r: &&Remote| r.linked == Some(incarnation) || bug::is(Bug::OldIncarnationCounts);
+            let remote = self.remotes.get(name).filter(is_it);
             remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
         };
         // A position of an older reign is no acknowledgement of this one.
-        position.filter(|p| p.ballot == self.ballot).map(|p| p.sequence).unwrap_or_default()
+        let counts = |p: &Position| p.ballot == self.ballot || bug::is(Bug::OldReignCounts);
+        position.filter(counts).map(|p| p.sequence).unwrap_or_default()
     }
 
     fn advance_commitment(&mut self) {
@@ -367,7 +378,10 @@ impl Machine {
             let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
             remote.map_or(Time(0), |r| r.answered)
         });
-        let (lease, ballot) = (self.group.lease(), self.ballot);
+        let (mut lease, ballot) = (self.group.lease(), self.ballot);
+        if bug::is(Bug::LeaseTooLong) {
+            lease = self.group.failure_timeout * 2;
+        }
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
@@ -490,7 +504,10 @@ impl Machine {
             Some((Membership::settled(stamp, next.clone()), reign.replacing.clone()))
         } else if self.all_linked_hold(self.stamp_of(membership)) {
             self.next_learner(committed).and_then(|(name, incarnation)| {
-                let joint = membership.replacing(&name, incarnation, stamp)?;
+                let mut joint = membership.replacing(&name, incarnation, stamp)?;
+                if bug::is(Bug::MembershipWithoutJoint) {
+                    joint.voters = joint.next.take()?;
+                }
                 Some((joint, Some(name)))
             })
         } else {

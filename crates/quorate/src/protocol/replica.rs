@@ -3,14 +3,18 @@
 
 use bytes::Bytes;
 
+use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
-use crate::protocol::message::{Message, Piece, Reign};
+use crate::protocol::message::{BatchEnd, Message, Piece, Record, Reign};
 use crate::protocol::receiver::{Batch, Received};
 use crate::protocol::sender::Sender;
 use crate::store::Staged;
+
+/// Bytes that a named key takes beside its own.
+const KEY_OVERHEAD_BYTES: usize = 8;
 
 impl Machine {
     /// Whether `from` is the primary of `ballot` for this peer; follows it if so.
@@ -172,10 +176,28 @@ impl Machine {
         if !self.is_source(from, ballot) {
             return;
         }
-        let keys: Option<Vec<Bytes>> =
-            self.store.keys_since(at.sequence, self.config.limits.max_repair_keys);
+        let limits = &self.config.limits;
+        let keys = self.store.keys_since(at.sequence, limits.max_repair_keys);
+        // The names must fit a frame; a longer tail is replaced as a whole.
+        let keys = keys.filter(|keys| {
+            keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>()
+                <= limits.max_piece_bytes
+        });
+        if bug::is(Bug::TailDroppedEarly) {
+            self.drop_tail(at, keys.as_deref().unwrap_or_default());
+        }
         self.receiver.forked(at, self.store.position());
         self.send(from, Message::Tail { ballot, at, keys });
+    }
+
+    /// What must not be done: the tail goes before there is anything in its place.
+    fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
+        let records = keys.iter().map(|key| Record { key: key.clone(), value: None }).collect();
+        let group_time = self.store.group_time();
+        let end = BatchEnd { position: at, group_time, meta: None };
+        let from = Some(self.store.position());
+        // Best effort: this is a bug on purpose.
+        let _ = self.store.apply(Staged { from, records, end });
     }
 
     pub(super) fn on_piece(&mut self, from: &(PeerName, Incarnation), piece: Piece) {
@@ -201,11 +223,18 @@ impl Machine {
         let Batch { from: base, records, end } = batch;
         let held = self.store.position();
         let ballot = self.ballot;
+        if bug::is(Bug::AcknowledgeBeforeApply) && self.random.next().is_multiple_of(4) {
+            self.send(from, Message::Held { ballot, position: end.position });
+            return;
+        }
         let given_up = self.units_given_up(base, held);
         let (position, has_meta) = (end.position, end.meta.is_some());
         let dropped = (base.is_none() && position.ballot.generation > held.ballot.generation)
             .then(|| self.store.cells() as u64);
-        let from_held = self.receiver.base(base, held);
+        let mut from_held = self.receiver.base(base, held);
+        if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
+            from_held = Some(held);
+        }
         if self.store.apply(Staged { from: from_held, records, end }).is_err() {
             self.receiver.clear();
             self.send(from, Message::Lost { ballot });
@@ -215,7 +244,7 @@ impl Machine {
             self.reload_meta();
         }
         self.send(from, Message::Held { ballot, position });
-        if let Some((units, exact)) = given_up {
+        if let Some((units, exact)) = given_up.filter(|_| !bug::is(Bug::LossUnreported)) {
             self.event(Event::ChangesLost { units, exact });
             self.send(from, Message::GaveUp { ballot, units });
         }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::bug::{self, Bug};
 use crate::config::Limits;
 use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::history::common_position;
@@ -142,6 +143,9 @@ impl Sender {
         }
         self.progressed = now;
         match keys {
+            Some(_) if bug::is(Bug::RepairOmitted) => {
+                self.start(source, Some(at), Vec::new(), out);
+            }
             Some(keys) => self.start(source, Some(at), keys, out),
             None => self.start(source, None, Vec::new(), out),
         }
