@@ -1,3 +1,144 @@
-//! The simulator.
+//! The simulator: one thread, virtual time, one seed one run.
+//!
+//! It drives the real state machine and the real store of 3 to 7 peers through faults, checks what
+//! must hold at every step, and heals everything in the end: the group must then be whole again.
 
-fn main() {}
+mod calls;
+mod check;
+mod clock;
+mod counters;
+mod faults;
+mod history;
+mod links;
+mod merging;
+mod model;
+mod network;
+mod options;
+mod partitions;
+mod peer;
+mod plan;
+mod queue;
+mod random;
+mod run;
+mod scenario;
+mod together;
+mod trace;
+mod triggers;
+mod workload;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::counters::Counters;
+use crate::options::{Options, Task};
+use crate::plan::Plan;
+use crate::run::{Report, run};
+use crate::trace::Trace;
+
+/// Every so many seeds one is run twice: both traces must be the same.
+const TWICE_EVERY: u64 = 100;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    let is_good = match options.task {
+        Task::Replay { seed } => replay(&options, seed),
+        Task::Seeds { from, count } => seeds(&options, from, count),
+    };
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One seed, with all that happens if asked for.
+fn replay(options: &Options, seed: u64) -> bool {
+    let plan = Plan::draw(seed, options.wish);
+    println!("{plan:#?}");
+    let trace = if options.is_traced { Trace::printed() } else { Trace::silent() };
+    let report = run(plan, trace);
+    print!("{}", report.counters);
+    println!("\nseed {seed}: trace {:016x}, {} lines", report.trace.hash(), report.trace.lines());
+    match &report.failure {
+        None => println!("seed {seed} held"),
+        Some(failure) => println!("seed {seed} FAILED {failure}"),
+    }
+    report.failure.is_none()
+}
+
+/// Many seeds, and what they were made of.
+fn seeds(options: &Options, from: u64, count: u64) -> bool {
+    let started = started();
+    let mut total = Total::default();
+    for seed in from..from.saturating_add(count) {
+        let plan = Plan::draw(seed, options.wish);
+        let report = run(plan.clone(), Trace::silent());
+        if seed.is_multiple_of(TWICE_EVERY) {
+            let again = run(plan, Trace::silent());
+            if again.trace.hash() != report.trace.hash() {
+                println!("seed {seed} FAILED determinism: two runs differ");
+                total.failed += 1;
+            }
+        }
+        total.add(&report);
+        if let Some(failure) = &report.failure {
+            println!("seed {seed} FAILED {failure}");
+            println!("  replay: {}", options.replay(seed));
+            if total.failed >= options.max_failures {
+                break;
+            }
+        }
+    }
+    total.print(started.elapsed());
+    total.failed == 0
+}
+
+#[expect(clippy::disallowed_methods, reason = "only the speed that is printed depends on it")]
+fn started() -> Instant {
+    Instant::now()
+}
+
+/// The sum of many runs.
+#[derive(Debug, Default)]
+struct Total {
+    seeds: u64,
+    failed: u64,
+    simulated: Duration,
+    slowest: u64,
+    counters: Counters,
+}
+
+impl Total {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.failed += u64::from(report.failure.is_some());
+        self.simulated += report.simulated;
+        self.slowest = self.slowest.max(report.recovery);
+        self.counters.absorb(&report.counters);
+    }
+
+    fn print(&self, elapsed: Duration) {
+        let Self { seeds, failed, simulated, slowest, counters } = self;
+        println!("sometimes:\n{counters}");
+        let never = counters.never();
+        if !never.is_empty() {
+            println!("never: {}", never.join(", "));
+        }
+        let per_second = *seeds as f64 / elapsed.as_secs_f64();
+        let hours = simulated.as_secs_f64() / 3600.0;
+        println!(
+            "{seeds} seeds, {failed} failed; {hours:.1} h simulated in {:.1} s ({per_second:.0} \
+             seeds/s); {} elections, {} faults; whole again after {:.2} failure timeouts at most",
+            elapsed.as_secs_f64(),
+            counters.get("elections"),
+            counters.get("faults"),
+            *slowest as f64 / 100.0,
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! What must hold: one checker per file, each with the promise that it checks.
+//!
+//! The world shows everything worth seeing to every checker as it happens; the first that objects
+//! ends the run. References are to docs/protocol.md and to the numbered promises of
+//! docs/architecture.md (S1 to S27 where a checker covers one of those invariants).
+
+mod conserved;
+mod equal_positions;
+mod generation;
+mod limit_held;
+mod majority_kept;
+mod merged_once;
+mod monotone;
+mod no_empty_peer;
+mod one_decider;
+mod one_vote;
+mod primary_loss;
+mod refused;
+
+use std::fmt;
+
+use quorate::protocol::message::Meta;
+use quorate::{Ballot, Event as GroupEvent, GroupTime, Incarnation, Position};
+
+use crate::calls::Done;
+use crate::history::{Cells, MergeId};
+use crate::workload::Outcome;
+use crate::world::World;
+
+/// Something worth seeing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen<'a> {
+    /// A decision is final for its caller as far as the group is concerned.
+    Acknowledged { peer: usize, op: Option<usize>, done: Done, is_majority: bool },
+    /// A peer has got the authority to decide.
+    Authority { peer: usize },
+    /// A peer says that this is the newest ballot that it knows.
+    Ballot { peer: usize, ballot: Ballot },
+    /// A reign has become part of the history.
+    Begun { peer: usize, ballot: Ballot },
+    /// A merge is forgotten by its origin.
+    Confirmed { id: MergeId },
+    /// A primary's own position has moved.
+    Cut { peer: usize, from: Position, to: Position, group_time: GroupTime },
+    /// An operation has ended for its caller.
+    Ended { op: usize, outcome: Outcome },
+    /// The state machine reports something.
+    Event { peer: usize, event: &'a GroupEvent },
+    /// A decision has been made.
+    Executed { op: Option<usize>, done: Done },
+    /// A batch has been applied.
+    Moved {
+        peer: usize,
+        from: Position,
+        to: Position,
+        group_time: GroupTime,
+        cells: &'a Cells,
+        expected: &'a Cells,
+    },
+    /// A decision has been refused.
+    Refused { peer: usize, op: usize, is_unchanged: bool },
+    /// A reign is about to begin with these cells.
+    Reign {
+        peer: usize,
+        ballot: Ballot,
+        parent: Option<Position>,
+        group_time: GroupTime,
+        cells: &'a Cells,
+        meta: &'a Meta,
+    },
+    /// A process has started.
+    Started { peer: usize, incarnation: Incarnation },
+    /// A process has ended.
+    Stopped { peer: usize, incarnation: Incarnation },
+    /// A vote has been granted.
+    Vote { peer: usize, ballot: Ballot, to: usize },
+}
+
+/// Something that must always hold.
+pub(crate) trait Check: fmt::Debug {
+    fn name(&self) -> &'static str;
+
+    /// Looks at something as it happens.
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String>;
+
+    /// Looks at the end, when all is healed and at rest.
+    fn finish(&mut self, _world: &World) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A checker's objection.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) checker: &'static str,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.checker, self.what)
+    }
+}
+
+/// All checkers of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(Vec<Box<dyn Check>>);
+
+impl Checks {
+    pub(crate) fn all() -> Self {
+        Self(vec![
+            Box::new(conserved::Conserved),
+            Box::new(equal_positions::EqualPositions),
+            Box::new(generation::GenerationRule),
+            Box::new(limit_held::LimitHeld::default()),
+            Box::new(majority_kept::MajorityKept::default()),
+            Box::new(merged_once::MergedOnce::default()),
+            Box::new(monotone::Monotone::default()),
+            Box::new(no_empty_peer::NoEmptyPeer),
+            Box::new(one_decider::OneDecider::default()),
+            Box::new(one_vote::OneVote::default()),
+            Box::new(primary_loss::PrimaryLoss::default()),
+            Box::new(refused::RefusedHasNoEffect),
+        ])
+    }
+
+    pub(crate) fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), Failure> {
+        self.each(|check| check.see(world, seen))
+    }
+
+    pub(crate) fn finish(&mut self, world: &World) -> Result<(), Failure> {
+        self.each(|check| check.finish(world))
+    }
+
+    fn each(
+        &mut self,
+        mut look: impl FnMut(&mut dyn Check) -> Result<(), String>,
+    ) -> Result<(), Failure> {
+        for check in &mut self.0 {
+            let checker = check.name();
+            look(&mut **check).map_err(|what| Failure { checker, what })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! A peer that restarts empty can never empty the others (promise 4, S18): a reign begins with
+//! nothing only when nobody who has data could be heard, and no peer loses its data to anything
+//! but a newer state.
+
+use quorate::Ballot;
+
+use crate::check::{Check, Seen};
+use crate::world::World;
+
+#[derive(Debug)]
+pub(super) struct NoEmptyPeer;
+
+impl Check for NoEmptyPeer {
+    fn name(&self) -> &'static str {
+        "no_empty_peer"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Moved { peer, from, to, .. } if to.is_blank() && !from.is_blank() => {
+                let name = &world.plan.group.members[*peer];
+                Err(format!("{name} was emptied at {from}"))
+            }
+            Seen::Reign { peer, ballot, parent: None, .. } => founded(world, *peer, *ballot),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A founding is not possible past a member with data that its founder hears.
+fn founded(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
+    let near = (0..world.plan.peers()).filter(|peer| *peer != founder).find(|peer| {
+        world.process(*peer).is_some_and(|process| !process.position.is_blank())
+            && world.plan.priorities[*peer] > 0
+            && world.together.length(world.now, founder, *peer) >= world.plan.timeout() * 11 / 10
+    });
+    match near {
+        None => Ok(()),
+        Some(near) => {
+            let names = &world.plan.group.members;
+            let (near, founder) = (&names[near], &names[founder]);
+            Err(format!("{founder} founds {ballot} although it hears {near}, which has data"))
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! At most one primary decides at any instant (promise 1, S1, S2): of all peers that may decide,
+//! by their own clocks, there is one at a time, and one ballot has one primary.
+
+use std::collections::BTreeMap;
+
+use quorate::{Ballot, Incarnation};
+
+use crate::check::{Check, Seen};
+use crate::world::World;
+
+#[derive(Debug, Default)]
+pub(super) struct OneDecider {
+    primaries: BTreeMap<Ballot, (usize, Incarnation)>,
+    newest: Ballot,
+}
+
+impl Check for OneDecider {
+    fn name(&self) -> &'static str {
+        "one_decider"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Authority { peer } => alone(world, *peer),
+            Seen::Reign { peer, ballot, .. } => {
+                let Some(process) = world.process(*peer) else { return Ok(()) };
+                let primary = (*peer, process.incarnation);
+                let first = self.primaries.entry(*ballot).or_insert(primary);
+                if *first == primary {
+                    return Ok(());
+                }
+                Err(format!("{ballot} has two primaries: {first:?} and {primary:?}"))
+            }
+            Seen::Acknowledged { peer, done, is_majority: false, .. } => {
+                // What a majority holds is in the newer reign too; what it does not hold must
+                // have been decided while nobody else could.
+                let ballot = done.position.ballot;
+                if ballot < self.newest {
+                    let newest = self.newest;
+                    return Err(format!("{ballot} answers at once although {newest} has decided"));
+                }
+                alone(world, *peer)
+            }
+            Seen::Executed { done, .. } => {
+                self.newest = self.newest.max(done.position.ballot);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn alone(world: &World, peer: usize) -> Result<(), String> {
+    for other in (0..world.plan.peers()).filter(|other| *other != peer) {
+        let host = &world.peers[other];
+        let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now));
+        if may {
+            let names = &world.plan.group.members;
+            let (peer, other) = (&names[peer], &names[other]);
+            return Err(format!("{peer} decides while {other} may decide too"));
+        }
+    }
+    Ok(())
+}

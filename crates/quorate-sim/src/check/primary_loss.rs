@@ -1,0 +1,71 @@
+//! Under `Primary` the loss at a failover is bounded and reported (promise 2, S8): what is lost of
+//! a reign is its last stretch, the acknowledged units in it are at most the cap, and at most what
+//! the old primary reported when it came back.
+//!
+//! That it is one stretch follows from the history: a reign takes over a position of its parent,
+//! and its cells are checked against that position.
+
+use std::collections::BTreeMap;
+
+use quorate::{Ballot, Event as GroupEvent, Incarnation, Position, Sequence};
+
+use crate::check::{Check, Seen};
+use crate::history::Reign;
+use crate::world::World;
+
+#[derive(Debug, Default)]
+pub(super) struct PrimaryLoss {
+    /// Units that each incarnation has reported as given up, and whether each report was exact.
+    reported: BTreeMap<(usize, Incarnation), (u64, bool)>,
+}
+
+impl Check for PrimaryLoss {
+    fn name(&self) -> &'static str {
+        "primary_loss"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        if let Seen::Event { peer, event: GroupEvent::ChangesLost { units, exact } } = seen
+            && let Some(process) = world.process(*peer)
+        {
+            let (sum, all_exact) =
+                self.reported.entry((*peer, process.incarnation)).or_insert((0, true));
+            *sum += units;
+            *all_exact &= exact;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, world: &World) -> Result<(), String> {
+        let Some((newest, _)) = world.history.reigns().next_back() else { return Ok(()) };
+        let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
+        let kept: BTreeMap<Ballot, Sequence> =
+            world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
+        let mut lost: BTreeMap<(usize, Incarnation), u64> = BTreeMap::new();
+        let same = world.history.reigns().filter(|(b, _)| b.generation == newest.generation);
+        for (ballot, reign) in same {
+            let fork = kept.get(&ballot).copied().unwrap_or_default();
+            let units = acknowledged_past(reign, fork);
+            let cap = world.plan.group.max_unreplicated;
+            if units > cap {
+                return Err(format!("{ballot} lost {units} acknowledged units, more than {cap}"));
+            }
+            *lost.entry(reign.primary).or_default() += units;
+        }
+        for (primary, units) in lost {
+            // Only who is still there could report.
+            let is_back = world.peers[primary.0].runs(primary.1);
+            let reported = self.reported.get(&primary).map_or(0, |reported| reported.0);
+            if is_back && reported < units {
+                let name = &world.plan.group.members[primary.0];
+                return Err(format!("{name} lost {units} acknowledged units, reported {reported}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn acknowledged_past(reign: &Reign, fork: Sequence) -> u64 {
+    let steps = reign.steps_past(fork).iter();
+    steps.filter(|step| step.is_acknowledged).map(|step| step.units).sum()
+}

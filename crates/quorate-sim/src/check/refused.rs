@@ -1,0 +1,27 @@
+//! Refused means that nothing was written (promise 5, S23).
+
+use crate::check::{Check, Seen};
+use crate::workload::Outcome;
+use crate::world::World;
+
+#[derive(Debug)]
+pub(super) struct RefusedHasNoEffect;
+
+impl Check for RefusedHasNoEffect {
+    fn name(&self) -> &'static str {
+        "refused"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Refused { peer, op, is_unchanged: false } => {
+                let name = &world.plan.group.members[*peer];
+                Err(format!("{name} refused call {op} and changed cells"))
+            }
+            Seen::Ended { op, outcome: Outcome::Refused } if world.ops[*op].is_executed => {
+                Err(format!("call {op} was executed and is refused"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What goes wrong, and how each fault ends by itself.
+
+use std::time::Duration;
+
+use quorate::protocol::io::Input;
+use quorate::{Generation, Incarnation};
+
+use crate::check::Seen;
+use crate::clock::Moment;
+use crate::random::Random;
+use crate::world::{Event, World};
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The wall clock of a peer jumps.
+    ClockStep,
+    /// A host loses power: its connections stay silent.
+    Crash,
+    /// A peer's clock runs at another speed.
+    Drift,
+    /// A path comes and goes.
+    Flap,
+    /// A planned hand-over.
+    HandOver,
+    /// A peer is cut off from all others.
+    Isolate,
+    /// A process is killed; its host closes its connections.
+    Kill,
+    /// A majority is killed at once.
+    KillMajority,
+    /// What one peer sends, or receives, is lost.
+    OneWay,
+    /// A process is frozen.
+    Pause,
+    /// A peer's messages take long.
+    Slow,
+    /// The members fall into groups that do not hear each other.
+    Split,
+    /// Heartbeats pass between two peers, data do not.
+    Stall,
+    /// Two peers do not hear each other.
+    Unlink,
+}
+
+/// A mixture of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Calm,
+    Clocks,
+    Flaps,
+    HandOvers,
+    Kills,
+    Mixed,
+    Partitions,
+    Pauses,
+    Restarts,
+    Slow,
+}
+
+/// What undoes a fault.
+#[derive(Clone, Debug)]
+pub(crate) enum Undo {
+    Flap { one: usize, other: usize, is_cut: bool, left: u64, period: Duration },
+    Heal(Vec<(usize, usize)>),
+    Restart { peer: usize },
+    Resume { peer: usize, incarnation: Incarnation },
+    Unslow(Vec<(usize, usize)>, Duration),
+    Unstall(Vec<(usize, usize)>),
+}
+
+impl Profile {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Calm,
+        Self::Clocks,
+        Self::Flaps,
+        Self::HandOvers,
+        Self::Kills,
+        Self::Mixed,
+        Self::Partitions,
+        Self::Pauses,
+        Self::Restarts,
+        Self::Slow,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Clocks => "clocks",
+            Self::Flaps => "flaps",
+            Self::HandOvers => "hand-overs",
+            Self::Kills => "kills",
+            Self::Mixed => "mixed",
+            Self::Partitions => "partitions",
+            Self::Pauses => "pauses",
+            Self::Restarts => "restarts",
+            Self::Slow => "slow",
+        }
+    }
+
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        if random.chance(400) { Self::Mixed } else { random.pick(&Self::ALL) }
+    }
+
+    pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
+        use Fault::{
+            ClockStep, Crash, Drift, Flap, HandOver, Isolate, Kill, KillMajority, OneWay, Pause,
+            Slow, Split, Stall, Unlink,
+        };
+        match self {
+            Self::Calm => vec![(HandOver, 1)],
+            Self::Clocks => vec![(ClockStep, 5), (Drift, 3), (Kill, 1), (Isolate, 1), (Pause, 1)],
+            Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1)],
+            Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
+            Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1)],
+            Self::Mixed => vec![
+                (ClockStep, 1),
+                (Crash, 3),
+                (Drift, 1),
+                (Flap, 1),
+                (HandOver, 2),
+                (Isolate, 3),
+                (Kill, 4),
+                (KillMajority, 1),
+                (OneWay, 2),
+                (Pause, 3),
+                (Slow, 1),
+                (Split, 3),
+                (Stall, 1),
+                (Unlink, 2),
+            ],
+            Self::Partitions => vec![(Isolate, 3), (Split, 4), (OneWay, 3), (Unlink, 2)],
+            Self::Pauses => vec![(Pause, 5), (Isolate, 1), (Kill, 1)],
+            Self::Restarts => vec![(Kill, 4), (Crash, 2), (Isolate, 2), (Split, 1), (Unlink, 1)],
+            Self::Slow => vec![(Slow, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn start_faults(&mut self) {
+        self.are_faults_active = true;
+        let wait = self.fault_random.around(self.plan.faults.gap);
+        self.at(wait, Event::Fault);
+    }
+
+    pub(crate) fn on_fault(&mut self) {
+        if !self.are_faults_active {
+            return;
+        }
+        let wait = self.fault_random.around(self.plan.faults.gap);
+        self.at(wait, Event::Fault);
+        let weights = &self.plan.faults.weights;
+        let mut drawn = self.fault_random.below(weights.iter().map(|(_, weight)| weight).sum());
+        let drawn = weights.iter().find(|(_, weight)| {
+            let is_it = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            is_it
+        });
+        let Some(&(fault, _)) = drawn else { return };
+        self.strike(fault, None);
+    }
+
+    /// How long a fault lasts: around the moments at which something else becomes due.
+    fn fault_length(&mut self) -> Duration {
+        let timeout = self.plan.timeout();
+        let percent = self.fault_random.pick(&[5, 20, 50, 78, 85, 95, 105, 120, 200, 350]);
+        let jitter = self.fault_random.duration(Duration::ZERO, timeout / 20);
+        timeout * percent / 100 + jitter
+    }
+
+    /// Half of all faults hit the primary, if there is one.
+    fn victim(&mut self) -> usize {
+        let primary = (0..self.plan.peers())
+            .find(|peer| self.process(*peer).is_some_and(crate::peer::Process::is_primary));
+        let any = self.fault_random.index(self.plan.peers());
+        primary.filter(|_| self.fault_random.chance(500)).unwrap_or(any)
+    }
+
+    /// A fault begins, at `peer` if one is named.
+    pub(crate) fn strike(&mut self, fault: Fault, peer: Option<usize>) {
+        if !self.are_faults_active {
+            return;
+        }
+        let peer = peer.unwrap_or_else(|| self.victim());
+        let length = self.fault_length();
+        self.trace.note(self.now, peer, &[12, fault as u64], || format!("FAULT {fault:?}"));
+        self.counters.add("faults");
+        match fault {
+            Fault::ClockStep => self.step_clock(peer),
+            Fault::Crash => self.kill_for(peer, true, length),
+            Fault::Drift => self.drift_clock(peer),
+            Fault::Flap => self.flap(peer),
+            Fault::HandOver => self.hand_over(peer),
+            Fault::Isolate => {
+                let paths = self.paths_of(peer, true, true);
+                self.cut_for(paths, length, "partitions");
+            }
+            Fault::Kill => self.kill_for(peer, false, length),
+            Fault::KillMajority => self.kill_majority(length),
+            Fault::OneWay => self.cut_one_way(peer, length),
+            Fault::Pause => self.pause_for(peer, length),
+            Fault::Slow => self.slow(peer, length),
+            Fault::Split => self.split(length),
+            Fault::Stall => self.stall(peer, length),
+            Fault::Unlink => {
+                let other = self.other_than(peer);
+                self.cut_for(vec![(peer, other), (other, peer)], length, "partitions");
+            }
+        }
+    }
+
+    fn other_than(&mut self, peer: usize) -> usize {
+        let size = self.plan.peers();
+        (peer + 1 + self.fault_random.index(size - 1)) % size
+    }
+
+    fn undo_after(&mut self, length: Duration, undo: Undo) {
+        let healed = self.healed;
+        self.at(length, Event::Undo { undo, healed });
+    }
+
+    // --- processes and hosts
+
+    /// Peers that the newest membership counts and whose incarnation still runs.
+    pub(crate) fn keepers(&self) -> Vec<usize> {
+        self.keepers_before(Generation(u64::MAX))
+    }
+
+    /// The same, by the newest membership of an older generation than this one.
+    pub(crate) fn keepers_before(&self, generation: Generation) -> Vec<usize> {
+        let memberships = self.peers.iter().filter_map(|peer| {
+            let membership = peer.process.as_ref()?.store.meta().membership;
+            let stamp = membership.stamp.ballot.generation;
+            (!membership.voters.is_empty() && stamp < generation).then_some(membership)
+        });
+        let Some(newest) = memberships.max_by_key(|m| m.stamp) else { return Vec::new() };
+        (0..self.plan.peers())
+            .filter(|peer| {
+                let Some(process) = self.process(*peer) else { return false };
+                let name = &self.plan.group.members[*peer];
+                let is = |m: &quorate::Member| {
+                    m.name == *name && m.incarnation == Some(process.incarnation)
+                };
+                let is_next = newest.next.as_ref().is_none_or(|next| next.iter().any(is));
+                newest.voters.iter().any(is) && is_next
+            })
+            .collect()
+    }
+
+    fn may_kill(&self, peer: usize) -> bool {
+        if !self.plan.faults.is_careful {
+            return true;
+        }
+        let keepers = self.keepers();
+        let left = keepers.iter().filter(|keeper| **keeper != peer).count();
+        keepers.is_empty() || left >= self.plan.majority()
+    }
+
+    fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {
+        if self.peers[peer].process.is_none() || !self.may_kill(peer) {
+            return;
+        }
+        self.kill(peer, with_host);
+        self.undo_after(length, Undo::Restart { peer });
+    }
+
+    /// Ends a process; with its host, its connections stay silent.
+    pub(crate) fn kill(&mut self, peer: usize, with_host: bool) {
+        let Some(process) = self.process(peer) else { return };
+        let incarnation = process.incarnation;
+        self.counters.add(if with_host { "crashes" } else { "kills" });
+        self.trace.note(self.now, peer, &[13, u64::from(with_host)], || {
+            format!("ends as {incarnation}, {}", if with_host { "silently" } else { "closing" })
+        });
+        self.close_all(peer, !with_host);
+        let host = &mut self.peers[peer];
+        host.process = None;
+        host.paused = None;
+        host.inbox.clear();
+        host.is_host_up = !with_host;
+        self.see(&Seen::Stopped { peer, incarnation });
+        self.note_together();
+    }
+
+    fn kill_majority(&mut self, length: Duration) {
+        if self.plan.faults.is_careful {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.plan.peers()).collect();
+        self.fault_random.shuffle(&mut order);
+        let count = self.fault_random.between(self.plan.majority() as u64, order.len() as u64);
+        for peer in order.into_iter().take(usize::try_from(count).unwrap_or(0)) {
+            let later = self.fault_random.duration(Duration::ZERO, self.plan.timeout() / 5);
+            self.kill_for(peer, false, length + later);
+        }
+    }
+
+    fn pause_for(&mut self, peer: usize, length: Duration) {
+        if let Some(incarnation) = self.pause(peer) {
+            self.undo_after(length, Undo::Resume { peer, incarnation });
+        }
+    }
+
+    /// Freezes a process.
+    pub(crate) fn pause(&mut self, peer: usize) -> Option<Incarnation> {
+        if self.peers[peer].paused.is_some() {
+            return None;
+        }
+        let incarnation = self.process(peer)?.incarnation;
+        self.peers[peer].paused = Some(self.now);
+        self.counters.add("pauses");
+        self.note_together();
+        Some(incarnation)
+    }
+
+    /// A frozen process runs on: calls first, as if it had been frozen just before them.
+    pub(crate) fn resume(&mut self, peer: usize, incarnation: Incarnation) {
+        if !self.peers[peer].runs(incarnation) {
+            return;
+        }
+        let Some(since) = self.peers[peer].paused.take() else { return };
+        self.trace.note(self.now, peer, &[14], || "runs on".into());
+        let inbox = std::mem::take(&mut self.peers[peer].inbox);
+        let (calls, rest): (Vec<_>, Vec<_>) =
+            inbox.into_iter().partition(|event| matches!(event, Event::Issue { .. }));
+        // A thread may have read the clock before it froze, and writes only now.
+        let is_stale = self.process_random.chance(300);
+        for event in calls {
+            let Event::Issue { op } = event else { continue };
+            if is_stale && self.ops[op].outcome.is_none() {
+                let time = self.peers[peer].clock.time(since);
+                self.call(peer, op, time);
+            } else {
+                self.on_issue(op);
+            }
+        }
+        let ticks_first = self.process_random.chance(300);
+        if ticks_first {
+            self.drive(peer, Input::Tick);
+        }
+        for event in rest {
+            let soon = Moment(self.now.0 + 1);
+            self.queue.push(soon, event);
+        }
+        self.arm(peer);
+        self.note_together();
+    }
+
+    // --- clocks
+
+    fn step_clock(&mut self, peer: usize) {
+        let second = 1_000_000_000_i64;
+        let day = 86_400 * second;
+        let by = self.fault_random.pick(&[second / 10, second, 60 * second, day, 25_000 * day]);
+        let by = if self.fault_random.chance(500) { by } else { -by.min(10_000 * day) };
+        self.counters.add("clock steps");
+        self.peers[peer].clock.step(by);
+    }
+
+    fn drift_clock(&mut self, peer: usize) {
+        let drift = self.fault_random.between(0, 40_000).cast_signed() - 20_000;
+        let now = self.now;
+        self.peers[peer].clock.drift(now, drift);
+        self.arm(peer);
+    }
+
+    fn hand_over(&mut self, peer: usize) {
+        let to = self.other_than(peer);
+        let to = self.fault_random.chance(500).then_some(to);
+        self.switch(peer, to);
+    }
+
+    /// Asks a peer to hand over; returns the number of the request.
+    pub(crate) fn switch(&mut self, peer: usize, to: Option<usize>) -> u64 {
+        self.switches += 1;
+        let request = self.switches;
+        if self.peers[peer].is_running() {
+            let to = to.map(|to| self.plan.group.members[to].clone());
+            self.drive(peer, Input::Switch { request, to });
+        }
+        request
+    }
+}

@@ -1,0 +1,299 @@
+//! What every position must hold: a reference that decides every operation once more.
+//!
+//! Each reign starts from a state that some earlier reign had reached (its parent), and goes on
+//! with the operations executed in it. Any position is then a state that can be computed, whatever
+//! became of it later:
+//!
+//! ```text
+//!   1.1 ──●──●──●──○──○        ○ the tail that nobody adopted
+//!               └─ 1.2 ──●──●
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorate::{
+    Answer, Ballot, Cell, Delta, GroupId, GroupTime, Incarnation, Item, Model, Position, Sequence,
+    Value,
+};
+
+use crate::model::SimModel;
+
+/// Cells by key, as the model knows them.
+pub(crate) type Cells = BTreeMap<Bytes, Value>;
+
+/// Who sent a merge, and its number there.
+pub(crate) type MergeId = (usize, Incarnation, u64);
+
+/// All reigns of a run.
+#[derive(Debug)]
+pub(crate) struct History {
+    model: Arc<SimModel>,
+    reigns: BTreeMap<Ballot, Reign>,
+}
+
+/// One primary's reign.
+#[derive(Debug)]
+pub(crate) struct Reign {
+    pub(crate) primary: (usize, Incarnation),
+    pub(crate) group_id: Option<GroupId>,
+    /// The position that it took over; `None` if it was founded blank.
+    pub(crate) parent: Option<Position>,
+    /// The newest group time of the reign's state.
+    pub(crate) group_time: GroupTime,
+    base: Cells,
+    current: Cells,
+    writes: Vec<Write>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Write {
+    sequence: Sequence,
+    key: Bytes,
+    value: Value,
+}
+
+/// One operation of a reign.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) sequence: Sequence,
+    pub(crate) group_time: GroupTime,
+    pub(crate) units: u64,
+    /// Whether its caller was told that it was done.
+    pub(crate) is_acknowledged: bool,
+    /// The merge that it was, if it was one.
+    pub(crate) merge: Option<MergeId>,
+}
+
+/// A replica's cells as the reference has them; moves on cheaply within a reign.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Follower {
+    ballot: Ballot,
+    next: usize,
+    cells: Cells,
+}
+
+impl Follower {
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+}
+
+impl History {
+    pub(crate) fn new(model: Arc<SimModel>) -> Self {
+        Self { model, reigns: BTreeMap::new() }
+    }
+
+    pub(crate) fn reign(&self, ballot: Ballot) -> Option<&Reign> {
+        self.reigns.get(&ballot)
+    }
+
+    pub(crate) fn reigns(&self) -> impl DoubleEndedIterator<Item = (Ballot, &Reign)> {
+        self.reigns.iter().map(|(ballot, reign)| (*ballot, reign))
+    }
+
+    /// A reign begins with `cells`, taken over at `parent`.
+    pub(crate) fn begin(
+        &mut self,
+        ballot: Ballot,
+        primary: (usize, Incarnation),
+        group_id: Option<GroupId>,
+        parent: Option<Position>,
+        cells: Cells,
+    ) {
+        let group_time = self.group_time_at(parent);
+        let reign = Reign {
+            primary,
+            group_id,
+            parent,
+            group_time,
+            current: cells.clone(),
+            base: cells,
+            writes: Vec::new(),
+            steps: Vec::new(),
+        };
+        self.reigns.insert(ballot, reign);
+    }
+
+    /// Group time of the last operation in the state at `parent`.
+    fn group_time_at(&self, parent: Option<Position>) -> GroupTime {
+        let Some(parent) = parent else { return GroupTime(0) };
+        let last = self.path(parent).find_map(|end| {
+            let steps = &self.reigns.get(&end.ballot)?.steps;
+            let kept = steps.partition_point(|step| step.sequence <= end.sequence);
+            steps[..kept].last()
+        });
+        last.map_or(GroupTime(0), |step| step.group_time)
+    }
+
+    /// The operation once more, on the reference: what its answer and its cells must be.
+    pub(crate) fn decide(
+        &mut self,
+        at: Position,
+        group_time: GroupTime,
+        items: &[Item<'_>],
+    ) -> Result<(Answer, Vec<Option<Value>>), String> {
+        let model = Arc::clone(&self.model);
+        let reign = self.open(at, group_time)?;
+        let mut cells: Vec<Cell> =
+            items.iter().map(|item| Cell::new(reign.live(item.key, group_time))).collect();
+        let answer = model.decide(items, &mut cells, group_time);
+        for (item, cell) in items.iter().zip(&cells) {
+            reign.write(at.sequence, Bytes::copy_from_slice(item.key), cell);
+        }
+        reign.step(at.sequence, answer.units, None);
+        Ok((answer, cells.iter().map(|cell| cell.value().copied()).collect()))
+    }
+
+    /// The merge once more, on the reference: how many units it must have counted.
+    pub(crate) fn merge(
+        &mut self,
+        at: Position,
+        group_time: GroupTime,
+        merge: MergeId,
+        entries: &[(Bytes, Delta)],
+    ) -> Result<u64, String> {
+        let model = Arc::clone(&self.model);
+        let reign = self.open(at, group_time)?;
+        let mut units = 0;
+        for (key, delta) in entries {
+            let mut cell = Cell::new(reign.live(key, group_time));
+            units += model.merge(key, delta, &mut cell, group_time);
+            reign.write(at.sequence, key.clone(), &cell);
+        }
+        reign.step(at.sequence, units, Some(merge));
+        Ok(units)
+    }
+
+    fn open(&mut self, at: Position, group_time: GroupTime) -> Result<&mut Reign, String> {
+        let reign = self
+            .reigns
+            .get_mut(&at.ballot)
+            .ok_or_else(|| format!("a decision at {at}, of a reign that never began"))?;
+        if let Some(last) = reign.steps.last().filter(|last| last.sequence >= at.sequence) {
+            return Err(format!("a decision at {at} after one at {}", last.sequence));
+        }
+        if group_time < reign.group_time {
+            let (new, old) = (group_time.0, reign.group_time.0);
+            return Err(format!("group time went back at {at}: from {old} to {new}"));
+        }
+        reign.group_time = group_time;
+        Ok(reign)
+    }
+
+    /// Marks an operation as one whose caller was told that it was done.
+    pub(crate) fn acknowledge(&mut self, at: Position) {
+        let Some(reign) = self.reigns.get_mut(&at.ballot) else { return };
+        if let Ok(index) = reign.steps.binary_search_by_key(&at.sequence, |s| s.sequence) {
+            reign.steps[index].is_acknowledged = true;
+        }
+    }
+
+    /// Whether the state at `tip` includes what was decided at `at`.
+    pub(crate) fn includes(&self, tip: Position, at: Position) -> bool {
+        self.path(tip).any(|end| end.ballot == at.ballot && at.sequence <= end.sequence)
+    }
+
+    /// The reigns that led to `tip`, newest first, each with the last position taken from it.
+    pub(crate) fn path(&self, tip: Position) -> impl Iterator<Item = Position> {
+        std::iter::successors(Some(tip), |at| self.reigns.get(&at.ballot)?.parent)
+    }
+
+    /// Moves a follower to `position`.
+    pub(crate) fn follow(&self, follower: &mut Follower, position: Position) -> Result<(), String> {
+        if position.is_blank() {
+            *follower = Follower::default();
+            return Ok(());
+        }
+        let reign = self
+            .reigns
+            .get(&position.ballot)
+            .ok_or_else(|| format!("position {position} is of a reign that never began"))?;
+        let is_ahead = follower.next > 0
+            && reign.writes.get(follower.next - 1).is_none_or(|w| w.sequence > position.sequence);
+        if follower.ballot != position.ballot || is_ahead {
+            *follower = Follower { ballot: position.ballot, next: 0, cells: reign.base.clone() };
+        }
+        while let Some(write) = reign.writes.get(follower.next) {
+            if write.sequence > position.sequence {
+                break;
+            }
+            follower.cells.insert(write.key.clone(), write.value);
+            follower.next += 1;
+        }
+        Ok(())
+    }
+
+    /// The reference's cells at `position`.
+    pub(crate) fn cells_at(&self, position: Position) -> Result<Cells, String> {
+        let mut follower = Follower::default();
+        self.follow(&mut follower, position)?;
+        Ok(follower.cells)
+    }
+
+    /// All merges in the state at `tip`; the second list are those that are in it twice.
+    pub(crate) fn merges(&self, tip: Position) -> (BTreeSet<MergeId>, Vec<MergeId>) {
+        let (mut once, mut twice) = (BTreeSet::new(), Vec::new());
+        for end in self.path(tip) {
+            let steps = self.reigns.get(&end.ballot).map_or(&[][..], |reign| &reign.steps);
+            for step in steps.iter().filter(|step| step.sequence <= end.sequence) {
+                twice.extend(step.merge.filter(|merge| !once.insert(*merge)));
+            }
+        }
+        (once, twice)
+    }
+}
+
+impl Reign {
+    /// Operations past `fork`, which the next reign did not take over.
+    pub(crate) fn steps_past(&self, fork: Sequence) -> &[Step] {
+        let first = self.steps.partition_point(|step| step.sequence <= fork);
+        &self.steps[first..]
+    }
+
+    /// The cells that the reign began with.
+    pub(crate) fn base(&self) -> &Cells {
+        &self.base
+    }
+
+    pub(crate) fn current(&self) -> &Cells {
+        &self.current
+    }
+
+    fn live(&self, key: &[u8], group_time: GroupTime) -> Option<Value> {
+        self.current.get(key).filter(|value| value.expires > group_time).copied()
+    }
+
+    fn write(&mut self, sequence: Sequence, key: Bytes, cell: &Cell) {
+        if let Some(value) = cell.value().filter(|_| cell.is_changed()) {
+            self.current.insert(key.clone(), *value);
+            self.writes.push(Write { sequence, key, value: *value });
+        }
+    }
+
+    fn step(&mut self, sequence: Sequence, units: u64, merge: Option<MergeId>) {
+        let group_time = self.group_time;
+        self.steps.push(Step { sequence, group_time, units, is_acknowledged: false, merge });
+    }
+}
+
+/// Says in what two sets of cells differ; `None` if they are equal at `group_time`.
+pub(crate) fn difference(expected: &Cells, found: &Cells, group_time: GroupTime) -> Option<String> {
+    let is_live = |value: &&Value| value.expires > group_time;
+    for (key, value) in expected {
+        let Some(value) = Some(value).filter(is_live) else { continue };
+        match found.get(key).filter(is_live) {
+            Some(other) if other == value => {}
+            Some(other) => {
+                return Some(format!("{key:?} is {:?}, not {:?}", other.words, value.words));
+            }
+            None => return Some(format!("{key:?} is absent, not {:?}", value.words)),
+        }
+    }
+    let extra = found
+        .iter()
+        .find(|(key, value)| is_live(value) && expected.get(*key).filter(is_live).is_none());
+    extra.map(|(key, value)| format!("{key:?} is {:?}, not absent", value.words))
+}

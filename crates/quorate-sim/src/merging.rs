@@ -1,0 +1,186 @@
+//! Relaxed mode: what a peer decides alone, and how that becomes part of the group's counts.
+
+use bytes::Bytes;
+use quorate::bug::{self, Bug};
+use quorate::protocol::io::Route;
+use quorate::{Answer, Delta, GroupTime, Incarnation, Item, OnReconnect};
+
+use crate::calls::{Done, Origin, item};
+use crate::check::Seen;
+use crate::model::DONE;
+use crate::network::Payload;
+use crate::workload::Outcome;
+use crate::world::{Event, World};
+
+/// A numbered batch of local decisions, on its way to the primary.
+#[derive(Clone, Debug)]
+pub(crate) struct Merge {
+    pub(crate) number: u64,
+    pub(crate) entries: Vec<(Bytes, Delta)>,
+}
+
+/// The primary's answer once a majority holds the merge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MergeReply {
+    pub(crate) number: u64,
+}
+
+/// What a process is merging.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Merging {
+    /// Units of local decisions, confirmed and not.
+    pub(crate) decided: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) discarded: u64,
+}
+
+impl World {
+    /// A look at the overlay, now and then.
+    pub(crate) fn start_merging(&mut self, peer: usize) {
+        let Some(process) = self.process(peer) else { return };
+        let incarnation = process.incarnation;
+        if self.plan.group.mode == quorate::Mode::Relaxed {
+            self.at(self.plan.timeout() / 8, Event::Merge { peer, incarnation });
+        }
+    }
+
+    pub(crate) fn on_merge_timer(&mut self, peer: usize, incarnation: Incarnation) {
+        if !self.peers[peer].runs(incarnation) {
+            return;
+        }
+        self.start_merging(peer);
+        if self.peers[peer].paused.is_none() {
+            self.merge_now(peer);
+        }
+    }
+
+    /// Group time as a peer without a primary estimates it.
+    fn local_group_time(&self, peer: usize) -> GroupTime {
+        let wall = self.peers[peer].clock.now(self.now).wall;
+        self.process(peer).map_or(wall, |process| process.store.group_time().max(wall))
+    }
+
+    /// Decides on the local copy and says so.
+    pub(crate) fn decide_alone(&mut self, peer: usize, op: usize) {
+        let (keys, kind) = (self.ops[op].items.clone(), self.ops[op].kind);
+        let items: Vec<Item<'_>> =
+            keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
+        let now = self.local_group_time(peer);
+        let model = std::sync::Arc::clone(&self.model);
+        let Some(process) = self.process_mut(peer) else { return };
+        let units = process.overlay.units();
+        match process.overlay.decide(&process.store, now, &items, &*model) {
+            Ok(answer) => {
+                process.merging.decided += answer.units;
+                let grown = process.overlay.units() - units;
+                if grown != answer.units {
+                    let what = format!("an overlay grew by {grown}, not by {}", answer.units);
+                    self.fail("merged_once", what);
+                }
+                self.counters.add("decided locally");
+                self.trace.note(self.now, peer, &[9, op as u64, answer.units], || {
+                    format!("decides {op} alone: {answer:?}")
+                });
+                self.end_op(op, Outcome::Local(answer));
+            }
+            Err(_) => self.end_op(op, Outcome::Refused),
+        }
+    }
+
+    /// Sends what was decided alone, as soon as there is a primary, and again until it is held.
+    pub(crate) fn merge_now(&mut self, peer: usize) {
+        let (on_reconnect, keys) = (self.plan.group.on_reconnect, self.plan.merge_keys);
+        let Some(process) = self.process_mut(peer) else { return };
+        if process.overlay.is_empty() {
+            return;
+        }
+        let (route, incarnation) = (process.route.clone(), process.incarnation);
+        if matches!(route, Route::Held | Route::Nowhere) {
+            return;
+        }
+        if on_reconnect == OnReconnect::Overwrite {
+            process.merging.discarded += process.overlay.discard();
+            self.counters.add("overlays discarded");
+            return;
+        }
+        let Some(sealed) = process.overlay.seal(keys) else { return };
+        let merge = Merge { number: sealed.number, entries: sealed.entries };
+        match route {
+            Route::Here { .. } => self.on_merge(peer, (peer, incarnation), merge),
+            Route::There { peer: name, incarnation, .. } => {
+                let primary = self.index_of(&name);
+                self.transmit(peer, primary, incarnation, Payload::Merge(merge));
+            }
+            Route::Held | Route::Nowhere => {}
+        }
+    }
+
+    /// The primary merges, once.
+    pub(crate) fn on_merge(&mut self, peer: usize, from: (usize, Incarnation), merge: Merge) {
+        let time = self.coarse_time(peer);
+        let name = self.plan.group.members[from.0].clone();
+        let model = std::sync::Arc::clone(&self.model);
+        let Some(process) = self.process(peer) else { return };
+        let number = merge.number;
+        let origin = Origin::Merge { peer: from.0, incarnation: from.1, number };
+        let merged = process.store.merge(time, &name, from.1, number, &merge.entries, &*model);
+        let Ok(merged) = merged else { return };
+        let (position, group_time) = (merged.position, merged.group_time);
+        let id = (from.0, from.1, number);
+        self.counters.add(if merged.already { "merges again" } else { "merges" });
+        self.trace.note(self.now, peer, &[10, number, merged.units], || {
+            format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
+        });
+        if !merged.already {
+            match self.history.merge(position, group_time, id, &merge.entries) {
+                Ok(units) if units == merged.units => {}
+                Ok(units) => {
+                    let found = merged.units;
+                    self.fail("merged_once", format!("{id:?} counted {found}, not {units} units"));
+                }
+                Err(what) => self.fail("monotone", what),
+            }
+        }
+        let answer = Answer { code: DONE, units: merged.units, ..Answer::default() };
+        if merged.wake {
+            self.wake(peer);
+        }
+        let must_wait = !bug::is(Bug::OverlayForgottenEarly);
+        self.answer_when_due(peer, origin, Done { answer, position, group_time }, must_wait);
+        self.on_committed(peer);
+    }
+
+    /// A merge is held by a majority, or will not be under this primary.
+    pub(crate) fn answer_merge(
+        &mut self,
+        peer: usize,
+        to: usize,
+        incarnation: Incarnation,
+        number: u64,
+        is_held: bool,
+    ) {
+        if !is_held {
+            return;
+        }
+        let reply = MergeReply { number };
+        if to == peer {
+            if self.peers[peer].runs(incarnation) {
+                self.on_merge_reply(peer, reply);
+            }
+        } else {
+            self.transmit(peer, to, incarnation, Payload::MergeReply(reply));
+        }
+    }
+
+    /// The origin forgets what a majority holds.
+    pub(crate) fn on_merge_reply(&mut self, peer: usize, reply: MergeReply) {
+        let Some(process) = self.process_mut(peer) else { return };
+        let units = process.overlay.confirm(reply.number);
+        process.merging.confirmed += units;
+        let incarnation = process.incarnation;
+        self.counters.add_many("units merged", units);
+        let id = (peer, incarnation, reply.number);
+        self.see(&Seen::Confirmed { id });
+        self.merge_now(peer);
+    }
+}

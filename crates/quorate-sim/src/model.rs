@@ -1,0 +1,229 @@
+//! What the simulated groups decide: limits in fixed windows, accounts whose sum is conserved, and
+//! plain counters. Small on purpose: a checker can say what every cell must be.
+
+use std::time::Duration;
+
+use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
+
+use crate::clock::nanos;
+
+/// Most that one account may owe.
+const CREDIT: i64 = 1_000;
+
+/// What an operation asks for; the second argument of each of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Units of one or more limits, all or nothing.
+    Acquire,
+    /// Units given back to one limit.
+    Refund,
+    /// From the first account to the second.
+    Transfer,
+    /// Units added to plain counters, without any limit.
+    Count,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Acquire, Self::Refund, Self::Transfer, Self::Count];
+
+    pub(crate) fn code(self) -> u64 {
+        self as u64
+    }
+
+    fn from_code(code: u64) -> Self {
+        Self::ALL[usize::try_from(code).expect("the simulator wrote this code")]
+    }
+}
+
+/// [`Answer::code`] of an operation that changed nothing.
+pub(crate) const DENIED: u8 = 0;
+/// [`Answer::code`] of an operation that was done.
+pub(crate) const DONE: u8 = 1;
+
+/// The model: one limit for all limit keys.
+#[derive(Clone, Debug)]
+pub(crate) struct SimModel {
+    pub(crate) limit: u64,
+    pub(crate) window: Duration,
+}
+
+/// What a key stands for: its first byte says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Account,
+    Counter,
+    Limit,
+}
+
+fn family(key: &[u8]) -> Family {
+    match key.first() {
+        Some(b't') => Family::Account,
+        Some(b'c') => Family::Counter,
+        _ => Family::Limit,
+    }
+}
+
+impl SimModel {
+    /// The window that a limit is in, and what is used of it.
+    fn usage(&self, value: Option<&Value>, now: GroupTime) -> (u64, u64) {
+        let window = now.0 / nanos(self.window);
+        match value {
+            Some(value) if value.words[0] >= window => (value.words[0], value.words[1]),
+            _ => (window, 0),
+        }
+    }
+
+    /// Kept for one window after its own, so that cells expire while the run goes on.
+    fn limit_value(&self, window: u64, used: u64) -> Value {
+        let expires = GroupTime((window + 2) * nanos(self.window));
+        Value { words: [window, used, 0], expires }
+    }
+
+    fn acquire(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let fits = items.iter().zip(&*cells).all(|(item, cell)| {
+            let (_, used) = self.usage(cell.value(), now);
+            used + item.args[0] <= self.limit
+        });
+        let mut answer = Answer { code: DENIED, ..Answer::default() };
+        for (item, cell) in items.iter().zip(cells) {
+            let (window, used) = self.usage(cell.value(), now);
+            answer.words = [window, used, self.limit, 0, 0, 0];
+            if fits {
+                cell.set(self.limit_value(window, used + item.args[0]));
+                answer.code = DONE;
+                answer.units += item.args[0];
+            }
+        }
+        answer
+    }
+
+    fn refund(&self, item: &Item<'_>, cell: &mut Cell, now: GroupTime) -> Answer {
+        let (window, used) = self.usage(cell.value(), now);
+        let given = used.min(item.args[0]);
+        let code = if given > 0 { DONE } else { DENIED };
+        if given > 0 {
+            cell.set(self.limit_value(window, used - given));
+        }
+        Answer { code, units: 0, words: [window, used, self.limit, given, 0, 0] }
+    }
+}
+
+fn plain(word: u64) -> Value {
+    Value { words: [word, 0, 0], expires: GroupTime::MAX }
+}
+
+fn word(value: Option<&Value>) -> u64 {
+    value.map_or(0, |value| value.words[0])
+}
+
+fn transfer(items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+    let amount = items[0].args[0];
+    let left = word(cells[0].value()).wrapping_sub(amount);
+    if left.cast_signed() < -CREDIT {
+        return Answer { code: DENIED, ..Answer::default() };
+    }
+    cells[0].set(plain(left));
+    let more = word(cells[1].value()).wrapping_add(amount);
+    cells[1].set(plain(more));
+    Answer { code: DONE, units: amount, ..Answer::default() }
+}
+
+fn count(items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+    let mut answer = Answer { code: DONE, ..Answer::default() };
+    for (item, cell) in items.iter().zip(cells) {
+        cell.set(plain(word(cell.value()) + item.args[0]));
+        answer.units += item.args[0];
+    }
+    answer
+}
+
+impl Model for SimModel {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        match Kind::from_code(items[0].args[1]) {
+            Kind::Acquire => self.acquire(items, cells, now),
+            Kind::Refund => self.refund(&items[0], &mut cells[0], now),
+            Kind::Transfer => transfer(items, cells),
+            Kind::Count => count(items, cells),
+        }
+    }
+
+    fn accumulate(
+        &self,
+        item: &Item<'_>,
+        before: Option<&Value>,
+        after: &Value,
+        delta: &mut Delta,
+    ) {
+        match family(item.key) {
+            Family::Account | Family::Counter => {
+                let change = after.words[0].wrapping_sub(word(before));
+                delta.words[0] = delta.words[0].wrapping_add(change);
+            }
+            Family::Limit => {
+                let window = after.words[0];
+                if delta.words[0] != window {
+                    delta.words = [window, 0, 0];
+                }
+                let used = before.filter(|b| b.words[0] == window).map_or(0, |b| b.words[1]);
+                let change = after.words[1].wrapping_sub(used);
+                delta.words[1] = delta.words[1].wrapping_add(change);
+            }
+        }
+    }
+
+    fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        if family(key) != Family::Limit {
+            let merged = word(cell.value()).wrapping_add(delta.words[0]);
+            cell.set(plain(merged));
+            return delta.units;
+        }
+        let (window, used) = self.usage(cell.value(), now);
+        if delta.words[0] != window {
+            return 0;
+        }
+        let change = delta.words[1].cast_signed();
+        cell.set(self.limit_value(window, used.saturating_add_signed(change)));
+        u64::try_from(change).unwrap_or(0).min(delta.units)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model() -> SimModel {
+        SimModel { limit: 10, window: Duration::from_secs(10) }
+    }
+
+    fn item(key: &'static str, amount: u64, kind: Kind) -> Item<'static> {
+        Item { key: key.as_bytes(), args: [amount, kind.code()] }
+    }
+
+    #[test]
+    fn a_limit_admits_up_to_itself_and_starts_anew_in_the_next_window() {
+        let mut cells = [Cell::new(None)];
+        let now = GroupTime(nanos(Duration::from_secs(35)));
+        let ask = [item("l000", 7, Kind::Acquire)];
+        assert_eq!(model().decide(&ask, &mut cells, now).units, 7);
+        assert_eq!(model().decide(&ask, &mut cells, now).code, DENIED);
+        let next = now.after(Duration::from_secs(10));
+        assert_eq!(model().decide(&ask, &mut cells, next).words[0], 4);
+    }
+
+    #[test]
+    fn a_transfer_conserves_the_sum_and_a_merge_of_it_too() {
+        let mut cells = [Cell::new(None), Cell::new(None)];
+        let ask = [item("t000", 5, Kind::Transfer), item("t001", 5, Kind::Transfer)];
+        assert_eq!(model().decide(&ask, &mut cells, GroupTime(0)).code, DONE);
+        let sum = |cells: &[Cell; 2]| word(cells[0].value()).wrapping_add(word(cells[1].value()));
+        assert_eq!(sum(&cells), 0);
+        for index in 0..2 {
+            let after = *cells[index].value().expect("a transfer sets both");
+            let mut delta = Delta::default();
+            model().accumulate(&ask[index], None, &after, &mut delta);
+            model().merge(ask[index].key, &delta, &mut cells[index], GroupTime(0));
+        }
+        assert_eq!(cells[0].value().map(|v| v.words[0].cast_signed()), Some(-10));
+        assert_eq!(sum(&cells), 0);
+    }
+}

@@ -1,0 +1,270 @@
+//! Paths between machines and connections between processes.
+//!
+//! A *path* is one direction between two machines: it can be cut, slow, or lossy. A *connection*
+//! joins two processes over both paths, as the driver's do: it opens at either end at its own
+//! moment, and either end closes it by itself, when it is told or when it has heard nothing for
+//! the failure timeout.
+
+use std::time::Duration;
+
+use quorate::Incarnation;
+use quorate::protocol::message::{Lane, Message};
+
+use crate::calls::{Call, Reply};
+use crate::clock::Moment;
+use crate::merging::{Merge, MergeReply};
+use crate::random::Random;
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    Call(Call),
+    Merge(Merge),
+    MergeReply(MergeReply),
+    Protocol(Message),
+    Reply(Reply),
+    /// The other end is closed, or was never there.
+    Reset,
+}
+
+impl Payload {
+    pub(crate) fn lane(&self) -> Lane {
+        match self {
+            Self::Protocol(message) => message.lane(),
+            Self::Call(_) | Self::Merge(_) | Self::MergeReply(_) | Self::Reply(_) => Lane::Data,
+            Self::Reset => Lane::Control,
+        }
+    }
+}
+
+/// Number of a connection within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(pub(crate) usize);
+
+/// Something on its way over a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) connection: ConnectionId,
+    /// The receiving end.
+    pub(crate) end: usize,
+    pub(crate) payload: Payload,
+}
+
+/// State of one end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndState {
+    Opening,
+    Open,
+    Closed,
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) peer: usize,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) state: EndState,
+    /// When the control lane was last heard here.
+    pub(crate) heard: Moment,
+    /// When the last packet towards this end arrives, per lane: nothing overtakes it.
+    clear: [Moment; 2],
+}
+
+/// How the network behaves when nothing is wrong, and what it does to what it cannot deliver.
+#[derive(Clone, Debug)]
+pub(crate) struct Style {
+    pub(crate) delay: (Duration, Duration),
+    /// One in a thousand this often takes up to `spike` longer.
+    pub(crate) spikes: u64,
+    pub(crate) spike: Duration,
+    /// The data lane is slower by this factor.
+    pub(crate) data_factor: u32,
+    /// Like TCP: in order, and what meets a cut path waits for it to heal.
+    pub(crate) is_orderly: bool,
+    pub(crate) loss: u64,
+    pub(crate) duplicates: u64,
+}
+
+impl Style {
+    pub(crate) fn draw(random: &mut Random, timeout: Duration) -> Self {
+        let is_orderly = random.chance(600);
+        let base = random.pick(&[20_000, 5_000, 1_000]);
+        Self {
+            delay: (timeout / base, timeout / base * 10),
+            spikes: random.pick(&[0, 2, 10, 50]),
+            spike: timeout / random.pick(&[100, 20, 5]),
+            data_factor: random.pick(if base == 1_000 { &[1, 1, 4] } else { &[1, 1, 4, 20] }),
+            is_orderly,
+            loss: if is_orderly { 0 } else { random.pick(&[0, 10, 50, 150]) },
+            duplicates: if is_orderly { 0 } else { random.pick(&[0, 10, 100]) },
+        }
+    }
+
+    /// A steady network: every packet takes the same time.
+    pub(crate) fn quiet(timeout: Duration) -> Self {
+        let delay = timeout / 10_000;
+        Self {
+            delay: (delay, delay),
+            spikes: 0,
+            spike: Duration::ZERO,
+            data_factor: 1,
+            is_orderly: true,
+            loss: 0,
+            duplicates: 0,
+        }
+    }
+}
+
+/// One direction between two machines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Path {
+    /// Faults that cut it at present.
+    pub(crate) cuts: u32,
+    /// Faults that hold back its data lane.
+    pub(crate) stalls: u32,
+    /// What faults add to the delay.
+    pub(crate) slow: Duration,
+    /// What waits for it to heal.
+    waiting: Vec<Packet>,
+}
+
+/// All paths and connections of a run.
+#[derive(Debug)]
+pub(crate) struct Network {
+    size: usize,
+    style: Style,
+    random: Random,
+    paths: Vec<Path>,
+    connections: Vec<[End; 2]>,
+}
+
+/// What becomes of a packet that is sent.
+#[derive(Debug)]
+pub(crate) enum Transit {
+    Arrives(Moment, Packet),
+    Twice(Moment, Moment, Packet),
+    Gone,
+}
+
+impl Network {
+    pub(crate) fn new(size: usize, style: Style, random: Random) -> Self {
+        let paths = vec![Path::default(); size * size];
+        Self { size, style, random, paths, connections: Vec::new() }
+    }
+
+    /// Nothing is lost, doubled or late any more.
+    pub(crate) fn calm(&mut self) {
+        let data_factor = self.style.data_factor;
+        self.style = Style { spikes: 0, loss: 0, duplicates: 0, data_factor, ..self.style.clone() };
+    }
+
+    pub(crate) fn path(&mut self, from: usize, to: usize) -> &mut Path {
+        &mut self.paths[from * self.size + to]
+    }
+
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.paths[from * self.size + to].cuts > 0
+    }
+
+    pub(crate) fn is_connected(&self, one: usize, other: usize) -> bool {
+        !self.is_cut(one, other) && !self.is_cut(other, one)
+    }
+
+    /// Whether no fault touches the paths between two hosts.
+    pub(crate) fn is_steady(&self, one: usize, other: usize) -> bool {
+        let is = |from: usize, to: usize| {
+            let path = &self.paths[from * self.size + to];
+            path.cuts == 0 && path.stalls == 0 && path.slow.is_zero()
+        };
+        is(one, other) && is(other, one)
+    }
+
+    pub(crate) fn end(&self, connection: ConnectionId, end: usize) -> &End {
+        &self.connections[connection.0][end]
+    }
+
+    pub(crate) fn end_mut(&mut self, connection: ConnectionId, end: usize) -> &mut End {
+        &mut self.connections[connection.0][end]
+    }
+
+    /// Begins a connection; returns when it opens at either end.
+    pub(crate) fn connect(
+        &mut self,
+        now: Moment,
+        dialer: (usize, Incarnation),
+        listener: (usize, Incarnation),
+    ) -> (ConnectionId, [Moment; 2]) {
+        let listens = now.after(self.delay(dialer.0, listener.0, Lane::Control));
+        let dials = listens.after(self.delay(listener.0, dialer.0, Lane::Control));
+        let end = |(peer, incarnation), opens| End {
+            peer,
+            incarnation,
+            state: EndState::Opening,
+            heard: opens,
+            clear: [opens; 2],
+        };
+        self.connections.push([end(dialer, dials), end(listener, listens)]);
+        (ConnectionId(self.connections.len() - 1), [dials, listens])
+    }
+
+    /// Sends a packet.
+    pub(crate) fn send(&mut self, now: Moment, packet: Packet) -> Transit {
+        let ends = &self.connections[packet.connection.0];
+        let (from, to) = (ends[1 - packet.end].peer, ends[packet.end].peer);
+        let lane = packet.payload.lane();
+        let path = &mut self.paths[from * self.size + to];
+        if path.cuts > 0 || (path.stalls > 0 && lane == Lane::Data) {
+            if self.style.is_orderly {
+                path.waiting.push(packet);
+            }
+            return Transit::Gone;
+        }
+        let is_protocol = matches!(packet.payload, Payload::Protocol(_) | Payload::Merge(_));
+        if self.style.loss > 0 && self.random.chance(self.style.loss) {
+            return Transit::Gone;
+        }
+        let arrives = self.arrival(now, from, to, &packet);
+        if is_protocol && self.style.duplicates > 0 && self.random.chance(self.style.duplicates) {
+            let again = self.arrival(now, from, to, &packet);
+            return Transit::Twice(arrives, again, packet);
+        }
+        Transit::Arrives(arrives, packet)
+    }
+
+    /// What had waited for a path and is on its way now.
+    pub(crate) fn release(&mut self, now: Moment, from: usize, to: usize) -> Vec<(Moment, Packet)> {
+        let path = &mut self.paths[from * self.size + to];
+        if path.cuts > 0 || path.stalls > 0 || path.waiting.is_empty() {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut path.waiting);
+        // The sender's kernel tries again at growing intervals.
+        let resumes = now.after(self.random.duration(Duration::ZERO, self.style.spike));
+        let arrive = |packet: Packet| (self.arrival(resumes, from, to, &packet), packet);
+        waiting.into_iter().map(arrive).collect()
+    }
+
+    fn arrival(&mut self, now: Moment, from: usize, to: usize, packet: &Packet) -> Moment {
+        let lane = packet.payload.lane();
+        let arrives = now.after(self.delay(from, to, lane));
+        if !self.style.is_orderly {
+            return arrives;
+        }
+        let index = usize::from(lane == Lane::Data);
+        let clear = &mut self.connections[packet.connection.0][packet.end].clear[index];
+        *clear = arrives.max(Moment(clear.0 + 1));
+        *clear
+    }
+
+    fn delay(&mut self, from: usize, to: usize, lane: Lane) -> Duration {
+        let (low, high) = self.style.delay;
+        let mut delay = if low == high { low } else { self.random.duration(low, high) };
+        if lane == Lane::Data {
+            delay *= self.style.data_factor;
+        }
+        if self.style.spikes > 0 && self.random.chance(self.style.spikes) {
+            delay += self.random.duration(Duration::ZERO, self.style.spike);
+        }
+        delay + self.paths[from * self.size + to].slow
+    }
+}

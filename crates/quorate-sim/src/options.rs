@@ -1,0 +1,97 @@
+//! The command line.
+
+use crate::faults::Profile;
+use crate::plan::Wish;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) task: Task,
+    pub(crate) wish: Wish,
+    pub(crate) is_traced: bool,
+    /// Seeds that may fail before the run ends.
+    pub(crate) max_failures: u64,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// One seed again.
+    Replay { seed: u64 },
+    /// Many seeds.
+    Seeds { from: u64, count: u64 },
+}
+
+const USAGE: &str = "\
+usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-failures N]
+       quorate-sim --seed N [--trace] [--peers N] [--profile NAME]
+
+  --seeds N         run N seeds (1000)
+  --from N          the first of them (1)
+  --seed N          run one seed and print what it is made of
+  --trace           print all that happens in it
+  --peers N         3 to 7 peers; drawn per seed unless given
+  --profile NAME    a mixture of faults; drawn per seed unless given
+  --max-failures N  end after so many failed seeds (10)";
+
+impl Options {
+    /// Reads the arguments after the program's name.
+    pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut seeds, mut from, mut seed) = (1_000, 1, None);
+        let mut options = Self {
+            task: Task::Seeds { from, count: seeds },
+            wish: Wish::default(),
+            is_traced: false,
+            max_failures: 10,
+        };
+        let mut args = args;
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value\n{USAGE}"));
+            match arg.as_str() {
+                "--seeds" => seeds = number(&value()?)?,
+                "--from" => from = number(&value()?)?,
+                "--seed" => seed = Some(number(&value()?)?),
+                "--max-failures" => options.max_failures = number(&value()?)?,
+                "--peers" => options.wish.peers = Some(peers(&value()?)?),
+                "--profile" => options.wish.profile = Some(profile(&value()?)?),
+                "--trace" => options.is_traced = true,
+                _ => return Err(format!("{arg} is not known\n{USAGE}")),
+            }
+        }
+        options.task = match seed {
+            Some(seed) => Task::Replay { seed },
+            None => Task::Seeds { from, count: seeds },
+        };
+        Ok(options)
+    }
+
+    /// The one command that runs a seed again, as it was run.
+    pub(crate) fn replay(&self, seed: u64) -> String {
+        let mut command = format!("cargo run --release -p quorate-sim -- --seed {seed} --trace");
+        if let Some(peers) = self.wish.peers {
+            command += &format!(" --peers {peers}");
+        }
+        if let Some(profile) = self.wish.profile {
+            command += &format!(" --profile {}", profile.name());
+        }
+        command
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is not a number\n{USAGE}"))
+}
+
+fn peers(text: &str) -> Result<usize, String> {
+    let peers = number(text)?;
+    let peers = usize::try_from(peers).ok().filter(|peers| (3..=7).contains(peers));
+    peers.ok_or_else(|| format!("{text} is not 3 to 7\n{USAGE}"))
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    let found = Profile::ALL.into_iter().find(|profile| profile.name() == text);
+    found.ok_or_else(|| {
+        let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        format!("{text} is not one of {}\n{USAGE}", names.join(", "))
+    })
+}

@@ -1,0 +1,189 @@
+//! Faults of the paths between hosts, and how everything is healed.
+
+use std::time::Duration;
+
+use crate::faults::Undo;
+use crate::world::{Event, World};
+
+impl World {
+    /// The paths from a peer, to it, or both.
+    pub(crate) fn paths_of(&self, peer: usize, from: bool, to: bool) -> Vec<(usize, usize)> {
+        let others = (0..self.plan.peers()).filter(|other| *other != peer);
+        others
+            .flat_map(|other| [from.then_some((peer, other)), to.then_some((other, peer))])
+            .flatten()
+            .collect()
+    }
+
+    pub(crate) fn cut_for(
+        &mut self,
+        paths: Vec<(usize, usize)>,
+        length: Duration,
+        counter: &'static str,
+    ) {
+        self.counters.add(counter);
+        self.cut(&paths);
+        self.later(length, Undo::Heal(paths));
+    }
+
+    fn later(&mut self, length: Duration, undo: Undo) {
+        let healed = self.healed;
+        self.at(length, Event::Undo { undo, healed });
+    }
+
+    pub(crate) fn cut(&mut self, paths: &[(usize, usize)]) {
+        for &(from, to) in paths {
+            self.network.path(from, to).cuts += 1;
+        }
+        self.trace.note(self.now, paths.first().map_or(0, |path| path.0), &[15], || {
+            format!("cut {paths:?}")
+        });
+        self.note_together();
+    }
+
+    pub(crate) fn heal(&mut self, paths: &[(usize, usize)]) {
+        for &(from, to) in paths {
+            let path = self.network.path(from, to);
+            path.cuts = path.cuts.saturating_sub(1);
+            self.release_path(from, to);
+        }
+        self.trace.note(self.now, paths.first().map_or(0, |path| path.0), &[16], || {
+            format!("healed {paths:?}")
+        });
+        self.note_together();
+    }
+
+    pub(crate) fn cut_one_way(&mut self, peer: usize, length: Duration) {
+        let paths = match self.fault_random.index(3) {
+            0 => self.paths_of(peer, true, false),
+            1 => self.paths_of(peer, false, true),
+            _ => {
+                let step = 1 + self.fault_random.index(self.plan.peers() - 1);
+                let other = (peer + step) % self.plan.peers();
+                vec![if self.fault_random.chance(500) { (peer, other) } else { (other, peer) }]
+            }
+        };
+        self.cut_for(paths, length, "one-way cuts");
+    }
+
+    /// Two or three sides; in half of the cases one peer still hears both of two sides.
+    pub(crate) fn split(&mut self, length: Duration) {
+        let size = self.plan.peers();
+        let sides = self.fault_random.between(2, 3);
+        let side: Vec<u64> = (0..size).map(|_| self.fault_random.below(sides)).collect();
+        let bridge = self.fault_random.chance(300).then(|| self.fault_random.index(size));
+        let mut paths = Vec::new();
+        for one in 0..size {
+            for other in 0..size {
+                let is_bridge = bridge.is_some_and(|bridge| bridge == one || bridge == other);
+                if one != other && side[one] != side[other] && !is_bridge {
+                    paths.push((one, other));
+                }
+            }
+        }
+        self.cut_for(paths, length, "partitions");
+    }
+
+    pub(crate) fn flap(&mut self, peer: usize) {
+        let step = 1 + self.fault_random.index(self.plan.peers() - 1);
+        let other = (peer + step) % self.plan.peers();
+        let percent = self.fault_random.pick(&[3, 10, 40, 90]);
+        let period = self.plan.timeout() * percent / 100;
+        let left = self.fault_random.between(2, 10);
+        self.counters.add("flaps");
+        self.flap_once(peer, other, false, left, period);
+    }
+
+    fn flap_once(&mut self, one: usize, other: usize, is_cut: bool, left: u64, period: Duration) {
+        let paths = [(one, other), (other, one)];
+        if is_cut {
+            self.heal(&paths);
+        } else {
+            self.cut(&paths);
+        }
+        if left > 0 || !is_cut {
+            let left = left.saturating_sub(1);
+            let next = Undo::Flap { one, other, is_cut: !is_cut, left, period };
+            self.later(period, next);
+        }
+    }
+
+    pub(crate) fn slow(&mut self, peer: usize, length: Duration) {
+        let both_ways = self.fault_random.chance(500);
+        let paths = self.paths_of(peer, true, both_ways);
+        let percent = self.fault_random.pick(&[2, 10, 30, 60]);
+        let extra = self.plan.timeout() * percent / 100;
+        for &(from, to) in &paths {
+            self.network.path(from, to).slow += extra;
+        }
+        self.counters.add("slow links");
+        self.note_together();
+        self.later(length, Undo::Unslow(paths, extra));
+    }
+
+    pub(crate) fn stall(&mut self, peer: usize, length: Duration) {
+        let step = 1 + self.fault_random.index(self.plan.peers() - 1);
+        let other = (peer + step) % self.plan.peers();
+        let paths = vec![(peer, other)];
+        self.network.path(peer, other).stalls += 1;
+        self.counters.add("data stalls");
+        self.note_together();
+        self.later(length, Undo::Unstall(paths));
+    }
+
+    pub(crate) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Flap { one, other, is_cut, left, period } => {
+                self.flap_once(one, other, is_cut, left, period);
+            }
+            Undo::Heal(paths) => self.heal(&paths),
+            Undo::Restart { peer } => {
+                self.counters.add("restarts");
+                self.start(peer);
+            }
+            Undo::Resume { peer, incarnation } => self.resume(peer, incarnation),
+            Undo::Unslow(paths, extra) => {
+                for (from, to) in paths {
+                    let path = self.network.path(from, to);
+                    path.slow = path.slow.saturating_sub(extra);
+                }
+                self.note_together();
+            }
+            Undo::Unstall(paths) => {
+                for (from, to) in paths {
+                    let path = self.network.path(from, to);
+                    path.stalls = path.stalls.saturating_sub(1);
+                    self.release_path(from, to);
+                }
+                self.note_together();
+            }
+        }
+    }
+
+    /// Everything works again: all paths, all hosts, all processes.
+    pub(crate) fn heal_all(&mut self) {
+        self.are_faults_active = false;
+        self.healed += 1;
+        self.filters.clear();
+        self.network.calm();
+        let size = self.plan.peers();
+        for from in 0..size {
+            for to in 0..size {
+                let path = self.network.path(from, to);
+                (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
+                self.release_path(from, to);
+            }
+        }
+        for peer in 0..size {
+            if let Some(process) = self.process(peer) {
+                let incarnation = process.incarnation;
+                self.resume(peer, incarnation);
+            } else {
+                self.counters.add("restarts");
+                self.start(peer);
+            }
+        }
+        self.trace.note(self.now, 0, &[17], || "everything is healed".into());
+        self.note_together();
+    }
+}

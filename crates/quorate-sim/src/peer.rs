@@ -1,0 +1,376 @@
+//! A peer's machine (host) and the process on it: how the state machine is driven.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate::protocol::Machine;
+use quorate::protocol::io::{Input, Output, Route};
+use quorate::protocol::message::{BatchEnd, Message};
+use quorate::store::{MODEL, Overlay, Store};
+use quorate::{Ballot, Event as GroupEvent, Incarnation, Limits, PeerConfig, PeerName, Position};
+
+use crate::calls::{Origin, Waiting};
+use crate::check::Seen;
+use crate::clock::{Clock, Moment};
+use crate::history::{Cells, Follower};
+use crate::merging::Merging;
+use crate::network::{ConnectionId, Payload};
+use crate::plan::Plan;
+use crate::world::{Event, World};
+
+/// A host, and the process on it if one runs.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) config: PeerConfig,
+    pub(crate) clock: Clock,
+    pub(crate) is_host_up: bool,
+    /// Frozen since then.
+    pub(crate) paused: Option<Moment>,
+    /// What came while it was frozen.
+    pub(crate) inbox: Vec<Event>,
+    pub(crate) process: Option<Process>,
+}
+
+/// One incarnation.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) machine: Machine,
+    pub(crate) store: Arc<Store>,
+    pub(crate) overlay: Overlay,
+    pub(crate) route: Route,
+    pub(crate) links: Vec<Link>,
+    armed: Option<Moment>,
+    /// The reign that this process began last.
+    pub(crate) reign: Option<Ballot>,
+    pub(crate) position: Position,
+    pub(crate) follower: Follower,
+    pub(crate) was_authorized: bool,
+    /// Calls that wait for a majority, in order.
+    pub(crate) waiting: VecDeque<Waiting>,
+    /// Calls held during a hand-over.
+    pub(crate) parked: Vec<Origin>,
+    /// Own calls that were sent to a primary.
+    pub(crate) sent: BTreeMap<usize, Ballot>,
+    pub(crate) merging: Merging,
+}
+
+/// The open connections to one remote peer, all of one incarnation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) open: Vec<ConnectionId>,
+    pub(crate) linked: Option<Incarnation>,
+}
+
+impl Peer {
+    pub(crate) fn new(plan: &Plan, index: usize, clock: Clock) -> Self {
+        let config = PeerConfig {
+            name: plan.group.members[index].clone(),
+            priority: plan.priorities[index],
+            limits: plan.limits,
+        };
+        Self { config, clock, is_host_up: true, paused: None, inbox: Vec::new(), process: None }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some() && self.paused.is_none()
+    }
+
+    pub(crate) fn runs(&self, incarnation: Incarnation) -> bool {
+        self.process.as_ref().is_some_and(|process| process.incarnation == incarnation)
+    }
+}
+
+impl Process {
+    pub(crate) fn is_authorized(&self, clock: &Clock, now: Moment) -> bool {
+        self.reign.is_some_and(|ballot| self.store.is_authorized(clock.time(now), ballot))
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        matches!(self.route, Route::Here { .. })
+    }
+
+    /// The cells under these keys, expired ones included.
+    pub(crate) fn cells(&self, keys: &[Bytes]) -> Cells {
+        let read = |key: &Bytes| Some((key.clone(), self.store.read(MODEL, key)?));
+        keys.iter().filter_map(read).collect()
+    }
+}
+
+impl World {
+    /// The index of a peer by its name: a, b, c, ..
+    pub(crate) fn index_of(&self, name: &PeerName) -> usize {
+        usize::from(name.as_str().as_bytes()[0] - b'a')
+    }
+
+    pub(crate) fn process(&self, peer: usize) -> Option<&Process> {
+        self.peers[peer].process.as_ref()
+    }
+
+    pub(crate) fn process_mut(&mut self, peer: usize) -> Option<&mut Process> {
+        self.peers[peer].process.as_mut()
+    }
+
+    /// A process starts, blank, as a new incarnation.
+    pub(crate) fn start(&mut self, peer: usize) {
+        if self.peers[peer].process.is_some() {
+            return;
+        }
+        let incarnation = Incarnation(self.process_random.next());
+        let seed = self.process_random.next();
+        let limits: Limits = self.plan.limits;
+        let now = self.peers[peer].clock.now(self.now);
+        let store = Arc::new(Store::with_hash_seed(limits, self.plan.seed));
+        let config = self.peers[peer].config.clone();
+        let group = self.plan.group.clone();
+        let machine = Machine::new(group, config, incarnation, seed, Arc::clone(&store), now);
+        self.peers[peer].is_host_up = true;
+        self.peers[peer].paused = None;
+        self.peers[peer].process = Some(Process {
+            incarnation,
+            machine,
+            store,
+            overlay: Overlay::new(limits.max_overlay_keys),
+            route: Route::Nowhere,
+            links: vec![Link::default(); self.plan.peers()],
+            armed: None,
+            reign: None,
+            position: Position::BLANK,
+            follower: Follower::default(),
+            was_authorized: false,
+            waiting: VecDeque::new(),
+            parked: Vec::new(),
+            sent: BTreeMap::new(),
+            merging: Merging::default(),
+        });
+        self.trace.note(self.now, peer, &[1, incarnation.0], || format!("starts as {incarnation}"));
+        self.see(&Seen::Started { peer, incarnation });
+        self.arm(peer);
+        self.start_merging(peer);
+    }
+
+    /// Hands one input to the machine and does what it asks for.
+    pub(crate) fn drive(&mut self, peer: usize, input: Input) {
+        let now = self.peers[peer].clock.now(self.now);
+        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        process.machine.handle(now, input);
+        while let Some(process) = self.peers[peer].process.as_mut() {
+            let Some(output) = process.machine.poll_output() else { break };
+            self.on_output(peer, output);
+            if self.failure.is_some() {
+                return;
+            }
+        }
+        self.observe(peer);
+        self.arm(peer);
+    }
+
+    fn on_output(&mut self, peer: usize, output: Output) {
+        match output {
+            Output::Send { to, incarnation, message } => {
+                let to = self.index_of(&to);
+                self.on_send(peer, to, incarnation, message);
+            }
+            Output::Event(event) => self.on_group_event(peer, &event),
+            Output::Committed => self.on_committed(peer),
+            Output::Routed(route) => self.on_routed(peer, route),
+            Output::Switched { request, result } => {
+                let is_done = result.is_ok();
+                self.trace.note(self.now, peer, &[2, request, u64::from(is_done)], || {
+                    format!("switch {request}: {result:?}")
+                });
+                self.counters.add(if is_done { "hand-overs" } else { "hand-overs refused" });
+                self.switched.push((request, is_done));
+            }
+        }
+    }
+
+    fn on_send(&mut self, peer: usize, to: usize, incarnation: Incarnation, message: Message) {
+        self.count_message(&message);
+        match &message {
+            Message::Follow { ballot, .. } => self.on_reign(peer, *ballot),
+            // A winner goes on to its reign in the same step: this is what it has adopted.
+            Message::Held { position, .. } => self.on_held(peer, *position),
+            Message::Ping { brief, .. } => {
+                self.see(&Seen::Ballot { peer, ballot: brief.ballot });
+            }
+            Message::VoteReply { ballot, granted: true, .. } => {
+                self.see(&Seen::Vote { peer, ballot: *ballot, to });
+            }
+            _ => {}
+        }
+        self.trigger_on_message(peer, to, &message);
+        self.transmit(peer, to, incarnation, Payload::Protocol(message));
+    }
+
+    fn count_message(&mut self, message: &Message) {
+        self.counters.add("messages");
+        match message {
+            Message::Fork { .. } => self.counters.add("forks found"),
+            Message::Piece(piece) if piece.end.is_some() => {
+                let is_whole = piece.from.is_none();
+                self.counters.add(if is_whole { "full copies" } else { "batches" });
+                if let Some(BatchEnd { meta: Some(_), .. }) = piece.end {
+                    self.counters.add("batches with meta");
+                }
+            }
+            Message::Piece(_) => self.counters.add("pieces before the last"),
+            Message::Tail { keys: None, .. } => self.counters.add("tails too long"),
+            Message::Tail { .. } => self.counters.add("forks repaired"),
+            Message::StandNow { .. } => self.counters.add("winners that gave way"),
+            Message::Lost { .. } => self.counters.add("batches lost"),
+            _ => {}
+        }
+    }
+
+    fn on_group_event(&mut self, peer: usize, event: &GroupEvent) {
+        let code = self.count_event(peer, event);
+        self.trace.note(self.now, peer, &[3, code], || format!("event {event:?}"));
+        self.see(&Seen::Event { peer, event });
+        self.trigger_on_event(peer, event);
+    }
+
+    fn count_event(&mut self, peer: usize, event: &GroupEvent) -> u64 {
+        let (code, name) = match event {
+            GroupEvent::Founded { .. } => (1, "foundings"),
+            GroupEvent::NewGeneration { .. } => (2, "new generations"),
+            GroupEvent::PrimaryChanged { primary, .. } => {
+                let is_self = primary.as_ref() == Some(&self.plan.group.members[peer]);
+                (3, if is_self { "elections" } else { "primaries followed" })
+            }
+            GroupEvent::FailureAgreed { .. } => (4, "failovers"),
+            GroupEvent::CampaignStarted { .. } => (5, "campaigns"),
+            GroupEvent::QuorumLost { .. } => (6, "quorum lost"),
+            GroupEvent::SteppedDown { .. } => (7, "steps down"),
+            GroupEvent::MemberReplaced { .. } => (8, "members replaced"),
+            GroupEvent::ChangesLost { .. } => (9, "changes lost"),
+            GroupEvent::OlderGenerationDropped { .. } => (10, "older generations dropped"),
+            GroupEvent::SwitchAborted { .. } => (11, "switches aborted"),
+            GroupEvent::ConfigMismatch { .. } => (12, "groups refused"),
+            _ => (13, "other events"),
+        };
+        self.counters.add(name);
+        code
+    }
+
+    /// A reign begins: what it starts from becomes part of the history.
+    fn on_reign(&mut self, peer: usize, ballot: Ballot) {
+        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        if process.reign == Some(ballot) {
+            return;
+        }
+        process.reign = Some(ballot);
+        let primary = (peer, process.incarnation);
+        let meta = process.store.meta();
+        let cells = process.cells(&self.keys);
+        let parent = Some(process.position).filter(|position| !position.is_blank());
+        self.trace.note(self.now, peer, &[4, ballot.term.0, cells.len() as u64], || {
+            format!("begins reign {ballot} from {parent:?} with {} cells", cells.len())
+        });
+        let group_time = process.store.group_time();
+        self.see(&Seen::Reign { peer, ballot, parent, group_time, cells: &cells, meta: &meta });
+        self.history.begin(ballot, primary, meta.group_id, parent, cells);
+        self.see(&Seen::Begun { peer, ballot });
+    }
+
+    /// Looks at what an input has changed.
+    pub(crate) fn observe(&mut self, peer: usize) {
+        let now = self.now;
+        let Some(Peer { clock, process: Some(process), .. }) = self.peers.get_mut(peer) else {
+            return;
+        };
+        let is_authorized = process.is_authorized(clock, now);
+        let is_news = is_authorized && !process.was_authorized;
+        process.was_authorized = is_authorized;
+        let (from, to) = (process.position, process.store.position());
+        process.position = to;
+        if is_news {
+            self.see(&Seen::Authority { peer });
+        }
+        if from != to {
+            self.on_moved(peer, from, to);
+        }
+    }
+
+    fn on_held(&mut self, peer: usize, to: Position) {
+        let Some(process) = self.process_mut(peer) else { return };
+        let from = std::mem::replace(&mut process.position, to);
+        if from != to {
+            self.on_moved(peer, from, to);
+        }
+    }
+
+    fn on_moved(&mut self, peer: usize, from: Position, to: Position) {
+        let sequence = to.sequence.0;
+        self.trace.note(self.now, peer, &[5, to.ballot.term.0, sequence], || {
+            format!("moves from {from} to {to}")
+        });
+        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let is_reigning = process.reign == Some(to.ballot);
+        let group_time = process.store.group_time();
+        if is_reigning {
+            self.see(&Seen::Cut { peer, from, to, group_time });
+            return;
+        }
+        let cells = process.cells(&self.keys);
+        let mut follower = std::mem::take(&mut process.follower);
+        let result = self.history.follow(&mut follower, to);
+        if let Err(what) = result {
+            self.fail("equal_positions", what);
+        }
+        let expected = follower.cells();
+        self.see(&Seen::Moved { peer, from, to, group_time, cells: &cells, expected });
+        if let Some(process) = self.process_mut(peer) {
+            process.follower = follower;
+        }
+    }
+
+    /// Schedules the machine's next tick, as late as a busy process would run it.
+    pub(crate) fn arm(&mut self, peer: usize) {
+        let Some(Peer { clock, process: Some(process), .. }) = self.peers.get_mut(peer) else {
+            return;
+        };
+        let due = clock.moment(process.machine.deadline());
+        if due == Moment::END {
+            return;
+        }
+        let late = self.process_random.duration(Duration::ZERO, self.plan.timeout() / 2_000);
+        let at = due.max(self.now).after(late);
+        if process.armed.is_none_or(|armed| at < armed) {
+            process.armed = Some(at);
+            let incarnation = process.incarnation;
+            self.queue.push(at, Event::Tick { peer, incarnation });
+        }
+    }
+
+    pub(crate) fn on_tick(&mut self, peer: usize, incarnation: Incarnation) {
+        let Peer { clock, process: Some(process), paused, .. } = &mut self.peers[peer] else {
+            return;
+        };
+        if process.incarnation != incarnation || process.armed != Some(self.now) {
+            return;
+        }
+        process.armed = None;
+        if paused.is_some() {
+            return;
+        }
+        if clock.time(self.now) >= process.machine.deadline() {
+            self.drive(peer, Input::Tick);
+        } else {
+            self.arm(peer);
+        }
+    }
+
+    pub(crate) fn on_changed(&mut self, peer: usize, incarnation: Incarnation) {
+        if !self.peers[peer].runs(incarnation) {
+            return;
+        }
+        if self.peers[peer].paused.is_some() {
+            self.peers[peer].inbox.push(Event::Changed { peer, incarnation });
+            return;
+        }
+        self.drive(peer, Input::Changed);
+    }
+}

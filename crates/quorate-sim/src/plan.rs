@@ -1,0 +1,235 @@
+//! What one seed is: the group, its network, its clients and its faults, all drawn at the start.
+
+use std::time::Duration;
+
+use quorate::{Acknowledge, GroupConfig, Limits, Mode, OnReconnect, PeerName};
+
+use crate::faults::{Fault, Profile};
+use crate::network::Style;
+use crate::random::Random;
+use crate::trace::peer_letter;
+use crate::triggers::Trigger;
+
+/// Everything that is decided before a run starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) profile: Profile,
+    pub(crate) group: GroupConfig,
+    pub(crate) priorities: Vec<u8>,
+    pub(crate) limits: Limits,
+    pub(crate) style: Style,
+    pub(crate) load: Load,
+    pub(crate) faults: FaultPlan,
+    pub(crate) clocks: Vec<(i64, i64)>,
+    /// Keys of one merge at most. A small one splits what was decided together.
+    pub(crate) merge_keys: usize,
+    /// Every message is encoded and decoded on its way.
+    pub(crate) is_wired: bool,
+}
+
+/// What the clients do.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) clients: usize,
+    /// Mean time between two operations of one client.
+    pub(crate) think: Duration,
+    /// Operations sent at once, per mille.
+    pub(crate) burst: u64,
+    /// Keys of each family.
+    pub(crate) keys: usize,
+    pub(crate) limit: u64,
+    pub(crate) window: Duration,
+}
+
+/// Which faults come, and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultPlan {
+    /// How long faults go on; then all is healed and must come to rest.
+    pub(crate) phase: Duration,
+    /// Mean time between two faults.
+    pub(crate) gap: Duration,
+    pub(crate) weights: Vec<(Fault, u64)>,
+    pub(crate) triggers: Vec<Trigger>,
+    /// A majority of the members keeps its data: no kill that would leave fewer.
+    pub(crate) is_careful: bool,
+}
+
+/// What the command line fixes; the rest is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) peers: Option<usize>,
+    pub(crate) profile: Option<Profile>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Plan {
+    /// Draws the plan of a seed.
+    pub(crate) fn draw(seed: u64, wish: Wish) -> Self {
+        let mut random = Random::new(seed);
+        let peers = random.pick(&[3, 3, 3, 3, 3, 5, 5, 5, 4, 7]);
+        let peers = wish.peers.unwrap_or(peers);
+        let profile = Profile::draw(&mut random);
+        let profile = wish.profile.unwrap_or(profile);
+        let timeout = random.pick(&[SECOND * 10, SECOND * 10, SECOND * 10, SECOND, SECOND / 10]);
+        let group = draw_group(&mut random, peers, timeout);
+        let priorities = draw_priorities(&mut random, peers);
+        Self {
+            seed,
+            profile,
+            priorities,
+            limits: draw_limits(&mut random),
+            style: Style::draw(&mut random, timeout),
+            load: Load::draw(&mut random, timeout),
+            faults: FaultPlan::draw(&mut random, profile, timeout),
+            clocks: draw_clocks(&mut random, peers, profile),
+            merge_keys: random.pick(&[4, 1_000]),
+            is_wired: random.chance(100),
+            group,
+        }
+    }
+
+    /// A plan without any chance in it, for scenarios: three peers, ten seconds, a quiet network.
+    pub(crate) fn quiet(peers: usize) -> Self {
+        let timeout = SECOND * 10;
+        Self {
+            seed: 1,
+            profile: Profile::Calm,
+            group: GroupConfig {
+                members: names(peers),
+                acknowledge: Acknowledge::Majority,
+                ..GroupConfig::default()
+            },
+            priorities: vec![100; peers],
+            limits: Limits { shards: 4, ..Limits::default() },
+            style: Style::quiet(timeout),
+            load: Load {
+                clients: 0,
+                think: SECOND,
+                burst: 0,
+                keys: 4,
+                limit: 1_000_000,
+                window: Duration::from_secs(3600),
+            },
+            faults: FaultPlan {
+                phase: Duration::ZERO,
+                gap: SECOND,
+                weights: Vec::new(),
+                triggers: Vec::new(),
+                is_careful: true,
+            },
+            clocks: vec![(0, 0); peers],
+            merge_keys: 1_000,
+            is_wired: false,
+        }
+    }
+
+    pub(crate) fn peers(&self) -> usize {
+        self.group.members.len()
+    }
+
+    pub(crate) fn majority(&self) -> usize {
+        self.peers() / 2 + 1
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.group.failure_timeout
+    }
+}
+
+fn names(peers: usize) -> Vec<PeerName> {
+    (0..peers).map(|index| PeerName::from(peer_letter(index).to_string())).collect()
+}
+
+fn draw_group(random: &mut Random, peers: usize, timeout: Duration) -> GroupConfig {
+    let mode = if random.chance(250) { Mode::Relaxed } else { Mode::Strict };
+    let on_reconnect = if random.chance(300) { OnReconnect::Overwrite } else { OnReconnect::Merge };
+    let acknowledge = if random.chance(650) { Acknowledge::Majority } else { Acknowledge::Primary };
+    GroupConfig {
+        group: "sim".into(),
+        members: names(peers),
+        mode,
+        on_reconnect,
+        acknowledge,
+        heartbeat: timeout / random.pick(&[10, 10, 10, 20, 5, 4]),
+        failure_timeout: timeout,
+        agreement: random.pick(&[2, 2, 2, 1]),
+        io_timeout: timeout * 3 / random.pick(&[1, 1, 3, 10]),
+        max_unreplicated: random.pick(&[100_000, 10, 40]),
+        ..GroupConfig::default()
+    }
+}
+
+/// Mostly all alike, as is the default; else any order, and sometimes peers that never stand.
+fn draw_priorities(random: &mut Random, peers: usize) -> Vec<u8> {
+    if random.chance(400) {
+        return vec![100; peers];
+    }
+    let mut priorities: Vec<u8> = (0..peers).map(|_| random.pick(&[1, 2, 3, 100])).collect();
+    let zeros = if random.chance(300) { random.index(peers.div_ceil(2)) } else { 0 };
+    priorities[..zeros].fill(0);
+    random.shuffle(&mut priorities);
+    priorities
+}
+
+/// Small bounds in most runs, so that pieces, loose copies and repairs that are too long happen.
+fn draw_limits(random: &mut Random) -> Limits {
+    let default = Limits { shards: random.pick(&[1, 2, 4]), ..Limits::default() };
+    if random.chance(300) {
+        return default;
+    }
+    Limits {
+        max_piece_bytes: random.pick(&[100, 256, 1024]),
+        transfer_window: random.pick(&[1, 2, 8]),
+        max_cut_bytes: random.pick(&[200, 600, 1 << 20]),
+        max_repair_keys: random.pick(&[2, 8, 1000]),
+        max_overlay_keys: random.pick(&[4, 1000]),
+        ..default
+    }
+}
+
+/// Drift in parts per million and the offset of the wall clock in nanoseconds, per peer.
+fn draw_clocks(random: &mut Random, peers: usize, profile: Profile) -> Vec<(i64, i64)> {
+    let (drift, offset) = match profile {
+        Profile::Clocks => (20_000, 3_600_000_000_000),
+        _ => (random.pick(&[0, 200, 20_000]), random.pick(&[0, 5_000_000, 2_000_000_000])),
+    };
+    let mut around = |bound: u64| {
+        let drawn = random.between(0, 2 * bound).cast_signed();
+        drawn - bound.cast_signed()
+    };
+    (0..peers).map(|_| (around(drift), around(offset))).collect()
+}
+
+impl Load {
+    fn draw(random: &mut Random, timeout: Duration) -> Self {
+        let window = match random.index(3) {
+            0 => timeout / 2,
+            1 => timeout * 2,
+            _ => timeout * 30,
+        };
+        Self {
+            clients: random.pick(&[2, 3, 3, 4, 6]),
+            think: timeout / random.pick(&[4, 8, 8, 16]),
+            burst: random.pick(&[0, 100, 300]),
+            keys: random.pick(&[1, 3, 3, 8]),
+            limit: random.pick(&[10, 30, 30, 200]),
+            window,
+        }
+    }
+}
+
+impl FaultPlan {
+    fn draw(random: &mut Random, profile: Profile, timeout: Duration) -> Self {
+        let phase = timeout * u32::try_from(random.between(4, 14)).unwrap_or(4);
+        let gap = match random.index(4) {
+            0 => timeout / 3,
+            1 => timeout * 3,
+            _ => timeout,
+        };
+        let triggers = Trigger::draw(random, profile);
+        let is_careful = random.chance(750);
+        Self { phase, gap, weights: profile.weights(), triggers, is_careful }
+    }
+}

@@ -1,0 +1,205 @@
+//! One seed from its start to its end: faults, then rest.
+
+use std::time::Duration;
+
+use quorate::{Mode, protocol::io::Route};
+
+use crate::check::Failure;
+use crate::counters::Counters;
+use crate::model::Kind;
+use crate::plan::Plan;
+use crate::trace::Trace;
+use crate::workload::{Outcome, key};
+use crate::world::{Event, World};
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) failure: Option<Failure>,
+    pub(crate) counters: Counters,
+    pub(crate) simulated: Duration,
+    /// How long after the healing the group was whole, in failure timeouts times 100.
+    pub(crate) recovery: u64,
+    pub(crate) trace: Trace,
+}
+
+/// Runs a plan to its end.
+pub(crate) fn run(plan: Plan, trace: Trace) -> Report {
+    let mut world = World::new(plan, trace);
+    let recovery = world.live();
+    let simulated = Duration::from_nanos(world.now.0);
+    let World { failure, counters, trace, .. } = world;
+    Report { failure, counters, simulated, recovery, trace }
+}
+
+impl World {
+    fn live(&mut self) -> u64 {
+        let timeout = self.plan.timeout();
+        self.start_all(self.plan.seed.is_multiple_of(2));
+        self.start_clients();
+        let calm = self.fault_random.duration(timeout / 10, timeout * 2);
+        self.run_until(self.now.after(calm));
+        self.start_faults();
+        self.run_until(self.now.after(self.plan.faults.phase));
+        if self.failure.is_some() {
+            return 0;
+        }
+        self.heal_all();
+        self.run_until(self.now.after(timeout / 2));
+        self.are_clients_active = false;
+        let healed = self.now;
+        self.come_to_rest();
+        let recovery = self.now.since(healed).as_nanos() * 100 / timeout.as_nanos();
+        if self.failure.is_none() {
+            self.last_decisions();
+        }
+        if self.failure.is_none() {
+            self.finish();
+        }
+        u64::try_from(recovery).unwrap_or(u64::MAX)
+    }
+
+    /// Starts all peers, at once or one after the other, and begins to connect them.
+    pub(crate) fn start_all(&mut self, at_once: bool) {
+        let size = self.plan.peers();
+        let timeout = self.plan.timeout();
+        for peer in 0..size {
+            let later = self.fault_random.duration(Duration::ZERO, timeout / 4);
+            if at_once {
+                self.start(peer);
+            } else {
+                let healed = self.healed;
+                let undo = crate::faults::Undo::Restart { peer };
+                self.at(later, Event::Undo { undo, healed });
+            }
+        }
+        for one in 0..size {
+            for other in 0..one {
+                self.at(Duration::ZERO, Event::Dial { one, other });
+            }
+        }
+    }
+
+    /// After all is healed the group must be whole again within a bounded time (L1, L5, L6).
+    pub(crate) fn come_to_rest(&mut self) {
+        let bound = self.plan.timeout() * 9 / 2;
+        if self.run_while(bound, Self::is_whole) || self.failure.is_some() {
+            return;
+        }
+        let what = format!("not whole {bound:?} after all was healed: {}", self.describe());
+        self.fail("liveness", what);
+    }
+
+    /// One primary, everyone follows it, counts as a member and holds what it holds.
+    pub(crate) fn is_whole(&self) -> bool {
+        let size = self.plan.peers();
+        let Some(primary) = self.primary() else { return false };
+        let Some(leader) = self.process(primary) else { return false };
+        let position = leader.store.position();
+        if leader.store.take_dirty() {
+            return false;
+        }
+        let follows = |peer: usize| {
+            let Some(process) = self.process(peer) else { return false };
+            let is_led = match &process.route {
+                Route::Here { .. } => peer == primary,
+                Route::There { peer: name, incarnation, .. } => {
+                    self.index_of(name) == primary && *incarnation == leader.incarnation
+                }
+                Route::Held | Route::Nowhere => false,
+            };
+            let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
+            is_led && is_merged && process.store.position() == position
+        };
+        if !(0..size).all(follows) {
+            return false;
+        }
+        let membership = leader.store.meta().membership;
+        membership.next.is_none()
+            && membership.voters.len() == size
+            && membership.voters.iter().all(|member| {
+                let process = self.process(self.index_of(&member.name));
+                process.is_some_and(|process| Some(process.incarnation) == member.incarnation)
+            })
+    }
+
+    /// The peer that decides at this moment.
+    pub(crate) fn primary(&self) -> Option<usize> {
+        (0..self.plan.peers()).find(|peer| {
+            let host = &self.peers[*peer];
+            let process = host.process.as_ref();
+            process.is_some_and(|p| p.is_primary() && p.is_authorized(&host.clock, self.now))
+        })
+    }
+
+    /// A decision at every peer must succeed now, and leave equal stores.
+    pub(crate) fn last_decisions(&mut self) {
+        let size = self.plan.peers();
+        let before = self.ops.len();
+        for peer in 0..size {
+            self.issue(peer, Kind::Count, vec![(key(b'c', 0), 1)], None);
+        }
+        let is_done = |world: &Self| world.ops[before..].iter().all(|op| op.outcome.is_some());
+        self.run_while(self.plan.timeout(), is_done);
+        let failed = self.ops[before..]
+            .iter()
+            .position(|op| !matches!(op.outcome, Some(Outcome::Acknowledged(_))));
+        if let Some(peer) = failed.filter(|_| self.failure.is_none()) {
+            let outcome = self.ops[before + peer].outcome;
+            let name = &self.plan.group.members[peer];
+            let what = format!("the last decision at {name} is {outcome:?}: {}", self.describe());
+            self.fail("liveness", what);
+            return;
+        }
+        self.come_to_rest();
+        if self.failure.is_none() {
+            self.compare_digests();
+        }
+    }
+
+    fn compare_digests(&mut self) {
+        let digest = |peer: usize| self.process(peer).map(|process| process.store.digest());
+        let digests: Vec<_> = (0..self.plan.peers()).map(digest).collect();
+        if digests.iter().any(|digest| *digest != digests[0]) {
+            self.fail("equal_positions", format!("digests differ at rest: {digests:?}"));
+        }
+    }
+
+    /// One line on where everyone stands.
+    pub(crate) fn describe(&self) -> String {
+        let line = |peer: usize| {
+            let host = &self.peers[peer];
+            let name = &self.plan.group.members[peer];
+            let Some(process) = &host.process else { return format!("{name} is down") };
+            let status = process.machine.status(host.clock.now(self.now));
+            let linked = (0..self.plan.peers()).filter(|other| self.is_linked(peer, *other));
+            let linked: Vec<_> =
+                linked.map(|other| self.plan.group.members[other].as_str()).collect();
+            let counted: Vec<_> = process
+                .store
+                .meta()
+                .membership
+                .voters
+                .iter()
+                .map(|member| {
+                    let other = self.index_of(&member.name);
+                    let runs = member.incarnation.is_some_and(|i| self.peers[other].runs(i));
+                    format!("{}{}", member.name, if runs { "" } else { "?" })
+                })
+                .collect();
+            format!(
+                "{name} {:?} {} route {:?} at {} group {:?} counts [{}]{} links [{}] overlay {}",
+                status.role,
+                status.ballot,
+                process.route,
+                process.store.position(),
+                status.group_id.map(|id| id.0 >> 112),
+                counted.join(","),
+                if process.store.meta().membership.next.is_some() { " joint" } else { "" },
+                linked.join(","),
+                process.overlay.units(),
+            )
+        };
+        (0..self.plan.peers()).map(line).collect::<Vec<_>>().join("; ")
+    }
+}

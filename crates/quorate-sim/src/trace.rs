@@ -1,0 +1,91 @@
+//! What happened, in order: always as one hash, and as text when a seed is replayed.
+
+use std::fmt::Write;
+
+use crate::clock::Moment;
+
+/// The record of one run.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    hash: u64,
+    lines: u64,
+    printing: Option<Printing>,
+}
+
+#[derive(Debug)]
+enum Printing {
+    Now,
+    Kept(String),
+}
+
+impl Trace {
+    /// A trace that is only a hash.
+    pub(crate) fn silent() -> Self {
+        Self { hash: 0xcbf2_9ce4_8422_2325, lines: 0, printing: None }
+    }
+
+    /// A trace that is printed as it grows.
+    pub(crate) fn printed() -> Self {
+        Self { printing: Some(Printing::Now), ..Self::silent() }
+    }
+
+    /// A trace that is kept as text.
+    pub(crate) fn kept() -> Self {
+        Self { printing: Some(Printing::Kept(String::new())), ..Self::silent() }
+    }
+
+    /// Adds one line: `numbers` go into the hash, `text` is what a reader sees.
+    pub(crate) fn note(
+        &mut self,
+        at: Moment,
+        peer: usize,
+        numbers: &[u64],
+        text: impl FnOnce() -> String,
+    ) {
+        self.lines += 1;
+        self.mix(at.0);
+        self.mix(peer as u64);
+        for &number in numbers {
+            self.mix(number);
+        }
+        if let Some(printing) = &mut self.printing {
+            let seconds = at.0 as f64 / 1e9;
+            let name = peer_letter(peer);
+            let line = format!("{seconds:>12.6} {name} {}", text());
+            match printing {
+                Printing::Now => println!("{line}"),
+                Printing::Kept(kept) => writeln!(kept, "{line}").expect("a string takes text"),
+            }
+        }
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The text, if it was kept.
+    pub(crate) fn text(&self) -> &str {
+        match &self.printing {
+            Some(Printing::Kept(text)) => text,
+            _ => "",
+        }
+    }
+
+    fn mix(&mut self, number: u64) {
+        let mut z = self.hash ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        self.hash = z ^ (z >> 32);
+    }
+}
+
+/// The peer that a line which concerns all of them is noted under.
+pub(crate) const NOBODY: usize = usize::MAX;
+
+/// The name of the peer with this index: a, b, c, ..
+pub(crate) fn peer_letter(peer: usize) -> char {
+    u8::try_from(peer).map_or('-', |index| char::from(b'a' + index))
+}

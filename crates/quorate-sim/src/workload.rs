@@ -1,0 +1,145 @@
+//! The clients: what they ask for, where, and how it ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate::{Answer, Incarnation, Mode};
+
+use crate::calls::Done;
+use crate::check::Seen;
+use crate::model::{DENIED, Kind};
+use crate::world::{Event, World};
+
+/// One operation of a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Op {
+    pub(crate) kind: Kind,
+    /// Keys and amounts.
+    pub(crate) items: Vec<(Bytes, u64)>,
+    /// Where it was called.
+    pub(crate) peer: usize,
+    pub(crate) incarnation: Incarnation,
+    client: Option<usize>,
+    pub(crate) outcome: Option<Outcome>,
+    /// Whether some primary has executed it, with effect.
+    pub(crate) is_executed: bool,
+}
+
+/// How an operation ended for its caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Acknowledged(Done),
+    /// Decided on the local copy of a relaxed peer.
+    Local(Answer),
+    /// Nothing was written.
+    Refused,
+    /// It may have been written.
+    Unknown,
+}
+
+impl World {
+    pub(crate) fn start_clients(&mut self) {
+        self.are_clients_active = true;
+        for client in 0..self.plan.load.clients {
+            let wait = self.load_random.duration(Duration::ZERO, self.plan.load.think);
+            self.at(wait, Event::Client { client });
+        }
+    }
+
+    /// A client asks for something, at any peer that runs.
+    pub(crate) fn on_client(&mut self, client: usize) {
+        if !self.are_clients_active {
+            return;
+        }
+        let burst = self.plan.load.burst;
+        let count = if self.load_random.chance(burst) { self.load_random.between(2, 6) } else { 1 };
+        let mut is_called = false;
+        for index in 0..count {
+            let peer = self.load_random.index(self.plan.peers());
+            let (kind, items) = self.draw_op();
+            // Only the last one is waited for: the others are sent in one go.
+            let waits = index + 1 == count;
+            is_called = self.issue(peer, kind, items, waits.then_some(client)).is_some();
+        }
+        if !is_called {
+            self.rest(client);
+        }
+    }
+
+    fn rest(&mut self, client: usize) {
+        let think = self.load_random.around(self.plan.load.think);
+        self.at(think, Event::Client { client });
+    }
+
+    fn draw_op(&mut self) -> (Kind, Vec<(Bytes, u64)>) {
+        let keys = self.plan.load.keys;
+        let random = &mut self.load_random;
+        let amount = random.between(1, 5);
+        let one = random.index(keys);
+        let is_relaxed = self.plan.group.mode == Mode::Relaxed;
+        match random.index(20) {
+            0..9 => (Kind::Acquire, vec![(key(b'l', one), amount)]),
+            9..12 => {
+                let items = vec![(key(b'p', one), amount), (key(b'q', one), amount)];
+                (Kind::Acquire, items)
+            }
+            12..17 => {
+                let other = (one + 1 + random.index(keys)) % (keys + 1);
+                (Kind::Transfer, vec![(key(b't', one), amount), (key(b't', other), amount)])
+            }
+            17..19 if !is_relaxed => (Kind::Refund, vec![(key(b'l', one), amount)]),
+            _ => (Kind::Count, vec![(key(b'c', one), amount)]),
+        }
+    }
+
+    /// Calls an operation at a peer; nothing happens if no process runs there.
+    pub(crate) fn issue(
+        &mut self,
+        peer: usize,
+        kind: Kind,
+        items: Vec<(Bytes, u64)>,
+        client: Option<usize>,
+    ) -> Option<usize> {
+        let incarnation = self.process(peer)?.incarnation;
+        let op = self.ops.len();
+        let (outcome, is_executed) = (None, false);
+        self.ops.push(Op { kind, items, peer, incarnation, client, outcome, is_executed });
+        self.at(self.plan.group.io_timeout, Event::Deadline { op });
+        self.on_issue(op);
+        Some(op)
+    }
+
+    /// An operation has ended for its caller.
+    pub(crate) fn end_op(&mut self, op: usize, outcome: Outcome) {
+        if self.ops[op].outcome.is_some() {
+            return;
+        }
+        self.ops[op].outcome = Some(outcome);
+        let (code, name) = match outcome {
+            Outcome::Acknowledged(done) if done.answer.code == DENIED => (1, "denied"),
+            Outcome::Acknowledged(_) => (2, "acknowledged"),
+            Outcome::Local(_) => (3, "answered locally"),
+            Outcome::Refused => (4, "refused"),
+            Outcome::Unknown => (5, "unknown"),
+        };
+        self.counters.add(name);
+        let peer = self.ops[op].peer;
+        self.trace.note(self.now, peer, &[11, op as u64, code], || format!("call {op} is {name}"));
+        self.see(&Seen::Ended { op, outcome });
+        if let Some(client) = self.ops[op].client {
+            self.rest(client);
+        }
+    }
+}
+
+/// A key of a family: all keys are equally long.
+pub(crate) fn key(family: u8, index: usize) -> Bytes {
+    let digits = [b'0' + (index / 10) as u8, b'0' + (index % 10) as u8];
+    Bytes::copy_from_slice(&[family, b'0', digits[0], digits[1]])
+}
+
+/// Every key that clients with `keys` keys per family may use.
+pub(crate) fn all_keys(keys: usize) -> Vec<Bytes> {
+    let of = |family: u8| (0..=keys).map(move |index| key(family, index));
+    [b'c', b'l', b'p', b'q', b't'].into_iter().flat_map(of).collect()
+}

@@ -1,0 +1,245 @@
+//! One run: the peers, what lies between them, and what happens next.
+//!
+//! ```text
+//!  clients ──▶ calls ──▶ Store ◀── Machine ──▶ network ──▶ Machine ..
+//!                 │        │          ▲
+//!              history   checks     clocks, faults
+//! ```
+//!
+//! One thread, one queue of events, virtual time. The peers run the real state machine and the
+//! real store; this crate stands in for the driver, the network, the clocks and the clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate::Incarnation;
+
+use crate::check::{Checks, Failure, Seen};
+use crate::clock::{Clock, Moment};
+use crate::counters::Counters;
+use crate::faults::{Fault, Undo};
+use crate::history::History;
+use crate::model::SimModel;
+use crate::network::{ConnectionId, Network, Packet};
+use crate::peer::Peer;
+use crate::plan::Plan;
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::scenario::Filter;
+use crate::together::Together;
+use crate::trace::Trace;
+use crate::workload::{Op, all_keys};
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Arrive(Packet),
+    /// The store of a process has changes that its machine has not been told of.
+    Changed {
+        peer: usize,
+        incarnation: Incarnation,
+    },
+    Client {
+        client: usize,
+    },
+    Deadline {
+        op: usize,
+    },
+    Dial {
+        one: usize,
+        other: usize,
+    },
+    /// The next fault of the plan.
+    Fault,
+    /// A fault at once, at this peer.
+    Strike {
+        fault: Fault,
+        peer: usize,
+    },
+    Issue {
+        op: usize,
+    },
+    Merge {
+        peer: usize,
+        incarnation: Incarnation,
+    },
+    Open {
+        connection: ConnectionId,
+        end: usize,
+    },
+    Silence {
+        connection: ConnectionId,
+        end: usize,
+    },
+    Tick {
+        peer: usize,
+        incarnation: Incarnation,
+    },
+    Undo {
+        undo: Undo,
+        healed: u64,
+    },
+}
+
+/// One run of one plan.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: Moment,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) network: Network,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) model: Arc<SimModel>,
+    /// Every key that a client may use.
+    pub(crate) keys: Vec<Bytes>,
+    pub(crate) history: History,
+    pub(crate) checks: Checks,
+    pub(crate) counters: Counters,
+    pub(crate) trace: Trace,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) together: Together,
+    /// How often everything was healed: what undoes an older fault has no effect.
+    pub(crate) healed: u64,
+    pub(crate) are_clients_active: bool,
+    pub(crate) are_faults_active: bool,
+    /// Messages that a scenario holds back.
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) switches: u64,
+    /// Switches that have ended, with whether the primary changed.
+    pub(crate) switched: Vec<(u64, bool)>,
+    pub(crate) process_random: Random,
+    pub(crate) fault_random: Random,
+    pub(crate) load_random: Random,
+}
+
+/// A run that goes on beyond this many events per peer has a loop in it.
+const MAX_EVENTS: u64 = 3_000_000;
+
+impl World {
+    /// A world in which nothing has started yet.
+    pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
+        let network = Network::new(plan.peers(), plan.style.clone(), random.fork());
+        let model = Arc::new(SimModel { limit: plan.load.limit, window: plan.load.window });
+        let mut uptimes = random.fork();
+        let peers = (0..plan.peers())
+            .map(|index| {
+                let (drift, offset) = plan.clocks[index];
+                let uptime = Duration::from_secs(uptimes.between(1_000, 1_000_000));
+                Peer::new(&plan, index, Clock::new(uptime, drift, offset))
+            })
+            .collect();
+        Self {
+            now: Moment(0),
+            queue: Queue::new(),
+            network,
+            peers,
+            ops: Vec::new(),
+            history: History::new(Arc::clone(&model)),
+            model,
+            keys: all_keys(plan.load.keys),
+            checks: Checks::all(),
+            counters: Counters::default(),
+            trace,
+            failure: None,
+            together: Together::default(),
+            healed: 0,
+            are_clients_active: false,
+            are_faults_active: false,
+            filters: Vec::new(),
+            switches: 0,
+            switched: Vec::new(),
+            process_random: random.fork(),
+            fault_random: random.fork(),
+            load_random: random.fork(),
+            plan,
+        }
+    }
+
+    pub(crate) fn at(&mut self, delay: Duration, event: Event) {
+        self.queue.push(self.now.after(delay), event);
+    }
+
+    /// Runs until `end`, or until a checker fails.
+    pub(crate) fn run_until(&mut self, end: Moment) {
+        while self.failure.is_none() && self.queue.next_at().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Runs until `is_done` holds, asked after every event; false if it does not hold within
+    /// `bound`.
+    pub(crate) fn run_while(&mut self, bound: Duration, is_done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.after(bound);
+        while self.failure.is_none() {
+            if is_done(self) {
+                return true;
+            }
+            if self.queue.next_at().is_none_or(|at| at > end) {
+                self.now = self.now.max(end);
+                return false;
+            }
+            self.step();
+        }
+        false
+    }
+
+    fn step(&mut self) {
+        let Some((at, event)) = self.queue.pop() else { return };
+        self.now = self.now.max(at);
+        if self.queue.pushed() > MAX_EVENTS {
+            self.fail("liveness", format!("more than {MAX_EVENTS} events: something loops"));
+            return;
+        }
+        self.dispatch(event);
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Arrive(packet) => self.on_arrive(packet),
+            Event::Changed { peer, incarnation } => self.on_changed(peer, incarnation),
+            Event::Client { client } => self.on_client(client),
+            Event::Deadline { op } => self.on_deadline(op),
+            Event::Dial { one, other } => self.on_dial(one, other),
+            Event::Fault => self.on_fault(),
+            Event::Strike { fault, peer } => self.strike(fault, Some(peer)),
+            Event::Issue { op } => self.on_issue(op),
+            Event::Merge { peer, incarnation } => self.on_merge_timer(peer, incarnation),
+            Event::Open { connection, end } => self.on_open(connection, end),
+            Event::Silence { connection, end } => self.on_silence(connection, end),
+            Event::Tick { peer, incarnation } => self.on_tick(peer, incarnation),
+            Event::Undo { undo, healed } => {
+                if healed == self.healed {
+                    self.undo(undo);
+                }
+            }
+        }
+    }
+
+    /// Shows something to every checker.
+    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+        let mut checks = std::mem::take(&mut self.checks);
+        let result = checks.see(self, seen);
+        self.checks = checks;
+        if let Err(failure) = result {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    /// Lets every checker look at the end.
+    pub(crate) fn finish(&mut self) {
+        let mut checks = std::mem::take(&mut self.checks);
+        let result = checks.finish(self);
+        self.checks = checks;
+        if let Err(failure) = result {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, checker: &'static str, what: String) {
+        self.failure.get_or_insert(Failure { checker, what });
+    }
+}
