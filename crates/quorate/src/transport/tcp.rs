@@ -1,0 +1,155 @@
+//! Plain TCP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+use super::{BoxFuture, Incoming, Listener, Stream, Transport};
+
+/// Plain TCP, without delay of small writes.
+///
+/// # Defaults
+///
+/// | setting | default | why |
+/// |---|---|---|
+/// | `user_timeout` | 10 s | unacknowledged bytes end a connection after the failure timeout, not after the 15 minutes of most kernels; the builder sets it to the group's failure timeout |
+/// | `keepalive` | 5 s | an idle connection to a vanished host ends too |
+/// | `backlog` | 256 | a whole group restarting at once |
+#[derive(Clone, Debug)]
+pub struct Tcp {
+    user_timeout: Duration,
+    keepalive: Duration,
+    backlog: i32,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            user_timeout: Duration::from_secs(10),
+            keepalive: Duration::from_secs(5),
+            backlog: 256,
+        }
+    }
+}
+
+impl Tcp {
+    /// Ends a connection whose written bytes stay unacknowledged for this long (Linux only).
+    #[must_use]
+    pub fn user_timeout(mut self, timeout: Duration) -> Self {
+        self.user_timeout = timeout;
+        self
+    }
+
+    /// Sends probes on a connection that has been idle for this long; at least 1 s.
+    #[must_use]
+    pub fn keepalive(mut self, idle: Duration) -> Self {
+        self.keepalive = idle.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Connections that may wait to be accepted.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u16) -> Self {
+        self.backlog = backlog.into();
+        self
+    }
+
+    fn open(&self, stream: TcpStream, peer_address: String) -> io::Result<Stream> {
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        let keepalive = TcpKeepalive::new().with_time(self.keepalive);
+        #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+        let keepalive = keepalive.with_interval(self.keepalive).with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_user_timeout(Some(self.user_timeout.max(Duration::from_millis(1))))?;
+        let (reader, writer) = stream.into_split();
+        Ok(Stream { reader: Box::new(reader), writer: Box::new(writer), peer_address })
+    }
+
+    fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        // A restarted peer takes its address again while old connections linger in TIME_WAIT.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(self.backlog)?;
+        TcpListener::from_std(socket.into())
+    }
+}
+
+impl Transport for Tcp {
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let mut last = None;
+            for address in lookup_host(address).await? {
+                match self.bind(address) {
+                    Ok(listener) => {
+                        let tcp = self.clone();
+                        return Ok(Box::new(TcpAcceptor { listener, tcp }) as Box<dyn Listener>);
+                    }
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(last.unwrap_or_else(no_address))
+        })
+    }
+
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            let peer_address = stream.peer_addr()?.to_string();
+            self.open(stream, peer_address)
+        })
+    }
+
+    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        Box::pin(async move {
+            let mut addresses = lookup_host(address).await?.peekable();
+            if addresses.peek().is_none() {
+                return Err(no_address());
+            }
+            Ok(addresses.all(|address| address.ip().is_loopback()))
+        })
+    }
+}
+
+struct TcpAcceptor {
+    listener: TcpListener,
+    tcp: Tcp,
+}
+
+impl Listener for TcpAcceptor {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        Box::pin(async move {
+            let (stream, address) = self.listener.accept().await?;
+            let peer_address = address.to_string();
+            let stream = self.tcp.open(stream, peer_address.clone());
+            Ok(Incoming { peer_address, open: Box::pin(std::future::ready(stream)) })
+        })
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn loopback_is_private_and_all_interfaces_are_not() {
+        let tcp = Tcp::default();
+        assert!(tcp.is_private("127.0.0.1:1").await.expect("an address"));
+        assert!(tcp.is_private("[::1]:1").await.expect("an address"));
+        assert!(!tcp.is_private("0.0.0.0:1").await.expect("an address"));
+        assert!(!tcp.is_private("192.0.2.1:1").await.expect("an address"));
+        assert!(tcp.is_private("no port").await.is_err());
+    }
+}
