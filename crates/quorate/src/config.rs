@@ -312,6 +312,39 @@ pub struct Limits {
     pub max_events: usize,
     /// Incoming connections at the same time. Default 64.
     pub max_connections: usize,
+    /// Messages received and not yet handled, per lane; beyond it the connections they come from
+    /// are not read. Each holds at most `max_piece_bytes`. Default 256.
+    pub max_inbound_messages: usize,
+}
+
+impl Limits {
+    /// Checks that everything fits its smallest working size.
+    ///
+    /// # Errors
+    ///
+    /// One entry per bound that is too small.
+    pub fn check(&self) -> Result<(), Vec<ConfigError>> {
+        let bounds = [
+            ("max_cells", self.max_cells, 1),
+            ("shards", self.shards, 1),
+            ("max_piece_bytes", self.max_piece_bytes, 64 * 1024),
+            ("transfer_window", self.transfer_window, 1),
+            ("max_waiting_calls", self.max_waiting_calls, 1),
+            ("max_events", self.max_events, 1),
+            ("max_connections", self.max_connections, 1),
+            ("max_inbound_messages", self.max_inbound_messages, 1),
+        ];
+        let errors: Vec<ConfigError> = bounds
+            .into_iter()
+            .filter(|(_, value, min)| value < min)
+            .map(|(field, value, min)| ConfigError::Bound {
+                field,
+                value: value as u64,
+                min: min as u64,
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
 }
 
 impl Default for Limits {
@@ -327,6 +360,7 @@ impl Default for Limits {
             max_waiting_calls: 65_536,
             max_events: 1_024,
             max_connections: 64,
+            max_inbound_messages: 256,
         }
     }
 }

@@ -3,17 +3,28 @@
 #[doc(hidden)]
 pub mod bug;
 mod config;
+#[cfg(feature = "driver")]
+mod driver;
 mod error;
 mod event;
 mod id;
 mod model;
+#[cfg(feature = "driver")]
+mod peer;
 pub mod protocol;
 pub mod store;
+#[cfg(feature = "driver")]
+pub mod transport;
 pub mod wire;
 
 pub use config::{
     Acknowledge, ConfigError, GroupConfig, Limits, MAX_MEMBERS, Mode, OnReconnect, PeerConfig,
     Storage,
+};
+#[cfg(feature = "driver")]
+pub use driver::{
+    Basis, Decision, Events, Link, NumberedEvent, PeerBuilder, PeerStatus, Refusal, RefusedBy,
+    StartError, Status, StatusWatch,
 };
 pub use error::{DecideError, NoPrimaryReason, SwitchError};
 pub use event::Event;
@@ -25,3 +36,5 @@ pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, Delta, Item, MAX_ITEMS, MAX_KEY_BYTES, Model,
     VALUE_WORDS, Value,
 };
+#[cfg(feature = "driver")]
+pub use peer::{NotReadyError, Peer, Shutdown};

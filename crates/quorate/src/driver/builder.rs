@@ -1,0 +1,325 @@
+//! How a peer is set up and started.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clock::Clock;
+use super::event_loop::{EventLoop, Inputs};
+use super::links;
+use super::shared::{Inboxes, Parts, Shared};
+use super::status::Status;
+use super::tasks::Tasks;
+use crate::config::{
+    Acknowledge, ConfigError, GroupConfig, Limits, Mode, OnReconnect, PeerConfig, Storage,
+};
+use crate::id::{Incarnation, PeerName};
+use crate::model::Model;
+use crate::peer::Peer;
+use crate::protocol::Machine;
+use crate::protocol::message::Lane;
+use crate::transport::{Tcp, Transport};
+
+/// Commands that may wait for the event loop; more callers wait for a place.
+const MAX_COMMANDS: usize = 64;
+
+/// Why a peer was not started. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Settings break rules; every broken rule is listed.
+    #[error("the settings are not usable: {}", sentences(.0))]
+    Config(Vec<ConfigError>),
+    /// A member has no address.
+    #[error("the member {name} has no address")]
+    NoAddress {
+        /// The member.
+        name: PeerName,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The transport would carry calls in plain text over a network.
+    #[error(
+        "{address} is not a loopback address, and plain text off loopback is refused: use a \
+         transport with TLS, or, on a network that you trust, allow it by \
+         plaintext_allowed_on_network()"
+    )]
+    PlaintextOffLoopback {
+        /// The address that would be listened on, or dialed.
+        address: String,
+    },
+}
+
+fn sentences(errors: &[ConfigError]) -> String {
+    errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Sets up a peer; made by [`Peer::builder`].
+///
+/// # Defaults
+///
+/// Those of [`GroupConfig`], [`PeerConfig`] and [`Limits`]; TCP; the address to listen on is this
+/// peer's own in the member list.
+#[must_use = "nothing is started until `start` is called"]
+pub struct PeerBuilder {
+    group: GroupConfig,
+    peer: PeerConfig,
+    addresses: Vec<(PeerName, String)>,
+    listen: Option<String>,
+    model: Arc<dyn Model>,
+    transport: Option<Arc<dyn Transport>>,
+    is_plaintext_allowed: bool,
+    has_tokio_clock: bool,
+}
+
+impl PeerBuilder {
+    pub(crate) fn new(name: PeerName, model: Arc<dyn Model>) -> Self {
+        Self {
+            group: GroupConfig::default(),
+            peer: PeerConfig { name, priority: 100, limits: Limits::default() },
+            addresses: Vec::new(),
+            listen: None,
+            model,
+            transport: None,
+            is_plaintext_allowed: false,
+            has_tokio_clock: false,
+        }
+    }
+
+    /// The group's name. Default `default`.
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.group.group = name.into();
+        self
+    }
+
+    /// The members, this peer included, with the addresses at which the others reach them. The
+    /// names must be the same at every peer.
+    pub fn members<N, A>(mut self, members: impl IntoIterator<Item = (N, A)>) -> Self
+    where
+        N: Into<PeerName>,
+        A: Into<String>,
+    {
+        self.addresses = members.into_iter().map(|(n, a)| (n.into(), a.into())).collect();
+        self
+    }
+
+    /// The address to listen on, where it differs from the one in the member list.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// What a peer without a primary does. Default [`Mode::Strict`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.group.mode = mode;
+        self
+    }
+
+    /// What becomes of local decisions. Default [`OnReconnect::Merge`].
+    pub fn on_reconnect(mut self, on_reconnect: OnReconnect) -> Self {
+        self.group.on_reconnect = on_reconnect;
+        self
+    }
+
+    /// When a caller is answered. Default [`Acknowledge::Primary`].
+    pub fn acknowledge(mut self, acknowledge: Acknowledge) -> Self {
+        self.group.acknowledge = acknowledge;
+        self
+    }
+
+    /// Where cells live. Default [`Storage::Memory`].
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.group.storage = storage;
+        self
+    }
+
+    /// Who is promoted first: the lowest number, never if 0. Default 100.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.peer.priority = priority;
+        self
+    }
+
+    /// Time between two heartbeats. Default 1 s.
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.group.heartbeat = heartbeat;
+        self
+    }
+
+    /// Silence after which a primary counts as unreachable. Default 10 s.
+    pub fn failure_timeout(mut self, failure_timeout: Duration) -> Self {
+        self.group.failure_timeout = failure_timeout;
+        self
+    }
+
+    /// Deadline of a call that does not name one. Default 30 s.
+    pub fn io_timeout(mut self, io_timeout: Duration) -> Self {
+        self.group.io_timeout = io_timeout;
+        self
+    }
+
+    /// Replicas that must agree before an election starts. Default 2.
+    pub fn agreement(mut self, agreement: usize) -> Self {
+        self.group.agreement = agreement;
+        self
+    }
+
+    /// Most units that may be acknowledged and not yet held by a majority. Default 100,000.
+    pub fn max_unreplicated(mut self, units: u64) -> Self {
+        self.group.max_unreplicated = units;
+        self
+    }
+
+    /// Bounds of this peer's memory.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.peer.limits = limits;
+        self
+    }
+
+    /// Lets a transport without encryption listen and dial off loopback. Keys, counters and the
+    /// group's control messages can then be read and forged on that network.
+    pub fn plaintext_allowed_on_network(mut self) -> Self {
+        self.is_plaintext_allowed = true;
+        self
+    }
+
+    /// How bytes get from peer to peer. Default [`Tcp`].
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Takes time from tokio's clock, which tests can pause.
+    #[doc(hidden)]
+    pub fn tokio_clock(mut self) -> Self {
+        self.has_tokio_clock = true;
+        self
+    }
+
+    /// Starts the peer: it listens, connects to the others, and joins or founds the group by
+    /// itself. Its tasks run on the current tokio runtime until [`Peer::shutdown`], or until the
+    /// last handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the settings break a rule, or the address cannot be listened on. Nothing was left
+    /// behind.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has started nothing.
+    pub async fn start(mut self) -> Result<Peer, StartError> {
+        self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
+        let name = self.peer.name.clone();
+        let mut errors = self.group.check(&name).err().unwrap_or_default();
+        errors.extend(self.peer.limits.check().err().unwrap_or_default());
+        if !errors.is_empty() {
+            return Err(StartError::Config(errors));
+        }
+        let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
+        if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
+            return Err(StartError::NoAddress { name: name.clone() });
+        }
+        let listen = match &self.listen {
+            Some(listen) => listen.clone(),
+            None => addresses.get(&name).cloned().unwrap_or_default(),
+        };
+        let failure_timeout = self.group.failure_timeout;
+        let transport = self
+            .transport
+            .take()
+            .unwrap_or_else(|| Arc::new(Tcp::default().user_timeout(failure_timeout)));
+        let bind = |source| StartError::Bind { address: listen.clone(), source };
+        if !self.is_plaintext_allowed {
+            if !transport.is_private(&listen).await.map_err(bind)? {
+                return Err(StartError::PlaintextOffLoopback { address: listen });
+            }
+            refuse_plaintext(&*transport, addresses.values()).await?;
+        }
+        let listener = transport.listen(&listen).await.map_err(bind)?;
+        Ok(self.spawn(addresses, transport, listener))
+    }
+
+    fn spawn(
+        self,
+        addresses: BTreeMap<PeerName, String>,
+        transport: Arc<dyn Transport>,
+        listener: Box<dyn crate::transport::Listener>,
+    ) -> Peer {
+        let limits = self.peer.limits;
+        let clock = if self.has_tokio_clock {
+            Clock::tokio()
+        } else {
+            Clock::system(self.group.failure_timeout)
+        };
+        let (control, control_inbox) = mpsc::channel(limits.max_inbound_messages);
+        let (data, data_inbox) = mpsc::channel(limits.max_inbound_messages);
+        let (commands, command_inbox) = mpsc::channel(MAX_COMMANDS);
+        let now = clock.now();
+        let shared = Arc::new(Shared::new(Parts {
+            group: self.group,
+            config: self.peer,
+            addresses,
+            incarnation: Incarnation(random()),
+            model: self.model,
+            clock,
+            transport,
+            inboxes: Inboxes { control, data },
+            commands,
+        }));
+        let machine = Machine::new(
+            shared.group.clone(),
+            shared.config.clone(),
+            shared.incarnation,
+            random(),
+            shared.store.clone(),
+            now,
+        );
+        let first = Arc::new(Status::new(&shared, machine.status(now)));
+        let (publisher, status) = watch::channel(first);
+        let inputs = Inputs { control: control_inbox, data: data_inbox, commands: command_inbox };
+        let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
+        let mut tasks = Tasks::default();
+        tasks.spawn(event_loop.run());
+        tasks.spawn(links::accept(shared.clone(), listener));
+        for member in &shared.group.members {
+            if *member != shared.config.name {
+                for lane in [Lane::Control, Lane::Data] {
+                    tasks.spawn(links::dial(shared.clone(), member.clone(), lane));
+                }
+            }
+        }
+        Peer::new(shared, status, tasks)
+    }
+}
+
+/// Refuses to dial what is known to be off loopback; names are looked at when they are listened
+/// on, at the peer that does.
+async fn refuse_plaintext(
+    transport: &dyn Transport,
+    addresses: impl Iterator<Item = &String>,
+) -> Result<(), StartError> {
+    for address in addresses {
+        let is_literal = address.parse::<std::net::SocketAddr>().is_ok();
+        if is_literal && !transport.is_private(address).await.unwrap_or(true) {
+            return Err(StartError::PlaintextOffLoopback { address: address.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A number that no other start of any peer draws.
+fn random() -> u64 {
+    // The keys of the standard hasher come from the system's random source.
+    std::hash::RandomState::new().build_hasher().finish()
+}

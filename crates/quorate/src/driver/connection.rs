@@ -1,0 +1,222 @@
+//! One open connection: its outbox, the callers that wait on it, and the calls from its other end
+//! that are to be answered.
+//!
+//! One lock guards all of it, held for a copy of a few bytes and never during a system call. One
+//! task reads, and writes what inline writes have left over; a reader, its table of waiting
+//! callers and its writer stay together, because waking tasks on other threads is what costs.
+
+use std::future::Future as _;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::BytesMut;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::outbox::{CheckedOut, Next, Outbox, Writer};
+use super::replying::Replying;
+use super::slots::{Budget, Slots};
+use crate::config::Limits;
+use crate::id::{Incarnation, PeerName, Time};
+use crate::protocol::message::{Lane, Message};
+use crate::wire::replies::Outcome;
+use crate::wire::{self, BODY_SLACK_BYTES, Frame};
+
+/// Rounds of writing that an inline writer does for others before it leaves the rest to the task.
+const INLINE_ROUNDS: usize = 2;
+/// Room for one read.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Who is at the other end, and which of the connections to it this is.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) peer: PeerName,
+    pub(super) incarnation: Incarnation,
+    pub(super) lane: Lane,
+    pub(super) is_dialed: bool,
+    pub(super) address: String,
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    pub(super) identity: Identity,
+    /// When something last came over the control lane of this link.
+    heard: Arc<AtomicU64>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) outbox: Outbox,
+    /// Callers here that wait for the other end.
+    pub(super) calls: Slots<CallEnd>,
+    /// Calls from the other end that wait for a majority, or for a hand-over to end.
+    pub(super) replying: Replying,
+}
+
+/// How a forwarded call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallEnd {
+    /// It was answered.
+    Answered(Outcome),
+    /// The connection was closed before.
+    Lost,
+}
+
+impl Connection {
+    pub(super) fn new(
+        identity: Identity,
+        writer: Writer,
+        heard: Arc<AtomicU64>,
+        limits: &Limits,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        let max_bytes = max_outbox_bytes(limits);
+        let state = State {
+            outbox: Outbox::new(writer, max_bytes, limits.max_piece_bytes),
+            calls: Slots::new(budget.clone()),
+            replying: Replying::new(budget.clone()),
+        };
+        Self { identity, heard, state: Mutex::new(state) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// When something last came over the control lane of this link.
+    pub(super) fn heard(&self) -> Time {
+        Time(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Notes that something has come at `now`.
+    pub(super) fn hear(&self, now: Time) {
+        if self.identity.lane == Lane::Control {
+            self.heard.fetch_max(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Appends a message; false if it was dropped because too much waits already.
+    pub(super) fn push_message(&self, message: Message) -> bool {
+        self.push_frame(&Frame::Message(message))
+    }
+
+    /// Appends a frame; false if it was dropped because too much waits already.
+    pub(super) fn push_frame(&self, frame: &Frame) -> bool {
+        let mut state = self.lock();
+        if state.outbox.is_closed() || !state.outbox.has_room(0) {
+            return false;
+        }
+        wire::encode(frame, state.outbox.frames());
+        true
+    }
+
+    /// Writes what waits, here and now, as far as the writer takes it.
+    pub(super) fn flush(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut state = self.lock();
+        for _ in 0..INLINE_ROUNDS {
+            let Some(mut out) = state.outbox.check_out() else { return };
+            drop(state);
+            let written = out.write(&mut context);
+            state = self.lock();
+            let is_failed = self.check_in(&mut state, out, &written);
+            if is_failed || written.is_pending() {
+                let task = state.outbox.schedule();
+                drop(state);
+                task.into_iter().for_each(Waker::wake);
+                return;
+            }
+        }
+        let task = if state.outbox.is_idle() { None } else { state.outbox.schedule() };
+        drop(state);
+        task.into_iter().for_each(Waker::wake);
+    }
+
+    /// Does what [`Outbox::next`] says.
+    pub(super) fn proceed(&self, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Wake(task) => task.wake(),
+            Next::Write => self.flush(),
+        }
+    }
+
+    /// Writes what waits, for the connection's task: its waker is registered for the rest.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed, here or there.
+    fn poll_flush(&self, context: &mut Context<'_>) -> io::Result<()> {
+        let mut state = self.lock();
+        state.outbox.register(context.waker());
+        loop {
+            if state.outbox.is_closed() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let Some(mut out) = state.outbox.check_out() else { return Ok(()) };
+            drop(state);
+            let written = out.write(context);
+            state = self.lock();
+            self.check_in(&mut state, out, &written);
+            match written {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(result) => result?,
+            }
+        }
+    }
+
+    /// Returns whether writing has failed, and closes the outbox then.
+    fn check_in(&self, state: &mut State, out: CheckedOut, written: &Poll<io::Result<()>>) -> bool {
+        state.outbox.check_in(out, written);
+        let is_failed = matches!(written, Poll::Ready(Err(_)));
+        if is_failed {
+            state.outbox.fail();
+        }
+        is_failed
+    }
+
+    /// Waits for bytes and appends them to `buffer`, and writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed, here or there.
+    pub(super) async fn read(
+        &self,
+        reader: &mut (dyn AsyncRead + Send + Unpin),
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
+        if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
+            buffer.reserve(READ_BYTES);
+        }
+        std::future::poll_fn(|context| {
+            self.poll_flush(context)?;
+            let mut read = std::pin::pin!(reader.read_buf(buffer));
+            match read.as_mut().poll(context) {
+                Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(result) => Poll::Ready(result.map(drop)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Closes the connection: its task ends, callers that wait on it have an unknown outcome.
+    pub(super) fn close(&self) {
+        let mut wakers = Vec::new();
+        {
+            let mut state = self.lock();
+            wakers.extend(state.outbox.close());
+            state.calls.settle_all(&CallEnd::Lost, &mut wakers);
+            state.replying.clear();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Bytes that may wait on one connection: a full transfer window, and as much again for calls and
+/// replies.
+pub(super) fn max_outbox_bytes(limits: &Limits) -> usize {
+    2 * (limits.transfer_window + 1) * (limits.max_piece_bytes + BODY_SLACK_BYTES)
+}

@@ -1,0 +1,440 @@
+//! The one task that owns the state machine.
+//!
+//! ```text
+//!   control messages ─┐
+//!   data messages ────┤            ┌─▶ messages into outboxes, one write per connection
+//!   commands ─────────┼─▶ machine ─┼─▶ route, waiting callers
+//!   changes ──────────┤            └─▶ events, status
+//!   time ─────────────┘
+//! ```
+//!
+//! Heartbeats come first and time is looked at in every turn, so that neither waits behind data.
+//! Calls do not pass through here: see [`super::decide`] and [`super::serve`].
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::connection::Connection;
+use super::merging::Merging;
+use super::registry::LinkUp;
+use super::routing::Way;
+use super::shared::{Command, Inbound, Shared};
+use super::status::Status;
+use crate::config::Acknowledge;
+use crate::error::SwitchError;
+use crate::event::Event;
+use crate::id::{GroupTime, Incarnation, PeerName, Time};
+use crate::protocol::Machine;
+use crate::protocol::io::{Input, Output, Route};
+use crate::protocol::message::{Lane, Message};
+
+/// Messages taken from one inbox before anything else is looked at.
+const MAX_BATCH: usize = 32;
+/// Under `Acknowledge::Primary` nobody waits for replication: changes are gathered for this long.
+const GATHERING: Duration = Duration::from_millis(1);
+/// Cells looked at by one step of sweeping; about a millisecond.
+const SWEEP_CELLS: usize = 8_192;
+/// Pause between two steps while there is more to sweep.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+
+/// The receiving ends of what goes to the event loop.
+pub(super) struct Inputs {
+    pub(super) control: mpsc::Receiver<Inbound>,
+    pub(super) data: mpsc::Receiver<Inbound>,
+    pub(super) commands: mpsc::Receiver<Command>,
+}
+
+/// See the module's documentation.
+pub(super) struct EventLoop {
+    shared: Arc<Shared>,
+    machine: Machine,
+    inputs: Inputs,
+    status: watch::Sender<Arc<Status>>,
+    /// The links that the machine knows to be up, and the registry's version then.
+    links: BTreeMap<PeerName, LinkUp>,
+    seen_version: Option<u64>,
+    /// Open connections of the data lane, where callers and calls may be waiting.
+    data_connections: Vec<Arc<Connection>>,
+    /// Connections with frames from this turn.
+    unflushed: Vec<Arc<Connection>>,
+    switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
+    switch_number: u64,
+    merging: Merging,
+    agenda: Agenda,
+    must_publish: bool,
+    has_committed: bool,
+    group_time: GroupTime,
+    wakers: Vec<Waker>,
+}
+
+/// What is due when, apart from what the machine and the callers want.
+#[derive(Debug)]
+struct Agenda {
+    /// Changes that the machine has not been told of yet are due then.
+    changed: Option<Time>,
+    last_changed: Time,
+    heartbeat: Time,
+    sweep: Time,
+}
+
+/// What one wait of the loop ended with.
+enum Woken {
+    Messages,
+    Command(Command),
+    Changed,
+    Other,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        machine: Machine,
+        inputs: Inputs,
+        status: watch::Sender<Arc<Status>>,
+    ) -> Self {
+        let now = shared.clock.time();
+        let agenda = Agenda { changed: None, last_changed: Time(0), heartbeat: now, sweep: now };
+        Self {
+            shared,
+            machine,
+            inputs,
+            status,
+            links: BTreeMap::new(),
+            seen_version: None,
+            data_connections: Vec::new(),
+            unflushed: Vec::new(),
+            switches: BTreeMap::new(),
+            switch_number: 0,
+            merging: Merging::default(),
+            agenda,
+            must_publish: true,
+            has_committed: false,
+            group_time: GroupTime(0),
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Runs until it is dropped.
+    pub(super) async fn run(mut self) {
+        let mut timer = Box::pin(sleep_until(Instant::now()));
+        let (mut urgent, mut messages) = (Vec::new(), Vec::new());
+        loop {
+            self.turn();
+            self.arm(timer.as_mut());
+            let woken = {
+                let Inputs { control, data, commands } = &mut self.inputs;
+                tokio::select! {
+                    biased;
+                    _ = control.recv_many(&mut urgent, MAX_BATCH) => Woken::Messages,
+                    Some(command) = commands.recv() => Woken::Command(command),
+                    _ = data.recv_many(&mut messages, MAX_BATCH) => Woken::Messages,
+                    () = self.shared.changed.notified() => Woken::Changed,
+                    () = self.shared.attention.notified() => Woken::Other,
+                    () = timer.as_mut() => Woken::Other,
+                }
+            };
+            self.follow_links();
+            match woken {
+                Woken::Messages => {
+                    urgent.drain(..).for_each(|message| self.message(message));
+                    messages.drain(..).for_each(|message| self.message(message));
+                }
+                Woken::Command(command) => self.command(command),
+                Woken::Changed => self.note_changes(),
+                Woken::Other => {}
+            }
+        }
+    }
+
+    /// Everything that is due, and everything that the last input has left behind.
+    fn turn(&mut self) {
+        self.follow_links();
+        let now = self.shared.clock.time();
+        if now >= self.agenda.heartbeat {
+            self.keep_house(now);
+        }
+        if now >= self.agenda.sweep {
+            self.sweep(now);
+        }
+        if self.agenda.changed.is_some_and(|due| now >= due) {
+            self.agenda.changed = None;
+            self.agenda.last_changed = now;
+            self.input(Input::Changed);
+        }
+        if now >= self.machine.deadline() {
+            self.input(Input::Tick);
+        }
+        if now >= self.shared.next_expiry() {
+            self.expire(now);
+        }
+        self.merging.turn(&self.shared, now);
+        let group_time = self.shared.store.group_time();
+        if group_time != self.group_time {
+            self.group_time = group_time;
+            self.shared.routing.set_group_time(now, group_time);
+        }
+        if self.must_publish {
+            self.publish();
+        }
+        self.flush();
+    }
+
+    /// Sets the timer for what is due next.
+    fn arm(&self, mut timer: Pin<&mut Sleep>) {
+        let agenda = &self.agenda;
+        let next = [
+            Some(self.machine.deadline()),
+            Some(agenda.heartbeat),
+            Some(agenda.sweep),
+            Some(self.shared.next_expiry()),
+            agenda.changed,
+            self.merging.deadline(&self.shared),
+        ];
+        let next = next.into_iter().flatten().min().unwrap_or_default();
+        let wait = next.since(self.shared.clock.time()).min(LONGEST_WAIT);
+        let at = Instant::now() + wait;
+        // A timer that fires early costs a turn; setting it anew in every turn costs more.
+        let is_late = timer.deadline() > at;
+        if is_late || timer.is_elapsed() {
+            timer.as_mut().reset(at);
+        }
+    }
+
+    fn message(&mut self, inbound: Inbound) {
+        let Inbound { peer, incarnation, message } = inbound;
+        let is_linked = self.links.get(&peer).is_some_and(|up| up.incarnation == incarnation);
+        if is_linked {
+            self.input(Input::Message { peer, incarnation, message });
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Switch { to, reply } => {
+                self.switch_number += 1;
+                let request = self.switch_number;
+                self.switches.insert(request, reply);
+                self.input(Input::Switch { request, to });
+            }
+            Command::Found => self.input(Input::FoundNewGroup),
+            Command::Merged { peer, incarnation, reply } => {
+                let now = self.shared.clock.time();
+                self.merging.on_reply(&self.shared, now, &(peer, incarnation), reply);
+            }
+        }
+    }
+
+    /// The store has changed: tells the machine, at once if callers wait for it.
+    fn note_changes(&mut self) {
+        if self.shared.group.acknowledge == Acknowledge::Majority {
+            self.input(Input::Changed);
+        } else if self.agenda.changed.is_none() {
+            self.agenda.changed = Some(self.agenda.last_changed.after(GATHERING));
+        }
+    }
+
+    /// Hands one input to the machine and does what comes of it.
+    fn input(&mut self, input: Input) {
+        self.machine.handle(self.shared.clock.now(), input);
+        while let Some(output) = self.machine.poll_output() {
+            self.output(output);
+        }
+        if std::mem::take(&mut self.has_committed) {
+            self.release_waiting();
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Send { to, incarnation, message } => self.send(&to, incarnation, message),
+            Output::Event(Event::ConfigMismatch { peer, field, ours, theirs }) => {
+                self.shared.mismatch(peer, field, ours, theirs);
+                self.must_publish = true;
+            }
+            Output::Event(event) => {
+                self.shared.tell(event);
+                self.must_publish = true;
+            }
+            Output::Committed => self.has_committed = true,
+            Output::Routed(route) => self.on_routed(&route),
+            Output::Switched { request, result } => {
+                if let Some(reply) = self.switches.remove(&request) {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(result);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, to: &PeerName, incarnation: Incarnation, message: Message) {
+        let lane = message.lane();
+        let Some(connection) = self.shared.registry.pick(to, incarnation, lane) else { return };
+        if !connection.push_message(message) {
+            tracing::warn!(%to, ?lane, "dropped a message: too much waits to be sent");
+        }
+        self.flush_later(connection);
+    }
+
+    fn flush_later(&mut self, connection: Arc<Connection>) {
+        if !self.unflushed.iter().any(|other| Arc::ptr_eq(other, &connection)) {
+            self.unflushed.push(connection);
+        }
+    }
+
+    fn flush(&mut self) {
+        for connection in self.unflushed.drain(..) {
+            connection.flush();
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// A majority holds more: answers those who wait for that, here and at other peers.
+    fn release_waiting(&mut self) {
+        let committed = self.shared.store.committed();
+        self.shared.waiters.release(committed, &mut self.wakers);
+        self.for_each_replying(|state| {
+            state.replying.release(committed, &mut state.outbox);
+        });
+    }
+
+    /// Does something about the calls that came over each connection.
+    fn for_each_replying(&mut self, mut f: impl FnMut(&mut super::connection::State)) {
+        for index in 0..self.data_connections.len() {
+            let connection = self.data_connections[index].clone();
+            let has_written = {
+                let mut state = connection.lock();
+                let before = state.outbox.waiting_bytes();
+                f(&mut state);
+                state.outbox.waiting_bytes() != before
+            };
+            if has_written {
+                self.flush_later(connection);
+            }
+        }
+    }
+
+    fn on_routed(&mut self, route: &Route) {
+        tracing::debug!(peer = %self.shared.config.name, ?route, "routed");
+        let shared = self.shared.clone();
+        let now = shared.clock.time();
+        if matches!(route, Route::Here { .. }) {
+            // The store decides already; what was decided alone is to count as early as can be.
+            self.merging.turn(&shared, now);
+        }
+        shared.routing.set_route(route);
+        self.choose_connection();
+        self.must_publish = true;
+        // Whoever was primary may still answer what it was asked; not for long.
+        let (grace, target) = (now.after(self.grace()), shared.routing.connection());
+        for connection in &self.data_connections {
+            if !target.as_ref().is_some_and(|target| Arc::ptr_eq(target, connection)) {
+                connection.hasten_calls(grace);
+            }
+        }
+        shared.rearm_expiry(grace);
+        shared.waiters.end_past(&shared.routing, &mut self.wakers);
+        let is_held = shared.routing.way() == Way::Held;
+        self.for_each_replying(|state| {
+            state.replying.end_past(&shared.routing, &mut state.outbox);
+            if !is_held {
+                state.replying.end_held(&mut state.outbox);
+            }
+        });
+    }
+
+    /// How long replies of a primary that is none any more are waited for.
+    fn grace(&self) -> Duration {
+        (self.shared.group.heartbeat * 2).min(self.shared.group.failure_timeout / 4)
+    }
+
+    /// Calls for another peer take this connection from now on.
+    fn choose_connection(&self) {
+        let connection = match self.machine.route() {
+            Route::There { peer, incarnation, .. } => {
+                self.shared.registry.pick(peer, *incarnation, Lane::Data)
+            }
+            _ => None,
+        };
+        self.shared.routing.set_connection(connection);
+    }
+
+    /// Tells the machine which links have come and gone since it was last told.
+    fn follow_links(&mut self) {
+        let version = self.shared.registry.version();
+        if self.seen_version == Some(version) {
+            return;
+        }
+        self.seen_version = Some(version);
+        let all = self.shared.registry.all();
+        self.data_connections =
+            all.into_iter().filter(|open| open.identity.lane == Lane::Data).collect();
+        let up = self.shared.registry.up();
+        let known = std::mem::replace(&mut self.links, up.clone());
+        for (peer, link) in &known {
+            if up.get(peer) != Some(link) {
+                let (peer, incarnation) = (peer.clone(), link.incarnation);
+                self.input(Input::LinkDown { peer, incarnation });
+            }
+        }
+        for (peer, link) in &up {
+            if known.get(peer) != Some(link) {
+                let (peer, incarnation) = (peer.clone(), link.incarnation);
+                self.input(Input::LinkUp { peer, incarnation });
+            }
+        }
+        self.choose_connection();
+        self.must_publish = true;
+    }
+
+    /// What is done once per heartbeat.
+    fn keep_house(&mut self, now: Time) {
+        let shared = &self.shared;
+        self.agenda.heartbeat = now.after(shared.group.heartbeat);
+        shared.clock.refresh();
+        shared.registry.close_silent(now.before(shared.group.failure_timeout));
+        self.must_publish = true;
+    }
+
+    /// Removes some of the cells that have expired.
+    fn sweep(&mut self, now: Time) {
+        let has_more = self.shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
+        let pause = if has_more { SWEEP_PAUSE } else { self.shared.group.heartbeat };
+        self.agenda.sweep = now.after(pause);
+    }
+
+    /// Ends callers, and calls of others, whose deadline has come.
+    fn expire(&mut self, now: Time) {
+        let shared = self.shared.clone();
+        shared.clear_expiry();
+        let mut next = shared.waiters.expire(now, &mut self.wakers);
+        let mut earliest = |deadline: Option<Time>| {
+            next = [next, deadline].into_iter().flatten().min();
+        };
+        for connection in shared.registry.all() {
+            earliest(connection.expire_calls(now, &mut self.wakers));
+        }
+        self.for_each_replying(|state| {
+            earliest(state.replying.expire(now, &mut state.outbox));
+        });
+        if let Some(next) = next {
+            shared.rearm_expiry(next);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.must_publish = false;
+        let status = self.machine.status(self.shared.clock.now());
+        self.shared.routing.set_reason(&status);
+        self.shared.routing.set_group_id(status.group_id);
+        self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
+    }
+}
+
+/// The timer is set at least this often; nothing depends on it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);

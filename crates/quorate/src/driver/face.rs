@@ -1,0 +1,132 @@
+//! What the handle asks of the driver, other than decisions.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::events::{Events, NumberedEvent};
+use super::routing::Way;
+use super::shared::{Command, Shared};
+use crate::error::{NoPrimaryReason, SwitchError};
+use crate::id::PeerName;
+use crate::peer::Shutdown;
+use crate::store::Digest;
+
+/// How often a peer that is shutting down looks whether its last calls are answered.
+const DRAIN_PAUSE: Duration = Duration::from_millis(2);
+
+impl Shared {
+    pub(crate) fn name(&self) -> &PeerName {
+        &self.config.name
+    }
+
+    #[inline]
+    pub(crate) fn io_timeout(&self) -> Duration {
+        self.group.io_timeout
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.store.digest()
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn events_since(&self, number: u64) -> Vec<NumberedEvent> {
+        self.events.since(number)
+    }
+
+    pub(crate) fn has_shut_down(&self) -> bool {
+        self.is_shut_down()
+    }
+
+    /// Waits until decisions are possible here.
+    pub(crate) async fn ready(&self) {
+        let mut changes = self.routing.watch();
+        while !self.is_ready() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.routing.way() {
+            Way::Here => true,
+            Way::There => self.is_relaxed() || self.routing.connection().is_some(),
+            Way::Held | Way::Nowhere => self.is_relaxed(),
+        }
+    }
+
+    pub(crate) fn not_ready_reason(&self) -> NoPrimaryReason {
+        match self.routing.way() {
+            Way::There => NoPrimaryReason::NotConnected,
+            Way::Held => NoPrimaryReason::Electing,
+            Way::Here | Way::Nowhere => self.routing.reason(),
+        }
+    }
+
+    /// Hands over to `to`, or to the best successor.
+    pub(crate) async fn switch(&self, to: Option<PeerName>) -> Result<PeerName, SwitchError> {
+        let (reply, switched) = oneshot::channel();
+        let aborted =
+            SwitchError::Aborted { to: to.clone().unwrap_or_else(|| self.name().clone()) };
+        if self.commands.send(Command::Switch { to, reply }).await.is_err() {
+            return Err(aborted);
+        }
+        switched.await.unwrap_or(Err(aborted))
+    }
+
+    pub(crate) async fn found_new_group(&self) {
+        // A peer that has been shut down founds nothing.
+        let _ = self.commands.send(Command::Found).await;
+    }
+
+    /// Hands over if this peer is primary and can.
+    pub(crate) async fn hand_over(&self) -> Shutdown {
+        if !matches!(self.routing.way(), Way::Here | Way::Held) {
+            return Shutdown::WasReplica;
+        }
+        let limit = self.group.failure_timeout;
+        match timeout(limit, self.switch(None)).await {
+            Ok(Ok(to)) => Shutdown::HandedOver { to },
+            Ok(Err(SwitchError::NotPrimary { .. })) => Shutdown::WasReplica,
+            Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
+            Err(_) => {
+                let reason = SwitchError::Aborted { to: self.name().clone() };
+                Shutdown::NotHandedOver { reason }
+            }
+        }
+    }
+
+    /// Waits a moment for calls under way, those of other peers included.
+    pub(crate) async fn drain(&self) {
+        let limit = (self.group.heartbeat * 2).min(self.group.io_timeout);
+        let drained = async {
+            // What was answered last may still be in an outbox.
+            while self.budget.used() > 0 || !self.is_flushed() {
+                sleep(DRAIN_PAUSE).await;
+            }
+        };
+        // Whoever has no answer by then is told that the outcome is unknown.
+        let _ = timeout(limit, drained).await;
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.registry.all().iter().all(|connection| connection.lock().outbox.waiting_bytes() == 0)
+    }
+
+    /// Decides nothing more, ends all calls and closes all connections.
+    pub(crate) fn close(&self) {
+        self.set_shut_down();
+        for connection in self.registry.all() {
+            connection.close();
+        }
+        self.waiters.end_all();
+        self.store.revoke();
+        self.routing.wake_all();
+        self.events.close();
+    }
+}

@@ -1,0 +1,299 @@
+//! The first frames of a connection: who is there, and whether the two belong together.
+//!
+//! ```text
+//!   dialer                          acceptor
+//!     Hello ───────────────────────▶  checks
+//!     checks ◀────────── Hello, verdict
+//!     verdict ─────────────────────▶
+//! ```
+//!
+//! A verdict is a `Refuse`, after which the connection is closed, or a frame of no calls. A side
+//! uses the connection when it has given a good verdict and got one: so neither takes for up what
+//! the other refuses. Both sides keep a refusal, with the field and both values, for their status.
+//! Whatever is not a handshake ends at once or at the deadline, and nothing is kept of it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::refusals::{Refusal, RefusedBy};
+use super::registry::Reservation;
+use super::shared::Shared;
+use crate::id::PeerName;
+use crate::protocol::message::Lane;
+use crate::transport::Stream;
+use crate::wire::{
+    self, Frame, Hello, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Refuse, WireError, kind,
+};
+
+/// Longest frame of a handshake.
+const MAX_HELLO_BYTES: usize = 64 * 1024;
+
+/// Which side of a connection this peer is on.
+#[derive(Clone, Debug)]
+pub(super) enum Side {
+    /// It has dialed `to` for `lane`.
+    Dialer { to: PeerName, lane: Lane },
+    /// It has been dialed.
+    Acceptor,
+}
+
+/// A connection whose handshake is done.
+pub(super) struct Agreed {
+    pub(super) stream: Stream,
+    /// What has come after the handshake.
+    pub(super) buffer: BytesMut,
+    pub(super) hello: Hello,
+    pub(super) reservation: Reservation,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandshakeError {
+    #[error("connection lost")]
+    Io(#[from] io::Error),
+    #[error("not a handshake")]
+    Wire(#[from] WireError),
+    #[error("frame of kind {kind} where a handshake was expected")]
+    Unexpected { kind: u8 },
+    #[error("no handshake in time")]
+    Timeout,
+    #[error("refused: {field} is {ours} here and {theirs} there")]
+    Refused { field: String, ours: String, theirs: String },
+}
+
+/// Does the handshake of a new connection within its deadline.
+pub(super) async fn shake(
+    shared: &Arc<Shared>,
+    stream: Stream,
+    side: Side,
+) -> Result<Agreed, HandshakeError> {
+    let handshake = Handshake { shared, stream, buffer: BytesMut::new() };
+    let limit = shared.handshake_timeout();
+    tokio::time::timeout(limit, handshake.run(side)).await.unwrap_or(Err(HandshakeError::Timeout))
+}
+
+struct Handshake<'a> {
+    shared: &'a Arc<Shared>,
+    stream: Stream,
+    buffer: BytesMut,
+}
+
+/// Something that differs, seen from here.
+#[derive(Debug, PartialEq, Eq)]
+struct Difference {
+    field: String,
+    ours: String,
+    theirs: String,
+}
+
+impl Difference {
+    fn new(field: &str, ours: impl ToString, theirs: impl ToString) -> Self {
+        Self { field: field.to_owned(), ours: ours.to_string(), theirs: theirs.to_string() }
+    }
+}
+
+impl Handshake<'_> {
+    async fn run(mut self, side: Side) -> Result<Agreed, HandshakeError> {
+        let hello = match &side {
+            Side::Dialer { to, lane } => {
+                let hello = self.hello(*lane, Some(to.clone()));
+                self.send(&[Frame::Hello(hello)]).await?;
+                self.receive_hello(&side).await?
+            }
+            Side::Acceptor => {
+                let hello = self.receive_hello(&side).await?;
+                let own = self.hello(hello.lane, None);
+                self.send(&[Frame::Hello(own)]).await?;
+                hello
+            }
+        };
+        let differences = differences(self.shared, &side, &hello);
+        if !differences.is_empty() {
+            return Err(self.refuse(&hello, differences).await);
+        }
+        // A restarted peer may be back before the end of its old connections is noticed.
+        let patience = (self.shared.group.failure_timeout / 8).min(Duration::from_millis(250));
+        let registry = &self.shared.registry;
+        let reservation = match registry.reserve(&hello.peer, hello.incarnation, patience).await {
+            Ok(reservation) => reservation,
+            Err(holder) => {
+                let ours = format!("held by a living peer (incarnation {holder})");
+                let theirs = format!("{} (incarnation {})", hello.peer, hello.incarnation);
+                let differences = vec![Difference::new("peer", ours, theirs)];
+                return Err(self.refuse(&hello, differences).await);
+            }
+        };
+        self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await?;
+        self.receive_verdict(&hello).await?;
+        let Self { stream, buffer, .. } = self;
+        Ok(Agreed { stream, buffer, hello, reservation })
+    }
+
+    fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
+        let shared = self.shared;
+        Hello {
+            versions: (MIN_PROTOCOL_VERSION, PROTOCOL_VERSION),
+            group: shared.group.group.clone(),
+            peer: shared.config.name.clone(),
+            incarnation: shared.incarnation,
+            lane,
+            to,
+            settings: shared.settings.clone(),
+            fingerprint: shared.fingerprint,
+            started_ms: shared.started_ms,
+        }
+    }
+
+    async fn send(&mut self, frames: &[Frame]) -> io::Result<()> {
+        let mut bytes = BytesMut::new();
+        for frame in frames {
+            wire::encode(frame, &mut bytes);
+        }
+        self.stream.writer.write_all(&bytes).await?;
+        self.stream.writer.flush().await
+    }
+
+    async fn receive(&mut self) -> Result<(u8, Bytes), HandshakeError> {
+        loop {
+            if let Some(frame) = wire::split(&mut self.buffer, MAX_HELLO_BYTES)? {
+                return Ok(frame);
+            }
+            if self.stream.reader.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    async fn receive_hello(&mut self, side: &Side) -> Result<Hello, HandshakeError> {
+        let (kind, body) = self.receive().await?;
+        match wire::decode(kind, body)? {
+            Frame::Hello(hello) => Ok(hello),
+            Frame::Refuse(refuse) => {
+                let peer = match side {
+                    Side::Dialer { to, .. } => to.to_string(),
+                    Side::Acceptor => return Err(HandshakeError::Unexpected { kind }),
+                };
+                Err(self.refused_by_them(peer, refuse))
+            }
+            _ => Err(HandshakeError::Unexpected { kind }),
+        }
+    }
+
+    async fn receive_verdict(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+        let (kind, body) = self.receive().await?;
+        match kind {
+            kind::CALLS if body.is_empty() => Ok(()),
+            kind::REFUSE => match wire::decode(kind, body)? {
+                Frame::Refuse(refuse) => Err(self.refused_by_them(hello.peer.to_string(), refuse)),
+                _ => Err(HandshakeError::Unexpected { kind }),
+            },
+            kind => Err(HandshakeError::Unexpected { kind }),
+        }
+    }
+
+    /// Tells the other side why, and keeps all differences.
+    async fn refuse(&mut self, hello: &Hello, differences: Vec<Difference>) -> HandshakeError {
+        let frames = differences.iter().map(|difference| {
+            let Difference { field, ours, theirs } = difference;
+            let (field, ours, theirs) = (field.clone(), ours.clone(), theirs.clone());
+            Frame::Refuse(Refuse { field, ours, theirs })
+        });
+        // The first difference is enough for the other side: it finds the others by itself.
+        let frames: Vec<Frame> = frames.take(1).collect();
+        // Whether it hears why makes no difference here.
+        let _ = self.send(&frames).await;
+        let _ = self.stream.writer.shutdown().await;
+        let mut first = None;
+        for difference in differences {
+            let Difference { field, ours, theirs } = difference;
+            let error = HandshakeError::Refused {
+                field: field.clone(),
+                ours: ours.clone(),
+                theirs: theirs.clone(),
+            };
+            first.get_or_insert(error);
+            self.keep(hello.peer.to_string(), (field, ours, theirs), RefusedBy::Us);
+        }
+        first.unwrap_or(HandshakeError::Timeout)
+    }
+
+    /// Keeps why the other side does not want this connection; its `ours` are `theirs` here.
+    fn refused_by_them(&self, peer: String, refuse: Refuse) -> HandshakeError {
+        let Refuse { field, ours: theirs, theirs: ours } = refuse;
+        let (field, ours, theirs) = (printable(&field), printable(&ours), printable(&theirs));
+        let what = (field.clone(), ours.clone(), theirs.clone());
+        self.keep(peer, what, RefusedBy::Them);
+        HandshakeError::Refused { field, ours, theirs }
+    }
+
+    fn keep(&self, peer: String, (field, ours, theirs): (String, String, String), by: RefusedBy) {
+        let address = self.stream.peer_address.clone();
+        let at_ms = self.shared.clock.wall_ms();
+        self.shared.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
+    }
+}
+
+/// Text of a peer, for logs and status pages.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// All that does not fit, the most telling first.
+fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
+    let own = &shared.config.name;
+    let (oldest, newest) = hello.versions;
+    if oldest > PROTOCOL_VERSION || newest < MIN_PROTOCOL_VERSION {
+        let ours = format!("{MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
+        return vec![Difference::new("version", ours, format!("{oldest} to {newest}"))];
+    }
+    if hello.group != shared.group.group {
+        return vec![Difference::new("group", &shared.group.group, &hello.group)];
+    }
+    if hello.peer == *own {
+        let ours = format!("{own} (incarnation {})", shared.incarnation);
+        let theirs = format!("{} (incarnation {})", hello.peer, hello.incarnation);
+        return vec![Difference::new("peer", ours, theirs)];
+    }
+    let mut differences = Vec::new();
+    if hello.to.as_ref().is_some_and(|to| to != own) {
+        let to = hello.to.as_ref().map_or("", PeerName::as_str);
+        differences.push(Difference::new("to", own, to));
+    }
+    if let Side::Dialer { to, .. } = side
+        && hello.peer != *to
+    {
+        differences.push(Difference::new("to", to, &hello.peer));
+    }
+    differences.extend(different_settings(shared, hello));
+    if differences.is_empty() && !shared.registry.knows(&hello.peer) {
+        differences.push(Difference::new("peer", "not a member", &hello.peer));
+    }
+    differences
+}
+
+fn different_settings(shared: &Shared, hello: &Hello) -> Vec<Difference> {
+    if hello.fingerprint == shared.fingerprint {
+        return Vec::new();
+    }
+    let theirs = |field: &str| {
+        let found = hello.settings.iter().find(|(name, _)| name == field);
+        found.map_or("(not set)", |(_, value)| value.as_str())
+    };
+    let mut differences: Vec<Difference> = shared
+        .settings
+        .iter()
+        .filter(|(field, ours)| theirs(field) != ours)
+        .map(|(field, ours)| Difference::new(field, ours, printable(theirs(field))))
+        .collect();
+    if differences.is_empty() {
+        // Equal as far as this peer knows them: the other has settings that it does not.
+        let ours = format!("{:016x}", shared.fingerprint);
+        let theirs = format!("{:016x}", hello.fingerprint);
+        differences.push(Difference::new("fingerprint", ours, theirs));
+    }
+    differences
+}

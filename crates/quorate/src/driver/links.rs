@@ -1,0 +1,231 @@
+//! The tasks that make, accept and read connections.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncRead;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::connection::{Connection, Identity};
+use super::handshake::{Agreed, Side, shake};
+use super::serve::Batch;
+use super::shared::{Command, Inbound, Shared};
+use crate::id::PeerName;
+use crate::protocol::message::Lane;
+use crate::transport::{Incoming, Listener};
+use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
+
+/// First pause before a failed connection is tried again; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause, unless the heartbeat is shorter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps one lane to one peer connected, for ever.
+pub(super) async fn dial(shared: Arc<Shared>, to: PeerName, lane: Lane) {
+    let Some(address) = shared.addresses.get(&to).cloned() else { return };
+    let longest = shared.group.heartbeat.min(LONGEST_PAUSE);
+    let mut pause = FIRST_PAUSE.min(longest);
+    loop {
+        match connect(&shared, &address, &to, lane).await {
+            Ok(agreed) => {
+                pause = FIRST_PAUSE.min(longest);
+                attend(&shared, agreed, true).await;
+            }
+            Err(error) => {
+                let error = Chain(&*error);
+                tracing::debug!(%to, ?lane, address, %error, "not connected");
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+async fn connect(
+    shared: &Arc<Shared>,
+    address: &str,
+    to: &PeerName,
+    lane: Lane,
+) -> Result<Agreed, Box<dyn std::error::Error + Send + Sync>> {
+    let connecting = shared.transport.connect(address);
+    let stream = timeout(shared.handshake_timeout(), connecting).await??;
+    Ok(shake(shared, stream, Side::Dialer { to: to.clone(), lane }).await?)
+}
+
+/// Accepts connections, for ever, and attends to them; no more than `max_connections` at a time.
+pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
+    let mut connections = JoinSet::new();
+    let max = shared.config.limits.max_connections;
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next() => {}
+            incoming = listener.accept() => match incoming {
+                Ok(incoming) if connections.len() < max => {
+                    connections.spawn(welcome(shared.clone(), incoming));
+                }
+                Ok(incoming) => {
+                    let address = incoming.peer_address;
+                    tracing::warn!(address, max, "too many connections: closed a new one");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(FIRST_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
+    let address = incoming.peer_address;
+    let opened = timeout(shared.handshake_timeout(), incoming.open).await;
+    let stream = match opened {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(address, %error, "not opened"),
+        Err(_) => return tracing::debug!(address, "not opened in time"),
+    };
+    match shake(&shared, stream, Side::Acceptor).await {
+        Ok(agreed) => attend(&shared, agreed, false).await,
+        Err(error) => {
+            let error = Chain(&error);
+            tracing::debug!(address, %error, "connection not accepted");
+        }
+    }
+}
+
+/// Reads an open connection until it ends.
+async fn attend(shared: &Arc<Shared>, agreed: Agreed, is_dialed: bool) {
+    let Agreed { stream, buffer, hello, reservation } = agreed;
+    let identity = Identity {
+        peer: hello.peer,
+        incarnation: hello.incarnation,
+        lane: hello.lane,
+        is_dialed,
+        address: stream.peer_address,
+    };
+    let heard = shared.registry.heard(&identity.peer);
+    let limits = &shared.config.limits;
+    let connection = Connection::new(identity, stream.writer, heard, limits, &shared.budget);
+    let connection = Arc::new(connection);
+    let now = shared.clock.time();
+    let _open = shared.registry.open(reservation, connection.clone(), now);
+    let attendant = Attendant {
+        shared,
+        connection: &connection,
+        reader: stream.reader,
+        buffer,
+        batch: Batch::default(),
+        wakers: Vec::new(),
+    };
+    let Err(error) = attendant.run().await;
+    let identity = &connection.identity;
+    let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
+    let error = Chain(&error);
+    tracing::debug!(%peer, ?lane, address, %error, "connection ended");
+}
+
+/// Why an open connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("connection lost")]
+    Io(#[from] io::Error),
+    #[error("the peer does not keep to the format")]
+    Wire(#[from] WireError),
+    #[error("frame of kind {kind} on the {lane:?} lane")]
+    Misplaced { kind: u8, lane: Lane },
+    #[error("the peer has refused this connection")]
+    Refused,
+    #[error("this peer is shut down")]
+    ShutDown,
+}
+
+struct Attendant<'a> {
+    shared: &'a Arc<Shared>,
+    connection: &'a Arc<Connection>,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    buffer: BytesMut,
+    batch: Batch,
+    wakers: Vec<Waker>,
+}
+
+impl Attendant<'_> {
+    async fn run(mut self) -> Result<std::convert::Infallible, Ended> {
+        let max_body = self.shared.config.limits.max_piece_bytes + BODY_SLACK_BYTES;
+        loop {
+            while let Some((kind, body)) = wire::split(&mut self.buffer, max_body)? {
+                self.frame(kind, body).await?;
+            }
+            // What was appended above is written here, all at once.
+            self.connection.read(&mut *self.reader, &mut self.buffer).await?;
+            self.connection.hear(self.shared.clock.coarse());
+        }
+    }
+
+    async fn frame(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
+        let lane = self.connection.identity.lane;
+        match (kind, lane) {
+            (kind::CALLS, Lane::Data) => {
+                self.connection.serve(self.shared, &body, &mut self.batch)?;
+            }
+            (kind::REPLIES, Lane::Data) => {
+                let settled = self.connection.settle(&body, &mut self.wakers);
+                self.wakers.drain(..).for_each(Waker::wake);
+                settled?;
+            }
+            (kind::MESSAGE, _) => self.message(kind, body).await?,
+            (kind::MERGE, Lane::Data) => {
+                if let Frame::Merge(merge) = wire::decode(kind, body)? {
+                    self.connection.serve_merge(self.shared, &merge);
+                }
+            }
+            (kind::MERGE_REPLY, Lane::Data) => {
+                if let Frame::MergeReply(reply) = wire::decode(kind, body)? {
+                    let identity = &self.connection.identity;
+                    let (peer, incarnation) = (identity.peer.clone(), identity.incarnation);
+                    let merged = Command::Merged { peer, incarnation, reply };
+                    // If the loop is too busy the merge is sent again, and answered again.
+                    let _ = self.shared.commands.try_send(merged);
+                }
+            }
+            (kind::REFUSE, _) => return Err(Ended::Refused),
+            (kind, lane) => return Err(Ended::Misplaced { kind, lane }),
+        }
+        Ok(())
+    }
+
+    /// Passes a message on; waits while the event loop has too many, and reads nothing meanwhile.
+    async fn message(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
+        let Frame::Message(message) = wire::decode(kind, body)? else { return Ok(()) };
+        let identity = &self.connection.identity;
+        if message.lane() != identity.lane {
+            return Err(Ended::Misplaced { kind, lane: identity.lane });
+        }
+        let inbox = match identity.lane {
+            Lane::Control => &self.shared.inboxes.control,
+            Lane::Data => &self.shared.inboxes.data,
+        };
+        let (peer, incarnation) = (identity.peer.clone(), identity.incarnation);
+        let inbound = Inbound { peer, incarnation, message };
+        inbox.send(inbound).await.map_err(|_| Ended::ShutDown)
+    }
+}
+
+/// An error with its causes, for logs.
+struct Chain<'a>(&'a (dyn std::error::Error + 'a));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

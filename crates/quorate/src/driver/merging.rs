@@ -1,0 +1,184 @@
+//! What becomes of decisions that this peer made alone, once there is a primary again.
+//!
+//! They are sealed into numbered batches and sent to the primary, which merges a batch and its
+//! number in one change, so that a batch that is sent twice counts once. A batch is forgotten only
+//! when a majority holds that change (docs/protocol.md, on relaxed mode). A peer that has become
+//! primary itself merges into its own store, by the same rules.
+
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::config::OnReconnect;
+use crate::event::Event;
+use crate::id::{Incarnation, PeerName, Position, Time};
+use crate::protocol::io::Route;
+use crate::store::Sealed;
+use crate::wire::{Frame, Merge, MergeReply};
+
+/// An upper bound of one entry of a batch on the wire.
+const ENTRY_BYTES: usize = crate::model::MAX_KEY_BYTES + 64;
+
+/// Progress of the merge; owned by the event loop.
+#[derive(Debug, Default)]
+pub(super) struct Merging {
+    step: Step,
+    /// Not before then.
+    not_before: Time,
+    /// Counted since the last event.
+    units: u64,
+    dropped: u64,
+}
+
+#[derive(Debug, Default)]
+enum Step {
+    #[default]
+    Idle,
+    /// The primary has been sent a batch.
+    Sent { number: u64, to: (PeerName, Incarnation), at: Time },
+    /// This peer's own store has merged a batch; a majority is to hold it.
+    Own { number: u64, position: Position, units: u64, dropped: u64 },
+}
+
+impl Merging {
+    /// Does what can be done at present.
+    pub(super) fn turn(&mut self, shared: &Shared, now: Time) {
+        if !shared.is_relaxed() {
+            return;
+        }
+        let route = shared.routing.route();
+        self.check(shared, &route, now);
+        if shared.overlay.is_empty() {
+            self.report(shared);
+            return;
+        }
+        if !matches!(self.step, Step::Idle) || now < self.not_before {
+            return;
+        }
+        if matches!(route, Route::Held | Route::Nowhere) {
+            return;
+        }
+        if shared.group.on_reconnect == OnReconnect::Overwrite {
+            let units = shared.overlay.discard();
+            shared.tell(Event::LocalDecisionsDiscarded { units });
+            return;
+        }
+        let max_keys = (shared.config.limits.max_piece_bytes / ENTRY_BYTES).max(1);
+        let Some(sealed) = shared.overlay.seal(max_keys) else { return };
+        match route {
+            Route::Here { .. } => self.merge_here(shared, now, sealed),
+            Route::There { peer, incarnation, .. } => {
+                self.send(shared, now, (peer, incarnation), sealed);
+            }
+            Route::Held | Route::Nowhere => {}
+        }
+    }
+
+    /// When [`Merging::turn`] is due.
+    pub(super) fn deadline(&self, shared: &Shared) -> Option<Time> {
+        match &self.step {
+            Step::Sent { at, .. } => Some(at.after(retry(shared))),
+            _ if !shared.is_relaxed() || shared.overlay.is_empty() => None,
+            Step::Idle if matches!(shared.routing.route(), Route::Held | Route::Nowhere) => None,
+            Step::Idle => Some(self.not_before),
+            Step::Own { .. } => None,
+        }
+    }
+
+    /// The primary has answered.
+    pub(super) fn on_reply(
+        &mut self,
+        shared: &Shared,
+        now: Time,
+        from: &(PeerName, Incarnation),
+        reply: MergeReply,
+    ) {
+        let Step::Sent { number, to, .. } = &self.step else { return };
+        if *number != reply.number || to != from {
+            return;
+        }
+        if reply.ok {
+            self.confirm(shared, reply.number, reply.units, reply.dropped);
+        } else {
+            self.step = Step::Idle;
+            self.not_before = now.after(retry(shared) / 4);
+        }
+    }
+
+    /// Gives up a step whose time, or primary, has gone.
+    fn check(&mut self, shared: &Shared, route: &Route, now: Time) {
+        match &self.step {
+            Step::Idle => {}
+            Step::Sent { to, at, .. } => {
+                let is_same = matches!(route, Route::There { peer, incarnation, .. }
+                    if *peer == to.0 && *incarnation == to.1);
+                if !is_same || now >= at.after(retry(shared)) {
+                    self.step = Step::Idle;
+                }
+            }
+            Step::Own { number, position, units, dropped } => {
+                let committed = shared.store.committed();
+                let is_held =
+                    committed.ballot == position.ballot && committed.sequence >= position.sequence;
+                if is_held {
+                    let (number, units, dropped) = (*number, *units, *dropped);
+                    self.confirm(shared, number, units, dropped);
+                } else if shared.routing.is_past(position.ballot) {
+                    self.step = Step::Idle;
+                }
+            }
+        }
+    }
+
+    fn merge_here(&mut self, shared: &Shared, now: Time, sealed: Sealed) {
+        let Sealed { number, entries, .. } = sealed;
+        let (name, incarnation) = (&shared.config.name, shared.incarnation);
+        let model = &*shared.model;
+        match shared.store.merge(now, name, incarnation, number, &entries, model) {
+            Ok(merged) => {
+                let (position, units, dropped) = (merged.position, merged.units, merged.dropped);
+                self.step = Step::Own { number, position, units, dropped };
+                shared.changed.notify_one();
+            }
+            Err(_) => self.not_before = now.after(retry(shared) / 4),
+        }
+    }
+
+    fn send(&mut self, shared: &Shared, now: Time, to: (PeerName, Incarnation), sealed: Sealed) {
+        let Sealed { number, entries, .. } = sealed;
+        let frame = Frame::Merge(Merge { number, entries });
+        let connection = shared.routing.connection();
+        if connection.is_some_and(|connection| {
+            let is_sent = connection.push_frame(&frame);
+            connection.flush();
+            is_sent
+        }) {
+            self.step = Step::Sent { number, to, at: now };
+        } else {
+            self.not_before = now.after(retry(shared) / 4);
+        }
+    }
+
+    fn confirm(&mut self, shared: &Shared, number: u64, units: u64, dropped: u64) {
+        let taken = shared.overlay.confirm(number);
+        // A batch whose first answer was lost is answered with nothing counted anew.
+        let is_again = units + dropped == 0;
+        self.units += if is_again { taken } else { units };
+        self.dropped += dropped;
+        self.step = Step::Idle;
+        self.not_before = Time(0);
+    }
+
+    /// Tells what was merged since the last time.
+    fn report(&mut self, shared: &Shared) {
+        let (units, dropped) = (self.units, self.dropped);
+        if units + dropped > 0 {
+            (self.units, self.dropped) = (0, 0);
+            shared.tell(Event::LocalDecisionsMerged { units, dropped });
+        }
+    }
+}
+
+/// Without an answer for this long a batch is sent again.
+fn retry(shared: &Shared) -> Duration {
+    shared.group.failure_timeout / 4
+}

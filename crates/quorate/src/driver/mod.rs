@@ -1,0 +1,61 @@
+//! The driver: the only code that waits. It owns sockets, clocks and tasks, and keeps the data
+//! path off them.
+//!
+//! ```text
+//!              caller                                   caller at another peer
+//!                │ decide                                 │ decide
+//!     primary    ▼                            replica     ▼
+//!        ┌─────────────┐   outbox        ┌───────────────────────────┐
+//!        │    store    │◀── serve ◀──────│ calls (table of waiting)  │
+//!        └─────────────┘ connection task └───────────────────────────┘
+//!          │ changed    ▲                     outbox, connection task
+//!          ▼            │ authority
+//!        event loop ─ machine ──── messages ──── event loop ─ machine
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `decide` | the way of one call at the peer where it is made |
+//! | `calls`, `slots` | the caller's side of a forwarded call; tables of waiting callers |
+//! | `serve`, `replying` | the primary's side; calls that are not answered at once |
+//! | `waiters` | callers at the primary that wait for a majority |
+//! | `connection`, `outbox` | an open connection, and how bytes get onto it |
+//! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `event_loop` | the task that owns the state machine |
+//! | `merging` | what becomes of local decisions |
+//! | `routing` | where calls go at present |
+//! | `status`, `events`, `refusals` | what the embedder sees |
+//! | `clock` | the only place that reads a clock |
+//! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
+
+mod builder;
+mod calls;
+mod clock;
+mod connection;
+mod decide;
+mod event_loop;
+mod events;
+mod face;
+mod handshake;
+mod links;
+mod merging;
+mod outbox;
+mod refusals;
+mod registry;
+mod replying;
+mod routing;
+mod serve;
+mod shared;
+mod slots;
+mod status;
+mod tasks;
+mod waiters;
+
+pub use builder::{PeerBuilder, StartError};
+pub use decide::{Basis, Decision};
+pub use events::{Events, NumberedEvent};
+pub use refusals::{Refusal, RefusedBy};
+pub use status::{Link, PeerStatus, Status, StatusWatch};
+
+pub(crate) use shared::Shared;
+pub(crate) use tasks::Tasks;

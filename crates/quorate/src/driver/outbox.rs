@@ -1,0 +1,217 @@
+//! What is to be written on one connection, and how it gets there with few system calls and few
+//! task switches.
+//!
+//! ```text
+//!   push ──▶ pending ──swap──▶ writing ──poll_write──▶ writer
+//!            (frames)          (checked out together: one thread writes, without the lock)
+//! ```
+//!
+//! Whoever pushes onto an idle connection writes inline, with a waker that does nothing. If the
+//! writer takes no more, the outbox is *blocked* and belongs to the connection's task, whose waker
+//! is registered with the socket; nobody else touches the writer until it has drained.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWrite;
+
+use crate::wire::{self, Start};
+
+pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Buffers above this are given back after a burst.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// See the module's documentation.
+pub(super) struct Outbox {
+    /// Whole frames, but for the length of the open one.
+    pending: BytesMut,
+    open: Option<Open>,
+    /// What the writer has not taken yet. Empty while checked out.
+    writing: BytesMut,
+    /// `None` while a thread writes, and after closing.
+    writer: Option<Writer>,
+    must_flush: bool,
+    is_blocked: bool,
+    /// Whether the connection's task has been woken and has not yet looked.
+    is_scheduled: bool,
+    is_closed: bool,
+    task: Option<Waker>,
+    max_bytes: usize,
+    max_body: usize,
+}
+
+/// A frame of calls or replies at the end of `pending` that can still grow.
+struct Open {
+    kind: u8,
+    start: Start,
+    at: usize,
+}
+
+/// The writer and the bytes it is to take, while one thread uses them.
+pub(super) struct CheckedOut {
+    writer: Writer,
+    bytes: BytesMut,
+}
+
+/// What a caller is to do after it has pushed and unlocked.
+pub(super) enum Next {
+    /// Nothing: whoever writes at present will see it, or the task is woken already.
+    Nothing,
+    /// Wake the connection's task.
+    Wake(Waker),
+    /// Write inline.
+    Write,
+}
+
+impl Outbox {
+    /// `max_body` bounds frames of calls and replies, `max_bytes` all that waits.
+    pub(super) fn new(writer: Writer, max_bytes: usize, max_body: usize) -> Self {
+        Self {
+            pending: BytesMut::new(),
+            open: None,
+            writing: BytesMut::new(),
+            writer: Some(writer),
+            must_flush: false,
+            is_blocked: false,
+            is_scheduled: false,
+            is_closed: false,
+            task: None,
+            max_bytes,
+            max_body,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Whether `bytes` more are within the bound.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.pending.len() + self.writing.len() + bytes <= self.max_bytes
+    }
+
+    /// Whether nothing waits and nobody writes: an inline write may go through.
+    pub(super) fn is_idle(&self) -> bool {
+        self.writer.is_some() && !self.is_blocked && self.pending.is_empty()
+    }
+
+    /// The body of the open frame of `kind`, or of a new one if it has no room for `room` bytes.
+    pub(super) fn body(&mut self, kind: u8, room: usize) -> &mut BytesMut {
+        let fits = self.open.as_ref().is_some_and(|open| {
+            open.kind == kind && self.pending.len() - open.at + room <= self.max_body
+        });
+        if !fits {
+            self.close_frame();
+            let at = self.pending.len();
+            self.open = Some(Open { kind, start: wire::begin(kind, &mut self.pending), at });
+        }
+        &mut self.pending
+    }
+
+    /// Where to append whole frames.
+    pub(super) fn frames(&mut self) -> &mut BytesMut {
+        self.close_frame();
+        &mut self.pending
+    }
+
+    fn close_frame(&mut self) {
+        if let Some(open) = self.open.take() {
+            wire::finish(open.start, &mut self.pending);
+        }
+    }
+
+    /// How what was pushed gets written; `inline` if the caller is willing to do it.
+    pub(super) fn next(&mut self, inline: bool) -> Next {
+        if self.is_scheduled || self.is_blocked || self.writer.is_none() {
+            return Next::Nothing;
+        }
+        if inline {
+            return Next::Write;
+        }
+        self.schedule().map_or(Next::Nothing, Next::Wake)
+    }
+
+    /// Called by the connection's task before it writes.
+    pub(super) fn register(&mut self, waker: &Waker) {
+        self.is_scheduled = false;
+        self.is_blocked = false;
+        match &mut self.task {
+            Some(task) => task.clone_from(waker),
+            None => self.task = Some(waker.clone()),
+        }
+    }
+
+    /// Takes the writer if there is anything for it to do.
+    pub(super) fn check_out(&mut self) -> Option<CheckedOut> {
+        let is_empty = self.writing.is_empty() && self.pending.is_empty();
+        if self.is_blocked || (is_empty && !self.must_flush) {
+            return None;
+        }
+        let writer = self.writer.take()?;
+        if self.writing.is_empty() {
+            self.close_frame();
+            std::mem::swap(&mut self.writing, &mut self.pending);
+        }
+        Some(CheckedOut { writer, bytes: std::mem::take(&mut self.writing) })
+    }
+
+    /// Puts the writer back. After [`Poll::Pending`] the rest is up to the connection's task.
+    pub(super) fn check_in(&mut self, out: CheckedOut, written: &Poll<io::Result<()>>) {
+        if self.is_closed {
+            return;
+        }
+        self.writer = Some(out.writer);
+        self.writing = out.bytes;
+        self.must_flush = written.is_pending();
+        self.is_blocked = written.is_pending();
+        if written.is_ready() && self.writing.capacity() > KEPT_BYTES {
+            self.writing = BytesMut::new();
+        }
+    }
+
+    /// Has the connection's task woken for what is left.
+    pub(super) fn schedule(&mut self) -> Option<Waker> {
+        self.is_scheduled = true;
+        self.task.clone()
+    }
+
+    /// Writing has failed: takes nothing more. The task is to close the connection.
+    pub(super) fn fail(&mut self) {
+        self.is_closed = true;
+        self.writer = None;
+    }
+
+    /// Closes the sending side; returns the task's waker, for it is to end.
+    pub(super) fn close(&mut self) -> Option<Waker> {
+        self.is_closed = true;
+        self.writer = None;
+        self.open = None;
+        self.pending = BytesMut::new();
+        self.writing = BytesMut::new();
+        self.task.take()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.pending.len() + self.writing.len()
+    }
+}
+
+impl CheckedOut {
+    /// Writes until all is written or the writer takes no more.
+    pub(super) fn write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.bytes.is_empty() {
+            match Pin::new(&mut self.writer).poll_write(context, &self.bytes) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) if count == self.bytes.len() => self.bytes.clear(),
+                Poll::Ready(Ok(count)) => self.bytes.advance(count),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Pin::new(&mut self.writer).poll_flush(context)
+    }
+}

@@ -1,0 +1,263 @@
+//! Which connections are open, to which start of which peer.
+//!
+//! Every peer dials every other on both lanes, so there are up to four connections between two
+//! peers. All of them belong to one incarnation: as long as one is open, or being opened, another
+//! incarnation of that name is refused as a duplicate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::connection::Connection;
+use crate::id::{Incarnation, PeerName, Time};
+use crate::protocol::message::Lane;
+
+/// The links to all other members.
+#[derive(Debug)]
+pub(super) struct Registry {
+    links: Mutex<BTreeMap<PeerName, Link>>,
+    /// Counts changes; the event loop looks again when it has grown.
+    version: AtomicU64,
+    /// Tells the event loop.
+    attention: Arc<Notify>,
+    /// Tells newcomers that wait for an older incarnation's connections to close.
+    released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    incarnation: Option<Incarnation>,
+    /// Handshakes under way that have been let through.
+    reserved: usize,
+    open: Vec<Arc<Connection>>,
+    /// How often the link has gone down.
+    falls: u64,
+    heard: Arc<AtomicU64>,
+}
+
+/// A link that is up, as the event loop compares it with what it knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkUp {
+    pub(super) incarnation: Incarnation,
+    pub(super) falls: u64,
+}
+
+impl Link {
+    fn is_up(&self) -> bool {
+        [Lane::Control, Lane::Data]
+            .into_iter()
+            .all(|lane| self.open.iter().any(|connection| connection.identity.lane == lane))
+    }
+
+    fn forget_if_unused(&mut self) -> bool {
+        let is_unused = self.reserved == 0 && self.open.is_empty();
+        if is_unused {
+            self.incarnation = None;
+        }
+        is_unused
+    }
+}
+
+impl Registry {
+    pub(super) fn new(others: impl Iterator<Item = PeerName>, attention: Arc<Notify>) -> Self {
+        Self {
+            links: Mutex::new(others.map(|name| (name, Link::default())).collect()),
+            version: AtomicU64::new(0),
+            attention,
+            released: Notify::new(),
+        }
+    }
+
+    /// Whether `peer` is another member.
+    pub(super) fn knows(&self, peer: &PeerName) -> bool {
+        self.links.lock().contains_key(peer)
+    }
+
+    /// Lets a handshake with this incarnation go on, unless another one of the name is linked:
+    /// waits for up to `patience` for that one's connections to close, for a restarted peer may be
+    /// back before its end is noticed.
+    ///
+    /// # Errors
+    ///
+    /// The incarnation that holds the name.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        peer: &PeerName,
+        incarnation: Incarnation,
+        patience: Duration,
+    ) -> Result<Reservation, Incarnation> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let mut released = std::pin::pin!(self.released.notified());
+            released.as_mut().enable();
+            let holder = match self.try_reserve(peer, incarnation) {
+                Ok(reservation) => return Ok(reservation),
+                Err(holder) => holder,
+            };
+            if tokio::time::timeout_at(deadline, released).await.is_err() {
+                return Err(holder);
+            }
+        }
+    }
+
+    fn try_reserve(
+        self: &Arc<Self>,
+        peer: &PeerName,
+        incarnation: Incarnation,
+    ) -> Result<Reservation, Incarnation> {
+        let mut links = self.links.lock();
+        let link = links.entry(peer.clone()).or_default();
+        match link.incarnation {
+            Some(holder) if holder != incarnation => Err(holder),
+            _ => {
+                link.incarnation = Some(incarnation);
+                link.reserved += 1;
+                Ok(Reservation { registry: self.clone(), peer: peer.clone() })
+            }
+        }
+    }
+
+    /// When something last came over the control lane of the link, shared with its connections.
+    pub(super) fn heard(&self, peer: &PeerName) -> Arc<AtomicU64> {
+        self.links.lock().entry(peer.clone()).or_default().heard.clone()
+    }
+
+    /// Adds an open connection; the guard removes it. An older one of the same peer, lane and
+    /// direction is closed: its other end has given it up.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        reservation: Reservation,
+        connection: Arc<Connection>,
+        now: Time,
+    ) -> Opened {
+        let mut replaced = Vec::new();
+        {
+            let mut links = self.links.lock();
+            let link = links.entry(reservation.peer.clone()).or_default();
+            let identity = &connection.identity;
+            for open in &link.open {
+                let is_same_place = open.identity.lane == identity.lane
+                    && open.identity.is_dialed == identity.is_dialed;
+                if is_same_place {
+                    replaced.push(open.clone());
+                }
+            }
+            link.heard.fetch_max(now.0, Ordering::Relaxed);
+            link.open.push(connection.clone());
+        }
+        drop(reservation);
+        for connection in replaced {
+            connection.close();
+        }
+        self.changed();
+        Opened { registry: self.clone(), connection }
+    }
+
+    /// The connection of a lane to this incarnation that messages take: the one dialed here, else
+    /// one that was accepted.
+    pub(super) fn pick(
+        &self,
+        peer: &PeerName,
+        incarnation: Incarnation,
+        lane: Lane,
+    ) -> Option<Arc<Connection>> {
+        let links = self.links.lock();
+        let link = links.get(peer).filter(|link| link.incarnation == Some(incarnation))?;
+        let of_lane = || link.open.iter().filter(|open| open.identity.lane == lane);
+        of_lane().find(|open| open.identity.is_dialed).or_else(|| of_lane().next()).cloned()
+    }
+
+    /// All links that are up.
+    pub(super) fn up(&self) -> BTreeMap<PeerName, LinkUp> {
+        let links = self.links.lock();
+        let up = links.iter().filter(|(_, link)| link.is_up()).filter_map(|(name, link)| {
+            let up = LinkUp { incarnation: link.incarnation?, falls: link.falls };
+            Some((name.clone(), up))
+        });
+        up.collect()
+    }
+
+    /// All open connections.
+    pub(super) fn all(&self) -> Vec<Arc<Connection>> {
+        self.links.lock().values().flat_map(|link| link.open.iter().cloned()).collect()
+    }
+
+    /// Closes the connections of links over whose control lane nothing has come since `before`.
+    pub(super) fn close_silent(&self, before: Time) {
+        let silent: Vec<_> = {
+            let links = self.links.lock();
+            let is_silent = |link: &&Link| link.heard.load(Ordering::Relaxed) < before.0;
+            let silent = links.values().filter(is_silent);
+            silent.flat_map(|link| link.open.iter().cloned()).collect()
+        };
+        for connection in silent {
+            tracing::warn!(peer = %connection.identity.peer, "closed a silent connection");
+            connection.close();
+        }
+    }
+
+    /// Counts changes.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+        self.attention.notify_one();
+    }
+
+    fn released(&self) {
+        self.released.notify_waiters();
+    }
+}
+
+/// Keeps a name for a handshake under way.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    registry: Arc<Registry>,
+    peer: PeerName,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut links = self.registry.links.lock();
+        let Some(link) = links.get_mut(&self.peer) else { return };
+        link.reserved -= 1;
+        let is_unused = link.forget_if_unused();
+        drop(links);
+        if is_unused {
+            self.registry.released();
+        }
+    }
+}
+
+/// Keeps a connection in the registry until it is dropped, and closes it then.
+#[derive(Debug)]
+pub(super) struct Opened {
+    registry: Arc<Registry>,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let is_unused = {
+            let mut links = self.registry.links.lock();
+            let Some(link) = links.get_mut(&self.connection.identity.peer) else { return };
+            let was_up = link.is_up();
+            link.open.retain(|open| !Arc::ptr_eq(open, &self.connection));
+            if was_up && !link.is_up() {
+                link.falls += 1;
+            }
+            link.forget_if_unused()
+        };
+        self.connection.close();
+        if is_unused {
+            self.registry.released();
+        }
+        self.registry.changed();
+    }
+}

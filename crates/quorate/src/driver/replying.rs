@@ -1,0 +1,146 @@
+//! Calls from a peer that were not answered at once: they wait for a majority, or for a hand-over
+//! to end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::outbox::Outbox;
+use super::routing::Routing;
+use super::slots::Budget;
+use crate::id::{GroupTime, Position, Time};
+use crate::model::Answer;
+use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
+use crate::wire::{self, Frame, MergeReply, kind};
+
+/// What is waiting, in the order of decisions.
+#[derive(Debug)]
+pub(super) struct Replying {
+    waiting: VecDeque<Waiting>,
+    /// Calls that came during a hand-over, by id.
+    held: Vec<u32>,
+    budget: Arc<Budget>,
+}
+
+/// A decision that is answered when a majority holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) position: Position,
+    pub(super) deadline: Time,
+    pub(super) reply: Reply,
+}
+
+/// The answer that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    Call { id: u32, answer: Answer, group_time: GroupTime },
+    Merge { number: u64, units: u64, dropped: u64 },
+}
+
+impl Replying {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { waiting: VecDeque::new(), held: Vec::new(), budget }
+    }
+
+    /// Adds a decision; they come in order, for one task decides for this connection. It has been
+    /// made, so it is taken even if the budget is spent; see [`super::serve`].
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        self.budget.take_anyway();
+        self.waiting.push_back(waiting);
+    }
+
+    /// Keeps a call until the hand-over has ended; false if the budget is spent.
+    pub(super) fn hold(&mut self, id: u32) -> bool {
+        let is_kept = self.budget.take();
+        if is_kept {
+            self.held.push(id);
+        }
+        is_kept
+    }
+
+    /// Answers what a majority holds.
+    pub(super) fn release(&mut self, committed: Position, outbox: &mut Outbox) {
+        while let Some(first) = self.waiting.front() {
+            let is_older = first.position.ballot != committed.ballot;
+            if is_older || first.position.sequence > committed.sequence {
+                return;
+            }
+            let first = *first;
+            self.pop();
+            match first.reply {
+                Reply::Call { id, answer, group_time } => {
+                    let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+                    replies::push_decided(body, id, &answer, first.position, group_time);
+                }
+                Reply::Merge { number, units, dropped } => {
+                    let reply = MergeReply { number, ok: true, units, dropped };
+                    wire::encode(&Frame::MergeReply(reply), outbox.frames());
+                }
+            }
+        }
+    }
+
+    /// Ends what was decided in an older reign than the route names, its outcome being unknown.
+    pub(super) fn end_past(&mut self, routing: &Routing, outbox: &mut Outbox) {
+        while let Some(first) = self.waiting.front() {
+            if !routing.is_past(first.position.ballot) {
+                return;
+            }
+            self.end_first(outbox);
+        }
+    }
+
+    /// Ends what has waited too long; returns the next deadline.
+    pub(super) fn expire(&mut self, now: Time, outbox: &mut Outbox) -> Option<Time> {
+        while let Some(first) = self.waiting.front() {
+            if first.deadline > now {
+                return Some(first.deadline);
+            }
+            self.end_first(outbox);
+        }
+        None
+    }
+
+    /// The hand-over has ended: callers are told to ask again.
+    pub(super) fn end_held(&mut self, outbox: &mut Outbox) {
+        self.budget.give(self.held.len());
+        for id in self.held.drain(..) {
+            let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+            replies::push_refused(body, id, Refusal::Held, 0);
+        }
+    }
+
+    /// Nothing can be answered any more.
+    pub(super) fn clear(&mut self) {
+        self.budget.give(self.waiting.len() + self.held.len());
+        self.waiting = VecDeque::new();
+        self.held = Vec::new();
+    }
+
+    fn end_first(&mut self, outbox: &mut Outbox) {
+        let Some(first) = self.pop() else { return };
+        match first.reply {
+            Reply::Call { id, .. } => {
+                let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+                replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
+            }
+            Reply::Merge { number, .. } => {
+                let reply = MergeReply { number, ok: false, units: 0, dropped: 0 };
+                wire::encode(&Frame::MergeReply(reply), outbox.frames());
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop_front();
+        if first.is_some() {
+            self.budget.give(1);
+        }
+        first
+    }
+}
+
+impl Drop for Replying {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

@@ -1,0 +1,196 @@
+//! The primary's side of forwarded calls: the task that reads them decides them, straight against
+//! the store, and answers a whole batch at once.
+
+use super::connection::Connection;
+use super::replying::{Reply, Waiting};
+use super::routing::Way;
+use super::shared::Shared;
+use crate::config::Acknowledge;
+use crate::id::{Ballot, Time};
+use crate::store::{Decided, Refused};
+use crate::wire::calls::Reader;
+use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
+use crate::wire::{Merge, MergeReply, WireError, kind};
+
+/// What became of the calls of one batch, by what is to be done with them. Kept between batches
+/// for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    answered: Vec<(u32, Decided)>,
+    waiting: Vec<(u32, Decided)>,
+    refused: Vec<(u32, Refusal, u64)>,
+    held: Vec<u32>,
+    has_changed: bool,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.answered.clear();
+        self.waiting.clear();
+        self.refused.clear();
+        self.held.clear();
+        self.has_changed = false;
+    }
+
+    fn refuse(&mut self, shared: &Shared, id: u32, refused: &Refused) {
+        let way = shared.routing.way();
+        match refused {
+            // Elected and not yet serving, or released and not yet replaced: it takes a moment.
+            Refused::Held => self.held.push(id),
+            Refused::NoAuthority if way == Way::Held => self.held.push(id),
+            Refused::NoAuthority if way == Way::There => {
+                self.refused.push((id, Refusal::Held, 0));
+            }
+            Refused::NoAuthority => self.refused.push((id, Refusal::NoAuthority, 0)),
+            Refused::Full { max_cells } => {
+                self.refused.push((id, Refusal::Full, *max_cells as u64));
+            }
+            Refused::Invalid { bound, .. } => self.refused.push((id, Refusal::Invalid, *bound)),
+        }
+    }
+}
+
+impl Connection {
+    /// Decides the calls of one frame and appends the replies; the caller flushes.
+    ///
+    /// # Errors
+    ///
+    /// If the calls cannot be read: the connection is to be closed. Those before were decided.
+    pub(super) fn serve(
+        &self,
+        shared: &Shared,
+        body: &[u8],
+        batch: &mut Batch,
+    ) -> Result<(), WireError> {
+        batch.clear();
+        let time = shared.clock.coarse();
+        let mut reader = Reader::new(body);
+        let end = loop {
+            let call = match reader.next_call() {
+                Ok(Some(call)) => call,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            decide(shared, time, call.id, call.items, batch);
+        };
+        if batch.has_changed {
+            shared.changed.notify_one();
+        }
+        self.reply(shared, time, batch);
+        end
+    }
+
+    fn reply(&self, shared: &Shared, time: Time, batch: &mut Batch) {
+        let is_sure = batch.answered.first().is_none_or(|(_, first)| {
+            let ballot = first.position.ballot;
+            let is_one_reign = batch.answered.iter().all(|(_, d)| d.position.ballot == ballot);
+            is_one_reign && is_still_authorized(shared, ballot)
+        });
+        let deadline = time.after(shared.group.io_timeout);
+        let mut state = self.lock();
+        let state = &mut *state;
+        for (id, decided) in batch.answered.drain(..) {
+            let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+            if is_sure {
+                let Decided { answer, position, group_time, .. } = decided;
+                replies::push_decided(body, id, &answer, position, group_time);
+            } else {
+                replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
+            }
+        }
+        for (id, refusal, bound) in batch.refused.drain(..) {
+            let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+            replies::push_refused(body, id, refusal, bound);
+        }
+        if !batch.held.is_empty() {
+            for id in batch.held.drain(..) {
+                if !state.replying.hold(id) {
+                    let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+                    replies::push_refused(body, id, Refusal::Held, 0);
+                }
+            }
+            // Under the lock: whoever changes the route from here on finds them.
+            if shared.routing.way() != Way::Held {
+                state.replying.end_held(&mut state.outbox);
+            }
+        }
+        if !batch.waiting.is_empty() {
+            for (id, decided) in batch.waiting.drain(..) {
+                let Decided { answer, position, group_time, .. } = decided;
+                let reply = Reply::Call { id, answer, group_time };
+                state.replying.wait(Waiting { position, deadline, reply });
+            }
+            self.settle_waiting(shared, state);
+            shared.expire_by(deadline);
+        }
+    }
+
+    /// Answers what is decided already by the time it is queued: under the lock, so that whoever
+    /// commits or ends the reign from here on finds the rest.
+    fn settle_waiting(&self, shared: &Shared, state: &mut super::connection::State) {
+        state.replying.release(shared.store.committed(), &mut state.outbox);
+        state.replying.end_past(&shared.routing, &mut state.outbox);
+    }
+
+    /// Merges what a relaxed peer decided alone; the reply is sent when a majority holds it.
+    pub(super) fn serve_merge(&self, shared: &Shared, merge: &Merge) {
+        let time = shared.clock.coarse();
+        let (number, identity) = (merge.number, &self.identity);
+        let merged = shared.store.merge(
+            time,
+            &identity.peer,
+            identity.incarnation,
+            number,
+            &merge.entries,
+            &*shared.model,
+        );
+        let mut state = self.lock();
+        let state = &mut *state;
+        match merged {
+            Ok(merged) => {
+                let (position, units, dropped) = (merged.position, merged.units, merged.dropped);
+                let deadline = time.after(shared.group.io_timeout);
+                let reply = Reply::Merge { number, units, dropped };
+                state.replying.wait(Waiting { position, deadline, reply });
+                self.settle_waiting(shared, state);
+                shared.expire_by(deadline);
+                shared.changed.notify_one();
+            }
+            Err(_) => {
+                // Kept there, and tried again.
+                let reply = MergeReply { number, ok: false, units: 0, dropped: 0 };
+                let frame = crate::wire::Frame::MergeReply(reply);
+                crate::wire::encode(&frame, state.outbox.frames());
+            }
+        }
+    }
+}
+
+fn decide(
+    shared: &Shared,
+    time: Time,
+    id: u32,
+    items: &[crate::model::Item<'_>],
+    batch: &mut Batch,
+) {
+    let acknowledge = shared.group.acknowledge;
+    if acknowledge == Acknowledge::Majority && shared.budget.is_spent() {
+        // What is decided must be kept until it is answered: so nothing more is decided.
+        batch.refused.push((id, Refusal::Full, shared.budget.max()));
+        return;
+    }
+    match shared.store.decide(time, items, &*shared.model, acknowledge) {
+        Ok(decided) => {
+            batch.has_changed |= decided.wake;
+            let queue = if decided.must_wait { &mut batch.waiting } else { &mut batch.answered };
+            queue.push((id, decided));
+        }
+        Err(refused) => batch.refuse(shared, id, &refused),
+    }
+}
+
+/// The second look at the authority, after the write: a process that was paused in between may
+/// have been replaced.
+pub(super) fn is_still_authorized(shared: &Shared, ballot: Ballot) -> bool {
+    shared.store.is_authorized(shared.clock.time(), ballot)
+}

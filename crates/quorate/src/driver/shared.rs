@@ -1,0 +1,195 @@
+//! What all tasks of one peer share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::clock::Clock;
+use super::events::EventLog;
+use super::refusals::{Refusal, Refusals, RefusedBy};
+use super::registry::Registry;
+use super::routing::Routing;
+use super::slots::Budget;
+use super::waiters::Waiters;
+use crate::config::{GroupConfig, Mode, PeerConfig};
+use crate::error::SwitchError;
+use crate::event::Event;
+use crate::id::{Incarnation, PeerName, Time};
+use crate::model::Model;
+use crate::protocol::message::Message;
+use crate::store::{Overlay, Store};
+use crate::transport::Transport;
+use crate::wire::MergeReply;
+
+/// A message that has come in, on its way to the event loop.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    pub(super) peer: PeerName,
+    pub(super) incarnation: Incarnation,
+    pub(super) message: Message,
+}
+
+/// What the event loop is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Hand over.
+    Switch { to: Option<PeerName>, reply: oneshot::Sender<Result<PeerName, SwitchError>> },
+    /// Found a new group.
+    Found,
+    /// The primary has answered a merge.
+    Merged { peer: PeerName, incarnation: Incarnation, reply: MergeReply },
+}
+
+/// See the module's documentation.
+pub(crate) struct Shared {
+    pub(super) group: GroupConfig,
+    pub(super) config: PeerConfig,
+    pub(super) addresses: BTreeMap<PeerName, String>,
+    pub(super) incarnation: Incarnation,
+    pub(super) started_ms: u64,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) fingerprint: u64,
+    pub(super) model: Arc<dyn Model>,
+    pub(super) store: Arc<Store>,
+    pub(super) overlay: Overlay,
+    pub(super) clock: Clock,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) routing: Routing,
+    pub(super) waiters: Waiters,
+    pub(super) budget: Arc<Budget>,
+    pub(super) events: EventLog,
+    pub(super) refusals: Refusals,
+    pub(super) inboxes: Inboxes,
+    pub(super) commands: mpsc::Sender<Command>,
+    /// The store has changes that its replicas lack.
+    pub(super) changed: Notify,
+    /// The registry has changed, or a caller has an earlier deadline than all before.
+    pub(super) attention: Arc<Notify>,
+    /// When the event loop next looks for callers whose deadline has come.
+    next_expiry: AtomicU64,
+    is_shut_down: AtomicBool,
+}
+
+/// Where messages wait for the event loop, by lane.
+pub(super) struct Inboxes {
+    pub(super) control: mpsc::Sender<Inbound>,
+    pub(super) data: mpsc::Sender<Inbound>,
+}
+
+/// What [`Shared`] is made of; the rest is made by it.
+pub(super) struct Parts {
+    pub(super) group: GroupConfig,
+    pub(super) config: PeerConfig,
+    pub(super) addresses: BTreeMap<PeerName, String>,
+    pub(super) incarnation: Incarnation,
+    pub(super) model: Arc<dyn Model>,
+    pub(super) clock: Clock,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) inboxes: Inboxes,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { group, config, addresses, incarnation, model, clock, transport, .. } = parts;
+        let limits = config.limits;
+        let attention = Arc::new(Notify::new());
+        let others = group.members.iter().filter(|name| **name != config.name).cloned();
+        let registry = Arc::new(Registry::new(others, attention.clone()));
+        let budget = Arc::new(Budget::new(limits.max_waiting_calls));
+        let now = clock.now();
+        Self {
+            settings: group.settings(),
+            fingerprint: group.fingerprint(),
+            started_ms: now.wall.as_millis(),
+            store: Arc::new(Store::new(limits)),
+            overlay: Overlay::new(limits.max_overlay_keys),
+            registry,
+            routing: Routing::new(now.time, now.wall),
+            waiters: Waiters::new(budget.clone()),
+            budget,
+            events: EventLog::new(limits.max_events),
+            refusals: Refusals::default(),
+            inboxes: parts.inboxes,
+            commands: parts.commands,
+            changed: Notify::new(),
+            attention,
+            next_expiry: AtomicU64::new(u64::MAX),
+            is_shut_down: AtomicBool::new(false),
+            group,
+            config,
+            addresses,
+            incarnation,
+            model,
+            clock,
+            transport,
+        }
+    }
+
+    pub(super) fn is_relaxed(&self) -> bool {
+        self.group.mode == Mode::Relaxed
+    }
+
+    /// Tells the embedder.
+    pub(super) fn tell(&self, event: Event) {
+        tracing::info!(peer = %self.config.name, ?event, "event");
+        self.events.push(self.clock.wall_ms(), event);
+    }
+
+    /// Notes that a peer was refused, here or there.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        if let Some(event) = self.refusals.record(refusal) {
+            self.tell(event);
+        }
+    }
+
+    /// Notes a difference that the state machine has found.
+    pub(super) fn mismatch(&self, peer: String, field: String, ours: String, theirs: String) {
+        let address =
+            self.addresses.get(&PeerName::from(peer.as_str())).cloned().unwrap_or_default();
+        let (at_ms, by) = (self.clock.wall_ms(), RefusedBy::Us);
+        self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
+    }
+
+    /// How long a connection may take until its handshake is done.
+    pub(super) fn handshake_timeout(&self) -> Duration {
+        (self.group.failure_timeout / 2).min(Duration::from_secs(5))
+    }
+
+    /// Makes sure that the event loop looks for callers to end at `deadline`.
+    #[inline]
+    pub(super) fn expire_by(&self, deadline: Time) {
+        if deadline.0 < self.next_expiry.load(Ordering::Relaxed) {
+            self.next_expiry.fetch_min(deadline.0, Ordering::AcqRel);
+            self.attention.notify_one();
+        }
+    }
+
+    /// The same, for the event loop itself.
+    pub(super) fn rearm_expiry(&self, deadline: Time) {
+        self.next_expiry.fetch_min(deadline.0, Ordering::AcqRel);
+    }
+
+    /// When callers are to be looked at next.
+    pub(super) fn next_expiry(&self) -> Time {
+        Time(self.next_expiry.load(Ordering::Acquire))
+    }
+
+    /// Callers are about to be looked at: those that come from here on announce themselves.
+    pub(super) fn clear_expiry(&self) {
+        self.next_expiry.store(u64::MAX, Ordering::Release);
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Acquire)
+    }
+
+    /// From here on nothing is decided here.
+    pub(super) fn set_shut_down(&self) {
+        self.is_shut_down.store(true, Ordering::Release);
+    }
+}

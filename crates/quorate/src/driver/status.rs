@@ -1,0 +1,183 @@
+//! What a peer says of itself: an owned snapshot.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::refusals::Refusal;
+use super::shared::Shared;
+use crate::config::{Mode, Storage};
+use crate::id::{Generation, GroupId, Incarnation, PeerName, Position, Term};
+use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
+
+/// A snapshot of one peer and its group, as that peer sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// This peer's name.
+    pub name: PeerName,
+    /// The group's name.
+    pub group: String,
+    /// The group's random id, once it is founded.
+    pub group_id: Option<GroupId>,
+    /// This start of this peer.
+    pub incarnation: Incarnation,
+    /// What this peer is.
+    pub role: PeerRole,
+    /// The newest founding it knows of.
+    pub generation: Generation,
+    /// The newest reign it takes part in.
+    pub term: Term,
+    /// The primary, if there is one.
+    pub primary: Option<PeerName>,
+    /// Whether this peer reaches a majority; of a primary: whether its lease runs.
+    pub quorum: bool,
+    /// Members, reachable or not.
+    pub size: usize,
+    /// Where cells live.
+    pub storage: Storage,
+    /// What a peer without a primary does.
+    pub mode: Mode,
+    /// The exact state held here.
+    pub position: Position,
+    /// Units decided here, as primary, and not yet held by a majority.
+    pub unreplicated_units: u64,
+    /// Units decided here alone and not yet merged.
+    pub overlay_units: u64,
+    /// Cells held here.
+    pub cells: usize,
+    /// For how long the primary has been silent, in milliseconds; 0 on the primary.
+    pub primary_silence_ms: Option<u64>,
+    /// The other members.
+    pub peers: Vec<PeerStatus>,
+    /// Peers that were refused, here or there; the newest 32.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Whether both lanes to a peer are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Link {
+    /// One or both are not.
+    Down,
+    /// They are.
+    Up,
+}
+
+/// What a peer knows of another member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it is dialed.
+    pub address: String,
+    /// Whether it is connected.
+    pub link: Link,
+    /// What it is, as far as it is known.
+    pub role: PeerRole,
+    /// Its priority, once heard.
+    pub priority: Option<u8>,
+    /// The start of it that is linked, or was last.
+    pub incarnation: Option<Incarnation>,
+    /// How far its state is behind this peer's, in sequence numbers.
+    pub lag: Option<u64>,
+    /// Whether its incarnation counts as a member.
+    pub is_member: bool,
+    /// Whether it holds the primary unreachable.
+    pub suspects: bool,
+}
+
+impl Status {
+    /// Puts together what the machine and the rest of the driver know.
+    pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
+        let peers = machine.peers.into_iter().map(|peer| PeerStatus::new(shared, peer)).collect();
+        let silence = machine.primary_silence;
+        Self {
+            name: shared.config.name.clone(),
+            group: shared.group.group.clone(),
+            group_id: machine.group_id,
+            incarnation: shared.incarnation,
+            role: machine.role,
+            generation: machine.ballot.generation,
+            term: machine.ballot.term,
+            primary: machine.primary,
+            quorum: machine.quorum,
+            size: machine.size,
+            storage: shared.group.storage,
+            mode: shared.group.mode,
+            position: machine.position,
+            unreplicated_units: machine.unreplicated_units,
+            overlay_units: shared.overlay.units(),
+            cells: shared.store.cells(),
+            primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            peers,
+            refusals: shared.refusals.all(),
+        }
+    }
+
+    /// What can be read without the event loop, as it is now.
+    pub(crate) fn refresh(&mut self, shared: &Shared) {
+        self.position = shared.store.position();
+        self.unreplicated_units = shared.store.unreplicated_units();
+        self.overlay_units = shared.overlay.units();
+        self.cells = shared.store.cells();
+        self.refusals = shared.refusals.all();
+    }
+}
+
+impl PeerStatus {
+    fn new(shared: &Shared, peer: MachinePeer) -> Self {
+        Self {
+            address: shared.addresses.get(&peer.name).cloned().unwrap_or_default(),
+            name: peer.name,
+            link: if peer.is_linked { Link::Up } else { Link::Down },
+            role: peer.role,
+            priority: peer.priority,
+            incarnation: peer.incarnation,
+            lag: peer.lag,
+            is_member: peer.is_member,
+            suspects: peer.suspects,
+        }
+    }
+}
+
+/// Sees the status change: at every heartbeat, and at once when a role, a route or a link does.
+#[derive(Clone, Debug)]
+pub struct StatusWatch {
+    receiver: watch::Receiver<Arc<Status>>,
+}
+
+impl StatusWatch {
+    pub(crate) fn new(receiver: watch::Receiver<Arc<Status>>) -> Self {
+        Self { receiver }
+    }
+
+    /// The next status that has not been seen yet; `None` after the peer has been shut down or
+    /// dropped. Statuses in between may be skipped, the newest never.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has seen nothing.
+    pub async fn changed(&mut self) -> Option<Status> {
+        self.receiver.changed().await.ok()?;
+        Some(Status::clone(&self.receiver.borrow_and_update()))
+    }
+
+    /// The newest status.
+    pub fn current(&self) -> Status {
+        Status::clone(&self.receiver.borrow())
+    }
+
+    /// Waits for a status that `is_wanted`; `None` after the peer has been shut down or dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has seen nothing.
+    pub async fn wait_for(&mut self, mut is_wanted: impl FnMut(&Status) -> bool) -> Option<Status> {
+        let found = self.receiver.wait_for(|status| is_wanted(status)).await.ok()?;
+        Some(Status::clone(&found))
+    }
+}

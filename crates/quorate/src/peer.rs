@@ -1,0 +1,258 @@
+//! The handle that an application holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::driver::{
+    Decision, Events, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
+};
+use crate::error::{DecideError, SwitchError};
+use crate::id::PeerName;
+use crate::model::{Item, Model};
+use crate::store::Digest;
+
+/// One peer of a group, running in this process.
+///
+/// A handle is cheap to clone and can be used from any thread. When the last one is dropped the
+/// peer ends at once, as if its process had died: [`Peer::shutdown`] hands over first.
+///
+/// # Examples
+///
+/// A group of one, which decides by itself:
+///
+/// ```
+/// use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Peer, Value};
+///
+/// /// Counts how often a key was seen.
+/// struct Counter;
+///
+/// impl Model for Counter {
+///     fn decide(&self, _: &[Item<'_>], cells: &mut [Cell], _: GroupTime) -> Answer {
+///         let seen = cells[0].value().map_or(0, |value| value.words[0]) + 1;
+///         cells[0].set(Value { words: [seen, 0, 0], expires: GroupTime::MAX });
+///         Answer { code: 1, units: 1, words: [seen, 0, 0, 0, 0, 0] }
+///     }
+///     fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, delta: &mut Delta) {
+///         delta.words[0] += 1;
+///     }
+///     fn merge(&self, _: &[u8], delta: &Delta, cell: &mut Cell, _: GroupTime) -> u64 {
+///         let seen = cell.value().map_or(0, |value| value.words[0]) + delta.words[0];
+///         cell.set(Value { words: [seen, 0, 0], expires: GroupTime::MAX });
+///         delta.units
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let network = quorate::transport::InProcess::network();
+/// let peer = Peer::builder("a", Counter)
+///     .members([("a", "a")])
+///     .transport(network.at("a"))
+///     .start()
+///     .await?;
+/// peer.wait_ready(std::time::Duration::from_secs(5)).await?;
+/// let decision = peer.decide(&[Item { key: b"k", args: [0, 0] }]).await?;
+/// assert_eq!(decision.answer.words[0], 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Peer {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    status: watch::Receiver<Arc<Status>>,
+    tasks: Tasks,
+}
+
+/// How a peer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shutdown {
+    /// It was primary and another peer has taken over; no change was lost.
+    HandedOver {
+        /// The new primary.
+        to: PeerName,
+    },
+    /// It was primary and nobody has taken over: the others will elect one after the failure
+    /// timeout.
+    NotHandedOver {
+        /// Why.
+        reason: SwitchError,
+    },
+    /// It was not primary.
+    WasReplica,
+}
+
+/// A peer could not decide within the time given.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not ready after {waited:?}: {reason}")]
+#[non_exhaustive]
+pub struct NotReadyError {
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// What was missing at the end.
+    pub reason: crate::error::NoPrimaryReason,
+    /// The status at the end.
+    pub status: Box<Status>,
+}
+
+impl Peer {
+    /// Sets up a peer. Its name is never reused for another one; its model says how operations
+    /// change cells.
+    pub fn builder(name: impl Into<PeerName>, model: impl Model) -> PeerBuilder {
+        PeerBuilder::new(name.into(), Arc::new(model))
+    }
+
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        status: watch::Receiver<Arc<Status>>,
+        tasks: Tasks,
+    ) -> Self {
+        Self { handle: Arc::new(Handle { shared, status, tasks }) }
+    }
+
+    /// Decides one operation, once for the whole group, within the group's I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// See [`DecideError`]: each variant says whether anything may have been written. A denial is
+    /// an answer, not an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it was polled has done nothing. One that is dropped later
+    /// may have been decided: its outcome is unknown.
+    pub async fn decide(&self, items: &[Item<'_>]) -> Result<Decision, DecideError> {
+        let shared = &self.handle.shared;
+        shared.decide(items, shared.io_timeout()).await
+    }
+
+    /// The same, with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::decide`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Peer::decide`].
+    pub async fn decide_within(
+        &self,
+        items: &[Item<'_>],
+        timeout: Duration,
+    ) -> Result<Decision, DecideError> {
+        self.handle.shared.decide(items, timeout).await
+    }
+
+    /// A snapshot of this peer and its group, as this peer sees it. What the event loop knows is
+    /// as of its last change or heartbeat; positions and counts are as of now.
+    pub fn status(&self) -> Status {
+        let mut status = Status::clone(&self.handle.status.borrow());
+        status.refresh(&self.handle.shared);
+        status
+    }
+
+    /// Sees the status change.
+    pub fn watch_status(&self) -> StatusWatch {
+        StatusWatch::new(self.handle.status.clone())
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> Events {
+        self.handle.shared.events()
+    }
+
+    /// Events with numbers above `number`; 0 for all that are still kept.
+    pub fn events_since(&self, number: u64) -> Vec<NumberedEvent> {
+        self.handle.shared.events_since(number)
+    }
+
+    /// Waits until decisions are possible here: this peer is primary and has its lease, or is
+    /// connected to the primary, or may decide alone.
+    ///
+    /// # Errors
+    ///
+    /// If that has not come about within `timeout`; the peer goes on trying.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the peer.
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
+        let shared = &self.handle.shared;
+        match tokio::time::timeout(timeout, shared.ready()).await {
+            Ok(()) => Ok(self.status()),
+            Err(_) => {
+                let status = Box::new(self.status());
+                let reason = shared.not_ready_reason();
+                Err(NotReadyError { waited: timeout, reason, status })
+            }
+        }
+    }
+
+    /// Hands the group over to another peer; to be asked of the primary. Calls are held for the
+    /// moment it takes, and no change is lost.
+    ///
+    /// # Errors
+    ///
+    /// If no switch took place; see [`SwitchError`]. No change was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// A switch that was begun goes on when the future is dropped.
+    pub async fn switch_primary(&self, to: impl Into<PeerName>) -> Result<(), SwitchError> {
+        self.handle.shared.switch(Some(to.into())).await.map(drop)
+    }
+
+    /// Founds a new group as soon as a majority of blank members is reachable, without waiting a
+    /// failure timeout for the others.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have had its effect.
+    pub async fn found_new_group(&self) {
+        self.handle.shared.found_new_group().await;
+    }
+
+    /// Ends this peer in an orderly way: a primary hands over first, calls under way get their
+    /// answers, then the connections are closed. Takes no longer than the failure timeout and two
+    /// heartbeats.
+    ///
+    /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown waits for
+    /// nothing and reports [`Shutdown::WasReplica`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves the peer running or handed over; shut down again, or drop
+    /// the last handle.
+    pub async fn shutdown(&self) -> Shutdown {
+        let handle = &*self.handle;
+        if handle.shared.has_shut_down() {
+            return Shutdown::WasReplica;
+        }
+        let end = handle.shared.hand_over().await;
+        handle.shared.drain().await;
+        handle.shared.close();
+        handle.tasks.abort();
+        end
+    }
+
+    /// A digest of the cells, the same at all peers at the same position.
+    pub fn digest(&self) -> Digest {
+        self.handle.shared.digest()
+    }
+
+    /// This peer's name.
+    pub fn name(&self) -> &PeerName {
+        self.handle.shared.name()
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").field("name", self.name()).finish_non_exhaustive()
+    }
+}
