@@ -1,0 +1,200 @@
+//! One error per operation: making a limit, building a set of limits, acquiring.
+
+use std::fmt;
+use std::time::Duration;
+
+use quorate::DecideError;
+
+use crate::limit::{MAX_WINDOW, MIN_WINDOW};
+use crate::limits::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+use crate::period::Period;
+
+/// A rule that one limit breaks. Nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// A rate of zero.
+    #[error("a rate of 0 per {} would admit nothing: use at least 1", Period(*period))]
+    ZeroRate {
+        /// The time in which nothing would be admitted.
+        period: Duration,
+    },
+    /// A burst of zero.
+    #[error("a burst of 0 would admit nothing: use at least 1, or leave it out")]
+    ZeroBurst,
+    /// A window that admits nothing.
+    #[error("a window with a max of 0 would admit nothing: use at least 1")]
+    ZeroMax,
+    /// A burst given for a window, which has none: it admits its `max` at any time within it.
+    #[error("a window has no burst (given: {burst}): leave it out, or use a rate")]
+    WindowBurst {
+        /// The burst given.
+        burst: u64,
+    },
+    /// A window shorter than a millisecond or longer than 366 days, or not of whole milliseconds.
+    #[error(
+        "a window of {} is not usable: whole milliseconds, {} to {}",
+        Period(*length), Period(MIN_WINDOW), Period(MAX_WINDOW)
+    )]
+    WindowLength {
+        /// The length given.
+        length: Duration,
+    },
+    /// A rate that cannot be read.
+    #[error(
+        "the rate {text:?} cannot be read: write a number and /s, /m, /h or /d, like \"100/s\""
+    )]
+    RateText {
+        /// The text given.
+        text: String,
+    },
+    /// A duration that cannot be read.
+    #[error(
+        "the duration {text:?} cannot be read: write a number and ms, s, m, h or d, like \"60s\""
+    )]
+    DurationText {
+        /// The text given.
+        text: String,
+    },
+    /// Neither a rate nor a window, or both.
+    #[error(
+        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max"
+    )]
+    Kind {
+        /// Whether both were given.
+        both: bool,
+    },
+    /// A window without its `max`.
+    #[error("a window of {window} needs a max: how many units it admits")]
+    MaxMissing {
+        /// The window given.
+        window: String,
+    },
+    /// A `max` beside a rate.
+    #[error("a rate has no max (given: {max}): use burst for the most that is admitted at once")]
+    RateMax {
+        /// The max given.
+        max: u64,
+    },
+}
+
+/// One rule that a set of limits breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitsErrorKind {
+    /// One limit is not usable by itself.
+    #[error("limit {name}: {source}")]
+    Limit {
+        /// The limit's name.
+        name: String,
+        /// The rule it breaks.
+        source: LimitError,
+    },
+    /// A name is empty, too long, or has characters that cannot travel in an HTTP field.
+    #[error(
+        "the limit name {name:?} is not usable: 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
+         characters"
+    )]
+    Name {
+        /// The name given.
+        name: String,
+    },
+    /// A name is given twice.
+    #[error("two limits are called {name:?}")]
+    Twice {
+        /// The name.
+        name: String,
+    },
+    /// Two names have the same 32-bit id.
+    #[error("the limit names {name:?} and {other:?} have the same id: rename one")]
+    Collision {
+        /// One name.
+        name: String,
+        /// The other.
+        other: String,
+    },
+    /// Too many limits.
+    #[error("{count} limits are more than {MAX_LIMITS}")]
+    Count {
+        /// Limits given.
+        count: usize,
+    },
+}
+
+/// Every rule that a set of limits breaks. Nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsError {
+    pub(crate) broken: Vec<LimitsErrorKind>,
+}
+
+impl LimitsError {
+    /// The broken rules, at least one.
+    pub fn broken(&self) -> &[LimitsErrorKind] {
+        &self.broken
+    }
+}
+
+impl fmt::Display for LimitsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, broken) in self.broken.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            broken.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LimitsError {}
+
+/// Why nothing was decided. A denial is not among these: it is a [`Decision`](crate::Decision).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// No limit of that name here, or none at the primary. Nothing was written.
+    #[error("no limit is called {limit:?}{}", if *at_decider { " at the peer that decides" } else { "" })]
+    UnknownLimit {
+        /// The name asked for.
+        limit: String,
+        /// Whether the name is known here and only the peer that decides has other limits.
+        at_decider: bool,
+    },
+    /// The key is too long. Nothing was written.
+    #[error("a key of {bytes} bytes is longer than {max}")]
+    KeyTooLong {
+        /// Length of the key.
+        bytes: usize,
+        /// Longest key.
+        max: usize,
+    },
+    /// The limit never admits that much at once, at no time: waiting does not help, so this is not
+    /// a denial. Ask for less. Nothing was written.
+    #[error("{amount} units are never admitted at once: the limit is {max}")]
+    NeverAdmitted {
+        /// The amount asked for.
+        amount: u64,
+        /// The burst of the limit, or the max of its window.
+        max: u64,
+    },
+    /// The peer that decided answered in a way this version does not know. The change may have
+    /// been written.
+    #[error("the answer has code {code}, which this version does not know")]
+    UnknownAnswer {
+        /// The code.
+        code: u8,
+    },
+    /// The group did not decide; the source says what that means for the change.
+    #[error(transparent)]
+    Undecided(#[from] DecideError),
+}
+
+impl AcquireError {
+    /// Whether trying again later can succeed without counting twice.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Undecided(source) => source.is_retryable(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What one limit says: how much, and in which time.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::LimitError;
+use crate::period::{self, Period};
+
+/// Shortest window.
+pub(crate) const MIN_WINDOW: Duration = Duration::from_millis(1);
+/// Longest window.
+pub(crate) const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many units of one key are admitted, and in which time.
+///
+/// There are two kinds:
+///
+/// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`) is a token bucket. It holds at
+///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
+///   over any time T it admits at most `burst + rate * T`.
+/// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
+///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
+///   the max within a moment around it; a rate with a small burst does not allow that.
+///
+/// The numbers are checked when a set is built ([`LimitsBuilder::build`]), so that limits can be
+/// constants.
+///
+/// # Examples
+///
+/// `per_second(100)` is 100 **each** second, and not one every 100 seconds:
+///
+/// ```
+/// use quorate::{Cell, GroupTime, Item, Model};
+/// use quorate_ratelimit::{Limit, Limits};
+///
+/// const API: Limit = Limit::per_second(100).burst(50);
+/// assert_eq!(API.to_string(), "100 per 1s, burst 50");
+///
+/// // What a group of peers does with it, without the peers:
+/// let limits = Limits::builder().limit("api", API).build()?;
+/// let (model, key) = (limits.model(), limits.key("api", "alice")?);
+/// let (mut cell, mut now) = (Cell::new(None), GroupTime(1_753_000_000_000_000_000));
+/// let mut take = |now| {
+///     let one = Item { key: key.as_ref(), args: [1, 0] };
+///     model.decide(&[one], std::slice::from_mut(&mut cell), now).units
+/// };
+///
+/// // The burst at once ..
+/// assert_eq!((0..1000).map(|_| take(now)).sum::<u64>(), 50);
+/// // .. and then 100 in each of 60 seconds.
+/// for _ in 0..60 {
+///     let milliseconds = (0..1000).map(|_| {
+///         now.0 += 1_000_000;
+///         take(now)
+///     });
+///     assert_eq!(milliseconds.sum::<u64>(), 100);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [`LimitsBuilder::build`]: crate::LimitsBuilder::build
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Limit {
+    pub(crate) kind: Kind,
+    burst: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Rate { amount: u64, period: Duration },
+    Window { max: u64, length: Duration },
+}
+
+impl Limit {
+    /// `amount` units each second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_second(100).to_string(), "100 per 1s, burst 100");
+    /// ```
+    pub const fn per_second(amount: u64) -> Self {
+        Self::rate(amount, SECOND)
+    }
+
+    /// `amount` units each minute.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_minute(5).to_string(), "5 per 1m, burst 5");
+    /// ```
+    pub const fn per_minute(amount: u64) -> Self {
+        Self::rate(amount, MINUTE)
+    }
+
+    /// `amount` units each hour.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_hour(5000).to_string(), "5000 per 1h, burst 5000");
+    /// ```
+    pub const fn per_hour(amount: u64) -> Self {
+        Self::rate(amount, HOUR)
+    }
+
+    /// `amount` units each day of 24 hours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_day(1).to_string(), "1 per 1d, burst 1");
+    /// ```
+    pub const fn per_day(amount: u64) -> Self {
+        Self::rate(amount, DAY)
+    }
+
+    /// `max` units in each window of `length`, aligned to the Unix epoch.
+    ///
+    /// `length` is a whole number of milliseconds, 1 ms to 366 days.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const DAILY: Limit = Limit::window(1000, Duration::from_secs(24 * 60 * 60));
+    /// assert_eq!(DAILY.to_string(), "1000 in each window of 1d");
+    /// ```
+    pub const fn window(max: u64, length: Duration) -> Self {
+        Self { kind: Kind::Window { max, length }, burst: None }
+    }
+
+    /// The most units of a rate that are admitted at once: the capacity of its bucket.
+    ///
+    /// Default: the amount of the rate, so that `per_second(100)` admits 100 at once and
+    /// `per_day(100)` too. A bucket that is full again takes no memory; the time it takes to fill,
+    /// `burst / rate`, is the time its key is remembered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_second(100).burst(50).capacity(), 50);
+    /// ```
+    pub const fn burst(mut self, burst: u64) -> Self {
+        self.burst = Some(burst);
+        self
+    }
+
+    /// The most units that can be admitted at once: the burst of a rate, the max of a window.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_second(100).capacity(), 100);
+    /// ```
+    pub const fn capacity(&self) -> u64 {
+        match (self.burst, self.kind) {
+            (Some(burst), _) => burst,
+            (None, Kind::Rate { amount, .. }) => amount,
+            (None, Kind::Window { max, .. }) => max,
+        }
+    }
+
+    /// Reads a rate as a limits file writes it: a number and `/s`, `/m`, `/h` or `/d`.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError::RateText`] if the text cannot be read, and whatever [`Limit::check`] finds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// assert_eq!(Limit::parse_rate("100/s", None)?, Limit::per_second(100));
+    /// assert_eq!(Limit::parse_rate("5000/h", Some(50))?, Limit::per_hour(5000).burst(50));
+    /// assert!(Limit::parse_rate("100", None).is_err());
+    /// # Ok::<(), quorate_ratelimit::LimitError>(())
+    /// ```
+    pub fn parse_rate(text: &str, burst: Option<u64>) -> Result<Self, LimitError> {
+        let unreadable = || LimitError::RateText { text: text.to_owned() };
+        let (amount, unit) = text.split_once('/').ok_or_else(unreadable)?;
+        let period = match unit.trim() {
+            "s" => SECOND,
+            "m" => MINUTE,
+            "h" => HOUR,
+            "d" => DAY,
+            _ => return Err(unreadable()),
+        };
+        let amount = amount.trim();
+        if !amount.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(unreadable());
+        }
+        let amount = amount.parse().map_err(|_| unreadable())?;
+        let limit = Self { burst, ..Self::rate(amount, period) };
+        limit.check()?;
+        Ok(limit)
+    }
+
+    /// Reads a window as a limits file writes it: a number and `ms`, `s`, `m`, `h` or `d`.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError::DurationText`] if the text cannot be read, and whatever [`Limit::check`]
+    /// finds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// let minute = Limit::window(1000, Duration::from_secs(60));
+    /// assert_eq!(Limit::parse_window(1000, "60s")?, minute);
+    /// # Ok::<(), quorate_ratelimit::LimitError>(())
+    /// ```
+    pub fn parse_window(max: u64, length: &str) -> Result<Self, LimitError> {
+        let unreadable = || LimitError::DurationText { text: length.to_owned() };
+        let limit = Self::window(max, period::parse(length.trim()).ok_or_else(unreadable)?);
+        limit.check()?;
+        Ok(limit)
+    }
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{Limit, LimitError};
+    ///
+    /// assert_eq!(Limit::per_second(100).check(), Ok(()));
+    /// assert_eq!(Limit::per_second(100).burst(0).check(), Err(LimitError::ZeroBurst));
+    /// ```
+    pub fn check(&self) -> Result<(), LimitError> {
+        match (self.kind, self.burst) {
+            (Kind::Rate { amount: 0, period }, _) => Err(LimitError::ZeroRate { period }),
+            (Kind::Rate { .. }, Some(0)) => Err(LimitError::ZeroBurst),
+            (Kind::Rate { .. }, _) => Ok(()),
+            (Kind::Window { .. }, Some(burst)) => Err(LimitError::WindowBurst { burst }),
+            (Kind::Window { max: 0, .. }, _) => Err(LimitError::ZeroMax),
+            (Kind::Window { length, .. }, _) => {
+                let is_usable = (MIN_WINDOW..=MAX_WINDOW).contains(&length)
+                    && length.subsec_nanos().is_multiple_of(1_000_000);
+                if is_usable { Ok(()) } else { Err(LimitError::WindowLength { length }) }
+            }
+        }
+    }
+
+    const fn rate(amount: u64, period: Duration) -> Self {
+        Self { kind: Kind::Rate { amount, period }, burst: None }
+    }
+}
+
+/// The limit in words, for logs: `100 per 1s, burst 50` or `1000 in each window of 1m`.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Rate { amount, period } => {
+                write!(f, "{amount} per {}, burst {}", Period(period), self.capacity())
+            }
+            Kind::Window { max, length } => {
+                write!(f, "{max} in each window of {}", Period(length))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_its_own_error_with_the_value() {
+        let ms = Duration::from_millis;
+        for (limit, error) in [
+            (Limit::per_minute(0), LimitError::ZeroRate { period: MINUTE }),
+            (Limit::per_second(1).burst(0), LimitError::ZeroBurst),
+            (Limit::window(0, MINUTE), LimitError::ZeroMax),
+            (Limit::window(1, MINUTE).burst(3), LimitError::WindowBurst { burst: 3 }),
+            (Limit::window(1, ms(0)), LimitError::WindowLength { length: ms(0) }),
+            (Limit::window(1, Duration::MAX), LimitError::WindowLength { length: Duration::MAX }),
+            (
+                Limit::window(1, Duration::from_micros(1500)),
+                LimitError::WindowLength { length: Duration::from_micros(1500) },
+            ),
+        ] {
+            assert_eq!(limit.check(), Err(error), "{limit}");
+        }
+        assert_eq!(Limit::per_second(u64::MAX).burst(u64::MAX).check(), Ok(()));
+        assert_eq!(Limit::window(u64::MAX, MAX_WINDOW).check(), Ok(()));
+    }
+
+    #[test]
+    fn errors_say_what_to_write_instead() {
+        let error = Limit::window(5, Duration::from_nanos(10)).check().expect_err("too short");
+        assert_eq!(
+            error.to_string(),
+            "a window of 10ns is not usable: whole milliseconds, 1ms to 366d"
+        );
+        let error = Limit::per_day(0).check().expect_err("admits nothing");
+        assert_eq!(error.to_string(), "a rate of 0 per 1d would admit nothing: use at least 1");
+    }
+
+    #[test]
+    fn rates_are_read_in_all_units_and_nothing_else() {
+        assert_eq!(Limit::parse_rate("7/m", None), Ok(Limit::per_minute(7)));
+        assert_eq!(Limit::parse_rate(" 7 / d ", Some(9)), Ok(Limit::per_day(7).burst(9)));
+        for text in ["", "/", "/s", "7/", "7/w", "7s", "-7/s", "+7/s", "7.5/s", "7/s/s", "1e3/s"] {
+            let error = LimitError::RateText { text: text.to_owned() };
+            assert_eq!(Limit::parse_rate(text, None), Err(error));
+        }
+        assert!(Limit::parse_rate("18446744073709551616/s", None).is_err(), "does not fit");
+        assert_eq!(Limit::parse_rate("0/s", None), Err(LimitError::ZeroRate { period: SECOND }));
+    }
+}

@@ -1,0 +1,172 @@
+//! Limits as a file writes them, for any format that serde reads.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::{LimitError, LimitsError};
+use crate::limit::Limit;
+use crate::limits::Limits;
+
+/// One limit of a limits file: either `rate` with an optional `burst`, or `window` with `max`.
+///
+/// Text stays text until [`LimitSpec::limit`], so that an error can name the limit and what was
+/// written.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::{Limit, LimitSpec};
+///
+/// let spec: LimitSpec = serde_json::from_str(r#"{"rate": "100/s", "burst": 50}"#)?;
+/// assert_eq!(spec.limit()?, Limit::per_second(100).burst(50));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSpec {
+    /// A number and `/s`, `/m`, `/h` or `/d`.
+    #[serde(default)]
+    pub rate: Option<String>,
+    /// The most units of a rate that are admitted at once. Default: the number of the rate.
+    #[serde(default)]
+    pub burst: Option<u64>,
+    /// The length of a fixed window: a number and `ms`, `s`, `m`, `h` or `d`.
+    #[serde(default)]
+    pub window: Option<String>,
+    /// The units that each window admits.
+    #[serde(default)]
+    pub max: Option<u64>,
+}
+
+impl LimitSpec {
+    /// The limit that this says.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, with the text or number given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::LimitSpec;
+    ///
+    /// let spec = LimitSpec { rate: Some("100".into()), ..LimitSpec::default() };
+    /// assert!(spec.limit().expect_err("no unit").to_string().contains("/s, /m, /h or /d"));
+    /// ```
+    pub fn limit(&self) -> Result<Limit, LimitError> {
+        match (&self.rate, &self.window) {
+            (Some(rate), None) => match self.max {
+                Some(max) => Err(LimitError::RateMax { max }),
+                None => Limit::parse_rate(rate, self.burst),
+            },
+            (None, Some(window)) => match (self.max, self.burst) {
+                (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
+                (None, None) => Err(LimitError::MaxMissing { window: window.clone() }),
+                (Some(max), None) => Limit::parse_window(max, window),
+            },
+            (rate, _) => Err(LimitError::Kind { both: rate.is_some() }),
+        }
+    }
+}
+
+/// A whole limits file: `[limits.NAME]` tables.
+///
+/// # Examples
+///
+/// In TOML this is
+///
+/// ```toml
+/// [limits.api]
+/// rate = "100/s"
+/// burst = 50
+///
+/// [limits.mail]
+/// window = "1d"
+/// max = 1000
+/// ```
+///
+/// and the same in JSON:
+///
+/// ```
+/// use quorate_ratelimit::LimitsSpec;
+///
+/// let spec: LimitsSpec = serde_json::from_str(
+///     r#"{"limits": {
+///         "api": {"rate": "100/s", "burst": 50},
+///         "mail": {"window": "1d", "max": 1000}
+///     }}"#,
+/// )?;
+/// let limits = spec.build()?;
+/// assert_eq!(limits.to_string(), "api: 100 per 1s, burst 50\nmail: 1000 in each window of 1d");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// The limits by name.
+    #[serde(default)]
+    pub limits: BTreeMap<String, LimitSpec>,
+}
+
+impl LimitsSpec {
+    /// Checks all limits and builds the set.
+    ///
+    /// # Errors
+    ///
+    /// Every rule that is broken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::LimitsSpec;
+    ///
+    /// let spec: LimitsSpec = serde_json::from_str(r#"{"limits": {"api": {"max": 5}}}"#)?;
+    /// let error = spec.build().expect_err("neither a rate nor a window");
+    /// assert!(error.to_string().starts_with("limit api: give either a rate"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn build(&self) -> Result<Limits, LimitsError> {
+        let builder = Limits::builder();
+        let add = |builder: crate::LimitsBuilder, (name, spec)| builder.spec(name, spec);
+        self.limits.iter().fold(builder, add).build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(rate: &str, burst: u64, window: &str, max: u64) -> LimitSpec {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let number = |number| (number > 0).then_some(number);
+        LimitSpec { rate: text(rate), burst: number(burst), window: text(window), max: number(max) }
+    }
+
+    #[test]
+    fn each_mixture_of_fields_is_a_limit_or_an_error_that_names_it() {
+        let minute = std::time::Duration::from_secs(60);
+        assert_eq!(spec("5/m", 0, "", 0).limit(), Ok(Limit::per_minute(5)));
+        assert_eq!(spec("5/h", 9, "", 0).limit(), Ok(Limit::per_hour(5).burst(9)));
+        assert_eq!(spec("", 0, "60s", 7).limit(), Ok(Limit::window(7, minute)));
+        for (spec, error) in [
+            (spec("", 0, "", 0), LimitError::Kind { both: false }),
+            (spec("", 5, "", 5), LimitError::Kind { both: false }),
+            (spec("5/s", 0, "1s", 1), LimitError::Kind { both: true }),
+            (spec("5/s", 0, "", 3), LimitError::RateMax { max: 3 }),
+            (spec("", 2, "1s", 3), LimitError::WindowBurst { burst: 2 }),
+            (spec("", 0, "1s", 0), LimitError::MaxMissing { window: "1s".into() }),
+            (spec("", 0, "1w", 3), LimitError::DurationText { text: "1w".into() }),
+            (spec("5/w", 0, "", 0), LimitError::RateText { text: "5/w".into() }),
+        ] {
+            assert_eq!(spec.limit(), Err(error));
+        }
+    }
+
+    #[test]
+    fn misspelt_fields_are_refused() {
+        assert!(serde_json::from_str::<LimitSpec>(r#"{"rate": "5/s", "brust": 5}"#).is_err());
+        assert!(serde_json::from_str::<LimitsSpec>(r#"{"limit": {}}"#).is_err());
+        assert!(serde_json::from_str::<LimitSpec>(r#"{"rate": "5/s", "burst": -5}"#).is_err());
+    }
+}
