@@ -1,0 +1,101 @@
+//! A limit prepared for deciding, and what a decision about one key says.
+
+use std::time::Duration;
+
+use quorate::{Cell, Delta, GroupTime, Value};
+
+use crate::limit::{Kind, Limit};
+use crate::token_bucket::TokenBucket;
+use crate::window::Window;
+
+/// The upper 16 bits of a cell's last word say by which kind of limit, and at which rate or window
+/// length, it was written. A limit that was changed does not misread cells of its old form.
+pub(crate) const TAG_SHIFT: u32 = 48;
+
+/// Whether the amount is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied,
+    /// The amount is above the capacity: it is admitted at no time.
+    Never,
+}
+
+/// Whether a decision is carried out or only asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Ask,
+    Take,
+}
+
+/// A decision about one key; times in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// 0 unless denied.
+    pub(crate) retry_after: u64,
+    pub(crate) reset_after: u64,
+    /// Start of the window.
+    pub(crate) window: Option<u64>,
+}
+
+/// A limit with the constants that its decisions need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rule {
+    TokenBucket(TokenBucket),
+    Window(Window),
+}
+
+impl Rule {
+    /// Prepares a limit that was checked.
+    pub(crate) fn new(limit: &Limit) -> Self {
+        match limit.kind {
+            Kind::Rate { amount, period } => {
+                Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity()))
+            }
+            Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length))),
+        }
+    }
+
+    /// Decides about one key, and takes from its cell if the amount is admitted.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        amount: u64,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        match self {
+            Self::TokenBucket(bucket) => bucket.decide(cell, amount, now, effect),
+            Self::Window(window) => window.decide(cell, amount, now, effect),
+        }
+    }
+
+    pub(crate) fn accumulate(&self, amount: u64, after: &Value, delta: &mut Delta) {
+        match self {
+            Self::TokenBucket(bucket) => bucket.accumulate(amount, after, delta),
+            Self::Window(window) => window.accumulate(amount, after, delta),
+        }
+    }
+
+    /// The merged value and the units that were counted; `None` if nothing is left to count.
+    pub(crate) fn merge(
+        &self,
+        value: Option<&Value>,
+        delta: &Delta,
+        now: GroupTime,
+    ) -> Option<(Value, u64)> {
+        match self {
+            Self::TokenBucket(bucket) => bucket.merge(value, delta, now),
+            Self::Window(window) => window.merge(value, delta, now),
+        }
+    }
+}
+
+/// Checked limits are below 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,187 @@
+//! Fixed windows: a count that begins anew at each multiple of the length.
+//!
+//! A cell's words: the start of its window in nanoseconds of group time, the count, and the tag of
+//! the length in the upper 16 bits. The window of a decision is the later one of the cell's and
+//! the one that `now` falls into: after a failover to a peer whose clock is behind, or a clock
+//! step, an older window is never opened again. The cell expires with its window.
+//!
+//! What is not here: sliding windows and calendar months.
+
+use quorate::{Cell, Delta, GroupTime, Value};
+
+use crate::divisor::Divisor;
+use crate::hash::fnv;
+use crate::rule::{Effect, Outcome, TAG_SHIFT, Verdict};
+
+/// A window limit, prepared for deciding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    length: Divisor,
+    max: u64,
+    tag: u64,
+}
+
+/// What a cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count {
+    start: u64,
+    count: u64,
+}
+
+impl Window {
+    /// `max` units in each `length` nanoseconds; none is zero.
+    pub(crate) const fn new(max: u64, length: u64) -> Self {
+        let tag = fnv(0, &length.to_le_bytes());
+        // The top bit tells windows from rates; the lowest makes sure that a tag is not zero.
+        let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
+        Self { length: Divisor::new(length), max, tag }
+    }
+
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        amount: u64,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        let mut count = self.count(cell.value(), now);
+        let reset_after = self.end(count.start) - now.0;
+        // A peek is answered as one unit would be, and takes nothing.
+        let wanted = amount.max(1);
+        let (mut verdict, mut retry_after) = (Verdict::Allowed, 0);
+        if wanted <= self.max.saturating_sub(count.count) {
+            count.count += amount;
+        } else if wanted <= self.max {
+            (verdict, retry_after) = (Verdict::Denied, reset_after);
+        } else {
+            verdict = Verdict::Never;
+        }
+        if verdict == Verdict::Allowed && amount > 0 && effect == Effect::Take {
+            cell.set(self.value(count));
+        }
+        Outcome {
+            verdict,
+            limit: self.max,
+            remaining: self.max.saturating_sub(count.count),
+            retry_after,
+            reset_after,
+            window: Some(count.start),
+        }
+    }
+
+    /// Keeps in `delta` what was taken locally in the newest window.
+    pub(crate) fn accumulate(&self, amount: u64, after: &Value, delta: &mut Delta) {
+        let start = after.words[0];
+        let before = self.unpack(&delta.words).filter(|count| count.start == start);
+        let count = before.map_or(0, |count| count.count).saturating_add(amount);
+        delta.words = self.pack(Count { start, count });
+    }
+
+    /// Counts what was taken locally, if its window has not closed meanwhile. Bounded by the max,
+    /// whatever a peer claims.
+    pub(crate) fn merge(
+        &self,
+        value: Option<&Value>,
+        delta: &Delta,
+        now: GroupTime,
+    ) -> Option<(Value, u64)> {
+        let local = self.unpack(&delta.words)?;
+        let mut count = self.count(value, now);
+        // A peer that decided alone with a clock ahead may have reached the next window. What it
+        // took counts now: one clock must not move the group's window.
+        if local.start < count.start || local.count == 0 {
+            return None;
+        }
+        let units = local.count.min(self.max);
+        count.count = count.count.saturating_add(units);
+        Some((self.value(count), units))
+    }
+
+    /// The window of a decision and what was taken in it.
+    #[inline]
+    fn count(&self, value: Option<&Value>, now: GroupTime) -> Count {
+        let start = self.length.divide_short(now.0) * self.length.get();
+        match value.and_then(|value| self.unpack(&value.words)) {
+            Some(recorded) if recorded.start >= start => recorded,
+            _ => Count { start, count: 0 },
+        }
+    }
+
+    #[inline]
+    fn end(&self, start: u64) -> u64 {
+        start.saturating_add(self.length.get())
+    }
+
+    #[inline]
+    fn value(&self, count: Count) -> Value {
+        Value { words: self.pack(count), expires: GroupTime(self.end(count.start)) }
+    }
+
+    #[inline]
+    fn pack(&self, count: Count) -> [u64; 3] {
+        [count.start, count.count, self.tag << TAG_SHIFT]
+    }
+
+    /// `None` if the words are not of this length: the cell counts as absent.
+    #[inline]
+    fn unpack(&self, words: &[u64; 3]) -> Option<Count> {
+        let [start, count, tag] = *words;
+        (tag >> TAG_SHIFT == self.tag).then_some(Count { start, count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    #[test]
+    fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
+        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let outcome = window.decide(&mut cell, 1, GroupTime(5 * MINUTE + 7), Effect::Take);
+        assert_eq!(outcome.window, Some(5 * MINUTE));
+        assert_eq!(outcome.reset_after, MINUTE - 7);
+        let expires = cell.value().map(|value| value.expires);
+        assert_eq!(expires, Some(GroupTime(6 * MINUTE)));
+    }
+
+    #[test]
+    fn an_older_window_is_never_opened_again() {
+        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        window.decide(&mut cell, 10, GroupTime(5 * MINUTE), Effect::Take);
+        // A failover to a peer whose clock is three windows behind.
+        let outcome = window.decide(&mut cell, 1, GroupTime(2 * MINUTE), Effect::Take);
+        assert_eq!(outcome.verdict, Verdict::Denied);
+        assert_eq!(outcome.window, Some(5 * MINUTE));
+        assert_eq!(outcome.retry_after, 4 * MINUTE);
+    }
+
+    #[test]
+    fn the_last_window_of_time_ends_at_its_end() {
+        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let outcome = window.decide(&mut cell, 1, GroupTime(u64::MAX), Effect::Take);
+        assert_eq!(outcome.verdict, Verdict::Allowed);
+        assert_eq!(outcome.reset_after, 0);
+    }
+
+    #[test]
+    fn a_clock_ahead_does_not_move_the_window_of_the_group() {
+        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        window.decide(&mut cell, 3, GroupTime(9 * MINUTE), Effect::Take);
+        let mut delta = Delta::default();
+        window.accumulate(3, cell.value().expect("3 are admitted"), &mut delta);
+        let merged = window.merge(None, &delta, GroupTime(5 * MINUTE));
+        let (value, units) = merged.expect("its window is not closed");
+        assert_eq!((value.words[0], value.words[1], units), (5 * MINUTE, 3, 3));
+    }
+
+    #[test]
+    fn tags_are_not_zero_and_tell_windows_from_rates() {
+        for length in 1..10_000 {
+            let tag = Window::new(1, length).tag;
+            assert!(tag > 0 && tag >> 15 == 0, "{length}: {tag}");
+        }
+    }
+}
