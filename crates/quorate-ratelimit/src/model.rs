@@ -1,0 +1,186 @@
+//! The model that peers replicate: which limit a key belongs to, and what an operation does.
+
+use std::sync::Arc;
+
+use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
+
+use crate::key;
+use crate::limits::Table;
+use crate::rule::{Effect, Outcome, Rule, Verdict};
+
+/// Answer codes. They travel between peers: numbers are never given another meaning.
+pub(crate) mod code {
+    pub(crate) const DENIED: u8 = 0;
+    pub(crate) const ALLOWED: u8 = 1;
+    /// The peer that decided has no limit of the key's id. Words: all zero but the index.
+    pub(crate) const UNKNOWN_LIMIT: u8 = 2;
+    /// The amount is above the capacity.
+    pub(crate) const NEVER_ADMITTED: u8 = 3;
+}
+
+/// Places of an answer's words.
+pub(crate) mod word {
+    pub(crate) const LIMIT: usize = 0;
+    pub(crate) const REMAINING: usize = 1;
+    /// Nanoseconds; 0 unless denied.
+    pub(crate) const RETRY_AFTER: usize = 2;
+    /// Nanoseconds.
+    pub(crate) const RESET_AFTER: usize = 3;
+    /// Unix milliseconds; [`NO_WINDOW`] for a rate.
+    pub(crate) const WINDOW: usize = 4;
+    /// Which item the other words speak of.
+    pub(crate) const INDEX: usize = 5;
+}
+
+pub(crate) const NO_WINDOW: u64 = u64::MAX;
+
+/// Rate limits as a model of the core: give it to `Peer::builder`.
+///
+/// An item's first argument is the amount; its key is made by [`Limits::key`]. Several items are
+/// admitted all or none, and a denied operation changes nothing. The answer speaks of the item
+/// that denied for the longest, or else of the one with the fewest units left.
+///
+/// [`Limits::key`]: crate::Limits::key
+///
+/// # Examples
+///
+/// All or none, for one call under two limits:
+///
+/// ```
+/// use quorate::{Cell, GroupTime, Item, Model};
+/// use quorate_ratelimit::{Limit, Limits};
+///
+/// let limits = Limits::builder()
+///     .limit("user", Limit::per_second(10))
+///     .limit("all", Limit::per_second(2))
+///     .build()?;
+/// let (user, all) = (limits.key("user", "alice")?, limits.key("all", "")?);
+/// let items = [&user, &all].map(|key| Item { key: key.as_ref(), args: [1, 0] });
+/// let mut cells = [Cell::new(None); 2];
+///
+/// let model = limits.model();
+/// let units = [(); 3].map(|()| model.decide(&items, &mut cells, GroupTime(0)).units);
+/// assert_eq!(units, [2, 2, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct RateLimitModel {
+    table: Arc<Table>,
+}
+
+impl RateLimitModel {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
+        Self { table }
+    }
+
+    #[inline]
+    fn rule(&self, key: &[u8]) -> Option<&Rule> {
+        key::limit_of(key).and_then(|id| self.table.find(id)).map(|entry| &entry.rule)
+    }
+
+    /// Two passes, so that nothing is written before every item is known to be admitted.
+    fn decide_all(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let mut units: u64 = 0;
+        let mut shown: Option<(usize, Outcome)> = None;
+        for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
+            let Some(rule) = self.rule(item.key) else {
+                return unknown(index);
+            };
+            let outcome = rule.decide(cell, item.args[0], now, Effect::Ask);
+            if outcome.verdict == Verdict::Never {
+                return to_answer(index, &outcome, 0);
+            }
+            units = units.saturating_add(item.args[0]);
+            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
+                shown = Some((index, outcome));
+            }
+        }
+        let Some((index, outcome)) = shown else {
+            return Answer::default();
+        };
+        if outcome.verdict != Verdict::Allowed {
+            return to_answer(index, &outcome, 0);
+        }
+        for (item, cell) in items.iter().zip(cells) {
+            if let Some(rule) = self.rule(item.key) {
+                rule.decide(cell, item.args[0], now, Effect::Take);
+            }
+        }
+        to_answer(index, &outcome, units)
+    }
+}
+
+impl Model for RateLimitModel {
+    #[inline]
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let ([item], [cell]) = (items, &mut *cells) else {
+            return self.decide_all(items, cells, now);
+        };
+        let Some(rule) = self.rule(item.key) else {
+            return unknown(0);
+        };
+        let outcome = rule.decide(cell, item.args[0], now, Effect::Take);
+        let units = if outcome.verdict == Verdict::Allowed { item.args[0] } else { 0 };
+        to_answer(0, &outcome, units)
+    }
+
+    fn accumulate(
+        &self,
+        item: &Item<'_>,
+        _before: Option<&Value>,
+        after: &Value,
+        delta: &mut Delta,
+    ) {
+        if let Some(rule) = self.rule(item.key) {
+            rule.accumulate(item.args[0], after, delta);
+        }
+    }
+
+    /// What of a peer's local decisions still matters now.
+    ///
+    /// A window that has closed is dropped, and so is what would have flowed back into a bucket by
+    /// now. At one instant, the order of merges does not matter.
+    fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        let merged = self.rule(key).and_then(|rule| rule.merge(cell.value(), delta, now));
+        let Some((value, units)) = merged else {
+            return 0;
+        };
+        cell.set(value);
+        units
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let (count, revision) = (self.table.len(), self.table.revision());
+        vec![("limits".to_owned(), format!("{count}, revision {revision:016x}"))]
+    }
+}
+
+/// Whether a caller learns more from `outcome` than from `shown`.
+fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
+    let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
+    rank(outcome) > rank(shown)
+}
+
+#[inline]
+fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
+    let mut words = [0; 6];
+    words[word::LIMIT] = outcome.limit;
+    words[word::REMAINING] = outcome.remaining;
+    words[word::RETRY_AFTER] = outcome.retry_after;
+    words[word::RESET_AFTER] = outcome.reset_after;
+    words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
+    words[word::INDEX] = index as u64;
+    let code = match outcome.verdict {
+        Verdict::Allowed => code::ALLOWED,
+        Verdict::Denied => code::DENIED,
+        Verdict::Never => code::NEVER_ADMITTED,
+    };
+    Answer { code, units, words }
+}
+
+#[cold]
+fn unknown(index: usize) -> Answer {
+    let mut words = [0; 6];
+    words[word::INDEX] = index as u64;
+    Answer { code: code::UNKNOWN_LIMIT, units: 0, words }
+}
