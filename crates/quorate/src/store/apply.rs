@@ -98,10 +98,7 @@ impl Store {
         self.marks.lock().clear();
         self.authority.set_clock(GroupTime(0));
         // Numbers of cuts are never used again, whatever else is forgotten.
-        *upkeep = Upkeep {
-            cuts: upkeep.cuts,
-            ..Upkeep::default()
-        };
+        *upkeep = Upkeep { cuts: upkeep.cuts, ..Upkeep::default() };
         *self.held.lock() = Held::default();
     }
 
@@ -129,11 +126,7 @@ impl Store {
                 .filter(|key| (1..=MAX_KEY_BYTES).contains(&key.rest.len()))
                 .ok_or(ApplyError::Key { bytes })?;
             let place = self.place(key);
-            let entry = Entry {
-                tag: place.tag,
-                key,
-                value: record.value,
-            };
+            let entry = Entry { tag: place.tag, key, value: record.value };
             shares[place.shard as usize].push(entry);
         }
         Ok(shares)
@@ -170,8 +163,7 @@ impl Store {
             let after = shard.len();
             drop(shard);
             // Wraps around if cells went; the sum is what counts.
-            self.cells
-                .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+            self.cells.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
     }
 
@@ -202,22 +194,14 @@ impl Store {
         let mut marks = self.marks.lock();
         let kept = kept.and_then(|kept| {
             let group_time = marks.group_time_at(kept)?;
-            Some(Mark {
-                sequence: kept.0,
-                units: marks.units_at(kept)?,
-                group_time,
-            })
+            Some(Mark { sequence: kept.0, units: marks.units_at(kept)?, group_time })
         });
         match kept {
             Some(kept) => marks.push(kept),
             None => marks.clear(),
         }
         let units = marks.units();
-        marks.push(Mark {
-            sequence: sequence.0,
-            units,
-            group_time: end.group_time,
-        });
+        marks.push(Mark { sequence: sequence.0, units, group_time: end.group_time });
     }
 }
 
@@ -235,19 +219,12 @@ impl Shard {
     /// Takes a value as it is, expiry included: it is another peer's, exactly.
     fn overwrite(&mut self, at: u32, value: Value, sequence: u64) {
         self.slots.get_mut(at).value.expires = GroupTime(0);
-        self.change(
-            at,
-            value,
-            Stamp {
-                sequence,
-                saving: None,
-            },
-        );
+        self.change(at, value, Stamp { sequence, saving: None });
     }
 }
 
 /// The last sequence common to the history held and another; `None` if they have none in common.
-fn fork(held: &Meta, position: Position, other: &Meta) -> Option<Sequence> {
+pub(super) fn fork(held: &Meta, position: Position, other: &Meta) -> Option<Sequence> {
     let (ours, theirs) = (&held.history, &other.history);
     let mut common = None;
     for (index, reign) in ours.iter().enumerate() {
@@ -255,9 +232,7 @@ fn fork(held: &Meta, position: Position, other: &Meta) -> Option<Sequence> {
             continue;
         };
         let end_of = |history: &[Reign], next: usize| {
-            history
-                .get(next)
-                .map_or(Sequence(u64::MAX), |next| next.after)
+            history.get(next).map_or(Sequence(u64::MAX), |next| next.after)
         };
         common = Some(end_of(ours, index + 1).min(end_of(theirs, at + 1)));
     }

@@ -40,11 +40,7 @@ impl Authority {
 
     #[cold]
     fn refusal(&self) -> Refused {
-        if self.is_held.load(Ordering::Acquire) {
-            Refused::Held
-        } else {
-            Refused::NoAuthority
-        }
+        if self.is_held.load(Ordering::Acquire) { Refused::Held } else { Refused::NoAuthority }
     }
 
     /// The group time of an operation: that of its clock, but never behind any other's.
@@ -53,18 +49,12 @@ impl Authority {
     /// behind that of any operation in it.
     #[inline]
     fn stamp(&self, time: Time) -> GroupTime {
-        let reached = time
-            .0
-            .wrapping_add_signed(self.offset.load(Ordering::Relaxed));
+        let reached = time.0.wrapping_add_signed(self.offset.load(Ordering::Relaxed));
         let clock = self.clock.load(Ordering::Relaxed);
         if reached <= clock {
             return GroupTime(clock);
         }
-        GroupTime(
-            self.clock
-                .fetch_max(reached, Ordering::Relaxed)
-                .max(reached),
-        )
+        GroupTime(self.clock.fetch_max(reached, Ordering::Relaxed).max(reached))
     }
 
     pub(super) fn clock(&self) -> GroupTime {
@@ -92,8 +82,7 @@ impl Authority {
 
     /// Sets the reign; nobody decides here meanwhile.
     pub(super) fn set_ballot(&self, ballot: Ballot) {
-        self.generation
-            .store(ballot.generation.0, Ordering::Relaxed);
+        self.generation.store(ballot.generation.0, Ordering::Relaxed);
         self.term.store(ballot.term.0, Ordering::Relaxed);
     }
 

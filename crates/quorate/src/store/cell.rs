@@ -17,10 +17,7 @@ const CHUNK: usize = 128;
 pub(super) const UNFED: u64 = u64::MAX;
 
 /// A value before any is set.
-pub(super) const NO_VALUE: Value = Value {
-    words: [0; VALUE_WORDS],
-    expires: GroupTime(0),
-};
+pub(super) const NO_VALUE: Value = Value { words: [0; VALUE_WORDS], expires: GroupTime(0) };
 
 /// A key to look for: without its namespace byte, so that the data path need not copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +30,13 @@ impl<'a> KeyRef<'a> {
     /// A key of the model.
     #[inline]
     pub(super) fn model(rest: &'a [u8]) -> Self {
-        Self {
-            namespace: MODEL,
-            rest,
-        }
+        Self { namespace: MODEL, rest }
     }
 
     /// A key with its leading namespace byte; `None` if it is empty.
     #[inline]
     pub(super) fn split(key: &'a [u8]) -> Option<Self> {
-        key.split_first()
-            .map(|(&namespace, rest)| Self { namespace, rest })
+        key.split_first().map(|(&namespace, rest)| Self { namespace, rest })
     }
 }
 
@@ -53,10 +46,7 @@ pub(super) enum Key {
     /// The slot is free.
     Free,
     /// A short key.
-    Inline {
-        bytes: [u8; MAX_INLINE_BYTES],
-        length: u8,
-    },
+    Inline { bytes: [u8; MAX_INLINE_BYTES], length: u8 },
     /// A long key.
     Boxed(Box<[u8]>),
 }
@@ -73,10 +63,7 @@ impl Key {
         let mut bytes = [0; MAX_INLINE_BYTES];
         bytes[0] = namespace;
         bytes[1..length].copy_from_slice(rest);
-        Self::Inline {
-            bytes,
-            length: length as u8,
-        }
+        Self::Inline { bytes, length: length as u8 }
     }
 
     /// Whether this is `key`.
@@ -97,11 +84,7 @@ impl Key {
 
     /// Memory beside the slot, in bytes.
     pub(super) fn boxed_bytes(&self) -> usize {
-        if let Self::Boxed(bytes) = self {
-            bytes.len()
-        } else {
-            0
-        }
+        if let Self::Boxed(bytes) = self { bytes.len() } else { 0 }
     }
 }
 
@@ -116,11 +99,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self {
-        key: Key::Free,
-        value: NO_VALUE,
-        sequence: UNFED,
-    };
+    pub(super) const FREE: Self = Self { key: Key::Free, value: NO_VALUE, sequence: UNFED };
 
     /// Whether a cell lives here.
     #[inline]
@@ -161,8 +140,7 @@ impl Slots {
     pub(super) fn push(&mut self) -> u32 {
         if self.length == self.chunks.len() * CHUNK {
             let chunk: Box<[Slot]> = vec![Slot::FREE; CHUNK].into_boxed_slice();
-            self.chunks
-                .push(chunk.try_into().expect("a chunk is made with CHUNK slots"));
+            self.chunks.push(chunk.try_into().expect("a chunk is made with CHUNK slots"));
         }
         self.length += 1;
         (self.length - 1) as u32
@@ -191,10 +169,7 @@ mod tests {
             let rest = vec![7; length];
             let key = Key::new(KeyRef::model(&rest));
             assert!(key.matches(KeyRef::model(&rest)));
-            assert!(!key.matches(KeyRef {
-                namespace: MERGES,
-                rest: &rest
-            }));
+            assert!(!key.matches(KeyRef { namespace: MERGES, rest: &rest }));
             assert!(!key.matches(KeyRef::model(&rest[1..])));
             assert_eq!(key.bytes().len(), length + 1);
         }

@@ -58,12 +58,7 @@ pub(super) struct Gather {
 
 impl Gather {
     pub(super) fn new(since: u64, end: u64, max_bytes: usize) -> Self {
-        Self {
-            since,
-            end,
-            max_bytes,
-            records: Some(Records::default()),
-        }
+        Self { since, end, max_bytes, records: Some(Records::default()) }
     }
 
     /// Takes a shard as it was at the end of cut `number`, under its lock.
@@ -74,11 +69,8 @@ impl Gather {
         let Some(records) = &mut self.records else {
             return;
         };
-        let images: &[Image] = if number != 0 && shard.frozen.cut == number {
-            &shard.frozen.images
-        } else {
-            &[]
-        };
+        let images: &[Image] =
+            if number != 0 && shard.frozen.cut == number { &shard.frozen.images } else { &[] };
         for at in shard.feed.since(self.since, &shard.slots) {
             let slot = shard.slots.get(at);
             if slot.sequence <= self.end {
@@ -92,10 +84,7 @@ impl Gather {
             records.push(shard.slots.get(image.at).key.bytes(), Some(image.value));
         }
         for (place, key) in repair {
-            records.push_shared(
-                Bytes::clone(key),
-                value_at(shard, self.end, images, place, key),
-            );
+            records.push_shared(Bytes::clone(key), value_at(shard, self.end, images, place, key));
         }
         if records.bytes() > self.max_bytes {
             self.records = None;
@@ -114,10 +103,7 @@ fn value_at(shard: &Shard, end: u64, images: &[Image], place: &Place, key: &[u8]
     if slot.sequence <= end {
         return Some(slot.value);
     }
-    images
-        .iter()
-        .find(|image| image.at == at)
-        .map(|image| image.value)
+    images.iter().find(|image| image.at == at).map(|image| image.value)
 }
 
 impl super::Store {

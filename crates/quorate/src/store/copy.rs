@@ -24,12 +24,7 @@ pub struct CopyCursor {
 impl CopyCursor {
     /// A cursor over all cells last changed after `since`; over all cells if that is 0.
     pub fn since(since: Sequence) -> Self {
-        Self {
-            since: since.0,
-            shard: 0,
-            slot: 0,
-            is_done: false,
-        }
+        Self { since: since.0, shard: 0, slot: 0, is_done: false }
     }
 
     /// Whether all cells have been copied.

@@ -108,10 +108,8 @@ impl Store {
         }
         let opened = self.open_cut(&mut upkeep, group_time);
         let mut gather = Gather::new(since.0, opened.end, max_bytes);
-        let mut repairs: Vec<_> = repair
-            .iter()
-            .filter_map(|key| Some((self.place(KeyRef::split(key)?), key)))
-            .collect();
+        let mut repairs: Vec<_> =
+            repair.iter().filter_map(|key| Some((self.place(KeyRef::split(key)?), key))).collect();
         repairs.sort_by_key(|(place, _)| place.shard);
 
         let mut units = 0;
@@ -128,12 +126,7 @@ impl Store {
         self.close_cut(&mut upkeep, &opened, units);
         let end = self.position();
         let units = if upkeep.is_reigning { units } else { 0 };
-        Cut {
-            end,
-            group_time: opened.group_time,
-            units,
-            records: gather.finish(),
-        }
+        Cut { end, group_time: opened.group_time, units, records: gather.finish() }
     }
 
     /// Fixes the end of a cut. From here to [`Store::close_cut`] operations save for it.
@@ -141,11 +134,7 @@ impl Store {
         if !upkeep.is_reigning {
             let held = self.held.lock();
             let (end, group_time) = (held.position.sequence.0, held.group_time);
-            return Opened {
-                number: 0,
-                end,
-                group_time,
-            };
+            return Opened { number: 0, end, group_time };
         }
         let last_end = upkeep.last_end;
         let end = self.order.end_epoch(last_end, |end| {
@@ -159,11 +148,7 @@ impl Store {
         } else {
             self.authority.advance_clock(group_time)
         };
-        Opened {
-            number: upkeep.cuts,
-            end,
-            group_time,
-        }
+        Opened { number: upkeep.cuts, end, group_time }
     }
 
     /// Ends a cut that every shard has been taken for; it is the position held from now on.
@@ -178,11 +163,7 @@ impl Store {
         upkeep.last_end = opened.end;
         let mut marks = self.marks.lock();
         let units = marks.units_before() + units;
-        marks.push(Mark {
-            sequence: opened.end,
-            units,
-            group_time: opened.group_time,
-        });
+        marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });
         drop(marks);
         let mut held = self.held.lock();
         held.position = self.position_of(opened.end);

@@ -55,18 +55,12 @@ pub enum Refused {
 #[inline]
 pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
     if items.is_empty() || items.len() > MAX_ITEMS {
-        return Err(Refused::Invalid {
-            what: "items of an operation",
-            bound: MAX_ITEMS as u64,
-        });
+        return Err(Refused::Invalid { what: "items of an operation", bound: MAX_ITEMS as u64 });
     }
     for (index, item) in items.iter().enumerate() {
         check_key(item.key)?;
         if items[..index].iter().any(|earlier| earlier.key == item.key) {
-            return Err(Refused::Invalid {
-                what: "times a key is in an operation",
-                bound: 1,
-            });
+            return Err(Refused::Invalid { what: "times a key is in an operation", bound: 1 });
         }
     }
     Ok(())
@@ -75,10 +69,7 @@ pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
 #[inline]
 pub(super) fn check_key(key: &[u8]) -> Result<(), Refused> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
-        return Err(Refused::Invalid {
-            what: "bytes of a key",
-            bound: MAX_KEY_BYTES as u64,
-        });
+        return Err(Refused::Invalid { what: "bytes of a key", bound: MAX_KEY_BYTES as u64 });
     }
     Ok(())
 }
@@ -133,11 +124,7 @@ impl Store {
         let now = self.authority.admit(time)?;
         let found = shard.find(place.tag, key);
         let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
-        let answer = model.decide(
-            std::slice::from_ref(item),
-            std::slice::from_mut(&mut cell),
-            now,
-        );
+        let answer = model.decide(std::slice::from_ref(item), std::slice::from_mut(&mut cell), now);
         let changed = change_of(&cell);
         if changed.is_none() && answer.units == 0 {
             return Ok(self.unchanged(answer, now));
@@ -182,10 +169,7 @@ impl Store {
         if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
             return Ok(self.unchanged(answer, now));
         }
-        let made = cells
-            .iter()
-            .zip(&found)
-            .filter(|(cell, at)| cell.is_changed() && at.is_none());
+        let made = cells.iter().zip(&found).filter(|(cell, at)| cell.is_changed() && at.is_none());
         self.reserve(made.count())?;
 
         let sequence = self.order.take();
@@ -208,13 +192,7 @@ impl Store {
     #[inline]
     fn unchanged(&self, answer: Answer, group_time: GroupTime) -> Decided {
         let position = self.position_of(self.order.take());
-        Decided {
-            answer,
-            position,
-            group_time,
-            must_wait: false,
-            wake: false,
-        }
+        Decided { answer, position, group_time, must_wait: false, wake: false }
     }
 
     /// An answer that changed something, written already.
@@ -251,10 +229,7 @@ impl Store {
     /// The position of an operation of this reign.
     #[inline]
     pub(super) fn position_of(&self, sequence: u64) -> Position {
-        Position {
-            ballot: self.authority.ballot(),
-            sequence: Sequence(sequence),
-        }
+        Position { ballot: self.authority.ballot(), sequence: Sequence(sequence) }
     }
 
     /// Claims room for new cells before anything is written.
@@ -303,9 +278,7 @@ impl<'a> Locks<'a> {
 
     #[inline]
     fn shard(&mut self, item: usize) -> &mut Shard {
-        self.guards[usize::from(self.of_item[item])]
-            .as_mut()
-            .expect("every item's shard is locked")
+        self.guards[usize::from(self.of_item[item])].as_mut().expect("every item's shard is locked")
     }
 }
 
@@ -314,9 +287,6 @@ impl Store {
     /// caller holds its shards' locks.
     #[inline]
     pub(super) fn stamp(&self, sequence: u64) -> Stamp {
-        Stamp {
-            sequence,
-            saving: self.opened.saving(sequence),
-        }
+        Stamp { sequence, saving: self.opened.saving(sequence) }
     }
 }

@@ -31,10 +31,7 @@ impl Feed {
     pub(super) fn push(&mut self, epoch: u64, at: u32) {
         if self.runs.last().is_none_or(|last| last.epoch != epoch) {
             debug_assert!(self.last_epoch() < epoch || self.runs.is_empty());
-            self.runs.push(Run {
-                epoch,
-                start: self.entries.len() as u32,
-            });
+            self.runs.push(Run { epoch, start: self.entries.len() as u32 });
         }
         self.entries.push(at);
     }
@@ -50,20 +47,13 @@ impl Feed {
         since: u64,
         slots: &'a Slots,
     ) -> impl Iterator<Item = u32> + 'a {
-        let first = self
-            .runs
-            .partition_point(|run| run.epoch < since >> EPOCH_BITS);
+        let first = self.runs.partition_point(|run| run.epoch < since >> EPOCH_BITS);
         (first..self.runs.len()).flat_map(move |index| {
             let (run, end) = self.run(index);
-            self.entries[run.start as usize..end]
-                .iter()
-                .copied()
-                .filter(move |&at| {
-                    let slot = slots.get(at);
-                    slot.sequence > since
-                        && slot.sequence >> EPOCH_BITS == run.epoch
-                        && !slot.is_free()
-                })
+            self.entries[run.start as usize..end].iter().copied().filter(move |&at| {
+                let slot = slots.get(at);
+                slot.sequence > since && slot.sequence >> EPOCH_BITS == run.epoch && !slot.is_free()
+            })
         })
     }
 
@@ -114,10 +104,7 @@ impl Feed {
     }
 
     fn run(&self, index: usize) -> (Run, usize) {
-        let end = self
-            .runs
-            .get(index + 1)
-            .map_or(self.entries.len(), |next| next.start as usize);
+        let end = self.runs.get(index + 1).map_or(self.entries.len(), |next| next.start as usize);
         (self.runs[index], end)
     }
 }

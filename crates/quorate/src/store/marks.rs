@@ -36,11 +36,7 @@ impl Marks {
     }
 
     pub(super) fn push(&mut self, mark: Mark) {
-        while self
-            .marks
-            .back()
-            .is_some_and(|last| last.sequence >= mark.sequence)
-        {
+        while self.marks.back().is_some_and(|last| last.sequence >= mark.sequence) {
             self.marks.pop_back();
         }
         if self.marks.len() == MAX_MARKS {
@@ -55,16 +51,11 @@ impl Marks {
 
     /// Units up to and including `sequence`; `None` if that is not known exactly.
     pub(super) fn units_at(&self, sequence: Sequence) -> Option<u64> {
-        let next = self
-            .marks
-            .partition_point(|mark| mark.sequence <= sequence.0);
+        let next = self.marks.partition_point(|mark| mark.sequence <= sequence.0);
         let before = self.marks.get(next.checked_sub(1)?)?;
         // Between two cuts only a stretch without units is known.
         let is_exact = before.sequence == sequence.0
-            || self
-                .marks
-                .get(next)
-                .is_none_or(|after| after.units == before.units);
+            || self.marks.get(next).is_none_or(|after| after.units == before.units);
         is_exact.then_some(before.units)
     }
 
@@ -75,12 +66,8 @@ impl Marks {
 
     /// A group time that was not after that of the cut at `sequence`.
     pub(super) fn group_time_at(&self, sequence: Sequence) -> Option<GroupTime> {
-        let next = self
-            .marks
-            .partition_point(|mark| mark.sequence <= sequence.0);
-        self.marks
-            .get(next.checked_sub(1)?)
-            .map(|mark| mark.group_time)
+        let next = self.marks.partition_point(|mark| mark.sequence <= sequence.0);
+        self.marks.get(next.checked_sub(1)?).map(|mark| mark.group_time)
     }
 }
 
@@ -89,11 +76,7 @@ mod tests {
     use super::*;
 
     fn mark(sequence: u64, units: u64) -> Mark {
-        Mark {
-            sequence,
-            units,
-            group_time: GroupTime(sequence * 10),
-        }
+        Mark { sequence, units, group_time: GroupTime(sequence * 10) }
     }
 
     #[test]

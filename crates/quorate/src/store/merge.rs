@@ -35,14 +35,7 @@ pub struct Merged {
 
 impl Merged {
     fn already(position: Position, group_time: GroupTime) -> Self {
-        Self {
-            units: 0,
-            dropped: 0,
-            already: true,
-            position,
-            group_time,
-            wake: false,
-        }
+        Self { units: 0, dropped: 0, already: true, position, group_time, wake: false }
     }
 }
 
@@ -75,10 +68,7 @@ impl Store {
         check_entries(entries)?;
         let record_key = [origin.as_str().as_bytes(), &incarnation.0.to_le_bytes()].concat();
         check_key(&record_key)?;
-        let record_key = KeyRef {
-            namespace: MERGES,
-            rest: &record_key,
-        };
+        let record_key = KeyRef { namespace: MERGES, rest: &record_key };
         let record_place = self.place(record_key);
         let places: Vec<Place> = entries
             .iter()
@@ -106,38 +96,18 @@ impl Store {
             let found = shard.find(place.tag, target);
             let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
             units += model.merge(key, delta, &mut cell, now);
-            targets.push(Target {
-                key: target,
-                place,
-                found,
-                cell,
-            });
+            targets.push(Target { key: target, place, found, cell });
         }
         let mut cell = Cell::default();
-        cell.set(Value {
-            words: [number, 0, 0],
-            expires: now.after(REMEMBERED),
-        });
-        targets.push(Target {
-            key: record_key,
-            place: record_place,
-            found: record,
-            cell,
-        });
-        self.reserve(
-            targets
-                .iter()
-                .filter(|t| t.cell.is_changed() && t.found.is_none())
-                .count(),
-        )?;
+        cell.set(Value { words: [number, 0, 0], expires: now.after(REMEMBERED) });
+        targets.push(Target { key: record_key, place: record_place, found: record, cell });
+        self.reserve(targets.iter().filter(|t| t.cell.is_changed() && t.found.is_none()).count())?;
 
         let sequence = self.write_all(&mut locks, &targets);
         lock_of(&mut locks, record_place).units += units;
         drop(locks);
         self.order.add_units(units);
-        let taken: u64 = entries
-            .iter()
-            .fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
+        let taken: u64 = entries.iter().fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
         Ok(Merged {
             units,
             dropped: taken.saturating_sub(units),
@@ -151,13 +121,7 @@ impl Store {
     fn write_all(&self, locks: &mut Guards<'_>, targets: &[Target<'_>]) -> u64 {
         let sequence = self.order.take();
         let stamp = self.stamp(sequence);
-        for Target {
-            key,
-            place,
-            found,
-            cell,
-        } in targets
-        {
+        for Target { key, place, found, cell } in targets {
             let shard = lock_of(locks, *place);
             let stamp = shard.prepare(stamp);
             if let Some(value) = change_of(cell) {
@@ -172,10 +136,7 @@ impl Store {
         let mut numbers: Vec<u32> = places.iter().map(|place| place.shard).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        numbers
-            .into_iter()
-            .map(|number| (number, self.lock(number)))
-            .collect()
+        numbers.into_iter().map(|number| (number, self.lock(number))).collect()
     }
 }
 
@@ -183,9 +144,7 @@ impl Store {
 type Guards<'a> = BTreeMap<u32, MutexGuard<'a, Shard>>;
 
 fn lock_of<'g>(locks: &'g mut Guards<'_>, place: Place) -> &'g mut Shard {
-    locks
-        .get_mut(&place.shard)
-        .expect("every target's shard is locked")
+    locks.get_mut(&place.shard).expect("every target's shard is locked")
 }
 
 fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
@@ -195,10 +154,7 @@ fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
         check_key(key)?;
     }
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Refused::Invalid {
-            what: "times a key is in a merge",
-            bound: 1,
-        });
+        return Err(Refused::Invalid { what: "times a key is in a merge", bound: 1 });
     }
     Ok(())
 }

@@ -126,10 +126,7 @@ impl Store {
 
     /// A blank store that hashes the same way whenever `seed` is the same, for simulation.
     pub fn with_hash_seed(limits: Limits, seed: u64) -> Self {
-        Self::with_hash_keys(
-            limits,
-            (seed, seed.rotate_left(32) ^ 0x71_75_6f_72_61_74_65),
-        )
+        Self::with_hash_keys(limits, (seed, seed.rotate_left(32) ^ 0x71_75_6f_72_61_74_65))
     }
 
     fn with_hash_keys(limits: Limits, hash_keys: (u64, u64)) -> Self {
@@ -193,10 +190,7 @@ impl Store {
 
     /// The value of a cell as it is now; whether it has expired is for the caller to say.
     pub fn read(&self, namespace: u8, key: &[u8]) -> Option<Value> {
-        let key = KeyRef {
-            namespace,
-            rest: key,
-        };
+        let key = KeyRef { namespace, rest: key };
         let place = self.place(key);
         let shard = self.lock(place.shard);
         let at = shard.find(place.tag, key)?;
@@ -223,10 +217,7 @@ impl Store {
         let (first, second) = self.hash_keys;
         let hasher = SipHasher13::new_with_keys(first ^ u64::from(key.namespace), second);
         let hash = hasher.hash(key.rest);
-        Place {
-            shard: hash as u32 & self.shard_mask,
-            tag: (hash >> 32) as u32,
-        }
+        Place { shard: hash as u32 & self.shard_mask, tag: (hash >> 32) as u32 }
     }
 
     #[inline]

@@ -42,9 +42,7 @@ impl Order {
     /// Counts units decided; the sum of this reign.
     #[inline]
     pub(super) fn add_units(&self, units: u64) -> u64 {
-        self.units
-            .fetch_add(units, Ordering::Relaxed)
-            .wrapping_add(units)
+        self.units.fetch_add(units, Ordering::Relaxed).wrapping_add(units)
     }
 
     #[inline]
@@ -69,17 +67,11 @@ impl Order {
     pub(super) fn end_epoch(&self, last_end: u64, mut publish: impl FnMut(u64)) -> u64 {
         let mut old = self.word.load(Ordering::Relaxed);
         loop {
-            let end = if old == last_end {
-                old
-            } else {
-                boundary_above(old)
-            };
+            let end = if old == last_end { old } else { boundary_above(old) };
             publish(end);
             // Operations may move the word meanwhile; the end holds while they stay below it.
             loop {
-                match self
-                    .word
-                    .compare_exchange_weak(old, end, Ordering::AcqRel, Ordering::Relaxed)
+                match self.word.compare_exchange_weak(old, end, Ordering::AcqRel, Ordering::Relaxed)
                 {
                     Ok(_) => return end,
                     Err(now) if now < end => old = now,
@@ -112,11 +104,7 @@ mod tests {
             let taken = order.take();
             let end = order.end_epoch(last, |_| {});
             assert!(end > taken);
-            assert_eq!(
-                order.end_epoch(end, |_| {}),
-                end,
-                "nothing was decided since"
-            );
+            assert_eq!(order.end_epoch(end, |_| {}), end, "nothing was decided since");
             assert_eq!(order.take(), end + 1);
             last = end;
         }

@@ -52,10 +52,7 @@ pub struct Sealed {
 impl Overlay {
     /// An empty overlay for at most `max_keys` keys.
     pub fn new(max_keys: usize) -> Self {
-        Self {
-            max_keys,
-            inner: Mutex::default(),
-        }
+        Self { max_keys, inner: Mutex::default() }
     }
 
     /// Decides one operation locally at group time `now`, on what this peer knows.
@@ -75,9 +72,7 @@ impl Overlay {
         let mut before = [None; MAX_ITEMS];
         let mut cells = [Cell::default(); MAX_ITEMS];
         for (index, item) in items.iter().enumerate() {
-            let value = inner
-                .value(item.key)
-                .or_else(|| store.read(MODEL, item.key));
+            let value = inner.value(item.key).or_else(|| store.read(MODEL, item.key));
             cells[index] = seen(value, now);
             before[index] = cells[index].value().copied();
         }
@@ -92,9 +87,7 @@ impl Overlay {
             .zip(&*cells)
             .filter(|(item, cell)| cell.is_changed() && !inner.open.contains_key(item.key));
         if inner.len() + made.count() > self.max_keys {
-            return Err(Refused::Full {
-                max_cells: self.max_keys,
-            });
+            return Err(Refused::Full { max_cells: self.max_keys });
         }
         // The remainder goes to the first.
         let mut units = share + answer.units % changed;
@@ -117,9 +110,7 @@ impl Overlay {
         let mut inner = self.inner.lock();
         if inner.sealed.is_empty() {
             let rest = inner.open.keys().nth(max_keys.max(1)).cloned();
-            let rest = rest
-                .map(|key| inner.open.split_off(&key))
-                .unwrap_or_default();
+            let rest = rest.map(|key| inner.open.split_off(&key)).unwrap_or_default();
             inner.sealed = std::mem::replace(&mut inner.open, rest);
             if inner.sealed.is_empty() {
                 return None;
@@ -128,11 +119,7 @@ impl Overlay {
         }
         Some(Sealed {
             number: inner.number,
-            entries: inner
-                .sealed
-                .iter()
-                .map(|(key, local)| (key.clone(), local.delta))
-                .collect(),
+            entries: inner.sealed.iter().map(|(key, local)| (key.clone(), local.delta)).collect(),
             units: units(&inner.sealed),
         })
     }
@@ -169,21 +156,15 @@ impl Overlay {
 impl Inner {
     /// The newest local value of a key.
     fn value(&self, key: &[u8]) -> Option<Value> {
-        self.open
-            .get(key)
-            .or_else(|| self.sealed.get(key))
-            .map(|local| local.value)
+        self.open.get(key).or_else(|| self.sealed.get(key)).map(|local| local.value)
     }
 
     /// The open entry of a key, made if it is not there.
     fn entry(&mut self, key: &[u8]) -> &mut Local {
         if !self.open.contains_key(key) {
-            self.open
-                .insert(Bytes::copy_from_slice(key), Local::default());
+            self.open.insert(Bytes::copy_from_slice(key), Local::default());
         }
-        self.open
-            .get_mut(key)
-            .expect("it was there or has been made")
+        self.open.get_mut(key).expect("it was there or has been made")
     }
 
     fn len(&self) -> usize {
@@ -196,7 +177,5 @@ impl Inner {
 }
 
 fn units(entries: &Entries) -> u64 {
-    entries
-        .values()
-        .fold(0, |sum, local| sum.saturating_add(local.delta.units))
+    entries.values().fold(0, |sum, local| sum.saturating_add(local.delta.units))
 }

@@ -40,11 +40,7 @@ impl Store {
         upkeep.last_end = boundary;
         let mut marks = self.marks.lock();
         let units = marks.begin_reign();
-        marks.push(Mark {
-            sequence: after.0,
-            units,
-            group_time: held.group_time,
-        });
+        marks.push(Mark { sequence: after.0, units, group_time: held.group_time });
     }
 
     /// Gives authority until `lease_until`, or more of it; group time is the caller's clock plus
@@ -105,9 +101,7 @@ impl Store {
             self.commitment.units.fetch_max(units, Ordering::Relaxed);
         }
         if let Some(group_time) = marks.group_time_at(position.sequence) {
-            self.commitment
-                .group_time
-                .fetch_max(group_time.0, Ordering::Relaxed);
+            self.commitment.group_time.fetch_max(group_time.0, Ordering::Relaxed);
         }
     }
 
@@ -119,9 +113,7 @@ impl Store {
 
     /// Sets the bound on unreplicated units beyond which answers wait; none until then.
     pub fn set_max_unreplicated(&self, max_unreplicated: u64) {
-        self.commitment
-            .max_unreplicated
-            .store(max_unreplicated, Ordering::Relaxed);
+        self.commitment.max_unreplicated.store(max_unreplicated, Ordering::Relaxed);
     }
 
     /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer

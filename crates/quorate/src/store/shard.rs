@@ -89,10 +89,7 @@ impl Shard {
 
     /// An empty shard with room for `cells`.
     pub(super) fn with_capacity(cells: usize) -> Self {
-        Self {
-            index: HashTable::with_capacity(cells),
-            ..Self::default()
-        }
+        Self { index: HashTable::with_capacity(cells), ..Self::default() }
     }
 
     /// The slot of a key.
@@ -119,11 +116,7 @@ impl Shard {
             && at >= self.frozen.collected
         {
             let (value, sequence) = (slot.value, slot.sequence);
-            self.frozen.images.push(Image {
-                at,
-                value,
-                sequence,
-            });
+            self.frozen.images.push(Image { at, value, sequence });
         }
         let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         let expires = slot.value.expires.max(value.expires);
@@ -143,8 +136,7 @@ impl Shard {
         self.key_bytes += slot.key.boxed_bytes();
         let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         slot.sequence = sequence;
-        self.index
-            .insert_unique(spread(tag), Entry { tag, at }, Entry::hash);
+        self.index.insert_unique(spread(tag), Entry { tag, at }, Entry::hash);
         if is_first {
             self.feed(at, sequence);
         }
@@ -168,10 +160,7 @@ impl Shard {
     pub(super) fn prepare(&mut self, stamp: Stamp) -> Stamp {
         match stamp.saving {
             None => stamp,
-            Some(saving) => Stamp {
-                saving: self.freeze(saving),
-                ..stamp
-            },
+            Some(saving) => Stamp { saving: self.freeze(saving), ..stamp },
         }
     }
 
@@ -206,11 +195,7 @@ impl Shard {
 
     /// Units at the end of the open cut.
     pub(super) fn units_at(&self, cut: u64) -> u64 {
-        if cut != 0 && self.frozen.cut == cut {
-            self.frozen.units
-        } else {
-            self.units
-        }
+        if cut != 0 && self.frozen.cut == cut { self.frozen.units } else { self.units }
     }
 
     /// Marks the shard as done with for `cut`: operations need not save any more.

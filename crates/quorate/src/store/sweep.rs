@@ -36,10 +36,7 @@ impl Sweep {
 
     /// Starts over with another state.
     pub(super) fn reset(&mut self, forgotten_at: Sequence) {
-        *self = Self {
-            forgotten_at,
-            ..Self::default()
-        };
+        *self = Self { forgotten_at, ..Self::default() };
     }
 }
 
@@ -103,10 +100,6 @@ impl Store {
             Some(&last) if expired.len() == max => last as usize + 1,
             _ => end,
         };
-        (
-            next.saturating_sub(sweep.slot),
-            expired.len(),
-            next >= shard.slots.len(),
-        )
+        (next.saturating_sub(sweep.slot), expired.len(), next >= shard.slots.len())
     }
 }

@@ -1,0 +1,160 @@
+use super::*;
+use crate::model::{MAX_ITEMS, MAX_KEY_BYTES};
+
+#[test]
+fn a_blank_store_decides_nothing() {
+    let store = follower();
+    assert_eq!(try_add(&store, "a", 1), Err(Refused::NoAuthority));
+    assert!(store.position().is_blank());
+    assert_eq!(store.cells(), 0);
+}
+
+#[test]
+fn decisions_are_numbered_in_order_and_denials_too() {
+    let store = primary();
+    let first = add(&store, "a", 5);
+    let denied = add(&store, "a", -6);
+    let second = add(&store, "b", 5);
+    assert_eq!(denied.answer.code, 0);
+    assert!(first.position < denied.position && denied.position < second.position);
+    assert_eq!(first.position.ballot, ballot(1));
+    assert_eq!(balance(&store, "a"), Some(5));
+}
+
+#[test]
+fn the_first_change_after_a_cut_wakes_the_sender() {
+    let store = primary();
+    assert!(store.take_dirty(), "the reign is a change");
+    cut_since(&store, Sequence(0));
+    assert!(!store.take_dirty());
+    assert!(!add(&store, "a", -1).wake, "a denial is none");
+    assert!(add(&store, "a", 1).wake);
+    assert!(!add(&store, "a", 1).wake);
+    assert!(store.take_dirty());
+    cut_since(&store, Sequence(0));
+    assert!(add(&store, "a", 1).wake);
+}
+
+#[test]
+fn an_operation_on_several_keys_changes_all_or_none() {
+    let store = primary();
+    add(&store, "a", 5);
+    let transfer = |amount: i64| {
+        let items = [item(b"b", amount), item(b"a", -amount)];
+        store.decide(Time(1_000), &items, &Bank, Acknowledge::Primary).expect("authorized")
+    };
+    assert_eq!(transfer(6).answer.code, 0);
+    assert_eq!((balance(&store, "a"), balance(&store, "b")), (Some(5), None));
+    assert_eq!(transfer(2).answer.units, 2);
+    assert_eq!((balance(&store, "a"), balance(&store, "b")), (Some(3), Some(2)));
+}
+
+#[test]
+fn unusable_operations_are_refused_with_their_bound() {
+    let store = primary();
+    let decide = |items: &[Item<'_>]| {
+        store.decide(Time(1_000), items, &Bank, Acknowledge::Primary).expect_err("unusable")
+    };
+    let bound_of = |refused| match refused {
+        Refused::Invalid { bound, .. } => bound,
+        other => panic!("{other}"),
+    };
+    let keys: Vec<[u8; 1]> = (0..=MAX_ITEMS as u8).map(|key| [key]).collect();
+    let many: Vec<Item<'_>> = keys.iter().map(|key| item(key, 1)).collect();
+    assert_eq!(bound_of(decide(&[])), MAX_ITEMS as u64);
+    assert_eq!(bound_of(decide(&many)), MAX_ITEMS as u64);
+    assert_eq!(bound_of(decide(&[item(b"", 1)])), MAX_KEY_BYTES as u64);
+    assert_eq!(bound_of(decide(&[item(&[0; MAX_KEY_BYTES + 1], 1)])), MAX_KEY_BYTES as u64);
+    assert_eq!(bound_of(decide(&[item(b"a", 1), item(b"a", 1)])), 1);
+    assert_eq!(store.cells(), 0);
+}
+
+#[test]
+fn the_longest_key_and_the_most_items_are_usable() {
+    let store = primary();
+    let keys: Vec<Vec<u8>> = (0..MAX_ITEMS as u8).map(|key| vec![key; MAX_KEY_BYTES]).collect();
+    let items: Vec<Item<'_>> = keys.iter().map(|key| item(key, 1)).collect();
+    let decided = store.decide(Time(1_000), &items, &Bank, Acknowledge::Primary);
+    assert_eq!(decided.map(|decided| decided.answer.units), Ok(MAX_ITEMS as u64));
+    assert_eq!(store.cells(), MAX_ITEMS);
+}
+
+#[test]
+fn a_full_table_refuses_new_keys_before_anything_is_written() {
+    let store = Store::with_hash_seed(Limits { max_cells: 2, ..limits() }, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    add(&store, "a", 5);
+    let full = Err(Refused::Full { max_cells: 2 });
+    let both = [item(b"a", 1), item(b"b", 1), item(b"c", 1)];
+    let decided = store.decide(Time(1_000), &both, &Bank, Acknowledge::Primary);
+    assert_eq!(decided, full);
+    assert_eq!(balance(&store, "a"), Some(5));
+    add(&store, "b", 1);
+    assert_eq!(try_add(&store, "c", 1), full);
+    assert_eq!(add(&store, "a", 1).answer.code, 1, "a key that is there is not refused");
+    assert_eq!(try_add(&store, "c", -1).map(|denied| denied.answer.code), Ok(0));
+    assert_eq!(store.cells(), 2);
+}
+
+#[test]
+fn a_majority_is_waited_for_only_if_something_changed() {
+    let store = primary();
+    let decide = |amount| {
+        let items = [item(b"a", amount)];
+        store.decide(Time(1_000), &items, &Bank, Acknowledge::Majority).expect("authorized")
+    };
+    assert!(!decide(-1).must_wait);
+    assert!(decide(1).must_wait);
+    assert!(decide(-1).must_wait, "a change without units is one");
+}
+
+#[test]
+fn answers_wait_once_more_units_than_may_be_lost_are_unreplicated() {
+    let store = primary();
+    store.set_max_unreplicated(10);
+    assert!(!add(&store, "a", 10).must_wait);
+    assert!(add(&store, "b", 1).must_wait);
+    assert_eq!(store.unreplicated_units(), 11);
+    let cut = cut_since(&store, Sequence(0));
+    assert_eq!(cut.units, 11);
+    add(&store, "b", 4);
+    store.set_committed(cut.end);
+    assert_eq!(store.committed(), cut.end);
+    assert_eq!(store.unreplicated_units(), 4);
+    assert!(!add(&store, "b", 6).must_wait);
+    assert!(add(&store, "b", 1).must_wait);
+}
+
+#[test]
+fn an_expired_cell_is_absent_to_operations() {
+    let store = primary();
+    add_until(&store, 10, "a", 20);
+    add_until(&store, 19, "a", 20);
+    assert_eq!(balance(&store, "a"), Some(2));
+    add_until(&store, 20, "a", 30);
+    assert_eq!(balance(&store, "a"), Some(1));
+}
+
+#[test]
+fn an_expiry_never_moves_to_an_earlier_time() {
+    let store = primary();
+    add_until(&store, 10, "a", 100);
+    add_until(&store, 10, "a", 50);
+    let value = store.read(crate::store::MODEL, b"a").expect("just written");
+    assert_eq!(value.expires, GroupTime(100));
+}
+
+#[test]
+fn group_time_never_goes_back() {
+    let store = primary();
+    assert_eq!(add_until(&store, 10, "a", 0).group_time, GroupTime(10));
+    assert_eq!(add_until(&store, 5, "b", 0).group_time, GroupTime(10));
+    let cut = store.cut(GroupTime(15), Sequence(0), &[], usize::MAX);
+    assert_eq!(cut.group_time, GroupTime(15));
+    assert_eq!(add_until(&store, 12, "a", 0).group_time, GroupTime(15));
+    store.grant(Time(u64::MAX), -5);
+    assert_eq!(add_until(&store, 21, "a", 0).group_time, GroupTime(16));
+    let cut = store.cut(GroupTime(0), Sequence(0), &[], usize::MAX);
+    assert_eq!(cut.group_time, GroupTime(16), "not behind any operation in it");
+}

@@ -1,0 +1,142 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::id::{Incarnation, PeerName};
+use crate::model::Delta;
+use crate::store::{MERGES, Merged, Overlay};
+
+fn merge(store: &Store, number: u64, entries: &[(Bytes, Delta)]) -> Result<Merged, Refused> {
+    let origin = PeerName::from("b");
+    store.merge(Time(1_000), &origin, Incarnation(7), number, entries, &Bank)
+}
+
+fn entry(key: &'static str, amount: u64) -> (Bytes, Delta) {
+    (Bytes::from_static(key.as_bytes()), Delta { words: [amount, 0, 0], units: amount })
+}
+
+fn decide(overlay: &Overlay, store: &Store, items: &[Item<'_>]) -> Result<Answer, Refused> {
+    overlay.decide(store, GroupTime(1_000), items, &Bank)
+}
+
+#[test]
+fn a_merge_counts_once() {
+    let (store, follower) = (primary(), follower());
+    add(&store, "a", 1);
+    let entries = [entry("a", 5), entry("b", 2), entry("closed", 4)];
+    let merged = merge(&store, 1, &entries).expect("authorized");
+    assert_eq!((merged.units, merged.dropped, merged.already), (7, 4, false));
+    let again = merge(&store, 1, &entries).expect("authorized");
+    assert_eq!((again.units, again.dropped, again.already), (0, 0, true));
+    assert_eq!(again.position, merged.position, "waits for no more than the merge itself");
+    assert_eq!(["a", "b", "closed"].map(|key| balance(&store, key)), [Some(6), Some(2), None]);
+    assert_eq!(cut_since(&store, Sequence(0)).units, 8);
+
+    // The record travels with the cells: the next primary knows as well.
+    follow(&store, &follower);
+    follower.begin_reign(ballot(2), GroupTime(0));
+    follower.grant(Time(u64::MAX), 0);
+    assert!(merge(&follower, 1, &entries).expect("authorized").already);
+    assert!(!merge(&follower, 2, &entries).expect("authorized").already);
+    assert_eq!(balance(&follower, "a"), Some(11));
+}
+
+#[test]
+fn a_merge_that_does_not_fit_changes_nothing() {
+    let store = Store::with_hash_seed(Limits { max_cells: 2, ..limits() }, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    assert_eq!(merge(&store, 1, &[entry("a", 1)]), Err(Refused::NoAuthority));
+    store.grant(Time(u64::MAX), 0);
+    let entries = [entry("a", 1), entry("b", 1)];
+    assert_eq!(merge(&store, 1, &entries), Err(Refused::Full { max_cells: 2 }));
+    assert_eq!(store.cells(), 0);
+    assert!(!merge(&store, 1, &entries[..1]).expect("fits with its record").already);
+    let record = store.read(MERGES, &[b"b".as_slice(), &7u64.to_le_bytes()].concat());
+    assert_eq!(record.map(|value| value.words[0]), Some(1));
+}
+
+#[test]
+fn a_merge_that_names_a_key_twice_is_refused() {
+    let store = primary();
+    let refused = merge(&store, 1, &[entry("a", 1), entry("a", 1)]);
+    assert!(matches!(refused, Err(Refused::Invalid { bound: 1, .. })));
+}
+
+#[test]
+fn local_decisions_build_on_what_is_known_and_stay_apart() {
+    let (store, overlay) = (primary(), Overlay::new(10));
+    add(&store, "a", 10);
+    let answer = decide(&overlay, &store, &[item(b"a", 2)]).expect("room");
+    assert_eq!((answer.code, answer.units), (1, 2));
+    assert_eq!(decide(&overlay, &store, &[item(b"a", -13)]).map(|a| a.code), Ok(0));
+    assert_eq!(decide(&overlay, &store, &[item(b"a", -12)]).map(|a| a.code), Ok(1));
+    assert_eq!(balance(&store, "a"), Some(10));
+    assert_eq!(overlay.units(), 2);
+}
+
+#[test]
+fn units_of_several_keys_are_split_and_the_first_gets_the_remainder() {
+    let (store, overlay) = (primary(), Overlay::new(10));
+    let items = [item(b"c", 1), item(b"unchanged", 0), item(b"a", 4)];
+    decide(&overlay, &store, &items).expect("room");
+    let sealed = overlay.seal(10).expect("two entries");
+    let units: Vec<_> = sealed.entries.iter().map(|(key, d)| (&key[..], d.units)).collect();
+    assert_eq!(units, [(b"a".as_slice(), 2), (b"c", 3)]);
+    assert_eq!(sealed.units, 5);
+}
+
+#[test]
+fn a_sealed_batch_stays_until_it_is_confirmed() {
+    let (store, overlay) = (primary(), Overlay::new(10));
+    assert_eq!(overlay.seal(10), None);
+    for key in ["a", "b", "c"] {
+        decide(&overlay, &store, &[item(key.as_bytes(), 1)]).expect("room");
+    }
+    let first = overlay.seal(2).expect("three entries");
+    assert_eq!((first.number, first.entries.len(), first.units), (1, 2, 2));
+    decide(&overlay, &store, &[item(b"a", 1)]).expect("room");
+    assert_eq!(overlay.seal(2).as_ref(), Some(&first), "the same until confirmed");
+    assert_eq!(overlay.confirm(9), 0);
+    assert_eq!(overlay.confirm(1), 2);
+    assert_eq!(overlay.confirm(1), 0);
+    let second = overlay.seal(10).expect("a again, and c");
+    assert_eq!((second.number, second.units), (2, 2));
+    let deltas: Vec<_> = second.entries.iter().map(|(_, delta)| delta.words[0]).collect();
+    assert_eq!(deltas, [1, 1], "only what was decided since");
+    assert_eq!(overlay.confirm(2), 2);
+    assert!(overlay.is_empty());
+    assert_eq!(overlay.seal(10), None);
+}
+
+#[test]
+fn a_full_overlay_refuses_new_keys_only() {
+    let (store, overlay) = (primary(), Overlay::new(2));
+    decide(&overlay, &store, &[item(b"a", 1)]).expect("room");
+    let both = [item(b"b", 1), item(b"c", 1)];
+    assert_eq!(decide(&overlay, &store, &both), Err(Refused::Full { max_cells: 2 }));
+    decide(&overlay, &store, &both[..1]).expect("room");
+    decide(&overlay, &store, &[item(b"a", 1)]).expect("it is there");
+    assert_eq!(decide(&overlay, &store, &[item(b"c", -1)]).map(|a| a.code), Ok(0));
+    overlay.seal(10);
+    let again = decide(&overlay, &store, &[item(b"a", 1)]);
+    assert_eq!(again, Err(Refused::Full { max_cells: 2 }), "sealed entries count");
+    assert_eq!(overlay.discard(), 3);
+    assert!(overlay.is_empty());
+    assert_eq!(overlay.confirm(1), 0, "discarded");
+}
+
+#[test]
+fn what_was_decided_alone_arrives_once() {
+    let (store, overlay) = (primary(), Overlay::new(100));
+    add(&store, "a", 10);
+    for key in ["a", "b", "a", "c"] {
+        decide(&overlay, &store, &[item(key.as_bytes(), 3)]).expect("room");
+    }
+    add(&store, "a", 100);
+    while let Some(sealed) = overlay.seal(2) {
+        merge(&store, sealed.number, &sealed.entries).expect("authorized");
+        let again = merge(&store, sealed.number, &sealed.entries).expect("authorized");
+        assert!(again.already);
+        overlay.confirm(sealed.number);
+    }
+    assert_eq!(["a", "b", "c"].map(|key| balance(&store, key)), [Some(116), Some(3), Some(3)]);
+}
