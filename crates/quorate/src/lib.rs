@@ -38,3 +38,5 @@ pub use model::{
 };
 #[cfg(feature = "driver")]
 pub use peer::{NotReadyError, Peer, Shutdown};
+pub use protocol::PeerRole;
+pub use store::Digest;

@@ -16,7 +16,8 @@ use crate::store::Digest;
 /// One peer of a group, running in this process.
 ///
 /// A handle is cheap to clone and can be used from any thread. When the last one is dropped the
-/// peer ends at once, as if its process had died: [`Peer::shutdown`] hands over first.
+/// peer ends at once, as if its process had died: [`Peer::shutdown`] hands over first. Its address
+/// is free again when the runtime has dropped its tasks, a moment later.
 ///
 /// # Examples
 ///
@@ -148,8 +149,8 @@ impl Peer {
         self.handle.shared.decide(items, timeout).await
     }
 
-    /// A snapshot of this peer and its group, as this peer sees it. What the event loop knows is
-    /// as of its last change or heartbeat; positions and counts are as of now.
+    /// A snapshot of this peer and its group, as this peer sees it. What its event loop knows is
+    /// up to a tenth of a heartbeat old; positions and counts are as of now.
     pub fn status(&self) -> Status {
         let mut status = Status::clone(&self.handle.status.borrow());
         status.refresh(&self.handle.shared);
@@ -236,7 +237,7 @@ impl Peer {
         let end = handle.shared.hand_over().await;
         handle.shared.drain().await;
         handle.shared.close();
-        handle.tasks.abort();
+        handle.tasks.end().await;
         end
     }
 

@@ -97,7 +97,7 @@ impl Shared {
                 Way::Here => self.decide_here(&attempt, items),
                 Way::There => match self.connection_to_primary() {
                     Some(connection) => self.decide_there(&attempt, &connection, items).await,
-                    None => Step::Alone(NoPrimaryReason::NotConnected),
+                    None => Step::Alone(self.not_connected()),
                 },
                 Way::Held => Step::Hold,
                 Way::Nowhere => Step::Alone(self.routing.reason()),
@@ -173,7 +173,7 @@ impl Shared {
                 Refusal::OutcomeUnknown => Err(self.unknown(attempt)),
             },
             Err(NoOutcome::NotConnected) => {
-                return Step::Alone(NoPrimaryReason::NotConnected);
+                return Step::Alone(self.not_connected());
             }
             Err(NoOutcome::Overloaded) => Err(self.too_many_calls()),
             Err(NoOutcome::Invalid) => Err(invalid(items)),
@@ -188,6 +188,13 @@ impl Shared {
         let is_silent =
             self.is_relaxed() && self.clock.coarse().since(connection.heard()) > self.group.lease();
         (!is_silent).then_some(connection)
+    }
+
+    fn not_connected(&self) -> NoPrimaryReason {
+        match self.routing.reason() {
+            NoPrimaryReason::NoQuorum => NoPrimaryReason::NoQuorum,
+            _ => NoPrimaryReason::NotConnected,
+        }
     }
 
     async fn wait_for_majority(

@@ -29,7 +29,7 @@ use super::status::Status;
 use crate::config::Acknowledge;
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{GroupTime, Incarnation, PeerName, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Time};
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
 use crate::protocol::message::{Lane, Message};
@@ -38,6 +38,8 @@ use crate::protocol::message::{Lane, Message};
 const MAX_BATCH: usize = 32;
 /// Under `Acknowledge::Primary` nobody waits for replication: changes are gathered for this long.
 const GATHERING: Duration = Duration::from_millis(1);
+/// Small changes are published this often per heartbeat; roles, routes and links at once.
+const STATUS_DIVISOR: u32 = 10;
 /// Cells looked at by one step of sweeping; about a millisecond.
 const SWEEP_CELLS: usize = 8_192;
 /// Pause between two steps while there is more to sweep.
@@ -70,6 +72,8 @@ pub(super) struct EventLoop {
     must_publish: bool,
     has_committed: bool,
     group_time: GroupTime,
+    /// The newest reign heard of, and its group.
+    heard_group: Option<(Ballot, GroupId)>,
     wakers: Vec<Waker>,
 }
 
@@ -81,6 +85,9 @@ struct Agenda {
     last_changed: Time,
     heartbeat: Time,
     sweep: Time,
+    /// A status that may have changed is published then.
+    publish: Option<Time>,
+    last_published: Time,
 }
 
 /// What one wait of the loop ended with.
@@ -99,7 +106,14 @@ impl EventLoop {
         status: watch::Sender<Arc<Status>>,
     ) -> Self {
         let now = shared.clock.time();
-        let agenda = Agenda { changed: None, last_changed: Time(0), heartbeat: now, sweep: now };
+        let agenda = Agenda {
+            changed: None,
+            last_changed: Time(0),
+            heartbeat: now,
+            sweep: now,
+            publish: None,
+            last_published: now,
+        };
         Self {
             shared,
             machine,
@@ -116,6 +130,7 @@ impl EventLoop {
             must_publish: true,
             has_committed: false,
             group_time: GroupTime(0),
+            heard_group: None,
             wakers: Vec::new(),
         }
     }
@@ -179,8 +194,8 @@ impl EventLoop {
             self.group_time = group_time;
             self.shared.routing.set_group_time(now, group_time);
         }
-        if self.must_publish {
-            self.publish();
+        if self.must_publish || self.agenda.publish.is_some_and(|due| now >= due) {
+            self.publish(now);
         }
         self.flush();
     }
@@ -194,6 +209,7 @@ impl EventLoop {
             Some(agenda.sweep),
             Some(self.shared.next_expiry()),
             agenda.changed,
+            agenda.publish,
             self.merging.deadline(&self.shared),
         ];
         let next = next.into_iter().flatten().min().unwrap_or_default();
@@ -210,7 +226,35 @@ impl EventLoop {
         let Inbound { peer, incarnation, message } = inbound;
         let is_linked = self.links.get(&peer).is_some_and(|up| up.incarnation == incarnation);
         if is_linked {
+            self.note_group(&message);
             self.input(Input::Message { peer, incarnation, message });
+        }
+    }
+
+    /// A peer that follows a primary belongs to its group before it holds any of its data.
+    fn note_group(&mut self, message: &Message) {
+        let (ballot, group_id) = match message {
+            Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
+                (brief.ballot, brief.group_id)
+            }
+            Message::Follow { ballot, group_id, .. } => (*ballot, *group_id),
+            _ => return,
+        };
+        if let Some(group_id) = group_id
+            && self.heard_group != Some((ballot, group_id))
+        {
+            self.heard_group = Some((ballot, group_id));
+            self.must_publish = true;
+        }
+    }
+
+    /// The group that decisions are made for at present.
+    fn group_id(&self, own: Option<GroupId>) -> Option<GroupId> {
+        match (self.machine.route(), self.heard_group) {
+            (Route::There { ballot, .. }, Some((heard, group_id))) if *ballot == heard => {
+                Some(group_id)
+            }
+            _ => own,
         }
     }
 
@@ -248,6 +292,9 @@ impl EventLoop {
         if std::mem::take(&mut self.has_committed) {
             self.release_waiting();
         }
+        let gathering = self.shared.group.heartbeat / STATUS_DIVISOR;
+        let due = self.agenda.last_published.after(gathering);
+        self.agenda.publish.get_or_insert(due);
     }
 
     fn output(&mut self, output: Output) {
@@ -427,11 +474,13 @@ impl EventLoop {
         }
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Time) {
         self.must_publish = false;
+        self.agenda.publish = None;
+        self.agenda.last_published = now;
         let status = self.machine.status(self.shared.clock.now());
         self.shared.routing.set_reason(&status);
-        self.shared.routing.set_group_id(status.group_id);
+        self.shared.routing.set_group_id(self.group_id(status.group_id));
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 }

@@ -29,7 +29,7 @@ pub struct Status {
     pub generation: Generation,
     /// The newest reign it takes part in.
     pub term: Term,
-    /// The primary, if there is one.
+    /// The primary, if there is one that was heard of within the failure timeout.
     pub primary: Option<PeerName>,
     /// Whether this peer reaches a majority; of a primary: whether its lease runs.
     pub quorum: bool,
@@ -103,7 +103,10 @@ impl Status {
             role: machine.role,
             generation: machine.ballot.generation,
             term: machine.ballot.term,
-            primary: machine.primary,
+            // One that has been silent for so long is not there, whoever is yet to agree.
+            primary: machine
+                .primary
+                .filter(|_| silence.is_some_and(|silence| silence < shared.group.failure_timeout)),
             quorum: machine.quorum,
             size: machine.size,
             storage: shared.group.storage,
@@ -144,19 +147,21 @@ impl PeerStatus {
     }
 }
 
-/// Sees the status change: at every heartbeat, and at once when a role, a route or a link does.
+/// Sees the status change: at once when a role, a route or a link does, else within a tenth of a
+/// heartbeat.
 #[derive(Clone, Debug)]
 pub struct StatusWatch {
     receiver: watch::Receiver<Arc<Status>>,
 }
 
 impl StatusWatch {
-    pub(crate) fn new(receiver: watch::Receiver<Arc<Status>>) -> Self {
+    pub(crate) fn new(mut receiver: watch::Receiver<Arc<Status>>) -> Self {
+        receiver.mark_unchanged();
         Self { receiver }
     }
 
-    /// The next status that has not been seen yet; `None` after the peer has been shut down or
-    /// dropped. Statuses in between may be skipped, the newest never.
+    /// The next status after those seen so far, or after the watch was made; `None` after the peer
+    /// has been shut down or dropped. Statuses in between may be skipped, the newest never.
     ///
     /// # Cancel safety
     ///

@@ -1,0 +1,161 @@
+//! Three peers in one process: they found a group, decide once for all, and survive a crash.
+
+mod support;
+
+use std::time::Duration;
+
+use quorate::{Acknowledge, Basis, DecideError, Event, Item, NoPrimaryReason};
+use support::{LONG, Trio, add, count, events, until};
+use tokio::time::Instant;
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_at_any_peer_is_decided_once_for_all() {
+    let trio = Trio::start(|builder| builder).await;
+    let mut sequences = Vec::new();
+    for (number, peer) in trio.peers.iter().enumerate() {
+        let decision = add(peer, "k", 2).await.expect("there is a primary");
+        assert_eq!(decision.answer.words[0], 2 * (number as u64 + 1));
+        assert_eq!(decision.basis, Basis::Primary);
+        assert_eq!(decision.group_id, trio.peers[0].status().group_id);
+        assert!(decision.group_id.is_some());
+        sequences.push(decision.position);
+    }
+    assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "{sequences:?}");
+    let status = trio.peers[1].status();
+    assert_eq!(status.size, 3);
+    assert!(status.quorum);
+    assert_eq!(status.peers.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_on_several_keys_is_all_or_nothing() {
+    let trio = Trio::start(|builder| builder).await;
+    let peer = trio.peer(&trio.a_replica());
+    let items = |amount| {
+        [Item { key: b"day", args: [amount, 10] }, Item { key: b"hour", args: [amount, 5] }]
+    };
+    let decided = peer.decide(&items(4)).await.expect("there is a primary");
+    assert_eq!((decided.answer.code, decided.answer.units), (1, 8));
+    let denied = peer.decide(&items(2)).await.expect("there is a primary");
+    assert_eq!((denied.answer.code, denied.answer.units), (0, 0));
+    assert_eq!(count(peer, "day").await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_reach_the_same_digest() {
+    let trio = Trio::start(|builder| builder).await;
+    for number in 0..100 {
+        let peer = &trio.peers[number % 3];
+        add(peer, &format!("key {number}"), number as u64).await.expect("there is a primary");
+    }
+    let primary = trio.peer(&trio.primary()).digest();
+    for peer in &trio.peers {
+        until(peer, |status| status.position >= primary.position).await;
+        let digest = peer.digest();
+        assert_eq!((digest.cells, digest.digest), (100, primary.digest));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_peer_carries_on_with_the_counts_when_the_primary_dies() {
+    let mut trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+    let old = trio.primary();
+    for peer in &trio.peers {
+        add(peer, "k", 5).await.expect("there is a primary");
+    }
+    let died = Instant::now();
+    trio.crash(&old).await;
+    for peer in &trio.peers {
+        until(peer, |s| s.peers.iter().any(|p| p.link == quorate::Link::Down)).await;
+        let error = add(peer, "k", 1).await.expect_err("the primary is dead");
+        let is_refused = matches!(error, DecideError::NoPrimary { .. });
+        assert!(is_refused, "refused at once: {error}");
+    }
+    assert_eq!(died.elapsed(), Duration::ZERO);
+    for peer in &trio.peers {
+        until(peer, |status| {
+            status.primary.as_ref().is_some_and(|primary| primary.as_str() != old)
+        })
+        .await;
+        peer.wait_ready(LONG).await.expect("the others elect one of them");
+    }
+    let took = died.elapsed();
+    assert!(took >= Duration::from_secs(8) && took < Duration::from_secs(13), "{took:?}");
+    for peer in &trio.peers {
+        assert_eq!(count(peer, "k").await, 15);
+    }
+    // Under `Majority` nothing that was acknowledged can be lost, and nothing is reported lost.
+    for peer in &trio.peers {
+        let lost = events(peer).into_iter().find(|e| matches!(e, Event::ChangesLost { .. }));
+        assert_eq!(lost, None);
+    }
+    // It comes back empty and is filled by the others, not the other way round.
+    let back = trio.start_one(&old).await.expect("its address is free");
+    back.wait_ready(LONG).await.expect("it joins");
+    assert_eq!(count(&back, "k").await, 15);
+    until(&back, |status| status.role == quorate::PeerRole::Replica).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_peer_of_three_refuses_at_once() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let last = trio.take(&trio.a_replica());
+    trio.peers.clear();
+    until(&last, |status| !status.quorum && status.primary.is_none()).await;
+    let started = Instant::now();
+    let error = add(&last, "k", 1).await.expect_err("there is no majority");
+    assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum });
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let error = last.wait_ready(Duration::from_secs(1)).await.expect_err("nobody comes");
+    assert_eq!(error.reason, NoPrimaryReason::NoQuorum);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_under_majority_are_answered_in_a_batch() {
+    let trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let peer = trio.peers[number % 3].clone();
+        calls.spawn(async move { add(&peer, "k", 1).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.expect("it does not panic").expect("a majority is there");
+    }
+    assert_eq!(count(&trio.peers[0], "k").await, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_leaves_nothing_behind() {
+    let trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+    for name in [trio.primary(), trio.a_replica()] {
+        let peer = trio.peer(&name);
+        for _ in 0..100 {
+            // Polled once: the call is on its way, then given up.
+            let call = add(peer, "k", 1);
+            tokio::select! {
+                biased;
+                _ = call => {}
+                () = std::future::ready(()) => {}
+            }
+        }
+        assert!(count(peer, "k").await > 0, "others are served as before");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unusable_operations_are_named_at_every_peer() {
+    let trio = Trio::start(|builder| builder).await;
+    let long = [7; quorate::MAX_KEY_BYTES + 1];
+    for peer in &trio.peers {
+        for items in [
+            vec![],
+            vec![Item { key: b"", args: [1, 0] }],
+            vec![Item { key: &long, args: [1, 0] }],
+            vec![Item { key: b"k", args: [1, 0] }, Item { key: b"k", args: [1, 0] }],
+        ] {
+            let error = peer.decide(&items).await.expect_err("it is not usable");
+            assert!(matches!(error, DecideError::Invalid { .. }), "{error}");
+        }
+    }
+    assert_eq!(count(&trio.peers[0], "k").await, 0);
+}

@@ -1,0 +1,219 @@
+//! Peers that do not belong together refuse each other, and both say why; garbage on the port
+//! costs nothing.
+
+mod support;
+
+use std::time::Duration;
+
+use quorate::transport::{InProcess, Tcp, Transport as _};
+use quorate::{ConfigError, Event, Limits, Mode, Peer, PeerBuilder, Refusal, StartError};
+use support::{Counter, LONG, Trio, builder, count, events, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Starts `a` and `b` of the same network with different settings, and waits until both have
+/// noted the difference.
+async fn differ(
+    field: &str,
+    ours: impl Fn(PeerBuilder) -> PeerBuilder,
+    theirs: impl Fn(PeerBuilder) -> PeerBuilder,
+) -> [Refusal; 2] {
+    let network = InProcess::network();
+    let a = ours(builder(&network, "a")).start().await.expect("the settings are valid");
+    let b = theirs(builder(&network, "b")).start().await.expect("the settings are valid");
+    let refusal = async |peer: &Peer| {
+        let has_refused = |s: &quorate::Status| s.refusals.iter().any(|r| r.field == field);
+        let status = until(peer, has_refused).await;
+        let found = status.refusals.into_iter().find(|refusal| refusal.field == field);
+        found.expect("it was there a moment ago")
+    };
+    let refusals = [refusal(&a).await, refusal(&b).await];
+    for peer in [&a, &b] {
+        let link = &peer.status().peers[0].link;
+        assert_eq!(*link, quorate::Link::Down);
+        // Told once, however often it is tried.
+        tokio::time::sleep(LONG).await;
+        let told = events(peer);
+        let told = told.iter().filter(|e| matches!(e, Event::ConfigMismatch { .. })).count();
+        assert_eq!(told, 1, "{:#?}", events(peer));
+    }
+    refusals
+}
+
+fn values(refusal: &Refusal) -> (&str, &str) {
+    (&refusal.ours, &refusal.theirs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_group_is_refused_by_name() {
+    let [a, b] = differ("group", |a| a, |b| b.group("other")).await;
+    assert_eq!(values(&a), ("default", "other"));
+    assert_eq!(values(&b), ("other", "default"));
+    assert_eq!((&*a.peer, &*b.peer), ("b", "a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_settings_are_refused_with_both_values() {
+    let [a, b] = differ("mode", |a| a, |b| b.mode(Mode::Relaxed)).await;
+    assert_eq!(values(&a), ("strict", "relaxed"));
+    assert_eq!(values(&b), ("relaxed", "strict"));
+    let slow = Duration::from_secs(20);
+    let [a, _] = differ("failure_timeout", |a| a, |b| b.failure_timeout(slow)).await;
+    assert_eq!(values(&a), ("10s", "20s"));
+    let pair = [("a", "a"), ("b", "b")];
+    let [a, _] = differ("members", |a| a, |b| b.members(pair)).await;
+    assert_eq!(values(&a), ("a,b,c", "a,b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_living_peer_is_refused() {
+    let trio = Trio::start(|builder| builder).await;
+    let alive = trio.peers[1].status();
+    // A second process with the same name, elsewhere.
+    let elsewhere = trio.network.at("elsewhere");
+    let second = builder(&trio.network, "b").listen("elsewhere").transport(elsewhere);
+    let second = second.start().await.expect("the settings are valid");
+    let status = until(&second, |status| {
+        status.refusals.iter().filter(|refusal| refusal.field == "peer").count() == 2
+    })
+    .await;
+    let living = format!("held by a living peer (incarnation {})", alive.incarnation);
+    for refusal in &status.refusals {
+        assert_eq!(refusal.theirs, living, "{refusal:?}");
+    }
+    for peer in [&trio.peers[0], &trio.peers[2]] {
+        let status = until(peer, |status| !status.refusals.is_empty()).await;
+        let refusal = &status.refusals[0];
+        assert_eq!((&*refusal.peer, &*refusal.field), ("b", "peer"));
+        assert_eq!(refusal.ours, living);
+        assert_eq!(refusal.theirs, format!("b (incarnation {})", status_of(&second)));
+    }
+    // The living one goes on.
+    assert_eq!(count(&trio.peers[1], "k").await, 0);
+    assert!(second.status().primary.is_none());
+}
+
+fn status_of(peer: &Peer) -> quorate::Incarnation {
+    peer.status().incarnation
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_address_is_named() {
+    let network = InProcess::network();
+    // a believes that b is where c is.
+    let swapped = [("a", "a"), ("b", "c"), ("c", "b")];
+    let a = builder(&network, "a").members(swapped).start().await.expect("valid settings");
+    let c = builder(&network, "c").start().await.expect("valid settings");
+    let status = until(&a, |status| !status.refusals.is_empty()).await;
+    let refusal = &status.refusals[0];
+    assert_eq!((&*refusal.field, &*refusal.ours, &*refusal.theirs), ("to", "b", "c"));
+    let status = until(&c, |status| !status.refusals.is_empty()).await;
+    assert_eq!(status.refusals[0].field, "to");
+}
+
+#[tokio::test]
+async fn plain_text_off_loopback_is_refused_with_the_way_out() {
+    let peer = |address: &str| {
+        Peer::builder("a", Counter).members([("a", address), ("b", "127.0.0.1:2")]).listen(address)
+    };
+    let error = peer("0.0.0.0:0").start().await.err().expect("it is off loopback");
+    assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
+    assert!(error.to_string().contains("plaintext_allowed_on_network"), "{error}");
+    let dialing = Peer::builder("a", Counter)
+        .members([("a", "127.0.0.1:0"), ("b", "192.0.2.1:7102")])
+        .start();
+    let error = dialing.await.err().expect("b is off loopback");
+    assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
+    peer("0.0.0.0:0").plaintext_allowed_on_network().start().await.expect("it is allowed");
+}
+
+#[tokio::test]
+async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
+    let start = Peer::builder("nobody", Counter)
+        .members([("a", "127.0.0.1:1")])
+        .limits(Limits { max_piece_bytes: 1, ..Limits::default() })
+        .start();
+    let Err(StartError::Config(errors)) = start.await else { panic!("two rules are broken") };
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(matches!(&errors[0], ConfigError::NotListed { .. }));
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let error = Peer::builder("a", Counter).members([("a", &*address)]).start().await;
+    let error = error.err().expect("the address is taken");
+    assert!(error.to_string().contains(&address), "{error}");
+}
+
+/// A peer on real TCP, and its address.
+async fn on_tcp(limits: Limits) -> (Peer, String) {
+    // A port that was free a moment ago.
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let address = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let peer = Peer::builder("a", Counter)
+        .members([("a", &*address)])
+        .failure_timeout(Duration::from_millis(400))
+        .heartbeat(Duration::from_millis(50))
+        .limits(limits)
+        .start();
+    let peer = peer.await.expect("the port is free");
+    peer.wait_ready(LONG).await.expect("a group of one is ready");
+    (peer, address)
+}
+
+#[tokio::test]
+async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
+    let (peer, address) = on_tcp(Limits::default()).await;
+    let huge_frame = [0xff, 0xff, 0xff, 0xff, 1, 2, 3];
+    let calls_without_hello = [0, 0, 0, 0, 4];
+    let no_kind = [3, 0, 0, 0, 99, 1, 2, 3];
+    let half_a_hello = [200, 0, 0, 0, 1, 1, 2, 3];
+    let http = b"GET / HTTP/1.1\r\nHost: example\r\n\r\n";
+    for garbage in
+        [&huge_frame[..], &calls_without_hello, &no_kind, &half_a_hello, http, &[] as &[u8]]
+    {
+        let mut stream = TcpStream::connect(&address).await.expect("it listens");
+        stream.write_all(garbage).await.expect("the connection is new");
+        // Closed by the peer: at once, or when the handshake is overdue.
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await;
+        match read.expect("it does not hang") {
+            Ok(_) => assert!(rest.is_empty(), "garbage is not answered"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+    assert_eq!(count(&peer, "k").await, 0);
+    assert!(peer.status().refusals.is_empty());
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_closed() {
+    let (peer, address) = on_tcp(Limits { max_connections: 2, ..Limits::default() }).await;
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(TcpStream::connect(&address).await.expect("it listens"));
+    }
+    // All are closed in the end: six for being too many, two for saying nothing.
+    for stream in &mut streams {
+        let mut byte = [0];
+        let read = tokio::time::timeout(LONG, stream.read(&mut byte)).await;
+        assert!(matches!(read.expect("it does not hang"), Ok(0) | Err(_)));
+    }
+    assert_eq!(count(&peer, "k").await, 0);
+}
+
+#[tokio::test]
+async fn tcp_carries_bytes_between_its_ends() {
+    let tcp = Tcp::default();
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let address = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let mut listener = tcp.listen(&address).await.expect("the port is free");
+    let mut there = tcp.connect(&address).await.expect("it listens");
+    let here = listener.accept().await.expect("someone has connected");
+    let mut here = here.open.await.expect("nothing is left to do");
+    there.writer.write_all(b"hello").await.expect("it is connected");
+    drop(there);
+    let mut bytes = Vec::new();
+    here.reader.read_to_end(&mut bytes).await.expect("the other end has closed");
+    assert_eq!(bytes, b"hello");
+}

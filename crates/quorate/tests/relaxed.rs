@@ -1,0 +1,111 @@
+//! Relaxed peers decide alone when there is no primary, and say what became of it.
+
+mod support;
+
+use std::time::Duration;
+
+use quorate::{Basis, Event, Mode, OnReconnect, Peer};
+use support::{LONG, NAMES, Trio, add, count, events, until};
+
+fn cut_off(trio: &Trio, name: &str) {
+    for other in NAMES.into_iter().filter(|other| *other != name) {
+        trio.network.cut(name, other);
+    }
+}
+
+fn heal(trio: &Trio, name: &str) {
+    for other in NAMES.into_iter().filter(|other| *other != name) {
+        trio.network.heal(name, other);
+    }
+}
+
+/// Cuts a replica off, has it decide alone, and lets it back.
+async fn alone(trio: &Trio) -> (Peer, Peer) {
+    let primary = trio.peer(&trio.primary()).clone();
+    let replica = trio.peer(&trio.a_replica()).clone();
+    add(&primary, "k", 100).await.expect("there is a primary");
+    until(&replica, |status| status.cells == 1).await;
+    cut_off(trio, replica.name().as_str());
+    until(&replica, |status| !status.quorum).await;
+    // Longer than a lease: the silent connection is not trusted any more.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    for number in 1..=10 {
+        let local = add(&replica, "k", 1).await.expect("a relaxed peer always answers");
+        assert_eq!(local.basis, Basis::Local);
+        assert_eq!(local.answer.words[0], 100 + number, "on its own copy");
+    }
+    add(&replica, "other", 5).await.expect("a relaxed peer always answers");
+    assert_eq!(replica.status().overlay_units, 15);
+    assert_eq!(add(&primary, "k", 1).await.expect("a majority").answer.words[0], 101);
+    heal(trio, replica.name().as_str());
+    (primary, replica)
+}
+
+async fn told(peer: &Peer, event: &Event) {
+    let mut news = peer.events();
+    let waited = tokio::time::timeout(LONG, async {
+        while !events(peer).contains(event) {
+            news.next().await.expect("the peer is running");
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("no {event:?} in {:#?}", events(peer)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn local_decisions_are_merged_when_the_primary_is_back() {
+    let trio = Trio::start(|builder| builder.mode(Mode::Relaxed)).await;
+    let (primary, replica) = alone(&trio).await;
+    told(&replica, &Event::LocalDecisionsMerged { units: 15, dropped: 0 }).await;
+    assert_eq!(count(&primary, "k").await, 111);
+    assert_eq!(count(&primary, "other").await, 5);
+    let decision = add(&replica, "k", 1).await.expect("there is a primary");
+    assert_eq!((decision.basis, decision.answer.words[0]), (Basis::Primary, 112));
+    assert_eq!(replica.status().overlay_units, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn local_decisions_are_discarded_if_so_set() {
+    let trio =
+        Trio::start(|builder| builder.mode(Mode::Relaxed).on_reconnect(OnReconnect::Overwrite))
+            .await;
+    let (primary, replica) = alone(&trio).await;
+    told(&replica, &Event::LocalDecisionsDiscarded { units: 15 }).await;
+    assert_eq!(count(&primary, "k").await, 101);
+    assert_eq!(count(&replica, "other").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_peers_decided_alone_is_merged_after_the_election() {
+    let mut trio = Trio::start(|builder| builder.mode(Mode::Relaxed)).await;
+    let old = trio.primary();
+    trio.crash(&old).await;
+    // No primary for ten seconds: both others decide alone.
+    let mut alone = 0;
+    for peer in &trio.peers {
+        until(peer, |status| status.peers.iter().any(|p| p.link == quorate::Link::Down)).await;
+        for _ in 0..5 {
+            let decision = add(peer, "k", 1).await.expect("a relaxed peer always answers");
+            assert_eq!(decision.basis, Basis::Local);
+            alone += 1;
+        }
+    }
+    for peer in &trio.peers {
+        told(peer, &Event::LocalDecisionsMerged { units: 5, dropped: 0 }).await;
+    }
+    for peer in &trio.peers {
+        assert_eq!(count(peer, "k").await, alone);
+        assert_eq!(peer.status().overlay_units, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relaxed_peer_is_ready_alone_and_never_crowns_itself() {
+    let network = quorate::transport::InProcess::network();
+    let peer = support::builder(&network, "a").mode(Mode::Relaxed).start().await;
+    let peer = peer.expect("the settings are valid");
+    peer.wait_ready(LONG).await.expect("it decides alone");
+    assert_eq!(add(&peer, "k", 1).await.expect("it decides alone").basis, Basis::Local);
+    tokio::time::sleep(LONG).await;
+    assert_eq!(add(&peer, "k", 1).await.expect("it decides alone").basis, Basis::Local);
+    assert_eq!(peer.status().primary, None);
+}
