@@ -125,15 +125,18 @@ impl Machine {
         self.ping_all();
     }
 
-    /// Whether this peer and the members it reaches are a majority of the membership.
+    /// Whether this peer and the members it reaches are a majority of the membership that could
+    /// elect a primary: a member that holds no state of this group cannot vote in it.
     pub(super) fn reaches_own_majority(&self) -> bool {
         self.meta.membership.has_majority(|name, incarnation| {
             if *name == self.config.name {
                 return incarnation == self.incarnation;
             }
-            self.remotes
-                .get(name)
-                .is_some_and(|r| r.linked == Some(incarnation) && self.is_reachable(r))
+            let Some(remote) = self.remotes.get(name) else { return false };
+            let holds_state = remote.brief.as_ref().is_some_and(|brief| {
+                !brief.position.is_blank() && brief.group_id == self.meta.group_id
+            });
+            remote.linked == Some(incarnation) && self.is_reachable(remote) && holds_state
         })
     }
 
@@ -293,8 +296,9 @@ impl Machine {
             return false;
         }
         match request.campaign {
-            Campaign::Ordinary if bug::is(Bug::AmnesiacVotes) => true,
-            Campaign::Ordinary => self.is_member() && self.has_data(),
+            // Whether it counts is for the candidate to find out: this peer may have been counted
+            // in without knowing yet.
+            Campaign::Ordinary => true,
             Campaign::NewGeneration => self.would_pledge(request.position),
         }
     }

@@ -30,8 +30,11 @@ impl Machine {
         let defers = !bug::is(Bug::BlankIgnoresSurvivor)
             && !self.has_data()
             && reached.iter().any(|(_, brief)| may_survive(brief));
-        // So does everyone while some reachable member has a primary, which will come for us.
-        let is_led = reached.iter().any(|(_, b)| b.primary.is_some() && b.suspects.is_none());
+        // So does everyone while some reachable member has a primary, which will come for us, or can
+        // help to elect one.
+        let is_led = reached.iter().any(|(_, brief)| {
+            brief.has_quorum || (brief.primary.is_some() && brief.suspects.is_none())
+        });
         if defers || is_led {
             self.watch.hopeful = self.now.time;
         }
@@ -75,35 +78,39 @@ impl Machine {
     }
 
     /// Whether this peer pledges itself to a candidate that holds `position`.
+    ///
+    /// Not while anyone in reach can still be elected within the generation, nor past a fresher
+    /// state that may survive: blank peers must not found a group beside a member with data.
     pub(super) fn would_pledge(&self, position: Position) -> bool {
+        if bug::is(Bug::BlankIgnoresSurvivor) {
+            return true;
+        }
         if self.has_data() && self.reaches_own_majority() {
             return false;
         }
-        let may_survive_me = self.has_data() && self.config.priority > 0;
-        let survivors = self.remotes.values().filter(|r| self.is_reachable(r));
-        let is_survivor_near =
-            survivors.filter_map(|r| r.brief.as_ref()).any(may_survive) || may_survive_me;
-        // Blank peers must not found a group past a member that still has its data.
-        !(position.is_blank() && is_survivor_near) || bug::is(Bug::BlankIgnoresSurvivor)
+        if self.config.priority > 0 && self.store.position() > position {
+            return false;
+        }
+        let reached = self.remotes.values().filter(|r| self.is_reachable(r));
+        !reached.filter_map(|r| r.brief.as_ref()).any(|brief| {
+            brief.has_quorum || (brief.priority > 0 && brief.position > position)
+        })
     }
 
     /// A generation above all known ones. It is made of the wall clock, so that it is above those
     /// of members that are not reached too, unless clocks are far apart; random bits keep two
     /// foundings apart.
     pub(super) fn new_generation(&mut self) -> Ballot {
-        let known = self
-            .remotes
-            .values()
-            .filter_map(|r| r.brief.as_ref())
-            .map(|brief| brief.ballot.generation.max(brief.position.ballot.generation))
-            .max()
-            .unwrap_or_default()
-            .max(self.ballot.generation)
-            .max(self.store.position().ballot.generation);
+        let briefs = self.remotes.values().filter_map(|r| r.brief.as_ref());
+        let own = [self.ballot, self.store.position().ballot];
+        let known = briefs.flat_map(|brief| [brief.ballot, brief.position.ballot]).chain(own);
+        let (generation, term) = known.fold((0, 0), |(generation, term), ballot| {
+            (ballot.generation.0.max(generation), ballot.term.0.max(term))
+        });
         let random = self.random.next() & ((1 << RANDOM_BITS) - 1);
         let drawn = (self.now.wall.as_millis() << RANDOM_BITS) | random;
-        let generation = Generation(drawn.max(known.0 + 1 + random));
-        Ballot { generation, term: Term(1) }
+        let generation = Generation(drawn.max(generation + 1 + random));
+        Ballot { generation, term: Term(term + 1) }
     }
 
     /// Sets the members of a new generation: every name, under the incarnation that is linked.
@@ -124,10 +131,8 @@ impl Machine {
         voters.sort();
         let stamp = Position { ballot: self.ballot, sequence: first };
         let was_blank = self.meta.group_id.is_none();
-        let group_id = match self.meta.group_id {
-            Some(group_id) => group_id,
-            None => self.random_group_id(),
-        };
+        // A new id, whether there were data or not: what was answered under the old one may be lost.
+        let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
         self.meta.membership = Membership::settled(stamp, voters);
         self.store.set_meta(self.meta.clone());

@@ -382,6 +382,7 @@ impl Machine {
             priority: self.config.priority,
             wall: self.now.wall,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            has_quorum: self.has_data() && self.reaches_own_majority(),
         }
     }
 }

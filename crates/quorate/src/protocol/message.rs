@@ -40,6 +40,8 @@ pub struct Brief {
     pub wall: GroupTime,
     /// Milliseconds since it started.
     pub uptime_ms: u64,
+    /// Whether it reaches a majority of the members it knows of that could elect a primary.
+    pub has_quorum: bool,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).

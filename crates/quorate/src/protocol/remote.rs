@@ -180,17 +180,11 @@ impl Machine {
                 || old.position.is_blank() != brief.position.is_blank()
                 || old.is_primary != brief.is_primary
         });
-        let (ballot, is_stranger) = (brief.ballot, self.is_stranger(&brief));
-        let Some(remote) = self.remotes.get_mut(&from.0) else {
-            return;
-        };
+        let (ballot, follows) = (brief.ballot, self.must_follow(&brief));
+        let Some(remote) = self.remotes.get_mut(&from.0) else { return };
         remote.brief = Some(brief);
         remote.brief_at = now;
-        if is_stranger {
-            return;
-        }
-        // A counted member that takes part in a newer ballot will never follow this one again.
-        if ballot > self.ballot && self.meta.membership.counts(&from.0, from.1) {
+        if ballot > self.ballot && follows {
             self.adopt_ballot(ballot);
         }
         if is_news && !matches!(self.role, Role::Primary(_)) {
@@ -198,8 +192,20 @@ impl Machine {
         }
     }
 
-    /// Whether a peer's state belongs to another group than this peer's.
-    pub(super) fn is_stranger(&self, brief: &Brief) -> bool {
-        matches!((self.meta.group_id, brief.group_id), (Some(ours), Some(theirs)) if ours != theirs)
+    /// Whether this peer goes along with the ballot of another: it takes part in it, as a member or
+    /// because it has pledged itself to a new generation that came to nothing, and will not follow
+    /// an older one.
+    fn must_follow(&self, brief: &Brief) -> bool {
+        match (self.meta.group_id, brief.group_id) {
+            // A blank peer's ballot is its pledge, and nothing else.
+            (None, _) => false,
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                // Of two groups the older one gives way; it cannot while its ballot is newer.
+                let is_older =
+                    brief.position.ballot.generation < self.store.position().ballot.generation;
+                self.is_primary() && is_older && brief.primary.is_none() && !brief.has_quorum
+            }
+            _ => true,
+        }
     }
 }

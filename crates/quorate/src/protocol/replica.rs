@@ -62,19 +62,18 @@ impl Machine {
         is_established: bool,
     ) -> bool {
         let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
-        let is_same_generation = ballot.generation == self.store.position().ballot.generation;
-        if !self.has_data() || has_voted || is_same_generation {
+        let is_same_group = self.meta.group_id == group_id;
+        if !self.has_data() || has_voted || is_same_group {
             return true;
         }
-        if self.meta.group_id.is_some() && self.meta.group_id != group_id {
-            // Two groups that meet: one that still has a primary does not give way.
-            let is_alone = self.primary_is_absent() && !self.reaches_own_majority();
-            if !is_established || !is_alone {
-                self.refuse_group(from, group_id);
-                return false;
-            }
+        let is_newer = ballot.generation > self.store.position().ballot.generation;
+        let is_alone = self.primary_is_absent() && !self.reaches_own_majority();
+        if is_newer && is_alone {
+            return is_established;
         }
-        is_established
+        // Two groups that meet: one that lives does not give way.
+        self.refuse_group(from, group_id);
+        false
     }
 
     fn refuse_group(&mut self, from: &(PeerName, Incarnation), group_id: Option<GroupId>) {
@@ -156,7 +155,9 @@ impl Machine {
         }
         self.receiver.clear();
         let position = self.store.position();
-        let history = self.meta.history.clone();
+        // Nothing of another group is kept: without a history everything is copied anew.
+        let is_same_group = self.meta.group_id == group_id;
+        let history = if is_same_group { self.meta.history.clone() } else { Vec::new() };
         self.send(from, Message::Position { ballot, position, history, pull: false });
     }
 

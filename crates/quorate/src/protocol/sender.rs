@@ -49,6 +49,8 @@ struct Transfer {
     from: Option<Position>,
     repair: Vec<Bytes>,
     copy: Option<Copy>,
+    /// Loose copies made so far.
+    rounds: u32,
     /// Records of the exact cut that have not been put into pieces, last first.
     cut: Vec<Record>,
     end: Option<BatchEnd>,
@@ -210,6 +212,7 @@ impl Sender {
             from,
             repair,
             copy: None,
+            rounds: 0,
             cut: Vec::new(),
             end: None,
             with_meta: true,
@@ -241,7 +244,9 @@ impl Transfer {
     /// Takes an exact cut of what changed since `since`, or begins to copy loosely if that is too
     /// much for one.
     fn cut(&mut self, source: &Source<'_>, since: Sequence) {
-        let bytes = source.limits.max_cut_bytes;
+        // Every loose copy leaves less for the exact cut, but keys to be repaired stay, and changes
+        // may come as fast as they are copied: a cut that may grow is reached at last.
+        let bytes = source.limits.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
         let cut = source.store.cut(source.group_time, since, &self.repair, bytes);
         match cut.records {
             Some(mut records) => {
@@ -257,6 +262,7 @@ impl Transfer {
             }
             None => {
                 let cursor = CopyCursor::since(since);
+                self.rounds += 1;
                 self.copy = Some(Copy { cursor, since: cut.end.sequence });
             }
         }

@@ -169,6 +169,8 @@ pub struct Brief {
     pub wall: u64,
     #[prost(uint64, tag = "11")]
     pub uptime_ms: u64,
+    #[prost(bool, tag = "12")]
+    pub has_quorum: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

@@ -163,6 +163,7 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         priority: bounds::number("priority", brief.priority.into(), 0, u8::MAX.into())?,
         wall: GroupTime(brief.wall),
         uptime_ms: brief.uptime_ms,
+        has_quorum: brief.has_quorum,
     })
 }
 

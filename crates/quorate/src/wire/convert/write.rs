@@ -157,6 +157,7 @@ impl From<&Brief> for proto::Brief {
             priority: brief.priority.into(),
             wall: brief.wall.0,
             uptime_ms: brief.uptime_ms,
+            has_quorum: brief.has_quorum,
         }
     }
 }

@@ -262,9 +262,9 @@ fn brief() -> BoxedStrategy<Brief> {
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
         vec(peer(), 0..=MAX_LISTED),
-        (any::<u8>(), group_time(), number()),
+        (any::<u8>(), group_time(), number(), any::<bool>()),
     )
-        .prop_map(|(first, second, reaches, (priority, wall, uptime_ms))| {
+        .prop_map(|(first, second, reaches, (priority, wall, uptime_ms, has_quorum))| {
             let (ballot, is_primary, primary, position) = first;
             let (group_id, is_member, suspects) = second;
             Brief {
@@ -279,6 +279,7 @@ fn brief() -> BoxedStrategy<Brief> {
                 priority,
                 wall,
                 uptime_ms,
+                has_quorum,
             }
         })
         .boxed()
