@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use quorate::Incarnation;
 use quorate::protocol::io::Input;
-use quorate::{Generation, Incarnation};
 
 use crate::check::Seen;
 use crate::clock::Moment;
@@ -184,7 +184,7 @@ impl World {
         }
         let peer = peer.unwrap_or_else(|| self.victim());
         let length = self.fault_length();
-        self.trace.note(self.now, peer, &[12, fault as u64], || format!("FAULT {fault:?}"));
+        self.note(peer, &[12, fault as u64], |world| format!("FAULT {fault:?}"));
         self.counters.add("faults");
         match fault {
             Fault::ClockStep => self.step_clock(peer),
@@ -222,32 +222,6 @@ impl World {
 
     // --- processes and hosts
 
-    /// Peers that the newest membership counts and whose incarnation still runs.
-    pub(crate) fn keepers(&self) -> Vec<usize> {
-        self.keepers_before(Generation(u64::MAX))
-    }
-
-    /// The same, by the newest membership of an older generation than this one.
-    pub(crate) fn keepers_before(&self, generation: Generation) -> Vec<usize> {
-        let memberships = self.peers.iter().filter_map(|peer| {
-            let membership = peer.process.as_ref()?.store.meta().membership;
-            let stamp = membership.stamp.ballot.generation;
-            (!membership.voters.is_empty() && stamp < generation).then_some(membership)
-        });
-        let Some(newest) = memberships.max_by_key(|m| m.stamp) else { return Vec::new() };
-        (0..self.plan.peers())
-            .filter(|peer| {
-                let Some(process) = self.process(*peer) else { return false };
-                let name = &self.plan.group.members[*peer];
-                let is = |m: &quorate::Member| {
-                    m.name == *name && m.incarnation == Some(process.incarnation)
-                };
-                let is_next = newest.next.as_ref().is_none_or(|next| next.iter().any(is));
-                newest.voters.iter().any(is) && is_next
-            })
-            .collect()
-    }
-
     fn may_kill(&self, peer: usize) -> bool {
         if !self.plan.faults.is_careful {
             return true;
@@ -270,7 +244,7 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let incarnation = process.incarnation;
         self.counters.add(if with_host { "crashes" } else { "kills" });
-        self.trace.note(self.now, peer, &[13, u64::from(with_host)], || {
+        self.note(peer, &[13, u64::from(with_host)], |world| {
             format!("ends as {incarnation}, {}", if with_host { "silently" } else { "closing" })
         });
         self.close_all(peer, !with_host);
@@ -320,7 +294,7 @@ impl World {
             return;
         }
         let Some(since) = self.peers[peer].paused.take() else { return };
-        self.trace.note(self.now, peer, &[14], || "runs on".into());
+        self.note(peer, &[14], |world| "runs on".into());
         let inbox = std::mem::take(&mut self.peers[peer].inbox);
         let (calls, rest): (Vec<_>, Vec<_>) =
             inbox.into_iter().partition(|event| matches!(event, Event::Issue { .. }));
@@ -355,7 +329,9 @@ impl World {
         let by = self.fault_random.pick(&[second / 10, second, 60 * second, day, 25_000 * day]);
         let by = if self.fault_random.chance(500) { by } else { -by.min(10_000 * day) };
         self.counters.add("clock steps");
+        self.see(&Seen::Clocks);
         self.peers[peer].clock.step(by);
+        self.see(&Seen::Clocks);
     }
 
     fn drift_clock(&mut self, peer: usize) {

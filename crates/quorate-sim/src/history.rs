@@ -31,6 +31,8 @@ pub(crate) type MergeId = (usize, Incarnation, u64);
 pub(crate) struct History {
     model: Arc<SimModel>,
     reigns: BTreeMap<Ballot, Reign>,
+    /// Ballots in the order in which their reigns began: generations are not always in order.
+    begun: Vec<Ballot>,
 }
 
 /// One primary's reign.
@@ -40,6 +42,8 @@ pub(crate) struct Reign {
     pub(crate) group_id: Option<GroupId>,
     /// The position that it took over; `None` if it was founded blank.
     pub(crate) parent: Option<Position>,
+    /// The ballot of the founding that it goes back to without any loss allowed in between.
+    pub(crate) founding: Ballot,
     /// The newest group time of the reign's state.
     pub(crate) group_time: GroupTime,
     base: Cells,
@@ -83,7 +87,7 @@ impl Follower {
 
 impl History {
     pub(crate) fn new(model: Arc<SimModel>) -> Self {
-        Self { model, reigns: BTreeMap::new() }
+        Self { model, reigns: BTreeMap::new(), begun: Vec::new() }
     }
 
     pub(crate) fn reign(&self, ballot: Ballot) -> Option<&Reign> {
@@ -101,13 +105,17 @@ impl History {
         primary: (usize, Incarnation),
         group_id: Option<GroupId>,
         parent: Option<Position>,
+        is_founding: bool,
         cells: Cells,
     ) {
+        let before = parent.and_then(|parent| self.reigns.get(&parent.ballot));
+        let founding = before.filter(|_| !is_founding).map_or(ballot, |before| before.founding);
         let group_time = self.group_time_at(parent);
         let reign = Reign {
             primary,
             group_id,
             parent,
+            founding,
             group_time,
             current: cells.clone(),
             base: cells,
@@ -115,6 +123,24 @@ impl History {
             steps: Vec::new(),
         };
         self.reigns.insert(ballot, reign);
+        self.begun.push(ballot);
+    }
+
+    /// The reign that began last.
+    pub(crate) fn newest(&self) -> Option<Ballot> {
+        self.begun.last().copied()
+    }
+
+    /// Whether two reigns belong to the same founding: nothing may be lost between them.
+    pub(crate) fn are_kin(&self, one: Ballot, other: Ballot) -> bool {
+        let founding = |ballot: Ballot| self.reigns.get(&ballot).map(|reign| reign.founding);
+        founding(one).is_some() && founding(one) == founding(other)
+    }
+
+    /// Whether one reign began after another.
+    pub(crate) fn is_after(&self, ballot: Ballot, other: Ballot) -> bool {
+        let place = |ballot: Ballot| self.begun.iter().rposition(|begun| *begun == ballot);
+        place(ballot) > place(other)
     }
 
     /// Group time of the last operation in the state at `parent`.

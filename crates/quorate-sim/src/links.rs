@@ -91,8 +91,8 @@ impl World {
     }
 
     fn note_link(&mut self, peer: usize, other: usize, is_up: bool) {
-        self.trace.note(self.now, peer, &[6, other as u64, u64::from(is_up)], || {
-            let other = &self.plan.group.members[other];
+        self.note(peer, &[6, other as u64, u64::from(is_up)], |world| {
+            let other = &world.plan.group.members[other];
             format!("link to {other} is {}", if is_up { "up" } else { "down" })
         });
         self.note_together();
@@ -225,6 +225,10 @@ impl World {
         }
         let there = self.network.end(packet.connection, 1 - packet.end);
         let from = (there.peer, there.incarnation);
+        self.note(peer, &[18, from.0 as u64, packet.payload.lane() as u64], |world| {
+            let from = &world.plan.group.members[from.0];
+            format!("<- {from} {}", world.describe_payload(&packet.payload))
+        });
         match packet.payload {
             Payload::Protocol(message) => {
                 let name = self.plan.group.members[from.0].clone();
@@ -250,10 +254,7 @@ impl World {
     /// A process ends: its connections do, and its kernel says so if it still can.
     pub(crate) fn close_all(&mut self, peer: usize, tells: bool) {
         let Some(process) = self.process(peer) else { return };
-        let open: Vec<ConnectionId> =
-            process.links.iter().flat_map(|link| link.open.iter().copied()).collect();
-        for connection in open {
-            let end = usize::from(self.network.end(connection, 1).peer == peer);
+        for (connection, end) in self.network.ends_of(peer, process.incarnation) {
             self.network.end_mut(connection, end).state = EndState::Closed;
             if tells {
                 self.transmit_on(Packet { connection, end: 1 - end, payload: Payload::Reset });

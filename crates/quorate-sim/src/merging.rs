@@ -78,7 +78,7 @@ impl World {
                     self.fail("merged_once", what);
                 }
                 self.counters.add("decided locally");
-                self.trace.note(self.now, peer, &[9, op as u64, answer.units], || {
+                self.note(peer, &[9, op as u64, answer.units], |world| {
                     format!("decides {op} alone: {answer:?}")
                 });
                 self.end_op(op, Outcome::Local(answer));
@@ -128,7 +128,7 @@ impl World {
         let (position, group_time) = (merged.position, merged.group_time);
         let id = (from.0, from.1, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
-        self.trace.note(self.now, peer, &[10, number, merged.units], || {
+        self.note(peer, &[10, number, merged.units], |world| {
             format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
         });
         if !merged.already {

@@ -81,6 +81,9 @@ pub(crate) struct Style {
     pub(crate) data_factor: u32,
     /// Like TCP: in order, and what meets a cut path waits for it to heal.
     pub(crate) is_orderly: bool,
+    /// Where it is not orderly: how many of a thousand packets of the data lane may be overtaken;
+    /// those of the control lane all may.
+    pub(crate) reorder: u64,
     pub(crate) loss: u64,
     pub(crate) duplicates: u64,
 }
@@ -95,6 +98,7 @@ impl Style {
             spike: timeout / random.pick(&[100, 20, 5]),
             data_factor: random.pick(if base == 1_000 { &[1, 1, 4] } else { &[1, 1, 4, 20] }),
             is_orderly,
+            reorder: random.pick(&[0, 20, 300]),
             loss: if is_orderly { 0 } else { random.pick(&[0, 10, 50, 150]) },
             duplicates: if is_orderly { 0 } else { random.pick(&[0, 10, 100]) },
         }
@@ -109,6 +113,7 @@ impl Style {
             spike: Duration::ZERO,
             data_factor: 1,
             is_orderly: true,
+            reorder: 0,
             loss: 0,
             duplicates: 0,
         }
@@ -152,10 +157,10 @@ impl Network {
         Self { size, style, random, paths, connections: Vec::new() }
     }
 
-    /// Nothing is lost, doubled or late any more.
+    /// Nothing is lost, doubled, late or overtaken any more.
     pub(crate) fn calm(&mut self) {
-        let data_factor = self.style.data_factor;
-        self.style = Style { spikes: 0, loss: 0, duplicates: 0, data_factor, ..self.style.clone() };
+        let style = &mut self.style;
+        (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
     }
 
     pub(crate) fn path(&mut self, from: usize, to: usize) -> &mut Path {
@@ -185,6 +190,23 @@ impl Network {
 
     pub(crate) fn end_mut(&mut self, connection: ConnectionId, end: usize) -> &mut End {
         &mut self.connections[connection.0][end]
+    }
+
+    /// All ends of a process that are not closed.
+    pub(crate) fn ends_of(
+        &self,
+        peer: usize,
+        incarnation: Incarnation,
+    ) -> Vec<(ConnectionId, usize)> {
+        let is_own = |end: &End| {
+            end.peer == peer && end.incarnation == incarnation && end.state != EndState::Closed
+        };
+        let connections = self.connections.iter().enumerate();
+        connections
+            .flat_map(|(number, ends)| {
+                (0..2).filter(|end| is_own(&ends[*end])).map(move |end| (ConnectionId(number), end))
+            })
+            .collect()
     }
 
     /// Begins a connection; returns when it opens at either end.
@@ -247,7 +269,9 @@ impl Network {
     fn arrival(&mut self, now: Moment, from: usize, to: usize, packet: &Packet) -> Moment {
         let lane = packet.payload.lane();
         let arrives = now.after(self.delay(from, to, lane));
-        if !self.style.is_orderly {
+        let is_loose = !self.style.is_orderly
+            && (lane == Lane::Control || self.random.chance(self.style.reorder));
+        if is_loose {
             return arrives;
         }
         let index = usize::from(lane == Lane::Data);

@@ -46,8 +46,12 @@ pub(crate) struct Process {
     /// The reign that this process began last.
     pub(crate) reign: Option<Ballot>,
     pub(crate) position: Position,
+    /// The founding that its data belong to, and since when it has held some of it.
+    pub(crate) holds: Option<(Ballot, Moment)>,
     pub(crate) follower: Follower,
     pub(crate) was_authorized: bool,
+    /// It has announced a founding whose reign has not begun yet.
+    is_founding: bool,
     /// Calls that wait for a majority, in order.
     pub(crate) waiting: VecDeque<Waiting>,
     /// Calls held during a hand-over.
@@ -138,14 +142,16 @@ impl World {
             armed: None,
             reign: None,
             position: Position::BLANK,
+            holds: None,
             follower: Follower::default(),
             was_authorized: false,
+            is_founding: false,
             waiting: VecDeque::new(),
             parked: Vec::new(),
             sent: BTreeMap::new(),
             merging: Merging::default(),
         });
-        self.trace.note(self.now, peer, &[1, incarnation.0], || format!("starts as {incarnation}"));
+        self.note(peer, &[1, incarnation.0], |world| format!("starts as {incarnation}"));
         self.see(&Seen::Started { peer, incarnation });
         self.arm(peer);
         self.start_merging(peer);
@@ -178,7 +184,7 @@ impl World {
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();
-                self.trace.note(self.now, peer, &[2, request, u64::from(is_done)], || {
+                self.note(peer, &[2, request, u64::from(is_done)], |world| {
                     format!("switch {request}: {result:?}")
                 });
                 self.counters.add(if is_done { "hand-overs" } else { "hand-overs refused" });
@@ -227,7 +233,12 @@ impl World {
 
     fn on_group_event(&mut self, peer: usize, event: &GroupEvent) {
         let code = self.count_event(peer, event);
-        self.trace.note(self.now, peer, &[3, code], || format!("event {event:?}"));
+        if matches!(event, GroupEvent::Founded { .. } | GroupEvent::NewGeneration { .. })
+            && let Some(process) = self.process_mut(peer)
+        {
+            process.is_founding = true;
+        }
+        self.note(peer, &[3, code], |world| format!("event {event:?}"));
         self.see(&Seen::Event { peer, event });
         self.trigger_on_event(peer, event);
     }
@@ -266,12 +277,15 @@ impl World {
         let meta = process.store.meta();
         let cells = process.cells(&self.keys);
         let parent = Some(process.position).filter(|position| !position.is_blank());
-        self.trace.note(self.now, peer, &[4, ballot.term.0, cells.len() as u64], || {
+        let group_time = process.store.group_time();
+        let is_founding = std::mem::take(&mut process.is_founding);
+        self.note(peer, &[4, ballot.term.0, cells.len() as u64], |world| {
+            let parent = parent.map(|parent| world.short_position(parent));
             format!("begins reign {ballot} from {parent:?} with {} cells", cells.len())
         });
-        let group_time = process.store.group_time();
-        self.see(&Seen::Reign { peer, ballot, parent, group_time, cells: &cells, meta: &meta });
-        self.history.begin(ballot, primary, meta.group_id, parent, cells);
+        let cells = &cells;
+        self.see(&Seen::Reign { peer, ballot, parent, is_founding, group_time, cells });
+        self.history.begin(ballot, primary, meta.group_id, parent, is_founding, cells.clone());
         self.see(&Seen::Begun { peer, ballot });
     }
 
@@ -304,9 +318,10 @@ impl World {
 
     fn on_moved(&mut self, peer: usize, from: Position, to: Position) {
         let sequence = to.sequence.0;
-        self.trace.note(self.now, peer, &[5, to.ballot.term.0, sequence], || {
-            format!("moves from {from} to {to}")
+        self.note(peer, &[5, to.ballot.term.0, sequence], |world| {
+            format!("moves from {} to {}", world.short_position(from), world.short_position(to))
         });
+        self.note_holding(peer);
         let Some(process) = self.peers[peer].process.as_mut() else { return };
         let is_reigning = process.reign == Some(to.ballot);
         let group_time = process.store.group_time();

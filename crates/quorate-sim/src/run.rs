@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use quorate::{Mode, protocol::io::Route};
+use quorate::Mode;
+use quorate::protocol::io::Route;
 
 use crate::check::Failure;
 use crate::counters::Counters;
@@ -163,43 +164,5 @@ impl World {
         if digests.iter().any(|digest| *digest != digests[0]) {
             self.fail("equal_positions", format!("digests differ at rest: {digests:?}"));
         }
-    }
-
-    /// One line on where everyone stands.
-    pub(crate) fn describe(&self) -> String {
-        let line = |peer: usize| {
-            let host = &self.peers[peer];
-            let name = &self.plan.group.members[peer];
-            let Some(process) = &host.process else { return format!("{name} is down") };
-            let status = process.machine.status(host.clock.now(self.now));
-            let linked = (0..self.plan.peers()).filter(|other| self.is_linked(peer, *other));
-            let linked: Vec<_> =
-                linked.map(|other| self.plan.group.members[other].as_str()).collect();
-            let counted: Vec<_> = process
-                .store
-                .meta()
-                .membership
-                .voters
-                .iter()
-                .map(|member| {
-                    let other = self.index_of(&member.name);
-                    let runs = member.incarnation.is_some_and(|i| self.peers[other].runs(i));
-                    format!("{}{}", member.name, if runs { "" } else { "?" })
-                })
-                .collect();
-            format!(
-                "{name} {:?} {} route {:?} at {} group {:?} counts [{}]{} links [{}] overlay {}",
-                status.role,
-                status.ballot,
-                process.route,
-                process.store.position(),
-                status.group_id.map(|id| id.0 >> 112),
-                counted.join(","),
-                if process.store.meta().membership.next.is_some() { " joint" } else { "" },
-                linked.join(","),
-                process.overlay.units(),
-            )
-        };
-        (0..self.plan.peers()).map(line).collect::<Vec<_>>().join("; ")
     }
 }

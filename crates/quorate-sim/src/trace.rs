@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::clock::Moment;
+use crate::world::World;
 
 /// The record of one run.
 #[derive(Debug)]
@@ -34,28 +35,25 @@ impl Trace {
         Self { printing: Some(Printing::Kept(String::new())), ..Self::silent() }
     }
 
+    /// Whether anyone reads the text.
+    pub(crate) fn is_read(&self) -> bool {
+        self.printing.is_some()
+    }
+
     /// Adds one line: `numbers` go into the hash, `text` is what a reader sees.
-    pub(crate) fn note(
-        &mut self,
-        at: Moment,
-        peer: usize,
-        numbers: &[u64],
-        text: impl FnOnce() -> String,
-    ) {
+    fn add(&mut self, at: Moment, peer: usize, numbers: &[u64], text: Option<String>) {
         self.lines += 1;
         self.mix(at.0);
         self.mix(peer as u64);
         for &number in numbers {
             self.mix(number);
         }
-        if let Some(printing) = &mut self.printing {
-            let seconds = at.0 as f64 / 1e9;
-            let name = peer_letter(peer);
-            let line = format!("{seconds:>12.6} {name} {}", text());
-            match printing {
-                Printing::Now => println!("{line}"),
-                Printing::Kept(kept) => writeln!(kept, "{line}").expect("a string takes text"),
-            }
+        let (Some(printing), Some(text)) = (&mut self.printing, text) else { return };
+        let seconds = at.0 as f64 / 1e9;
+        let line = format!("{seconds:>12.6} {} {text}", peer_letter(peer));
+        match printing {
+            Printing::Now => println!("{line}"),
+            Printing::Kept(kept) => writeln!(kept, "{line}").expect("a string takes text"),
         }
     }
 
@@ -82,8 +80,18 @@ impl Trace {
     }
 }
 
-/// The peer that a line which concerns all of them is noted under.
-pub(crate) const NOBODY: usize = usize::MAX;
+impl World {
+    /// Notes something in the trace; the text is only made if somebody reads it.
+    pub(crate) fn note(
+        &mut self,
+        peer: usize,
+        numbers: &[u64],
+        text: impl FnOnce(&Self) -> String,
+    ) {
+        let text = self.trace.is_read().then(|| text(self));
+        self.trace.add(self.now, peer, numbers, text);
+    }
+}
 
 /// The name of the peer with this index: a, b, c, ..
 pub(crate) fn peer_letter(peer: usize) -> char {

@@ -124,7 +124,7 @@ impl World {
         };
         self.counters.add(name);
         let peer = self.ops[op].peer;
-        self.trace.note(self.now, peer, &[11, op as u64, code], || format!("call {op} is {name}"));
+        self.note(peer, &[11, op as u64, code], |world| format!("call {op} is {name}"));
         self.see(&Seen::Ended { op, outcome });
         if let Some(client) = self.ops[op].client {
             self.rest(client);

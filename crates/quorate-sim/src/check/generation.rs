@@ -5,7 +5,7 @@
 //! "Together" is what the network really did, in real time: linked both ways, nothing cut, nobody
 //! frozen.
 
-use quorate::{Ballot, Position};
+use quorate::Ballot;
 
 use crate::check::{Check, Seen};
 use crate::world::World;
@@ -19,31 +19,26 @@ impl Check for GenerationRule {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        let Seen::Reign { ballot, parent, .. } = seen else { return Ok(()) };
-        let is_new = world.history.reigns().all(|(b, _)| b.generation != ballot.generation);
-        if is_new { may_begin(world, *ballot) } else { goes_on(*ballot, *parent) }
-    }
-}
-
-/// A reign of a generation that exists goes on from it.
-fn goes_on(ballot: Ballot, parent: Option<Position>) -> Result<(), String> {
-    match parent {
-        Some(parent) if parent.ballot.generation == ballot.generation => Ok(()),
-        _ => Err(format!("{ballot} begins from {parent:?}, which is of another generation")),
+        let Seen::Reign { ballot, parent, is_founding, .. } = seen else { return Ok(()) };
+        match parent {
+            // Members of a founding that came to nothing may go on in its ballots: they lose
+            // nothing by it, and are checked like any other election.
+            Some(_) if !is_founding => Ok(()),
+            None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
+            _ if world.history.newest().is_none() => Ok(()),
+            _ => may_begin(world, *ballot),
+        }
     }
 }
 
 fn may_begin(world: &World, ballot: Ballot) -> Result<(), String> {
-    let keepers: Vec<usize> = world
-        .keepers_before(ballot.generation)
-        .into_iter()
-        .filter(|peer| world.process(*peer).is_some_and(|p| !p.position.is_blank()))
-        .collect();
     let long = world.plan.timeout() * 11 / 10;
+    let keepers = world.keepers_before(ballot.generation, long);
     if !world.were_together(&keepers, world.plan.majority(), long) {
         return Ok(());
     }
     let names: Vec<_> =
         keepers.iter().map(|peer| world.plan.group.members[*peer].as_str()).collect();
+    let ballot = world.short(ballot);
     Err(format!("{ballot} begins although {names:?} keep their data, together"))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{Acknowledge, Generation, Mode};
+use quorate::{Acknowledge, Ballot, Mode};
 
 use crate::check::{Check, Seen};
 use crate::model::{DONE, Kind};
@@ -11,8 +11,8 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct LimitHeld {
-    /// Units by generation, key and window.
-    admitted: BTreeMap<(Generation, Vec<u8>, u64), i64>,
+    /// Units by founding, key and window.
+    admitted: BTreeMap<(Option<Ballot>, Vec<u8>, u64), i64>,
 }
 
 impl Check for LimitHeld {
@@ -40,8 +40,8 @@ impl Check for LimitHeld {
         for (key, amount) in &op.items {
             let given_back = done.answer.words[3].cast_signed();
             let units = if is_refund { -given_back } else { amount.cast_signed() };
-            let generation = done.position.ballot.generation;
-            let sum = self.admitted.entry((generation, key.to_vec(), window)).or_default();
+            let founding = world.history.reign(done.position.ballot).map(|reign| reign.founding);
+            let sum = self.admitted.entry((founding, key.to_vec(), window)).or_default();
             *sum += units;
             let limit = world.plan.load.limit.cast_signed();
             if *sum > limit {

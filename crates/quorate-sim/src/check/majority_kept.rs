@@ -30,13 +30,15 @@ impl Check for MajorityKept {
                 *last = position.sequence;
                 // It may be acknowledged after its reign has ended: later ones must have it too.
                 let later = world.history.reigns().map(|(ballot, _)| ballot);
-                later.filter(|b| is_later(*b, position)).try_for_each(|b| kept(world, b, position))
+                later
+                    .filter(|ballot| is_later(world, *ballot, position))
+                    .try_for_each(|b| kept(world, b, position))
             }
             Seen::Begun { ballot, .. } => {
                 let earlier = self.acknowledged.iter();
                 let positions = earlier.map(|(b, s)| Position { ballot: *b, sequence: *s });
                 positions
-                    .filter(|position| is_later(*ballot, *position))
+                    .filter(|position| is_later(world, *ballot, *position))
                     .try_for_each(|position| kept(world, *ballot, position))
             }
             _ => Ok(()),
@@ -44,8 +46,9 @@ impl Check for MajorityKept {
     }
 }
 
-fn is_later(ballot: Ballot, position: Position) -> bool {
-    ballot > position.ballot && ballot.generation == position.ballot.generation
+fn is_later(world: &World, ballot: Ballot, position: Position) -> bool {
+    let history = &world.history;
+    ballot > position.ballot && history.are_kin(ballot, position.ballot)
 }
 
 fn kept(world: &World, ballot: Ballot, position: Position) -> Result<(), String> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate::{Generation, Position, Sequence};
+use quorate::{Ballot, Position, Sequence};
 
 use crate::check::{Check, Seen};
 use crate::history::MergeId;
@@ -11,8 +11,8 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct MergedOnce {
-    /// Merges that their origins have forgotten, by the generation of that moment.
-    confirmed: BTreeSet<(Generation, MergeId)>,
+    /// Merges that their origins have forgotten, with the reign of that moment.
+    confirmed: BTreeSet<(Ballot, MergeId)>,
 }
 
 impl Check for MergedOnce {
@@ -23,10 +23,10 @@ impl Check for MergedOnce {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Confirmed { id } => {
-                let Some((ballot, _)) = world.history.reigns().next_back() else {
+                let Some(ballot) = world.history.newest() else {
                     return Err(format!("{id:?} is confirmed before any reign"));
                 };
-                self.confirmed.insert((ballot.generation, *id));
+                self.confirmed.insert((ballot, *id));
                 Ok(())
             }
             Seen::Begun { ballot, .. } => {
@@ -37,7 +37,7 @@ impl Check for MergedOnce {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let Some((ballot, _)) = world.history.reigns().next_back() else { return Ok(()) };
+        let Some(ballot) = world.history.newest() else { return Ok(()) };
         self.look(world, Position { ballot, sequence: Sequence(u64::MAX) })
     }
 }
@@ -48,8 +48,9 @@ impl MergedOnce {
         if let Some(id) = twice.first() {
             return Err(format!("{id:?} has been merged twice in {}", tip.ballot));
         }
-        let generation = tip.ballot.generation;
-        let lost = self.confirmed.iter().find(|(g, id)| *g == generation && !merges.contains(id));
+        let mut confirmed = self.confirmed.iter();
+        let lost = confirmed
+            .find(|(then, id)| world.history.are_kin(*then, tip.ballot) && !merges.contains(id));
         match lost {
             Some((_, id)) => Err(format!("{id:?} was confirmed and is not in {}", tip.ballot)),
             None => Ok(()),

@@ -19,7 +19,6 @@ mod refused;
 
 use std::fmt;
 
-use quorate::protocol::message::Meta;
 use quorate::{Ballot, Event as GroupEvent, GroupTime, Incarnation, Position};
 
 use crate::calls::Done;
@@ -38,6 +37,8 @@ pub(crate) enum Seen<'a> {
     Ballot { peer: usize, ballot: Ballot },
     /// A reign has become part of the history.
     Begun { peer: usize, ballot: Ballot },
+    /// A wall clock has been moved, or is about to be.
+    Clocks,
     /// A merge is forgotten by its origin.
     Confirmed { id: MergeId },
     /// A primary's own position has moved.
@@ -64,9 +65,9 @@ pub(crate) enum Seen<'a> {
         peer: usize,
         ballot: Ballot,
         parent: Option<Position>,
+        is_founding: bool,
         group_time: GroupTime,
         cells: &'a Cells,
-        meta: &'a Meta,
     },
     /// A process has started.
     Started { peer: usize, incarnation: Incarnation },

@@ -3,6 +3,7 @@
 //! section 5). That decisions are in order is checked by the history itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use quorate::{Ballot, GroupTime, Position};
 
@@ -13,8 +14,8 @@ use crate::world::World;
 pub(super) struct Monotone {
     ballots: BTreeMap<usize, Ballot>,
     cuts: BTreeMap<usize, GroupTime>,
-    /// The latest wall clock that a majority has ever reached.
-    wall: GroupTime,
+    /// How far each wall clock has ever been ahead of the time since the start.
+    leads: Vec<u64>,
 }
 
 impl Check for Monotone {
@@ -27,6 +28,10 @@ impl Check for Monotone {
             Seen::Started { peer, .. } => {
                 self.ballots.remove(peer);
                 self.cuts.remove(peer);
+                Ok(())
+            }
+            Seen::Clocks => {
+                self.look_at_clocks(world);
                 Ok(())
             }
             Seen::Ballot { peer, ballot } => {
@@ -56,6 +61,14 @@ impl Check for Monotone {
 }
 
 impl Monotone {
+    fn look_at_clocks(&mut self, world: &World) {
+        self.leads.resize(world.plan.peers(), 0);
+        for (latest, peer) in self.leads.iter_mut().zip(&world.peers) {
+            let wall = peer.clock.now(world.now).wall;
+            *latest = (*latest).max(wall.0.saturating_sub(world.now.0));
+        }
+    }
+
     /// One clock far ahead must not carry the group with it.
     fn within_clocks(
         &mut self,
@@ -63,14 +76,16 @@ impl Monotone {
         position: Position,
         group_time: GroupTime,
     ) -> Result<(), String> {
-        let clocks = world.peers.iter().map(|peer| peer.clock.now(world.now).wall);
-        let mut walls: Vec<GroupTime> = clocks.collect();
-        walls.sort_unstable_by(|a, b| b.cmp(a));
-        self.wall = self.wall.max(walls[walls.len() / 2]);
-        // Group time runs on by the primary's own clock when the walls fall behind it.
-        let margin = world.plan.timeout() * 40;
-        if group_time > self.wall.after(margin) {
-            let ahead = (group_time.0 - self.wall.0) / 1_000_000;
+        self.look_at_clocks(world);
+        let mut leads = self.leads.clone();
+        leads.sort_unstable_by(|a, b| b.cmp(a));
+        // Group time never goes back, so it runs on from whatever a majority has once reached.
+        let reached = GroupTime(leads[leads.len() / 2] + world.now.0);
+        // A primary counts on by its own clock, from what it was told a while ago.
+        let margin = world.plan.timeout() / 2 + Duration::from_nanos(world.now.0) / 40;
+        let bound = reached.after(margin + Duration::from_millis(200));
+        if group_time > bound {
+            let ahead = (group_time.0 - reached.0) / 1_000_000;
             return Err(format!("group time at {position} is {ahead} ms ahead of a majority"));
         }
         Ok(())

@@ -34,15 +34,17 @@ impl Check for OneDecider {
             Seen::Acknowledged { peer, done, is_majority: false, .. } => {
                 // What a majority holds is in the newer reign too; what it does not hold must
                 // have been decided while nobody else could.
-                let ballot = done.position.ballot;
-                if ballot < self.newest {
-                    let newest = self.newest;
+                let (ballot, newest) = (done.position.ballot, self.newest);
+                if world.history.is_after(newest, ballot) {
+                    let (ballot, newest) = (world.short(ballot), world.short(newest));
                     return Err(format!("{ballot} answers at once although {newest} has decided"));
                 }
                 alone(world, *peer)
             }
             Seen::Executed { done, .. } => {
-                self.newest = self.newest.max(done.position.ballot);
+                if world.history.is_after(done.position.ballot, self.newest) {
+                    self.newest = done.position.ballot;
+                }
                 Ok(())
             }
             _ => Ok(()),

@@ -37,12 +37,12 @@ impl Check for PrimaryLoss {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let Some((newest, _)) = world.history.reigns().next_back() else { return Ok(()) };
+        let Some(newest) = world.history.newest() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
             world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
         let mut lost: BTreeMap<(usize, Incarnation), u64> = BTreeMap::new();
-        let same = world.history.reigns().filter(|(b, _)| b.generation == newest.generation);
+        let same = world.history.reigns().filter(|(b, _)| world.history.are_kin(*b, newest));
         for (ballot, reign) in same {
             let fork = kept.get(&ballot).copied().unwrap_or_default();
             let units = acknowledged_past(reign, fork);

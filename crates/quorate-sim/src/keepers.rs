@@ -1,0 +1,56 @@
+//! Who keeps the group's data, as somebody who sees everything would say.
+
+use std::time::Duration;
+
+use quorate::{Ballot, Generation, Member};
+
+use crate::world::World;
+
+impl World {
+    /// Peers that the newest membership counts and that hold data of its founding.
+    pub(crate) fn keepers(&self) -> Vec<usize> {
+        self.keepers_before(Generation(u64::MAX), Duration::ZERO)
+    }
+
+    /// The same by the newest membership of an older generation than this one, and only those
+    /// that have held data for so long.
+    pub(crate) fn keepers_before(&self, generation: Generation, long: Duration) -> Vec<usize> {
+        let memberships = self.peers.iter().filter_map(|peer| {
+            let membership = peer.process.as_ref()?.store.meta().membership;
+            let stamp = membership.stamp.ballot.generation;
+            (!membership.voters.is_empty() && stamp < generation).then_some(membership)
+        });
+        let Some(newest) = memberships.max_by_key(|m| m.stamp) else { return Vec::new() };
+        let founding = self.history.reign(newest.stamp.ballot).map(|reign| reign.founding);
+        (0..self.plan.peers())
+            .filter(|peer| {
+                let is = |member: &Member| self.is_member(*peer, member);
+                let is_next = newest.next.as_ref().is_none_or(|next| next.iter().any(is));
+                newest.voters.iter().any(is) && is_next && self.keeps(*peer, founding, long)
+            })
+            .collect()
+    }
+
+    fn is_member(&self, peer: usize, member: &Member) -> bool {
+        let incarnation = self.process(peer).map(|process| process.incarnation);
+        member.name == self.plan.group.members[peer]
+            && incarnation.is_some()
+            && member.incarnation == incarnation
+    }
+
+    /// Whether a peer has held data of a founding for so long.
+    fn keeps(&self, peer: usize, founding: Option<Ballot>, long: Duration) -> bool {
+        let held = self.process(peer).and_then(|process| process.holds);
+        held.is_some_and(|(held, since)| Some(held) == founding && self.now.since(since) >= long)
+    }
+
+    /// A peer's position has moved: notes whose data it holds, and since when.
+    pub(crate) fn note_holding(&mut self, peer: usize) {
+        let now = self.now;
+        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let founding = self.history.reign(process.position.ballot).map(|reign| reign.founding);
+        if process.holds.map(|(founding, _)| founding) != founding {
+            process.holds = founding.map(|founding| (founding, now));
+        }
+    }
+}
