@@ -1,10 +1,94 @@
 //! Exact rate limits that a group of peers shares.
+//!
+//! A service names its limits, links a [`Peer`](quorate::Peer), and asks [`RateLimiter`]. Whichever
+//! peer is asked, an amount is decided once for the whole group, and the counts survive the loss of
+//! a minority of peers. A denial is a value; an error says that nothing was decided, and why.
+//!
+//! ```text
+//!  Limits ── named Limit: a rate (token bucket) or a window
+//!    │ model()                          │ key(limit, key)
+//!    ▼                                  ▼
+//!  RateLimitModel ── Peer ◀── RateLimiter::acquire(limit, key, amount) ──▶ Decision
+//!  pure: cells, group time ─▶ cells, answer
+//! ```
+//!
+//! # Examples
+//!
+//! One of three peers; with the other two it is the same but for its name:
+//!
+//! ```no_run
+//! use quorate::Peer;
+//! use quorate_ratelimit::{Limit, Limits, RateLimiter};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let limits = Limits::builder()
+//!     .limit("api", Limit::per_second(100).burst(50)) // 100 each second
+//!     .build()?;
+//! let peer = Peer::builder("a", limits.model())
+//!     .members([("a", "127.0.0.1:7101"), ("b", "127.0.0.1:7102"), ("c", "127.0.0.1:7103")])
+//!     .start()
+//!     .await?;
+//! let limiter = RateLimiter::new(peer, &limits);
+//! let decision = limiter.acquire("api", "alice", 1).await?;
+//! println!("{} ({} left)", decision.allowed, decision.remaining);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A group of one, which decides by itself, is enough for a test:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use quorate::Peer;
+//! use quorate::transport::InProcess;
+//! use quorate_ratelimit::{Limit, Limits, RateLimiter};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let limits = Limits::builder()
+//!     .limit("mail", Limit::window(3, Duration::from_secs(24 * 60 * 60)))
+//!     .build()?;
+//! let network = InProcess::network();
+//! let peer = Peer::builder("a", limits.model())
+//!     .members([("a", "a")])
+//!     .transport(network.at("a"))
+//!     .start()
+//!     .await?;
+//! peer.wait_ready(Duration::from_secs(5)).await?;
+//!
+//! let limiter = RateLimiter::new(peer, &limits);
+//! let first = limiter.acquire("mail", "alice", 2).await?;
+//! assert!(first.allowed && first.remaining == 1);
+//! let second = limiter.acquire("mail", "alice", 2).await?;
+//! assert!(!second.allowed && second.retry_after.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What is promised
+//!
+//! - A rate admits at most `burst + rate * T` units of a key in any time T of group time, and a
+//!   window at most its max: exactly, with whole numbers, from one a day to ten million a second.
+//!   What that means across failovers is the core's promise, by mode and acknowledgement.
+//! - Denied amounts are not counted.
+//! - Group time that went back, by a failover or a step of a clock, neither opens an older window
+//!   nor fills a bucket twice.
+//! - What a peer decided alone, in relaxed mode, counts when it is merged as far as it still
+//!   matters: not if its window has closed, nor what has flowed back into its bucket since. The
+//!   counts of several peers may then be above the limit: nothing more is admitted until that is
+//!   paid back.
+//!
+//! # What is not here
+//!
+//! Sliding windows, calendar months, concurrency limits, refunds and reservations.
 
+mod decision;
 mod divisor;
 mod error;
 mod hash;
 mod key;
 mod limit;
+mod limiter;
 mod limits;
 mod model;
 mod period;
@@ -13,9 +97,11 @@ mod spec;
 mod token_bucket;
 mod window;
 
+pub use decision::Decision;
 pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 pub use key::Key;
 pub use limit::Limit;
+pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder, MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
 pub use model::RateLimitModel;
 pub use spec::{LimitSpec, LimitsSpec};
