@@ -1,0 +1,217 @@
+//! Limits asked at the peers of a group in one process.
+
+use std::time::{Duration, SystemTime};
+
+use quorate::transport::InProcess;
+use quorate::{Acknowledge, Basis, DecideError, Mode, Peer, PeerBuilder, Status};
+use quorate_ratelimit::{AcquireError, Limit, Limits, RateLimiter};
+
+const LONG: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn limits() -> Limits {
+    Limits::builder()
+        .limit("api", Limit::per_second(10).burst(5))
+        .limit("mail", Limit::window(100, DAY))
+        .build()
+        .expect("usable")
+}
+
+fn builder(network: &InProcess, name: &str, names: &[&str], limits: &Limits) -> PeerBuilder {
+    Peer::builder(name, limits.model())
+        .members(names.iter().map(|name| (*name, *name)))
+        .transport(network.at(name))
+        .tokio_clock()
+}
+
+async fn start(
+    names: &[&str],
+    setup: fn(PeerBuilder) -> PeerBuilder,
+) -> (InProcess, Vec<RateLimiter>) {
+    let network = InProcess::network();
+    let limits = limits();
+    let mut limiters = Vec::new();
+    for name in names {
+        let peer = setup(builder(&network, name, names, &limits)).start().await;
+        limiters.push(RateLimiter::new(peer.expect("the settings are valid"), &limits));
+    }
+    for limiter in &limiters {
+        limiter.peer().wait_ready(LONG).await.expect("they form a group");
+        // A relaxed peer is ready before there is a primary.
+        until(limiter, |status| status.primary.is_some()).await;
+    }
+    (network, limiters)
+}
+
+/// Waits for a status.
+async fn until(limiter: &RateLimiter, is_wanted: impl FnMut(&Status) -> bool) {
+    let mut watch = limiter.peer().watch_status();
+    let status = tokio::time::timeout(LONG, watch.wait_for(is_wanted)).await;
+    assert!(status.is_ok_and(|status| status.is_some()), "{:#?}", limiter.peer().status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_says_what_is_left_and_on_what_it_rests() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let status = limiters[0].peer().status();
+    let mut last = None;
+    for (index, limiter) in limiters.iter().enumerate() {
+        let decision = limiter.acquire("mail", "alice", 10).await.expect("there is a primary");
+        assert!(decision.allowed);
+        assert_eq!(decision.limit, 100);
+        assert_eq!(decision.remaining, 90 - 10 * index as u64);
+        assert_eq!(decision.retry_after, None);
+        assert!(decision.reset_after > Duration::ZERO && decision.reset_after <= DAY);
+        assert_eq!(decision.basis, Basis::Primary);
+        assert_eq!(decision.group_id, status.group_id);
+        assert!(decision.group_id.is_some());
+        assert_eq!(decision.term, decision.position.ballot.term);
+        let window = decision.window.expect("a window");
+        let start = window.duration_since(SystemTime::UNIX_EPOCH).expect("after the epoch");
+        assert_eq!(start.as_millis() % DAY.as_millis(), 0);
+        assert!(last < Some(decision.position), "positions order decisions");
+        last = Some(decision.position);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_share_one_quota_and_a_denial_takes_nothing() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let mut allowed = 0;
+    for round in 0..20 {
+        let limiter = &limiters[round % 3];
+        let decision = limiter.acquire("mail", "bob", 7).await.expect("there is a primary");
+        allowed += if decision.allowed { 7 } else { 0 };
+        assert_eq!(decision.remaining, 100 - allowed);
+        assert_eq!(decision.retry_after.is_none(), decision.allowed);
+    }
+    assert_eq!(allowed, 98);
+    let other = limiters[0].acquire("mail", "carol", 100).await.expect("there is a primary");
+    assert!(other.allowed, "another key has a count of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_as_long_as_a_denial_says_is_enough() {
+    let (_network, limiters) = start(&NAMES[..1], |builder| builder).await;
+    let limiter = &limiters[0];
+    let taken = limiter.acquire("api", "alice", 5).await.expect("it is primary");
+    assert_eq!((taken.allowed, taken.remaining, taken.window), (true, 0, None));
+    assert_eq!(taken.reset_after, Duration::from_millis(500));
+    let denied = limiter.acquire("api", "alice", 2).await.expect("it is primary");
+    assert!(!denied.allowed);
+    let wait = denied.retry_after.expect("it was denied");
+    assert!(wait > Duration::ZERO && wait <= Duration::from_millis(200), "{wait:?}");
+    // Group time is steered: it may run a little slower than this clock.
+    tokio::time::advance(wait + Duration::from_millis(20)).await;
+    assert!(limiter.acquire("api", "alice", 2).await.expect("it is primary").allowed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_amount_of_zero_takes_nothing() {
+    let (_network, limiters) = start(&NAMES[..1], |builder| builder).await;
+    let limiter = &limiters[0];
+    for _ in 0..3 {
+        let peek = limiter.acquire("mail", "alice", 0).await.expect("it is primary");
+        assert_eq!((peek.allowed, peek.remaining), (true, 100));
+    }
+    assert!(limiter.acquire("mail", "alice", 100).await.expect("it is primary").allowed);
+    let peek = limiter.acquire("mail", "alice", 0).await.expect("it is primary");
+    assert_eq!((peek.allowed, peek.remaining), (false, 0));
+    assert!(peek.retry_after.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decided_is_an_error_that_says_so() {
+    let (_network, limiters) = start(&NAMES[..1], |builder| builder).await;
+    let limiter = &limiters[0];
+    let unknown = AcquireError::UnknownLimit { limit: "apo".into(), at_decider: false };
+    assert_eq!(limiter.acquire("apo", "alice", 1).await, Err(unknown));
+    let long = AcquireError::KeyTooLong { bytes: 509, max: 508 };
+    assert_eq!(limiter.acquire("api", [0; 509], 1).await, Err(long));
+    let never = AcquireError::NeverAdmitted { amount: 6, max: 5 };
+    assert_eq!(limiter.acquire("api", "alice", 6).await, Err(never.clone()));
+    assert!(!never.is_retryable());
+    for key in [&[][..], &[0xff; 508]] {
+        assert!(limiter.acquire("api", key, 5).await.expect("it is primary").allowed);
+    }
+    limiter.peer().shutdown().await;
+    let ended = limiter.acquire("api", "alice", 1).await.expect_err("it has ended");
+    assert_eq!(ended, AcquireError::Undecided(DecideError::ShuttingDown));
+}
+
+/// Limits roll out peer by peer: the primary's are applied, and it says if it has none.
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_the_peer_that_decides_are_applied() {
+    let (network, names) = (InProcess::network(), ["a", "b", "c"]);
+    let old = limits();
+    let new = Limits::builder()
+        .limit("api", Limit::per_second(10).burst(7))
+        .limit("new", Limit::per_day(1))
+        .build()
+        .expect("usable");
+    let mut limiters = Vec::new();
+    for name in names {
+        let limits = if name == "c" { &new } else { &old };
+        let priority = if name == "c" { 0 } else { 100 };
+        let peer = builder(&network, name, &names, limits).priority(priority).start().await;
+        limiters.push(RateLimiter::new(peer.expect("the settings are valid"), limits));
+    }
+    limiters[2].peer().wait_ready(LONG).await.expect("they form a group");
+    let decision = limiters[2].acquire("api", "alice", 5).await.expect("there is a primary");
+    assert_eq!((decision.limit, decision.remaining), (5, 0));
+    let unknown = AcquireError::UnknownLimit { limit: "new".into(), at_decider: true };
+    assert_eq!(limiters[2].acquire("new", "alice", 1).await, Err(unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_survive_the_primary() {
+    let (_network, mut limiters) =
+        start(&NAMES, |builder| builder.acknowledge(Acknowledge::Majority)).await;
+    for limiter in &limiters {
+        assert!(limiter.acquire("mail", "alice", 30).await.expect("there is a primary").allowed);
+    }
+    let old = limiters[0].peer().status().primary.expect("there is a primary");
+    // Dropped, it ends as a crash would.
+    limiters.retain(|limiter| *limiter.peer().name() != old);
+    for limiter in &limiters {
+        until(limiter, |status| status.primary.as_ref().is_some_and(|primary| *primary != old))
+            .await;
+        limiter.peer().wait_ready(LONG).await.expect("the others elect one of them");
+    }
+    let decision = limiters[0].acquire("mail", "alice", 11).await.expect("there is a primary");
+    assert_eq!((decision.allowed, decision.remaining), (false, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_alone_decides_locally_and_is_merged() {
+    let (network, limiters) = start(&NAMES, |builder| builder.mode(Mode::Relaxed)).await;
+    let primary = limiters[0].peer().status().primary.expect("there is a primary");
+    let is_replica = |limiter: &&RateLimiter| *limiter.peer().name() != primary;
+    let alone = limiters.iter().find(is_replica).expect("two are replicas");
+    assert!(alone.acquire("mail", "alice", 10).await.expect("there is a primary").allowed);
+    let name = alone.peer().name().to_string();
+    let others: Vec<_> = NAMES.into_iter().filter(|other| **other != name).collect();
+    for other in &others {
+        network.cut(&name, other);
+    }
+    let local = loop {
+        match alone.acquire("mail", "alice", 20).await {
+            Ok(decision) if decision.basis == Basis::Local => break decision,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    assert!(local.allowed);
+    for other in &others {
+        network.heal(&name, other);
+    }
+    until(alone, |status| status.primary.is_some() && status.overlay_units == 0).await;
+    let peek = alone.acquire("mail", "alice", 0).await.expect("there is a primary");
+    assert_eq!((peek.basis, peek.remaining), (Basis::Primary, local.remaining));
+}
+
+#[test]
+fn a_call_can_be_spawned() {
+    fn is_send<T: Send>(_: impl FnOnce(RateLimiter) -> T) {}
+    is_send(|limiter| async move { limiter.acquire("api", "alice", 1).await });
+}
