@@ -18,6 +18,8 @@ use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
 
 /// Steps of an election that a round of votes may take.
 const ROUND_STEPS: u32 = 3;
+/// How often the step may double.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// A round of votes or pre-votes that this peer has called.
 #[derive(Debug)]
@@ -104,7 +106,7 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
-        if self.is_member() && self.has_data() && self.reaches_own_majority() {
+        if self.has_data() && (self.reaches_own_majority() || self.reaches_a_quorum()) {
             self.consider_election();
         } else {
             self.watch.has_agreed = false;
@@ -125,19 +127,28 @@ impl Machine {
         self.ping_all();
     }
 
-    /// Whether this peer and the members it reaches are a majority of the membership that could
-    /// elect a primary: a member that holds no state of this group cannot vote in it.
+    /// Whether this peer and the members it reaches are a majority of the membership. A member that
+    /// follows the primary of another group is out of reach.
     pub(super) fn reaches_own_majority(&self) -> bool {
         self.meta.membership.has_majority(|name, incarnation| {
             if *name == self.config.name {
                 return incarnation == self.incarnation;
             }
             let Some(remote) = self.remotes.get(name) else { return false };
-            let holds_state = remote.brief.as_ref().is_some_and(|brief| {
-                !brief.position.is_blank() && brief.group_id == self.meta.group_id
+            let is_here = remote.brief.as_ref().is_some_and(|brief| {
+                let is_led = brief.primary.is_some() && brief.suspects.is_none();
+                brief.group_id == self.meta.group_id || brief.group_id.is_none() || !is_led
             });
-            remote.linked == Some(incarnation) && self.is_reachable(remote) && holds_state
+            remote.linked == Some(incarnation) && self.is_reachable(remote) && is_here
         })
+    }
+
+    /// Whether a peer of this group, which may know a newer membership, reaches a majority of it.
+    fn reaches_a_quorum(&self) -> bool {
+        let reached = self.remotes.values().filter(|r| self.is_reachable(r));
+        reached
+            .filter_map(|r| r.brief.as_ref())
+            .any(|brief| brief.has_quorum && brief.group_id == self.meta.group_id)
     }
 
     /// Members, this peer included, that hold the primary of this ballot unreachable.
@@ -148,8 +159,12 @@ impl Machine {
                 continue;
             };
             let is_counted = self.meta.membership.counts(name, incarnation);
-            let suspects = remote.brief.as_ref().and_then(|brief| brief.suspects);
-            if is_counted && self.is_reachable(remote) && suspects == Some(self.ballot) {
+            let agrees = remote.brief.as_ref().is_some_and(|brief| {
+                // One that follows nobody has nothing to withdraw, whatever ballot it knows.
+                brief.suspects == Some(self.ballot)
+                    || (brief.suspects.is_some() && brief.primary.is_none())
+            });
+            if is_counted && self.is_reachable(remote) && agrees {
                 agreeing.push(name.clone());
             }
         }
@@ -199,7 +214,7 @@ impl Machine {
         let at = match self.watch.campaign_at {
             Some(at) => at,
             None => {
-                let delay = self.turn_delay(rank) + self.random.below(self.election_step() / 5);
+                let delay = self.turn_delay(rank) + self.random.below(self.patience() / 5);
                 *self.watch.campaign_at.insert(self.now.time.after(delay))
             }
         };
@@ -210,25 +225,44 @@ impl Machine {
         }
     }
 
+    /// One step of an election, longer after each that brought no primary: on slow links a round
+    /// takes longer than a first guess allows.
+    fn patience(&self) -> Duration {
+        let step = self.election_step() * (1 << self.watch.rounds.min(MAX_DOUBLINGS));
+        step.min(self.group.failure_timeout / 2)
+    }
+
     fn turn_delay(&self, rank: usize) -> Duration {
         if bug::is(Bug::FixedElectionTimer) {
             return Duration::ZERO;
         }
-        self.election_step() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
+        self.patience() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
     }
 
     /// Asks who would vote, without raising anyone's ballot.
     fn canvass(&mut self, campaign: Campaign) {
         let ballot = match campaign {
-            Campaign::Ordinary => self.ballot.next_term(),
+            Campaign::Ordinary => self.next_ballot(),
             Campaign::NewGeneration => self.new_generation(),
         };
         self.open_round(campaign, ballot, None, false);
     }
 
+    /// The ballot of the next reign of this group.
+    ///
+    /// A generation belongs to one founding. A ballot that this peer has been carried to by one that
+    /// came to nothing is not counted on from: whoever it was for may yet win it.
+    fn next_ballot(&mut self) -> Ballot {
+        if self.ballot.generation == self.store.position().ballot.generation {
+            return self.ballot.next_term();
+        }
+        self.new_generation()
+    }
+
     /// Stands at once for a primary that has released its reign to this peer.
     pub(super) fn stand_for_released(&mut self, released: Ballot) {
-        self.open_round(Campaign::Ordinary, self.ballot.next_term(), Some(released), true);
+        let ballot = self.next_ballot();
+        self.open_round(Campaign::Ordinary, ballot, Some(released), true);
     }
 
     fn open_round(
@@ -238,7 +272,7 @@ impl Machine {
         released: Option<Ballot>,
         is_binding: bool,
     ) {
-        let step = self.election_step();
+        let step = self.patience();
         let deadline = self.now.time.after(step * ROUND_STEPS + self.random.below(step));
         let mut votes = BTreeMap::new();
         if is_binding {
@@ -276,7 +310,8 @@ impl Machine {
     /// Lets others try, and tries again after a fresh draw.
     pub(super) fn give_up_campaign(&mut self) {
         self.role = Role::Follower;
-        let step = self.election_step();
+        self.watch.rounds += 1;
+        let step = self.patience();
         let delay = step + self.random.below(step * 4);
         self.watch.campaign_at = Some(self.now.time.after(delay));
         self.wake_soon();
@@ -288,7 +323,7 @@ impl Machine {
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
             return false;
         }
-        let has_voted_else = self.voted_for.as_ref() != Some(&from.0);
+        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.0);
         if request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice) {
             return false;
         }
@@ -318,7 +353,8 @@ impl Machine {
     pub(super) fn on_pre_vote(&mut self, from: &(PeerName, Incarnation), request: &VoteRequest) {
         let granted = self.would_vote(from, request);
         let (ballot, known) = (request.ballot, self.ballot);
-        self.send(from, Message::PreVoteReply { ballot, granted, known });
+        let membership = self.meta.membership.clone();
+        self.send(from, Message::PreVoteReply { ballot, granted, known, membership });
     }
 
     pub(super) fn on_pre_vote_reply(
@@ -327,6 +363,7 @@ impl Machine {
         ballot: Ballot,
         granted: bool,
         known: Ballot,
+        membership: Membership,
     ) {
         self.learn_ballot(from, known);
         let Role::PreCandidate(canvass) = &mut self.role else {
@@ -336,11 +373,8 @@ impl Machine {
             return;
         }
         // A pre-vote says nothing of freshness: positions are read when votes are given.
-        let vote = Vote {
-            incarnation: from.1,
-            position: Position::BLANK,
-            membership: Membership::default(),
-        };
+        let position = Position::BLANK;
+        let vote = Vote { incarnation: from.1, position, membership };
         canvass.votes.insert(from.0.clone(), vote);
         self.count();
     }
@@ -352,7 +386,8 @@ impl Machine {
             // after this, so what the vote says stays true.
             self.adopt_ballot(request.ballot);
             self.voted_for = Some(from.0.clone());
-            let step = self.election_step();
+            self.watch.rounds += 1;
+            let step = self.patience();
             let wait = step * 2 + self.random.below(step * 4);
             self.watch.campaign_at = Some(self.now.time.after(wait));
         }
@@ -464,7 +499,7 @@ impl Machine {
         if now >= deadline || !is_linked {
             self.send(&source, Message::StandNow { ballot: self.ballot });
             self.give_up_campaign();
-            self.watch.campaign_at = Some(now.after(self.election_step() * 8));
+            self.watch.campaign_at = Some(now.after(self.patience() * 8));
             return;
         }
         if now >= again {

@@ -92,9 +92,9 @@ impl Machine {
             return false;
         }
         let reached = self.remotes.values().filter(|r| self.is_reachable(r));
-        !reached.filter_map(|r| r.brief.as_ref()).any(|brief| {
-            brief.has_quorum || (brief.priority > 0 && brief.position > position)
-        })
+        !reached
+            .filter_map(|r| r.brief.as_ref())
+            .any(|brief| brief.has_quorum || (brief.priority > 0 && brief.position > position))
     }
 
     /// A generation above all known ones. It is made of the wall clock, so that it is above those

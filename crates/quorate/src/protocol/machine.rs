@@ -110,6 +110,8 @@ pub(super) struct Watch {
     /// When this peer last had a primary, or saw a member with data that might become one.
     pub(super) hopeful: Time,
     pub(super) found_now: bool,
+    /// Elections since there last was a primary.
+    pub(super) rounds: u32,
 }
 
 /// A planned switch that this peer, once the primary, waits to see done.
@@ -238,8 +240,8 @@ impl Machine {
                 self.on_pong(&from, number, promise, brief);
             }
             Message::PreVote(request) => self.on_pre_vote(&from, &request),
-            Message::PreVoteReply { ballot, granted, known } => {
-                self.on_pre_vote_reply(&from, ballot, granted, known);
+            Message::PreVoteReply { ballot, granted, known, membership } => {
+                self.on_pre_vote_reply(&from, ballot, granted, known, membership);
             }
             Message::Vote(request) => self.on_vote(&from, &request),
             Message::VoteReply { ballot, granted, known, position, membership } => {

@@ -175,6 +175,8 @@ pub enum Message {
         granted: bool,
         /// The newest ballot the sender knows.
         known: Ballot,
+        /// Its membership: the newest among the voters says who is asked.
+        membership: Membership,
     },
     /// Candidate to all: vote (section 4).
     Vote(VoteRequest),

@@ -98,6 +98,7 @@ impl Machine {
         self.watch.has_agreed = false;
         self.watch.campaign_at = None;
         self.watch.found_now = false;
+        self.watch.rounds = 0;
         self.set_route(Route::Held);
         let names: Vec<PeerName> = self.remotes.keys().cloned().collect();
         for name in &names {
@@ -558,6 +559,11 @@ impl Machine {
 
     /// A linked peer that has caught up and does not count yet.
     fn next_learner(&self, committed: Sequence) -> Option<(PeerName, Incarnation)> {
+        let (me, incarnation) = (&self.config.name, self.incarnation);
+        if !self.meta.membership.counts(me, incarnation) {
+            // Elected by members that knew better than this peer's own state.
+            return Some((me.clone(), incarnation));
+        }
         self.remotes.iter().find_map(|(name, remote)| {
             let incarnation = remote.linked?;
             let is_counted = self.meta.membership.counts(name, incarnation);

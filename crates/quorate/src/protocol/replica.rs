@@ -107,6 +107,7 @@ impl Machine {
         self.watch.has_agreed = false;
         self.watch.campaign_at = None;
         self.watch.found_now = false;
+        self.watch.rounds = 0;
         self.watch.hopeful = self.now.time;
     }
 

@@ -199,7 +199,7 @@ pub struct VoteRequest {
     #[prost(message, optional, tag = "4")]
     pub released: ::core::option::Option<Ballot>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreVoteReply {
     #[prost(message, optional, tag = "1")]
     pub ballot: ::core::option::Option<Ballot>,
@@ -207,6 +207,8 @@ pub struct PreVoteReply {
     pub granted: bool,
     #[prost(message, optional, tag = "3")]
     pub known: ::core::option::Option<Ballot>,
+    #[prost(message, optional, tag = "4")]
+    pub membership: ::core::option::Option<Membership>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VoteReply {

@@ -31,6 +31,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             ballot: ballot(reply.ballot)?,
             granted: reply.granted,
             known: ballot(reply.known)?,
+            membership: membership(reply.membership)?,
         },
         Kind::Vote(request) => Message::Vote(vote_request(request)?),
         Kind::VoteReply(reply) => Message::VoteReply {

@@ -27,11 +27,12 @@ fn kind(message: &Message) -> Kind {
             brief: Some(brief.into()),
         }),
         Message::PreVote(request) => Kind::PreVote(request.into()),
-        Message::PreVoteReply { ballot, granted, known } => {
+        Message::PreVoteReply { ballot, granted, known, membership } => {
             Kind::PreVoteReply(proto::PreVoteReply {
                 ballot: Some((*ballot).into()),
                 granted: *granted,
                 known: Some((*known).into()),
+                membership: Some(membership.into()),
             })
         }
         Message::Vote(request) => Kind::Vote(request.into()),

@@ -101,9 +101,14 @@ fn control_message() -> BoxedStrategy<Message> {
         (number(), option::of(ballot()), brief())
             .prop_map(|(number, promise, brief)| { Message::Pong { number, promise, brief } }),
         vote_request().prop_map(Message::PreVote),
-        (ballot(), any::<bool>(), ballot()).prop_map(|(ballot, granted, known)| {
-            Message::PreVoteReply { ballot, granted, known }
-        }),
+        (ballot(), any::<bool>(), ballot(), membership()).prop_map(
+            |(ballot, granted, known, membership)| Message::PreVoteReply {
+                ballot,
+                granted,
+                known,
+                membership,
+            }
+        ),
         vote_request().prop_map(Message::Vote),
         (ballot(), any::<bool>(), ballot(), position(), membership()).prop_map(
             |(ballot, granted, known, position, membership)| Message::VoteReply {
