@@ -2,6 +2,7 @@
 
 use std::hash::Hasher;
 
+use parking_lot::MutexGuard;
 use siphasher::sip::SipHasher13;
 
 use super::Store;
@@ -9,8 +10,8 @@ use super::shard::Shard;
 use crate::id::{GroupTime, Position};
 use crate::model::Value;
 
-/// Slots digested under one hold of a shard's lock.
-const MAX_STEP: usize = 2048;
+/// Slots digested under one hold of a shard's lock; few in tests, to have operations in between.
+const MAX_STEP: usize = if cfg!(test) { 16 } else { 2048 };
 
 /// What a peer holds, in one number.
 ///
@@ -69,6 +70,8 @@ impl Store {
                     shard.close(opened.number);
                     break;
                 }
+                // Whoever waits for the shard goes first.
+                MutexGuard::unlock_fair(shard);
             }
         }
         self.close_cut(&mut upkeep, &opened, units);

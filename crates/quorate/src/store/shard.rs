@@ -243,3 +243,74 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Value = Value { words: [1; 3], ..NO_VALUE };
+
+    fn key(number: u32) -> [u8; 4] {
+        number.to_le_bytes()
+    }
+
+    fn insert(shard: &mut Shard, number: u32, sequence: u64) {
+        shard.insert(number, KeyRef::model(&key(number)), ONE, sequence);
+    }
+
+    fn remove(shard: &mut Shard, number: u32) {
+        let at = shard.find(number, KeyRef::model(&key(number))).expect("it is there");
+        shard.remove(number, at);
+    }
+
+    fn fed(shard: &Shard, since: u64) -> usize {
+        shard.feed.since(since, &shard.slots).count()
+    }
+
+    #[test]
+    fn equal_tags_are_told_apart_by_their_keys() {
+        let mut shard = Shard::default();
+        for number in 0..100 {
+            shard.insert(7, KeyRef::model(&key(number)), ONE, 1);
+        }
+        let found: Vec<_> = (0..100).map(|n| shard.find(7, KeyRef::model(&key(n)))).collect();
+        assert_eq!(found, (0..100).map(Some).collect::<Vec<_>>());
+        assert_eq!(shard.find(7, KeyRef::model(&key(100))), None);
+    }
+
+    #[test]
+    fn a_slot_used_again_in_its_epoch_is_fed_once() {
+        let mut shard = Shard::default();
+        insert(&mut shard, 1, 5);
+        remove(&mut shard, 1);
+        assert_eq!(fed(&shard, 0), 0);
+        insert(&mut shard, 2, 6);
+        assert_eq!(fed(&shard, 0), 1);
+    }
+
+    #[test]
+    fn a_slot_whose_entry_was_compacted_away_is_fed_again() {
+        let mut shard = Shard::default();
+        insert(&mut shard, 1, 5);
+        remove(&mut shard, 1);
+        shard.feed.compact(&mut shard.slots);
+        insert(&mut shard, 2, 6);
+        assert_eq!(fed(&shard, 0), 1);
+    }
+
+    #[test]
+    fn rewinding_keeps_every_cell_in_the_feed_and_in_order() {
+        let epoch = |number: u64| number << EPOCH_BITS;
+        let mut shard = Shard::default();
+        for number in 1..10 {
+            insert(&mut shard, number, epoch(number.into()));
+        }
+        remove(&mut shard, 7);
+        shard.rewind(epoch(5));
+        assert_eq!(shard.feed.last_epoch(), 5);
+        assert_eq!((fed(&shard, 0), fed(&shard, epoch(3)), fed(&shard, epoch(5))), (8, 5, 0));
+        insert(&mut shard, 20, epoch(5));
+        insert(&mut shard, 21, epoch(6));
+        assert_eq!((fed(&shard, epoch(4)), fed(&shard, epoch(5))), (6, 1));
+    }
+}
