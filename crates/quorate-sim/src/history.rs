@@ -139,8 +139,8 @@ impl History {
 
     /// Whether one reign began after another.
     pub(crate) fn is_after(&self, ballot: Ballot, other: Ballot) -> bool {
-        let place = |ballot: Ballot| self.begun.iter().rposition(|begun| *begun == ballot);
-        place(ballot) > place(other)
+        // A winner that begins late is no later primary: its term is over.
+        self.begun.contains(&ballot) && self.begun.contains(&other) && ballot > other
     }
 
     /// Group time of the last operation in the state at `parent`.
@@ -257,6 +257,12 @@ impl History {
         let mut follower = Follower::default();
         self.follow(&mut follower, position)?;
         Ok(follower.cells)
+    }
+
+    /// The reigns in which a merge was executed.
+    pub(crate) fn reigns_of(&self, id: MergeId) -> Vec<Ballot> {
+        let has = |reign: &Reign| reign.steps.iter().any(|step| step.merge == Some(id));
+        self.reigns().filter(|(_, reign)| has(reign)).map(|(ballot, _)| ballot).collect()
     }
 
     /// All merges in the state at `tip`; the second list are those that are in it twice.

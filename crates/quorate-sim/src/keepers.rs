@@ -9,14 +9,20 @@ use crate::world::World;
 impl World {
     /// Peers that the newest membership counts and that hold data of its founding.
     pub(crate) fn keepers(&self) -> Vec<usize> {
-        self.keepers_before(Generation(u64::MAX), Duration::ZERO)
+        let all = 0..self.plan.peers();
+        self.keepers_among(all, Generation(u64::MAX), Duration::ZERO)
     }
 
-    /// The same by the newest membership of an older generation than this one, and only those
-    /// that have held data for so long.
-    pub(crate) fn keepers_before(&self, generation: Generation, long: Duration) -> Vec<usize> {
-        let memberships = self.peers.iter().filter_map(|peer| {
-            let membership = peer.process.as_ref()?.store.meta().membership;
+    /// The same by the newest membership that these peers know, of an older generation than this
+    /// one, and only those that have held data for so long.
+    pub(crate) fn keepers_among(
+        &self,
+        peers: impl Iterator<Item = usize>,
+        generation: Generation,
+        long: Duration,
+    ) -> Vec<usize> {
+        let memberships = peers.filter_map(|peer| {
+            let membership = self.process(peer)?.store.meta().membership;
             let stamp = membership.stamp.ballot.generation;
             (!membership.voters.is_empty() && stamp < generation).then_some(membership)
         });

@@ -161,6 +161,10 @@ impl Network {
     pub(crate) fn calm(&mut self) {
         let style = &mut self.style;
         (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
+        // What is sent from now on does not wait behind what a slow path still holds.
+        for end in self.connections.iter_mut().flatten() {
+            end.clear = [Moment::default(); 2];
+        }
     }
 
     pub(crate) fn path(&mut self, from: usize, to: usize) -> &mut Path {

@@ -19,21 +19,25 @@ impl Check for GenerationRule {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        let Seen::Reign { ballot, parent, is_founding, .. } = seen else { return Ok(()) };
+        let Seen::Reign { peer, ballot, parent, is_founding, .. } = seen else { return Ok(()) };
         match parent {
             // Members of a founding that came to nothing may go on in its ballots: they lose
             // nothing by it, and are checked like any other election.
             Some(_) if !is_founding => Ok(()),
             None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
             _ if world.history.newest().is_none() => Ok(()),
-            _ => may_begin(world, *ballot),
+            _ => may_begin(world, *peer, *ballot),
         }
     }
 }
 
-fn may_begin(world: &World, ballot: Ballot) -> Result<(), String> {
+fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
     let long = world.plan.timeout() * 11 / 10;
-    let keepers = world.keepers_before(ballot.generation, long);
+    // What nobody near the founder knows of cannot bind it.
+    let near = (0..world.plan.peers()).filter(|peer| {
+        *peer == founder || world.together.length(world.now, founder, *peer) >= long
+    });
+    let keepers = world.keepers_among(near, ballot.generation, long);
     if !world.were_together(&keepers, world.plan.majority(), long) {
         return Ok(());
     }

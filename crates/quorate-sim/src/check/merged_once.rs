@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate::{Ballot, Position, Sequence};
+use quorate::{Position, Sequence};
 
 use crate::check::{Check, Seen};
 use crate::history::MergeId;
@@ -11,8 +11,8 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct MergedOnce {
-    /// Merges that their origins have forgotten, with the reign of that moment.
-    confirmed: BTreeSet<(Ballot, MergeId)>,
+    /// Merges that their origins have forgotten.
+    confirmed: BTreeSet<MergeId>,
 }
 
 impl Check for MergedOnce {
@@ -23,37 +23,36 @@ impl Check for MergedOnce {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Confirmed { id } => {
-                let Some(ballot) = world.history.newest() else {
-                    return Err(format!("{id:?} is confirmed before any reign"));
-                };
-                self.confirmed.insert((ballot, *id));
+                self.confirmed.insert(*id);
                 Ok(())
             }
             Seen::Begun { ballot, .. } => {
-                self.look(world, Position { ballot: *ballot, sequence: Sequence(0) })
+                let parent = world.history.reign(*ballot).and_then(|reign| reign.parent);
+                parent.map_or(Ok(()), |parent| once(world, parent))
             }
             _ => Ok(()),
         }
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let Some(ballot) = world.history.newest() else { return Ok(()) };
-        self.look(world, Position { ballot, sequence: Sequence(u64::MAX) })
+        let Some(newest) = world.last_reign() else { return Ok(()) };
+        let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
+        once(world, tip)?;
+        let (merges, _) = world.history.merges(tip);
+        let is_lost = |id: &&MergeId| {
+            let reigns = world.history.reigns_of(**id);
+            !merges.contains(id) && reigns.iter().all(|b| world.history.are_kin(*b, newest))
+        };
+        match self.confirmed.iter().find(is_lost) {
+            Some(id) => Err(format!("{id:?} was confirmed and is not in {}", world.short(newest))),
+            None => Ok(()),
+        }
     }
 }
 
-impl MergedOnce {
-    fn look(&self, world: &World, tip: Position) -> Result<(), String> {
-        let (merges, twice) = world.history.merges(tip);
-        if let Some(id) = twice.first() {
-            return Err(format!("{id:?} has been merged twice in {}", tip.ballot));
-        }
-        let mut confirmed = self.confirmed.iter();
-        let lost = confirmed
-            .find(|(then, id)| world.history.are_kin(*then, tip.ballot) && !merges.contains(id));
-        match lost {
-            Some((_, id)) => Err(format!("{id:?} was confirmed and is not in {}", tip.ballot)),
-            None => Ok(()),
-        }
+fn once(world: &World, tip: Position) -> Result<(), String> {
+    match world.history.merges(tip).1.first() {
+        Some(id) => Err(format!("{id:?} has been merged twice by {}", world.short_position(tip))),
+        None => Ok(()),
     }
 }

@@ -37,7 +37,7 @@ impl Check for PrimaryLoss {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let Some(newest) = world.history.newest() else { return Ok(()) };
+        let Some(newest) = world.last_reign() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
             world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
@@ -48,6 +48,7 @@ impl Check for PrimaryLoss {
             let units = acknowledged_past(reign, fork);
             let cap = world.plan.group.max_unreplicated;
             if units > cap {
+                let ballot = world.short(ballot);
                 return Err(format!("{ballot} lost {units} acknowledged units, more than {cap}"));
             }
             *lost.entry(reign.primary).or_default() += units;
