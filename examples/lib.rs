@@ -1,1 +1,18 @@
-//! See the files beside this one.
+//! What the examples share. The examples themselves are the files beside this one:
+//!
+//! - `peer.rs`: one peer as an HTTP service, to copy: `cargo run --release --example peer -- --help`
+
+pub mod arguments;
+
+use std::error::Error;
+
+/// An error and its causes in one line.
+pub fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! Arguments that clap has no parser for.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use quorate::{Acknowledge, Mode, OnReconnect};
+
+/// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
+///
+/// # Errors
+///
+/// A sentence that says how a duration is written.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let help = || "write a whole number and a unit, like 250ms, 10s, 5m, 1h or 1d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| help())?;
+    let unit_ms: u64 = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(help()),
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(help)
+}
+
+/// Parses one member of a group, `name=host:port`.
+///
+/// # Errors
+///
+/// A sentence that says how a member is written.
+pub fn member(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, address)) if !name.is_empty() && !address.is_empty() => {
+            Ok((name.to_owned(), address.to_owned()))
+        }
+        _ => Err("write name=host:port, like a=127.0.0.1:7101".to_owned()),
+    }
+}
+
+/// Parses `strict` or `relaxed`.
+pub fn mode() -> impl TypedValueParser<Value = Mode> {
+    one_of([("strict", Mode::Strict), ("relaxed", Mode::Relaxed)])
+}
+
+/// Parses `merge` or `overwrite`.
+pub fn on_reconnect() -> impl TypedValueParser<Value = OnReconnect> {
+    one_of([("merge", OnReconnect::Merge), ("overwrite", OnReconnect::Overwrite)])
+}
+
+/// Parses `primary` or `majority`.
+pub fn acknowledge() -> impl TypedValueParser<Value = Acknowledge> {
+    one_of([("primary", Acknowledge::Primary), ("majority", Acknowledge::Majority)])
+}
+
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    choices: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(choices.map(|(name, _)| name)).try_map(move |given| {
+        let choice = choices.iter().find(|(name, _)| *name == given);
+        choice.map(|(_, value)| *value).ok_or("not one of the choices")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
+        for wrong in ["", "10", "s", "1.5s", "10 s", "-1s", "99999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn members_have_a_name_and_an_address() {
+        assert_eq!(member("a=127.0.0.1:7101"), Ok(("a".into(), "127.0.0.1:7101".into())));
+        for wrong in ["", "a", "=127.0.0.1:7101", "a="] {
+            assert!(member(wrong).is_err(), "{wrong}");
+        }
+    }
+}

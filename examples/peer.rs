@@ -1,0 +1,230 @@
+//! One peer of a group as a small HTTP service: the program to copy into your own.
+//!
+//! Start three, each in a terminal of its own:
+//!
+//! ```text
+//! P=a=127.0.0.1:7101,b=127.0.0.1:7102,c=127.0.0.1:7103
+//! cargo run --release --example peer -- --name a --peers $P --http 127.0.0.1:8101
+//! cargo run --release --example peer -- --name b --peers $P --http 127.0.0.1:8102
+//! cargo run --release --example peer -- --name c --peers $P --http 127.0.0.1:8103
+//! ```
+//!
+//! Ask any of them, and look at any of them:
+//!
+//! ```text
+//! curl -i 127.0.0.1:8102/v1/acquire -d '{"limit":"default","key":"alice","amount":1}'
+//! curl 127.0.0.1:8103/v1/status
+//! ```
+//!
+//! What to try next: kill the primary with `kill -9` and ask the others at once, and again ten
+//! seconds later; start it again; end the primary with Ctrl-C, which hands over first, so that
+//! nobody waits; `curl 127.0.0.1:8101/v1/switch-primary -d '{"to":"b"}'`; start a peer with another
+//! `--mode` and read `refusals` in its status; write limits of your own (`--limits FILE`):
+//!
+//! ```text
+//! [limits.api]
+//! rate = "100/s"      # also /m, /h, /d
+//! burst = 50          # the most at once; the number of the rate if left out
+//!
+//! [limits.mail]
+//! window = "60s"
+//! max = 1000
+//! ```
+
+mod peer_http;
+
+use std::future::Future;
+use std::io::Write;
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use quorate::{Acknowledge, Mode, OnReconnect, Peer, StartError};
+use quorate_examples::{arguments, sentence};
+use quorate_ratelimit::{Limit, Limits, LimitsSpec, RateLimiter};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long requests under way may take after SIGTERM, before the hand-over.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// One peer of a group that shares rate limits, as an HTTP service.
+#[derive(Parser)]
+struct Options {
+    /// Name of this peer, one of those in --peers; never give it to another peer.
+    #[arg(long)]
+    name: String,
+    /// Where this peer listens for the others; its own address in --peers if left out.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// All peers of the group, this one included: the same list everywhere.
+    #[arg(long, value_name = "NAME=HOST:PORT,..", required = true, value_delimiter = ',')]
+    #[arg(value_parser = arguments::member)]
+    peers: Vec<(String, String)>,
+    /// Where this peer serves HTTP.
+    #[arg(long, value_name = "HOST:PORT")]
+    http: String,
+    /// Name of the group.
+    #[arg(long, default_value = "default")]
+    group: String,
+    /// What this peer does while there is no primary: refuse, or decide alone and say so.
+    #[arg(long, default_value = "strict", value_parser = arguments::mode())]
+    mode: Mode,
+    /// What becomes of decisions that were made alone, in relaxed mode.
+    #[arg(long, default_value = "merge", value_parser = arguments::on_reconnect())]
+    on_reconnect: OnReconnect,
+    /// When a caller is answered: after the primary's own write, or once a majority holds it.
+    #[arg(long, default_value = "primary", value_parser = arguments::acknowledge())]
+    acknowledge: Acknowledge,
+    /// Where counts are kept.
+    #[arg(long, default_value = "memory", value_parser = ["memory", "disk"])]
+    storage: String,
+    /// Directory of this peer's files, for --storage disk.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Who is promoted first: the lowest number; 0 never.
+    #[arg(long, value_name = "N", default_value = "100")]
+    priority: u8,
+    /// Time between two heartbeats.
+    #[arg(long, default_value = "1s", value_parser = arguments::duration)]
+    heartbeat: Duration,
+    /// Silence after which the primary counts as lost.
+    #[arg(long, default_value = "10s", value_parser = arguments::duration)]
+    failure_timeout: Duration,
+    /// After this time a call ends without a known outcome.
+    #[arg(long, default_value = "30s", value_parser = arguments::duration)]
+    io_timeout: Duration,
+    /// TOML file with the limits; without it there is one, `default`, of 100/s.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+    /// Talk plain text on the network too; without this only loopback addresses are listened on.
+    #[arg(long)]
+    plaintext_on_network: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match serve(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("peer: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn serve(options: Options) -> Result<(), String> {
+    check(&options)?;
+    let limits = read_limits(options.limits.as_deref())?;
+    say(&format!("limits:\n{limits}"));
+    let listener = TcpListener::bind(&options.http)
+        .await
+        .map_err(|error| format!("cannot serve HTTP on {}: {error}", options.http))?;
+    let peer = start(&options, &limits).await?;
+    let Options { name, group, http, .. } = &options;
+    say(&format!("peer {name} of group {group}: http://{http}/v1/status"));
+    tokio::spawn(print_events(peer.clone()));
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let service = peer_http::routes(peer.clone(), RateLimiter::new(peer.clone(), &limits));
+    let server = axum::serve(listener, service)
+        .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
+    let server = tokio::spawn(server.into_future());
+    stop_signal()?.await;
+
+    // First the requests under way, which need the peer; then the hand-over.
+    drop(stop);
+    if tokio::time::timeout(DRAIN, server).await.is_err() {
+        say("some requests were still under way");
+    }
+    say(&format!("{:?}", peer.shutdown().await));
+    Ok(())
+}
+
+fn check(options: &Options) -> Result<(), String> {
+    if options.storage == "disk" {
+        return Err(
+            "--storage disk is not available in this version: use --storage memory, where \
+                    a group keeps its counts as long as a majority of its peers keeps running"
+                .to_owned(),
+        );
+    }
+    if options.data_dir.is_some() {
+        return Err("--data-dir is for --storage disk: leave it out".to_owned());
+    }
+    let http = options.http.to_socket_addrs();
+    let mut http = http.map_err(|error| format!("--http {}: {error}", options.http))?;
+    if !options.plaintext_on_network && http.any(|address| !address.ip().is_loopback()) {
+        return Err(format!(
+            "--http {} is not a loopback address, and HTTP here is plain text without any check \
+             of who asks: listen on 127.0.0.1, or allow it with --plaintext-on-network",
+            options.http
+        ));
+    }
+    Ok(())
+}
+
+fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
+    let Some(file) = file else {
+        let limits = Limits::builder().limit("default", Limit::per_second(100));
+        return limits.build().map_err(|error| error.to_string());
+    };
+    let said = |error: &dyn std::fmt::Display| format!("limits file {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| said(&error))?;
+    let limits: LimitsSpec = toml::from_str(&text).map_err(|error| said(&error))?;
+    limits.build().map_err(|error| said(&error))
+}
+
+async fn start(options: &Options, limits: &Limits) -> Result<Peer, String> {
+    let mut builder = Peer::builder(options.name.as_str(), limits.model())
+        .group(options.group.as_str())
+        .members(options.peers.iter().map(|(name, address)| (name.as_str(), address.as_str())))
+        .mode(options.mode)
+        .on_reconnect(options.on_reconnect)
+        .acknowledge(options.acknowledge)
+        .priority(options.priority)
+        .heartbeat(options.heartbeat)
+        .failure_timeout(options.failure_timeout)
+        .io_timeout(options.io_timeout);
+    if let Some(listen) = &options.listen {
+        builder = builder.listen(listen.as_str());
+    }
+    if options.plaintext_on_network {
+        builder = builder.plaintext_allowed_on_network();
+    }
+    builder.start().await.map_err(|error| match error {
+        StartError::PlaintextOffLoopback { address } => format!(
+            "{address} is not a loopback address, and without TLS peers talk plain text, which is \
+             refused off loopback: on a network that you trust allow it by --plaintext-on-network"
+        ),
+        error => sentence(&error),
+    })
+}
+
+/// Prints what happens to the group, one JSON object a line.
+async fn print_events(peer: Peer) {
+    let mut events = peer.events();
+    while let Some(event) = events.next().await {
+        say(&serde_json::to_string(&event).unwrap_or_default());
+    }
+}
+
+/// Prints a line; a reader that has gone away is no reason to end.
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").unwrap_or_default();
+}
+
+/// Ends when the process is asked to: SIGTERM, or Ctrl-C in a terminal.
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,306 @@
+//! The HTTP face of the example `peer`: JSON in, JSON out, and for every refusal a problem document
+//! (RFC 9457) with a sentence that says what to do.
+//!
+//! ```text
+//! POST /v1/acquire {"limit","key","amount"}   200 admitted, 429 denied, 503 no primary,
+//!                                             504 outcome unknown, 400, 404
+//! GET  /v1/status                             role, term, primary, peers, refusals
+//! GET  /v1/events?since=N                     what happened after event N
+//! GET  /v1/digest                             equal at peers that hold equal cells
+//! POST /v1/switch-primary {"to"}              a planned hand-over
+//! GET  /healthz, /readyz                      the process runs; a decision is possible here
+//! ```
+
+use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use quorate::{Basis, DecideError, Peer, SwitchError};
+use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Largest request body, far above the longest key.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// What a caller is told to wait where nobody knows: a failover may end at any moment.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What every request can use.
+#[derive(Clone)]
+struct Service {
+    peer: Peer,
+    limiter: RateLimiter,
+}
+
+/// All paths of this service.
+pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
+    Router::new()
+        .route("/v1/acquire", post(acquire))
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .route("/v1/digest", get(digest))
+        .route("/v1/switch-primary", post(switch_primary))
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", PATHS))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(Service { peer, limiter })
+}
+
+const PATHS: &str = "there are POST /v1/acquire, GET /v1/status, GET /v1/events?since=N, \
+                     GET /v1/digest, POST /v1/switch-primary, GET /healthz and GET /readyz";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acquire {
+    limit: String,
+    key: String,
+    #[serde(default = "one")]
+    amount: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Acquire { limit, key, amount } =
+        read(&body, r#"{"limit":"default","key":"alice","amount":1}"#)?;
+    let decision = service.limiter.acquire(&limit, &key, amount).await?;
+    let body = Json(described(&decision));
+    Ok(match (decision.allowed, decision.retry_after) {
+        (true, _) => body.into_response(),
+        (false, None) => (StatusCode::TOO_MANY_REQUESTS, body).into_response(),
+        (false, Some(wait)) => {
+            (StatusCode::TOO_MANY_REQUESTS, [retry_after(wait)], body).into_response()
+        }
+    })
+}
+
+fn described(decision: &Decision) -> Value {
+    json!({
+        "allowed": decision.allowed,
+        "limit": decision.limit,
+        "remaining": decision.remaining,
+        "retry_after_ms": decision.retry_after.map(millis),
+        "reset_after_ms": millis(decision.reset_after),
+        "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },
+        "group_id": decision.group_id,
+        "generation": decision.position.ballot.generation,
+        "term": decision.term,
+        "position": decision.position.sequence,
+        "window": decision.window.and_then(unix_millis),
+    })
+}
+
+async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
+    let status = peer.status();
+    let peers = status.peers.iter().map(|peer| {
+        json!({
+            "name": peer.name,
+            "address": peer.address,
+            "link": peer.link,
+            "role": peer.role,
+            "priority": peer.priority,
+            "incarnation": peer.incarnation,
+            "lag": peer.lag,
+            "is_member": peer.is_member,
+        })
+    });
+    Json(json!({
+        "name": status.name,
+        "group": status.group,
+        "group_id": status.group_id,
+        "incarnation": status.incarnation,
+        "role": status.role,
+        "generation": status.generation,
+        "term": status.term,
+        "primary": status.primary,
+        "quorum": status.quorum,
+        "size": status.size,
+        "storage": status.storage,
+        "mode": status.mode,
+        "position": status.position.sequence,
+        "cells": status.cells,
+        "unreplicated_units": status.unreplicated_units,
+        "overlay_units": status.overlay_units,
+        "peers": peers.collect::<Vec<_>>(),
+        "refusals": status.refusals,
+    }))
+}
+
+#[derive(Deserialize)]
+struct Since {
+    #[serde(default)]
+    since: u64,
+}
+
+async fn events(
+    State(Service { peer, .. }): State<Service>,
+    query: Result<Query<Since>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(Since { since }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let events = peer.events_since(since);
+    let next = events.last().map_or(since, |event| event.number);
+    Ok(Json(json!({ "events": events, "next": next })))
+}
+
+async fn digest(State(Service { peer, .. }): State<Service>) -> Json<Value> {
+    let digest = peer.digest();
+    Json(json!({
+        "generation": digest.position.ballot.generation,
+        "term": digest.position.ballot.term,
+        "position": digest.position.sequence,
+        "cells": digest.cells,
+        "digest": format!("{:016x}", digest.digest),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    to: String,
+}
+
+async fn switch_primary(
+    State(Service { peer, .. }): State<Service>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let Switch { to } = read(&body, r#"{"to":"b"}"#)?;
+    peer.switch_primary(to.as_str()).await?;
+    Ok(Json(json!({ "primary": to })))
+}
+
+async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
+    match peer.wait_ready(Duration::ZERO).await {
+        Ok(_) => Ok("ready\n"),
+        Err(error) => {
+            let problem = Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_ready",
+                error.reason.to_string(),
+            );
+            Err(problem.retry(SOON))
+        }
+    }
+}
+
+/// Reads a body whatever its content type says, so that `curl -d` is enough.
+fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        Problem::bad_request(format!("the body cannot be read: {error}; send {example}"))
+    })
+}
+
+/// Why a request was not carried out.
+struct Problem {
+    status: StatusCode,
+    /// For programs; the sentence is for people.
+    error: &'static str,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, error, detail: detail.into(), retry_after: None }
+    }
+
+    fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    fn retry(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "error": self.error,
+            "detail": self.detail,
+        });
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, kind, body.to_string()).into_response();
+        if let Some(wait) = self.retry_after {
+            let (name, value) = retry_after(wait);
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<AcquireError> for Problem {
+    fn from(error: AcquireError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AcquireError::UnknownLimit { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_limit", detail)
+            }
+            AcquireError::Undecided(error) => error.into(),
+            AcquireError::UnknownAnswer { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail)
+            }
+            _ => Self::bad_request(detail),
+        }
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let detail = error.to_string();
+        let unavailable = |error| Self::new(StatusCode::SERVICE_UNAVAILABLE, error, &*detail);
+        match error {
+            DecideError::NoPrimary { .. } => unavailable("no_primary").retry(SOON),
+            DecideError::Overloaded { .. } => unavailable("overloaded").retry(SOON),
+            DecideError::ShuttingDown => unavailable("shutting_down").retry(SOON),
+            DecideError::Invalid { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+            }
+            // Without Retry-After: trying again may count twice, so the caller has to decide.
+            _ => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail),
+        }
+    }
+}
+
+impl From<SwitchError> for Problem {
+    fn from(error: SwitchError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SwitchError::NotMember { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "not_member", detail)
+            }
+            SwitchError::NotPrimary { .. } => {
+                Self::new(StatusCode::CONFLICT, "not_primary", detail)
+            }
+            _ => Self::new(StatusCode::CONFLICT, "not_switched", detail),
+        }
+    }
+}
+
+/// In whole seconds, rounded up: a caller that comes earlier is denied again.
+fn retry_after(wait: Duration) -> (header::HeaderName, axum::http::HeaderValue) {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    (header::RETRY_AFTER, seconds.max(1).into())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+fn unix_millis(time: SystemTime) -> Option<u64> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(millis)
+}
