@@ -1,8 +1,11 @@
 //! What the examples share. The examples themselves are the files beside this one:
 //!
+//! - `local_group.rs`: three peers as three processes, one of them killed, and the proof that
+//!   nothing was lost: `cargo run --release --example local_group`
 //! - `peer.rs`: one peer as an HTTP service, to copy: `cargo run --release --example peer -- --help`
 
 pub mod arguments;
+pub mod ledger;
 
 use std::error::Error;
 

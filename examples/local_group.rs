@@ -1,0 +1,240 @@
+//! Three peers share one quota, and the primary dies: `cargo run --release --example local_group`.
+//!
+//! Starts three peers as three processes on loopback, asks checks of all three over sockets, kills
+//! the primary with SIGKILL, and shows how the other two agree, elect one of them and go on with
+//! the counts, and how the old primary comes back, empty, as a replica. Then it proves from the
+//! answers alone that no limit was exceeded and that every unit a caller was promised is counted.
+//! Takes about 22 seconds; the exit code is 0 only if the proof holds.
+//!
+//! What to try next:
+//!
+//! ```text
+//! .. -- --acknowledge primary       answers before a majority holds them: what may get lost
+//! .. -- --relaxed                   nobody is refused meanwhile: by how much limits are exceeded
+//! .. -- --failure-timeout 500ms     a failover in half a second
+//! .. -- --peers 5                   two may die (here still one does)
+//! .. -- --json                      the result for a program
+//! ```
+//!
+//! How it works: `local_group_peer.rs` is what runs in each process, `local_group_caller.rs` asks,
+//! `ledger.rs` proves.
+
+mod local_group_caller;
+mod local_group_peer;
+mod local_group_process;
+mod local_group_report;
+mod local_group_screen;
+mod local_group_stage;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use quorate::Acknowledge;
+use quorate_examples::arguments;
+use quorate_examples::ledger::{Finding, Ledger, Promise};
+use tokio::sync::watch;
+
+use crate::local_group_peer::{RATE, Settings};
+use crate::local_group_report::Report;
+use crate::local_group_stage::{Stage, free_addresses};
+
+/// Load before the kill, between the failover and the return, and after the return.
+const BEFORE: Duration = Duration::from_secs(4);
+const BETWEEN: Duration = Duration::from_secs(3);
+const AFTER: Duration = Duration::from_secs(3);
+/// Longest times for what takes a moment: founding, an election, a return, the last counts.
+const MOMENT: Duration = Duration::from_secs(8);
+/// A call without an outcome ends after this, so that the run does.
+const IO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Units that may get lost under `--acknowledge primary`.
+const MAX_UNREPLICATED: u64 = 10_000;
+
+/// Three peers share one quota, the primary dies, and nothing is lost: with proof.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Options {
+    /// Peers without a primary decide alone instead of refusing.
+    #[arg(long)]
+    relaxed: bool,
+    /// When callers are answered: after the primary's own write, or once a majority holds it.
+    #[arg(long, default_value = "majority", value_parser = arguments::acknowledge())]
+    acknowledge: Acknowledge,
+    /// Silence after which the primary counts as lost.
+    #[arg(long, default_value = "10s", value_parser = arguments::duration)]
+    failure_timeout: Duration,
+    /// Size of the group.
+    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(value_parser = clap::value_parser!(u64).range(3..=7))]
+    peers: u64,
+    /// Print the result as JSON; the story goes to standard error.
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// One peer of the group; this program starts itself so.
+    #[command(name = local_group_process::SUBCOMMAND, hide = true)]
+    PeerProcess { settings: String },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Some(Role::PeerProcess { settings }) = &options.role {
+        match serde_json::from_str(settings) {
+            Ok(settings) => local_group_peer::run(settings).await,
+            Err(error) => eprintln!("local_group: this subcommand is not for people: {error}"),
+        }
+        return ExitCode::from(2);
+    }
+    match show(&options).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("local_group: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Plays the story and prints the proof; whether it holds.
+async fn show(options: &Options) -> Result<bool, String> {
+    let mut stage = Stage::new(settings(options)?, options.json);
+    stage.screen.print(&format!(
+        "{} peers share one quota, {}; the primary will be killed\n",
+        options.peers,
+        promise(options),
+    ));
+    let report = play(&mut stage, options).await?;
+    if options.json {
+        stage.screen.result(&report.json().to_string());
+    } else {
+        stage.screen.print(&report.to_string());
+    }
+    Ok(report.holds())
+}
+
+fn settings(options: &Options) -> Result<Vec<Settings>, String> {
+    let names = ["a", "b", "c", "d", "e", "f", "g"].into_iter().take(options.peers as usize);
+    let addresses = free_addresses(options.peers as usize)
+        .map_err(|error| format!("no free ports on 127.0.0.1: {error}"))?;
+    let members: Vec<_> = names.clone().map(str::to_owned).zip(addresses).collect();
+    let settings = names.map(|name| Settings {
+        name: name.to_owned(),
+        members: members.clone(),
+        is_relaxed: options.relaxed,
+        waits_for_majority: options.acknowledge == Acknowledge::Majority,
+        failure_timeout: options.failure_timeout,
+        io_timeout: IO_TIMEOUT,
+        max_unreplicated: MAX_UNREPLICATED,
+    });
+    Ok(settings.collect())
+}
+
+async fn play(stage: &mut Stage, options: &Options) -> Result<Report, String> {
+    for peer in 0..stage.parts.len() {
+        stage.start_peer(peer)?;
+    }
+    stage.wait("a primary that all peers follow", MOMENT, Stage::is_settled).await?;
+    let (stop, stopped) = watch::channel(false);
+    let callers = stage.start_callers(&stopped);
+    let called = stage.start.elapsed();
+    stage.screen.tell(&format!("{} callers ask all peers, over sockets", callers.len()));
+    stage.play(BEFORE).await?;
+
+    let old = stage.primary().ok_or("there is no primary to kill")?;
+    stage.kill_peer(old).await?;
+    let killed = stage.start.elapsed();
+    let new = fail_over(stage, old, options).await?;
+    let replaced = stage.start.elapsed();
+    stage.play(BETWEEN).await?;
+
+    stage.start_peer(old)?;
+    stage.wait("the return of the old primary", MOMENT, Stage::is_settled).await?;
+    let sentence = format!("{} is back, as a replica", stage.parts[old].name());
+    stage.screen.tell(&sentence);
+    stage.play(AFTER).await?;
+
+    stop.send_replace(true);
+    let longest = IO_TIMEOUT + MOMENT;
+    stage.wait("the callers", longest, |_| callers.iter().all(|c| c.is_finished())).await?;
+    let mut ledger = local_group_caller::ledger();
+    for caller in callers {
+        ledger.append(caller.await.map_err(|error| error.to_string())?);
+    }
+    let ended = stage.start.elapsed();
+    let equal = last_counts(stage, old, &mut ledger).await?;
+
+    let promise = promise(options);
+    let mut findings = ledger.prove(promise);
+    if promise == Promise::Exact {
+        findings.push(ledger.prove_rate(RATE.0, RATE.1));
+    }
+    findings.push(equal);
+    Ok(Report {
+        findings,
+        failure_timeout: options.failure_timeout,
+        old_primary: stage.parts[old].name().to_owned(),
+        new_primary: stage.parts[new].name().to_owned(),
+        per_second_before: ledger.per_second(called, killed),
+        per_second_after: ledger.per_second(replaced, ended),
+        refused: stage.refused(),
+        local: stage.local(),
+        ledger,
+    })
+}
+
+fn promise(options: &Options) -> Promise {
+    match (options.relaxed, options.acknowledge) {
+        (true, _) => Promise::Alone { peers: options.peers },
+        (false, Acknowledge::Majority) => Promise::Exact,
+        (false, _) => Promise::Bounded { max_lost: MAX_UNREPLICATED },
+    }
+}
+
+/// Waits until another peer than `old` is primary.
+async fn fail_over(stage: &mut Stage, old: usize, options: &Options) -> Result<usize, String> {
+    let agreed = tokio::time::Instant::now() + options.failure_timeout;
+    stage.countdown = Some(("the replicas wait out the failure timeout", agreed));
+    let another = |stage: &Stage| stage.primary().filter(|peer| *peer != old);
+    let longest = options.failure_timeout + MOMENT;
+    stage.wait("another primary", longest, |stage| another(stage).is_some()).await?;
+    stage.countdown = None;
+    another(stage).ok_or_else(|| "the new primary is gone at once".to_owned())
+}
+
+/// Asks the returned peer for the count of every key, and all peers for their digests.
+async fn last_counts(
+    stage: &mut Stage,
+    old: usize,
+    ledger: &mut Ledger,
+) -> Result<Finding, String> {
+    let is_merged = |stage: &Stage| stage.parts.iter().all(|p| p.standing.overlay_units == 0);
+    stage.wait("the merge of local decisions", MOMENT, is_merged).await?;
+    let address = stage.parts[old].address().ok_or("the returned peer is gone")?;
+    local_group_caller::last_counts(address, stage.start, ledger)
+        .await
+        .map_err(|error| format!("the last counts: {error}"))?;
+    let claim = "all peers hold equal cells";
+    for _ in 0..10 {
+        for peer in 0..stage.parts.len() {
+            stage.ask_digest(peer).await?;
+        }
+        let all = |stage: &Stage| stage.parts.iter().all(|part| part.digest.is_some());
+        stage.wait("the digests", MOMENT, all).await?;
+        let digests: Vec<_> = stage.parts.iter().filter_map(|p| p.digest.clone()).collect();
+        let first = &digests[0];
+        if digests.iter().all(|digest| digest.place == first.place) {
+            let holds = digests.iter().all(|digest| digest == first);
+            let detail = format!("{} cells, digest {:016x}", first.cells, first.digest);
+            return Ok(Finding { claim, holds, detail });
+        }
+        stage.play(Duration::from_millis(200)).await?;
+    }
+    let detail = "they did not come to one position".to_owned();
+    Ok(Finding { claim, holds: false, detail })
+}

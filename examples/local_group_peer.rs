@@ -1,0 +1,290 @@
+//! One peer of `local_group`: what runs in each of the processes that it starts.
+//!
+//! The parent asks checks over TCP, one JSON object a line, as many connections as it likes. It
+//! gives the order `digest` on standard input and reads notices from standard output. The
+//! end of standard input means that the parent has died: so does this process, then.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process;
+use std::time::{Duration, SystemTime};
+
+use quorate::{Acknowledge, Basis, DecideError, Event, Mode, Peer, PeerName, PeerRole};
+use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Units per second and most units at once of the limit `rate`.
+pub(crate) const RATE: (u64, u64) = (100, 50);
+
+const HOUR: Duration = Duration::from_secs(3600);
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The limits of the group: two that the callers fill, one before the kill and one after it, one
+/// that they never fill, and a rate.
+const LIMITS: [(&str, Limit); 4] = [
+    ("small", Limit::window(1_000, HOUR)),
+    ("medium", Limit::window(20_000, HOUR)),
+    ("large", Limit::window(1_000_000_000, HOUR)),
+    ("rate", Limit::per_second(RATE.0).burst(RATE.1)),
+];
+
+/// What the parent tells a peer at its start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) members: Vec<(String, SocketAddr)>,
+    pub(crate) is_relaxed: bool,
+    pub(crate) waits_for_majority: bool,
+    pub(crate) failure_timeout: Duration,
+    pub(crate) io_timeout: Duration,
+    pub(crate) max_unreplicated: u64,
+}
+
+/// What a caller asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) limit: String,
+    pub(crate) key: String,
+    pub(crate) units: u64,
+}
+
+/// What it is answered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Decided(Decided),
+    /// Nothing was written.
+    Refused(String),
+    /// The units may have been counted.
+    Unknown,
+}
+
+/// A decision, with all that the proof needs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Decided {
+    pub(crate) allowed: bool,
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    pub(crate) window: Option<u64>,
+    pub(crate) is_local: bool,
+    /// Generation, term and sequence.
+    pub(crate) place: (u64, u64, u64),
+}
+
+/// What a peer tells the parent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// It has started, and answers checks there.
+    Started(SocketAddr),
+    /// It could not start.
+    Failed(String),
+    /// How it stands, many times a second.
+    Status(Standing),
+    /// Something happened, as a sentence.
+    Event(String),
+    /// The answer to the order `digest`.
+    Digest(Digest),
+}
+
+/// How a peer stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) role: String,
+    pub(crate) primary: Option<String>,
+    /// Generation, term and sequence.
+    pub(crate) place: (u64, u64, u64),
+    pub(crate) overlay_units: u64,
+    /// Peers that this one counts as members.
+    pub(crate) members: Vec<String>,
+}
+
+/// What a peer holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digest {
+    pub(crate) place: (u64, u64, u64),
+    pub(crate) cells: u64,
+    pub(crate) digest: u64,
+}
+
+/// Runs a peer until the parent is gone.
+pub(crate) async fn run(settings: Settings) -> ! {
+    match start(&settings).await {
+        Ok(peer) => follow_orders(&peer).await,
+        Err(problem) => tell(&Notice::Failed(problem)),
+    }
+    process::exit(0)
+}
+
+async fn start(settings: &Settings) -> Result<Peer, String> {
+    let builder = LIMITS.iter().fold(Limits::builder(), |b, (name, limit)| b.limit(*name, *limit));
+    let limits = builder.build().map_err(|error| error.to_string())?;
+    let members = settings.members.iter().map(|(name, at)| (name.as_str(), at.to_string()));
+    let peer = Peer::builder(settings.name.as_str(), limits.model())
+        .group("local")
+        .members(members)
+        .mode(if settings.is_relaxed { Mode::Relaxed } else { Mode::Strict })
+        .acknowledge(match settings.waits_for_majority {
+            true => Acknowledge::Majority,
+            false => Acknowledge::Primary,
+        })
+        .heartbeat(settings.failure_timeout / 10)
+        .failure_timeout(settings.failure_timeout)
+        .io_timeout(settings.io_timeout)
+        .max_unreplicated(settings.max_unreplicated)
+        .start()
+        .await
+        .map_err(|error| quorate_examples::sentence(&error))?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+    tell(&Notice::Started(listener.local_addr().map_err(|error| error.to_string())?));
+    tokio::spawn(tell_events(peer.clone()));
+    tokio::spawn(tell_standing(peer.clone()));
+    tokio::spawn(serve(listener, RateLimiter::new(peer.clone(), &limits)));
+    Ok(peer)
+}
+
+async fn follow_orders(peer: &Peer) {
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(order)) = orders.next_line().await {
+        if order == "digest" {
+            let digest = peer.digest();
+            let place = place(&digest.position);
+            let (cells, digest) = (digest.cells, digest.digest);
+            tell(&Notice::Digest(Digest { place, cells, digest }));
+        }
+    }
+}
+
+/// A parent that does not read any more is about to end this process.
+fn tell(notice: &Notice) {
+    if let Ok(line) = serde_json::to_string(notice) {
+        writeln!(std::io::stdout(), "{line}").unwrap_or_default();
+    }
+}
+
+async fn tell_events(peer: Peer) {
+    let mut events = peer.events();
+    let earlier = peer.events_since(0).into_iter().map(|numbered| numbered.event);
+    for event in earlier.collect::<Vec<_>>() {
+        tell_event(&peer, &event);
+    }
+    while let Some(numbered) = events.next().await {
+        tell_event(&peer, &numbered.event);
+    }
+}
+
+fn tell_event(peer: &Peer, event: &Event) {
+    if let Some(sentence) = sentence(peer.name(), event) {
+        tell(&Notice::Event(sentence));
+    }
+}
+
+/// The events that tell the story, as sentences without a subject.
+fn sentence(me: &PeerName, event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Founded { group_id, .. } => format!("founds the group {group_id}"),
+        Event::PrimarySuspected { primary: Some(primary), .. } => {
+            format!("has had no word of {primary} for the failure timeout")
+        }
+        Event::FailureAgreed { agreeing, .. } => {
+            let names: Vec<_> = agreeing.iter().map(|name| name.as_str()).collect();
+            format!("knows that {} agree: the primary is lost", names.join(" and "))
+        }
+        Event::CampaignStarted { ballot } => format!("stands for election, term {}", ballot.term),
+        Event::PrimaryChanged { primary: Some(primary), ballot } if primary == me => {
+            format!("is the primary, term {}", ballot.term)
+        }
+        Event::PrimaryChanged { primary: Some(primary), ballot } => {
+            format!("follows the primary {primary}, term {}", ballot.term)
+        }
+        Event::QuorumLost { .. } => "has lost its majority and decides nothing".to_owned(),
+        Event::QuorumRegained { .. } => "has a majority again".to_owned(),
+        Event::SteppedDown { .. } => "is not primary any more".to_owned(),
+        Event::MemberReplaced { peer } => format!("counts {peer} as a member again"),
+        Event::LocalDecisionsMerged { units, dropped } => {
+            format!("has merged {units} units that it admitted alone ({dropped} dropped)")
+        }
+        Event::LocalDecisionsDiscarded { units } => {
+            format!("has discarded {units} units that it admitted alone")
+        }
+        Event::ChangesLost { units, exact } => {
+            format!("reports {}{units} units lost", if *exact { "" } else { "at most " })
+        }
+        Event::NewGeneration { generation, .. } => format!("starts generation {generation}"),
+        Event::ConfigMismatch { peer, field, ours, theirs } => {
+            format!("and {peer} differ in {field}: {ours} here, {theirs} there")
+        }
+        _ => return None,
+    })
+}
+
+async fn tell_standing(peer: Peer) {
+    let mut told = None;
+    loop {
+        let status = peer.status();
+        let members = status.peers.iter().filter(|peer| peer.is_member);
+        let standing = Standing {
+            role: match status.role {
+                PeerRole::Primary => "primary",
+                PeerRole::Replica => "replica",
+                _ => "joining",
+            }
+            .to_owned(),
+            primary: status.primary.as_ref().map(ToString::to_string),
+            place: place(&status.position),
+            overlay_units: status.overlay_units,
+            members: members.map(|peer| peer.name.to_string()).collect(),
+        };
+        if told.as_ref() != Some(&standing) {
+            tell(&Notice::Status(standing.clone()));
+            told = Some(standing);
+        }
+        tokio::time::sleep(STATUS_INTERVAL).await;
+    }
+}
+
+fn place(position: &quorate::Position) -> (u64, u64, u64) {
+    (position.ballot.generation.0, position.ballot.term.0, position.sequence.0)
+}
+
+async fn serve(listener: TcpListener, limiter: RateLimiter) {
+    while let Ok((stream, _)) = listener.accept().await {
+        // A caller that is gone needs no answer.
+        let limiter = limiter.clone();
+        tokio::spawn(async move { answer(stream, limiter).await.unwrap_or_default() });
+    }
+}
+
+async fn answer(mut stream: TcpStream, limiter: RateLimiter) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (reader, mut writer) = stream.split();
+    let mut calls = BufReader::new(reader).lines();
+    while let Some(line) = calls.next_line().await? {
+        let call: Call = serde_json::from_str(&line)?;
+        let reply = reply(limiter.acquire(&call.limit, &call.key, call.units).await);
+        let mut line = serde_json::to_vec(&reply)?;
+        line.push(b'\n');
+        writer.write_all(&line).await?;
+    }
+    Ok(())
+}
+
+fn reply(outcome: Result<Decision, AcquireError>) -> Reply {
+    match outcome {
+        Ok(decision) => Reply::Decided(Decided {
+            allowed: decision.allowed,
+            limit: decision.limit,
+            remaining: decision.remaining,
+            window: decision.window.and_then(unix_millis),
+            is_local: decision.basis == Basis::Local,
+            place: place(&decision.position),
+        }),
+        Err(AcquireError::Undecided(DecideError::OutcomeUnknown { .. })) => Reply::Unknown,
+        Err(error) => Reply::Refused(error.to_string()),
+    }
+}
+
+fn unix_millis(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
