@@ -153,7 +153,10 @@ impl std::error::Error for LimitsError {}
 #[non_exhaustive]
 pub enum AcquireError {
     /// No limit of that name here, or none at the primary. Nothing was written.
-    #[error("no limit is called {limit:?}{}", if *at_decider { " at the peer that decides" } else { "" })]
+    #[error(
+        "no limit is called {limit:?}{}",
+        if *at_decider { " at the peer that decides" } else { "" }
+    )]
     UnknownLimit {
         /// The name asked for.
         limit: String,

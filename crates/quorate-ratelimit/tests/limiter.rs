@@ -207,7 +207,7 @@ async fn a_peer_alone_decides_locally_and_is_merged() {
     }
     until(alone, |status| status.primary.is_some() && status.overlay_units == 0).await;
     let peek = alone.acquire("mail", "alice", 0).await.expect("there is a primary");
-    assert_eq!((peek.basis, peek.remaining), (Basis::Primary, local.remaining));
+    assert_eq!((peek.basis, peek.remaining), (Basis::Primary, 100 - 10 - 20));
 }
 
 #[test]

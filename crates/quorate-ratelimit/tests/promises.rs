@@ -370,7 +370,8 @@ proptest! {
                 .collect();
             let mut cells: Vec<_> = values.iter().map(|value| Cell::new(*value)).collect();
             let answer = limits.model().decide(&items, &mut cells, GroupTime(START));
-            let is_admitted = left.iter().zip(&amounts).all(|(left, amount)| *left >= (*amount).max(1));
+            let mut each = left.iter().zip(&amounts);
+            let is_admitted = each.all(|(left, amount)| *left >= (*amount).max(1));
             prop_assert_eq!(answer.code == ALLOWED, is_admitted);
             for (index, cell) in cells.iter().enumerate() {
                 prop_assert_eq!(cell.is_changed(), is_admitted && amounts[index] > 0);
