@@ -14,7 +14,7 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
-use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
+use crate::protocol::message::{Brief, Campaign, Membership, Message, VoteRequest};
 
 /// Steps of an election that a round of votes may take.
 const ROUND_STEPS: u32 = 3;
@@ -135,12 +135,19 @@ impl Machine {
                 return incarnation == self.incarnation;
             }
             let Some(remote) = self.remotes.get(name) else { return false };
-            let is_here = remote.brief.as_ref().is_some_and(|brief| {
-                let is_led = brief.primary.is_some() && brief.suspects.is_none();
-                brief.group_id == self.meta.group_id || brief.group_id.is_none() || !is_led
-            });
+            let is_here =
+                remote.brief.as_ref().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
             remote.linked == Some(incarnation) && self.is_reachable(remote) && is_here
         })
+    }
+
+    /// Whether a peer belongs to another group and will not help to elect a primary of this one:
+    /// it follows a primary there, or its group is the newer.
+    fn is_ahead_elsewhere(&self, brief: &Brief) -> bool {
+        let is_led = brief.primary.is_some() && brief.suspects.is_none();
+        let is_newer = brief.position.ballot.generation > self.store.position().ballot.generation;
+        let is_elsewhere = brief.group_id.is_some() && brief.group_id != self.meta.group_id;
+        is_elsewhere && (is_led || is_newer)
     }
 
     /// Whether a peer of this group, which may know a newer membership, reaches a majority of it.
@@ -333,9 +340,21 @@ impl Machine {
         match request.campaign {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
-            Campaign::Ordinary => true,
+            Campaign::Ordinary => !self.is_behind_elsewhere(&from.0),
             Campaign::NewGeneration => self.would_pledge(request.position),
         }
+    }
+
+    /// Whether a candidate stands for an older group than this peer's.
+    fn is_behind_elsewhere(&self, candidate: &PeerName) -> bool {
+        let brief = self.remotes.get(candidate).and_then(|r| r.brief.as_ref());
+        self.has_data()
+            && brief.is_some_and(|brief| {
+                let own = self.store.position().ballot.generation;
+                brief.group_id.is_some()
+                    && brief.group_id != self.meta.group_id
+                    && brief.position.ballot.generation < own
+            })
     }
 
     /// Whether this peer is bound to a primary that has not given up its reign, or is a primary

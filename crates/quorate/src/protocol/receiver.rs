@@ -40,9 +40,10 @@ pub(super) struct Batch {
 }
 
 impl Receiver {
-    /// Forgets everything staged.
+    /// Forgets everything staged; what is still on its way of this transfer comes too late.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let (from, transfer) = (self.from.take(), self.transfer);
+        *self = Self { from, transfer, next: u32::MAX, ..Self::default() };
     }
 
     /// The tail past `at` has been named from `position`: a batch from `at` repairs it.

@@ -200,10 +200,10 @@ impl Machine {
             // A blank peer's ballot is its pledge, and nothing else.
             (None, _) => false,
             (Some(ours), Some(theirs)) if ours != theirs => {
-                // Of two groups the older one gives way; it cannot while its ballot is newer.
-                let is_older =
-                    brief.position.ballot.generation < self.store.position().ballot.generation;
-                self.is_primary() && is_older && brief.primary.is_none() && !brief.has_quorum
+                // Of two groups the one without a primary gives way, and cannot while its ballot
+                // is newer.
+                let is_led = brief.primary.is_some() && brief.suspects.is_none();
+                self.is_primary() && !is_led && !brief.has_quorum
             }
             _ => true,
         }

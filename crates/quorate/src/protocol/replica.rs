@@ -66,9 +66,9 @@ impl Machine {
         if !self.has_data() || has_voted || is_same_group {
             return true;
         }
-        let is_newer = ballot.generation > self.store.position().ballot.generation;
+        // A majority of the names stands behind that one, so nobody is left to elect one here.
         let is_alone = self.primary_is_absent() && !self.reaches_own_majority();
-        if is_newer && is_alone {
+        if is_alone {
             return is_established;
         }
         // Two groups that meet: one that lives does not give way.
@@ -229,10 +229,14 @@ impl Machine {
             self.send(from, Message::Held { ballot, position: end.position });
             return;
         }
+        if position_goes_back(held, end.position) {
+            // A batch of an earlier transfer, overtaken on its way.
+            return;
+        }
         let given_up = self.units_given_up(base, held);
         let (position, has_meta) = (end.position, end.meta.is_some());
-        let dropped = (base.is_none() && position.ballot.generation > held.ballot.generation)
-            .then(|| self.store.cells() as u64);
+        let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
+        let dropped = (base.is_none() && is_other_group).then(|| self.store.cells() as u64);
         let mut from_held = self.receiver.base(base, held);
         if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
             from_held = Some(held);
@@ -242,6 +246,7 @@ impl Machine {
             self.send(from, Message::Lost { ballot });
             return;
         }
+        self.has_reigned = false;
         if has_meta {
             self.reload_meta();
         }
@@ -260,8 +265,8 @@ impl Machine {
     }
 
     /// What a deposed primary loses by this batch: its own units past the fork.
-    fn units_given_up(&mut self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
-        if !std::mem::take(&mut self.has_reigned) || base == Some(held) {
+    fn units_given_up(&self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
+        if !self.has_reigned || base == Some(held) {
             return None;
         }
         let exact = base.and_then(|at| self.store.give_up_units(at.sequence));
@@ -310,4 +315,9 @@ impl Machine {
             self.send(from, message);
         }
     }
+}
+
+/// Within a reign positions only grow.
+fn position_goes_back(held: Position, to: Position) -> bool {
+    to.ballot == held.ballot && to.sequence < held.sequence
 }
