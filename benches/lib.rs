@@ -1,1 +1,17 @@
-//! See the files beside this one.
+//! What the benches share. The benches themselves are the files beside this one:
+//!
+//! - `check.rs`: a check on the primary, beside governor
+//! - `forward.rs`: a check at another peer, beside a bare round trip and Redis
+//!
+//! `cargo bench -p quorate-benches` runs both; docs/performance.md says what came of it and what
+//! is weak about the numbers.
+
+pub mod caller;
+pub mod child;
+pub mod echo;
+pub mod facts;
+pub mod group;
+pub mod keys;
+pub mod redis_window;
+pub mod report;
+pub mod stopwatch;

@@ -1,0 +1,137 @@
+//! A group of three: one peer in the bench's own process, the others in children of it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use quorate::Peer;
+use quorate_ratelimit::{Limit, Limits, RateLimiter};
+
+use crate::child::{self, Child};
+
+/// The members. The first is the primary, and no other ever is.
+pub const MEMBERS: [&str; 3] = ["a", "b", "c"];
+/// Name of a limit that nothing here reaches, a rate.
+///
+/// Slow enough that a cell outlives the next cut by far: one that has expired need not travel, and
+/// replication would be measured with nothing to replicate.
+pub const RATE: &str = "rate";
+/// Units of [`RATE`] at once; one comes back each second.
+pub const BURST: u32 = u32::MAX;
+/// Name of a limit that nothing here reaches, a fixed window.
+pub const WINDOW: &str = "window";
+/// Units of [`WINDOW`].
+pub const MAX: u64 = 1 << 40;
+/// Length of [`WINDOW`].
+pub const LENGTH: Duration = Duration::from_secs(3600);
+
+/// How long a group may take to be founded.
+const START: Duration = Duration::from_secs(20);
+/// Beyond this a primary answers only what a majority holds. The default is for services; a loop
+/// that does nothing but check takes it in a few milliseconds, and it would be measured instead.
+const MAX_UNREPLICATED: u64 = 50_000_000;
+
+/// A group whose other members run in child processes; they end when this is dropped.
+#[derive(Debug)]
+pub struct Group {
+    addresses: Vec<String>,
+    _children: Vec<Child>,
+}
+
+impl Group {
+    /// Starts all members but `own` as child processes.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be started.
+    pub fn spawn(own: &str) -> io::Result<Self> {
+        let addresses = free_addresses(MEMBERS.len())?;
+        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+        let mut children = Vec::new();
+        for name in MEMBERS.into_iter().filter(|name| *name != own) {
+            let arguments: Vec<_> = [name].into_iter().map(String::from).collect();
+            children.push(Child::spawn("peer", &[arguments, addresses.clone()].concat())?);
+        }
+        Ok(Self { addresses, _children: children })
+    }
+
+    /// Starts `own` in this process and waits until the group is there.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not start or the group is not founded in time.
+    pub async fn join(&self, own: &str) -> io::Result<RateLimiter> {
+        let limiter = start(own, &self.addresses).await?;
+        let status = limiter.peer().wait_ready(START).await.map_err(io::Error::other)?;
+        let primary = status.primary.as_ref().map(|name| name.as_str());
+        if primary != Some(MEMBERS[0]) {
+            return Err(io::Error::other(format!("the primary is {primary:?}")));
+        }
+        Ok(limiter)
+    }
+}
+
+/// Runs one member in a process of its own until the parent ends.
+///
+/// # Errors
+///
+/// If it does not start.
+pub fn serve(arguments: &[String]) -> io::Result<()> {
+    let [name, addresses @ ..] = arguments else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    child::end_with_parent();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let limiter = runtime.block_on(start(name, addresses))?;
+    child::say("ready")?;
+    runtime.block_on(std::future::pending::<()>());
+    drop(limiter);
+    Ok(())
+}
+
+async fn start(name: &str, addresses: &[String]) -> io::Result<RateLimiter> {
+    let limits = limits();
+    let priority = if name == MEMBERS[0] { 1 } else { 0 };
+    let peer = Peer::builder(name, limits.model())
+        .members(MEMBERS.into_iter().zip(addresses.iter().map(String::as_str)))
+        .priority(priority)
+        .max_unreplicated(MAX_UNREPLICATED)
+        .start()
+        .await
+        .map_err(io::Error::other)?;
+    Ok(RateLimiter::new(peer, &limits))
+}
+
+/// The limits of the group.
+pub fn limits() -> Limits {
+    Limits::builder()
+        .limit(RATE, Limit::per_second(1).burst(BURST.into()))
+        .limit(WINDOW, Limit::window(MAX, LENGTH))
+        .build()
+        .expect("these limits break no rule")
+}
+
+/// Waits until a majority of the group holds all that was decided at this primary.
+pub async fn settle(limiter: &RateLimiter) {
+    const PAUSE: Duration = Duration::from_millis(2);
+    while limiter.peer().status().unreplicated_units > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A loopback address that nobody listens on.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn free_address() -> io::Result<SocketAddr> {
+    Ok(free_addresses(1)?[0])
+}
+
+/// Held together while they are chosen, so that they differ.
+fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
+    let listeners: io::Result<Vec<_>> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
+    listeners?.iter().map(TcpListener::local_addr).collect()
+}
