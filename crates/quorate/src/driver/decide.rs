@@ -70,83 +70,124 @@ struct Attempt {
     pause: Duration,
 }
 
-/// What an attempt led to.
-enum Step {
+/// What an attempt led to, other than an answer.
+enum Detour {
     Again,
     Alone(NoPrimaryReason),
-    Done(Result<Decision, DecideError>),
+    Failed(DecideError),
     Hold,
     Wait(Decided),
 }
 
+impl From<DecideError> for Detour {
+    fn from(error: DecideError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Shared {
     /// Decides one operation; see the module's documentation.
+    #[inline]
     pub(crate) async fn decide(
         &self,
         items: &[Item<'_>],
         timeout: Duration,
     ) -> Result<Decision, DecideError> {
         let started = self.clock.coarse();
+        // What most calls at the primary come to, before anything else is set up for them.
+        let detour = match self.decide_here(started, started, items) {
+            Ok(decided) => return Ok(self.decision(&decided)),
+            Err(detour) => detour,
+        };
         let deadline = started.after(timeout);
-        let mut attempt = Attempt { started, deadline, held_until: None, pause: FIRST_PAUSE };
+        let attempt = Attempt { started, deadline, held_until: None, pause: FIRST_PAUSE };
+        self.decide_otherwise(attempt, items, detour).await
+    }
+
+    async fn decide_otherwise(
+        &self,
+        mut attempt: Attempt,
+        items: &[Item<'_>],
+        mut detour: Detour,
+    ) -> Result<Decision, DecideError> {
         loop {
-            if self.is_shut_down() {
-                return Err(DecideError::ShuttingDown);
-            }
-            let step = match self.routing.way() {
-                Way::Here => self.decide_here(&attempt, items),
-                Way::There => match self.connection_to_primary() {
-                    Some(connection) => self.decide_there(&attempt, &connection, items).await,
-                    None => Step::Alone(self.not_connected()),
-                },
-                Way::Held => Step::Hold,
-                Way::Nowhere => Step::Alone(self.routing.reason()),
-            };
-            match step {
-                Step::Done(result) => return result,
-                Step::Wait(decided) => return self.wait_for_majority(&attempt, decided).await,
-                Step::Again => {}
-                Step::Alone(reason) if !attempt.is_held(self.clock.coarse()) => {
+            match detour {
+                Detour::Failed(error) => return Err(error),
+                Detour::Wait(decided) => return self.wait_for_majority(&attempt, &decided).await,
+                Detour::Again => {}
+                Detour::Alone(reason) if !attempt.is_held(self.clock.coarse()) => {
                     return self.decide_alone(items, reason);
                 }
                 // Rare, and its timers make it large: not part of every call's future.
-                Step::Alone(_) | Step::Hold => Box::pin(self.hold(&mut attempt)).await?,
+                Detour::Alone(_) | Detour::Hold => Box::pin(self.hold(&mut attempt)).await?,
             }
+            if self.is_shut_down() {
+                return Err(DecideError::ShuttingDown);
+            }
+            detour = match self.routing.way() {
+                Way::Here => match self.decide_here(attempt.started, self.clock.coarse(), items) {
+                    Ok(decided) => return Ok(self.decision(&decided)),
+                    Err(detour) => detour,
+                },
+                Way::There => match self.connection_to_primary() {
+                    Some(connection) => {
+                        match self.decide_there(&attempt, &connection, items).await {
+                            Ok(decision) => return Ok(decision),
+                            Err(detour) => detour,
+                        }
+                    }
+                    None => Detour::Alone(self.not_connected()),
+                },
+                Way::Held => Detour::Hold,
+                Way::Nowhere => Detour::Alone(self.routing.reason()),
+            };
         }
     }
 
-    fn decide_here(&self, attempt: &Attempt, items: &[Item<'_>]) -> Step {
+    #[inline]
+    fn decide_here(
+        &self,
+        started: Time,
+        time: Time,
+        items: &[Item<'_>],
+    ) -> Result<Decided, Detour> {
+        // Before the route is there, and after it has gone, nothing is decided here.
+        if self.routing.way() != Way::Here || self.is_shut_down() {
+            return Err(Detour::Again);
+        }
         let acknowledge = self.group.acknowledge;
         if acknowledge == Acknowledge::Majority && self.budget.is_spent() {
-            return Step::Done(Err(self.too_many_calls()));
+            return Err(self.too_many_calls().into());
         }
-        let time = self.clock.coarse();
-        match self.store.decide(time, items, &*self.model, acknowledge) {
-            Ok(decided) => {
-                if decided.wake {
-                    self.changed.notify_one();
-                }
-                if decided.must_wait {
-                    return Step::Wait(decided);
-                }
-                let ballot = decided.position.ballot;
-                // A process that was paused in between may have been replaced.
-                Step::Done(if self.store.is_authorized(self.clock.coarse(), ballot) {
-                    Ok(self.decision(decided.answer, decided.position, decided.group_time))
-                } else {
-                    Err(self.unknown(attempt))
-                })
+        let decided = match self.store.decide(time, items, &*self.model, acknowledge) {
+            Ok(decided) => decided,
+            Err(refused) => return Err(self.refused_here(&refused)),
+        };
+        if decided.wake {
+            self.changed.notify_one();
+        }
+        if decided.must_wait {
+            return Err(Detour::Wait(decided));
+        }
+        // A process that was paused in between may have been replaced.
+        if self.store.is_authorized(self.clock.coarse(), decided.position.ballot) {
+            Ok(decided)
+        } else {
+            Err(self.unknown(started).into())
+        }
+    }
+
+    #[cold]
+    fn refused_here(&self, refused: &Refused) -> Detour {
+        match refused {
+            Refused::Held => Detour::Hold,
+            Refused::NoAuthority if self.routing.way() != Way::Here => Detour::Again,
+            Refused::NoAuthority => Detour::Alone(NoPrimaryReason::LeaseEnded),
+            Refused::Full { max_cells } => {
+                let bound = *max_cells as u64;
+                DecideError::Overloaded { what: "max_cells", bound }.into()
             }
-            Err(Refused::Held) => Step::Hold,
-            Err(Refused::NoAuthority) if self.routing.way() != Way::Here => Step::Again,
-            Err(Refused::NoAuthority) => Step::Alone(NoPrimaryReason::LeaseEnded),
-            Err(Refused::Full { max_cells }) => {
-                let bound = max_cells as u64;
-                Step::Done(Err(DecideError::Overloaded { what: "max_cells", bound }))
-            }
-            Err(Refused::Invalid { what, bound }) => {
-                Step::Done(Err(DecideError::Invalid { what, bound }))
-            }
+            Refused::Invalid { what, bound } => DecideError::Invalid { what, bound: *bound }.into(),
         }
     }
 
@@ -155,30 +196,30 @@ impl Shared {
         attempt: &Attempt,
         connection: &Arc<Connection>,
         items: &[Item<'_>],
-    ) -> Step {
+    ) -> Result<Decision, Detour> {
         self.expire_by(attempt.deadline);
         let outcome = connection.forward(items, attempt.deadline).await;
-        Step::Done(match outcome {
+        let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
-                Ok(self.decision(answer, position, group_time))
+                let (basis, group_id) = (Basis::Primary, self.routing.group_id());
+                return Ok(Decision { answer, basis, group_id, position, group_time });
             }
             Ok(Outcome::Refused { refusal, bound }) => match refusal {
-                Refusal::Held => return Step::Hold,
-                Refusal::NoAuthority => return Step::Alone(NoPrimaryReason::LeaseEnded),
+                Refusal::Held => return Err(Detour::Hold),
+                Refusal::NoAuthority => return Err(Detour::Alone(NoPrimaryReason::LeaseEnded)),
                 Refusal::Full => {
                     let what = "max_cells, or max_waiting_calls, of the primary";
-                    Err(DecideError::Overloaded { what, bound })
+                    DecideError::Overloaded { what, bound }
                 }
-                Refusal::Invalid => Err(invalid(items)),
-                Refusal::OutcomeUnknown => Err(self.unknown(attempt)),
+                Refusal::Invalid => invalid(items),
+                Refusal::OutcomeUnknown => self.unknown(attempt.started),
             },
-            Err(NoOutcome::NotConnected) => {
-                return Step::Alone(self.not_connected());
-            }
-            Err(NoOutcome::Overloaded) => Err(self.too_many_calls()),
-            Err(NoOutcome::Invalid) => Err(invalid(items)),
-            Err(NoOutcome::Unknown) => Err(self.unknown(attempt)),
-        })
+            Err(NoOutcome::NotConnected) => return Err(Detour::Alone(self.not_connected())),
+            Err(NoOutcome::Overloaded) => self.too_many_calls(),
+            Err(NoOutcome::Invalid) => invalid(items),
+            Err(NoOutcome::Unknown) => self.unknown(attempt.started),
+        };
+        Err(error.into())
     }
 
     /// The connection that calls take; a relaxed peer does not trust one that has been silent for
@@ -200,16 +241,14 @@ impl Shared {
     async fn wait_for_majority(
         &self,
         attempt: &Attempt,
-        decided: Decided,
+        decided: &Decided,
     ) -> Result<Decision, DecideError> {
         self.expire_by(attempt.deadline);
         let state = (&*self.store, &self.routing);
         match self.waiters.wait(state, decided.position, attempt.deadline).await {
-            Ok(Held::ByMajority) => {
-                Ok(self.decision(decided.answer, decided.position, decided.group_time))
-            }
+            Ok(Held::ByMajority) => Ok(self.decision(decided)),
             // Too many wait: it has been written all the same.
-            Ok(Held::Unknown) | Err(_) => Err(self.unknown(attempt)),
+            Ok(Held::Unknown) | Err(_) => Err(self.unknown(attempt.started)),
         }
     }
 
@@ -263,15 +302,19 @@ impl Shared {
         Ok(())
     }
 
-    fn decision(&self, answer: Answer, position: Position, group_time: GroupTime) -> Decision {
-        let group_id = self.routing.group_id();
-        Decision { answer, basis: Basis::Primary, group_id, position, group_time }
+    #[inline]
+    fn decision(&self, decided: &Decided) -> Decision {
+        let Decided { answer, position, group_time, .. } = *decided;
+        let (basis, group_id) = (Basis::Primary, self.routing.group_id());
+        Decision { answer, basis, group_id, position, group_time }
     }
 
-    fn unknown(&self, attempt: &Attempt) -> DecideError {
-        DecideError::OutcomeUnknown { waited: self.clock.time().since(attempt.started) }
+    #[cold]
+    fn unknown(&self, started: Time) -> DecideError {
+        DecideError::OutcomeUnknown { waited: self.clock.time().since(started) }
     }
 
+    #[cold]
     fn too_many_calls(&self) -> DecideError {
         DecideError::Overloaded { what: "max_waiting_calls", bound: self.budget.max() }
     }

@@ -36,7 +36,8 @@ use crate::protocol::message::{Lane, Message};
 
 /// Messages taken from one inbox before anything else is looked at.
 const MAX_BATCH: usize = 32;
-/// Under `Acknowledge::Primary` nobody waits for replication: changes are gathered for this long.
+/// Under `Acknowledge::Primary` nobody waits for replication: changes, and the acknowledgements
+/// that let the next batch go, are gathered for this long.
 const GATHERING: Duration = Duration::from_millis(1);
 /// Small changes are published this often per heartbeat; roles, routes and links at once.
 const STATUS_DIVISOR: u32 = 10;
@@ -69,6 +70,8 @@ pub(super) struct EventLoop {
     switch_number: u64,
     merging: Merging,
     agenda: Agenda,
+    /// Acknowledgements that are due with the next changes; at most one per follower.
+    gathered: Vec<Inbound>,
     must_publish: bool,
     has_committed: bool,
     group_time: GroupTime,
@@ -127,6 +130,7 @@ impl EventLoop {
             switch_number: 0,
             merging: Merging::default(),
             agenda,
+            gathered: Vec::new(),
             must_publish: true,
             has_committed: false,
             group_time: GroupTime(0),
@@ -180,6 +184,9 @@ impl EventLoop {
         if self.agenda.changed.is_some_and(|due| now >= due) {
             self.agenda.changed = None;
             self.agenda.last_changed = now;
+            for Inbound { peer, incarnation, message } in std::mem::take(&mut self.gathered) {
+                self.input(Input::Message { peer, incarnation, message });
+            }
             self.input(Input::Changed);
         }
         if now >= self.machine.deadline() {
@@ -225,8 +232,15 @@ impl EventLoop {
     fn message(&mut self, inbound: Inbound) {
         let Inbound { peer, incarnation, message } = inbound;
         let is_linked = self.links.get(&peer).is_some_and(|up| up.incarnation == incarnation);
-        if is_linked {
-            self.note_group(&message);
+        if !is_linked {
+            return;
+        }
+        self.note_group(&message);
+        if matches!(message, Message::Held { .. }) && self.gathers() {
+            // What follows it is the next batch: it is to have something in it.
+            self.gathered.push(Inbound { peer, incarnation, message });
+            self.change_soon();
+        } else {
             self.input(Input::Message { peer, incarnation, message });
         }
     }
@@ -276,11 +290,21 @@ impl EventLoop {
 
     /// The store has changed: tells the machine, at once if callers wait for it.
     fn note_changes(&mut self) {
-        if self.shared.group.acknowledge == Acknowledge::Majority {
+        if self.gathers() {
+            self.change_soon();
+        } else {
             self.input(Input::Changed);
-        } else if self.agenda.changed.is_none() {
-            self.agenda.changed = Some(self.agenda.last_changed.after(GATHERING));
         }
+    }
+
+    /// Whether changes may be gathered before they are replicated: nobody waits for them.
+    fn gathers(&self) -> bool {
+        self.shared.group.acknowledge == Acknowledge::Primary
+    }
+
+    fn change_soon(&mut self) {
+        let due = self.agenda.last_changed.after(GATHERING);
+        self.agenda.changed.get_or_insert(due);
     }
 
     /// Hands one input to the machine and does what comes of it.
