@@ -13,11 +13,8 @@ const MAX_INLINE_BYTES: usize = 22;
 /// Slots that are made at once: the table grows without moving a slot.
 const CHUNK: usize = 128;
 
-/// Sequence of a slot that has no entry in the change feed.
-pub(super) const UNFED: u64 = u64::MAX;
-
-/// A value before any is set.
-pub(super) const NO_VALUE: Value = Value { words: [0; VALUE_WORDS], expires: GroupTime(0) };
+/// Sequence of a slot that has no cell, of an epoch that no change is in.
+const UNFED: u64 = u64::MAX;
 
 /// A key to look for: without its namespace byte, so that the data path need not copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +91,16 @@ impl Key {
 pub(super) struct Slot {
     pub(super) key: Key,
     pub(super) value: Value,
-    /// Sequence of the last change. A free slot keeps it: its entry in the feed is still there.
+    /// Sequence of the last change; [`UNFED`] if the slot is free.
     pub(super) sequence: u64,
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self { key: Key::Free, value: NO_VALUE, sequence: UNFED };
+    pub(super) const FREE: Self = Self {
+        key: Key::Free,
+        value: Value { words: [0; VALUE_WORDS], expires: GroupTime(0) },
+        sequence: UNFED,
+    };
 
     /// Whether a cell lives here.
     #[inline]

@@ -5,7 +5,7 @@
 //! that follows the primary is a cursor over this.
 
 use super::EPOCH_BITS;
-use super::cell::{Slots, UNFED};
+use super::cell::Slots;
 
 /// Entries of one epoch: from `start` up to the next run.
 #[derive(Clone, Copy, Debug)]
@@ -63,29 +63,30 @@ impl Feed {
         self.entries.len() > 2 * live + Self::MIN_STALE
     }
 
-    /// Drops all stale entries.
-    pub(super) fn compact(&mut self, slots: &mut Slots) {
-        let mut entries = Vec::with_capacity(self.entries.len() / 2);
+    /// Drops all stale entries: all but the last of each slot, and those of free slots.
+    ///
+    /// Looks at no slot, so that it costs a few nanoseconds an entry however many cells there are.
+    pub(super) fn compact(&mut self, slots: usize, free: &[u32]) {
+        let mut dropped = Bits::new(slots);
+        for &at in free {
+            dropped.set(at);
+        }
+        let mut entries = Vec::with_capacity(slots - free.len());
         let mut runs: Vec<Run> = Vec::new();
-        for index in 0..self.runs.len() {
+        for index in (0..self.runs.len()).rev() {
             let (run, end) = self.run(index);
-            let start = entries.len() as u32;
-            for &at in &self.entries[run.start as usize..end] {
-                let slot = slots.get_mut(at);
-                if slot.sequence == UNFED || slot.sequence >> EPOCH_BITS != run.epoch {
-                    continue;
-                }
-                if slot.is_free() {
-                    // Its entry goes, so the next cell of this slot needs one of its own.
-                    slot.sequence = UNFED;
-                } else {
-                    entries.push(at);
-                }
-            }
-            if entries.len() as u32 > start {
-                runs.push(Run { start, ..run });
+            let before = entries.len();
+            let newest_first = self.entries[run.start as usize..end].iter().rev();
+            entries.extend(newest_first.copied().filter(|&at| dropped.set(at)));
+            if entries.len() > before {
+                // Counted from the end until all are known.
+                runs.push(Run { start: entries.len() as u32, ..run });
             }
         }
+        entries.reverse();
+        runs.reverse();
+        let length = entries.len() as u32;
+        runs.iter_mut().for_each(|run| run.start = length - run.start);
         (self.entries, self.runs) = (entries, runs);
     }
 
@@ -106,5 +107,22 @@ impl Feed {
     fn run(&self, index: usize) -> (Run, usize) {
         let end = self.runs.get(index + 1).map_or(self.entries.len(), |next| next.start as usize);
         (self.runs[index], end)
+    }
+}
+
+/// One bit for every slot.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(length: usize) -> Self {
+        Self(vec![0; length.div_ceil(64)])
+    }
+
+    /// Sets a bit; whether it was not set before.
+    fn set(&mut self, at: u32) -> bool {
+        let (word, bit) = (&mut self.0[at as usize / 64], 1 << (at % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 }
