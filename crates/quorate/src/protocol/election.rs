@@ -106,7 +106,7 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
-        if self.has_data() && (self.reaches_own_majority() || self.reaches_a_quorum()) {
+        if self.can_elect() || (self.has_data() && self.reaches_a_quorum()) {
             self.consider_election();
         } else {
             self.watch.has_agreed = false;
@@ -116,9 +116,10 @@ impl Machine {
 
     fn suspect(&mut self) {
         self.watch.is_suspecting = true;
-        if self.has_data() {
-            let primary = self.leader.as_ref().map(|leader| leader.name.clone());
-            self.event(Event::PrimarySuspected { primary, ballot: self.ballot });
+        if let Some(leader) = &self.leader {
+            let (primary, ballot) = (Some(leader.name.clone()), self.ballot);
+            self.watch.has_lost = true;
+            self.event(Event::PrimarySuspected { primary, ballot });
         }
         if !matches!(self.route, crate::protocol::io::Route::Held) {
             self.set_route(crate::protocol::io::Route::Nowhere);
@@ -139,6 +140,19 @@ impl Machine {
                 remote.brief.as_ref().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
             remote.linked == Some(incarnation) && self.is_reachable(remote) && is_here
         })
+    }
+
+    /// Whether this peer reaches a majority, and anyone in it may be promoted.
+    pub(super) fn can_elect(&self) -> bool {
+        let may_stand = self.config.priority > 0
+            || self.remotes.values().filter(|r| self.is_reachable(r)).any(|remote| {
+                remote.brief.as_ref().is_some_and(|brief| {
+                    brief.priority > 0
+                        && !brief.position.is_blank()
+                        && brief.group_id == self.meta.group_id
+                })
+            });
+        self.has_data() && may_stand && self.reaches_own_majority()
     }
 
     /// Whether a peer belongs to another group and will not help to elect a primary of this one:
@@ -188,7 +202,9 @@ impl Machine {
         }
         if !self.watch.has_agreed {
             self.watch.has_agreed = true;
-            self.event(Event::FailureAgreed { agreeing, ballot: self.ballot });
+            if self.watch.has_lost && !std::mem::replace(&mut self.watch.has_announced, true) {
+                self.event(Event::FailureAgreed { agreeing, ballot: self.ballot });
+            }
         }
         let candidates = self.candidates();
         self.stand_in_turn(&candidates, Campaign::Ordinary);
@@ -403,12 +419,14 @@ impl Machine {
         if granted {
             // First the ballot, then the position: nothing of an older ballot is acknowledged
             // after this, so what the vote says stays true.
+            if request.released.is_some() && request.ballot > self.ballot {
+                // A hand-over, whose release may still be on its way.
+                self.hold_callers();
+            }
             self.adopt_ballot(request.ballot);
             self.voted_for = Some(from.0.clone());
             self.watch.rounds += 1;
-            let step = self.patience();
-            let wait = step * 2 + self.random.below(step * 4);
-            self.watch.campaign_at = Some(self.now.time.after(wait));
+            self.make_way();
         }
         let reply = Message::VoteReply {
             ballot: request.ballot,
@@ -441,6 +459,13 @@ impl Machine {
         }
         canvass.votes.insert(from.0.clone(), Vote { incarnation: from.1, position, membership });
         self.count();
+    }
+
+    /// Someone else stands: gives it time.
+    pub(super) fn make_way(&mut self) {
+        let step = self.patience();
+        let wait = step * 2 + self.random.below(step * 4);
+        self.watch.campaign_at = Some(self.now.time.after(wait));
     }
 
     /// A refusal tells how far others are: the next attempt starts from there.

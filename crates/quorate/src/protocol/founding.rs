@@ -13,8 +13,9 @@ use crate::id::{Ballot, Generation, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, Membership};
 
-/// Random bits of a generation: two foundings at the same moment differ.
-const RANDOM_BITS: u32 = 16;
+/// Random bits of a generation: two foundings in the same second differ. With the seconds since 1970
+/// above them a generation stays below 2^53, so that every JSON reader keeps all of it.
+const RANDOM_BITS: u32 = 20;
 
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.
@@ -32,14 +33,12 @@ impl Machine {
             && reached.iter().any(|(_, brief)| may_survive(brief));
         // So does everyone while some reachable member has a primary, which will come for us, or can
         // help to elect one.
-        let is_led = reached.iter().any(|(_, brief)| {
-            brief.has_quorum || (brief.primary.is_some() && brief.suspects.is_none())
-        });
+        let is_led = reached.iter().any(|(_, brief)| brief.is_led());
         if defers || is_led {
             self.watch.hopeful = self.now.time;
         }
         let is_majority = reached.len() + 1 > size / 2 || bug::is(Bug::BlankFoundsAlone);
-        let is_ordinary = self.has_data() && self.reaches_own_majority();
+        let is_ordinary = self.can_elect();
         if !is_majority || defers || is_led || is_ordinary {
             self.watch.campaign_at = None;
             return;
@@ -85,7 +84,7 @@ impl Machine {
         if bug::is(Bug::BlankIgnoresSurvivor) {
             return true;
         }
-        if self.has_data() && self.reaches_own_majority() {
+        if self.can_elect() || self.may_have_promised() {
             return false;
         }
         if self.config.priority > 0 && self.store.position() > position {
@@ -94,7 +93,15 @@ impl Machine {
         let reached = self.remotes.values().filter(|r| self.is_reachable(r));
         !reached
             .filter_map(|r| r.brief.as_ref())
-            .any(|brief| brief.has_quorum || (brief.priority > 0 && brief.position > position))
+            .any(|brief| brief.is_led() || (brief.priority > 0 && brief.position > position))
+    }
+
+    /// Whether an earlier incarnation of this peer may have given a promise that still runs. Nobody
+    /// is left to remember it; only where all members answer is it sure that none of them leans
+    /// on it.
+    fn may_have_promised(&self) -> bool {
+        let is_young = self.now.time < self.started.after(self.group.failure_timeout);
+        is_young && !self.remotes.values().all(|r| r.brief.is_some() && self.is_reachable(r))
     }
 
     /// A generation above all known ones. It is made of the wall clock, so that it is above those
@@ -108,7 +115,7 @@ impl Machine {
             (ballot.generation.0.max(generation), ballot.term.0.max(term))
         });
         let random = self.random.next() & ((1 << RANDOM_BITS) - 1);
-        let drawn = (self.now.wall.as_millis() << RANDOM_BITS) | random;
+        let drawn = ((self.now.wall.as_millis() / 1000) << RANDOM_BITS) | random;
         let generation = Generation(drawn.max(generation + 1 + random));
         Ballot { generation, term: Term(term + 1) }
     }
@@ -143,6 +150,13 @@ impl Machine {
         } else {
             Event::NewGeneration { generation, unreached }
         });
+    }
+}
+
+impl Brief {
+    /// Whether its sender has a primary, or can help to elect one.
+    pub(super) fn is_led(&self) -> bool {
+        self.has_quorum || (self.primary.is_some() && self.suspects.is_none())
     }
 }
 

@@ -180,6 +180,10 @@ impl Machine {
             .leader
             .as_ref()
             .is_some_and(|leader| leader.name == from.0 && leader.incarnation == from.1);
+        if *to != from.0 {
+            // The successor goes first, whether it has been heard of already or not.
+            self.make_way();
+        }
         if ballot != self.ballot || !is_leader {
             return;
         }
@@ -190,15 +194,16 @@ impl Machine {
             self.set_route(Route::Nowhere);
             return;
         }
-        let now = self.now.time;
-        self.held_until = now.after(self.group.failure_timeout / 2);
-        self.set_route(Route::Held);
+        self.hold_callers();
         if *to == self.config.name {
             self.stand_for_released(ballot);
-        } else {
-            let wait = self.election_step() * 4;
-            self.watch.campaign_at = Some(now.after(wait));
         }
+    }
+
+    /// Holds callers until the successor is known, for a bounded time.
+    pub(super) fn hold_callers(&mut self) {
+        self.held_until = self.now.time.after(self.group.failure_timeout / 2);
+        self.set_route(Route::Held);
     }
 
     /// Watches a switch to its end, and lets held callers go if it does not come.

@@ -105,6 +105,10 @@ pub(super) struct Winner {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     pub(super) is_suspecting: bool,
+    /// A primary was followed and lost, rather than handed over.
+    pub(super) has_lost: bool,
+    /// The agreement about it has been announced.
+    pub(super) has_announced: bool,
     pub(super) has_agreed: bool,
     pub(super) campaign_at: Option<Time>,
     /// When this peer last had a primary, or saw a member with data that might become one.
@@ -384,7 +388,7 @@ impl Machine {
             priority: self.config.priority,
             wall: self.now.wall,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            has_quorum: self.has_data() && self.reaches_own_majority(),
+            has_quorum: self.can_elect(),
         }
     }
 }

@@ -53,7 +53,11 @@ impl Machine {
     /// Becomes primary of the ballot it was elected for.
     pub(super) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
         let now = self.now.time;
-        let was_blank = !self.has_data();
+        // A primary that comes back with its own state has lost nothing.
+        let is_loss_possible = self.group.acknowledge == Acknowledge::Primary
+            && self.has_data()
+            && !self.has_reigned
+            && !was_released;
         let start = if bug::is(Bug::GroupTimeBack) {
             self.now.wall
         } else {
@@ -89,8 +93,7 @@ impl Machine {
         }
         let (primary, ballot) = (Some(self.config.name.clone()), self.ballot);
         self.event(Event::PrimaryChanged { primary, ballot });
-        let is_loss_possible = self.group.acknowledge == Acknowledge::Primary && !was_blank;
-        if is_loss_possible && !was_released {
+        if is_loss_possible {
             let units = self.group.max_unreplicated;
             self.event(Event::ChangesLost { units, exact: false });
         }
@@ -99,6 +102,8 @@ impl Machine {
         self.watch.campaign_at = None;
         self.watch.found_now = false;
         self.watch.rounds = 0;
+        self.watch.has_lost = false;
+        self.watch.has_announced = false;
         self.set_route(Route::Held);
         let names: Vec<PeerName> = self.remotes.keys().cloned().collect();
         for name in &names {

@@ -186,6 +186,7 @@ impl Machine {
         remote.brief_at = now;
         if ballot > self.ballot && follows {
             self.adopt_ballot(ballot);
+            self.make_way();
         }
         if is_news && !matches!(self.role, Role::Primary(_)) {
             self.wake_soon();
@@ -202,8 +203,7 @@ impl Machine {
             (Some(ours), Some(theirs)) if ours != theirs => {
                 // Of two groups the one without a primary gives way, and cannot while its ballot
                 // is newer.
-                let is_led = brief.primary.is_some() && brief.suspects.is_none();
-                self.is_primary() && !is_led && !brief.has_quorum
+                self.is_primary() && !brief.is_led()
             }
             _ => true,
         }

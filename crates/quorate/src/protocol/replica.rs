@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Time};
+use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Piece, Record, Reign};
@@ -108,6 +109,8 @@ impl Machine {
         self.watch.campaign_at = None;
         self.watch.found_now = false;
         self.watch.rounds = 0;
+        self.watch.has_lost = false;
+        self.watch.has_announced = false;
         self.watch.hopeful = self.now.time;
     }
 
@@ -236,7 +239,12 @@ impl Machine {
         let given_up = self.units_given_up(base, held);
         let (position, has_meta) = (end.position, end.meta.is_some());
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
-        let dropped = (base.is_none() && is_other_group).then(|| self.store.cells() as u64);
+        let is_kept = end.meta.as_ref().is_some_and(|meta| {
+            let ours = (&self.meta.history[..], held);
+            common_position((&meta.history, end.position), ours) == Some(held)
+        });
+        let is_dropped = base.is_none() && is_other_group && !is_kept && !held.is_blank();
+        let dropped = is_dropped.then(|| self.store.cells() as u64);
         let mut from_held = self.receiver.base(base, held);
         if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
             from_held = Some(held);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Position};
 use crate::protocol::machine::{Machine, Role};
+use crate::store::EPOCH;
 
 /// What a peer is in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -60,7 +61,7 @@ pub struct MachinePeer {
     pub role: PeerRole,
     /// Its priority, once heard.
     pub priority: Option<u8>,
-    /// How far its state is behind this peer's, in sequence numbers; `None` if unknown.
+    /// How many cuts its state is behind the newest that this peer knows of; `None` if unknown.
     pub lag: Option<u64>,
     /// Whether its incarnation counts as a member.
     pub is_member: bool,
@@ -120,9 +121,14 @@ impl Machine {
             Some(held) => Some(held),
             None => brief.map(|b| b.position),
         };
+        let newest = self
+            .remotes
+            .values()
+            .filter_map(|r| r.brief.as_ref().map(|brief| brief.position))
+            .fold(own, Position::max);
         let lag = position
-            .filter(|p| p.ballot.generation == own.ballot.generation)
-            .map(|p| own.sequence.0.saturating_sub(p.sequence.0));
+            .filter(|p| p.ballot.generation == newest.ballot.generation)
+            .map(|p| newest.sequence.0.saturating_sub(p.sequence.0).div_ceil(EPOCH));
         MachinePeer {
             name: name.clone(),
             incarnation: remote.last,
