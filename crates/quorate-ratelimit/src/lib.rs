@@ -105,3 +105,8 @@ pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder, MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
 pub use model::RateLimitModel;
 pub use spec::{LimitSpec, LimitsSpec};
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
