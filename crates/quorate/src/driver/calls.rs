@@ -33,8 +33,10 @@ pub(super) struct Forward<'a> {
 pub(super) enum NoOutcome {
     /// The connection is closed; nothing was sent.
     NotConnected,
-    /// A bound is reached; nothing was sent.
-    Overloaded,
+    /// Too many calls wait; nothing was sent.
+    TooManyCalls,
+    /// Too many bytes wait to be sent on the connection; nothing was sent.
+    TooManyBytes,
     /// The operation does not fit the wire; nothing was sent.
     Invalid,
     /// It was sent, and its outcome is not known.
@@ -84,10 +86,10 @@ impl Forward<'_> {
             return Err(NoOutcome::NotConnected);
         }
         if !state.outbox.has_room(MAX_CALL_BYTES) {
-            return Err(NoOutcome::Overloaded);
+            return Err(NoOutcome::TooManyBytes);
         }
         let id = state.calls.insert(waker.clone(), self.deadline);
-        let id = id.ok_or(NoOutcome::Overloaded)?;
+        let id = id.ok_or(NoOutcome::TooManyCalls)?;
         let body = state.outbox.body(kind::CALLS, MAX_CALL_BYTES);
         if calls::push(body, id.0, self.items).is_err() {
             state.calls.remove(id);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::calls::NoOutcome;
-use super::connection::Connection;
+use super::connection::{Connection, max_outbox_bytes};
 use super::routing::Way;
 use super::shared::Shared;
 use super::waiters::Held;
@@ -215,7 +215,11 @@ impl Shared {
                 Refusal::OutcomeUnknown => self.unknown(attempt.started),
             },
             Err(NoOutcome::NotConnected) => return Err(Detour::Alone(self.not_connected())),
-            Err(NoOutcome::Overloaded) => self.too_many_calls(),
+            Err(NoOutcome::TooManyCalls) => self.too_many_calls(),
+            Err(NoOutcome::TooManyBytes) => {
+                let bound = max_outbox_bytes(&self.config.limits) as u64;
+                DecideError::Overloaded { what: "bytes waiting to be sent", bound }
+            }
             Err(NoOutcome::Invalid) => invalid(items),
             Err(NoOutcome::Unknown) => self.unknown(attempt.started),
         };

@@ -41,9 +41,13 @@ const MAX_BATCH: usize = 32;
 const GATHERING: Duration = Duration::from_millis(1);
 /// Small changes are published this often per heartbeat; roles, routes and links at once.
 const STATUS_DIVISOR: u32 = 10;
-/// Cells looked at by one step of sweeping; about a millisecond.
+/// Cells removed at most by one step of sweeping, which looks at eight times as many; about a
+/// millisecond.
 const SWEEP_CELLS: usize = 8_192;
-/// Pause between two steps while there is more to sweep.
+const SWEEP_LOOKS: usize = 8 * SWEEP_CELLS;
+/// Heartbeats in which all cells are looked at once.
+const SWEEP_HEARTBEATS: u32 = 16;
+/// Shortest pause between two steps.
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
 /// The receiving ends of what goes to the event loop.
@@ -173,6 +177,7 @@ impl EventLoop {
 
     /// Everything that is due, and everything that the last input has left behind.
     fn turn(&mut self) {
+        self.shared.clock.refresh();
         self.follow_links();
         let now = self.shared.clock.time();
         if now >= self.agenda.heartbeat {
@@ -467,16 +472,20 @@ impl EventLoop {
     fn keep_house(&mut self, now: Time) {
         let shared = &self.shared;
         self.agenda.heartbeat = now.after(shared.group.heartbeat);
-        shared.clock.refresh();
         shared.registry.close_silent(now.before(shared.group.failure_timeout));
         self.must_publish = true;
     }
 
-    /// Removes some of the cells that have expired.
+    /// Removes some of the cells that have expired, at a pace that the number of cells demands.
     fn sweep(&mut self, now: Time) {
-        let has_more = self.shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
-        let pause = if has_more { SWEEP_PAUSE } else { self.shared.group.heartbeat };
-        self.agenda.sweep = now.after(pause);
+        let shared = &self.shared;
+        let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
+        let steps = shared.store.cells() / SWEEP_LOOKS + 1;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let heartbeat = shared.group.heartbeat;
+        let pause = heartbeat * SWEEP_HEARTBEATS / steps;
+        let pause = if has_more { SWEEP_PAUSE } else { pause.max(SWEEP_PAUSE) };
+        self.agenda.sweep = now.after(pause.min(heartbeat));
     }
 
     /// Ends callers, and calls of others, whose deadline has come.
@@ -506,6 +515,14 @@ impl EventLoop {
         self.shared.routing.set_reason(&status);
         self.shared.routing.set_group_id(self.group_id(status.group_id));
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
+    }
+}
+
+/// Without its machine a peer is as good as dead: it must not look alive. The loop ends when the
+/// last handle is dropped, at a shutdown, or when the embedder's model has panicked.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }
 

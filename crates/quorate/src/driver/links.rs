@@ -33,7 +33,11 @@ pub(super) async fn dial(shared: Arc<Shared>, to: PeerName, lane: Lane) {
         match connect(&shared, &address, &to, lane).await {
             Ok(agreed) => {
                 pause = FIRST_PAUSE.min(longest);
-                attend(&shared, agreed, true).await;
+                // In a task of its own: should the embedder's model panic in it, the link is made
+                // anew. It ends with this one.
+                let mut attending = JoinSet::new();
+                attending.spawn(attend(shared.clone(), agreed, true));
+                let _ = attending.join_next().await;
             }
             Err(error) => {
                 let error = Chain(&*error);
@@ -90,7 +94,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
         Err(_) => return tracing::debug!(address, "not opened in time"),
     };
     match shake(&shared, stream, Side::Acceptor).await {
-        Ok(agreed) => attend(&shared, agreed, false).await,
+        Ok(agreed) => attend(shared, agreed, false).await,
         Err(error) => {
             let error = Chain(&error);
             tracing::debug!(address, %error, "connection not accepted");
@@ -99,7 +103,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
 }
 
 /// Reads an open connection until it ends.
-async fn attend(shared: &Arc<Shared>, agreed: Agreed, is_dialed: bool) {
+async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let Agreed { stream, buffer, hello, reservation } = agreed;
     let identity = Identity {
         peer: hello.peer,
@@ -115,7 +119,7 @@ async fn attend(shared: &Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let now = shared.clock.time();
     let _open = shared.registry.open(reservation, connection.clone(), now);
     let attendant = Attendant {
-        shared,
+        shared: &shared,
         connection: &connection,
         reader: stream.reader,
         buffer,
@@ -145,7 +149,7 @@ enum Ended {
 }
 
 struct Attendant<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Shared,
     connection: &'a Arc<Connection>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,

@@ -1,0 +1,71 @@
+//! A group over real sockets, on a runtime with several threads.
+
+mod support;
+
+use quorate::{Acknowledge, Peer, PeerBuilder, Shutdown};
+use support::{Counter, LONG, NAMES, add, count, until};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Three peers on ports that were free a moment ago.
+async fn trio(setup: fn(PeerBuilder) -> PeerBuilder) -> Vec<Peer> {
+    let mut members = Vec::new();
+    let mut held = Vec::new();
+    for name in NAMES {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        members.push((name, listener.local_addr().expect("it is bound").to_string()));
+        held.push(listener);
+    }
+    drop(held);
+    let mut peers = Vec::new();
+    for name in NAMES {
+        let builder = setup(Peer::builder(name, Counter).members(members.clone()));
+        peers.push(builder.start().await.expect("the ports are free"));
+    }
+    for peer in &peers {
+        peer.wait_ready(LONG).await.expect("three peers form a group");
+    }
+    peers
+}
+
+async fn many_callers(setup: fn(PeerBuilder) -> PeerBuilder) {
+    let peers = trio(setup).await;
+    let mut callers = JoinSet::new();
+    for number in 0..96_u64 {
+        let peer = peers[number as usize % 3].clone();
+        callers.spawn(async move {
+            let mut last = 0;
+            for _ in 0..100 {
+                let decision = add(&peer, "all", 1).await.expect("there is a primary");
+                assert!(decision.answer.words[0] > last, "one caller sees the count grow");
+                last = decision.answer.words[0];
+                add(&peer, &format!("own {number}"), 2).await.expect("there is a primary");
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.expect("it does not panic");
+    }
+    for peer in &peers {
+        assert_eq!(count(peer, "all").await, 9_600);
+        assert_eq!(count(peer, "own 7").await, 200);
+    }
+    let primary = peers.iter().find(|peer| peer.status().role == quorate::PeerRole::Primary);
+    let primary = primary.expect("one of them is").clone();
+    let Shutdown::HandedOver { to } = primary.shutdown().await else {
+        panic!("it had successors");
+    };
+    let new = peers.iter().find(|peer| *peer.name() == to).expect("it is one of them");
+    until(new, |status| status.role == quorate::PeerRole::Primary && status.quorum).await;
+    assert_eq!(count(new, "all").await, 9_600, "no change is lost");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_at_all_peers_are_counted_exactly() {
+    many_callers(|builder| builder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_at_all_peers_are_counted_exactly_under_majority() {
+    many_callers(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+}
