@@ -144,6 +144,8 @@ impl Machine {
         let now = self.now.time;
         let ballot = self.ballot;
         self.store.end_reign();
+        // Until the route says so, whoever asks the store is held rather than refused.
+        self.store.hold();
         self.has_reigned = false;
         self.leave_reign(None);
         let deadline = now.after(self.group.failure_timeout / 2);
