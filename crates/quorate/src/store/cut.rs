@@ -13,6 +13,7 @@ use super::cell::KeyRef;
 use super::collect::Gather;
 use super::marks::Mark;
 use super::{Store, Upkeep};
+use crate::bug::{self, Point};
 use crate::id::{GroupTime, Position, Sequence};
 use crate::protocol::message::Record;
 
@@ -118,6 +119,7 @@ impl Store {
             let own = repairs.partition_point(|(place, _)| place.shard as usize <= number);
             let (mine, rest) = repairs.split_at(own);
             repairs = rest;
+            bug::at(Point::BetweenShards);
             let mut shard = lane.0.lock();
             units += shard.units_at(opened.number);
             gather.take(&shard, opened.number, mine);

@@ -23,6 +23,7 @@ mod cut;
 mod decide;
 mod digest;
 mod feed;
+mod index;
 mod marks;
 mod merge;
 mod order;

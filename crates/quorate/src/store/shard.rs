@@ -1,11 +1,11 @@
 //! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
 
-use hashbrown::HashTable;
-
 use super::EPOCH_BITS;
 use super::cell::{Key, KeyRef, Slot, Slots};
 use super::cut::Saving;
 use super::feed::Feed;
+use super::index::Index;
+use crate::bug::{self, Bug};
 use crate::model::Value;
 
 /// Where a key is looked for.
@@ -15,26 +15,6 @@ pub(super) struct Place {
     pub(super) shard: u32,
     /// The hash within the shard.
     pub(super) tag: u32,
-}
-
-/// An entry of the index: 32 bits of the hash spare a look at most other keys' slots.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    tag: u32,
-    at: u32,
-}
-
-impl Entry {
-    #[inline]
-    fn hash(&self) -> u64 {
-        spread(self.tag)
-    }
-}
-
-/// The table takes the position from the low bits and the fingerprint from the highest seven.
-#[inline]
-fn spread(tag: u32) -> u64 {
-    u64::from(tag) << 32 | u64::from(tag)
 }
 
 /// A slot as it was when the open cut ended, saved by the first operation to change it after that.
@@ -68,7 +48,7 @@ pub(super) struct Stamp {
 /// Cells whose hash falls into one shard. Always behind its lock.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    index: HashTable<Entry>,
+    index: Index,
     pub(super) slots: Slots,
     pub(super) feed: Feed,
     free: Vec<u32>,
@@ -89,17 +69,13 @@ impl Shard {
 
     /// An empty shard with room for `cells`.
     pub(super) fn with_capacity(cells: usize) -> Self {
-        Self { index: HashTable::with_capacity(cells), ..Self::default() }
+        Self { index: Index::with_capacity(cells), ..Self::default() }
     }
 
     /// The slot of a key.
     #[inline]
     pub(super) fn find(&self, tag: u32, key: KeyRef<'_>) -> Option<u32> {
-        self.index
-            .find(spread(tag), |entry| {
-                entry.tag == tag && self.slots.get(entry.at).key.matches(key)
-            })
-            .map(|entry| entry.at)
+        self.index.find(tag, |at| self.slots.get(at).key.matches(key))
     }
 
     /// Gives a slot a new value.
@@ -114,6 +90,7 @@ impl Shard {
         if let Some(saving) = saving
             && slot.sequence <= saving.end
             && at >= self.frozen.collected
+            && !bug::is(Bug::PreImageSkipped)
         {
             let (value, sequence) = (slot.value, slot.sequence);
             self.frozen.images.push(Image { at, value, sequence });
@@ -136,7 +113,7 @@ impl Shard {
         self.key_bytes += slot.key.boxed_bytes();
         let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         slot.sequence = sequence;
-        self.index.insert_unique(spread(tag), Entry { tag, at }, Entry::hash);
+        self.index.insert(tag, at);
         if is_first {
             self.feed(at, sequence);
         }
@@ -144,9 +121,8 @@ impl Shard {
 
     /// Removes a cell; never while a cut is open.
     pub(super) fn remove(&mut self, tag: u32, at: u32) {
-        if let Ok(entry) = self.index.find_entry(spread(tag), |entry| entry.at == at) {
-            entry.remove();
-        }
+        let was_there = self.index.remove(tag, at);
+        debug_assert!(was_there, "a cell is found by its key");
         let slot = self.slots.get_mut(at);
         self.key_bytes -= slot.key.boxed_bytes();
         // Whatever entry it has is stale from now on.
@@ -225,7 +201,7 @@ impl Shard {
 
     /// Memory held.
     pub(super) fn bytes(&self) -> usize {
-        self.index.allocation_size()
+        self.index.bytes()
             + self.slots.bytes()
             + self.key_bytes
             + self.feed.bytes()
