@@ -97,13 +97,7 @@ impl Machine {
             let units = self.group.max_unreplicated;
             self.event(Event::ChangesLost { units, exact: false });
         }
-        self.watch.is_suspecting = false;
-        self.watch.has_agreed = false;
-        self.watch.campaign_at = None;
-        self.watch.found_now = false;
-        self.watch.rounds = 0;
-        self.watch.has_lost = false;
-        self.watch.has_announced = false;
+        self.calm();
         self.set_route(Route::Held);
         let names: Vec<PeerName> = self.remotes.keys().cloned().collect();
         for name in &names {

@@ -103,7 +103,7 @@ impl Machine {
     }
 
     /// There is a primary: nothing is suspected and nobody stands.
-    fn calm(&mut self) {
+    pub(super) fn calm(&mut self) {
         self.watch.is_suspecting = false;
         self.watch.has_agreed = false;
         self.watch.campaign_at = None;
