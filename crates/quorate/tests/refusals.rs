@@ -116,13 +116,13 @@ async fn plain_text_off_loopback_is_refused_with_the_way_out() {
     let peer = |address: &str| {
         Peer::builder("a", Counter).members([("a", address), ("b", "127.0.0.1:2")]).listen(address)
     };
-    let error = peer("0.0.0.0:0").start().await.err().expect("it is off loopback");
+    let error = peer("0.0.0.0:0").start().await.expect_err("it is off loopback");
     assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
     assert!(error.to_string().contains("plaintext_allowed_on_network"), "{error}");
     let dialing = Peer::builder("a", Counter)
         .members([("a", "127.0.0.1:0"), ("b", "192.0.2.1:7102")])
         .start();
-    let error = dialing.await.err().expect("b is off loopback");
+    let error = dialing.await.expect_err("b is off loopback");
     assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
     peer("0.0.0.0:0").plaintext_allowed_on_network().start().await.expect("it is allowed");
 }
@@ -139,7 +139,7 @@ async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
     let error = Peer::builder("a", Counter).members([("a", &*address)]).start().await;
-    let error = error.err().expect("the address is taken");
+    let error = error.expect_err("the address is taken");
     assert!(error.to_string().contains(&address), "{error}");
 }
 

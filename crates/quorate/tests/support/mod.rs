@@ -10,11 +10,11 @@ use quorate::{
     StartError, Status, Value,
 };
 
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Adds `args[0]` to a key's count, up to `args[1]` (0 for no limit): `code` 1 if it did, 0 if
 /// the limit would be exceeded; `words[0]` is the count.
-pub struct Counter;
+pub(crate) struct Counter;
 
 impl Model for Counter {
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], _now: GroupTime) -> Answer {
@@ -58,17 +58,17 @@ fn count_of(cell: &Cell) -> u64 {
 }
 
 /// Three peers, `a`, `b` and `c`, on a network whose links can be cut.
-pub struct Trio {
-    pub network: InProcess,
-    pub setup: fn(PeerBuilder) -> PeerBuilder,
-    pub peers: Vec<Peer>,
+pub(crate) struct Trio {
+    pub(crate) network: InProcess,
+    pub(crate) setup: fn(PeerBuilder) -> PeerBuilder,
+    pub(crate) peers: Vec<Peer>,
 }
 
-pub const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 impl Trio {
     /// Starts all three and waits until each can decide.
-    pub async fn start(setup: fn(PeerBuilder) -> PeerBuilder) -> Self {
+    pub(crate) async fn start(setup: fn(PeerBuilder) -> PeerBuilder) -> Self {
         let mut trio = Self { network: InProcess::network(), setup, peers: Vec::new() };
         for name in NAMES {
             let peer = trio.start_one(name).await.expect("the settings are valid");
@@ -81,39 +81,39 @@ impl Trio {
         trio
     }
 
-    pub async fn start_one(&self, name: &str) -> Result<Peer, StartError> {
+    pub(crate) async fn start_one(&self, name: &str) -> Result<Peer, StartError> {
         (self.setup)(builder(&self.network, name)).start().await
     }
 
-    pub fn peer(&self, name: &str) -> &Peer {
+    pub(crate) fn peer(&self, name: &str) -> &Peer {
         self.peers.iter().find(|peer| peer.name().as_str() == name).expect("it is running")
     }
 
     /// Ends a peer as a crash would.
-    pub async fn crash(&mut self, name: &str) {
+    pub(crate) async fn crash(&mut self, name: &str) {
         drop(self.take(name));
         // The runtime drops its tasks before it runs this one again.
         tokio::task::yield_now().await;
     }
 
-    pub fn take(&mut self, name: &str) -> Peer {
+    pub(crate) fn take(&mut self, name: &str) -> Peer {
         let index = self.peers.iter().position(|peer| peer.name().as_str() == name);
         self.peers.remove(index.expect("it is running"))
     }
 
-    pub fn primary(&self) -> String {
+    pub(crate) fn primary(&self) -> String {
         let primary = self.peers.iter().find_map(|peer| peer.status().primary);
         primary.expect("there is a primary").to_string()
     }
 
-    pub fn a_replica(&self) -> String {
+    pub(crate) fn a_replica(&self) -> String {
         let primary = self.primary();
         let mut names = self.peers.iter().map(|peer| peer.name().to_string());
         names.find(|name| *name != primary).expect("not all are primary")
     }
 }
 
-pub fn builder(network: &InProcess, name: &str) -> PeerBuilder {
+pub(crate) fn builder(network: &InProcess, name: &str) -> PeerBuilder {
     Peer::builder(name, Counter)
         .members(NAMES.map(|name| (name, name)))
         .transport(network.at(name))
@@ -121,17 +121,17 @@ pub fn builder(network: &InProcess, name: &str) -> PeerBuilder {
 }
 
 /// Adds to a key.
-pub async fn add(peer: &Peer, key: &str, amount: u64) -> Result<Decision, DecideError> {
+pub(crate) async fn add(peer: &Peer, key: &str, amount: u64) -> Result<Decision, DecideError> {
     peer.decide(&[Item { key: key.as_bytes(), args: [amount, 0] }]).await
 }
 
 /// What a key's count is, by adding nothing.
-pub async fn count(peer: &Peer, key: &str) -> u64 {
+pub(crate) async fn count(peer: &Peer, key: &str) -> u64 {
     add(peer, key, 0).await.expect("there is a primary").answer.words[0]
 }
 
 /// Waits for a status.
-pub async fn until(peer: &Peer, is_wanted: impl FnMut(&Status) -> bool) -> Status {
+pub(crate) async fn until(peer: &Peer, is_wanted: impl FnMut(&Status) -> bool) -> Status {
     let mut watch = peer.watch_status();
     let waited = tokio::time::timeout(LONG, watch.wait_for(is_wanted)).await;
     match waited {
@@ -141,6 +141,6 @@ pub async fn until(peer: &Peer, is_wanted: impl FnMut(&Status) -> bool) -> Statu
 }
 
 /// The events of a peer, so far.
-pub fn events(peer: &Peer) -> Vec<Event> {
+pub(crate) fn events(peer: &Peer) -> Vec<Event> {
     peer.events_since(0).into_iter().map(|event| event.event).collect()
 }
