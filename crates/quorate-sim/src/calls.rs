@@ -194,7 +194,7 @@ impl World {
         self.note(
             peer,
             &[7, position.ballot.term.0, position.sequence.0, u64::from(answer.code), answer.units],
-            |world| {
+            |_| {
                 let what: Vec<_> =
                     items.iter().map(|i| (String::from_utf8_lossy(i.key), i.args)).collect();
                 format!("decides {origin:?} {what:?} at {position}: {answer:?}")
@@ -315,7 +315,7 @@ impl World {
             Route::Held => 1,
             Route::Nowhere => 2,
         };
-        self.note(peer, &[8, code], |world| format!("routes {route:?}"));
+        self.note(peer, &[8, code], |_| format!("routes {route:?}"));
         let Some(process) = self.process_mut(peer) else { return };
         let ballot = match &route {
             Route::Here { ballot } | Route::There { ballot, .. } => Some(*ballot),

@@ -184,7 +184,7 @@ impl World {
         }
         let peer = peer.unwrap_or_else(|| self.victim());
         let length = self.fault_length();
-        self.note(peer, &[12, fault as u64], |world| format!("FAULT {fault:?}"));
+        self.note(peer, &[12, fault as u64], |_| format!("FAULT {fault:?}"));
         self.counters.add("faults");
         match fault {
             Fault::ClockStep => self.step_clock(peer),
@@ -244,7 +244,7 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let incarnation = process.incarnation;
         self.counters.add(if with_host { "crashes" } else { "kills" });
-        self.note(peer, &[13, u64::from(with_host)], |world| {
+        self.note(peer, &[13, u64::from(with_host)], |_| {
             format!("ends as {incarnation}, {}", if with_host { "silently" } else { "closing" })
         });
         self.close_all(peer, !with_host);
@@ -253,7 +253,6 @@ impl World {
         host.paused = None;
         host.inbox.clear();
         host.is_host_up = !with_host;
-        self.see(&Seen::Stopped { peer, incarnation });
         self.note_together();
     }
 
@@ -294,7 +293,7 @@ impl World {
             return;
         }
         let Some(since) = self.peers[peer].paused.take() else { return };
-        self.note(peer, &[14], |world| "runs on".into());
+        self.note(peer, &[14], |_| "runs on".into());
         let inbox = std::mem::take(&mut self.peers[peer].inbox);
         let (calls, rest): (Vec<_>, Vec<_>) =
             inbox.into_iter().partition(|event| matches!(event, Event::Issue { .. }));

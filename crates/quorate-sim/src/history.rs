@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate::{
-    Answer, Ballot, Cell, Delta, GroupId, GroupTime, Incarnation, Item, Model, Position, Sequence,
-    Value,
+    Answer, Ballot, Cell, Delta, GroupTime, Incarnation, Item, Model, Position, Sequence, Value,
 };
 
 use crate::model::SimModel;
@@ -39,7 +38,6 @@ pub(crate) struct History {
 #[derive(Debug)]
 pub(crate) struct Reign {
     pub(crate) primary: (usize, Incarnation),
-    pub(crate) group_id: Option<GroupId>,
     /// The position that it took over; `None` if it was founded blank.
     pub(crate) parent: Option<Position>,
     /// The ballot of the founding that it goes back to without any loss allowed in between.
@@ -103,7 +101,6 @@ impl History {
         &mut self,
         ballot: Ballot,
         primary: (usize, Incarnation),
-        group_id: Option<GroupId>,
         parent: Option<Position>,
         is_founding: bool,
         cells: Cells,
@@ -113,7 +110,6 @@ impl History {
         let group_time = self.group_time_at(parent);
         let reign = Reign {
             primary,
-            group_id,
             parent,
             founding,
             group_time,
@@ -283,15 +279,6 @@ impl Reign {
     pub(crate) fn steps_past(&self, fork: Sequence) -> &[Step] {
         let first = self.steps.partition_point(|step| step.sequence <= fork);
         &self.steps[first..]
-    }
-
-    /// The cells that the reign began with.
-    pub(crate) fn base(&self) -> &Cells {
-        &self.base
-    }
-
-    pub(crate) fn current(&self) -> &Cells {
-        &self.current
     }
 
     fn live(&self, key: &[u8], group_time: GroupTime) -> Option<Value> {

@@ -12,6 +12,7 @@ use quorate::wire::{self, Frame};
 
 use crate::network::{ConnectionId, EndState, Packet, Payload, Transit};
 use crate::peer::Peer;
+use crate::scenario::Verdict;
 use crate::world::{Event, World};
 
 impl World {
@@ -157,8 +158,11 @@ impl World {
         };
         let end = usize::from(self.network.end(connection, 0).peer == peer);
         let payload = if self.plan.is_wired { self.through_wire(payload) } else { payload };
-        if !self.is_filtered(peer, to, &payload) {
-            self.transmit_on(Packet { connection, end, payload });
+        let packet = Packet { connection, end, payload };
+        match self.filter(peer, to, &packet.payload) {
+            Verdict::Passes => self.transmit_on(packet),
+            Verdict::Waits(wait) => self.at(wait, Event::Arrive(Box::new(packet))),
+            Verdict::Lost => {}
         }
     }
 
@@ -181,10 +185,10 @@ impl World {
 
     pub(crate) fn transmit_on(&mut self, packet: Packet) {
         match self.network.send(self.now, packet) {
-            Transit::Arrives(at, packet) => self.queue.push(at, Event::Arrive(packet)),
+            Transit::Arrives(at, packet) => self.queue.push(at, Event::Arrive(Box::new(packet))),
             Transit::Twice(at, again, packet) => {
-                self.queue.push(at, Event::Arrive(packet.clone()));
-                self.queue.push(again, Event::Arrive(packet));
+                self.queue.push(at, Event::Arrive(Box::new(packet.clone())));
+                self.queue.push(again, Event::Arrive(Box::new(packet)));
             }
             Transit::Gone => {}
         }
@@ -198,7 +202,7 @@ impl World {
         }
         let is_frozen = self.peers[peer].paused.is_some() && self.peers[peer].runs(incarnation);
         if is_frozen && state != EndState::Closed {
-            self.peers[peer].inbox.push(Event::Arrive(packet));
+            self.peers[peer].inbox.push(Event::Arrive(Box::new(packet)));
             return;
         }
         let is_reset = matches!(packet.payload, Payload::Reset);
@@ -247,7 +251,7 @@ impl World {
     /// Lets what waited for a healed path travel on.
     pub(crate) fn release_path(&mut self, from: usize, to: usize) {
         for (at, packet) in self.network.release(self.now, from, to) {
-            self.queue.push(at, Event::Arrive(packet));
+            self.queue.push(at, Event::Arrive(Box::new(packet)));
         }
     }
 

@@ -3,11 +3,15 @@
 //! It drives the real state machine and the real store of 3 to 7 peers through faults, checks what
 //! must hold at every step, and heals everything in the end: the group must then be whole again.
 
+#[cfg(feature = "bugs")]
+mod bugs;
 mod calls;
 mod check;
 mod clock;
 mod counters;
 mod describe;
+#[cfg(feature = "bugs")]
+mod during_cuts;
 mod faults;
 mod history;
 mod keepers;
@@ -55,6 +59,9 @@ fn main() -> ExitCode {
     let is_good = match options.task {
         Task::Replay { seed } => replay(&options, seed),
         Task::Seeds { from, count } => seeds(&options, from, count),
+        Task::Scenario { ref name } => scenario(&options, name),
+        #[cfg(feature = "bugs")]
+        Task::Bugs => bugs::all(options.wish),
     };
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -72,6 +79,25 @@ fn replay(options: &Options, seed: u64) -> bool {
         Some(failure) => println!("seed {seed} FAILED {failure}"),
     }
     report.failure.is_none()
+}
+
+/// One directed scenario, or all of them.
+fn scenario(options: &Options, name: &str) -> bool {
+    let mut is_good = true;
+    let mut count = 0;
+    for scenario in scenario::all().filter(|s| name == "all" || s.name == name) {
+        let trace = if options.is_traced { Trace::printed() } else { Trace::silent() };
+        count += 1;
+        match scenario.run(trace).failure {
+            None => println!("{} held", scenario.name),
+            Some(failure) => {
+                is_good = false;
+                println!("{} FAILED {failure}", scenario.name);
+            }
+        }
+    }
+    println!("{count} scenarios");
+    is_good && count > 0
 }
 
 /// Many seeds, and what they were made of.

@@ -78,10 +78,10 @@ impl World {
                     self.fail("merged_once", what);
                 }
                 self.counters.add("decided locally");
-                self.note(peer, &[9, op as u64, answer.units], |world| {
+                self.note(peer, &[9, op as u64, answer.units], |_| {
                     format!("decides {op} alone: {answer:?}")
                 });
-                self.end_op(op, Outcome::Local(answer));
+                self.end_op(op, Outcome::Local);
             }
             Err(_) => self.end_op(op, Outcome::Refused),
         }
@@ -128,7 +128,7 @@ impl World {
         let (position, group_time) = (merged.position, merged.group_time);
         let id = (from.0, from.1, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
-        self.note(peer, &[10, number, merged.units], |world| {
+        self.note(peer, &[10, number, merged.units], |_| {
             format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
         });
         if !merged.already {

@@ -20,15 +20,25 @@ pub(crate) enum Task {
     Replay { seed: u64 },
     /// Many seeds.
     Seeds { from: u64, count: u64 },
+    /// A directed scenario by its name, or "all".
+    Scenario { name: String },
+    /// Every known bug in turn.
+    #[cfg(feature = "bugs")]
+    Bugs,
 }
 
 const USAGE: &str = "\
 usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-failures N]
        quorate-sim --seed N [--trace] [--peers N] [--profile NAME]
+       quorate-sim --scenario NAME [--trace]
+       quorate-sim --bugs
 
   --seeds N         run N seeds (1000)
   --from N          the first of them (1)
   --seed N          run one seed and print what it is made of
+  --scenario NAME   run one directed scenario, or all
+  --bugs            put every known bug back; each must be caught (feature bugs)
+  --bug NAME        put one bug back for all that is run (feature bugs)
   --trace           print all that happens in it
   --peers N         3 to 7 peers; drawn per seed unless given
   --profile NAME    a mixture of faults; drawn per seed unless given
@@ -37,7 +47,7 @@ usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-fa
 impl Options {
     /// Reads the arguments after the program's name.
     pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut seeds, mut from, mut seed) = (1_000, 1, None);
+        let (mut seeds, mut from, mut seed, mut task) = (1_000, 1, None, None);
         let mut options = Self {
             task: Task::Seeds { from, count: seeds },
             wish: Wish::default(),
@@ -54,13 +64,19 @@ impl Options {
                 "--max-failures" => options.max_failures = number(&value()?)?,
                 "--peers" => options.wish.peers = Some(peers(&value()?)?),
                 "--profile" => options.wish.profile = Some(profile(&value()?)?),
+                "--scenario" => task = Some(Task::Scenario { name: value()? }),
+                #[cfg(feature = "bugs")]
+                "--bugs" => task = Some(Task::Bugs),
+                #[cfg(feature = "bugs")]
+                "--bug" => quorate::bug::set(Some(bug(&value()?)?)),
                 "--trace" => options.is_traced = true,
                 _ => return Err(format!("{arg} is not known\n{USAGE}")),
             }
         }
-        options.task = match seed {
-            Some(seed) => Task::Replay { seed },
-            None => Task::Seeds { from, count: seeds },
+        options.task = match (task, seed) {
+            (Some(task), _) => task,
+            (None, Some(seed)) => Task::Replay { seed },
+            (None, None) => Task::Seeds { from, count: seeds },
         };
         Ok(options)
     }
@@ -94,4 +110,10 @@ fn profile(text: &str) -> Result<Profile, String> {
         let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
         format!("{text} is not one of {}\n{USAGE}", names.join(", "))
     })
+}
+
+#[cfg(feature = "bugs")]
+fn bug(text: &str) -> Result<quorate::bug::Bug, String> {
+    let found = quorate::bug::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == text);
+    found.ok_or_else(|| format!("{text} is not a known bug"))
 }

@@ -35,7 +35,7 @@ impl World {
         for &(from, to) in paths {
             self.network.path(from, to).cuts += 1;
         }
-        self.note(paths.first().map_or(0, |path| path.0), &[15], |world| format!("cut {paths:?}"));
+        self.note(paths.first().map_or(0, |path| path.0), &[15], |_| format!("cut {paths:?}"));
         self.note_together();
     }
 
@@ -45,9 +45,7 @@ impl World {
             path.cuts = path.cuts.saturating_sub(1);
             self.release_path(from, to);
         }
-        self.note(paths.first().map_or(0, |path| path.0), &[16], |world| {
-            format!("healed {paths:?}")
-        });
+        self.note(paths.first().map_or(0, |path| path.0), &[16], |_| format!("healed {paths:?}"));
         self.note_together();
     }
 
@@ -181,7 +179,7 @@ impl World {
                 self.start(peer);
             }
         }
-        self.note(0, &[17], |world| "everything is healed".into());
+        self.note(0, &[17], |_| "everything is healed".into());
         self.note_together();
     }
 }

@@ -20,6 +20,9 @@ use crate::network::{ConnectionId, Payload};
 use crate::plan::Plan;
 use crate::world::{Event, World};
 
+/// Expired cells removed per tick at most.
+const SWEPT: usize = 16;
+
 /// A host, and the process on it if one runs.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -151,8 +154,8 @@ impl World {
             sent: BTreeMap::new(),
             merging: Merging::default(),
         });
-        self.note(peer, &[1, incarnation.0], |world| format!("starts as {incarnation}"));
-        self.see(&Seen::Started { peer, incarnation });
+        self.note(peer, &[1, incarnation.0], |_| format!("starts as {incarnation}"));
+        self.see(&Seen::Started { peer });
         self.arm(peer);
         self.start_merging(peer);
     }
@@ -160,8 +163,13 @@ impl World {
     /// Hands one input to the machine and does what it asks for.
     pub(crate) fn drive(&mut self, peer: usize, input: Input) {
         let now = self.peers[peer].clock.now(self.now);
-        let Some(process) = self.peers[peer].process.as_mut() else { return };
-        process.machine.handle(now, input);
+        #[cfg(feature = "bugs")]
+        let log = self.visit_cuts(peer, now.time);
+        if let Some(process) = self.process_mut(peer) {
+            process.machine.handle(now, input);
+        }
+        #[cfg(feature = "bugs")]
+        self.leave_cuts(peer, log);
         while let Some(process) = self.peers[peer].process.as_mut() {
             let Some(output) = process.machine.poll_output() else { break };
             self.on_output(peer, output);
@@ -184,7 +192,7 @@ impl World {
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();
-                self.note(peer, &[2, request, u64::from(is_done)], |world| {
+                self.note(peer, &[2, request, u64::from(is_done)], |_| {
                     format!("switch {request}: {result:?}")
                 });
                 self.counters.add(if is_done { "hand-overs" } else { "hand-overs refused" });
@@ -238,7 +246,7 @@ impl World {
         {
             process.is_founding = true;
         }
-        self.note(peer, &[3, code], |world| format!("event {event:?}"));
+        self.note(peer, &[3, code], |_| format!("event {event:?}"));
         self.see(&Seen::Event { peer, event });
         self.trigger_on_event(peer, event);
     }
@@ -274,7 +282,6 @@ impl World {
         }
         process.reign = Some(ballot);
         let primary = (peer, process.incarnation);
-        let meta = process.store.meta();
         let cells = process.cells(&self.keys);
         let parent = Some(process.position).filter(|position| !position.is_blank());
         let group_time = process.store.group_time();
@@ -285,8 +292,8 @@ impl World {
         });
         let cells = &cells;
         self.see(&Seen::Reign { peer, ballot, parent, is_founding, group_time, cells });
-        self.history.begin(ballot, primary, meta.group_id, parent, is_founding, cells.clone());
-        self.see(&Seen::Begun { peer, ballot });
+        self.history.begin(ballot, primary, parent, is_founding, cells.clone());
+        self.see(&Seen::Begun { ballot });
     }
 
     /// Looks at what an input has changed.
@@ -371,6 +378,7 @@ impl World {
         if paused.is_some() {
             return;
         }
+        process.store.sweep(SWEPT);
         if clock.time(self.now) >= process.machine.deadline() {
             self.drive(peer, Input::Tick);
         } else {

@@ -14,7 +14,6 @@ use crate::triggers::Trigger;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    pub(crate) profile: Profile,
     pub(crate) group: GroupConfig,
     pub(crate) priorities: Vec<u8>,
     pub(crate) limits: Limits,
@@ -77,7 +76,6 @@ impl Plan {
         let priorities = draw_priorities(&mut random, peers);
         Self {
             seed,
-            profile,
             priorities,
             limits: draw_limits(&mut random),
             style: Style::draw(&mut random, timeout),
@@ -95,7 +93,6 @@ impl Plan {
         let timeout = SECOND * 10;
         Self {
             seed: 1,
-            profile: Profile::Calm,
             group: GroupConfig {
                 members: names(peers),
                 acknowledge: Acknowledge::Majority,

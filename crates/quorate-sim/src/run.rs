@@ -27,14 +27,13 @@ pub(crate) struct Report {
 /// Runs a plan to its end.
 pub(crate) fn run(plan: Plan, trace: Trace) -> Report {
     let mut world = World::new(plan, trace);
-    let recovery = world.live();
-    let simulated = Duration::from_nanos(world.now.0);
-    let World { failure, counters, trace, .. } = world;
-    Report { failure, counters, simulated, recovery, trace }
+    world.live();
+    world.end()
 }
 
 impl World {
-    fn live(&mut self) -> u64 {
+    /// Goes through faults.
+    fn live(&mut self) {
         let timeout = self.plan.timeout();
         self.start_all(self.plan.seed.is_multiple_of(2));
         self.start_clients();
@@ -42,9 +41,18 @@ impl World {
         self.run_until(self.now.after(calm));
         self.start_faults();
         self.run_until(self.now.after(self.plan.faults.phase));
-        if self.failure.is_some() {
-            return 0;
-        }
+    }
+
+    /// Heals everything, comes to rest and reports.
+    pub(crate) fn end(mut self) -> Report {
+        let recovery = if self.failure.is_none() { self.recover() } else { 0 };
+        let simulated = Duration::from_nanos(self.now.0);
+        let Self { failure, counters, trace, .. } = self;
+        Report { failure, counters, simulated, recovery, trace }
+    }
+
+    fn recover(&mut self) -> u64 {
+        let timeout = self.plan.timeout();
         self.heal_all();
         self.run_until(self.now.after(timeout / 2));
         self.are_clients_active = false;

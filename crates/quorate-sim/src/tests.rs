@@ -1,1 +1,42 @@
-//! Tests of the simulator itself.
+//! Tests of the simulator itself, and a short simulation.
+
+use crate::plan::{Plan, Wish};
+use crate::run::run;
+use crate::scenario;
+use crate::trace::Trace;
+
+#[test]
+fn seeds_hold() {
+    for seed in 1..=24 {
+        let report = run(Plan::draw(seed, Wish::default()), Trace::silent());
+        if let Some(failure) = report.failure {
+            panic!("seed {seed} failed {failure}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_twice_gives_the_same_trace() {
+    for seed in [3, 30, 300] {
+        let plan = Plan::draw(seed, Wish::default());
+        let (one, other) = (run(plan.clone(), Trace::silent()), run(plan, Trace::silent()));
+        assert!(one.trace.lines() > 0, "seed {seed} leaves no trace");
+        assert_eq!(one.trace.hash(), other.trace.hash(), "two runs of seed {seed} differ");
+    }
+}
+
+#[test]
+fn different_seeds_give_different_traces() {
+    let trace = |seed| run(Plan::draw(seed, Wish::default()), Trace::silent()).trace.hash();
+    assert_ne!(trace(5), trace(6));
+}
+
+#[test]
+fn scenarios_hold() {
+    for scenario in scenario::all() {
+        let report = scenario.run(Trace::silent());
+        if let Some(failure) = report.failure {
+            panic!("scenario {} failed {failure}", scenario.name);
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! What happened, in order: always as one hash, and as text when a seed is replayed.
 
-use std::fmt::Write;
-
 use crate::clock::Moment;
 use crate::world::World;
 
@@ -10,34 +8,23 @@ use crate::world::World;
 pub(crate) struct Trace {
     hash: u64,
     lines: u64,
-    printing: Option<Printing>,
-}
-
-#[derive(Debug)]
-enum Printing {
-    Now,
-    Kept(String),
+    is_printed: bool,
 }
 
 impl Trace {
     /// A trace that is only a hash.
     pub(crate) fn silent() -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, lines: 0, printing: None }
+        Self { hash: 0xcbf2_9ce4_8422_2325, lines: 0, is_printed: false }
     }
 
     /// A trace that is printed as it grows.
     pub(crate) fn printed() -> Self {
-        Self { printing: Some(Printing::Now), ..Self::silent() }
-    }
-
-    /// A trace that is kept as text.
-    pub(crate) fn kept() -> Self {
-        Self { printing: Some(Printing::Kept(String::new())), ..Self::silent() }
+        Self { is_printed: true, ..Self::silent() }
     }
 
     /// Whether anyone reads the text.
     pub(crate) fn is_read(&self) -> bool {
-        self.printing.is_some()
+        self.is_printed
     }
 
     /// Adds one line: `numbers` go into the hash, `text` is what a reader sees.
@@ -48,12 +35,9 @@ impl Trace {
         for &number in numbers {
             self.mix(number);
         }
-        let (Some(printing), Some(text)) = (&mut self.printing, text) else { return };
-        let seconds = at.0 as f64 / 1e9;
-        let line = format!("{seconds:>12.6} {} {text}", peer_letter(peer));
-        match printing {
-            Printing::Now => println!("{line}"),
-            Printing::Kept(kept) => writeln!(kept, "{line}").expect("a string takes text"),
+        if let Some(text) = text.filter(|_| self.is_printed) {
+            let seconds = at.0 as f64 / 1e9;
+            println!("{seconds:>12.6} {} {text}", peer_letter(peer));
         }
     }
 
@@ -63,14 +47,6 @@ impl Trace {
 
     pub(crate) fn lines(&self) -> u64 {
         self.lines
-    }
-
-    /// The text, if it was kept.
-    pub(crate) fn text(&self) -> &str {
-        match &self.printing {
-            Some(Printing::Kept(text)) => text,
-            _ => "",
-        }
     }
 
     fn mix(&mut self, number: u64) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::{Answer, Incarnation, Mode};
+use quorate::{Incarnation, Mode};
 
 use crate::calls::Done;
 use crate::check::Seen;
@@ -30,7 +30,7 @@ pub(crate) struct Op {
 pub(crate) enum Outcome {
     Acknowledged(Done),
     /// Decided on the local copy of a relaxed peer.
-    Local(Answer),
+    Local,
     /// Nothing was written.
     Refused,
     /// It may have been written.
@@ -118,13 +118,13 @@ impl World {
         let (code, name) = match outcome {
             Outcome::Acknowledged(done) if done.answer.code == DENIED => (1, "denied"),
             Outcome::Acknowledged(_) => (2, "acknowledged"),
-            Outcome::Local(_) => (3, "answered locally"),
+            Outcome::Local => (3, "answered locally"),
             Outcome::Refused => (4, "refused"),
             Outcome::Unknown => (5, "unknown"),
         };
         self.counters.add(name);
         let peer = self.ops[op].peer;
-        self.note(peer, &[11, op as u64, code], |world| format!("call {op} is {name}"));
+        self.note(peer, &[11, op as u64, code], |_| format!("call {op} is {name}"));
         self.see(&Seen::Ended { op, outcome });
         if let Some(client) = self.ops[op].client {
             self.rest(client);

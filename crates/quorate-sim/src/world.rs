@@ -34,7 +34,7 @@ use crate::workload::{Op, all_keys};
 /// Something that will happen.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Arrive(Packet),
+    Arrive(Box<Packet>),
     /// The store of a process has changes that its machine has not been told of.
     Changed {
         peer: usize,
@@ -106,6 +106,9 @@ pub(crate) struct World {
     pub(crate) are_faults_active: bool,
     /// Messages that a scenario holds back.
     pub(crate) filters: Vec<Filter>,
+    /// Transfers are decided while cuts are open.
+    #[cfg(feature = "bugs")]
+    pub(crate) is_busy_in_cuts: bool,
     pub(crate) switches: u64,
     /// Switches that have ended, with whether the primary changed.
     pub(crate) switched: Vec<(u64, bool)>,
@@ -149,6 +152,8 @@ impl World {
             are_clients_active: false,
             are_faults_active: false,
             filters: Vec::new(),
+            #[cfg(feature = "bugs")]
+            is_busy_in_cuts: false,
             switches: 0,
             switched: Vec::new(),
             process_random: random.fork(),
@@ -199,7 +204,7 @@ impl World {
 
     fn dispatch(&mut self, event: Event) {
         match event {
-            Event::Arrive(packet) => self.on_arrive(packet),
+            Event::Arrive(packet) => self.on_arrive(*packet),
             Event::Changed { peer, incarnation } => self.on_changed(peer, incarnation),
             Event::Client { client } => self.on_client(client),
             Event::Deadline { op } => self.on_deadline(op),

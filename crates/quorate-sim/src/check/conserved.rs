@@ -4,7 +4,7 @@
 //! Transfers leave the sum of all accounts at zero, and paired limits are always taken together:
 //! both must be true of every cut that a peer applies.
 
-use quorate::Mode;
+use quorate::{GroupTime, Mode, Value};
 
 use crate::check::{Check, Seen};
 use crate::history::Cells;
@@ -24,24 +24,28 @@ impl Check for Conserved {
             return Ok(());
         }
         match seen {
-            Seen::Moved { to, cells, .. } => whole(cells).map_err(|what| format!("{what} at {to}")),
-            Seen::Reign { ballot, cells, .. } => {
-                whole(cells).map_err(|what| format!("{what} as {ballot} begins"))
+            Seen::Moved { to, cells, group_time, .. } => {
+                whole(cells, *group_time).map_err(|what| format!("{what} at {to}"))
+            }
+            Seen::Reign { ballot, cells, group_time, .. } => {
+                whole(cells, *group_time).map_err(|what| format!("{what} as {ballot} begins"))
             }
             _ => Ok(()),
         }
     }
 }
 
-fn whole(cells: &Cells) -> Result<(), String> {
+/// Expired cells are absent, whether they have been removed or not.
+fn whole(cells: &Cells, group_time: GroupTime) -> Result<(), String> {
+    let is_live = |value: &&Value| value.expires > group_time;
     let mut sum = 0_u64;
-    for (key, value) in cells {
+    for (key, value) in cells.iter().filter(|(_, value)| is_live(value)) {
         match key.first() {
             Some(b't') => sum = sum.wrapping_add(value.words[0]),
             Some(b'p') => {
                 let mut twin = key.to_vec();
                 twin[0] = b'q';
-                let other = cells.get(&twin[..]).map(|other| other.words);
+                let other = cells.get(&twin[..]).filter(is_live).map(|other| other.words);
                 if other != Some(value.words) {
                     return Err(format!("{key:?} is {:?} and its twin {other:?}", value.words));
                 }

@@ -6,6 +6,7 @@
 
 mod conserved;
 mod equal_positions;
+mod first_change;
 mod generation;
 mod limit_held;
 mod majority_kept;
@@ -19,7 +20,7 @@ mod refused;
 
 use std::fmt;
 
-use quorate::{Ballot, Event as GroupEvent, GroupTime, Incarnation, Position};
+use quorate::{Ballot, Event as GroupEvent, GroupTime, Position};
 
 use crate::calls::Done;
 use crate::history::{Cells, MergeId};
@@ -36,7 +37,7 @@ pub(crate) enum Seen<'a> {
     /// A peer says that this is the newest ballot that it knows.
     Ballot { peer: usize, ballot: Ballot },
     /// A reign has become part of the history.
-    Begun { peer: usize, ballot: Ballot },
+    Begun { ballot: Ballot },
     /// A wall clock has been moved, or is about to be.
     Clocks,
     /// A merge is forgotten by its origin.
@@ -70,9 +71,7 @@ pub(crate) enum Seen<'a> {
         cells: &'a Cells,
     },
     /// A process has started.
-    Started { peer: usize, incarnation: Incarnation },
-    /// A process has ended.
-    Stopped { peer: usize, incarnation: Incarnation },
+    Started { peer: usize },
     /// A vote has been granted.
     Vote { peer: usize, ballot: Ballot, to: usize },
 }
@@ -112,6 +111,7 @@ impl Checks {
         Self(vec![
             Box::new(conserved::Conserved),
             Box::new(equal_positions::EqualPositions),
+            Box::new(first_change::FirstChange::default()),
             Box::new(generation::GenerationRule),
             Box::new(limit_held::LimitHeld::default()),
             Box::new(majority_kept::MajorityKept::default()),

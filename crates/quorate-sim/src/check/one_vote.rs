@@ -1,4 +1,5 @@
-//! One vote per incarnation and ballot (S3, S21; docs/protocol.md, section 4).
+//! One vote per incarnation and ballot, and none in a ballot older than one voted in before (S3,
+//! S21; docs/protocol.md, section 4: a voter raises its ballot first).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneVote {
-    votes: BTreeMap<(Incarnation, Ballot), usize>,
+    /// The newest vote of each incarnation.
+    votes: BTreeMap<Incarnation, (Ballot, usize)>,
 }
 
 impl Check for OneVote {
@@ -20,12 +22,17 @@ impl Check for OneVote {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         let Seen::Vote { peer, ballot, to } = seen else { return Ok(()) };
         let Some(process) = world.process(*peer) else { return Ok(()) };
-        let first = *self.votes.entry((process.incarnation, *ballot)).or_insert(*to);
-        if first == *to {
-            return Ok(());
-        }
+        let last = self.votes.entry(process.incarnation).or_insert((*ballot, *to));
+        let (newest, first) = *last;
+        *last = (*ballot, *to);
         let names = &world.plan.group.members;
         let (peer, first, to) = (&names[*peer], &names[first], &names[*to]);
-        Err(format!("{peer} votes for {first} and for {to} in {ballot}"))
+        if *ballot < newest {
+            return Err(format!("{peer} votes in {ballot} after it has voted in {newest}"));
+        }
+        if *ballot == newest && first != to {
+            return Err(format!("{peer} votes for {first} and for {to} in {ballot}"));
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,137 @@
+//! Elections whose winner lags, and votes that must not count.
+
+use super::Scenario;
+use super::filter::{Filter, Kind};
+use super::script::{FIRST, ms, plan};
+use crate::plan::Plan;
+use crate::world::World;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "lagging_winner", plan: one_may_agree, script: lagging_winner },
+    Scenario { name: "longer_older_term", plan: five, script: longer_older_term },
+    Scenario { name: "two_candidates", plan: two_stand, script: two_candidates },
+    Scenario { name: "vote_of_a_newcomer", plan: brisk, script: vote_of_a_newcomer },
+    Scenario { name: "dead_heat", plan: || plan(&[1, 2, 2]), script: dead_heat },
+    Scenario { name: "late_promises", plan: || plan(&[1, 2, 3]), script: late_promises },
+    Scenario { name: "mute_successor", plan: || plan(&[3, 1, 2]), script: mute_successor },
+    Scenario { name: "blank_beside_survivor", plan: survivor, script: blank_beside_survivor },
+];
+
+fn one_may_agree() -> Plan {
+    let mut plan = plan(&[3, 1, 2]);
+    plan.group.agreement = 1;
+    plan
+}
+
+fn five() -> Plan {
+    plan(&[4, 5, 1, 2, 3])
+}
+
+fn two_stand() -> Plan {
+    plan(&[3, 1, 2, 0, 0])
+}
+
+/// Connections are tried again soon.
+fn brisk() -> Plan {
+    let mut plan = plan(&[3, 4, 1, 2, 5]);
+    plan.group.heartbeat = ms(400);
+    plan
+}
+
+fn survivor() -> Plan {
+    plan(&[1, 2, 3])
+}
+
+/// The best placed candidate lacks a change that its voter holds, and has not heard of it before
+/// the vote.
+fn lagging_winner(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(2, &[Kind::Ping, Kind::Pong]).to(1));
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.count(FIRST, 5);
+    world.restart(FIRST);
+    world.wait_for_other_than(FIRST);
+}
+
+/// A tail of an older term that is longer, in sequences, than what was committed after it.
+fn longer_older_term(world: &mut World) {
+    world.found();
+    world.part(&[0, 1], &[2, 3, 4]);
+    for _ in 0..40 {
+        world.count(FIRST, 1);
+    }
+    world.wait_for_other_than(FIRST);
+    world.count(2, 3);
+    world.wait(ms(500));
+    world.part(&[2, 3], &[0, 1, 4]);
+    world.join(&[0, 1], &[4]);
+    world.wait_for_other_than(2);
+}
+
+/// Two candidates of one ballot: the votes of the first are asked for late.
+fn two_candidates(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(1, &[Kind::Vote]).late(ms(700)));
+    world.kill(FIRST, true);
+    world.wait_for_delayed();
+    // Nobody hears of the ballot meanwhile, nor is bound to the second.
+    world.filters.push(Filter::from(1, &[Kind::Ping, Kind::Pong]));
+    world.filters.push(Filter::from(2, &[Kind::Ping]));
+    world.wait(ms(2_000));
+}
+
+/// Two candidates that are as good as each other, on links that are as fast as each other.
+fn dead_heat(world: &mut World) {
+    world.found();
+    world.kill(FIRST, true);
+    world.wait(ms(1_000));
+}
+
+/// Between the pre-votes and the votes one voter dies; its successor votes and knows nothing.
+fn vote_of_a_newcomer(world: &mut World) {
+    world.found();
+    // Only 0, 1 and 4 hold this change.
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(3));
+    world.count(FIRST, 5);
+    world.filters.push(Filter::from(3, &[Kind::PreVoteReply]).to(2).late(ms(600)));
+    world.part(&[FIRST, 4], &[1, 2, 3]);
+    world.wait_for_delayed();
+    world.restart(1);
+    world.wait(ms(3_000));
+}
+
+/// Heartbeats are answered late, and then not at all: the lease counts from their sending.
+fn late_promises(world: &mut World) {
+    world.found();
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(peer, &[Kind::Pong]).to(FIRST).late(ms(5_000)));
+    }
+    world.wait(ms(6_000));
+    world.part(&[FIRST], &[1, 2]);
+    world.wait(ms(12_000));
+}
+
+/// A winner that nobody can hear the data of: it must not serve.
+fn mute_successor(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(1, &[Kind::Piece]));
+    world.kill(FIRST, true);
+    world.wait(ms(15_000));
+}
+
+/// A majority restarts; the one that still has data cannot stand for a while.
+fn blank_beside_survivor(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    for peer in 0..3 {
+        world.filters.push(Filter::from(peer, &[Kind::PreVote]));
+    }
+    world.kill(1, false);
+    world.kill(2, false);
+    world.start(1);
+    world.start(2);
+    world.wait(ms(15_000));
+    world.filters.truncate(1);
+    world.wait(ms(15_000));
+}

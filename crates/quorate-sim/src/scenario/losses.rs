@@ -1,0 +1,72 @@
+//! What a primary decides that nobody else holds, and what a relaxed peer decides alone.
+
+use quorate::{Acknowledge, Mode};
+
+use super::Scenario;
+use super::filter::{Filter, Kind};
+use super::script::{FIRST, ms, plan};
+use crate::plan::Plan;
+use crate::world::World;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "isolated_primary", plan: at_once, script: isolated_primary },
+    Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
+    Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
+];
+
+/// Answered at once, with a small bound on what may be lost.
+fn at_once() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.group.acknowledge = Acknowledge::Primary;
+    plan.group.max_unreplicated = 10;
+    plan
+}
+
+fn relaxed() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.group.mode = Mode::Relaxed;
+    plan
+}
+
+/// A primary goes on alone until its lease ends, and comes back to another one.
+fn isolated_primary(world: &mut World) {
+    world.found();
+    world.part(&[FIRST], &[1, 2]);
+    for _ in 0..30 {
+        world.count(FIRST, 1);
+    }
+    for _ in 0..120 {
+        world.wait(ms(80));
+        world.count(FIRST, 1);
+    }
+    world.wait_for_other_than(FIRST);
+    world.count(1, 3);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(3_000));
+}
+
+/// The primary merges what a peer decided alone, and dies before anyone else holds it.
+fn merge_that_is_lost(world: &mut World) {
+    world.found();
+    world.part(&[2], &[0, 1]);
+    world.wait(ms(15_000));
+    world.count(2, 5);
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    world.join(&[2], &[0, 1]);
+    world.wait(ms(3_000));
+    world.kill(FIRST, true);
+    world.wait(ms(15_000));
+}
+
+/// The primary's answer to a merge is late: the merge comes again.
+fn merge_sent_again(world: &mut World) {
+    world.found();
+    world.part(&[2], &[0, 1]);
+    world.wait(ms(15_000));
+    world.count(2, 5);
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    world.join(&[2], &[0, 1]);
+    world.wait(ms(4_000));
+    world.filters.clear();
+    world.wait(ms(4_000));
+}

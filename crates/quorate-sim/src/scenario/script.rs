@@ -1,0 +1,82 @@
+//! The words that scripts are written in. Peers are 0, 1, 2, ..; peer 0 founds the group and is
+//! its first primary.
+
+use std::time::Duration;
+
+use crate::model::Kind;
+use crate::plan::Plan;
+use crate::workload::key;
+use crate::world::{Event, World};
+
+/// The peer that founds the group.
+pub(super) const FIRST: usize = 0;
+
+/// A quiet plan with these priorities, one peer each.
+pub(super) fn plan(priorities: &[u8]) -> Plan {
+    Plan { priorities: priorities.to_vec(), ..Plan::quiet(priorities.len()) }
+}
+
+pub(super) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl World {
+    /// Starts the peers, the first one first, and waits until the group is whole.
+    pub(super) fn found(&mut self) {
+        let size = self.plan.peers();
+        self.start(FIRST);
+        self.wait(ms(1_000));
+        for peer in 1..size {
+            self.start(peer);
+        }
+        for one in 0..size {
+            for other in 0..one {
+                self.at(Duration::ZERO, Event::Dial { one, other });
+            }
+        }
+        let bound = self.plan.timeout() * 3;
+        if !self.run_while(bound, Self::is_whole) || self.primary() != Some(FIRST) {
+            self.fail("scenario", format!("no group to begin with: {}", self.describe()));
+        }
+        self.wait(ms(100));
+    }
+
+    pub(super) fn wait(&mut self, length: Duration) {
+        self.run_until(self.now.after(length));
+    }
+
+    /// Runs until another peer than this one decides, for some failure timeouts at most.
+    pub(super) fn wait_for_other_than(&mut self, peer: usize) {
+        let bound = self.plan.timeout() * 4;
+        self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
+    }
+
+    /// Units added to a counter at a peer, and a moment for them to travel.
+    pub(super) fn count(&mut self, peer: usize, units: u64) {
+        self.issue(peer, Kind::Count, vec![(key(b'c', 0), units)], None);
+        self.wait(ms(20));
+    }
+
+    /// Cuts every path between the two sides, both ways.
+    pub(super) fn part(&mut self, side: &[usize], other: &[usize]) {
+        let paths = between(side, other);
+        self.cut(&paths);
+    }
+
+    /// Heals them.
+    pub(super) fn join(&mut self, side: &[usize], other: &[usize]) {
+        let paths = between(side, other);
+        self.heal(&paths);
+    }
+
+    /// A process is killed and starts again at once, blank.
+    pub(super) fn restart(&mut self, peer: usize) {
+        self.kill(peer, false);
+        self.wait(ms(10));
+        self.start(peer);
+    }
+}
+
+fn between(side: &[usize], other: &[usize]) -> Vec<(usize, usize)> {
+    side.iter().flat_map(|&a| other.iter().flat_map(move |&b| [(a, b), (b, a)])).collect()
+}
