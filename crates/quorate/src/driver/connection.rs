@@ -150,7 +150,10 @@ impl Connection {
     /// If the connection is closed, here or there.
     fn poll_flush(&self, context: &mut Context<'_>) -> io::Result<()> {
         let mut state = self.lock();
-        state.outbox.register(context.waker());
+        if state.outbox.register(context.waker()) {
+            context.waker().wake_by_ref();
+            return Ok(());
+        }
         loop {
             if state.outbox.is_closed() {
                 return Err(io::ErrorKind::ConnectionAborted.into());

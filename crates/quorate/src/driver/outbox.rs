@@ -37,6 +37,7 @@ pub(super) struct Outbox {
     is_blocked: bool,
     /// Whether the connection's task has been woken and has not yet looked.
     is_scheduled: bool,
+    has_yielded: bool,
     is_closed: bool,
     task: Option<Waker>,
     max_bytes: usize,
@@ -77,6 +78,7 @@ impl Outbox {
             must_flush: false,
             is_blocked: false,
             is_scheduled: false,
+            has_yielded: false,
             is_closed: false,
             task: None,
             max_bytes,
@@ -134,14 +136,23 @@ impl Outbox {
         self.schedule().map_or(Next::Nothing, Next::Wake)
     }
 
-    /// Called by the connection's task before it writes.
-    pub(super) fn register(&mut self, waker: &Waker) {
-        self.is_scheduled = false;
-        self.is_blocked = false;
+    /// Called by the connection's task before it writes; returns whether it is to come back first.
+    ///
+    /// Tokio runs a task that another one wakes right after that one. The callers that are ready
+    /// to push as well come first if this task goes to the end of the queue, and one write takes
+    /// them all.
+    pub(super) fn register(&mut self, waker: &Waker) -> bool {
+        let must_yield = self.is_scheduled && !self.has_yielded && !self.is_blocked;
+        self.has_yielded = must_yield;
+        if !must_yield {
+            self.is_scheduled = false;
+            self.is_blocked = false;
+        }
         match &mut self.task {
             Some(task) => task.clone_from(waker),
             None => self.task = Some(waker.clone()),
         }
+        must_yield
     }
 
     /// Takes the writer if there is anything for it to do.
