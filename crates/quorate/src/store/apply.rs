@@ -90,7 +90,7 @@ impl Store {
         }
         self.cells.store(0, Ordering::Relaxed);
         self.order.clear_changed();
-        self.order.reset_units();
+        self.order.set_units(0);
         self.commitment.units.store(0, Ordering::Relaxed);
         self.commitment.group_time.store(0, Ordering::Relaxed);
         *self.commitment.position.lock() = Position::BLANK;
@@ -178,7 +178,7 @@ impl Store {
         }
         self.authority.set_clock(end.group_time);
         self.order.clear_changed();
-        self.order.reset_units();
+        self.order.set_units(0);
         self.commitment.units.store(0, Ordering::Relaxed);
     }
 }

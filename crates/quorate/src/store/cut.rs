@@ -173,7 +173,8 @@ impl Store {
     }
 
     /// Makes the position held cover everything decided so far.
-    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) {
+    /// Returns the units of the reign.
+    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) -> u64 {
         let group_time = self.authority.clock();
         let opened = self.open_cut(upkeep, group_time);
         let mut units = 0;
@@ -183,5 +184,6 @@ impl Store {
             shard.close(opened.number);
         }
         self.close_cut(upkeep, &opened, units);
+        units
     }
 }

@@ -142,7 +142,7 @@ impl Store {
         if let Some(value) = changed {
             shard.put(place.tag, key, found, value, stamp);
         }
-        shard.units += answer.units;
+        self.account(&mut shard, answer.units);
         drop(shard);
         Ok(self.changed(answer, sequence, now, acknowledge))
     }
@@ -191,7 +191,7 @@ impl Store {
                 shard.put(places[index].tag, key, found[index], value, stamp);
             }
         }
-        locks.shard(0).units += answer.units;
+        self.account(locks.shard(0), answer.units);
         drop(locks);
         Ok(self.changed(answer, sequence, now, acknowledge))
     }
@@ -213,10 +213,9 @@ impl Store {
         group_time: GroupTime,
         acknowledge: Acknowledge,
     ) -> Decided {
-        let units = self.order.add_units(answer.units);
         let must_wait = match acknowledge {
             Acknowledge::Majority => true,
-            Acknowledge::Primary => self.is_beyond_bound(units),
+            Acknowledge::Primary => self.is_beyond_bound(),
         };
         Decided {
             answer,
@@ -227,12 +226,22 @@ impl Store {
         }
     }
 
-    /// Whether more units than may be lost are not yet held by a majority.
+    /// Accounts units to a shard, under its lock.
     #[inline]
-    fn is_beyond_bound(&self, units: u64) -> bool {
+    pub(super) fn account(&self, shard: &mut Shard, units: u64) {
+        let max_unpublished = self.commitment.max_unpublished.load(Ordering::Relaxed);
+        if let Some(units) = shard.account(units, max_unpublished) {
+            self.order.add_units(units);
+        }
+    }
+
+    /// Whether there may be more units that no majority holds than may be lost. Allows for what
+    /// the shards have not published, at most a sixteenth of the bound.
+    #[inline]
+    fn is_beyond_bound(&self) -> bool {
         let committed = self.commitment.units.load(Ordering::Relaxed);
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
-        units.saturating_sub(committed) > bound && !bug::is(Bug::CapIgnored)
+        self.order.units().saturating_sub(committed) > bound && !bug::is(Bug::CapIgnored)
     }
 
     /// The position of an operation of this reign.

@@ -73,7 +73,8 @@ impl Index {
         while let Some(line) = self.lines.get(at) {
             let mut bits = line.matching(tag);
             while bits != 0 {
-                let slot = line.slots[bits.trailing_zeros() as usize % WIDTH];
+                // Masked for the compiler: there is no such bit beyond the width.
+                let slot = line.slots[bits.trailing_zeros() as usize & WIDTH];
                 if is_it(slot) {
                     return Some(slot);
                 }

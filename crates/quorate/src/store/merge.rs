@@ -106,9 +106,8 @@ impl Store {
         self.reserve(targets.iter().filter(|t| t.cell.is_changed() && t.found.is_none()).count())?;
 
         let sequence = self.write_all(&mut locks, &targets);
-        lock_of(&mut locks, record_place).units += units;
+        self.account(lock_of(&mut locks, record_place), units);
         drop(locks);
-        self.order.add_units(units);
         let taken: u64 = entries.iter().fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
         Ok(Merged {
             units,

@@ -115,7 +115,10 @@ struct Commitment {
     units: AtomicU64,
     /// A group time that a majority has seen pass.
     group_time: AtomicU64,
+    /// Published units that may be acknowledged beyond those.
     max_unreplicated: AtomicU64,
+    /// Units that each shard may keep to itself, to spare all others a look.
+    max_unpublished: AtomicU64,
 }
 
 impl Store {

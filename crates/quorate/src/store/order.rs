@@ -10,7 +10,7 @@ use super::EPOCH_BITS;
 pub(super) struct Order {
     /// Sequence of the last decision, or the end of the last cut.
     word: AtomicU64,
-    /// Units decided in this reign.
+    /// Units decided in this reign that have been published.
     units: AtomicU64,
     /// Whether anything changed since the last cut.
     is_changed: AtomicBool,
@@ -39,10 +39,9 @@ impl Order {
         self.is_changed.store(false, Ordering::Release);
     }
 
-    /// Counts units decided; the sum of this reign.
     #[inline]
-    pub(super) fn add_units(&self, units: u64) -> u64 {
-        self.units.fetch_add(units, Ordering::Relaxed).wrapping_add(units)
+    pub(super) fn add_units(&self, units: u64) {
+        self.units.fetch_add(units, Ordering::Relaxed);
     }
 
     #[inline]
@@ -54,12 +53,12 @@ impl Order {
     pub(super) fn begin(&self, boundary: u64) {
         // One past the boundary: the reign itself is its first change.
         self.word.store(boundary + 1, Ordering::Release);
-        self.units.store(0, Ordering::Relaxed);
+        self.set_units(0);
         self.is_changed.store(true, Ordering::Release);
     }
 
-    pub(super) fn reset_units(&self) {
-        self.units.store(0, Ordering::Relaxed);
+    pub(super) fn set_units(&self, units: u64) {
+        self.units.store(units, Ordering::Relaxed);
     }
 
     /// Ends an epoch between two operations and returns its end: the last one again if nothing was

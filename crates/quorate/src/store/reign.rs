@@ -22,7 +22,8 @@ impl Store {
         self.authority.set_ballot(ballot);
         self.authority.set_clock(held.group_time.max(group_time));
         for lane in &self.shards {
-            lane.0.lock().units = 0;
+            let mut shard = lane.0.lock();
+            (shard.units, shard.published) = (0, 0);
         }
         self.commitment.units.store(0, Ordering::Relaxed);
         self.order.begin(boundary);
@@ -73,7 +74,7 @@ impl Store {
         let mut upkeep = self.upkeep.lock();
         if upkeep.is_reigning {
             self.order.clear_changed();
-            self.advance(&mut upkeep);
+            self.order.set_units(self.advance(&mut upkeep));
             upkeep.is_reigning = false;
             self.authority.set_reigning(false);
         }
@@ -105,26 +106,37 @@ impl Store {
         }
     }
 
-    /// Units decided in this reign that a majority does not hold yet.
+    /// Units decided in this reign, or the last, that a majority does not hold.
     pub fn unreplicated_units(&self) -> u64 {
         let committed = self.commitment.units.load(Ordering::Relaxed);
-        self.order.units().saturating_sub(committed)
+        self.decided_units().saturating_sub(committed)
     }
 
-    /// Sets the bound on unreplicated units beyond which answers wait; none until then.
+    /// Sets the bound on unreplicated units beyond which answers wait; none until then. To be set
+    /// before anything is decided.
     pub fn set_max_unreplicated(&self, max_unreplicated: u64) {
-        self.commitment.max_unreplicated.store(max_unreplicated, Ordering::Relaxed);
+        // Shards keep small amounts to themselves; the bound holds whatever they keep.
+        let shards = self.shards.len() as u64;
+        let max_unpublished = max_unreplicated / 16 / shards;
+        let max_published = max_unreplicated - max_unpublished * shards;
+        self.commitment.max_unpublished.store(max_unpublished, Ordering::Relaxed);
+        self.commitment.max_unreplicated.store(max_published, Ordering::Relaxed);
+    }
+
+    fn decided_units(&self) -> u64 {
+        if self.authority.is_reigning() {
+            self.shards.iter().map(|lane| lane.0.lock().units).sum()
+        } else {
+            self.order.units()
+        }
     }
 
     /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer
     /// known exactly.
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
+        let in_reign = self.authority.is_reigning().then(|| self.decided_units());
         let marks = self.marks.lock();
-        let decided = if self.authority.is_reigning() {
-            marks.units_before() + self.order.units()
-        } else {
-            marks.units()
-        };
+        let decided = in_reign.map_or(marks.units(), |units| marks.units_before() + units);
         marks.units_at(at).map(|kept| decided.saturating_sub(kept))
     }
 }

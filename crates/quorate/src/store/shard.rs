@@ -55,6 +55,8 @@ pub(super) struct Shard {
     key_bytes: usize,
     /// Units decided in this reign by operations accounted to this shard.
     pub(super) units: u64,
+    /// How many of them all can see.
+    pub(super) published: u64,
     pub(super) frozen: Frozen,
     /// Number of the last cut that has taken all it needs from here.
     pub(super) closed: u64,
@@ -167,6 +169,19 @@ impl Shard {
             Some(at) => self.change(at, value, stamp),
             None => self.insert(tag, key, value, stamp.sequence),
         }
+    }
+
+    /// Accounts units to this shard; returns those that are to be published, now that they are more
+    /// than a shard may keep to itself.
+    #[inline]
+    pub(super) fn account(&mut self, units: u64, max_unpublished: u64) -> Option<u64> {
+        self.units += units;
+        let unpublished = self.units - self.published;
+        if unpublished <= max_unpublished {
+            return None;
+        }
+        self.published = self.units;
+        Some(unpublished)
     }
 
     /// Units at the end of the open cut.
