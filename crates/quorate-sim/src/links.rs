@@ -5,7 +5,6 @@
 
 use bytes::BytesMut;
 use quorate::Incarnation;
-use quorate::bug::{self, Bug};
 use quorate::protocol::io::Input;
 use quorate::protocol::message::Lane;
 use quorate::wire::{self, Frame};
@@ -55,7 +54,7 @@ impl World {
 
     fn accepts(&self, peer: usize, from: usize, incarnation: Incarnation) -> bool {
         let linked = self.process(peer).and_then(|process| process.links[from].linked);
-        linked.is_none_or(|linked| linked == incarnation) || bug::is(Bug::DuplicateLinked)
+        linked.is_none_or(|linked| linked == incarnation)
     }
 
     pub(crate) fn on_open(&mut self, connection: ConnectionId, end: usize) {
@@ -214,9 +213,6 @@ impl World {
             EndState::Opening => {}
             EndState::Closed if is_reset => {}
             EndState::Closed => {
-                if bug::is(Bug::OldIncarnationHeard) {
-                    self.receive(peer, packet.clone());
-                }
                 let (connection, end) = (packet.connection, 1 - packet.end);
                 self.transmit_on(Packet { connection, end, payload: Payload::Reset });
             }

@@ -11,7 +11,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "longer_older_term", plan: five, script: longer_older_term },
     Scenario { name: "two_candidates", plan: two_stand, script: two_candidates },
     Scenario { name: "vote_of_a_newcomer", plan: brisk, script: vote_of_a_newcomer },
-    Scenario { name: "dead_heat", plan: || plan(&[1, 2, 2]), script: dead_heat },
+    Scenario { name: "dead_heat", plan: || plan(&[1, 1, 1]), script: dead_heat },
     Scenario { name: "late_promises", plan: || plan(&[1, 2, 3]), script: late_promises },
     Scenario { name: "mute_successor", plan: || plan(&[3, 1, 2]), script: mute_successor },
     Scenario { name: "blank_beside_survivor", plan: survivor, script: blank_beside_survivor },
@@ -75,15 +75,19 @@ fn two_candidates(world: &mut World) {
     world.kill(FIRST, true);
     world.wait_for_delayed();
     // Nobody hears of the ballot meanwhile, nor is bound to the second.
-    world.filters.push(Filter::from(1, &[Kind::Ping, Kind::Pong]));
+    world.filters.push(Filter::from(1, &[Kind::Ping, Kind::Pong, Kind::PreVoteReply]));
     world.filters.push(Filter::from(2, &[Kind::Ping]));
-    world.wait(ms(2_000));
+    world.wait(ms(3_000));
 }
 
 /// Two candidates that are as good as each other, on links that are as fast as each other.
 fn dead_heat(world: &mut World) {
-    world.found();
-    world.kill(FIRST, true);
+    world.start_all(true);
+    let bound = world.plan.timeout();
+    world.run_while(bound, World::is_whole);
+    if let Some(primary) = world.primary() {
+        world.kill(primary, true);
+    }
     world.wait(ms(1_000));
 }
 
@@ -122,9 +126,11 @@ fn mute_successor(world: &mut World) {
 
 /// A majority restarts; the one that still has data cannot stand for a while.
 fn blank_beside_survivor(world: &mut World) {
+    const SAID: &[Kind] = &[Kind::Piece, Kind::PreVote, Kind::PreVoteReply, Kind::VoteReply];
     world.found();
     world.count(FIRST, 5);
-    for peer in 0..3 {
+    world.filters.push(Filter::from(FIRST, SAID));
+    for peer in [1, 2] {
         world.filters.push(Filter::from(peer, &[Kind::PreVote]));
     }
     world.kill(1, false);

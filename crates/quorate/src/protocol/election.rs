@@ -256,9 +256,6 @@ impl Machine {
     }
 
     fn turn_delay(&self, rank: usize) -> Duration {
-        if bug::is(Bug::FixedElectionTimer) {
-            return Duration::ZERO;
-        }
         self.patience() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
     }
 

@@ -14,7 +14,6 @@ use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Membership, Message};
-use crate::protocol::remote::Remote;
 use crate::protocol::sender::{Sender, Source};
 
 /// State that exists while this peer is primary.
@@ -328,14 +327,11 @@ impl Machine {
         let position = if *name == self.config.name {
             (incarnation == self.incarnation).then(|| self.store.position())
         } else {
-            let is_it =
-                |r: &&Remote| r.linked == Some(incarnation) || bug::is(Bug::OldIncarnationCounts);
-            let remote = self.remotes.get(name).filter(is_it);
+            let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
             remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
         };
         // A position of an older reign is no acknowledgement of this one.
-        let counts = |p: &Position| p.ballot == self.ballot || bug::is(Bug::OldReignCounts);
-        position.filter(counts).map(|p| p.sequence).unwrap_or_default()
+        position.filter(|p| p.ballot == self.ballot).map(|p| p.sequence).unwrap_or_default()
     }
 
     fn advance_commitment(&mut self) {
@@ -504,10 +500,7 @@ impl Machine {
             Some((Membership::settled(stamp, next.clone()), reign.replacing.clone()))
         } else if self.all_linked_hold(self.stamp_of(membership)) {
             self.next_learner(committed).and_then(|(name, incarnation)| {
-                let mut joint = membership.replacing(&name, incarnation, stamp)?;
-                if bug::is(Bug::MembershipWithoutJoint) {
-                    joint.voters = joint.next.take()?;
-                }
+                let joint = membership.replacing(&name, incarnation, stamp)?;
                 Some((joint, Some(name)))
             })
         } else {
