@@ -167,6 +167,7 @@ fn control_messages() -> Vec<Message> {
         priority: 100,
         wall: TIME,
         uptime_ms: 4,
+        has_quorum: true,
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term(),
@@ -178,7 +179,12 @@ fn control_messages() -> Vec<Message> {
         Message::Ping { number: 1, brief: brief.clone() },
         Message::Pong { number: 1, promise: Some(BALLOT), brief },
         Message::PreVote(request(Campaign::Ordinary, None)),
-        Message::PreVoteReply { ballot: BALLOT, granted: true, known: BALLOT },
+        Message::PreVoteReply {
+            ballot: BALLOT,
+            granted: true,
+            known: BALLOT,
+            membership: membership(),
+        },
         Message::Vote(request(Campaign::NewGeneration, Some(BALLOT))),
         Message::VoteReply {
             ballot: BALLOT,
