@@ -146,7 +146,6 @@ impl Machine {
         self.store.end_reign();
         // Until the route says so, whoever asks the store is held rather than refused.
         self.store.hold();
-        self.has_reigned = false;
         self.leave_reign(None);
         let deadline = now.after(self.group.failure_timeout / 2);
         self.held_until = deadline;

@@ -44,8 +44,8 @@ pub struct Machine {
     pub(super) receiver: Receiver,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
-    /// Whether this incarnation has ever been primary: then it may have a tail to give up.
-    pub(super) has_reigned: bool,
+    /// The last reign of this incarnation: what it decided may yet be given up.
+    pub(super) last_reign: Option<Ballot>,
     pub(super) next_ping: Time,
     pub(super) ping_number: u64,
     pub(super) pings: BTreeMap<u64, Time>,
@@ -162,7 +162,7 @@ impl Machine {
             watch,
             receiver: Receiver::default(),
             pull: None,
-            has_reigned: false,
+            last_reign: None,
             next_ping: now.time,
             ping_number: 0,
             pings: BTreeMap::new(),

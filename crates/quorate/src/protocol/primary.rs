@@ -55,7 +55,7 @@ impl Machine {
         // A primary that comes back with its own state has lost nothing.
         let is_loss_possible = self.group.acknowledge == Acknowledge::Primary
             && self.has_data()
-            && !self.has_reigned
+            && self.last_reign != Some(self.store.position().ballot)
             && !was_released;
         let start = if bug::is(Bug::GroupTimeBack) {
             self.now.wall
@@ -79,7 +79,7 @@ impl Machine {
             hand_over: None,
         }));
         self.leader = None;
-        self.has_reigned = true;
+        self.last_reign = Some(self.ballot);
         self.pull = None;
         if campaign == Campaign::NewGeneration {
             let first = Sequence(self.store.position().sequence.0 + 1);

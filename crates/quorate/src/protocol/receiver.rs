@@ -51,6 +51,11 @@ impl Receiver {
         self.fork = Some((at, position));
     }
 
+    /// The fork that was found while `held` was held.
+    pub(super) fn fork_from(&self, held: Position) -> Option<Position> {
+        self.fork.filter(|(_, position)| *position == held).map(|(at, _)| at)
+    }
+
     /// The position to which a batch from `from` applies, given that `held` is held.
     pub(super) fn base(&self, from: Option<Position>, held: Position) -> Option<Position> {
         match (from, self.fork) {

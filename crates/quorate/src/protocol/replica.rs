@@ -254,7 +254,6 @@ impl Machine {
             self.send(from, Message::Lost { ballot });
             return;
         }
-        self.has_reigned = false;
         if has_meta {
             self.reload_meta();
         }
@@ -272,12 +271,14 @@ impl Machine {
         }
     }
 
-    /// What a deposed primary loses by this batch: its own units past the fork.
+    /// What is lost by this batch of the units that this peer decided as primary, its own tail or
+    /// one that another primary had adopted from it.
     fn units_given_up(&self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
-        if !self.has_reigned || base == Some(held) {
+        if self.last_reign.is_none() || base == Some(held) {
             return None;
         }
-        let exact = base.and_then(|at| self.store.give_up_units(at.sequence));
+        let at = base.or_else(|| self.receiver.fork_from(held));
+        let exact = at.and_then(|at| self.store.give_up_units(at.sequence));
         let (units, is_exact) = match exact {
             Some(units) => (units, true),
             None => (self.store.unreplicated_units(), false),

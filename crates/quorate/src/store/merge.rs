@@ -1,8 +1,6 @@
 //! Merging what a peer decided alone, once and in one change.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
@@ -13,9 +11,6 @@ use super::shard::{Place, Shard};
 use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{Cell, Delta, Model, Value};
-
-/// How long it is remembered what was merged.
-const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What came of a merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +96,7 @@ impl Store {
             targets.push(Target { key: target, place, found, cell });
         }
         let mut cell = Cell::default();
-        cell.set(Value { words: [number, 0, 0], expires: now.after(REMEMBERED) });
+        cell.set(Value { words: [number, 0, 0], expires: GroupTime::MAX });
         targets.push(Target { key: record_key, place: record_place, found: record, cell });
         self.reserve(targets.iter().filter(|t| t.cell.is_changed() && t.found.is_none()).count())?;
 
