@@ -95,13 +95,7 @@ pub trait Model: Send + Sync + 'static {
     /// Adds to `delta` what a local decision did to one key: `before` and `after` are the value of
     /// its cell around it. Called once per changed cell.
     ///
-    fn accumulate(
-        &self,
-        item: &Item<'_>,
-        before: Option<&Value>,
-        after: &Value,
-        delta: &mut Delta,
-    );
+    fn accumulate(&self, item: &Item<'_>, before: Option<&Value>, after: &Value, delta: &mut Delta);
 
     /// Applies what a peer decided alone to the group's cell; returns the units that were counted.
     ///

@@ -104,10 +104,13 @@ impl Store {
         model: &dyn Model,
         acknowledge: Acknowledge,
     ) -> Result<Decided, Refused> {
-        let decided = if let [item] = items {
-            self.decide_one(time, item, model, acknowledge)
-        } else {
-            self.decide_several(time, items, model, acknowledge)
+        let decided = match items {
+            [item] => self.decide_one(time, item, model, acknowledge),
+            // A few, as usual, need little room.
+            [_, _] | [_, _, _] | [_, _, _, _] => {
+                self.decide_several::<4>(time, items, model, acknowledge)
+            }
+            _ => self.decide_several::<MAX_ITEMS>(time, items, model, acknowledge),
         };
         if bug::is(Bug::RefusedWrites) && self.authority.is_held() {
             return Err(Refused::Held);
@@ -143,11 +146,11 @@ impl Store {
             shard.put(place.tag, key, found, value, stamp);
         }
         self.account(&mut shard, answer.units);
-        drop(shard);
         Ok(self.changed(answer, sequence, now, acknowledge))
     }
 
-    fn decide_several(
+    /// Decides an operation on up to `N` keys.
+    fn decide_several<const N: usize>(
         &self,
         time: Time,
         items: &[Item<'_>],
@@ -155,15 +158,15 @@ impl Store {
         acknowledge: Acknowledge,
     ) -> Result<Decided, Refused> {
         check(items)?;
-        let mut places = [Place::default(); MAX_ITEMS];
+        let mut places = [Place::default(); N];
         for (place, item) in places.iter_mut().zip(items) {
             *place = self.place(KeyRef::model(item.key));
         }
-        let mut locks = Locks::take(self, &places[..items.len()]);
+        let mut locks = Locks::<N>::take(self, &places[..items.len()]);
         let now = self.authority.admit(time)?;
 
-        let mut found = [None; MAX_ITEMS];
-        let mut cells = [Cell::default(); MAX_ITEMS];
+        let mut found = [None; N];
+        let mut cells = [Cell::default(); N];
         for (index, item) in items.iter().enumerate() {
             let shard = locks.shard(index);
             found[index] = shard.find(places[index].tag, KeyRef::model(item.key));
@@ -192,7 +195,6 @@ impl Store {
             }
         }
         self.account(locks.shard(0), answer.units);
-        drop(locks);
         Ok(self.changed(answer, sequence, now, acknowledge))
     }
 
@@ -204,7 +206,8 @@ impl Store {
         Decided { answer, position, group_time, must_wait: false, wake: false }
     }
 
-    /// An answer that changed something, written already.
+    /// An answer that changed something, written already. The caller holds its shards' locks: the
+    /// reign may end as soon as it does not.
     #[inline]
     fn changed(
         &self,
@@ -267,27 +270,27 @@ impl Store {
 
 /// The locks of an operation on several keys, each shard once and in the order of their numbers,
 /// so that two operations never wait for each other.
-struct Locks<'a> {
-    guards: [Option<MutexGuard<'a, Shard>>; MAX_ITEMS],
+struct Locks<'a, const N: usize> {
+    guards: [Option<MutexGuard<'a, Shard>>; N],
     /// Which guard an item's shard is behind.
-    of_item: [u8; MAX_ITEMS],
+    of_item: [u8; N],
 }
 
-impl<'a> Locks<'a> {
+impl<'a, const N: usize> Locks<'a, N> {
     fn take(store: &'a Store, places: &[Place]) -> Self {
-        let mut numbers = [u32::MAX; MAX_ITEMS];
+        let mut numbers = [u32::MAX; N];
         for (number, place) in numbers.iter_mut().zip(places) {
             *number = place.shard;
         }
         numbers[..places.len()].sort_unstable();
-        let mut guards = [const { None }; MAX_ITEMS];
+        let mut guards = [const { None }; N];
         for index in 0..places.len() {
             if index == 0 || numbers[index] != numbers[index - 1] {
                 let Lane(shard) = &store.shards[numbers[index] as usize];
                 guards[index] = Some(shard.lock());
             }
         }
-        let mut of_item = [0; MAX_ITEMS];
+        let mut of_item = [0; N];
         for (own, place) in of_item.iter_mut().zip(places) {
             *own = numbers.partition_point(|&number| number < place.shard) as u8;
         }

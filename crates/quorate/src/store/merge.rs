@@ -1,8 +1,8 @@
 //! Merging what a peer decided alone, once and in one change.
 
-use std::collections::BTreeMap;
 use bytes::Bytes;
 use parking_lot::MutexGuard;
+use std::collections::BTreeMap;
 
 use super::Store;
 use super::cell::{KeyRef, MERGES};
@@ -102,7 +102,6 @@ impl Store {
 
         let sequence = self.write_all(&mut locks, &targets);
         self.account(lock_of(&mut locks, record_place), units);
-        drop(locks);
         let taken: u64 = entries.iter().fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
         Ok(Merged {
             units,

@@ -136,7 +136,7 @@ impl Store {
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
         let in_reign = self.authority.is_reigning().then(|| self.decided_units());
         let marks = self.marks.lock();
-        let decided = in_reign.map_or(marks.units(), |units| marks.units_before() + units);
+        let decided = in_reign.map_or_else(|| marks.units(), |units| marks.units_before() + units);
         marks.units_at(at).map(|kept| decided.saturating_sub(kept))
     }
 }

@@ -25,8 +25,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Stream {
     /// The half that is read.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
-    /// The half that is written. Written without a wait where possible: see
-    /// docs/architecture.md on inline writes.
+    /// The half that is written, by whoever has something to send as far as it takes it at once.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Address of the other end, for logs and refusals.
     pub peer_address: String,
