@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::connection::{CallEnd, Connection};
+use super::expiry::Expiry;
 use super::slots::Id;
 use crate::id::Time;
 use crate::model::Item;
@@ -25,6 +26,7 @@ pub(super) struct Forward<'a> {
     connection: &'a Arc<Connection>,
     items: &'a [Item<'a>],
     deadline: Time,
+    expiry: &'a Expiry,
     id: Option<Id>,
 }
 
@@ -49,8 +51,9 @@ impl Connection {
         self: &'a Arc<Self>,
         items: &'a [Item<'a>],
         deadline: Time,
+        expiry: &'a Expiry,
     ) -> Forward<'a> {
-        Forward { connection: self, items, deadline, id: None }
+        Forward { connection: self, items, deadline, expiry, id: None }
     }
 
     /// Hands replies to their callers; their wakers are for the caller of this to wake.
@@ -99,6 +102,7 @@ impl Forward<'_> {
         // A caller alone writes at once; where there are several, one write takes them all.
         let next = state.outbox.next(is_alone);
         drop(state);
+        self.expiry.announce(self.deadline);
         self.connection.proceed(next);
         Ok(())
     }

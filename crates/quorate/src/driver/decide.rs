@@ -197,8 +197,7 @@ impl Shared {
         connection: &Arc<Connection>,
         items: &[Item<'_>],
     ) -> Result<Decision, Detour> {
-        self.expire_by(attempt.deadline);
-        let outcome = connection.forward(items, attempt.deadline).await;
+        let outcome = connection.forward(items, attempt.deadline, &self.expiry).await;
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
                 let (basis, group_id) = (Basis::Primary, self.routing.group_id());
@@ -247,8 +246,7 @@ impl Shared {
         attempt: &Attempt,
         decided: &Decided,
     ) -> Result<Decision, DecideError> {
-        self.expire_by(attempt.deadline);
-        let state = (&*self.store, &self.routing);
+        let state = (&*self.store, &self.routing, &self.expiry);
         match self.waiters.wait(state, decided.position, attempt.deadline).await {
             Ok(Held::ByMajority) => Ok(self.decision(decided)),
             // Too many wait: it has been written all the same.

@@ -41,15 +41,6 @@ const MAX_BATCH: usize = 32;
 const GATHERING: Duration = Duration::from_millis(1);
 /// Small changes are published this often per heartbeat; roles, routes and links at once.
 const STATUS_DIVISOR: u32 = 10;
-/// Cells removed at most by one step of sweeping, which looks at eight times as many; about a
-/// millisecond.
-const SWEEP_CELLS: usize = 8_192;
-const SWEEP_LOOKS: usize = 8 * SWEEP_CELLS;
-/// Heartbeats in which all cells are looked at once.
-const SWEEP_HEARTBEATS: u32 = 16;
-/// Shortest pause between two steps.
-const SWEEP_PAUSE: Duration = Duration::from_millis(10);
-
 /// The receiving ends of what goes to the event loop.
 pub(super) struct Inputs {
     pub(super) control: mpsc::Receiver<Inbound>,
@@ -59,42 +50,42 @@ pub(super) struct Inputs {
 
 /// See the module's documentation.
 pub(super) struct EventLoop {
-    shared: Arc<Shared>,
-    machine: Machine,
-    inputs: Inputs,
-    status: watch::Sender<Arc<Status>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) machine: Machine,
+    pub(super) inputs: Inputs,
+    pub(super) status: watch::Sender<Arc<Status>>,
     /// The links that the machine knows to be up, and the registry's version then.
-    links: BTreeMap<PeerName, LinkUp>,
-    seen_version: Option<u64>,
+    pub(super) links: BTreeMap<PeerName, LinkUp>,
+    pub(super) seen_version: Option<u64>,
     /// Open connections of the data lane, where callers and calls may be waiting.
-    data_connections: Vec<Arc<Connection>>,
+    pub(super) data_connections: Vec<Arc<Connection>>,
     /// Connections with frames from this turn.
-    unflushed: Vec<Arc<Connection>>,
-    switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
-    switch_number: u64,
-    merging: Merging,
-    agenda: Agenda,
+    pub(super) unflushed: Vec<Arc<Connection>>,
+    pub(super) switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
+    pub(super) switch_number: u64,
+    pub(super) merging: Merging,
+    pub(super) agenda: Agenda,
     /// Acknowledgements that are due with the next changes; at most one per follower.
-    gathered: Vec<Inbound>,
-    must_publish: bool,
-    has_committed: bool,
-    group_time: GroupTime,
+    pub(super) gathered: Vec<Inbound>,
+    pub(super) must_publish: bool,
+    pub(super) has_committed: bool,
+    pub(super) group_time: GroupTime,
     /// The newest reign heard of, and its group.
-    heard_group: Option<(Ballot, GroupId)>,
-    wakers: Vec<Waker>,
+    pub(super) heard_group: Option<(Ballot, GroupId)>,
+    pub(super) wakers: Vec<Waker>,
 }
 
 /// What is due when, apart from what the machine and the callers want.
 #[derive(Debug)]
-struct Agenda {
+pub(super) struct Agenda {
     /// Changes that the machine has not been told of yet are due then.
-    changed: Option<Time>,
-    last_changed: Time,
-    heartbeat: Time,
-    sweep: Time,
+    pub(super) changed: Option<Time>,
+    pub(super) last_changed: Time,
+    pub(super) heartbeat: Time,
+    pub(super) sweep: Time,
     /// A status that may have changed is published then.
-    publish: Option<Time>,
-    last_published: Time,
+    pub(super) publish: Option<Time>,
+    pub(super) last_published: Time,
 }
 
 /// What one wait of the loop ended with.
@@ -197,10 +188,10 @@ impl EventLoop {
         if now >= self.machine.deadline() {
             self.input(Input::Tick);
         }
-        if now >= self.shared.next_expiry() {
+        if now >= self.shared.expiry.next() {
             self.expire(now);
         }
-        self.merging.turn(&self.shared, now);
+        self.merging.turn(&self.shared, self.machine.route(), now);
         let group_time = self.shared.store.group_time();
         if group_time != self.group_time {
             self.group_time = group_time;
@@ -219,7 +210,7 @@ impl EventLoop {
             Some(self.machine.deadline()),
             Some(agenda.heartbeat),
             Some(agenda.sweep),
-            Some(self.shared.next_expiry()),
+            Some(self.shared.expiry.next()),
             agenda.changed,
             agenda.publish,
             self.merging.deadline(&self.shared),
@@ -247,33 +238,6 @@ impl EventLoop {
             self.change_soon();
         } else {
             self.input(Input::Message { peer, incarnation, message });
-        }
-    }
-
-    /// A peer that follows a primary belongs to its group before it holds any of its data.
-    fn note_group(&mut self, message: &Message) {
-        let (ballot, group_id) = match message {
-            Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
-                (brief.ballot, brief.group_id)
-            }
-            Message::Follow { ballot, group_id, .. } => (*ballot, *group_id),
-            _ => return,
-        };
-        if let Some(group_id) = group_id
-            && self.heard_group != Some((ballot, group_id))
-        {
-            self.heard_group = Some((ballot, group_id));
-            self.must_publish = true;
-        }
-    }
-
-    /// The group that decisions are made for at present.
-    fn group_id(&self, own: Option<GroupId>) -> Option<GroupId> {
-        match (self.machine.route(), self.heard_group) {
-            (Route::There { ballot, .. }, Some((heard, group_id))) if *ballot == heard => {
-                Some(group_id)
-            }
-            _ => own,
         }
     }
 
@@ -380,7 +344,7 @@ impl EventLoop {
     }
 
     /// Does something about the calls that came over each connection.
-    fn for_each_replying(&mut self, mut f: impl FnMut(&mut super::connection::State)) {
+    pub(super) fn for_each_replying(&mut self, mut f: impl FnMut(&mut super::connection::State)) {
         for index in 0..self.data_connections.len() {
             let connection = self.data_connections[index].clone();
             let has_written = {
@@ -401,7 +365,7 @@ impl EventLoop {
         let now = shared.clock.time();
         if matches!(route, Route::Here { .. }) {
             // The store decides already; what was decided alone is to count as early as can be.
-            self.merging.turn(&shared, now);
+            self.merging.turn(&shared, route, now);
         }
         shared.routing.set_route(route);
         self.choose_connection();
@@ -413,7 +377,7 @@ impl EventLoop {
                 connection.hasten_calls(grace);
             }
         }
-        shared.rearm_expiry(grace);
+        shared.expiry.rearm(grace);
         shared.waiters.end_past(&shared.routing, &mut self.wakers);
         let is_held = shared.routing.way() == Way::Held;
         self.for_each_replying(|state| {
@@ -466,55 +430,6 @@ impl EventLoop {
         }
         self.choose_connection();
         self.must_publish = true;
-    }
-
-    /// What is done once per heartbeat.
-    fn keep_house(&mut self, now: Time) {
-        let shared = &self.shared;
-        self.agenda.heartbeat = now.after(shared.group.heartbeat);
-        shared.registry.close_silent(now.before(shared.group.failure_timeout));
-        self.must_publish = true;
-    }
-
-    /// Removes some of the cells that have expired, at a pace that the number of cells demands.
-    fn sweep(&mut self, now: Time) {
-        let shared = &self.shared;
-        let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
-        let steps = shared.store.cells() / SWEEP_LOOKS + 1;
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-        let heartbeat = shared.group.heartbeat;
-        let pause = heartbeat * SWEEP_HEARTBEATS / steps;
-        let pause = if has_more { SWEEP_PAUSE } else { pause.max(SWEEP_PAUSE) };
-        self.agenda.sweep = now.after(pause.min(heartbeat));
-    }
-
-    /// Ends callers, and calls of others, whose deadline has come.
-    fn expire(&mut self, now: Time) {
-        let shared = self.shared.clone();
-        shared.clear_expiry();
-        let mut next = shared.waiters.expire(now, &mut self.wakers);
-        let mut earliest = |deadline: Option<Time>| {
-            next = [next, deadline].into_iter().flatten().min();
-        };
-        for connection in shared.registry.all() {
-            earliest(connection.expire_calls(now, &mut self.wakers));
-        }
-        self.for_each_replying(|state| {
-            earliest(state.replying.expire(now, &mut state.outbox));
-        });
-        if let Some(next) = next {
-            shared.rearm_expiry(next);
-        }
-    }
-
-    fn publish(&mut self, now: Time) {
-        self.must_publish = false;
-        self.agenda.publish = None;
-        self.agenda.last_published = now;
-        let status = self.machine.status(self.shared.clock.now());
-        self.shared.routing.set_reason(&status);
-        self.shared.routing.set_group_id(self.group_id(status.group_id));
-        self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 }
 

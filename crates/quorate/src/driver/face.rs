@@ -101,8 +101,10 @@ impl Shared {
         }
     }
 
-    /// Waits a moment for calls under way, those of other peers included.
+    /// Decides nothing new, and waits a moment for calls under way, those of other peers
+    /// included.
     pub(crate) async fn drain(&self) {
+        self.set_shut_down();
         let limit = (self.group.heartbeat * 2).min(self.group.io_timeout);
         let drained = async {
             // What was answered last may still be in an outbox.
@@ -118,7 +120,7 @@ impl Shared {
         self.registry.all().iter().all(|connection| connection.lock().outbox.waiting_bytes() == 0)
     }
 
-    /// Decides nothing more, ends all calls and closes all connections.
+    /// Ends all calls and closes all connections.
     pub(crate) fn close(&self) {
         self.set_shut_down();
         for connection in self.registry.all() {

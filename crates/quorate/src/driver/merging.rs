@@ -40,13 +40,12 @@ enum Step {
 }
 
 impl Merging {
-    /// Does what can be done at present.
-    pub(super) fn turn(&mut self, shared: &Shared, now: Time) {
+    /// Does what can be done at present, given where decisions are made.
+    pub(super) fn turn(&mut self, shared: &Shared, route: &Route, now: Time) {
         if !shared.is_relaxed() {
             return;
         }
-        let route = shared.routing.route();
-        self.check(shared, &route, now);
+        self.check(shared, route, now);
         if shared.overlay.is_empty() {
             self.report(shared);
             return;
@@ -67,7 +66,7 @@ impl Merging {
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),
             Route::There { peer, incarnation, .. } => {
-                self.send(shared, now, (peer, incarnation), sealed);
+                self.send(shared, now, (peer.clone(), *incarnation), sealed);
             }
             Route::Held | Route::Nowhere => {}
         }

@@ -16,12 +16,12 @@
 //! | module | what it is |
 //! |---|---|
 //! | `decide` | the way of one call at the peer where it is made |
-//! | `calls`, `slots` | the caller's side of a forwarded call; tables of waiting callers |
+//! | `calls`, `slots`, `expiry` | the caller's side of a forwarded call; tables of waiting callers; their deadlines |
 //! | `serve`, `replying` | the primary's side; calls that are not answered at once |
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
-//! | `event_loop` | the task that owns the state machine |
+//! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
 //! | `routing` | where calls go at present |
 //! | `status`, `events`, `refusals` | what the embedder sees |
@@ -35,6 +35,7 @@ mod connection;
 mod decide;
 mod event_loop;
 mod events;
+mod expiry;
 mod face;
 mod handshake;
 mod links;
@@ -49,6 +50,7 @@ mod shared;
 mod slots;
 mod status;
 mod tasks;
+mod upkeep;
 mod waiters;
 
 pub use builder::{PeerBuilder, StartError};

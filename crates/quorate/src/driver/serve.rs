@@ -121,7 +121,7 @@ impl Connection {
                 state.replying.wait(Waiting { position, deadline, reply });
             }
             self.settle_waiting(shared, state);
-            shared.expire_by(deadline);
+            shared.expiry.announce(deadline);
         }
     }
 
@@ -153,7 +153,7 @@ impl Connection {
                 let reply = Reply::Merge { number, units, dropped };
                 state.replying.wait(Waiting { position, deadline, reply });
                 self.settle_waiting(shared, state);
-                shared.expire_by(deadline);
+                shared.expiry.announce(deadline);
                 shared.changed.notify_one();
             }
             Err(_) => {

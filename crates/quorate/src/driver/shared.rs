@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::Clock;
 use super::events::EventLog;
+use super::expiry::Expiry;
 use super::refusals::{Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::routing::Routing;
@@ -17,7 +18,7 @@ use super::waiters::Waiters;
 use crate::config::{GroupConfig, Mode, PeerConfig};
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{Incarnation, PeerName, Time};
+use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
 use crate::protocol::message::Message;
 use crate::store::{Overlay, Store};
@@ -67,10 +68,10 @@ pub(crate) struct Shared {
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
     pub(super) changed: Notify,
-    /// The registry has changed, or a caller has an earlier deadline than all before.
+    /// The registry has changed, or a deadline was announced.
     pub(super) attention: Arc<Notify>,
     /// When the event loop next looks for callers whose deadline has come.
-    next_expiry: AtomicU64,
+    pub(super) expiry: Expiry,
     is_shut_down: AtomicBool,
 }
 
@@ -117,8 +118,8 @@ impl Shared {
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),
+            expiry: Expiry::new(attention.clone()),
             attention,
-            next_expiry: AtomicU64::new(u64::MAX),
             is_shut_down: AtomicBool::new(false),
             group,
             config,
@@ -158,30 +159,6 @@ impl Shared {
     /// How long a connection may take until its handshake is done.
     pub(super) fn handshake_timeout(&self) -> Duration {
         (self.group.failure_timeout / 2).min(Duration::from_secs(5))
-    }
-
-    /// Makes sure that the event loop looks for callers to end at `deadline`.
-    #[inline]
-    pub(super) fn expire_by(&self, deadline: Time) {
-        if deadline.0 < self.next_expiry.load(Ordering::Relaxed) {
-            self.next_expiry.fetch_min(deadline.0, Ordering::AcqRel);
-            self.attention.notify_one();
-        }
-    }
-
-    /// The same, for the event loop itself.
-    pub(super) fn rearm_expiry(&self, deadline: Time) {
-        self.next_expiry.fetch_min(deadline.0, Ordering::AcqRel);
-    }
-
-    /// When callers are to be looked at next.
-    pub(super) fn next_expiry(&self) -> Time {
-        Time(self.next_expiry.load(Ordering::Acquire))
-    }
-
-    /// Callers are about to be looked at: those that come from here on announce themselves.
-    pub(super) fn clear_expiry(&self) {
-        self.next_expiry.store(u64::MAX, Ordering::Release);
     }
 
     pub(super) fn is_shut_down(&self) -> bool {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::expiry::Expiry;
 use super::routing::Routing;
 use super::slots::{Budget, Id, Slots};
 use crate::id::{Position, Time};
@@ -44,11 +45,11 @@ impl Waiters {
     /// Waits until a majority holds `position`.
     pub(super) fn wait<'a>(
         &'a self,
-        (store, routing): (&'a Store, &'a Routing),
+        (store, routing, expiry): (&'a Store, &'a Routing, &'a Expiry),
         position: Position,
         deadline: Time,
     ) -> Wait<'a> {
-        Wait { waiters: self, store, routing, position, deadline, id: None }
+        Wait { waiters: self, store, routing, expiry, position, deadline, id: None }
     }
 
     /// A majority holds `committed`.
@@ -104,6 +105,7 @@ pub(super) struct Wait<'a> {
     waiters: &'a Waiters,
     store: &'a Store,
     routing: &'a Routing,
+    expiry: &'a Expiry,
     position: Position,
     deadline: Time,
     id: Option<Id>,
@@ -142,6 +144,7 @@ impl Future for Wait<'_> {
         let index = state.queue.len() - later;
         state.queue.insert(index, (self.position, id));
         drop(state);
+        self.expiry.announce(self.deadline);
         self.id = Some(id);
         Poll::Pending
     }

@@ -1,0 +1,101 @@
+//! What the event loop does besides feeding the machine: once per heartbeat, or when it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event_loop::EventLoop;
+use super::status::Status;
+use crate::id::{GroupId, Time};
+use crate::protocol::io::Route;
+use crate::protocol::message::Message;
+
+/// Cells removed at most by one step of sweeping, which looks at eight times as many; about a
+/// millisecond.
+const SWEEP_CELLS: usize = 8_192;
+const SWEEP_LOOKS: usize = 8 * SWEEP_CELLS;
+/// Heartbeats in which all cells are looked at once.
+const SWEEP_HEARTBEATS: u32 = 16;
+/// Shortest pause between two steps.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+
+impl EventLoop {
+    /// What is done once per heartbeat.
+    pub(super) fn keep_house(&mut self, now: Time) {
+        let shared = &self.shared;
+        let (heartbeat, lateness) = (shared.group.heartbeat, now.since(self.agenda.heartbeat));
+        self.agenda.heartbeat = now.after(heartbeat);
+        // After a stall of this process there may be much to read from whoever seems silent.
+        if lateness < heartbeat {
+            shared.registry.close_silent(now.before(shared.group.failure_timeout));
+        }
+        self.must_publish = true;
+    }
+
+    /// Removes some of the cells that have expired, at a pace that the number of cells demands.
+    pub(super) fn sweep(&mut self, now: Time) {
+        let shared = &self.shared;
+        let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
+        let steps = shared.store.cells() / SWEEP_LOOKS + 1;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let heartbeat = shared.group.heartbeat;
+        let pause = heartbeat * SWEEP_HEARTBEATS / steps;
+        let pause = if has_more { SWEEP_PAUSE } else { pause.max(SWEEP_PAUSE) };
+        self.agenda.sweep = now.after(pause.min(heartbeat));
+    }
+
+    /// Ends callers, and calls of others, whose deadline has come.
+    pub(super) fn expire(&mut self, now: Time) {
+        let shared = self.shared.clone();
+        shared.expiry.clear();
+        let mut next = shared.waiters.expire(now, &mut self.wakers);
+        let mut earliest = |deadline: Option<Time>| {
+            next = [next, deadline].into_iter().flatten().min();
+        };
+        for connection in shared.registry.all() {
+            earliest(connection.expire_calls(now, &mut self.wakers));
+        }
+        self.for_each_replying(|state| {
+            earliest(state.replying.expire(now, &mut state.outbox));
+        });
+        if let Some(next) = next {
+            shared.expiry.rearm(next);
+        }
+    }
+
+    pub(super) fn publish(&mut self, now: Time) {
+        self.must_publish = false;
+        self.agenda.publish = None;
+        self.agenda.last_published = now;
+        let status = self.machine.status(self.shared.clock.now());
+        self.shared.routing.set_reason(&status);
+        self.shared.routing.set_group_id(self.group_id(status.group_id));
+        self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
+    }
+
+    /// A peer that follows a primary belongs to its group before it holds any of its data.
+    pub(super) fn note_group(&mut self, message: &Message) {
+        let (ballot, group_id) = match message {
+            Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
+                (brief.ballot, brief.group_id)
+            }
+            Message::Follow { ballot, group_id, .. } => (*ballot, *group_id),
+            _ => return,
+        };
+        if let Some(group_id) = group_id
+            && self.heard_group != Some((ballot, group_id))
+        {
+            self.heard_group = Some((ballot, group_id));
+            self.must_publish = true;
+        }
+    }
+
+    /// The group that decisions are made for at present.
+    fn group_id(&self, own: Option<GroupId>) -> Option<GroupId> {
+        match (self.machine.route(), self.heard_group) {
+            (Route::There { ballot, .. }, Some((heard, group_id))) if *ballot == heard => {
+                Some(group_id)
+            }
+            _ => own,
+        }
+    }
+}
