@@ -21,6 +21,8 @@ use crate::id::{GroupTime, Now, Time, nanos};
 const MAX_COARSE_LAG: Duration = Duration::from_millis(8);
 /// And no more than this part of the failure timeout.
 const COARSE_LAG_DIVISOR: u32 = 50;
+/// A timer is set for no later than this: nothing waits so long, and far dates overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// A source of [`Time`] and wall time.
 #[derive(Debug)]
@@ -71,6 +73,11 @@ impl Clock {
     /// Wall time in milliseconds since the Unix epoch, for people.
     pub(crate) fn wall_ms(&self) -> u64 {
         self.now().wall.as_millis()
+    }
+
+    /// When a timer for `time` is to fire.
+    pub(crate) fn instant_of(&self, time: Time) -> Instant {
+        Instant::now() + time.since(self.time()).min(LONGEST_WAIT)
     }
 
     /// Follows a suspension of the machine.
@@ -197,7 +204,7 @@ impl TokioClock {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "this module is where clocks are read")]
+#[expect(clippy::disallowed_methods, reason = "this module is where clocks are read")]
 fn read_wall() -> GroupTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     GroupTime(nanos(since))

@@ -18,7 +18,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::connection::Connection;
 use super::merging::Merging;
@@ -136,7 +136,7 @@ impl EventLoop {
 
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
-        let mut timer = Box::pin(sleep_until(Instant::now()));
+        let mut timer = Box::pin(sleep_until(self.shared.clock.instant_of(Time(0))));
         let (mut urgent, mut messages) = (Vec::new(), Vec::new());
         loop {
             self.turn();
@@ -216,8 +216,7 @@ impl EventLoop {
             self.merging.deadline(&self.shared),
         ];
         let next = next.into_iter().flatten().min().unwrap_or_default();
-        let wait = next.since(self.shared.clock.time()).min(LONGEST_WAIT);
-        let at = Instant::now() + wait;
+        let at = self.shared.clock.instant_of(next);
         // A timer that fires early costs a turn; setting it anew in every turn costs more.
         let is_late = timer.deadline() > at;
         if is_late || timer.is_elapsed() {
@@ -440,6 +439,3 @@ impl Drop for EventLoop {
         self.shared.close();
     }
 }
-
-/// The timer is set at least this often; nothing depends on it.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);

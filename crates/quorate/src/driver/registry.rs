@@ -90,18 +90,20 @@ impl Registry {
         incarnation: Incarnation,
         patience: Duration,
     ) -> Result<Reservation, Incarnation> {
-        let deadline = tokio::time::Instant::now() + patience;
-        loop {
-            let mut released = std::pin::pin!(self.released.notified());
-            released.as_mut().enable();
-            let holder = match self.try_reserve(peer, incarnation) {
-                Ok(reservation) => return Ok(reservation),
-                Err(holder) => holder,
-            };
-            if tokio::time::timeout_at(deadline, released).await.is_err() {
-                return Err(holder);
+        let mut holder = incarnation;
+        let waiting = async {
+            loop {
+                let mut released = std::pin::pin!(self.released.notified());
+                released.as_mut().enable();
+                match self.try_reserve(peer, incarnation) {
+                    Ok(reservation) => return reservation,
+                    Err(other) => holder = other,
+                }
+                released.await;
             }
-        }
+        };
+        let reserved = tokio::time::timeout(patience, waiting).await;
+        reserved.map_err(|_| holder)
     }
 
     fn try_reserve(
