@@ -116,7 +116,7 @@ impl Contender {
     }
 
     fn store() -> Self {
-        let store = Store::new(quorate::Limits::default());
+        let store = Store::new(quorate::Bounds::default());
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         store.begin_reign(ballot, GroupTime(1));
         store.grant(Time(u64::MAX), 0);

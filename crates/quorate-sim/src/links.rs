@@ -171,7 +171,7 @@ impl World {
         let mut buffer = BytesMut::new();
         let frame = Frame::Message(message);
         wire::encode(&frame, &mut buffer);
-        let max_body = self.plan.limits.max_piece_bytes + 64 * 1024;
+        let max_body = self.plan.bounds.max_piece_bytes + 64 * 1024;
         let decoded = wire::split(&mut buffer, max_body)
             .and_then(|frame| frame.map(|(kind, body)| wire::decode(kind, body)).transpose());
         let Frame::Message(message) = frame else { unreachable!("it was made above") };

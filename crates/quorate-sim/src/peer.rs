@@ -9,7 +9,7 @@ use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, Output, Route};
 use quorate::protocol::message::{BatchEnd, Message};
 use quorate::store::{MODEL, Overlay, Store};
-use quorate::{Ballot, Event as GroupEvent, Incarnation, Limits, PeerConfig, PeerName, Position};
+use quorate::{Ballot, Bounds, Event as GroupEvent, Incarnation, PeerConfig, PeerName, Position};
 
 use crate::calls::{Origin, Waiting};
 use crate::check::Seen;
@@ -76,7 +76,7 @@ impl Peer {
         let config = PeerConfig {
             name: plan.group.members[index].clone(),
             priority: plan.priorities[index],
-            limits: plan.limits,
+            bounds: plan.bounds,
         };
         Self { config, clock, is_host_up: true, paused: None, inbox: Vec::new(), process: None }
     }
@@ -127,9 +127,9 @@ impl World {
         }
         let incarnation = Incarnation(self.process_random.next());
         let seed = self.process_random.next();
-        let limits: Limits = self.plan.limits;
+        let bounds: Bounds = self.plan.bounds;
         let now = self.peers[peer].clock.now(self.now);
-        let store = Arc::new(Store::with_hash_seed(limits, self.plan.seed));
+        let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
         let config = self.peers[peer].config.clone();
         let group = self.plan.group.clone();
         let machine = Machine::new(group, config, incarnation, seed, Arc::clone(&store), now);
@@ -139,7 +139,7 @@ impl World {
             incarnation,
             machine,
             store,
-            overlay: Overlay::new(limits.max_overlay_keys),
+            overlay: Overlay::new(bounds.max_overlay_keys),
             route: Route::Nowhere,
             links: vec![Link::default(); self.plan.peers()],
             armed: None,

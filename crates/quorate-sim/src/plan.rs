@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, GroupConfig, Limits, Mode, OnReconnect, PeerName};
+use quorate::{Acknowledge, Bounds, GroupConfig, Mode, OnReconnect, PeerName};
 
 use crate::faults::{Fault, Profile};
 use crate::network::Style;
@@ -16,7 +16,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) group: GroupConfig,
     pub(crate) priorities: Vec<u8>,
-    pub(crate) limits: Limits,
+    pub(crate) bounds: Bounds,
     pub(crate) style: Style,
     pub(crate) load: Load,
     pub(crate) faults: FaultPlan,
@@ -77,7 +77,7 @@ impl Plan {
         Self {
             seed,
             priorities,
-            limits: draw_limits(&mut random),
+            bounds: draw_limits(&mut random),
             style: Style::draw(&mut random, timeout),
             load: Load::draw(&mut random, timeout),
             faults: FaultPlan::draw(&mut random, profile, timeout),
@@ -99,7 +99,7 @@ impl Plan {
                 ..GroupConfig::default()
             },
             priorities: vec![100; peers],
-            limits: Limits { shards: 4, ..Limits::default() },
+            bounds: Bounds { shards: 4, ..Bounds::default() },
             style: Style::quiet(timeout),
             load: Load {
                 clients: 0,
@@ -171,12 +171,12 @@ fn draw_priorities(random: &mut Random, peers: usize) -> Vec<u8> {
 }
 
 /// Small bounds in most runs, so that pieces, loose copies and repairs that are too long happen.
-fn draw_limits(random: &mut Random) -> Limits {
-    let default = Limits { shards: random.pick(&[1, 2, 4]), ..Limits::default() };
+fn draw_limits(random: &mut Random) -> Bounds {
+    let default = Bounds { shards: random.pick(&[1, 2, 4]), ..Bounds::default() };
     if random.chance(300) {
         return default;
     }
-    Limits {
+    Bounds {
         max_piece_bytes: random.pick(&[100, 256, 1024]),
         transfer_window: random.pick(&[1, 2, 8]),
         max_cut_bytes: random.pick(&[200, 600, 1 << 20]),

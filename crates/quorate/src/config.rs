@@ -283,9 +283,9 @@ fn join(names: &[PeerName]) -> String {
     names.iter().map(PeerName::as_str).collect::<Vec<_>>().join(",")
 }
 
-/// Bounds of one peer's memory; each has its formula.
+/// What one peer holds at most; each bound has its formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Bounds {
     /// Most cells; a new key beyond it is refused, a live one is never evicted. About 90 bytes
     /// each with keys of up to 18 bytes. Default 10,000,000.
     pub max_cells: usize,
@@ -319,7 +319,7 @@ pub struct Limits {
     pub max_inbound_messages: usize,
 }
 
-impl Limits {
+impl Bounds {
     /// Checks that everything fits its smallest working size.
     ///
     /// # Errors
@@ -349,7 +349,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
             max_cells: 10_000_000,
@@ -374,8 +374,8 @@ pub struct PeerConfig {
     pub name: PeerName,
     /// Who is promoted first: the lowest number, never if 0. Default 100.
     pub priority: u8,
-    /// Bounds of this peer's memory.
-    pub limits: Limits,
+    /// What this peer holds at most.
+    pub bounds: Bounds,
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub mod transport;
 pub mod wire;
 
 pub use config::{
-    Acknowledge, ConfigError, GroupConfig, Limits, MAX_MEMBERS, Mode, OnReconnect, PeerConfig,
+    Acknowledge, Bounds, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect, PeerConfig,
     Storage,
 };
 #[cfg(feature = "driver")]

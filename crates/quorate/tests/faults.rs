@@ -149,8 +149,8 @@ async fn a_primary_that_is_back_early_and_empty_does_not_empty_the_group() {
 #[tokio::test(start_paused = true)]
 async fn too_many_waiting_calls_are_refused() {
     let trio = Trio::start(|builder| {
-        let limits = quorate::Limits { max_waiting_calls: 8, ..quorate::Limits::default() };
-        builder.limits(limits)
+        let bounds = quorate::Bounds { max_waiting_calls: 8, ..quorate::Bounds::default() };
+        builder.bounds(bounds)
     })
     .await;
     let (primary, replica) = (trio.primary(), trio.peer(&trio.a_replica()).clone());

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use quorate::transport::{InProcess, Tcp, Transport as _};
-use quorate::{ConfigError, Event, Limits, Mode, Peer, PeerBuilder, Refusal, StartError};
+use quorate::{Bounds, ConfigError, Event, Mode, Peer, PeerBuilder, Refusal, StartError};
 use support::{Counter, LONG, Trio, builder, count, events, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -131,7 +131,7 @@ async fn plain_text_off_loopback_is_refused_with_the_way_out() {
 async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
     let start = Peer::builder("nobody", Counter)
         .members([("a", "127.0.0.1:1")])
-        .limits(Limits { max_piece_bytes: 1, ..Limits::default() })
+        .bounds(Bounds { max_piece_bytes: 1, ..Bounds::default() })
         .start();
     let Err(StartError::Config(errors)) = start.await else { panic!("two rules are broken") };
     assert_eq!(errors.len(), 2, "{errors:?}");
@@ -144,7 +144,7 @@ async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
 }
 
 /// A peer on real TCP, and its address.
-async fn on_tcp(limits: Limits) -> (Peer, String) {
+async fn on_tcp(bounds: Bounds) -> (Peer, String) {
     // A port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = free.local_addr().expect("it is bound").to_string();
@@ -153,7 +153,7 @@ async fn on_tcp(limits: Limits) -> (Peer, String) {
         .members([("a", &*address)])
         .failure_timeout(Duration::from_millis(400))
         .heartbeat(Duration::from_millis(50))
-        .limits(limits)
+        .bounds(bounds)
         .start();
     let peer = peer.await.expect("the port is free");
     peer.wait_ready(LONG).await.expect("a group of one is ready");
@@ -162,7 +162,7 @@ async fn on_tcp(limits: Limits) -> (Peer, String) {
 
 #[tokio::test]
 async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
-    let (peer, address) = on_tcp(Limits::default()).await;
+    let (peer, address) = on_tcp(Bounds::default()).await;
     let huge_frame = [0xff, 0xff, 0xff, 0xff, 1, 2, 3];
     let calls_without_hello = [0, 0, 0, 0, 4];
     let no_kind = [3, 0, 0, 0, 99, 1, 2, 3];
@@ -187,7 +187,7 @@ async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
 
 #[tokio::test]
 async fn more_connections_than_allowed_are_closed() {
-    let (peer, address) = on_tcp(Limits { max_connections: 2, ..Limits::default() }).await;
+    let (peer, address) = on_tcp(Bounds { max_connections: 2, ..Bounds::default() }).await;
     let mut streams = Vec::new();
     for _ in 0..8 {
         streams.push(TcpStream::connect(&address).await.expect("it listens"));

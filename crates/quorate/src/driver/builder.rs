@@ -15,7 +15,7 @@ use super::shared::{Inboxes, Parts, Shared};
 use super::status::Status;
 use super::tasks::Tasks;
 use crate::config::{
-    Acknowledge, ConfigError, GroupConfig, Limits, Mode, OnReconnect, PeerConfig, Storage,
+    Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig, Storage,
 };
 use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
@@ -69,7 +69,7 @@ fn sentences(errors: &[ConfigError]) -> String {
 ///
 /// # Defaults
 ///
-/// Those of [`GroupConfig`], [`PeerConfig`] and [`Limits`]; TCP; the address to listen on is this
+/// Those of [`GroupConfig`], [`PeerConfig`] and [`Bounds`]; TCP; the address to listen on is this
 /// peer's own in the member list.
 #[must_use = "nothing is started until `start` is called"]
 pub struct PeerBuilder {
@@ -87,7 +87,7 @@ impl PeerBuilder {
     pub(crate) fn new(name: PeerName, model: Arc<dyn Model>) -> Self {
         Self {
             group: GroupConfig::default(),
-            peer: PeerConfig { name, priority: 100, limits: Limits::default() },
+            peer: PeerConfig { name, priority: 100, bounds: Bounds::default() },
             addresses: Vec::new(),
             listen: None,
             model,
@@ -180,9 +180,9 @@ impl PeerBuilder {
         self
     }
 
-    /// Bounds of this peer's memory.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.peer.limits = limits;
+    /// What this peer holds at most.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.peer.bounds = bounds;
         self
     }
 
@@ -222,7 +222,7 @@ impl PeerBuilder {
         self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
         let name = self.peer.name.clone();
         let mut errors = self.group.check(&name).err().unwrap_or_default();
-        errors.extend(self.peer.limits.check().err().unwrap_or_default());
+        errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         if !errors.is_empty() {
             return Err(StartError::Config(errors));
         }
@@ -256,14 +256,14 @@ impl PeerBuilder {
         transport: Arc<dyn Transport>,
         listener: Box<dyn crate::transport::Listener>,
     ) -> Peer {
-        let limits = self.peer.limits;
+        let bounds = self.peer.bounds;
         let clock = if self.has_tokio_clock {
             Clock::tokio()
         } else {
             Clock::system(self.group.failure_timeout)
         };
-        let (control, control_inbox) = mpsc::channel(limits.max_inbound_messages);
-        let (data, data_inbox) = mpsc::channel(limits.max_inbound_messages);
+        let (control, control_inbox) = mpsc::channel(bounds.max_inbound_messages);
+        let (data, data_inbox) = mpsc::channel(bounds.max_inbound_messages);
         let (commands, command_inbox) = mpsc::channel(MAX_COMMANDS);
         let now = clock.now();
         let shared = Arc::new(Shared::new(Parts {

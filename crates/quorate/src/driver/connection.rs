@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
 use super::slots::{Budget, Slots};
-use crate::config::Limits;
+use crate::config::Bounds;
 use crate::id::{Incarnation, PeerName, Time};
 use crate::protocol::message::{Lane, Message};
 use crate::wire::replies::Outcome;
@@ -69,12 +69,12 @@ impl Connection {
         identity: Identity,
         writer: Writer,
         heard: Arc<AtomicU64>,
-        limits: &Limits,
+        bounds: &Bounds,
         budget: &Arc<Budget>,
     ) -> Self {
-        let max_bytes = max_outbox_bytes(limits);
+        let max_bytes = max_outbox_bytes(bounds);
         let state = State {
-            outbox: Outbox::new(writer, max_bytes, limits.max_piece_bytes),
+            outbox: Outbox::new(writer, max_bytes, bounds.max_piece_bytes),
             calls: Slots::new(budget.clone()),
             replying: Replying::new(budget.clone()),
         };
@@ -220,6 +220,6 @@ impl Connection {
 
 /// Bytes that may wait on one connection: a full transfer window, and as much again for calls and
 /// replies.
-pub(super) fn max_outbox_bytes(limits: &Limits) -> usize {
-    2 * (limits.transfer_window + 1) * (limits.max_piece_bytes + BODY_SLACK_BYTES)
+pub(super) fn max_outbox_bytes(bounds: &Bounds) -> usize {
+    2 * (bounds.transfer_window + 1) * (bounds.max_piece_bytes + BODY_SLACK_BYTES)
 }

@@ -216,7 +216,7 @@ impl Shared {
             Err(NoOutcome::NotConnected) => return Err(Detour::Alone(self.not_connected())),
             Err(NoOutcome::TooManyCalls) => self.too_many_calls(),
             Err(NoOutcome::TooManyBytes) => {
-                let bound = max_outbox_bytes(&self.config.limits) as u64;
+                let bound = max_outbox_bytes(&self.config.bounds) as u64;
                 DecideError::Overloaded { what: "bytes waiting to be sent", bound }
             }
             Err(NoOutcome::Invalid) => invalid(items),
@@ -273,7 +273,7 @@ impl Shared {
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { .. }) => {
-                let bound = self.config.limits.max_overlay_keys as u64;
+                let bound = self.config.bounds.max_overlay_keys as u64;
                 Err(DecideError::Overloaded { what: "max_overlay_keys", bound })
             }
             Err(Refused::NoAuthority | Refused::Held) => Err(DecideError::NoPrimary { reason }),

@@ -96,7 +96,7 @@ impl EventLog {
 
 /// Events of one peer as they happen.
 ///
-/// A reader that falls behind by more than `Limits::max_events` misses the oldest; how many is
+/// A reader that falls behind by more than `Bounds::max_events` misses the oldest; how many is
 /// counted in [`Events::lagged`]. Numbers have no gaps otherwise.
 #[derive(Clone, Debug)]
 pub struct Events {

@@ -63,7 +63,7 @@ async fn connect(
 /// Accepts connections, for ever, and attends to them; no more than `max_connections` at a time.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
-    let max = shared.config.limits.max_connections;
+    let max = shared.config.bounds.max_connections;
     loop {
         tokio::select! {
             biased;
@@ -113,8 +113,8 @@ async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
         address: stream.peer_address,
     };
     let heard = shared.registry.heard(&identity.peer);
-    let limits = &shared.config.limits;
-    let connection = Connection::new(identity, stream.writer, heard, limits, &shared.budget);
+    let bounds = &shared.config.bounds;
+    let connection = Connection::new(identity, stream.writer, heard, bounds, &shared.budget);
     let connection = Arc::new(connection);
     let now = shared.clock.time();
     let _open = shared.registry.open(reservation, connection.clone(), now);
@@ -159,7 +159,7 @@ struct Attendant<'a> {
 
 impl Attendant<'_> {
     async fn run(mut self) -> Result<std::convert::Infallible, Ended> {
-        let max_body = self.shared.config.limits.max_piece_bytes + BODY_SLACK_BYTES;
+        let max_body = self.shared.config.bounds.max_piece_bytes + BODY_SLACK_BYTES;
         loop {
             while let Some((kind, body)) = wire::split(&mut self.buffer, max_body)? {
                 self.frame(kind, body).await?;

@@ -61,7 +61,7 @@ impl Merging {
             shared.tell(Event::LocalDecisionsDiscarded { units });
             return;
         }
-        let max_keys = (shared.config.limits.max_piece_bytes / ENTRY_BYTES).max(1);
+        let max_keys = (shared.config.bounds.max_piece_bytes / ENTRY_BYTES).max(1);
         let Some(sealed) = shared.overlay.seal(max_keys) else { return };
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),

@@ -97,23 +97,23 @@ pub(super) struct Parts {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { group, config, addresses, incarnation, model, clock, transport, .. } = parts;
-        let limits = config.limits;
+        let bounds = config.bounds;
         let attention = Arc::new(Notify::new());
         let others = group.members.iter().filter(|name| **name != config.name).cloned();
         let registry = Arc::new(Registry::new(others, attention.clone()));
-        let budget = Arc::new(Budget::new(limits.max_waiting_calls));
+        let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
         let now = clock.now();
         Self {
             settings: group.settings(),
             fingerprint: group.fingerprint(),
             started_ms: now.wall.as_millis(),
-            store: Arc::new(Store::new(limits)),
-            overlay: Overlay::new(limits.max_overlay_keys),
+            store: Arc::new(Store::new(bounds)),
+            overlay: Overlay::new(bounds.max_overlay_keys),
             registry,
             routing: Routing::new(now.time, now.wall),
             waiters: Waiters::new(budget.clone()),
             budget,
-            events: EventLog::new(limits.max_events),
+            events: EventLog::new(bounds.max_events),
             refusals: Refusals::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,

@@ -155,7 +155,7 @@ impl Machine {
     pub(super) fn source(&self) -> Source<'_> {
         Source {
             store: &self.store,
-            limits: &self.config.limits,
+            bounds: &self.config.bounds,
             ballot: self.ballot,
             group_time: self.group_time(),
             meta: &self.meta,
@@ -198,7 +198,7 @@ impl Machine {
         let mut out = Vec::new();
         let source = Source {
             store: &self.store,
-            limits: &self.config.limits,
+            bounds: &self.config.bounds,
             ballot: self.ballot,
             group_time: self.group_time(),
             meta: &self.meta,
@@ -303,7 +303,7 @@ impl Machine {
         }
         let source = Source {
             store: &self.store,
-            limits: &self.config.limits,
+            bounds: &self.config.bounds,
             ballot: self.ballot,
             group_time,
             meta: &self.meta,

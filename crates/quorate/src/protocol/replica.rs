@@ -181,12 +181,12 @@ impl Machine {
         if !self.is_source(from, ballot) {
             return;
         }
-        let limits = &self.config.limits;
-        let keys = self.store.keys_since(at.sequence, limits.max_repair_keys);
+        let bounds = &self.config.bounds;
+        let keys = self.store.keys_since(at.sequence, bounds.max_repair_keys);
         // The names must fit a frame; a longer tail is replaced as a whole.
         let keys = keys.filter(|keys| {
             keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>()
-                <= limits.max_piece_bytes
+                <= bounds.max_piece_bytes
         });
         if bug::is(Bug::TailDroppedEarly) {
             self.drop_tail(at, keys.as_deref().unwrap_or_default());

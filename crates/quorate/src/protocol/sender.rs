@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::bug::{self, Bug};
-use crate::config::Limits;
+use crate::config::Bounds;
 use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Record, Reign};
@@ -13,7 +13,7 @@ use crate::store::{CopyCursor, Store};
 /// What a sender needs to know of its peer to make a batch.
 pub(super) struct Source<'a> {
     pub(super) store: &'a Store,
-    pub(super) limits: &'a Limits,
+    pub(super) bounds: &'a Bounds,
     pub(super) ballot: Ballot,
     pub(super) group_time: GroupTime,
     pub(super) meta: &'a Meta,
@@ -233,7 +233,7 @@ impl Sender {
         let Phase::Sending(transfer) = &mut self.phase else {
             return;
         };
-        let window = u32::try_from(source.limits.transfer_window).unwrap_or(u32::MAX);
+        let window = u32::try_from(source.bounds.transfer_window).unwrap_or(u32::MAX);
         while !transfer.is_all_sent && transfer.sent - transfer.staged < window {
             out.push(Message::Piece(transfer.next_piece(source)));
         }
@@ -246,7 +246,7 @@ impl Transfer {
     fn cut(&mut self, source: &Source<'_>, since: Sequence) {
         // Every loose copy leaves less for the exact cut, but keys to be repaired stay, and changes
         // may come as fast as they are copied: a cut that may grow is reached at last.
-        let bytes = source.limits.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
+        let bytes = source.bounds.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
         let cut = source.store.cut(source.group_time, since, &self.repair, bytes);
         match cut.records {
             Some(mut records) => {
@@ -273,14 +273,14 @@ impl Transfer {
         self.sent += 1;
         let records = match &mut self.copy {
             Some(copy) => {
-                let records = source.store.copy(&mut copy.cursor, source.limits.max_piece_bytes);
+                let records = source.store.copy(&mut copy.cursor, source.bounds.max_piece_bytes);
                 if copy.cursor.is_done() {
                     let since = copy.since;
                     self.cut(source, since);
                 }
                 records
             }
-            None => take_piece(&mut self.cut, source.limits.max_piece_bytes),
+            None => take_piece(&mut self.cut, source.bounds.max_piece_bytes),
         };
         self.is_all_sent = self.copy.is_none() && self.cut.is_empty();
         let end = if self.is_all_sent { self.end.clone() } else { None };

@@ -259,7 +259,7 @@ impl Store {
         if count == 0 {
             return Ok(());
         }
-        let max_cells = self.limits.max_cells;
+        let max_cells = self.bounds.max_cells;
         if self.cells.fetch_add(count, Ordering::Relaxed) + count > max_cells {
             self.cells.fetch_sub(count, Ordering::Relaxed);
             return Err(Refused::Full { max_cells });

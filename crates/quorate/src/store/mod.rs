@@ -51,7 +51,7 @@ pub use digest::Digest;
 pub use merge::Merged;
 pub use overlay::{Overlay, Sealed};
 
-use crate::config::Limits;
+use crate::config::Bounds;
 use crate::id::{GroupTime, Position};
 use crate::model::Value;
 use crate::protocol::message::Meta;
@@ -69,7 +69,7 @@ pub const EPOCH: u64 = 1 << EPOCH_BITS;
 
 /// The cells of one peer, and everything that is exact about them.
 pub struct Store {
-    limits: Limits,
+    bounds: Bounds,
     hash_keys: (u64, u64),
     shard_mask: u32,
     shards: Box<[Lane]>,
@@ -123,21 +123,21 @@ struct Commitment {
 
 impl Store {
     /// A blank store whose hashing nobody can guess.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         let random = RandomState::new();
-        Self::with_hash_keys(limits, (random.hash_one(0u8), random.hash_one(1u8)))
+        Self::with_hash_keys(bounds, (random.hash_one(0u8), random.hash_one(1u8)))
     }
 
     /// A blank store that hashes the same way whenever `seed` is the same, for simulation.
-    pub fn with_hash_seed(limits: Limits, seed: u64) -> Self {
-        Self::with_hash_keys(limits, (seed, seed.rotate_left(32) ^ 0x71_75_6f_72_61_74_65))
+    pub fn with_hash_seed(bounds: Bounds, seed: u64) -> Self {
+        Self::with_hash_keys(bounds, (seed, seed.rotate_left(32) ^ 0x71_75_6f_72_61_74_65))
     }
 
-    fn with_hash_keys(limits: Limits, hash_keys: (u64, u64)) -> Self {
+    fn with_hash_keys(bounds: Bounds, hash_keys: (u64, u64)) -> Self {
         const MAX_SHARDS: usize = 1 << 16;
-        let shards = limits.shards.clamp(1, MAX_SHARDS).next_power_of_two();
+        let shards = bounds.shards.clamp(1, MAX_SHARDS).next_power_of_two();
         Self {
-            limits,
+            bounds,
             hash_keys,
             shard_mask: shards as u32 - 1,
             shards: (0..shards).map(|_| Lane::default()).collect(),

@@ -14,7 +14,7 @@ use crate::protocol::message::Message;
 
 /// Bytes before the body: its length as u32 LE, and the kind.
 pub const HEADER_BYTES: usize = 5;
-/// How much longer than `Limits::max_piece_bytes` a frame body may be: what a piece carries beside
+/// How much longer than `Bounds::max_piece_bytes` a frame body may be: what a piece carries beside
 /// its records.
 pub const BODY_SLACK_BYTES: usize = 64 * 1024;
 
@@ -104,7 +104,7 @@ pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
 ///
 /// `None` while the frame is incomplete; `buffer` is then as it was. `max_body` is
 /// [`MAX_HELLO_BYTES`](super::MAX_HELLO_BYTES) until the handshake is over, then
-/// `Limits::max_piece_bytes` + [`BODY_SLACK_BYTES`].
+/// `Bounds::max_piece_bytes` + [`BODY_SLACK_BYTES`].
 ///
 /// # Errors
 ///

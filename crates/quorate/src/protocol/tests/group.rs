@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Acknowledge, GroupConfig, Limits, PeerConfig};
+use crate::config::{Acknowledge, Bounds, GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{GroupTime, Incarnation, Now, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
@@ -96,10 +96,10 @@ impl Group {
         self.started += 1;
         let incarnation = Incarnation(self.started);
         let name = PeerName::from(name);
-        let limits = Limits { shards: 4, ..Limits::default() };
-        let store = Arc::new(Store::with_hash_seed(limits, 7));
+        let bounds = Bounds { shards: 4, ..Bounds::default() };
+        let store = Arc::new(Store::with_hash_seed(bounds, 7));
         let priority = self.priorities.get(&name).copied().unwrap_or(100);
-        let config = PeerConfig { name: name.clone(), priority, limits };
+        let config = PeerConfig { name: name.clone(), priority, bounds };
         let machine = Machine::new(
             self.config.clone(),
             config,

@@ -81,7 +81,7 @@ fn the_longest_key_and_the_most_items_are_usable() {
 
 #[test]
 fn a_full_table_refuses_new_keys_before_anything_is_written() {
-    let store = Store::with_hash_seed(Limits { max_cells: 2, ..limits() }, 1);
+    let store = Store::with_hash_seed(Bounds { max_cells: 2, ..bounds() }, 1);
     store.begin_reign(ballot(1), GroupTime(0));
     store.grant(Time(u64::MAX), 0);
     add(&store, "a", 5);

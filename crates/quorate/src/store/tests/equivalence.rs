@@ -62,8 +62,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let limits = Limits { shards: 2, ..limits() };
-        let stores = (0..3).map(|seed| Store::with_hash_seed(limits, seed)).collect();
+        let bounds = Bounds { shards: 2, ..bounds() };
+        let stores = (0..3).map(|seed| Store::with_hash_seed(bounds, seed)).collect();
         let mut world = Self {
             stores,
             primary: 0,

@@ -42,7 +42,7 @@ fn a_merge_counts_once() {
 
 #[test]
 fn a_merge_that_does_not_fit_changes_nothing() {
-    let store = Store::with_hash_seed(Limits { max_cells: 2, ..limits() }, 1);
+    let store = Store::with_hash_seed(Bounds { max_cells: 2, ..bounds() }, 1);
     store.begin_reign(ballot(1), GroupTime(0));
     assert_eq!(merge(&store, 1, &[entry("a", 1)]), Err(Refused::NoAuthority));
     store.grant(Time(u64::MAX), 0);

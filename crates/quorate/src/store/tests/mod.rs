@@ -8,7 +8,7 @@ mod merging;
 mod reigns;
 
 use super::{CopyCursor, Cut, Decided, Refused, Staged, Store};
-use crate::config::{Acknowledge, Limits};
+use crate::config::{Acknowledge, Bounds};
 use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::protocol::message::{BatchEnd, Record};
@@ -52,8 +52,8 @@ impl Model for Bank {
     }
 }
 
-pub(super) fn limits() -> Limits {
-    Limits { shards: 4, max_cells: 10_000, ..Limits::default() }
+pub(super) fn bounds() -> Bounds {
+    Bounds { shards: 4, max_cells: 10_000, ..Bounds::default() }
 }
 
 pub(super) fn ballot(term: u64) -> Ballot {
@@ -62,14 +62,14 @@ pub(super) fn ballot(term: u64) -> Ballot {
 
 /// A store that reigns and may decide for ever, its group time being the time.
 pub(super) fn primary() -> Store {
-    let store = Store::with_hash_seed(limits(), 1);
+    let store = Store::with_hash_seed(bounds(), 1);
     store.begin_reign(ballot(1), GroupTime(0));
     store.grant(Time(u64::MAX), 0);
     store
 }
 
 pub(super) fn follower() -> Store {
-    Store::with_hash_seed(limits(), 2)
+    Store::with_hash_seed(bounds(), 2)
 }
 
 pub(super) fn item(key: &[u8], amount: i64) -> Item<'_> {
