@@ -157,14 +157,39 @@ impl Network {
         Self { size, style, random, paths, connections: Vec::new() }
     }
 
-    /// Nothing is lost, doubled, late or overtaken any more.
-    pub(crate) fn calm(&mut self) {
+    /// All paths work, and nothing is lost, doubled, late or overtaken any more.
+    ///
+    /// Returns when the ends open that had begun to: one whose hello still took a slow path would
+    /// swallow for long whatever the other end, open already, sends over it.
+    pub(crate) fn calm(&mut self, now: Moment) -> Vec<(ConnectionId, usize, Moment)> {
         let style = &mut self.style;
         (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
+        for path in &mut self.paths {
+            (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
+        }
         // What is sent from now on does not wait behind what a slow path still holds.
         for end in self.connections.iter_mut().flatten() {
             end.clear = [Moment::default(); 2];
         }
+        self.hasten(now)
+    }
+
+    /// Ends that have not opened yet do so as if the connection had begun now.
+    fn hasten(&mut self, now: Moment) -> Vec<(ConnectionId, usize, Moment)> {
+        let mut opening = Vec::new();
+        for number in 0..self.connections.len() {
+            let ends = &self.connections[number];
+            if ends.iter().all(|end| end.state != EndState::Opening) {
+                continue;
+            }
+            let opens = self.handshake(now, ends[0].peer, ends[1].peer);
+            let ends = self.connections[number].iter_mut().zip(opens).enumerate();
+            for (end, (it, opens)) in ends.filter(|(_, (it, _))| it.state == EndState::Opening) {
+                (it.heard, it.clear) = (opens, [opens; 2]);
+                opening.push((ConnectionId(number), end, opens));
+            }
+        }
+        opening
     }
 
     pub(crate) fn path(&mut self, from: usize, to: usize) -> &mut Path {
@@ -220,8 +245,7 @@ impl Network {
         dialer: (usize, Incarnation),
         listener: (usize, Incarnation),
     ) -> (ConnectionId, [Moment; 2]) {
-        let listens = now.after(self.delay(dialer.0, listener.0, Lane::Control));
-        let dials = listens.after(self.delay(listener.0, dialer.0, Lane::Control));
+        let [dials, listens] = self.handshake(now, dialer.0, listener.0);
         let end = |(peer, incarnation), opens| End {
             peer,
             incarnation,
@@ -231,6 +255,13 @@ impl Network {
         };
         self.connections.push([end(dialer, dials), end(listener, listens)]);
         (ConnectionId(self.connections.len() - 1), [dials, listens])
+    }
+
+    /// When a connection that begins now opens, at the dialer's end and at the listener's.
+    fn handshake(&mut self, now: Moment, dialer: usize, listener: usize) -> [Moment; 2] {
+        let listens = now.after(self.delay(dialer, listener, Lane::Control));
+        let dials = listens.after(self.delay(listener, dialer, Lane::Control));
+        [dials, listens]
     }
 
     /// Sends a packet.

@@ -161,12 +161,12 @@ impl World {
         self.are_faults_active = false;
         self.healed += 1;
         self.filters.clear();
-        self.network.calm();
+        for (connection, end, opens) in self.network.calm(self.now) {
+            self.queue.push(opens, Event::Open { connection, end });
+        }
         let size = self.plan.peers();
         for from in 0..size {
             for to in 0..size {
-                let path = self.network.path(from, to);
-                (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
                 self.release_path(from, to);
             }
         }

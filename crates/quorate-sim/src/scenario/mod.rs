@@ -7,6 +7,7 @@ mod cuts;
 mod elections;
 mod filter;
 mod hand_overs;
+mod links;
 mod losses;
 mod script;
 
@@ -36,5 +37,5 @@ impl Scenario {
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [cuts::ALL, elections::ALL, hand_overs::ALL, losses::ALL].into_iter().flatten()
+    [cuts::ALL, elections::ALL, hand_overs::ALL, links::ALL, losses::ALL].into_iter().flatten()
 }
