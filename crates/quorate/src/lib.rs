@@ -12,6 +12,7 @@ mod model;
 #[cfg(feature = "driver")]
 mod peer;
 pub mod protocol;
+pub mod record;
 pub mod store;
 #[cfg(feature = "driver")]
 pub mod transport;

@@ -6,8 +6,9 @@ use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Record, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Reign, VoteRequest,
 };
+use quorate::record::Record;
 use quorate::wire::replies::{self, Refusal};
 use quorate::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
@@ -213,10 +214,10 @@ fn data_messages() -> Vec<Message> {
             transfer: 1,
             index: 2,
             from: Some(POSITION),
-            records: vec![
-                Record { key: key.clone(), value: Some(value) },
-                Record { key, value: None },
-            ],
+            records: [Some(value), None]
+                .into_iter()
+                .map(|value| Record { key: &key, value })
+                .collect(),
             end: Some(BatchEnd { position: POSITION, group_time: TIME, meta: Some(meta) }),
         }),
         Message::PieceStaged { ballot: BALLOT, transfer: 1, index: 2 },

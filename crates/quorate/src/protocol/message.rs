@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence};
-use crate::model::Value;
+use crate::record::Records;
 
 /// Which connection a message takes: heartbeats and votes never queue behind data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,22 +79,6 @@ pub struct Meta {
 /// Reigns remembered: a follower whose last reign is older copies everything anew.
 pub const MAX_HISTORY: usize = 64;
 
-/// A cell as it travels: its key and its value, or its absence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The key with its leading namespace byte.
-    pub key: Bytes,
-    /// The value; `None` if the cell is absent.
-    pub value: Option<Value>,
-}
-
-impl Record {
-    /// An upper bound of its size on the wire.
-    pub fn wire_bytes(&self) -> usize {
-        self.key.len() + 52
-    }
-}
-
 /// What kind of election a vote is for (docs/protocol.md, sections 4 and 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Campaign {
@@ -140,7 +124,7 @@ pub struct Piece {
     /// The position that the batch starts from; `None` if it replaces everything.
     pub from: Option<Position>,
     /// Cells; a later record of the same key replaces an earlier one.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Set on the last piece.
     pub end: Option<BatchEnd>,
 }

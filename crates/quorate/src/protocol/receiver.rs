@@ -2,7 +2,8 @@
 //! (docs/protocol.md, section 3).
 
 use crate::id::{Incarnation, PeerName, Position};
-use crate::protocol::message::{BatchEnd, Piece, Record};
+use crate::protocol::message::{BatchEnd, Piece};
+use crate::record::Records;
 
 /// Staged pieces of one transfer of one sender.
 #[derive(Debug, Default)]
@@ -11,7 +12,7 @@ pub(super) struct Receiver {
     transfer: u64,
     next: u32,
     batch_from: Option<Position>,
-    records: Vec<Record>,
+    records: Vec<Records>,
     /// The fork that this peer has named its tail for, and where it stood then.
     fork: Option<(Position, Position)>,
 }
@@ -34,7 +35,7 @@ pub(super) enum Received {
 pub(super) struct Batch {
     /// Where it starts from; `None` if it replaces everything.
     pub(super) from: Option<Position>,
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Records>,
     /// What the state becomes.
     pub(super) end: BatchEnd,
 }
@@ -84,11 +85,7 @@ impl Receiver {
             return if piece.index < self.next { Received::Ignored } else { Received::Gap };
         }
         self.next += 1;
-        if self.records.is_empty() {
-            self.records = piece.records;
-        } else {
-            self.records.extend(piece.records);
-        }
+        self.records.push(piece.records);
         match piece.end {
             None => Received::Staged,
             Some(end) => {
@@ -103,6 +100,7 @@ impl Receiver {
 mod tests {
     use super::*;
     use crate::id::{Ballot, GroupTime, Sequence};
+    use crate::record::Record;
 
     fn piece(transfer: u64, index: u32, is_last: bool) -> Piece {
         let position = Position { ballot: Ballot::NONE, sequence: Sequence(9) };
@@ -112,7 +110,7 @@ mod tests {
             transfer,
             index,
             from: None,
-            records: vec![Record { key: vec![index as u8].into(), value: None }],
+            records: [Record { key: &[index as u8], value: None }].into_iter().collect(),
             end: is_last.then_some(end),
         }
     }

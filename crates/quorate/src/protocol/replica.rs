@@ -9,9 +9,10 @@ use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
-use crate::protocol::message::{BatchEnd, Message, Piece, Record, Reign};
+use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
 use crate::protocol::receiver::{Batch, Received};
 use crate::protocol::sender::Sender;
+use crate::record::Record;
 use crate::store::Staged;
 
 /// Bytes that a named key takes beside its own.
@@ -197,12 +198,12 @@ impl Machine {
 
     /// What must not be done: the tail goes before there is anything in its place.
     fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
-        let records = keys.iter().map(|key| Record { key: key.clone(), value: None }).collect();
+        let records = keys.iter().map(|key| Record { key, value: None }).collect();
         let group_time = self.store.group_time();
         let end = BatchEnd { position: at, group_time, meta: None };
         let from = Some(self.store.position());
         // Best effort: this is a bug on purpose.
-        let _ = self.store.apply(Staged { from, records, end });
+        let _ = self.store.apply(Staged { from, records: vec![records], end });
     }
 
     pub(super) fn on_piece(&mut self, from: &(PeerName, Incarnation), piece: Piece) {

@@ -7,7 +7,8 @@ use crate::bug::{self, Bug};
 use crate::config::Bounds;
 use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::history::common_position;
-use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Record, Reign};
+use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Reign};
+use crate::record::Records;
 use crate::store::{CopyCursor, Store};
 
 /// What a sender needs to know of its peer to make a batch.
@@ -51,8 +52,8 @@ struct Transfer {
     copy: Option<Copy>,
     /// Loose copies made so far.
     rounds: u32,
-    /// Records of the exact cut that have not been put into pieces, last first.
-    cut: Vec<Record>,
+    /// Records of the exact cut that have not been put into pieces.
+    cut: Records,
     end: Option<BatchEnd>,
     /// Whether the receiver lacks the newest state other than cells.
     with_meta: bool,
@@ -213,7 +214,7 @@ impl Sender {
             repair,
             copy: None,
             rounds: 0,
-            cut: Vec::new(),
+            cut: Records::default(),
             end: None,
             with_meta: true,
             meta_version: source.meta_version,
@@ -249,8 +250,7 @@ impl Transfer {
         let bytes = source.bounds.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
         let cut = source.store.cut(source.group_time, since, &self.repair, bytes);
         match cut.records {
-            Some(mut records) => {
-                records.reverse();
+            Some(records) => {
                 self.cut = records;
                 self.copy = None;
                 let (position, group_time) = (cut.end, cut.group_time);
@@ -280,24 +280,10 @@ impl Transfer {
                 }
                 records
             }
-            None => take_piece(&mut self.cut, source.bounds.max_piece_bytes),
+            None => self.cut.split_front(source.bounds.max_piece_bytes),
         };
         self.is_all_sent = self.copy.is_none() && self.cut.is_empty();
         let end = if self.is_all_sent { self.end.clone() } else { None };
         Piece { ballot: source.ballot, transfer: self.number, index, from: self.from, records, end }
     }
-}
-
-/// Takes records from the back until they fill a piece.
-fn take_piece(records: &mut Vec<Record>, max_bytes: usize) -> Vec<Record> {
-    let mut bytes = 0;
-    let mut piece = Vec::new();
-    while let Some(record) = records.last() {
-        bytes += record.wire_bytes();
-        if bytes > max_bytes && !piece.is_empty() {
-            break;
-        }
-        piece.extend(records.pop());
-    }
-    piece
 }

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 
 use super::cell::KeyRef;
 use super::marks::Mark;
-use super::shard::{Shard, Stamp};
+use super::shard::{Place, Shard, Stamp};
 use super::{Held, Store, Upkeep};
 use crate::id::{GroupTime, Position, Sequence};
 use crate::model::{MAX_KEY_BYTES, Value};
-use crate::protocol::message::{BatchEnd, Meta, Record, Reign};
+use crate::protocol::message::{BatchEnd, Meta, Reign};
+use crate::record::{Record, Records};
 
 /// A batch with all of its pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Staged {
     /// The position it starts from; `None` if it replaces everything.
     pub from: Option<Position>,
     /// Cells; a later record of the same key replaces an earlier one.
-    pub records: Vec<Record>,
+    pub records: Vec<Records>,
     /// What the state becomes.
     pub end: BatchEnd,
 }
@@ -47,14 +48,25 @@ pub enum ApplyError {
     Position(Position),
 }
 
-/// Records of one shard, with where they go.
-type Share<'a> = Vec<Entry<'a>>;
+/// Records in the order of their shards; of one shard, in the order of the batch.
+struct Shares<'a> {
+    entries: Vec<Entry<'a>>,
+}
 
 /// A record and where it goes.
 struct Entry<'a> {
-    tag: u32,
+    place: Place,
     key: KeyRef<'a>,
     value: Option<Value>,
+}
+
+impl Shares<'_> {
+    /// The records of each shard that has any.
+    fn by_shard(&self) -> impl Iterator<Item = (usize, &[Entry<'_>])> {
+        let share = |entries: &[Entry<'_>]| entries[0].place.shard as usize;
+        let is_same = |one: &Entry<'_>, other: &Entry<'_>| one.place.shard == other.place.shard;
+        self.entries.chunk_by(is_same).map(move |entries| (share(entries), entries))
+    }
 }
 
 impl Store {
@@ -74,6 +86,10 @@ impl Store {
             upkeep.sweep.reset(sequence);
             self.commitment.group_time.store(0, Ordering::Relaxed);
         } else {
+            // Within a reign sequences only grow.
+            if self.position().ballot != end.position.ballot {
+                self.rewind(sequence);
+            }
             self.change_all(&shares, sequence);
         }
         self.adopt(end);
@@ -117,35 +133,28 @@ impl Store {
         Ok(())
     }
 
-    /// Divides records among shards, in order.
-    fn share<'a>(&self, records: &'a [Record]) -> Result<Vec<Share<'a>>, ApplyError> {
-        // A little more than the mean: hashes spread evenly.
-        let mean = records.len() / self.shards.len();
-        let room = mean + mean / 16 + 8;
-        let mut shares: Vec<Share<'a>> =
-            self.shards.iter().map(|_| Vec::with_capacity(room)).collect();
-        for record in records {
-            let bytes = record.key.len();
-            let key = KeyRef::split(&record.key)
+    /// Puts records into the order of their shards.
+    fn share<'a>(&self, pieces: &'a [Records]) -> Result<Shares<'a>, ApplyError> {
+        let mut entries = Vec::with_capacity(pieces.iter().map(Records::len).sum());
+        for Record { key: bytes, value } in pieces.iter().flatten() {
+            let key = KeyRef::split(bytes)
                 .filter(|key| (1..=MAX_KEY_BYTES).contains(&key.rest.len()))
-                .ok_or(ApplyError::Key { bytes })?;
-            let place = self.place(key);
-            let entry = Entry { tag: place.tag, key, value: record.value };
-            shares[place.shard as usize].push(entry);
+                .ok_or(ApplyError::Key { bytes: bytes.len() })?;
+            entries.push(Entry { place: self.place(key), key, value });
         }
-        Ok(shares)
+        // Stable: a later record of a key replaces an earlier one.
+        entries.sort_by_key(|entry| entry.place.shard);
+        Ok(Shares { entries })
     }
 
     /// Loads everything beside what is held, then swaps it in shard by shard.
-    fn replace(&self, shares: &[Share<'_>], sequence: Sequence) {
-        let loaded: Vec<Shard> = shares
-            .iter()
-            .map(|share| {
-                let mut shard = Shard::with_capacity(share.len());
-                share.iter().for_each(|entry| shard.adopt(entry, sequence));
-                shard
-            })
-            .collect();
+    fn replace(&self, shares: &Shares<'_>, sequence: Sequence) {
+        let mut loaded: Vec<Shard> = self.shards.iter().map(|_| Shard::default()).collect();
+        for (number, share) in shares.by_shard() {
+            let mut shard = Shard::with_capacity(share.len());
+            share.iter().for_each(|entry| shard.adopt(entry, sequence));
+            loaded[number] = shard;
+        }
         let cells = loaded.iter().map(Shard::len).sum();
         for (lane, mut shard) in self.shards.iter().zip(loaded) {
             std::mem::swap(&mut *lane.0.lock(), &mut shard);
@@ -155,13 +164,20 @@ impl Store {
         self.cells.store(cells, Ordering::Relaxed);
     }
 
-    fn change_all(&self, shares: &[Share<'_>], sequence: Sequence) {
-        for (lane, share) in self.shards.iter().zip(shares) {
+    /// Brings the feeds back behind `sequence` where a shorter history has won: its records
+    /// replace all that is stamped past it.
+    fn rewind(&self, sequence: Sequence) {
+        for lane in &self.shards {
             let mut shard = lane.0.lock();
             if shard.feed.last_epoch() > sequence.0 >> super::EPOCH_BITS {
-                // A shorter history has won: its records replace all that is stamped past it.
                 shard.rewind(sequence.0);
             }
+        }
+    }
+
+    fn change_all(&self, shares: &Shares<'_>, sequence: Sequence) {
+        for (number, share) in shares.by_shard() {
+            let mut shard = self.shards[number].0.lock();
             let before = shard.len();
             share.iter().for_each(|entry| shard.adopt(entry, sequence));
             let after = shard.len();
@@ -211,7 +227,7 @@ impl Store {
 
 impl Shard {
     fn adopt(&mut self, entry: &Entry<'_>, sequence: Sequence) {
-        let Entry { tag, key, value } = *entry;
+        let Entry { place: Place { tag, .. }, key, value } = *entry;
         match (value, self.find(tag, key)) {
             (Some(value), Some(at)) => self.overwrite(at, value, sequence.0),
             (Some(value), None) => self.insert(tag, key, value, sequence.0),

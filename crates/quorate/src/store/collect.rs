@@ -1,65 +1,25 @@
 //! What a cut takes from a shard.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::cell::KeyRef;
 use super::shard::{Image, Place, Shard};
 use crate::bug::{self, Bug};
 use crate::id::Sequence;
 use crate::model::Value;
-use crate::protocol::message::Record;
-
-/// Bytes of keys that share one allocation.
-const MIN_ARENA_BYTES: usize = 256;
-const MAX_ARENA_BYTES: usize = 16 * 1024;
-
-/// Records, their keys packed together.
-#[derive(Default)]
-pub(super) struct Records {
-    keys: BytesMut,
-    records: Vec<Record>,
-    bytes: usize,
-}
-
-impl Records {
-    pub(super) fn push(&mut self, key: &[u8], value: Option<Value>) {
-        if self.keys.capacity() < key.len() {
-            // As much again as so far: small cuts stay small.
-            let more = self.bytes.clamp(MIN_ARENA_BYTES, MAX_ARENA_BYTES);
-            self.keys.reserve(more.max(key.len()));
-        }
-        self.keys.extend_from_slice(key);
-        let key = self.keys.split().freeze();
-        self.push_shared(key, value);
-    }
-
-    fn push_shared(&mut self, key: Bytes, value: Option<Value>) {
-        let record = Record { key, value };
-        self.bytes += record.wire_bytes();
-        self.records.push(record);
-    }
-
-    /// Bytes on the wire, at most.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn finish(self) -> Vec<Record> {
-        self.records
-    }
-}
+use crate::record::{Packer, Records};
 
 /// The records of a cut.
 pub(super) struct Gather {
     since: u64,
     end: u64,
     max_bytes: usize,
-    records: Option<Records>,
+    records: Option<Packer>,
 }
 
 impl Gather {
     pub(super) fn new(since: u64, end: u64, max_bytes: usize) -> Self {
-        Self { since, end, max_bytes, records: Some(Records::default()) }
+        Self { since, end, max_bytes, records: Some(Packer::default()) }
     }
 
     /// Takes a shard as it was at the end of cut `number`, under its lock.
@@ -75,7 +35,7 @@ impl Gather {
         for at in shard.feed.since(self.since, &shard.slots) {
             let slot = shard.slots.get(at);
             if slot.sequence <= self.end || bug::is(Bug::LooseCut) {
-                records.push(slot.key.bytes(), Some(slot.value));
+                records.push(slot.key.bytes(), Some(&slot.value));
                 if records.bytes() > self.max_bytes {
                     break;
                 }
@@ -85,18 +45,18 @@ impl Gather {
             if bug::is(Bug::LooseCut) {
                 break;
             }
-            records.push(shard.slots.get(image.at).key.bytes(), Some(image.value));
+            records.push(shard.slots.get(image.at).key.bytes(), Some(&image.value));
         }
         for (place, key) in repair {
-            records.push_shared(Bytes::clone(key), value_at(shard, self.end, images, place, key));
+            records.push(key, value_at(shard, self.end, images, place, key).as_ref());
         }
         if records.bytes() > self.max_bytes {
             self.records = None;
         }
     }
 
-    pub(super) fn finish(self) -> Option<Vec<Record>> {
-        self.records.map(Records::finish)
+    pub(super) fn finish(self) -> Option<Records> {
+        self.records.map(Packer::finish)
     }
 }
 
@@ -121,17 +81,17 @@ impl super::Store {
         if upkeep.sweep.has_forgotten_since(since) {
             return None;
         }
-        let mut keys = Records::default();
+        let mut keys = Packer::default();
         for lane in &self.shards {
             let shard = lane.0.lock();
             for at in shard.feed.since(since.0, &shard.slots) {
-                if keys.records.len() == max {
+                if keys.len() == max {
                     return None;
                 }
                 keys.push(shard.slots.get(at).key.bytes(), None);
             }
         }
         drop(upkeep);
-        Some(keys.finish().into_iter().map(|record| record.key).collect())
+        Some(keys.finish().keys().collect())
     }
 }

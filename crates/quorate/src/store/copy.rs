@@ -1,9 +1,8 @@
 //! Loose copies: all cells as they are when the cursor comes by.
 
 use super::Store;
-use super::collect::Records;
 use crate::id::Sequence;
-use crate::protocol::message::Record;
+use crate::record::{Packer, Records};
 
 /// Cells looked at under one hold of a shard's lock.
 const MAX_STEP: usize = 512;
@@ -37,8 +36,8 @@ impl Store {
     /// Copies the next cells, about `max_bytes` of them and at least one step's.
     ///
     /// Empty with [`CopyCursor::is_done`] at the end.
-    pub fn copy(&self, cursor: &mut CopyCursor, max_bytes: usize) -> Vec<Record> {
-        let mut records = Records::default();
+    pub fn copy(&self, cursor: &mut CopyCursor, max_bytes: usize) -> Records {
+        let mut records = Packer::default();
         while !cursor.is_done && records.bytes() < max_bytes.max(1) {
             let Some(lane) = self.shards.get(cursor.shard) else {
                 cursor.is_done = true;
@@ -49,7 +48,7 @@ impl Store {
             let mut next = end;
             for (at, slot) in shard.slots.range(cursor.slot, end) {
                 if cursor.since == 0 || slot.sequence > cursor.since {
-                    records.push(slot.key.bytes(), Some(slot.value));
+                    records.push(slot.key.bytes(), Some(&slot.value));
                     if records.bytes() >= max_bytes {
                         next = at as usize + 1;
                         break;

@@ -15,7 +15,7 @@ use super::marks::Mark;
 use super::{Store, Upkeep};
 use crate::bug::{self, Point};
 use crate::id::{GroupTime, Position, Sequence};
-use crate::protocol::message::Record;
+use crate::record::Records;
 
 /// The changes up to an exact cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Cut {
     /// Units decided in this reign up to the cut, exactly; 0 where this peer does not reign.
     pub units: u64,
     /// The changes; `None` if they are larger than asked for.
-    pub records: Option<Vec<Record>>,
+    pub records: Option<Records>,
 }
 
 /// The cut that operations must save for, if one is open.

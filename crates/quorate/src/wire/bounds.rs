@@ -5,12 +5,10 @@ use bytes::Bytes;
 use super::error::WireError;
 use crate::config::is_name;
 use crate::id::{MAX_NAME_BYTES, PeerName};
-use crate::model::MAX_KEY_BYTES;
 
 /// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
-/// Longest key of a record: a model's key or a merge record's, with the namespace byte.
-pub const MAX_RECORD_KEY_BYTES: usize = MAX_KEY_BYTES + 64;
+pub use crate::record::MAX_RECORD_KEY_BYTES;
 /// Most settings in a [`Hello`](super::Hello).
 pub const MAX_SETTINGS: usize = 64;
 /// Longest setting, its name and its value together; also the longest text in a

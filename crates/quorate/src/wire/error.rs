@@ -1,5 +1,7 @@
 //! What is wrong with bytes from a peer, or with something that has no form on the wire.
 
+use crate::record::NotRecords;
+
 /// A rule of the format that is broken; the values are those that broke it.
 ///
 /// Nothing of the frame was used. A connection on which it happens is closed: its two ends do not
@@ -60,6 +62,9 @@ pub enum WireError {
         #[source]
         source: ProtobufError,
     },
+    /// The packed records of a piece cannot be read.
+    #[error(transparent)]
+    Records(#[from] NotRecords),
     /// A packed body ends in the middle of an entry.
     #[error("{field} needs {need} bytes, the frame has {have} left")]
     Truncated {

@@ -276,26 +276,6 @@ pub struct Tail {
     #[prost(message, optional, tag = "3")]
     pub keys: ::core::option::Option<KeyList>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Value {
-    #[prost(uint64, tag = "1")]
-    pub word_0: u64,
-    #[prost(uint64, tag = "2")]
-    pub word_1: u64,
-    #[prost(uint64, tag = "3")]
-    pub word_2: u64,
-    /// Nanoseconds since the Unix epoch; all ones for a cell that stays.
-    #[prost(uint64, tag = "4")]
-    pub expires: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Record {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub key: ::prost::bytes::Bytes,
-    /// Absent if the cell is.
-    #[prost(message, optional, tag = "2")]
-    pub value: ::core::option::Option<Value>,
-}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchEnd {
     #[prost(message, optional, tag = "1")]
@@ -315,8 +295,9 @@ pub struct Piece {
     pub index: u32,
     #[prost(message, optional, tag = "4")]
     pub from: ::core::option::Option<Position>,
-    #[prost(message, repeated, tag = "5")]
-    pub records: ::prost::alloc::vec::Vec<Record>,
+    /// Packed: docs/wire.md, section 5.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub records: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "6")]
     pub end: ::core::option::Option<BatchEnd>,
 }

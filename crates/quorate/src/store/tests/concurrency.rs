@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::*;
+use crate::record::Packer;
 
 const ACCOUNTS: u64 = 48;
 const FUNDS: i64 = 1_000;
@@ -161,13 +162,14 @@ fn a_digest_is_that_of_the_operations_before_its_cut() {
                 *balances.entry(key).or_default() += amount as u64;
             });
         }
-        let records = balances.iter().map(|(key, balance)| Record {
-            key: [&[0], &key[..]].concat().into(),
-            value: Some(Value { words: [*balance, 7, 0], expires: GroupTime::MAX }),
-        });
+        let mut records = Packer::default();
+        for (key, balance) in &balances {
+            let value = Value { words: [*balance, 7, 0], expires: GroupTime::MAX };
+            records.push(&[&[0], &key[..]].concat(), Some(&value));
+        }
         let group_time = GroupTime(1_000);
         let end = BatchEnd { position: digest.position, group_time, meta: None };
-        let batch = Staged { from: None, records: records.collect(), end };
+        let batch = Staged { from: None, records: vec![records.finish()], end };
         blank.apply(batch).expect("replaces everything");
         assert_eq!(blank.digest(), digest);
     }

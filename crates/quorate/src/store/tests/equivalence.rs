@@ -163,7 +163,7 @@ impl World {
         let mut records = Vec::new();
         let mut keys = keys.iter();
         while !cursor.is_done() {
-            records.extend(self.primary().copy(&mut cursor, bytes));
+            records.push(self.primary().copy(&mut cursor, bytes));
             if let Some(&key) = keys.next() {
                 self.add(&[key], 1, u64::from(key) * 5);
                 self.time += SECOND;

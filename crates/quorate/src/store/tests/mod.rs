@@ -11,7 +11,8 @@ use super::{CopyCursor, Cut, Decided, Refused, Staged, Store};
 use crate::config::{Acknowledge, Bounds};
 use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-use crate::protocol::message::{BatchEnd, Record};
+use crate::protocol::message::BatchEnd;
+use crate::record::{Record, Records};
 
 /// Accounts: `args[0]` is added to the balance, which may not become negative; `args[1]` is the
 /// expiry, 0 for never. Units are what was added.
@@ -107,11 +108,18 @@ pub(super) fn cut_since(store: &Store, since: Sequence) -> Cut {
     store.cut(GroupTime(0), since, &[], usize::MAX)
 }
 
+/// Records, sorted by their keys.
+pub(super) fn sorted(records: &Records) -> Vec<Record<'_>> {
+    let mut records: Vec<_> = records.iter().collect();
+    records.sort_by_key(|record| record.key);
+    records
+}
+
 /// A batch that brings a follower to a cut.
 pub(super) fn staged(store: &Store, from: Option<Position>, cut: Cut) -> Staged {
     let records = cut.records.expect("the cut is within its bound");
     let end = BatchEnd { position: cut.end, group_time: cut.group_time, meta: Some(store.meta()) };
-    Staged { from, records, end }
+    Staged { from, records: vec![records], end }
 }
 
 /// Brings a follower of the same history up to date.
@@ -123,11 +131,11 @@ pub(super) fn follow(primary: &Store, follower: &Store) -> Cut {
 }
 
 /// Copies everything, a few bytes at a time.
-pub(super) fn copy_all(store: &Store, max_bytes: usize) -> Vec<Record> {
+pub(super) fn copy_all(store: &Store, max_bytes: usize) -> Vec<Records> {
     let mut cursor = CopyCursor::since(Sequence(0));
     let mut records = Vec::new();
     while !cursor.is_done() {
-        records.extend(store.copy(&mut cursor, max_bytes));
+        records.push(store.copy(&mut cursor, max_bytes));
     }
     records
 }

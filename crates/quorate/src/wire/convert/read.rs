@@ -5,11 +5,10 @@ use bytes::Bytes;
 use crate::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term,
 };
-use crate::model::Value;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, MAX_HISTORY, Membership, Message, Meta, Piece, Record, Reign,
-    VoteRequest,
+    BatchEnd, Brief, Campaign, MAX_HISTORY, Membership, Message, Meta, Piece, Reign, VoteRequest,
 };
+use crate::record::Records;
 use crate::wire::bounds::{self, MAX_LISTED, required};
 use crate::wire::error::WireError;
 use crate::wire::generated as proto;
@@ -191,14 +190,6 @@ fn keys(list: proto::KeyList) -> Read<Vec<Bytes>> {
     list.keys.into_iter().map(bounds::record_key).collect()
 }
 
-fn record(record: proto::Record) -> Read<Record> {
-    let value = |proto::Value { word_0, word_1, word_2, expires }| Value {
-        words: [word_0, word_1, word_2],
-        expires: GroupTime(expires),
-    };
-    Ok(Record { key: bounds::record_key(record.key)?, value: record.value.map(value) })
-}
-
 fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
     Ok(BatchEnd {
         position: position(end.position)?,
@@ -213,7 +204,7 @@ fn piece(piece: proto::Piece) -> Read<Piece> {
         transfer: piece.transfer,
         index: piece.index,
         from: piece.from.map(Into::into),
-        records: piece.records.into_iter().map(record).collect::<Read<_>>()?,
+        records: Records::read(piece.records)?,
         end: piece.end.map(batch_end).transpose()?,
     })
 }

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, Incarnation, Member, PeerName, Position};
-use crate::model::Value;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Record, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, VoteRequest,
 };
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
@@ -178,19 +177,6 @@ impl From<&VoteRequest> for proto::VoteRequest {
     }
 }
 
-impl From<&Value> for proto::Value {
-    fn from(value: &Value) -> Self {
-        let [word_0, word_1, word_2] = value.words;
-        Self { word_0, word_1, word_2, expires: value.expires.0 }
-    }
-}
-
-impl From<&Record> for proto::Record {
-    fn from(record: &Record) -> Self {
-        Self { key: record.key.clone(), value: record.value.as_ref().map(Into::into) }
-    }
-}
-
 impl From<&BatchEnd> for proto::BatchEnd {
     fn from(end: &BatchEnd) -> Self {
         Self {
@@ -208,7 +194,7 @@ impl From<&Piece> for proto::Piece {
             transfer: piece.transfer,
             index: piece.index,
             from: piece.from.map(Into::into),
-            records: piece.records.iter().map(Into::into).collect(),
+            records: piece.records.packed().clone(),
             end: piece.end.as_ref().map(Into::into),
         }
     }

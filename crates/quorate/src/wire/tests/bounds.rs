@@ -38,8 +38,8 @@ fn brief() -> proto::Brief {
     proto::Brief { ballot: ballot(), position: position(), ..Default::default() }
 }
 
-fn piece(record: proto::Record) -> Kind {
-    Kind::Piece(proto::Piece { ballot: ballot(), records: vec![record], ..Default::default() })
+fn piece(records: Bytes) -> Kind {
+    Kind::Piece(proto::Piece { ballot: ballot(), records, ..Default::default() })
 }
 
 fn vote_reply(voters: usize, next: usize) -> Kind {
@@ -121,7 +121,7 @@ fn lists_have_bounds() {
 #[test]
 fn keys_have_bounds() {
     let key = |bytes| Bytes::from(vec![0; bytes]);
-    let record = |bytes| piece(proto::Record { key: key(bytes), value: None });
+    let record = |bytes| piece([&(bytes as u16).to_le_bytes()[..], &key(bytes)].concat().into());
     let tail = |bytes| {
         let keys = Some(proto::KeyList { keys: vec![key(bytes)] });
         Kind::Tail(proto::Tail { ballot: ballot(), at: position(), keys })
@@ -301,7 +301,6 @@ fn errors_say_the_values_that_broke_the_rule() {
 #[test]
 fn entries_of_lists_are_no_larger_than_documented() {
     let sizes = [
-        size_of::<proto::Record>(),
         size_of::<proto::Delta>(),
         size_of::<proto::Setting>(),
         size_of::<proto::Member>(),

@@ -6,10 +6,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::strategies::{borrowed, frame, items, packed_calls, packed_replies, record, reply};
+use super::strategies::{borrowed, frame, items, packed_calls, packed_replies, reply};
 use super::{body, encoded};
 use crate::id::{Ballot, Position};
-use crate::protocol::message::{Message, Piece, Record};
+use crate::protocol::message::{Message, Piece};
+use crate::record::{Record, Records};
 use crate::wire::{Frame, WireError, body_bytes, calls, decode, fuzzing, kind, split};
 
 proptest! {
@@ -111,40 +112,26 @@ proptest! {
         let last = read.last().cloned();
         prop_assert!(matches!(last, Some(Err(WireError::Truncated { .. }))), "{last:?}");
     }
+}
 
-    /// A piece is filled by `Record::wire_bytes`: were it no upper bound, a full piece would be
-    /// refused by its receiver.
-    #[test]
-    fn records_are_no_longer_than_they_say(records in vec(record(), 0..40)) {
-        let said: usize = records.iter().map(Record::wire_bytes).sum();
-        let piece = |records| Message::Piece(Piece {
+/// A piece is filled by the packed size of its records, and what is around them is short.
+#[test]
+fn a_full_piece_fits_a_frame() {
+    let piece = |records| {
+        Message::Piece(Piece {
             ballot: Ballot::NONE,
             transfer: 0,
             index: 0,
-            from: Some(Position::BLANK),
+            from: None,
             records,
             end: None,
-        });
-        let around = 2;
-        prop_assert!(body_bytes(&piece(records)) - body_bytes(&piece(Vec::new())) <= said + around);
-    }
-}
-
-#[test]
-fn the_longest_record_is_no_longer_than_it_says() {
-    let value = crate::model::Value { words: [u64::MAX; 3], expires: crate::id::GroupTime::MAX };
-    let record = Record { key: Bytes::from(vec![0xff; 576]), value: Some(value) };
-    let piece = Message::Piece(Piece {
-        ballot: Ballot::NONE,
-        transfer: 0,
-        index: 0,
-        from: None,
-        records: vec![record.clone()],
-        end: None,
-    });
-    // The message, the piece and the ballot in it, none of them longer than this.
-    let around = 3 + 2;
-    assert_eq!(body_bytes(&piece), record.wire_bytes() + around);
+        })
+    };
+    let records: Records = [Record { key: &[0xff; 576], value: None }].into_iter().collect();
+    let (empty, full) =
+        (body_bytes(&piece(Records::default())), body_bytes(&piece(records.clone())));
+    // Tags and lengths of the records and of the piece.
+    assert!(full - empty <= records.packed().len() + 8);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use crate::id::{
 };
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, Record, Reign,
+    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, Reign,
     VoteRequest,
 };
+use crate::record::{Packer, Records};
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{
     Calls, Frame, Hello, MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTINGS, Merge, MergeReply, Refuse,
@@ -87,8 +88,15 @@ pub(super) fn reply() -> BoxedStrategy<Reply> {
     (any::<u32>(), outcome).prop_map(|(id, outcome)| Reply { id, outcome }).boxed()
 }
 
-pub(super) fn record() -> BoxedStrategy<Record> {
-    (record_key(), option::of(value())).prop_map(|(key, value)| Record { key, value }).boxed()
+pub(super) fn records() -> BoxedStrategy<Records> {
+    let record = (record_key(), option::of(value()));
+    vec(record, 0..8)
+        .prop_map(|records| {
+            let mut packer = Packer::default();
+            records.iter().for_each(|(key, value)| packer.push(key, value.as_ref()));
+            packer.finish()
+        })
+        .boxed()
 }
 
 pub(super) fn message() -> BoxedStrategy<Message> {
@@ -314,12 +322,7 @@ fn value() -> impl Strategy<Value = Value> {
 fn piece() -> BoxedStrategy<Piece> {
     let end = (position(), group_time(), option::of(meta()))
         .prop_map(|(position, group_time, meta)| BatchEnd { position, group_time, meta });
-    (
-        (ballot(), number(), any::<u32>()),
-        option::of(position()),
-        vec(record(), 0..9),
-        option::of(end),
-    )
+    ((ballot(), number(), any::<u32>()), option::of(position()), records(), option::of(end))
         .prop_map(|((ballot, transfer, index), from, records, end)| Piece {
             ballot,
             transfer,
