@@ -46,8 +46,9 @@ impl Clock {
         Self { anchor: Moment(0), local, rate, wall }
     }
 
+    /// What it shows at `at`; of a moment before its speed changed last, what it showed then.
     pub(crate) fn time(&self, at: Moment) -> Time {
-        Time(self.local + scale(at.0 - self.anchor.0, self.rate, MILLION))
+        Time(self.local + scale(nanos(at.since(self.anchor)), self.rate, MILLION))
     }
 
     pub(crate) fn now(&self, at: Moment) -> Now {
@@ -107,6 +108,14 @@ mod tests {
                 assert!(clock.time(Moment(moment.0 - 3)) < Time(time), "{drift} {time}");
             }
         }
+    }
+
+    /// A process that was frozen before its host's clock drifted may go by its last reading.
+    #[test]
+    fn a_reading_from_before_a_drift_is_not_after_it() {
+        let mut clock = Clock::new(Duration::from_secs(5), 0, 0);
+        clock.drift(Moment(1_000), 20_000);
+        assert_eq!(clock.time(Moment(400)), clock.time(Moment(1_000)));
     }
 
     #[test]
