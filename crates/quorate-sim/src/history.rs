@@ -213,6 +213,13 @@ impl History {
         }
     }
 
+    /// The last decision of a reign whose caller was told that it was done.
+    pub(crate) fn last_acknowledged(&self, ballot: Ballot) -> Option<Position> {
+        let mut steps = self.reigns.get(&ballot)?.steps.iter().rev();
+        let step = steps.find(|step| step.is_acknowledged)?;
+        Some(Position { ballot, sequence: step.sequence })
+    }
+
     /// Whether the state at `tip` includes what was decided at `at`.
     pub(crate) fn includes(&self, tip: Position, at: Position) -> bool {
         self.path(tip).any(|end| end.ballot == at.ballot && at.sequence <= end.sequence)

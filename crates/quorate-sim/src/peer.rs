@@ -210,6 +210,10 @@ impl World {
             Message::Ping { brief, .. } => {
                 self.see(&Seen::Ballot { peer, ballot: brief.ballot });
             }
+            // A deposed primary names itself.
+            Message::Release { ballot, to } if *to != self.plan.group.members[peer] => {
+                self.see(&Seen::Released { ballot: *ballot });
+            }
             Message::VoteReply { ballot, granted: true, .. } => {
                 self.see(&Seen::Vote { peer, ballot: *ballot, to });
             }

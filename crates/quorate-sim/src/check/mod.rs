@@ -8,6 +8,7 @@ mod conserved;
 mod equal_positions;
 mod first_change;
 mod generation;
+mod handed_over;
 mod limit_held;
 mod majority_kept;
 mod merged_once;
@@ -70,6 +71,8 @@ pub(crate) enum Seen<'a> {
         group_time: GroupTime,
         cells: &'a Cells,
     },
+    /// A primary has given its reign up to a successor of its choice.
+    Released { ballot: Ballot },
     /// A process has started.
     Started { peer: usize },
     /// A vote has been granted.
@@ -113,6 +116,7 @@ impl Checks {
             Box::new(equal_positions::EqualPositions),
             Box::new(first_change::FirstChange::default()),
             Box::new(generation::GenerationRule),
+            Box::new(handed_over::HandedOver::default()),
             Box::new(limit_held::LimitHeld::default()),
             Box::new(majority_kept::MajorityKept::default()),
             Box::new(merged_once::MergedOnce::default()),
