@@ -14,7 +14,11 @@ pub fn sentence(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text += &format!(": {error}");
+        // Some errors say their cause themselves.
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text += &format!(": {said}");
+        }
         cause = error.source();
     }
     text

@@ -140,7 +140,8 @@ async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
     let address = taken.local_addr().expect("it is bound").to_string();
     let error = Peer::builder("a", Counter).members([("a", &*address)]).start().await;
     let error = error.expect_err("the address is taken");
-    assert!(error.to_string().contains(&address), "{error}");
+    let cause = std::error::Error::source(&error).expect("what the system says");
+    assert_eq!(error.to_string(), format!("cannot listen on {address}: {cause}"));
 }
 
 /// A peer on real TCP, and its address.

@@ -41,7 +41,7 @@ pub enum StartError {
         name: PeerName,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
         address: String,
