@@ -160,9 +160,10 @@ impl Merging {
     fn confirm(&mut self, shared: &Shared, number: u64, units: u64, dropped: u64) {
         let taken = shared.overlay.confirm(number);
         // A batch whose first answer was lost is answered with nothing counted anew.
-        let is_again = units + dropped == 0;
-        self.units += if is_again { taken } else { units };
-        self.dropped += dropped;
+        let is_again = units == 0 && dropped == 0;
+        // What a peer says may be any number.
+        self.units = self.units.saturating_add(if is_again { taken } else { units });
+        self.dropped = self.dropped.saturating_add(dropped);
         self.step = Step::Idle;
         self.not_before = Time(0);
     }
@@ -170,7 +171,7 @@ impl Merging {
     /// Tells what was merged since the last time.
     fn report(&mut self, shared: &Shared) {
         let (units, dropped) = (self.units, self.dropped);
-        if units + dropped > 0 {
+        if units > 0 || dropped > 0 {
             (self.units, self.dropped) = (0, 0);
             shared.tell(Event::LocalDecisionsMerged { units, dropped });
         }

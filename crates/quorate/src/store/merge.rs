@@ -85,14 +85,14 @@ impl Store {
             return Ok(Merged::already(position, now));
         }
 
-        let mut units = 0;
+        let mut units: u64 = 0;
         let mut targets = Vec::with_capacity(places.len());
         for ((key, delta), &place) in entries.iter().zip(&places) {
             let shard = lock_of(&mut locks, place);
             let target = KeyRef::model(key);
             let found = shard.find(place.tag, target);
             let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
-            units += model.merge(key, delta, &mut cell, now);
+            units = units.saturating_add(model.merge(key, delta, &mut cell, now));
             targets.push(Target { key: target, place, found, cell });
         }
         let mut cell = Cell::default();

@@ -41,6 +41,14 @@ fn a_merge_counts_once() {
 }
 
 #[test]
+fn units_beyond_what_can_be_counted_are_the_most_that_can() {
+    let half = u64::MAX / 2 + 1;
+    let entries = [entry("a", half), entry("b", half), entry("closed", half)];
+    let merged = merge(&primary(), 1, &entries).expect("authorized");
+    assert_eq!((merged.units, merged.dropped), (u64::MAX, 0));
+}
+
+#[test]
 fn a_merge_that_does_not_fit_changes_nothing() {
     let store = Store::with_hash_seed(Bounds { max_cells: 2, ..bounds() }, 1);
     store.begin_reign(ballot(1), GroupTime(0));
