@@ -19,6 +19,9 @@ pub struct Value {
     /// The model's own words.
     pub words: [u64; VALUE_WORDS],
     /// From this group time on the cell counts as absent, at every peer alike.
+    ///
+    /// It never moves to an earlier time: of the old expiry and the new one the later is kept. See
+    /// [`Model`].
     pub expires: GroupTime,
 }
 
@@ -85,6 +88,14 @@ pub struct Delta {
 ///
 /// All methods are pure functions of their arguments: no clock, no randomness, no floating point,
 /// so that every peer computes the same. They run while shards are locked and must be short.
+///
+/// # Expiry
+///
+/// A cell stays until the latest expiry that it was ever given since it was made, even if a value
+/// set later would expire earlier. That a cell has expired is not replicated: each peer removes it by
+/// itself when group time has come. A peer that has missed a change must therefore be able to tell
+/// from the older value it holds that the cell has gone, which it could not if the change had moved
+/// the expiry to an earlier time. A model that is done with a cell early says so in its words.
 pub trait Model: Send + Sync + 'static {
     /// Decides one operation on `cells`, which stand for `items` in the same order.
     ///
@@ -94,7 +105,6 @@ pub trait Model: Send + Sync + 'static {
 
     /// Adds to `delta` what a local decision did to one key: `before` and `after` are the value of
     /// its cell around it. Called once per changed cell.
-    ///
     fn accumulate(&self, item: &Item<'_>, before: Option<&Value>, after: &Value, delta: &mut Delta);
 
     /// Applies what a peer decided alone to the group's cell; returns the units that were counted.

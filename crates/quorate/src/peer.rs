@@ -246,10 +246,16 @@ impl Peer {
         end
     }
 
-    /// A digest of the cells, the same at all peers at the same position.
+    /// A digest of the cells, the same at all peers at the same position: compare digests whose
+    /// positions are equal.
     ///
     /// Blocks the calling thread for about 50 ns per cell. Decisions go on meanwhile; replication
     /// waits.
+    ///
+    /// On the primary the digest is that of a new cut if anything was decided since the last one.
+    /// That includes denials: they change no cell, yet each has its place in the order, and whether
+    /// one of them was a change cannot be told without stopping them all. The position may therefore
+    /// be ahead of that of replicas which hold equal cells; they reach it within a heartbeat.
     pub fn digest(&self) -> Digest {
         self.handle.shared.digest()
     }
