@@ -158,7 +158,8 @@ impl Machine {
         if !self.accept(from, ballot, group_id, is_established) {
             return;
         }
-        self.receiver.clear();
+        // What is staged stays: the question may be a late copy of one that was answered, and a
+        // new transfer takes the place of an older one by its number.
         let position = self.store.position();
         // Nothing of another group is kept: without a history everything is copied anew.
         let is_same_group = self.meta.group_id == group_id;
@@ -213,7 +214,11 @@ impl Machine {
         }
         match self.receiver.stage(from, piece) {
             Received::Ignored => {}
-            Received::Gap => self.send(from, Message::Lost { ballot }),
+            Received::Gap => {
+                // Said once: what is still on its way of this transfer is ignored.
+                self.receiver.clear();
+                self.send(from, Message::Lost { ballot });
+            }
             Received::Staged => {
                 if let Role::Winner(winner) = &mut self.role {
                     winner.asked = self.now.time;

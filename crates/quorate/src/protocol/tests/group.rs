@@ -54,11 +54,17 @@ pub(super) struct Group {
     pub(super) peers: BTreeMap<PeerName, Peer>,
     pub(super) now: Time,
     pub(super) priorities: BTreeMap<PeerName, u8>,
+    pub(super) bounds: Bounds,
     linked: BTreeSet<(PeerName, PeerName)>,
     cut: BTreeSet<(PeerName, PeerName)>,
     mail: VecDeque<Mail>,
     started: u64,
     pub(super) dropped: fn(&Message) -> bool,
+    /// Just before such a message, the last `Follow` from its sender to its receiver, or the other
+    /// way round, comes once more.
+    pub(super) asked_again: fn(&Message) -> bool,
+    follows: Vec<Mail>,
+    pub(super) lost: usize,
 }
 
 impl Group {
@@ -71,11 +77,15 @@ impl Group {
             peers: BTreeMap::new(),
             now: Time(1_000_000_000),
             priorities: BTreeMap::new(),
+            bounds: Bounds { shards: 4, ..Bounds::default() },
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
             mail: VecDeque::new(),
             started: 0,
             dropped: |_| false,
+            asked_again: |_| false,
+            follows: Vec::new(),
+            lost: 0,
         }
     }
 
@@ -96,7 +106,7 @@ impl Group {
         self.started += 1;
         let incarnation = Incarnation(self.started);
         let name = PeerName::from(name);
-        let bounds = Bounds { shards: 4, ..Bounds::default() };
+        let bounds = self.bounds;
         let store = Arc::new(Store::with_hash_seed(bounds, 7));
         let priority = self.priorities.get(&name).copied().unwrap_or(100);
         let config = PeerConfig { name: name.clone(), priority, bounds };
@@ -179,15 +189,30 @@ impl Group {
     /// Delivers what is under way until nothing is.
     pub(super) fn settle(&mut self) {
         let mut delivered = 0;
-        while let Some((from, to, incarnation, message)) = self.mail.pop_front() {
+        while let Some(mail) = self.mail.pop_front() {
             delivered += 1;
             assert!(delivered < 100_000, "messages without end");
-            let Some(sender) = self.peers.get(&from).map(|p| p.incarnation) else {
-                continue;
-            };
-            if self.peers.get(&to).is_some_and(|p| p.incarnation == incarnation) {
-                self.input(&to, Input::Message { peer: from, incarnation: sender, message });
+            if (self.asked_again)(&mail.3) {
+                let ends = (&mail.0, &mail.1);
+                let mut follows = self.follows.iter().rev();
+                let last = follows.find(|f| (&f.0, &f.1) == ends || (&f.1, &f.0) == ends);
+                last.cloned().into_iter().for_each(|follow| self.deliver(follow));
             }
+            match mail.3 {
+                Message::Follow { .. } => self.follows.push(mail.clone()),
+                Message::Lost { .. } => self.lost += 1,
+                _ => {}
+            }
+            self.deliver(mail);
+        }
+    }
+
+    fn deliver(&mut self, (from, to, incarnation, message): Mail) {
+        let Some(sender) = self.peers.get(&from).map(|p| p.incarnation) else {
+            return;
+        };
+        if self.peers.get(&to).is_some_and(|p| p.incarnation == incarnation) {
+            self.input(&to, Input::Message { peer: from, incarnation: sender, message });
         }
     }
 

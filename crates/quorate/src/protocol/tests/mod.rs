@@ -1,6 +1,7 @@
 //! The protocol in directed schedules; the simulator goes where these do not.
 
 mod failover;
+mod following;
 mod founding;
 mod group;
 mod hand_over;
