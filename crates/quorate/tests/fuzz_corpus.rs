@@ -120,6 +120,7 @@ fn frames() -> Vec<Frame> {
             settings: vec![("mode".into(), "strict".into())],
             fingerprint: 2,
             started_ms: 3,
+            model_settings: vec![("limits".into(), "1, revision 4".into())],
         }),
         Frame::Refuse(Refuse {
             field: "mode".into(),

@@ -145,6 +145,7 @@ impl Handshake<'_> {
             settings: shared.settings.clone(),
             fingerprint: shared.fingerprint,
             started_ms: shared.started_ms,
+            model_settings: Vec::new(),
         }
     }
 

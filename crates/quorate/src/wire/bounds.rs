@@ -9,8 +9,10 @@ use crate::id::{MAX_NAME_BYTES, PeerName};
 /// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
 pub use crate::record::MAX_RECORD_KEY_BYTES;
-/// Most settings in a [`Hello`](super::Hello).
+/// Most settings in a [`Hello`](super::Hello), those of the model included.
 pub const MAX_SETTINGS: usize = 64;
+/// Most settings of the model in a [`Hello`](super::Hello).
+pub const MAX_MODEL_SETTINGS: usize = 16;
 /// Longest setting, its name and its value together; also the longest text in a
 /// [`Refuse`](super::Refuse).
 pub const MAX_SETTING_BYTES: usize = 1024;

@@ -23,6 +23,9 @@ pub struct Hello {
     pub fingerprint: u64,
     #[prost(uint64, tag = "10")]
     pub started_ms: u64,
+    /// These may differ while they roll; at most 16.
+    #[prost(message, repeated, tag = "11")]
+    pub model_settings: ::prost::alloc::vec::Vec<Setting>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {

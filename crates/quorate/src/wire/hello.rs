@@ -1,6 +1,6 @@
 //! The handshake: who a peer is, and why a connection is not wanted (docs/wire.md, section 2).
 
-use super::bounds::{self, MAX_SETTING_BYTES, MAX_SETTINGS};
+use super::bounds::{self, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES, MAX_SETTINGS};
 use super::error::WireError;
 use super::generated as proto;
 use crate::id::{Incarnation, MAX_NAME_BYTES, PeerName};
@@ -25,24 +25,36 @@ pub struct Hello {
     pub lane: Lane,
     /// Whom the dialer believes to reach; `None` from the side that accepts.
     pub to: Option<PeerName>,
-    /// Settings as (field, value), in the order in which a difference is reported.
-    pub settings: Vec<(String, String)>,
+    /// Settings that must be equal, as (field, value), in the order in which a difference is
+    /// reported.
+    pub settings: Vec<Setting>,
     /// Hash of the settings that must be equal.
     pub fingerprint: u64,
     /// When the sender started, in milliseconds since the Unix epoch.
     pub started_ms: u64,
+    /// Settings of the model, which may differ while they roll. None in the `Hello` of a peer that
+    /// does not know of them: there is nothing to compare then.
+    pub model_settings: Vec<Setting>,
 }
 
+/// Field and value.
+type Setting = (String, String);
+
 impl Hello {
-    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], each with at most
-    /// [`MAX_SETTING_BYTES`] of name and value together.
+    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], of which at most
+    /// [`MAX_MODEL_SETTINGS`] are the model's, each with at most [`MAX_SETTING_BYTES`] of name and
+    /// value together.
     ///
     /// # Errors
     ///
     /// The bound that is broken: every other peer would refuse such a `Hello`.
-    pub fn check_settings(settings: &[(String, String)]) -> Result<(), WireError> {
-        bounds::count("settings", settings.len(), 0, MAX_SETTINGS)?;
-        for (field, value) in settings {
+    pub fn check_settings(
+        settings: &[Setting],
+        model_settings: &[Setting],
+    ) -> Result<(), WireError> {
+        bounds::count("settings of the model", model_settings.len(), 0, MAX_MODEL_SETTINGS)?;
+        bounds::count("settings", settings.len() + model_settings.len(), 0, MAX_SETTINGS)?;
+        for (field, value) in settings.iter().chain(model_settings) {
             bounds::bytes("setting", field.len() + value.len(), 0, MAX_SETTING_BYTES)?;
         }
         Ok(())
@@ -68,9 +80,12 @@ impl From<&Hello> for proto::Hello {
             Lane::Control => proto::Lane::Control,
             Lane::Data => proto::Lane::Data,
         };
-        let setting = |(field, value): &(String, String)| proto::Setting {
-            field: field.clone(),
-            value: value.clone(),
+        let listed = |settings: &[Setting]| {
+            let setting = |(field, value): &Setting| proto::Setting {
+                field: field.clone(),
+                value: value.clone(),
+            };
+            settings.iter().map(setting).collect()
         };
         Self {
             min_version: hello.versions.0,
@@ -80,9 +95,10 @@ impl From<&Hello> for proto::Hello {
             incarnation: hello.incarnation.0,
             lane: lane.into(),
             to: hello.to.as_ref().map(PeerName::to_string),
-            settings: hello.settings.iter().map(setting).collect(),
+            settings: listed(&hello.settings),
             fingerprint: hello.fingerprint,
             started_ms: hello.started_ms,
+            model_settings: listed(&hello.model_settings),
         }
     }
 }
@@ -98,9 +114,11 @@ impl TryFrom<proto::Hello> for Hello {
             proto::Lane::Control => Lane::Control,
             proto::Lane::Data => Lane::Data,
         };
-        let settings: Vec<_> =
-            hello.settings.into_iter().map(|setting| (setting.field, setting.value)).collect();
-        Self::check_settings(&settings)?;
+        let listed = |settings: Vec<proto::Setting>| -> Vec<Setting> {
+            settings.into_iter().map(|setting| (setting.field, setting.value)).collect()
+        };
+        let (settings, model_settings) = (listed(hello.settings), listed(hello.model_settings));
+        Self::check_settings(&settings, &model_settings)?;
         bounds::checked_name("group", &hello.group)?;
         Ok(Self {
             versions: (oldest, hello.max_version),
@@ -112,6 +130,7 @@ impl TryFrom<proto::Hello> for Hello {
             settings,
             fingerprint: hello.fingerprint,
             started_ms: hello.started_ms,
+            model_settings,
         })
     }
 }

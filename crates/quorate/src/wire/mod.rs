@@ -42,7 +42,9 @@ mod tests;
 
 pub use self::calls::Calls;
 pub use self::replies::Replies;
-pub use bounds::{MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS};
+pub use bounds::{
+    MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS,
+};
 pub use error::{ProtobufError, WireError};
 pub use frame::{
     BODY_SLACK_BYTES, Frame, HEADER_BYTES, Start, begin, body_bytes, decode, encode, finish, kind,

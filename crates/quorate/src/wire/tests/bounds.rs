@@ -9,8 +9,8 @@ use crate::protocol::message::{Lane, MAX_HISTORY};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
 use crate::wire::{
-    Frame, Hello, MAX_HELLO_BYTES, MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES,
-    MAX_SETTINGS, Refuse, WireError, calls, decode, kind, replies, split,
+    Frame, Hello, MAX_HELLO_BYTES, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES,
+    MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode, kind, replies, split,
 };
 
 fn read(kind: u8, message: &impl prost::Message) -> Result<Frame, WireError> {
@@ -116,6 +116,20 @@ fn lists_have_bounds() {
     let settings = |count| proto::Hello { settings: vec![Default::default(); count], ..hello() };
     assert!(read(kind::HELLO, &settings(MAX_SETTINGS)).is_ok());
     assert!(read(kind::HELLO, &settings(MAX_SETTINGS + 1)).is_err());
+
+    let model_settings = |model, others| proto::Hello {
+        settings: vec![Default::default(); others],
+        model_settings: vec![Default::default(); model],
+        ..hello()
+    };
+    let read = |model, others| read(kind::HELLO, &model_settings(model, others));
+    assert!(read(MAX_MODEL_SETTINGS, MAX_SETTINGS - MAX_MODEL_SETTINGS).is_ok());
+    let field = "settings of the model";
+    let (count, max) = (MAX_MODEL_SETTINGS + 1, MAX_MODEL_SETTINGS);
+    assert_eq!(read(count, 0), Err(WireError::Count { field, count, min: 0, max }));
+    let (count, max) = (MAX_SETTINGS + 1, MAX_SETTINGS);
+    let error = WireError::Count { field: "settings", count, min: 0, max };
+    assert_eq!(read(1, MAX_SETTINGS), Err(error));
 }
 
 #[test]
@@ -202,6 +216,7 @@ fn what_a_message_cannot_do_without_is_missed() {
 #[test]
 fn the_longest_hello_is_within_its_bound() {
     let name = "n".repeat(64);
+    let setting = ("f".repeat(512), "v".repeat(MAX_SETTING_BYTES - 512));
     let longest = Hello {
         versions: (u32::MAX, u32::MAX),
         group: name.clone(),
@@ -209,9 +224,10 @@ fn the_longest_hello_is_within_its_bound() {
         incarnation: Incarnation(u64::MAX),
         lane: Lane::Data,
         to: Some(PeerName::new(name)),
-        settings: vec![("f".repeat(512), "v".repeat(MAX_SETTING_BYTES - 512)); MAX_SETTINGS],
+        settings: vec![setting.clone(); MAX_SETTINGS - MAX_MODEL_SETTINGS],
         fingerprint: u64::MAX,
         started_ms: u64::MAX,
+        model_settings: vec![setting; MAX_MODEL_SETTINGS],
     };
     let (kind, body) = body(&Frame::Hello(longest.clone()));
     assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
@@ -221,10 +237,13 @@ fn the_longest_hello_is_within_its_bound() {
 #[test]
 fn settings_are_checked_before_they_are_sent() {
     let long = [("field".to_owned(), "v".repeat(MAX_SETTING_BYTES))];
-    assert!(Hello::check_settings(&long).is_err());
+    assert!(Hello::check_settings(&long, &[]).is_err());
+    assert!(Hello::check_settings(&[], &long).is_err());
     let many = vec![(String::new(), String::new()); MAX_SETTINGS + 1];
-    assert!(Hello::check_settings(&many).is_err());
-    assert!(Hello::check_settings(&many[1..]).is_ok());
+    assert!(Hello::check_settings(&many, &[]).is_err());
+    assert!(Hello::check_settings(&many[1..], &[]).is_ok());
+    assert!(Hello::check_settings(&[], &many[..=MAX_MODEL_SETTINGS]).is_err());
+    assert!(Hello::check_settings(&[], &many[..MAX_MODEL_SETTINGS]).is_ok());
 }
 
 #[test]

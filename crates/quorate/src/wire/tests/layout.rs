@@ -40,6 +40,7 @@ fn a_hello_is_laid_out_as_documented() {
         settings: vec![("k".into(), "v".into())],
         fingerprint: 9,
         started_ms: 10,
+        model_settings: Vec::new(),
     };
     #[rustfmt::skip]
     let bytes = [
@@ -53,7 +54,13 @@ fn a_hello_is_laid_out_as_documented() {
         0x49, 9, 0, 0, 0, 0, 0, 0, 0,               // fingerprint
         0x50, 10,                                   // started
     ];
-    assert_eq!(encoded(&Frame::Hello(hello))[..], bytes);
+    assert_eq!(encoded(&Frame::Hello(hello.clone()))[..], bytes);
+    // A peer that does not know of model settings sends, and is sent, the same without them.
+    let hello = Hello { model_settings: vec![("l".into(), "w".into())], ..hello };
+    let with_model = encoded(&Frame::Hello(hello));
+    assert_eq!(with_model[0], 43 + 8);
+    assert_eq!(with_model[1..48], bytes[1..]);
+    assert_eq!(with_model[48..], [0x5a, 6, 0x0a, 1, b'l', 0x12, 1, b'w']);
 }
 
 #[test]

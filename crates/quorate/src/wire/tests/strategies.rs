@@ -17,8 +17,8 @@ use crate::protocol::message::{
 use crate::record::{Packer, Records};
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{
-    Calls, Frame, Hello, MAX_LISTED, MAX_RECORD_KEY_BYTES, MAX_SETTINGS, Merge, MergeReply, Refuse,
-    Replies, begin, calls, finish, kind, replies,
+    Calls, Frame, Hello, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTINGS, Merge,
+    MergeReply, Refuse, Replies, begin, calls, finish, kind, replies,
 };
 
 /// An operation that owns its keys.
@@ -169,7 +169,10 @@ fn hello() -> BoxedStrategy<Hello> {
         (any::<u32>(), any::<u32>()),
         (name(), peer(), incarnation(), option::of(peer())),
         prop_oneof![Just(Lane::Control), Just(Lane::Data)],
-        vec((".{0,20}", ".{0,20}"), 0..=MAX_SETTINGS),
+        (
+            vec((".{0,20}", ".{0,20}"), 0..=MAX_SETTINGS - MAX_MODEL_SETTINGS),
+            vec((".{0,20}", ".{0,20}"), 0..=MAX_MODEL_SETTINGS),
+        ),
         (any::<u64>(), number()),
     )
         .prop_map(|(versions, (group, peer, incarnation, to), lane, settings, numbers)| Hello {
@@ -179,9 +182,10 @@ fn hello() -> BoxedStrategy<Hello> {
             incarnation,
             lane,
             to,
-            settings,
+            settings: settings.0,
             fingerprint: numbers.0,
             started_ms: numbers.1,
+            model_settings: settings.1,
         })
         .boxed()
 }
