@@ -19,7 +19,8 @@
 //! What to try next: kill the primary with `kill -9` and ask the others at once, and again ten
 //! seconds later; start it again; end the primary with Ctrl-C, which hands over first, so that
 //! nobody waits; `curl 127.0.0.1:8101/v1/switch-primary -d '{"to":"b"}'`; start a peer with another
-//! `--mode` and read `refusals` in its status; write limits of your own (`--limits FILE`):
+//! `--mode` and read `refusals` in its status; give one peer other limits and read `differs` in the
+//! status of all; write limits of your own (`--limits FILE`):
 //!
 //! ```text
 //! [limits.api]

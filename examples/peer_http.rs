@@ -4,7 +4,8 @@
 //! ```text
 //! POST /v1/acquire {"limit","key","amount"}   200 admitted, 429 denied, 503 no primary,
 //!                                             504 outcome unknown, 400, 404
-//! GET  /v1/status                             role, term, primary, peers, refusals
+//! GET  /v1/status                             role, term, primary, peers, refusals, and how the
+//!                                             limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
 //! GET  /v1/digest                             equal at peers that hold equal cells
 //! POST /v1/switch-primary {"to"}              a planned hand-over
@@ -114,6 +115,7 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
             "incarnation": peer.incarnation,
             "lag": peer.lag,
             "is_member": peer.is_member,
+            "differs": peer.differs,
         })
     });
     Json(json!({

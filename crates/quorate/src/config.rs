@@ -187,6 +187,26 @@ pub enum ConfigError {
         /// The smallest that works.
         min: u64,
     },
+    /// The model has more settings than the handshake carries.
+    #[error("the model has {count} settings: at most {max} fit into the handshake")]
+    ModelSettings {
+        /// Settings that the model names.
+        count: usize,
+        /// The most that fit.
+        max: usize,
+    },
+    /// A setting of the model is longer than the handshake carries.
+    #[error(
+        "the model's setting {field} is {bytes} bytes long, at most {max} fit: use a hash of it"
+    )]
+    ModelSetting {
+        /// Its name.
+        field: String,
+        /// Bytes of its name and its value.
+        bytes: usize,
+        /// The most that fit.
+        max: usize,
+    },
 }
 
 impl GroupConfig {

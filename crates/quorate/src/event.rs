@@ -116,6 +116,18 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
+    /// A connected peer's model has another value of a setting than this peer's. Told once for each
+    /// start of that peer; nothing is refused, for such settings may roll.
+    ModelDiffers {
+        /// The peer.
+        peer: PeerName,
+        /// The setting.
+        field: String,
+        /// This peer's value.
+        ours: String,
+        /// The other's value.
+        theirs: String,
+    },
     /// A planned switch of the primary ended without one.
     SwitchAborted {
         /// Who was to take over.

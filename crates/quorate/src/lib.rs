@@ -24,8 +24,8 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Decision, Events, Link, NumberedEvent, PeerBuilder, PeerStatus, Refusal, RefusedBy,
-    StartError, Status, StatusWatch,
+    Basis, Decision, Difference, Events, Link, NumberedEvent, PeerBuilder, PeerStatus, Refusal,
+    RefusedBy, StartError, Status, StatusWatch,
 };
 pub use error::{DecideError, NoPrimaryReason, SwitchError};
 pub use event::Event;

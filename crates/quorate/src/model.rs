@@ -113,7 +113,12 @@ pub trait Model: Send + Sync + 'static {
     /// matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
 
-    /// Settings of the model that all peers should share, as (field, value); they may roll.
+    /// Settings of the model that all peers should share, as (field, value), each field once.
+    ///
+    /// They may differ while they are rolled out from peer to peer: a difference refuses nothing, and
+    /// is named by an event and in the status of both peers. Asked for once, when a peer is started;
+    /// at most 16, each of at most 1,024 bytes, its field included. Where there is more to say, let
+    /// the value be a hash of it.
     fn settings(&self) -> Vec<(String, String)> {
         Vec::new()
     }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::clock::Clock;
 use super::event_loop::{EventLoop, Inputs};
 use super::links;
+use super::settings;
 use super::shared::{Inboxes, Parts, Shared};
 use super::status::Status;
 use super::tasks::Tasks;
@@ -223,6 +224,8 @@ impl PeerBuilder {
         let name = self.peer.name.clone();
         let mut errors = self.group.check(&name).err().unwrap_or_default();
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
+        let model_settings = self.model.settings();
+        errors.extend(settings::check_model(&model_settings));
         if !errors.is_empty() {
             return Err(StartError::Config(errors));
         }
@@ -247,11 +250,12 @@ impl PeerBuilder {
             refuse_plaintext(&*transport, addresses.values()).await?;
         }
         let listener = transport.listen(&listen).await.map_err(bind)?;
-        Ok(self.spawn(addresses, transport, listener))
+        Ok(self.spawn(model_settings, addresses, transport, listener))
     }
 
     fn spawn(
         self,
+        model_settings: Vec<(String, String)>,
         addresses: BTreeMap<PeerName, String>,
         transport: Arc<dyn Transport>,
         listener: Box<dyn crate::transport::Listener>,
@@ -272,6 +276,7 @@ impl PeerBuilder {
             addresses,
             incarnation: Incarnation(random()),
             model: self.model,
+            model_settings,
             clock,
             transport,
             inboxes: Inboxes { control, data },

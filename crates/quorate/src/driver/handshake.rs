@@ -21,16 +21,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
+use super::settings::{self, Difference, printable};
 use super::shared::Shared;
 use crate::id::PeerName;
 use crate::protocol::message::Lane;
 use crate::transport::Stream;
 use crate::wire::{
-    self, Frame, Hello, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Refuse, WireError, kind,
+    self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Refuse, WireError,
+    kind,
 };
-
-/// Longest frame of a handshake.
-const MAX_HELLO_BYTES: usize = 64 * 1024;
 
 /// Which side of a connection this peer is on.
 #[derive(Clone, Debug)]
@@ -82,20 +81,6 @@ struct Handshake<'a> {
     buffer: BytesMut,
 }
 
-/// Something that differs, seen from here.
-#[derive(Debug, PartialEq, Eq)]
-struct Difference {
-    field: String,
-    ours: String,
-    theirs: String,
-}
-
-impl Difference {
-    fn new(field: &str, ours: impl ToString, theirs: impl ToString) -> Self {
-        Self { field: field.to_owned(), ours: ours.to_string(), theirs: theirs.to_string() }
-    }
-}
-
 impl Handshake<'_> {
     async fn run(mut self, side: Side) -> Result<Agreed, HandshakeError> {
         let hello = match &side {
@@ -145,7 +130,7 @@ impl Handshake<'_> {
             settings: shared.settings.clone(),
             fingerprint: shared.fingerprint,
             started_ms: shared.started_ms,
-            model_settings: Vec::new(),
+            model_settings: shared.model_settings.clone(),
         }
     }
 
@@ -238,11 +223,6 @@ impl Handshake<'_> {
     }
 }
 
-/// Text of a peer, for logs and status pages.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 /// All that does not fit, the most telling first.
 fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     let own = &shared.config.name;
@@ -269,32 +249,9 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     {
         differences.push(Difference::new("to", to, &hello.peer));
     }
-    differences.extend(different_settings(shared, hello));
+    differences.extend(settings::refused(shared, hello));
     if differences.is_empty() && !shared.registry.knows(&hello.peer) {
         differences.push(Difference::new("peer", "not a member", &hello.peer));
-    }
-    differences
-}
-
-fn different_settings(shared: &Shared, hello: &Hello) -> Vec<Difference> {
-    if hello.fingerprint == shared.fingerprint {
-        return Vec::new();
-    }
-    let theirs = |field: &str| {
-        let found = hello.settings.iter().find(|(name, _)| name == field);
-        found.map_or("(not set)", |(_, value)| value.as_str())
-    };
-    let mut differences: Vec<Difference> = shared
-        .settings
-        .iter()
-        .filter(|(field, ours)| theirs(field) != ours)
-        .map(|(field, ours)| Difference::new(field, ours, printable(theirs(field))))
-        .collect();
-    if differences.is_empty() {
-        // Equal as far as this peer knows them: the other has settings that it does not.
-        let ours = format!("{:016x}", shared.fingerprint);
-        let theirs = format!("{:016x}", hello.fingerprint);
-        differences.push(Difference::new("fingerprint", ours, theirs));
     }
     differences
 }

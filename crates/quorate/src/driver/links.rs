@@ -105,6 +105,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
 /// Reads an open connection until it ends.
 async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let Agreed { stream, buffer, hello, reservation } = agreed;
+    shared.compare_models(&hello);
     let identity = Identity {
         peer: hello.peer,
         incarnation: hello.incarnation,

@@ -21,6 +21,7 @@
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `settings` | what must be equal at two peers, and what may differ |
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
 //! | `routing` | where calls go at present |
@@ -46,6 +47,7 @@ mod registry;
 mod replying;
 mod routing;
 mod serve;
+mod settings;
 mod shared;
 mod slots;
 mod status;
@@ -57,6 +59,7 @@ pub use builder::{PeerBuilder, StartError};
 pub use decide::{Basis, Decision};
 pub use events::{Events, NumberedEvent};
 pub use refusals::{Refusal, RefusedBy};
+pub use settings::Difference;
 pub use status::{Link, PeerStatus, Status, StatusWatch};
 
 pub(crate) use shared::Shared;

@@ -13,6 +13,7 @@ use super::expiry::Expiry;
 use super::refusals::{Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::routing::Routing;
+use super::settings::Differences;
 use super::slots::Budget;
 use super::waiters::Waiters;
 use crate::config::{GroupConfig, Mode, PeerConfig};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(super) started_ms: u64,
     pub(super) settings: Vec<(String, String)>,
     pub(super) fingerprint: u64,
+    pub(super) model_settings: Vec<(String, String)>,
     pub(super) model: Arc<dyn Model>,
     pub(super) store: Arc<Store>,
     pub(super) overlay: Overlay,
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) events: EventLog,
     pub(super) refusals: Refusals,
+    pub(super) differences: Differences,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
@@ -88,6 +91,7 @@ pub(super) struct Parts {
     pub(super) addresses: BTreeMap<PeerName, String>,
     pub(super) incarnation: Incarnation,
     pub(super) model: Arc<dyn Model>,
+    pub(super) model_settings: Vec<(String, String)>,
     pub(super) clock: Clock,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) inboxes: Inboxes,
@@ -106,6 +110,7 @@ impl Shared {
         Self {
             settings: group.settings(),
             fingerprint: group.fingerprint(),
+            model_settings: parts.model_settings,
             started_ms: now.wall.as_millis(),
             store: Arc::new(Store::new(bounds)),
             overlay: Overlay::new(bounds.max_overlay_keys),
@@ -115,6 +120,7 @@ impl Shared {
             budget,
             events: EventLog::new(bounds.max_events),
             refusals: Refusals::default(),
+            differences: Differences::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::refusals::Refusal;
+use super::settings::Difference;
 use super::shared::Shared;
 use crate::config::{Mode, Storage};
 use crate::id::{Generation, GroupId, Incarnation, PeerName, Position, Term};
@@ -88,6 +89,9 @@ pub struct PeerStatus {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+    /// How its model's settings differ from this peer's, at the start of it that was connected
+    /// last.
+    pub differs: Vec<Difference>,
 }
 
 impl Status {
@@ -128,6 +132,9 @@ impl Status {
         self.overlay_units = shared.overlay.units();
         self.cells = shared.store.cells();
         self.refusals = shared.refusals.all();
+        for peer in &mut self.peers {
+            peer.differs = shared.differences.of(&peer.name);
+        }
     }
 }
 
@@ -135,6 +142,7 @@ impl PeerStatus {
     fn new(shared: &Shared, peer: MachinePeer) -> Self {
         Self {
             address: shared.addresses.get(&peer.name).cloned().unwrap_or_default(),
+            differs: shared.differences.of(&peer.name),
             name: peer.name,
             link: if peer.is_linked { Link::Up } else { Link::Down },
             role: peer.role,

@@ -1,0 +1,168 @@
+//! The settings of two peers compared, as the handshake tells them: those that must be equal, and
+//! those of the model, which may differ while they roll.
+//!
+//! A difference in the first refuses the connection. One in the second is told once for each start
+//! of the other peer, and stays in the status until it comes back with equal ones
+//! (docs/protocol.md, section 12).
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::shared::Shared;
+use crate::config::ConfigError;
+use crate::event::Event;
+use crate::id::{Incarnation, PeerName};
+use crate::wire::{Hello, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
+
+/// Something that two peers do not have in common, as one of them sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// What differs.
+    pub field: String,
+    /// This peer's value.
+    pub ours: String,
+    /// The other's value.
+    pub theirs: String,
+}
+
+impl Difference {
+    pub(super) fn new(field: &str, ours: impl ToString, theirs: impl ToString) -> Self {
+        Self { field: field.to_owned(), ours: ours.to_string(), theirs: theirs.to_string() }
+    }
+}
+
+/// How the model's settings of the other members differ from this peer's.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    /// As the start of each that was connected last has told.
+    told: Mutex<BTreeMap<PeerName, (Incarnation, Vec<Difference>)>>,
+}
+
+impl Differences {
+    /// Keeps what differs at a start of a peer; returns whether that start was not known yet.
+    fn keep(&self, peer: &PeerName, incarnation: Incarnation, differ: &[Difference]) -> bool {
+        let mut told = self.told.lock();
+        if told.get(peer).is_some_and(|(known, _)| *known == incarnation) {
+            return false;
+        }
+        told.insert(peer.clone(), (incarnation, differ.to_vec()));
+        true
+    }
+
+    /// What differs at a peer, if it has ever been connected.
+    pub(super) fn of(&self, peer: &PeerName) -> Vec<Difference> {
+        self.told.lock().get(peer).map(|(_, differ)| differ.clone()).unwrap_or_default()
+    }
+}
+
+impl Shared {
+    /// Compares the model's settings with those of a peer that is being connected.
+    pub(super) fn compare_models(&self, hello: &Hello) {
+        let differ = rolling(&self.model_settings, &hello.model_settings);
+        if !self.differences.keep(&hello.peer, hello.incarnation, &differ) {
+            return;
+        }
+        for Difference { field, ours, theirs } in differ {
+            let peer = hello.peer.clone();
+            self.tell(Event::ModelDiffers { peer, field, ours, theirs });
+        }
+    }
+}
+
+/// Checks that settings of a model fit into the handshake.
+pub(super) fn check_model(settings: &[(String, String)]) -> Vec<ConfigError> {
+    let (count, max) = (settings.len(), MAX_MODEL_SETTINGS);
+    let too_many = (count > max).then_some(ConfigError::ModelSettings { count, max });
+    let too_long = settings.iter().filter_map(|(field, value)| {
+        let (bytes, max) = (field.len() + value.len(), MAX_SETTING_BYTES);
+        (bytes > max).then(|| ConfigError::ModelSetting { field: field.clone(), bytes, max })
+    });
+    too_many.into_iter().chain(too_long).collect()
+}
+
+/// Settings that must be equal and are not.
+pub(super) fn refused(shared: &Shared, hello: &Hello) -> Vec<Difference> {
+    if hello.fingerprint == shared.fingerprint {
+        return Vec::new();
+    }
+    let theirs = |field: &str| {
+        let found = hello.settings.iter().find(|(name, _)| name == field);
+        found.map_or("(not set)", |(_, value)| value.as_str())
+    };
+    let mut differences: Vec<Difference> = shared
+        .settings
+        .iter()
+        .filter(|(field, ours)| theirs(field) != ours)
+        .map(|(field, ours)| Difference::new(field, ours, printable(theirs(field))))
+        .collect();
+    if differences.is_empty() {
+        // Equal as far as this peer knows them: the other has settings that it does not.
+        let ours = format!("{:016x}", shared.fingerprint);
+        let theirs = format!("{:016x}", hello.fingerprint);
+        differences.push(Difference::new("fingerprint", ours, theirs));
+    }
+    differences
+}
+
+/// Settings that both models have and that differ. One that only one of them has is nothing to
+/// compare: the other is older, or another model.
+fn rolling(ours: &[(String, String)], theirs: &[(String, String)]) -> Vec<Difference> {
+    let theirs: BTreeMap<&str, &str> = theirs.iter().map(|(f, v)| (&**f, &**v)).collect();
+    let differing = ours.iter().filter_map(|(field, ours)| {
+        let theirs = *theirs.get(&**field)?;
+        (theirs != ours).then(|| Difference::new(field, ours, printable(theirs)))
+    });
+    differing.collect()
+}
+
+/// Text of a peer, for logs and status pages.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn only_what_both_models_name_is_compared() {
+        let ours = settings(&[("limits", "1"), ("ours", "1"), ("same", "1")]);
+        let theirs = settings(&[("same", "1"), ("theirs", "1"), ("limits", "2\n")]);
+        assert_eq!(rolling(&ours, &theirs), [Difference::new("limits", "1", "2 ")]);
+        assert_eq!(rolling(&ours, &[]), []);
+        assert_eq!(rolling(&[], &theirs), []);
+    }
+
+    #[test]
+    fn each_start_of_a_peer_is_news_once_and_the_last_one_counts() {
+        let (differences, b) = (Differences::default(), PeerName::from("b"));
+        let differ = [Difference::new("limits", "1", "2")];
+        assert!(differences.keep(&b, Incarnation(1), &differ));
+        assert!(!differences.keep(&b, Incarnation(1), &differ));
+        assert_eq!(differences.of(&b), differ);
+        assert!(differences.keep(&b, Incarnation(2), &differ));
+        assert!(differences.keep(&b, Incarnation(3), &[]));
+        assert_eq!((differences.of(&b), differences.of(&"c".into())), (vec![], vec![]));
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_the_handshake_are_named() {
+        let long = "x".repeat(MAX_SETTING_BYTES);
+        let mut list = vec![("f".to_owned(), "v".to_owned()); MAX_MODEL_SETTINGS];
+        assert_eq!(check_model(&list), []);
+        list.push(("long".to_owned(), long));
+        let (count, bytes) = (MAX_MODEL_SETTINGS + 1, MAX_SETTING_BYTES + 4);
+        let expected = [
+            ConfigError::ModelSettings { count, max: MAX_MODEL_SETTINGS },
+            ConfigError::ModelSetting { field: "long".into(), bytes, max: MAX_SETTING_BYTES },
+        ];
+        assert_eq!(check_model(&list), expected);
+    }
+}
