@@ -87,6 +87,10 @@ pub struct GroupConfig {
     pub io_timeout: Duration,
     /// Most units that may be acknowledged and not yet held by a majority, under
     /// [`Acknowledge::Primary`]; further answers wait for the majority. Default 100,000.
+    ///
+    /// Answers may begin to wait up to a sixteenth of the bound early: each shard counts some of its
+    /// units by itself, so that calls on different shards need not share a counter, and what it may
+    /// have counted is allowed for. The bound itself is never passed.
     pub max_unreplicated: u64,
 }
 
