@@ -289,6 +289,21 @@ impl World {
 
     /// A frozen process runs on: calls first, as if it had been frozen just before them.
     pub(crate) fn resume(&mut self, peer: usize, incarnation: Incarnation) {
+        // A thread may have read the clock before it froze, and writes only now.
+        let is_stale = self.process_random.chance(300);
+        let ticks_first = self.process_random.chance(300);
+        self.run_on(peer, incarnation, is_stale, ticks_first);
+    }
+
+    /// The same, with calls that go by the time at which it froze (`is_stale`), and with timers
+    /// before messages or after them.
+    pub(crate) fn run_on(
+        &mut self,
+        peer: usize,
+        incarnation: Incarnation,
+        is_stale: bool,
+        ticks_first: bool,
+    ) {
         if !self.peers[peer].runs(incarnation) {
             return;
         }
@@ -297,8 +312,6 @@ impl World {
         let inbox = std::mem::take(&mut self.peers[peer].inbox);
         let (calls, rest): (Vec<_>, Vec<_>) =
             inbox.into_iter().partition(|event| matches!(event, Event::Issue { .. }));
-        // A thread may have read the clock before it froze, and writes only now.
-        let is_stale = self.process_random.chance(300);
         for event in calls {
             let Event::Issue { op } = event else { continue };
             if is_stale && self.ops[op].outcome.is_none() {
@@ -308,7 +321,6 @@ impl World {
                 self.on_issue(op);
             }
         }
-        let ticks_first = self.process_random.chance(300);
         if ticks_first {
             self.drive(peer, Input::Tick);
         }

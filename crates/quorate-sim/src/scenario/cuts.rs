@@ -1,15 +1,23 @@
-//! Cuts that are met half-way, and cells that expire.
+//! Cuts that are met half-way, and batches that lack a piece (docs/protocol.md, section 3).
 
 use super::Scenario;
+use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::model::Kind;
+use crate::model;
+use crate::plan::Plan;
 use crate::workload::key;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "operations_in_cuts", plan: || plan(&[1, 2, 3]), script: operations_in_cuts },
-    Scenario { name: "cells_expire", plan: || plan(&[1, 2, 3]), script: cells_expire },
+    Scenario { name: "missing_piece", plan: small_pieces, script: missing_piece },
 ];
+
+fn small_pieces() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.bounds.max_piece_bytes = 100;
+    plan
+}
 
 /// Transfers between accounts of all shards, some of them while a cut is open.
 fn operations_in_cuts(world: &mut World) {
@@ -20,7 +28,7 @@ fn operations_in_cuts(world: &mut World) {
             world.is_busy_in_cuts = step % 4 > 0;
         }
         let items = vec![(key(b't', step % 5), 2), (key(b't', (step + 1) % 5), 2)];
-        world.issue(FIRST, Kind::Transfer, items, None);
+        world.issue(FIRST, model::Kind::Transfer, items, None);
         world.wait(ms(20));
     }
     #[cfg(feature = "bugs")]
@@ -29,12 +37,15 @@ fn operations_in_cuts(world: &mut World) {
     }
 }
 
-/// A limit is used, and read again a moment before it expires.
-fn cells_expire(world: &mut World) {
+/// A batch of several pieces, of which one is lost.
+fn missing_piece(world: &mut World) {
     world.found();
-    for _ in 0..20 {
-        world.issue(1, Kind::Acquire, vec![(key(b'l', 0), 1)], None);
-        world.wait(ms(1_000));
-        world.count(2, 1);
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2).only(2));
+    for index in 0..4 {
+        for (family, kind) in [(b'c', model::Kind::Count), (b'l', model::Kind::Acquire)] {
+            let items = vec![(key(family, index), 5)];
+            world.issue(FIRST, kind, items, None);
+        }
     }
+    world.wait(ms(8_000));
 }

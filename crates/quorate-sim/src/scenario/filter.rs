@@ -15,6 +15,8 @@ pub(crate) struct Filter {
     kinds: &'static [Kind],
     /// Late by so much; lost if `None`.
     delay: Option<Duration>,
+    /// Only this one of those that it meets, from 1.
+    only: Option<u64>,
     /// Messages that it has met.
     hits: u64,
 }
@@ -61,12 +63,17 @@ impl Kind {
 impl Filter {
     /// Loses messages of these kinds from one peer.
     pub(crate) fn from(peer: usize, kinds: &'static [Kind]) -> Self {
-        Self { from: Some(peer), to: None, kinds, delay: None, hits: 0 }
+        Self { from: Some(peer), to: None, kinds, delay: None, only: None, hits: 0 }
     }
 
     /// Only those to this peer.
     pub(crate) fn to(self, peer: usize) -> Self {
         Self { to: Some(peer), ..self }
+    }
+
+    /// Only one of them, by its number.
+    pub(crate) fn only(self, number: u64) -> Self {
+        Self { only: Some(number), ..self }
     }
 
     /// Delays them instead.
@@ -93,6 +100,9 @@ impl World {
         });
         let Some(filter) = met else { return Verdict::Passes };
         filter.hits += 1;
+        if filter.only.is_some_and(|only| only != filter.hits) {
+            return Verdict::Passes;
+        }
         filter.delay.map_or(Verdict::Lost, Verdict::Waits)
     }
 }

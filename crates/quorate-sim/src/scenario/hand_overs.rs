@@ -56,7 +56,8 @@ fn switch_to_a_lagging_peer(world: &mut World) {
     world.wait(ms(4_000));
 }
 
-/// Calls that come while the switch waits for the successor are held, not refused.
+/// Calls that come while the switch waits for the successor are held, not refused, whether they
+/// come at the primary or from another peer.
 fn calls_meanwhile(world: &mut World) {
     world.found();
     world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
@@ -64,6 +65,7 @@ fn calls_meanwhile(world: &mut World) {
     world.switch(FIRST, Some(1));
     for _ in 0..5 {
         world.count(FIRST, 1);
+        world.count(2, 1);
     }
     world.filters.clear();
     world.wait(ms(4_000));

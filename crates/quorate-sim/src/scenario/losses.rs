@@ -10,6 +10,8 @@ use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "isolated_primary", plan: at_once, script: isolated_primary },
+    Scenario { name: "tail_of_another_key", plan: three, script: tail_of_another_key },
+    Scenario { name: "tail_that_is_longer", plan: three, script: tail_that_is_longer },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
 ];
@@ -20,6 +22,10 @@ fn at_once() -> Plan {
     plan.group.acknowledge = Acknowledge::Primary;
     plan.group.max_unreplicated = 10;
     plan
+}
+
+fn three() -> Plan {
+    plan(&[1, 2, 3])
 }
 
 fn relaxed() -> Plan {
@@ -43,6 +49,37 @@ fn isolated_primary(world: &mut World) {
     world.count(1, 3);
     world.join(&[FIRST], &[1, 2]);
     world.wait(ms(3_000));
+}
+
+/// A deposed primary has changed what its successor has not.
+fn tail_of_another_key(world: &mut World) {
+    world.found();
+    world.count(FIRST, 2);
+    world.part(&[FIRST], &[1, 2]);
+    world.count_at(FIRST, 1, 5);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 3);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(3_000));
+}
+
+/// A deposed primary's tail ends, in sequences, past what its successor decides. Where it ends is
+/// no acknowledgement of that.
+fn tail_that_is_longer(world: &mut World) {
+    world.found();
+    world.part(&[FIRST], &[1, 2]);
+    for _ in 0..40 {
+        world.count(FIRST, 1);
+    }
+    world.wait_for_other_than(FIRST);
+    world.filters.push(Filter::from(1, &[Kind::Piece]).to(FIRST));
+    world.join(&[FIRST], &[1]);
+    world.wait(ms(1_000));
+    world.part(&[1], &[2]);
+    world.count(1, 5);
+    world.kill(1, true);
+    world.join(&[FIRST], &[2]);
+    world.wait_for_other_than(1);
 }
 
 /// The primary merges what a peer decided alone, and dies before anyone else holds it.

@@ -6,10 +6,13 @@
 mod cuts;
 mod elections;
 mod filter;
+mod founding;
 mod hand_overs;
 mod links;
 mod losses;
+mod membership;
 mod script;
+mod time;
 
 use crate::plan::Plan;
 use crate::run::Report;
@@ -37,5 +40,15 @@ impl Scenario {
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [cuts::ALL, elections::ALL, hand_overs::ALL, links::ALL, losses::ALL].into_iter().flatten()
+    let themes = [
+        cuts::ALL,
+        elections::ALL,
+        founding::ALL,
+        hand_overs::ALL,
+        links::ALL,
+        losses::ALL,
+        membership::ALL,
+        time::ALL,
+    ];
+    themes.into_iter().flatten()
 }

@@ -51,9 +51,22 @@ impl World {
         self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
     }
 
+    /// The same, and it is a failure if there is none.
+    pub(super) fn expect_other_than(&mut self, peer: usize, bound: Duration) {
+        let is_done = |world: &Self| world.primary().is_some_and(|primary| primary != peer);
+        if !self.run_while(bound, is_done) {
+            self.fail("liveness", format!("no primary after {bound:?}: {}", self.describe()));
+        }
+    }
+
     /// Units added to a counter at a peer, and a moment for them to travel.
     pub(super) fn count(&mut self, peer: usize, units: u64) {
-        self.issue(peer, Kind::Count, vec![(key(b'c', 0), units)], None);
+        self.count_at(peer, 0, units);
+    }
+
+    /// The same with another counter.
+    pub(super) fn count_at(&mut self, peer: usize, counter: usize, units: u64) {
+        self.issue(peer, Kind::Count, vec![(key(b'c', counter), units)], None);
         self.wait(ms(20));
     }
 

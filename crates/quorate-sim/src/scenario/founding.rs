@@ -1,0 +1,76 @@
+//! Groups that begin, and begin anew (docs/protocol.md, section 6).
+
+use super::Scenario;
+use super::filter::{Filter, Kind};
+use super::script::{FIRST, ms, plan};
+use crate::plan::Plan;
+use crate::world::World;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "alone", plan: three, script: alone },
+    Scenario { name: "two_founders", plan: three, script: two_founders },
+    Scenario { name: "blank_beside_survivor", plan: three, script: blank_beside_survivor },
+    Scenario { name: "older_generation", plan: three, script: older_generation },
+];
+
+fn three() -> Plan {
+    plan(&[1, 2, 3])
+}
+
+/// Peers that reach nobody found nothing, however long they wait.
+fn alone(world: &mut World) {
+    for peer in 0..3 {
+        let others: Vec<usize> = (0..3).filter(|other| *other != peer).collect();
+        world.part(&[peer], &others);
+    }
+    world.start_all(true);
+    world.wait(ms(25_000));
+}
+
+/// Two founders, and a blank peer that is asked by the first of them when it has pledged itself to
+/// the second.
+fn two_founders(world: &mut World) {
+    const SAID: &[Kind] = &[Kind::Ping, Kind::Pong, Kind::Piece, Kind::PreVoteReply];
+    world.filters.push(Filter::from(FIRST, &[Kind::Vote]).to(1));
+    world.filters.push(Filter::from(FIRST, &[Kind::Vote]).to(2).late(ms(3_000)));
+    world.start(FIRST);
+    world.wait(ms(1_000));
+    world.start_all(true);
+    world.wait_for_delayed();
+    // The blank peer hears of neither founding.
+    for peer in [FIRST, 1] {
+        world.filters.push(Filter::from(peer, SAID).to(2));
+    }
+    world.wait(ms(4_000));
+}
+
+/// A majority restarts; the one that still has data cannot stand for a while.
+fn blank_beside_survivor(world: &mut World) {
+    const SAID: &[Kind] = &[Kind::Piece, Kind::PreVote, Kind::PreVoteReply, Kind::VoteReply];
+    world.found();
+    world.count(FIRST, 5);
+    world.filters.push(Filter::from(FIRST, SAID));
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(peer, &[Kind::PreVote]));
+    }
+    world.kill(1, false);
+    world.kill(2, false);
+    world.start(1);
+    world.start(2);
+    world.wait(ms(15_000));
+    world.filters.truncate(1);
+    world.wait(ms(15_000));
+}
+
+/// A majority restarts out of reach of the one that has data, and founds anew; that one joins it.
+fn older_generation(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[FIRST], &[1, 2]);
+    world.restart(1);
+    world.restart(2);
+    world.wait_for_other_than(FIRST);
+    world.count_at(1, 1, 3);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(15_000));
+}

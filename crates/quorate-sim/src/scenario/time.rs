@@ -1,0 +1,84 @@
+//! Leases, pauses, and the time of the group (docs/protocol.md, sections 5 and 9).
+
+use std::time::Duration;
+
+use quorate::Acknowledge;
+
+use super::Scenario;
+use super::filter::{Filter, Kind};
+use super::script::{FIRST, ms, plan};
+use crate::clock::nanos;
+use crate::model;
+use crate::plan::Plan;
+use crate::workload::key;
+use crate::world::World;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "late_promises", plan: || plan(&[1, 2, 3]), script: late_promises },
+    Scenario { name: "frozen_in_a_call", plan: at_once, script: frozen_in_a_call },
+    Scenario { name: "cells_expire", plan: short_windows, script: cells_expire },
+    Scenario { name: "clock_a_day_ahead", plan: a_day_ahead, script: clock_a_day_ahead },
+];
+
+fn at_once() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.group.acknowledge = Acknowledge::Primary;
+    plan
+}
+
+fn short_windows() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.load.window = ms(5_000);
+    plan
+}
+
+fn a_day_ahead() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    let day = nanos(Duration::from_secs(86_400)).cast_signed();
+    plan.clocks[1] = (0, day);
+    plan
+}
+
+/// Heartbeats are answered late, and then not at all: the lease counts from their sending.
+fn late_promises(world: &mut World) {
+    world.found();
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(peer, &[Kind::Pong]).to(FIRST).late(ms(5_000)));
+    }
+    world.wait(ms(6_000));
+    world.part(&[FIRST], &[1, 2]);
+    world.wait(ms(12_000));
+}
+
+/// A primary freezes when it has read the clock for a call, and writes once another one decides.
+fn frozen_in_a_call(world: &mut World) {
+    world.found();
+    world.count(FIRST, 1);
+    let frozen = world.pause(FIRST);
+    world.count(FIRST, 5);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 1);
+    if let Some(incarnation) = frozen {
+        world.run_on(FIRST, incarnation, true, false);
+    }
+    world.wait(ms(2_000));
+}
+
+/// A limit is used, and read again a moment before it expires.
+fn cells_expire(world: &mut World) {
+    world.found();
+    for _ in 0..20 {
+        world.issue(1, model::Kind::Acquire, vec![(key(b'l', 0), 1)], None);
+        world.wait(ms(1_000));
+        world.count(2, 1);
+    }
+}
+
+/// A peer whose clock is a day ahead takes over: its clock is one of three.
+fn clock_a_day_ahead(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.kill(FIRST, true);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 5);
+}
