@@ -68,8 +68,8 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.lines.len().wrapping_sub(1);
-        let mut at = tag as usize & mask;
-        // Ends: some line is not full, and nothing has passed that one.
+        let home = tag as usize & mask;
+        let mut at = home;
         while let Some(line) = self.lines.get(at) {
             let mut bits = line.matching(tag);
             while bits != 0 {
@@ -80,10 +80,11 @@ impl Index {
                 }
                 bits &= bits - 1;
             }
-            if !line.is_passed() {
+            at = (at + 1) & mask;
+            // A few lines may all have been passed, and have room again.
+            if !line.is_passed() || at == home {
                 break;
             }
-            at = (at + 1) & mask;
         }
         None
     }
@@ -112,10 +113,11 @@ impl Index {
                 self.unpass(home, at);
                 return true;
             }
-            if !line.is_passed() {
+            let is_passed = line.is_passed();
+            at = (at + 1) & mask;
+            if !is_passed || at == home {
                 break;
             }
-            at = (at + 1) & mask;
         }
         false
     }
@@ -193,6 +195,21 @@ mod tests {
         assert_eq!(index.len(), 0);
         assert!(index.lines.iter().all(|line| !line.is_passed() && line.used() == 0));
         assert!(index.bytes() <= 100_000 * 24);
+    }
+
+    /// Each line was full when an entry of it had to go on to the other, and has room again: the
+    /// search for a key that is not there went round for ever.
+    #[test]
+    fn a_search_ends_where_every_line_has_been_passed() {
+        let mut index = Index::with_capacity(8);
+        assert_eq!(index.lines.len(), 2);
+        (0..8).for_each(|slot| index.insert(0, slot));
+        assert!((0..6).all(|slot| index.remove(0, slot)));
+        (10..17).for_each(|slot| index.insert(1, slot));
+        assert!(index.lines.iter().all(Line::is_passed));
+        assert!(!find(&index, (0, 90)));
+        assert!(!find(&index, (1, 91)));
+        assert!(!index.remove(1, 91));
     }
 
     proptest! {
