@@ -79,6 +79,9 @@ pub enum Bug {
     PledgeTwice,
     /// A member of an older generation keeps its cells when it joins the newer one.
     GenerationsMixed,
+    // --- membership (section 7)
+    /// A newcomer counts before it has promised anything to the primary.
+    UnpromisedLearner,
     // --- relaxed mode (section 9)
     /// A merge is counted again when it is sent again.
     OverlayMergedTwice,
@@ -88,7 +91,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -122,6 +125,7 @@ impl Bug {
         Self::BlankIgnoresSurvivor,
         Self::PledgeTwice,
         Self::GenerationsMixed,
+        Self::UnpromisedLearner,
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,
     ];

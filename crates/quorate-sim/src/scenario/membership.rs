@@ -7,6 +7,8 @@ use crate::plan::Plan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "promise_of_a_newcomer", plan: one_may_agree, script: promise_of_a_newcomer },
+    Scenario { name: "promise_of_the_dead", plan: one_may_agree, script: promise_of_the_dead },
     Scenario { name: "vote_of_the_dead", plan: one_may_agree, script: vote_of_the_dead },
     Scenario { name: "change_that_was_missed", plan: last_stands, script: change_that_was_missed },
 ];
@@ -21,6 +23,33 @@ fn one_may_agree() -> Plan {
 
 fn last_stands() -> Plan {
     plan(&[1, 0, 2])
+}
+
+/// A member restarts that the primary's lease rests on, and hears no heartbeat since: it has
+/// promised nothing, and the other replica's promise runs out before the lease does.
+fn promise_of_a_newcomer(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.wait(ms(5_000));
+    replace_unheard(world);
+}
+
+/// The same, and the last promise of the one that has died arrives when the newcomer is linked.
+fn promise_of_the_dead(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.wait(ms(5_000));
+    world.filters.push(Filter::from(1, &[Kind::Pong]).to(FIRST).late(ms(700)));
+    world.wait_for_delayed();
+    replace_unheard(world);
+}
+
+fn replace_unheard(world: &mut World) {
+    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(1));
+    world.restart(1);
+    world.wait(ms(1_500));
+    world.part(&[FIRST], &[1, 2]);
+    world.wait(ms(8_000));
 }
 
 /// A vote is on its way while its voter dies. Who comes in its place is linked to the old primary

@@ -550,6 +550,9 @@ impl Machine {
     }
 
     /// A linked peer that has caught up and does not count yet.
+    ///
+    /// It has promised this primary its vote by then: the lease may still rest on the promise of the
+    /// incarnation that it replaces, which has died with it.
     fn next_learner(&self, committed: Sequence) -> Option<(PeerName, Incarnation)> {
         let (me, incarnation) = (&self.config.name, self.incarnation);
         if !self.meta.membership.counts(me, incarnation) {
@@ -560,7 +563,8 @@ impl Machine {
             let incarnation = remote.linked?;
             let is_counted = self.meta.membership.counts(name, incarnation);
             let is_ready = self.held_by(name, incarnation) >= committed;
-            (!is_counted && is_ready).then(|| (name.clone(), incarnation))
+            let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
+            (!is_counted && is_ready && has_promised).then(|| (name.clone(), incarnation))
         })
     }
 }
