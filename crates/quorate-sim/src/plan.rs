@@ -154,6 +154,7 @@ fn draw_group(random: &mut Random, peers: usize, timeout: Duration) -> GroupConf
         agreement: random.pick(&[2, 2, 2, 1]),
         io_timeout: timeout * 3 / random.pick(&[1, 1, 3, 10]),
         max_unreplicated: random.pick(&[100_000, 10, 40]),
+        replication_interval: timeout / random.pick(&[10_000, 100, 20]),
         ..GroupConfig::default()
     }
 }

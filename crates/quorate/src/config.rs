@@ -85,6 +85,11 @@ pub struct GroupConfig {
     pub agreement: usize,
     /// After this time without an outcome a call ends. Default 30 s.
     pub io_timeout: Duration,
+    /// How long changes are collected before they are sent on, under [`Acknowledge::Primary`]. A
+    /// cell that changes often travels once in this time, and a failover loses what was decided in
+    /// it. Default 1 ms, which is also what timers resolve; at most a heartbeat; 0 sends on
+    /// whatever there is as soon as the last has arrived.
+    pub replication_interval: Duration,
     /// Most units that may be acknowledged and not yet held by a majority, under
     /// [`Acknowledge::Primary`]; further answers wait for the majority. Default 100,000.
     ///
@@ -107,6 +112,7 @@ impl Default for GroupConfig {
             failure_timeout: Duration::from_secs(10),
             agreement: 2,
             io_timeout: Duration::from_secs(30),
+            replication_interval: Duration::from_millis(1),
             max_unreplicated: 100_000,
         }
     }
@@ -166,6 +172,14 @@ pub enum ConfigError {
     FailureTimeout {
         /// The failure timeout given.
         failure_timeout: Duration,
+    },
+    /// Changes are collected for longer than a heartbeat.
+    #[error("a replication interval of {interval:?} is longer than a heartbeat, {heartbeat:?}")]
+    ReplicationInterval {
+        /// The interval given.
+        interval: Duration,
+        /// The heartbeat given.
+        heartbeat: Duration,
     },
     /// The I/O timeout is zero or above an hour.
     #[error("an I/O timeout of {io_timeout:?} is outside 1 ms to 1 h")]
@@ -251,6 +265,10 @@ impl GroupConfig {
         if self.io_timeout < Duration::from_millis(1) || self.io_timeout > HOUR {
             errors.push(ConfigError::IoTimeout { io_timeout: self.io_timeout });
         }
+        if self.replication_interval > self.heartbeat {
+            let (interval, heartbeat) = (self.replication_interval, self.heartbeat);
+            errors.push(ConfigError::ReplicationInterval { interval, heartbeat });
+        }
         if self.agreement == 0 || self.agreement > count.max(2) {
             let agreement = self.agreement;
             errors.push(ConfigError::Agreement { agreement, members: count });
@@ -272,6 +290,7 @@ impl GroupConfig {
             ("failure_timeout", format!("{:?}", self.failure_timeout)),
             ("agreement", self.agreement.to_string()),
             ("io_timeout", format!("{:?}", self.io_timeout)),
+            ("replication_interval", format!("{:?}", self.replication_interval)),
             ("max_unreplicated", self.max_unreplicated.to_string()),
         ]
         .map(|(field, value)| (field.to_owned(), value))

@@ -169,6 +169,13 @@ impl PeerBuilder {
         self
     }
 
+    /// How long changes are collected before they are sent on, under [`Acknowledge::Primary`].
+    /// Default 1 ms.
+    pub fn replication_interval(mut self, interval: Duration) -> Self {
+        self.group.replication_interval = interval;
+        self
+    }
+
     /// Replicas that must agree before an election starts. Default 2.
     pub fn agreement(mut self, agreement: usize) -> Self {
         self.group.agreement = agreement;

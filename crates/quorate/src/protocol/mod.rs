@@ -27,6 +27,7 @@ mod random;
 mod receiver;
 mod remote;
 mod replica;
+mod replication;
 mod sender;
 mod status;
 

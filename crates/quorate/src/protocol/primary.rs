@@ -1,33 +1,33 @@
-//! A reign: replication, commitment, the lease, and changes of the membership
-//! (docs/protocol.md, sections 3, 5 and 7).
+//! A reign: its beginning and end, the lease, and changes of the membership
+//! (docs/protocol.md, sections 5 and 7).
 
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{GroupTime, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::group_clock::GroupClock;
 use crate::protocol::hand_over::HandOver;
-use crate::protocol::io::{Output, Route};
+use crate::protocol::io::Route;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Membership, Message};
-use crate::protocol::sender::{Sender, Source};
+use crate::protocol::sender::Sender;
 
 /// State that exists while this peer is primary.
 #[derive(Debug)]
 pub(super) struct PrimaryState {
     /// The first cut of the reign: the primary serves once a majority holds it.
-    first: Sequence,
-    is_established: bool,
+    pub(super) first: Sequence,
+    pub(super) is_established: bool,
     clock: GroupClock,
     started: Time,
     /// What a majority holds.
-    committed: Sequence,
+    pub(super) committed: Sequence,
     /// When a majority last held more than before, or nothing was waiting for it.
-    progressed: Time,
+    pub(super) progressed: Time,
+    /// When the last batch was begun.
+    pub(super) replicated: Time,
     lease_until: Time,
     has_lease: bool,
     /// Whether the lease has ever run: its end is worth an event then.
@@ -72,6 +72,7 @@ impl Machine {
             started: now,
             committed: Sequence(0),
             progressed: now,
+            replicated: Time(0),
             lease_until: Time(0),
             has_lease: false,
             had_lease: false,
@@ -152,18 +153,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn source(&self) -> Source<'_> {
-        Source {
-            store: &self.store,
-            bounds: &self.config.bounds,
-            ballot: self.ballot,
-            group_time: self.group_time(),
-            meta: &self.meta,
-            meta_version: self.meta_version,
-        }
-    }
-
-    fn group_time(&self) -> GroupTime {
+    pub(super) fn group_time(&self) -> GroupTime {
         match &self.role {
             Role::Primary(reign) => reign.clock.read(self.now.time),
             _ => self.store.group_time(),
@@ -186,179 +176,6 @@ impl Machine {
             return walls.get(walls.len() / 2).copied().unwrap_or_default();
         }
         self.meta.membership.majority_value(|name, _| wall(name))
-    }
-
-    /// Runs `f` on the sender that serves `from`, and sends what it produces.
-    pub(super) fn with_sender<R: Default>(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        f: impl FnOnce(&mut Sender, Time, &Source<'_>, &mut Vec<Message>) -> R,
-    ) -> R {
-        let now = self.now.time;
-        let mut out = Vec::new();
-        let source = Source {
-            store: &self.store,
-            bounds: &self.config.bounds,
-            ballot: self.ballot,
-            group_time: self.group_time(),
-            meta: &self.meta,
-            meta_version: self.meta_version,
-        };
-        let sender = match (&self.role, &mut self.pull) {
-            (Role::Primary(_), _) => self.remotes.get_mut(&from.0).and_then(|r| r.sender.as_mut()),
-            (_, Some((name, incarnation, sender))) if *name == from.0 && *incarnation == from.1 => {
-                Some(sender)
-            }
-            _ => None,
-        };
-        let Some(sender) = sender else {
-            return R::default();
-        };
-        let result = f(sender, now, &source, &mut out);
-        for message in out {
-            self.send(from, message);
-        }
-        result
-    }
-
-    pub(super) fn on_tail(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        ballot: Ballot,
-        at: Position,
-        keys: Option<Vec<Bytes>>,
-    ) {
-        if ballot == self.ballot {
-            self.with_sender(from, |sender, now, source, out| {
-                sender.on_tail(now, source, at, keys, out);
-            });
-        }
-    }
-
-    pub(super) fn on_piece_staged(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        ballot: Ballot,
-        transfer: u64,
-        index: u32,
-    ) {
-        if ballot == self.ballot {
-            self.with_sender(from, |sender, now, source, out| {
-                sender.on_staged(now, source, transfer, index, out);
-            });
-        }
-    }
-
-    pub(super) fn on_held(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        ballot: Ballot,
-        position: Position,
-    ) {
-        if ballot != self.ballot {
-            return;
-        }
-        let is_news = self.with_sender(from, |sender, now, _, _| sender.on_held(now, position));
-        if is_news {
-            self.on_progress();
-        }
-    }
-
-    pub(super) fn on_lost(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
-        if ballot != self.ballot {
-            return;
-        }
-        if self.is_primary() {
-            self.follow_me(&from.0, self.now.time);
-        } else {
-            self.pull = None;
-        }
-    }
-
-    pub(super) fn on_changed(&mut self) {
-        if self.is_primary() {
-            self.replicate();
-        }
-    }
-
-    /// A follower stands further than before.
-    pub(super) fn on_progress(&mut self) {
-        if self.is_primary() {
-            self.advance_commitment();
-            self.replicate();
-            self.advance_membership();
-            self.advance_hand_over();
-        }
-    }
-
-    /// Sends to every follower with nothing on its way what it lacks.
-    pub(super) fn replicate(&mut self) {
-        let now = self.now.time;
-        let group_time = self.group_time();
-        if self.remotes.values().all(|r| r.sender.is_none()) {
-            // Nobody follows: the cut is still what this peer holds.
-            self.store.cut(group_time, Sequence(u64::MAX), &[], 0);
-            self.advance_commitment();
-            return;
-        }
-        let source = Source {
-            store: &self.store,
-            bounds: &self.config.bounds,
-            ballot: self.ballot,
-            group_time,
-            meta: &self.meta,
-            meta_version: self.meta_version,
-        };
-        let mut out = Vec::new();
-        for (name, remote) in &mut self.remotes {
-            let (Some(incarnation), Some(sender)) = (remote.linked, &mut remote.sender) else {
-                continue;
-            };
-            sender.replicate(now, &source, &mut out);
-            for message in out.drain(..) {
-                let to = name.clone();
-                self.outputs.push_back(Output::Send { to, incarnation, message });
-            }
-        }
-    }
-
-    /// The sequence of this reign that an incarnation holds.
-    fn held_by(&self, name: &PeerName, incarnation: Incarnation) -> Sequence {
-        let position = if *name == self.config.name {
-            (incarnation == self.incarnation).then(|| self.store.position())
-        } else {
-            let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
-            remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
-        };
-        // A position of an older reign is no acknowledgement of this one.
-        position.filter(|p| p.ballot == self.ballot).map(|p| p.sequence).unwrap_or_default()
-    }
-
-    fn advance_commitment(&mut self) {
-        let held = self.meta.membership.majority_value(|name, i| self.held_by(name, i));
-        let (now, ballot, is_dirty) = (self.now.time, self.ballot, self.store.take_dirty());
-        let own = self.store.position().sequence;
-        let Role::Primary(reign) = &mut self.role else {
-            return;
-        };
-        if held >= own && !is_dirty {
-            reign.progressed = now;
-        }
-        if held <= reign.committed {
-            return;
-        }
-        reign.committed = held;
-        reign.progressed = now;
-        let is_first = !reign.is_established && held >= reign.first;
-        reign.is_established |= is_first;
-        if is_first || reign.is_established {
-            self.store.set_committed(Position { ballot, sequence: held });
-            self.outputs.push_back(Output::Committed);
-        }
-        if is_first {
-            self.renew_lease();
-            self.wake_soon();
-        }
     }
 
     /// Extends the lease to what a majority has promised.
@@ -486,7 +303,7 @@ impl Machine {
     }
 
     /// Brings a change of the membership forward: begin, and end, one at a time.
-    fn advance_membership(&mut self) {
+    pub(super) fn advance_membership(&mut self) {
         let Role::Primary(reign) = &self.role else {
             return;
         };

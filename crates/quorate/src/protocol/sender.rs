@@ -1,6 +1,8 @@
 //! One receiver of this peer's state: where it stands and what is on the way to it
 //! (docs/protocol.md, section 3).
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use crate::bug::{self, Bug};
@@ -9,7 +11,7 @@ use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Reign};
 use crate::record::Records;
-use crate::store::{CopyCursor, Store};
+use crate::store::{CopyCursor, Cut, Store};
 
 /// What a sender needs to know of its peer to make a batch.
 pub(super) struct Source<'a> {
@@ -19,6 +21,33 @@ pub(super) struct Source<'a> {
     pub(super) group_time: GroupTime,
     pub(super) meta: &'a Meta,
     pub(super) meta_version: u64,
+    /// The last cut, and since when: followers that stand at one place get the same.
+    taken: RefCell<Option<(Sequence, Cut)>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        bounds: &'a Bounds,
+        ballot: Ballot,
+        group_time: GroupTime,
+        (meta, meta_version): (&'a Meta, u64),
+    ) -> Self {
+        let taken = RefCell::default();
+        Self { store, bounds, ballot, group_time, meta, meta_version, taken }
+    }
+
+    fn cut(&self, since: Sequence, repair: &[Bytes], max_bytes: usize) -> Cut {
+        let is_plain = repair.is_empty() && max_bytes == self.bounds.max_cut_bytes;
+        let mut taken = self.taken.borrow_mut();
+        match &*taken {
+            Some((from, cut)) if is_plain && *from == since => return cut.clone(),
+            _ => {}
+        }
+        let cut = self.store.cut(self.group_time, since, repair, max_bytes);
+        *taken = is_plain.then(|| (since, cut.clone()));
+        cut
+    }
 }
 
 /// Progress of one receiver.
@@ -248,7 +277,7 @@ impl Transfer {
         // Every loose copy leaves less for the exact cut, but keys to be repaired stay, and changes
         // may come as fast as they are copied: a cut that may grow is reached at last.
         let bytes = source.bounds.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
-        let cut = source.store.cut(source.group_time, since, &self.repair, bytes);
+        let cut = source.cut(since, &self.repair, bytes);
         match cut.records {
             Some(records) => {
                 self.cut = records;

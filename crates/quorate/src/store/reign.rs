@@ -123,6 +123,13 @@ impl Store {
         self.commitment.max_unreplicated.store(max_published, Ordering::Relaxed);
     }
 
+    /// Whether more than half of the units that may be unreplicated are: answers may soon wait.
+    pub fn is_bound_near(&self) -> bool {
+        let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
+        let committed = self.commitment.units.load(Ordering::Relaxed);
+        self.order.units().saturating_sub(committed) > bound / 2
+    }
+
     fn decided_units(&self) -> u64 {
         if self.authority.is_reigning() {
             self.shards.iter().map(|lane| lane.0.lock().units).sum()

@@ -1,0 +1,215 @@
+//! What the primary sends its followers, and what of it a majority holds
+//! (docs/protocol.md, section 3).
+//!
+//! ```text
+//!  a change ──▶ replicate: one exact cut for all followers with nothing on their way
+//!  held     ──▶ commitment: what a majority holds ──▶ replicate what has come meanwhile
+//! ```
+//!
+//! Where callers do not wait for it ([`Acknowledge::Primary`]), changes are collected for the
+//! replication interval: a cell that changes a thousand times in it travels once.
+
+use bytes::Bytes;
+
+use crate::config::Acknowledge;
+use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
+use crate::protocol::io::Output;
+use crate::protocol::machine::{Machine, Role};
+use crate::protocol::message::Message;
+use crate::protocol::sender::{Sender, Source};
+
+impl Machine {
+    pub(super) fn source(&self) -> Source<'_> {
+        let meta = (&self.meta, self.meta_version);
+        Source::new(&self.store, &self.config.bounds, self.ballot, self.group_time(), meta)
+    }
+
+    /// Runs `f` on the sender that serves `from`, and sends what it produces.
+    pub(super) fn with_sender<R: Default>(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        f: impl FnOnce(&mut Sender, Time, &Source<'_>, &mut Vec<Message>) -> R,
+    ) -> R {
+        let now = self.now.time;
+        let mut out = Vec::new();
+        let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
+        let source = Source::new(&self.store, bounds, self.ballot, self.group_time(), meta);
+        let sender = match (&self.role, &mut self.pull) {
+            (Role::Primary(_), _) => self.remotes.get_mut(&from.0).and_then(|r| r.sender.as_mut()),
+            (_, Some((name, incarnation, sender))) if *name == from.0 && *incarnation == from.1 => {
+                Some(sender)
+            }
+            _ => None,
+        };
+        let Some(sender) = sender else {
+            return R::default();
+        };
+        let result = f(sender, now, &source, &mut out);
+        for message in out {
+            self.send(from, message);
+        }
+        result
+    }
+
+    pub(super) fn on_tail(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        at: Position,
+        keys: Option<Vec<Bytes>>,
+    ) {
+        if ballot == self.ballot {
+            self.with_sender(from, |sender, now, source, out| {
+                sender.on_tail(now, source, at, keys, out);
+            });
+        }
+    }
+
+    pub(super) fn on_piece_staged(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        transfer: u64,
+        index: u32,
+    ) {
+        if ballot == self.ballot {
+            self.with_sender(from, |sender, now, source, out| {
+                sender.on_staged(now, source, transfer, index, out);
+            });
+        }
+    }
+
+    pub(super) fn on_held(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        position: Position,
+    ) {
+        if ballot != self.ballot {
+            return;
+        }
+        let is_news = self.with_sender(from, |sender, now, _, _| sender.on_held(now, position));
+        if is_news {
+            self.on_progress();
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
+        if ballot != self.ballot {
+            return;
+        }
+        if self.is_primary() {
+            self.follow_me(&from.0, self.now.time);
+        } else {
+            self.pull = None;
+        }
+    }
+
+    pub(super) fn on_changed(&mut self) {
+        if self.is_primary() {
+            self.replicate_paced();
+        }
+    }
+
+    /// A follower stands further than before.
+    pub(super) fn on_progress(&mut self) {
+        if self.is_primary() {
+            self.advance_commitment();
+            self.replicate_paced();
+            self.advance_membership();
+            self.advance_hand_over();
+        }
+    }
+
+    /// Sends what followers lack now, or when the replication interval is over if nobody waits.
+    fn replicate_paced(&mut self) {
+        match self.replication_due() {
+            due if due > self.now.time => self.wake_by(due),
+            _ => self.replicate(),
+        }
+    }
+
+    /// When the next batch is due.
+    fn replication_due(&self) -> Time {
+        let at_once = self.now.time;
+        let Role::Primary(reign) = &self.role else {
+            return at_once;
+        };
+        let is_waited_for = self.group.acknowledge != Acknowledge::Primary
+            || !reign.is_established
+            || reign.hand_over.is_some()
+            || self.meta.membership.next.is_some()
+            || self.store.is_bound_near();
+        if is_waited_for {
+            return at_once;
+        }
+        reign.replicated.after(self.group.replication_interval)
+    }
+
+    /// Sends to every follower with nothing on its way what it lacks.
+    pub(super) fn replicate(&mut self) {
+        let now = self.now.time;
+        if let Role::Primary(reign) = &mut self.role {
+            reign.replicated = now;
+        }
+        let group_time = self.group_time();
+        if self.remotes.values().all(|r| r.sender.is_none()) {
+            // Nobody follows: the cut is still what this peer holds.
+            self.store.cut(group_time, Sequence(u64::MAX), &[], 0);
+            self.advance_commitment();
+            return;
+        }
+        let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
+        let source = Source::new(&self.store, bounds, self.ballot, group_time, meta);
+        let mut out = Vec::new();
+        for (name, remote) in &mut self.remotes {
+            let (Some(incarnation), Some(sender)) = (remote.linked, &mut remote.sender) else {
+                continue;
+            };
+            sender.replicate(now, &source, &mut out);
+            for message in out.drain(..) {
+                let to = name.clone();
+                self.outputs.push_back(Output::Send { to, incarnation, message });
+            }
+        }
+    }
+
+    /// The sequence of this reign that an incarnation holds.
+    pub(super) fn held_by(&self, name: &PeerName, incarnation: Incarnation) -> Sequence {
+        let position = if *name == self.config.name {
+            (incarnation == self.incarnation).then(|| self.store.position())
+        } else {
+            let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
+            remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
+        };
+        // A position of an older reign is no acknowledgement of this one.
+        position.filter(|p| p.ballot == self.ballot).map(|p| p.sequence).unwrap_or_default()
+    }
+
+    pub(super) fn advance_commitment(&mut self) {
+        let held = self.meta.membership.majority_value(|name, i| self.held_by(name, i));
+        let (now, ballot, is_dirty) = (self.now.time, self.ballot, self.store.take_dirty());
+        let own = self.store.position().sequence;
+        let Role::Primary(reign) = &mut self.role else {
+            return;
+        };
+        if held >= own && !is_dirty {
+            reign.progressed = now;
+        }
+        if held <= reign.committed {
+            return;
+        }
+        reign.committed = held;
+        reign.progressed = now;
+        let is_first = !reign.is_established && held >= reign.first;
+        reign.is_established |= is_first;
+        if is_first || reign.is_established {
+            self.store.set_committed(Position { ballot, sequence: held });
+            self.outputs.push_back(Output::Committed);
+        }
+        if is_first {
+            self.renew_lease();
+            self.wake_soon();
+        }
+    }
+}
