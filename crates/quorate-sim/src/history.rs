@@ -127,6 +127,13 @@ impl History {
         self.begun.last().copied()
     }
 
+    /// Whether a reign was founded blank and nothing was ever decided in it: it may be forgotten.
+    pub(crate) fn came_to_nothing(&self, ballot: Ballot) -> bool {
+        self.reigns
+            .get(&ballot)
+            .is_some_and(|reign| reign.parent.is_none() && reign.steps.is_empty())
+    }
+
     /// Whether two reigns belong to the same founding: nothing may be lost between them.
     pub(crate) fn are_kin(&self, one: Ballot, other: Ballot) -> bool {
         let founding = |ballot: Ballot| self.reigns.get(&ballot).map(|reign| reign.founding);

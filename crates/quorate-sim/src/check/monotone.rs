@@ -93,7 +93,8 @@ impl Monotone {
 }
 
 fn forward(world: &World, peer: usize, from: Position, to: Position) -> Result<(), String> {
-    if to >= from {
+    let is_forgotten = to.is_blank() && world.history.came_to_nothing(from.ballot);
+    if to >= from || is_forgotten {
         return Ok(());
     }
     let name = &world.plan.group.members[peer];

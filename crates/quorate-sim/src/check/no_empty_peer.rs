@@ -17,6 +17,11 @@ impl Check for NoEmptyPeer {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
+            Seen::Moved { from, to, .. }
+                if to.is_blank() && world.history.came_to_nothing(from.ballot) =>
+            {
+                Ok(())
+            }
             Seen::Moved { peer, from, to, .. } if to.is_blank() && !from.is_blank() => {
                 let name = &world.plan.group.members[*peer];
                 Err(format!("{name} was emptied at {from}"))

@@ -181,9 +181,11 @@ impl Machine {
             };
             let is_counted = self.meta.membership.counts(name, incarnation);
             let agrees = remote.brief.as_ref().is_some_and(|brief| {
-                // One that follows nobody has nothing to withdraw, whatever ballot it knows.
-                brief.suspects == Some(self.ballot)
-                    || (brief.suspects.is_some() && brief.primary.is_none())
+                // One that follows nobody has nothing to withdraw, whatever ballot it knows; nor
+                // has one that has not heard that this peer's own reign is over.
+                let follows_nobody =
+                    brief.primary.as_ref().is_none_or(|(name, _)| *name == self.config.name);
+                brief.suspects == Some(self.ballot) || (brief.suspects.is_some() && follows_nobody)
             });
             if is_counted && self.is_reachable(remote) && agrees {
                 agreeing.push(name.clone());
@@ -353,21 +355,21 @@ impl Machine {
         match request.campaign {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
-            Campaign::Ordinary => !self.is_behind_elsewhere(&from.0),
+            Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
             Campaign::NewGeneration => self.would_pledge(request.position),
         }
     }
 
     /// Whether a candidate stands for an older group than this peer's.
-    fn is_behind_elsewhere(&self, candidate: &PeerName) -> bool {
+    ///
+    /// What it last said of itself may be older than its request: a candidate that has joined this
+    /// group since stands at a position of it.
+    fn is_behind_elsewhere(&self, candidate: &PeerName, position: Position) -> bool {
         let brief = self.remotes.get(candidate).and_then(|r| r.brief.as_ref());
-        self.has_data()
-            && brief.is_some_and(|brief| {
-                let own = self.store.position().ballot.generation;
-                brief.group_id.is_some()
-                    && brief.group_id != self.meta.group_id
-                    && brief.position.ballot.generation < own
-            })
+        let is_elsewhere = brief
+            .is_some_and(|brief| brief.group_id.is_some() && brief.group_id != self.meta.group_id);
+        let own = self.store.position().ballot.generation;
+        self.has_data() && is_elsewhere && position.ballot.generation < own
     }
 
     /// Whether this peer is bound to a primary that has not given up its reign, or is a primary

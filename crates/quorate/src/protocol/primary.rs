@@ -24,6 +24,8 @@ pub(super) struct PrimaryState {
     started: Time,
     /// What a majority holds.
     pub(super) committed: Sequence,
+    /// Whether the reign is the first of its group, and there was nothing before.
+    is_first: bool,
     /// When a majority last held more than before, or nothing was waiting for it.
     pub(super) progressed: Time,
     /// When the last batch was begun.
@@ -46,6 +48,11 @@ impl PrimaryState {
     pub(super) fn committed(&self) -> Sequence {
         self.committed
     }
+
+    /// Whether there was no group before this reign, and is none yet.
+    fn is_unborn(&self) -> bool {
+        self.is_first && !self.is_established
+    }
 }
 
 impl Machine {
@@ -63,11 +70,13 @@ impl Machine {
             self.store.group_time().max(self.majority_wall())
         };
         let clock = GroupClock::start(now, start);
+        let is_first = campaign == Campaign::NewGeneration && !self.has_data();
         self.store.begin_reign(self.ballot, start);
         self.reload_meta();
         self.role = Role::Primary(Box::new(PrimaryState {
             first: Sequence(0),
             is_established: bug::is(Bug::ServeBeforeFirstCommit),
+            is_first,
             clock,
             started: now,
             committed: Sequence(0),
@@ -133,12 +142,28 @@ impl Machine {
         if !bug::is(Bug::OldPrimaryKeepsDeciding) {
             self.store.end_reign();
         }
+        if reign.is_unborn() {
+            self.forget_founding();
+        }
         self.leave_reign(reign.hand_over);
         let (ballot, to) = (self.ballot, self.config.name.clone());
         // Whoever promised this reign anything need not wait for it to run out.
         self.send_to_all(&Message::Release { ballot, to });
         self.event(Event::SteppedDown { ballot });
         self.set_route(Route::Nowhere);
+    }
+
+    /// Whether this peer has founded a group that no majority knows of yet.
+    pub(super) fn is_unborn(&self) -> bool {
+        matches!(&self.role, Role::Primary(reign) if reign.is_unborn())
+    }
+
+    /// A founding that came to nothing: nobody was served, and a group that never was must not
+    /// stand in the way of the one that came to be.
+    fn forget_founding(&mut self) {
+        self.store.clear();
+        self.reload_meta();
+        self.last_reign = None;
     }
 
     /// Forgets what belongs to a reign that has ended.

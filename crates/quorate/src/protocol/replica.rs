@@ -65,7 +65,7 @@ impl Machine {
     ) -> bool {
         let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
         let is_same_group = self.meta.group_id == group_id;
-        if !self.has_data() || has_voted || is_same_group {
+        if !self.has_data() || has_voted || is_same_group || self.is_unborn() {
             return true;
         }
         // A majority of the names stands behind that one, so nobody is left to elect one here.

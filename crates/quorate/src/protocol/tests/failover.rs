@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::group::Group;
 use crate::event::Event;
 use crate::id::PeerName;
+use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -157,4 +158,27 @@ fn a_preferred_winner_adopts_the_freshest_state_before_it_serves() {
     group.run(SECOND * 12);
     assert_eq!(group.primary(), Some("b".into()));
     assert_eq!(group.total("b", "k"), 7);
+}
+
+/// The old primary has stood in a newer ballot that nobody has heard of, and its followers have not
+/// heard that its reign is over.
+#[test]
+fn a_primary_that_stepped_down_unheard_can_be_elected_again() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.priorities.extend([("b".into(), 0), ("c".into(), 0)]);
+    ["a", "b", "c"].iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    assert_eq!(group.primary(), Some("a".into()));
+    group.split(&["a"], &["b", "c"]);
+    group.run(SECOND * 30);
+    assert!(group.saw("a", |event| matches!(event, Event::SteppedDown { .. })));
+    group.dropped = |message| matches!(message, Message::Vote(_));
+    group.heal();
+    group.run(SECOND * 2);
+    let campaigns = |event: &Event| matches!(event, Event::CampaignStarted { .. });
+    let events = &group.peers[&"a".into()].events;
+    assert_eq!(events.iter().filter(|event| campaigns(event)).count(), 2, "of which one was heard");
+    group.dropped = |_| false;
+    group.run(SECOND * 10);
+    assert_eq!(group.primary(), Some("a".into()));
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::group::Group;
+use super::group::{Group, Peer};
 use crate::event::Event;
+use crate::id::{GroupId, PeerName};
+use crate::protocol::io::Input;
+use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,31 @@ fn a_blank_majority_founds_after_a_failure_timeout_and_names_who_is_missing() {
     group.run(SECOND * 3);
     let b = &group.peers[&"b".into()];
     assert!(b.store.meta().membership.counts(&"b".into(), b.incarnation));
+}
+
+/// Another founder has come by the second vote first.
+#[test]
+fn a_founding_that_came_to_nothing_does_not_stand_in_the_way() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.dropped = |message| matches!(message, Message::Piece(_));
+    for name in ["a", "b", "c"] {
+        group.start(name);
+    }
+    group.run(SECOND);
+    let reigns = |(_, peer): &(&PeerName, &Peer)| !peer.store.position().is_blank();
+    let (first, _) = group.peers.iter().find(reigns).expect("elected, not established");
+    let first = first.clone();
+    let (other, peer) = group.peers.iter().find(|(name, _)| **name != first).expect("another");
+    let (other, incarnation) = (other.clone(), peer.incarnation);
+    let mut brief = peer.machine.brief();
+    brief.ballot.generation.0 += 1;
+    brief.group_id = Some(GroupId(1));
+    brief.is_primary = true;
+    let message = Message::Ping { number: u64::MAX, brief };
+    group.input(&first, Input::Message { peer: other, incarnation, message });
+    assert!(group.peers[&first].store.position().is_blank());
+    let is_mismatch = |event: &Event| matches!(event, Event::ConfigMismatch { .. });
+    assert!(!group.saw(first.as_str(), is_mismatch), "its group never was");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::group::Group;
 use crate::event::Event;
+use crate::id::{GroupId, PeerName};
 use crate::protocol::io::Input;
+use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,11 +46,32 @@ fn a_release_is_never_taken_back() {
     let old = group.primary().expect("founded");
     let before = group.peers[&old].machine.status(Default::default()).ballot;
     // The release reaches nobody: no successor stands on it.
-    group.dropped = |m| matches!(m, crate::protocol::message::Message::Release { .. });
+    group.dropped = |m| matches!(m, Message::Release { .. });
     group.input(&old, Input::Switch { request: 1, to: None });
     group.run(SECOND * 2);
     assert!(group.add(old.as_str(), "k", 1).is_err());
     group.run(SECOND * 30);
     let new = group.primary().expect("the ordinary election takes over");
     assert!(group.peers[&new].machine.status(Default::default()).ballot > before);
+}
+
+/// A successor that joined the group a moment ago is known to the voters by what it said before.
+#[test]
+fn an_old_word_of_another_group_does_not_stop_the_successor() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let old = group.primary().expect("founded");
+    let to = ["a", "b", "c"].into_iter().find(|n| *n != old.as_str()).expect("another");
+    let to = PeerName::from(to);
+    let others: Vec<PeerName> = group.peers.keys().filter(|name| **name != to).cloned().collect();
+    let incarnation = group.peers[&to].incarnation;
+    let mut brief = group.peers[&to].machine.brief();
+    brief.group_id = Some(GroupId(1));
+    brief.position.ballot.generation.0 -= 1;
+    for name in &others {
+        let message = Message::Ping { number: u64::MAX, brief: brief.clone() };
+        group.input(name, Input::Message { peer: to.clone(), incarnation, message });
+    }
+    group.input(&old, Input::Switch { request: 1, to: Some(to.clone()) });
+    group.run(SECOND / 10);
+    assert_eq!(group.primary(), Some(to));
 }
