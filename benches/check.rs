@@ -120,6 +120,7 @@ impl Contender {
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         store.begin_reign(ballot, GroupTime(1));
         store.grant(Time(u64::MAX), 0);
+        store.set_max_unreplicated(u64::MAX);
         let limits = group::limits();
         Self::Store { store: Arc::new(store), model: limits.model(), limits }
     }

@@ -52,13 +52,14 @@ pub struct Decision {
 
 impl Decision {
     /// Reads what the model answered.
+    #[inline]
     pub(crate) fn read(
         limit: &str,
         amount: u64,
-        decided: quorate::Decision,
+        decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
         let quorate::Decision { answer, basis, group_id, position, .. } = decided;
-        let words = answer.words;
+        let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
         let allowed = match answer.code {
             code::ALLOWED => true,
@@ -78,15 +79,16 @@ impl Decision {
             remaining: words[word::REMAINING],
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
-            basis,
-            group_id,
+            basis: *basis,
+            group_id: *group_id,
             term: position.ballot.term,
-            position,
+            position: *position,
             window: window(words[word::WINDOW]),
         })
     }
 }
 
+#[inline]
 fn window(start_ms: u64) -> Option<SystemTime> {
     if start_ms == NO_WINDOW {
         return None;

@@ -34,19 +34,51 @@ impl Key {
     /// ```
     pub const MAX_BYTES: usize = MAX_KEY_BYTES - PREFIX_BYTES;
 
-    #[inline]
     pub(crate) fn new(limit: u32, key: &[u8]) -> Result<Self, AcquireError> {
-        let length = PREFIX_BYTES + key.len();
-        if key.len() > Self::MAX_BYTES {
-            return Err(AcquireError::KeyTooLong { bytes: key.len(), max: Self::MAX_BYTES });
-        }
+        let mut room = Room::default();
+        let length = room.fill(limit, key)?.len();
         if length <= INLINE_BYTES {
-            let mut bytes = [0; INLINE_BYTES];
-            bytes[..PREFIX_BYTES].copy_from_slice(&limit.to_le_bytes());
-            bytes[PREFIX_BYTES..length].copy_from_slice(key);
-            return Ok(Self(Bytes::Inline { length: length as u8, bytes }));
+            return Ok(Self(Bytes::Inline { length: length as u8, bytes: room.short }));
         }
-        Ok(Self(Bytes::Boxed([&limit.to_le_bytes(), key].concat().into())))
+        Ok(Self(Bytes::Boxed(room.long.into_boxed_slice())))
+    }
+}
+
+/// Where a call makes its key: written in place, for a key that is returned by value is copied
+/// several times, and that costs more than the decision.
+#[derive(Debug)]
+pub(crate) struct Room {
+    short: [u8; INLINE_BYTES],
+    long: Vec<u8>,
+}
+
+impl Default for Room {
+    #[inline]
+    fn default() -> Self {
+        Self { short: [0; INLINE_BYTES], long: Vec::new() }
+    }
+}
+
+impl Room {
+    /// The key of a caller's cell under a limit.
+    #[inline]
+    pub(crate) fn fill(&mut self, limit: u32, key: &[u8]) -> Result<&[u8], AcquireError> {
+        let length = PREFIX_BYTES + key.len();
+        if length > INLINE_BYTES {
+            return self.fill_long(limit, key);
+        }
+        self.short[..PREFIX_BYTES].copy_from_slice(&limit.to_le_bytes());
+        self.short[PREFIX_BYTES..length].copy_from_slice(key);
+        Ok(&self.short[..length])
+    }
+
+    #[cold]
+    fn fill_long(&mut self, limit: u32, key: &[u8]) -> Result<&[u8], AcquireError> {
+        if key.len() > Key::MAX_BYTES {
+            return Err(AcquireError::KeyTooLong { bytes: key.len(), max: Key::MAX_BYTES });
+        }
+        self.long = [&limit.to_le_bytes(), key].concat();
+        Ok(&self.long)
     }
 }
 

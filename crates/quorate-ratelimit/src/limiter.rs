@@ -6,6 +6,7 @@ use quorate::{Item, Peer};
 
 use crate::decision::Decision;
 use crate::error::AcquireError;
+use crate::key::Room;
 use crate::limits::Limits;
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
@@ -96,9 +97,10 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Decision, AcquireError> {
-        let key = self.limits.key(limit, key)?;
-        let item = Item { key: key.as_ref(), args: [amount, 0] };
-        Decision::read(limit, amount, self.peer.decide(&[item]).await?)
+        let mut room = Room::default();
+        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
+        let item = Item { key, args: [amount, 0] };
+        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
     }
 
     /// The same, with a deadline of its own.
@@ -130,8 +132,10 @@ impl RateLimiter {
         amount: u64,
         timeout: Duration,
     ) -> Result<Decision, AcquireError> {
-        let key = self.limits.key(limit, key)?;
-        let item = Item { key: key.as_ref(), args: [amount, 0] };
-        Decision::read(limit, amount, self.peer.decide_within(&[item], timeout).await?)
+        let mut room = Room::default();
+        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
+        let item = Item { key, args: [amount, 0] };
+        let decided = self.peer.decide_within(&[item], timeout).await?;
+        Decision::read(limit, amount, &decided)
     }
 }

@@ -124,12 +124,16 @@ impl Limits {
     /// assert!(limits.key("apo", "alice").is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
     pub fn key(&self, limit: &str, key: impl AsRef<[u8]>) -> Result<Key, AcquireError> {
-        match self.table.find_name(limit) {
-            Some(entry) => Key::new(entry.id, key.as_ref()),
-            None => Err(AcquireError::UnknownLimit { limit: limit.to_owned(), at_decider: false }),
-        }
+        Key::new(self.id(limit)?, key.as_ref())
+    }
+
+    /// The id of a limit.
+    #[inline]
+    pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
+        self.table.find_name(limit).map(|entry| entry.id).ok_or_else(|| {
+            AcquireError::UnknownLimit { limit: limit.to_owned(), at_decider: false }
+        })
     }
 }
 

@@ -48,24 +48,49 @@ pub enum ApplyError {
     Position(Position),
 }
 
-/// Records in the order of their shards; of one shard, in the order of the batch.
+/// Records and where they go, by shard; of one shard, in the order of the batch.
 struct Shares<'a> {
     entries: Vec<Entry<'a>>,
+    /// Numbers of the entries, in the order of their shards.
+    order: Vec<u32>,
+    /// Where each shard's part of the order ends.
+    ends: Vec<u32>,
 }
 
 /// A record and where it goes.
+#[derive(Clone, Copy)]
 struct Entry<'a> {
     place: Place,
     key: KeyRef<'a>,
     value: Option<Value>,
 }
 
-impl Shares<'_> {
-    /// The records of each shard that has any.
-    fn by_shard(&self) -> impl Iterator<Item = (usize, &[Entry<'_>])> {
-        let share = |entries: &[Entry<'_>]| entries[0].place.shard as usize;
-        let is_same = |one: &Entry<'_>, other: &Entry<'_>| one.place.shard == other.place.shard;
-        self.entries.chunk_by(is_same).map(move |entries| (share(entries), entries))
+impl<'a> Shares<'a> {
+    /// Orders entries by counting: only their numbers move.
+    fn new(entries: Vec<Entry<'a>>, shards: usize) -> Self {
+        let mut ends = vec![0; shards];
+        for entry in &entries {
+            ends[entry.place.shard as usize] += 1;
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            // Where the shard's part begins, until its entries are in.
+            sum += std::mem::replace(end, sum);
+        }
+        let mut order = vec![0; entries.len()];
+        for (number, entry) in (0..).zip(&entries) {
+            let end = &mut ends[entry.place.shard as usize];
+            order[*end as usize] = number;
+            *end += 1;
+        }
+        Self { entries, order, ends }
+    }
+
+    /// The entries of a shard.
+    fn of(&self, shard: usize) -> impl ExactSizeIterator<Item = &Entry<'a>> {
+        let start = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let numbers = &self.order[start as usize..self.ends[shard] as usize];
+        numbers.iter().map(|&number| &self.entries[number as usize])
     }
 }
 
@@ -142,19 +167,18 @@ impl Store {
                 .ok_or(ApplyError::Key { bytes: bytes.len() })?;
             entries.push(Entry { place: self.place(key), key, value });
         }
-        // Stable: a later record of a key replaces an earlier one.
-        entries.sort_by_key(|entry| entry.place.shard);
-        Ok(Shares { entries })
+        Ok(Shares::new(entries, self.shards.len()))
     }
 
     /// Loads everything beside what is held, then swaps it in shard by shard.
     fn replace(&self, shares: &Shares<'_>, sequence: Sequence) {
-        let mut loaded: Vec<Shard> = self.shards.iter().map(|_| Shard::default()).collect();
-        for (number, share) in shares.by_shard() {
+        let load = |number| {
+            let share = shares.of(number);
             let mut shard = Shard::with_capacity(share.len());
-            share.iter().for_each(|entry| shard.adopt(entry, sequence));
-            loaded[number] = shard;
-        }
+            share.for_each(|entry| shard.adopt(entry, sequence));
+            shard
+        };
+        let loaded: Vec<Shard> = (0..self.shards.len()).map(load).collect();
         let cells = loaded.iter().map(Shard::len).sum();
         for (lane, mut shard) in self.shards.iter().zip(loaded) {
             std::mem::swap(&mut *lane.0.lock(), &mut shard);
@@ -176,10 +200,14 @@ impl Store {
     }
 
     fn change_all(&self, shares: &Shares<'_>, sequence: Sequence) {
-        for (number, share) in shares.by_shard() {
-            let mut shard = self.shards[number].0.lock();
+        for (number, lane) in self.shards.iter().enumerate() {
+            let share = shares.of(number);
+            if share.len() == 0 {
+                continue;
+            }
+            let mut shard = lane.0.lock();
             let before = shard.len();
-            share.iter().for_each(|entry| shard.adopt(entry, sequence));
+            share.for_each(|entry| shard.adopt(entry, sequence));
             let after = shard.len();
             drop(shard);
             // Wraps around if cells went; the sum is what counts.

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::Store;
 use super::cell::KeyRef;
 use super::shard::{Place, Shard, Stamp};
-use super::{Lane, Store};
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::id::{GroupTime, Position, Sequence, Time};
@@ -96,7 +96,7 @@ impl Store {
     /// # Errors
     ///
     /// See [`Refused`]; nothing was written.
-    #[inline]
+    #[inline(always)]
     pub fn decide(
         &self,
         time: Time,
@@ -118,6 +118,7 @@ impl Store {
         decided
     }
 
+    #[inline(always)]
     fn decide_one(
         &self,
         time: Time,
@@ -146,7 +147,10 @@ impl Store {
             shard.put(place.tag, key, found, value, stamp);
         }
         self.account(&mut shard, answer.units);
-        Ok(self.changed(answer, sequence, now, acknowledge))
+        // While the lock is held: without it the reign may end.
+        let position = self.position_of(sequence);
+        drop(shard);
+        Ok(self.changed(answer, position, now, acknowledge))
     }
 
     /// Decides an operation on up to `N` keys.
@@ -195,7 +199,9 @@ impl Store {
             }
         }
         self.account(locks.shard(0), answer.units);
-        Ok(self.changed(answer, sequence, now, acknowledge))
+        let position = self.position_of(sequence);
+        drop(locks);
+        Ok(self.changed(answer, position, now, acknowledge))
     }
 
     /// An answer that changed nothing: it has its place in the order and waits for nobody. The
@@ -206,13 +212,12 @@ impl Store {
         Decided { answer, position, group_time, must_wait: false, wake: false }
     }
 
-    /// An answer that changed something, written already. The caller holds its shards' locks: the
-    /// reign may end as soon as it does not.
+    /// An answer that changed something, written already.
     #[inline]
     fn changed(
         &self,
         answer: Answer,
-        sequence: u64,
+        position: Position,
         group_time: GroupTime,
         acknowledge: Acknowledge,
     ) -> Decided {
@@ -220,13 +225,7 @@ impl Store {
             Acknowledge::Majority => true,
             Acknowledge::Primary => self.is_beyond_bound(),
         };
-        Decided {
-            answer,
-            position: self.position_of(sequence),
-            group_time,
-            must_wait,
-            wake: self.order.note_change(),
-        }
+        Decided { answer, position, group_time, must_wait, wake: self.order.note_change() }
     }
 
     /// Accounts units to a shard, under its lock.
@@ -286,8 +285,7 @@ impl<'a, const N: usize> Locks<'a, N> {
         let mut guards = [const { None }; N];
         for index in 0..places.len() {
             if index == 0 || numbers[index] != numbers[index - 1] {
-                let Lane(shard) = &store.shards[numbers[index] as usize];
-                guards[index] = Some(shard.lock());
+                guards[index] = Some(store.lock(numbers[index]));
             }
         }
         let mut of_item = [0; N];

@@ -25,14 +25,11 @@ impl Line {
         self.slots[WIDTH] as usize
     }
 
-    /// Entries with a tag, one bit each.
+    /// Entries with a tag, one byte each: in this form compilers compare all of them at once.
     #[inline]
-    fn matching(&self, tag: u32) -> u32 {
-        let mut bits = 0;
-        for (place, &other) in self.tags.iter().enumerate() {
-            bits |= u32::from(other == tag) << place;
-        }
-        bits & ((1 << self.used()) - 1)
+    fn matching(&self, tag: u32) -> u64 {
+        let bytes = self.tags.map(|other| u8::from(other == tag));
+        u64::from_le_bytes(bytes) & ((1 << (self.used() * 8)) - 1)
     }
 
     #[inline]
@@ -73,8 +70,8 @@ impl Index {
         while let Some(line) = self.lines.get(at) {
             let mut bits = line.matching(tag);
             while bits != 0 {
-                // Masked for the compiler: there is no such bit beyond the width.
-                let slot = line.slots[bits.trailing_zeros() as usize & WIDTH];
+                // Masked for the compiler: there is no such byte beyond the width.
+                let slot = line.slots[(bits.trailing_zeros() / 8) as usize & WIDTH];
                 if is_it(slot) {
                     return Some(slot);
                 }
