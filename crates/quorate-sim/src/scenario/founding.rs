@@ -9,6 +9,8 @@ use crate::world::World;
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "alone", plan: three, script: alone },
     Scenario { name: "two_founders", plan: three, script: two_founders },
+    Scenario { name: "founder_in_doubt", plan: three, script: founder_in_doubt },
+    Scenario { name: "blank_voter", plan: three, script: blank_voter },
     Scenario { name: "blank_beside_survivor", plan: three, script: blank_beside_survivor },
     Scenario { name: "older_generation", plan: three, script: older_generation },
 ];
@@ -42,6 +44,33 @@ fn two_founders(world: &mut World) {
         world.filters.push(Filter::from(peer, SAID).to(2));
     }
     world.wait(ms(4_000));
+}
+
+/// A founder whose data nobody gets resigns, and its first round as a candidate is not heard. The
+/// blank peers take no part in its newer ballot: they doubt it in the one that they pledged.
+fn founder_in_doubt(world: &mut World) {
+    const LOST: &[Kind] = &[Kind::Piece, Kind::Release, Kind::Vote];
+    world.start(FIRST);
+    world.wait(ms(1_000));
+    world.start_all(true);
+    world.run_while(ms(5_000), |world| {
+        world.process(FIRST).is_some_and(|process| !process.store.position().is_blank())
+    });
+    world.filters.push(Filter::from(FIRST, LOST));
+    world.wait(ms(45_000));
+}
+
+/// The founder dies when one peer has its data. The other, blank yet, takes part in no newer ballot
+/// than the founding's, and the first round of the one with data is not heard.
+fn blank_voter(world: &mut World) {
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.start(FIRST);
+    world.wait(ms(1_000));
+    world.start_all(true);
+    world.run_while(ms(5_000), |world| world.primary() == Some(FIRST));
+    world.kill(FIRST, true);
+    world.filters.push(Filter::from(1, &[Kind::Vote]).to(2));
+    world.wait(ms(13_000));
 }
 
 /// A majority restarts; the one that still has data cannot stand for a while.

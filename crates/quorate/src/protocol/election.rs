@@ -181,11 +181,11 @@ impl Machine {
             };
             let is_counted = self.meta.membership.counts(name, incarnation);
             let agrees = remote.brief.as_ref().is_some_and(|brief| {
-                // One that follows nobody has nothing to withdraw, whatever ballot it knows; nor
-                // has one that has not heard that this peer's own reign is over.
-                let follows_nobody =
-                    brief.primary.as_ref().is_none_or(|(name, _)| *name == self.config.name);
-                brief.suspects == Some(self.ballot) || (brief.suspects.is_some() && follows_nobody)
+                // One that follows nobody has nothing to withdraw, whatever ballot it knows; and
+                // one of an older ballot hears no primary of this one. It may stay in its own: a
+                // blank peer in its pledge, one that has not heard that this peer's reign is over.
+                let is_lost = |ballot| ballot <= self.ballot || brief.primary.is_none();
+                brief.suspects.is_some_and(is_lost)
             });
             if is_counted && self.is_reachable(remote) && agrees {
                 agreeing.push(name.clone());
