@@ -113,7 +113,7 @@ impl Store {
             repair.iter().filter_map(|key| Some((self.place(KeyRef::split(key)?), key))).collect();
         repairs.sort_by_key(|(place, _)| place.shard);
 
-        let mut units = 0;
+        let mut units: u64 = 0;
         let mut repairs = repairs.as_slice();
         for (number, lane) in self.shards.iter().enumerate() {
             let own = repairs.partition_point(|(place, _)| place.shard as usize <= number);
@@ -121,7 +121,7 @@ impl Store {
             repairs = rest;
             bug::at(Point::BetweenShards);
             let mut shard = lane.0.lock();
-            units += shard.units_at(opened.number);
+            units = units.saturating_add(shard.units_at(opened.number));
             gather.take(&shard, opened.number, mine);
             shard.close(opened.number);
         }
@@ -164,7 +164,7 @@ impl Store {
         }
         upkeep.last_end = opened.end;
         let mut marks = self.marks.lock();
-        let units = marks.units_before() + units;
+        let units = marks.units_before().saturating_add(units);
         marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });
         drop(marks);
         let mut held = self.held.lock();
@@ -177,10 +177,10 @@ impl Store {
     pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) -> u64 {
         let group_time = self.authority.clock();
         let opened = self.open_cut(upkeep, group_time);
-        let mut units = 0;
+        let mut units: u64 = 0;
         for lane in &self.shards {
             let mut shard = lane.0.lock();
-            units += shard.units_at(opened.number);
+            units = units.saturating_add(shard.units_at(opened.number));
             shard.close(opened.number);
         }
         self.close_cut(upkeep, &opened, units);

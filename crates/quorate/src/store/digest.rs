@@ -52,7 +52,7 @@ impl Store {
         // Does not clear the note of changes: the sender has still to be told of them.
         let opened = self.open_cut(&mut upkeep, self.authority.clock());
         let mut digest = Digest::default();
-        let mut units = 0;
+        let mut units: u64 = 0;
         for lane in &self.shards {
             let mut from = 0;
             loop {
@@ -67,7 +67,7 @@ impl Store {
                 shard.frozen.collected = to as u32;
                 from = to;
                 if to == shard.slots.len() {
-                    units += shard.units_at(opened.number);
+                    units = units.saturating_add(shard.units_at(opened.number));
                     add_images(&mut digest, &shard, opened.number, opened.group_time);
                     shard.close(opened.number);
                     break;

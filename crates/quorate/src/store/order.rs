@@ -41,7 +41,9 @@ impl Order {
 
     #[inline]
     pub(super) fn add_units(&self, units: u64) {
-        self.units.fetch_add(units, Ordering::Relaxed);
+        let add = |published: u64| Some(published.saturating_add(units));
+        // It never fails: there is always a sum.
+        let _ = self.units.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     #[inline]

@@ -132,7 +132,7 @@ impl Store {
 
     fn decided_units(&self) -> u64 {
         if self.authority.is_reigning() {
-            self.shards.iter().map(|lane| lane.0.lock().units).sum()
+            self.shards.iter().fold(0, |sum, lane| lane.0.lock().units.saturating_add(sum))
         } else {
             self.order.units()
         }
@@ -143,7 +143,8 @@ impl Store {
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
         let in_reign = self.authority.is_reigning().then(|| self.decided_units());
         let marks = self.marks.lock();
-        let decided = in_reign.map_or_else(|| marks.units(), |units| marks.units_before() + units);
+        let decided = in_reign
+            .map_or_else(|| marks.units(), |units| marks.units_before().saturating_add(units));
         marks.units_at(at).map(|kept| decided.saturating_sub(kept))
     }
 }

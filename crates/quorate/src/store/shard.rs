@@ -175,7 +175,8 @@ impl Shard {
     /// than a shard may keep to itself.
     #[inline]
     pub(super) fn account(&mut self, units: u64, max_unpublished: u64) -> Option<u64> {
-        self.units += units;
+        // A peer's merge may claim any number of units.
+        self.units = self.units.saturating_add(units);
         let unpublished = self.units - self.published;
         if unpublished <= max_unpublished {
             return None;
