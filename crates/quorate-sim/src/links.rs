@@ -5,6 +5,7 @@
 
 use bytes::BytesMut;
 use quorate::Incarnation;
+use quorate::bug::{self, Bug};
 use quorate::protocol::io::Input;
 use quorate::protocol::message::Lane;
 use quorate::wire::{self, Frame};
@@ -213,6 +214,9 @@ impl World {
             EndState::Opening => {}
             EndState::Closed if is_reset => {}
             EndState::Closed => {
+                if bug::is(Bug::OldIncarnationHeard) {
+                    self.receive(peer, packet.clone());
+                }
                 let (connection, end) = (packet.connection, 1 - packet.end);
                 self.transmit_on(Packet { connection, end, payload: Payload::Reset });
             }

@@ -24,11 +24,17 @@ pub enum Bug {
     HearingVoterVotes,
     /// Votes are counted under the candidate's own membership, not the newest among the voters.
     VotesUnderOwnMembership,
+    /// Every campaign is delayed by the same draw.
+    FixedElectionTimer,
     /// Fewer than a majority of votes are enough: half of the members.
     HalfIsMajority,
-    // --- amnesia
+    // --- amnesia and identity
     /// A restarted incarnation votes as if it were the one that the membership names.
     AmnesiacVotes,
+    /// What a restarted incarnation holds and promises counts as that of the one before it.
+    OldIncarnationCounts,
+    /// Messages of an older incarnation than the one that is linked are handled.
+    OldIncarnationHeard,
     // --- lease (section 5)
     /// The lease is longer than the failure timeout.
     LeaseTooLong,
@@ -49,10 +55,14 @@ pub enum Bug {
     HalfOperation,
     /// The old value of a cell that changes while a cut is open is not kept.
     PreImageSkipped,
+    /// A follower moves to the end of a batch although it lacks a piece of it.
+    PositionBeforeData,
     /// A deposed tail is dropped as soon as the fork is known.
     TailDroppedEarly,
     /// The first batch after a fork lacks the keys that the follower named.
     RepairOmitted,
+    /// What a follower holds of an older reign counts as an acknowledgement of the present one.
+    OldReignCounts,
     /// Under `Majority` callers are answered after the primary's own write.
     AnswerBeforeCommit,
     /// Under `Primary` the cap on unreplicated units is not kept.
@@ -80,6 +90,8 @@ pub enum Bug {
     /// A member of an older generation keeps its cells when it joins the newer one.
     GenerationsMixed,
     // --- membership (section 7)
+    /// A restarted peer replaces its old incarnation in one step, without a joint phase.
+    MembershipWithoutJoint,
     /// A newcomer counts before it has promised anything to the primary.
     UnpromisedLearner,
     // --- relaxed mode (section 9)
@@ -91,7 +103,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 42] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -100,8 +112,11 @@ impl Bug {
         Self::ServeBeforeFirstCommit,
         Self::HearingVoterVotes,
         Self::VotesUnderOwnMembership,
+        Self::FixedElectionTimer,
         Self::HalfIsMajority,
         Self::AmnesiacVotes,
+        Self::OldIncarnationCounts,
+        Self::OldIncarnationHeard,
         Self::LeaseTooLong,
         Self::LeaseFromReceipt,
         Self::LeaseNotChecked,
@@ -111,8 +126,10 @@ impl Bug {
         Self::LooseCut,
         Self::HalfOperation,
         Self::PreImageSkipped,
+        Self::PositionBeforeData,
         Self::TailDroppedEarly,
         Self::RepairOmitted,
+        Self::OldReignCounts,
         Self::AnswerBeforeCommit,
         Self::CapIgnored,
         Self::LossUnreported,
@@ -125,6 +142,7 @@ impl Bug {
         Self::BlankIgnoresSurvivor,
         Self::PledgeTwice,
         Self::GenerationsMixed,
+        Self::MembershipWithoutJoint,
         Self::UnpromisedLearner,
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Time};
@@ -232,7 +233,7 @@ impl Machine {
         let Some(remote) = self.remotes.get_mut(&peer) else {
             return;
         };
-        if remote.linked != Some(incarnation) {
+        if remote.linked != Some(incarnation) && !bug::is(Bug::OldIncarnationHeard) {
             return;
         }
         remote.heard = remote.heard.max(self.now.time);

@@ -213,7 +213,7 @@ impl Machine {
             if *name == self.config.name {
                 return if incarnation == self.incarnation { now } else { Time(0) };
             }
-            let remote = self.remotes.get(name).filter(|r| r.linked == Some(incarnation));
+            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(incarnation));
             remote.map_or(Time(0), |r| r.answered)
         });
         let (mut lease, ballot) = (self.group.lease(), self.ballot);
@@ -342,7 +342,10 @@ impl Machine {
             Some((Membership::settled(stamp, next.clone()), reign.replacing.clone()))
         } else if self.all_linked_hold(self.stamp_of(membership)) {
             self.next_learner(committed).and_then(|(name, incarnation)| {
-                let joint = membership.replacing(&name, incarnation, stamp)?;
+                let mut joint = membership.replacing(&name, incarnation, stamp)?;
+                if bug::is(Bug::MembershipWithoutJoint) {
+                    joint.voters = joint.next.take()?;
+                }
                 Some((joint, Some(name)))
             })
         } else {

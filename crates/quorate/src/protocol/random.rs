@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bug::{self, Bug};
 use crate::id::nanos;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
@@ -23,6 +24,9 @@ impl Random {
 
     /// A duration below `bound`.
     pub(super) fn below(&mut self, bound: Duration) -> Duration {
+        if bug::is(Bug::FixedElectionTimer) {
+            return bound / 2;
+        }
         Duration::from_nanos(self.next() % nanos(bound).max(1))
     }
 }

@@ -39,6 +39,12 @@ impl Remote {
         let brief = self.brief.as_ref()?;
         Some(brief.wall.after(now.since(self.brief_at)))
     }
+
+    /// Whether it is linked under this incarnation: what any other holds or promises is not its.
+    pub(super) fn is_linked_as(&self, incarnation: Incarnation) -> bool {
+        self.linked == Some(incarnation)
+            || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
+    }
 }
 
 impl Machine {

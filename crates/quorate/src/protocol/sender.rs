@@ -151,6 +151,9 @@ impl Sender {
                 self.phase = Phase::Idle;
             }
             Some(at) => {
+                if bug::is(Bug::OldReignCounts) {
+                    self.held = Some(position);
+                }
                 self.phase = Phase::Forked { at };
                 out.push(Message::Fork { ballot: source.ballot, at });
             }
