@@ -189,12 +189,28 @@ impl Peer {
     /// Dropping the future has no effect on the peer.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
         let shared = &self.handle.shared;
-        match tokio::time::timeout(timeout, shared.ready()).await {
-            Ok(()) => Ok(self.status()),
+        match tokio::time::timeout(timeout, self.ready()).await {
+            Ok(status) => Ok(status),
             Err(_) => {
                 let status = Box::new(self.status());
                 let reason = shared.not_ready_reason();
                 Err(NotReadyError { waited: timeout, reason, status })
+            }
+        }
+    }
+
+    /// Waits until calls have somewhere to go and the status says where.
+    async fn ready(&self) -> Status {
+        let mut published = self.handle.status.clone();
+        loop {
+            self.handle.shared.ready().await;
+            // Calls are let through a moment before that is published.
+            let status = self.status();
+            if status.primary.is_some() || self.handle.shared.is_relaxed() {
+                return status;
+            }
+            if published.changed().await.is_err() {
+                return status;
             }
         }
     }

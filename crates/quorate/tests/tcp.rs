@@ -23,7 +23,8 @@ async fn trio(setup: fn(PeerBuilder) -> PeerBuilder) -> Vec<Peer> {
         peers.push(builder.start().await.expect("the ports are free"));
     }
     for peer in &peers {
-        peer.wait_ready(LONG).await.expect("three peers form a group");
+        let status = peer.wait_ready(LONG).await.expect("three peers form a group");
+        assert!(status.primary.is_some() && status.group_id.is_some(), "{status:?}");
     }
     peers
 }

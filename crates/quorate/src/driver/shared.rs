@@ -137,7 +137,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn is_relaxed(&self) -> bool {
+    pub(crate) fn is_relaxed(&self) -> bool {
         self.group.mode == Mode::Relaxed
     }
 
