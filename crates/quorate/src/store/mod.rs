@@ -226,33 +226,7 @@ impl Store {
 
     #[inline]
     fn lock(&self, shard: u32) -> MutexGuard<'_, Shard> {
-        self.shards[shard as usize].lock()
-    }
-}
-
-impl Lane {
-    /// Takes the lock. Operations hold it for a few dozen nanoseconds, so another thread is waited
-    /// for by spinning; to be put to sleep and woken costs a hundred times as much.
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, Shard> {
-        match self.0.try_lock() {
-            Some(shard) => shard,
-            None => self.lock_contended(),
-        }
-    }
-
-    #[cold]
-    fn lock_contended(&self) -> MutexGuard<'_, Shard> {
-        const SPINS: u32 = 40;
-        for _ in 0..SPINS {
-            std::hint::spin_loop();
-            if !self.0.is_locked()
-                && let Some(shard) = self.0.try_lock()
-            {
-                return shard;
-            }
-        }
-        self.0.lock()
+        self.shards[shard as usize].0.lock()
     }
 }
 
