@@ -3,6 +3,7 @@
 #[doc(hidden)]
 pub mod bug;
 mod config;
+pub mod disk;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;

@@ -1,0 +1,176 @@
+//! Which files a directory has, and which of them a recovery reads.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::batch::Chain;
+use super::error::{Fault, OpenError};
+use super::folder::Folder;
+use super::header::{Extent, HEADER_BYTES, Header, Kind};
+use super::name::{self, Name, STATE};
+use super::reader::{read_header, unreadable};
+use super::recovery::Options;
+use super::snapshot::SnapshotReader;
+use super::state::{MAX_BYTES, State, StorageId};
+
+/// The files of a directory, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    has_state: bool,
+    segments: BTreeSet<u64>,
+    snapshots: BTreeSet<u64>,
+    temporary: Vec<String>,
+}
+
+/// What is to be read, and what is not needed.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) state: Option<State>,
+    pub(super) snapshot: Option<SnapshotReader>,
+    /// Oldest first.
+    pub(super) segments: VecDeque<SegmentFile>,
+    /// Left by a crash before they had a name.
+    pub(super) temporary: Vec<String>,
+    /// Replaced by the snapshot.
+    pub(super) obsolete: Vec<String>,
+}
+
+/// A segment to be read.
+#[derive(Debug)]
+pub(super) struct SegmentFile {
+    pub(super) name: String,
+    pub(super) number: u64,
+    pub(super) length: u64,
+}
+
+impl Inventory {
+    pub(super) fn take(folder: &Folder) -> Result<Self, OpenError> {
+        let mut inventory = Self::default();
+        for name in folder.list()? {
+            match Name::parse(&name) {
+                Name::Segment(number) => _ = inventory.segments.insert(number),
+                Name::Snapshot(number) => _ = inventory.snapshots.insert(number),
+                Name::Temporary => inventory.temporary.push(name),
+                Name::Other if name == STATE => inventory.has_state = true,
+                Name::Other => {}
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// The state, if it is there, and is this peer's.
+    pub(super) fn state(
+        &self,
+        folder: &Folder,
+        options: &Options,
+    ) -> Result<Option<State>, OpenError> {
+        if !self.has_state {
+            return Ok(None);
+        }
+        let file = folder.open(STATE)?;
+        // One byte more than it can have: what is longer is found to be wrong.
+        let mut bytes = [0; MAX_BYTES + 1];
+        let read = file.read(&mut bytes, 0)?;
+        let state = State::decode(&bytes[..read]).map_err(|error| unreadable(&file, error))?;
+        if state.group != options.group {
+            let (found, expected) = (state.group, options.group.clone());
+            return Err(OpenError::OtherGroup { path: folder.path(), found, expected });
+        }
+        if state.peer != options.peer {
+            let (found, expected) = (state.peer, options.peer.clone());
+            return Err(OpenError::OtherPeer { path: folder.path(), found, expected });
+        }
+        Ok(Some(state))
+    }
+
+    /// A directory without a state: either new, or the state was lost.
+    ///
+    /// The first use makes an empty log and then the state, so that an empty log may be there.
+    pub(super) fn unused(self, folder: &Folder) -> Result<Found, OpenError> {
+        let first = name::segment(1);
+        let is_empty_log = || -> Result<bool, OpenError> {
+            let is_alone = self.segments.len() == 1 && self.segments.contains(&1);
+            Ok(is_alone && folder.open(&first)?.length()? == HEADER_BYTES as u64)
+        };
+        let needed_by = match (self.snapshots.last(), self.segments.last()) {
+            (None, None) => None,
+            (Some(number), _) => Some(name::snapshot(*number)),
+            (None, Some(_)) if is_empty_log()? => None,
+            (None, Some(number)) => Some(name::segment(*number)),
+        };
+        if let Some(needed_by) = needed_by {
+            return Err(missing(folder, STATE, &needed_by));
+        }
+        let (state, snapshot, segments) = (None, None, VecDeque::new());
+        Ok(Found { state, snapshot, segments, temporary: self.temporary, obsolete: Vec::new() })
+    }
+
+    /// The newest snapshot, and the log from there.
+    ///
+    /// Older snapshots and segments are left by a crash before they could be removed.
+    pub(super) fn plan(mut self, folder: &Folder, state: State) -> Result<Found, OpenError> {
+        let snapshot = match self.snapshots.pop_last() {
+            Some(number) => Some(open_snapshot(folder, state.storage_id, number)?),
+            None => None,
+        };
+        let start = snapshot.as_ref().map_or_else(Chain::default, |it| Chain::from(*it.header()));
+        let last = self.last_segment(folder, &state)?;
+        let mut segments = VecDeque::new();
+        for number in (1..=last).rev() {
+            let name = name::segment(number);
+            if !self.segments.remove(&number) {
+                return Err(missing(folder, &name, &name::segment(number + 1)));
+            }
+            let file = folder.open(&name)?;
+            let header = read_header(&file, Kind::Segment, state.storage_id, number)?;
+            segments.push_front(SegmentFile { name, number, length: file.length()? });
+            if header.batches <= start.batches {
+                break;
+            }
+        }
+        let older = self.snapshots.iter().map(|number| name::snapshot(*number));
+        let obsolete = older.chain(self.segments.iter().map(|number| name::segment(*number)));
+        Ok(Found {
+            state: Some(state),
+            snapshot,
+            segments,
+            temporary: self.temporary,
+            obsolete: obsolete.collect(),
+        })
+    }
+
+    /// Where there is a state there is a log, up to where it was closed, if it was.
+    fn last_segment(&self, folder: &Folder, state: &State) -> Result<u64, OpenError> {
+        let found = self.segments.last().copied().unwrap_or(0);
+        let Some(closed) = state.closed else {
+            return if found > 0 {
+                Ok(found)
+            } else {
+                Err(missing(folder, &name::segment(1), STATE))
+            };
+        };
+        if found < closed.segment {
+            return Err(missing(folder, &name::segment(closed.segment), STATE));
+        }
+        if found > closed.segment {
+            let what = "a segment behind the last, number";
+            let fault = Fault::Number { what, expected: closed.segment, found };
+            return Err(OpenError::corrupt(&folder.path_of(&name::segment(found)), 0, fault));
+        }
+        Ok(found)
+    }
+}
+
+fn open_snapshot(
+    folder: &Folder,
+    storage_id: StorageId,
+    number: u64,
+) -> Result<SnapshotReader, OpenError> {
+    let Chain { batches, position } = Chain::default();
+    let (kind, extent) = (Kind::Snapshot, Extent::default());
+    let expected = Header { kind, storage_id, number, batches, position, extent };
+    SnapshotReader::open(folder.open(&name::snapshot(number))?, &expected)
+}
+
+fn missing(folder: &Folder, name: &str, needed_by: &str) -> OpenError {
+    OpenError::Missing { path: folder.path_of(name), needed_by: folder.path_of(needed_by) }
+}

@@ -1,0 +1,71 @@
+//! Names of files.
+
+/// Locked while a process uses the directory; holds nothing.
+pub(super) const LOCK: &str = "lock";
+/// What a peer has promised, and who it is.
+pub(super) const STATE: &str = "state";
+/// At the end of the name of a file that is not finished.
+pub(super) const TEMPORARY: &str = ".tmp";
+
+const SEGMENT: &str = "log-";
+const SNAPSHOT: &str = "snapshot-";
+
+/// What a file is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Left by a crash: of no use.
+    Temporary,
+    /// A segment of the log.
+    Segment(u64),
+    /// A snapshot.
+    Snapshot(u64),
+    /// The lock, the state, or a file that is not this layer's.
+    Other,
+}
+
+impl Name {
+    pub(super) fn parse(name: &str) -> Self {
+        if let Some(name) = name.strip_suffix(TEMPORARY) {
+            let is_ours = name == STATE || Self::parse(name) != Self::Other;
+            return if is_ours { Self::Temporary } else { Self::Other };
+        }
+        if let Some(number) = number(name, SEGMENT) {
+            return Self::Segment(number);
+        }
+        number(name, SNAPSHOT).map_or(Self::Other, Self::Snapshot)
+    }
+}
+
+/// The name of a segment.
+pub(super) fn segment(number: u64) -> String {
+    format!("{SEGMENT}{number:010}")
+}
+
+/// The name of a snapshot.
+pub(super) fn snapshot(number: u64) -> String {
+    format!("{SNAPSHOT}{number:010}")
+}
+
+/// The number in a name, if the name is exactly what is written for it.
+fn number(name: &str, prefix: &str) -> Option<u64> {
+    let number = name.strip_prefix(prefix)?.parse().ok()?;
+    (name == format!("{prefix}{number:010}")).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written_and_in_no_other_form() {
+        for number in [1, 42, 9_999_999_999, 10_000_000_000, u64::MAX] {
+            assert_eq!(Name::parse(&segment(number)), Name::Segment(number));
+            assert_eq!(Name::parse(&snapshot(number)), Name::Snapshot(number));
+            assert_eq!(Name::parse(&(snapshot(number) + TEMPORARY)), Name::Temporary);
+        }
+        assert_eq!(Name::parse("state.tmp"), Name::Temporary);
+        for other in ["log-1", "log-+000000001", "log-", "snapshot-x", "state", "lock", "a.tmp"] {
+            assert_eq!(Name::parse(other), Name::Other, "{other}");
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Opening a directory and reading it to its end (docs/disk-format.md, section 8).
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::batch::{BatchReader, Chain};
+use super::error::{Fault, IoError, OpenError};
+use super::file::{Directory, DirectoryLock};
+use super::folder::Folder;
+use super::header::{BATCHES_AT, Header, Kind, POSITION_AT};
+use super::inventory::{Found, Inventory, SegmentFile};
+use super::log::{Earlier, Log, Segment};
+use super::name::LOCK;
+use super::reader::{EntryReader, ReadError, read_header};
+use super::snapshot::SnapshotReader;
+use super::state::{HardState, LogEnd, State, StorageId};
+use super::storage::{Installed, Storage};
+use crate::id::{PeerName, Position};
+use crate::store::Staged;
+
+/// How a directory is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the group. A directory serves one only.
+    pub group: String,
+    /// This peer. A directory serves one only.
+    pub peer: PeerName,
+    /// Becomes the id of the directory if it is used for the first time: drawn at random.
+    pub new_storage_id: StorageId,
+    /// A segment of the log is full at this size. Default 64 MiB: smaller ones cost a sync of the
+    /// directory each, larger ones stay longer after a snapshot.
+    pub segment_bytes: u64,
+    /// Whether the peer acknowledges before it syncs. Then a crash may take back what it said, and
+    /// the next opening says so.
+    pub acknowledges_unsynced: bool,
+}
+
+impl Options {
+    /// The defaults, for a peer that syncs before it acknowledges.
+    pub fn new(group: impl Into<String>, peer: PeerName, new_storage_id: StorageId) -> Self {
+        Self {
+            group: group.into(),
+            peer,
+            new_storage_id,
+            segment_bytes: 64 * 1024 * 1024,
+            acknowledges_unsynced: false,
+        }
+    }
+}
+
+/// How far a recovery has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes to read.
+    pub total_bytes: u64,
+    /// Records handed out; a cell that changed often has many.
+    pub records: u64,
+}
+
+/// What a recovery found.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The end of the log: where the next batch starts.
+    pub position: Position,
+    /// Whether the directory is used for the first time.
+    pub is_new: bool,
+    /// Records handed out.
+    pub records: u64,
+    /// What a crash had left half written, and was cut off.
+    pub torn_tail: Option<TornTail>,
+    /// Whether the peer may have acknowledged more than this: it acknowledged before it synced,
+    /// and was not closed. What it lacks, others must have.
+    pub may_lack_acknowledged: bool,
+}
+
+/// The end of the log that a crash left half written. It had never been synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where it was cut.
+    pub offset: u64,
+    /// Bytes cut off.
+    pub bytes: u64,
+    /// What was wrong with them.
+    pub fault: Fault,
+}
+
+/// A directory that is being read. Nothing in it is changed before [`Recovery::finish`].
+#[derive(Debug)]
+pub struct Recovery {
+    folder: Folder,
+    lock: DirectoryLock,
+    options: Options,
+    state: Option<State>,
+    source: Source,
+    /// Segments still to be read, oldest first.
+    segments: VecDeque<SegmentFile>,
+    /// Segments read.
+    earlier: Vec<Earlier>,
+    temporary: Vec<String>,
+    obsolete: Vec<String>,
+    snapshot: Option<Installed>,
+    chain: Chain,
+    progress: Progress,
+    /// Bytes of the files read to their end.
+    finished_bytes: u64,
+    torn_tail: Option<TornTail>,
+    error: Option<OpenError>,
+}
+
+/// What is read at present.
+#[derive(Debug)]
+enum Source {
+    Snapshot(Box<SnapshotReader>),
+    Segment(Box<BatchReader>, Header),
+    /// All has been read; the last segment, unless there is none yet.
+    End(Option<Tail>),
+}
+
+/// The end of the log.
+#[derive(Debug)]
+struct Tail {
+    reader: Box<BatchReader>,
+    header: Header,
+    /// Where the last whole batch ends.
+    length: u64,
+}
+
+/// Opens a directory: keeps other processes out, sees that it belongs to this peer, and begins to
+/// read it.
+///
+/// # Errors
+///
+/// See [`OpenError`]. Nothing was changed.
+pub fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Recovery, OpenError> {
+    let folder = Folder::new(directory);
+    let Some(lock) = folder.lock(LOCK)? else {
+        return Err(OpenError::InUse { path: folder.path() });
+    };
+    let inventory = Inventory::take(&folder)?;
+    let found = match inventory.state(&folder, &options)? {
+        Some(state) => inventory.plan(&folder, state)?,
+        None => inventory.unused(&folder)?,
+    };
+    let Found { state, snapshot, segments, temporary, obsolete } = found;
+    let log_bytes: u64 = segments.iter().map(|segment| segment.length).sum();
+    let header = snapshot.as_ref().map(|snapshot| *snapshot.header());
+    let source = match snapshot {
+        Some(snapshot) => Source::Snapshot(Box::new(snapshot)),
+        None => Source::End(None),
+    };
+    let mut recovery = Recovery {
+        folder,
+        lock,
+        options,
+        state,
+        source,
+        segments,
+        earlier: Vec::new(),
+        temporary,
+        obsolete,
+        snapshot: header.map(Installed::from),
+        chain: header.map_or_else(Chain::default, Chain::from),
+        progress: Progress {
+            total_bytes: log_bytes + header.map_or(0, |header| header.extent.bytes),
+            ..Progress::default()
+        },
+        finished_bytes: 0,
+        torn_tail: None,
+        error: None,
+    };
+    if header.is_none() {
+        recovery.begin_segment()?;
+    }
+    Ok(recovery)
+}
+
+impl Recovery {
+    /// What was promised; `None` if the directory is new.
+    pub fn hard_state(&self) -> Option<&HardState> {
+        self.state.as_ref().map(|state| &state.hard)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// The next batch, or the next piece of one, of at most 256 KiB of records: to be applied, in
+    /// order, to a store that nobody uses yet. `None` at the end.
+    ///
+    /// Batches are handed out whole: after an error between two pieces the store is of no use.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. Once it has failed, the recovery fails for good.
+    pub fn next_batch(&mut self) -> Result<Option<Staged>, OpenError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let next = self.read();
+        self.progress.bytes = self.finished_bytes + self.source.at();
+        match &next {
+            Ok(Some(batch)) => {
+                let records = batch.records.iter().map(|records| records.len() as u64);
+                self.progress.records += records.sum::<u64>();
+            }
+            Ok(None) => {}
+            Err(error) => self.error = Some(error.clone()),
+        }
+        next
+    }
+
+    /// Readies the directory for writing: what was not yet taken is read and dropped, a torn tail
+    /// is cut off, what is left is synced, and this start is counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub fn finish(mut self) -> Result<(Storage, Recovered), OpenError> {
+        while self.next_batch()?.is_some() {}
+        let is_new = self.state.is_none();
+        let report = Recovered {
+            position: self.chain.position,
+            is_new,
+            records: self.progress.records,
+            torn_tail: self.torn_tail.clone(),
+            may_lack_acknowledged: self
+                .state
+                .as_ref()
+                .is_some_and(|state| state.acknowledges_unsynced && state.closed.is_none()),
+        };
+        let storage = self.into_storage()?;
+        Ok((storage, report))
+    }
+
+    fn read(&mut self) -> Result<Option<Staged>, OpenError> {
+        loop {
+            let next = match &mut self.source {
+                Source::Snapshot(reader) => reader.next()?,
+                Source::Segment(reader, _) => match reader.next(&mut self.chain) {
+                    Ok(next) => next,
+                    Err(error) => {
+                        self.judge(error)?;
+                        return Ok(None);
+                    }
+                },
+                Source::End(_) => return Ok(None),
+            };
+            if next.is_some() {
+                return Ok(next);
+            }
+            self.advance()?;
+        }
+    }
+
+    /// Goes on to the next file.
+    fn advance(&mut self) -> Result<(), OpenError> {
+        self.finished_bytes += self.source.at();
+        match std::mem::replace(&mut self.source, Source::End(None)) {
+            Source::Segment(reader, header) if self.segments.is_empty() => {
+                let length = reader.entries().at();
+                self.end(reader, header, length)
+            }
+            Source::Segment(reader, header) => {
+                let bytes = reader.entries().length();
+                self.earlier.push(Earlier { number: header.number, bytes });
+                self.begin_segment()
+            }
+            Source::Snapshot(_) | Source::End(_) => self.begin_segment(),
+        }
+    }
+
+    /// Opens the next segment, which must go on where the file before it ended.
+    fn begin_segment(&mut self) -> Result<(), OpenError> {
+        let Some(SegmentFile { name, number, length }) = self.segments.pop_front() else {
+            return Ok(());
+        };
+        let storage_id = self.storage_id();
+        let file = self.folder.open(&name)?;
+        let header = read_header(&file, Kind::Segment, storage_id, number)?;
+        let found = Chain::from(header);
+        if found != self.chain {
+            let Chain { batches: expected, position } = self.chain;
+            let (at, fault) = if found.batches == expected {
+                (POSITION_AT, Fault::Chain { expected: position, found: found.position })
+            } else {
+                let (what, found) = ("batches before it", found.batches);
+                (BATCHES_AT, Fault::Number { what, expected, found })
+            };
+            return Err(OpenError::corrupt(file.path(), at, fault));
+        }
+        let entries = EntryReader::new(file, header.salt(), length);
+        self.source = Source::Segment(Box::new(BatchReader::new(entries)), header);
+        Ok(())
+    }
+
+    /// Says what it means that the log cannot be read on.
+    fn judge(&mut self, error: ReadError) -> Result<(), OpenError> {
+        let source = std::mem::replace(&mut self.source, Source::End(None));
+        let Source::Segment(reader, header) = source else {
+            return Ok(());
+        };
+        let path = reader.entries().file().path().clone();
+        let (at, cut_at, fault) = match error {
+            ReadError::Io(error) => return Err(error.into()),
+            ReadError::Wrong { at, fault } => return Err(OpenError::corrupt(&path, at, fault)),
+            ReadError::Broken { at, cut_at, fault } => (at, cut_at, fault),
+        };
+        let is_open_end = self.segments.is_empty() && self.closed().is_none();
+        if !is_open_end || reader.entries().mark_behind(at)?.is_some() {
+            return Err(OpenError::corrupt(&path, at, fault));
+        }
+        let bytes = reader.entries().length() - cut_at;
+        self.torn_tail = Some(TornTail { path, offset: cut_at, bytes, fault });
+        self.finished_bytes = self.progress.total_bytes;
+        self.end(reader, header, cut_at)
+    }
+
+    /// Ends the log, where it had been closed if it was.
+    fn end(
+        &mut self,
+        reader: Box<BatchReader>,
+        header: Header,
+        length: u64,
+    ) -> Result<(), OpenError> {
+        if let Some(LogEnd { bytes: need, .. }) = self.closed().filter(|end| end.bytes != length) {
+            let fault = Fault::CutOff { need, have: length };
+            return Err(OpenError::corrupt(reader.entries().file().path(), length, fault));
+        }
+        self.source = Source::End(Some(Tail { reader, header, length }));
+        Ok(())
+    }
+
+    fn closed(&self) -> Option<LogEnd> {
+        self.state.as_ref().and_then(|state| state.closed)
+    }
+
+    fn storage_id(&self) -> StorageId {
+        self.state.as_ref().map_or(self.options.new_storage_id, |state| state.storage_id)
+    }
+
+    fn into_storage(self) -> Result<Storage, OpenError> {
+        let storage_id = self.storage_id();
+        let is_closed = self.closed().is_some();
+        let Self { folder, lock, options, source, chain, earlier, snapshot, .. } = self;
+        let Options { segment_bytes, .. } = options;
+        // First, for what follows needs room.
+        remove_all(&folder, &self.temporary)?;
+        // The state comes last: where there is one, there is a log.
+        let log = match source {
+            Source::End(Some(Tail { reader, header, length })) => {
+                let marked = reader.marked();
+                let file = reader.into_entries().into_file();
+                let mut segment = Segment::resume(file, &header, length, chain);
+                if !is_closed && (marked < length || self.torn_tail.is_some()) {
+                    segment.renew(&folder)?;
+                }
+                Log::resume(&folder, storage_id, segment_bytes, chain, segment, earlier)
+            }
+            _ => Log::create(&folder, storage_id, segment_bytes)?,
+        };
+        let state = State {
+            group: options.group,
+            peer: options.peer,
+            storage_id,
+            starts: self.state.as_ref().map_or(0, |state| state.starts) + 1,
+            hard: self.state.map_or_else(HardState::default, |state| state.hard),
+            acknowledges_unsynced: options.acknowledges_unsynced,
+            closed: None,
+        };
+        let storage = Storage::new(folder.clone(), lock, state, log, snapshot);
+        storage.publish_state()?;
+        // Names that a crash left unsynced have been synced with that of the state.
+        remove_all(&folder, &self.obsolete)?;
+        Ok(storage)
+    }
+}
+
+/// Removes what crashes have left.
+fn remove_all(folder: &Folder, names: &[String]) -> Result<(), IoError> {
+    names.iter().try_for_each(|name| folder.remove(name))
+}
+
+impl Source {
+    /// How far the present file was read.
+    fn at(&self) -> u64 {
+        match self {
+            Self::Snapshot(reader) => reader.at(),
+            Self::Segment(reader, _) => reader.entries().at(),
+            Self::End(_) => 0,
+        }
+    }
+}
+
+impl From<Header> for Chain {
+    fn from(Header { batches, position, .. }: Header) -> Self {
+        Self { batches, position }
+    }
+}
+
+impl From<Header> for Installed {
+    fn from(Header { number, batches, extent, .. }: Header) -> Self {
+        Self { number, batches, bytes: extent.bytes }
+    }
+}

@@ -1,0 +1,250 @@
+//! The state file: who this storage is, and what must never be forgotten
+//! (docs/disk-format.md, section 6).
+//!
+//! It is written whole beside the old one, synced, and renamed. Two slots in turn would take one
+//! sync instead of two; but then a vote that has become unreadable looks like one that was torn,
+//! the older slot counts, and the peer votes twice.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut};
+use crc32c::crc32c;
+
+use super::error::Fault;
+use super::header::{
+    Kind, PREAMBLE_BYTES, Unreadable, check_preamble, check_sum, put_ballot, put_preamble,
+    take_ballot,
+};
+use crate::config::is_name;
+use crate::id::{Ballot, GroupId, MAX_NAME_BYTES, PeerName};
+
+const HAS_GROUP_ID: u8 = 1;
+const ACKNOWLEDGES_UNSYNCED: u8 = 2;
+const FLAGS: u8 = HAS_GROUP_ID | ACKNOWLEDGES_UNSYNCED;
+
+/// Bytes between the preamble and the names.
+const FIXED_BYTES: usize = 73;
+const CHECKSUM_BYTES: usize = size_of::<u32>();
+/// Longest state file.
+pub(super) const MAX_BYTES: usize =
+    PREAMBLE_BYTES + FIXED_BYTES + 3 * (1 + MAX_NAME_BYTES) + CHECKSUM_BYTES;
+
+/// Random id of one data directory, drawn when it is first used.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorageId(pub u128);
+
+impl fmt::Display for StorageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for StorageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What must be on the disk before a message that depends on it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The group that this peer belongs to, once it is founded.
+    pub group_id: Option<GroupId>,
+    /// The newest ballot that this peer takes part in: nothing older is acknowledged or voted in.
+    pub ballot: Ballot,
+    /// Whom it voted for in that ballot.
+    pub voted_for: Option<PeerName>,
+}
+
+/// All that a state file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Name of the group.
+    pub group: String,
+    /// The peer that the directory belongs to.
+    pub peer: PeerName,
+    /// Which directory this is; never changes.
+    pub storage_id: StorageId,
+    /// How often it was opened, this time included.
+    pub starts: u64,
+    /// What the peer has promised.
+    pub hard: HardState,
+    /// Whether the peer acknowledges before it syncs, so that a crash may take back what it said.
+    pub acknowledges_unsynced: bool,
+    /// Where the log ended when it was closed; `None` while it is open, and after a crash.
+    pub(super) closed: Option<LogEnd>,
+}
+
+/// The end of a log that was synced and closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogEnd {
+    /// The last segment, counted from 1.
+    pub(super) segment: u64,
+    /// Its length.
+    pub(super) bytes: u64,
+}
+
+impl State {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(MAX_BYTES);
+        put_preamble(Kind::State, &mut out);
+        out.put_u128_le(self.storage_id.0);
+        out.put_u64_le(self.starts);
+        put_ballot(self.hard.ballot, &mut out);
+        let has_group_id = if self.hard.group_id.is_some() { HAS_GROUP_ID } else { 0 };
+        let unsynced = if self.acknowledges_unsynced { ACKNOWLEDGES_UNSYNCED } else { 0 };
+        out.put_u8(has_group_id | unsynced);
+        out.put_u128_le(self.hard.group_id.map_or(0, |GroupId(id)| id));
+        let closed = self.closed.unwrap_or(LogEnd { segment: 0, bytes: 0 });
+        out.put_u64_le(closed.segment);
+        out.put_u64_le(closed.bytes);
+        put_name(&self.group, &mut out);
+        put_name(self.peer.as_str(), &mut out);
+        put_name(self.hard.voted_for.as_ref().map_or("", PeerName::as_str), &mut out);
+        out.put_u32_le(crc32c(&out[PREAMBLE_BYTES..]));
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let rest = check_preamble(Kind::State, bytes)?;
+        let damaged = |fault| Unreadable::Damaged { at: PREAMBLE_BYTES as u64, fault };
+        let Some(end) = rest.len().checked_sub(CHECKSUM_BYTES).filter(|end| *end > FIXED_BYTES)
+        else {
+            let need = (FIXED_BYTES + CHECKSUM_BYTES) as u64;
+            return Err(damaged(Fault::CutOff { need, have: rest.len() as u64 }));
+        };
+        let (fields, mut stored) = rest.split_at(end);
+        check_sum(fields, stored.get_u32_le()).map_err(damaged)?;
+        Self::read(fields).map_err(damaged)
+    }
+
+    /// Reads what a checksum has confirmed, and yet nothing is taken for granted.
+    fn read(mut fields: &[u8]) -> Result<Self, Fault> {
+        let fields = &mut fields;
+        let storage_id = StorageId(fields.get_u128_le());
+        let starts = fields.get_u64_le();
+        let ballot = take_ballot(fields);
+        let flags = fields.get_u8();
+        if flags & !FLAGS != 0 {
+            let (expected, found) = (u64::from(flags & FLAGS), u64::from(flags));
+            return Err(Fault::Number { what: "flags", expected, found });
+        }
+        let group_id = GroupId(fields.get_u128_le());
+        let closed = LogEnd { segment: fields.get_u64_le(), bytes: fields.get_u64_le() };
+        let group = required(take_name(fields)?, "group")?;
+        let peer = required(take_name(fields)?, "peer")?;
+        let voted_for = take_name(fields)?;
+        if !fields.is_empty() {
+            return Err(Fault::Unexpected("end of the state"));
+        }
+        let group_id = (flags & HAS_GROUP_ID != 0).then_some(group_id);
+        Ok(Self {
+            group: group.into(),
+            peer: peer.into(),
+            storage_id,
+            starts,
+            hard: HardState { group_id, ballot, voted_for: voted_for.map(PeerName::from) },
+            acknowledges_unsynced: flags & ACKNOWLEDGES_UNSYNCED != 0,
+            closed: (closed.segment != 0).then_some(closed),
+        })
+    }
+}
+
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    let length = u8::try_from(name.len()).expect("names are checked where they are configured");
+    out.put_u8(length);
+    out.put_slice(name.as_bytes());
+}
+
+/// A name; `None` for one of no bytes.
+fn take_name<'a>(fields: &mut &'a [u8]) -> Result<Option<&'a str>, Fault> {
+    const FAULT: Fault = Fault::Name("group or peer");
+    let (length, rest) = fields.split_first().ok_or(FAULT)?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length)).ok_or(FAULT)?;
+    *fields = rest;
+    match std::str::from_utf8(name) {
+        Ok("") => Ok(None),
+        Ok(name) if is_name(name) => Ok(Some(name)),
+        _ => Err(FAULT),
+    }
+}
+
+fn required<'a>(name: Option<&'a str>, what: &'static str) -> Result<&'a str, Fault> {
+    name.ok_or(Fault::Name(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Generation, Term};
+
+    fn state() -> State {
+        State {
+            group: "default".into(),
+            peer: "a".into(),
+            storage_id: StorageId(7 << 90),
+            starts: 3,
+            hard: HardState {
+                group_id: Some(GroupId(5)),
+                ballot: Ballot { generation: Generation(1), term: Term(2) },
+                voted_for: Some("b".into()),
+            },
+            acknowledges_unsynced: true,
+            closed: Some(LogEnd { segment: 4, bytes: 1234 }),
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written() {
+        assert_eq!(State::decode(&state().encode()), Ok(state()));
+        let blank = State {
+            hard: HardState::default(),
+            acknowledges_unsynced: false,
+            closed: None,
+            ..state()
+        };
+        assert_eq!(State::decode(&blank.encode()), Ok(blank));
+    }
+
+    #[test]
+    fn the_longest_state_is_within_its_bound() {
+        let name = "n".repeat(MAX_NAME_BYTES);
+        let hard = HardState { voted_for: Some(name.clone().into()), ..state().hard };
+        let longest = State { group: name.clone(), peer: name.into(), hard, ..state() };
+        assert_eq!(longest.encode().len(), MAX_BYTES);
+        assert_eq!(State::decode(&longest.encode()), Ok(longest));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_damage() {
+        let bytes = state().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let found = State::decode(&bytes);
+            assert!(matches!(found, Err(Unreadable::Damaged { .. })), "bit {bit}: {found:?}");
+        }
+        for length in 0..bytes.len() {
+            let found = State::decode(&bytes[..length]);
+            assert!(matches!(found, Err(Unreadable::Damaged { .. })), "{length}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_checksum_confirms_is_still_checked() {
+        let fields = &state().encode()[PREAMBLE_BYTES..];
+        let fields = &fields[..fields.len() - CHECKSUM_BYTES];
+        assert!(State::read(fields).is_ok());
+        let mut flags = fields.to_vec();
+        flags[40] |= 64;
+        assert!(matches!(State::read(&flags), Err(Fault::Number { what: "flags", .. })));
+        let name = |length: u8| {
+            let mut fields = fields.to_vec();
+            fields[FIXED_BYTES] = length;
+            State::read(&fields)
+        };
+        for length in (0..=u8::MAX).filter(|length| *length != 7) {
+            assert!(name(length).is_err(), "{length}");
+        }
+    }
+}

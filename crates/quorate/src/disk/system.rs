@@ -1,0 +1,198 @@
+//! The system's files.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::error::{Action, IoError, OpenError};
+use super::file::{Directory, DirectoryLock, File};
+
+/// A directory of the file system.
+#[derive(Debug)]
+pub struct SystemDirectory {
+    path: PathBuf,
+    /// For syncing: names last once the directory itself is synced.
+    handle: fs::File,
+}
+
+impl SystemDirectory {
+    /// Opens a directory, and makes it first if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If it can neither be opened nor made, or is not a directory.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let path = path.into();
+        let named = |action| {
+            let path = path.clone();
+            move |error| IoError::new(action, path, error)
+        };
+        if !path.is_dir() {
+            fs::create_dir_all(&path).map_err(named(Action::Create))?;
+            sync_parent(&path).map_err(named(Action::Sync))?;
+        }
+        let handle = fs::File::open(&path).map_err(named(Action::Open))?;
+        Ok(Self { path, handle })
+    }
+
+    fn options() -> fs::OpenOptions {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true);
+        options
+    }
+}
+
+/// Makes the name of a new directory last.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.canonicalize()?.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+impl Directory for SystemDirectory {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Option<DirectoryLock>> {
+        let file = Self::options().create(true).truncate(false).open(self.path.join(name))?;
+        // Goes with the open file, so that a process killed in any way holds it no longer.
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(DirectoryLock::new(file))),
+            Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+        let names: Vec<_> = fs::read_dir(&self.path)?.map(name).collect::<io::Result<_>>()?;
+        // Names that are not text are none of this layer's.
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let file = Self::options().create(true).truncate(true).open(self.path.join(name))?;
+        Ok(Box::new(SystemFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(SystemFile(Self::options().open(self.path.join(name))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct SystemFile(fs::File);
+
+impl File for SystemFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    /// Data and length, not the times: half the cost of a full sync, and all that is read back.
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::{HardState, Options, StorageId, open};
+    use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+    use crate::protocol::message::BatchEnd;
+    use crate::store::Staged;
+
+    /// A directory of the test's own, removed when it ends.
+    struct Temporary(PathBuf);
+
+    impl Temporary {
+        fn new(name: &str) -> Self {
+            let name = format!("quorate-{name}-{}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn options() -> Options {
+        Options::new("default", "a".into(), StorageId(7))
+    }
+
+    fn directory(path: &Path) -> Arc<dyn Directory> {
+        Arc::new(SystemDirectory::new(path).expect("a directory can be made"))
+    }
+
+    #[test]
+    fn what_is_written_to_the_file_system_is_read_back() {
+        let temporary = Temporary::new("disk");
+        let path = temporary.0.join("made/on/the/way");
+        let recovery = open(directory(&path), options()).expect("a new directory");
+        let (mut storage, report) = recovery.finish().expect("a new directory");
+        assert!(report.is_new);
+        let ballot = Ballot { generation: Generation(1), term: Term(1) };
+        let position = Position { ballot, sequence: Sequence(1 << 16) };
+        let end = BatchEnd { position, group_time: GroupTime(1), meta: None };
+        let batch = Staged { from: Some(Position::BLANK), records: Vec::new(), end };
+        storage.append(&batch).expect("there is room");
+        assert_eq!(storage.sync().expect("it can be synced"), position);
+        let hard = HardState { ballot, ..HardState::default() };
+        storage.save(hard.clone()).expect("there is room");
+        storage.close().expect("it can be synced");
+
+        let mut recovery = open(directory(&path), options()).expect("it was closed");
+        assert_eq!(recovery.hard_state(), Some(&hard));
+        let found = recovery.next_batch().expect("it is sound").expect("there is a batch");
+        assert_eq!((found.from, found.end), (batch.from, batch.end));
+        assert_eq!(recovery.next_batch().expect("it is sound"), None);
+    }
+
+    #[test]
+    fn a_directory_is_locked_against_other_processes_and_other_peers_of_this_one() {
+        let temporary = Temporary::new("lock");
+        let first = open(directory(&temporary.0), options()).expect("a new directory");
+        let second = open(directory(&temporary.0), options());
+        assert!(matches!(&second, Err(OpenError::InUse { path }) if *path == temporary.0));
+        drop(first);
+        assert!(open(directory(&temporary.0), options()).is_ok());
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_directory_is_refused_by_its_name() {
+        let temporary = Temporary::new("file");
+        fs::write(&temporary.0, b"not a directory").expect("there is room");
+        let error = SystemDirectory::new(&temporary.0).expect_err("it is a file").to_string();
+        _ = fs::remove_file(&temporary.0);
+        assert!(error.contains("quorate-file-"), "{error}");
+    }
+}
