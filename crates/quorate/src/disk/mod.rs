@@ -28,11 +28,15 @@ mod log;
 mod name;
 mod reader;
 mod recovery;
+#[doc(hidden)]
+pub mod simulated;
 mod snapshot;
 mod state;
 mod storage;
 #[cfg(all(unix, feature = "driver"))]
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Action, AppendError, Fault, IoError, OpenError, SnapshotError, StorageError};
 pub use file::{Directory, DirectoryLock, File};
