@@ -329,7 +329,7 @@ impl Recovery {
         length: u64,
     ) -> Result<(), OpenError> {
         if let Some(LogEnd { bytes: need, .. }) = self.closed().filter(|end| end.bytes != length) {
-            let fault = Fault::CutOff { need, have: length };
+            let fault = Fault::Number { what: "its end at byte", expected: need, found: length };
             return Err(OpenError::corrupt(reader.entries().file().path(), length, fault));
         }
         self.source = Source::End(Some(Tail { reader, header, length }));

@@ -151,7 +151,8 @@ impl State {
 }
 
 fn put_name(name: &str, out: &mut Vec<u8>) {
-    let length = u8::try_from(name.len()).expect("names are checked where they are configured");
+    assert!(name.is_empty() || is_name(name), "names are checked where they are configured");
+    let length = name.len() as u8;
     out.put_u8(length);
     out.put_slice(name.as_bytes());
 }

@@ -209,7 +209,10 @@ impl Storage {
         self.failure.check()?;
         let FinishedSnapshot { header, segment } = snapshot;
         let (number, batches, bytes) = (header.number, header.batches, header.extent.bytes);
-        if self.snapshot.is_some_and(|installed| installed.batches > batches) {
+        // The newest by number must be the newest by content: a recovery goes by numbers.
+        let is_late =
+            |installed: Installed| installed.number > number || installed.batches > batches;
+        if self.snapshot.is_some_and(is_late) {
             let removed = self.folder.remove(&temporary(number));
             judge(&self.failure, removed)?;
             return Err(SnapshotError::Void);

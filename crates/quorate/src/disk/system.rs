@@ -30,10 +30,11 @@ impl SystemDirectory {
             let path = path.clone();
             move |error| IoError::new(action, path, error)
         };
+        let missing = path.ancestors().take_while(|path| !path.exists()).count();
         if !path.is_dir() {
             fs::create_dir_all(&path).map_err(named(Action::Create))?;
-            sync_parent(&path).map_err(named(Action::Sync))?;
         }
+        sync_names(&path, missing).map_err(named(Action::Sync))?;
         let handle = fs::File::open(&path).map_err(named(Action::Open))?;
         Ok(Self { path, handle })
     }
@@ -45,12 +46,10 @@ impl SystemDirectory {
     }
 }
 
-/// Makes the name of a new directory last.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.canonicalize()?.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+/// Makes the names of new directories last: of this one, and of those that it is in.
+fn sync_names(path: &Path, count: usize) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    path.ancestors().skip(1).take(count).try_for_each(|parent| fs::File::open(parent)?.sync_all())
 }
 
 impl Directory for SystemDirectory {

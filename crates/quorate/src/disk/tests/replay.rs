@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::SnapshotWriter;
 use super::super::entry::MAX_RECORDS_BYTES;
 use super::*;
 
@@ -226,23 +227,29 @@ fn a_snapshot_ends_where_the_log_does() {
     assert!(peer.storage.failure().is_none());
 }
 
+/// Whether the later one was begun later or ended later.
 #[test]
-fn of_two_snapshots_at_once_the_later_one_stays() {
+fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
     let (disk, mut history) = (SimulatedDisk::new(1), History::new());
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [30]).expect("nothing goes wrong");
-    let finish = |peer: &mut Peer| {
-        let mut writer = peer.storage.begin_snapshot().expect("there is room");
+    let finish = |peer: &mut Peer, mut writer: SnapshotWriter| {
         writer.write(&peer.store.copy(&mut CopyCursor::since(Sequence(0)), usize::MAX))?;
         let Version { position, group_time, meta, .. } = state_of(&peer.store);
         peer.storage.seal(writer, position, group_time, meta)?.finish()
     };
-    let earlier = finish(&mut peer).expect("nothing goes wrong");
+    let [first, second, third] =
+        [(); 3].map(|()| peer.storage.begin_snapshot().expect("there is room"));
+    let first = finish(&mut peer, first).expect("nothing goes wrong");
+    let third = finish(&mut peer, third).expect("nothing goes wrong");
+    peer.is_copying = true;
     append_all(&mut peer, &mut history, [30]).expect("nothing goes wrong");
-    let later = finish(&mut peer).expect("nothing goes wrong");
-    peer.storage.install(later).expect("nothing goes wrong");
-    let installed = peer.storage.install(earlier);
-    assert!(matches!(installed, Err(SnapshotError::Void)), "{installed:?}");
+    let second = finish(&mut peer, second).expect("nothing goes wrong");
+    peer.storage.install(third).expect("nothing goes wrong");
+    for late in [first, second] {
+        let installed = peer.storage.install(late);
+        assert!(matches!(installed, Err(SnapshotError::Void)), "{installed:?}");
+    }
     peer.close(&mut history).expect("nothing goes wrong");
     let peer = Peer::start(&disk, &mut history).expect("nothing is wrong");
     assert_eq!(peer.report.position, history.last().position);
