@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use quorate::DecideError;
 
-use crate::limit::{MAX_WINDOW, MIN_WINDOW};
-use crate::limits::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+use crate::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS, MAX_WINDOW, MIN_WINDOW};
 use crate::period::Period;
 
 /// A rule that one limit breaks. Nothing was started.

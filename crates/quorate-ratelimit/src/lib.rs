@@ -82,6 +82,7 @@
 //!
 //! Sliding windows, calendar months, concurrency limits, refunds and reservations.
 
+mod bounds;
 mod decision;
 mod divisor;
 mod error;
@@ -91,18 +92,21 @@ mod limit;
 mod limiter;
 mod limits;
 mod model;
+mod outcome;
 mod period;
 mod rule;
 mod spec;
+mod table;
 mod token_bucket;
 mod window;
 
+pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
 pub use decision::Decision;
 pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 pub use key::Key;
 pub use limit::Limit;
 pub use limiter::RateLimiter;
-pub use limits::{Limits, LimitsBuilder, MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+pub use limits::{Limits, LimitsBuilder};
 pub use model::RateLimitModel;
 pub use spec::{LimitSpec, LimitsSpec};
 

@@ -3,13 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::bounds::{MAX_WINDOW, MIN_WINDOW};
 use crate::error::LimitError;
 use crate::period::{self, Period};
-
-/// Shortest window.
-pub(crate) const MIN_WINDOW: Duration = Duration::from_millis(1);
-/// Longest window.
-pub(crate) const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

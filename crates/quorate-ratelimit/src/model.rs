@@ -5,8 +5,9 @@ use std::sync::Arc;
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
 
 use crate::key;
-use crate::limits::Table;
-use crate::rule::{Effect, Outcome, Rule, Verdict};
+use crate::outcome::{Effect, Outcome, Verdict};
+use crate::rule::Rule;
+use crate::table::Table;
 
 /// Answer codes. They travel between peers: numbers are never given another meaning.
 pub(crate) mod code {

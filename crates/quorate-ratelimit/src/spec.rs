@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::error::{LimitError, LimitsError};
 use crate::limit::Limit;
-use crate::limits::Limits;
+use crate::limits::{Limits, LimitsBuilder};
 
 /// One limit of a limits file: either `rate` with an optional `burst`, or `window` with `max`.
 ///
@@ -128,8 +128,27 @@ impl LimitsSpec {
     /// ```
     pub fn build(&self) -> Result<Limits, LimitsError> {
         let builder = Limits::builder();
-        let add = |builder: crate::LimitsBuilder, (name, spec)| builder.spec(name, spec);
+        let add = |builder: LimitsBuilder, (name, spec)| builder.spec(name, spec);
         self.limits.iter().fold(builder, add).build()
+    }
+}
+
+impl LimitsBuilder {
+    /// Adds a limit as a limits file writes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{Limit, LimitSpec, Limits};
+    ///
+    /// let spec = LimitSpec { rate: Some("100/s".into()), ..LimitSpec::default() };
+    /// let limits = Limits::builder().spec("api", &spec).build()?;
+    /// assert_eq!(limits.get("api"), Some(Limit::per_second(100)));
+    /// # Ok::<(), quorate_ratelimit::LimitsError>(())
+    /// ```
+    pub fn spec(mut self, name: impl Into<String>, spec: &LimitSpec) -> Self {
+        self.limits.push((name.into(), spec.limit()));
+        self
     }
 }
 

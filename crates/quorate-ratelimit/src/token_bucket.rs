@@ -24,7 +24,7 @@ use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::hash::fnv;
-use crate::rule::{Effect, Outcome, TAG_SHIFT, Verdict};
+use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
 
 /// Largest debt that a cell can hold; merges saturate there. One limit alone stays below it: its
 /// capacity is at most 2^64 units of 8.64e13.

@@ -11,7 +11,7 @@ use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::hash::fnv;
-use crate::rule::{Effect, Outcome, TAG_SHIFT, Verdict};
+use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
 
 /// A window limit, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
