@@ -10,6 +10,7 @@ use quorate::protocol::io::Input;
 use quorate::protocol::message::Lane;
 use quorate::wire::{self, Frame};
 
+use crate::clock::Moment;
 use crate::network::{ConnectionId, EndState, Packet, Payload, Transit};
 use crate::peer::Peer;
 use crate::scenario::Verdict;
@@ -41,6 +42,11 @@ impl World {
             self.counters.add("link refusals");
             return;
         }
+        self.connect(ends);
+    }
+
+    /// Begins a connection, from the first process to the second.
+    pub(crate) fn connect(&mut self, ends: [(usize, Incarnation); 2]) {
         let (connection, opens) = self.network.connect(self.now, ends[0], ends[1]);
         for (end, opens) in opens.into_iter().enumerate() {
             self.queue.push(opens, Event::Open { connection, end });
@@ -123,13 +129,15 @@ impl World {
         self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation });
     }
 
-    /// A connection whose control lane was silent for the failure timeout is closed.
+    /// A connection of a link over whose control lane nothing has come for the failure timeout is
+    /// closed. The link counts, not the connection: of several the other end uses one.
     pub(crate) fn on_silence(&mut self, connection: ConnectionId, end: usize) {
         let here = self.network.end(connection, end);
         if here.state != EndState::Open {
             return;
         }
-        let (peer, heard) = (here.peer, here.heard);
+        let peer = here.peer;
+        let heard = self.heard(peer, self.network.end(connection, 1 - end).peer);
         let silent = self.peers[peer].clock.real(self.plan.timeout());
         let due = heard.after(silent);
         if self.peers[peer].paused.is_some() {
@@ -140,6 +148,17 @@ impl World {
         } else {
             self.close(connection, end, true);
         }
+    }
+
+    /// When something last came over the control lane of a link.
+    fn heard(&self, peer: usize, from: usize) -> Moment {
+        let open = self.process(peer).map_or(&[][..], |process| &process.links[from].open);
+        let end_here = |connection: ConnectionId| {
+            let ends = [0, 1].map(|end| self.network.end(connection, end));
+            ends.into_iter().find(|end| end.peer == peer)
+        };
+        let heard = open.iter().filter_map(|connection| Some(end_here(*connection)?.heard));
+        heard.max().unwrap_or_default()
     }
 
     /// Sends something to a linked incarnation; without an open connection it is gone.

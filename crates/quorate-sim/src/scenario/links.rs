@@ -1,14 +1,17 @@
-//! Connections that begin while a path is slow.
+//! Connections that begin while a path is slow, and several at once.
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
 use crate::world::World;
 
-pub(super) const ALL: &[Scenario] = &[Scenario {
-    name: "healed_while_connecting",
-    plan: || plan(&[1, 2, 3]),
-    script: healed_while_connecting,
-}];
+pub(super) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "healed_while_connecting",
+        plan: || plan(&[1, 2, 3]),
+        script: healed_while_connecting,
+    },
+    Scenario { name: "crossed_connections", plan: || plan(&[1, 2, 3]), script: crossed },
+];
 
 /// A peer dials over slow paths, and again once they are healed: the connection that was begun
 /// first must not be used long before both of its ends are open.
@@ -18,4 +21,18 @@ fn healed_while_connecting(world: &mut World) {
     world.network.path(2, FIRST).slow = ms(3_000);
     world.network.path(FIRST, 2).slow = ms(60_000);
     world.wait(ms(1_000));
+}
+
+/// Two connections open in another order at either end, so that each end sends over the one over
+/// which it hears nothing. The link goes on: the end comes a failure timeout after they opened.
+fn crossed(world: &mut World) {
+    world.found();
+    let incarnation = |world: &World, peer| world.process(peer).map(|process| process.incarnation);
+    for slow in [ms(60), ms(0)] {
+        world.network.path(FIRST, 2).slow = slow;
+        if let (Some(here), Some(there)) = (incarnation(world, 2), incarnation(world, FIRST)) {
+            world.connect([(2, here), (FIRST, there)]);
+        }
+    }
+    world.wait(ms(5_100));
 }
