@@ -78,13 +78,24 @@ pub(super) struct BatchReader {
     entries: EntryReader,
     /// The batch that is being handed out, and how many pieces of it are left.
     under_way: Option<(Handout, u32)>,
-    /// Where the last mark ends: all before has been synced.
-    marked: u64,
+    marked: Marked,
+}
+
+/// The last mark of a segment, or its header if there is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marked {
+    /// All before has been synced. The mark itself need not be.
+    pub(super) at: u64,
+    /// Where it ends.
+    pub(super) end: u64,
+    /// Where the log stands there.
+    pub(super) chain: Chain,
 }
 
 impl BatchReader {
-    pub(super) fn new(entries: EntryReader) -> Self {
-        let marked = entries.at();
+    /// A reader of a segment that begins where the log stands.
+    pub(super) fn new(entries: EntryReader, chain: Chain) -> Self {
+        let marked = Marked { at: entries.at(), end: entries.at(), chain };
         Self { entries, under_way: None, marked }
     }
 
@@ -96,7 +107,7 @@ impl BatchReader {
         self.entries
     }
 
-    pub(super) fn marked(&self) -> u64 {
+    pub(super) fn marked(&self) -> Marked {
         self.marked
     }
 
@@ -105,7 +116,7 @@ impl BatchReader {
         if self.under_way.is_some() {
             return self.next_piece().map(Some);
         }
-        let Some((at, first)) = self.first_part()? else {
+        let Some((at, first)) = self.first_part(*chain)? else {
             return Ok(None);
         };
         chain.check(&first).map_err(|fault| ReadError::Wrong { at, fault })?;
@@ -123,10 +134,12 @@ impl BatchReader {
     }
 
     /// The next entry that is not a mark.
-    fn first_part(&mut self) -> Result<Option<(u64, Part)>, ReadError> {
+    fn first_part(&mut self, chain: Chain) -> Result<Option<(u64, Part)>, ReadError> {
         loop {
             match self.entries.next()? {
-                Some((_, Entry::Mark)) => self.marked = self.entries.at(),
+                Some((at, Entry::Mark)) => {
+                    self.marked = Marked { at, end: self.entries.at(), chain };
+                }
                 Some((at, Entry::Piece(part))) => return Ok(Some((at, part))),
                 None => return Ok(None),
             }

@@ -105,14 +105,6 @@ impl NamedFile {
         Ok(done)
     }
 
-    pub(super) fn read_exact(&self, buffer: &mut [u8], offset: u64) -> Result<(), IoError> {
-        let read = self.read(buffer, offset)?;
-        if read < buffer.len() {
-            return Err(self.error(Action::Read, io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(())
-    }
-
     pub(super) fn write_all(&mut self, bytes: &[u8], offset: u64) -> Result<(), IoError> {
         let mut done = 0;
         while done < bytes.len() {

@@ -107,18 +107,17 @@ pub(super) struct Header {
     pub(super) batches: u64,
     /// The position after those.
     pub(super) position: Position,
-    /// What only a snapshot has.
     pub(super) extent: Extent,
 }
 
-/// How far a snapshot goes; all 0 in a segment, which grows.
+/// How far a snapshot goes. A segment grows: it says how far the one before it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Its length.
+    /// Length of the snapshot, or how much counts of the segment before.
     pub(super) bytes: u64,
-    /// Where its last entry begins, which says what it is a snapshot of.
+    /// Where the last entry of a snapshot begins, which says what it is a snapshot of.
     pub(super) end_at: u64,
-    /// How many records it has.
+    /// How many records a snapshot has.
     pub(super) records: u64,
 }
 

@@ -39,6 +39,7 @@ pub(super) struct Found {
 pub(super) struct SegmentFile {
     pub(super) name: String,
     pub(super) number: u64,
+    /// What counts of it: for all but the newest, what the next one says.
     pub(super) length: u64,
 }
 
@@ -115,6 +116,7 @@ impl Inventory {
         let start = snapshot.as_ref().map_or_else(Chain::default, |it| Chain::from(*it.header()));
         let last = self.last_segment(folder, &state)?;
         let mut segments = VecDeque::new();
+        let mut counted = None;
         for number in (1..=last).rev() {
             let name = name::segment(number);
             if !self.segments.remove(&number) {
@@ -122,7 +124,13 @@ impl Inventory {
             }
             let file = folder.open(&name)?;
             let header = read_header(&file, Kind::Segment, state.storage_id, number)?;
-            segments.push_front(SegmentFile { name, number, length: file.length()? });
+            let have = file.length()?;
+            let length = counted.replace(header.extent.bytes).unwrap_or(have);
+            if have < length {
+                let fault = Fault::CutOff { need: length, have };
+                return Err(OpenError::corrupt(file.path(), have, fault));
+            }
+            segments.push_front(SegmentFile { name, number, length });
             if header.batches <= start.batches {
                 break;
             }

@@ -2,12 +2,13 @@
 
 use bytes::BytesMut;
 
-use super::batch::Chain;
-use super::entry::{self, Part, Salt};
+use super::batch::{Chain, Marked};
+use super::entry::{self, Entry, Part, Salt};
 use super::error::IoError;
 use super::folder::{Folder, NamedFile};
 use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name;
+use super::reader::EntryReader;
 use super::state::{LogEnd, StorageId};
 use crate::store::Staged;
 
@@ -53,20 +54,18 @@ pub(super) struct Earlier {
 }
 
 impl Segment {
-    /// A new segment, for good, whose first batch continues the chain.
+    /// A new segment, for good, that goes on after `before` bytes of the one before it.
     fn create(
         folder: &Folder,
         storage_id: StorageId,
         number: u64,
         chain: Chain,
+        before: u64,
     ) -> Result<Self, IoError> {
-        let Chain { batches, position } = chain;
-        let (kind, extent) = (Kind::Segment, Extent::default());
-        let header = Header { kind, storage_id, number, batches, position, extent };
+        let header = header(storage_id, number, chain, before);
         let name = name::segment(number);
         let file = folder.publish(&name, |file| file.write_all(&header.encode(), 0))?;
-        let length = HEADER_BYTES as u64;
-        Ok(Self { file, number, salt: header.salt(), length, is_empty: true })
+        Ok(Self::resume(file, &header, HEADER_BYTES as u64, chain))
     }
 
     /// A segment that was read to its end, `length`.
@@ -75,35 +74,43 @@ impl Segment {
         Self { file, number: header.number, salt: header.salt(), length, is_empty }
     }
 
-    fn write(&mut self, buffer: &mut BytesMut) -> Result<(), IoError> {
-        self.file.write_all(buffer, self.length)?;
-        self.length += buffer.len() as u64;
-        buffer.clear();
-        Ok(())
+    /// A new segment in place of what follows the last mark of the one before it, up to `end`.
+    ///
+    /// It is no use to sync that one: after a sync that failed, what can be read need not be on
+    /// the disk, and another sync would not bring it there. Nor is it overwritten: the power may
+    /// fail again. What it has behind the mark counts no longer once the new one has its name.
+    pub(super) fn renew(
+        folder: &Folder,
+        old: &Header,
+        mut entries: EntryReader,
+        marked: Marked,
+        end: u64,
+        chain: Chain,
+    ) -> Result<Self, IoError> {
+        let header = header(old.storage_id, old.number + 1, marked.chain, marked.at);
+        let salt = header.salt();
+        let mut buffer = BytesMut::from(&header.encode()[..]);
+        let mut length = 0;
+        entries.seek(marked.end);
+        let file = folder.publish(&name::segment(header.number), |file| {
+            while entries.at() < end {
+                if let Entry::Piece(part) = entries.next_again()? {
+                    entry::put_part(&mut buffer, salt, length, part);
+                }
+                if buffer.len() >= COPY_BYTES {
+                    length += write(file, &mut buffer, length)?;
+                }
+            }
+            // True when it has its name: then all of it has been synced.
+            entry::put_mark(&mut buffer, salt, length);
+            length += write(file, &mut buffer, length)?;
+            Ok(())
+        })?;
+        Ok(Self::resume(file, &header, length, chain))
     }
 
-    /// Puts a synced copy in the place of a segment that was read to its end, and then was torn or
-    /// not known to be synced.
-    ///
-    /// It is no use to sync the file itself: after a sync that failed, what can be read need not
-    /// be on the disk, and another sync would not bring it there. Nor is anything overwritten:
-    /// the power may fail again.
-    pub(super) fn renew(&mut self, folder: &Folder) -> Result<(), IoError> {
-        let mut portion = vec![0; COPY_BYTES];
-        let mut mark = BytesMut::new();
-        entry::put_mark(&mut mark, self.salt, self.length);
-        self.file = folder.publish(&name::segment(self.number), |copy| {
-            let mut at = 0;
-            while at < self.length {
-                let left = usize::try_from(self.length - at).unwrap_or(usize::MAX);
-                let portion = &mut portion[..left.min(COPY_BYTES)];
-                self.file.read_exact(portion, at)?;
-                copy.write_all(portion, at)?;
-                at += portion.len() as u64;
-            }
-            copy.write_all(&mark, self.length)
-        })?;
-        self.length += mark.len() as u64;
+    fn write(&mut self, buffer: &mut BytesMut) -> Result<(), IoError> {
+        self.length += write(&mut self.file, buffer, self.length)?;
         Ok(())
     }
 
@@ -115,6 +122,20 @@ impl Segment {
     }
 }
 
+fn header(storage_id: StorageId, number: u64, chain: Chain, before: u64) -> Header {
+    let Chain { batches, position } = chain;
+    let extent = Extent { bytes: before, ..Extent::default() };
+    Header { kind: Kind::Segment, storage_id, number, batches, position, extent }
+}
+
+/// Writes all of a buffer; how much that was.
+fn write(file: &mut NamedFile, buffer: &mut BytesMut, at: u64) -> Result<u64, IoError> {
+    file.write_all(buffer, at)?;
+    let length = buffer.len() as u64;
+    buffer.clear();
+    Ok(length)
+}
+
 impl Log {
     /// An empty log.
     pub(super) fn create(
@@ -122,7 +143,7 @@ impl Log {
         storage_id: StorageId,
         segment_bytes: u64,
     ) -> Result<Self, IoError> {
-        let segment = Segment::create(folder, storage_id, 1, Chain::default())?;
+        let segment = Segment::create(folder, storage_id, 1, Chain::default(), 0)?;
         let chain = Chain::default();
         Ok(Self::resume(folder, storage_id, segment_bytes, chain, segment, Vec::new()))
     }
@@ -242,7 +263,8 @@ impl Log {
         self.segment.file.sync()?;
         self.is_unsynced = false;
         let number = self.segment.number + 1;
-        let next = Segment::create(&self.folder, self.storage_id, number, self.chain)?;
+        let before = self.segment.length;
+        let next = Segment::create(&self.folder, self.storage_id, number, self.chain, before)?;
         let full = std::mem::replace(&mut self.segment, next);
         self.earlier.push(Earlier { number: full.number, bytes: full.length });
         Ok(())

@@ -1,9 +1,11 @@
 //! Reading the entries of a file one after the other, with bounded memory.
 
+use std::io;
+
 use bytes::BytesMut;
 
 use super::entry::{self, Entry, Salt};
-use super::error::{Fault, IoError, OpenError};
+use super::error::{Action, Fault, IoError, OpenError};
 use super::folder::NamedFile;
 use super::header::{HEADER_BYTES, Header, Kind, NUMBER_AT, STORAGE_ID_AT, Unreadable};
 use super::state::StorageId;
@@ -88,6 +90,18 @@ impl EntryReader {
         self.at += length as u64;
         let entry = entry::decode(found).map_err(|fault| ReadError::Wrong { at, fault })?;
         Ok(Some((at, entry)))
+    }
+
+    /// The next entry of a file that has been read before.
+    pub(super) fn next_again(&mut self) -> Result<Entry, IoError> {
+        match self.next() {
+            Ok(Some((_, entry))) => Ok(entry),
+            Err(ReadError::Io(error)) => Err(error),
+            // It was sound a moment ago.
+            Ok(None) | Err(ReadError::Broken { .. } | ReadError::Wrong { .. }) => {
+                Err(self.file.error(Action::Read, io::ErrorKind::InvalidData.into()))
+            }
+        }
     }
 
     /// Reads on until the buffer has `need` bytes or the file ends.

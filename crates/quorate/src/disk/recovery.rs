@@ -69,21 +69,21 @@ pub struct Recovered {
     pub is_new: bool,
     /// Records handed out.
     pub records: u64,
-    /// What a crash had left half written, and was cut off.
+    /// What a crash had left half written, and counts no longer.
     pub torn_tail: Option<TornTail>,
     /// Whether the peer may have acknowledged more than this: it acknowledged before it synced,
     /// and was not closed. What it lacks, others must have.
     pub may_lack_acknowledged: bool,
 }
 
-/// The end of the log that a crash left half written. It had never been synced.
+/// The end of the log that a crash left half written. It was never known to be synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The segment.
     pub path: PathBuf,
-    /// Where it was cut.
+    /// Where the log ends without it.
     pub offset: u64,
-    /// Bytes cut off.
+    /// Bytes from there on.
     pub bytes: u64,
     /// What was wrong with them.
     pub fault: Fault,
@@ -216,7 +216,7 @@ impl Recovery {
     }
 
     /// Readies the directory for writing: what was not yet taken is read and dropped, a torn tail
-    /// is cut off, what is left is synced, and this start is counted.
+    /// is left behind, all else is synced, and this start is counted.
     ///
     /// # Errors
     ///
@@ -295,7 +295,7 @@ impl Recovery {
             return Err(OpenError::corrupt(file.path(), at, fault));
         }
         let entries = EntryReader::new(file, header.salt(), length);
-        self.source = Source::Segment(Box::new(BatchReader::new(entries)), header);
+        self.source = Source::Segment(Box::new(BatchReader::new(entries, self.chain)), header);
         Ok(())
     }
 
@@ -347,7 +347,7 @@ impl Recovery {
     fn into_storage(self) -> Result<Storage, OpenError> {
         let storage_id = self.storage_id();
         let is_closed = self.closed().is_some();
-        let Self { folder, lock, options, source, chain, earlier, snapshot, .. } = self;
+        let Self { folder, lock, options, source, chain, mut earlier, snapshot, .. } = self;
         let Options { segment_bytes, .. } = options;
         // First, for what follows needs room.
         remove_all(&folder, &self.temporary)?;
@@ -355,11 +355,14 @@ impl Recovery {
         let log = match source {
             Source::End(Some(Tail { reader, header, length })) => {
                 let marked = reader.marked();
-                let file = reader.into_entries().into_file();
-                let mut segment = Segment::resume(file, &header, length, chain);
-                if !is_closed && (marked < length || self.torn_tail.is_some()) {
-                    segment.renew(&folder)?;
-                }
+                let entries = reader.into_entries();
+                let is_sound = is_closed || marked.end == entries.length();
+                let segment = if is_sound {
+                    Segment::resume(entries.into_file(), &header, length, chain)
+                } else {
+                    earlier.push(Earlier { number: header.number, bytes: marked.at });
+                    Segment::renew(&folder, &header, entries, marked, length, chain)?
+                };
                 Log::resume(&folder, storage_id, segment_bytes, chain, segment, earlier)
             }
             _ => Log::create(&folder, storage_id, segment_bytes)?,

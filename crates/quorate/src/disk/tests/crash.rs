@@ -230,6 +230,29 @@ fn a_full_disk_stops_the_storage_and_keeps_what_was_synced() {
     assert!(failures > 20);
 }
 
+/// Once a recovery copied the whole last segment, and a disk that its log had filled was of no use
+/// until it was twice as large.
+#[test]
+fn a_disk_that_was_full_is_opened_when_there_is_a_little_room() {
+    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let wide = || Options { segment_bytes: u64::MAX, ..options() };
+    let mut peer = Peer::start_with(&disk, &mut history, wide()).expect("a new directory");
+    append_all(&mut peer, &mut history, [60; 20]).expect("there is room");
+    peer.sync(&mut history).expect("nothing has failed");
+    disk.set_capacity(size_of_all(&disk) + 100);
+    let full = append_all(&mut peer, &mut history, [60]);
+    assert!(matches!(full, Err(Stop::Storage(StorageError::Full(_)))), "{full:?}");
+    drop(peer);
+    disk.kill();
+    disk.set_capacity(size_of_all(&disk) + 500);
+    let mut peer = Peer::start_with(&disk, &mut history, wide()).expect("there is a little room");
+    assert_eq!(peer.report.torn_tail.as_ref().map(|tail| tail.bytes), Some(100));
+    disk.set_capacity(u64::MAX);
+    append_all(&mut peer, &mut history, [60]).expect("there is room");
+    peer.close(&mut history).expect("nothing has failed");
+    Peer::start_with(&disk, &mut history, wide()).expect("nothing is wrong");
+}
+
 #[test]
 fn a_snapshot_that_finds_no_room_costs_the_log_nothing() {
     let (disk, mut history) = (SimulatedDisk::new(1), History::new());

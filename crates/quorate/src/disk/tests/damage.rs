@@ -96,9 +96,7 @@ fn a_file_that_is_cut_is_refused_once_the_directory_was_closed() {
             let cut = disk.copy(1);
             cut.write(&name, content[..length].to_vec());
             let error = recover(&cut, &history).expect_err("bytes are missing");
-            // Cut between two batches it is whole, and the next one does not continue it.
-            let is_named = is_named(&error, &name) || is_named(&error, "log-0000000003");
-            assert!(is_named, "{name} cut at {length}: {error}");
+            assert!(is_named(&error, &name), "{name} cut at {length}: {error}");
         }
     }
 }
@@ -130,7 +128,8 @@ fn the_end_of_the_last_segment_may_be_torn_at_any_byte() {
 #[test]
 fn bytes_behind_the_end_of_a_closed_log_are_refused() {
     let (disk, history) = image(false);
-    for name in disk.names() {
+    // How much of the older segment counts is said by the newer one.
+    for name in disk.names().into_iter().filter(|name| name != "log-0000000002") {
         let longer = disk.copy(1);
         let mut content = longer.read(&name).expect("it is listed");
         content.push(0);
