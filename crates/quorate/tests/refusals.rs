@@ -98,6 +98,23 @@ fn status_of(peer: &Peer) -> quorate::Incarnation {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refusals_of_a_peer_go_when_it_is_let_in() {
+    let network = InProcess::network();
+    let a = builder(&network, "a").start().await.expect("the settings are valid");
+    for wrong in [builder(&network, "b").group("other"), builder(&network, "b").agreement(1)] {
+        let b = wrong.start().await.expect("the settings are valid");
+        let known = a.status().refusals.len();
+        until(&a, |status| status.refusals.len() > known).await;
+        b.shutdown().await;
+    }
+    let b = builder(&network, "b").start().await.expect("the settings are valid");
+    until(&a, |status| status.peers[0].link == quorate::Link::Up).await;
+    for peer in [&a, &b] {
+        assert_eq!(peer.status().refusals, []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_address_is_named() {
     let network = InProcess::network();
     // a believes that b is where c is.

@@ -9,7 +9,8 @@
 //!
 //! A verdict is a `Refuse`, after which the connection is closed, or a frame of no calls. A side
 //! uses the connection when it has given a good verdict and got one: so neither takes for up what
-//! the other refuses. Both sides keep a refusal, with the field and both values, for their status.
+//! the other refuses. Both sides keep a refusal, with the field and both values, for their status,
+//! until a handshake with that peer succeeds.
 //! Whatever is not a handshake ends at once or at the deadline, and nothing is kept of it.
 
 use std::io;
@@ -114,6 +115,7 @@ impl Handshake<'_> {
         };
         self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await?;
         self.receive_verdict(&hello).await?;
+        self.shared.refusals.forget(&hello.peer);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
     }

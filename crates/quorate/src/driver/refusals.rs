@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::event::Event;
+use crate::id::PeerName;
 
 /// Refusals kept.
 const MAX_REFUSALS: usize = 32;
@@ -41,7 +42,7 @@ pub struct Refusal {
     pub by: RefusedBy,
 }
 
-/// The newest refusal of each (peer, field).
+/// The newest refusal of each (peer, field), until that peer is let in.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     kept: Mutex<VecDeque<Refusal>>,
@@ -66,6 +67,13 @@ impl Refusals {
         });
         kept.push_back(refusal);
         event
+    }
+
+    /// Forgets the refusals of a peer, whatever its port was, for it has been let in since.
+    ///
+    /// A difference that only the state machine sees is told again with the next heartbeat.
+    pub(super) fn forget(&self, peer: &PeerName) {
+        self.kept.lock().retain(|kept| kept.peer != peer.as_str());
     }
 
     /// All that are kept, oldest first.
@@ -97,6 +105,17 @@ mod tests {
         assert!(refusals.record(refusal("a", "relaxed")).is_none());
         assert!(refusals.record(refusal("b", "relaxed")).is_some());
         assert_eq!(refusals.all().len(), 2);
+    }
+
+    #[test]
+    fn a_peer_that_was_let_in_is_forgotten_and_news_again() {
+        let refusals = Refusals::default();
+        refusals.record(refusal("a", "relaxed"));
+        refusals.record(Refusal { field: "members".into(), ..refusal("a", "x") });
+        refusals.record(refusal("b", "relaxed"));
+        refusals.forget(&"a".into());
+        assert_eq!(refusals.all(), [refusal("b", "relaxed")]);
+        assert!(refusals.record(refusal("a", "relaxed")).is_some());
     }
 
     #[test]
