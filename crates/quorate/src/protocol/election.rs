@@ -237,10 +237,11 @@ impl Machine {
             return;
         };
         let at = match self.watch.campaign_at {
-            Some(at) => at,
+            Some(at) => at.max(self.watch.way_until),
             None => {
                 let delay = self.turn_delay(rank) + self.random.below(self.patience() / 5);
-                *self.watch.campaign_at.insert(self.now.time.after(delay))
+                let at = self.now.time.after(delay).max(self.watch.way_until);
+                *self.watch.campaign_at.insert(at)
             }
         };
         if self.now.time >= at {
@@ -464,7 +465,8 @@ impl Machine {
     pub(super) fn make_way(&mut self) {
         let step = self.patience();
         let wait = step * 2 + self.random.below(step * 4);
-        self.watch.campaign_at = Some(self.now.time.after(wait));
+        self.watch.way_until = self.now.time.after(wait);
+        self.watch.campaign_at = Some(self.watch.way_until);
     }
 
     /// A refusal tells how far others are: the next attempt starts from there.
@@ -567,6 +569,7 @@ impl Machine {
     pub(super) fn on_stand_now(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
         let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
         if is_mine && matches!(self.role, Role::Follower) && self.config.priority > 0 {
+            self.watch.way_until = self.now.time;
             self.watch.campaign_at = Some(self.now.time);
             self.wake_soon();
         }

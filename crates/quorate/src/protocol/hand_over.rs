@@ -154,6 +154,7 @@ impl Machine {
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { request, to, ballot, deadline });
         // The successor goes first; this peer stands again only if nobody has.
+        self.watch.way_until = deadline;
         self.watch.campaign_at = Some(deadline);
         self.wake_soon();
     }

@@ -108,6 +108,7 @@ impl Machine {
         self.watch.is_suspecting = false;
         self.watch.has_agreed = false;
         self.watch.campaign_at = None;
+        self.watch.way_until = Time(0);
         self.watch.found_now = false;
         self.watch.rounds = 0;
         self.watch.has_lost = false;
