@@ -177,12 +177,16 @@ impl Peer {
         self.handle.shared.events_since(number)
     }
 
-    /// Waits until decisions are possible here: this peer is primary and has its lease, or is
-    /// connected to the primary, or may decide alone.
+    /// Waits until the group decides here: this peer is primary and has its lease, or is connected
+    /// to the primary.
+    ///
+    /// In relaxed mode it waits for that too, so that a service that starts does not count on its
+    /// own; after `timeout` it is ready all the same, for it decides alone from the first call on.
+    /// The status names the primary, if there is one.
     ///
     /// # Errors
     ///
-    /// If that has not come about within `timeout`; the peer goes on trying.
+    /// In strict mode, if there is no primary within `timeout`; the peer goes on trying.
     ///
     /// # Cancel safety
     ///
@@ -191,6 +195,7 @@ impl Peer {
         let shared = &self.handle.shared;
         match tokio::time::timeout(timeout, self.ready()).await {
             Ok(status) => Ok(status),
+            Err(_) if shared.is_relaxed() => Ok(self.status()),
             Err(_) => {
                 let status = Box::new(self.status());
                 let reason = shared.not_ready_reason();
@@ -206,7 +211,7 @@ impl Peer {
             self.handle.shared.ready().await;
             // Calls are let through a moment before that is published.
             let status = self.status();
-            if status.primary.is_some() || self.handle.shared.is_relaxed() {
+            if status.primary.is_some() {
                 return status;
             }
             if published.changed().await.is_err() {

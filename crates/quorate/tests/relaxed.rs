@@ -109,3 +109,19 @@ async fn a_relaxed_peer_is_ready_alone_and_never_crowns_itself() {
     assert_eq!(add(&peer, "k", 1).await.expect("it decides alone").basis, Basis::Local);
     assert_eq!(peer.status().primary, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_starts_waits_for_its_group_before_it_counts_alone() {
+    let network = quorate::transport::InProcess::network();
+    let mut peers = Vec::new();
+    for name in NAMES {
+        let peer = support::builder(&network, name).mode(Mode::Relaxed).start().await;
+        peers.push(peer.expect("the settings are valid"));
+    }
+    for peer in &peers {
+        let status = peer.wait_ready(LONG).await.expect("three peers form a group");
+        assert!(status.primary.is_some());
+        let decision = add(peer, "k", 1).await.expect("there is a primary");
+        assert_eq!(decision.basis, Basis::Primary);
+    }
+}

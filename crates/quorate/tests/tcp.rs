@@ -70,3 +70,18 @@ async fn many_callers_at_all_peers_are_counted_exactly() {
 async fn many_callers_at_all_peers_are_counted_exactly_under_majority() {
     many_callers(|builder| builder.acknowledge(Acknowledge::Majority)).await;
 }
+
+/// Its followers have not said where they stand, perhaps: they are given a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_has_just_begun_hands_over_when_it_is_shut_down() {
+    for _ in 0..12 {
+        let peers = trio(|builder| builder).await;
+        let is_primary = |peer: &&Peer| peer.status().role == quorate::PeerRole::Primary;
+        let primary = peers.iter().find(is_primary).expect("one of them is");
+        let next = peers.iter().find(|peer| peer.name() != primary.name()).expect("another");
+        until(primary, |status| status.peers.iter().all(|peer| peer.lag.is_some())).await;
+        primary.switch_primary(next.name().clone()).await.expect("it follows");
+        let end = next.shutdown().await;
+        assert!(matches!(end, Shutdown::HandedOver { .. }), "{end:?}");
+    }
+}

@@ -15,6 +15,8 @@ use crate::store::Digest;
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
+/// How often a primary that is shutting down looks whether there is a successor.
+const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 
 impl Shared {
     pub(crate) fn name(&self) -> &PeerName {
@@ -42,7 +44,7 @@ impl Shared {
         self.is_shut_down()
     }
 
-    /// Waits until decisions are possible here.
+    /// Waits until the group decides here.
     pub(crate) async fn ready(&self) {
         let mut changes = self.routing.watch();
         while !self.is_ready() {
@@ -55,8 +57,8 @@ impl Shared {
     fn is_ready(&self) -> bool {
         match self.routing.way() {
             Way::Here => true,
-            Way::There => self.is_relaxed() || self.routing.connection().is_some(),
-            Way::Held | Way::Nowhere => self.is_relaxed(),
+            Way::There => self.routing.connection().is_some(),
+            Way::Held | Way::Nowhere => false,
         }
     }
 
@@ -90,13 +92,28 @@ impl Shared {
             return Shutdown::WasReplica;
         }
         let limit = self.group.failure_timeout;
-        match timeout(limit, self.switch(None)).await {
+        match timeout(limit, self.switch_in_a_moment()).await {
             Ok(Ok(to)) => Shutdown::HandedOver { to },
             Ok(Err(SwitchError::NotPrimary { .. })) => Shutdown::WasReplica,
             Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
             Err(_) => {
                 let reason = SwitchError::Aborted { to: self.name().clone() };
                 Shutdown::NotHandedOver { reason }
+            }
+        }
+    }
+
+    /// Hands over to the best successor; for two heartbeats, to whoever becomes one. Followers of a
+    /// primary that has just begun have not said where they stand.
+    async fn switch_in_a_moment(&self) -> Result<PeerName, SwitchError> {
+        let until = self.clock.time().after(self.group.heartbeat * 2);
+        let is_alone = self.group.members.len() == 1;
+        loop {
+            match self.switch(None).await {
+                Err(SwitchError::NotReady { .. }) if !is_alone && self.clock.time() < until => {
+                    sleep(SUCCESSOR_PAUSE).await;
+                }
+                result => return result,
             }
         }
     }
