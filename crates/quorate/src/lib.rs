@@ -1,4 +1,70 @@
 //! Peer groups that share exact quota counters across failovers, as a library.
+//!
+//! A service links this crate and names its sibling instances. They form a **group**: one peer, the
+//! *primary*, decides and writes, the others follow it, and a majority elects the next one when it
+//! is lost. What is decided is up to a [`Model`]; for rate limits use the crate
+//! `quorate-ratelimit`, which is one. What a peer says of itself is in [`Peer::status`] and
+//! [`Peer::events`].
+//!
+//! # Examples
+//!
+//! A model that counts, and one peer of three:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Peer, Value};
+//!
+//! struct Counter;
+//!
+//! impl Model for Counter {
+//!     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], _now: GroupTime) -> Answer {
+//!         let mut answer = Answer { code: 1, ..Answer::default() };
+//!         for (item, cell) in items.iter().zip(cells) {
+//!             let count = cell.value().map_or(0, |value| value.words[0]) + item.args[0];
+//!             cell.set(Value { words: [count, 0, 0], expires: GroupTime::MAX });
+//!             answer.units += item.args[0];
+//!             answer.words[0] = count;
+//!         }
+//!         answer
+//!     }
+//!
+//!     fn accumulate(&self, item: &Item<'_>, _: Option<&Value>, _: &Value, delta: &mut Delta) {
+//!         delta.words[0] += item.args[0];
+//!     }
+//!
+//!     fn merge(&self, _key: &[u8], delta: &Delta, cell: &mut Cell, _now: GroupTime) -> u64 {
+//!         let count = cell.value().map_or(0, |value| value.words[0]) + delta.words[0];
+//!         cell.set(Value { words: [count, 0, 0], expires: GroupTime::MAX });
+//!         delta.words[0]
+//!     }
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let peer = Peer::builder("a", Counter)
+//!     .members([("a", "127.0.0.1:7101"), ("b", "127.0.0.1:7102"), ("c", "127.0.0.1:7103")])
+//!     .start()
+//!     .await?;
+//! peer.wait_ready(Duration::from_secs(30)).await?;
+//! let decision = peer.decide(&[Item { key: b"visits", args: [1, 0] }]).await?;
+//! println!("{} visits, decided at {}", decision.answer.words[0], decision.position);
+//! peer.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//!
+//! Services need what is at the top. The modules are the layers below, public for the simulator,
+//! for benchmarks and for whoever wants to read how it works: [`protocol`] (elections, leases,
+//! replication, as a state machine without IO), [`store`] (cells and their change feed),
+//! [`record`] (cells as they travel), [`wire`] (frames and messages), [`transport`] (TCP and within
+//! one process) and [`disk`] (files; no peer uses them yet). Their interfaces may change in any
+//! version.
+//!
+//! # Features
+//!
+//! `driver` (default): sockets, clocks and [`Peer`]. Without it the rest builds without tokio.
 
 #[doc(hidden)]
 pub mod bug;

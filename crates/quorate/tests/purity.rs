@@ -5,7 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PURE: [&str; 3] = ["src/protocol", "src/store", "src/wire"];
+const PURE: [&str; 4] = ["src/protocol", "src/store", "src/wire", "src/disk"];
+
+/// Where files really are opened.
+const IMPURE: &str = "src/disk/system.rs";
 
 const BANNED: [&str; 11] = [
     "tokio",
@@ -49,7 +52,10 @@ fn pure_modules_use_nothing_impure() {
     let mut faults = Vec::new();
     let is_production = |path: &&PathBuf| {
         let is_test = path.components().any(|part| part.as_os_str() == "tests");
-        !is_test && !path.ends_with("tests.rs") && !path.ends_with("generated.rs")
+        !is_test
+            && !path.ends_with(IMPURE)
+            && !path.ends_with("tests.rs")
+            && !path.ends_with("generated.rs")
     };
     for path in files.iter().filter(is_production) {
         let text = fs::read_to_string(path).expect("a readable source file");
