@@ -60,6 +60,10 @@ pub enum NoPrimaryReason {
     /// Fewer than a majority of the members are reachable.
     #[error("fewer than a majority of the members are reachable")]
     NoQuorum,
+    /// So many members are refused, by this peer or by themselves, that the rest is no majority:
+    /// the refusals in this peer's status say what differs.
+    #[error("enough members refuse this peer's connections: see `refusals` in its status")]
+    Refused,
     /// The members are agreeing on a primary.
     #[error("an election has not ended")]
     Electing,

@@ -6,8 +6,11 @@ mod support;
 use std::time::Duration;
 
 use quorate::transport::{InProcess, Tcp, Transport as _};
-use quorate::{Bounds, ConfigError, Event, Mode, Peer, PeerBuilder, Refusal, StartError};
-use support::{Counter, LONG, Trio, builder, count, events, until};
+use quorate::{
+    Bounds, ConfigError, DecideError, Event, Mode, NoPrimaryReason, Peer, PeerBuilder, Refusal,
+    StartError,
+};
+use support::{Counter, LONG, Trio, add, builder, count, events, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -112,6 +115,26 @@ async fn refusals_of_a_peer_go_when_it_is_let_in() {
     for peer in [&a, &b] {
         assert_eq!(peer.status().refusals, []);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_that_the_peer_is_refused_and_only_while_it_is() {
+    let mut trio = Trio::start(|builder| builder).await;
+    trio.crash("a").await;
+    let a = builder(&trio.network, "a").group("other").start().await.expect("valid settings");
+    let error = a.wait_ready(Duration::from_secs(5)).await.expect_err("it is refused");
+    assert_eq!(error.reason, NoPrimaryReason::Refused);
+    let error = add(&a, "k", 1).await.expect_err("there is no majority");
+    assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::Refused });
+    assert!(error.to_string().contains("see `refusals`"), "{error}");
+    // Without c nobody could make up a majority, whatever b does.
+    trio.crash("c").await;
+    tokio::time::sleep(LONG).await;
+    let error = add(&a, "k", 1).await.expect_err("there is no majority");
+    assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum });
+    // b refuses nobody but a, and lacks c as well.
+    let error = add(trio.peer("b"), "k", 1).await.expect_err("there is no majority");
+    assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum });
 }
 
 #[tokio::test(start_paused = true)]

@@ -243,7 +243,7 @@ impl Shared {
 
     fn not_connected(&self) -> NoPrimaryReason {
         match self.routing.reason() {
-            NoPrimaryReason::NoQuorum => NoPrimaryReason::NoQuorum,
+            reason @ (NoPrimaryReason::NoQuorum | NoPrimaryReason::Refused) => reason,
             _ => NoPrimaryReason::NotConnected,
         }
     }

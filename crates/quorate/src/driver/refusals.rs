@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::shared::Shared;
 use crate::event::Event;
-use crate::id::PeerName;
+use crate::id::{PeerName, Time};
 
 /// Refusals kept.
 const MAX_REFUSALS: usize = 32;
@@ -45,17 +46,27 @@ pub struct Refusal {
 /// The newest refusal of each (peer, field), until that peer is let in.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    kept: Mutex<VecDeque<Refusal>>,
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    refusal: Refusal,
+    /// When it last happened, by the clock that does not jump.
+    at: Time,
 }
 
 impl Refusals {
     /// Keeps a refusal; returns the event if the like of it was not known.
-    pub(super) fn record(&self, refusal: Refusal) -> Option<Event> {
+    pub(super) fn record(&self, refusal: Refusal, at: Time) -> Option<Event> {
         let mut kept = self.kept.lock();
-        let is_same = |other: &Refusal| other.peer == refusal.peer && other.field == refusal.field;
+        let is_same = |Kept { refusal: other, .. }: &Kept| {
+            other.peer == refusal.peer && other.field == refusal.field
+        };
         let known = kept.iter().position(is_same).and_then(|index| kept.remove(index));
-        let is_news = known
-            .is_none_or(|known| (&known.ours, &known.theirs) != (&refusal.ours, &refusal.theirs));
+        let is_news = known.is_none_or(|Kept { refusal: known, .. }| {
+            (&known.ours, &known.theirs) != (&refusal.ours, &refusal.theirs)
+        });
         if kept.len() == MAX_REFUSALS {
             kept.pop_front();
         }
@@ -65,7 +76,7 @@ impl Refusals {
             ours: refusal.ours.clone(),
             theirs: refusal.theirs.clone(),
         });
-        kept.push_back(refusal);
+        kept.push_back(Kept { refusal, at });
         event
     }
 
@@ -73,12 +84,35 @@ impl Refusals {
     ///
     /// A difference that only the state machine sees is told again with the next heartbeat.
     pub(super) fn forget(&self, peer: &PeerName) {
-        self.kept.lock().retain(|kept| kept.peer != peer.as_str());
+        self.kept.lock().retain(|kept| kept.refusal.peer != peer.as_str());
     }
 
     /// All that are kept, oldest first.
     pub(super) fn all(&self) -> Vec<Refusal> {
-        self.kept.lock().iter().cloned().collect()
+        self.kept.lock().iter().map(|kept| kept.refusal.clone()).collect()
+    }
+
+    /// Whether `peer` was refused at `since` or later.
+    fn has_since(&self, since: Time, peer: &PeerName) -> bool {
+        let kept = self.kept.lock();
+        kept.iter().any(|kept| kept.at >= since && kept.refusal.peer == peer.as_str())
+    }
+}
+
+impl Shared {
+    /// Whether so many members are being refused that the rest is no majority.
+    ///
+    /// A refused connection is tried again within a second: a peer whose last refusal is older
+    /// has gone.
+    pub(super) fn refusals_prevent_majority(&self, now: Time) -> bool {
+        let since = now.before(self.handshake_timeout() * 2);
+        let up = self.registry.up();
+        let is_refused =
+            |name: &&PeerName| !up.contains_key(*name) && self.refusals.has_since(since, name);
+        let members = &self.group.members;
+        let others = members.iter().filter(|name| **name != self.config.name);
+        let left = members.len() - others.filter(is_refused).count();
+        left <= members.len() / 2
     }
 }
 
@@ -101,28 +135,39 @@ mod tests {
     #[test]
     fn each_difference_is_told_once_and_kept_once() {
         let refusals = Refusals::default();
-        assert!(refusals.record(refusal("a", "relaxed")).is_some());
-        assert!(refusals.record(refusal("a", "relaxed")).is_none());
-        assert!(refusals.record(refusal("b", "relaxed")).is_some());
+        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_some());
+        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_none());
+        assert!(refusals.record(refusal("b", "relaxed"), Time(0)).is_some());
         assert_eq!(refusals.all().len(), 2);
     }
 
     #[test]
     fn a_peer_that_was_let_in_is_forgotten_and_news_again() {
         let refusals = Refusals::default();
-        refusals.record(refusal("a", "relaxed"));
-        refusals.record(Refusal { field: "members".into(), ..refusal("a", "x") });
-        refusals.record(refusal("b", "relaxed"));
+        refusals.record(refusal("a", "relaxed"), Time(0));
+        refusals.record(Refusal { field: "members".into(), ..refusal("a", "x") }, Time(0));
+        refusals.record(refusal("b", "relaxed"), Time(0));
         refusals.forget(&"a".into());
         assert_eq!(refusals.all(), [refusal("b", "relaxed")]);
-        assert!(refusals.record(refusal("a", "relaxed")).is_some());
+        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_some());
+    }
+
+    #[test]
+    fn an_old_refusal_is_kept_and_not_current() {
+        let (refusals, a) = (Refusals::default(), PeerName::from("a"));
+        refusals.record(refusal("a", "relaxed"), Time(5));
+        assert!(refusals.has_since(Time(5), &a));
+        assert!(!refusals.has_since(Time(6), &a));
+        assert!(!refusals.has_since(Time(5), &"b".into()));
+        refusals.record(refusal("a", "relaxed"), Time(7));
+        assert!(refusals.has_since(Time(6), &a));
     }
 
     #[test]
     fn only_the_newest_are_kept() {
         let refusals = Refusals::default();
         for number in 0..100 {
-            refusals.record(refusal(&number.to_string(), "relaxed"));
+            refusals.record(refusal(&number.to_string(), "relaxed"), Time(0));
         }
         let all = refusals.all();
         assert_eq!(all.len(), MAX_REFUSALS);

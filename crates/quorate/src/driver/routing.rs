@@ -41,6 +41,7 @@ impl Way {
 const NO_QUORUM: u8 = 0;
 const ELECTING: u8 = 1;
 const LEASE_ENDED: u8 = 2;
+const REFUSED: u8 = 3;
 
 /// Written by the event loop, read by every call.
 #[derive(Debug)]
@@ -140,14 +141,17 @@ impl Routing {
         match self.reason.load(Ordering::Relaxed) {
             LEASE_ENDED => NoPrimaryReason::LeaseEnded,
             ELECTING => NoPrimaryReason::Electing,
+            REFUSED => NoPrimaryReason::Refused,
             _ => NoPrimaryReason::NoQuorum,
         }
     }
 
-    pub(super) fn set_reason(&self, status: &MachineStatus) {
+    /// Sets it; `is_refused` is asked only where there is no quorum.
+    pub(super) fn set_reason(&self, status: &MachineStatus, is_refused: impl FnOnce() -> bool) {
         let reason = match (status.role, status.quorum) {
             (PeerRole::Primary, _) => LEASE_ENDED,
             (_, true) => ELECTING,
+            (_, false) if is_refused() => REFUSED,
             (_, false) => NO_QUORUM,
         };
         self.reason.store(reason, Ordering::Relaxed);

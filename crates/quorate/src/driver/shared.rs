@@ -149,7 +149,7 @@ impl Shared {
 
     /// Notes that a peer was refused, here or there.
     pub(super) fn refused(&self, refusal: Refusal) {
-        if let Some(event) = self.refusals.record(refusal) {
+        if let Some(event) = self.refusals.record(refusal, self.clock.time()) {
             self.tell(event);
         }
     }
