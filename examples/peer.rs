@@ -33,6 +33,7 @@
 //! ```
 
 mod peer_http;
+mod peer_problem;
 
 use std::future::Future;
 use std::io::Write;

@@ -11,26 +11,31 @@
 //! POST /v1/switch-primary {"to"}              a planned hand-over
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
+//!
+//! An acquire without `amount` takes 1. An `amount` of 0 is a peek: it takes nothing, and is
+//! answered with 200 or 429 as one unit would be.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use quorate::{Basis, DecideError, Peer, SwitchError};
-use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
+use quorate::{Basis, Peer};
+use quorate_examples::sentence;
+use quorate_ratelimit::{AcquireError, Decision, Limits, RateLimiter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::peer_problem::{Problem, retry_after};
+
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
-/// What a caller is told to wait where nobody knows: a failover may end at any moment.
-const SOON: Duration = Duration::from_secs(1);
 
 /// What every request can use.
 #[derive(Clone)]
@@ -61,7 +66,7 @@ const PATHS: &str = "there are POST /v1/acquire, GET /v1/status, GET /v1/events?
                      GET /v1/digest, POST /v1/switch-primary, GET /healthz and GET /readyz";
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Acquire {
     limit: String,
     key: String,
@@ -76,7 +81,8 @@ fn one() -> u64 {
 async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Acquire { limit, key, amount } =
         read(&body, r#"{"limit":"default","key":"alice","amount":1}"#)?;
-    let decision = service.limiter.acquire(&limit, &key, amount).await?;
+    let decision = service.limiter.acquire(&limit, &key, amount).await;
+    let decision = decision.map_err(|error| refused(error, service.limiter.limits()))?;
     let body = Json(described(&decision));
     Ok(match (decision.allowed, decision.retry_after) {
         (true, _) => body.into_response(),
@@ -85,6 +91,16 @@ async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response
             (StatusCode::TOO_MANY_REQUESTS, [retry_after(wait)], body).into_response()
         }
     })
+}
+
+/// Only here is it known which limits there are.
+fn refused(error: AcquireError, limits: &Limits) -> Problem {
+    match &error {
+        AcquireError::UnknownLimit { at_decider: false, .. } => {
+            Problem::unknown_limit(&error, limits)
+        }
+        _ => error.into(),
+    }
 }
 
 fn described(decision: &Decision) -> Value {
@@ -140,6 +156,9 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
     }))
 }
 
+const SINCE: &str = "since is the number of an event: give it once and as a whole number, like \
+                     GET /v1/events?since=0, which answers all that are kept";
+
 #[derive(Deserialize)]
 struct Since {
     #[serde(default)]
@@ -150,7 +169,7 @@ async fn events(
     State(Service { peer, .. }): State<Service>,
     query: Result<Query<Since>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Query(Since { since }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(Since { since }) = query.map_err(|_| Problem::bad_request(SINCE))?;
     let events = peer.events_since(since);
     let next = events.last().map_or(since, |event| event.number);
     Ok(Json(json!({ "events": events, "next": next })))
@@ -168,7 +187,7 @@ async fn digest(State(Service { peer, .. }): State<Service>) -> Json<Value> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Switch {
     to: String,
 }
@@ -185,118 +204,22 @@ async fn switch_primary(
 async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
     match peer.wait_ready(Duration::ZERO).await {
         Ok(_) => Ok("ready\n"),
-        Err(error) => {
-            let problem = Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not_ready",
-                error.reason.to_string(),
-            );
-            Err(problem.retry(SOON))
-        }
+        Err(error) => Err(Problem::not_ready(error.reason)),
     }
 }
 
 /// Reads a body whatever its content type says, so that `curl -d` is enough.
 fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        Problem::bad_request(format!("the body cannot be read: {error}; send {example}"))
-    })
-}
-
-/// Why a request was not carried out.
-struct Problem {
-    status: StatusCode,
-    /// For programs; the sentence is for people.
-    error: &'static str,
-    detail: String,
-    retry_after: Option<Duration>,
-}
-
-impl Problem {
-    fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, error, detail: detail.into(), retry_after: None }
-    }
-
-    fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
-    }
-
-    fn retry(self, wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..self }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "error": self.error,
-            "detail": self.detail,
-        });
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        let mut response = (self.status, kind, body.to_string()).into_response();
-        if let Some(wait) = self.retry_after {
-            let (name, value) = retry_after(wait);
-            response.headers_mut().insert(name, value);
-        }
-        response
-    }
-}
-
-impl From<AcquireError> for Problem {
-    fn from(error: AcquireError) -> Self {
-        let detail = error.to_string();
-        match error {
-            AcquireError::UnknownLimit { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown_limit", detail)
-            }
-            AcquireError::Undecided(error) => error.into(),
-            AcquireError::UnknownAnswer { .. } => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail)
-            }
-            _ => Self::bad_request(detail),
-        }
-    }
-}
-
-impl From<DecideError> for Problem {
-    fn from(error: DecideError) -> Self {
-        let detail = error.to_string();
-        let unavailable = |error| Self::new(StatusCode::SERVICE_UNAVAILABLE, error, &*detail);
-        match error {
-            DecideError::NoPrimary { .. } => unavailable("no_primary").retry(SOON),
-            DecideError::Overloaded { .. } => unavailable("overloaded").retry(SOON),
-            DecideError::ShuttingDown => unavailable("shutting_down").retry(SOON),
-            DecideError::Invalid { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
-            }
-            // Without Retry-After: trying again may count twice, so the caller has to decide.
-            _ => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail),
-        }
-    }
-}
-
-impl From<SwitchError> for Problem {
-    fn from(error: SwitchError) -> Self {
-        let detail = error.to_string();
-        match error {
-            SwitchError::NotMember { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "not_member", detail)
-            }
-            SwitchError::NotPrimary { .. } => {
-                Self::new(StatusCode::CONFLICT, "not_primary", detail)
-            }
-            _ => Self::new(StatusCode::CONFLICT, "not_switched", detail),
-        }
-    }
-}
-
-/// In whole seconds, rounded up: a caller that comes earlier is denied again.
-fn retry_after(wait: Duration) -> (header::HeaderName, axum::http::HeaderValue) {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    (header::RETRY_AFTER, seconds.max(1).into())
+    let Json(value) = Json::from_bytes(body).map_err(|error| {
+        let what = match &error {
+            JsonRejection::JsonDataError(_) => "the body is JSON, but does not fit",
+            _ => "the body is not valid JSON",
+        };
+        // The cause alone: it names the field and the place.
+        let cause = error.source().map(sentence).unwrap_or_default();
+        Problem::bad_request(format!("{what}: {cause}; send {example}"))
+    })?;
+    Ok(value)
 }
 
 fn millis(duration: Duration) -> u64 {

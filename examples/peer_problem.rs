@@ -1,0 +1,150 @@
+//! Why the example `peer` did not carry out a request: a problem document (RFC 9457) with the error,
+//! whether anything was counted, and what to do.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use quorate::{DecideError, NoPrimaryReason, SwitchError};
+use quorate_ratelimit::{AcquireError, Limits};
+use serde_json::json;
+
+/// What a caller is told to wait where nobody knows: a failover may end at any moment.
+const SOON: Duration = Duration::from_secs(1);
+/// A sentence is no place for thousands of names.
+const MAX_NAMES: usize = 10;
+
+/// Why a request was not carried out.
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// For programs; the sentence is for people.
+    error: &'static str,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, error, detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub(crate) fn not_ready(reason: NoPrimaryReason) -> Self {
+        let detail = format!("{reason}; {LOOK}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)
+    }
+
+    /// With the names there are, for most such requests are misspelt.
+    pub(crate) fn unknown_limit(error: &AcquireError, limits: &Limits) -> Self {
+        let detail = format!("{error}; {}", names(limits));
+        Self::new(StatusCode::NOT_FOUND, "unknown_limit", detail)
+    }
+
+    fn retry(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+}
+
+fn names(limits: &Limits) -> String {
+    let names = limits.iter().map(|(name, _)| name).take(MAX_NAMES).collect::<Vec<_>>().join(", ");
+    match limits.iter().count().saturating_sub(MAX_NAMES) {
+        0 => format!("use one of: {names}"),
+        more => format!("use one of: {names}, and {more} more"),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "error": self.error,
+            "detail": self.detail,
+        });
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, kind, body.to_string()).into_response();
+        if let Some(wait) = self.retry_after {
+            let (name, value) = retry_after(wait);
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<AcquireError> for Problem {
+    fn from(error: AcquireError) -> Self {
+        let advised = |advice| format!("{error}; {advice}");
+        match &error {
+            AcquireError::UnknownLimit { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_limit", advised(SAME_LIMITS))
+            }
+            AcquireError::Undecided(error) => error.clone().into(),
+            AcquireError::UnknownAnswer { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", advised(UPDATE))
+            }
+            AcquireError::KeyTooLong { .. } => Self::bad_request(advised("send a shorter key")),
+            AcquireError::NeverAdmitted { .. } => Self::bad_request(advised("ask for less")),
+            _ => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let advised = |advice: &str| format!("{error}; {advice}");
+        let unavailable = |name, advice: &str| {
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, name, advised(advice)).retry(SOON)
+        };
+        match error {
+            DecideError::NoPrimary { .. } => {
+                unavailable("no_primary", &format!("nothing was counted, {LOOK}"))
+            }
+            DecideError::Overloaded { .. } => unavailable("overloaded", TRY_AGAIN),
+            DecideError::ShuttingDown => unavailable("shutting_down", ASK_ANOTHER),
+            DecideError::Invalid { .. } => Self::bad_request(error.to_string()),
+            // Without Retry-After: trying again may count twice, so the caller has to decide.
+            _ => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", advised(TWICE)),
+        }
+    }
+}
+
+const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up and, under \
+                    refusals, who was turned away";
+const TRY_AGAIN: &str = "nothing was counted, try again in a moment";
+const ASK_ANOTHER: &str = "nothing was counted, ask another peer";
+const TWICE: &str = "try again only if counting twice does no harm";
+const SAME_LIMITS: &str = "nothing was counted; start all peers with the same --limits: \
+                           GET /v1/status shows under differs whose are others";
+const UPDATE: &str = "the units may have been taken; run the same version at all peers";
+
+impl From<SwitchError> for Problem {
+    fn from(error: SwitchError) -> Self {
+        let (status, name) = match error {
+            SwitchError::NotMember { .. } => (StatusCode::BAD_REQUEST, "not_member"),
+            SwitchError::NotPrimary { .. } => (StatusCode::CONFLICT, "not_primary"),
+            _ => (StatusCode::CONFLICT, "not_switched"),
+        };
+        Self::new(status, name, format!("{error}; {}", advice(&error)))
+    }
+}
+
+/// What to do after a switch that did not take place.
+fn advice(error: &SwitchError) -> &'static str {
+    match error {
+        SwitchError::NotMember { .. } => "GET /v1/status lists the peers",
+        SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
+        SwitchError::NotPrimary { primary: None } => "none is known here; GET /v1/status tells",
+        SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
+        _ => "try again in a moment; GET /v1/status shows which peers are up",
+    }
+}
+
+/// In whole seconds, rounded up: a caller that comes earlier is denied again.
+pub(crate) fn retry_after(wait: Duration) -> (HeaderName, HeaderValue) {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    (header::RETRY_AFTER, seconds.max(1).into())
+}
