@@ -176,6 +176,10 @@ fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
     let said = |error: &dyn std::fmt::Display| format!("limits file {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| said(&error))?;
     let limits: LimitsSpec = toml::from_str(&text).map_err(|error| said(&error))?;
+    if limits.limits.is_empty() {
+        // Such a service would refuse every request.
+        return Err(said(&"there is no limit in it: write one, like limits.api.rate = \"100/s\""));
+    }
     limits.build().map_err(|error| said(&error))
 }
 
