@@ -43,7 +43,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use quorate::{Acknowledge, Mode, OnReconnect, Peer, StartError};
+use quorate::{Acknowledge, Mode, OnReconnect, Peer, Shutdown, StartError, SwitchError};
 use quorate_examples::{arguments, sentence};
 use quorate_ratelimit::{Limit, Limits, LimitsSpec, RateLimiter};
 use tokio::net::TcpListener;
@@ -141,8 +141,23 @@ async fn serve(options: Options) -> Result<(), String> {
     if tokio::time::timeout(DRAIN, server).await.is_err() {
         say("some requests were still under way");
     }
-    say(&format!("{:?}", peer.shutdown().await));
+    let end = peer.shutdown().await;
+    say(&told(&end, &peer));
     Ok(())
+}
+
+/// How this peer ended, as a sentence.
+fn told(end: &Shutdown, peer: &Peer) -> String {
+    match end {
+        Shutdown::HandedOver { to } => format!("handed over to {to}"),
+        Shutdown::WasReplica => "stopped as a replica".to_owned(),
+        // Where nobody was chosen in time, the peer names itself.
+        Shutdown::NotHandedOver { reason: SwitchError::Aborted { to } } if to == peer.name() => {
+            "stopped without handing over: nobody took over in time".to_owned()
+        }
+        Shutdown::NotHandedOver { reason } => format!("stopped without handing over: {reason}"),
+        _ => "stopped".to_owned(),
+    }
 }
 
 fn check(options: &Options) -> Result<(), String> {
