@@ -43,7 +43,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use quorate::{Acknowledge, Mode, OnReconnect, Peer, Shutdown, StartError, SwitchError};
+use quorate::{
+    Acknowledge, Mode, NumberedEvent, OnReconnect, Peer, Shutdown, StartError, SwitchError,
+};
 use quorate_examples::{arguments, sentence};
 use quorate_ratelimit::{Limit, Limits, LimitsSpec, RateLimiter};
 use tokio::net::TcpListener;
@@ -224,12 +226,24 @@ async fn start(options: &Options, limits: &Limits) -> Result<Peer, String> {
     })
 }
 
-/// Prints what happens to the group, one JSON object a line.
+/// Prints what happens to the group, one JSON object a line, from the first event on.
 async fn print_events(peer: Peer) {
+    // Subscribed before the earlier ones are read: what is in both is told by its number.
     let mut events = peer.events();
-    while let Some(event) = events.next().await {
-        say(&serde_json::to_string(&event).unwrap_or_default());
+    let mut printed = 0;
+    for event in peer.events_since(0) {
+        printed = event.number;
+        say_event(&event);
     }
+    while let Some(event) = events.next().await {
+        if event.number > printed {
+            say_event(&event);
+        }
+    }
+}
+
+fn say_event(event: &NumberedEvent) {
+    say(&serde_json::to_string(event).unwrap_or_default());
 }
 
 /// Prints a line; a reader that has gone away is no reason to end.
