@@ -20,7 +20,9 @@
 //! seconds later; start it again; end the primary with Ctrl-C, which hands over first, so that
 //! nobody waits; `curl 127.0.0.1:8101/v1/switch-primary -d '{"to":"b"}'`; start a peer with another
 //! `--mode` and read `refusals` in its status; give one peer other limits and read `differs` in the
-//! status of all; write limits of your own (`--limits FILE`):
+//! status of all.
+//!
+//! For limits of your own, write them to a file and give it to every peer (`--limits FILE`):
 //!
 //! ```text
 //! [limits.api]
@@ -29,7 +31,13 @@
 //!
 //! [limits.mail]
 //! window = "60s"
-//! max = 1000
+//! max = 5
+//! ```
+//!
+//! To see a denial, send this twice, to any two peers: 200, then 429 with `Retry-After`.
+//!
+//! ```text
+//! curl -i 127.0.0.1:8101/v1/acquire -d '{"limit":"mail","key":"alice","amount":4}'
 //! ```
 
 mod peer_http;
