@@ -1,7 +1,8 @@
 //! Settings: those that must be equal at all peers, and those of one peer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -149,6 +150,27 @@ pub enum ConfigError {
     Twice {
         /// The name.
         name: PeerName,
+    },
+    /// Two members have one address.
+    #[error("{first} and {second} are both at {address}: give each member an address of its own")]
+    SameAddress {
+        /// The member that stands first in the list.
+        first: PeerName,
+        /// The other one.
+        second: PeerName,
+        /// The address of both.
+        address: String,
+    },
+    /// An address is not a host and a port.
+    #[error(
+        "the address {address:?} of {name} is not a host and a port: use the like of \
+         host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101"
+    )]
+    Address {
+        /// The member.
+        name: PeerName,
+        /// Its address.
+        address: String,
     },
     /// The group has no members or too many.
     #[error("a group has 1 to {MAX_MEMBERS} members, not {count}")]
@@ -322,6 +344,34 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
+/// Checks that every member has an address of its own, and, where addresses are those of TCP, that
+/// each is a host and a port; host names are not resolved, for they may not be known yet.
+pub(crate) fn check_addresses(members: &[(PeerName, String)], is_tcp: bool) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut seen = BTreeMap::new();
+    // Members without any address, and names that stand twice, have errors of their own.
+    for (name, address) in members.iter().filter(|(_, address)| !address.is_empty()) {
+        let first = *seen.entry(address).or_insert(name);
+        if first != name {
+            let (first, second, address) = (first.clone(), name.clone(), address.clone());
+            errors.push(ConfigError::SameAddress { first, second, address });
+        }
+        if is_tcp && !is_host_and_port(address) {
+            errors.push(ConfigError::Address { name: name.clone(), address: address.clone() });
+        }
+    }
+    errors
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    let is_name = |host: &str| {
+        // An IPv6 address without brackets could end in a port or not.
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ":[]/".contains(c))
+    };
+    let is_named = |(host, port): (&str, &str)| is_name(host) && port.parse::<u16>().is_ok();
+    address.parse::<SocketAddr>().is_ok() || address.rsplit_once(':').is_some_and(is_named)
+}
+
 fn join(names: &[PeerName]) -> String {
     names.iter().map(PeerName::as_str).collect::<Vec<_>>().join(",")
 }
@@ -444,6 +494,25 @@ mod tests {
         };
         let errors = config.check(&"d".into()).expect_err("four rules are broken");
         assert_eq!(errors.len(), 4, "{errors:?}");
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_and_belongs_to_one_member() {
+        for usable in ["127.0.0.1:0", "[::1]:7101", "localhost:7101", "no-such_host.example:1"] {
+            assert!(is_host_and_port(usable), "{usable}");
+        }
+        for unusable in ["localhost", "::nonsense::", "::1:7101", ":7101", "a:", "a:65536", "a b:1"]
+        {
+            let members = [("a".into(), unusable.to_owned())];
+            let error = ConfigError::Address { name: "a".into(), address: unusable.into() };
+            assert_eq!(check_addresses(&members, true), [error], "{unusable}");
+            assert_eq!(check_addresses(&members, false), [], "it may be any text");
+        }
+        let members = ["x:1", "y:1", "x:1"].into_iter().zip(["a", "b", "c"]);
+        let members: Vec<_> = members.map(|(at, name)| (name.into(), at.to_owned())).collect();
+        let (first, second, address) = ("a".into(), "c".into(), "x:1".into());
+        let error = ConfigError::SameAddress { first, second, address };
+        assert_eq!(check_addresses(&members, false), [error]);
     }
 
     #[test]

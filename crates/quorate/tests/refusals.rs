@@ -184,6 +184,19 @@ async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
     assert_eq!(error.to_string(), format!("cannot listen on {address}: {cause}"));
 }
 
+#[tokio::test]
+async fn unusable_addresses_are_named_before_anything_is_started() {
+    let members = [("a", "127.0.0.1:1"), ("b", "127.0.0.1:1"), ("c", "localhost")];
+    let start = Peer::builder("a", Counter).members(members).start();
+    let error = start.await.expect_err("two rules are broken").to_string();
+    assert!(error.contains("a and b are both at 127.0.0.1:1: give each"), "{error}");
+    assert!(error.contains(r#"the address "localhost" of c is not a host and a port"#), "{error}");
+    let network = InProcess::network();
+    let twice = builder(&network, "a").members([("a", "x"), ("b", "x")]).start().await;
+    let Err(StartError::Config(errors)) = twice else { panic!("two members have one address") };
+    assert!(matches!(&errors[..], [ConfigError::SameAddress { .. }]), "{errors:?}");
+}
+
 /// A peer on real TCP, and its address.
 async fn on_tcp(bounds: Bounds) -> (Peer, String) {
     // A port that was free a moment ago.

@@ -17,6 +17,7 @@ use super::status::Status;
 use super::tasks::Tasks;
 use crate::config::{
     Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig, Storage,
+    check_addresses,
 };
 use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
@@ -105,7 +106,8 @@ impl PeerBuilder {
     }
 
     /// The members, this peer included, with the addresses at which the others reach them. The
-    /// names must be the same at every peer.
+    /// names must be the same at every peer; no two members have the same address. For [`Tcp`] an
+    /// address is a host, by name or number, and a port.
     pub fn members<N, A>(mut self, members: impl IntoIterator<Item = (N, A)>) -> Self
     where
         N: Into<PeerName>,
@@ -230,6 +232,8 @@ impl PeerBuilder {
         self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
         let name = self.peer.name.clone();
         let mut errors = self.group.check(&name).err().unwrap_or_default();
+        // What the addresses of another transport look like is its own affair.
+        errors.extend(check_addresses(&self.addresses, self.transport.is_none()));
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         let model_settings = self.model.settings();
         errors.extend(settings::check_model(&model_settings));
