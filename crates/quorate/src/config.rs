@@ -173,7 +173,7 @@ pub enum ConfigError {
         address: String,
     },
     /// The group has no members or too many.
-    #[error("a group has 1 to {MAX_MEMBERS} members, not {count}")]
+    #[error("a group has 1 to {MAX_MEMBERS} members, not {count}: {}", size_advice(*.count))]
     Size {
         /// Members listed.
         count: usize,
@@ -181,7 +181,7 @@ pub enum ConfigError {
     /// Heartbeats are too rare for the failure timeout.
     #[error(
         "a heartbeat of {heartbeat:?} is too slow for a failure timeout of {failure_timeout:?}: \
-         use at most a quarter of it"
+         use at most a quarter of that"
     )]
     Heartbeat {
         /// The heartbeat given.
@@ -189,14 +189,26 @@ pub enum ConfigError {
         /// The failure timeout given.
         failure_timeout: Duration,
     },
+    /// Heartbeats without a pause.
+    #[error(
+        "a heartbeat of 0 would leave no pause: use at most a quarter of the failure timeout, \
+         {failure_timeout:?}, and more than 0"
+    )]
+    HeartbeatZero {
+        /// The failure timeout given.
+        failure_timeout: Duration,
+    },
     /// The failure timeout is below 20 ms or above an hour.
-    #[error("a failure timeout of {failure_timeout:?} is outside 20 ms to 1 h")]
+    #[error("a failure timeout of {failure_timeout:?} is out of range: use 20 ms to 1 h")]
     FailureTimeout {
         /// The failure timeout given.
         failure_timeout: Duration,
     },
     /// Changes are collected for longer than a heartbeat.
-    #[error("a replication interval of {interval:?} is longer than a heartbeat, {heartbeat:?}")]
+    #[error(
+        "a replication interval of {interval:?} is out of range: use 0 to a heartbeat, \
+         {heartbeat:?}"
+    )]
     ReplicationInterval {
         /// The interval given.
         interval: Duration,
@@ -204,13 +216,13 @@ pub enum ConfigError {
         heartbeat: Duration,
     },
     /// The I/O timeout is zero or above an hour.
-    #[error("an I/O timeout of {io_timeout:?} is outside 1 ms to 1 h")]
+    #[error("an I/O timeout of {io_timeout:?} is out of range: use 1 ms to 1 h")]
     IoTimeout {
         /// The I/O timeout given.
         io_timeout: Duration,
     },
     /// The agreement is zero or larger than the group.
-    #[error("an agreement of {agreement} is outside 1 to {members}")]
+    #[error("an agreement of {agreement} is out of range: use 1 to {}", (*.members).max(2))]
     Agreement {
         /// The agreement given.
         agreement: usize,
@@ -218,7 +230,7 @@ pub enum ConfigError {
         members: usize,
     },
     /// A bound is zero or smaller than the smallest that works.
-    #[error("{field} = {value} is below the smallest that works, {min}")]
+    #[error("a {field} of {value} is out of range: use at least {min}")]
     Bound {
         /// Name of the setting.
         field: &'static str,
@@ -280,14 +292,17 @@ impl GroupConfig {
         if failure_timeout < Duration::from_millis(20) || failure_timeout > HOUR {
             errors.push(ConfigError::FailureTimeout { failure_timeout });
         }
-        if self.heartbeat.is_zero() || self.heartbeat > failure_timeout / 4 {
+        if self.heartbeat.is_zero() {
+            errors.push(ConfigError::HeartbeatZero { failure_timeout });
+        } else if self.heartbeat > failure_timeout / 4 {
             let heartbeat = self.heartbeat;
             errors.push(ConfigError::Heartbeat { heartbeat, failure_timeout });
         }
         if self.io_timeout < Duration::from_millis(1) || self.io_timeout > HOUR {
             errors.push(ConfigError::IoTimeout { io_timeout: self.io_timeout });
         }
-        if self.replication_interval > self.heartbeat {
+        // A heartbeat of zero is what is wrong then.
+        if self.replication_interval > self.heartbeat && !self.heartbeat.is_zero() {
             let (interval, heartbeat) = (self.replication_interval, self.heartbeat);
             errors.push(ConfigError::ReplicationInterval { interval, heartbeat });
         }
@@ -342,6 +357,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn size_advice(count: usize) -> &'static str {
+    if count == 0 { "name them by `.members(..)`, this peer included" } else { "list fewer" }
 }
 
 /// Checks that every member has an address of its own, and, where addresses are those of TCP, that
@@ -513,6 +532,45 @@ mod tests {
         let (first, second, address) = ("a".into(), "c".into(), "x:1".into());
         let error = ConfigError::SameAddress { first, second, address };
         assert_eq!(check_addresses(&members, false), [error]);
+    }
+
+    /// The only sentence about a broken setting.
+    fn complaint(config: &GroupConfig) -> String {
+        let errors = config.check(&"a".into()).expect_err("a rule is broken");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors[0].to_string()
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_told_with_the_range() {
+        let zero = Duration::ZERO;
+        let said = complaint(&GroupConfig { heartbeat: zero, ..three() });
+        assert!(said.starts_with("a heartbeat of 0 would leave no pause: use at most"), "{said}");
+        let said = complaint(&GroupConfig { heartbeat: Duration::from_secs(9), ..three() });
+        assert!(
+            said.contains("9s is too slow for a failure timeout of 10s: use"),
+            "{said}"
+        );
+        let said = complaint(&GroupConfig { io_timeout: zero, ..three() });
+        assert_eq!(said, "an I/O timeout of 0ns is out of range: use 1 ms to 1 h");
+        let said = complaint(&GroupConfig { failure_timeout: HOUR * 2, ..three() });
+        assert_eq!(said, "a failure timeout of 7200s is out of range: use 20 ms to 1 h");
+        let said = complaint(&GroupConfig { agreement: 4, ..three() });
+        assert_eq!(said, "an agreement of 4 is out of range: use 1 to 3");
+        let said = complaint(&GroupConfig { replication_interval: HOUR, ..three() });
+        assert_eq!(
+            said,
+            "a replication interval of 3600s is out of range: use 0 to a heartbeat, 1s"
+        );
+    }
+
+    #[test]
+    fn a_group_without_members_is_told_where_to_name_them() {
+        let said = complaint(&GroupConfig::default());
+        assert!(said.contains("not 0: name them by `.members(..)`"), "{said}");
+        let many = (0..8).map(|n| PeerName::from(format!("p{n}"))).collect();
+        let said = complaint(&GroupConfig { members: many, ..three() });
+        assert_eq!(said, "a group has 1 to 7 members, not 8: list fewer");
     }
 
     #[test]
