@@ -465,8 +465,7 @@ impl Machine {
     pub(super) fn make_way(&mut self) {
         let step = self.patience();
         let wait = step * 2 + self.random.below(step * 4);
-        self.watch.way_until = self.now.time.after(wait);
-        self.watch.campaign_at = Some(self.watch.way_until);
+        self.watch.campaign_at = Some(self.now.time.after(wait));
     }
 
     /// A refusal tells how far others are: the next attempt starts from there.

@@ -9,6 +9,9 @@ use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::{Machine, Role, Switching};
 use crate::protocol::message::Message;
 
+/// Steps of an election that a successor has for itself. Few: it may have died.
+const SUCCESSOR_STEPS: u32 = 2;
+
 /// A hand-over that waits for the successor to reach the last cut.
 #[derive(Debug)]
 pub(super) struct HandOver {
@@ -154,7 +157,7 @@ impl Machine {
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { request, to, ballot, deadline });
         // The successor goes first; this peer stands again only if nobody has.
-        self.watch.way_until = deadline;
+        self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
         self.watch.campaign_at = Some(deadline);
         self.wake_soon();
     }
@@ -185,6 +188,7 @@ impl Machine {
         if *to != from.0 {
             // The successor goes first, whether it has been heard of already or not.
             self.make_way();
+            self.watch.way_until = self.now.time.after(self.election_step() * SUCCESSOR_STEPS);
         }
         if ballot != self.ballot || !is_leader {
             return;

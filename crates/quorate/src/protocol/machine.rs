@@ -111,7 +111,7 @@ pub(super) struct Watch {
     pub(super) has_announced: bool,
     pub(super) has_agreed: bool,
     pub(super) campaign_at: Option<Time>,
-    /// Before this someone else goes first, whatever has been agreed meanwhile.
+    /// Before this the successor of a hand-over goes first, whatever has been agreed meanwhile.
     pub(super) way_until: Time,
     /// When this peer last had a primary, or saw a member with data that might become one.
     pub(super) hopeful: Time,
