@@ -547,10 +547,7 @@ mod tests {
         let said = complaint(&GroupConfig { heartbeat: zero, ..three() });
         assert!(said.starts_with("a heartbeat of 0 would leave no pause: use at most"), "{said}");
         let said = complaint(&GroupConfig { heartbeat: Duration::from_secs(9), ..three() });
-        assert!(
-            said.contains("9s is too slow for a failure timeout of 10s: use"),
-            "{said}"
-        );
+        assert!(said.contains("9s is too slow for a failure timeout of 10s: use"), "{said}");
         let said = complaint(&GroupConfig { io_timeout: zero, ..three() });
         assert_eq!(said, "an I/O timeout of 0ns is out of range: use 1 ms to 1 h");
         let said = complaint(&GroupConfig { failure_timeout: HOUR * 2, ..three() });
