@@ -8,6 +8,7 @@ use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "lagging_winner", plan: one_may_agree, script: lagging_winner },
+    Scenario { name: "source_that_is_mute", plan: one_may_agree, script: source_that_is_mute },
     Scenario { name: "longer_older_term", plan: five, script: longer_older_term },
     Scenario { name: "two_candidates", plan: two_stand, script: two_candidates },
     Scenario { name: "vote_of_a_newcomer", plan: brisk, script: vote_of_a_newcomer },
@@ -52,6 +53,19 @@ fn lagging_winner(world: &mut World) {
     world.count(FIRST, 5);
     world.restart(FIRST);
     world.wait_for_other_than(FIRST);
+}
+
+/// The only candidate cannot adopt the state of the one that is fresher, which never stands. It
+/// gives way in vain, and must not do so for ever longer.
+fn source_that_is_mute(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.count(FIRST, 5);
+    world.restart(FIRST);
+    world.filters.push(Filter::from(2, &[Kind::Piece]));
+    world.wait(ms(60_000));
+    world.filters.clear();
+    world.expect_other_than(FIRST, ms(18_000));
 }
 
 /// A tail of an older term that is longer, in sequences, than what was committed after it.

@@ -543,7 +543,9 @@ impl Machine {
         if now >= deadline || !is_linked {
             self.send(&source, Message::StandNow { ballot: self.ballot });
             self.give_up_campaign();
-            self.watch.campaign_at = Some(now.after(self.patience() * 8));
+            // Bounded: it may not be able to stand, and this peer be the only one that is.
+            let wait = (self.patience() * 8).min(self.group.failure_timeout);
+            self.watch.campaign_at = Some(now.after(wait));
             return;
         }
         if now >= again {
