@@ -114,7 +114,7 @@ fn seeds(options: &Options, from: u64, count: u64) -> bool {
                 total.failed += 1;
             }
         }
-        total.add(&report);
+        total.add(seed, &report);
         if let Some(failure) = &report.failure {
             println!("seed {seed} FAILED {failure}");
             println!("  replay: {}", options.replay(seed));
@@ -138,16 +138,17 @@ struct Total {
     seeds: u64,
     failed: u64,
     simulated: Duration,
-    slowest: u64,
+    /// The longest recovery, in failure timeouts times 100, and its seed.
+    slowest: (u64, u64),
     counters: Counters,
 }
 
 impl Total {
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, seed: u64, report: &Report) {
         self.seeds += 1;
         self.failed += u64::from(report.failure.is_some());
         self.simulated += report.simulated;
-        self.slowest = self.slowest.max(report.recovery);
+        self.slowest = self.slowest.max((report.recovery, seed));
         self.counters.absorb(&report.counters);
     }
 
@@ -162,11 +163,13 @@ impl Total {
         let hours = simulated.as_secs_f64() / 3600.0;
         println!(
             "{seeds} seeds, {failed} failed; {hours:.1} h simulated in {:.1} s ({per_second:.0} \
-             seeds/s); {} elections, {} faults; whole again after {:.2} failure timeouts at most",
+             seeds/s); {} elections, {} faults; whole again after {:.2} failure timeouts at most \
+             (seed {})",
             elapsed.as_secs_f64(),
             counters.get("elections"),
             counters.get("faults"),
-            *slowest as f64 / 100.0,
+            slowest.0 as f64 / 100.0,
+            slowest.1,
         );
     }
 }
