@@ -1,8 +1,7 @@
 //! Settings: those that must be equal at all peers, and those of one peer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::Hasher;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -363,34 +362,6 @@ fn size_advice(count: usize) -> &'static str {
     if count == 0 { "name them by `.members(..)`, this peer included" } else { "list fewer" }
 }
 
-/// Checks that every member has an address of its own, and, where addresses are those of TCP, that
-/// each is a host and a port; host names are not resolved, for they may not be known yet.
-pub(crate) fn check_addresses(members: &[(PeerName, String)], is_tcp: bool) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    let mut seen = BTreeMap::new();
-    // Members without any address, and names that stand twice, have errors of their own.
-    for (name, address) in members.iter().filter(|(_, address)| !address.is_empty()) {
-        let first = *seen.entry(address).or_insert(name);
-        if first != name {
-            let (first, second, address) = (first.clone(), name.clone(), address.clone());
-            errors.push(ConfigError::SameAddress { first, second, address });
-        }
-        if is_tcp && !is_host_and_port(address) {
-            errors.push(ConfigError::Address { name: name.clone(), address: address.clone() });
-        }
-    }
-    errors
-}
-
-fn is_host_and_port(address: &str) -> bool {
-    let is_name = |host: &str| {
-        // An IPv6 address without brackets could end in a port or not.
-        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ":[]/".contains(c))
-    };
-    let is_named = |(host, port): (&str, &str)| is_name(host) && port.parse::<u16>().is_ok();
-    address.parse::<SocketAddr>().is_ok() || address.rsplit_once(':').is_some_and(is_named)
-}
-
 fn join(names: &[PeerName]) -> String {
     names.iter().map(PeerName::as_str).collect::<Vec<_>>().join(",")
 }
@@ -513,25 +484,6 @@ mod tests {
         };
         let errors = config.check(&"d".into()).expect_err("four rules are broken");
         assert_eq!(errors.len(), 4, "{errors:?}");
-    }
-
-    #[test]
-    fn an_address_is_a_host_and_a_port_and_belongs_to_one_member() {
-        for usable in ["127.0.0.1:0", "[::1]:7101", "localhost:7101", "no-such_host.example:1"] {
-            assert!(is_host_and_port(usable), "{usable}");
-        }
-        for unusable in ["localhost", "::nonsense::", "::1:7101", ":7101", "a:", "a:65536", "a b:1"]
-        {
-            let members = [("a".into(), unusable.to_owned())];
-            let error = ConfigError::Address { name: "a".into(), address: unusable.into() };
-            assert_eq!(check_addresses(&members, true), [error], "{unusable}");
-            assert_eq!(check_addresses(&members, false), [], "it may be any text");
-        }
-        let members = ["x:1", "y:1", "x:1"].into_iter().zip(["a", "b", "c"]);
-        let members: Vec<_> = members.map(|(at, name)| (name.into(), at.to_owned())).collect();
-        let (first, second, address) = ("a".into(), "c".into(), "x:1".into());
-        let error = ConfigError::SameAddress { first, second, address };
-        assert_eq!(check_addresses(&members, false), [error]);
     }
 
     /// The only sentence about a broken setting.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::addresses;
 use super::clock::Clock;
 use super::event_loop::{EventLoop, Inputs};
 use super::links;
@@ -17,7 +18,6 @@ use super::status::Status;
 use super::tasks::Tasks;
 use crate::config::{
     Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig, Storage,
-    check_addresses,
 };
 use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
@@ -233,7 +233,7 @@ impl PeerBuilder {
         let name = self.peer.name.clone();
         let mut errors = self.group.check(&name).err().unwrap_or_default();
         // What the addresses of another transport look like is its own affair.
-        errors.extend(check_addresses(&self.addresses, self.transport.is_none()));
+        errors.extend(addresses::check(&self.addresses, self.transport.is_none()));
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         let model_settings = self.model.settings();
         errors.extend(settings::check_model(&model_settings));

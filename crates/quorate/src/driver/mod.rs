@@ -29,6 +29,7 @@
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
+mod addresses;
 mod builder;
 mod calls;
 mod clock;
