@@ -1,0 +1,175 @@
+//! From silence to a candidacy: suspicion, agreement, and whose turn it is
+//! (docs/protocol.md, sections 2 and 4).
+
+use std::cmp::Reverse;
+
+use crate::event::Event;
+use crate::id::PeerName;
+use crate::protocol::machine::Machine;
+use crate::protocol::message::{Brief, Campaign};
+
+impl Machine {
+    /// A peer without a primary: suspects, agrees, and stands when it is its turn.
+    pub(super) fn follower_tick(&mut self) {
+        if !self.primary_is_absent() {
+            self.watch.is_suspecting = false;
+            self.watch.has_agreed = false;
+            self.watch.campaign_at = None;
+            self.watch.hopeful = self.now.time;
+            if let Some(leader) = &self.leader {
+                let deadline = self.leader_deadline(leader);
+                self.wake_by(deadline);
+            }
+            if let Some(until) = self.promise.as_ref().map(|promise| promise.until) {
+                self.wake_by(until.max(self.now.time));
+            }
+            return;
+        }
+        if !self.watch.is_suspecting {
+            self.suspect();
+        }
+        if self.can_elect() || (self.has_data() && self.reaches_a_quorum()) {
+            self.consider_election();
+        } else {
+            self.watch.has_agreed = false;
+            self.consider_new_generation();
+        }
+    }
+
+    fn suspect(&mut self) {
+        self.watch.is_suspecting = true;
+        if let Some(leader) = &self.leader {
+            let (primary, ballot) = (Some(leader.name.clone()), self.ballot);
+            self.watch.has_lost = true;
+            self.event(Event::PrimarySuspected { primary, ballot });
+        }
+        if !matches!(self.route, crate::protocol::io::Route::Held) {
+            self.set_route(crate::protocol::io::Route::Nowhere);
+        }
+        // The others should know at once: agreement is what an election waits for.
+        self.ping_all();
+    }
+
+    /// Whether this peer and the members it reaches are a majority of the membership. A member that
+    /// follows the primary of another group is out of reach.
+    pub(super) fn reaches_own_majority(&self) -> bool {
+        self.meta.membership.has_majority(|name, incarnation| {
+            if *name == self.config.name {
+                return incarnation == self.incarnation;
+            }
+            let Some(remote) = self.remotes.get(name) else { return false };
+            let is_here =
+                remote.brief.as_ref().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
+            remote.linked == Some(incarnation) && self.is_reachable(remote) && is_here
+        })
+    }
+
+    /// Whether this peer reaches a majority, and anyone in it may be promoted.
+    pub(super) fn can_elect(&self) -> bool {
+        let may_stand = self.config.priority > 0
+            || self.remotes.values().filter(|r| self.is_reachable(r)).any(|remote| {
+                remote.brief.as_ref().is_some_and(|brief| {
+                    brief.priority > 0
+                        && !brief.position.is_blank()
+                        && brief.group_id == self.meta.group_id
+                })
+            });
+        self.has_data() && may_stand && self.reaches_own_majority()
+    }
+
+    /// Whether a peer belongs to another group and will not help to elect a primary of this one:
+    /// it follows a primary there, or its group is the newer.
+    fn is_ahead_elsewhere(&self, brief: &Brief) -> bool {
+        let is_led = brief.primary.is_some() && brief.suspects.is_none();
+        let is_newer = brief.position.ballot.generation > self.store.position().ballot.generation;
+        let is_elsewhere = brief.group_id.is_some() && brief.group_id != self.meta.group_id;
+        is_elsewhere && (is_led || is_newer)
+    }
+
+    /// Whether a peer of this group, which may know a newer membership, reaches a majority of it.
+    fn reaches_a_quorum(&self) -> bool {
+        let reached = self.remotes.values().filter(|r| self.is_reachable(r));
+        reached
+            .filter_map(|r| r.brief.as_ref())
+            .any(|brief| brief.has_quorum && brief.group_id == self.meta.group_id)
+    }
+
+    /// Members, this peer included, that hold the primary of this ballot unreachable.
+    fn agreeing(&self) -> Vec<PeerName> {
+        let mut agreeing = vec![self.config.name.clone()];
+        for (name, remote) in &self.remotes {
+            let Some(incarnation) = remote.linked else {
+                continue;
+            };
+            let is_counted = self.meta.membership.counts(name, incarnation);
+            let agrees = remote.brief.as_ref().is_some_and(|brief| {
+                // One that follows nobody has nothing to withdraw, whatever ballot it knows; and
+                // one of an older ballot hears no primary of this one. It may stay in its own: a
+                // blank peer in its pledge, one that has not heard that this peer's reign is over.
+                let is_lost = |ballot| ballot <= self.ballot || brief.primary.is_none();
+                brief.suspects.is_some_and(is_lost)
+            });
+            if is_counted && self.is_reachable(remote) && agrees {
+                agreeing.push(name.clone());
+            }
+        }
+        agreeing
+    }
+
+    fn consider_election(&mut self) {
+        let agreeing = self.agreeing();
+        let size = self.meta.membership.voters.len();
+        if agreeing.len() < self.group.agreement && size > 1 {
+            self.watch.has_agreed = false;
+            self.watch.campaign_at = None;
+            return;
+        }
+        if !self.watch.has_agreed {
+            self.watch.has_agreed = true;
+            if self.watch.has_lost && !std::mem::replace(&mut self.watch.has_announced, true) {
+                self.event(Event::FailureAgreed { agreeing, ballot: self.ballot });
+            }
+        }
+        let candidates = self.candidates();
+        self.stand_in_turn(&candidates, Campaign::Ordinary);
+    }
+
+    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name.
+    fn candidates(&self) -> Vec<PeerName> {
+        let me = (self.config.priority, Reverse(self.store.position()), self.config.name.clone());
+        let mut list = vec![me];
+        for (name, remote) in &self.remotes {
+            let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
+                continue;
+            };
+            let is_counted = remote.linked.is_some_and(|i| self.meta.membership.counts(name, i));
+            if is_counted {
+                list.push((brief.priority, Reverse(brief.position), name.clone()));
+            }
+        }
+        list.retain(|(priority, _, _)| *priority > 0);
+        list.sort();
+        list.into_iter().map(|(_, _, name)| name).collect()
+    }
+
+    /// Stands when nobody better placed has done so in time. The delay is drawn anew each time:
+    /// a fixed one can tie for ever.
+    pub(super) fn stand_in_turn(&mut self, candidates: &[PeerName], campaign: Campaign) {
+        let Some(rank) = candidates.iter().position(|name| *name == self.config.name) else {
+            return;
+        };
+        let at = match self.watch.campaign_at {
+            Some(at) => at.max(self.watch.way_until),
+            None => {
+                let delay = self.turn_delay(rank) + self.random.below(self.patience() / 5);
+                let at = self.now.time.after(delay).max(self.watch.way_until);
+                *self.watch.campaign_at.insert(at)
+            }
+        };
+        if self.now.time >= at {
+            self.canvass(campaign);
+        } else {
+            self.wake_by(at);
+        }
+    }
+}
