@@ -26,7 +26,6 @@ use super::registry::LinkUp;
 use super::routing::Way;
 use super::shared::{Command, Inbound, Shared};
 use super::status::Status;
-use crate::config::Acknowledge;
 use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Time};
@@ -36,11 +35,9 @@ use crate::protocol::message::{Lane, Message};
 
 /// Messages taken from one inbox before anything else is looked at.
 const MAX_BATCH: usize = 32;
-/// Under `Acknowledge::Primary` nobody waits for replication: changes, and the acknowledgements
-/// that let the next batch go, are gathered for this long.
-const GATHERING: Duration = Duration::from_millis(1);
 /// Small changes are published this often per heartbeat; roles, routes and links at once.
 const STATUS_DIVISOR: u32 = 10;
+
 /// The receiving ends of what goes to the event loop.
 pub(super) struct Inputs {
     pub(super) control: mpsc::Receiver<Inbound>,
@@ -65,8 +62,6 @@ pub(super) struct EventLoop {
     pub(super) switch_number: u64,
     pub(super) merging: Merging,
     pub(super) agenda: Agenda,
-    /// Acknowledgements that are due with the next changes; at most one per follower.
-    pub(super) gathered: Vec<Inbound>,
     pub(super) must_publish: bool,
     pub(super) has_committed: bool,
     pub(super) group_time: GroupTime,
@@ -78,9 +73,6 @@ pub(super) struct EventLoop {
 /// What is due when, apart from what the machine and the callers want.
 #[derive(Debug)]
 pub(super) struct Agenda {
-    /// Changes that the machine has not been told of yet are due then.
-    pub(super) changed: Option<Time>,
-    pub(super) last_changed: Time,
     pub(super) heartbeat: Time,
     pub(super) sweep: Time,
     /// A status that may have changed is published then.
@@ -104,14 +96,7 @@ impl EventLoop {
         status: watch::Sender<Arc<Status>>,
     ) -> Self {
         let now = shared.clock.time();
-        let agenda = Agenda {
-            changed: None,
-            last_changed: Time(0),
-            heartbeat: now,
-            sweep: now,
-            publish: None,
-            last_published: now,
-        };
+        let agenda = Agenda { heartbeat: now, sweep: now, publish: None, last_published: now };
         Self {
             shared,
             machine,
@@ -125,7 +110,6 @@ impl EventLoop {
             switch_number: 0,
             merging: Merging::default(),
             agenda,
-            gathered: Vec::new(),
             must_publish: true,
             has_committed: false,
             group_time: GroupTime(0),
@@ -160,7 +144,7 @@ impl EventLoop {
                     messages.drain(..).for_each(|message| self.message(message));
                 }
                 Woken::Command(command) => self.command(command),
-                Woken::Changed => self.note_changes(),
+                Woken::Changed => self.input(Input::Changed),
                 Woken::Other => {}
             }
         }
@@ -176,14 +160,6 @@ impl EventLoop {
         }
         if now >= self.agenda.sweep {
             self.sweep(now);
-        }
-        if self.agenda.changed.is_some_and(|due| now >= due) {
-            self.agenda.changed = None;
-            self.agenda.last_changed = now;
-            for Inbound { peer, incarnation, message } in std::mem::take(&mut self.gathered) {
-                self.input(Input::Message { peer, incarnation, message });
-            }
-            self.input(Input::Changed);
         }
         if now >= self.machine.deadline() {
             self.input(Input::Tick);
@@ -211,7 +187,6 @@ impl EventLoop {
             Some(agenda.heartbeat),
             Some(agenda.sweep),
             Some(self.shared.expiry.next()),
-            agenda.changed,
             agenda.publish,
             self.merging.deadline(&self.shared),
         ];
@@ -231,13 +206,7 @@ impl EventLoop {
             return;
         }
         self.note_group(&message);
-        if matches!(message, Message::Held { .. }) && self.gathers() {
-            // What follows it is the next batch: it is to have something in it.
-            self.gathered.push(Inbound { peer, incarnation, message });
-            self.change_soon();
-        } else {
-            self.input(Input::Message { peer, incarnation, message });
-        }
+        self.input(Input::Message { peer, incarnation, message });
     }
 
     fn command(&mut self, command: Command) {
@@ -254,25 +223,6 @@ impl EventLoop {
                 self.merging.on_reply(&self.shared, now, &(peer, incarnation), reply);
             }
         }
-    }
-
-    /// The store has changed: tells the machine, at once if callers wait for it.
-    fn note_changes(&mut self) {
-        if self.gathers() {
-            self.change_soon();
-        } else {
-            self.input(Input::Changed);
-        }
-    }
-
-    /// Whether changes may be gathered before they are replicated: nobody waits for them.
-    fn gathers(&self) -> bool {
-        self.shared.group.acknowledge == Acknowledge::Primary
-    }
-
-    fn change_soon(&mut self) {
-        let due = self.agenda.last_changed.after(GATHERING);
-        self.agenda.changed.get_or_insert(due);
     }
 
     /// Hands one input to the machine and does what comes of it.
