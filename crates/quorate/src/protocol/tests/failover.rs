@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use super::group::Group;
+use super::group::{Group, others};
 use crate::event::Event;
-use crate::id::PeerName;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn others(primary: &PeerName) -> Vec<&'static str> {
-    ["a", "b", "c"].into_iter().filter(|n| *n != primary.as_str()).collect()
-}
 
 #[test]
 fn a_dead_primary_is_replaced_after_the_failure_timeout_and_the_counts_stay() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::group::Group;
+use super::group::{Group, others};
 use crate::config::{Acknowledge, Bounds};
 use crate::event::Event;
 use crate::id::PeerName;
@@ -11,14 +11,8 @@ use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn others(primary: &PeerName) -> Vec<&'static str> {
-    ["a", "b", "c"].into_iter().filter(|n| *n != primary.as_str()).collect()
-}
-
-/// A late copy of the question where a peer stands once made it drop what it had staged: the
-/// transfer stood still until the primary asked again, and under a stream of copies for ever.
-#[test]
-fn a_question_that_comes_twice_disturbs_no_transfer() {
+/// A primary with many pieces of data, and a peer that was killed and is to get them.
+fn one_is_late() -> (Group, PeerName, &'static str) {
     let mut group = Group::new(&["a", "b", "c"]);
     group.bounds = Bounds { max_piece_bytes: 256, ..group.bounds };
     ["a", "b", "c"].iter().for_each(|name| group.start(name));
@@ -29,6 +23,14 @@ fn a_question_that_comes_twice_disturbs_no_transfer() {
     }
     let late = others(&primary)[0];
     group.kill(late);
+    (group, primary, late)
+}
+
+/// A late copy of the question where a peer stands once made it drop what it had staged: the
+/// transfer stood still until the primary asked again, and under a stream of copies for ever.
+#[test]
+fn a_question_that_comes_twice_disturbs_no_transfer() {
+    let (mut group, primary, late) = one_is_late();
     group.asked_again = |message| matches!(message, Message::Piece(piece) if piece.index > 0);
     group.start(late);
     group.settle();
@@ -56,16 +58,7 @@ fn a_question_that_comes_twice_disturbs_no_repair() {
 
 #[test]
 fn a_gap_is_told_once() {
-    let mut group = Group::new(&["a", "b", "c"]);
-    group.bounds = Bounds { max_piece_bytes: 256, ..group.bounds };
-    ["a", "b", "c"].iter().for_each(|name| group.start(name));
-    group.run(SECOND * 3);
-    let primary = group.primary().expect("founded");
-    for number in 0..100 {
-        group.add(primary.as_str(), &format!("key {number}"), 1).expect("decided");
-    }
-    let late = others(&primary)[0];
-    group.kill(late);
+    let (mut group, _, late) = one_is_late();
     // Of the first window one piece is lost; those behind it come.
     group.dropped = |message| {
         static IS_DONE: AtomicBool = AtomicBool::new(false);

@@ -271,3 +271,8 @@ impl Group {
         self.peers[&PeerName::from(at)].events.iter().any(is_it)
     }
 }
+
+/// The rest of a group of `a`, `b` and `c`.
+pub(super) fn others(primary: &PeerName) -> Vec<&'static str> {
+    ["a", "b", "c"].into_iter().filter(|n| *n != primary.as_str()).collect()
+}
