@@ -297,7 +297,7 @@ impl World {
     /// A majority holds more: whoever waited for that is answered.
     pub(crate) fn on_committed(&mut self, peer: usize) {
         while let Some(process) = self.process_mut(peer) {
-            let committed = process.store.committed();
+            let committed = process.store.answerable();
             let is_held = |waiting: &Waiting| {
                 let position = waiting.done.position;
                 position.ballot == committed.ballot && position.sequence <= committed.sequence

@@ -55,7 +55,7 @@ impl World {
         let list = |members: &[Member]| -> String {
             let one = |member: &Member| {
                 let other = self.index_of(&member.name);
-                let runs = member.incarnation.is_some_and(|i| self.peers[other].runs(i));
+                let runs = self.process(other).is_some_and(|p| Some(p.id) == member.id);
                 format!("{}{}", member.name, if runs { "" } else { "?" })
             };
             members.iter().map(one).collect()

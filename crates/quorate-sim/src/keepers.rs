@@ -38,10 +38,8 @@ impl World {
     }
 
     fn is_member(&self, peer: usize, member: &Member) -> bool {
-        let incarnation = self.process(peer).map(|process| process.incarnation);
-        member.name == self.plan.group.members[peer]
-            && incarnation.is_some()
-            && member.incarnation == incarnation
+        let id = self.process(peer).map(|process| process.id);
+        member.name == self.plan.group.members[peer] && id.is_some() && member.id == id
     }
 
     /// Whether a peer has held data of a founding for so long.

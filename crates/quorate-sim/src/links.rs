@@ -6,7 +6,7 @@
 use bytes::BytesMut;
 use quorate::Incarnation;
 use quorate::bug::{self, Bug};
-use quorate::protocol::io::Input;
+use quorate::protocol::io::{Input, LinkEnd};
 use quorate::protocol::message::Lane;
 use quorate::wire::{self, Frame};
 
@@ -93,7 +93,9 @@ impl World {
             self.counters.add("links");
             self.note_link(here.peer, there.peer, true);
             let peer = self.plan.group.members[there.peer].clone();
-            self.drive(here.peer, Input::LinkUp { peer, incarnation: there.incarnation });
+            let mut end = LinkEnd::member(there.incarnation);
+            end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
+            self.drive(here.peer, Input::LinkUp { peer, end });
         }
     }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::protocol::Machine;
-use quorate::protocol::io::{Input, Output, Route};
+use quorate::protocol::io::{Input, Output, Route, Start};
 use quorate::protocol::message::{BatchEnd, Message};
 use quorate::store::{MODEL, Overlay, Store};
-use quorate::{Ballot, Bounds, Event as GroupEvent, Incarnation, PeerConfig, PeerName, Position};
+use quorate::{
+    Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerName, Position,
+};
 
 use crate::calls::{Origin, Waiting};
 use crate::check::Seen;
@@ -40,6 +42,8 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) incarnation: Incarnation,
+    /// What it is counted by.
+    pub(crate) id: MemberId,
     pub(crate) machine: Machine,
     pub(crate) store: Arc<Store>,
     pub(crate) overlay: Overlay,
@@ -76,6 +80,7 @@ impl Peer {
         let config = PeerConfig {
             name: plan.group.members[index].clone(),
             priority: plan.priorities[index],
+            address: String::new(),
             bounds: plan.bounds,
         };
         Self { config, clock, is_host_up: true, paused: None, inbox: Vec::new(), process: None }
@@ -132,11 +137,15 @@ impl World {
         let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
         let config = self.peers[peer].config.clone();
         let group = self.plan.group.clone();
-        let machine = Machine::new(group, config, incarnation, seed, Arc::clone(&store), now);
+        let start = Start::in_memory(incarnation, seed);
+        let id = start.id;
+        self.ids.insert(incarnation, id);
+        let machine = Machine::new(group, config, start, Arc::clone(&store), now);
         self.peers[peer].is_host_up = true;
         self.peers[peer].paused = None;
         self.peers[peer].process = Some(Process {
             incarnation,
+            id,
             machine,
             store,
             overlay: Overlay::new(bounds.max_overlay_keys),
@@ -189,6 +198,7 @@ impl World {
             }
             Output::Event(event) => self.on_group_event(peer, &event),
             Output::Committed => self.on_committed(peer),
+            Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {}
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();

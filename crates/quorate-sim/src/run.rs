@@ -128,7 +128,7 @@ impl World {
             && membership.voters.len() == size
             && membership.voters.iter().all(|member| {
                 let process = self.process(self.index_of(&member.name));
-                process.is_some_and(|process| Some(process.incarnation) == member.incarnation)
+                process.is_some_and(|process| Some(process.id) == member.id)
             })
     }
 

@@ -9,11 +9,12 @@
 //! One thread, one queue of events, virtual time. The peers run the real state machine and the
 //! real store; this crate stands in for the driver, the network, the clocks and the clients.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::Incarnation;
+use quorate::{Incarnation, MemberId};
 
 use crate::check::{Checks, Failure, Seen};
 use crate::clock::{Clock, Moment};
@@ -90,6 +91,8 @@ pub(crate) struct World {
     pub(crate) queue: Queue<Event>,
     pub(crate) network: Network,
     pub(crate) peers: Vec<Peer>,
+    /// What each start was counted by.
+    pub(crate) ids: BTreeMap<Incarnation, MemberId>,
     pub(crate) ops: Vec<Op>,
     pub(crate) model: Arc<SimModel>,
     /// Every key that a client may use.
@@ -139,6 +142,7 @@ impl World {
             queue: Queue::new(),
             network,
             peers,
+            ids: BTreeMap::new(),
             ops: Vec::new(),
             history: History::new(Arc::clone(&model)),
             model,

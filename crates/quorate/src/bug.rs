@@ -94,6 +94,15 @@ pub enum Bug {
     MembershipWithoutJoint,
     /// A newcomer counts before it has promised anything to the primary.
     UnpromisedLearner,
+    // --- what lasts (section 13)
+    /// A vote is sent before it is saved.
+    VoteBeforeSave,
+    /// A batch is acknowledged before it lasts.
+    AcknowledgeBeforeSync,
+    /// The primary counts itself as holding what its log lacks.
+    OwnLogIgnored,
+    /// A restarted peer votes while a promise that it does not remember may still run.
+    RestartForgetsPromise,
     // --- relaxed mode (section 9)
     /// A merge is counted again when it is sent again.
     OverlayMergedTwice,
@@ -103,7 +112,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 46] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -144,6 +153,10 @@ impl Bug {
         Self::GenerationsMixed,
         Self::MembershipWithoutJoint,
         Self::UnpromisedLearner,
+        Self::VoteBeforeSave,
+        Self::AcknowledgeBeforeSync,
+        Self::OwnLogIgnored,
+        Self::RestartForgetsPromise,
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,
     ];

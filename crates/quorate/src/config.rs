@@ -457,6 +457,9 @@ pub struct PeerConfig {
     pub name: PeerName,
     /// Who is promoted first: the lowest number, never if 0. Default 100.
     pub priority: u8,
+    /// Where the others reach it; empty if that is for their settings to say. Becomes part of the
+    /// membership.
+    pub address: String,
     /// What this peer holds at most.
     pub bounds: Bounds,
 }

@@ -128,6 +128,9 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
+    /// This peer's storage takes nothing any more: it neither votes nor acknowledges, and forwards.
+    /// The status says why; when that is mended, start the peer again.
+    StorageFailed,
     /// A planned switch of the primary ended without one.
     SwitchAborted {
         /// Who was to take over.

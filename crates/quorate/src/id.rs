@@ -109,6 +109,32 @@ impl Serialize for Incarnation {
     }
 }
 
+/// Longest address of a member, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 255;
+
+/// What a member is counted by: of a memory peer its incarnation, for a restart forgets; of a disk
+/// peer its storage, which remembers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub u64);
+
+impl From<Incarnation> for MemberId {
+    fn from(incarnation: Incarnation) -> Self {
+        Self(incarnation.0)
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Random id of one founding with blank peers; a group keeps it for as long as its data live.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u128);
@@ -186,16 +212,29 @@ impl fmt::Display for Position {
     }
 }
 
-/// A member of the group: a name and the incarnation that votes and holds data for it.
-///
-/// `None` stands for a member that has not been met yet: it counts in the size of the group and
-/// never towards a majority.
+/// What a peer is to its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerKind {
+    /// One of its members.
+    #[default]
+    Member,
+    /// It asks to become one.
+    Joiner,
+    /// It uses the group, and neither votes nor holds data.
+    Client,
+}
+
+/// A member of the group: a name, who votes and holds data under it, and where it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
     /// The peer's name.
     pub name: PeerName,
-    /// Which start of it counts.
-    pub incarnation: Option<Incarnation>,
+    /// What it is counted by. `None` stands for a member that has not been met yet: it counts in
+    /// the size of the group and never towards a majority.
+    pub id: Option<MemberId>,
+    /// Where the others reach it; empty if that is for their settings to say.
+    pub address: String,
 }
 
 /// A moment of a monotonic clock that counts suspended time, in nanoseconds.

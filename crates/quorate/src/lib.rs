@@ -97,8 +97,8 @@ pub use driver::{
 pub use error::{DecideError, NoPrimaryReason, SwitchError};
 pub use event::Event;
 pub use id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_NAME_BYTES, Member, Now, PeerName,
-    Position, Sequence, Term, Time,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, Member,
+    MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
 };
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, Delta, Item, MAX_ITEMS, MAX_KEY_BYTES, Model,

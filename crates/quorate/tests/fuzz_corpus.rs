@@ -14,8 +14,8 @@ use quorate::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
 };
 use quorate::{
-    Answer, Ballot, Delta, Generation, GroupId, GroupTime, Incarnation, Item, Member, PeerName,
-    Position, Sequence, Term, Value,
+    Answer, Ballot, Delta, Generation, GroupId, GroupTime, Incarnation, Item, Member, MemberId,
+    PeerKind, PeerName, Position, Sequence, Term, Value,
 };
 
 const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
@@ -121,6 +121,9 @@ fn frames() -> Vec<Frame> {
             fingerprint: 2,
             started_ms: 3,
             model_settings: vec![("limits".into(), "1, revision 4".into())],
+            id: MemberId(4),
+            address: "192.0.2.1:7101".into(),
+            kind: PeerKind::Joiner,
         }),
         Frame::Refuse(Refuse {
             field: "mode".into(),
@@ -229,10 +232,13 @@ fn data_messages() -> Vec<Message> {
 }
 
 fn membership() -> Membership {
-    let member = |name: &str, incarnation| Member { name: PeerName::from(name), incarnation };
+    let member = |name: &str, id| {
+        let address = format!("{name}.example:7101");
+        Member { name: PeerName::from(name), id, address }
+    };
     Membership {
         stamp: POSITION,
-        voters: vec![member("a", Some(Incarnation(1))), member("b", None)],
-        next: Some(vec![member("a", Some(Incarnation(1)))]),
+        voters: vec![member("a", Some(MemberId(1))), member("b", None)],
+        next: Some(vec![member("a", Some(MemberId(1)))]),
     }
 }

@@ -42,7 +42,7 @@ pub use error::{Action, AppendError, Fault, IoError, OpenError, SnapshotError, S
 pub use file::{Directory, DirectoryLock, File};
 pub use recovery::{Options, Progress, Recovered, Recovery, TornTail, open};
 pub use snapshot::{FinishedSnapshot, SealedSnapshot, SnapshotWriter};
-pub use state::{HardState, State, StorageId};
+pub use state::{State, StorageId};
 pub use storage::{Storage, Usage};
 #[cfg(all(unix, feature = "driver"))]
 pub use system::SystemDirectory;

@@ -14,9 +14,10 @@ use super::log::{Earlier, Log, Segment};
 use super::name::LOCK;
 use super::reader::{EntryReader, ReadError, read_header};
 use super::snapshot::SnapshotReader;
-use super::state::{HardState, LogEnd, State, StorageId};
+use super::state::{LogEnd, State, StorageId};
 use super::storage::{Installed, Storage};
 use crate::id::{PeerName, Position};
+use crate::protocol::io::HardState;
 use crate::store::Staged;
 
 /// How a directory is opened.
@@ -31,9 +32,12 @@ pub struct Options {
     /// A segment of the log is full at this size. Default 64 MiB: smaller ones cost a sync of the
     /// directory each, larger ones stay longer after a snapshot.
     pub segment_bytes: u64,
-    /// Whether the peer acknowledges before it syncs. Then a crash may take back what it said, and
-    /// the next opening says so.
+    /// Whether the peer acknowledges before it syncs. Then a crash of the machine may take back
+    /// what it said, and the next opening says so.
     pub acknowledges_unsynced: bool,
+    /// A number that every start of the machine has of its own; 0 if it is not known. What was
+    /// written and not synced outlives the process, and not the machine.
+    pub boot: u64,
 }
 
 impl Options {
@@ -45,6 +49,7 @@ impl Options {
             new_storage_id,
             segment_bytes: 64 * 1024 * 1024,
             acknowledges_unsynced: false,
+            boot: 0,
         }
     }
 }
@@ -72,7 +77,8 @@ pub struct Recovered {
     /// What a crash had left half written, and counts no longer.
     pub torn_tail: Option<TornTail>,
     /// Whether the peer may have acknowledged more than this: it acknowledged before it synced,
-    /// and was not closed. What it lacks, others must have.
+    /// and the machine may have gone down before it was closed. What it lacks, others must have,
+    /// and it is counted as another member: [`State::member_id`].
     pub may_lack_acknowledged: bool,
 }
 
@@ -229,10 +235,7 @@ impl Recovery {
             is_new,
             records: self.progress.records,
             torn_tail: self.torn_tail.clone(),
-            may_lack_acknowledged: self
-                .state
-                .as_ref()
-                .is_some_and(|state| state.acknowledges_unsynced && state.closed.is_none()),
+            may_lack_acknowledged: self.may_lack_acknowledged(),
         };
         let storage = self.into_storage()?;
         Ok((storage, report))
@@ -336,6 +339,14 @@ impl Recovery {
         Ok(())
     }
 
+    fn may_lack_acknowledged(&self) -> bool {
+        let boot = self.options.boot;
+        self.state.as_ref().is_some_and(|state| {
+            let is_same_boot = boot != 0 && boot == state.boot;
+            state.acknowledges_unsynced && state.closed.is_none() && !is_same_boot
+        })
+    }
+
     fn closed(&self) -> Option<LogEnd> {
         self.state.as_ref().and_then(|state| state.closed)
     }
@@ -347,6 +358,7 @@ impl Recovery {
     fn into_storage(self) -> Result<Storage, OpenError> {
         let storage_id = self.storage_id();
         let is_closed = self.closed().is_some();
+        let losses = u64::from(self.may_lack_acknowledged());
         let Self { folder, lock, options, source, chain, mut earlier, snapshot, .. } = self;
         let Options { segment_bytes, .. } = options;
         // First, for what follows needs room.
@@ -372,6 +384,8 @@ impl Recovery {
             peer: options.peer,
             storage_id,
             starts: self.state.as_ref().map_or(0, |state| state.starts) + 1,
+            losses: self.state.as_ref().map_or(0, |state| state.losses) + losses,
+            boot: options.boot,
             hard: self.state.map_or_else(HardState::default, |state| state.hard),
             acknowledges_unsynced: options.acknowledges_unsynced,
             closed: None,

@@ -6,9 +6,11 @@
 //! the older slot counts, and the peer votes twice.
 
 use std::fmt;
+use std::hash::Hasher;
 
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
+use siphasher::sip::SipHasher13;
 
 use super::error::Fault;
 use super::header::{
@@ -16,11 +18,11 @@ use super::header::{
     take_ballot,
 };
 use crate::config::is_name;
-use crate::id::{Ballot, GroupId, MAX_NAME_BYTES, PeerName};
+use crate::id::{MAX_NAME_BYTES, MemberId, PeerName};
+use crate::protocol::io::HardState;
 
-const HAS_GROUP_ID: u8 = 1;
-const ACKNOWLEDGES_UNSYNCED: u8 = 2;
-const FLAGS: u8 = HAS_GROUP_ID | ACKNOWLEDGES_UNSYNCED;
+const ACKNOWLEDGES_UNSYNCED: u8 = 1;
+const FLAGS: u8 = ACKNOWLEDGES_UNSYNCED;
 
 /// Bytes between the preamble and the names.
 const FIXED_BYTES: usize = 73;
@@ -45,17 +47,6 @@ impl fmt::Debug for StorageId {
     }
 }
 
-/// What must be on the disk before a message that depends on it is sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HardState {
-    /// The group that this peer belongs to, once it is founded.
-    pub group_id: Option<GroupId>,
-    /// The newest ballot that this peer takes part in: nothing older is acknowledged or voted in.
-    pub ballot: Ballot,
-    /// Whom it voted for in that ballot.
-    pub voted_for: Option<PeerName>,
-}
-
 /// All that a state file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -67,6 +58,10 @@ pub struct State {
     pub storage_id: StorageId,
     /// How often it was opened, this time included.
     pub starts: u64,
+    /// How often it may have lost what the peer had acknowledged.
+    pub losses: u64,
+    /// Which start of the machine it was opened in; 0 if that is not known.
+    pub boot: u64,
     /// What the peer has promised.
     pub hard: HardState,
     /// Whether the peer acknowledges before it syncs, so that a crash may take back what it said.
@@ -85,16 +80,24 @@ pub(super) struct LogEnd {
 }
 
 impl State {
+    /// What the peer is counted by: another member after each time that something it had
+    /// acknowledged may have been lost.
+    pub fn member_id(&self) -> MemberId {
+        let StorageId(id) = self.storage_id;
+        let mut hasher = SipHasher13::new_with_keys((id >> 64) as u64, id as u64);
+        hasher.write_u64(self.losses);
+        MemberId(hasher.finish())
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(MAX_BYTES);
         put_preamble(Kind::State, &mut out);
         out.put_u128_le(self.storage_id.0);
         out.put_u64_le(self.starts);
         put_ballot(self.hard.ballot, &mut out);
-        let has_group_id = if self.hard.group_id.is_some() { HAS_GROUP_ID } else { 0 };
-        let unsynced = if self.acknowledges_unsynced { ACKNOWLEDGES_UNSYNCED } else { 0 };
-        out.put_u8(has_group_id | unsynced);
-        out.put_u128_le(self.hard.group_id.map_or(0, |GroupId(id)| id));
+        out.put_u8(if self.acknowledges_unsynced { ACKNOWLEDGES_UNSYNCED } else { 0 });
+        out.put_u64_le(self.losses);
+        out.put_u64_le(self.boot);
         let closed = self.closed.unwrap_or(LogEnd { segment: 0, bytes: 0 });
         out.put_u64_le(closed.segment);
         out.put_u64_le(closed.bytes);
@@ -129,7 +132,7 @@ impl State {
             let (expected, found) = (u64::from(flags & FLAGS), u64::from(flags));
             return Err(Fault::Number { what: "flags", expected, found });
         }
-        let group_id = GroupId(fields.get_u128_le());
+        let (losses, boot) = (fields.get_u64_le(), fields.get_u64_le());
         let closed = LogEnd { segment: fields.get_u64_le(), bytes: fields.get_u64_le() };
         let group = required(take_name(fields)?, "group")?;
         let peer = required(take_name(fields)?, "peer")?;
@@ -137,13 +140,14 @@ impl State {
         if !fields.is_empty() {
             return Err(Fault::Unexpected("end of the state"));
         }
-        let group_id = (flags & HAS_GROUP_ID != 0).then_some(group_id);
         Ok(Self {
             group: group.into(),
             peer: peer.into(),
             storage_id,
             starts,
-            hard: HardState { group_id, ballot, voted_for: voted_for.map(PeerName::from) },
+            losses,
+            boot,
+            hard: HardState { ballot, voted_for: voted_for.map(PeerName::from) },
             acknowledges_unsynced: flags & ACKNOWLEDGES_UNSYNCED != 0,
             closed: (closed.segment != 0).then_some(closed),
         })
@@ -177,7 +181,7 @@ fn required<'a>(name: Option<&'a str>, what: &'static str) -> Result<&'a str, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Generation, Term};
+    use crate::id::{Ballot, Generation, Term};
 
     fn state() -> State {
         State {
@@ -185,8 +189,9 @@ mod tests {
             peer: "a".into(),
             storage_id: StorageId(7 << 90),
             starts: 3,
+            losses: 2,
+            boot: 77,
             hard: HardState {
-                group_id: Some(GroupId(5)),
                 ballot: Ballot { generation: Generation(1), term: Term(2) },
                 voted_for: Some("b".into()),
             },

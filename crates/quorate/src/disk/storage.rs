@@ -8,8 +8,9 @@ use super::folder::Folder;
 use super::log::Log;
 use super::name::{self, STATE};
 use super::snapshot::{FinishedSnapshot, Owner, SealedSnapshot, SnapshotWriter, judge, temporary};
-use super::state::{HardState, State};
+use super::state::State;
 use crate::id::{GroupTime, Position};
+use crate::protocol::io::HardState;
 use crate::protocol::message::{BatchEnd, Meta};
 use crate::store::Staged;
 

@@ -123,8 +123,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::disk::{HardState, Options, StorageId, open};
+    use crate::disk::{Options, StorageId, open};
     use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+    use crate::protocol::io::HardState;
     use crate::protocol::message::BatchEnd;
     use crate::store::Staged;
 

@@ -23,6 +23,7 @@ use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::protocol::Machine;
+use crate::protocol::io::Start;
 use crate::protocol::message::Lane;
 use crate::transport::{Tcp, Transport};
 
@@ -89,7 +90,12 @@ impl PeerBuilder {
     pub(crate) fn new(name: PeerName, model: Arc<dyn Model>) -> Self {
         Self {
             group: GroupConfig::default(),
-            peer: PeerConfig { name, priority: 100, bounds: Bounds::default() },
+            peer: PeerConfig {
+                name,
+                priority: 100,
+                address: String::new(),
+                bounds: Bounds::default(),
+            },
             addresses: Vec::new(),
             listen: None,
             model,
@@ -296,8 +302,7 @@ impl PeerBuilder {
         let machine = Machine::new(
             shared.group.clone(),
             shared.config.clone(),
-            shared.incarnation,
-            random(),
+            Start::in_memory(shared.incarnation, random()),
             shared.store.clone(),
             now,
         );

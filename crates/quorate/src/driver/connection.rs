@@ -19,7 +19,8 @@ use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
 use super::slots::{Budget, Slots};
 use crate::config::Bounds;
-use crate::id::{Incarnation, PeerName, Time};
+use crate::id::{PeerName, Time};
+use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::wire::replies::Outcome;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame};
@@ -33,7 +34,7 @@ const READ_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) peer: PeerName,
-    pub(super) incarnation: Incarnation,
+    pub(super) end: LinkEnd,
     pub(super) lane: Lane,
     pub(super) is_dialed: bool,
     pub(super) address: String,

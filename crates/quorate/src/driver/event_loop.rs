@@ -201,7 +201,7 @@ impl EventLoop {
 
     fn message(&mut self, inbound: Inbound) {
         let Inbound { peer, incarnation, message } = inbound;
-        let is_linked = self.links.get(&peer).is_some_and(|up| up.incarnation == incarnation);
+        let is_linked = self.links.get(&peer).is_some_and(|up| up.end.incarnation == incarnation);
         if !is_linked {
             return;
         }
@@ -251,6 +251,8 @@ impl EventLoop {
                 self.must_publish = true;
             }
             Output::Committed => self.has_committed = true,
+            // Not without storage.
+            Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {}
             Output::Routed(route) => self.on_routed(&route),
             Output::Switched { request, result } => {
                 if let Some(reply) = self.switches.remove(&request) {
@@ -285,7 +287,7 @@ impl EventLoop {
 
     /// A majority holds more: answers those who wait for that, here and at other peers.
     fn release_waiting(&mut self) {
-        let committed = self.shared.store.committed();
+        let committed = self.shared.store.answerable();
         self.shared.waiters.release(committed, &mut self.wakers);
         self.for_each_replying(|state| {
             state.replying.release(committed, &mut state.outbox);
@@ -367,14 +369,14 @@ impl EventLoop {
         let known = std::mem::replace(&mut self.links, up.clone());
         for (peer, link) in &known {
             if up.get(peer) != Some(link) {
-                let (peer, incarnation) = (peer.clone(), link.incarnation);
+                let (peer, incarnation) = (peer.clone(), link.end.incarnation);
                 self.input(Input::LinkDown { peer, incarnation });
             }
         }
         for (peer, link) in &up {
             if known.get(peer) != Some(link) {
-                let (peer, incarnation) = (peer.clone(), link.incarnation);
-                self.input(Input::LinkUp { peer, incarnation });
+                let (peer, end) = (peer.clone(), link.end.clone());
+                self.input(Input::LinkUp { peer, end });
             }
         }
         self.choose_connection();

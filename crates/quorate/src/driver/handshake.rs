@@ -24,7 +24,7 @@ use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::settings::{self, Difference, printable};
 use super::shared::Shared;
-use crate::id::PeerName;
+use crate::id::{PeerKind, PeerName};
 use crate::protocol::message::Lane;
 use crate::transport::Stream;
 use crate::wire::{
@@ -133,6 +133,9 @@ impl Handshake<'_> {
             fingerprint: shared.fingerprint,
             started_ms: shared.started_ms,
             model_settings: shared.model_settings.clone(),
+            id: shared.incarnation.into(),
+            address: shared.config.address.clone(),
+            kind: PeerKind::Member,
         }
     }
 

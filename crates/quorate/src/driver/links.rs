@@ -15,6 +15,7 @@ use super::handshake::{Agreed, Side, shake};
 use super::serve::Batch;
 use super::shared::{Command, Inbound, Shared};
 use crate::id::PeerName;
+use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
 use crate::transport::{Incoming, Listener};
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
@@ -108,7 +109,12 @@ async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     shared.compare_models(&hello);
     let identity = Identity {
         peer: hello.peer,
-        incarnation: hello.incarnation,
+        end: LinkEnd {
+            incarnation: hello.incarnation,
+            id: hello.id,
+            address: hello.address,
+            kind: hello.kind,
+        },
         lane: hello.lane,
         is_dialed,
         address: stream.peer_address,
@@ -191,7 +197,7 @@ impl Attendant<'_> {
             (kind::MERGE_REPLY, Lane::Data) => {
                 if let Frame::MergeReply(reply) = wire::decode(kind, body)? {
                     let identity = &self.connection.identity;
-                    let (peer, incarnation) = (identity.peer.clone(), identity.incarnation);
+                    let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
                     let merged = Command::Merged { peer, incarnation, reply };
                     // If the loop is too busy the merge is sent again, and answered again.
                     let _ = self.shared.commands.try_send(merged);
@@ -214,7 +220,7 @@ impl Attendant<'_> {
             Lane::Control => &self.shared.inboxes.control,
             Lane::Data => &self.shared.inboxes.data,
         };
-        let (peer, incarnation) = (identity.peer.clone(), identity.incarnation);
+        let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
         let inbound = Inbound { peer, incarnation, message };
         inbox.send(inbound).await.map_err(|_| Ended::ShutDown)
     }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::connection::Connection;
 use crate::id::{Incarnation, PeerName, Time};
+use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
 
 /// The links to all other members.
@@ -40,9 +41,9 @@ struct Link {
 }
 
 /// A link that is up, as the event loop compares it with what it knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LinkUp {
-    pub(super) incarnation: Incarnation,
+    pub(super) end: LinkEnd,
     pub(super) falls: u64,
 }
 
@@ -177,7 +178,9 @@ impl Registry {
     pub(super) fn up(&self) -> BTreeMap<PeerName, LinkUp> {
         let links = self.links.lock();
         let up = links.iter().filter(|(_, link)| link.is_up()).filter_map(|(name, link)| {
-            let up = LinkUp { incarnation: link.incarnation?, falls: link.falls };
+            // What it says of itself last, if that has changed.
+            let end = link.open.last()?.identity.end.clone();
+            let up = LinkUp { end, falls: link.falls };
             Some((name.clone(), up))
         });
         up.collect()

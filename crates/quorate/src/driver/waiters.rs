@@ -131,7 +131,7 @@ impl Future for Wait<'_> {
         }
         // Under the lock: whoever commits, or ends the reign, from here on finds this caller in
         // the queue.
-        if covers(self.store.committed(), self.position) {
+        if covers(self.store.answerable(), self.position) {
             return Poll::Ready(Ok(Held::ByMajority));
         }
         if self.routing.is_past(self.position.ballot) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
+use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
 use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
 
@@ -43,6 +43,7 @@ fn rank(position: Position) -> Position {
 #[derive(Debug)]
 pub(super) struct Vote {
     incarnation: Incarnation,
+    id: MemberId,
     position: Position,
     membership: Membership,
 }
@@ -66,9 +67,8 @@ impl Canvass {
 
     fn has_won(&self, own: &Membership, group_size: usize) -> bool {
         match self.campaign {
-            Campaign::Ordinary => self.newest_membership(own).has_majority(|name, incarnation| {
-                let is_it =
-                    |vote: &Vote| vote.incarnation == incarnation || bug::is(Bug::AmnesiacVotes);
+            Campaign::Ordinary => self.newest_membership(own).has_majority(|name, id| {
+                let is_it = |vote: &Vote| vote.id == id || bug::is(Bug::AmnesiacVotes);
                 self.votes.get(name).is_some_and(is_it)
             }),
             Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
@@ -139,9 +139,9 @@ impl Machine {
             self.voted_for = Some(self.config.name.clone());
             self.event(Event::CampaignStarted { ballot });
         }
-        let (incarnation, position) = (self.incarnation, self.store.position());
-        let membership = self.meta.membership.clone();
-        votes.insert(self.config.name.clone(), Vote { incarnation, position, membership });
+        let (incarnation, id) = (self.incarnation, self.id);
+        let (position, membership) = (self.store.position(), self.meta.membership.clone());
+        votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
         let canvass = Canvass { campaign, ballot, released, deadline, votes };
         let request = canvass.request(position);
         self.send_to_all(&if is_binding {
@@ -179,6 +179,9 @@ impl Machine {
     /// Whether this peer would give `from` its vote.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
+        if self.has_failed() {
+            return false;
+        }
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
             return false;
         }
@@ -215,6 +218,9 @@ impl Machine {
         if let Role::Primary(reign) = &self.role {
             return reign.has_lease();
         }
+        if self.may_be_bound(released) {
+            return true;
+        }
         self.promise.as_ref().is_some_and(|promise| {
             let is_released = released.is_some_and(|released| released >= promise.ballot);
             self.now.time < promise.until && !is_released
@@ -237,6 +243,7 @@ impl Machine {
         membership: Membership,
     ) {
         self.learn_ballot(from, known);
+        let Some(id) = self.id_of(from) else { return };
         let Role::PreCandidate(canvass) = &mut self.role else {
             return;
         };
@@ -245,7 +252,7 @@ impl Machine {
         }
         // A pre-vote says nothing of freshness: positions are read when votes are given.
         let position = Position::BLANK;
-        let vote = Vote { incarnation: from.1, position, membership };
+        let vote = Vote { incarnation: from.1, id, position, membership };
         canvass.votes.insert(from.0.clone(), vote);
         self.count();
     }
@@ -289,11 +296,13 @@ impl Machine {
             let brief = self.remotes.get(&from.0).and_then(|r| r.brief.as_ref());
             position = brief.map_or(position, |brief| brief.position);
         }
+        let Some(id) = self.id_of(from) else { return };
         let Role::Candidate(canvass) = &mut self.role else { return };
         if !granted || canvass.ballot != ballot {
             return;
         }
-        canvass.votes.insert(from.0.clone(), Vote { incarnation: from.1, position, membership });
+        let vote = Vote { incarnation: from.1, id, position, membership };
+        canvass.votes.insert(from.0.clone(), vote);
         self.count();
     }
 
@@ -306,7 +315,9 @@ impl Machine {
 
     /// A refusal tells how far others are: the next attempt starts from there.
     fn learn_ballot(&mut self, from: &(PeerName, Incarnation), known: Ballot) {
-        if known <= self.ballot || !self.meta.membership.counts(&from.0, from.1) {
+        let is_counted =
+            self.id_of(from).is_some_and(|id| self.meta.membership.counts(&from.0, id));
+        if known <= self.ballot || !is_counted {
             return;
         }
         let is_standing =
@@ -405,7 +416,7 @@ impl Machine {
 
     pub(super) fn on_stand_now(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
         let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
-        if is_mine && matches!(self.role, Role::Follower) && self.config.priority > 0 {
+        if is_mine && matches!(self.role, Role::Follower) && self.priority() > 0 {
             self.watch.way_until = self.now.time;
             self.watch.campaign_at = Some(self.now.time);
             self.wake_soon();

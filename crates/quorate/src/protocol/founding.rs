@@ -61,8 +61,8 @@ impl Machine {
             (Reverse(position), Reverse(up.as_millis()), priority, name.clone())
         };
         let uptime = self.now.time.since(self.started);
-        let me = &self.config;
-        let mut list = vec![key(&me.name, self.store.position(), me.priority, uptime)];
+        let me = &self.config.name;
+        let mut list = vec![key(me, self.store.position(), self.priority(), uptime)];
         for (name, brief) in reached {
             let Some(remote) = self.remotes.get(name) else {
                 continue;
@@ -87,7 +87,7 @@ impl Machine {
         if self.can_elect() || self.may_have_promised() {
             return false;
         }
-        if self.config.priority > 0 && self.store.position() > position {
+        if self.priority() > 0 && self.store.position() > position {
             return false;
         }
         let reached = self.remotes.values().filter(|r| self.is_reachable(r));
@@ -125,15 +125,16 @@ impl Machine {
         let mut unreached = Vec::new();
         let mut voters = Vec::new();
         for name in &self.group.members {
-            let incarnation = if *name == self.config.name {
-                Some(self.incarnation)
+            let (id, address) = if *name == self.config.name {
+                (Some(self.id), self.config.address.clone())
             } else {
-                self.remotes.get(name).and_then(|r| r.linked)
+                let end = self.remotes.get(name).and_then(|r| r.last.as_ref().zip(r.linked));
+                end.map_or_else(Default::default, |(end, _)| (Some(end.id), end.address.clone()))
             };
-            if incarnation.is_none() {
+            if id.is_none() {
                 unreached.push(name.clone());
             }
-            voters.push(Member { name: name.clone(), incarnation });
+            voters.push(Member { name: name.clone(), id, address });
         }
         voters.sort();
         let stamp = Position { ballot: self.ballot, sequence: first };

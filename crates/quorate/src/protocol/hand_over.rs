@@ -66,7 +66,7 @@ impl Machine {
             let may = is_asked
                 && brief.priority > 0
                 && self.is_reachable(remote)
-                && self.meta.membership.counts(name, incarnation)
+                && self.meta.membership.counts(name, remote.id()?)
                 && remote.sender.as_ref().is_some_and(|s| s.held().is_some());
             may.then(|| (brief.priority, name.clone(), incarnation))
         });
@@ -147,6 +147,7 @@ impl Machine {
         let now = self.now.time;
         let ballot = self.ballot;
         self.store.end_reign();
+        self.append_rest();
         // Until the route says so, whoever asks the store is held rather than refused.
         self.store.hold();
         self.leave_reign(None);

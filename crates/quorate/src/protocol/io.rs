@@ -2,8 +2,49 @@
 
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerName};
-use crate::protocol::message::Message;
+use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Sequence};
+use crate::protocol::message::{BatchEnd, Message};
+use crate::record::Records;
+use crate::store::Staged;
+
+/// What must not be forgotten: it lasts before a message that depends on it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The newest ballot that this peer takes part in: nothing older is acknowledged or voted in.
+    pub ballot: Ballot,
+    /// Whom it voted for in that ballot.
+    pub voted_for: Option<PeerName>,
+}
+
+/// What a start of a peer has of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Drawn at random.
+    pub incarnation: Incarnation,
+    /// What the peer is counted by: what its storage says, or the incarnation.
+    pub id: MemberId,
+    /// Feeds the random delays of elections.
+    pub seed: u64,
+    /// What the storage remembers; `None` without one. The store holds what it has kept.
+    pub kept: Option<Kept>,
+}
+
+/// What a peer's storage remembers of earlier starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What was saved last.
+    pub hard: HardState,
+    /// Whether there was an earlier start under this id: it may have promised what is not
+    /// remembered.
+    pub is_restart: bool,
+}
+
+impl Start {
+    /// A start in memory: it remembers nothing.
+    pub fn in_memory(incarnation: Incarnation, seed: u64) -> Self {
+        Self { incarnation, id: incarnation.into(), seed, kept: None }
+    }
+}
 
 /// What happens to the machine.
 #[derive(Clone, Debug)]
@@ -13,12 +54,12 @@ pub enum Input {
     Tick,
     /// The store has changes that its replicas lack.
     Changed,
-    /// At least one connection to this incarnation is up on each lane.
+    /// At least one connection to this start of a peer is up on each lane.
     LinkUp {
         /// The peer.
         peer: PeerName,
-        /// Which start of it.
-        incarnation: Incarnation,
+        /// What it says of itself.
+        end: LinkEnd,
     },
     /// No connection to this incarnation is left.
     LinkDown {
@@ -45,6 +86,42 @@ pub enum Input {
     },
     /// Found a new group without waiting for members that are not reachable.
     FoundNewGroup,
+    /// What the last [`Output::Save`] says lasts.
+    Saved,
+    /// Every batch of [`Output::Append`] up to this one lasts, as far as this peer's storage is to
+    /// make it last before anything is acknowledged.
+    Appended {
+        /// Number of the batch.
+        number: u64,
+    },
+    /// The cells have been copied for a snapshot: end it.
+    EndSnapshot {
+        /// Whatever changed after this may be missing from the copy.
+        since: Sequence,
+    },
+    /// Nothing can be made to last any more.
+    StorageFailed,
+}
+
+/// Who is at the other end of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkEnd {
+    /// Which start of the peer.
+    pub incarnation: Incarnation,
+    /// What it is counted by.
+    pub id: MemberId,
+    /// Where it is reached; empty if it does not say.
+    pub address: String,
+    /// What it is to the group.
+    pub kind: PeerKind,
+}
+
+impl LinkEnd {
+    /// A member in memory that does not say where it is reached.
+    pub fn member(incarnation: Incarnation) -> Self {
+        let (id, kind) = (incarnation.into(), PeerKind::Member);
+        Self { incarnation, id, address: String::new(), kind }
+    }
 }
 
 /// Where a decision is made at present.
@@ -89,6 +166,24 @@ pub enum Output {
     /// Decisions are made elsewhere now. Callers that wait for a majority under an older ballot
     /// have an unknown outcome.
     Routed(Route),
+    /// Make this last, then say [`Input::Saved`]. Nothing comes out until then.
+    Save(HardState),
+    /// Append a batch to the log and say [`Input::Appended`] when it lasts. Batches come in the
+    /// order in which they are appended, each from the end of the one before it.
+    Append {
+        /// Grows by one with each.
+        number: u64,
+        /// The batch.
+        batch: Staged,
+    },
+    /// End the snapshot whose copy is done: it is of the state at the end of the last batch
+    /// appended.
+    EndSnapshot {
+        /// What changed since the copy began.
+        records: Records,
+        /// The end of the last batch appended.
+        end: BatchEnd,
+    },
     /// The switch has ended.
     Switched {
         /// The request of [`Input::Switch`].

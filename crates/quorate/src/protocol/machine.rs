@@ -7,15 +7,16 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Time};
+use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerName, Time};
 use crate::protocol::election::Canvass;
-use crate::protocol::io::{Input, Output, Route};
+use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::message::{Brief, Campaign, Message, Meta};
 use crate::protocol::primary::PrimaryState;
 use crate::protocol::random::Random;
 use crate::protocol::receiver::Receiver;
 use crate::protocol::remote::Remote;
 use crate::protocol::sender::Sender;
+use crate::protocol::storage::{Disk, MAX_WAITING};
 use crate::store::Store;
 
 /// The state machine of one peer. See the [module](crate::protocol) for how to drive it.
@@ -24,6 +25,8 @@ pub struct Machine {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
     pub(super) incarnation: Incarnation,
+    /// What this peer is counted by.
+    pub(super) id: MemberId,
     pub(super) store: Arc<Store>,
     pub(super) random: Random,
     pub(super) started: Time,
@@ -53,6 +56,7 @@ pub struct Machine {
     pub(super) route: Route,
     pub(super) held_until: Time,
     pub(super) switching: Option<Switching>,
+    pub(super) disk: Option<Disk>,
     pub(super) outputs: VecDeque<Output>,
     wake_at: Time,
 }
@@ -132,24 +136,28 @@ pub(super) struct Switching {
 impl Machine {
     /// A machine for a peer that starts now.
     ///
-    /// `store` must be this peer's own; `seed` feeds the random delays of elections.
+    /// `store` must be this peer's own, with what its storage has kept.
     pub fn new(
         group: GroupConfig,
         config: PeerConfig,
-        incarnation: Incarnation,
-        seed: u64,
+        start: Start,
         store: Arc<Store>,
         now: Now,
     ) -> Self {
+        let Start { incarnation, id, seed, kept } = start;
+        let hard = kept.as_ref().map_or_else(HardState::default, |kept| kept.hard.clone());
+        let disk = kept.map(|kept| Disk::new(kept, store.position()));
         let others = group.members.iter().filter(|name| **name != config.name);
         let remotes = others.map(|name| (name.clone(), Remote::default())).collect();
         let meta = store.meta();
         let watch = Watch { hopeful: now.time, ..Watch::default() };
+        let store_ballot = store.position().ballot;
         store.set_max_unreplicated(group.max_unreplicated);
         Self {
             group,
             config,
             incarnation,
+            id,
             store,
             random: Random::new(seed),
             started: now.time,
@@ -157,8 +165,9 @@ impl Machine {
             remotes,
             meta,
             meta_version: 1,
-            ballot: Ballot::NONE,
-            voted_for: None,
+            // Saved before it is part of any state.
+            ballot: hard.ballot.max(store_ballot),
+            voted_for: hard.voted_for.filter(|_| hard.ballot >= store_ballot),
             leader: None,
             promise: None,
             role: Role::Follower,
@@ -172,6 +181,7 @@ impl Machine {
             route: Route::Nowhere,
             held_until: Time(0),
             switching: None,
+            disk,
             outputs: VecDeque::new(),
             wake_at: now.time,
         }
@@ -183,7 +193,7 @@ impl Machine {
         match input {
             Input::Tick => {}
             Input::Changed => self.on_changed(),
-            Input::LinkUp { peer, incarnation } => self.on_link_up(&peer, incarnation),
+            Input::LinkUp { peer, end } => self.on_link_up(&peer, end),
             Input::LinkDown { peer, incarnation } => self.on_link_down(&peer, incarnation),
             Input::Message { peer, incarnation, message } => {
                 self.on_message(peer, incarnation, message);
@@ -193,6 +203,10 @@ impl Machine {
                 self.watch.found_now = true;
                 self.wake_soon();
             }
+            Input::Saved => self.on_saved(),
+            Input::Appended { number } => self.on_appended(number),
+            Input::EndSnapshot { since } => self.on_end_snapshot(since),
+            Input::StorageFailed => self.on_storage_failed(),
         }
         if self.now.time >= self.wake_at {
             self.tick();
@@ -201,7 +215,10 @@ impl Machine {
 
     /// The next thing to be done, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        if self.disk.as_ref().is_some_and(Disk::is_saving) {
+            return None;
+        }
+        self.save().or_else(|| self.outputs.pop_front())
     }
 
     /// When [`Input::Tick`] is due at the latest.
@@ -311,6 +328,10 @@ impl Machine {
     }
 
     pub(super) fn send(&mut self, to: &(PeerName, Incarnation), message: Message) {
+        let is_late = self.outputs.len() >= MAX_WAITING;
+        if is_late && self.disk.as_ref().is_some_and(Disk::is_saving) {
+            return;
+        }
         let (to, incarnation) = to.clone();
         self.outputs.push_back(Output::Send { to, incarnation, message });
     }
@@ -337,7 +358,12 @@ impl Machine {
 
     /// Whether this incarnation counts as a member, as far as this peer knows.
     pub(super) fn is_member(&self) -> bool {
-        self.meta.membership.counts(&self.config.name, self.incarnation)
+        self.meta.membership.counts(&self.config.name, self.id)
+    }
+
+    /// Who is promoted first: the lowest number; never a peer that can promise nothing.
+    pub(super) fn priority(&self) -> u8 {
+        if self.has_failed() { 0 } else { self.config.priority }
     }
 
     /// Whether this peer holds a state.
@@ -348,6 +374,12 @@ impl Machine {
     /// Silence after which a peer does not count as reachable.
     pub(super) fn reach(&self) -> Duration {
         self.group.heartbeat * 3
+    }
+
+    /// What a linked peer is counted by.
+    pub(super) fn id_of(&self, (name, incarnation): &(PeerName, Incarnation)) -> Option<MemberId> {
+        let remote = self.remotes.get(name).filter(|r| r.linked == Some(*incarnation))?;
+        remote.id()
     }
 
     pub(super) fn is_reachable(&self, remote: &Remote) -> bool {
@@ -387,7 +419,7 @@ impl Machine {
             is_member: self.is_member(),
             suspects: self.watch.is_suspecting.then_some(self.ballot),
             reaches: reaches.map(|(name, _)| name.clone()).collect(),
-            priority: self.config.priority,
+            priority: self.priority(),
             wall: self.now.wall,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             has_quorum: self.can_elect(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bug::{self, Bug};
-use crate::id::{Incarnation, Member, PeerName, Position};
+use crate::id::{Member, MemberId, PeerName, Position};
 use crate::protocol::message::Membership;
 
 impl Membership {
@@ -12,9 +12,9 @@ impl Membership {
         Self { stamp, voters, next: None }
     }
 
-    /// Whether this incarnation votes and acknowledges, now or after the change under way.
-    pub fn counts(&self, name: &PeerName, incarnation: Incarnation) -> bool {
-        let is = |m: &Member| m.name == *name && m.incarnation == Some(incarnation);
+    /// Whether this member votes and acknowledges, now or after the change under way.
+    pub fn counts(&self, name: &PeerName, id: MemberId) -> bool {
+        let is = |m: &Member| m.name == *name && m.id == Some(id);
         self.voters.iter().any(is) || self.next.iter().flatten().any(is)
     }
 
@@ -25,14 +25,14 @@ impl Membership {
 
     /// Whether a majority of the members (of the old and of the new ones, during a change) are
     /// as `holds` says.
-    pub fn has_majority(&self, mut holds: impl FnMut(&PeerName, Incarnation) -> bool) -> bool {
-        self.majority_value(|name, incarnation| holds(name, incarnation))
+    pub fn has_majority(&self, mut holds: impl FnMut(&PeerName, MemberId) -> bool) -> bool {
+        self.majority_value(|name, id| holds(name, id))
     }
 
     /// The largest value that a majority reaches; unmet members reach the default only.
     pub fn majority_value<T: Ord + Copy + Default>(
         &self,
-        mut value: impl FnMut(&PeerName, Incarnation) -> T,
+        mut value: impl FnMut(&PeerName, MemberId) -> T,
     ) -> T {
         let mut of = |list: &[Member]| majority_of(list, &mut value);
         let old = of(&self.voters);
@@ -42,30 +42,25 @@ impl Membership {
         }
     }
 
-    /// This membership with `name` counted under `incarnation`, as a joint change from this one.
+    /// This membership with `name` counted by `id`, as a joint change from this one.
     ///
     /// Returns `None` if a change is under way, the name is unknown, or it counts already.
-    pub fn replacing(
-        &self,
-        name: &PeerName,
-        incarnation: Incarnation,
-        stamp: Position,
-    ) -> Option<Self> {
-        if self.next.is_some() || self.counts(name, incarnation) {
+    pub fn replacing(&self, name: &PeerName, id: MemberId, stamp: Position) -> Option<Self> {
+        if self.next.is_some() || self.counts(name, id) {
             return None;
         }
         let mut next = self.voters.clone();
-        next.iter_mut().find(|m| m.name == *name)?.incarnation = Some(incarnation);
+        next.iter_mut().find(|m| m.name == *name)?.id = Some(id);
         Some(Self { stamp, voters: self.voters.clone(), next: Some(next) })
     }
 }
 
 fn majority_of<T: Ord + Copy + Default>(
     list: &[Member],
-    value: &mut impl FnMut(&PeerName, Incarnation) -> T,
+    value: &mut impl FnMut(&PeerName, MemberId) -> T,
 ) -> T {
     let mut values: Vec<T> =
-        list.iter().map(|m| m.incarnation.map_or_else(T::default, |i| value(&m.name, i))).collect();
+        list.iter().map(|m| m.id.map_or_else(T::default, |id| value(&m.name, id))).collect();
     values.sort_unstable_by(|a, b| b.cmp(a));
     // Of n values, n / 2 + 1 are at least the one at index n / 2.
     let index = if bug::is(Bug::HalfIsMajority) { (list.len() - 1) / 2 } else { list.len() / 2 };
@@ -80,7 +75,8 @@ mod tests {
         list.iter()
             .map(|&(name, i)| Member {
                 name: name.into(),
-                incarnation: (i > 0).then_some(Incarnation(i)),
+                id: (i > 0).then_some(MemberId(i)),
+                address: String::new(),
             })
             .collect()
     }
@@ -105,14 +101,14 @@ mod tests {
     fn a_joint_membership_needs_both_majorities() {
         let m = Membership::settled(Position::BLANK, members(&[("a", 1), ("b", 1), ("c", 1)]));
         let joint = m
-            .replacing(&"c".into(), Incarnation(2), Position::BLANK)
+            .replacing(&"c".into(), MemberId(2), Position::BLANK)
             .expect("c is known under another incarnation");
-        assert!(joint.counts(&"c".into(), Incarnation(1)));
-        assert!(joint.counts(&"c".into(), Incarnation(2)));
+        assert!(joint.counts(&"c".into(), MemberId(1)));
+        assert!(joint.counts(&"c".into(), MemberId(2)));
         // a and the new c are a majority of the new members and not of the old ones.
-        assert!(!joint.has_majority(|n, i| n.as_str() == "a" || i == Incarnation(2)));
+        assert!(!joint.has_majority(|n, i| n.as_str() == "a" || i == MemberId(2)));
         assert!(joint.has_majority(|n, _| n.as_str() != "c"));
-        assert_eq!(joint.replacing(&"b".into(), Incarnation(2), Position::BLANK), None);
+        assert_eq!(joint.replacing(&"b".into(), MemberId(2), Position::BLANK), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod replica;
 mod replication;
 mod sender;
 mod status;
+mod storage;
 mod suspicion;
 
 #[cfg(test)]

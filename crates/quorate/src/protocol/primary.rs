@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
-use crate::id::{GroupTime, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{GroupTime, MemberId, PeerName, Position, Sequence, Time};
 use crate::protocol::group_clock::GroupClock;
 use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::Route;
@@ -142,6 +142,7 @@ impl Machine {
         if !bug::is(Bug::OldPrimaryKeepsDeciding) {
             self.store.end_reign();
         }
+        self.append_rest();
         if reign.is_unborn() {
             self.forget_founding();
         }
@@ -163,6 +164,7 @@ impl Machine {
     fn forget_founding(&mut self) {
         self.store.clear();
         self.reload_meta();
+        self.append_blank();
         self.last_reign = None;
     }
 
@@ -209,11 +211,11 @@ impl Machine {
     /// and is not extended while a majority takes heartbeats but no data.
     pub(super) fn renew_lease(&mut self) {
         let now = self.now.time;
-        let answered = self.meta.membership.majority_value(|name, incarnation| {
+        let answered = self.meta.membership.majority_value(|name, id| {
             if *name == self.config.name {
-                return if incarnation == self.incarnation { now } else { Time(0) };
+                return if id == self.id { now } else { Time(0) };
             }
-            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(incarnation));
+            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
             remote.map_or(Time(0), |r| r.answered)
         });
         let (mut lease, ballot) = (self.group.lease(), self.ballot);
@@ -297,9 +299,10 @@ impl Machine {
         }
         let since = reign.lease_until.max(reign.started);
         let is_late = self.now.time >= since.after(self.group.failure_timeout);
-        let is_hopeless = !self.meta.membership.has_majority(|name, incarnation| {
-            self.remotes.get(name).is_none_or(|r| !r.dead.contains(&incarnation))
-        });
+        let is_hopeless = !self
+            .meta
+            .membership
+            .has_majority(|name, id| self.remotes.get(name).is_none_or(|r| !r.dead.contains(&id)));
         is_late || is_hopeless
     }
 
@@ -341,8 +344,8 @@ impl Machine {
         let changed = if let Some(next) = &membership.next {
             Some((Membership::settled(stamp, next.clone()), reign.replacing.clone()))
         } else if self.all_linked_hold(self.stamp_of(membership)) {
-            self.next_learner(committed).and_then(|(name, incarnation)| {
-                let mut joint = membership.replacing(&name, incarnation, stamp)?;
+            self.next_learner(committed).and_then(|(name, id)| {
+                let mut joint = membership.replacing(&name, id, stamp)?;
                 if bug::is(Bug::MembershipWithoutJoint) {
                     joint.voters = joint.next.take()?;
                 }
@@ -385,12 +388,11 @@ impl Machine {
     /// counts in before the next one begins.
     fn all_linked_hold(&self, sequence: Sequence) -> bool {
         self.meta.membership.voters.iter().all(|member| {
-            let Some(incarnation) = member.incarnation else {
+            let Some(id) = member.id else {
                 return true;
             };
-            let is_linked =
-                self.remotes.get(&member.name).is_some_and(|r| r.linked == Some(incarnation));
-            !is_linked || self.held_by(&member.name, incarnation) >= sequence
+            let is_linked = self.remotes.get(&member.name).is_some_and(|r| r.id() == Some(id));
+            !is_linked || self.held_by(&member.name, id) >= sequence
         })
     }
 
@@ -398,18 +400,18 @@ impl Machine {
     ///
     /// It has promised this primary its vote by then: the lease may still rest on the promise of the
     /// incarnation that it replaces, which has died with it.
-    fn next_learner(&self, committed: Sequence) -> Option<(PeerName, Incarnation)> {
-        let (me, incarnation) = (&self.config.name, self.incarnation);
-        if !self.meta.membership.counts(me, incarnation) {
+    fn next_learner(&self, committed: Sequence) -> Option<(PeerName, MemberId)> {
+        let me = &self.config.name;
+        if !self.meta.membership.counts(me, self.id) {
             // Elected by members that knew better than this peer's own state.
-            return Some((me.clone(), incarnation));
+            return Some((me.clone(), self.id));
         }
         self.remotes.iter().find_map(|(name, remote)| {
-            let incarnation = remote.linked?;
-            let is_counted = self.meta.membership.counts(name, incarnation);
-            let is_ready = self.held_by(name, incarnation) >= committed;
+            let id = remote.id()?;
+            let is_counted = self.meta.membership.counts(name, id);
+            let is_ready = self.held_by(name, id) >= committed;
             let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
-            (!is_counted && is_ready && has_promised).then(|| (name.clone(), incarnation))
+            (!is_counted && is_ready && has_promised).then(|| (name.clone(), id))
         })
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, PeerName, Time};
+use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerName, Time};
+use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
 use crate::protocol::message::{Brief, Message};
 use crate::protocol::sender::Sender;
@@ -19,10 +20,11 @@ const MAX_DEAD: usize = 8;
 pub(super) struct Remote {
     /// The incarnation that is linked now.
     pub(super) linked: Option<Incarnation>,
-    /// The incarnation that was linked last.
-    pub(super) last: Option<Incarnation>,
-    /// Incarnations that have died: a newer one was seen after their links had closed.
-    pub(super) dead: VecDeque<Incarnation>,
+    /// Who is linked, or was last.
+    pub(super) last: Option<LinkEnd>,
+    /// Members that have died: the name was seen counted by another id after their links had
+    /// closed.
+    pub(super) dead: VecDeque<MemberId>,
     pub(super) brief: Option<Brief>,
     pub(super) brief_at: Time,
     /// When anything last came from it.
@@ -40,31 +42,35 @@ impl Remote {
         Some(brief.wall.after(now.since(self.brief_at)))
     }
 
-    /// Whether it is linked under this incarnation: what any other holds or promises is not its.
-    pub(super) fn is_linked_as(&self, incarnation: Incarnation) -> bool {
-        self.linked == Some(incarnation)
-            || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
+    /// What it is counted by, while it is linked.
+    pub(super) fn id(&self) -> Option<MemberId> {
+        self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
+    }
+
+    /// Whether it is linked as this member: what any other holds or promises is not its.
+    pub(super) fn is_linked_as(&self, id: MemberId) -> bool {
+        self.id() == Some(id) || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
     }
 }
 
 impl Machine {
-    pub(super) fn on_link_up(&mut self, peer: &PeerName, incarnation: Incarnation) {
-        let now = self.now.time;
+    pub(super) fn on_link_up(&mut self, peer: &PeerName, end: LinkEnd) {
+        let (now, incarnation) = (self.now.time, end.incarnation);
         let Some(remote) = self.remotes.get_mut(peer) else {
             return;
         };
         if remote.linked == Some(incarnation) {
             return;
         }
-        let died = remote.last.filter(|last| *last != incarnation);
-        if let Some(died) = died {
-            remote.dead.push_back(died);
+        let died = remote.last.take().filter(|last| last.incarnation != incarnation);
+        if let Some(died) = died.as_ref().filter(|died| died.id != end.id) {
+            remote.dead.push_back(died.id);
             remote.dead.truncate(MAX_DEAD);
         }
         let dead = std::mem::take(&mut remote.dead);
         *remote = Remote {
             linked: Some(incarnation),
-            last: Some(incarnation),
+            last: Some(end),
             dead,
             heard: now,
             ..Remote::default()
@@ -74,7 +80,7 @@ impl Machine {
         }
         self.event(Event::PeerUp { peer: peer.clone() });
         if let Some(died) = died {
-            self.on_death(peer, died);
+            self.on_death(peer, died.incarnation);
         }
         self.ping_one(peer);
         self.wake_soon();
@@ -143,7 +149,8 @@ impl Machine {
         let claim = brief.is_primary.then_some(brief.ballot);
         let group_id = brief.group_id;
         self.on_brief(from, brief);
-        let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false));
+        let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
+            && !self.has_failed();
         if is_followed {
             // The promise that the primary's lease is made of: no vote for anyone else for a
             // whole failure timeout. The lease counts from the ping's sending, so it ends first.

@@ -125,6 +125,9 @@ impl Machine {
         self.ballot = ballot;
         self.voted_for = None;
         self.leader = None;
+        if let Some(disk) = &mut self.disk {
+            disk.forget_acknowledgements();
+        }
         self.watch.is_suspecting = false;
         self.watch.has_agreed = false;
         self.watch.campaign_at = None;
@@ -140,7 +143,10 @@ impl Machine {
         match (&self.role, &self.leader) {
             (Role::Primary(reign), _) => !reign.has_lease(),
             // Without a primary, an older promise may still bind.
-            (_, None) => self.promise.as_ref().is_none_or(|p| self.now.time >= p.until),
+            (_, None) => {
+                self.promise.as_ref().is_none_or(|p| self.now.time >= p.until)
+                    && self.bound_until().is_none()
+            }
             (_, Some(leader)) => leader.is_dead || self.now.time >= self.leader_deadline(leader),
         }
     }
@@ -156,7 +162,7 @@ impl Machine {
         group_id: Option<GroupId>,
         is_established: bool,
     ) {
-        if !self.accept(from, ballot, group_id, is_established) {
+        if !self.accept(from, ballot, group_id, is_established) || self.has_failed() {
             return;
         }
         // What is staged stays: the question may be a late copy of one that was answered, and a
@@ -244,6 +250,9 @@ impl Machine {
             return;
         }
         let given_up = self.units_given_up(base, held);
+        if self.has_failed() {
+            return;
+        }
         let (position, has_meta) = (end.position, end.meta.is_some());
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
         let is_kept = end.meta.as_ref().is_some_and(|meta| {
@@ -256,7 +265,9 @@ impl Machine {
         if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
             from_held = Some(held);
         }
-        if self.store.apply(Staged { from: from_held, records, end }).is_err() {
+        let batch = Staged { from: from_held, records, end };
+        let kept = self.disk.is_some().then(|| batch.clone());
+        if self.store.apply(batch).is_err() {
             self.receiver.clear();
             self.send(from, Message::Lost { ballot });
             return;
@@ -264,7 +275,7 @@ impl Machine {
         if has_meta {
             self.reload_meta();
         }
-        self.send(from, Message::Held { ballot, position });
+        self.acknowledge(from, kept, position);
         if let Some((units, exact)) = given_up.filter(|_| !bug::is(Bug::LossUnreported)) {
             self.event(Event::ChangesLost { units, exact });
             self.send(from, Message::GaveUp { ballot, units });

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
-use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Sequence, Time};
 use crate::protocol::io::Output;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::Message;
@@ -153,6 +153,7 @@ impl Machine {
         if let Role::Primary(reign) = &mut self.role {
             reign.replicated = now;
         }
+        self.append_own();
         let group_time = self.group_time();
         if self.remotes.values().all(|r| r.sender.is_none()) {
             // Nobody follows: the cut is still what this peer holds.
@@ -175,12 +176,12 @@ impl Machine {
         }
     }
 
-    /// The sequence of this reign that an incarnation holds.
-    pub(super) fn held_by(&self, name: &PeerName, incarnation: Incarnation) -> Sequence {
+    /// The sequence of this reign that a member holds.
+    pub(super) fn held_by(&self, name: &PeerName, id: MemberId) -> Sequence {
         let position = if *name == self.config.name {
-            (incarnation == self.incarnation).then(|| self.store.position())
+            (id == self.id).then(|| self.own_held())
         } else {
-            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(incarnation));
+            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
             remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
         };
         // A position of an older reign is no acknowledgement of this one.
@@ -198,20 +199,39 @@ impl Machine {
         if held >= own && !is_dirty {
             reign.progressed = now;
         }
-        if held <= reign.committed {
-            return;
+        let is_news = held > reign.committed;
+        if is_news {
+            reign.committed = held;
+            reign.progressed = now;
         }
-        reign.committed = held;
-        reign.progressed = now;
         let is_first = !reign.is_established && held >= reign.first;
         reign.is_established |= is_first;
-        if is_first || reign.is_established {
+        if is_news && reign.is_established {
             self.store.set_committed(Position { ballot, sequence: held });
-            self.outputs.push_back(Output::Committed);
         }
+        self.advance_answers();
         if is_first {
             self.renew_lease();
             self.wake_soon();
+        }
+    }
+
+    /// Lets those be answered who wait for a majority, or for this peer's own storage where the
+    /// group's settings ask for no more.
+    fn advance_answers(&mut self) {
+        let Role::Primary(reign) = &self.role else { return };
+        if !reign.is_established {
+            return;
+        }
+        let committed = Position { ballot: self.ballot, sequence: reign.committed };
+        let is_own_enough = self.disk.is_some()
+            && self.group.acknowledge == Acknowledge::Primary
+            && !self.store.is_bound_reached();
+        let own = self.own_held();
+        let answerable =
+            if is_own_enough && own.ballot == self.ballot { committed.max(own) } else { committed };
+        if self.store.set_answerable(answerable) {
+            self.outputs.push_back(Output::Committed);
         }
     }
 }

@@ -110,7 +110,8 @@ impl Machine {
     fn peer_status(&self, name: &PeerName, own: Position) -> MachinePeer {
         let remote = &self.remotes[name];
         let brief = remote.brief.as_ref();
-        let is_member = remote.last.is_some_and(|i| self.meta.membership.counts(name, i));
+        let is_member =
+            remote.last.as_ref().is_some_and(|end| self.meta.membership.counts(name, end.id));
         let is_primary = brief.is_some_and(|b| b.is_primary && b.ballot >= self.ballot);
         let role = match (is_primary, is_member) {
             (true, _) => PeerRole::Primary,
@@ -131,7 +132,7 @@ impl Machine {
             .map(|p| newest.sequence.0.saturating_sub(p.sequence.0).div_ceil(EPOCH));
         MachinePeer {
             name: name.clone(),
-            incarnation: remote.last,
+            incarnation: remote.last.as_ref().map(|end| end.incarnation),
             is_linked: remote.linked.is_some(),
             role,
             priority: brief.map(|b| b.priority),

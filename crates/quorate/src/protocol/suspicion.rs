@@ -20,7 +20,8 @@ impl Machine {
                 let deadline = self.leader_deadline(leader);
                 self.wake_by(deadline);
             }
-            if let Some(until) = self.promise.as_ref().map(|promise| promise.until) {
+            let promised = self.promise.as_ref().map(|promise| promise.until);
+            for until in promised.into_iter().chain(self.bound_until()) {
                 self.wake_by(until.max(self.now.time));
             }
             return;
@@ -53,20 +54,20 @@ impl Machine {
     /// Whether this peer and the members it reaches are a majority of the membership. A member that
     /// follows the primary of another group is out of reach.
     pub(super) fn reaches_own_majority(&self) -> bool {
-        self.meta.membership.has_majority(|name, incarnation| {
+        self.meta.membership.has_majority(|name, id| {
             if *name == self.config.name {
-                return incarnation == self.incarnation;
+                return id == self.id;
             }
             let Some(remote) = self.remotes.get(name) else { return false };
             let is_here =
                 remote.brief.as_ref().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
-            remote.linked == Some(incarnation) && self.is_reachable(remote) && is_here
+            remote.id() == Some(id) && self.is_reachable(remote) && is_here
         })
     }
 
     /// Whether this peer reaches a majority, and anyone in it may be promoted.
     pub(super) fn can_elect(&self) -> bool {
-        let may_stand = self.config.priority > 0
+        let may_stand = self.priority() > 0
             || self.remotes.values().filter(|r| self.is_reachable(r)).any(|remote| {
                 remote.brief.as_ref().is_some_and(|brief| {
                     brief.priority > 0
@@ -98,10 +99,10 @@ impl Machine {
     fn agreeing(&self) -> Vec<PeerName> {
         let mut agreeing = vec![self.config.name.clone()];
         for (name, remote) in &self.remotes {
-            let Some(incarnation) = remote.linked else {
+            let Some(id) = remote.id() else {
                 continue;
             };
-            let is_counted = self.meta.membership.counts(name, incarnation);
+            let is_counted = self.meta.membership.counts(name, id);
             let agrees = remote.brief.as_ref().is_some_and(|brief| {
                 // One that follows nobody has nothing to withdraw, whatever ballot it knows; and
                 // one of an older ballot hears no primary of this one. It may stay in its own: a
@@ -136,13 +137,13 @@ impl Machine {
 
     /// Who may stand, first to last: lowest priority number, then freshest, then lowest name.
     fn candidates(&self) -> Vec<PeerName> {
-        let me = (self.config.priority, Reverse(self.store.position()), self.config.name.clone());
+        let me = (self.priority(), Reverse(self.store.position()), self.config.name.clone());
         let mut list = vec![me];
         for (name, remote) in &self.remotes {
             let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
                 continue;
             };
-            let is_counted = remote.linked.is_some_and(|i| self.meta.membership.counts(name, i));
+            let is_counted = remote.id().is_some_and(|id| self.meta.membership.counts(name, id));
             if is_counted {
                 list.push((brief.priority, Reverse(brief.position), name.clone()));
             }

@@ -135,6 +135,7 @@ impl Store {
         self.commitment.units.store(0, Ordering::Relaxed);
         self.commitment.group_time.store(0, Ordering::Relaxed);
         *self.commitment.position.lock() = Position::BLANK;
+        *self.commitment.answerable.lock() = Position::BLANK;
         self.authority.set_reigning(false);
         self.marks.lock().clear();
         self.authority.set_clock(GroupTime(0));

@@ -112,6 +112,8 @@ struct Upkeep {
 #[derive(Default)]
 struct Commitment {
     position: Mutex<Position>,
+    /// What may be answered to those who wait.
+    answerable: Mutex<Position>,
     units: AtomicU64,
     /// A group time that a majority has seen pass.
     group_time: AtomicU64,

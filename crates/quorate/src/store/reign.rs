@@ -93,6 +93,24 @@ impl Store {
         *self.commitment.position.lock()
     }
 
+    /// Up to where callers that wait may be answered: what a majority holds, or, where that is
+    /// enough, what lasts here.
+    pub fn answerable(&self) -> Position {
+        *self.commitment.answerable.lock()
+    }
+
+    /// Notes up to where callers that wait may be answered; whether that is news.
+    pub fn set_answerable(&self, position: Position) -> bool {
+        let mut answerable = self.commitment.answerable.lock();
+        std::mem::replace(&mut *answerable, position) != position
+    }
+
+    /// Whether as much is decided and not yet held by a majority as may be.
+    pub fn is_bound_reached(&self) -> bool {
+        let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
+        self.unreplicated_units() > bound
+    }
+
     /// Notes what a majority holds: a cut of this reign.
     pub fn set_committed(&self, position: Position) {
         *self.commitment.position.lock() = position;

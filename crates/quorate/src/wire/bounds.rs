@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::WireError;
 use crate::config::is_name;
-use crate::id::{MAX_NAME_BYTES, PeerName};
+use crate::id::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES, PeerName};
 
 /// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
@@ -59,6 +59,11 @@ pub(super) fn number<T: TryFrom<u64>>(
 pub(super) fn text(field: &'static str, text: String) -> Result<String, WireError> {
     bytes(field, text.len(), 0, MAX_SETTING_BYTES)?;
     Ok(text)
+}
+
+pub(super) fn address(address: String) -> Result<String, WireError> {
+    bytes("address", address.len(), 0, MAX_ADDRESS_BYTES)?;
+    Ok(address)
 }
 
 pub(super) fn peer(field: &'static str, name: &str) -> Result<PeerName, WireError> {

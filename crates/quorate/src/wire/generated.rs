@@ -26,6 +26,14 @@ pub struct Hello {
     /// These may differ while they roll; at most 16.
     #[prost(message, repeated, tag = "11")]
     pub model_settings: ::prost::alloc::vec::Vec<Setting>,
+    /// The incarnation if none.
+    #[prost(fixed64, optional, tag = "12")]
+    pub id: ::core::option::Option<u64>,
+    /// Where the sender is reached; empty if that is for the receiver's settings to say.
+    #[prost(string, tag = "13")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(enumeration = "Kind", tag = "14")]
+    pub kind: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {
@@ -60,11 +68,21 @@ pub struct Position {
     pub sequence: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Start {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(fixed64, tag = "2")]
+    pub incarnation: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Member {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// None of a member that has not been met.
     #[prost(fixed64, optional, tag = "2")]
-    pub incarnation: ::core::option::Option<u64>,
+    pub id: ::core::option::Option<u64>,
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MemberList {
@@ -153,9 +171,8 @@ pub struct Brief {
     pub ballot: ::core::option::Option<Ballot>,
     #[prost(bool, tag = "2")]
     pub is_primary: bool,
-    /// With an incarnation.
     #[prost(message, optional, tag = "3")]
-    pub primary: ::core::option::Option<Member>,
+    pub primary: ::core::option::Option<Start>,
     #[prost(message, optional, tag = "4")]
     pub position: ::core::option::Option<Position>,
     #[prost(bytes = "bytes", optional, tag = "5")]
@@ -362,6 +379,35 @@ pub struct MergeReply {
     pub units: u64,
     #[prost(uint64, tag = "4")]
     pub dropped: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Kind {
+    Member = 0,
+    Joiner = 1,
+    Client = 2,
+}
+impl Kind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Member => "KIND_MEMBER",
+            Self::Joiner => "KIND_JOINER",
+            Self::Client => "KIND_CLIENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KIND_MEMBER" => Some(Self::Member),
+            "KIND_JOINER" => Some(Self::Joiner),
+            "KIND_CLIENT" => Some(Self::Client),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -3,12 +3,13 @@
 use super::bounds::{self, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES, MAX_SETTINGS};
 use super::error::WireError;
 use super::generated as proto;
-use crate::id::{Incarnation, MAX_NAME_BYTES, PeerName};
+use crate::id::{Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName};
 use crate::protocol::message::Lane;
 
 /// Longest body of a [`Hello`] or [`Refuse`]: until the handshake is over, no longer frame need be
 /// taken in from a stranger.
-pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9) + 3 * MAX_NAME_BYTES + 64;
+pub const MAX_HELLO_BYTES: usize =
+    MAX_SETTINGS * (MAX_SETTING_BYTES + 9) + 3 * MAX_NAME_BYTES + MAX_ADDRESS_BYTES + 80;
 
 /// The first frame of a connection, from both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub struct Hello {
     /// Settings of the model, which may differ while they roll. None in the `Hello` of a peer that
     /// does not know of them: there is nothing to compare then.
     pub model_settings: Vec<Setting>,
+    /// What the sender is counted by.
+    pub id: MemberId,
+    /// Where it is reached; empty if that is for the receiver's settings to say.
+    pub address: String,
+    /// What it is to the group.
+    pub kind: PeerKind,
 }
 
 /// Field and value.
@@ -99,6 +106,15 @@ impl From<&Hello> for proto::Hello {
             fingerprint: hello.fingerprint,
             started_ms: hello.started_ms,
             model_settings: listed(&hello.model_settings),
+            // As of a peer that does not know of ids, where that is what it would say.
+            id: Some(hello.id.0).filter(|id| *id != hello.incarnation.0),
+            address: hello.address.clone(),
+            kind: match hello.kind {
+                PeerKind::Member => proto::Kind::Member,
+                PeerKind::Joiner => proto::Kind::Joiner,
+                PeerKind::Client => proto::Kind::Client,
+            }
+            .into(),
         }
     }
 }
@@ -113,6 +129,11 @@ impl TryFrom<proto::Hello> for Hello {
             proto::Lane::Unspecified => return Err(WireError::Missing { field: "lane" }),
             proto::Lane::Control => Lane::Control,
             proto::Lane::Data => Lane::Data,
+        };
+        let kind = match hello.kind() {
+            proto::Kind::Member => PeerKind::Member,
+            proto::Kind::Joiner => PeerKind::Joiner,
+            proto::Kind::Client => PeerKind::Client,
         };
         let listed = |settings: Vec<proto::Setting>| -> Vec<Setting> {
             settings.into_iter().map(|setting| (setting.field, setting.value)).collect()
@@ -131,6 +152,9 @@ impl TryFrom<proto::Hello> for Hello {
             fingerprint: hello.fingerprint,
             started_ms: hello.started_ms,
             model_settings,
+            id: MemberId(hello.id.unwrap_or(hello.incarnation)),
+            address: bounds::address(hello.address)?,
+            kind,
         })
     }
 }

@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 
 use super::simulated::SimulatedDisk;
 use super::{
-    AppendError, HardState, OpenError, Options, Recovered, SnapshotError, State, Storage,
-    StorageError, StorageId, open,
+    AppendError, OpenError, Options, Recovered, SnapshotError, State, Storage, StorageError,
+    StorageId, open,
 };
 use crate::config::Bounds;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, Position, Sequence, Term,
+    Ballot, Generation, GroupId, GroupTime, Member, MemberId, Position, Sequence, Term,
 };
 use crate::model::Value;
+use crate::protocol::io::HardState;
 use crate::protocol::message::{BatchEnd, Membership, Meta, Reign};
 use crate::record::{Record, Records};
 use crate::store::{CopyCursor, EPOCH, Staged, Store};
@@ -151,7 +152,11 @@ fn value(number: u64) -> Value {
 }
 
 fn meta(at: Position) -> Meta {
-    let member = |name: &str| Member { name: name.into(), incarnation: Some(Incarnation(7)) };
+    let member = |name: &str| Member {
+        name: name.into(),
+        id: Some(MemberId(7)),
+        address: format!("{name}.example:7101"),
+    };
     Meta {
         group_id: Some(GroupId(99)),
         membership: Membership {
@@ -165,7 +170,6 @@ fn meta(at: Position) -> Meta {
 
 fn hard(term: u64) -> HardState {
     HardState {
-        group_id: Some(GroupId(99)),
         ballot: ballot(term),
         voted_for: Some("b".into()).filter(|_| term.is_multiple_of(2)),
     }

@@ -27,7 +27,7 @@ fn a_dead_primary_is_replaced_after_the_failure_timeout_and_the_counts_stay() {
     assert_eq!(group.total(old.as_str(), "k"), 7);
     let returned = &group.peers[&old];
     let membership = returned.store.meta().membership;
-    assert!(membership.counts(&old, returned.incarnation));
+    assert!(membership.counts(&old, returned.incarnation.into()));
     assert_eq!(membership.next, None);
 }
 

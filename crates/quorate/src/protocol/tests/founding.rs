@@ -42,7 +42,7 @@ fn a_blank_majority_founds_after_a_failure_timeout_and_names_who_is_missing() {
     group.start("b");
     group.run(SECOND * 3);
     let b = &group.peers[&"b".into()];
-    assert!(b.store.meta().membership.counts(&"b".into(), b.incarnation));
+    assert!(b.store.meta().membership.counts(&"b".into(), b.incarnation.into()));
 }
 
 /// Another founder has come by the second vote first.

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::id::{GroupTime, Incarnation, Now, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::protocol::Machine;
-use crate::protocol::io::{Input, Output, Route};
+use crate::protocol::io::{Input, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
@@ -109,15 +109,10 @@ impl Group {
         let bounds = self.bounds;
         let store = Arc::new(Store::with_hash_seed(bounds, 7));
         let priority = self.priorities.get(&name).copied().unwrap_or(100);
-        let config = PeerConfig { name: name.clone(), priority, bounds };
-        let machine = Machine::new(
-            self.config.clone(),
-            config,
-            incarnation,
-            self.started,
-            Arc::clone(&store),
-            self.clock(),
-        );
+        let config = PeerConfig { name: name.clone(), priority, address: String::new(), bounds };
+        let start = Start::in_memory(incarnation, self.started);
+        let group = self.config.clone();
+        let machine = Machine::new(group, config, start, Arc::clone(&store), self.clock());
         let peer = Peer { machine, store, incarnation, events: Vec::new(), route: Route::Nowhere };
         self.peers.insert(name, peer);
         self.relink();
@@ -158,8 +153,8 @@ impl Group {
             for b in names.iter().filter(|b| *b != a) {
                 let pair = (a.clone(), b.clone());
                 if !self.cut.contains(&pair) && self.linked.insert(pair) {
-                    let incarnation = self.peers[b].incarnation;
-                    self.input(a, Input::LinkUp { peer: b.clone(), incarnation });
+                    let end = LinkEnd::member(self.peers[b].incarnation);
+                    self.input(a, Input::LinkUp { peer: b.clone(), end });
                 }
             }
         }
@@ -182,6 +177,9 @@ impl Group {
                 Output::Event(event) => peer.events.push(event),
                 Output::Routed(route) => peer.route = route,
                 Output::Committed | Output::Switched { .. } => {}
+                Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
+                    unreachable!("these peers have no storage")
+                }
             }
         }
     }

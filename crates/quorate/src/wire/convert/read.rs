@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, PeerName, Position,
+    Sequence, Term,
 };
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, MAX_HISTORY, Membership, Message, Meta, Piece, Reign, VoteRequest,
@@ -121,7 +122,8 @@ fn members(members: Vec<proto::Member>) -> Read<Vec<Member>> {
     let member = |member: proto::Member| {
         Ok(Member {
             name: bounds::peer("member", &member.name)?,
-            incarnation: member.incarnation.map(Incarnation),
+            id: member.id.map(MemberId),
+            address: bounds::address(member.address)?,
         })
     };
     members.into_iter().map(member).collect()
@@ -167,9 +169,8 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
     })
 }
 
-fn primary(primary: proto::Member) -> Read<(PeerName, Incarnation)> {
-    let incarnation = required("incarnation of the primary", primary.incarnation)?;
-    Ok((bounds::peer("primary", &primary.name)?, Incarnation(incarnation)))
+fn primary(primary: proto::Start) -> Read<(PeerName, Incarnation)> {
+    Ok((bounds::peer("primary", &primary.name)?, Incarnation(primary.incarnation)))
 }
 
 fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {

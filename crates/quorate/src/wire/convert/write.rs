@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, GroupId, Incarnation, Member, PeerName, Position};
+use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, VoteRequest,
 };
@@ -112,7 +112,8 @@ impl From<&Member> for proto::Member {
     fn from(member: &Member) -> Self {
         Self {
             name: member.name.to_string(),
-            incarnation: member.incarnation.map(|Incarnation(incarnation)| incarnation),
+            id: member.id.map(|MemberId(id)| id),
+            address: member.address.clone(),
         }
     }
 }
@@ -141,9 +142,9 @@ impl From<&Meta> for proto::Meta {
 
 impl From<&Brief> for proto::Brief {
     fn from(brief: &Brief) -> Self {
-        let primary = |(name, Incarnation(incarnation)): &(PeerName, Incarnation)| proto::Member {
+        let primary = |(name, Incarnation(incarnation)): &(PeerName, Incarnation)| proto::Start {
             name: name.to_string(),
-            incarnation: Some(*incarnation),
+            incarnation: *incarnation,
         };
         Self {
             ballot: Some(brief.ballot.into()),

@@ -3,7 +3,9 @@
 use bytes::BytesMut;
 
 use super::encoded;
-use crate::id::{Ballot, Generation, GroupTime, Incarnation, Position, Sequence, Term};
+use crate::id::{
+    Ballot, Generation, GroupTime, Incarnation, MemberId, PeerKind, Position, Sequence, Term,
+};
 use crate::model::{Answer, Item};
 use crate::protocol::message::{Lane, Message};
 use crate::wire::replies::Refusal;
@@ -41,6 +43,9 @@ fn a_hello_is_laid_out_as_documented() {
         fingerprint: 9,
         started_ms: 10,
         model_settings: Vec::new(),
+        id: MemberId(0x0102_0304_0506_0708),
+        address: String::new(),
+        kind: PeerKind::Member,
     };
     #[rustfmt::skip]
     let bytes = [
@@ -57,10 +62,16 @@ fn a_hello_is_laid_out_as_documented() {
     assert_eq!(encoded(&Frame::Hello(hello.clone()))[..], bytes);
     // A peer that does not know of model settings sends, and is sent, the same without them.
     let hello = Hello { model_settings: vec![("l".into(), "w".into())], ..hello };
-    let with_model = encoded(&Frame::Hello(hello));
+    let with_model = encoded(&Frame::Hello(hello.clone()));
     assert_eq!(with_model[0], 43 + 8);
     assert_eq!(with_model[1..48], bytes[1..]);
     assert_eq!(with_model[48..], [0x5a, 6, 0x0a, 1, b'l', 0x12, 1, b'w']);
+    // Nor does one that is counted by its start, and does not say where it is reached.
+    let hello = Hello { model_settings: Vec::new(), id: MemberId(7), ..hello };
+    let hello = Hello { address: "b".into(), kind: PeerKind::Joiner, ..hello };
+    let with_id = encoded(&Frame::Hello(hello));
+    assert_eq!(with_id[1..48], bytes[1..]);
+    assert_eq!(with_id[48..], [0x61, 7, 0, 0, 0, 0, 0, 0, 0, 0x6a, 1, b'b', 0x70, 1]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_NAME_BYTES, Member, PeerName,
-    Position, Sequence, Term,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_NAME_BYTES, Member, MemberId,
+    PeerKind, PeerName, Position, Sequence, Term,
 };
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::protocol::message::{
@@ -174,18 +174,22 @@ fn hello() -> BoxedStrategy<Hello> {
             vec((".{0,20}", ".{0,20}"), 0..=MAX_MODEL_SETTINGS),
         ),
         (any::<u64>(), number()),
+        (id(), address(), kind()),
     )
-        .prop_map(|(versions, (group, peer, incarnation, to), lane, settings, numbers)| Hello {
+        .prop_map(|(versions, names, lane, settings, numbers, (id, address, kind))| Hello {
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
-            group,
-            peer,
-            incarnation,
+            group: names.0,
+            peer: names.1,
+            incarnation: names.2,
             lane,
-            to,
+            to: names.3,
             settings: settings.0,
             fingerprint: numbers.0,
             started_ms: numbers.1,
             model_settings: settings.1,
+            id,
+            address,
+            kind,
         })
         .boxed()
 }
@@ -225,6 +229,18 @@ fn peer() -> BoxedStrategy<PeerName> {
     name().prop_map(PeerName::from).boxed()
 }
 
+fn address() -> impl Strategy<Value = String> {
+    "[a-z0-9.:]{0,40}"
+}
+
+fn kind() -> impl Strategy<Value = PeerKind> {
+    prop_oneof![Just(PeerKind::Member), Just(PeerKind::Joiner), Just(PeerKind::Client)]
+}
+
+fn id() -> impl Strategy<Value = MemberId> {
+    any::<u64>().prop_map(MemberId)
+}
+
 fn incarnation() -> impl Strategy<Value = Incarnation> {
     any::<u64>().prop_map(Incarnation)
 }
@@ -257,8 +273,11 @@ fn history() -> BoxedStrategy<Vec<Reign>> {
 }
 
 fn members() -> BoxedStrategy<Vec<Member>> {
-    let member = (peer(), option::of(incarnation()))
-        .prop_map(|(name, incarnation)| Member { name, incarnation });
+    let member = (peer(), option::of(id()), address()).prop_map(|(name, id, address)| Member {
+        name,
+        id,
+        address,
+    });
     vec(member, 0..=MAX_LISTED).boxed()
 }
 

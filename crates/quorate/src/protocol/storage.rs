@@ -1,0 +1,254 @@
+//! What lasts: promises before they are made, changes before they are acknowledged
+//! (docs/protocol.md, section 13).
+//!
+//! ```text
+//!  ballot, vote ──▶ Save   ──▶ all that comes out after it waits ──▶ Saved
+//!  batch, cut   ──▶ Append ──▶ its acknowledgement waits         ──▶ Appended
+//! ```
+//!
+//! The log is one more follower of the change feed. A peer in memory has none of this: it holds
+//! what its store holds, and a restart makes it another member.
+
+use std::collections::VecDeque;
+
+use crate::bug::{self, Bug};
+use crate::event::Event;
+use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
+use crate::protocol::io::{HardState, Kept, Output};
+use crate::protocol::machine::{Machine, Role};
+use crate::protocol::message::{BatchEnd, Message, Meta};
+use crate::record::Records;
+use crate::store::{Cut, Staged};
+
+/// What waits for a save at most; messages beyond it are lost, as messages may be.
+pub(super) const MAX_WAITING: usize = 4096;
+
+/// What of this peer's state lasts, and what is on its way there.
+#[derive(Debug)]
+pub(super) struct Disk {
+    saved: HardState,
+    saving: Option<HardState>,
+    /// Batches handed out, in order, that do not last yet.
+    in_flight: VecDeque<InFlight>,
+    appends: u64,
+    /// The end of the last batch handed out, and that of the last one that lasts.
+    appended: Position,
+    stored: Position,
+    /// Version of the last replicated state other than cells that was handed out.
+    meta_version: u64,
+    /// An earlier start may have promised what is not remembered.
+    is_restart: bool,
+    has_failed: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    number: u64,
+    end: Position,
+    /// Who is told that it is held.
+    acknowledge: Option<(PeerName, Incarnation)>,
+}
+
+impl Disk {
+    pub(super) fn new(kept: Kept, position: Position) -> Self {
+        Self {
+            saved: kept.hard,
+            saving: None,
+            in_flight: VecDeque::new(),
+            appends: 0,
+            appended: position,
+            stored: position,
+            meta_version: 0,
+            is_restart: kept.is_restart,
+            has_failed: false,
+        }
+    }
+
+    /// Whether nothing may come out until what was promised lasts.
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// Acknowledgements of an older ballot are not given any more.
+    pub(super) fn forget_acknowledgements(&mut self) {
+        self.in_flight.iter_mut().for_each(|batch| batch.acknowledge = None);
+    }
+
+    fn append(&mut self, batch: Staged, acknowledge: Option<(PeerName, Incarnation)>) -> Output {
+        self.appends += 1;
+        let (number, end) = (self.appends, batch.end.position);
+        self.appended = end;
+        self.in_flight.push_back(InFlight { number, end, acknowledge });
+        Output::Append { number, batch }
+    }
+}
+
+impl Machine {
+    /// Asks for the promise to be saved, if there is one that is not.
+    pub(super) fn save(&mut self) -> Option<Output> {
+        let disk = self.disk.as_mut().filter(|disk| !disk.has_failed)?;
+        let hard = HardState { ballot: self.ballot, voted_for: self.voted_for.clone() };
+        if disk.saved == hard {
+            return None;
+        }
+        if bug::is(Bug::VoteBeforeSave) {
+            disk.saved = hard.clone();
+        } else {
+            disk.saving = Some(hard.clone());
+        }
+        Some(Output::Save(hard))
+    }
+
+    pub(super) fn on_saved(&mut self) {
+        if let Some(disk) = &mut self.disk
+            && let Some(saved) = disk.saving.take()
+        {
+            disk.saved = saved;
+        }
+    }
+
+    /// Says that a batch is held: at once, or when it lasts.
+    pub(super) fn acknowledge(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        batch: Option<Staged>,
+        position: Position,
+    ) {
+        let (ballot, meta_version) = (self.ballot, self.meta_version);
+        let (Some(disk), Some(batch)) = (&mut self.disk, batch) else {
+            return self.send(from, Message::Held { ballot, position });
+        };
+        disk.meta_version = meta_version;
+        let append = disk.append(batch, Some(from.clone()));
+        self.outputs.push_back(append);
+        if bug::is(Bug::AcknowledgeBeforeSync) {
+            self.send(from, Message::Held { ballot, position });
+        }
+    }
+
+    pub(super) fn on_appended(&mut self, number: u64) {
+        let ballot = self.ballot;
+        let mut held = Vec::new();
+        let Some(disk) = &mut self.disk else { return };
+        while disk.in_flight.front().is_some_and(|batch| batch.number <= number) {
+            let Some(batch) = disk.in_flight.pop_front() else { break };
+            disk.stored = batch.end;
+            held.extend(batch.acknowledge.map(|to| (to, batch.end)));
+        }
+        for (to, position) in held {
+            self.send(&to, Message::Held { ballot, position });
+        }
+        self.on_progress();
+    }
+
+    /// As primary: hands what changed since the last batch to the log, when that one lasts.
+    pub(super) fn append_own(&mut self) {
+        let is_idle = |disk: &Disk| disk.in_flight.is_empty() && !disk.has_failed;
+        let Some(disk) = self.disk.as_ref().filter(|disk| is_idle(disk)) else { return };
+        let appended = disk.appended;
+        if appended == self.store.position() && !self.store.take_dirty() {
+            return;
+        }
+        let cut = self.store.cut(self.group_time(), appended.sequence, &[], usize::MAX);
+        self.append_cut(cut);
+    }
+
+    /// At the end of a reign: what was decided last belongs to this peer's state, whatever becomes
+    /// of it, and the log goes on from there.
+    pub(super) fn append_rest(&mut self) {
+        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.has_failed) else { return };
+        if disk.appended != self.store.position() {
+            let since = disk.appended.sequence;
+            let cut = self.store.cut(self.store.group_time(), since, &[], usize::MAX);
+            self.append_cut(cut);
+        }
+    }
+
+    fn append_cut(&mut self, cut: Cut) {
+        let (meta, meta_version) = (&self.meta, self.meta_version);
+        let Some(disk) = &mut self.disk else { return };
+        let from = Some(disk.appended).filter(|appended| !appended.is_blank());
+        let is_news = from.is_none() || disk.meta_version != meta_version;
+        disk.meta_version = meta_version;
+        let meta = is_news.then(|| meta.clone());
+        let end = BatchEnd { position: cut.end, group_time: cut.group_time, meta };
+        let records = cut.records.into_iter().filter(|records| !records.is_empty()).collect();
+        let append = disk.append(Staged { from, records, end }, None);
+        self.outputs.push_back(append);
+    }
+
+    /// The log forgets as the store does.
+    pub(super) fn append_blank(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        let (position, group_time) = (Position::BLANK, self.store.group_time());
+        let end = BatchEnd { position, group_time, meta: Some(Meta::default()) };
+        let append = disk.append(Staged { from: None, records: Vec::new(), end }, None);
+        self.outputs.push_back(append);
+    }
+
+    /// Ends a snapshot at a cut that is the end of the log as well.
+    pub(super) fn on_end_snapshot(&mut self, since: Sequence) {
+        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.has_failed) else { return };
+        let since = since.min(disk.appended.sequence);
+        let cut = self.store.cut(self.group_time(), since, &[], usize::MAX);
+        let records: Records = cut.records.clone().unwrap_or_default();
+        let (position, group_time) = (cut.end, cut.group_time);
+        if disk.appended != position {
+            // More than the log lacks: what it has already is as of the same cut.
+            self.append_cut(cut);
+        }
+        let end = BatchEnd { position, group_time, meta: Some(self.meta.clone()) };
+        self.outputs.push_back(Output::EndSnapshot { records, end });
+    }
+
+    /// Nothing can be promised any more: this peer makes room, and serves its embedder as one that
+    /// forwards.
+    pub(super) fn on_storage_failed(&mut self) {
+        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.has_failed) else { return };
+        disk.has_failed = true;
+        disk.saving = None;
+        disk.in_flight.clear();
+        // What waited for a save has promised what does not last.
+        self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
+        self.event(Event::StorageFailed);
+        match self.role {
+            Role::Primary(_) => self.on_switch(0, None),
+            Role::Follower => {}
+            _ => self.role = Role::Follower,
+        }
+        self.wake_soon();
+    }
+
+    /// Whether this peer's storage takes nothing any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.has_failed)
+    }
+
+    /// What of this reign this peer itself holds.
+    pub(super) fn own_held(&self) -> Position {
+        let disk = self.disk.as_ref().filter(|_| !bug::is(Bug::OwnLogIgnored));
+        disk.map_or_else(|| self.store.position(), |disk| disk.stored)
+    }
+
+    /// Until when an earlier start of this peer, which remembers its votes and not its promises,
+    /// may be bound; `None` if it is not.
+    ///
+    /// Where all members are in reach and none is primary, nobody leans on a promise.
+    pub(super) fn bound_until(&self) -> Option<Time> {
+        self.disk.as_ref().filter(|disk| disk.is_restart)?;
+        let until = self.started.after(self.group.failure_timeout);
+        let is_over = self.now.time >= until || bug::is(Bug::RestartForgetsPromise);
+        let is_free = self.remotes.values().all(|remote| {
+            let is_primary = remote.brief.as_ref().is_none_or(|brief| brief.is_primary);
+            self.is_reachable(remote) && !is_primary
+        });
+        (!is_over && !is_free).then_some(until)
+    }
+
+    /// Whether an older start of this peer may have promised something to another than the primary
+    /// of `released`, which has given its reign up.
+    pub(super) fn may_be_bound(&self, released: Option<Ballot>) -> bool {
+        let is_released = |disk: &Disk| released.is_some_and(|ballot| ballot >= disk.saved.ballot);
+        self.bound_until().is_some() && !self.disk.as_ref().is_some_and(is_released)
+    }
+}
