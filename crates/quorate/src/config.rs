@@ -8,6 +8,7 @@ use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
 use crate::id::{MAX_NAME_BYTES, PeerName};
+use crate::storage::{StorageKind, SyncPolicy};
 
 /// What a peer without a primary does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -45,16 +46,6 @@ pub enum Acknowledge {
     Primary,
 }
 
-/// Where cells live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Storage {
-    /// In memory: a restart is a loss of this peer's data.
-    #[default]
-    Memory,
-}
-
 /// Settings that all peers of a group share; their fingerprint travels in the handshake.
 ///
 /// # Defaults
@@ -73,8 +64,8 @@ pub struct GroupConfig {
     pub on_reconnect: OnReconnect,
     /// When a caller is answered. Default [`Acknowledge::Primary`].
     pub acknowledge: Acknowledge,
-    /// Where cells live. Default [`Storage::Memory`].
-    pub storage: Storage,
+    /// Where cells live. Default [`StorageKind::Memory`].
+    pub storage: StorageKind,
     /// Time between two heartbeats. Default 1 s; at most a quarter of `failure_timeout`.
     pub heartbeat: Duration,
     /// Silence after which a primary counts as unreachable. Default 10 s; at least 20 ms. The
@@ -107,7 +98,7 @@ impl Default for GroupConfig {
             mode: Mode::default(),
             on_reconnect: OnReconnect::default(),
             acknowledge: Acknowledge::default(),
-            storage: Storage::default(),
+            storage: StorageKind::default(),
             heartbeat: Duration::from_secs(1),
             failure_timeout: Duration::from_secs(10),
             agreement: 2,
@@ -238,6 +229,19 @@ pub enum ConfigError {
         /// The smallest that works.
         min: u64,
     },
+    /// A peer with storage on disk has no directory.
+    #[error("storage on disk needs a directory: name one that is this peer's own")]
+    NoDirectory,
+    /// Syncs are too frequent or too rare.
+    #[error(
+        "a sync interval of {interval:?} is out of range: use {:?} to {:?}, or SyncPolicy::EveryBatch",
+        SyncPolicy::MIN_INTERVAL,
+        SyncPolicy::MAX_INTERVAL
+    )]
+    SyncInterval {
+        /// The interval given.
+        interval: Duration,
+    },
     /// The model has more settings than the handshake carries.
     #[error("the model has {count} settings: at most {max} fit into the handshake")]
     ModelSettings {
@@ -321,7 +325,7 @@ impl GroupConfig {
             ("mode", format!("{:?}", self.mode).to_lowercase()),
             ("on_reconnect", format!("{:?}", self.on_reconnect).to_lowercase()),
             ("acknowledge", format!("{:?}", self.acknowledge).to_lowercase()),
-            ("storage", format!("{:?}", self.storage).to_lowercase()),
+            ("storage", self.storage.to_string()),
             ("heartbeat", format!("{:?}", self.heartbeat)),
             ("failure_timeout", format!("{:?}", self.failure_timeout)),
             ("agreement", self.agreement.to_string()),
@@ -387,6 +391,10 @@ pub struct Bounds {
     /// Most keys a follower names when its tail is repaired; above it everything is copied anew.
     /// Default 16,384.
     pub max_repair_keys: usize,
+    /// Size at which a segment of the log on disk is full, in bytes. The directory has room for
+    /// about three of them, or three times the cells if that is more. Default 64 MiB, at least
+    /// 64 KiB.
+    pub max_segment_bytes: usize,
     /// Most keys in the overlay of a relaxed peer; beyond it local decisions on new keys are
     /// refused. Default 65,536.
     pub max_overlay_keys: usize,
@@ -414,6 +422,7 @@ impl Bounds {
             ("shards", self.shards, 1),
             ("max_piece_bytes", self.max_piece_bytes, 64 * 1024),
             ("transfer_window", self.transfer_window, 1),
+            ("max_segment_bytes", self.max_segment_bytes, 64 * 1024),
             ("max_waiting_calls", self.max_waiting_calls, 1),
             ("max_events", self.max_events, 1),
             ("max_connections", self.max_connections, 1),
@@ -441,6 +450,7 @@ impl Default for Bounds {
             transfer_window: 8,
             max_cut_bytes: 16 * 1024 * 1024,
             max_repair_keys: 16_384,
+            max_segment_bytes: 64 * 1024 * 1024,
             max_overlay_keys: 65_536,
             max_waiting_calls: 65_536,
             max_events: 1_024,

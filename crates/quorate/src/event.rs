@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::id::{Ballot, Generation, GroupId, PeerName};
+use crate::id::{Ballot, Generation, GroupId, PeerName, Position};
 
 /// Something that happened to this peer's group, as this peer saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,9 +128,26 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
+    /// This peer has read its directory: it goes on from there.
+    Recovered {
+        /// Cells it holds now.
+        cells: u64,
+        /// Records read; a cell that changed often has many.
+        records: u64,
+        /// Where it goes on.
+        position: Position,
+        /// Bytes at the end of the log that a crash had left half written: left out.
+        torn_bytes: u64,
+        /// Whether it may have acknowledged more than it holds now: it did so before it synced, and
+        /// the machine has gone down. It counts as another member from now on.
+        may_lack_acknowledged: bool,
+    },
     /// This peer's storage takes nothing any more: it neither votes nor acknowledges, and forwards.
-    /// The status says why; when that is mended, start the peer again.
-    StorageFailed,
+    /// When the cause is mended, start the peer again.
+    StorageFailed {
+        /// What has failed, and what to do.
+        error: String,
+    },
     /// A planned switch of the primary ended without one.
     SwitchAborted {
         /// Who was to take over.

@@ -59,8 +59,7 @@
 //! for benchmarks and for whoever wants to read how it works: [`protocol`] (elections, leases,
 //! replication, as a state machine without IO), [`store`] (cells and their change feed),
 //! [`record`] (cells as they travel), [`wire`] (frames and messages), [`transport`] (TCP and within
-//! one process) and [`disk`] (files; no peer uses them yet). Their interfaces may change in any
-//! version.
+//! one process) and [`disk`] (files). Their interfaces may change in any version.
 //!
 //! # Features
 //!
@@ -80,6 +79,7 @@ mod model;
 mod peer;
 pub mod protocol;
 pub mod record;
+mod storage;
 pub mod store;
 #[cfg(feature = "driver")]
 pub mod transport;
@@ -87,12 +87,11 @@ pub mod wire;
 
 pub use config::{
     Acknowledge, Bounds, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect, PeerConfig,
-    Storage,
 };
 #[cfg(feature = "driver")]
 pub use driver::{
     Basis, Decision, Difference, Events, Link, NumberedEvent, PeerBuilder, PeerStatus, Refusal,
-    RefusedBy, StartError, Status, StatusWatch,
+    RefusedBy, StartError, Status, StatusWatch, StorageState,
 };
 pub use error::{DecideError, NoPrimaryReason, SwitchError};
 pub use event::Event;
@@ -107,4 +106,5 @@ pub use model::{
 #[cfg(feature = "driver")]
 pub use peer::{NotReadyError, Peer, Shutdown};
 pub use protocol::PeerRole;
+pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;

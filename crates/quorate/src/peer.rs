@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::driver::{
-    Decision, Events, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
+    Decision, Events, Keeper, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, SwitchError};
 use crate::id::PeerName;
@@ -68,6 +68,7 @@ struct Handle {
     shared: Arc<Shared>,
     status: watch::Receiver<Arc<Status>>,
     tasks: Tasks,
+    storage: Option<Keeper>,
 }
 
 /// How a peer ended.
@@ -113,8 +114,9 @@ impl Peer {
         shared: Arc<Shared>,
         status: watch::Receiver<Arc<Status>>,
         tasks: Tasks,
+        storage: Option<Keeper>,
     ) -> Self {
-        Self { handle: Arc::new(Handle { shared, status, tasks }) }
+        Self { handle: Arc::new(Handle { shared, status, tasks, storage }) }
     }
 
     /// Decides one operation, once for the whole group, within the group's I/O timeout.
@@ -245,7 +247,7 @@ impl Peer {
     }
 
     /// Ends this peer in an orderly way: a primary hands over first, calls under way get their
-    /// answers, then the connections are closed. Takes no longer than the failure timeout and two
+    /// answers, then the connections are closed, and storage on disk is synced and closed. Takes no longer than the failure timeout and two
     /// heartbeats.
     ///
     /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown waits for
@@ -264,6 +266,11 @@ impl Peer {
         handle.shared.drain().await;
         handle.shared.close();
         handle.tasks.end().await;
+        if let Some(storage) = &handle.storage
+            && let Err(error) = storage.close().await
+        {
+            tracing::error!(peer = %self.name(), %error, "the storage was not closed");
+        }
         end
     }
 

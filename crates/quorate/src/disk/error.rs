@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::state::StorageId;
 use crate::id::{PeerName, Position};
+use crate::store::ApplyError;
 use crate::wire::WireError;
 
 /// What was to be done with a file or directory.
@@ -224,6 +225,18 @@ pub enum OpenError {
         found: PeerName,
         /// This peer.
         expected: PeerName,
+    },
+    /// What was read has right checksums and is yet nothing that a peer writes.
+    #[error(
+        "{} holds what cannot be used: {source}. Restore the whole directory from a copy, or move \
+         it away: the peer then starts blank and the others bring it up to date",
+        path.display()
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why it cannot be applied.
+        source: ApplyError,
     },
 }
 

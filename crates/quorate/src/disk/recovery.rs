@@ -18,7 +18,7 @@ use super::state::{LogEnd, State, StorageId};
 use super::storage::{Installed, Storage};
 use crate::id::{PeerName, Position};
 use crate::protocol::io::HardState;
-use crate::store::Staged;
+use crate::store::{ApplyError, Staged};
 
 /// How a directory is opened.
 #[derive(Clone, Debug)]
@@ -219,6 +219,11 @@ impl Recovery {
             Err(error) => self.error = Some(error.clone()),
         }
         next
+    }
+
+    /// Names the directory in which something was found that is sound and yet cannot be applied.
+    pub fn refuse(&self, source: ApplyError) -> OpenError {
+        OpenError::Unusable { path: self.folder.path(), source }
     }
 
     /// Readies the directory for writing: what was not yet taken is read and dropped, a torn tail

@@ -15,17 +15,19 @@ use super::links;
 use super::settings;
 use super::shared::{Inboxes, Parts, Shared};
 use super::status::Status;
+use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
-use crate::config::{
-    Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig, Storage,
-};
+use crate::config::{Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig};
+use crate::disk::{Directory, OpenError, Progress, StorageId};
 use crate::id::{Incarnation, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::protocol::Machine;
 use crate::protocol::io::Start;
 use crate::protocol::message::Lane;
-use crate::transport::{Tcp, Transport};
+use crate::storage::{Storage, SyncPolicy};
+use crate::store::Store;
+use crate::transport::{Listener, Tcp, Transport};
 
 /// Commands that may wait for the event loop; more callers wait for a place.
 const MAX_COMMANDS: usize = 64;
@@ -52,6 +54,12 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The directory of this peer cannot be used. It is as it was.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The system gives no thread to the storage.
+    #[error("cannot start a thread for the storage: {0}")]
+    Thread(#[source] io::Error),
     /// The transport would carry calls in plain text over a network.
     #[error(
         "{address} is not a loopback address, and plain text off loopback is refused: use a \
@@ -84,6 +92,10 @@ pub struct PeerBuilder {
     transport: Option<Arc<dyn Transport>>,
     is_plaintext_allowed: bool,
     has_tokio_clock: bool,
+    storage: Storage,
+    /// Takes the place of the directory in the settings.
+    directory: Option<Arc<dyn Directory>>,
+    on_recovery: Option<OnProgress>,
 }
 
 impl PeerBuilder {
@@ -102,6 +114,9 @@ impl PeerBuilder {
             transport: None,
             is_plaintext_allowed: false,
             has_tokio_clock: false,
+            storage: Storage::default(),
+            directory: None,
+            on_recovery: None,
         }
     }
 
@@ -147,9 +162,24 @@ impl PeerBuilder {
         self
     }
 
-    /// Where cells live. Default [`Storage::Memory`].
+    /// Where cells live: the same kind at all peers. Default [`Storage::Memory`].
     pub fn storage(mut self, storage: Storage) -> Self {
-        self.group.storage = storage;
+        self.group.storage = storage.kind();
+        self.storage = storage;
+        self
+    }
+
+    /// Is told how far it is while this peer's directory is read at the start, after each hundredth
+    /// and at the end. Called on a thread of its own; the start waits while it runs.
+    pub fn on_recovery(mut self, f: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.on_recovery = Some(Box::new(f));
+        self
+    }
+
+    /// Takes files from here instead of the system's, for storage on disk.
+    #[doc(hidden)]
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = Some(directory);
         self
     }
 
@@ -222,18 +252,19 @@ impl PeerBuilder {
         self
     }
 
-    /// Starts the peer: it listens, connects to the others, and joins or founds the group by
+    /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and joins or founds the group by
     /// itself. Its tasks run on the current tokio runtime until [`Peer::shutdown`], or until the
     /// last handle is dropped.
     ///
     /// # Errors
     ///
-    /// If the settings break a rule, or the address cannot be listened on. Nothing was left
-    /// behind.
+    /// If the settings break a rule, the directory cannot be used, or the address cannot be listened
+    /// on. Nothing was left behind; no data were changed.
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped has started nothing.
+    /// A future that is dropped has started nothing. A directory that was being read is free again
+    /// a moment later.
     pub async fn start(mut self) -> Result<Peer, StartError> {
         self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
         let name = self.peer.name.clone();
@@ -241,6 +272,7 @@ impl PeerBuilder {
         // What the addresses of another transport look like is its own affair.
         errors.extend(addresses::check(&self.addresses, self.transport.is_none()));
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
+        errors.extend(self.storage.check().err().unwrap_or_default());
         let model_settings = self.model.settings();
         errors.extend(settings::check_model(&model_settings));
         if !errors.is_empty() {
@@ -266,17 +298,37 @@ impl PeerBuilder {
             }
             refuse_plaintext(&*transport, addresses.values()).await?;
         }
-        let listener = transport.listen(&listen).await.map_err(bind)?;
-        Ok(self.spawn(model_settings, addresses, transport, listener))
+        let store = Arc::new(Store::new(self.peer.bounds));
+        let opened = self.open(&store).await?;
+        let listener = match transport.listen(&listen).await {
+            Ok(listener) => listener,
+            Err(source) => {
+                close(opened).await;
+                return Err(bind(source));
+            }
+        };
+        let setup = Setup { model_settings, addresses, transport, listener, store, opened };
+        self.spawn(setup)
     }
 
-    fn spawn(
-        self,
-        model_settings: Vec<(String, String)>,
-        addresses: BTreeMap<PeerName, String>,
-        transport: Arc<dyn Transport>,
-        listener: Box<dyn crate::transport::Listener>,
-    ) -> Peer {
+    /// Opens this peer's directory and reads it into the store.
+    async fn open(&mut self, store: &Arc<Store>) -> Result<Option<Opened>, StartError> {
+        let Storage::Disk { dir, sync } = self.storage.clone() else { return Ok(None) };
+        let opening = Opening {
+            group: self.group.group.clone(),
+            peer: self.peer.name.clone(),
+            sync,
+            segment_bytes: self.peer.bounds.max_segment_bytes,
+            new_storage_id: StorageId((u128::from(random()) << 64) | u128::from(random())),
+            on_progress: self.on_recovery.take(),
+        };
+        let given = self.directory.take();
+        let directory = move || given.map_or_else(|| storage::directory(&dir), Ok);
+        Ok(Some(opening.open(directory, store.clone()).await?))
+    }
+
+    fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
+        let Setup { model_settings, addresses, transport, listener, store, opened } = setup;
         let bounds = self.peer.bounds;
         let clock = if self.has_tokio_clock {
             Clock::tokio()
@@ -287,11 +339,23 @@ impl PeerBuilder {
         let (data, data_inbox) = mpsc::channel(bounds.max_inbound_messages);
         let (commands, command_inbox) = mpsc::channel(MAX_COMMANDS);
         let now = clock.now();
+        let incarnation = Incarnation(random());
+        let in_memory = Start::in_memory(incarnation, random());
+        let start = match &opened {
+            Some(opened) => opened.start(in_memory),
+            None => in_memory,
+        };
+        let is_synced = matches!(self.storage, Storage::Disk { sync: SyncPolicy::EveryBatch, .. });
+        let acknowledge = self.group.acknowledge;
         let shared = Arc::new(Shared::new(Parts {
             group: self.group,
             config: self.peer,
             addresses,
-            incarnation: Incarnation(random()),
+            incarnation,
+            id: start.id,
+            // A caller's change must last here at least, which the machine says in the same way.
+            answers_after: if is_synced { Acknowledge::Majority } else { acknowledge },
+            store,
             model: self.model,
             model_settings,
             clock,
@@ -302,13 +366,20 @@ impl PeerBuilder {
         let machine = Machine::new(
             shared.group.clone(),
             shared.config.clone(),
-            Start::in_memory(shared.incarnation, random()),
+            start,
             shared.store.clone(),
             now,
         );
+        let is_clock_held = self.has_tokio_clock;
+        let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;
         let first = Arc::new(Status::new(&shared, machine.status(now)));
         let (publisher, status) = watch::channel(first);
-        let inputs = Inputs { control: control_inbox, data: data_inbox, commands: command_inbox };
+        let inputs = Inputs {
+            control: control_inbox,
+            data: data_inbox,
+            commands: command_inbox,
+            storage: link,
+        };
         let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
         let mut tasks = Tasks::default();
         tasks.spawn(event_loop.run());
@@ -320,7 +391,42 @@ impl PeerBuilder {
                 }
             }
         }
-        Peer::new(shared, status, tasks)
+        Ok(Peer::new(shared, status, tasks, keeper))
+    }
+}
+
+/// What a peer is started with, besides its settings.
+struct Setup {
+    model_settings: Vec<(String, String)>,
+    addresses: BTreeMap<PeerName, String>,
+    transport: Arc<dyn Transport>,
+    listener: Box<dyn Listener>,
+    store: Arc<Store>,
+    opened: Option<Opened>,
+}
+
+/// Tells what was recovered, and starts the storage thread.
+fn start_storage(
+    shared: &Shared,
+    opened: Option<Opened>,
+    settings: &Storage,
+    is_clock_held: bool,
+) -> Result<(Option<Keeper>, Option<Link>), StartError> {
+    let (Some(opened), Storage::Disk { sync, .. }) = (opened, settings) else {
+        return Ok((None, None));
+    };
+    shared.tell(opened.event(&shared.store));
+    let (storage, store, sync) = (opened.storage, shared.store.clone(), *sync);
+    let setup = storage::Setup { storage, store, sync, is_clock_held };
+    let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
+    Ok((Some(keeper), Some(link)))
+}
+
+/// Closes a directory that was opened for nothing.
+async fn close(opened: Option<Opened>) {
+    if let Some(Opened { storage, .. }) = opened {
+        // If that fails it is as after a crash, which loses nothing.
+        _ = tokio::task::spawn_blocking(move || storage.close().is_ok()).await;
     }
 }
 

@@ -162,7 +162,7 @@ impl Shared {
         if self.routing.way() != Way::Here || self.is_shut_down() {
             return Err(Detour::Again);
         }
-        let acknowledge = self.group.acknowledge;
+        let acknowledge = self.answers_after;
         if acknowledge == Acknowledge::Majority && self.budget.is_spent() {
             return Err(self.too_many_calls().into());
         }

@@ -26,6 +26,7 @@ use super::registry::LinkUp;
 use super::routing::Way;
 use super::shared::{Command, Inbound, Shared};
 use super::status::Status;
+use super::storage::{self, Order, Report};
 use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Time};
@@ -43,6 +44,8 @@ pub(super) struct Inputs {
     pub(super) control: mpsc::Receiver<Inbound>,
     pub(super) data: mpsc::Receiver<Inbound>,
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Of a peer with storage on disk.
+    pub(super) storage: Option<storage::Link>,
 }
 
 /// See the module's documentation.
@@ -77,6 +80,8 @@ pub(super) struct Agenda {
     pub(super) sweep: Time,
     /// A status that may have changed is published then.
     pub(super) publish: Option<Time>,
+    /// What was written is synced then.
+    pub(super) sync: Option<Time>,
     pub(super) last_published: Time,
 }
 
@@ -85,6 +90,7 @@ enum Woken {
     Messages,
     Command(Command),
     Changed,
+    Stored(Report),
     Other,
 }
 
@@ -96,7 +102,8 @@ impl EventLoop {
         status: watch::Sender<Arc<Status>>,
     ) -> Self {
         let now = shared.clock.time();
-        let agenda = Agenda { heartbeat: now, sweep: now, publish: None, last_published: now };
+        let agenda =
+            Agenda { heartbeat: now, sweep: now, publish: None, sync: None, last_published: now };
         Self {
             shared,
             machine,
@@ -126,10 +133,11 @@ impl EventLoop {
             self.turn();
             self.arm(timer.as_mut());
             let woken = {
-                let Inputs { control, data, commands } = &mut self.inputs;
+                let Inputs { control, data, commands, storage } = &mut self.inputs;
                 tokio::select! {
                     biased;
                     _ = control.recv_many(&mut urgent, MAX_BATCH) => Woken::Messages,
+                    report = storage::next_report(storage) => Woken::Stored(report),
                     Some(command) = commands.recv() => Woken::Command(command),
                     _ = data.recv_many(&mut messages, MAX_BATCH) => Woken::Messages,
                     () = self.shared.changed.notified() => Woken::Changed,
@@ -145,6 +153,7 @@ impl EventLoop {
                 }
                 Woken::Command(command) => self.command(command),
                 Woken::Changed => self.input(Input::Changed),
+                Woken::Stored(report) => self.stored(report),
                 Woken::Other => {}
             }
         }
@@ -173,6 +182,9 @@ impl EventLoop {
             self.group_time = group_time;
             self.shared.routing.set_group_time(now, group_time);
         }
+        if self.agenda.sync.take_if(|due| now >= *due).is_some() {
+            self.order(Order::Sync);
+        }
         if self.must_publish || self.agenda.publish.is_some_and(|due| now >= due) {
             self.publish(now);
         }
@@ -188,6 +200,7 @@ impl EventLoop {
             Some(agenda.sweep),
             Some(self.shared.expiry.next()),
             agenda.publish,
+            agenda.sync,
             self.merging.deadline(&self.shared),
         ];
         let next = next.into_iter().flatten().min().unwrap_or_default();
@@ -226,7 +239,7 @@ impl EventLoop {
     }
 
     /// Hands one input to the machine and does what comes of it.
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         self.machine.handle(self.shared.clock.now(), input);
         while let Some(output) = self.machine.poll_output() {
             self.output(output);
@@ -246,13 +259,15 @@ impl EventLoop {
                 self.shared.mismatch(peer, field, ours, theirs);
                 self.must_publish = true;
             }
+            Output::Event(Event::StorageFailed { .. }) => self.tell_storage_failed(),
             Output::Event(event) => {
                 self.shared.tell(event);
                 self.must_publish = true;
             }
             Output::Committed => self.has_committed = true,
-            // Not without storage.
-            Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {}
+            Output::Save(hard) => self.order(Order::Save(hard)),
+            Output::Append { number, batch } => self.append(number, batch),
+            Output::EndSnapshot { records, end } => self.order(Order::EndSnapshot { records, end }),
             Output::Routed(route) => self.on_routed(&route),
             Output::Switched { request, result } => {
                 if let Some(reply) = self.switches.remove(&request) {

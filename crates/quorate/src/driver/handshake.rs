@@ -133,7 +133,7 @@ impl Handshake<'_> {
             fingerprint: shared.fingerprint,
             started_ms: shared.started_ms,
             model_settings: shared.model_settings.clone(),
-            id: shared.incarnation.into(),
+            id: shared.id,
             address: shared.config.address.clone(),
             kind: PeerKind::Member,
         }

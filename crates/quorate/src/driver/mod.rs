@@ -24,6 +24,7 @@
 //! | `settings` | what must be equal at two peers, and what may differ |
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
+//! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
 //! | `status`, `events`, `refusals` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
@@ -52,6 +53,7 @@ mod settings;
 mod shared;
 mod slots;
 mod status;
+mod storage;
 mod tasks;
 mod upkeep;
 mod waiters;
@@ -61,7 +63,8 @@ pub use decide::{Basis, Decision};
 pub use events::{Events, NumberedEvent};
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
-pub use status::{Link, PeerStatus, Status, StatusWatch};
+pub use status::{Link, PeerStatus, Status, StatusWatch, StorageState};
 
 pub(crate) use shared::Shared;
+pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

@@ -173,7 +173,7 @@ fn decide(
     items: &[crate::model::Item<'_>],
     batch: &mut Batch,
 ) {
-    let acknowledge = shared.group.acknowledge;
+    let acknowledge = shared.answers_after;
     if acknowledge == Acknowledge::Majority && shared.budget.is_spent() {
         // What is decided must be kept until it is answered: so nothing more is decided.
         batch.refused.push((id, Refusal::Full, shared.budget.max()));

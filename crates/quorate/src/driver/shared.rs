@@ -1,8 +1,8 @@
 //! What all tasks of one peer share.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -16,10 +16,10 @@ use super::routing::Routing;
 use super::settings::Differences;
 use super::slots::Budget;
 use super::waiters::Waiters;
-use crate::config::{GroupConfig, Mode, PeerConfig};
+use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{Incarnation, PeerName};
+use crate::id::{Incarnation, MemberId, PeerName};
 use crate::model::Model;
 use crate::protocol::message::Message;
 use crate::store::{Overlay, Store};
@@ -51,6 +51,11 @@ pub(crate) struct Shared {
     pub(super) config: PeerConfig,
     pub(super) addresses: BTreeMap<PeerName, String>,
     pub(super) incarnation: Incarnation,
+    /// What this peer is counted by.
+    pub(super) id: MemberId,
+    /// Whose write a caller waits for: what the group's settings ask for, or more if this peer is
+    /// to answer for nothing that a loss of power may take back.
+    pub(super) answers_after: Acknowledge,
     pub(super) started_ms: u64,
     pub(super) settings: Vec<(String, String)>,
     pub(super) fingerprint: u64,
@@ -75,6 +80,10 @@ pub(crate) struct Shared {
     pub(super) attention: Arc<Notify>,
     /// When the event loop next looks for callers whose deadline has come.
     pub(super) expiry: Expiry,
+    /// Why the storage takes nothing any more.
+    pub(super) storage_error: OnceLock<String>,
+    /// Cells that were read at the start.
+    pub(super) recovered_cells: u64,
     is_shut_down: AtomicBool,
 }
 
@@ -90,6 +99,10 @@ pub(super) struct Parts {
     pub(super) config: PeerConfig,
     pub(super) addresses: BTreeMap<PeerName, String>,
     pub(super) incarnation: Incarnation,
+    pub(super) id: MemberId,
+    pub(super) answers_after: Acknowledge,
+    /// With what was recovered.
+    pub(super) store: Arc<Store>,
     pub(super) model: Arc<dyn Model>,
     pub(super) model_settings: Vec<(String, String)>,
     pub(super) clock: Clock,
@@ -112,7 +125,11 @@ impl Shared {
             fingerprint: group.fingerprint(),
             model_settings: parts.model_settings,
             started_ms: now.wall.as_millis(),
-            store: Arc::new(Store::new(bounds)),
+            recovered_cells: parts.store.cells() as u64,
+            store: parts.store,
+            id: parts.id,
+            answers_after: parts.answers_after,
+            storage_error: OnceLock::new(),
             overlay: Overlay::new(bounds.max_overlay_keys),
             registry,
             routing: Routing::new(now.time, now.wall),

@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
-use crate::config::{Mode, Storage};
+use crate::config::Mode;
 use crate::id::{Generation, GroupId, Incarnation, PeerName, Position, Term};
 use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
+use crate::storage::StorageKind;
 
 /// A snapshot of one peer and its group, as that peer sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,7 +38,14 @@ pub struct Status {
     /// Members, reachable or not.
     pub size: usize,
     /// Where cells live.
-    pub storage: Storage,
+    pub storage: StorageKind,
+    /// Whether storage takes what it is given.
+    pub storage_state: StorageState,
+    /// Why it does not, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_error: Option<String>,
+    /// Cells that this start has read from its directory; 0 in memory.
+    pub recovered_cells: u64,
     /// What a peer without a primary does.
     pub mode: Mode,
     /// The exact state held here.
@@ -46,6 +54,9 @@ pub struct Status {
     pub unreplicated_units: u64,
     /// Units decided here alone and not yet merged.
     pub overlay_units: u64,
+    /// Units that would be lost if this peer died now, for good: those that only it is sure to
+    /// hold, as primary or alone.
+    pub unacknowledged_units: u64,
     /// Cells held here.
     pub cells: usize,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
@@ -54,6 +65,29 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// Peers that were refused, here or there; the newest 32.
     pub refusals: Vec<Refusal>,
+}
+
+/// Whether storage takes what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum StorageState {
+    /// It takes nothing any more: this peer neither votes nor acknowledges, and forwards.
+    Failed,
+    /// There is none: cells live in memory.
+    Memory,
+    /// It does.
+    Ok,
+}
+
+impl StorageState {
+    fn of(shared: &Shared) -> Self {
+        match (shared.group.storage, shared.storage_error.get()) {
+            (StorageKind::Memory, _) => Self::Memory,
+            (StorageKind::Disk, None) => Self::Ok,
+            (StorageKind::Disk, Some(_)) => Self::Failed,
+        }
+    }
 }
 
 /// Whether both lanes to a peer are connected.
@@ -114,10 +148,14 @@ impl Status {
             quorum: machine.quorum,
             size: machine.size,
             storage: shared.group.storage,
+            storage_state: StorageState::of(shared),
+            storage_error: shared.storage_error.get().cloned(),
+            recovered_cells: shared.recovered_cells,
             mode: shared.group.mode,
             position: machine.position,
             unreplicated_units: machine.unreplicated_units,
             overlay_units: shared.overlay.units(),
+            unacknowledged_units: machine.unreplicated_units + shared.overlay.units(),
             cells: shared.store.cells(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             peers,
@@ -130,6 +168,9 @@ impl Status {
         self.position = shared.store.position();
         self.unreplicated_units = shared.store.unreplicated_units();
         self.overlay_units = shared.overlay.units();
+        self.unacknowledged_units = self.unreplicated_units + self.overlay_units;
+        self.storage_state = StorageState::of(shared);
+        self.storage_error = shared.storage_error.get().cloned();
         self.cells = shared.store.cells();
         self.refusals = shared.refusals.all();
         for peer in &mut self.peers {

@@ -210,7 +210,8 @@ impl Machine {
         disk.in_flight.clear();
         // What waited for a save has promised what does not last.
         self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
-        self.event(Event::StorageFailed);
+        // Why is for the driver to say.
+        self.event(Event::StorageFailed { error: String::new() });
         match self.role {
             Role::Primary(_) => self.on_switch(0, None),
             Role::Follower => {}

@@ -20,9 +20,11 @@ impl Machine {
                 let deadline = self.leader_deadline(leader);
                 self.wake_by(deadline);
             }
-            let promised = self.promise.as_ref().map(|promise| promise.until);
-            for until in promised.into_iter().chain(self.bound_until()) {
-                self.wake_by(until.max(self.now.time));
+            // One that promises nothing any more keeps its last promise, which ends at some time.
+            let (promised, now) = (self.promise.as_ref().map(|promise| promise.until), self.now);
+            let bound = promised.into_iter().chain(self.bound_until());
+            for until in bound.filter(|until| *until > now.time) {
+                self.wake_by(until);
             }
             return;
         }

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::id::{GroupTime, Incarnation, Now, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::protocol::Machine;
-use crate::protocol::io::{Input, LinkEnd, Output, Route, Start};
+use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
@@ -55,6 +55,8 @@ pub(super) struct Group {
     pub(super) now: Time,
     pub(super) priorities: BTreeMap<PeerName, u8>,
     pub(super) bounds: Bounds,
+    /// Peers that start from now on have storage, which does at once what it is told.
+    pub(super) has_storage: bool,
     linked: BTreeSet<(PeerName, PeerName)>,
     cut: BTreeSet<(PeerName, PeerName)>,
     mail: VecDeque<Mail>,
@@ -78,6 +80,7 @@ impl Group {
             now: Time(1_000_000_000),
             priorities: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
+            has_storage: false,
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
             mail: VecDeque::new(),
@@ -110,7 +113,8 @@ impl Group {
         let store = Arc::new(Store::with_hash_seed(bounds, 7));
         let priority = self.priorities.get(&name).copied().unwrap_or(100);
         let config = PeerConfig { name: name.clone(), priority, address: String::new(), bounds };
-        let start = Start::in_memory(incarnation, self.started);
+        let kept = self.has_storage.then(Kept::default);
+        let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
         let group = self.config.clone();
         let machine = Machine::new(group, config, start, Arc::clone(&store), self.clock());
         let peer = Peer { machine, store, incarnation, events: Vec::new(), route: Route::Nowhere };
@@ -166,6 +170,7 @@ impl Group {
             return;
         };
         peer.machine.handle(now, input);
+        let mut reports = Vec::new();
         while let Some(output) = peer.machine.poll_output() {
             match output {
                 Output::Send { to, incarnation, message } => {
@@ -177,11 +182,12 @@ impl Group {
                 Output::Event(event) => peer.events.push(event),
                 Output::Routed(route) => peer.route = route,
                 Output::Committed | Output::Switched { .. } => {}
-                Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
-                    unreachable!("these peers have no storage")
-                }
+                Output::Save(_) => reports.push(Input::Saved),
+                Output::Append { number, .. } => reports.push(Input::Appended { number }),
+                Output::EndSnapshot { .. } => unreachable!("no snapshot has been begun"),
             }
         }
+        reports.into_iter().for_each(|report| self.input(name, report));
     }
 
     /// Delivers what is under way until nothing is.

@@ -5,3 +5,4 @@ mod following;
 mod founding;
 mod group;
 mod hand_over;
+mod storage;

@@ -1,0 +1,161 @@
+//! Storage on disk, as the event loop sees it: orders go out, reports come back.
+//!
+//! ```text
+//!               orders, in order ──▶ storage thread ──▶ files
+//!   event loop                        │       ▲ copied, finished
+//!               ◀── reports ──────────┘       │
+//!                                     └─▶ snapshot thread, one at a time
+//! ```
+//!
+//! One thread owns the [`disk::Storage`](crate::disk::Storage), for its calls wait for the disk.
+//! It takes all orders that wait, writes them, and then syncs once for all of them: the slower the
+//! disk, the more share a sync. The state machine waits for the reports before it says anything
+//! that depends on them.
+
+mod compaction;
+mod link;
+mod opening;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc as reports, oneshot};
+
+pub(super) use link::{Link, next_report};
+pub(super) use opening::{OnProgress, Opened, Opening, directory};
+use worker::{Task, Worker};
+
+use crate::disk::{Storage, StorageError};
+use crate::id::Sequence;
+use crate::protocol::io::HardState;
+use crate::protocol::message::BatchEnd;
+use crate::record::Records;
+use crate::storage::SyncPolicy;
+use crate::store::{Staged, Store};
+
+/// What the event loop asks for; answered by a [`Report`] unless it says otherwise.
+#[derive(Debug)]
+pub(super) enum Order {
+    Append {
+        number: u64,
+        batch: Staged,
+    },
+    /// Ends the snapshot of which the copy was reported; nothing is reported of that.
+    EndSnapshot {
+        records: Records,
+        end: BatchEnd,
+    },
+    Save(HardState),
+    /// Makes all that was appended last; nothing is reported.
+    Sync,
+}
+
+/// What the storage thread has done.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// All batches up to this one are as safe as the policy asks for.
+    Appended { number: u64 },
+    /// A snapshot has all cells; whatever changed after `since` may be missing from it.
+    Copied { since: Sequence },
+    /// Nothing is stored any more, and no report follows: what has failed, and what to do.
+    Failed(String),
+    /// The promise that was ordered to be saved lasts.
+    Saved,
+}
+
+/// Sends orders.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    queue: mpsc::Sender<(Task, Hold)>,
+    is_clock_held: bool,
+}
+
+impl Orders {
+    /// After the storage has failed or ended an order has no effect.
+    pub(super) fn send(&self, order: Order) {
+        self.queue_up(Task::Order(order));
+    }
+
+    fn queue_up(&self, task: Task) {
+        let hold = if self.is_clock_held { Hold::new() } else { Hold::default() };
+        // Whoever is gone has said so.
+        _ = self.queue.send((task, hold));
+    }
+}
+
+/// Keeps tokio's clock, where tests have paused it, from running on while the disk works: the
+/// storage threads are none of the runtime's, which would take waiting for them for idleness.
+#[derive(Clone, Debug, Default)]
+struct Hold {
+    _released: Option<mpsc::Sender<()>>,
+}
+
+impl Hold {
+    fn new() -> Self {
+        let (released, is_released) = mpsc::channel::<()>();
+        let Ok(runtime) = Handle::try_current() else { return Self::default() };
+        // A paused clock stands still while there is blocking work.
+        runtime.spawn_blocking(move || is_released.recv().is_ok());
+        Self { _released: Some(released) }
+    }
+}
+
+/// Keeps the storage thread alive. Dropped without [`Keeper::close`] it ends the storage as the
+/// death of the process would: what was ordered and not yet done is not done.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    orders: Orders,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    /// Writes what was decided last, syncs everything and notes where the log ends. The directory
+    /// is free when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the storage has failed, now or before: as after a crash then.
+    pub(crate) async fn close(&self) -> Result<(), StorageError> {
+        let (reply, closed) = oneshot::channel();
+        self.orders.queue_up(Task::Close(reply));
+        // Closed before, if nobody answers.
+        closed.await.unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Release);
+        self.orders.queue_up(Task::Abandon);
+    }
+}
+
+/// What the storage thread is started with.
+pub(super) struct Setup {
+    pub(super) storage: Storage,
+    pub(super) store: Arc<Store>,
+    pub(super) sync: SyncPolicy,
+    /// Whether a paused clock is to wait for the disk.
+    pub(super) is_clock_held: bool,
+}
+
+/// Starts the storage thread.
+///
+/// # Errors
+///
+/// If the system refuses a thread; the storage is closed then.
+pub(super) fn start(setup: Setup) -> std::io::Result<(Keeper, Link)> {
+    let Setup { storage, store, sync, is_clock_held } = setup;
+    let (queue, inbox) = mpsc::channel();
+    let (outbox, reports) = reports::unbounded_channel();
+    let orders = Orders { queue, is_clock_held };
+    let is_abandoned = Arc::new(AtomicBool::new(false));
+    let keeper = Keeper { orders: orders.clone(), is_abandoned: is_abandoned.clone() };
+    let worker = Worker::new(storage, store, sync, orders.clone(), outbox, is_abandoned);
+    thread::Builder::new().name("quorate-storage".into()).spawn(move || worker.run(&inbox))?;
+    Ok((keeper, Link { orders, reports, sync }))
+}

@@ -1,0 +1,213 @@
+//! The storage thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use super::compaction::{Compaction, Copied};
+use super::{Hold, Order, Orders, Report};
+use crate::disk::{AppendError, FinishedSnapshot, SnapshotError, Storage, StorageError};
+use crate::id::{Position, Sequence};
+use crate::protocol::message::BatchEnd;
+use crate::storage::SyncPolicy;
+use crate::store::{Staged, Store};
+
+/// What the storage thread is to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// End at once, as if killed.
+    Abandon,
+    /// End in an orderly way.
+    Close(oneshot::Sender<Result<(), StorageError>>),
+    /// The snapshot thread has copied the cells.
+    Copied(Copied),
+    /// The snapshot thread has finished.
+    Finished(Result<FinishedSnapshot, SnapshotError>),
+    Order(Order),
+}
+
+/// Whether the thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    End,
+    GoOn,
+}
+
+/// See the module's documentation.
+pub(super) struct Worker {
+    /// `None` after it was closed.
+    storage: Option<Storage>,
+    pub(super) store: Arc<Store>,
+    sync: SyncPolicy,
+    /// For what the snapshot thread has to say.
+    pub(super) orders: Orders,
+    reports: UnboundedSender<Report>,
+    pub(super) is_abandoned: Arc<AtomicBool>,
+    pub(super) compaction: Compaction,
+    /// The last batch written and not yet reported.
+    written: Option<u64>,
+    has_failed: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        storage: Storage,
+        store: Arc<Store>,
+        sync: SyncPolicy,
+        orders: Orders,
+        reports: UnboundedSender<Report>,
+        is_abandoned: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            storage: Some(storage),
+            store,
+            sync,
+            orders,
+            reports,
+            is_abandoned,
+            compaction: Compaction::default(),
+            written: None,
+            has_failed: false,
+        }
+    }
+
+    /// Until it is closed or abandoned.
+    pub(super) fn run(mut self, inbox: &Receiver<(Task, Hold)>) {
+        let mut holds = Vec::new();
+        while let Ok(first) = inbox.recv() {
+            for (task, hold) in std::iter::once(first).chain(inbox.try_iter()) {
+                holds.push(hold);
+                if self.is_abandoned.load(Ordering::Acquire) || self.handle(task) == Next::End {
+                    return;
+                }
+            }
+            if !self.has_failed {
+                let hold = holds.last().cloned().unwrap_or_default();
+                let settled = self.settle().and_then(|()| self.compact(hold));
+                settled.unwrap_or_else(|error| self.fail(error));
+            }
+            // Only now may time pass: all has been reported.
+            holds.clear();
+        }
+    }
+
+    fn handle(&mut self, task: Task) -> Next {
+        let done = match task {
+            Task::Abandon => return Next::End,
+            Task::Close(reply) => {
+                // Nobody may be waiting any more.
+                _ = reply.send(self.close());
+                return Next::End;
+            }
+            // After a failure nothing is answered any more.
+            _ if self.has_failed => Ok(()),
+            Task::Copied(copied) => self.on_copied(copied),
+            Task::Finished(finished) => self.on_finished(finished),
+            Task::Order(order) => self.order(order),
+        };
+        done.unwrap_or_else(|error| self.fail(error));
+        Next::GoOn
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), StorageError> {
+        match order {
+            Order::Append { number, batch } => {
+                self.append(&batch)?;
+                self.written = Some(number);
+            }
+            Order::EndSnapshot { records, end } => self.on_end(&records, end)?,
+            Order::Save(hard) => {
+                self.storage().save(hard)?;
+                self.report(Report::Saved);
+            }
+            Order::Sync => _ = self.storage().sync()?,
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &Staged) -> Result<(), StorageError> {
+        self.storage().append(batch).map_err(|error| match error {
+            AppendError::Storage(error) => error,
+            AppendError::From { from, end } => {
+                panic!("a batch from {from} was ordered where the log stands at {end}")
+            }
+        })
+    }
+
+    /// Reports what was written, as soon as it is as safe as the policy asks for.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        let Some(number) = self.written.take() else { return Ok(()) };
+        if self.sync == SyncPolicy::EveryBatch {
+            self.storage().sync()?;
+        }
+        self.report(Report::Appended { number });
+        Ok(())
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        // An event loop that has ended needs no reports.
+        _ = self.reports.send(report);
+    }
+
+    fn fail(&mut self, error: StorageError) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.report(Report::Failed(error.to_string()));
+        }
+    }
+
+    /// # Panics
+    ///
+    /// After it was closed: nothing is asked of it then.
+    pub(super) fn storage(&mut self) -> &mut Storage {
+        self.storage.as_mut().expect("the thread ends when the storage is closed")
+    }
+
+    fn close(&mut self) -> Result<(), StorageError> {
+        // The snapshot thread writes into the directory too, and stops when it sees this.
+        self.is_abandoned.store(true, Ordering::Release);
+        self.compaction.join();
+        if let Some(rest) = self.rest() {
+            // Fails again below, if it does.
+            _ = self.storage().append(&rest);
+        }
+        match self.storage.take() {
+            Some(storage) => storage.close(),
+            None => Ok(()),
+        }
+    }
+
+    /// What was decided here last, and is answered perhaps: the state machine, which hands over what
+    /// changes, has ended.
+    fn rest(&mut self) -> Option<Staged> {
+        let appended = self.storage().position();
+        self.store.end_reign();
+        if self.store.position() == appended {
+            return None;
+        }
+        let (from, since) = match appended {
+            Position::BLANK => (None, Sequence(0)),
+            appended => (Some(appended), appended.sequence),
+        };
+        let cut = self.store.cut(self.store.group_time(), since, &[], usize::MAX);
+        let (position, group_time) = (cut.end, cut.group_time);
+        let end = BatchEnd { position, group_time, meta: Some(self.store.meta()) };
+        let records = cut.records.into_iter().filter(|records| !records.is_empty()).collect();
+        Some(Staged { from, records, end })
+    }
+}
+
+/// A thread that has panicked must not look like a slow disk.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.report(Report::Failed(PANICKED.into()));
+        }
+    }
+}
+
+const PANICKED: &str = "the storage thread has panicked, which is a bug: report it with what stands \
+                        on standard error, and start the peer again";
