@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use quorate::{Acknowledge, Mode, OnReconnect};
+use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy};
 
 /// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
 ///
@@ -54,6 +54,26 @@ pub fn acknowledge() -> impl TypedValueParser<Value = Acknowledge> {
     one_of([("primary", Acknowledge::Primary), ("majority", Acknowledge::Majority)])
 }
 
+/// Parses `memory` or `disk`.
+pub fn storage() -> impl TypedValueParser<Value = StorageKind> {
+    one_of([("memory", StorageKind::Memory), ("disk", StorageKind::Disk)])
+}
+
+/// Parses `every-batch`, `os`, or the longest time between two syncs, like `1s`.
+///
+/// # Errors
+///
+/// A sentence that says what there is.
+pub fn sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "every-batch" => Ok(SyncPolicy::EveryBatch),
+        "os" => Ok(SyncPolicy::Os),
+        text => duration(text).map(SyncPolicy::Every).map_err(|_| {
+            "write every-batch, os, or the longest time between two syncs, like 1s or 500ms".into()
+        }),
+    }
+}
+
 fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     choices: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {
@@ -83,5 +103,13 @@ mod tests {
         for wrong in ["", "a", "=127.0.0.1:7101", "a="] {
             assert!(member(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_sync_policy_is_a_word_or_an_interval() {
+        assert_eq!(sync("every-batch"), Ok(SyncPolicy::EveryBatch));
+        assert_eq!(sync("os"), Ok(SyncPolicy::Os));
+        assert_eq!(sync("500ms"), Ok(SyncPolicy::Every(Duration::from_millis(500))));
+        assert!(sync("sometimes").is_err_and(|said| said.contains("every-batch, os, or")));
     }
 }
