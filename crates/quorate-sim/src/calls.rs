@@ -149,7 +149,7 @@ impl World {
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
         let Some(process) = self.process(peer) else { return };
         let before = process.read_all(&items);
-        let acknowledge = self.plan.group.acknowledge;
+        let acknowledge = self.answers_after(peer);
         let decided = process.store.decide(time, &items, &*self.model, acknowledge);
         let after = process.read_all(&items);
         match decided {
@@ -249,12 +249,12 @@ impl World {
     }
 
     /// A decision is final for its caller.
-    fn acknowledge(&mut self, peer: usize, origin: Origin, done: Done, has_waited: bool) {
+    fn acknowledge(&mut self, peer: usize, origin: Origin, done: Done, is_majority: bool) {
         let is_merge = origin.op().is_none();
         if done.answer.code == DONE {
             self.history.acknowledge(done.position);
             let by_majority = self.plan.group.acknowledge == Acknowledge::Majority;
-            let is_majority = by_majority || has_waited || is_merge;
+            let is_majority = by_majority || is_majority || is_merge;
             self.see(&Seen::Acknowledged { peer, op: origin.op(), done, is_majority });
         }
         self.answer(peer, origin, Ok(done));
@@ -297,14 +297,16 @@ impl World {
     /// A majority holds more: whoever waited for that is answered.
     pub(crate) fn on_committed(&mut self, peer: usize) {
         while let Some(process) = self.process_mut(peer) {
-            let committed = process.store.answerable();
+            let (answerable, committed) = (process.store.answerable(), process.store.committed());
             let is_held = |waiting: &Waiting| {
-                let position = waiting.done.position;
-                position.ballot == committed.ballot && position.sequence <= committed.sequence
+                // A merge is forgotten by its origin: it waits for a majority in any case.
+                let is_merge = waiting.origin.op().is_none();
+                covers(if is_merge { committed } else { answerable }, waiting.done.position)
             };
             let Some(waiting) = process.waiting.front().copied().filter(is_held) else { return };
             process.waiting.pop_front();
-            self.acknowledge(peer, waiting.origin, waiting.done, true);
+            let is_majority = covers(committed, waiting.done.position);
+            self.acknowledge(peer, waiting.origin, waiting.done, is_majority);
         }
     }
 
@@ -375,6 +377,11 @@ impl crate::peer::Process {
     fn read_all(&self, items: &[Item<'_>]) -> Vec<Option<Value>> {
         items.iter().map(|item| self.store.read(0, item.key)).collect()
     }
+}
+
+/// Whether everything up to `position` is part of `end`.
+fn covers(end: Position, position: Position) -> bool {
+    end.ballot == position.ballot && end.sequence >= position.sequence
 }
 
 /// An item of an operation.

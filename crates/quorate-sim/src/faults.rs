@@ -39,6 +39,12 @@ pub(crate) enum Fault {
     Split,
     /// Heartbeats pass between two peers, data do not.
     Stall,
+    /// A bit of a disk is flipped, or the disk replaced by a new one.
+    DiskDamage,
+    /// A disk refuses an operation.
+    DiskFailure,
+    /// A disk is full.
+    DiskFull,
     /// Two peers do not hear each other.
     Unlink,
 }
@@ -48,6 +54,7 @@ pub(crate) enum Fault {
 pub(crate) enum Profile {
     Calm,
     Clocks,
+    Disks,
     Flaps,
     HandOvers,
     Kills,
@@ -63,6 +70,7 @@ pub(crate) enum Profile {
 pub(crate) enum Undo {
     Flap { one: usize, other: usize, is_cut: bool, left: u64, period: Duration },
     Heal(Vec<(usize, usize)>),
+    Mend { peer: usize },
     Restart { peer: usize },
     Resume { peer: usize, incarnation: Incarnation },
     Unslow(Vec<(usize, usize)>, Duration),
@@ -70,9 +78,10 @@ pub(crate) enum Undo {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Calm,
         Self::Clocks,
+        Self::Disks,
         Self::Flaps,
         Self::HandOvers,
         Self::Kills,
@@ -87,6 +96,7 @@ impl Profile {
         match self {
             Self::Calm => "calm",
             Self::Clocks => "clocks",
+            Self::Disks => "disks",
             Self::Flaps => "flaps",
             Self::HandOvers => "hand-overs",
             Self::Kills => "kills",
@@ -104,18 +114,30 @@ impl Profile {
 
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
-            ClockStep, Crash, Drift, Flap, HandOver, Isolate, Kill, KillMajority, OneWay, Pause,
-            Slow, Split, Stall, Unlink,
+            ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, HandOver, Isolate,
+            Kill, KillMajority, OneWay, Pause, Slow, Split, Stall, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
             Self::Clocks => vec![(ClockStep, 5), (Drift, 3), (Kill, 1), (Isolate, 1), (Pause, 1)],
+            Self::Disks => vec![
+                (Crash, 4),
+                (DiskDamage, 2),
+                (DiskFailure, 3),
+                (DiskFull, 2),
+                (Isolate, 1),
+                (Kill, 2),
+                (KillMajority, 2),
+            ],
             Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1)],
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1)],
             Self::Mixed => vec![
                 (ClockStep, 1),
                 (Crash, 3),
+                (DiskDamage, 1),
+                (DiskFailure, 1),
+                (DiskFull, 1),
                 (Drift, 1),
                 (Flap, 1),
                 (HandOver, 2),
@@ -189,6 +211,9 @@ impl World {
         match fault {
             Fault::ClockStep => self.step_clock(peer),
             Fault::Crash => self.kill_for(peer, true, length),
+            Fault::DiskDamage => self.damage_disk(peer, length),
+            Fault::DiskFailure => self.fail_disk(peer, length),
+            Fault::DiskFull => self.fill_disk(peer, length),
             Fault::Drift => self.drift_clock(peer),
             Fault::Flap => self.flap(peer),
             Fault::HandOver => self.hand_over(peer),
@@ -215,14 +240,15 @@ impl World {
         (peer + 1 + self.fault_random.index(size - 1)) % size
     }
 
-    fn undo_after(&mut self, length: Duration, undo: Undo) {
+    pub(crate) fn undo_after(&mut self, length: Duration, undo: Undo) {
         let healed = self.healed;
         self.at(length, Event::Undo { undo, healed });
     }
 
     // --- processes and hosts
 
-    fn may_kill(&self, peer: usize) -> bool {
+    /// Whether a majority of the members keeps its data, and works, without this peer's.
+    pub(crate) fn may_lose(&self, peer: usize) -> bool {
         if !self.plan.faults.is_careful {
             return true;
         }
@@ -231,8 +257,9 @@ impl World {
         keepers.is_empty() || left >= self.plan.majority()
     }
 
-    fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {
-        if self.peers[peer].process.is_none() || !self.may_kill(peer) {
+    pub(crate) fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {
+        let may_end = self.keeps_disk(peer, with_host) || self.may_lose(peer);
+        if self.peers[peer].process.is_none() || !may_end {
             return;
         }
         self.kill(peer, with_host);
@@ -248,6 +275,7 @@ impl World {
             format!("ends as {incarnation}, {}", if with_host { "silently" } else { "closing" })
         });
         self.close_all(peer, !with_host);
+        self.end_disk(peer, with_host);
         let host = &mut self.peers[peer];
         host.process = None;
         host.paused = None;
@@ -257,7 +285,9 @@ impl World {
     }
 
     fn kill_majority(&mut self, length: Duration) {
-        if self.plan.faults.is_careful {
+        let with_host = self.plan.disk.is_some() && self.fault_random.chance(500);
+        let is_kept = (0..self.plan.peers()).all(|peer| self.keeps_disk(peer, with_host));
+        if self.plan.faults.is_careful && !is_kept {
             return;
         }
         let mut order: Vec<usize> = (0..self.plan.peers()).collect();
@@ -265,7 +295,7 @@ impl World {
         let count = self.fault_random.between(self.plan.majority() as u64, order.len() as u64);
         for peer in order.into_iter().take(usize::try_from(count).unwrap_or(0)) {
             let later = self.fault_random.duration(Duration::ZERO, self.plan.timeout() / 5);
-            self.kill_for(peer, false, length + later);
+            self.kill_for(peer, with_host, length + later);
         }
     }
 

@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod counters;
 mod describe;
+mod disk;
 #[cfg(feature = "bugs")]
 mod during_cuts;
 mod faults;

@@ -133,6 +133,7 @@ impl World {
                 self.flap_once(one, other, is_cut, left, period);
             }
             Undo::Heal(paths) => self.heal(&paths),
+            Undo::Mend { peer } => self.mend_disk(peer),
             Undo::Restart { peer } => {
                 self.counters.add("restarts");
                 self.start(peer);
@@ -171,6 +172,7 @@ impl World {
             }
         }
         for peer in 0..size {
+            self.mend_disk(peer);
             if let Some(process) = self.process(peer) {
                 let incarnation = process.incarnation;
                 self.resume(peer, incarnation);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::protocol::Machine;
-use quorate::protocol::io::{Input, Output, Route, Start};
+use quorate::protocol::io::{Input, Output, Route};
 use quorate::protocol::message::{BatchEnd, Message};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
@@ -16,6 +16,7 @@ use quorate::{
 use crate::calls::{Origin, Waiting};
 use crate::check::Seen;
 use crate::clock::{Clock, Moment};
+use crate::disk::{HostDisk, StorageThread};
 use crate::history::{Cells, Follower};
 use crate::merging::Merging;
 use crate::network::{ConnectionId, Payload};
@@ -36,6 +37,8 @@ pub(crate) struct Peer {
     /// What came while it was frozen.
     pub(crate) inbox: Vec<Event>,
     pub(crate) process: Option<Process>,
+    /// What outlives the process, in a group that uses disks.
+    pub(crate) disk: Option<HostDisk>,
 }
 
 /// One incarnation.
@@ -66,6 +69,7 @@ pub(crate) struct Process {
     /// Own calls that were sent to a primary.
     pub(crate) sent: BTreeMap<usize, Ballot>,
     pub(crate) merging: Merging,
+    pub(crate) storage: Option<StorageThread>,
 }
 
 /// The open connections to one remote peer, all of one incarnation.
@@ -83,7 +87,9 @@ impl Peer {
             address: String::new(),
             bounds: plan.bounds,
         };
-        Self { config, clock, is_host_up: true, paused: None, inbox: Vec::new(), process: None }
+        let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
+        let (paused, inbox, process) = (None, Vec::new(), None);
+        Self { config, clock, is_host_up: true, paused, inbox, process, disk }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -137,7 +143,7 @@ impl World {
         let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
         let config = self.peers[peer].config.clone();
         let group = self.plan.group.clone();
-        let start = Start::in_memory(incarnation, seed);
+        let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
         let machine = Machine::new(group, config, start, Arc::clone(&store), now);
@@ -162,9 +168,11 @@ impl World {
             parked: Vec::new(),
             sent: BTreeMap::new(),
             merging: Merging::default(),
+            storage,
         });
         self.note(peer, &[1, incarnation.0], |_| format!("starts as {incarnation}"));
         self.see(&Seen::Started { peer });
+        self.note_recovered(peer);
         self.arm(peer);
         self.start_merging(peer);
     }
@@ -198,7 +206,9 @@ impl World {
             }
             Output::Event(event) => self.on_group_event(peer, &event),
             Output::Committed => self.on_committed(peer),
-            Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {}
+            Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
+                self.on_storage_output(peer, output);
+            }
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();
@@ -216,7 +226,10 @@ impl World {
         match &message {
             Message::Follow { ballot, .. } => self.on_reign(peer, *ballot),
             // A winner goes on to its reign in the same step: this is what it has adopted.
-            Message::Held { position, .. } => self.on_held(peer, *position),
+            // With a disk it has adopted it long before it says so.
+            Message::Held { position, .. } if self.plan.disk.is_none() => {
+                self.on_held(peer, *position);
+            }
             Message::Ping { brief, .. } => {
                 self.see(&Seen::Ballot { peer, ballot: brief.ballot });
             }
@@ -329,7 +342,7 @@ impl World {
         }
     }
 
-    fn on_held(&mut self, peer: usize, to: Position) {
+    pub(crate) fn on_held(&mut self, peer: usize, to: Position) {
         let Some(process) = self.process_mut(peer) else { return };
         let from = std::mem::replace(&mut process.position, to);
         if from != to {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quorate::{Acknowledge, Bounds, GroupConfig, Mode, OnReconnect, PeerName};
 
+use crate::disk::DiskPlan;
 use crate::faults::{Fault, Profile};
 use crate::network::Style;
 use crate::random::Random;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) clocks: Vec<(i64, i64)>,
     /// Keys of one merge at most. A small one splits what was decided together.
     pub(crate) merge_keys: usize,
+    /// Storage on disks, if the group uses them.
+    pub(crate) disk: Option<DiskPlan>,
     /// Every message is encoded and decoded on its way.
     pub(crate) is_wired: bool,
 }
@@ -84,6 +87,7 @@ impl Plan {
             clocks: draw_clocks(&mut random, peers, profile),
             merge_keys: random.pick(&[4, 1_000]),
             is_wired: random.chance(100),
+            disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             group,
         }
     }
@@ -118,6 +122,7 @@ impl Plan {
             },
             clocks: vec![(0, 0); peers],
             merge_keys: 1_000,
+            disk: None,
             is_wired: false,
         }
     }

@@ -47,6 +47,11 @@ pub(crate) enum Event {
     Deadline {
         op: usize,
     },
+    /// A round of a storage thread ends.
+    Disk {
+        peer: usize,
+        incarnation: Incarnation,
+    },
     Dial {
         one: usize,
         other: usize,
@@ -118,6 +123,7 @@ pub(crate) struct World {
     pub(crate) process_random: Random,
     pub(crate) fault_random: Random,
     pub(crate) load_random: Random,
+    pub(crate) disk_random: Random,
 }
 
 /// A run that goes on beyond this many events per peer has a loop in it.
@@ -163,6 +169,7 @@ impl World {
             process_random: random.fork(),
             fault_random: random.fork(),
             load_random: random.fork(),
+            disk_random: random.fork(),
             plan,
         }
     }
@@ -213,6 +220,7 @@ impl World {
             Event::Client { client } => self.on_client(client),
             Event::Deadline { op } => self.on_deadline(op),
             Event::Dial { one, other } => self.on_dial(one, other),
+            Event::Disk { peer, incarnation } => self.on_disk(peer, incarnation),
             Event::Fault => self.on_fault(),
             Event::Strike { fault, peer } => self.strike(fault, Some(peer)),
             Event::Issue { op } => self.on_issue(op),

@@ -1,17 +1,17 @@
-//! One vote per incarnation and ballot, and none in a ballot older than one voted in before (S3,
+//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted in before (S3,
 //! S21; docs/protocol.md, section 4: a voter raises its ballot first).
 
 use std::collections::BTreeMap;
 
-use quorate::{Ballot, Incarnation};
+use quorate::{Ballot, MemberId};
 
 use crate::check::{Check, Seen};
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneVote {
-    /// The newest vote of each incarnation.
-    votes: BTreeMap<Incarnation, (Ballot, usize)>,
+    /// The newest vote of each member.
+    votes: BTreeMap<MemberId, (Ballot, usize)>,
 }
 
 impl Check for OneVote {
@@ -22,7 +22,7 @@ impl Check for OneVote {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         let Seen::Vote { peer, ballot, to } = seen else { return Ok(()) };
         let Some(process) = world.process(*peer) else { return Ok(()) };
-        let last = self.votes.entry(process.incarnation).or_insert((*ballot, *to));
+        let last = self.votes.entry(process.id).or_insert((*ballot, *to));
         let (newest, first) = *last;
         *last = (*ballot, *to);
         let names = &world.plan.group.members;

@@ -4,6 +4,7 @@
 //! and the group must come to rest, as in any other run.
 
 mod cuts;
+mod disks;
 mod elections;
 mod filter;
 mod founding;
@@ -42,6 +43,7 @@ impl Scenario {
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let themes = [
         cuts::ALL,
+        disks::ALL,
         elections::ALL,
         founding::ALL,
         hand_overs::ALL,

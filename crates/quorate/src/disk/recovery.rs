@@ -346,9 +346,12 @@ impl Recovery {
 
     fn may_lack_acknowledged(&self) -> bool {
         let boot = self.options.boot;
+        // A process that was killed while it wrote leaves half a batch, which it had not
+        // acknowledged. It cannot be told from a whole one that is damaged.
+        let is_torn = self.torn_tail.is_some();
         self.state.as_ref().is_some_and(|state| {
             let is_same_boot = boot != 0 && boot == state.boot;
-            state.acknowledges_unsynced && state.closed.is_none() && !is_same_boot
+            state.acknowledges_unsynced && state.closed.is_none() && !(is_same_boot && !is_torn)
         })
     }
 

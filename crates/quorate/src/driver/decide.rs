@@ -255,10 +255,20 @@ impl Shared {
     ) -> Result<Decision, DecideError> {
         let state = (&*self.store, &self.routing, &self.expiry);
         match self.waiters.wait(state, decided.position, attempt.deadline).await {
-            Ok(Held::ByMajority) => Ok(self.decision(decided)),
+            Ok(Held::ByMajority) if self.is_final(decided) => Ok(self.decision(decided)),
+            Ok(Held::ByMajority) => Err(self.unknown(attempt.started)),
             // Too many wait: it has been written all the same.
             Ok(Held::Unknown) | Err(_) => Err(self.unknown(attempt.started)),
         }
+    }
+
+    /// Whether a change that was waited for may be answered: a majority holds it, or, where that is
+    /// not asked for, this peer is still the primary.
+    fn is_final(&self, decided: &Decided) -> bool {
+        let (position, committed) = (decided.position, self.store.committed());
+        let is_committed =
+            committed.ballot == position.ballot && committed.sequence >= position.sequence;
+        is_committed || self.store.is_authorized(self.clock.time(), position.ballot)
     }
 
     /// There is no primary: refuses, or decides on the local copy.

@@ -302,10 +302,10 @@ impl EventLoop {
 
     /// A majority holds more: answers those who wait for that, here and at other peers.
     fn release_waiting(&mut self) {
-        let committed = self.shared.store.answerable();
-        self.shared.waiters.release(committed, &mut self.wakers);
+        let shared = self.shared.clone();
+        shared.waiters.release(shared.store.answerable(), &mut self.wakers);
         self.for_each_replying(|state| {
-            state.replying.release(committed, &mut state.outbox);
+            state.replying.release(&shared.store, &mut state.outbox);
         });
     }
 

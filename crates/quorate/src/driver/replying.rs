@@ -9,6 +9,7 @@ use super::routing::Routing;
 use super::slots::Budget;
 use crate::id::{GroupTime, Position, Time};
 use crate::model::Answer;
+use crate::store::Store;
 use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
 use crate::wire::{self, Frame, MergeReply, kind};
 
@@ -57,11 +58,16 @@ impl Replying {
         is_kept
     }
 
-    /// Answers what a majority holds.
-    pub(super) fn release(&mut self, committed: Position, outbox: &mut Outbox) {
+    /// Answers what may be answered; a merge is forgotten by its sender, and waits for a majority
+    /// whatever the group's settings say.
+    pub(super) fn release(&mut self, store: &Store, outbox: &mut Outbox) {
+        let (answerable, committed) = (store.answerable(), store.committed());
         while let Some(first) = self.waiting.front() {
-            let is_older = first.position.ballot != committed.ballot;
-            if is_older || first.position.sequence > committed.sequence {
+            let end = match first.reply {
+                Reply::Call { .. } => answerable,
+                Reply::Merge { .. } => committed,
+            };
+            if first.position.ballot != end.ballot || first.position.sequence > end.sequence {
                 return;
             }
             let first = *first;

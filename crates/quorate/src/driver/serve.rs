@@ -128,7 +128,7 @@ impl Connection {
     /// Answers what is decided already by the time it is queued: under the lock, so that whoever
     /// commits or ends the reign from here on finds the rest.
     fn settle_waiting(&self, shared: &Shared, state: &mut super::connection::State) {
-        state.replying.release(shared.store.answerable(), &mut state.outbox);
+        state.replying.release(&shared.store, &mut state.outbox);
         state.replying.end_past(&shared.routing, &mut state.outbox);
     }
 

@@ -45,6 +45,11 @@ impl PrimaryState {
         self.has_lease
     }
 
+    /// Whether it may at this moment, whatever has been noticed so far.
+    pub(super) fn has_lease_at(&self, now: Time) -> bool {
+        self.has_lease && now < self.lease_until
+    }
+
     pub(super) fn committed(&self) -> Sequence {
         self.committed
     }

@@ -224,8 +224,10 @@ impl Machine {
             return;
         }
         let committed = Position { ballot: self.ballot, sequence: reign.committed };
+        // With the second look at the lease: this process may have been paused meanwhile.
         let is_own_enough = self.disk.is_some()
             && self.group.acknowledge == Acknowledge::Primary
+            && reign.has_lease_at(self.now.time)
             && !self.store.is_bound_reached();
         let own = self.own_held();
         let answerable =
