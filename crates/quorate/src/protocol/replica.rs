@@ -165,9 +165,19 @@ impl Machine {
         if !self.accept(from, ballot, group_id, is_established) || self.has_failed() {
             return;
         }
-        // What is staged stays: the question may be a late copy of one that was answered, and a
-        // new transfer takes the place of an older one by its number.
-        let position = self.store.position();
+        if !self.is_asked_too_early(from, group_id) {
+            self.tell_position(from, group_id);
+        }
+    }
+
+    /// Says where this peer stands. What is staged stays: the question may be a late copy of one
+    /// that was answered, and a new transfer takes the place of an older one by its number.
+    pub(super) fn tell_position(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        group_id: Option<GroupId>,
+    ) {
+        let (ballot, position) = (self.ballot, self.store.position());
         // Nothing of another group is kept: without a history everything is copied anew.
         let is_same_group = self.meta.group_id == group_id;
         let history = if is_same_group { self.meta.history.clone() } else { Vec::new() };

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Meta};
@@ -31,6 +31,8 @@ pub(super) struct Disk {
     /// Batches handed out, in order, that do not last yet.
     in_flight: VecDeque<InFlight>,
     appends: u64,
+    /// The primary that is told where this peer stands when all of it lasts, and its group.
+    asked: Option<((PeerName, Incarnation), Option<GroupId>)>,
     /// The end of the last batch handed out, and that of the last one that lasts.
     appended: Position,
     stored: Position,
@@ -56,6 +58,7 @@ impl Disk {
             saving: None,
             in_flight: VecDeque::new(),
             appends: 0,
+            asked: None,
             appended: position,
             stored: position,
             meta_version: 0,
@@ -71,6 +74,7 @@ impl Disk {
 
     /// Acknowledgements of an older ballot are not given any more.
     pub(super) fn forget_acknowledgements(&mut self) {
+        self.asked = None;
         self.in_flight.iter_mut().for_each(|batch| batch.acknowledge = None);
     }
 
@@ -126,6 +130,19 @@ impl Machine {
         }
     }
 
+    /// Whether the answer to a primary has to wait: a position that is told counts as held.
+    pub(super) fn is_asked_too_early(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        group_id: Option<GroupId>,
+    ) -> bool {
+        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.in_flight.is_empty()) else {
+            return false;
+        };
+        disk.asked = Some((from.clone(), group_id));
+        !bug::is(Bug::AcknowledgeBeforeSync)
+    }
+
     pub(super) fn on_appended(&mut self, number: u64) {
         let ballot = self.ballot;
         let mut held = Vec::new();
@@ -135,8 +152,12 @@ impl Machine {
             disk.stored = batch.end;
             held.extend(batch.acknowledge.map(|to| (to, batch.end)));
         }
+        let asked = disk.asked.take_if(|_| disk.in_flight.is_empty());
         for (to, position) in held {
             self.send(&to, Message::Held { ballot, position });
+        }
+        if let Some((from, group_id)) = asked {
+            self.tell_position(&from, group_id);
         }
         self.on_progress();
     }

@@ -5,4 +5,5 @@ mod following;
 mod founding;
 mod group;
 mod hand_over;
+mod lasting;
 mod storage;
