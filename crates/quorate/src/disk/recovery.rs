@@ -350,8 +350,8 @@ impl Recovery {
         // acknowledged. It cannot be told from a whole one that is damaged.
         let is_torn = self.torn_tail.is_some();
         self.state.as_ref().is_some_and(|state| {
-            let is_same_boot = boot != 0 && boot == state.boot;
-            state.acknowledges_unsynced && state.closed.is_none() && !(is_same_boot && !is_torn)
+            let is_other_boot = boot == 0 || boot != state.boot;
+            state.acknowledges_unsynced && state.closed.is_none() && (is_other_boot || is_torn)
         })
     }
 

@@ -144,11 +144,13 @@ impl Machine {
         votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
         let canvass = Canvass { campaign, ballot, released, deadline, votes };
         let request = canvass.request(position);
-        self.send_to_all(&if is_binding {
-            Message::Vote(request)
+        if is_binding {
+            for to in self.linked() {
+                self.send_bound(&to, Message::Vote(request.clone()));
+            }
         } else {
-            Message::PreVote(request)
-        });
+            self.send_to_all(&Message::PreVote(request));
+        }
         self.role = if is_binding { Role::Candidate(canvass) } else { Role::PreCandidate(canvass) };
         self.wake_by(deadline);
         self.count();
@@ -278,7 +280,11 @@ impl Machine {
             position: self.store.position(),
             membership: self.meta.membership.clone(),
         };
-        self.send(from, reply);
+        if granted {
+            self.send_bound(from, reply);
+        } else {
+            self.send(from, reply);
+        }
         self.wake_soon();
     }
 
@@ -328,15 +334,15 @@ impl Machine {
         }
     }
 
-    /// Goes on to the next stage if the votes suffice.
-    fn count(&mut self) {
+    /// Goes on to the next stage if the votes suffice, this peer's own included once it lasts.
+    pub(super) fn count(&mut self) {
         let (own, size) = (&self.meta.membership, self.group.members.len());
         match &self.role {
             Role::PreCandidate(canvass) if canvass.has_won(own, size) => {
                 let (campaign, ballot) = (canvass.campaign, canvass.ballot);
                 self.open_round(campaign, ballot, None, true);
             }
-            Role::Candidate(canvass) if canvass.has_won(own, size) => self.win(),
+            Role::Candidate(canvass) if canvass.has_won(own, size) && self.is_saved() => self.win(),
             _ => {}
         }
     }

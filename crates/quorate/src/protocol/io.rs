@@ -166,7 +166,7 @@ pub enum Output {
     /// Decisions are made elsewhere now. Callers that wait for a majority under an older ballot
     /// have an unknown outcome.
     Routed(Route),
-    /// Make this last, then say [`Input::Saved`]. Nothing comes out until then.
+    /// Make this last, then say [`Input::Saved`]. There is one at a time.
     Save(HardState),
     /// Append a batch to the log and say [`Input::Appended`] when it lasts. Batches come in the
     /// order in which they are appended, each from the end of the one before it.

@@ -16,7 +16,7 @@ use crate::protocol::random::Random;
 use crate::protocol::receiver::Receiver;
 use crate::protocol::remote::Remote;
 use crate::protocol::sender::Sender;
-use crate::protocol::storage::{Disk, MAX_WAITING};
+use crate::protocol::storage::Disk;
 use crate::store::Store;
 
 /// The state machine of one peer. See the [module](crate::protocol) for how to drive it.
@@ -215,9 +215,6 @@ impl Machine {
 
     /// The next thing to be done, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if self.disk.as_ref().is_some_and(Disk::is_saving) {
-            return None;
-        }
         self.save().or_else(|| self.outputs.pop_front())
     }
 
@@ -328,10 +325,6 @@ impl Machine {
     }
 
     pub(super) fn send(&mut self, to: &(PeerName, Incarnation), message: Message) {
-        let is_late = self.outputs.len() >= MAX_WAITING;
-        if is_late && self.disk.as_ref().is_some_and(Disk::is_saving) {
-            return;
-        }
         let (to, incarnation) = to.clone();
         self.outputs.push_back(Output::Send { to, incarnation, message });
     }
@@ -343,6 +336,12 @@ impl Machine {
                 self.outputs.push_back(Output::Send { to, incarnation, message });
             }
         }
+    }
+
+    /// Every start of a peer that is linked.
+    pub(super) fn linked(&self) -> Vec<(PeerName, Incarnation)> {
+        let linked = |(name, remote): (&PeerName, &Remote)| Some((name.clone(), remote.linked?));
+        self.remotes.iter().filter_map(linked).collect()
     }
 
     pub(super) fn set_route(&mut self, route: Route) {

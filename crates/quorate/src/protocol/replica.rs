@@ -126,7 +126,7 @@ impl Machine {
         self.voted_for = None;
         self.leader = None;
         if let Some(disk) = &mut self.disk {
-            disk.forget_acknowledgements();
+            disk.forget_answers();
         }
         self.watch.is_suspecting = false;
         self.watch.has_agreed = false;

@@ -2,9 +2,11 @@
 //! (docs/protocol.md, section 13).
 //!
 //! ```text
-//!  ballot, vote ──▶ Save   ──▶ all that comes out after it waits ──▶ Saved
-//!  batch, cut   ──▶ Append ──▶ its acknowledgement waits         ──▶ Appended
+//!  ballot, vote ──▶ Save   ──▶ requests for votes, and votes, wait ──▶ Saved
+//!  batch, cut   ──▶ Append ──▶ its acknowledgement waits            ──▶ Appended
 //! ```
+//!
+//! Heartbeats wait for nothing: a disk that hangs does not make a peer look dead.
 //!
 //! The log is one more follower of the change feed. A peer in memory has none of this: it holds
 //! what its store holds, and a restart makes it another member.
@@ -20,14 +22,13 @@ use crate::protocol::message::{BatchEnd, Message, Meta};
 use crate::record::Records;
 use crate::store::{Cut, Staged};
 
-/// What waits for a save at most; messages beyond it are lost, as messages may be.
-pub(super) const MAX_WAITING: usize = 4096;
-
 /// What of this peer's state lasts, and what is on its way there.
 #[derive(Debug)]
 pub(super) struct Disk {
     saved: HardState,
     saving: Option<HardState>,
+    /// Messages that bind this peer to what is being saved.
+    waiting: Vec<((PeerName, Incarnation), Message)>,
     /// Batches handed out, in order, that do not last yet.
     in_flight: VecDeque<InFlight>,
     appends: u64,
@@ -56,6 +57,7 @@ impl Disk {
         Self {
             saved: kept.hard,
             saving: None,
+            waiting: Vec::new(),
             in_flight: VecDeque::new(),
             appends: 0,
             asked: None,
@@ -67,13 +69,9 @@ impl Disk {
         }
     }
 
-    /// Whether nothing may come out until what was promised lasts.
-    pub(super) fn is_saving(&self) -> bool {
-        self.saving.is_some()
-    }
-
-    /// Acknowledgements of an older ballot are not given any more.
-    pub(super) fn forget_acknowledgements(&mut self) {
+    /// What was to be said under an older ballot is not said any more.
+    pub(super) fn forget_answers(&mut self) {
+        self.waiting.clear();
         self.asked = None;
         self.in_flight.iter_mut().for_each(|batch| batch.acknowledge = None);
     }
@@ -88,27 +86,50 @@ impl Disk {
 }
 
 impl Machine {
-    /// Asks for the promise to be saved, if there is one that is not.
+    fn hard_state(&self) -> HardState {
+        HardState { ballot: self.ballot, voted_for: self.voted_for.clone() }
+    }
+
+    /// Whether this peer's ballot and vote last.
+    pub(super) fn is_saved(&self) -> bool {
+        let is_it = |disk: &Disk| disk.saved == self.hard_state();
+        self.disk.as_ref().is_none_or(is_it) || bug::is(Bug::VoteBeforeSave)
+    }
+
+    /// Asks for ballot and vote to be saved, if they are not.
     pub(super) fn save(&mut self) -> Option<Output> {
+        let hard = self.hard_state();
         let disk = self.disk.as_mut().filter(|disk| !disk.has_failed)?;
-        let hard = HardState { ballot: self.ballot, voted_for: self.voted_for.clone() };
-        if disk.saved == hard {
+        if disk.saving.is_some() || disk.saved == hard {
             return None;
         }
-        if bug::is(Bug::VoteBeforeSave) {
-            disk.saved = hard.clone();
-        } else {
-            disk.saving = Some(hard.clone());
-        }
+        disk.saving = Some(hard.clone());
         Some(Output::Save(hard))
     }
 
+    /// Sends what binds this peer, when it lasts.
+    pub(super) fn send_bound(&mut self, to: &(PeerName, Incarnation), message: Message) {
+        if self.is_saved() {
+            return self.send(to, message);
+        }
+        if let Some(disk) = self.disk.as_mut().filter(|disk| !disk.has_failed) {
+            disk.waiting.push((to.clone(), message));
+        }
+    }
+
     pub(super) fn on_saved(&mut self) {
-        if let Some(disk) = &mut self.disk
-            && let Some(saved) = disk.saving.take()
-        {
+        let Some(disk) = &mut self.disk else { return };
+        if let Some(saved) = disk.saving.take() {
             disk.saved = saved;
         }
+        if !self.is_saved() {
+            return;
+        }
+        let waiting = self.disk.as_mut().map(|disk| std::mem::take(&mut disk.waiting));
+        for (to, message) in waiting.into_iter().flatten() {
+            self.send(&to, message);
+        }
+        self.count();
     }
 
     /// Says that a batch is held: at once, or when it lasts.
@@ -229,8 +250,7 @@ impl Machine {
         disk.has_failed = true;
         disk.saving = None;
         disk.in_flight.clear();
-        // What waited for a save has promised what does not last.
-        self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
+        disk.forget_answers();
         // Why is for the driver to say.
         self.event(Event::StorageFailed { error: String::new() });
         match self.role {

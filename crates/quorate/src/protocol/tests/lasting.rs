@@ -152,14 +152,15 @@ fn grants(outputs: &[Output]) -> bool {
 }
 
 #[test]
-fn nothing_comes_out_before_the_ballot_is_saved() {
+fn a_vote_is_given_when_it_is_saved_and_heartbeats_do_not_wait_for_that() {
     let mut replica = Replica::start(Kept::default());
-    let out = replica.hear(Message::Ping { number: 1, brief: brief(BALLOT, true) });
-    assert!(matches!(&out[..], [Output::Save(hard)] if hard.ballot == BALLOT), "{out:?}");
-    assert!(replica.ask().is_empty());
-    let out = replica.input(Input::Saved);
-    let is_promise = |message: &&Message| matches!(message, Message::Pong { promise: Some(_), .. });
-    assert!(sent(&out).iter().any(is_promise), "{out:?}");
+    let out = replica.vote(1);
+    let hard = HardState { ballot: BALLOT, voted_for: Some("a".into()) };
+    assert!(matches!(&out[0], Output::Save(save) if *save == hard), "{out:?}");
+    assert!(!grants(&out));
+    let out = replica.hear(Message::Ping { number: 1, brief: brief(BALLOT, false) });
+    assert!(sent(&out).iter().any(|message| matches!(message, Message::Pong { .. })), "{out:?}");
+    assert!(grants(&replica.input(Input::Saved)));
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn what_was_taken_under_an_older_ballot_is_acknowledged_no_more() {
     let mut replica = Replica::start(Kept::default());
     replica.follow();
     replica.batch(1);
-    assert!(matches!(replica.vote(2)[..], [Output::Save(_)]));
+    assert!(!grants(&replica.vote(2)));
     assert!(grants(&replica.input(Input::Saved)));
     assert_eq!(held(&replica.input(Input::Appended { number: 1 })), []);
 }
