@@ -181,6 +181,7 @@ fn told(end: &Shutdown, peer: &Peer) -> String {
 }
 
 fn check(options: &Options) -> Result<(), String> {
+    storage(options)?;
     let http = options.http.to_socket_addrs();
     let mut http = http.map_err(|error| format!("--http {}: {error}", options.http))?;
     if !options.plaintext_on_network && http.any(|address| !address.ip().is_loopback()) {

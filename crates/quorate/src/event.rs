@@ -128,6 +128,12 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
+    /// This peer's files of an older founding were kept under other names before another group's
+    /// data took their place. They stay until that happens again, or someone removes them.
+    OlderFilesSetAside {
+        /// The first of them; the others stand beside it, and their names begin in the same way.
+        path: String,
+    },
     /// This peer has read its directory: it goes on from there.
     Recovered {
         /// Cells it holds now.

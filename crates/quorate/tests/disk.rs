@@ -50,8 +50,8 @@ impl Group {
 
     async fn try_start(&self, name: &str) -> Result<Peer, StartError> {
         let storage = Storage::Disk { dir: "/simulated".into(), sync: self.sync };
-        let directory = self.disks[name].directory();
-        let builder = builder(&self.network, name).storage(storage).directory(directory);
+        let (directory, boot) = (self.disks[name].directory(), self.disks[name].boot());
+        let builder = builder(&self.network, name).storage(storage).directory(directory, boot);
         (self.setup)(builder).start().await
     }
 
@@ -232,11 +232,17 @@ async fn a_peer_that_may_have_lost_what_it_said_comes_back_as_another_member() {
     group.lose_power(name).await;
     group.start_one(name).await;
     let (_, may_lack) = recovered(group.peer(name)).expect("it has read its disk");
-    // On Linux the boot id says that this machine did not go down; the flag decides all the same.
-    let is_same_boot = std::path::Path::new("/proc/sys/kernel/random/boot_id").exists();
-    assert_eq!(may_lack, !is_same_boot);
+    assert!(may_lack, "it acknowledged before it synced");
     group.peer(name).wait_ready(LONG).await.expect("it follows");
     assert_eq!(count(group.peer(name), "k").await, 3);
+    let replaced = |event: &Event| matches!(event, Event::MemberReplaced { .. });
+    let primary = group.peer(group.primary());
+    until(primary, |_| events(primary).iter().any(replaced)).await;
+    // A killed process takes nothing back, and its peer is the member that it was.
+    group.kill(name).await;
+    group.start_one(name).await;
+    let (_, may_lack) = recovered(group.peer(name)).expect("it has read its disk");
+    assert!(!may_lack);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,12 +352,42 @@ async fn a_directory_in_use_is_refused() {
 async fn a_mix_of_storage_kinds_is_refused_by_name() {
     let network = InProcess::network();
     let disk = SimulatedDisk::new(1);
-    let a = builder(&network, "a").storage(Storage::disk("/simulated")).directory(disk.directory());
+    let a =
+        builder(&network, "a").storage(Storage::disk("/simulated")).directory(disk.directory(), 1);
     let a = a.start().await.expect("its disk is free");
     let b = builder(&network, "b").start().await.expect("its address is free");
     for (peer, ours) in [(&a, "disk"), (&b, "memory")] {
         let has_refused = |s: &Status| s.refusals.iter().any(|r| r.field == "storage");
         let status = until(peer, has_refused).await;
         assert!(status.refusals.iter().any(|r| r.ours == ours), "{:#?}", status.refusals);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_of_an_older_founding_are_kept_beside_what_takes_their_place() {
+    let mut group = Group::start(SyncPolicy::EveryBatch, safest).await;
+    add_each(&group, "old", 1).await;
+    for name in NAMES {
+        group.kill(name).await;
+    }
+    for name in ["a", "b"] {
+        group.disks.insert(name, SimulatedDisk::new(9));
+        group.start_one(name).await;
+    }
+    group.peer("a").wait_ready(LONG).await.expect("a blank majority founds a group");
+    add(group.peer("a"), "new", 1).await.expect("there is a primary");
+    group.start_one("c").await;
+    let is_set_aside = |event: &Event| matches!(event, Event::OlderFilesSetAside { .. });
+    group.peer("c").wait_ready(LONG).await.expect("it follows");
+    let id = group.peer("a").status().group_id;
+    until(group.peer("c"), |status| status.group_id == id && !status.position.is_blank()).await;
+    assert_eq!(count(group.peer("c"), "new").await, 1);
+    until(group.peer("c"), |_| events(group.peer("c")).iter().any(is_set_aside)).await;
+    let names = group.disk("c").names();
+    for name in ["older-state", "older-log-0000000001"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    for name in ["a", "b"] {
+        assert!(!events(group.peer(name)).iter().any(is_set_aside));
     }
 }

@@ -16,6 +16,8 @@ use crate::wire::WireError;
 pub enum Action {
     /// Make it.
     Create,
+    /// Give it a second name.
+    Link,
     /// List its files.
     List,
     /// Keep other processes out of it.
@@ -38,6 +40,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Create => "create",
+            Self::Link => "link",
             Self::List => "list",
             Self::Lock => "lock",
             Self::Open => "open",

@@ -30,6 +30,9 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// [`Directory::sync`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Gives a file a second name, which no other file has. Lasts only after [`Directory::sync`].
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Takes a file's name away. Lasts only after [`Directory::sync`].
     fn remove(&self, name: &str) -> io::Result<()>;
 

@@ -54,11 +54,21 @@ impl Folder {
         self.0.remove(name).map_err(|error| IoError::new(Action::Remove, self.path_of(name), error))
     }
 
+    /// Gives a file a second name; lasts after [`Folder::sync`].
+    pub(super) fn link(&self, from: &str, to: &str) -> Result<(), IoError> {
+        self.0.link(from, to).map_err(|error| IoError::new(Action::Link, self.path_of(from), error))
+    }
+
+    /// Makes all names as they are now last.
+    pub(super) fn sync(&self) -> Result<(), IoError> {
+        self.0.sync().map_err(|error| IoError::new(Action::Sync, self.path(), error))
+    }
+
     /// Gives a synced file its final name, for good.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
         let renamed = self.0.rename(from, to);
         renamed.map_err(|error| IoError::new(Action::Rename, self.path_of(from), error))?;
-        self.0.sync().map_err(|error| IoError::new(Action::Sync, self.path(), error))
+        self.sync()
     }
 
     /// Makes a file that a crash leaves there whole or not at all, in place of any of that name.

@@ -270,6 +270,11 @@ impl Log {
         Ok(())
     }
 
+    /// Names of the segments that are no longer written.
+    pub(super) fn earlier(&self) -> impl Iterator<Item = String> {
+        self.earlier.iter().map(|earlier| name::segment(earlier.number))
+    }
+
     /// Removes the segments before one: a snapshot contains them.
     pub(super) fn remove_before(&mut self, segment: u64) -> Result<(), IoError> {
         while let Some(first) = self.earlier.first().filter(|first| first.number < segment) {

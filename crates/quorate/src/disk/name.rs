@@ -4,6 +4,8 @@
 pub(super) const LOCK: &str = "lock";
 /// What a peer has promised, and who it is.
 pub(super) const STATE: &str = "state";
+/// At the beginning of the names of files that were set aside.
+const ASIDE: &str = "older-";
 /// At the end of the name of a file that is not finished.
 pub(super) const TEMPORARY: &str = ".tmp";
 
@@ -19,7 +21,7 @@ pub(super) enum Name {
     Segment(u64),
     /// A snapshot.
     Snapshot(u64),
-    /// The lock, the state, or a file that is not this layer's.
+    /// The lock, the state, a file that was set aside, or one that is not this layer's.
     Other,
 }
 
@@ -46,6 +48,16 @@ pub(super) fn snapshot(number: u64) -> String {
     format!("{SNAPSHOT}{number:010}")
 }
 
+/// What a file is called that is set aside.
+pub(super) fn aside(name: &str) -> String {
+    format!("{ASIDE}{name}")
+}
+
+/// Whether a file was set aside.
+pub(super) fn is_aside(name: &str) -> bool {
+    name.strip_prefix(ASIDE).is_some_and(|name| name == STATE || Name::parse(name) != Name::Other)
+}
+
 /// The number in a name, if the name is exactly what is written for it.
 fn number(name: &str, prefix: &str) -> Option<u64> {
     let number = name.strip_prefix(prefix)?.parse().ok()?;
@@ -64,6 +76,11 @@ mod tests {
             assert_eq!(Name::parse(&(snapshot(number) + TEMPORARY)), Name::Temporary);
         }
         assert_eq!(Name::parse("state.tmp"), Name::Temporary);
+        for set_aside in [segment(3), snapshot(4), STATE.into()].map(|name| aside(&name)) {
+            assert!(is_aside(&set_aside), "{set_aside}");
+            assert_eq!(Name::parse(&set_aside), Name::Other);
+        }
+        assert!(!is_aside("older-notes") && !is_aside(STATE) && !is_aside(&segment(3)));
         for other in ["log-1", "log-+000000001", "log-", "snapshot-x", "state", "lock", "a.tmp"] {
             assert_eq!(Name::parse(other), Name::Other, "{other}");
         }

@@ -1,5 +1,6 @@
 //! The storage of a disk peer, once it has been opened.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::{AppendError, Failure, IoError, SnapshotError, StorageError};
@@ -235,6 +236,39 @@ impl Storage {
             self.folder.remove(&name::snapshot(number))?;
         }
         self.log.remove_before(segment)
+    }
+
+    /// Keeps what is stored now under second names, for people, before something else takes its
+    /// place: in place of what was kept so before. Returns the second name of the state, with its
+    /// directory; `None` if nothing is stored (docs/disk-format.md, section 13).
+    ///
+    /// # Errors
+    ///
+    /// If it failed: nothing may take its place then.
+    pub fn set_aside(&mut self) -> Result<Option<PathBuf>, StorageError> {
+        self.failure.check()?;
+        let begun = self.log.begin_segment();
+        self.failure.note(begun)?;
+        self.synced = self.position();
+        if self.position().is_blank() {
+            return Ok(None);
+        }
+        let linked = self.link_aside();
+        self.failure.note(linked).map(Some)
+    }
+
+    fn link_aside(&self) -> Result<PathBuf, IoError> {
+        for name in self.folder.list()?.iter().filter(|name| name::is_aside(name)) {
+            self.folder.remove(name)?;
+        }
+        let snapshot = self.snapshot.map(|installed| name::snapshot(installed.number));
+        // Their content does not change any more: the log is in a new segment, and another state
+        // will be another file.
+        for name in self.log.earlier().chain(snapshot).chain([STATE.into()]) {
+            self.folder.link(&name, &name::aside(&name))?;
+        }
+        self.folder.sync()?;
+        Ok(self.folder.path_of(&name::aside(STATE)))
     }
 
     /// Syncs all, and notes where the log ends: whatever is missing the next time was lost.

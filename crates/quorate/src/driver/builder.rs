@@ -94,7 +94,7 @@ pub struct PeerBuilder {
     has_tokio_clock: bool,
     storage: Storage,
     /// Takes the place of the directory in the settings.
-    directory: Option<Arc<dyn Directory>>,
+    directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
 }
 
@@ -176,10 +176,11 @@ impl PeerBuilder {
         self
     }
 
-    /// Takes files from here instead of the system's, for storage on disk.
+    /// Takes files from here instead of the system's, for storage on disk, as of the start `boot`
+    /// of the machine.
     #[doc(hidden)]
-    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
-        self.directory = Some(directory);
+    pub fn directory(mut self, directory: Arc<dyn Directory>, boot: u64) -> Self {
+        self.directory = Some((directory, boot));
         self
     }
 
@@ -321,9 +322,13 @@ impl PeerBuilder {
             segment_bytes: self.peer.bounds.max_segment_bytes,
             new_storage_id: StorageId((u128::from(random()) << 64) | u128::from(random())),
             on_progress: self.on_recovery.take(),
+            boot: self.directory.as_ref().map_or_else(storage::boot, |(_, boot)| *boot),
         };
         let given = self.directory.take();
-        let directory = move || given.map_or_else(|| storage::directory(&dir), Ok);
+        let directory = move || match given {
+            Some((directory, _)) => Ok(directory),
+            None => storage::directory(&dir),
+        };
         Ok(Some(opening.open(directory, store.clone()).await?))
     }
 

@@ -9,7 +9,7 @@ mod file;
 mod inode;
 mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ struct Disk {
     is_locked: bool,
     /// Which process uses the disk; what older ones have open is dead.
     process: u64,
+    /// Which start of the machine it is.
+    boot: u64,
     is_down: bool,
     operations: u64,
     mishap: Option<(u64, Mishap)>,
@@ -87,6 +89,7 @@ impl SimulatedDisk {
             unsynced: Vec::new(),
             is_locked: false,
             process: 0,
+            boot: 1,
             is_down: false,
             operations: 0,
             mishap: None,
@@ -122,6 +125,11 @@ impl SimulatedDisk {
         self.disk().mishap = Some((operation, mishap));
     }
 
+    /// A number of this start of the machine, from 1: it grows with every loss of power.
+    pub fn boot(&self) -> u64 {
+        self.disk().boot
+    }
+
     /// Whether the power has failed.
     pub fn is_down(&self) -> bool {
         self.disk().is_down
@@ -146,6 +154,7 @@ impl SimulatedDisk {
         disk.names.clone_from(&names);
         disk.synced_names = names;
         disk.mishap = None;
+        disk.boot += 1;
         disk.restart();
     }
 
@@ -249,8 +258,10 @@ impl Disk {
 
     /// Bytes that may still be written.
     fn room(&self) -> u64 {
-        let named = self.names.values().map(|inode| self.inodes[*inode].content().len() as u64);
-        self.capacity.saturating_sub(named.sum())
+        // A file with two names takes its room once.
+        let named: BTreeSet<usize> = self.names.values().copied().collect();
+        let bytes = named.iter().map(|inode| self.inodes[*inode].content().len() as u64);
+        self.capacity.saturating_sub(bytes.sum())
     }
 }
 
@@ -329,6 +340,16 @@ impl Directory for SimulatedDirectory {
         let inode = disk.inode(from)?;
         let change = NameChange::Rename { from: from.into(), to: to.into(), inode };
         disk.change_names(self.process, change)
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.disk.disk();
+        disk.check(self.process)?;
+        let inode = disk.inode(from)?;
+        if disk.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        disk.change_names(self.process, NameChange::Name { name: to.into(), inode })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

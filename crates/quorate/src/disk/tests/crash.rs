@@ -24,7 +24,7 @@ fn script(disk: &SimulatedDisk, history: &mut History) -> Result<(), Stop> {
     let mut peer = Peer::start(disk, history)?;
     let end = history.last().position.sequence.0 / EPOCH;
     append_all(&mut peer, history, [1])?;
-    peer.replace(history, position(2, end - 1))?;
+    peer.replace_and_keep(history, position(2, end - 1))?;
     peer.sync(history)?;
     peer.save(history, hard(3))?;
     append_all(&mut peer, history, [2, 2, 2])?;

@@ -1,5 +1,6 @@
 //! The storage against a model: what a peer had, what of it was synced, and what is recovered.
 
+mod aside;
 mod crash;
 mod damage;
 mod golden;
@@ -236,6 +237,13 @@ impl Peer {
         version.cells.retain(|key, _| key.last().is_some_and(|last| last % 2 == 0));
         let changes = all(&version.cells);
         self.put(history, version, None, &changes, to, Some(meta(to)))
+    }
+
+    /// The same, after what was there has been set aside.
+    fn replace_and_keep(&mut self, history: &mut History, to: Position) -> Result<(), Stop> {
+        self.storage.set_aside()?;
+        history.synced = history.versions.len() - 1;
+        self.replace(history, to)
     }
 
     /// Appends a batch of another history, of which a later sequence than its own was held.

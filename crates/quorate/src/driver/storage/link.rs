@@ -63,6 +63,10 @@ impl EventLoop {
                 self.input(Input::StorageFailed);
             }
             Report::Saved => self.input(Input::Saved),
+            Report::SetAside(path) => {
+                let path = path.display().to_string();
+                self.shared.tell(Event::OlderFilesSetAside { path });
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod link;
 mod opening;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -26,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc as reports, oneshot};
 
 pub(super) use link::{Link, next_report};
-pub(super) use opening::{OnProgress, Opened, Opening, directory};
+pub(super) use opening::{OnProgress, Opened, Opening, boot, directory};
 use worker::{Task, Worker};
 
 use crate::disk::{Storage, StorageError};
@@ -65,6 +66,8 @@ pub(super) enum Report {
     Failed(String),
     /// The promise that was ordered to be saved lasts.
     Saved,
+    /// Files of an older founding are kept, from this one on.
+    SetAside(PathBuf),
 }
 
 /// Sends orders.

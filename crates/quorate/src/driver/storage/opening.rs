@@ -29,6 +29,8 @@ pub(in crate::driver) struct Opening {
     pub(in crate::driver) segment_bytes: usize,
     /// Becomes the id of a directory that is used for the first time.
     pub(in crate::driver) new_storage_id: StorageId,
+    /// Names this start of the machine; 0 if it has no name.
+    pub(in crate::driver) boot: u64,
     pub(in crate::driver) on_progress: Option<OnProgress>,
 }
 
@@ -92,7 +94,7 @@ impl Opening {
         Options {
             segment_bytes: self.segment_bytes as u64,
             acknowledges_unsynced: self.sync != SyncPolicy::EveryBatch,
-            boot: boot(),
+            boot: self.boot,
             ..Options::new(self.group.as_str(), self.peer.clone(), self.new_storage_id)
         }
     }
@@ -170,7 +172,7 @@ pub(in crate::driver) fn directory(dir: &Path) -> Result<Arc<dyn Directory>, Ope
 }
 
 /// Names this start of the machine; 0 where it has no name.
-fn boot() -> u64 {
+pub(in crate::driver) fn boot() -> u64 {
     let Ok(id) = fs::read("/proc/sys/kernel/random/boot_id") else { return 0 };
     let mut hasher = SipHasher13::new_with_keys(0x71_75_6f_72, 0x61_74_65);
     hasher.write(&id);

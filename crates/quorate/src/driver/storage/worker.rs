@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::compaction::{Compaction, Copied};
 use super::{Hold, Order, Orders, Report};
 use crate::disk::{AppendError, FinishedSnapshot, SnapshotError, Storage, StorageError};
-use crate::id::{Position, Sequence};
+use crate::id::{GroupId, Position, Sequence};
 use crate::protocol::message::BatchEnd;
 use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
@@ -50,6 +50,8 @@ pub(super) struct Worker {
     pub(super) compaction: Compaction,
     /// The last batch written and not yet reported.
     written: Option<u64>,
+    /// The group whose data are stored.
+    group_id: Option<GroupId>,
     has_failed: bool,
 }
 
@@ -62,6 +64,7 @@ impl Worker {
         reports: UnboundedSender<Report>,
         is_abandoned: Arc<AtomicBool>,
     ) -> Self {
+        let group_id = store.meta().group_id;
         Self {
             storage: Some(storage),
             store,
@@ -71,6 +74,7 @@ impl Worker {
             is_abandoned,
             compaction: Compaction::default(),
             written: None,
+            group_id,
             has_failed: false,
         }
     }
@@ -130,12 +134,28 @@ impl Worker {
     }
 
     fn append(&mut self, batch: &Staged) -> Result<(), StorageError> {
+        if self.replaces_another_group(batch)
+            && let Some(path) = self.storage().set_aside()?
+        {
+            self.report(Report::SetAside(path));
+        }
+        if let Some(meta) = &batch.end.meta {
+            self.group_id = meta.group_id;
+        }
         self.storage().append(batch).map_err(|error| match error {
             AppendError::Storage(error) => error,
             AppendError::From { from, end } => {
                 panic!("a batch from {from} was ordered where the log stands at {end}")
             }
         })
+    }
+
+    /// Whether data of another founding take the place of all that is stored. A founding that came
+    /// to nothing leaves nothing to keep, and nothing takes its place.
+    fn replaces_another_group(&self, batch: &Staged) -> bool {
+        let BatchEnd { position, meta, .. } = &batch.end;
+        let is_other = meta.as_ref().is_some_and(|meta| meta.group_id != self.group_id);
+        batch.from.is_none() && is_other && !position.is_blank() && self.group_id.is_some()
     }
 
     /// Reports what was written, as soon as it is as safe as the policy asks for.
