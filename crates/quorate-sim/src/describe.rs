@@ -116,6 +116,9 @@ impl World {
             }
             Message::Release { ballot: b, to } => format!("Release {} to {to}", ballot(b)),
             Message::StandNow { ballot: b } => format!("StandNow {}", ballot(b)),
+            Message::Remove { request, peer } => format!("Remove {peer} ({request})"),
+            Message::Removed { request, outcome } => format!("Removed {outcome:?} ({request})"),
+            Message::Peers { members, .. } => format!("Peers {}", members.len()),
             Message::Follow { ballot: b, is_established, .. } => {
                 format!("Follow {} established {is_established}", ballot(b))
             }

@@ -10,7 +10,8 @@ use quorate::protocol::io::{Input, Output, Route};
 use quorate::protocol::message::{BatchEnd, Message};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
-    Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerName, Position,
+    Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerKind, PeerName,
+    Position,
 };
 
 use crate::calls::{Origin, Waiting};
@@ -83,6 +84,7 @@ impl Peer {
     pub(crate) fn new(plan: &Plan, index: usize, clock: Clock) -> Self {
         let config = PeerConfig {
             name: plan.group.members[index].clone(),
+            kind: PeerKind::Member,
             priority: plan.priorities[index],
             address: String::new(),
             bounds: plan.bounds,
@@ -209,6 +211,7 @@ impl World {
             Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
                 self.on_storage_output(peer, output);
             }
+            Output::Removed { .. } => {}
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
-use crate::id::{MAX_NAME_BYTES, PeerName};
+use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
 /// What a peer without a primary does.
@@ -151,6 +151,18 @@ pub enum ConfigError {
         /// The address of both.
         address: String,
     },
+    /// An address to join at is not a host and a port.
+    #[error(
+        "the address {address:?} to join at is not a host and a port: use the like of \
+         host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101"
+    )]
+    Contact {
+        /// The address.
+        address: String,
+    },
+    /// A joiner or client has been told of no member.
+    #[error("there is no address of a member to join at: name one by `.join(..)`")]
+    NoContact,
     /// An address is not a host and a port.
     #[error(
         "the address {address:?} of {name} is not a host and a port: use the like of \
@@ -271,12 +283,18 @@ impl GroupConfig {
     ///
     /// One entry per broken rule.
     pub fn check(&self, me: &PeerName) -> Result<(), Vec<ConfigError>> {
+        self.check_as(me, PeerKind::Member)
+    }
+
+    /// The same for a peer of any kind: a joiner or client need not know the members.
+    pub(crate) fn check_as(&self, me: &PeerName, kind: PeerKind) -> Result<(), Vec<ConfigError>> {
         let mut errors = Vec::new();
         if !is_name(&self.group) {
             errors.push(ConfigError::Name { what: "group", name: self.group.clone() });
         }
         let mut seen = BTreeSet::new();
-        for name in &self.members {
+        let others = (kind != PeerKind::Member).then_some(me);
+        for name in self.members.iter().chain(others) {
             if !is_name(name.as_str()) {
                 errors.push(ConfigError::Name { what: "peer", name: name.to_string() });
             }
@@ -285,9 +303,10 @@ impl GroupConfig {
             }
         }
         let count = self.members.len();
-        if count == 0 || count > MAX_MEMBERS {
+        let has_list = kind == PeerKind::Member;
+        if (count == 0 && has_list) || count > MAX_MEMBERS {
             errors.push(ConfigError::Size { count });
-        } else if !seen.contains(me) {
+        } else if has_list && !seen.contains(me) {
             let members = join(&self.members);
             errors.push(ConfigError::NotListed { name: me.clone(), members });
         }
@@ -309,9 +328,10 @@ impl GroupConfig {
             let (interval, heartbeat) = (self.replication_interval, self.heartbeat);
             errors.push(ConfigError::ReplicationInterval { interval, heartbeat });
         }
-        if self.agreement == 0 || self.agreement > count.max(2) {
+        let most = if has_list { count } else { MAX_MEMBERS };
+        if self.agreement == 0 || self.agreement > most.max(2) {
             let agreement = self.agreement;
-            errors.push(ConfigError::Agreement { agreement, members: count });
+            errors.push(ConfigError::Agreement { agreement, members: most });
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
@@ -321,11 +341,11 @@ impl GroupConfig {
         let mut members = self.members.clone();
         members.sort();
         [
-            ("members", join(&members)),
+            (MEMBERS, join(&members)),
             ("mode", format!("{:?}", self.mode).to_lowercase()),
             ("on_reconnect", format!("{:?}", self.on_reconnect).to_lowercase()),
             ("acknowledge", format!("{:?}", self.acknowledge).to_lowercase()),
-            ("storage", self.storage.to_string()),
+            (STORAGE, self.storage.to_string()),
             ("heartbeat", format!("{:?}", self.heartbeat)),
             ("failure_timeout", format!("{:?}", self.failure_timeout)),
             ("agreement", self.agreement.to_string()),
@@ -355,6 +375,10 @@ impl GroupConfig {
     }
 }
 
+/// The setting that lists the members: it must be the same only where both peers found by it.
+pub(crate) const MEMBERS: &str = "members";
+/// The setting of where cells live: a client has none.
+pub(crate) const STORAGE: &str = "storage";
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn is_name(name: &str) -> bool {
@@ -403,7 +427,9 @@ pub struct Bounds {
     pub max_waiting_calls: usize,
     /// Events kept for late readers. Default 1,024.
     pub max_events: usize,
-    /// Incoming connections at the same time. Default 64.
+    /// Incoming connections at the same time; beyond it new ones are closed. Each client takes two,
+    /// each other member four at most while it reconnects: room for `2 * clients + 24`. Default
+    /// 1,024, for 500 clients. A connection holds memory only for what waits on it.
     pub max_connections: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
     /// are not read. Each holds at most `max_piece_bytes`. Default 256.
@@ -454,7 +480,7 @@ impl Default for Bounds {
             max_overlay_keys: 65_536,
             max_waiting_calls: 65_536,
             max_events: 1_024,
-            max_connections: 64,
+            max_connections: 1_024,
             max_inbound_messages: 256,
         }
     }
@@ -463,8 +489,10 @@ impl Default for Bounds {
 /// Settings of one peer; they may differ from peer to peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// This peer's name, one of [`GroupConfig::members`].
+    /// This peer's name; of a member by list one of [`GroupConfig::members`].
     pub name: PeerName,
+    /// What it is to the group when it starts. A joiner that has become a member stays one.
+    pub kind: PeerKind,
     /// Who is promoted first: the lowest number, never if 0. Default 100.
     pub priority: u8,
     /// Where the others reach it; empty if that is for their settings to say. Becomes part of the

@@ -113,3 +113,68 @@ pub enum SwitchError {
     #[error("another switch is under way")]
     Busy,
 }
+
+/// Why a member was not counted out, or it is not known whether it was. No decision was lost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// There is no primary, and none came within the I/O timeout. It may still be counted out if the
+    /// primary that was asked comes back.
+    #[error(
+        "no primary within {waited:?}: a change of the members needs a majority; try again when          there is one"
+    )]
+    NoPrimary {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// There is no member of that name. Nothing was changed.
+    #[error("{peer} is not a member of this group")]
+    NotMember {
+        /// The peer named.
+        peer: PeerName,
+    },
+    /// The named peer is connected to the primary: it is not gone. Nothing was changed.
+    #[error("{peer} is connected: have it leave by itself, or stop it first")]
+    Alive {
+        /// The peer named.
+        peer: PeerName,
+    },
+    /// A group has at least one member. Nothing was changed.
+    #[error("{peer} is the last member of this group: shut it down instead")]
+    LastMember {
+        /// The peer named.
+        peer: PeerName,
+    },
+    /// The named peer is the primary: it hands over first. Nothing was changed.
+    #[error("{peer} is the primary: have it leave by itself, or switch to another peer first")]
+    Primary {
+        /// The peer named.
+        peer: PeerName,
+    },
+    /// The peer that is to leave is the primary and could not hand over. It stays a member.
+    #[error("not left, for no other peer has taken over: {reason}")]
+    NotHandedOver {
+        /// Why.
+        reason: SwitchError,
+    },
+    /// The change was not complete in time. The peer may still be counted out, or be already: the
+    /// members in the status say so.
+    #[error(
+        "{peer} was not counted out within {waited:?}: the change may still be made; see the          members in the status"
+    )]
+    TimedOut {
+        /// The peer named.
+        peer: PeerName,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// As many removals are under way at this peer as may be. Nothing was changed.
+    #[error("{bound} removals are under way: wait until one has ended")]
+    Busy {
+        /// How many may be.
+        bound: usize,
+    },
+    /// This peer is shutting down. The change may or may not have been made.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}

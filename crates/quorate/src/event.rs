@@ -79,6 +79,16 @@ pub enum Event {
         /// The peer.
         peer: PeerName,
     },
+    /// A joiner has become a member: majorities are of one more from now on.
+    MemberAdded {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// A member has left or was forgotten: it is not counted any more.
+    MemberRemoved {
+        /// The peer.
+        peer: PeerName,
+    },
     /// What this peer decided alone has been merged into the group's counts.
     LocalDecisionsMerged {
         /// Units merged.

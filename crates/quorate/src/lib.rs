@@ -90,10 +90,10 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Decision, Difference, Events, Link, NumberedEvent, PeerBuilder, PeerStatus, Refusal,
-    RefusedBy, StartError, Status, StatusWatch, StorageState,
+    Basis, Decision, Difference, Events, Link, MemberStatus, NumberedEvent, PeerBuilder,
+    PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
 };
-pub use error::{DecideError, NoPrimaryReason, SwitchError};
+pub use error::{DecideError, NoPrimaryReason, RemoveError, SwitchError};
 pub use event::Event;
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, Member,

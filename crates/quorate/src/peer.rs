@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::driver::{
     Decision, Events, Keeper, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
 };
-use crate::error::{DecideError, SwitchError};
+use crate::error::{DecideError, RemoveError, SwitchError};
 use crate::id::PeerName;
 use crate::model::{Item, Model};
 use crate::store::Digest;
@@ -234,6 +234,56 @@ impl Peer {
     /// A switch that was begun goes on when the future is dropped.
     pub async fn switch_primary(&self, to: impl Into<PeerName>) -> Result<(), SwitchError> {
         self.handle.shared.switch(Some(to.into())).await.map(drop)
+    }
+
+    /// Has this peer counted out of the group, for good: a primary hands over first. When it returns
+    /// the group has one member less, and majorities are of those that are left; shut this peer down
+    /// then. Until that its calls are still forwarded while its connections last, but it takes part
+    /// in nothing, and its name is refused when it comes back.
+    ///
+    /// Takes no longer than the I/O timeout, and a hand-over.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known to be counted out; see [`RemoveError`]. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was begun goes on when the future is dropped.
+    pub async fn leave(&self) -> Result<(), RemoveError> {
+        self.handle.shared.leave().await
+    }
+
+    /// Has another peer counted out of the group that is gone for good; to be asked of any peer. As
+    /// long as a member that has crashed is not forgotten, it counts: in a group of three with one
+    /// gone, the two that are left must both be there.
+    ///
+    /// Takes no longer than the I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known to be counted out; see [`RemoveError`]. A peer that is connected is not
+    /// forgotten: it leaves by itself, or is stopped first. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was begun goes on when the future is dropped.
+    pub async fn forget(&self, peer: impl Into<PeerName>) -> Result<(), RemoveError> {
+        let peer = peer.into();
+        if peer == *self.name() {
+            return Err(RemoveError::Alive { peer });
+        }
+        self.handle.shared.remove(peer).await
+    }
+
+    /// Sets who is promoted first, from now on and until this peer ends: the lowest number, never if
+    /// 0. A primary stays primary.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have had its effect.
+    pub async fn set_priority(&self, priority: u8) {
+        self.handle.shared.set_priority(priority).await;
     }
 
     /// Founds a new group as soon as a majority of blank members is reachable, without waiting a

@@ -6,7 +6,8 @@ use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Reign, RemoveOutcome,
+    VoteRequest,
 };
 use quorate::record::Record;
 use quorate::wire::replies::{self, Refusal};
@@ -95,6 +96,9 @@ fn name(frame: &Frame) -> &'static str {
             Message::VoteReply { .. } => "vote_reply",
             Message::Release { .. } => "release",
             Message::StandNow { .. } => "stand_now",
+            Message::Remove { .. } => "remove",
+            Message::Removed { .. } => "removed",
+            Message::Peers { .. } => "peers",
             Message::Follow { .. } => "follow",
             Message::Position { .. } => "position",
             Message::Fork { .. } => "fork",
@@ -124,6 +128,7 @@ fn frames() -> Vec<Frame> {
             id: MemberId(4),
             address: "192.0.2.1:7101".into(),
             kind: PeerKind::Joiner,
+            has_state: true,
         }),
         Frame::Refuse(Refuse {
             field: "mode".into(),
@@ -173,6 +178,7 @@ fn control_messages() -> Vec<Message> {
         wall: TIME,
         uptime_ms: 4,
         has_quorum: true,
+        members: vec!["a".into(), "b".into()],
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term(),
@@ -200,6 +206,9 @@ fn control_messages() -> Vec<Message> {
         },
         Message::Release { ballot: BALLOT, to: "b".into() },
         Message::StandNow { ballot: BALLOT },
+        Message::Remove { request: 1, peer: "b".into() },
+        Message::Removed { request: 1, outcome: RemoveOutcome::Alive },
+        Message::Peers { stamp: POSITION, members: membership().voters },
     ]
 }
 
@@ -240,5 +249,6 @@ fn membership() -> Membership {
         stamp: POSITION,
         voters: vec![member("a", Some(MemberId(1))), member("b", None)],
         next: Some(vec![member("a", Some(MemberId(1)))]),
+        removed: vec![member("c", Some(MemberId(3)))],
     }
 }

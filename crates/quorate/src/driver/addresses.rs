@@ -25,6 +25,19 @@ pub(super) fn check(members: &[(PeerName, String)], is_tcp: bool) -> Vec<ConfigE
     errors
 }
 
+/// Checks the addresses at which a joiner or client is to find members.
+pub(super) fn check_contacts(contacts: &[String], is_tcp: bool) -> Vec<ConfigError> {
+    let is_usable = |address: &str| !address.is_empty() && (!is_tcp || is_host_and_port(address));
+    let unusable = contacts.iter().filter(|address| !is_usable(address));
+    unusable.map(|address| ConfigError::Contact { address: address.clone() }).collect()
+}
+
+/// Whether others can reach what listens there: not if it stands for every interface, or any port.
+pub(super) fn is_reachable(address: &str) -> bool {
+    let parsed = address.parse::<SocketAddr>();
+    parsed.map_or(true, |address| !address.ip().is_unspecified() && address.port() != 0)
+}
+
 fn is_host_and_port(address: &str) -> bool {
     let is_name = |host: &str| {
         // An IPv6 address without brackets could end in a port or not.

@@ -19,13 +19,12 @@ use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
 use crate::config::{Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig};
 use crate::disk::{Directory, OpenError, Progress, StorageId};
-use crate::id::{Incarnation, PeerName};
+use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::protocol::Machine;
 use crate::protocol::io::Start;
-use crate::protocol::message::Lane;
-use crate::storage::{Storage, SyncPolicy};
+use crate::storage::{Storage, StorageKind, SyncPolicy};
 use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
 
@@ -40,7 +39,7 @@ pub enum StartError {
     #[error("the settings are not usable: {}", sentences(.0))]
     Config(Vec<ConfigError>),
     /// A member has no address.
-    #[error("the member {name} has no address")]
+    #[error("{name} has no address: name one in the list of members, or by `.listen(..)`")]
     NoAddress {
         /// The member.
         name: PeerName,
@@ -57,6 +56,15 @@ pub enum StartError {
     /// The directory of this peer cannot be used. It is as it was.
     #[error(transparent)]
     Storage(#[from] OpenError),
+    /// A joiner listens where others cannot reach it, and does not say where they can.
+    #[error(
+        "{address} is where this peer listens, and not where the others reach it: say that by \
+         `.advertise(..)`"
+    )]
+    NotReachable {
+        /// The address.
+        address: String,
+    },
     /// The system gives no thread to the storage.
     #[error("cannot start a thread for the storage: {0}")]
     Thread(#[source] io::Error),
@@ -87,6 +95,8 @@ pub struct PeerBuilder {
     group: GroupConfig,
     peer: PeerConfig,
     addresses: Vec<(PeerName, String)>,
+    /// Where members are whose names are not known.
+    contacts: Vec<String>,
     listen: Option<String>,
     model: Arc<dyn Model>,
     transport: Option<Arc<dyn Transport>>,
@@ -104,11 +114,13 @@ impl PeerBuilder {
             group: GroupConfig::default(),
             peer: PeerConfig {
                 name,
+                kind: PeerKind::Member,
                 priority: 100,
                 address: String::new(),
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
+            contacts: Vec::new(),
             listen: None,
             model,
             transport: None,
@@ -127,14 +139,51 @@ impl PeerBuilder {
     }
 
     /// The members, this peer included, with the addresses at which the others reach them. The
-    /// names must be the same at every peer; no two members have the same address. For [`Tcp`] an
-    /// address is a host, by name or number, and a port.
+    /// names must be the same at every peer that founds the group; no two members have the same
+    /// address. For [`Tcp`] an address is a host, by name or number, and a port.
+    ///
+    /// Once the group is founded, its members are part of its state, and change by
+    /// [`PeerBuilder::join`], [`Peer::leave`] and [`Peer::forget`]. Keep the list in step for peers in
+    /// memory: one that restarts blank knows no other members than these.
     pub fn members<N, A>(mut self, members: impl IntoIterator<Item = (N, A)>) -> Self
     where
         N: Into<PeerName>,
         A: Into<String>,
     {
         self.addresses = members.into_iter().map(|(n, a)| (n.into(), a.into())).collect();
+        self
+    }
+
+    /// Makes this peer join a group that exists, instead of founding one: it introduces itself at
+    /// these addresses of any members, is brought up to date, and becomes a member then. It needs
+    /// an address to listen on ([`PeerBuilder::listen`]) and no list of members.
+    ///
+    /// A peer that has become a member stays one when it restarts, in the same way; to end that,
+    /// have it leave. A name that is a member's already is that member, restarted. A joiner founds
+    /// no group: where every member may lose its data at once, give all of them a list.
+    pub fn join<A: Into<String>>(mut self, contacts: impl IntoIterator<Item = A>) -> Self {
+        self.contacts = contacts.into_iter().map(Into::into).collect();
+        if self.peer.kind != PeerKind::Client {
+            self.peer.kind = PeerKind::Joiner;
+        }
+        self
+    }
+
+    /// Makes this peer a client: it uses the group like any other peer, finds the primary and the
+    /// next one, and in relaxed mode decides alone without one; but it neither votes nor holds data,
+    /// and hundreds of them burden a group little. It dials the members of its list
+    /// ([`PeerBuilder::members`], which need not be complete), or those at the addresses of
+    /// [`PeerBuilder::join`], and is told of the others. It listens nowhere and stores nothing.
+    pub fn client(mut self) -> Self {
+        self.peer.kind = PeerKind::Client;
+        self
+    }
+
+    /// The address at which the others reach this peer, from now on: it becomes part of the group's
+    /// members, and goes before what the settings of the others say. Default: what they say, or, for
+    /// a joiner, the address that it listens on.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.peer.address = address.into();
         self
     }
 
@@ -269,7 +318,16 @@ impl PeerBuilder {
     pub async fn start(mut self) -> Result<Peer, StartError> {
         self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
         let name = self.peer.name.clone();
-        let mut errors = self.group.check(&name).err().unwrap_or_default();
+        let kind = self.peer.kind;
+        let mut errors = self.group.check_as(&name, kind).err().unwrap_or_default();
+        errors.extend(addresses::check_contacts(&self.contacts, self.transport.is_none()));
+        let has_contact = !self.contacts.is_empty() || !self.addresses.is_empty();
+        if kind != PeerKind::Member && !has_contact {
+            errors.push(ConfigError::NoContact);
+        }
+        if kind == PeerKind::Client {
+            (self.storage, self.group.storage) = (Storage::Memory, StorageKind::Memory);
+        }
         // What the addresses of another transport look like is its own affair.
         errors.extend(addresses::check(&self.addresses, self.transport.is_none()));
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
@@ -283,10 +341,7 @@ impl PeerBuilder {
         if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
             return Err(StartError::NoAddress { name: name.clone() });
         }
-        let listen = match &self.listen {
-            Some(listen) => listen.clone(),
-            None => addresses.get(&name).cloned().unwrap_or_default(),
-        };
+        let listen = self.listen_address(&addresses)?;
         let failure_timeout = self.group.failure_timeout;
         let transport = self
             .transport
@@ -294,14 +349,19 @@ impl PeerBuilder {
             .unwrap_or_else(|| Arc::new(Tcp::default().user_timeout(failure_timeout)));
         let bind = |source| StartError::Bind { address: listen.clone(), source };
         if !self.is_plaintext_allowed {
-            if !transport.is_private(&listen).await.map_err(bind)? {
+            if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
                 return Err(StartError::PlaintextOffLoopback { address: listen });
             }
-            refuse_plaintext(&*transport, addresses.values()).await?;
+            let dialed = addresses.values().chain(&self.contacts);
+            refuse_plaintext(&*transport, dialed).await?;
         }
         let store = Arc::new(Store::new(self.peer.bounds));
         let opened = self.open(&store).await?;
-        let listener = match transport.listen(&listen).await {
+        let listening = match kind {
+            PeerKind::Client => None,
+            _ => Some(transport.listen(&listen).await),
+        };
+        let listener = match listening.transpose() {
             Ok(listener) => listener,
             Err(source) => {
                 close(opened).await;
@@ -310,6 +370,31 @@ impl PeerBuilder {
         };
         let setup = Setup { model_settings, addresses, transport, listener, store, opened };
         self.spawn(setup)
+    }
+
+    /// Where this peer listens; nowhere if it is a client. A joiner says so to the others.
+    fn listen_address(
+        &mut self,
+        addresses: &BTreeMap<PeerName, String>,
+    ) -> Result<String, StartError> {
+        let name = &self.peer.name;
+        let own = self.listen.as_ref().or_else(|| addresses.get(name)).cloned();
+        match self.peer.kind {
+            PeerKind::Client => Ok(String::new()),
+            PeerKind::Member => Ok(own.unwrap_or_default()),
+            PeerKind::Joiner => {
+                let own = own.or_else(|| Some(self.peer.address.clone()).filter(|a| !a.is_empty()));
+                let own = own.ok_or_else(|| StartError::NoAddress { name: name.clone() })?;
+                if self.peer.address.is_empty() {
+                    self.peer.address = own.clone();
+                }
+                if !addresses::is_reachable(&self.peer.address) {
+                    let address = self.peer.address.clone();
+                    return Err(StartError::NotReachable { address });
+                }
+                Ok(own)
+            }
+        }
     }
 
     /// Opens this peer's directory and reads it into the store.
@@ -367,6 +452,7 @@ impl PeerBuilder {
             transport,
             inboxes: Inboxes { control, data },
             commands,
+            is_plaintext_allowed: self.is_plaintext_allowed,
         }));
         let machine = Machine::new(
             shared.group.clone(),
@@ -375,6 +461,7 @@ impl PeerBuilder {
             shared.store.clone(),
             now,
         );
+        shared.roster.set_membership(machine.membership());
         let is_clock_held = self.has_tokio_clock;
         let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;
         let first = Arc::new(Status::new(&shared, machine.status(now)));
@@ -388,13 +475,12 @@ impl PeerBuilder {
         let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
         let mut tasks = Tasks::default();
         tasks.spawn(event_loop.run());
-        tasks.spawn(links::accept(shared.clone(), listener));
-        for member in &shared.group.members {
-            if *member != shared.config.name {
-                for lane in [Lane::Control, Lane::Data] {
-                    tasks.spawn(links::dial(shared.clone(), member.clone(), lane));
-                }
-            }
+        if let Some(listener) = listener {
+            tasks.spawn(links::accept(shared.clone(), listener));
+        }
+        tasks.spawn(links::dial_members(shared.clone()));
+        if !self.contacts.is_empty() {
+            tasks.spawn(links::introduce(shared.clone(), self.contacts));
         }
         Ok(Peer::new(shared, status, tasks, keeper))
     }
@@ -405,7 +491,7 @@ struct Setup {
     model_settings: Vec<(String, String)>,
     addresses: BTreeMap<PeerName, String>,
     transport: Arc<dyn Transport>,
-    listener: Box<dyn Listener>,
+    listener: Option<Box<dyn Listener>>,
     store: Arc<Store>,
     opened: Option<Opened>,
 }

@@ -27,9 +27,9 @@ use super::routing::Way;
 use super::shared::{Command, Inbound, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
-use crate::error::SwitchError;
+use crate::error::{RemoveError, SwitchError};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
 use crate::protocol::message::{Lane, Message};
@@ -62,9 +62,13 @@ pub(super) struct EventLoop {
     /// Connections with frames from this turn.
     pub(super) unflushed: Vec<Arc<Connection>>,
     pub(super) switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
-    pub(super) switch_number: u64,
+    pub(super) removals: BTreeMap<u64, oneshot::Sender<Result<(), RemoveError>>>,
+    /// Counts switches and removals.
+    pub(super) requests: u64,
     pub(super) merging: Merging,
     pub(super) agenda: Agenda,
+    /// The membership that the roster has, by its stamp.
+    pub(super) members_stamp: Position,
     pub(super) must_publish: bool,
     pub(super) has_committed: bool,
     pub(super) group_time: GroupTime,
@@ -114,9 +118,11 @@ impl EventLoop {
             data_connections: Vec::new(),
             unflushed: Vec::new(),
             switches: BTreeMap::new(),
-            switch_number: 0,
+            removals: BTreeMap::new(),
+            requests: 0,
             merging: Merging::default(),
             agenda,
+            members_stamp: Position::BLANK,
             must_publish: true,
             has_committed: false,
             group_time: GroupTime(0),
@@ -219,17 +225,27 @@ impl EventLoop {
             return;
         }
         self.note_group(&message);
+        if let Message::Peers { stamp, members } = &message {
+            self.shared.roster.set_told(*stamp, members);
+        }
         self.input(Input::Message { peer, incarnation, message });
     }
 
     fn command(&mut self, command: Command) {
         match command {
             Command::Switch { to, reply } => {
-                self.switch_number += 1;
-                let request = self.switch_number;
+                self.requests += 1;
+                let request = self.requests;
                 self.switches.insert(request, reply);
                 self.input(Input::Switch { request, to });
             }
+            Command::Remove { peer, reply } => {
+                self.requests += 1;
+                let request = self.requests;
+                self.removals.insert(request, reply);
+                self.input(Input::Remove { request, peer });
+            }
+            Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
                 let now = self.shared.clock.time();
@@ -247,6 +263,7 @@ impl EventLoop {
         if std::mem::take(&mut self.has_committed) {
             self.release_waiting();
         }
+        self.follow_members();
         let gathering = self.shared.group.heartbeat / STATUS_DIVISOR;
         let due = self.agenda.last_published.after(gathering);
         self.agenda.publish.get_or_insert(due);
@@ -268,6 +285,12 @@ impl EventLoop {
             Output::Save(hard) => self.order(Order::Save(hard)),
             Output::Append { number, batch } => self.append(number, batch),
             Output::EndSnapshot { records, end } => self.order(Order::EndSnapshot { records, end }),
+            Output::Removed { request, result } => {
+                if let Some(reply) = self.removals.remove(&request) {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(result);
+                }
+            }
             Output::Routed(route) => self.on_routed(&route),
             Output::Switched { request, result } => {
                 if let Some(reply) = self.switches.remove(&request) {
@@ -278,7 +301,7 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, to: &PeerName, incarnation: Incarnation, message: Message) {
+    pub(super) fn send(&mut self, to: &PeerName, incarnation: Incarnation, message: Message) {
         let lane = message.lane();
         let Some(connection) = self.shared.registry.pick(to, incarnation, lane) else { return };
         if !connection.push_message(message) {
@@ -391,6 +414,7 @@ impl EventLoop {
         for (peer, link) in &up {
             if known.get(peer) != Some(link) {
                 let (peer, end) = (peer.clone(), link.end.clone());
+                self.tell_members(&peer, &end);
                 self.input(Input::LinkUp { peer, end });
             }
         }

@@ -8,13 +8,15 @@ use tokio::time::{sleep, timeout};
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
-use crate::error::{NoPrimaryReason, SwitchError};
+use crate::error::{NoPrimaryReason, RemoveError, SwitchError};
 use crate::id::PeerName;
 use crate::peer::Shutdown;
 use crate::store::Digest;
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
+/// How often a primary that leaves, and is elected again before it has, hands over once more.
+const LEAVE_TRIES: u32 = 3;
 /// How often a primary that is shutting down looks whether there is a successor.
 const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 
@@ -81,6 +83,36 @@ impl Shared {
         switched.await.unwrap_or(Err(aborted))
     }
 
+    /// Has the primary count a member out.
+    pub(crate) async fn remove(&self, peer: PeerName) -> Result<(), RemoveError> {
+        let (reply, removed) = oneshot::channel();
+        if self.commands.send(Command::Remove { peer, reply }).await.is_err() {
+            return Err(RemoveError::ShuttingDown);
+        }
+        removed.await.unwrap_or(Err(RemoveError::ShuttingDown))
+    }
+
+    /// Has this peer counted out, after it has handed over if it is primary.
+    pub(crate) async fn leave(&self) -> Result<(), RemoveError> {
+        let mut tries = LEAVE_TRIES;
+        loop {
+            match self.remove(self.config.name.clone()).await {
+                Err(RemoveError::Primary { .. }) if tries > 0 => tries -= 1,
+                result => return result,
+            }
+            match self.switch_in_a_moment().await {
+                // Another was faster: it is a replica already.
+                Ok(_) | Err(SwitchError::NotPrimary { .. }) => {}
+                Err(reason) => return Err(RemoveError::NotHandedOver { reason }),
+            }
+        }
+    }
+
+    pub(crate) async fn set_priority(&self, priority: u8) {
+        // One that has been shut down is not promoted at all.
+        let _ = self.commands.send(Command::SetPriority(priority)).await;
+    }
+
     pub(crate) async fn found_new_group(&self) {
         // A peer that has been shut down founds nothing.
         let _ = self.commands.send(Command::Found).await;
@@ -107,7 +139,7 @@ impl Shared {
     /// primary that has just begun have not said where they stand.
     async fn switch_in_a_moment(&self) -> Result<PeerName, SwitchError> {
         let until = self.clock.time().after(self.group.heartbeat * 2);
-        let is_alone = self.group.members.len() == 1;
+        let is_alone = self.roster.members().len() == 1;
         loop {
             match self.switch(None).await {
                 Err(SwitchError::NotReady { .. }) if !is_alone && self.clock.time() < until => {

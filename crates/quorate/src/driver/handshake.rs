@@ -24,7 +24,7 @@ use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::settings::{self, Difference, printable};
 use super::shared::Shared;
-use crate::id::{PeerKind, PeerName};
+use crate::id::PeerName;
 use crate::protocol::message::Lane;
 use crate::transport::Stream;
 use crate::wire::{
@@ -32,11 +32,14 @@ use crate::wire::{
     kind,
 };
 
+/// How long a peer that was refused may take to read why.
+const PARTING: Duration = Duration::from_millis(100);
+
 /// Which side of a connection this peer is on.
 #[derive(Clone, Debug)]
 pub(super) enum Side {
-    /// It has dialed `to` for `lane`.
-    Dialer { to: PeerName, lane: Lane },
+    /// It has dialed `to`, whose name it may not know, for `lane`.
+    Dialer { to: Option<PeerName>, lane: Lane },
     /// It has been dialed.
     Acceptor,
 }
@@ -86,7 +89,7 @@ impl Handshake<'_> {
     async fn run(mut self, side: Side) -> Result<Agreed, HandshakeError> {
         let hello = match &side {
             Side::Dialer { to, lane } => {
-                let hello = self.hello(*lane, Some(to.clone()));
+                let hello = self.hello(*lane, to.clone());
                 self.send(&[Frame::Hello(hello)]).await?;
                 self.receive_hello(&side).await?
             }
@@ -113,9 +116,12 @@ impl Handshake<'_> {
                 return Err(self.refuse(&hello, differences).await);
             }
         };
-        self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await?;
+        let sent = self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await;
+        // Where the other side has closed already, its verdict says why.
         self.receive_verdict(&hello).await?;
-        self.shared.refusals.forget(&hello.peer);
+        sent?;
+        self.shared.refusals.forget(hello.peer.as_str());
+        self.shared.refusals.forget(&self.stream.peer_address);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
     }
@@ -135,7 +141,8 @@ impl Handshake<'_> {
             model_settings: shared.model_settings.clone(),
             id: shared.id,
             address: shared.config.address.clone(),
-            kind: PeerKind::Member,
+            kind: shared.config.kind,
+            has_state: shared.roster.has_state(),
         }
     }
 
@@ -165,7 +172,8 @@ impl Handshake<'_> {
             Frame::Hello(hello) => Ok(hello),
             Frame::Refuse(refuse) => {
                 let peer = match side {
-                    Side::Dialer { to, .. } => to.to_string(),
+                    Side::Dialer { to: Some(to), .. } => to.to_string(),
+                    Side::Dialer { to: None, .. } => self.stream.peer_address.clone(),
                     Side::Acceptor => return Err(HandshakeError::Unexpected { kind }),
                 };
                 Err(self.refused_by_them(peer, refuse))
@@ -198,6 +206,8 @@ impl Handshake<'_> {
         // Whether it hears why makes no difference here.
         let _ = self.send(&frames).await;
         let _ = self.stream.writer.shutdown().await;
+        // What is closed with something unread in it may take the refusal with it.
+        let _ = tokio::time::timeout(PARTING, self.read_to_end()).await;
         let mut first = None;
         for difference in differences {
             let Difference { field, ours, theirs } = difference;
@@ -210,6 +220,16 @@ impl Handshake<'_> {
             self.keep(hello.peer.to_string(), (field, ours, theirs), RefusedBy::Us);
         }
         first.unwrap_or(HandshakeError::Timeout)
+    }
+
+    /// Reads, and forgets, what a peer that was refused still sends.
+    async fn read_to_end(&mut self) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            if self.stream.reader.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Keeps why the other side does not want this connection; its `ours` are `theirs` here.
@@ -249,14 +269,14 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
         let to = hello.to.as_ref().map_or("", PeerName::as_str);
         differences.push(Difference::new("to", own, to));
     }
-    if let Side::Dialer { to, .. } = side
+    if let Side::Dialer { to: Some(to), .. } = side
         && hello.peer != *to
     {
         differences.push(Difference::new("to", to, &hello.peer));
     }
     differences.extend(settings::refused(shared, hello));
-    if differences.is_empty() && !shared.registry.knows(&hello.peer) {
-        differences.push(Difference::new("peer", "not a member", &hello.peer));
+    if differences.is_empty() {
+        differences.extend(shared.roster.stranger(hello));
     }
     differences
 }

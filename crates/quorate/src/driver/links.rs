@@ -1,5 +1,6 @@
 //! The tasks that make, accept and read connections.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
@@ -25,15 +26,73 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause, unless the heartbeat is shorter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps one lane to one peer connected, for ever.
-pub(super) async fn dial(shared: Arc<Shared>, to: PeerName, lane: Lane) {
-    let Some(address) = shared.addresses.get(&to).cloned() else { return };
+/// Keeps both lanes to every member connected, for ever, as members come and go.
+pub(super) async fn dial_members(shared: Arc<Shared>) {
+    let mut changes = shared.roster.watch();
+    let mut dialed = BTreeSet::new();
+    let mut dialing = JoinSet::new();
+    loop {
+        for to in shared.roster.dialed() {
+            if dialed.insert(to.clone()) {
+                let shared = shared.clone();
+                dialing.spawn(async move {
+                    let lanes = [Lane::Control, Lane::Data];
+                    let [control, data] = lanes.map(|lane| dial(&shared, &to, lane));
+                    tokio::join!(control, data);
+                    to
+                });
+            }
+        }
+        tokio::select! {
+            Some(ended) = dialing.join_next() => {
+                if let Ok(to) = ended {
+                    dialed.remove(&to);
+                }
+            }
+            Ok(()) = changes.changed() => {}
+        }
+    }
+}
+
+/// Finds out who is at these addresses, as long as nobody is connected. Whose names are known then
+/// are dialed by them.
+pub(super) async fn introduce(shared: Arc<Shared>, contacts: Vec<String>) {
     let longest = shared.group.heartbeat.min(LONGEST_PAUSE);
     let mut pause = FIRST_PAUSE.min(longest);
     loop {
-        match connect(&shared, &address, &to, lane).await {
+        let is_alone = shared.registry.up().is_empty();
+        for address in contacts.iter().filter(|_| is_alone) {
+            match connect(&shared, address, None, Lane::Control).await {
+                Ok(agreed) => shared.roster.introduce(&agreed.hello.peer, address),
+                Err(error) => {
+                    let error = Chain(&*error);
+                    tracing::debug!(address, %error, "not introduced");
+                }
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Keeps one lane to one peer connected, at one of its addresses, for as long as it is to be
+/// dialed.
+async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
+    let longest = shared.group.heartbeat.min(LONGEST_PAUSE);
+    let mut pause = FIRST_PAUSE.min(longest);
+    let mut attempts = 0;
+    while shared.roster.dialed().contains(to) {
+        let addresses = shared.roster.addresses(to);
+        let Some(address) = addresses.get(attempts % addresses.len().max(1)) else {
+            sleep(pause).await;
+            continue;
+        };
+        attempts += 1;
+        match connect(shared, address, Some(to), lane).await {
             Ok(agreed) => {
                 pause = FIRST_PAUSE.min(longest);
+                // Here it was found: here it is looked for first when it is lost.
+                attempts -= 1;
                 // In a task of its own: should the embedder's model panic in it, the link is made
                 // anew. It ends with this one.
                 let mut attending = JoinSet::new();
@@ -53,12 +112,24 @@ pub(super) async fn dial(shared: Arc<Shared>, to: PeerName, lane: Lane) {
 async fn connect(
     shared: &Arc<Shared>,
     address: &str,
-    to: &PeerName,
+    to: Option<&PeerName>,
     lane: Lane,
 ) -> Result<Agreed, Box<dyn std::error::Error + Send + Sync>> {
+    if is_plaintext_refused(shared, address).await {
+        return Err("not a loopback address, and plain text off loopback is refused".into());
+    }
     let connecting = shared.transport.connect(address);
     let stream = timeout(shared.handshake_timeout(), connecting).await??;
-    Ok(shake(shared, stream, Side::Dialer { to: to.clone(), lane }).await?)
+    Ok(shake(shared, stream, Side::Dialer { to: to.cloned(), lane }).await?)
+}
+
+/// Whether an address that was learned from others must not be dialed. Names are looked at when they
+/// are listened on, at the peer that does.
+pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool {
+    let is_literal = address.parse::<std::net::SocketAddr>().is_ok();
+    is_literal
+        && !shared.is_plaintext_allowed
+        && !shared.transport.is_private(address).await.unwrap_or(true)
 }
 
 /// Accepts connections, for ever, and attends to them; no more than `max_connections` at a time.

@@ -21,6 +21,7 @@
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `roster` | who the members are and where they are reached |
 //! | `settings` | what must be equal at two peers, and what may differ |
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
@@ -47,6 +48,7 @@ mod outbox;
 mod refusals;
 mod registry;
 mod replying;
+mod roster;
 mod routing;
 mod serve;
 mod settings;
@@ -63,7 +65,7 @@ pub use decide::{Basis, Decision};
 pub use events::{Events, NumberedEvent};
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
-pub use status::{Link, PeerStatus, Status, StatusWatch, StorageState};
+pub use status::{Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
 
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;

@@ -83,8 +83,8 @@ impl Refusals {
     /// Forgets the refusals of a peer, whatever its port was, for it has been let in since.
     ///
     /// A difference that only the state machine sees is told again with the next heartbeat.
-    pub(super) fn forget(&self, peer: &PeerName) {
-        self.kept.lock().retain(|kept| kept.refusal.peer != peer.as_str());
+    pub(super) fn forget(&self, peer: &str) {
+        self.kept.lock().retain(|kept| kept.refusal.peer != peer);
     }
 
     /// All that are kept, oldest first.
@@ -109,7 +109,7 @@ impl Shared {
         let up = self.registry.up();
         let is_refused =
             |name: &&PeerName| !up.contains_key(*name) && self.refusals.has_since(since, name);
-        let members = &self.group.members;
+        let members = self.roster.members();
         let others = members.iter().filter(|name| **name != self.config.name);
         let left = members.len() - others.filter(is_refused).count();
         left <= members.len() / 2
@@ -147,7 +147,7 @@ mod tests {
         refusals.record(refusal("a", "relaxed"), Time(0));
         refusals.record(Refusal { field: "members".into(), ..refusal("a", "x") }, Time(0));
         refusals.record(refusal("b", "relaxed"), Time(0));
-        refusals.forget(&"a".into());
+        refusals.forget("a");
         assert_eq!(refusals.all(), [refusal("b", "relaxed")]);
         assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_some());
     }

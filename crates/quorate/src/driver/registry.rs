@@ -1,6 +1,6 @@
 //! Which connections are open, to which start of which peer.
 //!
-//! Every peer dials every other on both lanes, so there are up to four connections between two
+//! Every member dials every other on both lanes, and a client every member, so there are up to four connections between two
 //! peers. All of them belong to one incarnation: as long as one is open, or being opened, another
 //! incarnation of that name is refused as a duplicate.
 
@@ -17,12 +17,14 @@ use crate::id::{Incarnation, PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
 
-/// The links to all other members.
+/// The links to other peers, and names kept for those that are being made.
 #[derive(Debug)]
 pub(super) struct Registry {
     links: Mutex<BTreeMap<PeerName, Link>>,
     /// Counts changes; the event loop looks again when it has grown.
     version: AtomicU64,
+    /// Counts links that have come up.
+    ups: AtomicU64,
     /// Tells the event loop.
     attention: Arc<Notify>,
     /// Tells newcomers that wait for an older incarnation's connections to close.
@@ -35,8 +37,8 @@ struct Link {
     /// Handshakes under way that have been let through.
     reserved: usize,
     open: Vec<Arc<Connection>>,
-    /// How often the link has gone down.
-    falls: u64,
+    /// Which coming up of any link this was the last of.
+    ups: u64,
     heard: Arc<AtomicU64>,
 }
 
@@ -44,7 +46,8 @@ struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LinkUp {
     pub(super) end: LinkEnd,
-    pub(super) falls: u64,
+    /// Grows with every time that a link comes up.
+    pub(super) number: u64,
 }
 
 impl Link {
@@ -53,29 +56,26 @@ impl Link {
             .into_iter()
             .all(|lane| self.open.iter().any(|connection| connection.identity.lane == lane))
     }
+}
 
-    fn forget_if_unused(&mut self) -> bool {
-        let is_unused = self.reserved == 0 && self.open.is_empty();
-        if is_unused {
-            self.incarnation = None;
-        }
-        is_unused
+/// Frees the name of a link that has no connections; clients come and go under new ones.
+fn forget_if_unused(links: &mut BTreeMap<PeerName, Link>, peer: &PeerName) -> bool {
+    let is_unused = links.get(peer).is_some_and(|link| link.reserved == 0 && link.open.is_empty());
+    if is_unused {
+        links.remove(peer);
     }
+    is_unused
 }
 
 impl Registry {
-    pub(super) fn new(others: impl Iterator<Item = PeerName>, attention: Arc<Notify>) -> Self {
+    pub(super) fn new(attention: Arc<Notify>) -> Self {
         Self {
-            links: Mutex::new(others.map(|name| (name, Link::default())).collect()),
+            links: Mutex::default(),
             version: AtomicU64::new(0),
+            ups: AtomicU64::new(0),
             attention,
             released: Notify::new(),
         }
-    }
-
-    /// Whether `peer` is another member.
-    pub(super) fn knows(&self, peer: &PeerName) -> bool {
-        self.links.lock().contains_key(peer)
     }
 
     /// Lets a handshake with this incarnation go on, unless another one of the name is linked:
@@ -150,7 +150,11 @@ impl Registry {
                 }
             }
             link.heard.fetch_max(now.0, Ordering::Relaxed);
+            let was_up = link.is_up();
             link.open.push(connection.clone());
+            if !was_up && link.is_up() {
+                link.ups = self.ups.fetch_add(1, Ordering::Relaxed) + 1;
+            }
         }
         drop(reservation);
         for connection in replaced {
@@ -180,7 +184,7 @@ impl Registry {
         let up = links.iter().filter(|(_, link)| link.is_up()).filter_map(|(name, link)| {
             // What it says of itself last, if that has changed.
             let end = link.open.last()?.identity.end.clone();
-            let up = LinkUp { end, falls: link.falls };
+            let up = LinkUp { end, number: link.ups };
             Some((name.clone(), up))
         });
         up.collect()
@@ -232,7 +236,7 @@ impl Drop for Reservation {
         let mut links = self.registry.links.lock();
         let Some(link) = links.get_mut(&self.peer) else { return };
         link.reserved -= 1;
-        let is_unused = link.forget_if_unused();
+        let is_unused = forget_if_unused(&mut links, &self.peer);
         drop(links);
         if is_unused {
             self.registry.released();
@@ -252,12 +256,8 @@ impl Drop for Opened {
         let is_unused = {
             let mut links = self.registry.links.lock();
             let Some(link) = links.get_mut(&self.connection.identity.peer) else { return };
-            let was_up = link.is_up();
             link.open.retain(|open| !Arc::ptr_eq(open, &self.connection));
-            if was_up && !link.is_up() {
-                link.falls += 1;
-            }
-            link.forget_if_unused()
+            forget_if_unused(&mut links, &self.connection.identity.peer)
         };
         self.connection.close();
         if is_unused {

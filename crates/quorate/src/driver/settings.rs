@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::shared::Shared;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, MEMBERS, STORAGE};
 use crate::event::Event;
-use crate::id::{Incarnation, PeerName};
+use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::wire::{Hello, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
 
 /// Something that two peers do not have in common, as one of them sees it.
@@ -92,13 +92,20 @@ pub(super) fn refused(shared: &Shared, hello: &Hello) -> Vec<Difference> {
         let found = hello.settings.iter().find(|(name, _)| name == field);
         found.map_or("(not set)", |(_, value)| value.as_str())
     };
+    let compares_lists = shared.roster.compares_lists(hello);
+    let is_client = [shared.config.kind, hello.kind].contains(&PeerKind::Client);
+    let is_ignored =
+        |field: &str| (field == MEMBERS && !compares_lists) || (field == STORAGE && is_client);
     let mut differences: Vec<Difference> = shared
         .settings
         .iter()
         .filter(|(field, ours)| theirs(field) != ours)
+        .filter(|(field, _)| !is_ignored(field))
         .map(|(field, ours)| Difference::new(field, ours, printable(theirs(field))))
         .collect();
-    if differences.is_empty() {
+    // Where something differs that may, they tell nothing.
+    let has_ignored = shared.settings.iter().any(|(f, ours)| is_ignored(f) && theirs(f) != ours);
+    if differences.is_empty() && !has_ignored {
         // Equal as far as this peer knows them: the other has settings that it does not.
         let ours = format!("{:016x}", shared.fingerprint);
         let theirs = format!("{:016x}", hello.fingerprint);

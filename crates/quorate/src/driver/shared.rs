@@ -12,12 +12,13 @@ use super::events::EventLog;
 use super::expiry::Expiry;
 use super::refusals::{Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
+use super::roster::Roster;
 use super::routing::Routing;
 use super::settings::Differences;
 use super::slots::Budget;
 use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
-use crate::error::SwitchError;
+use crate::error::{RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName};
 use crate::model::Model;
@@ -39,6 +40,10 @@ pub(super) struct Inbound {
 pub(super) enum Command {
     /// Hand over.
     Switch { to: Option<PeerName>, reply: oneshot::Sender<Result<PeerName, SwitchError>> },
+    /// Count a member out.
+    Remove { peer: PeerName, reply: oneshot::Sender<Result<(), RemoveError>> },
+    /// Be promoted by this priority.
+    SetPriority(u8),
     /// Found a new group.
     Found,
     /// The primary has answered a merge.
@@ -49,7 +54,8 @@ pub(super) enum Command {
 pub(crate) struct Shared {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
-    pub(super) addresses: BTreeMap<PeerName, String>,
+    pub(super) roster: Roster,
+    pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     /// What this peer is counted by.
     pub(super) id: MemberId,
@@ -98,6 +104,7 @@ pub(super) struct Parts {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
     pub(super) addresses: BTreeMap<PeerName, String>,
+    pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
     pub(super) answers_after: Acknowledge,
@@ -116,8 +123,7 @@ impl Shared {
         let Parts { group, config, addresses, incarnation, model, clock, transport, .. } = parts;
         let bounds = config.bounds;
         let attention = Arc::new(Notify::new());
-        let others = group.members.iter().filter(|name| **name != config.name).cloned();
-        let registry = Arc::new(Registry::new(others, attention.clone()));
+        let registry = Arc::new(Registry::new(attention.clone()));
         let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
         let now = clock.now();
         Self {
@@ -145,8 +151,9 @@ impl Shared {
             attention,
             is_shut_down: AtomicBool::new(false),
             group,
+            roster: Roster::new(&config, addresses),
+            is_plaintext_allowed: parts.is_plaintext_allowed,
             config,
-            addresses,
             incarnation,
             model,
             clock,
@@ -173,8 +180,7 @@ impl Shared {
 
     /// Notes a difference that the state machine has found.
     pub(super) fn mismatch(&self, peer: String, field: String, ours: String, theirs: String) {
-        let address =
-            self.addresses.get(&PeerName::from(peer.as_str())).cloned().unwrap_or_default();
+        let address = self.roster.address(&PeerName::from(peer.as_str()));
         let (at_ms, by) = (self.clock.wall_ms(), RefusedBy::Us);
         self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
     }

@@ -9,7 +9,7 @@ use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
 use crate::config::Mode;
-use crate::id::{Generation, GroupId, Incarnation, PeerName, Position, Term};
+use crate::id::{Generation, GroupId, Incarnation, PeerKind, PeerName, Position, Term};
 use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
 use crate::storage::StorageKind;
 
@@ -37,6 +37,8 @@ pub struct Status {
     pub quorum: bool,
     /// Members, reachable or not.
     pub size: usize,
+    /// Them, by name.
+    pub members: Vec<MemberStatus>,
     /// Where cells live.
     pub storage: StorageKind,
     /// Whether storage takes what it is given.
@@ -61,10 +63,23 @@ pub struct Status {
     pub cells: usize,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
-    /// The other members.
+    /// The other members, and whoever else is connected.
     pub peers: Vec<PeerStatus>,
     /// Peers that were refused, here or there; the newest 32.
     pub refusals: Vec<Refusal>,
+}
+
+/// A member, as the state that this peer holds has it; before there is any, as its settings do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it is reached, as far as this peer knows.
+    pub address: String,
+    /// Whether the start of it that is connected, or was last, counts: it votes, and what it holds
+    /// is acknowledged.
+    pub is_counted: bool,
 }
 
 /// Whether storage takes what it is given.
@@ -101,7 +116,7 @@ pub enum Link {
     Up,
 }
 
-/// What a peer knows of another member.
+/// What a peer knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PeerStatus {
@@ -113,6 +128,9 @@ pub struct PeerStatus {
     pub link: Link,
     /// What it is, as far as it is known.
     pub role: PeerRole,
+    /// What it says it is to the group: a member, a joiner or a client; `None` if it was never
+    /// connected.
+    pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
     /// The start of it that is linked, or was last.
@@ -133,7 +151,13 @@ impl Status {
     pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
         let peers = machine.peers.into_iter().map(|peer| PeerStatus::new(shared, peer)).collect();
         let silence = machine.primary_silence;
+        let members = machine.members.into_iter().map(|member| MemberStatus {
+            address: shared.roster.address(&member.name),
+            name: member.name,
+            is_counted: member.is_counted,
+        });
         Self {
+            members: members.collect(),
             name: shared.config.name.clone(),
             group: shared.group.group.clone(),
             group_id: machine.group_id,
@@ -182,7 +206,8 @@ impl Status {
 impl PeerStatus {
     fn new(shared: &Shared, peer: MachinePeer) -> Self {
         Self {
-            address: shared.addresses.get(&peer.name).cloned().unwrap_or_default(),
+            address: shared.roster.address(&peer.name),
+            kind: peer.kind,
             differs: shared.differences.of(&peer.name),
             name: peer.name,
             link: if peer.is_linked { Link::Up } else { Link::Down },

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::status::Status;
-use crate::id::{GroupId, Time};
-use crate::protocol::io::Route;
+use crate::id::{GroupId, PeerKind, PeerName, Time};
+use crate::protocol::io::{LinkEnd, Route};
 use crate::protocol::message::Message;
 
 /// Cells removed at most by one step of sweeping, which looks at eight times as many; about a
@@ -71,6 +71,33 @@ impl EventLoop {
         self.shared.routing.set_reason(&status, is_refused);
         self.shared.routing.set_group_id(self.group_id(status.group_id));
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
+    }
+
+    /// The membership may have changed: the tasks that dial and accept are to know, and the peers
+    /// that hold none.
+    pub(super) fn follow_members(&mut self) {
+        let stamp = self.machine.membership().stamp;
+        if stamp == self.members_stamp {
+            return;
+        }
+        self.members_stamp = stamp;
+        self.shared.roster.set_membership(self.machine.membership());
+        self.must_publish = true;
+        let linked: Vec<_> =
+            self.links.iter().map(|(peer, up)| (peer.clone(), up.end.clone())).collect();
+        for (peer, end) in &linked {
+            self.tell_members(peer, end);
+        }
+    }
+
+    /// Tells a peer that holds no membership who the members are, if this one holds it.
+    pub(super) fn tell_members(&mut self, peer: &PeerName, end: &LinkEnd) {
+        if end.kind == PeerKind::Member {
+            return;
+        }
+        if let Some((stamp, members)) = self.shared.roster.to_tell() {
+            self.send(peer, end.incarnation, Message::Peers { stamp, members });
+        }
     }
 
     /// A peer that follows a primary belongs to its group before it holds any of its data.

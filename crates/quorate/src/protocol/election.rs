@@ -7,14 +7,15 @@
 //! holds is in the state of at least one voter of any majority.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
+use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
 use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
+use crate::protocol::remote::Remote;
 
 /// Steps of an election that a round of votes may take.
 const ROUND_STEPS: u32 = 3;
@@ -29,6 +30,8 @@ pub(super) struct Canvass {
     pub(super) released: Option<Ballot>,
     pub(super) deadline: Time,
     pub(super) votes: BTreeMap<PeerName, Vote>,
+    /// The members that the candidate knows of.
+    pub(super) names: BTreeSet<PeerName>,
 }
 
 /// How positions are ranked.
@@ -65,14 +68,17 @@ impl Canvass {
         })
     }
 
-    fn has_won(&self, own: &Membership, group_size: usize) -> bool {
+    fn has_won(&self, own: &Membership) -> bool {
         match self.campaign {
             Campaign::Ordinary => self.newest_membership(own).has_majority(|name, id| {
                 let is_it = |vote: &Vote| vote.id == id || bug::is(Bug::AmnesiacVotes);
                 self.votes.get(name).is_some_and(is_it)
             }),
             Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
-            Campaign::NewGeneration => self.votes.len() > group_size / 2,
+            Campaign::NewGeneration => {
+                let pledges = self.names.iter().filter(|name| self.votes.contains_key(*name));
+                pledges.count() > self.names.len() / 2
+            }
         }
     }
 
@@ -142,14 +148,15 @@ impl Machine {
         let (incarnation, id) = (self.incarnation, self.id);
         let (position, membership) = (self.store.position(), self.meta.membership.clone());
         votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
-        let canvass = Canvass { campaign, ballot, released, deadline, votes };
+        let names = self.names().into_iter().cloned().collect();
+        let canvass = Canvass { campaign, ballot, released, deadline, votes, names };
         let request = canvass.request(position);
-        if is_binding {
-            for to in self.linked() {
+        for to in self.linked_voters() {
+            if is_binding {
                 self.send_bound(&to, Message::Vote(request.clone()));
+            } else {
+                self.send(&to, Message::PreVote(request.clone()));
             }
-        } else {
-            self.send_to_all(&Message::PreVote(request));
         }
         self.role = if is_binding { Role::Candidate(canvass) } else { Role::PreCandidate(canvass) };
         self.wake_by(deadline);
@@ -181,7 +188,7 @@ impl Machine {
     /// Whether this peer would give `from` its vote.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
-        if self.has_failed() {
+        if self.has_failed() || self.has_no_vote_for(from) {
             return false;
         }
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
@@ -200,6 +207,15 @@ impl Machine {
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
             Campaign::NewGeneration => self.would_pledge(request.position),
         }
+    }
+
+    /// Whether one of the two has no part in elections: a client, or a member that was counted out
+    /// and a majority knows.
+    fn has_no_vote_for(&self, from: &(PeerName, Incarnation)) -> bool {
+        let is_gone = |id| self.meta.membership.has_removed(&from.0, id);
+        let kind = self.remotes.get(&from.0).and_then(Remote::kind);
+        let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
+        is_client || self.is_removed() || self.id_of(from).is_some_and(is_gone)
     }
 
     /// Whether a candidate stands for an older group than this peer's.
@@ -336,13 +352,13 @@ impl Machine {
 
     /// Goes on to the next stage if the votes suffice, this peer's own included once it lasts.
     pub(super) fn count(&mut self) {
-        let (own, size) = (&self.meta.membership, self.group.members.len());
+        let own = &self.meta.membership;
         match &self.role {
-            Role::PreCandidate(canvass) if canvass.has_won(own, size) => {
+            Role::PreCandidate(canvass) if canvass.has_won(own) => {
                 let (campaign, ballot) = (canvass.campaign, canvass.ballot);
                 self.open_round(campaign, ballot, None, true);
             }
-            Role::Candidate(canvass) if canvass.has_won(own, size) && self.is_saved() => self.win(),
+            Role::Candidate(canvass) if canvass.has_won(own) && self.is_saved() => self.win(),
             _ => {}
         }
     }

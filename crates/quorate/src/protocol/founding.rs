@@ -20,9 +20,9 @@ const RANDOM_BITS: u32 = 20;
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.
     pub(super) fn consider_new_generation(&mut self) {
-        let size = self.group.members.len();
+        let size = self.names().len();
         let mut reached: Vec<(PeerName, Brief)> = Vec::new();
-        for (name, remote) in &self.remotes {
+        for (name, remote) in self.fellows() {
             if let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) {
                 reached.push((name.clone(), brief.clone()));
             }
@@ -84,16 +84,28 @@ impl Machine {
         if bug::is(Bug::BlankIgnoresSurvivor) {
             return true;
         }
-        if self.can_elect() || self.may_have_promised() {
+        if self.can_elect() || self.may_have_promised() || !self.reaches_most_names() {
             return false;
         }
         if self.priority() > 0 && self.store.position() > position {
             return false;
         }
-        let reached = self.remotes.values().filter(|r| self.is_reachable(r));
+        let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
         !reached
-            .filter_map(|r| r.brief.as_ref())
+            .filter_map(|(_, r)| r.brief.as_ref())
             .any(|brief| brief.is_led() || (brief.priority > 0 && brief.position > position))
+    }
+
+    /// Whether this peer reaches a majority of the names that it knows itself. A candidate that has
+    /// missed who came to the group since must not found another one with those who know.
+    fn reaches_most_names(&self) -> bool {
+        let names = self.names();
+        let is_there = |name: &&&PeerName| {
+            let remote = self.remotes.get(**name);
+            **name == &self.config.name || remote.is_some_and(|r| self.is_reachable(r))
+        };
+        // A blank joiner knows of none.
+        names.is_empty() || names.iter().filter(is_there).count() > names.len() / 2
     }
 
     /// Whether an earlier incarnation of this peer may have given a promise that still runs. Nobody
@@ -101,7 +113,7 @@ impl Machine {
     /// on it.
     fn may_have_promised(&self) -> bool {
         let is_young = self.now.time < self.started.after(self.group.failure_timeout);
-        is_young && !self.remotes.values().all(|r| r.brief.is_some() && self.is_reachable(r))
+        is_young && !self.reaches_all_known(|_| true)
     }
 
     /// A generation above all known ones. It is made of the wall clock, so that it is above those
@@ -124,7 +136,7 @@ impl Machine {
     pub(super) fn found_generation(&mut self, first: Sequence) {
         let mut unreached = Vec::new();
         let mut voters = Vec::new();
-        for name in &self.group.members {
+        for name in self.names() {
             let (id, address) = if *name == self.config.name {
                 (Some(self.id), self.config.address.clone())
             } else {
@@ -142,9 +154,11 @@ impl Machine {
         // A new id, whether there were data or not: what was answered under the old one may be lost.
         let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
-        self.meta.membership = Membership::settled(stamp, voters);
+        let removed = std::mem::take(&mut self.meta.membership.removed);
+        self.meta.membership = Membership { removed, ..Membership::settled(stamp, voters) };
         self.store.set_meta(self.meta.clone());
         self.meta_version += 1;
+        self.follow_names();
         let generation = self.ballot.generation;
         self.event(if was_blank {
             Event::Founded { group_id, unreached }

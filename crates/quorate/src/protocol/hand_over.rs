@@ -51,7 +51,7 @@ impl Machine {
             return Ok(None);
         }
         if let Some(to) = &to {
-            if !self.group.members.contains(to) {
+            if !self.names().contains(to) {
                 return Err(SwitchError::NotMember { to: to.clone() });
             }
             let brief = self.remotes.get(to).and_then(|r| r.brief.as_ref());
@@ -67,6 +67,7 @@ impl Machine {
                 && brief.priority > 0
                 && self.is_reachable(remote)
                 && self.meta.membership.counts(name, remote.id()?)
+                && self.meta.membership.keeps(name)
                 && remote.sender.as_ref().is_some_and(|s| s.held().is_some());
             may.then(|| (brief.priority, name.clone(), incarnation))
         });

@@ -1,6 +1,6 @@
 //! The contract of the state machine: what goes in and what comes out.
 
-use crate::error::SwitchError;
+use crate::error::{RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Sequence};
 use crate::protocol::message::{BatchEnd, Message};
@@ -84,6 +84,15 @@ pub enum Input {
         /// Who is to take over; `None` for the best of those that may.
         to: Option<PeerName>,
     },
+    /// Count a member out: this peer itself, or one that is gone for good.
+    Remove {
+        /// Names the request in [`Output::Removed`].
+        request: u64,
+        /// Who is to go.
+        peer: PeerName,
+    },
+    /// From now on this peer is promoted by this priority, never if 0.
+    SetPriority(u8),
     /// Found a new group without waiting for members that are not reachable.
     FoundNewGroup,
     /// What the last [`Output::Save`] says lasts.
@@ -190,5 +199,12 @@ pub enum Output {
         request: u64,
         /// How.
         result: Result<PeerName, SwitchError>,
+    },
+    /// The removal has ended.
+    Removed {
+        /// The request of [`Input::Remove`].
+        request: u64,
+        /// How.
+        result: Result<(), RemoveError>,
     },
 }

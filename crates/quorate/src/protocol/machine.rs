@@ -7,14 +7,15 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerName, Time};
+use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
 use crate::protocol::election::Canvass;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
-use crate::protocol::message::{Brief, Campaign, Message, Meta};
+use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
 use crate::protocol::primary::PrimaryState;
 use crate::protocol::random::Random;
 use crate::protocol::receiver::Receiver;
 use crate::protocol::remote::Remote;
+use crate::protocol::removal::Request;
 use crate::protocol::sender::Sender;
 use crate::protocol::storage::Disk;
 use crate::store::Store;
@@ -31,7 +32,7 @@ pub struct Machine {
     pub(super) random: Random,
     pub(super) started: Time,
     pub(super) now: Now,
-    /// Every other member name.
+    /// Every other member that is known of, and whoever else is linked.
     pub(super) remotes: BTreeMap<PeerName, Remote>,
     /// A copy of the store's, which only this machine changes.
     pub(super) meta: Meta,
@@ -56,6 +57,8 @@ pub struct Machine {
     pub(super) route: Route,
     pub(super) held_until: Time,
     pub(super) switching: Option<Switching>,
+    /// Removals that this peer's embedder has asked for.
+    pub(super) requests: Vec<Request>,
     pub(super) disk: Option<Disk>,
     pub(super) outputs: VecDeque<Output>,
     wake_at: Time,
@@ -147,13 +150,11 @@ impl Machine {
         let Start { incarnation, id, seed, kept } = start;
         let hard = kept.as_ref().map_or_else(HardState::default, |kept| kept.hard.clone());
         let disk = kept.map(|kept| Disk::new(kept, store.position()));
-        let others = group.members.iter().filter(|name| **name != config.name);
-        let remotes = others.map(|name| (name.clone(), Remote::default())).collect();
         let meta = store.meta();
         let watch = Watch { hopeful: now.time, ..Watch::default() };
         let store_ballot = store.position().ballot;
         store.set_max_unreplicated(group.max_unreplicated);
-        Self {
+        let mut machine = Self {
             group,
             config,
             incarnation,
@@ -162,7 +163,7 @@ impl Machine {
             random: Random::new(seed),
             started: now.time,
             now,
-            remotes,
+            remotes: BTreeMap::new(),
             meta,
             meta_version: 1,
             // Saved before it is part of any state.
@@ -181,10 +182,13 @@ impl Machine {
             route: Route::Nowhere,
             held_until: Time(0),
             switching: None,
+            requests: Vec::new(),
             disk,
             outputs: VecDeque::new(),
             wake_at: now.time,
-        }
+        };
+        machine.follow_names();
+        machine
     }
 
     /// Takes one input. Drain [`Machine::poll_output`] afterwards.
@@ -199,6 +203,8 @@ impl Machine {
                 self.on_message(peer, incarnation, message);
             }
             Input::Switch { request, to } => self.on_switch(request, to),
+            Input::Remove { request, peer } => self.on_remove(request, peer),
+            Input::SetPriority(priority) => self.on_priority(priority),
             Input::FoundNewGroup => {
                 self.watch.found_now = true;
                 self.wake_soon();
@@ -221,6 +227,11 @@ impl Machine {
     /// When [`Input::Tick`] is due at the latest.
     pub fn deadline(&self) -> Time {
         self.wake_at
+    }
+
+    /// The members as this peer's state has them; none before it holds any.
+    pub fn membership(&self) -> &Membership {
+        &self.meta.membership
     }
 
     /// Where decisions are made at present.
@@ -269,6 +280,10 @@ impl Machine {
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
+            Message::Remove { request, peer } => self.on_remove_asked(&from, request, &peer),
+            Message::Removed { request, outcome } => self.on_removed(request, outcome),
+            // Where peers are reached is for whoever dials them to know.
+            Message::Peers { .. } => {}
             Message::Follow { ballot, group_id, is_established } => {
                 self.on_follow(&from, ballot, group_id, is_established);
             }
@@ -306,6 +321,7 @@ impl Machine {
             Role::Primary(_) => self.primary_tick(),
         }
         self.switch_tick();
+        self.request_tick();
         let next_ping = self.next_ping;
         self.wake_by(next_ping);
     }
@@ -338,10 +354,11 @@ impl Machine {
         }
     }
 
-    /// Every start of a peer that is linked.
-    pub(super) fn linked(&self) -> Vec<(PeerName, Incarnation)> {
-        let linked = |(name, remote): (&PeerName, &Remote)| Some((name.clone(), remote.linked?));
-        self.remotes.iter().filter_map(linked).collect()
+    /// Every start of a peer that is linked and may have a vote: whose counts is found out by what
+    /// it says.
+    pub(super) fn linked_voters(&self) -> Vec<(PeerName, Incarnation)> {
+        let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
+        voters.filter_map(|(name, remote)| Some((name.clone(), remote.linked?))).collect()
     }
 
     pub(super) fn set_route(&mut self, route: Route) {
@@ -362,7 +379,15 @@ impl Machine {
 
     /// Who is promoted first: the lowest number; never a peer that can promise nothing.
     pub(super) fn priority(&self) -> u8 {
-        if self.has_failed() { 0 } else { self.config.priority }
+        let has_none = self.has_failed() || self.config.kind == PeerKind::Client;
+        if has_none { 0 } else { self.config.priority }
+    }
+
+    /// The others should know at once: who stands first may be another now.
+    fn on_priority(&mut self, priority: u8) {
+        self.config.priority = priority;
+        self.ping_all();
+        self.wake_soon();
     }
 
     /// Whether this peer holds a state.
@@ -397,8 +422,11 @@ impl Machine {
 
     /// The same as the store's, after the store has changed it.
     pub(super) fn reload_meta(&mut self) {
-        self.meta = self.store.meta();
+        let before = std::mem::replace(&mut self.meta, self.store.meta());
         self.meta_version += 1;
+        if before.membership != self.meta.membership {
+            self.on_membership(&before.membership);
+        }
     }
 
     pub(super) fn brief(&self) -> Brief {
@@ -407,7 +435,7 @@ impl Machine {
             (_, Some(leader)) => Some((leader.name.clone(), leader.incarnation)),
             (_, None) => None,
         };
-        let reaches = self.remotes.iter().filter(|(_, r)| self.is_reachable(r));
+        let reaches = self.fellows().filter(|(_, r)| self.is_reachable(r));
         let uptime = self.now.time.since(self.started);
         Brief {
             ballot: self.ballot,
@@ -422,6 +450,7 @@ impl Machine {
             wall: self.now.wall,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             has_quorum: self.can_elect(),
+            members: self.names().into_iter().cloned().collect(),
         }
     }
 }

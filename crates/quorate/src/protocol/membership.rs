@@ -3,13 +3,35 @@
 use std::collections::BTreeSet;
 
 use crate::bug::{self, Bug};
+use crate::config::MAX_MEMBERS;
 use crate::id::{Member, MemberId, PeerName, Position};
-use crate::protocol::message::Membership;
+use crate::protocol::message::{MAX_REMOVED, Membership};
 
 impl Membership {
     /// A membership in force, with no change under way.
     pub fn settled(stamp: Position, voters: Vec<Member>) -> Self {
-        Self { stamp, voters, next: None }
+        Self { stamp, voters, next: None, removed: Vec::new() }
+    }
+
+    /// Whether there is a member of this name, now or after the change under way.
+    pub fn has(&self, name: &PeerName) -> bool {
+        self.voters.iter().chain(self.next.iter().flatten()).any(|m| m.name == *name)
+    }
+
+    /// Whether there still is one after the change under way.
+    pub fn keeps(&self, name: &PeerName) -> bool {
+        self.next.as_ref().unwrap_or(&self.voters).iter().any(|m| m.name == *name)
+    }
+
+    /// Whether this member was counted out, for good.
+    pub fn has_removed(&self, name: &PeerName, id: MemberId) -> bool {
+        let is_it = |m: &Member| m.id == Some(id);
+        self.removed.iter().any(is_it) && !self.counts(name, id)
+    }
+
+    /// Whether a member of this name was counted out, and none has come since.
+    pub fn has_removed_name(&self, name: &PeerName) -> bool {
+        self.removed.iter().any(|m| m.name == *name) && !self.has(name)
     }
 
     /// Whether this member votes and acknowledges, now or after the change under way.
@@ -51,7 +73,65 @@ impl Membership {
         }
         let mut next = self.voters.clone();
         next.iter_mut().find(|m| m.name == *name)?.id = Some(id);
-        Some(Self { stamp, voters: self.voters.clone(), next: Some(next) })
+        Some(self.joint(next, stamp))
+    }
+
+    /// This membership with one more member, as a joint change from this one.
+    ///
+    /// Returns `None` if a change is under way, there is a member of that name, this one was
+    /// removed, or there are as many as may be.
+    pub fn adding(&self, member: Member, stamp: Position) -> Option<Self> {
+        let is_back = |id| self.has_removed(&member.name, id);
+        let is_refused = self.has(&member.name) || member.id.is_none_or(is_back);
+        if self.next.is_some() || is_refused || self.voters.len() >= MAX_MEMBERS {
+            return None;
+        }
+        let mut next = self.voters.clone();
+        next.push(member);
+        next.sort();
+        Some(self.joint(next, stamp))
+    }
+
+    /// This membership without `name`, as a joint change from this one.
+    ///
+    /// Returns `None` if a change is under way, the name is unknown, or it is the last one.
+    pub fn removing(&self, name: &PeerName, stamp: Position) -> Option<Self> {
+        if self.next.is_some() || !self.has(name) || self.voters.len() == 1 {
+            return None;
+        }
+        let next = self.voters.iter().filter(|m| m.name != *name).cloned().collect();
+        Some(self.joint(next, stamp))
+    }
+
+    /// This membership with `name` reached elsewhere. Nothing of what counts changes, so it takes
+    /// no joint change.
+    ///
+    /// Returns `None` if a change is under way, the name is unknown, or it is reached there already.
+    pub fn readdressed(&self, name: &PeerName, address: &str, stamp: Position) -> Option<Self> {
+        if self.next.is_some() {
+            return None;
+        }
+        let mut changed = Self { stamp, ..self.clone() };
+        let member = changed.voters.iter_mut().find(|m| m.name == *name)?;
+        if member.address == address {
+            return None;
+        }
+        member.address = address.to_owned();
+        Some(changed)
+    }
+
+    /// The end of the change under way, if there is one.
+    pub fn ended(&self, stamp: Position) -> Option<Self> {
+        let voters = self.next.clone()?;
+        let mut removed = self.removed.clone();
+        removed.extend(self.voters.iter().filter(|m| !self.keeps(&m.name)).cloned());
+        removed.drain(..removed.len().saturating_sub(MAX_REMOVED));
+        Some(Self { stamp, voters, next: None, removed })
+    }
+
+    fn joint(&self, next: Vec<Member>, stamp: Position) -> Self {
+        let (voters, removed) = (self.voters.clone(), self.removed.clone());
+        Self { stamp, voters, next: Some(next), removed }
     }
 }
 
@@ -109,6 +189,52 @@ mod tests {
         assert!(!joint.has_majority(|n, i| n.as_str() == "a" || i == MemberId(2)));
         assert!(joint.has_majority(|n, _| n.as_str() != "c"));
         assert_eq!(joint.replacing(&"b".into(), MemberId(2), Position::BLANK), None);
+    }
+
+    fn next(membership: Option<Membership>) -> Vec<String> {
+        let next = membership.and_then(|m| m.next).expect("a joint change");
+        next.iter().map(|m| m.name.to_string()).collect()
+    }
+
+    #[test]
+    fn members_come_and_go_one_at_a_time_by_joint_changes() {
+        let blank = Position::BLANK;
+        let m = Membership::settled(blank, members(&[("a", 1), ("c", 3)]));
+        let b = Member { name: "b".into(), id: Some(MemberId(2)), address: "x".into() };
+        let joint = m.adding(b.clone(), blank).expect("b is new");
+        assert_eq!(next(Some(joint.clone())), ["a", "b", "c"]);
+        assert!(!joint.has_majority(|n, _| n.as_str() != "c"), "two of the old ones are needed");
+        assert_eq!(joint.adding(Member { name: "d".into(), ..b.clone() }, blank), None);
+        assert_eq!(joint.removing(&"a".into(), blank), None);
+        let m = joint.ended(blank).expect("a change was under way");
+        assert_eq!((m.adding(b.clone(), blank), m.removing(&"z".into(), blank)), (None, None));
+        let joint = m.removing(&"b".into(), blank).expect("b is a member");
+        assert!(joint.has(&b.name) && !joint.keeps(&b.name));
+        assert!(!joint.has_removed_name(&b.name), "not yet");
+        let m = joint.ended(blank).expect("a change was under way");
+        assert!(m.has_removed(&b.name, MemberId(2)) && m.has_removed_name(&b.name));
+        assert_eq!(m.adding(b.clone(), blank), None, "what was removed does not come back");
+        let again = Member { id: Some(MemberId(9)), ..b };
+        assert_eq!(next(m.adding(again, blank)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_group_has_no_more_members_than_may_be_and_never_none() {
+        let names: Vec<String> = (0..MAX_MEMBERS).map(|n| n.to_string()).collect();
+        let list: Vec<(&str, u64)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+        let m = Membership::settled(Position::BLANK, members(&list));
+        let more = Member { name: "x".into(), id: Some(MemberId(5)), address: String::new() };
+        assert_eq!(m.adding(more, Position::BLANK), None);
+        let one = Membership::settled(Position::BLANK, members(&[("a", 1)]));
+        assert_eq!(one.removing(&"a".into(), Position::BLANK), None);
+    }
+
+    #[test]
+    fn an_address_changes_at_once() {
+        let m = Membership::settled(Position::BLANK, members(&[("a", 1), ("b", 2)]));
+        let moved = m.readdressed(&"b".into(), "x:1", Position::BLANK).expect("it has moved");
+        assert_eq!((moved.voters[1].address.as_str(), &moved.next), ("x:1", &None));
+        assert_eq!(moved.readdressed(&"b".into(), "x:1", Position::BLANK), None);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Brief {
     pub uptime_ms: u64,
     /// Whether it reaches a majority of the members it knows of that could elect a primary.
     pub has_quorum: bool,
+    /// The members that it knows of, by name.
+    pub members: Vec<PeerName>,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).
@@ -53,7 +55,12 @@ pub struct Membership {
     pub voters: Vec<Member>,
     /// While a change is under way: who will vote. Majorities of both are needed.
     pub next: Option<Vec<Member>>,
+    /// Who was counted out, oldest first; bounded by `MAX_REMOVED`. They are refused by name.
+    pub removed: Vec<Member>,
 }
+
+/// Members counted out that are remembered: an older one is a stranger like any other.
+pub const MAX_REMOVED: usize = 64;
 
 /// One reign in a peer's history: what comes after `after` was decided under `ballot`, up to where
 /// the next entry takes over.
@@ -99,6 +106,21 @@ pub struct VoteRequest {
     pub position: Position,
     /// The ballot whose primary has released its reign to this candidate.
     pub released: Option<Ballot>,
+}
+
+/// What came of asking the primary to remove a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoveOutcome {
+    /// It is no member, and a majority knows.
+    Removed,
+    /// There is no member of that name.
+    NotMember,
+    /// It is connected: only it itself may ask to leave.
+    Alive,
+    /// It is the only member.
+    LastMember,
+    /// It is the primary.
+    Primary,
 }
 
 /// The end of a batch: what the receiver's state becomes, all at once, when it has every piece.
@@ -189,6 +211,27 @@ pub enum Message {
         /// The ballot of the winner, which it gives up.
         ballot: Ballot,
     },
+    /// Any peer to the primary: count this member out (section 7). Sent again until it is answered.
+    Remove {
+        /// Names the request of the sender.
+        request: u64,
+        /// Who is to go; the sender itself, or one that is gone for good.
+        peer: PeerName,
+    },
+    /// Answer to [`Message::Remove`]; none while the change is under way.
+    Removed {
+        /// The request.
+        request: u64,
+        /// What came of it.
+        outcome: RemoveOutcome,
+    },
+    /// Member to a joiner or client: where the members are reached, as far as it knows (section 7).
+    Peers {
+        /// The membership that they are from.
+        stamp: Position,
+        /// The members.
+        members: Vec<Member>,
+    },
     // --- data lane
     /// Primary to a peer: follow me; tell me where you are (section 3).
     Follow {
@@ -269,7 +312,10 @@ impl Message {
             | Self::Vote(_)
             | Self::VoteReply { .. }
             | Self::Release { .. }
-            | Self::StandNow { .. } => Lane::Control,
+            | Self::StandNow { .. }
+            | Self::Remove { .. }
+            | Self::Removed { .. }
+            | Self::Peers { .. } => Lane::Control,
             Self::Follow { .. }
             | Self::Position { .. }
             | Self::Fork { .. }

@@ -15,6 +15,7 @@
 pub mod io;
 pub mod message;
 
+mod changes;
 mod election;
 mod founding;
 mod group_clock;
@@ -26,6 +27,7 @@ mod primary;
 mod random;
 mod receiver;
 mod remote;
+mod removal;
 mod replica;
 mod replication;
 mod sender;

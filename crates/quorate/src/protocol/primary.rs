@@ -1,17 +1,18 @@
-//! A reign: its beginning and end, the lease, and changes of the membership
-//! (docs/protocol.md, sections 5 and 7).
+//! A reign: its beginning and end, and the lease (docs/protocol.md, section 5).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
-use crate::id::{GroupTime, MemberId, PeerName, Position, Sequence, Time};
+use crate::id::{GroupTime, PeerName, Sequence, Time};
 use crate::protocol::group_clock::GroupClock;
 use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Machine, Role};
-use crate::protocol::message::{Campaign, Membership, Message};
+use crate::protocol::message::{Campaign, Message};
+use crate::protocol::removal::Leaving;
 use crate::protocol::sender::Sender;
 
 /// State that exists while this peer is primary.
@@ -34,8 +35,12 @@ pub(super) struct PrimaryState {
     has_lease: bool,
     /// Whether the lease has ever run: its end is worth an event then.
     had_lease: bool,
-    /// The peer whose replacement is under way.
-    replacing: Option<PeerName>,
+    /// When who counts last changed in this reign.
+    pub(super) changed: Time,
+    /// The send time of the newest pings that a majority has answered.
+    pub(super) promised: Time,
+    /// Members that are to be counted out.
+    pub(super) leaving: BTreeMap<PeerName, Leaving>,
     pub(super) hand_over: Option<HandOver>,
 }
 
@@ -90,7 +95,9 @@ impl Machine {
             lease_until: Time(0),
             has_lease: false,
             had_lease: false,
-            replacing: None,
+            changed: now,
+            promised: Time(0),
+            leaving: BTreeMap::new(),
             hand_over: None,
         }));
         self.leader = None;
@@ -113,10 +120,7 @@ impl Machine {
         }
         self.calm();
         self.set_route(Route::Held);
-        let names: Vec<PeerName> = self.remotes.keys().cloned().collect();
-        for name in &names {
-            self.follow_me(name, now);
-        }
+        self.choose_followers();
         self.ping_all();
         self.advance_commitment();
         self.wake_soon();
@@ -126,7 +130,8 @@ impl Machine {
     pub(super) fn follow_me(&mut self, peer: &PeerName, now: Time) {
         let is_established = matches!(&self.role, Role::Primary(r) if r.is_established);
         let (ballot, group_id) = (self.ballot, self.meta.group_id);
-        let Some(remote) = self.remotes.get_mut(peer) else {
+        let is_fed = self.remotes.get(peer).is_some_and(|remote| self.is_fed(peer, remote));
+        let Some(remote) = self.remotes.get_mut(peer).filter(|_| is_fed) else {
             return;
         };
         let Some(incarnation) = remote.linked else {
@@ -203,7 +208,7 @@ impl Machine {
             self.remotes.get(name).and_then(|r| r.wall(now)).unwrap_or_default()
         };
         if self.meta.membership.voters.is_empty() {
-            let mut walls: Vec<GroupTime> = self.group.members.iter().map(wall).collect();
+            let mut walls: Vec<GroupTime> = self.names().into_iter().map(wall).collect();
             walls.sort_unstable_by(|a, b| b.cmp(a));
             return walls.get(walls.len() / 2).copied().unwrap_or_default();
         }
@@ -230,6 +235,7 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
+        reign.promised = reign.promised.max(answered);
         if answered == Time(0) || now.since(reign.progressed) > lease {
             return;
         }
@@ -283,7 +289,9 @@ impl Machine {
         self.follow_up();
         self.replicate();
         self.advance_commitment();
+        self.forget_wishes();
         self.advance_membership();
+        self.choose_followers();
         self.advance_hand_over();
     }
 
@@ -299,6 +307,9 @@ impl Machine {
         let Role::Primary(reign) = &self.role else {
             return false;
         };
+        if self.is_counted_out() {
+            return true;
+        }
         if reign.has_lease {
             return false;
         }
@@ -333,90 +344,5 @@ impl Machine {
         for name in late {
             self.follow_me(&name, now);
         }
-    }
-
-    /// Brings a change of the membership forward: begin, and end, one at a time.
-    pub(super) fn advance_membership(&mut self) {
-        let Role::Primary(reign) = &self.role else {
-            return;
-        };
-        let membership = &self.meta.membership;
-        if !reign.is_established || reign.committed < self.stamp_of(membership) {
-            return;
-        }
-        let committed = reign.committed;
-        let stamp = self.next_stamp();
-        let changed = if let Some(next) = &membership.next {
-            Some((Membership::settled(stamp, next.clone()), reign.replacing.clone()))
-        } else if self.all_linked_hold(self.stamp_of(membership)) {
-            self.next_learner(committed).and_then(|(name, id)| {
-                let mut joint = membership.replacing(&name, id, stamp)?;
-                if bug::is(Bug::MembershipWithoutJoint) {
-                    joint.voters = joint.next.take()?;
-                }
-                Some((joint, Some(name)))
-            })
-        } else {
-            None
-        };
-        let Some((membership, replacing)) = changed else {
-            return;
-        };
-        let is_settled = membership.next.is_none();
-        self.meta.membership = membership;
-        self.store.set_meta(self.meta.clone());
-        self.meta_version += 1;
-        if let Role::Primary(reign) = &mut self.role {
-            reign.replacing = replacing.clone().filter(|_| !is_settled);
-        }
-        if let Some(peer) = replacing.filter(|_| is_settled) {
-            self.event(Event::MemberReplaced { peer });
-        }
-        self.replicate();
-    }
-
-    /// A membership of an older reign is covered by the first change of this one.
-    fn stamp_of(&self, membership: &Membership) -> Sequence {
-        let Role::Primary(reign) = &self.role else {
-            return Sequence(u64::MAX);
-        };
-        if membership.stamp.ballot == self.ballot { membership.stamp.sequence } else { reign.first }
-    }
-
-    /// The stamp of a change made now: past the last cut, and part of the next one.
-    fn next_stamp(&self) -> Position {
-        let sequence = Sequence(self.store.position().sequence.0 + 1);
-        Position { ballot: self.ballot, sequence }
-    }
-
-    /// Whether every linked member holds `sequence`: the end of a change is known to whom it
-    /// counts in before the next one begins.
-    fn all_linked_hold(&self, sequence: Sequence) -> bool {
-        self.meta.membership.voters.iter().all(|member| {
-            let Some(id) = member.id else {
-                return true;
-            };
-            let is_linked = self.remotes.get(&member.name).is_some_and(|r| r.id() == Some(id));
-            !is_linked || self.held_by(&member.name, id) >= sequence
-        })
-    }
-
-    /// A linked peer that has caught up and does not count yet.
-    ///
-    /// It has promised this primary its vote by then: the lease may still rest on the promise of the
-    /// incarnation that it replaces, which has died with it.
-    fn next_learner(&self, committed: Sequence) -> Option<(PeerName, MemberId)> {
-        let me = &self.config.name;
-        if !self.meta.membership.counts(me, self.id) {
-            // Elected by members that knew better than this peer's own state.
-            return Some((me.clone(), self.id));
-        }
-        self.remotes.iter().find_map(|(name, remote)| {
-            let id = remote.id()?;
-            let is_counted = self.meta.membership.counts(name, id);
-            let is_ready = self.held_by(name, id) >= committed;
-            let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
-            (!is_counted && is_ready && has_promised).then(|| (name.clone(), id))
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerName, Time};
+use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
 use crate::protocol::message::{Brief, Message};
@@ -33,6 +33,8 @@ pub(super) struct Remote {
     pub(super) answered: Time,
     /// As primary: how far it follows.
     pub(super) sender: Option<Sender>,
+    /// As primary: it holds the change that has counted it out.
+    pub(super) knows_removal: bool,
 }
 
 impl Remote {
@@ -47,6 +49,11 @@ impl Remote {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
     }
 
+    /// What it says it is to the group.
+    pub(super) fn kind(&self) -> Option<PeerKind> {
+        self.last.as_ref().map(|end| end.kind)
+    }
+
     /// Whether it is linked as this member: what any other holds or promises is not its.
     pub(super) fn is_linked_as(&self, id: MemberId) -> bool {
         self.id() == Some(id) || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
@@ -56,9 +63,10 @@ impl Remote {
 impl Machine {
     pub(super) fn on_link_up(&mut self, peer: &PeerName, end: LinkEnd) {
         let (now, incarnation) = (self.now.time, end.incarnation);
-        let Some(remote) = self.remotes.get_mut(peer) else {
+        if *peer == self.config.name {
             return;
-        };
+        }
+        let remote = self.remotes.entry(peer.clone()).or_default();
         if remote.linked == Some(incarnation) {
             return;
         }
@@ -100,6 +108,7 @@ impl Machine {
             self.pull = None;
         }
         self.event(Event::PeerDown { peer: peer.clone() });
+        self.follow_names();
         self.wake_soon();
     }
 
@@ -150,7 +159,8 @@ impl Machine {
         let group_id = brief.group_id;
         self.on_brief(from, brief);
         let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
-            && !self.has_failed();
+            && !self.has_failed()
+            && self.config.kind != PeerKind::Client;
         if is_followed {
             // The promise that the primary's lease is made of: no vote for anyone else for a
             // whole failure timeout. The lease counts from the ping's sending, so it ends first.
@@ -193,7 +203,7 @@ impl Machine {
                 || old.position.is_blank() != brief.position.is_blank()
                 || old.is_primary != brief.is_primary
         });
-        let (ballot, follows) = (brief.ballot, self.must_follow(&brief));
+        let (ballot, follows) = (brief.ballot, self.must_follow(&from.0, &brief));
         let Some(remote) = self.remotes.get_mut(&from.0) else { return };
         remote.brief = Some(brief);
         remote.brief_at = now;
@@ -209,7 +219,12 @@ impl Machine {
     /// Whether this peer goes along with the ballot of another: it takes part in it, as a member or
     /// because it has pledged itself to a new generation that came to nothing, and will not follow
     /// an older one.
-    fn must_follow(&self, brief: &Brief) -> bool {
+    fn must_follow(&self, from: &PeerName, brief: &Brief) -> bool {
+        let kind = self.remotes.get(from).and_then(Remote::kind);
+        if kind == Some(PeerKind::Client) || self.config.kind == PeerKind::Client {
+            // It takes part in nothing, and follows whoever is primary.
+            return false;
+        }
         match (self.meta.group_id, brief.group_id) {
             // A blank peer's ballot is its pledge, and nothing else.
             (None, _) => false,

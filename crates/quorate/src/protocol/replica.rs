@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Time};
+use crate::id::{Ballot, GroupId, Incarnation, PeerKind, PeerName, Position, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
@@ -27,6 +27,13 @@ impl Machine {
         group_id: Option<GroupId>,
         is_established: bool,
     ) -> bool {
+        if self.config.kind == PeerKind::Client && self.primary_is_absent() {
+            // A client has taken part in nothing: a ballot that came to nothing does not bind it.
+            if ballot < self.ballot {
+                self.ballot = ballot;
+                self.leader = None;
+            }
+        }
         if ballot < self.ballot {
             return false;
         }

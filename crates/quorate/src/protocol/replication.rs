@@ -91,6 +91,7 @@ impl Machine {
         }
         let is_news = self.with_sender(from, |sender, now, _, _| sender.on_held(now, position));
         if is_news {
+            self.note_removal_held(&from.0);
             self.on_progress();
         }
     }
@@ -118,6 +119,7 @@ impl Machine {
             self.advance_commitment();
             self.replicate_paced();
             self.advance_membership();
+            self.advance_requests();
             self.advance_hand_over();
         }
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Ballot, GroupId, Incarnation, Now, PeerName, Position};
+use crate::id::{Ballot, GroupId, Incarnation, Now, PeerKind, PeerName, Position};
 use crate::protocol::machine::{Machine, Role};
+use crate::protocol::remote::Remote;
 use crate::store::EPOCH;
 
 /// What a peer is in its group.
@@ -19,6 +20,11 @@ pub enum PeerRole {
     Replica,
     /// Blank, or being brought up to date: it neither votes nor counts.
     Joining,
+    /// It was counted out of the group, and takes part in nothing any more. Its calls are forwarded
+    /// for as long as its connections last.
+    Removed,
+    /// It uses the group, and neither votes nor holds data.
+    Client,
 }
 
 /// A snapshot of the state machine.
@@ -35,16 +41,30 @@ pub struct MachineStatus {
     pub quorum: bool,
     /// Members, reachable or not.
     pub size: usize,
+    /// Them, by name: of the state held here, or of the settings before there is one.
+    pub members: Vec<MachineMember>,
     /// The state held here.
     pub position: Position,
     /// The group, once founded.
     pub group_id: Option<GroupId>,
     /// Units decided here and not yet held by a majority.
     pub unreplicated_units: u64,
-    /// The other members.
+    /// The other members, and whoever else is linked.
     pub peers: Vec<MachinePeer>,
     /// For how long the primary has been silent; zero on the primary.
     pub primary_silence: Option<Duration>,
+}
+
+/// A member, as the state held here has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachineMember {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it has said that it is reached; empty if that is for settings to say.
+    pub address: String,
+    /// Whether the start of it that is linked, or was last, counts.
+    pub is_counted: bool,
 }
 
 /// What a peer knows of another.
@@ -59,6 +79,8 @@ pub struct MachinePeer {
     pub is_linked: bool,
     /// What it is, as far as it is known.
     pub role: PeerRole,
+    /// What it says it is to the group; `None` if it was never linked.
+    pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
     /// How many cuts its state is behind the newest that this peer knows of; `None` if unknown.
@@ -77,13 +99,6 @@ impl Machine {
             Role::Primary(_) => Some(self.config.name.clone()),
             _ => self.leader.as_ref().filter(|l| !l.is_dead).map(|l| l.name.clone()),
         };
-        let role = if self.is_primary() {
-            PeerRole::Primary
-        } else if self.is_member() {
-            PeerRole::Replica
-        } else {
-            PeerRole::Joining
-        };
         let primary_silence = match (&self.role, &self.leader) {
             (Role::Primary(_), _) => Some(Duration::ZERO),
             (_, Some(leader)) => Some(now.time.since(leader.heard)),
@@ -91,19 +106,53 @@ impl Machine {
         };
         let quorum = match &self.role {
             Role::Primary(reign) => reign.has_lease(),
+            _ if self.config.kind == PeerKind::Client => self.reaches_most_members(),
             _ => self.reaches_own_majority(),
         };
         MachineStatus {
-            role,
+            role: self.own_role(),
             ballot: self.ballot,
             primary,
             quorum,
-            size: self.meta.membership.voters.len().max(self.group.members.len()),
+            size: self.names().len(),
+            members: self.names().into_iter().map(|name| self.member_status(name)).collect(),
             position,
             group_id: self.meta.group_id,
             unreplicated_units: self.store.unreplicated_units(),
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
             primary_silence,
+        }
+    }
+
+    fn own_role(&self) -> PeerRole {
+        match &self.role {
+            Role::Primary(_) => PeerRole::Primary,
+            _ if self.config.kind == PeerKind::Client => PeerRole::Client,
+            _ if self.is_member() => PeerRole::Replica,
+            _ if self.is_removed() => PeerRole::Removed,
+            _ => PeerRole::Joining,
+        }
+    }
+
+    /// A client holds no membership: it goes by the members that it dials.
+    fn reaches_most_members(&self) -> bool {
+        let is_member = |remote: &&Remote| remote.kind() != Some(PeerKind::Client);
+        let members: Vec<&Remote> = self.remotes.values().filter(is_member).collect();
+        let reached = members.iter().filter(|remote| self.is_reachable(remote)).count();
+        reached > members.len() / 2
+    }
+
+    fn member_status(&self, name: &PeerName) -> MachineMember {
+        let membership = &self.meta.membership;
+        let mut listed = membership.voters.iter().chain(membership.next.iter().flatten());
+        let member = listed.rfind(|member| member.name == *name);
+        let last = self.remotes.get(name).and_then(|remote| remote.last.as_ref());
+        let id = if *name == self.config.name { Some(self.id) } else { last.map(|end| end.id) };
+        MachineMember {
+            name: name.clone(),
+            address: member.map(|member| member.address.clone()).unwrap_or_default(),
+            is_counted: member.is_some_and(|member| member.id.is_some())
+                && id.is_none_or(|id| membership.counts(name, id)),
         }
     }
 
@@ -113,10 +162,14 @@ impl Machine {
         let is_member =
             remote.last.as_ref().is_some_and(|end| self.meta.membership.counts(name, end.id));
         let is_primary = brief.is_some_and(|b| b.is_primary && b.ballot >= self.ballot);
-        let role = match (is_primary, is_member) {
-            (true, _) => PeerRole::Primary,
-            (false, true) => PeerRole::Replica,
-            (false, false) => PeerRole::Joining,
+        let id = remote.last.as_ref().map(|end| end.id);
+        let is_removed = id.is_some_and(|id| self.meta.membership.has_removed(name, id));
+        let role = match remote.kind() {
+            _ if is_primary => PeerRole::Primary,
+            _ if is_member => PeerRole::Replica,
+            _ if is_removed => PeerRole::Removed,
+            Some(PeerKind::Client) => PeerRole::Client,
+            _ => PeerRole::Joining,
         };
         let position = match remote.sender.as_ref().and_then(|sender| sender.held()) {
             Some(held) => Some(held),
@@ -135,6 +188,7 @@ impl Machine {
             incarnation: remote.last.as_ref().map(|end| end.incarnation),
             is_linked: remote.linked.is_some(),
             role,
+            kind: remote.kind(),
             priority: brief.map(|b| b.priority),
             lag,
             is_member,

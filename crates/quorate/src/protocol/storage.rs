@@ -280,10 +280,7 @@ impl Machine {
         self.disk.as_ref().filter(|disk| disk.is_restart)?;
         let until = self.started.after(self.group.failure_timeout);
         let is_over = self.now.time >= until || bug::is(Bug::RestartForgetsPromise);
-        let is_free = self.remotes.values().all(|remote| {
-            let is_primary = remote.brief.as_ref().is_none_or(|brief| brief.is_primary);
-            self.is_reachable(remote) && !is_primary
-        });
+        let is_free = self.reaches_all_known(|brief| !brief.is_primary);
         (!is_over && !is_free).then_some(until)
     }
 

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use crate::event::Event;
-use crate::id::PeerName;
+use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign};
 
@@ -31,11 +31,29 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
+        if !self.may_stand() {
+            self.watch.has_agreed = false;
+            self.watch.campaign_at = None;
+            return;
+        }
         if self.can_elect() || (self.has_data() && self.reaches_a_quorum()) {
             self.consider_election();
         } else {
             self.watch.has_agreed = false;
             self.consider_new_generation();
+        }
+    }
+
+    /// Whether this peer takes part in elections of its own accord: as a member that stays one, as far
+    /// as it knows.
+    fn may_stand(&self) -> bool {
+        let membership = &self.meta.membership;
+        match self.config.kind {
+            PeerKind::Client => false,
+            // Whoever asks to be let in founds nothing.
+            PeerKind::Joiner if membership.voters.is_empty() => false,
+            _ if membership.voters.is_empty() => true,
+            _ => membership.keeps(&self.config.name) && !self.is_removed(),
         }
     }
 
@@ -70,7 +88,7 @@ impl Machine {
     /// Whether this peer reaches a majority, and anyone in it may be promoted.
     pub(super) fn can_elect(&self) -> bool {
         let may_stand = self.priority() > 0
-            || self.remotes.values().filter(|r| self.is_reachable(r)).any(|remote| {
+            || self.fellows().filter(|(_, r)| self.is_reachable(r)).any(|(_, remote)| {
                 remote.brief.as_ref().is_some_and(|brief| {
                     brief.priority > 0
                         && !brief.position.is_blank()
@@ -91,9 +109,9 @@ impl Machine {
 
     /// Whether a peer of this group, which may know a newer membership, reaches a majority of it.
     fn reaches_a_quorum(&self) -> bool {
-        let reached = self.remotes.values().filter(|r| self.is_reachable(r));
+        let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
         reached
-            .filter_map(|r| r.brief.as_ref())
+            .filter_map(|(_, r)| r.brief.as_ref())
             .any(|brief| brief.has_quorum && brief.group_id == self.meta.group_id)
     }
 
@@ -146,7 +164,7 @@ impl Machine {
                 continue;
             };
             let is_counted = remote.id().is_some_and(|id| self.meta.membership.counts(name, id));
-            if is_counted {
+            if is_counted && self.meta.membership.keeps(name) {
                 list.push((brief.priority, Reverse(brief.position), name.clone()));
             }
         }

@@ -34,6 +34,9 @@ pub struct Hello {
     pub address: ::prost::alloc::string::String,
     #[prost(enumeration = "Kind", tag = "14")]
     pub kind: i32,
+    /// Whether the sender holds the state of a group.
+    #[prost(bool, tag = "15")]
+    pub has_state: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {
@@ -97,6 +100,9 @@ pub struct Membership {
     pub voters: ::prost::alloc::vec::Vec<Member>,
     #[prost(message, optional, tag = "3")]
     pub next: ::core::option::Option<MemberList>,
+    /// Counted out, oldest first; at most 64.
+    #[prost(message, repeated, tag = "4")]
+    pub removed: ::prost::alloc::vec::Vec<Member>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reign {
@@ -121,7 +127,7 @@ pub struct Meta {
 pub struct Message {
     #[prost(
         oneof = "message::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
     )]
     pub kind: ::core::option::Option<message::Kind>,
 }
@@ -163,6 +169,12 @@ pub mod message {
         Lost(super::Lost),
         #[prost(message, tag = "17")]
         GaveUp(super::GaveUp),
+        #[prost(message, tag = "18")]
+        Remove(super::Remove),
+        #[prost(message, tag = "19")]
+        Removed(super::Removed),
+        #[prost(message, tag = "20")]
+        Peers(super::Peers),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -191,6 +203,8 @@ pub struct Brief {
     pub uptime_ms: u64,
     #[prost(bool, tag = "12")]
     pub has_quorum: bool,
+    #[prost(string, repeated, tag = "13")]
+    pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {
@@ -254,6 +268,27 @@ pub struct Release {
 pub struct StandNow {
     #[prost(message, optional, tag = "1")]
     pub ballot: ::core::option::Option<Ballot>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Remove {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(string, tag = "2")]
+    pub peer: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Removed {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(enumeration = "RemoveOutcome", tag = "2")]
+    pub outcome: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Peers {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Position>,
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Follow {
@@ -463,6 +498,44 @@ impl Campaign {
             "CAMPAIGN_UNSPECIFIED" => Some(Self::Unspecified),
             "CAMPAIGN_ORDINARY" => Some(Self::Ordinary),
             "CAMPAIGN_NEW_GENERATION" => Some(Self::NewGeneration),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RemoveOutcome {
+    RemoveUnspecified = 0,
+    RemoveRemoved = 1,
+    RemoveNotMember = 2,
+    RemoveAlive = 3,
+    RemoveLastMember = 4,
+    RemovePrimary = 5,
+}
+impl RemoveOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::RemoveUnspecified => "REMOVE_UNSPECIFIED",
+            Self::RemoveRemoved => "REMOVE_REMOVED",
+            Self::RemoveNotMember => "REMOVE_NOT_MEMBER",
+            Self::RemoveAlive => "REMOVE_ALIVE",
+            Self::RemoveLastMember => "REMOVE_LAST_MEMBER",
+            Self::RemovePrimary => "REMOVE_PRIMARY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REMOVE_UNSPECIFIED" => Some(Self::RemoveUnspecified),
+            "REMOVE_REMOVED" => Some(Self::RemoveRemoved),
+            "REMOVE_NOT_MEMBER" => Some(Self::RemoveNotMember),
+            "REMOVE_ALIVE" => Some(Self::RemoveAlive),
+            "REMOVE_LAST_MEMBER" => Some(Self::RemoveLastMember),
+            "REMOVE_PRIMARY" => Some(Self::RemovePrimary),
             _ => None,
         }
     }

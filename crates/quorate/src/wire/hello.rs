@@ -42,6 +42,8 @@ pub struct Hello {
     pub address: String,
     /// What it is to the group.
     pub kind: PeerKind,
+    /// Whether it holds the state of a group.
+    pub has_state: bool,
 }
 
 /// Field and value.
@@ -115,6 +117,7 @@ impl From<&Hello> for proto::Hello {
                 PeerKind::Client => proto::Kind::Client,
             }
             .into(),
+            has_state: hello.has_state,
         }
     }
 }
@@ -155,6 +158,7 @@ impl TryFrom<proto::Hello> for Hello {
             id: MemberId(hello.id.unwrap_or(hello.incarnation)),
             address: bounds::address(hello.address)?,
             kind,
+            has_state: hello.has_state,
         })
     }
 }

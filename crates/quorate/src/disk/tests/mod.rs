@@ -164,6 +164,7 @@ fn meta(at: Position) -> Meta {
             stamp: at,
             voters: ["a", "b", "c"].map(member).to_vec(),
             next: None,
+            removed: Vec::new(),
         },
         history: vec![Reign { ballot: at.ballot, after: Sequence(0) }],
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Acknowledge, Bounds, GroupConfig, PeerConfig};
+use crate::error::RemoveError;
 use crate::event::Event;
-use crate::id::{GroupTime, Incarnation, Now, PeerName, Time};
+use crate::id::{GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
@@ -44,6 +45,8 @@ pub(super) struct Peer {
     pub(super) incarnation: Incarnation,
     pub(super) events: Vec<Event>,
     pub(super) route: Route,
+    /// How the removals ended that were asked for here.
+    pub(super) removed: Vec<Result<(), RemoveError>>,
 }
 
 type Mail = (PeerName, PeerName, Incarnation, Message);
@@ -54,6 +57,10 @@ pub(super) struct Group {
     pub(super) peers: BTreeMap<PeerName, Peer>,
     pub(super) now: Time,
     pub(super) priorities: BTreeMap<PeerName, u8>,
+    /// Where peers say that they are reached.
+    pub(super) addresses: BTreeMap<PeerName, String>,
+    /// What those are that are no members by list.
+    pub(super) kinds: BTreeMap<PeerName, PeerKind>,
     pub(super) bounds: Bounds,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
@@ -79,6 +86,8 @@ impl Group {
             peers: BTreeMap::new(),
             now: Time(1_000_000_000),
             priorities: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
             has_storage: false,
             linked: BTreeSet::new(),
@@ -112,14 +121,54 @@ impl Group {
         let bounds = self.bounds;
         let store = Arc::new(Store::with_hash_seed(bounds, 7));
         let priority = self.priorities.get(&name).copied().unwrap_or(100);
-        let config = PeerConfig { name: name.clone(), priority, address: String::new(), bounds };
+        let (kind, address) = (
+            self.kinds.get(&name).copied().unwrap_or_default(),
+            self.addresses.get(&name).cloned().unwrap_or_default(),
+        );
+        let config = PeerConfig { name: name.clone(), kind, priority, address, bounds };
         let kept = self.has_storage.then(Kept::default);
         let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
-        let group = self.config.clone();
+        let mut group = self.config.clone();
+        if config.kind == PeerKind::Joiner {
+            group.members = vec![name.clone()];
+        }
         let machine = Machine::new(group, config, start, Arc::clone(&store), self.clock());
-        let peer = Peer { machine, store, incarnation, events: Vec::new(), route: Route::Nowhere };
+        let peer = Peer {
+            machine,
+            store,
+            incarnation,
+            events: Vec::new(),
+            route: Route::Nowhere,
+            removed: Vec::new(),
+        };
         self.peers.insert(name, peer);
         self.relink();
+    }
+
+    /// Starts a peer that is no member by list.
+    pub(super) fn start_as(&mut self, name: &str, kind: PeerKind) {
+        self.kinds.insert(name.into(), kind);
+        self.start(name);
+    }
+
+    /// Who counts, as `at` knows, and whether a change is under way.
+    pub(super) fn members(&self, at: &str) -> (String, bool) {
+        let membership = self.peers[&PeerName::from(at)].store.meta().membership;
+        let names = membership.voters.iter().map(|m| m.name.as_str()).collect();
+        (names, membership.next.is_some())
+    }
+
+    /// Asks for a removal at a peer.
+    pub(super) fn remove(&mut self, at: &str, peer: &str) {
+        self.input(&at.into(), Input::Remove { request: 1, peer: peer.into() });
+        self.settle();
+    }
+
+    /// How the only removal asked for at a peer ended.
+    pub(super) fn removed(&self, at: &str) -> Option<&Result<(), RemoveError>> {
+        let removed = &self.peers[&PeerName::from(at)].removed;
+        assert!(removed.len() <= 1, "{removed:?}");
+        removed.first()
     }
 
     pub(super) fn kill(&mut self, name: &str) {
@@ -157,7 +206,10 @@ impl Group {
             for b in names.iter().filter(|b| *b != a) {
                 let pair = (a.clone(), b.clone());
                 if !self.cut.contains(&pair) && self.linked.insert(pair) {
+                    let kind = self.kinds.get(b).copied().unwrap_or_default();
+                    let address = self.addresses.get(b).cloned().unwrap_or_default();
                     let end = LinkEnd::member(self.peers[b].incarnation);
+                    let end = LinkEnd { kind, address, ..end };
                     self.input(a, Input::LinkUp { peer: b.clone(), end });
                 }
             }
@@ -181,6 +233,7 @@ impl Group {
                 }
                 Output::Event(event) => peer.events.push(event),
                 Output::Routed(route) => peer.route = route,
+                Output::Removed { result, .. } => peer.removed.push(result),
                 Output::Committed | Output::Switched { .. } => {}
                 Output::Save(_) => reports.push(Input::Saved),
                 Output::Append { number, .. } => reports.push(Input::Appended { number }),

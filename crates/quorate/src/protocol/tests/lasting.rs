@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::config::{Bounds, GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, Now, PeerName, Position,
-    Sequence, Term, Time,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, Now, PeerKind, PeerName,
+    Position, Sequence, Term, Time,
 };
 use crate::model::Value;
 use crate::protocol::Machine;
@@ -42,6 +42,7 @@ fn brief(ballot: Ballot, is_primary: bool) -> Brief {
         wall: GroupTime(0),
         uptime_ms: 0,
         has_quorum: true,
+        members: Vec::new(),
     }
 }
 
@@ -66,7 +67,13 @@ impl Replica {
         let bounds = Bounds { shards: 1, ..Bounds::default() };
         let members = ["a", "b", "c"].map(PeerName::from).to_vec();
         let group = GroupConfig { members, ..GroupConfig::default() };
-        let config = PeerConfig { name: "b".into(), priority: 100, address: String::new(), bounds };
+        let config = PeerConfig {
+            name: "b".into(),
+            kind: PeerKind::Member,
+            priority: 100,
+            address: String::new(),
+            bounds,
+        };
         let now = Time(1_000_000_000);
         let start =
             Start { incarnation: Incarnation(2), id: MemberId(20), seed: 1, kept: Some(kept) };

@@ -6,4 +6,5 @@ mod founding;
 mod group;
 mod hand_over;
 mod lasting;
+mod membership;
 mod storage;

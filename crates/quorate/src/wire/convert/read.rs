@@ -7,7 +7,8 @@ use crate::id::{
     Sequence, Term,
 };
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, MAX_HISTORY, Membership, Message, Meta, Piece, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece, Reign,
+    RemoveOutcome, VoteRequest,
 };
 use crate::record::Records;
 use crate::wire::bounds::{self, MAX_LISTED, required};
@@ -44,6 +45,17 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::Release(release) => Message::Release {
             ballot: ballot(release.ballot)?,
             to: bounds::peer("successor", &release.to)?,
+        },
+        Kind::Remove(remove) => Message::Remove {
+            request: remove.request,
+            peer: bounds::peer("peer to be removed", &remove.peer)?,
+        },
+        Kind::Removed(removed) => {
+            Message::Removed { request: removed.request, outcome: outcome(removed.outcome())? }
+        }
+        Kind::Peers(peers) => Message::Peers {
+            stamp: position(peers.stamp)?,
+            members: members(peers.members, MAX_LISTED)?,
         },
         Kind::StandNow(stand) => Message::StandNow { ballot: ballot(stand.ballot)? },
         Kind::Follow(follow) => Message::Follow {
@@ -117,8 +129,21 @@ fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     Ok(history.into_iter().map(reign).collect())
 }
 
-fn members(members: Vec<proto::Member>) -> Read<Vec<Member>> {
-    bounds::count("members", members.len(), 0, MAX_LISTED)?;
+fn outcome(outcome: proto::RemoveOutcome) -> Read<RemoveOutcome> {
+    Ok(match outcome {
+        proto::RemoveOutcome::RemoveUnspecified => {
+            return Err(WireError::Missing { field: "outcome" });
+        }
+        proto::RemoveOutcome::RemoveRemoved => RemoveOutcome::Removed,
+        proto::RemoveOutcome::RemoveNotMember => RemoveOutcome::NotMember,
+        proto::RemoveOutcome::RemoveAlive => RemoveOutcome::Alive,
+        proto::RemoveOutcome::RemoveLastMember => RemoveOutcome::LastMember,
+        proto::RemoveOutcome::RemovePrimary => RemoveOutcome::Primary,
+    })
+}
+
+fn members(members: Vec<proto::Member>, max: usize) -> Read<Vec<Member>> {
+    bounds::count("members", members.len(), 0, max)?;
     let member = |member: proto::Member| {
         Ok(Member {
             name: bounds::peer("member", &member.name)?,
@@ -133,8 +158,9 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
     let membership = required("membership", membership)?;
     Ok(Membership {
         stamp: position(membership.stamp)?,
-        voters: members(membership.voters)?,
-        next: membership.next.map(|next| members(next.members)).transpose()?,
+        voters: members(membership.voters, MAX_LISTED)?,
+        next: membership.next.map(|next| members(next.members, MAX_LISTED)).transpose()?,
+        removed: members(membership.removed, MAX_REMOVED)?,
     })
 }
 
@@ -149,6 +175,8 @@ fn meta(meta: proto::Meta) -> Read<Meta> {
 fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
     let brief = required("brief", brief)?;
     bounds::count("peers reached", brief.reaches.len(), 0, MAX_LISTED)?;
+    bounds::count("members", brief.members.len(), 0, MAX_LISTED)?;
+    let members = brief.members.iter().map(|name| bounds::peer("member", name));
     Ok(Brief {
         ballot: ballot(brief.ballot)?,
         is_primary: brief.is_primary,
@@ -166,6 +194,7 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         wall: GroupTime(brief.wall),
         uptime_ms: brief.uptime_ms,
         has_quorum: brief.has_quorum,
+        members: members.collect::<Read<_>>()?,
     })
 }
 

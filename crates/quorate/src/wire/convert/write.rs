@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, RemoveOutcome, VoteRequest,
 };
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
@@ -47,6 +47,17 @@ fn kind(message: &Message) -> Kind {
         Message::Release { ballot, to } => {
             Kind::Release(proto::Release { ballot: Some((*ballot).into()), to: to.to_string() })
         }
+        Message::Remove { request, peer } => {
+            Kind::Remove(proto::Remove { request: *request, peer: peer.to_string() })
+        }
+        Message::Removed { request, outcome } => Kind::Removed(proto::Removed {
+            request: *request,
+            outcome: proto::RemoveOutcome::from(*outcome).into(),
+        }),
+        Message::Peers { stamp, members } => Kind::Peers(proto::Peers {
+            stamp: Some((*stamp).into()),
+            members: members.iter().map(Into::into).collect(),
+        }),
         Message::StandNow { ballot } => {
             Kind::StandNow(proto::StandNow { ballot: Some((*ballot).into()) })
         }
@@ -84,6 +95,18 @@ fn kind(message: &Message) -> Kind {
         Message::Lost { ballot } => Kind::Lost(proto::Lost { ballot: Some((*ballot).into()) }),
         Message::GaveUp { ballot, units } => {
             Kind::GaveUp(proto::GaveUp { ballot: Some((*ballot).into()), units: *units })
+        }
+    }
+}
+
+impl From<RemoveOutcome> for proto::RemoveOutcome {
+    fn from(outcome: RemoveOutcome) -> Self {
+        match outcome {
+            RemoveOutcome::Removed => Self::RemoveRemoved,
+            RemoveOutcome::NotMember => Self::RemoveNotMember,
+            RemoveOutcome::Alive => Self::RemoveAlive,
+            RemoveOutcome::LastMember => Self::RemoveLastMember,
+            RemoveOutcome::Primary => Self::RemovePrimary,
         }
     }
 }
@@ -126,6 +149,7 @@ impl From<&Membership> for proto::Membership {
             voters: membership.voters.iter().map(Into::into).collect(),
             next: next
                 .map(|next| proto::MemberList { members: next.iter().map(Into::into).collect() }),
+            removed: membership.removed.iter().map(Into::into).collect(),
         }
     }
 }
@@ -159,6 +183,7 @@ impl From<&Brief> for proto::Brief {
             wall: brief.wall.0,
             uptime_ms: brief.uptime_ms,
             has_quorum: brief.has_quorum,
+            members: brief.members.iter().map(PeerName::to_string).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::body;
 use crate::id::{Incarnation, MAX_ADDRESS_BYTES, MemberId, PeerKind, PeerName};
 use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
-use crate::protocol::message::{Lane, MAX_HISTORY};
+use crate::protocol::message::{Lane, MAX_HISTORY, MAX_REMOVED};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
 use crate::wire::{
@@ -42,12 +42,13 @@ fn piece(records: Bytes) -> Kind {
     Kind::Piece(proto::Piece { ballot: ballot(), records, ..Default::default() })
 }
 
-fn vote_reply(voters: usize, next: usize) -> Kind {
+fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
     let member = |_| proto::Member { name: "a".into(), id: Some(1), address: String::new() };
     let membership = proto::Membership {
         stamp: position(),
         voters: (0..voters).map(member).collect(),
         next: Some(proto::MemberList { members: (0..next).map(member).collect() }),
+        removed: (0..removed).map(member).collect(),
     };
     Kind::VoteReply(proto::VoteReply {
         ballot: ballot(),
@@ -93,14 +94,18 @@ fn bytes_that_are_no_protobuf_keep_their_cause() {
 
 #[test]
 fn lists_have_bounds() {
-    let member = |count| Err(WireError::Count { field: "members", count, min: 0, max: MAX_LISTED });
-    assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED)).is_ok());
-    assert_eq!(read_message(vote_reply(MAX_LISTED + 1, 0)), member(MAX_LISTED + 1));
-    assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1)), member(MAX_LISTED + 1));
+    let too_many = |max| Err(WireError::Count { field: "members", count: max + 1, min: 0, max });
+    assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED, MAX_REMOVED)).is_ok());
+    assert_eq!(read_message(vote_reply(MAX_LISTED + 1, 0, 0)), too_many(MAX_LISTED));
+    assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1, 0)), too_many(MAX_LISTED));
+    assert_eq!(read_message(vote_reply(0, 0, MAX_REMOVED + 1)), too_many(MAX_REMOVED));
 
     let reaches = |count| proto::Brief { reaches: vec!["a".into(); count], ..brief() };
     assert!(read_message(ping(reaches(MAX_LISTED))).is_ok());
     assert!(read_message(ping(reaches(MAX_LISTED + 1))).is_err());
+    let knows = |count| proto::Brief { members: vec!["a".into(); count], ..brief() };
+    assert!(read_message(ping(knows(MAX_LISTED))).is_ok());
+    assert!(read_message(ping(knows(MAX_LISTED + 1))).is_err());
 
     let history = |count| {
         Kind::Position(proto::Whereabouts {
@@ -228,6 +233,7 @@ fn the_longest_hello_is_within_its_bound() {
         id: MemberId(1),
         address: "a".repeat(MAX_ADDRESS_BYTES),
         kind: PeerKind::Client,
+        has_state: true,
     };
     let (kind, body) = body(&Frame::Hello(longest.clone()));
     assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());

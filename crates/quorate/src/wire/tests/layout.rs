@@ -46,6 +46,7 @@ fn a_hello_is_laid_out_as_documented() {
         id: MemberId(0x0102_0304_0506_0708),
         address: String::new(),
         kind: PeerKind::Member,
+        has_state: false,
     };
     #[rustfmt::skip]
     let bytes = [
@@ -68,10 +69,10 @@ fn a_hello_is_laid_out_as_documented() {
     assert_eq!(with_model[48..], [0x5a, 6, 0x0a, 1, b'l', 0x12, 1, b'w']);
     // Nor does one that is counted by its start, and does not say where it is reached.
     let hello = Hello { model_settings: Vec::new(), id: MemberId(7), ..hello };
-    let hello = Hello { address: "b".into(), kind: PeerKind::Joiner, ..hello };
+    let hello = Hello { address: "b".into(), kind: PeerKind::Joiner, has_state: true, ..hello };
     let with_id = encoded(&Frame::Hello(hello));
     assert_eq!(with_id[1..48], bytes[1..]);
-    assert_eq!(with_id[48..], [0x61, 7, 0, 0, 0, 0, 0, 0, 0, 0x6a, 1, b'b', 0x70, 1]);
+    assert_eq!(with_id[48..], [0x61, 7, 0, 0, 0, 0, 0, 0, 0, 0x6a, 1, b'b', 0x70, 1, 0x78, 1]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::id::{
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, Reign,
-    VoteRequest,
+    RemoveOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
 use crate::wire::replies::{Outcome, Refusal, Reply};
@@ -129,6 +129,9 @@ fn control_message() -> BoxedStrategy<Message> {
         ),
         (ballot(), peer()).prop_map(|(ballot, to)| Message::Release { ballot, to }),
         ballot().prop_map(|ballot| Message::StandNow { ballot }),
+        (number(), peer()).prop_map(|(request, peer)| Message::Remove { request, peer }),
+        (number(), outcome()).prop_map(|(request, outcome)| Message::Removed { request, outcome }),
+        (position(), members()).prop_map(|(stamp, members)| Message::Peers { stamp, members }),
     ]
     .boxed()
 }
@@ -177,6 +180,7 @@ fn hello() -> BoxedStrategy<Hello> {
         (id(), address(), kind()),
     )
         .prop_map(|(versions, names, lane, settings, numbers, (id, address, kind))| Hello {
+            has_state: numbers.0 & 1 == 1,
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
             group: names.0,
             peer: names.1,
@@ -282,9 +286,19 @@ fn members() -> BoxedStrategy<Vec<Member>> {
 }
 
 fn membership() -> BoxedStrategy<Membership> {
-    (position(), members(), option::of(members()))
-        .prop_map(|(stamp, voters, next)| Membership { stamp, voters, next })
+    (position(), members(), option::of(members()), members())
+        .prop_map(|(stamp, voters, next, removed)| Membership { stamp, voters, next, removed })
         .boxed()
+}
+
+fn outcome() -> impl Strategy<Value = RemoveOutcome> {
+    prop_oneof![
+        Just(RemoveOutcome::Removed),
+        Just(RemoveOutcome::NotMember),
+        Just(RemoveOutcome::Alive),
+        Just(RemoveOutcome::LastMember),
+        Just(RemoveOutcome::Primary),
+    ]
 }
 
 fn meta() -> BoxedStrategy<Meta> {
@@ -297,10 +311,10 @@ fn brief() -> BoxedStrategy<Brief> {
     (
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
-        vec(peer(), 0..=MAX_LISTED),
+        (vec(peer(), 0..=MAX_LISTED), vec(peer(), 0..=MAX_LISTED)),
         (any::<u8>(), group_time(), number(), any::<bool>()),
     )
-        .prop_map(|(first, second, reaches, (priority, wall, uptime_ms, has_quorum))| {
+        .prop_map(|(first, second, (reaches, members), (priority, wall, uptime_ms, has_quorum))| {
             let (ballot, is_primary, primary, position) = first;
             let (group_id, is_member, suspects) = second;
             Brief {
@@ -316,6 +330,7 @@ fn brief() -> BoxedStrategy<Brief> {
                 wall,
                 uptime_ms,
                 has_quorum,
+                members,
             }
         })
         .boxed()

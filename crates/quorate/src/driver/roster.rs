@@ -1,0 +1,339 @@
+//! Who the members are and where they are reached: what the tasks that dial, and the handshake,
+//! know of the group (docs/protocol.md, section 7).
+//!
+//! | where a name and its address come from | of what use it is |
+//! |---|---|
+//! | the membership that this peer holds | these are the members, once there is one |
+//! | what members have told a joiner or client | the same, for a peer that holds none |
+//! | the settings | the members before any of that is known; addresses always |
+//! | an address of a peer whose name was not known | as told by its `Hello` |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::settings::Difference;
+use crate::config::{MAX_MEMBERS, PeerConfig};
+use crate::id::{Member, PeerKind, PeerName, Position};
+use crate::protocol::message::Membership;
+use crate::wire::{Hello, MAX_LISTED};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Roster {
+    me: PeerName,
+    kind: PeerKind,
+    configured: BTreeMap<PeerName, String>,
+    known: RwLock<Known>,
+    /// Counts changes.
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    membership: Membership,
+    /// What members have told, and the membership that it was from.
+    told: (Position, Vec<Member>),
+    introduced: BTreeMap<PeerName, String>,
+}
+
+impl Known {
+    fn has_state(&self) -> bool {
+        !self.membership.voters.is_empty()
+    }
+
+    /// The members that are known by more than settings.
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        let Membership { voters, next, .. } = &self.membership;
+        // The address of a member that is reached elsewhere from now on is the later one.
+        let held = next.iter().flatten().chain(voters);
+        let told = self.told.1.iter().filter(|_| voters.is_empty());
+        held.chain(told)
+    }
+}
+
+impl Roster {
+    /// `configured` are the members of the settings, with their addresses.
+    pub(super) fn new(peer: &PeerConfig, configured: BTreeMap<PeerName, String>) -> Self {
+        let (me, kind, known) = (peer.name.clone(), peer.kind, RwLock::default());
+        Self { me, kind, configured, known, version: watch::Sender::new(0) }
+    }
+
+    /// Sees changes from now on, and the present as one.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        let mut version = self.version.subscribe();
+        version.mark_changed();
+        version
+    }
+
+    fn changed(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// This peer holds another membership.
+    pub(super) fn set_membership(&self, membership: &Membership) {
+        if self.known.read().membership != *membership {
+            self.known.write().membership = membership.clone();
+            self.changed();
+        }
+    }
+
+    /// A member has told a joiner or client of the members.
+    pub(super) fn set_told(&self, stamp: Position, members: &[Member]) {
+        let is_older = stamp < self.known.read().told.0;
+        if !is_older && !members.is_empty() {
+            self.known.write().told = (stamp, members.to_vec());
+            self.changed();
+        }
+    }
+
+    /// The name of the peer at an address, as it says itself.
+    pub(super) fn introduce(&self, peer: &PeerName, address: &str) {
+        let last = self.known.write().introduced.insert(peer.clone(), address.to_owned());
+        if last.as_deref() != Some(address) {
+            self.changed();
+        }
+    }
+
+    /// Whether this peer holds the state of a group.
+    pub(super) fn has_state(&self) -> bool {
+        self.known.read().has_state()
+    }
+
+    /// The members, this peer included if it is one, as far as this peer knows.
+    pub(super) fn members(&self) -> BTreeSet<PeerName> {
+        let known = self.known.read();
+        let mut names: BTreeSet<PeerName> = known.members().map(|m| m.name.clone()).collect();
+        if names.is_empty() {
+            names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
+        }
+        names
+    }
+
+    /// The members that this peer dials: all others, unless it was counted out itself.
+    pub(super) fn dialed(&self) -> BTreeSet<PeerName> {
+        if self.known.read().membership.has_removed_name(&self.me) {
+            return BTreeSet::new();
+        }
+        let mut names = self.members();
+        names.remove(&self.me);
+        names
+    }
+
+    /// Where a peer may be reached, the likeliest first. Its own word, where it gave it, goes
+    /// before the settings of this peer, and those before what others say.
+    pub(super) fn addresses(&self, peer: &PeerName) -> Vec<String> {
+        let known = self.known.read();
+        let of = |mut list: std::slice::Iter<'_, Member>| {
+            list.find(|m| m.name == *peer).map(|m| m.address.clone())
+        };
+        let next = known.membership.next.as_deref().unwrap_or_default();
+        let candidates = [
+            of(next.iter()),
+            of(known.membership.voters.iter()),
+            self.configured.get(peer).cloned(),
+            of(known.told.1.iter()),
+            known.introduced.get(peer).cloned(),
+        ];
+        let mut addresses: Vec<String> = Vec::new();
+        for address in candidates.into_iter().flatten() {
+            if !address.is_empty() && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// Where a peer is reached, for people to read; empty if that is not known.
+    pub(super) fn address(&self, peer: &PeerName) -> String {
+        self.addresses(peer).into_iter().next().unwrap_or_default()
+    }
+
+    /// The members with their addresses, for a peer that does not know them; `None` from a peer
+    /// that holds no membership.
+    pub(super) fn to_tell(&self) -> Option<(Position, Vec<Member>)> {
+        let membership = self.known.read().membership.clone();
+        let names = membership.names().into_iter().take(MAX_LISTED);
+        let tell =
+            |name: &PeerName| Member { name: name.clone(), id: None, address: self.address(name) };
+        let members: Vec<Member> = names.map(tell).collect();
+        (!members.is_empty()).then_some((membership.stamp, members))
+    }
+
+    /// Whether the lists of members in the settings of two peers must be equal: where both found
+    /// by them.
+    pub(super) fn compares_lists(&self, hello: &Hello) -> bool {
+        let is_founder = self.kind == PeerKind::Member && !self.has_state();
+        is_founder && hello.kind == PeerKind::Member && !hello.has_state
+    }
+
+    /// What speaks against a peer that would be let in otherwise.
+    pub(super) fn stranger(&self, hello: &Hello) -> Option<Difference> {
+        let known = self.known.read();
+        let membership = &known.membership;
+        let peer = &hello.peer;
+        let refused = |why: &str| Some(Difference::new("peer", why, peer));
+        if membership.has_removed(peer, hello.id) {
+            return refused(&format!("{peer} was removed from the group"));
+        }
+        match (self.kind, hello.kind) {
+            (PeerKind::Client, PeerKind::Client) => refused("a client, as this peer is"),
+            (PeerKind::Client, _) => None,
+            (_, PeerKind::Client) => {
+                let is_taken = membership.has(peer)
+                    || (!known.has_state() && self.configured.contains_key(peer));
+                if is_taken { refused("the name of a member") } else { None }
+            }
+            _ if known.has_state() => refuse_stranger(membership, hello),
+            (PeerKind::Member, PeerKind::Member) if !hello.has_state => {
+                let is_listed = self.configured.contains_key(peer);
+                if is_listed { None } else { refused("not a member") }
+            }
+            // A joiner finds out by those who are members, and they are who bring data to a blank
+            // member, whether its list names them or not.
+            _ => None,
+        }
+    }
+}
+
+/// What a member with a state holds against a peer that is not one.
+fn refuse_stranger(membership: &Membership, hello: &Hello) -> Option<Difference> {
+    let peer = &hello.peer;
+    if membership.has(peer) {
+        return None;
+    }
+    let members = || {
+        let names: Vec<&str> = membership.names().into_iter().map(PeerName::as_str).collect();
+        names.join(",")
+    };
+    if hello.kind == PeerKind::Joiner {
+        let is_full = membership.voters.len() >= MAX_MEMBERS;
+        let ours = || format!("{} (as many as may be: remove one first)", members());
+        return is_full.then(|| Difference::new("members", ours(), peer));
+    }
+    if membership.has_removed_name(peer) {
+        let ours = format!("{peer} was removed from the group: it may join as a new one");
+        return Some(Difference::new("peer", ours, peer));
+    }
+    Some(Difference::new("peer", format!("not a member of {}", members()), peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Bounds;
+    use crate::id::{Incarnation, MemberId};
+    use crate::protocol::message::Lane;
+
+    fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
+        let (name, address, bounds) = ("a".into(), String::new(), Bounds::default());
+        let peer = PeerConfig { name, kind, priority: 1, address, bounds };
+        let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
+        Roster::new(&peer, configured.collect())
+    }
+
+    fn member(name: &str, address: &str) -> Member {
+        Member { name: name.into(), id: Some(MemberId(7)), address: address.into() }
+    }
+
+    fn membership(list: &[(&str, &str)]) -> Membership {
+        let voters = list.iter().map(|(name, address)| member(name, address)).collect();
+        Membership::settled(Position::BLANK, voters)
+    }
+
+    fn hello(name: &str, kind: PeerKind, has_state: bool) -> Hello {
+        Hello {
+            versions: (1, 1),
+            group: "g".into(),
+            peer: name.into(),
+            incarnation: Incarnation(7),
+            lane: Lane::Control,
+            to: None,
+            settings: Vec::new(),
+            fingerprint: 0,
+            started_ms: 0,
+            model_settings: Vec::new(),
+            id: MemberId(if name == "d" { 9 } else { 5 }),
+            address: String::new(),
+            kind,
+            has_state,
+        }
+    }
+
+    fn names(roster: &Roster) -> Vec<String> {
+        roster.dialed().iter().map(PeerName::to_string).collect()
+    }
+
+    #[test]
+    fn the_membership_says_who_is_dialed_and_the_list_only_before_there_is_one() {
+        let roster = roster(PeerKind::Member, &["a", "b", "c"]);
+        assert_eq!(names(&roster), ["b", "c"]);
+        roster.set_membership(&membership(&[("a", ""), ("c", ""), ("d", "d:9")]));
+        assert_eq!(names(&roster), ["c", "d"]);
+        assert_eq!(roster.addresses(&"c".into()), ["c:1"]);
+        assert_eq!(roster.addresses(&"d".into()), ["d:9"]);
+        let mut without = membership(&[("c", ""), ("d", "")]);
+        without.removed = vec![member("a", "")];
+        roster.set_membership(&without);
+        assert!(names(&roster).is_empty(), "it was counted out");
+    }
+
+    #[test]
+    fn the_word_of_a_peer_goes_before_the_settings() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        roster.set_membership(&membership(&[("a", ""), ("b", "new:1")]));
+        assert_eq!(roster.addresses(&"b".into()), ["new:1", "b:1"]);
+        assert_eq!(roster.to_tell().expect("it holds a membership").1[1].address, "new:1");
+    }
+
+    #[test]
+    fn a_joiner_knows_who_it_was_introduced_to_and_what_it_was_told() {
+        let roster = roster(PeerKind::Joiner, &[]);
+        assert!(names(&roster).is_empty());
+        roster.introduce(&"b".into(), "b:1");
+        assert_eq!(names(&roster), ["b"]);
+        assert_eq!(roster.to_tell(), None);
+        let newer = Position { sequence: crate::id::Sequence(5), ..Position::BLANK };
+        roster.set_told(newer, &[member("b", "b:2"), member("c", "c:2")]);
+        roster.set_told(Position::BLANK, &[member("z", "z:2")]);
+        assert_eq!(names(&roster), ["b", "c"], "what is older does not count");
+        assert_eq!(roster.addresses(&"b".into()), ["b:2", "b:1"]);
+    }
+
+    #[test]
+    fn strangers_are_told_why_they_are() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let says = |name: &str, kind, has_state| {
+            roster.stranger(&hello(name, kind, has_state)).map(|d| d.ours)
+        };
+        assert_eq!(says("z", PeerKind::Member, false).as_deref(), Some("not a member"));
+        assert_eq!(says("z", PeerKind::Member, true), None, "it may bring the group");
+        assert_eq!(says("z", PeerKind::Joiner, false), None);
+        let taken = Some("the name of a member");
+        assert_eq!(says("b", PeerKind::Client, false).as_deref(), taken);
+        let mut held = membership(&[("a", ""), ("b", "")]);
+        held.removed = vec![member("c", ""), Member { id: Some(MemberId(9)), ..member("d", "") }];
+        roster.set_membership(&held);
+        let stranger = Some("not a member of a,b");
+        assert_eq!(says("z", PeerKind::Member, true).as_deref(), stranger);
+        let by_name = says("c", PeerKind::Member, false).expect("removed");
+        assert!(by_name.starts_with("c was removed from the group: it may join"), "{by_name}");
+        assert_eq!(says("c", PeerKind::Joiner, false), None, "a new one of that name");
+        let by_id = Some("d was removed from the group");
+        assert_eq!(says("d", PeerKind::Joiner, true).as_deref(), by_id);
+        assert_eq!(says("b", PeerKind::Member, false), None);
+        assert_eq!(says("x", PeerKind::Client, false), None);
+    }
+
+    #[test]
+    fn a_full_group_says_so() {
+        let roster = roster(PeerKind::Member, &[]);
+        let all: Vec<String> = (0..MAX_MEMBERS).map(|n| n.to_string()).collect();
+        let list: Vec<(&str, &str)> = all.iter().map(|name| (name.as_str(), "")).collect();
+        roster.set_membership(&membership(&list));
+        let said = roster.stranger(&hello("z", PeerKind::Joiner, false)).expect("full");
+        assert_eq!(said.field, "members");
+        assert!(said.ours.ends_with("(as many as may be: remove one first)"), "{}", said.ours);
+    }
+}

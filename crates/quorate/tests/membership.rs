@@ -1,0 +1,350 @@
+//! Members come and go, are found at new addresses, and clients use the group without being any.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use quorate::transport::InProcess;
+use quorate::{
+    Acknowledge, Basis, ConfigError, Event, Link, Mode, Peer, PeerBuilder, PeerKind, PeerRole,
+    RemoveError, StartError, Status,
+};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
+
+/// A peer that is on nobody's list.
+fn stranger(network: &InProcess, name: &str) -> PeerBuilder {
+    Peer::builder(name, Counter).transport(network.at(name)).tokio_clock()
+}
+
+/// A joiner that knows the address of one member.
+fn joiner(network: &InProcess, name: &str, contact: &str) -> PeerBuilder {
+    stranger(network, name).listen(name).join([contact])
+}
+
+fn client(network: &InProcess, name: &str) -> PeerBuilder {
+    stranger(network, name).client().members(NAMES.map(|name| (name, name)))
+}
+
+async fn start(builder: PeerBuilder) -> Peer {
+    builder.start().await.expect("the settings are valid")
+}
+
+fn members(status: &Status) -> String {
+    status.members.iter().map(|member| member.name.as_str()).collect()
+}
+
+/// Waits until a peer knows these members, all of them counted.
+async fn until_members(peer: &Peer, names: &str) -> Status {
+    until(peer, |status| {
+        members(status) == names && status.members.iter().all(|member| member.is_counted)
+    })
+    .await
+}
+
+fn majority(builder: PeerBuilder) -> PeerBuilder {
+    builder.acknowledge(Acknowledge::Majority)
+}
+
+/// Calls a peer one after the other until it is told to stop; counts what was decided, and what may
+/// have been.
+#[derive(Default)]
+struct Load {
+    is_over: AtomicBool,
+    decided: AtomicU64,
+    unknown: AtomicU64,
+}
+
+impl Load {
+    async fn run(self: Arc<Self>, peer: Peer) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            match add(&peer, "k", 1).await {
+                Ok(_) => self.decided.fetch_add(1, Ordering::Relaxed),
+                Err(quorate::DecideError::OutcomeUnknown { .. }) => {
+                    self.unknown.fetch_add(1, Ordering::Relaxed)
+                }
+                Err(_) => 0,
+            };
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fourth_peer_joins_under_load_and_the_primary_leaves() {
+    let mut trio = Trio::start(majority).await;
+    let load = Arc::new(Load::default());
+    let calls = trio.peers.iter().map(|peer| tokio::spawn(load.clone().run(peer.clone())));
+    let calls: Vec<_> = calls.collect();
+    let d = start(majority(joiner(&trio.network, "d", "b"))).await;
+    for peer in trio.peers.iter().chain([&d]) {
+        until_members(peer, "abcd").await;
+    }
+    let added = Event::MemberAdded { peer: "d".into() };
+    assert!(events(trio.peer("a")).contains(&added));
+    let first = trio.primary();
+    trio.peer(&first).leave().await.expect("it hands over first");
+    let rest = "abcd".replace(&first, "");
+    for peer in trio.peers.iter().chain([&d]).filter(|peer| peer.name().as_str() != first) {
+        until_members(peer, &rest).await;
+        let removed = Event::MemberRemoved { peer: first.as_str().into() };
+        assert!(events(peer).contains(&removed), "{}", peer.name());
+    }
+    until(trio.peer(&first), |status| status.role == PeerRole::Removed).await;
+    load.is_over.store(true, Ordering::Relaxed);
+    for call in calls {
+        call.await.expect("a caller does not panic");
+    }
+    // The one that has left is in nobody's way, and the counts are exact.
+    let left = trio.take(&first);
+    left.shutdown().await;
+    let (decided, unknown) = (load.decided.load(Ordering::Relaxed), &load.unknown);
+    let counted = count(&d, "k").await;
+    let most = decided + unknown.load(Ordering::Relaxed);
+    assert!((decided..=most).contains(&counted), "{counted} of {decided} to {most}");
+    assert!(decided > 100, "{decided}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_left_is_refused_by_name_and_may_join_anew() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let name = trio.a_replica();
+    trio.peer(&name).leave().await.expect("the others are a majority");
+    trio.take(&name).shutdown().await;
+    let back = start(builder(&trio.network, &name)).await;
+    let removed = format!("{name} was removed from the group: it may join as a new one");
+    until(&back, |status| status.refusals.iter().any(|refusal| refusal.theirs == removed)).await;
+    assert_eq!(back.status().primary, None);
+    drop(back);
+    tokio::task::yield_now().await;
+    let contact = trio.peers[0].name().to_string();
+    let again = start(joiner(&trio.network, &name, &contact)).await;
+    until_members(&again, "abc").await;
+    until_members(&trio.peers[0], "abc").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_peer_counts_until_it_is_forgotten() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let (gone, primary) = (trio.a_replica(), trio.primary());
+    let alive = trio.peer(&primary).forget(gone.as_str()).await;
+    assert_eq!(alive, Err(RemoveError::Alive { peer: gone.as_str().into() }));
+    trio.crash(&gone).await;
+    let asked = trio.a_replica();
+    until(trio.peer(&primary), |status| {
+        status.peers.iter().any(|peer| peer.name.as_str() == gone && peer.link == Link::Down)
+    })
+    .await;
+    trio.peer(&asked).forget(gone.as_str()).await.expect("asked of any peer");
+    until_members(trio.peer(&primary), &"abc".replace(&gone, "")).await;
+    let stranger = trio.peer(&asked).forget("z").await;
+    assert_eq!(stranger, Err(RemoveError::NotMember { peer: "z".into() }));
+    // Two are left: one of them leaves, and the last one is a group by itself.
+    trio.peer(&asked).leave().await.expect("two of two are there");
+    trio.crash(&asked).await;
+    until_members(trio.peer(&primary), &primary).await;
+    assert_eq!(add(trio.peer(&primary), "k", 3).await.expect("alone").answer.words[0], 3);
+    let last = trio.peer(&primary).leave().await;
+    assert_eq!(last, Err(RemoveError::LastMember { peer: primary.as_str().into() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_without_a_majority_ends_with_an_error() {
+    let mut trio = Trio::start(|b| b.io_timeout(Duration::from_secs(5))).await;
+    let primary = trio.primary();
+    for name in NAMES.into_iter().filter(|name| *name != primary) {
+        trio.crash(name).await;
+    }
+    let gone = NAMES.into_iter().find(|name| *name != primary).expect("two have gone");
+    let error = trio.peer(&primary).forget(gone).await.expect_err("one of three");
+    assert!(
+        matches!(error, RemoveError::TimedOut { .. } | RemoveError::NoPrimary { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn everyone_is_replaced_one_by_one_under_other_names() {
+    let mut trio = Trio::start(majority).await;
+    add(&trio.peers[0], "k", 7).await.expect("decided");
+    let mut contact = "c".to_owned();
+    for (old, new) in [("a", "d"), ("b", "e"), ("c", "f")] {
+        let joined = start(majority(joiner(&trio.network, new, &contact))).await;
+        until(&joined, |status| status.role == PeerRole::Replica).await;
+        joined.wait_ready(LONG).await.expect("there is a primary");
+        trio.peers.push(joined);
+        trio.peer(old).leave().await.expect("the others are a majority");
+        trio.take(old).shutdown().await;
+        contact = new.to_owned();
+    }
+    for peer in &trio.peers {
+        until_members(peer, "def").await;
+        assert_eq!(count(peer, "k").await, 7);
+    }
+    // None of them is on a list, and each dials the others.
+    let primary = trio.primary();
+    trio.crash(&primary).await;
+    for peer in &trio.peers {
+        until(peer, |s| s.primary.as_ref().is_some_and(|p| p.as_str() != primary)).await;
+        assert_eq!(count(peer, "k").await, 7);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_followed_to_its_new_address() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let moved = trio.a_replica();
+    trio.crash(&moved).await;
+    let there = trio.network.at("elsewhere");
+    let peer = builder(&trio.network, &moved).transport(there).advertise("elsewhere");
+    trio.peers.push(start(peer.listen("elsewhere")).await);
+    for peer in &trio.peers {
+        let status = until(peer, |status| {
+            let mut members = status.members.iter();
+            members.any(|m| m.name.as_str() == moved && m.address == "elsewhere" && m.is_counted)
+        });
+        status.await;
+    }
+    // One that was started before dials it there.
+    let at = trio.peers[0].status().peers.into_iter().find(|p| p.name.as_str() == moved);
+    assert_eq!(at.expect("a member").address, "elsewhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_priority_is_set_live() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    trio.peer(&replica).set_priority(3).await;
+    until(trio.peer(&primary), |status| {
+        status.peers.iter().any(|p| p.name.as_str() == replica && p.priority == Some(3))
+    })
+    .await;
+    assert_eq!(trio.primary(), primary, "it stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_clients_use_the_group_and_follow_a_failover() {
+    let mut trio = Trio::start(majority).await;
+    let mut clients = Vec::new();
+    for number in 0..100 {
+        clients.push(start(majority(client(&trio.network, &format!("client-{number}")))).await);
+    }
+    for client in &clients {
+        let status = client.wait_ready(LONG).await.expect("there is a primary");
+        assert_eq!((status.role, status.cells), (PeerRole::Client, 0));
+        add(client, "k", 1).await.expect("decided");
+    }
+    let old = trio.primary();
+    let status = trio.peer(&old).status();
+    assert_eq!((status.size, members(&status).as_str()), (3, "abc"));
+    let linked = status.peers.iter().filter(|peer| peer.kind == Some(PeerKind::Client));
+    assert_eq!(linked.filter(|peer| peer.link == Link::Up).count(), 100);
+    trio.crash(&old).await;
+    for client in &clients {
+        until(client, |s| s.primary.as_ref().is_some_and(|p| p.as_str() != old)).await;
+        client.wait_ready(LONG).await.expect("there is a primary again");
+        add(client, "k", 1).await.expect("decided");
+    }
+    assert_eq!(count(&clients[0], "k").await, 200);
+    assert_eq!(clients[0].status().position, quorate::Position::BLANK, "it holds nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_learns_of_members_that_it_was_not_told_of() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let client = start(stranger(&trio.network, "x").client().join(["a"])).await;
+    client.wait_ready(LONG).await.expect("a tells of the others");
+    let d = start(joiner(&trio.network, "d", "b")).await;
+    until_members(&d, "abcd").await;
+    until(&client, |status| {
+        status.peers.iter().any(|peer| peer.name.as_str() == "d" && peer.link == Link::Up)
+    })
+    .await;
+    for name in NAMES {
+        let peer = trio.take(name);
+        until(&peer, |status| status.primary.is_some()).await;
+        peer.leave().await.expect("the others are a majority");
+        peer.shutdown().await;
+    }
+    until(&client, |status| status.primary.as_ref().is_some_and(|p| p.as_str() == "d")).await;
+    add(&client, "k", 1).await.expect("decided by d alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relaxed_client_decides_alone_without_a_primary_and_merges() {
+    let relaxed = |builder: PeerBuilder| builder.mode(Mode::Relaxed);
+    let mut trio = Trio::start(relaxed).await;
+    let client = start(relaxed(client(&trio.network, "x"))).await;
+    client.wait_ready(LONG).await.expect("there is a primary");
+    add(&client, "k", 1).await.expect("decided");
+    // All but one are gone: no majority, no primary.
+    let names: Vec<String> = trio.peers[1..].iter().map(|p| p.name().to_string()).collect();
+    trio.crash(&names[0]).await;
+    trio.crash(&names[1]).await;
+    until(&client, |status| status.primary.is_none()).await;
+    let alone = add(&client, "k", 5).await.expect("decided alone");
+    assert_eq!(alone.basis, Basis::Local);
+    for name in &names {
+        let peer = trio.start_one(name).await.expect("the settings are valid");
+        trio.peers.push(peer);
+    }
+    let merged = |e: &Event| matches!(e, Event::LocalDecisionsMerged { units: 5, .. });
+    until(&client, |_| events(&client).iter().any(merged)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_member_or_a_living_client_is_refused() {
+    let trio = Trio::start(|builder| builder).await;
+    let taken = client(&trio.network, "b").transport(trio.network.at("x"));
+    let members = [("a", "a"), ("c", "c")];
+    let taken = start(taken.members(members)).await;
+    let status = until(&taken, |status| status.refusals.len() >= 2).await;
+    assert_eq!(status.refusals[0].theirs, "the name of a member");
+    let living = start(client(&trio.network, "x")).await;
+    living.wait_ready(LONG).await.expect("there is a primary");
+    let second = start(client(&trio.network, "x").transport(trio.network.at("y"))).await;
+    let status = until(&second, |status| !status.refusals.is_empty()).await;
+    assert!(status.refusals[0].theirs.starts_with("held by a living peer"), "{status:?}");
+    assert_eq!(count(&living, "k").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_group_tells_a_joiner_why_it_is_not_let_in() {
+    let network = InProcess::network();
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let mut peers = Vec::new();
+    for name in names {
+        let members = names.map(|name| (name, name));
+        peers.push(start(builder(&network, name).members(members)).await);
+    }
+    for peer in &peers {
+        until_members(peer, "abcdefg").await;
+    }
+    let eighth = start(joiner(&network, "h", "a")).await;
+    let status = until(&eighth, |status| !status.refusals.is_empty()).await;
+    let refusal = &status.refusals[0];
+    assert_eq!(refusal.field, "members");
+    assert!(refusal.theirs.ends_with("(as many as may be: remove one first)"), "{refusal:?}");
+    assert_eq!(status.role, PeerRole::Joining);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_joiner_lacks_is_named_before_anything_is_started() {
+    let network = InProcess::network();
+    let none: [&str; 0] = [];
+    let start = stranger(&network, "d").listen("d").join(none).start().await;
+    let Err(StartError::Config(errors)) = start else { panic!("there is no contact") };
+    assert_eq!(errors, [ConfigError::NoContact]);
+    let start = stranger(&network, "x").client().start().await;
+    let Err(StartError::Config(errors)) = start else { panic!("there is no contact") };
+    assert_eq!(errors, [ConfigError::NoContact]);
+    let start = stranger(&network, "d").join(["a"]).start().await;
+    assert!(matches!(start, Err(StartError::NoAddress { .. })), "{start:?}");
+    let start = Peer::builder("d", Counter).listen("0.0.0.0:7104").join(["127.0.0.1:7101"]);
+    let error = start.start().await.expect_err("nobody reaches every interface");
+    assert!(error.to_string().contains("say that by `.advertise(..)`"), "{error}");
+    let start = Peer::builder("d", Counter).listen("127.0.0.1:1").join(["nowhere"]).start().await;
+    let Err(StartError::Config(errors)) = start else { panic!("it lacks a port") };
+    assert!(matches!(&errors[..], [ConfigError::Contact { .. }]), "{errors:?}");
+}
