@@ -27,6 +27,19 @@
 //! `--mode` and read `refusals` in its status; give one peer other limits and read `differs` in the
 //! status of all.
 //!
+//! To a group that runs, a fourth peer comes by the address of any other, and is counted in as soon
+//! as it holds what the others hold. A peer leaves when it is asked to; one that is gone for good
+//! counts until it is forgotten. A client uses the group and is no member of it.
+//!
+//! ```text
+//! cargo run --release --example peer -- --name d --listen 127.0.0.1:7104 \
+//!     --join 127.0.0.1:7101 --http 127.0.0.1:8104
+//! curl -X POST 127.0.0.1:8101/v1/leave
+//! curl 127.0.0.1:8104/v1/forget -d '{"peer":"c"}'
+//! cargo run --release --example peer -- --name web-1 --client --join 127.0.0.1:7104 \
+//!     --http 127.0.0.1:8105
+//! ```
+//!
 //! For limits of your own, write them to a file and give it to every peer (`--limits FILE`):
 //!
 //! ```text
@@ -77,10 +90,19 @@ struct Options {
     /// Where this peer listens for the others; its own address in --peers if left out.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// All peers of the group, this one included: the same list everywhere.
-    #[arg(long, value_name = "NAME=HOST:PORT,..", required = true, value_delimiter = ',')]
-    #[arg(value_parser = arguments::member)]
+    /// All peers that found the group, this one included: the same list everywhere.
+    #[arg(long, value_name = "NAME=HOST:PORT,..", required_unless_present = "join")]
+    #[arg(value_delimiter = ',', value_parser = arguments::member)]
     peers: Vec<(String, String)>,
+    /// Join a group that exists, at the addresses of any of its members; with --listen.
+    #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',')]
+    join: Vec<String>,
+    /// Use the group without being a member: no vote, no data; with --peers or --join.
+    #[arg(long)]
+    client: bool,
+    /// Where the others reach this peer, from now on, whatever their --peers says.
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
     /// Where this peer serves HTTP.
     #[arg(long, value_name = "HOST:PORT")]
     http: String,
@@ -240,6 +262,15 @@ async fn start(options: &Options, limits: &Limits) -> Result<Peer, String> {
         .io_timeout(options.io_timeout);
     if let Some(listen) = &options.listen {
         builder = builder.listen(listen.as_str());
+    }
+    if !options.join.is_empty() {
+        builder = builder.join(options.join.iter().map(String::as_str));
+    }
+    if options.client {
+        builder = builder.client();
+    }
+    if let Some(address) = &options.advertise {
+        builder = builder.advertise(address.as_str());
     }
     if options.plaintext_on_network {
         builder = builder.plaintext_allowed_on_network();

@@ -4,11 +4,14 @@
 //! ```text
 //! POST /v1/acquire {"limit","key","amount"}   200 admitted, 429 denied, 503 no primary,
 //!                                             504 outcome unknown, 400, 404
-//! GET  /v1/status                             role, term, primary, peers, refusals, and how the
-//!                                             limits of others differ
+//! GET  /v1/status                             role, term, primary, members, peers, refusals, and
+//!                                             how the limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
 //! GET  /v1/digest                             equal at peers that hold equal cells
 //! POST /v1/switch-primary {"to"}              a planned hand-over
+//! POST /v1/leave                              this peer is counted out, for good
+//! POST /v1/forget {"peer"}                    so is one that is gone
+//! POST /v1/priority {"priority"}              who is promoted first, until this peer ends
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
 //!
@@ -52,6 +55,9 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/digest", get(digest))
         .route("/v1/switch-primary", post(switch_primary))
+        .route("/v1/leave", post(leave))
+        .route("/v1/forget", post(forget))
+        .route("/v1/priority", post(priority))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", PATHS))
@@ -63,7 +69,8 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
 }
 
 const PATHS: &str = "there are POST /v1/acquire, GET /v1/status, GET /v1/events?since=N, \
-                     GET /v1/digest, POST /v1/switch-primary, GET /healthz and GET /readyz";
+                     GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
+                     POST /v1/priority, GET /healthz and GET /readyz";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
@@ -127,6 +134,7 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
             "address": peer.address,
             "link": peer.link,
             "role": peer.role,
+            "kind": peer.kind,
             "priority": peer.priority,
             "incarnation": peer.incarnation,
             "lag": peer.lag,
@@ -145,6 +153,7 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
         "primary": status.primary,
         "quorum": status.quorum,
         "size": status.size,
+        "members": status.members,
         "storage": status.storage,
         "storage_state": status.storage_state,
         "storage_error": status.storage_error,
@@ -203,6 +212,46 @@ async fn switch_primary(
     let Switch { to } = read(&body, r#"{"to":"b"}"#)?;
     peer.switch_primary(to.as_str()).await?;
     Ok(Json(json!({ "primary": to })))
+}
+
+async fn leave(State(Service { peer, .. }): State<Service>) -> Result<Json<Value>, Problem> {
+    peer.leave().await?;
+    Ok(Json(json!({ "left": peer.name(), "members": member_names(&peer) })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Forget {
+    peer: String,
+}
+
+async fn forget(
+    State(Service { peer, .. }): State<Service>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let Forget { peer: gone } = read(&body, r#"{"peer":"b"}"#)?;
+    peer.forget(gone.as_str()).await?;
+    Ok(Json(json!({ "forgotten": gone, "members": member_names(&peer) })))
+}
+
+/// As this peer knows them at this moment: the last change may still be on its way to it.
+fn member_names(peer: &Peer) -> Vec<String> {
+    peer.status().members.iter().map(|member| member.name.to_string()).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Priority {
+    priority: u8,
+}
+
+async fn priority(
+    State(Service { peer, .. }): State<Service>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let Priority { priority } = read(&body, r#"{"priority":10}"#)?;
+    peer.set_priority(priority).await;
+    Ok(Json(json!({ "priority": priority })))
 }
 
 async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {

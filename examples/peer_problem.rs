@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quorate::{DecideError, NoPrimaryReason, SwitchError};
+use quorate::{DecideError, NoPrimaryReason, RemoveError, SwitchError};
 use quorate_ratelimit::{AcquireError, Limits};
 use serde_json::json;
 
@@ -140,6 +140,20 @@ fn advice(error: &SwitchError) -> &'static str {
         SwitchError::NotPrimary { primary: None } => "none is known here; GET /v1/status tells",
         SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
         _ => "try again in a moment; GET /v1/status shows which peers are up",
+    }
+}
+
+impl From<RemoveError> for Problem {
+    fn from(error: RemoveError) -> Self {
+        let (status, name) = match error {
+            RemoveError::NotMember { .. } => (StatusCode::NOT_FOUND, "not_member"),
+            RemoveError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
+            // It may be done already: the members in the status tell.
+            RemoveError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            RemoveError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            _ => (StatusCode::CONFLICT, "not_removed"),
+        };
+        Self::new(status, name, format!("{error}; GET /v1/status shows under members who counts"))
     }
 }
 
