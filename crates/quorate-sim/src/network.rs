@@ -17,6 +17,7 @@ use crate::random::Random;
 
 /// What travels.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most of what travels is the largest")]
 pub(crate) enum Payload {
     Call(Call),
     Merge(Merge),

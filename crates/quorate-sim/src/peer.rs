@@ -87,6 +87,7 @@ impl Peer {
             kind: PeerKind::Member,
             priority: plan.priorities[index],
             address: String::new(),
+            verify_interval: plan.verify_interval,
             bounds: plan.bounds,
         };
         let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
@@ -254,6 +255,9 @@ impl World {
         match message {
             Message::Fork { .. } => self.counters.add("forks found"),
             Message::Piece(piece) if piece.end.is_some() => {
+                if piece.digest.is_some() {
+                    self.counters.add("states compared");
+                }
                 let is_whole = piece.from.is_none();
                 self.counters.add(if is_whole { "full copies" } else { "batches" });
                 if let Some(BatchEnd { meta: Some(_), .. }) = piece.end {
@@ -295,6 +299,7 @@ impl World {
             GroupEvent::SteppedDown { .. } => (7, "steps down"),
             GroupEvent::MemberReplaced { .. } => (8, "members replaced"),
             GroupEvent::ChangesLost { .. } => (9, "changes lost"),
+            GroupEvent::Diverged { .. } => (14, "divergences"),
             GroupEvent::OlderGenerationDropped { .. } => (10, "older generations dropped"),
             GroupEvent::SwitchAborted { .. } => (11, "switches aborted"),
             GroupEvent::ConfigMismatch { .. } => (12, "groups refused"),

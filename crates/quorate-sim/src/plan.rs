@@ -18,6 +18,7 @@ pub(crate) struct Plan {
     pub(crate) group: GroupConfig,
     pub(crate) priorities: Vec<u8>,
     pub(crate) bounds: Bounds,
+    pub(crate) verify_interval: Duration,
     pub(crate) style: Style,
     pub(crate) load: Load,
     pub(crate) faults: FaultPlan,
@@ -87,6 +88,7 @@ impl Plan {
             clocks: draw_clocks(&mut random, peers, profile),
             merge_keys: random.pick(&[4, 1_000]),
             is_wired: random.chance(100),
+            verify_interval: random.pick(&[timeout / 4, timeout * 3]),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             group,
         }
@@ -104,6 +106,7 @@ impl Plan {
             },
             priorities: vec![100; peers],
             bounds: Bounds { shards: 4, ..Bounds::default() },
+            verify_interval: timeout,
             style: Style::quiet(timeout),
             load: Load {
                 clients: 0,

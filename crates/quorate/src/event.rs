@@ -158,6 +158,32 @@ pub enum Event {
         /// the machine has gone down. It counts as another member from now on.
         may_lack_acknowledged: bool,
     },
+    /// This peer is being brought up to date by more than one message; the status says how far it is.
+    CatchUpStarted {
+        /// Who sends.
+        from: PeerName,
+        /// Cells to come, as far as that can be told.
+        cells: u64,
+        /// Whether they replace everything that this peer has.
+        is_full: bool,
+    },
+    /// All of it has come and counts from now on.
+    CaughtUp {
+        /// Cells that have come.
+        cells: u64,
+        /// The state held now.
+        position: Position,
+    },
+    /// This peer's cells differed from the primary's at the same position: something had changed
+    /// them silently. They are copied anew.
+    Diverged {
+        /// The position.
+        position: Position,
+        /// Cells here.
+        cells: u64,
+        /// Cells at the primary.
+        expected: u64,
+    },
     /// This peer's storage takes nothing any more: it neither votes nor acknowledges, and forwards.
     /// When the cause is mended, start the peer again.
     StorageFailed {

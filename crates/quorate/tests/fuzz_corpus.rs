@@ -15,8 +15,8 @@ use quorate::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
 };
 use quorate::{
-    Answer, Ballot, Delta, Generation, GroupId, GroupTime, Incarnation, Item, Member, MemberId,
-    PeerKind, PeerName, Position, Sequence, Term, Value,
+    Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Member,
+    MemberId, PeerKind, PeerName, Position, Sequence, Term, Value,
 };
 
 const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
@@ -232,6 +232,8 @@ fn data_messages() -> Vec<Message> {
                 .map(|value| Record { key: &key, value })
                 .collect(),
             end: Some(BatchEnd { position: POSITION, group_time: TIME, meta: Some(meta) }),
+            total: 2,
+            digest: Some(Digest { position: POSITION, cells: 7, digest: 8 }),
         }),
         Message::PieceStaged { ballot: BALLOT, transfer: 1, index: 2 },
         Message::Held { ballot: BALLOT, position: POSITION },

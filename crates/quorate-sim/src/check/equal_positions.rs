@@ -1,6 +1,8 @@
 //! Equal positions are equal states (S4; docs/protocol.md, section 3): whatever way a peer came to
 //! a position, its cells are those that the operations up to there make.
 
+use quorate::Event as GroupEvent;
+
 use crate::check::{Check, Seen};
 use crate::history::difference;
 use crate::world::World;
@@ -23,6 +25,11 @@ impl Check for EqualPositions {
                         Err(format!("{name} at {to}: {what}"))
                     }
                 }
+            }
+            // The peers compare their states too, and nothing here changes them silently.
+            Seen::Event { peer, event: GroupEvent::Diverged { position, .. } } => {
+                let name = &world.plan.group.members[*peer];
+                Err(format!("{name} differs from its primary at {position}"))
             }
             Seen::Reign { ballot, parent: Some(parent), group_time, cells, .. } => {
                 let expected = world.history.cells_at(*parent)?;

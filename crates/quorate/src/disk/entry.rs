@@ -59,7 +59,8 @@ pub(super) fn put_part(out: &mut BytesMut, salt: Salt, base: u64, part: Part) {
     let Part { batch, index, from, records, end } = part;
     // Entries have no sender.
     let ballot = Ballot::NONE;
-    let piece = Piece { ballot, transfer: batch, index, from, records, end };
+    let (total, digest) = (0, None);
+    let piece = Piece { ballot, transfer: batch, index, from, records, end, total, digest };
     let start = out.len();
     // The frame's header gives way to the longer one of the entry.
     out.put_bytes(0, HEADER_BYTES - wire::HEADER_BYTES);
@@ -130,7 +131,7 @@ pub(super) fn decode(mut entry: Bytes) -> Result<Entry, Fault> {
     let Frame::Message(Message::Piece(piece)) = wire::decode(kind::MESSAGE, entry)? else {
         return Err(Fault::Unexpected("piece of a batch"));
     };
-    let Piece { ballot: _, transfer: batch, index, from, records, end } = piece;
+    let Piece { transfer: batch, index, from, records, end, .. } = piece;
     Ok(Entry::Piece(Part { batch, index, from, records, end }))
 }
 

@@ -28,6 +28,8 @@ use crate::storage::{Storage, StorageKind, SyncPolicy};
 use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
 
+/// How often cells are compared unless told otherwise.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
 /// Commands that may wait for the event loop; more callers wait for a place.
 const MAX_COMMANDS: usize = 64;
 
@@ -117,6 +119,7 @@ impl PeerBuilder {
                 kind: PeerKind::Member,
                 priority: 100,
                 address: String::new(),
+                verify_interval: VERIFY_INTERVAL,
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -273,6 +276,13 @@ impl PeerBuilder {
     /// Most units that may be acknowledged and not yet held by a majority. Default 100,000.
     pub fn max_unreplicated(mut self, units: u64) -> Self {
         self.group.max_unreplicated = units;
+        self
+    }
+
+    /// How often this peer, as primary, has the others compare their cells with its own. Default
+    /// 10 min; 0 for never. One that differs is copied anew, and says so by an event.
+    pub fn verify_interval(mut self, interval: Duration) -> Self {
+        self.peer.verify_interval = interval;
         self
     }
 

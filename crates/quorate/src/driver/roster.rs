@@ -221,6 +221,8 @@ fn refuse_stranger(membership: &Membership, hello: &Hello) -> Option<Difference>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Bounds;
     use crate::id::{Incarnation, MemberId};
@@ -228,7 +230,8 @@ mod tests {
 
     fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
         let (name, address, bounds) = ("a".into(), String::new(), Bounds::default());
-        let peer = PeerConfig { name, kind, priority: 1, address, bounds };
+        let verify_interval = Duration::ZERO;
+        let peer = PeerConfig { name, kind, priority: 1, address, verify_interval, bounds };
         let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
         Roster::new(&peer, configured.collect())
     }

@@ -10,7 +10,7 @@ use super::settings::Difference;
 use super::shared::Shared;
 use crate::config::Mode;
 use crate::id::{Generation, GroupId, Incarnation, PeerKind, PeerName, Position, Term};
-use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
+use crate::protocol::{CatchUp, MachinePeer, MachineStatus, PeerRole};
 use crate::storage::StorageKind;
 
 /// A snapshot of one peer and its group, as that peer sees it.
@@ -59,6 +59,9 @@ pub struct Status {
     /// Units that would be lost if this peer died now, for good: those that only it is sure to
     /// hold, as primary or alone.
     pub unacknowledged_units: u64,
+    /// How far the state is that this peer is being brought up to date with, while it takes more
+    /// than one message.
+    pub catching_up: Option<CatchUp>,
     /// Cells held here.
     pub cells: usize,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
@@ -180,6 +183,7 @@ impl Status {
             unreplicated_units: machine.unreplicated_units,
             overlay_units: shared.overlay.units(),
             unacknowledged_units: machine.unreplicated_units + shared.overlay.units(),
+            catching_up: machine.catching_up,
             cells: shared.store.cells(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             peers,

@@ -47,6 +47,8 @@ pub struct Machine {
     pub(super) role: Role,
     pub(super) watch: Watch,
     pub(super) receiver: Receiver,
+    /// This peer's cells have been found to be wrong: it takes no batch that builds on them.
+    pub(super) must_copy: bool,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -174,6 +176,7 @@ impl Machine {
             role: Role::Follower,
             watch,
             receiver: Receiver::default(),
+            must_copy: false,
             pull: None,
             last_reign: None,
             next_ping: now.time,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence};
 use crate::record::Records;
+use crate::store::Digest;
 
 /// Which connection a message takes: heartbeats and votes never queue behind data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +150,10 @@ pub struct Piece {
     pub records: Records,
     /// Set on the last piece.
     pub end: Option<BatchEnd>,
+    /// Cells that the transfer carries, as far as they can be told at its beginning.
+    pub total: u64,
+    /// Of the whole state at the end, where the receiver is to compare it (section 3.9).
+    pub digest: Option<Digest>,
 }
 
 /// A message of the protocol.

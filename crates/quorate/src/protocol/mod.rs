@@ -39,4 +39,5 @@ mod suspicion;
 mod tests;
 
 pub use machine::Machine;
+pub use receiver::CatchUp;
 pub use status::{MachinePeer, MachineStatus, PeerRole};

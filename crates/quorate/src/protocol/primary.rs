@@ -31,6 +31,8 @@ pub(super) struct PrimaryState {
     pub(super) progressed: Time,
     /// When the last batch was begun.
     pub(super) replicated: Time,
+    /// When followers last compared their state with this one.
+    pub(super) verified: Time,
     lease_until: Time,
     has_lease: bool,
     /// Whether the lease has ever run: its end is worth an event then.
@@ -92,6 +94,7 @@ impl Machine {
             committed: Sequence(0),
             progressed: now,
             replicated: Time(0),
+            verified: now,
             lease_until: Time(0),
             has_lease: false,
             had_lease: false,

@@ -1,10 +1,13 @@
 //! What is on its way to this peer: pieces are staged and applied whole
 //! (docs/protocol.md, section 3).
 
+use serde::Serialize;
+
 use crate::bug::{self, Bug};
 use crate::id::{Incarnation, PeerName, Position};
 use crate::protocol::message::{BatchEnd, Piece};
 use crate::record::Records;
+use crate::store::Digest;
 
 /// Staged pieces of one transfer of one sender.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(super) struct Receiver {
     next: u32,
     batch_from: Option<Position>,
     records: Vec<Records>,
+    received: u64,
+    total: u64,
     /// The fork that this peer has named its tail for, and where it stood then.
     fork: Option<(Position, Position)>,
 }
@@ -39,6 +44,20 @@ pub(super) struct Batch {
     pub(super) records: Vec<Records>,
     /// What the state becomes.
     pub(super) end: BatchEnd,
+    /// What it is to be then, where it is compared.
+    pub(super) digest: Option<Digest>,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CatchUp {
+    /// Cells that have arrived. They count when all have: until then this peer keeps what it has.
+    pub received: u64,
+    /// Cells that are to come in all, as far as the sender could tell at the beginning.
+    pub total: u64,
+    /// Whether they replace everything that this peer has.
+    pub is_full: bool,
 }
 
 impl Receiver {
@@ -66,6 +85,13 @@ impl Receiver {
         }
     }
 
+    /// How far the transfer under way is, if it takes more than one piece.
+    pub(super) fn progress(&self) -> Option<CatchUp> {
+        let (received, total) = (self.received, self.total);
+        let is_full = self.batch_from.is_none();
+        (!self.records.is_empty()).then_some(CatchUp { received, total, is_full })
+    }
+
     /// Stages a piece of `sender`.
     pub(super) fn stage(&mut self, sender: &(PeerName, Incarnation), piece: Piece) -> Received {
         if piece.index == 0 {
@@ -79,6 +105,7 @@ impl Receiver {
             self.next = 0;
             self.batch_from = piece.from;
             self.records = Vec::new();
+            (self.received, self.total) = (0, piece.total);
         } else if self.from.as_ref() != Some(sender) || piece.transfer != self.transfer {
             return Received::Ignored;
         }
@@ -89,12 +116,13 @@ impl Receiver {
             return if piece.index < self.next { Received::Ignored } else { Received::Gap };
         }
         self.next += 1;
+        self.received += piece.records.len() as u64;
         self.records.push(piece.records);
         match piece.end {
             None => Received::Staged,
             Some(end) => {
                 let (from, records) = (self.batch_from, std::mem::take(&mut self.records));
-                Received::Complete(Box::new(Batch { from, records, end }))
+                Received::Complete(Box::new(Batch { from, records, end, digest: piece.digest }))
             }
         }
     }
@@ -116,6 +144,8 @@ mod tests {
             from: None,
             records: [Record { key: &[index as u8], value: None }].into_iter().collect(),
             end: is_last.then_some(end),
+            total: 0,
+            digest: None,
         }
     }
 

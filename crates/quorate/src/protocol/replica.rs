@@ -10,10 +10,10 @@ use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
-use crate::protocol::receiver::{Batch, Received};
+use crate::protocol::receiver::{Batch, CatchUp, Received};
 use crate::protocol::sender::Sender;
 use crate::record::Record;
-use crate::store::Staged;
+use crate::store::{Digest, Staged};
 
 /// Bytes that a named key takes beside its own.
 const KEY_OVERHEAD_BYTES: usize = 8;
@@ -186,9 +186,19 @@ impl Machine {
     ) {
         let (ballot, position) = (self.ballot, self.store.position());
         // Nothing of another group is kept: without a history everything is copied anew.
-        let is_same_group = self.meta.group_id == group_id;
-        let history = if is_same_group { self.meta.history.clone() } else { Vec::new() };
+        let is_usable = self.meta.group_id == group_id && !self.must_copy;
+        let history = if is_usable { self.meta.history.clone() } else { Vec::new() };
         self.send(from, Message::Position { ballot, position, history, pull: false });
+    }
+
+    /// This peer's cells are not those of the primary at the same position: something has changed
+    /// them behind everybody's back. They are copied anew, and count for nothing until then.
+    fn on_divergence(&mut self, from: &(PeerName, Incarnation), expected: Digest) {
+        let (position, cells) = (expected.position, self.store.digest().cells);
+        self.event(Event::Diverged { position, cells, expected: expected.cells });
+        self.must_copy = true;
+        self.receiver.clear();
+        self.send(from, Message::Lost { ballot: self.ballot });
     }
 
     /// Whether data of `from` under `ballot` are for this peer.
@@ -244,6 +254,12 @@ impl Machine {
                 self.send(from, Message::Lost { ballot });
             }
             Received::Staged => {
+                if index == 0
+                    && let Some(CatchUp { total, is_full, .. }) = self.receiver.progress()
+                {
+                    let from = from.0.clone();
+                    self.event(Event::CatchUpStarted { from, cells: total, is_full });
+                }
                 if let Role::Winner(winner) = &mut self.role {
                     winner.asked = self.now.time;
                 }
@@ -255,7 +271,7 @@ impl Machine {
 
     /// Applies a batch in one step, and only then says that it is held.
     fn apply(&mut self, from: &(PeerName, Incarnation), batch: Batch) {
-        let Batch { from: base, records, end } = batch;
+        let Batch { from: base, records, end, digest } = batch;
         let held = self.store.position();
         let ballot = self.ballot;
         if bug::is(Bug::AcknowledgeBeforeApply) && self.random.next().is_multiple_of(4) {
@@ -278,6 +294,8 @@ impl Machine {
         });
         let is_dropped = base.is_none() && is_other_group && !is_kept && !held.is_blank();
         let dropped = is_dropped.then(|| self.store.cells() as u64);
+        let pieces = records.len();
+        let received = records.iter().map(|records| records.len() as u64).sum();
         let mut from_held = self.receiver.base(base, held);
         if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
             from_held = Some(held);
@@ -292,7 +310,16 @@ impl Machine {
         if has_meta {
             self.reload_meta();
         }
+        if base.is_none() {
+            self.must_copy = false;
+        }
+        if let Some(expected) = digest.filter(|digest| *digest != self.store.digest()) {
+            return self.on_divergence(from, expected);
+        }
         self.acknowledge(from, kept, position);
+        if pieces > 1 || base.is_none() {
+            self.event(Event::CaughtUp { cells: received, position });
+        }
         if let Some((units, exact)) = given_up.filter(|_| !bug::is(Bug::LossUnreported)) {
             self.event(Event::ChangesLost { units, exact });
             self.send(from, Message::GaveUp { ballot, units });

@@ -9,6 +9,8 @@
 //! Where callers do not wait for it ([`Acknowledge::Primary`]), changes are collected for the
 //! replication interval: a cell that changes a thousand times in it travels once.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::bug::{self, Bug};
@@ -18,6 +20,9 @@ use crate::protocol::io::Output;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::Message;
 use crate::protocol::sender::{Sender, Source};
+
+/// What the digest of a cell takes, roughly.
+const DIGEST_TIME: Duration = Duration::from_nanos(50);
 
 impl Machine {
     pub(super) fn source(&self) -> Source<'_> {
@@ -163,8 +168,10 @@ impl Machine {
             self.advance_commitment();
             return;
         }
+        let is_verifying = self.begin_verification();
         let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
-        let source = Source::new(&self.store, bounds, self.ballot, group_time, meta);
+        let mut source = Source::new(&self.store, bounds, self.ballot, group_time, meta);
+        source.is_verifying = is_verifying;
         let mut out = Vec::new();
         for (name, remote) in &mut self.remotes {
             let (Some(incarnation), Some(sender)) = (remote.linked, &mut remote.sender) else {
@@ -176,6 +183,21 @@ impl Machine {
                 self.outputs.push_back(Output::Send { to, incarnation, message });
             }
         }
+    }
+
+    /// Whether followers are to compare their state now: the next time comes an interval later.
+    fn begin_verification(&mut self) -> bool {
+        let (now, interval) = (self.now.time, self.config.verify_interval);
+        let cells = u32::try_from(self.store.cells()).unwrap_or(u32::MAX);
+        let is_cheap = DIGEST_TIME * cells <= self.group.failure_timeout / 20;
+        let Role::Primary(reign) = &mut self.role else { return false };
+        let is_due = !interval.is_zero() && now.since(reign.verified) >= interval;
+        let is_calm = reign.is_established && reign.hand_over.is_none();
+        let begins = is_due && is_calm && is_cheap;
+        if begins {
+            reign.verified = now;
+        }
+        begins
     }
 
     /// The sequence of this reign that a member holds.

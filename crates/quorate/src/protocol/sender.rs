@@ -11,7 +11,7 @@ use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Reign};
 use crate::record::Records;
-use crate::store::{CopyCursor, Cut, Store};
+use crate::store::{CopyCursor, Cut, Digest, Store};
 
 /// What a sender needs to know of its peer to make a batch.
 pub(super) struct Source<'a> {
@@ -22,7 +22,9 @@ pub(super) struct Source<'a> {
     pub(super) meta: &'a Meta,
     pub(super) meta_version: u64,
     /// The last cut, and since when: followers that stand at one place get the same.
-    taken: RefCell<Option<(Sequence, Cut)>>,
+    taken: RefCell<Option<(Sequence, Taken)>>,
+    /// Whether followers are to compare their state with this one.
+    pub(super) is_verifying: bool,
 }
 
 impl<'a> Source<'a> {
@@ -33,21 +35,34 @@ impl<'a> Source<'a> {
         group_time: GroupTime,
         (meta, meta_version): (&'a Meta, u64),
     ) -> Self {
-        let taken = RefCell::default();
-        Self { store, bounds, ballot, group_time, meta, meta_version, taken }
+        let (taken, is_verifying) = (RefCell::default(), false);
+        Self { store, bounds, ballot, group_time, meta, meta_version, taken, is_verifying }
     }
 
-    fn cut(&self, since: Sequence, repair: &[Bytes], max_bytes: usize) -> Cut {
+    fn cut(&self, since: Sequence, repair: &[Bytes], max_bytes: usize) -> Taken {
         let is_plain = repair.is_empty() && max_bytes == self.bounds.max_cut_bytes;
         let mut taken = self.taken.borrow_mut();
         match &*taken {
-            Some((from, cut)) if is_plain && *from == since => return cut.clone(),
+            Some((from, taken)) if is_plain && *from == since => return taken.clone(),
             _ => {}
         }
-        let cut = self.store.cut(self.group_time, since, repair, max_bytes);
-        *taken = is_plain.then(|| (since, cut.clone()));
-        cut
+        let (cut, digest) = if is_plain && self.is_verifying {
+            let (cut, digest) = self.store.cut_with_digest(self.group_time, since, max_bytes);
+            (cut, Some(digest))
+        } else {
+            (self.store.cut(self.group_time, since, repair, max_bytes), None)
+        };
+        let new = Taken { cut, digest };
+        *taken = is_plain.then(|| (since, new.clone()));
+        new
     }
+}
+
+/// A cut, and the digest of the whole state there if it was asked for.
+#[derive(Clone)]
+struct Taken {
+    cut: Cut,
+    digest: Option<Digest>,
 }
 
 /// Progress of one receiver.
@@ -84,6 +99,8 @@ struct Transfer {
     /// Records of the exact cut that have not been put into pieces.
     cut: Records,
     end: Option<BatchEnd>,
+    digest: Option<Digest>,
+    total: u64,
     /// Whether the receiver lacks the newest state other than cells.
     with_meta: bool,
     meta_version: u64,
@@ -226,7 +243,7 @@ impl Sender {
             return;
         }
         let is_behind = self.held != Some(source.store.position()) || source.store.take_dirty();
-        if is_behind {
+        if is_behind || source.is_verifying {
             self.progressed = now;
             self.start(source, self.held, Vec::new(), out);
         }
@@ -248,6 +265,8 @@ impl Sender {
             rounds: 0,
             cut: Records::default(),
             end: None,
+            digest: None,
+            total: 0,
             with_meta: true,
             meta_version: source.meta_version,
             sent: 0,
@@ -280,7 +299,12 @@ impl Transfer {
         // Every loose copy leaves less for the exact cut, but keys to be repaired stay, and changes
         // may come as fast as they are copied: a cut that may grow is reached at last.
         let bytes = source.bounds.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
-        let cut = source.cut(since, &self.repair, bytes);
+        let Taken { cut, digest } = source.cut(since, &self.repair, bytes);
+        self.digest = digest;
+        if self.total == 0 {
+            let cells = || source.store.cells() as u64;
+            self.total = cut.records.as_ref().map_or_else(cells, |records| records.len() as u64);
+        }
         match cut.records {
             Some(records) => {
                 self.cut = records;
@@ -316,6 +340,8 @@ impl Transfer {
         };
         self.is_all_sent = self.copy.is_none() && self.cut.is_empty();
         let end = if self.is_all_sent { self.end.clone() } else { None };
-        Piece { ballot: source.ballot, transfer: self.number, index, from: self.from, records, end }
+        let digest = self.digest.filter(|_| end.is_some());
+        let (ballot, transfer, total) = (source.ballot, self.number, self.total);
+        Piece { ballot, transfer, index, from: self.from, records, end, total, digest }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::id::{Ballot, GroupId, Incarnation, Now, PeerKind, PeerName, Position};
 use crate::protocol::machine::{Machine, Role};
+use crate::protocol::receiver::CatchUp;
 use crate::protocol::remote::Remote;
 use crate::store::EPOCH;
 
@@ -49,6 +50,9 @@ pub struct MachineStatus {
     pub group_id: Option<GroupId>,
     /// Units decided here and not yet held by a majority.
     pub unreplicated_units: u64,
+    /// How far the state is that this peer is being brought up to date with, while it takes more
+    /// than one message.
+    pub catching_up: Option<CatchUp>,
     /// The other members, and whoever else is linked.
     pub peers: Vec<MachinePeer>,
     /// For how long the primary has been silent; zero on the primary.
@@ -119,6 +123,7 @@ impl Machine {
             position,
             group_id: self.meta.group_id,
             unreplicated_units: self.store.unreplicated_units(),
+            catching_up: self.receiver.progress(),
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
             primary_silence,
         }

@@ -6,8 +6,10 @@ use parking_lot::MutexGuard;
 use siphasher::sip::SipHasher13;
 
 use super::Store;
+use super::collect::Gather;
+use super::cut::{Cut, Opened};
 use super::shard::Shard;
-use crate::id::{GroupTime, Position};
+use crate::id::{GroupTime, Position, Sequence};
 use crate::model::Value;
 
 /// Slots digested under one hold of a shard's lock; few in tests, to have operations in between.
@@ -52,11 +54,51 @@ impl Store {
         // Does not clear the note of changes: the sender has still to be told of them.
         let opened = self.open_cut(&mut upkeep, self.authority.clock());
         let mut digest = Digest::default();
+        let units = self.digest_shards(&opened, &mut digest, |_| {});
+        self.close_cut(&mut upkeep, &opened, units);
+        digest.position = self.position();
+        digest
+    }
+
+    /// What [`Store::cut`] takes without repairs, and the digest of the same cut.
+    pub fn cut_with_digest(
+        &self,
+        group_time: GroupTime,
+        since: Sequence,
+        max_bytes: usize,
+    ) -> (Cut, Digest) {
+        let mut upkeep = self.upkeep.lock();
+        if upkeep.is_reigning {
+            self.order.clear_changed();
+        }
+        let opened = self.open_cut(&mut upkeep, group_time);
+        let mut gather = Gather::new(since.0, opened.end, max_bytes);
+        let mut digest = Digest::default();
+        let gather_all = |shard: &Shard| gather.take(shard, opened.number, &[]);
+        let units = self.digest_shards(&opened, &mut digest, gather_all);
+        self.close_cut(&mut upkeep, &opened, units);
+        let end = self.position();
+        digest.position = end;
+        let units = if upkeep.is_reigning { units } else { 0 };
+        let cut = Cut { end, group_time: opened.group_time, units, records: gather.finish() };
+        (cut, digest)
+    }
+
+    /// Digests shard after shard, `first` having looked at each; returns the units at the cut.
+    fn digest_shards(
+        &self,
+        opened: &Opened,
+        digest: &mut Digest,
+        mut first: impl FnMut(&Shard),
+    ) -> u64 {
         let mut units: u64 = 0;
         for lane in &self.shards {
             let mut from = 0;
             loop {
                 let mut shard = lane.0.lock();
+                if from == 0 {
+                    first(&shard);
+                }
                 let to = (from + MAX_STEP).min(shard.slots.len());
                 for (_, slot) in shard.slots.range(from, to) {
                     if slot.sequence <= opened.end {
@@ -68,7 +110,7 @@ impl Store {
                 from = to;
                 if to == shard.slots.len() {
                     units = units.saturating_add(shard.units_at(opened.number));
-                    add_images(&mut digest, &shard, opened.number, opened.group_time);
+                    add_images(digest, &shard, opened.number, opened.group_time);
                     shard.close(opened.number);
                     break;
                 }
@@ -76,9 +118,7 @@ impl Store {
                 MutexGuard::unlock_fair(shard);
             }
         }
-        self.close_cut(&mut upkeep, &opened, units);
-        digest.position = self.position();
-        digest
+        units
     }
 }
 

@@ -355,6 +355,19 @@ pub struct Piece {
     pub records: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "6")]
     pub end: ::core::option::Option<BatchEnd>,
+    /// Cells that the transfer carries, as far as they can be told at its beginning.
+    #[prost(uint64, tag = "7")]
+    pub total: u64,
+    /// Of all cells at the end, where they are compared; with `end` only.
+    #[prost(message, optional, tag = "8")]
+    pub digest: ::core::option::Option<Digest>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Digest {
+    #[prost(uint64, tag = "1")]
+    pub cells: u64,
+    #[prost(fixed64, tag = "2")]
+    pub digest: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PieceStaged {

@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::group::{Group, others};
+use super::group::{Group, VERIFY, others};
 use crate::config::{Acknowledge, Bounds};
 use crate::event::Event;
-use crate::id::PeerName;
-use crate::protocol::message::Message;
+use crate::id::{GroupTime, PeerName};
+use crate::model::Value;
+use crate::protocol::message::{BatchEnd, Message};
+use crate::record::Record;
+use crate::store::Staged;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,4 +71,50 @@ fn a_gap_is_told_once() {
     group.start(late);
     group.settle();
     assert_eq!((group.total(late, "key 99"), group.lost), (1, 1));
+}
+
+/// A cell of a replica has another value than the primary's, and nobody has decided that.
+fn with_a_silent_change() -> (Group, PeerName, &'static str) {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    group.add(primary.as_str(), "k", 7).expect("decided");
+    group.run(SECOND);
+    let changed = others(&primary)[0];
+    let store = &group.peers[&PeerName::from(changed)].store;
+    let value = Some(Value { words: [8, 0, 0], expires: GroupTime::MAX });
+    let records = vec![[Record { key: b"\0k", value }].into_iter().collect()];
+    let (position, group_time) = (store.position(), store.group_time());
+    let end = BatchEnd { position, group_time, meta: None };
+    store.apply(Staged { from: Some(position), records, end }).expect("it is its own state");
+    assert_eq!(group.total(changed, "k"), 8);
+    (group, primary, changed)
+}
+
+#[test]
+fn a_silent_difference_is_found_told_and_mended() {
+    let (mut group, primary, changed) = with_a_silent_change();
+    group.run(VERIFY + SECOND * 5);
+    assert!(group.saw(changed, |event| matches!(event, Event::Diverged { .. })));
+    assert!(group.saw(changed, |event| matches!(event, Event::CaughtUp { .. })));
+    assert_eq!(group.total(changed, "k"), 7);
+    assert!(!group.saw(others(&primary)[1], |event| matches!(event, Event::Diverged { .. })));
+    // And it is found under load as well, where the primary is never twice at one position.
+    let (mut group, primary, changed) = with_a_silent_change();
+    for _ in 0..70 {
+        group.add(primary.as_str(), "other", 1).expect("decided");
+        group.run(SECOND);
+    }
+    assert_eq!(group.total(changed, "k"), 7);
+    assert_eq!(group.total(changed, "other"), 70);
+}
+
+#[test]
+fn who_is_brought_up_to_date_says_how_far_it_is() {
+    let (mut group, _, late) = one_is_late();
+    group.start(late);
+    group.run(SECOND * 5);
+    let is_start =
+        |event: &Event| matches!(event, Event::CatchUpStarted { cells: 100.., is_full: true, .. });
+    assert!(group.saw(late, is_start));
+    assert!(group.saw(late, |event| matches!(event, Event::CaughtUp { cells: 100.., .. })));
 }

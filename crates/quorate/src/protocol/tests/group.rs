@@ -14,6 +14,9 @@ use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
+/// How often these peers compare their cells.
+pub(super) const VERIFY: Duration = Duration::from_secs(60);
+
 /// Adds the first argument to a cell that never expires.
 pub(super) struct Adder;
 
@@ -125,7 +128,9 @@ impl Group {
             self.kinds.get(&name).copied().unwrap_or_default(),
             self.addresses.get(&name).cloned().unwrap_or_default(),
         );
-        let config = PeerConfig { name: name.clone(), kind, priority, address, bounds };
+        let verify_interval = VERIFY;
+        let config =
+            PeerConfig { name: name.clone(), kind, priority, address, verify_interval, bounds };
         let kept = self.has_storage.then(Kept::default);
         let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
         let mut group = self.config.clone();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group::VERIFY;
 use crate::config::{Bounds, GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{
@@ -72,6 +73,7 @@ impl Replica {
             kind: PeerKind::Member,
             priority: 100,
             address: String::new(),
+            verify_interval: VERIFY,
             bounds,
         };
         let now = Time(1_000_000_000);
@@ -123,6 +125,8 @@ impl Replica {
             from,
             records: [Record { key: b"\0k", value: Some(value) }].into_iter().collect(),
             end: Some(BatchEnd { position: at(epochs), group_time: GroupTime(1), meta }),
+            total: 1,
+            digest: None,
         }))
     }
 

@@ -11,6 +11,7 @@ use crate::protocol::message::{
     RemoveOutcome, VoteRequest,
 };
 use crate::record::Records;
+use crate::store::Digest;
 use crate::wire::bounds::{self, MAX_LISTED, required};
 use crate::wire::error::WireError;
 use crate::wire::generated as proto;
@@ -229,12 +230,18 @@ fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
 }
 
 fn piece(piece: proto::Piece) -> Read<Piece> {
+    let end = piece.end.map(batch_end).transpose()?;
+    let digest = end.as_ref().zip(piece.digest).map(|(end, proto::Digest { cells, digest })| {
+        Digest { position: end.position, cells, digest }
+    });
     Ok(Piece {
         ballot: ballot(piece.ballot)?,
         transfer: piece.transfer,
         index: piece.index,
         from: piece.from.map(Into::into),
         records: Records::read(piece.records)?,
-        end: piece.end.map(batch_end).transpose()?,
+        end,
+        total: piece.total,
+        digest,
     })
 }

@@ -222,6 +222,11 @@ impl From<&Piece> for proto::Piece {
             from: piece.from.map(Into::into),
             records: piece.records.packed().clone(),
             end: piece.end.as_ref().map(Into::into),
+            total: piece.total,
+            digest: piece
+                .digest
+                .as_ref()
+                .map(|digest| proto::Digest { cells: digest.cells, digest: digest.digest }),
         }
     }
 }

@@ -125,6 +125,8 @@ fn a_full_piece_fits_a_frame() {
             from: None,
             records,
             end: None,
+            total: 0,
+            digest: None,
         })
     };
     let records: Records = [Record { key: &[0xff; 576], value: None }].into_iter().collect();

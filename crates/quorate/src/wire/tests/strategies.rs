@@ -15,6 +15,7 @@ use crate::protocol::message::{
     RemoveOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
+use crate::store::Digest;
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{
     Calls, Frame, Hello, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTINGS, Merge,
@@ -360,14 +361,14 @@ fn value() -> impl Strategy<Value = Value> {
 fn piece() -> BoxedStrategy<Piece> {
     let end = (position(), group_time(), option::of(meta()))
         .prop_map(|(position, group_time, meta)| BatchEnd { position, group_time, meta });
-    ((ballot(), number(), any::<u32>()), option::of(position()), records(), option::of(end))
-        .prop_map(|((ballot, transfer, index), from, records, end)| Piece {
-            ballot,
-            transfer,
-            index,
-            from,
-            records,
-            end,
+    let ending = (option::of(end), option::of((number(), any::<u64>())));
+    ((ballot(), number(), any::<u32>()), option::of(position()), records(), ending, number())
+        .prop_map(|((ballot, transfer, index), from, records, (end, digest), total)| {
+            // A digest is of the state at the end, and of nothing without one.
+            let digest = end.as_ref().zip(digest).map(|(end, (cells, digest)): (&BatchEnd, _)| {
+                Digest { position: end.position, cells, digest }
+            });
+            Piece { ballot, transfer, index, from, records, end, total, digest }
         })
         .boxed()
 }
