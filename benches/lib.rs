@@ -1,9 +1,10 @@
 //! What the benches share. The benches themselves are the files beside this one:
 //!
 //! - `check.rs`: a check on the primary, beside governor
+//! - `disk.rs`: storage on disk, beside memory
 //! - `forward.rs`: a check at another peer, beside a bare round trip and Redis
 //!
-//! `cargo bench -p quorate-benches` runs both; docs/performance.md says what came of it and what
+//! `cargo bench -p quorate-benches` runs all; docs/performance.md says what came of it and what
 //! is weak about the numbers.
 
 pub mod caller;

@@ -464,13 +464,12 @@ impl PeerBuilder {
             commands,
             is_plaintext_allowed: self.is_plaintext_allowed,
         }));
-        let machine = Machine::new(
-            shared.group.clone(),
-            shared.config.clone(),
-            start,
-            shared.store.clone(),
-            now,
-        );
+        let mut group = shared.group.clone();
+        if is_synced {
+            // Callers wait for the next batch: it is not to wait for more of them.
+            group.replication_interval = Duration::ZERO;
+        }
+        let machine = Machine::new(group, shared.config.clone(), start, shared.store.clone(), now);
         shared.roster.set_membership(machine.membership());
         let is_clock_held = self.has_tokio_clock;
         let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;
