@@ -28,8 +28,12 @@ type Target = fn(&[u8]);
 
 #[test]
 fn every_file_of_the_corpus_runs() {
-    let targets: [(&str, Target); 3] =
-        [("frames", fuzzing::frames), ("messages", fuzzing::messages), ("calls", fuzzing::calls)];
+    let targets: [(&str, Target); 4] = [
+        ("frames", fuzzing::frames),
+        ("messages", fuzzing::messages),
+        ("calls", fuzzing::calls),
+        ("directories", quorate::disk::fuzzing::directories),
+    ];
     for (target, run) in targets {
         let mut files = 0;
         for file in fs::read_dir(corpus(target)).expect("the corpus is committed") {
@@ -75,7 +79,43 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         stream.extend(bytes);
     }
     seeds.push(("frames", "all", stream));
+    seeds.push(("directories", "golden", directory(false)));
+    seeds.push(("directories", "golden_mended", directory(true)));
     seeds
+}
+
+/// The golden directory as the target takes it: as it is, or without what the target fills in.
+fn directory(is_mended: bool) -> Vec<u8> {
+    const FLAG: u8 = 0x80;
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/disk-v1");
+    let files = [("state", 0), ("log-0000000002", 0x12), ("log-0000000003", 0x13)];
+    let mut packed = Vec::new();
+    for (name, which) in files.into_iter().chain([("snapshot-0000000001", 0x21)]) {
+        let bytes = fs::read(golden.join(name)).expect("the golden directory is committed");
+        let (which, content) = match (is_mended, which) {
+            (false, which) => (which, bytes),
+            (true, 0) => (FLAG, bytes[16..bytes.len() - 4].to_vec()),
+            (true, which) => (which | FLAG, without_checksums(&bytes)),
+        };
+        packed.push(which);
+        packed.extend(u16::try_from(content.len()).expect("golden files are small").to_le_bytes());
+        packed.extend(content);
+    }
+    packed
+}
+
+/// The fields of the header, and every entry as the length of its body and the body.
+fn without_checksums(file: &[u8]) -> Vec<u8> {
+    let mut content = file[16..96].to_vec();
+    let mut rest = &file[100..];
+    while let Some((header, behind)) = rest.split_at_checked(16) {
+        let length = u16::from_le_bytes([header[4], header[5]]);
+        let (body, behind) = behind.split_at(length.into());
+        content.extend(length.to_le_bytes());
+        content.extend(body);
+        rest = behind;
+    }
+    content
 }
 
 /// The name of a frame's seed: whoever adds a frame or a message adds a seed.

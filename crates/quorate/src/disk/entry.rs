@@ -76,7 +76,7 @@ pub(super) fn put_mark(out: &mut BytesMut, salt: Salt, base: u64) {
 }
 
 /// Writes the header of an entry whose body is there.
-fn complete(entry: &mut [u8], salt: Salt, at: u64) {
+pub(super) fn complete(entry: &mut [u8], salt: Salt, at: u64) {
     let length = entry.len() - HEADER_BYTES;
     assert!(length <= MAX_BODY_BYTES, "records are divided before they come here");
     entry[LENGTH_AT..OFFSET_AT].copy_from_slice(&(length as u32).to_le_bytes());

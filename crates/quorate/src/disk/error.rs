@@ -130,6 +130,14 @@ pub enum Fault {
         /// What it is.
         found: u64,
     },
+    /// A count that nothing ever reaches.
+    #[error("has {what} {found}, more than can be")]
+    OutOfRange {
+        /// What is counted.
+        what: &'static str,
+        /// The count.
+        found: u64,
+    },
     /// A file of another directory.
     #[error("belongs to the storage {found}, not to {expected}")]
     Storage {

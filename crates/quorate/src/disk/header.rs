@@ -11,6 +11,9 @@ use crate::id::{Ballot, Generation, Position, Sequence, Term};
 /// The version that is written, and the newest that is read.
 pub(super) const VERSION: u32 = 1;
 
+/// Nothing here is counted higher: one more always fits.
+const MAX_COUNT: u64 = 1 << 62;
+
 pub(super) const PREAMBLE_BYTES: usize = 16;
 /// Of a segment or snapshot.
 pub(super) const HEADER_BYTES: usize = 100;
@@ -22,7 +25,7 @@ pub(super) const BATCHES_AT: u64 = NUMBER_AT + 8;
 pub(super) const POSITION_AT: u64 = BATCHES_AT + 8;
 
 /// Where the salt of a file's entries is taken from: its beginning, to here.
-const SALT_END: usize = BATCHES_AT as usize;
+pub(super) const SALT_END: usize = BATCHES_AT as usize;
 const CHECKSUM_AT: usize = HEADER_BYTES - size_of::<u32>();
 
 /// What a file is, by its first bytes.
@@ -152,11 +155,16 @@ impl Header {
         let mut fields = &checked[PREAMBLE_BYTES..];
         check_sum(fields, stored.get_u32_le())
             .map_err(|fault| Unreadable::damaged(PREAMBLE_BYTES, fault))?;
+        let storage_id = StorageId(fields.get_u128_le());
+        let (number, batches) = (fields.get_u64_le(), fields.get_u64_le());
+        for (at, what, count) in [(NUMBER_AT, "number", number), (BATCHES_AT, "batches", batches)] {
+            check_count(what, count).map_err(|fault| Unreadable::Damaged { at, fault })?;
+        }
         Ok(Self {
             kind,
-            storage_id: StorageId(fields.get_u128_le()),
-            number: fields.get_u64_le(),
-            batches: fields.get_u64_le(),
+            storage_id,
+            number,
+            batches,
             position: Position {
                 ballot: take_ballot(&mut fields),
                 sequence: Sequence(fields.get_u64_le()),
@@ -168,6 +176,13 @@ impl Header {
             },
         })
     }
+}
+
+/// # Errors
+///
+/// If something is counted higher than anything ever is.
+pub(super) fn check_count(what: &'static str, found: u64) -> Result<(), Fault> {
+    if found <= MAX_COUNT { Ok(()) } else { Err(Fault::OutOfRange { what, found }) }
 }
 
 pub(super) fn put_ballot(ballot: Ballot, out: &mut Vec<u8>) {
@@ -231,6 +246,17 @@ mod tests {
         assert_eq!(found, Err(Unreadable::Newer { version: 2 }));
         let found = Header::decode(Kind::Snapshot, &bytes);
         assert_eq!(found, Err(Unreadable::Damaged { at: 0, fault: Fault::Magic }));
+    }
+
+    #[test]
+    fn a_count_that_nothing_reaches_is_damage_where_it_stands() {
+        for (at, header) in [
+            (NUMBER_AT, Header { number: u64::MAX, ..header() }),
+            (BATCHES_AT, Header { batches: MAX_COUNT + 1, ..header() }),
+        ] {
+            let found = Header::decode(Kind::Snapshot, &header.encode());
+            assert!(matches!(found, Err(Unreadable::Damaged { at: found, .. }) if found == at));
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod entry;
 mod error;
 mod file;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod inventory;
 mod log;

@@ -14,8 +14,8 @@ use siphasher::sip::SipHasher13;
 
 use super::error::Fault;
 use super::header::{
-    Kind, PREAMBLE_BYTES, Unreadable, check_preamble, check_sum, put_ballot, put_preamble,
-    take_ballot,
+    Kind, PREAMBLE_BYTES, Unreadable, check_count, check_preamble, check_sum, put_ballot,
+    put_preamble, take_ballot,
 };
 use crate::config::is_name;
 use crate::id::{MAX_NAME_BYTES, MemberId, PeerName};
@@ -133,6 +133,8 @@ impl State {
             return Err(Fault::Number { what: "flags", expected, found });
         }
         let (losses, boot) = (fields.get_u64_le(), fields.get_u64_le());
+        check_count("starts", starts)?;
+        check_count("losses", losses)?;
         let closed = LogEnd { segment: fields.get_u64_le(), bytes: fields.get_u64_le() };
         let group = required(take_name(fields)?, "group")?;
         let peer = required(take_name(fields)?, "peer")?;

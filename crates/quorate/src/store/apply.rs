@@ -111,8 +111,9 @@ impl Store {
             upkeep.sweep.reset(sequence);
             self.commitment.group_time.store(0, Ordering::Relaxed);
         } else {
-            // Within a reign sequences only grow.
-            if self.position().ballot != end.position.ballot {
+            // Within a reign sequences only grow, except in what no peer writes.
+            let held = self.position();
+            if held.ballot != end.position.ballot || sequence < held.sequence {
                 self.rewind(sequence);
             }
             self.change_all(&shares, sequence);

@@ -1,5 +1,6 @@
 //! The storage against a model: what a peer had, what of it was synced, and what is recovered.
 
+mod any;
 mod aside;
 mod crash;
 mod damage;
