@@ -157,6 +157,18 @@ pub enum RemoveError {
         /// Why.
         reason: SwitchError,
     },
+    /// A member that is connected runs an older version, which cannot follow a change of the members.
+    /// Nothing was changed.
+    #[error(
+        "{peer} was not counted out: {} runs an older version, upgrade all members first",
+        old.as_ref().map_or("a member", PeerName::as_str)
+    )]
+    OldVersion {
+        /// The peer named.
+        peer: PeerName,
+        /// One that runs an older version, if it is known which.
+        old: Option<PeerName>,
+    },
     /// The change was not complete in time. The peer may still be counted out, or be already: the
     /// members in the status say so.
     #[error(

@@ -27,6 +27,7 @@ use crate::protocol::io::Start;
 use crate::storage::{Storage, StorageKind, SyncPolicy};
 use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
+use crate::wire;
 
 /// How often cells are compared unless told otherwise.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
@@ -104,6 +105,7 @@ pub struct PeerBuilder {
     transport: Option<Arc<dyn Transport>>,
     is_plaintext_allowed: bool,
     has_tokio_clock: bool,
+    version: u32,
     storage: Storage,
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
@@ -129,6 +131,7 @@ impl PeerBuilder {
             transport: None,
             is_plaintext_allowed: false,
             has_tokio_clock: false,
+            version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
             directory: None,
             on_recovery: None,
@@ -305,6 +308,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Speaks an older version of the protocol, as one does that has not been upgraded.
+    #[doc(hidden)]
+    pub fn wire_version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
     /// Takes time from tokio's clock, which tests can pause.
     #[doc(hidden)]
     pub fn tokio_clock(mut self) -> Self {
@@ -453,6 +463,7 @@ impl PeerBuilder {
             addresses,
             incarnation,
             id: start.id,
+            version: self.version,
             // A caller's change must last here at least, which the machine says in the same way.
             answers_after: if is_synced { Acknowledge::Majority } else { acknowledge },
             store,

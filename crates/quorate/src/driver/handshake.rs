@@ -24,12 +24,12 @@ use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::settings::{self, Difference, printable};
 use super::shared::Shared;
-use crate::id::PeerName;
+use crate::id::{PeerKind, PeerName};
+use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
 use crate::transport::Stream;
 use crate::wire::{
-    self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Refuse, WireError,
-    kind,
+    self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
 };
 
 /// How long a peer that was refused may take to read why.
@@ -128,8 +128,10 @@ impl Handshake<'_> {
 
     fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
         let shared = self.shared;
+        // One of the first version says nothing of this.
+        let is_new = shared.version >= CHANGES_VERSION;
         Hello {
-            versions: (MIN_PROTOCOL_VERSION, PROTOCOL_VERSION),
+            versions: (MIN_PROTOCOL_VERSION, shared.version),
             group: shared.group.group.clone(),
             peer: shared.config.name.clone(),
             incarnation: shared.incarnation,
@@ -140,9 +142,9 @@ impl Handshake<'_> {
             started_ms: shared.started_ms,
             model_settings: shared.model_settings.clone(),
             id: shared.id,
-            address: shared.config.address.clone(),
-            kind: shared.config.kind,
-            has_state: shared.roster.has_state(),
+            address: Some(shared.config.address.clone()).filter(|_| is_new).unwrap_or_default(),
+            kind: if is_new { shared.config.kind } else { PeerKind::Member },
+            has_state: is_new && shared.roster.has_state(),
         }
     }
 
@@ -252,8 +254,8 @@ impl Handshake<'_> {
 fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     let own = &shared.config.name;
     let (oldest, newest) = hello.versions;
-    if oldest > PROTOCOL_VERSION || newest < MIN_PROTOCOL_VERSION {
-        let ours = format!("{MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
+    if oldest > shared.version || newest < MIN_PROTOCOL_VERSION {
+        let ours = format!("{MIN_PROTOCOL_VERSION} to {}", shared.version);
         return vec![Difference::new("version", ours, format!("{oldest} to {newest}"))];
     }
     if hello.group != shared.group.group {

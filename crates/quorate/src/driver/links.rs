@@ -185,6 +185,7 @@ async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
             id: hello.id,
             address: hello.address,
             kind: hello.kind,
+            version: hello.versions.1.min(shared.version),
         },
         lane: hello.lane,
         is_dialed,

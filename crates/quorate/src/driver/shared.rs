@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
+    /// The newest version of the protocol that this peer speaks.
+    pub(super) version: u32,
     /// What this peer is counted by.
     pub(super) id: MemberId,
     /// Whose write a caller waits for: what the group's settings ask for, or more if this peer is
@@ -107,6 +109,7 @@ pub(super) struct Parts {
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
+    pub(super) version: u32,
     pub(super) answers_after: Acknowledge,
     /// With what was recovered.
     pub(super) store: Arc<Store>,
@@ -127,6 +130,7 @@ impl Shared {
         let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
         let now = clock.now();
         Self {
+            version: parts.version,
             settings: group.settings(),
             fingerprint: group.fingerprint(),
             model_settings: parts.model_settings,

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
+use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Brief, Membership};
 use crate::protocol::remote::Remote;
@@ -159,17 +160,29 @@ impl Machine {
     fn next_change(&self, stamp: Position) -> Option<Membership> {
         let membership = &self.meta.membership;
         let me = &self.config.name;
+        let may_change = self.old_speaker().is_none();
         if membership.has(me) && !membership.counts(me, self.id) {
             // Elected by members that knew better than this peer's own state.
             return self.begun(membership.replacing(me, self.id, stamp)?);
         }
-        if let Some(joint) = self.next_leaver().and_then(|name| membership.removing(name, stamp)) {
+        let leaver = self.next_leaver().filter(|_| may_change);
+        if let Some(joint) = leaver.and_then(|name| membership.removing(name, stamp)) {
             return self.begun(joint);
         }
         if let Some(joint) = self.next_learner(stamp) {
             return self.begun(joint);
         }
-        self.next_address(stamp)
+        self.next_address(stamp).filter(|_| may_change)
+    }
+
+    /// A member in reach that knows no changes of the members but restarts: while there is one, there
+    /// are no others.
+    pub(super) fn old_speaker(&self) -> Option<&PeerName> {
+        let is_old = |remote: &Remote| {
+            remote.linked.is_some()
+                && remote.last.as_ref().is_some_and(|e| e.version < CHANGES_VERSION)
+        };
+        self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
     }
 
     fn begun(&self, mut joint: Membership) -> Option<Membership> {
@@ -198,6 +211,7 @@ impl Machine {
                 PeerKind::Client => None,
                 _ if membership.has(name) => membership.replacing(name, id, stamp),
                 PeerKind::Member => None,
+                PeerKind::Joiner if self.old_speaker().is_some() => None,
                 PeerKind::Joiner => {
                     let (name, address) = (name.clone(), end.address.clone());
                     membership.adding(Member { name, id: Some(id), address }, stamp)

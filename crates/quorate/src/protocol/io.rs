@@ -112,6 +112,9 @@ pub enum Input {
     StorageFailed,
 }
 
+/// From this version of the protocol on peers follow changes of the members.
+pub const CHANGES_VERSION: u32 = 2;
+
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkEnd {
@@ -123,13 +126,15 @@ pub struct LinkEnd {
     pub address: String,
     /// What it is to the group.
     pub kind: PeerKind,
+    /// The newest version of the protocol that both ends speak.
+    pub version: u32,
 }
 
 impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
-        Self { incarnation, id, address: String::new(), kind }
+        Self { incarnation, id, address: String::new(), kind, version: CHANGES_VERSION }
     }
 }
 

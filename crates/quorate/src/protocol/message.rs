@@ -112,6 +112,8 @@ pub struct VoteRequest {
 /// What came of asking the primary to remove a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveOutcome {
+    /// A member in reach runs an older version, which cannot follow the change.
+    OldVersion,
     /// It is no member, and a majority knows.
     Removed,
     /// There is no member of that name.

@@ -73,6 +73,9 @@ impl Machine {
             return self.give_up(number);
         }
         if let Some(leader) = self.leader.as_ref().filter(|leader| !leader.is_dead) {
+            if self.old_speaker() == Some(&leader.name) {
+                return self.answer(number, RemoveOutcome::OldVersion);
+            }
             let to = (leader.name.clone(), leader.incarnation);
             self.send(&to, Message::Remove { request: number, peer });
         }
@@ -103,6 +106,10 @@ impl Machine {
             RemoveOutcome::Alive => Err(RemoveError::Alive { peer }),
             RemoveOutcome::LastMember => Err(RemoveError::LastMember { peer }),
             RemoveOutcome::Primary => Err(RemoveError::Primary { peer }),
+            RemoveOutcome::OldVersion => {
+                let old = self.old_speaker().or_else(|| Some(&self.leader.as_ref()?.name));
+                Err(RemoveError::OldVersion { peer, old: old.cloned() })
+            }
         };
         self.outputs.push_back(Output::Removed { request: number, result });
     }
@@ -148,6 +155,9 @@ impl Machine {
         }
         if !membership.keeps(peer) {
             return None;
+        }
+        if self.old_speaker().is_some() {
+            return Some(RemoveOutcome::OldVersion);
         }
         if membership.voters.len() == 1 {
             return Some(RemoveOutcome::LastMember);

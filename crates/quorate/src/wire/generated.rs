@@ -524,6 +524,7 @@ pub enum RemoveOutcome {
     RemoveAlive = 3,
     RemoveLastMember = 4,
     RemovePrimary = 5,
+    RemoveOldVersion = 6,
 }
 impl RemoveOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -538,6 +539,7 @@ impl RemoveOutcome {
             Self::RemoveAlive => "REMOVE_ALIVE",
             Self::RemoveLastMember => "REMOVE_LAST_MEMBER",
             Self::RemovePrimary => "REMOVE_PRIMARY",
+            Self::RemoveOldVersion => "REMOVE_OLD_VERSION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -549,6 +551,7 @@ impl RemoveOutcome {
             "REMOVE_ALIVE" => Some(Self::RemoveAlive),
             "REMOVE_LAST_MEMBER" => Some(Self::RemoveLastMember),
             "REMOVE_PRIMARY" => Some(Self::RemovePrimary),
+            "REMOVE_OLD_VERSION" => Some(Self::RemoveOldVersion),
             _ => None,
         }
     }

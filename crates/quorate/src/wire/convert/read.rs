@@ -140,6 +140,7 @@ fn outcome(outcome: proto::RemoveOutcome) -> Read<RemoveOutcome> {
         proto::RemoveOutcome::RemoveAlive => RemoveOutcome::Alive,
         proto::RemoveOutcome::RemoveLastMember => RemoveOutcome::LastMember,
         proto::RemoveOutcome::RemovePrimary => RemoveOutcome::Primary,
+        proto::RemoveOutcome::RemoveOldVersion => RemoveOutcome::OldVersion,
     })
 }
 

@@ -107,6 +107,7 @@ impl From<RemoveOutcome> for proto::RemoveOutcome {
             RemoveOutcome::Alive => Self::RemoveAlive,
             RemoveOutcome::LastMember => Self::RemoveLastMember,
             RemoveOutcome::Primary => Self::RemovePrimary,
+            RemoveOutcome::OldVersion => Self::RemoveOldVersion,
         }
     }
 }

@@ -299,6 +299,7 @@ fn outcome() -> impl Strategy<Value = RemoveOutcome> {
         Just(RemoveOutcome::Alive),
         Just(RemoveOutcome::LastMember),
         Just(RemoveOutcome::Primary),
+        Just(RemoveOutcome::OldVersion),
     ]
 }
 
