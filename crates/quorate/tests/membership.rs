@@ -257,10 +257,10 @@ async fn a_client_learns_of_members_that_it_was_not_told_of() {
     client.wait_ready(LONG).await.expect("a tells of the others");
     let d = start(joiner(&trio.network, "d", "b")).await;
     until_members(&d, "abcd").await;
-    until(&client, |status| {
+    let status = until(&client, |status| {
         status.peers.iter().any(|peer| peer.name.as_str() == "d" && peer.link == Link::Up)
-    })
-    .await;
+    });
+    assert_eq!(members(&status.await), "abcd");
     for name in NAMES {
         let peer = trio.take(name);
         until(&peer, |status| status.primary.is_some()).await;

@@ -154,11 +154,17 @@ impl Roster {
     /// that holds no membership.
     pub(super) fn to_tell(&self) -> Option<(Position, Vec<Member>)> {
         let membership = self.known.read().membership.clone();
-        let names = membership.names().into_iter().take(MAX_LISTED);
+        let listed = membership.next.as_ref().unwrap_or(&membership.voters).iter();
         let tell =
-            |name: &PeerName| Member { name: name.clone(), id: None, address: self.address(name) };
-        let members: Vec<Member> = names.map(tell).collect();
+            |member: &Member| Member { address: self.address(&member.name), ..member.clone() };
+        let members: Vec<Member> = listed.take(MAX_LISTED).map(tell).collect();
         (!members.is_empty()).then_some((membership.stamp, members))
+    }
+
+    /// What a peer without a membership has been told of the members.
+    pub(super) fn told(&self) -> Vec<Member> {
+        let known = self.known.read();
+        if known.has_state() { Vec::new() } else { known.told.1.clone() }
     }
 
     /// Whether the lists of members in the settings of two peers must be equal: where both found

@@ -9,8 +9,8 @@ use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
 use crate::config::Mode;
-use crate::id::{Generation, GroupId, Incarnation, PeerKind, PeerName, Position, Term};
-use crate::protocol::{CatchUp, MachinePeer, MachineStatus, PeerRole};
+use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
+use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
 use crate::storage::StorageKind;
 
 /// A snapshot of one peer and its group, as that peer sees it.
@@ -108,6 +108,28 @@ impl StorageState {
     }
 }
 
+impl MemberStatus {
+    /// The members as the machine knows them; of a peer that holds no state, as it was told.
+    fn all(shared: &Shared, known: Vec<MachineMember>) -> Vec<Self> {
+        let address = |name: &PeerName| shared.roster.address(name);
+        let told = shared.roster.told();
+        if !told.is_empty() {
+            let told = told.into_iter().map(|Member { name, id, .. }| Self {
+                address: address(&name),
+                name,
+                is_counted: id.is_some(),
+            });
+            return told.collect();
+        }
+        let known = known.into_iter().map(|MachineMember { name, is_counted, .. }| Self {
+            address: address(&name),
+            name,
+            is_counted,
+        });
+        known.collect()
+    }
+}
+
 /// Whether both lanes to a peer are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -131,8 +153,7 @@ pub struct PeerStatus {
     pub link: Link,
     /// What it is, as far as it is known.
     pub role: PeerRole,
-    /// What it says it is to the group: a member, a joiner or a client; `None` if it was never
-    /// connected.
+    /// What it is to the group: a member, a joiner or a client; `None` if it was never connected.
     pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
@@ -154,13 +175,10 @@ impl Status {
     pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
         let peers = machine.peers.into_iter().map(|peer| PeerStatus::new(shared, peer)).collect();
         let silence = machine.primary_silence;
-        let members = machine.members.into_iter().map(|member| MemberStatus {
-            address: shared.roster.address(&member.name),
-            name: member.name,
-            is_counted: member.is_counted,
-        });
+        let members = MemberStatus::all(shared, machine.members);
         Self {
-            members: members.collect(),
+            size: members.len(),
+            members,
             name: shared.config.name.clone(),
             group: shared.group.group.clone(),
             group_id: machine.group_id,
@@ -173,7 +191,6 @@ impl Status {
                 .primary
                 .filter(|_| silence.is_some_and(|silence| silence < shared.group.failure_timeout)),
             quorum: machine.quorum,
-            size: machine.size,
             storage: shared.group.storage,
             storage_state: StorageState::of(shared),
             storage_error: shared.storage_error.get().cloned(),
@@ -211,7 +228,11 @@ impl PeerStatus {
     fn new(shared: &Shared, peer: MachinePeer) -> Self {
         Self {
             address: shared.roster.address(&peer.name),
-            kind: peer.kind,
+            kind: match peer.kind {
+                // It may have been a joiner once.
+                Some(_) if shared.roster.members().contains(&peer.name) => Some(PeerKind::Member),
+                kind => kind,
+            },
             differs: shared.differences.of(&peer.name),
             name: peer.name,
             link: if peer.is_linked { Link::Up } else { Link::Down },

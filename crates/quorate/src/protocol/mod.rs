@@ -40,4 +40,4 @@ mod tests;
 
 pub use machine::Machine;
 pub use receiver::CatchUp;
-pub use status::{MachinePeer, MachineStatus, PeerRole};
+pub use status::{MachineMember, MachinePeer, MachineStatus, PeerRole};
