@@ -25,10 +25,18 @@ pub(crate) enum Fault {
     HandOver,
     /// A peer is cut off from all others.
     Isolate,
+    /// A member ends for good, and is forgotten.
+    Forget,
+    /// A peer that is no member asks to become one.
+    Join,
     /// A process is killed; its host closes its connections.
     Kill,
     /// A majority is killed at once.
     KillMajority,
+    /// A member asks to be counted out.
+    Leave,
+    /// Who is promoted first changes.
+    Priority,
     /// What one peer sends, or receives, is lost.
     OneWay,
     /// A process is frozen.
@@ -58,6 +66,7 @@ pub(crate) enum Profile {
     Flaps,
     HandOvers,
     Kills,
+    Members,
     Mixed,
     Partitions,
     Pauses,
@@ -78,13 +87,14 @@ pub(crate) enum Undo {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Calm,
         Self::Clocks,
         Self::Disks,
         Self::Flaps,
         Self::HandOvers,
         Self::Kills,
+        Self::Members,
         Self::Mixed,
         Self::Partitions,
         Self::Pauses,
@@ -100,6 +110,7 @@ impl Profile {
             Self::Flaps => "flaps",
             Self::HandOvers => "hand-overs",
             Self::Kills => "kills",
+            Self::Members => "members",
             Self::Mixed => "mixed",
             Self::Partitions => "partitions",
             Self::Pauses => "pauses",
@@ -114,8 +125,9 @@ impl Profile {
 
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
-            ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, HandOver, Isolate,
-            Kill, KillMajority, OneWay, Pause, Slow, Split, Stall, Unlink,
+            ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
+            Isolate, Join, Kill, KillMajority, Leave, OneWay, Pause, Priority, Slow, Split, Stall,
+            Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -132,6 +144,19 @@ impl Profile {
             Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1)],
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1)],
+            Self::Members => vec![
+                (Crash, 1),
+                (Forget, 3),
+                (HandOver, 1),
+                (Isolate, 2),
+                (Join, 5),
+                (Kill, 3),
+                (Leave, 4),
+                (Pause, 1),
+                (Priority, 1),
+                (Split, 1),
+                (Unlink, 1),
+            ],
             Self::Mixed => vec![
                 (ClockStep, 1),
                 (Crash, 3),
@@ -216,13 +241,20 @@ impl World {
             Fault::DiskFull => self.fill_disk(peer, length),
             Fault::Drift => self.drift_clock(peer),
             Fault::Flap => self.flap(peer),
+            Fault::Forget => {
+                let other = self.other_than(peer);
+                self.fault_forget(peer, other, length);
+            }
             Fault::HandOver => self.hand_over(peer),
             Fault::Isolate => {
                 let paths = self.paths_of(peer, true, true);
                 self.cut_for(paths, length, "partitions");
             }
+            Fault::Join => self.fault_join(),
             Fault::Kill => self.kill_for(peer, false, length),
             Fault::KillMajority => self.kill_majority(length),
+            Fault::Leave => self.fault_leave(peer),
+            Fault::Priority => self.fault_priority(peer),
             Fault::OneWay => self.cut_one_way(peer, length),
             Fault::Pause => self.pause_for(peer, length),
             Fault::Slow => self.slow(peer, length),
@@ -254,7 +286,7 @@ impl World {
         }
         let keepers = self.keepers();
         let left = keepers.iter().filter(|keeper| **keeper != peer).count();
-        keepers.is_empty() || left >= self.plan.majority()
+        keepers.is_empty() || left >= self.majority()
     }
 
     pub(crate) fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {

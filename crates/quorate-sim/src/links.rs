@@ -61,7 +61,7 @@ impl World {
 
     fn accepts(&self, peer: usize, from: usize, incarnation: Incarnation) -> bool {
         let linked = self.process(peer).and_then(|process| process.links[from].linked);
-        linked.is_none_or(|linked| linked == incarnation)
+        linked.is_none_or(|linked| linked == incarnation) && self.admits(peer, from)
     }
 
     pub(crate) fn on_open(&mut self, connection: ConnectionId, end: usize) {
@@ -93,7 +93,8 @@ impl World {
             self.counters.add("links");
             self.note_link(here.peer, there.peer, true);
             let peer = self.plan.group.members[there.peer].clone();
-            let mut end = LinkEnd::member(there.incarnation);
+            let kind = self.peers[there.peer].config.kind;
+            let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
             self.drive(here.peer, Input::LinkUp { peer, end });
         }

@@ -17,6 +17,7 @@ mod faults;
 mod history;
 mod keepers;
 mod links;
+mod members;
 mod merging;
 mod model;
 mod network;

@@ -19,6 +19,7 @@ use crate::check::Seen;
 use crate::clock::{Clock, Moment};
 use crate::disk::{HostDisk, StorageThread};
 use crate::history::{Cells, Follower};
+use crate::members::List;
 use crate::merging::Merging;
 use crate::network::{ConnectionId, Payload};
 use crate::plan::Plan;
@@ -38,6 +39,8 @@ pub(crate) struct Peer {
     /// What came while it was frozen.
     pub(crate) inbox: Vec<Event>,
     pub(crate) process: Option<Process>,
+    /// The list of members that its last start was given.
+    pub(crate) list: List,
     /// What outlives the process, in a group that uses disks.
     pub(crate) disk: Option<HostDisk>,
 }
@@ -92,7 +95,8 @@ impl Peer {
         };
         let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
         let (paused, inbox, process) = (None, Vec::new(), None);
-        Self { config, clock, is_host_up: true, paused, inbox, process, disk }
+        let list = List::default();
+        Self { config, clock, is_host_up: true, paused, inbox, process, list, disk }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -144,8 +148,8 @@ impl World {
         let bounds: Bounds = self.plan.bounds;
         let now = self.peers[peer].clock.now(self.now);
         let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
+        let group = self.enlist(peer);
         let config = self.peers[peer].config.clone();
-        let group = self.plan.group.clone();
         let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
@@ -212,7 +216,10 @@ impl World {
             Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
                 self.on_storage_output(peer, output);
             }
-            Output::Removed { .. } => {}
+            Output::Removed { result, .. } => {
+                let is_done = result.is_ok();
+                self.counters.add(if is_done { "removals" } else { "removals refused" });
+            }
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();
@@ -281,6 +288,13 @@ impl World {
             process.is_founding = true;
         }
         self.note(peer, &[3, code], |_| format!("event {event:?}"));
+        if let GroupEvent::PrimaryChanged { primary: Some(primary), ballot } = event
+            && *primary == self.plan.group.members[peer]
+            && self.newest_membership().is_some_and(|m| m.voters.len() == 1)
+        {
+            // Nobody is there to be told that it begins.
+            self.on_reign(peer, *ballot);
+        }
         self.see(&Seen::Event { peer, event });
         self.trigger_on_event(peer, event);
     }
@@ -303,6 +317,8 @@ impl World {
             GroupEvent::OlderGenerationDropped { .. } => (10, "older generations dropped"),
             GroupEvent::SwitchAborted { .. } => (11, "switches aborted"),
             GroupEvent::ConfigMismatch { .. } => (12, "groups refused"),
+            GroupEvent::MemberAdded { .. } => (14, "members added"),
+            GroupEvent::MemberRemoved { .. } => (15, "members removed"),
             _ => (13, "other events"),
         };
         self.counters.add(name);

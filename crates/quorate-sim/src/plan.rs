@@ -16,6 +16,8 @@ use crate::triggers::Trigger;
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) group: GroupConfig,
+    /// How many peers found the group; the others join later.
+    pub(crate) founders: usize,
     pub(crate) priorities: Vec<u8>,
     pub(crate) bounds: Bounds,
     pub(crate) verify_interval: Duration,
@@ -65,6 +67,8 @@ pub(crate) struct Wish {
     pub(crate) profile: Option<Profile>,
 }
 
+const MEMBER_FAULTS: [(Fault, u64); 4] =
+    [(Fault::Join, 2), (Fault::Leave, 2), (Fault::Forget, 1), (Fault::Priority, 1)];
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Plan {
@@ -78,8 +82,9 @@ impl Plan {
         let timeout = random.pick(&[SECOND * 10, SECOND * 10, SECOND * 10, SECOND, SECOND / 10]);
         let group = draw_group(&mut random, peers, timeout);
         let priorities = draw_priorities(&mut random, peers);
-        Self {
+        let mut plan = Self {
             seed,
+            founders: peers,
             priorities,
             bounds: draw_limits(&mut random),
             style: Style::draw(&mut random, timeout),
@@ -91,6 +96,24 @@ impl Plan {
             verify_interval: random.pick(&[timeout / 4, timeout * 3]),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             group,
+        };
+        plan.draw_members(&mut random, profile);
+        plan
+    }
+
+    /// Whether members come and go. A blank majority with an old list may found beside a group that
+    /// lives: lists are kept in step, and a majority keeps its data.
+    fn draw_members(&mut self, random: &mut Random, profile: Profile) {
+        let is_mixed = profile == Profile::Mixed && random.chance(300);
+        if !is_mixed && profile != Profile::Members {
+            return;
+        }
+        self.founders = random.pick(&[3, 3, self.peers()]).min(self.peers());
+        self.faults.is_careful = true;
+        self.group.agreement = self.group.agreement.min(self.founders);
+        self.priorities.iter_mut().for_each(|priority| *priority = (*priority).max(1));
+        if is_mixed {
+            self.faults.weights.extend(MEMBER_FAULTS);
         }
     }
 
@@ -99,6 +122,7 @@ impl Plan {
         let timeout = SECOND * 10;
         Self {
             seed: 1,
+            founders: peers,
             group: GroupConfig {
                 members: names(peers),
                 acknowledge: Acknowledge::Majority,

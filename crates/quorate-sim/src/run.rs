@@ -74,7 +74,9 @@ impl World {
         let timeout = self.plan.timeout();
         for peer in 0..size {
             let later = self.fault_random.duration(Duration::ZERO, timeout / 4);
-            if at_once {
+            if peer >= self.plan.founders {
+                // It joins when a fault says so, or in the end.
+            } else if at_once {
                 self.start(peer);
             } else {
                 let healed = self.healed;
@@ -101,7 +103,6 @@ impl World {
 
     /// One primary, everyone follows it, counts as a member and holds what it holds.
     pub(crate) fn is_whole(&self) -> bool {
-        let size = self.plan.peers();
         let Some(primary) = self.primary() else { return false };
         let Some(leader) = self.process(primary) else { return false };
         let position = leader.store.position();
@@ -120,12 +121,15 @@ impl World {
             let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
             is_led && is_merged && process.store.position() == position
         };
-        if !(0..size).all(follows) {
-            return false;
-        }
         let membership = leader.store.meta().membership;
-        membership.next.is_none()
-            && membership.voters.len() == size
+        let names = &self.plan.group.members;
+        // Whoever runs is a member, or is to become one, or was counted out.
+        let is_settled = |peer: usize| match membership.has(&names[peer]) {
+            true => follows(peer),
+            false => self.process(peer).is_none() || self.is_out(peer, &membership),
+        };
+        (0..self.plan.peers()).all(is_settled)
+            && membership.next.is_none()
             && membership.voters.iter().all(|member| {
                 let process = self.process(self.index_of(&member.name));
                 process.is_some_and(|process| Some(process.id) == member.id)
@@ -149,7 +153,9 @@ impl World {
     /// A decision at every peer must succeed now, and leave equal stores.
     pub(crate) fn last_decisions(&mut self) {
         for peer in 0..self.plan.peers() {
-            self.last_decision(peer);
+            if self.is_counted(peer) {
+                self.last_decision(peer);
+            }
             if self.failure.is_some() {
                 return;
             }

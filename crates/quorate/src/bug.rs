@@ -94,6 +94,14 @@ pub enum Bug {
     MembershipWithoutJoint,
     /// A newcomer counts before it has promised anything to the primary.
     UnpromisedLearner,
+    /// A change of the members begins before the one before it is committed.
+    ChangeBeforeCommitted,
+    /// A change begins although its members have promised nothing since the last one.
+    ChangeWithoutPromises,
+    /// A joiner counts before it has been brought up to date.
+    JoinerCountsAtOnce,
+    /// Who leaves is told before a majority knows, and votes no more.
+    RemovalToldEarly,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -112,7 +120,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 50] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -153,6 +161,10 @@ impl Bug {
         Self::GenerationsMixed,
         Self::MembershipWithoutJoint,
         Self::UnpromisedLearner,
+        Self::ChangeBeforeCommitted,
+        Self::ChangeWithoutPromises,
+        Self::JoinerCountsAtOnce,
+        Self::RemovalToldEarly,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

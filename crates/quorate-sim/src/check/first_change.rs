@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate::Ballot;
+use quorate::{Ballot, Member};
 
 use crate::check::{Check, Seen};
 use crate::world::World;
@@ -34,12 +34,21 @@ impl Check for FirstChange {
                 let Some(ballot) = world.process(*peer).and_then(|p| p.reign) else {
                     return Ok(());
                 };
-                let holders = self.holders.get(&ballot).map_or(0, BTreeSet::len);
-                if holders >= world.plan.majority() {
+                let Some(process) = world.process(*peer) else { return Ok(()) };
+                let membership = process.store.meta().membership;
+                let none = BTreeSet::new();
+                let holders = self.holders.get(&ballot).unwrap_or(&none);
+                let held = |list: &[Member]| {
+                    let has = |member: &&Member| holders.contains(&world.index_of(&member.name));
+                    list.iter().filter(has).count() > list.len() / 2
+                };
+                // A change that this reign has begun came after its first change.
+                let inherited = membership.next.filter(|_| membership.stamp.ballot < ballot);
+                if held(&membership.voters) && inherited.as_deref().is_none_or(held) {
                     return Ok(());
                 }
                 let name = &world.plan.group.members[*peer];
-                Err(format!("{name} decides although {holders} peers have held {ballot}"))
+                Err(format!("{name} decides although {holders:?} alone have held {ballot}"))
             }
             _ => Ok(()),
         }

@@ -8,6 +8,7 @@
 use quorate::Ballot;
 
 use crate::check::{Check, Seen};
+use crate::members::majority_of;
 use crate::world::World;
 
 #[derive(Debug)]
@@ -37,8 +38,11 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
     let near = (0..world.plan.peers()).filter(|peer| {
         *peer == founder || world.together.length(world.now, founder, *peer) >= long
     });
-    let keepers = world.keepers_among(near, ballot.generation, long);
-    if !world.were_together(&keepers, world.plan.majority(), long) {
+    let near: Vec<usize> = near.collect();
+    let keepers = world.keepers_among(near.iter().copied(), ballot.generation, long);
+    let newest = world.newest_membership_among(near.into_iter().filter(|peer| *peer != founder));
+    let majority = newest.map_or_else(|| world.plan.majority(), |newest| majority_of(&newest));
+    if !world.were_together(&keepers, majority, long) {
         return Ok(());
     }
     let names: Vec<_> =

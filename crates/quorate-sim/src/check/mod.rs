@@ -14,6 +14,7 @@ mod majority_kept;
 mod merged_once;
 mod monotone;
 mod no_empty_peer;
+mod one_change;
 mod one_decider;
 mod one_vote;
 mod primary_loss;
@@ -122,6 +123,7 @@ impl Checks {
             Box::new(merged_once::MergedOnce::default()),
             Box::new(monotone::Monotone::default()),
             Box::new(no_empty_peer::NoEmptyPeer),
+            Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
             Box::new(one_vote::OneVote::default()),
             Box::new(primary_loss::PrimaryLoss::default()),

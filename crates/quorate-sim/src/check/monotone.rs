@@ -16,6 +16,8 @@ pub(super) struct Monotone {
     cuts: BTreeMap<usize, GroupTime>,
     /// How far each wall clock has ever been ahead of the time since the start.
     leads: Vec<u64>,
+    /// The smallest majority that the group has had.
+    smallest: Option<usize>,
 }
 
 impl Check for Monotone {
@@ -80,7 +82,10 @@ impl Monotone {
         let mut leads = self.leads.clone();
         leads.sort_unstable_by(|a, b| b.cmp(a));
         // Group time never goes back, so it runs on from whatever a majority has once reached.
-        let reached = GroupTime(leads[leads.len() / 2] + world.now.0);
+        let majority = world.majority();
+        let smallest = self.smallest.map_or(majority, |smallest| smallest.min(majority));
+        self.smallest = Some(smallest);
+        let reached = GroupTime(leads[smallest - 1] + world.now.0);
         // A primary counts on by its own clock, from what it was told a while ago.
         let margin = world.plan.timeout() / 2 + Duration::from_nanos(world.now.0) / 40;
         let bound = reached.after(margin + Duration::from_millis(200));

@@ -11,6 +11,11 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "promise_of_the_dead", plan: one_may_agree, script: promise_of_the_dead },
     Scenario { name: "vote_of_the_dead", plan: one_may_agree, script: vote_of_the_dead },
     Scenario { name: "change_that_was_missed", plan: last_stands, script: change_that_was_missed },
+    Scenario { name: "one_joins_and_one_leaves", plan: four, script: one_joins_and_one_leaves },
+    Scenario { name: "joiner_that_lags", plan: four, script: joiner_that_lags },
+    Scenario { name: "change_that_is_stuck", plan: five, script: change_that_is_stuck },
+    Scenario { name: "two_leave_a_lease", plan: five_may_agree, script: two_leave_a_lease },
+    Scenario { name: "removal_cut_short", plan: four_members, script: removal_cut_short },
 ];
 
 /// Connections are tried again soon.
@@ -23,6 +28,106 @@ fn one_may_agree() -> Plan {
 
 fn last_stands() -> Plan {
     plan(&[1, 0, 2])
+}
+
+/// Three found the group, and the fourth may join.
+fn four() -> Plan {
+    Plan { founders: 3, ..plan(&[1, 2, 3, 4]) }
+}
+
+fn four_members() -> Plan {
+    plan(&[1, 2, 3, 4])
+}
+
+/// Three found the group, and two may join.
+fn five() -> Plan {
+    Plan { founders: 3, ..plan(&[1, 2, 3, 4, 5]) }
+}
+
+fn five_may_agree() -> Plan {
+    let mut plan = plan(&[1, 2, 3, 4, 5]);
+    plan.group.agreement = 1;
+    plan
+}
+
+impl World {
+    /// Waits until a peer knows so many members, in force.
+    fn wait_for_members(&mut self, at: usize, count: usize) {
+        let is_it = |world: &Self| {
+            let membership = world.process(at).map(|process| process.store.meta().membership);
+            membership.is_some_and(|m| m.next.is_none() && m.voters.len() == count)
+        };
+        if !self.run_while(ms(20_000), is_it) {
+            self.fail("liveness", format!("not {count} members: {}", self.describe()));
+        }
+    }
+}
+
+/// One comes and one goes while there is work, and the primary dies then.
+fn one_joins_and_one_leaves(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.start(3);
+    world.wait_for_members(3, 4);
+    world.count(3, 5);
+    world.remove(1, 1);
+    world.wait_for_members(FIRST, 3);
+    world.kill(FIRST, true);
+    world.expect_other_than(FIRST, ms(15_000));
+}
+
+/// Nothing that the primary sends reaches the joiner, whose heartbeats do.
+fn joiner_that_lags(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(3));
+    world.start(3);
+    world.wait(ms(5_000));
+}
+
+/// A change that the others do not hear of is not committed, and the next one waits for it.
+fn change_that_is_stuck(world: &mut World) {
+    world.found();
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+    }
+    world.start(3);
+    world.start(4);
+    world.wait(ms(5_000));
+}
+
+/// The lease rests on two that leave, one after the other, and those that stay have promised
+/// nothing for long: they elect another when they are a majority.
+fn two_leave_a_lease(world: &mut World) {
+    world.found();
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(peer));
+    }
+    // Their last promises have just not ended: they still take data.
+    world.wait(ms(9_500));
+    world.remove(3, 3);
+    world.remove(4, 4);
+    world.wait(ms(200));
+    world.part(&[FIRST], &[1, 2]);
+    world.wait(ms(9_000));
+}
+
+/// The primary dies when the end of a removal has reached nobody else, or the leaver alone, whose
+/// vote the others need.
+fn removal_cut_short(world: &mut World) {
+    world.found();
+    world.remove(3, 3);
+    let is_joint = |world: &World, peer: usize| {
+        let membership = world.process(peer).map(|process| process.store.meta().membership);
+        membership.is_some_and(|membership| membership.next.is_some())
+    };
+    world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, 2));
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+    }
+    world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
+    world.wait(ms(200));
+    world.kill(FIRST, true);
+    world.expect_other_than(FIRST, ms(30_000));
 }
 
 /// A member restarts that the primary's lease rests on, and hears no heartbeat since: it has

@@ -26,7 +26,7 @@ impl World {
         let size = self.plan.peers();
         self.start(FIRST);
         self.wait(ms(1_000));
-        for peer in 1..size {
+        for peer in 1..self.plan.founders {
             self.start(peer);
         }
         for one in 0..size {

@@ -75,7 +75,8 @@ impl Machine {
             PeerKind::Client => false,
             _ if membership.has(name) => true,
             _ if membership.has_removed(name, id) => {
-                !remote.knows_removal && self.is_change_committed()
+                let is_due = self.is_change_committed() || bug::is(Bug::RemovalToldEarly);
+                !remote.knows_removal && is_due
             }
             kind => kind == PeerKind::Joiner,
         }
@@ -118,7 +119,7 @@ impl Machine {
 
     /// Brings a change of the membership forward: begin, and end, one at a time.
     pub(super) fn advance_membership(&mut self) {
-        if !self.is_change_committed() {
+        if !self.is_change_committed() && !bug::is(Bug::ChangeBeforeCommitted) {
             return;
         }
         let stamp = self.next_stamp();
@@ -152,8 +153,11 @@ impl Machine {
     /// contains one of either.
     fn may_begin(&self) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
-        reign.promised >= reign.changed
-            && self.all_linked_hold(self.stamp_of(&self.meta.membership))
+        if bug::is(Bug::ChangeBeforeCommitted) {
+            return reign.is_established;
+        }
+        let has_promises = reign.promised >= reign.changed || bug::is(Bug::ChangeWithoutPromises);
+        has_promises && self.all_linked_hold(self.stamp_of(&self.meta.membership))
     }
 
     /// The change to be made next, if there is any: a wish to leave comes first.
@@ -202,7 +206,8 @@ impl Machine {
         let membership = &self.meta.membership;
         self.remotes.iter().find_map(|(name, remote)| {
             let (end, id) = remote.last.as_ref().zip(remote.id())?;
-            let is_ready = self.held_by(name, id) >= reign.committed;
+            let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
+            let is_ready = self.held_by(name, id) >= reign.committed || counts_at_once;
             let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
             if membership.counts(name, id) || !is_ready || !has_promised {
                 return None;

@@ -1,0 +1,94 @@
+//! One configuration at a time (docs/protocol.md, section 7): a change of the members begins from
+//! members that a majority of them knows to be settled, changes one of them, and ends as it was
+//! begun; whoever is added has been brought up to date before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate::protocol::message::Membership;
+use quorate::{Ballot, Member, MemberId, Position};
+
+use crate::check::{Check, Seen};
+use crate::world::World;
+
+#[derive(Debug, Default)]
+pub(super) struct OneChange {
+    /// Who has ever held each membership, or data of each reign.
+    knows: BTreeMap<Position, BTreeSet<MemberId>>,
+    holds: BTreeMap<Ballot, BTreeSet<MemberId>>,
+    /// The last membership of each primary.
+    last: BTreeMap<Ballot, Membership>,
+}
+
+impl Check for OneChange {
+    fn name(&self) -> &'static str {
+        "one_change"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Cut { peer, to, .. } => {
+                self.note(world, *peer, to.ballot);
+                self.look(world, *peer, to.ballot)
+            }
+            Seen::Moved { peer, to, .. } => {
+                self.note(world, *peer, to.ballot);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl OneChange {
+    fn note(&mut self, world: &World, peer: usize, ballot: Ballot) {
+        let Some(process) = world.process(peer) else { return };
+        let stamp = process.store.meta().membership.stamp;
+        self.knows.entry(stamp).or_default().insert(process.id);
+        self.holds.entry(ballot).or_default().insert(process.id);
+    }
+
+    /// A primary has moved on: looks at what it has made of the members.
+    fn look(&mut self, world: &World, peer: usize, ballot: Ballot) -> Result<(), String> {
+        let Some(process) = world.process(peer) else { return Ok(()) };
+        let now = process.store.meta().membership;
+        let Some(before) = self.last.insert(ballot, now.clone()) else { return Ok(()) };
+        if before == now || now.stamp.ballot != ballot {
+            return Ok(());
+        }
+        match (&before.next, &now.next) {
+            (Some(next), None) if *next == now.voters => Ok(()),
+            (None, None) if ids(&before.voters) == ids(&now.voters) => Ok(()),
+            (None, Some(next)) if before.voters == now.voters => self.begins(&before, next, ballot),
+            _ => Err(format!("{before:?} becomes {now:?}")),
+        }
+    }
+
+    fn begins(&self, before: &Membership, next: &[Member], ballot: Ballot) -> Result<(), String> {
+        let (old, new) = (ids(&before.voters), ids(next));
+        let added: Vec<_> = new.difference(&old).collect();
+        if added.len() > 1 || old.difference(&new).count() > 1 {
+            return Err(format!("{old:?} becomes {new:?} at once"));
+        }
+        // What was settled in an older reign is covered by the first change of this one.
+        let knows = |id: &MemberId| {
+            let of = |set: Option<&BTreeSet<MemberId>>| set.is_some_and(|set| set.contains(id));
+            if before.stamp.ballot == ballot {
+                of(self.knows.get(&before.stamp))
+            } else {
+                of(self.holds.get(&ballot))
+            }
+        };
+        if !before.has_majority(|_, id| knows(&id)) {
+            return Err(format!("{before:?} was known to no majority when it was changed"));
+        }
+        let is_late = |id: &MemberId| !self.holds.get(&ballot).is_some_and(|set| set.contains(id));
+        match added.into_iter().filter_map(|(_, id)| *id).find(is_late) {
+            Some(id) => Err(format!("{id} counts before it has been brought up to date")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ids(members: &[Member]) -> BTreeSet<(&str, Option<MemberId>)> {
+    members.iter().map(|member| (member.name.as_str(), member.id)).collect()
+}
