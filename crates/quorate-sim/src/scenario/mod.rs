@@ -12,6 +12,7 @@ mod hand_overs;
 mod links;
 mod losses;
 mod membership;
+mod restarts;
 mod script;
 mod time;
 
@@ -50,6 +51,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         links::ALL,
         losses::ALL,
         membership::ALL,
+        restarts::ALL,
         time::ALL,
     ];
     themes.into_iter().flatten()
