@@ -125,6 +125,26 @@ async fn a_peer_that_left_is_refused_by_name_and_may_join_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn peers_that_left_and_start_with_their_old_list_found_no_group_beside() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let d = start(joiner(&trio.network, "d", "a")).await;
+    until_members(&d, "abcd").await;
+    for name in ["a", "b"] {
+        trio.peer(name).leave().await.expect("the others are a majority");
+        trio.take(name).shutdown().await;
+    }
+    // Two of the three on their list; c is the third, and refuses them.
+    let old = [start(builder(&trio.network, "a")).await, start(builder(&trio.network, "b")).await];
+    tokio::time::sleep(LONG).await;
+    for peer in &old {
+        let status = peer.status();
+        assert_eq!((status.primary, status.group_id), (None, None), "{}", peer.name());
+        assert!(status.refusals.iter().any(|r| r.peer == "c" && r.field == "member"));
+    }
+    until_members(&d, "cd").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crashed_peer_counts_until_it_is_forgotten() {
     let mut trio = Trio::start(|builder| builder).await;
     let (gone, primary) = (trio.a_replica(), trio.primary());

@@ -245,6 +245,7 @@ impl EventLoop {
                 self.removals.insert(request, reply);
                 self.input(Input::Remove { request, peer });
             }
+            Command::Spurned => self.input(Input::Spurned),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {

@@ -22,8 +22,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
+use super::roster::STRANGER;
 use super::settings::{self, Difference, printable};
-use super::shared::Shared;
+use super::shared::{Command, Shared};
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
@@ -189,10 +190,21 @@ impl Handshake<'_> {
         match kind {
             kind::CALLS if body.is_empty() => Ok(()),
             kind::REFUSE => match wire::decode(kind, body)? {
-                Frame::Refuse(refuse) => Err(self.refused_by_them(hello.peer.to_string(), refuse)),
+                Frame::Refuse(refuse) => {
+                    self.note_spurned(hello, &refuse);
+                    Err(self.refused_by_them(hello.peer.to_string(), refuse))
+                }
                 _ => Err(HandshakeError::Unexpected { kind }),
             },
             kind => Err(HandshakeError::Unexpected { kind }),
+        }
+    }
+
+    /// A member of a group that lives does not count this peer: it must not found another one.
+    fn note_spurned(&self, hello: &Hello, refuse: &Refuse) {
+        if hello.has_state && refuse.field == STRANGER && !self.shared.roster.has_state() {
+            // It is refused again soon.
+            let _ = self.shared.commands.try_send(Command::Spurned);
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Refusal {
     pub peer: String,
     /// Its address.
     pub address: String,
-    /// What differs: a setting, `group`, `version`, `peer` or `to`.
+    /// What differs: a setting, `group`, `version`, `peer`, `member` or `to`.
     pub field: String,
     /// This peer's value.
     pub ours: String,

@@ -19,6 +19,9 @@ use crate::id::{Member, PeerKind, PeerName, Position};
 use crate::protocol::message::Membership;
 use crate::wire::{Hello, MAX_LISTED};
 
+/// What a refusal names that is about who a peer is, and not about its settings.
+pub(super) const STRANGER: &str = "member";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -179,7 +182,7 @@ impl Roster {
         let known = self.known.read();
         let membership = &known.membership;
         let peer = &hello.peer;
-        let refused = |why: &str| Some(Difference::new("peer", why, peer));
+        let refused = |why: &str| Some(Difference::new(STRANGER, why, peer));
         if membership.has_removed(peer, hello.id) {
             return refused(&format!("{peer} was removed from the group"));
         }
@@ -220,9 +223,9 @@ fn refuse_stranger(membership: &Membership, hello: &Hello) -> Option<Difference>
     }
     if membership.has_removed_name(peer) {
         let ours = format!("{peer} was removed from the group: it may join as a new one");
-        return Some(Difference::new("peer", ours, peer));
+        return Some(Difference::new(STRANGER, ours, peer));
     }
-    Some(Difference::new("peer", format!("not a member of {}", members()), peer))
+    Some(Difference::new(STRANGER, format!("not a member of {}", members()), peer))
 }
 
 #[cfg(test)]

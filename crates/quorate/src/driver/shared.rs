@@ -44,6 +44,8 @@ pub(super) enum Command {
     Remove { peer: PeerName, reply: oneshot::Sender<Result<(), RemoveError>> },
     /// Be promoted by this priority.
     SetPriority(u8),
+    /// A member of a group that lives has refused this peer, for it is none.
+    Spurned,
     /// Found a new group.
     Found,
     /// The primary has answered a merge.

@@ -84,7 +84,11 @@ impl Machine {
         if bug::is(Bug::BlankIgnoresSurvivor) {
             return true;
         }
-        if self.can_elect() || self.may_have_promised() || !self.reaches_most_names() {
+        if self.is_spurned()
+            || self.can_elect()
+            || self.may_have_promised()
+            || !self.reaches_most_names()
+        {
             return false;
         }
         if self.priority() > 0 && self.store.position() > position {
@@ -94,6 +98,18 @@ impl Machine {
         !reached
             .filter_map(|(_, r)| r.brief.as_ref())
             .any(|brief| brief.is_led() || (brief.priority > 0 && brief.position > position))
+    }
+
+    /// The group lives, without this peer: whoever was counted out and starts with its old list must
+    /// not found another one beside it.
+    pub(super) fn on_spurned(&mut self) {
+        self.watch.spurned_until = self.now.time.after(self.group.failure_timeout);
+        self.wake_soon();
+    }
+
+    /// Whether this peer is blank, and a group that lives has refused it lately.
+    pub(super) fn is_spurned(&self) -> bool {
+        !self.has_data() && self.now.time < self.watch.spurned_until
     }
 
     /// Whether this peer reaches a majority of the names that it knows itself. A candidate that has

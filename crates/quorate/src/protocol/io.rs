@@ -91,6 +91,8 @@ pub enum Input {
         /// Who is to go.
         peer: PeerName,
     },
+    /// A member of a group that lives does not let this peer in, for it is not counted there.
+    Spurned,
     /// From now on this peer is promoted by this priority, never if 0.
     SetPriority(u8),
     /// Found a new group without waiting for members that are not reachable.

@@ -125,6 +125,8 @@ pub(super) struct Watch {
     /// When this peer last had a primary, or saw a member with data that might become one.
     pub(super) hopeful: Time,
     pub(super) found_now: bool,
+    /// Until then this peer founds nothing: there is a group, and it is no part of it.
+    pub(super) spurned_until: Time,
     /// Elections since there last was a primary.
     pub(super) rounds: u32,
 }
@@ -207,6 +209,7 @@ impl Machine {
             }
             Input::Switch { request, to } => self.on_switch(request, to),
             Input::Remove { request, peer } => self.on_remove(request, peer),
+            Input::Spurned => self.on_spurned(),
             Input::SetPriority(priority) => self.on_priority(priority),
             Input::FoundNewGroup => {
                 self.watch.found_now = true;

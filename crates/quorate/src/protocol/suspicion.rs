@@ -31,7 +31,11 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
-        if !self.may_stand() {
+        if self.is_spurned() {
+            let until = self.watch.spurned_until;
+            self.wake_by(until);
+        }
+        if !self.may_stand() || self.is_spurned() {
             self.watch.has_agreed = false;
             self.watch.campaign_at = None;
             return;

@@ -272,6 +272,22 @@ fn a_client_goes_back_to_an_older_ballot_and_raises_nobodys() {
 }
 
 #[test]
+fn blank_peers_that_a_living_group_has_refused_found_none_beside_it() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    for name in ["a", "b"] {
+        group.start(name);
+        group.input(&name.into(), Input::Spurned);
+    }
+    for _ in 0..30 {
+        group.run(SECOND * 2);
+        group.input(&"a".into(), Input::Spurned);
+    }
+    assert_eq!(group.primary(), None, "b could pledge itself, and a may not stand");
+    group.run(SECOND * 30);
+    assert!(group.primary().is_some(), "nobody has refused them for a failure timeout");
+}
+
+#[test]
 fn an_address_that_changes_is_followed() {
     let (mut group, primary) = three();
     let moved = others(&primary.as_str().into())[0];
