@@ -261,6 +261,7 @@ impl Machine {
         membership: Membership,
     ) {
         self.learn_ballot(from, known);
+        self.note_told(from, &membership);
         let Some(id) = self.id_of(from) else { return };
         let Role::PreCandidate(canvass) = &mut self.role else {
             return;
@@ -313,6 +314,7 @@ impl Machine {
         (position, membership): (Position, Membership),
     ) {
         self.learn_ballot(from, known);
+        self.note_told(from, &membership);
         let mut position = position;
         if bug::is(Bug::FreshnessAtPreVote) {
             let brief = self.remotes.get(&from.0).and_then(|r| r.brief.as_ref());
@@ -326,6 +328,14 @@ impl Machine {
         let vote = Vote { incarnation: from.1, id, position, membership };
         canvass.votes.insert(from.0.clone(), vote);
         self.count();
+    }
+
+    /// Keeps who counts by what a voter knows, for as long as it is linked.
+    fn note_told(&mut self, (name, incarnation): &(PeerName, Incarnation), told: &Membership) {
+        let remote = self.remotes.get_mut(name).filter(|r| r.linked == Some(*incarnation));
+        if let Some(remote) = remote {
+            remote.told = Some(told.clone());
+        }
     }
 
     /// Someone else stands: gives it time.

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
-use crate::protocol::message::{Brief, Message};
+use crate::protocol::message::{Brief, Membership, Message};
 use crate::protocol::sender::Sender;
 
 /// Pings remembered for the round trips that leases are made of.
@@ -33,6 +33,8 @@ pub(super) struct Remote {
     pub(super) answered: Time,
     /// As primary: how far it follows.
     pub(super) sender: Option<Sender>,
+    /// The members as it knew them when it last said so, in answer to a request for votes.
+    pub(super) told: Option<Membership>,
     /// As primary: it holds the change that has counted it out.
     pub(super) knows_removal: bool,
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::event::Event;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Brief, Campaign};
+use crate::protocol::message::{Brief, Campaign, Membership};
 
 impl Machine {
     /// A peer without a primary: suspects, agrees, and stands when it is its turn.
@@ -77,8 +77,19 @@ impl Machine {
 
     /// Whether this peer and the members it reaches are a majority of the membership. A member that
     /// follows the primary of another group is out of reach.
+    ///
+    /// Votes would be counted under the newest membership known among the voters: one that a member
+    /// in reach has told of counts as well.
     pub(super) fn reaches_own_majority(&self) -> bool {
-        self.meta.membership.has_majority(|name, id| {
+        let own = &self.meta.membership;
+        let told = self.fellows().filter(|(_, r)| self.is_reachable(r));
+        let told = told.filter_map(|(_, r)| r.told.as_ref().filter(|t| t.stamp > own.stamp));
+        let newest = told.max_by_key(|told| told.stamp);
+        self.reaches_majority_of(own) && newest.is_none_or(|told| self.reaches_majority_of(told))
+    }
+
+    fn reaches_majority_of(&self, membership: &Membership) -> bool {
+        membership.has_majority(|name, id| {
             if *name == self.config.name {
                 return id == self.id;
             }

@@ -195,6 +195,35 @@ fn a_primary_that_dies_in_the_middle_of_a_removal_leaves_nobody_stuck() {
     assert_eq!(role(&group, leaver), PeerRole::Removed);
 }
 
+/// The old members could still elect, as far as those knew that had missed a removal's beginning; who
+/// knew of it waited for them, for ever.
+#[test]
+fn a_restart_in_the_middle_of_a_removal_leaves_nobody_waiting() {
+    let (mut group, primary) = three();
+    let [leaver, other] = others(&primary.as_str().into())[..] else { unreachable!("of three") };
+    // The beginning of the removal reaches one of them, its end none.
+    group.split(&[&primary], &[leaver]);
+    group.dropped = |message| {
+        let Message::Piece(piece) = message else { return false };
+        let meta = piece.end.as_ref().and_then(|end| end.meta.as_ref());
+        meta.is_some_and(|meta| meta.membership.next.is_none())
+    };
+    let incarnation = group.peers[&PeerName::from(leaver)].incarnation;
+    let message = Message::Remove { request: 1, peer: leaver.into() };
+    let asked = Input::Message { peer: leaver.into(), incarnation, message };
+    group.input(&primary.as_str().into(), asked);
+    group.settle();
+    assert_eq!(group.members(other), ("abc".into(), true));
+    assert_eq!(group.members(leaver), ("abc".into(), false));
+    group.kill(&primary);
+    group.dropped = |_| false;
+    group.start(&primary);
+    group.heal();
+    group.run(SECOND * 45);
+    let new = group.primary().expect("all three are there");
+    assert_eq!(group.total(new.as_str(), "k"), 7);
+}
+
 #[test]
 fn everyone_may_be_replaced_one_by_one_and_the_counts_stay() {
     let (mut group, _) = three();
