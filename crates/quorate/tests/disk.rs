@@ -9,8 +9,8 @@ use std::time::Duration;
 use quorate::disk::simulated::{Mishap, SimulatedDisk};
 use quorate::transport::InProcess;
 use quorate::{
-    Acknowledge, Bounds, Event, Link, Peer, PeerBuilder, PeerRole, StartError, Status, Storage,
-    StorageKind, StorageState, SyncPolicy,
+    Acknowledge, Bounds, Event, Item, Link, Peer, PeerBuilder, PeerRole, StartError, Status,
+    Storage, StorageKind, StorageState, SyncPolicy,
 };
 use support::{LONG, NAMES, add, builder, count, events, until};
 
@@ -290,8 +290,8 @@ async fn a_primary_whose_disk_fails_makes_room_and_goes_on_as_one_that_forwards(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_ends_acknowledgements_and_says_so() {
-    let group = Group::start(SyncPolicy::EveryBatch, safest).await;
+async fn a_full_disk_ends_acknowledgements_and_says_so_and_loses_none() {
+    let mut group = Group::start(SyncPolicy::EveryBatch, safest).await;
     for name in NAMES {
         let bytes: usize = group
             .disk(name)
@@ -311,6 +311,14 @@ async fn a_full_disk_ends_acknowledgements_and_says_so() {
     let failures = group.peers.values().map(Peer::status);
     let failures: Vec<_> = failures.filter_map(|status| status.storage_error).collect();
     assert!(!failures.is_empty() && failures.iter().all(|e| e.contains("the disk is full")));
+    // With room again, and each peer started anew, all is there.
+    for name in NAMES {
+        group.kill(name).await;
+        group.disk(name).set_capacity(u64::MAX);
+    }
+    group.start_all().await;
+    let counted = count(group.peer("a"), "k").await;
+    assert!((acknowledged..=acknowledged + 1).contains(&counted), "{counted} of {acknowledged}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -389,5 +397,33 @@ async fn files_of_an_older_founding_are_kept_beside_what_takes_their_place() {
     }
     for name in ["a", "b"] {
         assert!(!events(group.peer(name)).iter().any(is_set_aside));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_every_batch_a_primary_answers_for_nothing_that_its_own_disk_may_lose() {
+    let mut group = Group::start(SyncPolicy::EveryBatch, |builder| builder).await;
+    let primary = group.primary();
+    for name in NAMES.into_iter().filter(|name| *name != primary) {
+        group.network.cut(primary, name);
+    }
+    for _ in 0..3 {
+        add(group.peer(primary), "k", 1).await.expect("its lease still runs");
+    }
+    let status = group.peer(primary).status();
+    assert_eq!((status.unreplicated_units, status.unacknowledged_units), (3, 3));
+    // A sync that fails acknowledges nothing. It is tried for less than an election takes.
+    group.disk(primary).at_operation(group.disk(primary).operations() + 2, Mishap::Fail);
+    let items = [Item { key: b"k", args: [1, 0] }];
+    let call = group.peer(primary).decide_within(&items, Duration::from_secs(1));
+    call.await.expect_err("it is not synced");
+    for name in NAMES {
+        group.lose_power(name).await;
+        group.network.heal(primary, name);
+    }
+    group.start_all().await;
+    for peer in group.peers.values() {
+        let counted = count(peer, "k").await;
+        assert!((3..=4).contains(&counted), "{counted}");
     }
 }

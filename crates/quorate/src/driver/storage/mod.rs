@@ -150,7 +150,7 @@ pub(super) struct Setup {
 ///
 /// # Errors
 ///
-/// If the system refuses a thread; the storage is closed then.
+/// If the system refuses a thread; the storage ends as in a crash then.
 pub(super) fn start(setup: Setup) -> std::io::Result<(Keeper, Link)> {
     let Setup { storage, store, sync, is_clock_held } = setup;
     let (queue, inbox) = mpsc::channel();
@@ -159,6 +159,6 @@ pub(super) fn start(setup: Setup) -> std::io::Result<(Keeper, Link)> {
     let is_abandoned = Arc::new(AtomicBool::new(false));
     let keeper = Keeper { orders: orders.clone(), is_abandoned: is_abandoned.clone() };
     let worker = Worker::new(storage, store, sync, orders.clone(), outbox, is_abandoned);
-    thread::Builder::new().name("quorate-storage".into()).spawn(move || worker.run(&inbox))?;
+    thread::Builder::new().name("quorate-storage".into()).spawn(move || worker.run(inbox))?;
     Ok((keeper, Link { orders, reports, sync }))
 }

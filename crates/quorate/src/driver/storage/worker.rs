@@ -16,13 +16,16 @@ use crate::protocol::message::BatchEnd;
 use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
 
+/// How closing the storage went.
+pub(super) type Closed = Result<(), StorageError>;
+
 /// What the storage thread is to do.
 #[derive(Debug)]
 pub(super) enum Task {
     /// End at once, as if killed.
     Abandon,
     /// End in an orderly way.
-    Close(oneshot::Sender<Result<(), StorageError>>),
+    Close(oneshot::Sender<Closed>),
     /// The snapshot thread has copied the cells.
     Copied(Copied),
     /// The snapshot thread has finished.
@@ -31,9 +34,10 @@ pub(super) enum Task {
 }
 
 /// Whether the thread goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Next {
-    End,
+    Abandon,
+    Close(oneshot::Sender<Closed>),
     GoOn,
 }
 
@@ -80,13 +84,19 @@ impl Worker {
     }
 
     /// Until it is closed or abandoned.
-    pub(super) fn run(mut self, inbox: &Receiver<(Task, Hold)>) {
+    pub(super) fn run(mut self, inbox: Receiver<(Task, Hold)>) {
         let mut holds = Vec::new();
         while let Ok(first) = inbox.recv() {
-            for (task, hold) in std::iter::once(first).chain(inbox.try_iter()) {
+            let waiting: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
+            for (task, hold) in waiting {
                 holds.push(hold);
-                if self.is_abandoned.load(Ordering::Acquire) || self.handle(task) == Next::End {
+                if self.is_abandoned.load(Ordering::Acquire) {
                     return;
+                }
+                match self.handle(task) {
+                    Next::Abandon => return,
+                    Next::Close(reply) => return self.end(inbox, reply),
+                    Next::GoOn => {}
                 }
             }
             if !self.has_failed {
@@ -101,12 +111,8 @@ impl Worker {
 
     fn handle(&mut self, task: Task) -> Next {
         let done = match task {
-            Task::Abandon => return Next::End,
-            Task::Close(reply) => {
-                // Nobody may be waiting any more.
-                _ = reply.send(self.close());
-                return Next::End;
-            }
+            Task::Abandon => return Next::Abandon,
+            Task::Close(reply) => return Next::Close(reply),
             // After a failure nothing is answered any more.
             _ if self.has_failed => Ok(()),
             Task::Copied(copied) => self.on_copied(copied),
@@ -186,7 +192,17 @@ impl Worker {
         self.storage.as_mut().expect("the thread ends when the storage is closed")
     }
 
-    fn close(&mut self) -> Result<(), StorageError> {
+    /// Ends in an orderly way. The directory is free when that is said: what may still hold its
+    /// lock, a snapshot on its way back here included, is dropped before.
+    fn end(mut self, inbox: Receiver<(Task, Hold)>, reply: oneshot::Sender<Closed>) {
+        let closed = self.close();
+        self.compaction = Compaction::default();
+        drop(inbox);
+        // Nobody may be waiting any more.
+        _ = reply.send(closed);
+    }
+
+    fn close(&mut self) -> Closed {
         // The snapshot thread writes into the directory too, and stops when it sees this.
         self.is_abandoned.store(true, Ordering::Release);
         self.compaction.join();
