@@ -427,3 +427,46 @@ async fn under_every_batch_a_primary_answers_for_nothing_that_its_own_disk_may_l
         assert!((3..=4).contains(&counted), "{counted}");
     }
 }
+
+/// Starts a peer in memory that keeps its ballot and its vote on a disk.
+async fn start_with_state(network: &InProcess, name: &str, disk: &SimulatedDisk) -> Peer {
+    let builder = builder(network, name).state_dir("/simulated");
+    let peer = builder.directory(disk.directory(), disk.boot()).start().await;
+    peer.expect("its disk and its address are free")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_in_memory_remembers_its_ballot_where_it_is_told_to() {
+    let network = InProcess::network();
+    let disks = [1, 2, 3].map(SimulatedDisk::new);
+    let mut terms = Vec::new();
+    for round in 0..3 {
+        let mut peers = Vec::new();
+        for (name, disk) in NAMES.into_iter().zip(&disks) {
+            peers.push(start_with_state(&network, name, disk).await);
+        }
+        for peer in &peers {
+            let status = peer.wait_ready(LONG).await.expect("three peers form a group");
+            assert_eq!(status.storage_state, StorageState::Memory);
+        }
+        // Cells are kept in memory only.
+        assert_eq!(count(&peers[0], "k").await, 0, "round {round}");
+        add(&peers[0], "k", 1).await.expect("there is a primary");
+        terms.push(peers[0].status().term);
+        drop(peers);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        disks.iter().for_each(SimulatedDisk::lose_power);
+    }
+    assert!(terms.is_sorted_by(|one, next| one < next), "{terms:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cells_of_a_disk_peer_are_not_taken_for_the_state_of_one_in_memory() {
+    let mut group = Group::start(SyncPolicy::EveryBatch, safest).await;
+    add_each(&group, "k", 1).await;
+    group.kill("a").await;
+    let disk = group.disk("a");
+    let builder = builder(&group.network, "a").state_dir("/simulated");
+    let refused = builder.directory(disk.directory(), disk.boot()).start().await;
+    assert!(matches!(refused, Err(StartError::StateDirHasCells { .. })), "{refused:?}");
+}

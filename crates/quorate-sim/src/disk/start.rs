@@ -61,7 +61,8 @@ impl World {
         if recovered.may_lack_acknowledged {
             self.counters.add("recovered with possible losses");
         }
-        let kept = Some(Kept { hard: storage.state().hard.clone(), is_restart });
+        let kept =
+            Some(Kept { hard: storage.state().hard.clone(), is_restart, is_state_only: false });
         let thread = StorageThread {
             storage,
             orders: Default::default(),

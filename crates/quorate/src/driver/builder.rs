@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,17 @@ pub enum StartError {
     /// Settings break rules; every broken rule is listed.
     #[error("the settings are not usable: {}", sentences(.0))]
     Config(Vec<ConfigError>),
+    /// The directory for the state of a peer in memory has cells in it: it was one of a peer that
+    /// stores on disk.
+    #[error(
+        "{} holds the cells of a peer with storage on disk: use another directory for the state of \
+         a peer in memory",
+        dir.display()
+    )]
+    StateDirHasCells {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A member has no address.
     #[error("{name} has no address: name one in the list of members, or by `.listen(..)`")]
     NoAddress {
@@ -107,6 +119,7 @@ pub struct PeerBuilder {
     has_tokio_clock: bool,
     version: u32,
     storage: Storage,
+    state_dir: Option<PathBuf>,
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
@@ -133,6 +146,7 @@ impl PeerBuilder {
             has_tokio_clock: false,
             version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
+            state_dir: None,
             directory: None,
             on_recovery: None,
         }
@@ -221,6 +235,15 @@ impl PeerBuilder {
     pub fn storage(mut self, storage: Storage) -> Self {
         self.group.storage = storage.kind();
         self.storage = storage;
+        self
+    }
+
+    /// Has a peer in memory remember its ballot and its vote in this directory, and nothing else: its
+    /// cells are lost by a restart as before. It keeps a restarted peer from voting in a ballot that
+    /// it has left, whatever the clocks of the group say. Not used with storage on disk, which
+    /// remembers them itself.
+    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(dir.into());
         self
     }
 
@@ -419,7 +442,16 @@ impl PeerBuilder {
 
     /// Opens this peer's directory and reads it into the store.
     async fn open(&mut self, store: &Arc<Store>) -> Result<Option<Opened>, StartError> {
-        let Storage::Disk { dir, sync } = self.storage.clone() else { return Ok(None) };
+        let (dir, sync) = match (self.storage.clone(), &self.state_dir) {
+            (Storage::Disk { dir, sync }, _) => (dir, sync),
+            // Nothing is appended: all that it has to sync is saved one by one.
+            (Storage::Memory, Some(dir)) if self.peer.kind != PeerKind::Client => {
+                (dir.clone(), SyncPolicy::EveryBatch)
+            }
+            (Storage::Memory, _) => return Ok(None),
+        };
+        let is_state_only = self.group.storage == StorageKind::Memory;
+        let place = dir.clone();
         let opening = Opening {
             group: self.group.group.clone(),
             peer: self.peer.name.clone(),
@@ -434,7 +466,12 @@ impl PeerBuilder {
             Some((directory, _)) => Ok(directory),
             None => storage::directory(&dir),
         };
-        Ok(Some(opening.open(directory, store.clone()).await?))
+        let opened = opening.open(directory, store.clone()).await?;
+        if is_state_only && !opened.found.position.is_blank() {
+            close(Some(opened)).await;
+            return Err(StartError::StateDirHasCells { dir: place });
+        }
+        Ok(Some(opened))
     }
 
     fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
@@ -452,7 +489,7 @@ impl PeerBuilder {
         let incarnation = Incarnation(random());
         let in_memory = Start::in_memory(incarnation, random());
         let start = match &opened {
-            Some(opened) => opened.start(in_memory),
+            Some(opened) => opened.start(in_memory, self.group.storage),
             None => in_memory,
         };
         let is_synced = matches!(self.storage, Storage::Disk { sync: SyncPolicy::EveryBatch, .. });
@@ -523,11 +560,15 @@ fn start_storage(
     settings: &Storage,
     is_clock_held: bool,
 ) -> Result<(Option<Keeper>, Option<Link>), StartError> {
-    let (Some(opened), Storage::Disk { sync, .. }) = (opened, settings) else {
-        return Ok((None, None));
+    let Some(opened) = opened else { return Ok((None, None)) };
+    let sync = match settings {
+        Storage::Disk { sync, .. } => {
+            shared.tell(opened.event(&shared.store));
+            *sync
+        }
+        Storage::Memory => SyncPolicy::EveryBatch,
     };
-    shared.tell(opened.event(&shared.store));
-    let (storage, store, sync) = (opened.storage, shared.store.clone(), *sync);
+    let (storage, store) = (opened.storage, shared.store.clone());
     let setup = storage::Setup { storage, store, sync, is_clock_held };
     let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
     Ok((Some(keeper), Some(link)))

@@ -101,9 +101,10 @@ pub enum StorageState {
 impl StorageState {
     fn of(shared: &Shared) -> Self {
         match (shared.group.storage, shared.storage_error.get()) {
-            (StorageKind::Memory, _) => Self::Memory,
+            // What a peer in memory remembers may fail as well.
+            (_, Some(_)) => Self::Failed,
+            (StorageKind::Memory, None) => Self::Memory,
             (StorageKind::Disk, None) => Self::Ok,
-            (StorageKind::Disk, Some(_)) => Self::Failed,
         }
     }
 }

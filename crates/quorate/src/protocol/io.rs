@@ -37,6 +37,8 @@ pub struct Kept {
     /// Whether there was an earlier start under this id: it may have promised what is not
     /// remembered.
     pub is_restart: bool,
+    /// Whether cells are not stored: the peer lives in memory.
+    pub is_state_only: bool,
 }
 
 impl Start {

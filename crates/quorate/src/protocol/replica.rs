@@ -301,7 +301,7 @@ impl Machine {
             from_held = Some(held);
         }
         let batch = Staged { from: from_held, records, end };
-        let kept = self.disk.is_some().then(|| batch.clone());
+        let kept = self.has_log().then(|| batch.clone());
         if self.store.apply(batch).is_err() {
             self.receiver.clear();
             self.send(from, Message::Lost { ballot });

@@ -249,7 +249,7 @@ impl Machine {
         }
         let committed = Position { ballot: self.ballot, sequence: reign.committed };
         // With the second look at the lease: this process may have been paused meanwhile.
-        let is_own_enough = self.disk.is_some()
+        let is_own_enough = self.has_log()
             && self.group.acknowledge == Acknowledge::Primary
             && reign.has_lease_at(self.now.time)
             && !self.store.is_bound_reached();

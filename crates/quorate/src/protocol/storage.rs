@@ -41,6 +41,8 @@ pub(super) struct Disk {
     meta_version: u64,
     /// An earlier start may have promised what is not remembered.
     is_restart: bool,
+    /// There is a state to save, and no log.
+    is_state_only: bool,
     has_failed: bool,
 }
 
@@ -65,6 +67,7 @@ impl Disk {
             stored: position,
             meta_version: 0,
             is_restart: kept.is_restart,
+            is_state_only: kept.is_state_only,
             has_failed: false,
         }
     }
@@ -183,10 +186,20 @@ impl Machine {
         self.on_progress();
     }
 
+    /// Where cells are stored, and storage works.
+    fn log(&self) -> Option<&Disk> {
+        self.disk.as_ref().filter(|disk| !disk.is_state_only && !disk.has_failed)
+    }
+
+    /// Whether cells are stored.
+    pub(super) fn has_log(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| !disk.is_state_only)
+    }
+
     /// As primary: hands what changed since the last batch to the log, when that one lasts.
     pub(super) fn append_own(&mut self) {
-        let is_idle = |disk: &Disk| disk.in_flight.is_empty() && !disk.has_failed;
-        let Some(disk) = self.disk.as_ref().filter(|disk| is_idle(disk)) else { return };
+        let is_idle = |disk: &&Disk| disk.in_flight.is_empty();
+        let Some(disk) = self.log().filter(is_idle) else { return };
         let appended = disk.appended;
         if appended == self.store.position() && !self.store.take_dirty() {
             return;
@@ -198,7 +211,7 @@ impl Machine {
     /// At the end of a reign: what was decided last belongs to this peer's state, whatever becomes
     /// of it, and the log goes on from there.
     pub(super) fn append_rest(&mut self) {
-        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.has_failed) else { return };
+        let Some(disk) = self.log() else { return };
         if disk.appended != self.store.position() {
             let since = disk.appended.sequence;
             let cut = self.store.cut(self.store.group_time(), since, &[], usize::MAX);
@@ -221,6 +234,9 @@ impl Machine {
 
     /// The log forgets as the store does.
     pub(super) fn append_blank(&mut self) {
+        if self.log().is_none() {
+            return;
+        }
         let Some(disk) = &mut self.disk else { return };
         let (position, group_time) = (Position::BLANK, self.store.group_time());
         let end = BatchEnd { position, group_time, meta: Some(Meta::default()) };
@@ -230,7 +246,7 @@ impl Machine {
 
     /// Ends a snapshot at a cut that is the end of the log as well.
     pub(super) fn on_end_snapshot(&mut self, since: Sequence) {
-        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.has_failed) else { return };
+        let Some(disk) = self.log() else { return };
         let since = since.min(disk.appended.sequence);
         let cut = self.store.cut(self.group_time(), since, &[], usize::MAX);
         let records: Records = cut.records.clone().unwrap_or_default();
@@ -268,7 +284,8 @@ impl Machine {
 
     /// What of this reign this peer itself holds.
     pub(super) fn own_held(&self) -> Position {
-        let disk = self.disk.as_ref().filter(|_| !bug::is(Bug::OwnLogIgnored));
+        let has_log = |disk: &&Disk| !disk.is_state_only && !bug::is(Bug::OwnLogIgnored);
+        let disk = self.disk.as_ref().filter(has_log);
         disk.map_or_else(|| self.store.position(), |disk| disk.stored)
     }
 

@@ -15,7 +15,7 @@ use crate::disk::{
 use crate::event::Event;
 use crate::id::PeerName;
 use crate::protocol::io::{Kept, Start};
-use crate::storage::SyncPolicy;
+use crate::storage::{StorageKind, SyncPolicy};
 use crate::store::Store;
 
 /// What is called while a directory is read.
@@ -110,11 +110,19 @@ impl Opening {
 
 impl Opened {
     /// A start that remembers the ones before it, where one in memory would not.
-    pub(in crate::driver) fn start(&self, in_memory: Start) -> Start {
+    ///
+    /// One in memory remembers ballot and vote only: it is another member, and has promised nothing
+    /// as that one.
+    pub(in crate::driver) fn start(&self, in_memory: Start, kind: StorageKind) -> Start {
         let Recovered { is_new, may_lack_acknowledged, .. } = self.found;
         let state = self.storage.state();
+        let hard = state.hard.clone();
+        if kind == StorageKind::Memory {
+            let kept = Some(Kept { hard, is_restart: false, is_state_only: true });
+            return Start { kept, ..in_memory };
+        }
         let is_restart = !is_new && !may_lack_acknowledged;
-        let kept = Some(Kept { hard: state.hard.clone(), is_restart });
+        let kept = Some(Kept { hard, is_restart, is_state_only: false });
         Start { id: state.member_id(), kept, ..in_memory }
     }
 

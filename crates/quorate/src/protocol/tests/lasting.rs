@@ -214,7 +214,7 @@ fn what_was_taken_under_an_older_ballot_is_acknowledged_no_more() {
 #[test]
 fn a_restart_remembers_its_vote_and_is_bound_by_what_it_may_have_promised() {
     let hard = HardState { ballot: BALLOT, voted_for: Some("c".into()) };
-    let kept = Kept { hard: hard.clone(), is_restart: true };
+    let kept = Kept { hard: hard.clone(), is_restart: true, is_state_only: false };
     let mut replica = Replica::start(kept.clone());
     // The same ballot, and the other candidate.
     assert!(!grants(&replica.vote(1)));
