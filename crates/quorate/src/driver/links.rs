@@ -84,7 +84,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
     while shared.roster.dialed().contains(to) {
         let addresses = shared.roster.addresses(to);
         let Some(address) = addresses.get(attempts % addresses.len().max(1)) else {
-            sleep(pause).await;
+            sleep(longest).await;
             continue;
         };
         attempts += 1;

@@ -114,12 +114,17 @@ impl Roster {
         names
     }
 
-    /// The members that this peer dials: all others, unless it was counted out itself.
+    /// The members that this peer dials: all others, unless it was counted out itself. One without a
+    /// state tries those of its settings as well: what it was told may be long ago.
     pub(super) fn dialed(&self) -> BTreeSet<PeerName> {
         if self.known.read().membership.has_removed_name(&self.me) {
             return BTreeSet::new();
         }
         let mut names = self.members();
+        let known = self.known.read();
+        if !known.has_state() {
+            names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
+        }
         names.remove(&self.me);
         names
     }
@@ -311,6 +316,8 @@ mod tests {
         roster.set_told(Position::BLANK, &[member("z", "z:2")]);
         assert_eq!(names(&roster), ["b", "c"], "what is older does not count");
         assert_eq!(roster.addresses(&"b".into()), ["b:2", "b:1"]);
+        roster.introduce(&"e".into(), "e:1");
+        assert_eq!(names(&roster), ["b", "c", "e"], "those may all have gone");
     }
 
     #[test]
