@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate::protocol::message::Membership;
 use quorate::{Ballot, Generation, Member};
 
 use crate::world::World;
@@ -21,12 +22,7 @@ impl World {
         generation: Generation,
         long: Duration,
     ) -> Vec<usize> {
-        let memberships = peers.filter_map(|peer| {
-            let membership = self.process(peer)?.store.meta().membership;
-            let stamp = membership.stamp.ballot.generation;
-            (!membership.voters.is_empty() && stamp < generation).then_some(membership)
-        });
-        let Some(newest) = memberships.max_by_key(|m| m.stamp) else { return Vec::new() };
+        let Some(newest) = self.newest_before(peers, generation) else { return Vec::new() };
         let founding = self.history.reign(newest.stamp.ballot).map(|reign| reign.founding);
         (0..self.plan.peers())
             .filter(|peer| {
@@ -35,6 +31,23 @@ impl World {
                 newest.voters.iter().any(is) && is_next && self.keeps(*peer, founding, long)
             })
             .collect()
+    }
+
+    /// The newest membership of an older generation than this one that any of these peers knows, or
+    /// knew before it founded this one.
+    pub(crate) fn newest_before(
+        &self,
+        peers: impl Iterator<Item = usize>,
+        generation: Generation,
+    ) -> Option<Membership> {
+        let is_older =
+            |m: &Membership| !m.voters.is_empty() && m.stamp.ballot.generation < generation;
+        let memberships = peers.filter_map(|peer| {
+            let process = self.process(peer)?;
+            let now = Some(process.store.meta().membership).filter(is_older);
+            now.or_else(|| Some(process.members.clone()).filter(is_older))
+        });
+        memberships.max_by_key(|membership| membership.stamp)
     }
 
     fn is_member(&self, peer: usize, member: &Member) -> bool {

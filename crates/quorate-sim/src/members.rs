@@ -17,14 +17,7 @@ use crate::world::World;
 impl World {
     /// The newest membership that any process holds.
     pub(crate) fn newest_membership(&self) -> Option<Membership> {
-        self.newest_membership_among(0..self.plan.peers())
-    }
-
-    /// The newest one that any of these holds.
-    pub(crate) fn newest_membership_among(
-        &self,
-        peers: impl Iterator<Item = usize>,
-    ) -> Option<Membership> {
+        let peers = 0..self.plan.peers();
         let held = peers.filter_map(|peer| Some(self.process(peer)?.store.meta().membership));
         held.filter(|membership| !membership.voters.is_empty()).max_by_key(|m| m.stamp)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, Output, Route};
-use quorate::protocol::message::{BatchEnd, Message};
+use quorate::protocol::message::{BatchEnd, Membership, Message};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
     Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerKind, PeerName,
@@ -60,6 +60,8 @@ pub(crate) struct Process {
     /// The reign that this process began last.
     pub(crate) reign: Option<Ballot>,
     pub(crate) position: Position,
+    /// The members that it knew of before its last input.
+    pub(crate) members: Membership,
     /// The founding that its data belong to, and since when it has held some of it.
     pub(crate) holds: Option<(Ballot, Moment)>,
     pub(crate) follower: Follower,
@@ -167,6 +169,7 @@ impl World {
             armed: None,
             reign: None,
             position: Position::BLANK,
+            members: Membership::default(),
             holds: None,
             follower: Follower::default(),
             was_authorized: false,
@@ -358,6 +361,7 @@ impl World {
         process.was_authorized = is_authorized;
         let (from, to) = (process.position, process.store.position());
         process.position = to;
+        process.members = process.store.meta().membership;
         if is_news {
             self.see(&Seen::Authority { peer });
         }

@@ -40,7 +40,7 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
     });
     let near: Vec<usize> = near.collect();
     let keepers = world.keepers_among(near.iter().copied(), ballot.generation, long);
-    let newest = world.newest_membership_among(near.into_iter().filter(|peer| *peer != founder));
+    let newest = world.newest_before(near.into_iter(), ballot.generation);
     let majority = newest.map_or_else(|| world.plan.majority(), |newest| majority_of(&newest));
     if !world.were_together(&keepers, majority, long) {
         return Ok(());

@@ -48,8 +48,7 @@ impl Machine {
         }
     }
 
-    /// Whether this peer takes part in elections of its own accord: as a member that stays one, as far
-    /// as it knows.
+    /// Whether this peer takes part in elections of its own accord: as a member, as far as it knows.
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
@@ -57,7 +56,7 @@ impl Machine {
             // Whoever asks to be let in founds nothing.
             PeerKind::Joiner if membership.voters.is_empty() => false,
             _ if membership.voters.is_empty() => true,
-            _ => membership.keeps(&self.config.name) && !self.is_removed(),
+            _ => membership.has(&self.config.name) && !self.is_removed(),
         }
     }
 
@@ -170,22 +169,26 @@ impl Machine {
         self.stand_in_turn(&candidates, Campaign::Ordinary);
     }
 
-    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name.
+    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name; before
+    /// all that is on its way out, whoever stays.
     fn candidates(&self) -> Vec<PeerName> {
-        let me = (self.priority(), Reverse(self.store.position()), self.config.name.clone());
+        let leaves = |name: &PeerName| !self.meta.membership.keeps(name);
+        let me = &self.config.name;
+        let me = (leaves(me), self.priority(), Reverse(self.store.position()), me.clone());
         let mut list = vec![me];
         for (name, remote) in &self.remotes {
             let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
                 continue;
             };
             let is_counted = remote.id().is_some_and(|id| self.meta.membership.counts(name, id));
-            if is_counted && self.meta.membership.keeps(name) {
-                list.push((brief.priority, Reverse(brief.position), name.clone()));
+            if is_counted {
+                let position = Reverse(brief.position);
+                list.push((leaves(name), brief.priority, position, name.clone()));
             }
         }
-        list.retain(|(priority, _, _)| *priority > 0);
+        list.retain(|(_, priority, _, _)| *priority > 0);
         list.sort();
-        list.into_iter().map(|(_, _, name)| name).collect()
+        list.into_iter().map(|(_, _, _, name)| name).collect()
     }
 
     /// Stands when nobody better placed has done so in time. The delay is drawn anew each time:

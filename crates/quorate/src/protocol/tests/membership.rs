@@ -224,6 +224,26 @@ fn a_restart_in_the_middle_of_a_removal_leaves_nobody_waiting() {
     assert_eq!(group.total(new.as_str(), "k"), 7);
 }
 
+/// Who was on its way out held the freshest state, did not stand, and let nobody else pass.
+#[test]
+fn who_is_leaving_brings_the_state_back_where_nobody_else_has_it() {
+    let (mut group, primary) = three();
+    let [leaver, other] = others(&primary.as_str().into())[..] else { unreachable!("of three") };
+    // The beginning of its removal reaches the leaver alone, and then the primary restarts blank.
+    group.split(&[&primary], &[other]);
+    group.dropped = |message| matches!(message, Message::Held { .. });
+    group.remove(leaver, leaver);
+    assert_eq!(group.members(leaver), ("abc".into(), true));
+    assert_eq!(group.members(other), ("abc".into(), false));
+    group.kill(&primary);
+    group.dropped = |_| false;
+    group.start(&primary);
+    group.heal();
+    group.run(SECOND * 45);
+    let new = group.primary().expect("all three are there");
+    assert_eq!(group.total(new.as_str(), "k"), 7);
+}
+
 #[test]
 fn everyone_may_be_replaced_one_by_one_and_the_counts_stay() {
     let (mut group, _) = three();
