@@ -83,8 +83,10 @@ impl World {
     ) {
         let Some(disk) = self.peers[peer].disk.as_mut() else { return };
         let (end, hard) = (store.position(), storage.state().hard.clone());
-        // Where damage looks like a write that was torn, the peer is counted as another member.
-        let is_damaged = disk.is_damaged && recovered.may_lack_acknowledged;
+        // Damage to what was never synced looks like a write that was torn. A peer that had
+        // acknowledged it is counted as another member.
+        let syncs = self.plan.disk.as_ref().is_some_and(|disk| disk.syncs[peer]);
+        let is_damaged = disk.is_damaged && (syncs || recovered.may_lack_acknowledged);
         let allowed = &disk.ends[if is_damaged { disk.synced } else { disk.left }..];
         let is_known = allowed.contains(&end) && recovered.position == end;
         let is_saved = hard == disk.saved || hard == disk.tried;
