@@ -57,6 +57,11 @@ impl PrimaryState {
         self.has_lease && now < self.lease_until
     }
 
+    /// Whether the lease ends before the next heartbeats are sure to be answered.
+    pub(super) fn is_lease_short(&self, now: Time, heartbeat: Duration) -> bool {
+        self.lease_until < now.after(heartbeat)
+    }
+
     pub(super) fn committed(&self) -> Sequence {
         self.committed
     }

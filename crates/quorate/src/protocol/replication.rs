@@ -233,9 +233,13 @@ impl Machine {
         if is_news && reign.is_established {
             self.store.set_committed(Position { ballot, sequence: held });
         }
+        // It may have been held back for want of progress, with the promises all there.
+        let is_due = is_news && reign.is_lease_short(now, self.group.heartbeat);
         self.advance_answers();
-        if is_first {
+        if is_first || is_due {
             self.renew_lease();
+        }
+        if is_first {
             self.wake_soon();
         }
     }
