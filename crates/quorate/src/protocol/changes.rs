@@ -170,7 +170,8 @@ impl Machine {
             return self.begun(membership.replacing(me, self.id, stamp)?);
         }
         let leaver = self.next_leaver().filter(|_| may_change);
-        if let Some(joint) = leaver.and_then(|name| membership.removing(name, stamp)) {
+        let removal = leaver.and_then(|name| membership.removing(name, stamp));
+        if let Some(joint) = removal.filter(|joint| self.may_be_committed(joint)) {
             return self.begun(joint);
         }
         if let Some(joint) = self.next_learner(stamp) {
@@ -187,6 +188,20 @@ impl Machine {
                 && remote.last.as_ref().is_some_and(|e| e.version < CHANGES_VERSION)
         };
         self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
+    }
+
+    /// Whether a majority of the members, of those that would be left as well, follows now: a change
+    /// that cannot be committed ends the lease, and cannot be taken back.
+    fn may_be_committed(&self, joint: &Membership) -> bool {
+        if bug::is(Bug::ChangeWithoutPromises) {
+            return true;
+        }
+        let (now, lease) = (self.now.time, self.group.lease());
+        joint.has_majority(|name, id| {
+            let is_me = *name == self.config.name && id == self.id;
+            let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
+            is_me || remote.is_some_and(|r| r.answered > Time(0) && now.since(r.answered) < lease)
+        })
     }
 
     fn begun(&self, mut joint: Membership) -> Option<Membership> {

@@ -82,12 +82,11 @@ impl Canvass {
         }
     }
 
-    /// The voter with the freshest state, `me` if no other is fresher.
-    fn freshest(&self, me: &PeerName) -> Option<(PeerName, Incarnation, Position)> {
-        let best = self
-            .votes
-            .iter()
-            .max_by_key(|(name, vote)| (rank(vote.position), *name == me, Reverse(*name)))?;
+    /// The voter with the freshest state, `me` if no other is fresher and my cells are sound.
+    fn freshest(&self, me: &PeerName, is_sound: bool) -> Option<(PeerName, Incarnation, Position)> {
+        let best = self.votes.iter().max_by_key(|(name, vote)| {
+            (rank(vote.position), (*name == me) == is_sound, Reverse(*name))
+        })?;
         Some((best.0.clone(), best.1.incarnation, best.1.position))
     }
 }
@@ -378,13 +377,15 @@ impl Machine {
             return;
         };
         let was_released = canvass.released.is_some();
-        let freshest = canvass.freshest(&self.config.name);
+        let freshest = canvass.freshest(&self.config.name, !self.must_copy);
         let Some((name, incarnation, target)) = freshest else {
             return;
         };
         let is_stubborn = bug::is(Bug::IgnoreFreshness)
             || (bug::is(Bug::PriorityBeatsFreshness) && self.config.priority < 100);
-        if rank(target) <= rank(self.store.position()) || is_stubborn {
+        let is_behind = rank(target) > rank(self.store.position());
+        let is_own = name == self.config.name;
+        if is_own || !(is_behind || self.must_copy) || is_stubborn {
             self.start_reign(canvass.campaign, was_released);
             return;
         }
@@ -406,7 +407,8 @@ impl Machine {
         let source = winner.source.clone();
         self.receiver.clear();
         let (ballot, position) = (self.ballot, self.store.position());
-        let history = self.meta.history.clone();
+        // Nothing builds on cells that are known to be wrong.
+        let history = if self.must_copy { Vec::new() } else { self.meta.history.clone() };
         self.send(&source, Message::Position { ballot, position, history, pull: true });
     }
 

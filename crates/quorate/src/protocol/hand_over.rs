@@ -35,6 +35,13 @@ impl Machine {
         }
     }
 
+    /// Hands over to whoever is ready, for nobody in particular, unless that is under way.
+    pub(super) fn hand_over_at_once(&mut self) {
+        if let Ok(Some(to)) = self.successor(None) {
+            self.begin_hand_over(0, to);
+        }
+    }
+
     /// Who is to take over; `None` if this peer already is what was asked for.
     fn successor(
         &self,

@@ -294,6 +294,10 @@ impl Machine {
             self.wake_soon();
             return;
         }
+        if self.has_failed() {
+            // Until somebody can take over.
+            self.hand_over_at_once();
+        }
         self.follow_up();
         self.replicate();
         self.advance_commitment();

@@ -75,7 +75,9 @@ impl Machine {
         let died = remote.last.take().filter(|last| last.incarnation != incarnation);
         if let Some(died) = died.as_ref().filter(|died| died.id != end.id) {
             remote.dead.push_back(died.id);
-            remote.dead.truncate(MAX_DEAD);
+            if remote.dead.len() > MAX_DEAD {
+                remote.dead.pop_front();
+            }
         }
         let dead = std::mem::take(&mut remote.dead);
         *remote = Remote {

@@ -314,6 +314,8 @@ impl Machine {
             self.must_copy = false;
         }
         if let Some(expected) = digest.filter(|digest| *digest != self.store.digest()) {
+            // It is in the store: the log goes on from there, and nobody is told.
+            self.keep_unacknowledged(kept);
             return self.on_divergence(from, expected);
         }
         self.acknowledge(from, kept, position);

@@ -154,6 +154,16 @@ impl Machine {
         }
     }
 
+    /// Stores a batch that is not held for anybody: the log ends where the store does.
+    pub(super) fn keep_unacknowledged(&mut self, batch: Option<Staged>) {
+        let meta_version = self.meta_version;
+        if let (Some(disk), Some(batch)) = (&mut self.disk, batch) {
+            disk.meta_version = meta_version;
+            let append = disk.append(batch, None);
+            self.outputs.push_back(append);
+        }
+    }
+
     /// Whether the answer to a primary has to wait: a position that is told counts as held.
     pub(super) fn is_asked_too_early(
         &mut self,
@@ -270,7 +280,7 @@ impl Machine {
         // Why is for the driver to say.
         self.event(Event::StorageFailed { error: String::new() });
         match self.role {
-            Role::Primary(_) => self.on_switch(0, None),
+            Role::Primary(_) => self.hand_over_at_once(),
             Role::Follower => {}
             _ => self.role = Role::Follower,
         }

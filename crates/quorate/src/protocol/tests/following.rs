@@ -118,3 +118,20 @@ fn who_is_brought_up_to_date_says_how_far_it_is() {
     assert!(group.saw(late, is_start));
     assert!(group.saw(late, |event| matches!(event, Event::CaughtUp { cells: 100.., .. })));
 }
+
+/// Who knew its cells to be wrong won all the same, for it stood as far as the others.
+#[test]
+fn cells_that_are_known_to_be_wrong_win_no_election() {
+    let (mut group, primary, changed) = with_a_silent_change();
+    let name = PeerName::from(changed);
+    group.dropped = |message| matches!(message, Message::Position { pull: false, .. });
+    group.run(VERIFY + SECOND * 5);
+    assert!(group.saw(changed, |event| matches!(event, Event::Diverged { .. })));
+    assert_eq!(group.total(changed, "k"), 8, "it could not be mended");
+    group.kill(primary.as_str());
+    group.dropped = |_| false;
+    group.run(SECOND * 15);
+    assert!(group.primary().is_some());
+    assert_eq!(group.total(name.as_str(), "k"), 7);
+    assert_eq!(group.total(others(&primary)[1], "k"), 7);
+}

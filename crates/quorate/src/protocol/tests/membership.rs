@@ -138,6 +138,29 @@ fn what_cannot_be_removed_is_named() {
     assert_eq!(alone.removed("a"), Some(&Err(RemoveError::LastMember { peer: "a".into() })));
 }
 
+/// With one of three gone another's leave was begun, could not be committed, and took the primary's
+/// lease with it.
+#[test]
+fn who_is_needed_does_not_leave() {
+    let (mut group, primary) = three();
+    let [leaver, gone] = others(&primary.as_str().into())[..] else { unreachable!("of three") };
+    group.kill(gone);
+    group.run(SECOND * 10);
+    group.remove(leaver, leaver);
+    group.run(SECOND * 40);
+    assert!(matches!(group.removed(leaver), Some(Err(RemoveError::TimedOut { .. }))));
+    assert_eq!(group.primary().as_ref().map(PeerName::as_str), Some(&*primary));
+    group.add(&primary, "k", 1).expect("a majority is there");
+    assert_eq!(group.members(&primary), ("abc".into(), false));
+    // Who is gone is forgotten first.
+    group.remove(leaver, gone);
+    group.run(SECOND * 3);
+    assert_eq!(group.peers[&PeerName::from(leaver)].removed.last(), Some(&Ok(())));
+    group.remove(leaver, leaver);
+    group.run(SECOND * 3);
+    assert_eq!(group.members(&primary).0, primary);
+}
+
 #[test]
 fn a_removal_without_a_primary_ends_at_its_deadline() {
     let (mut group, primary) = three();
