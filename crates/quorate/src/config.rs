@@ -431,6 +431,14 @@ pub struct Bounds {
     /// each other member four at most while it reconnects: room for `2 * clients + 24`. Default
     /// 1,024, for 500 clients. A connection holds memory only for what waits on it.
     pub max_connections: usize,
+    /// Of these, connections from one address (of IPv6, one network of 64 bits); beyond it new ones
+    /// are closed. Default 512: several peers and clients may share a host, or a gateway to one.
+    pub max_connections_per_address: usize,
+    /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones are
+    /// closed, and whoever was closed tries again. One address may have a quarter of them. A handshake
+    /// ends within 5 s, or half of the failure timeout, and holds at most about 100 KiB until then.
+    /// Default 128.
+    pub max_handshakes: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
     /// are not read. Each holds at most `max_piece_bytes`. Default 256.
     pub max_inbound_messages: usize,
@@ -452,6 +460,8 @@ impl Bounds {
             ("max_waiting_calls", self.max_waiting_calls, 1),
             ("max_events", self.max_events, 1),
             ("max_connections", self.max_connections, 1),
+            ("max_connections_per_address", self.max_connections_per_address, 1),
+            ("max_handshakes", self.max_handshakes, 1),
             ("max_inbound_messages", self.max_inbound_messages, 1),
         ];
         let errors: Vec<ConfigError> = bounds
@@ -481,6 +491,8 @@ impl Default for Bounds {
             max_waiting_calls: 65_536,
             max_events: 1_024,
             max_connections: 1_024,
+            max_connections_per_address: 512,
+            max_handshakes: 128,
             max_inbound_messages: 256,
         }
     }

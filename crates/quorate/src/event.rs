@@ -138,6 +138,42 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
+    /// A connected peer uses TLS in another way than this one. Told once for each start of that peer;
+    /// nothing is refused, for this may roll. Where two peers cannot be connected for it, it is a
+    /// [`Event::ConfigMismatch`].
+    TransportDiffers {
+        /// The peer.
+        peer: PeerName,
+        /// What differs: `tls`.
+        field: String,
+        /// This peer's value.
+        ours: String,
+        /// The other's value.
+        theirs: String,
+    },
+    /// This peer's certificate ends soon, or has ended: without another one nobody takes a new
+    /// connection from this peer after that. Told 30, 7 and 1 days before, and then.
+    CertificateExpiring {
+        /// Its subject.
+        subject: String,
+        /// Its last moment, in milliseconds since the Unix epoch.
+        not_after_ms: u64,
+        /// How near that is, in days: 30, 7, 1, or 0 if it has passed.
+        within_days: u64,
+    },
+    /// New files were read: new connections use this certificate, and trust these CAs, from now on.
+    /// Connections that are open go on.
+    CertificateRenewed {
+        /// The subject of this peer's certificate.
+        subject: String,
+        /// Its last moment, in milliseconds since the Unix epoch.
+        not_after_ms: u64,
+    },
+    /// New files cannot be used: those read before stay in use.
+    CertificateRefused {
+        /// What is wrong with them, and what to do.
+        error: String,
+    },
     /// This peer's files of an older founding were kept under other names before another group's
     /// data took their place. They stay until that happens again, or someone removes them.
     OlderFilesSetAside {

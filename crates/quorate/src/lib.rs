@@ -59,7 +59,7 @@
 //! for benchmarks and for whoever wants to read how it works: [`protocol`] (elections, leases,
 //! replication, as a state machine without IO), [`store`] (cells and their change feed),
 //! [`record`] (cells as they travel), [`wire`] (frames and messages), [`transport`] (TCP and within
-//! one process) and [`disk`] (files). Their interfaces may change in any version.
+//! one process; TLS is in the crate `quorate-tls`) and [`disk`] (files). Their interfaces may change in any version.
 //!
 //! # Features
 //!
@@ -108,3 +108,5 @@ pub use peer::{NotReadyError, Peer, Shutdown};
 pub use protocol::PeerRole;
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
+#[cfg(feature = "driver")]
+pub use transport::{Certificate, Protection, Tls};

@@ -169,6 +169,7 @@ fn frames() -> Vec<Frame> {
             address: "192.0.2.1:7101".into(),
             kind: PeerKind::Joiner,
             has_state: true,
+            tls: "required".into(),
         }),
         Frame::Refuse(Refuse {
             field: "mode".into(),

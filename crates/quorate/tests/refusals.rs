@@ -215,6 +215,54 @@ async fn on_tcp(bounds: Bounds) -> (Peer, String) {
 }
 
 #[tokio::test]
+async fn tls_on_a_plain_port_is_told_so_in_plain_text_and_named_once() {
+    let (peer, address) = on_tcp(Bounds::default()).await;
+    // The beginning of a ClientHello, in two pieces.
+    for pieces in [[&[22, 3, 1, 2][..], &[0, 1, 0, 1, 252]], [&[22], &[3, 3, 0, 200, 1]]] {
+        let mut stream = TcpStream::connect(&address).await.expect("it listens");
+        stream.set_nodelay(true).expect("it is open");
+        for piece in pieces {
+            stream.write_all(piece).await.expect("the connection is new");
+        }
+        let mut said = Vec::new();
+        let read = tokio::time::timeout(LONG, stream.read_to_end(&mut said)).await;
+        read.expect("it does not hang").expect("it is closed in order");
+        let mut said = bytes::BytesMut::from(&said[..]);
+        let frame = quorate::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
+        let frame = quorate::wire::decode(frame.0, frame.1).expect("a refusal");
+        let quorate::wire::Frame::Refuse(refuse) = frame else { panic!("not one: {frame:?}") };
+        assert_eq!((&*refuse.field, &*refuse.ours, &*refuse.theirs), ("tls", "off", "wanted"));
+    }
+    let status = peer.status();
+    assert_eq!((&*status.refusals[0].peer, &*status.refusals[0].field), ("127.0.0.1", "tls"));
+    let told = events(&peer);
+    let told = told.iter().filter(|e| matches!(e, Event::ConfigMismatch { .. })).count();
+    assert_eq!((told, status.refusals.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn half_open_connections_are_bounded_and_make_room_when_they_are_overdue() {
+    let bounds = Bounds { max_handshakes: 8, ..Bounds::default() };
+    let (peer, address) = on_tcp(bounds).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(&address).await.expect("it listens"));
+    }
+    // A quarter of them is taken: the next one of this address is closed at once.
+    let mut third = TcpStream::connect(&address).await.expect("it listens");
+    let read = tokio::time::timeout(LONG, third.read(&mut [0; 8])).await;
+    assert!(matches!(read.expect("it does not hang"), Ok(0) | Err(_)));
+    // Those that say nothing are closed when their handshake is overdue.
+    for mut stream in silent {
+        let read = tokio::time::timeout(LONG, stream.read(&mut [0; 8])).await;
+        assert!(matches!(read.expect("it does not hang"), Ok(0) | Err(_)));
+    }
+    let mut next = TcpStream::connect(&address).await.expect("it listens");
+    next.write_all(&[0xff; 8]).await.expect("there is room for it");
+    peer.wait_ready(LONG).await.expect("a group of one is ready");
+}
+
+#[tokio::test]
 async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
     let (peer, address) = on_tcp(Bounds::default()).await;
     let huge_frame = [0xff, 0xff, 0xff, 0xff, 1, 2, 3];
@@ -264,7 +312,7 @@ async fn tcp_carries_bytes_between_its_ends() {
     let address = free.local_addr().expect("it is bound").to_string();
     drop(free);
     let mut listener = tcp.listen(&address).await.expect("the port is free");
-    let mut there = tcp.connect(&address).await.expect("it listens");
+    let mut there = tcp.connect(&address, None).await.expect("it listens");
     let here = listener.accept().await.expect("someone has connected");
     let mut here = here.open.await.expect("nothing is left to do");
     there.writer.write_all(b"hello").await.expect("it is connected");

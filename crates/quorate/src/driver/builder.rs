@@ -83,10 +83,19 @@ pub enum StartError {
     /// The system gives no thread to the storage.
     #[error("cannot start a thread for the storage: {0}")]
     Thread(#[source] io::Error),
+    /// The transport cannot serve this peer.
+    #[error("{name} cannot be served by its transport: {source}")]
+    Transport {
+        /// This peer.
+        name: PeerName,
+        /// Why, and what to do.
+        #[source]
+        source: io::Error,
+    },
     /// The transport would carry calls in plain text over a network.
     #[error(
         "{address} is not a loopback address, and plain text off loopback is refused: use a \
-         transport with TLS, or, on a network that you trust, allow it by \
+         transport with TLS (the crate quorate-tls), or, on a network that you trust, allow it by \
          plaintext_allowed_on_network()"
     )]
     PlaintextOffLoopback {
@@ -390,6 +399,8 @@ impl PeerBuilder {
             .transport
             .take()
             .unwrap_or_else(|| Arc::new(Tcp::default().user_timeout(failure_timeout)));
+        let enlisted = transport.enlist(&name);
+        enlisted.map_err(|source| StartError::Transport { name, source })?;
         let bind = |source| StartError::Bind { address: listen.clone(), source };
         if !self.is_plaintext_allowed {
             if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
@@ -536,6 +547,7 @@ impl PeerBuilder {
             tasks.spawn(links::accept(shared.clone(), listener));
         }
         tasks.spawn(links::dial_members(shared.clone()));
+        tasks.spawn(attend_transport(shared.clone()));
         if !self.contacts.is_empty() {
             tasks.spawn(links::introduce(shared.clone(), self.contacts));
         }
@@ -572,6 +584,11 @@ fn start_storage(
     let setup = storage::Setup { storage, store, sync, is_clock_held };
     let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
     Ok((Some(keeper), Some(link)))
+}
+
+/// Tells what happens to the transport.
+async fn attend_transport(shared: Arc<Shared>) {
+    shared.transport.attend(&|event| shared.tell(event)).await;
 }
 
 /// Closes a directory that was opened for nothing.

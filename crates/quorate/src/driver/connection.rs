@@ -22,6 +22,7 @@ use crate::config::Bounds;
 use crate::id::{PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
+use crate::transport::{Certificate, Protection};
 use crate::wire::replies::Outcome;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame};
 
@@ -38,6 +39,9 @@ pub(super) struct Identity {
     pub(super) lane: Lane,
     pub(super) is_dialed: bool,
     pub(super) address: String,
+    pub(super) protection: Protection,
+    /// What it has shown, over TLS.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// An open connection.

@@ -19,16 +19,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::roster::STRANGER;
-use super::settings::{self, Difference, printable};
+use super::settings::{self, Difference, TLS, printable};
 use super::shared::{Command, Shared};
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
-use crate::transport::Stream;
+use crate::transport::{self, Protection, Stream, Tls, host};
 use crate::wire::{
     self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
 };
@@ -67,17 +68,20 @@ pub(super) enum HandshakeError {
     Timeout,
     #[error("refused: {field} is {ours} here and {theirs} there")]
     Refused { field: String, ours: String, theirs: String },
+    #[error("the other end wants TLS, which this peer does not use")]
+    Tls,
 }
 
-/// Does the handshake of a new connection within its deadline.
+/// Does the handshake of a new connection until its deadline.
 pub(super) async fn shake(
     shared: &Arc<Shared>,
     stream: Stream,
     side: Side,
+    deadline: Instant,
 ) -> Result<Agreed, HandshakeError> {
     let handshake = Handshake { shared, stream, buffer: BytesMut::new() };
-    let limit = shared.handshake_timeout();
-    tokio::time::timeout(limit, handshake.run(side)).await.unwrap_or(Err(HandshakeError::Timeout))
+    let shaken = tokio::time::timeout_at(deadline, handshake.run(side)).await;
+    shaken.unwrap_or(Err(HandshakeError::Timeout))
 }
 
 struct Handshake<'a> {
@@ -121,10 +125,33 @@ impl Handshake<'_> {
         // Where the other side has closed already, its verdict says why.
         self.receive_verdict(&hello).await?;
         sent?;
-        self.shared.refusals.forget(hello.peer.as_str());
-        self.shared.refusals.forget(&self.stream.peer_address);
+        self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
+    }
+
+    /// Holds the name that the other end gives against what the transport has proved of it.
+    async fn check_proof(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+        let Some(proof) = &self.stream.proof else { return Ok(()) };
+        let claim = self.shared.roster.claim(&hello.peer);
+        if proof.is_of(claim) {
+            return Ok(());
+        }
+        let (ours, theirs) = (proof.wanted(claim), proof.certificate().to_string());
+        let difference = Difference::new("certificate", ours, printable(&theirs));
+        Err(self.refuse(hello, vec![difference]).await)
+    }
+
+    /// Whoever it was refused as, it is let in now.
+    fn forget_refusals(&self, hello: &Hello) {
+        let refusals = &self.shared.refusals;
+        let address = &self.stream.peer_address;
+        for name in [hello.peer.as_str(), address, host(address)] {
+            refusals.forget(name);
+        }
+        if let Some(proof) = &self.stream.proof {
+            refusals.forget(&proof.certificate().to_string());
+        }
     }
 
     fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
@@ -146,6 +173,7 @@ impl Handshake<'_> {
             address: Some(shared.config.address.clone()).filter(|_| is_new).unwrap_or_default(),
             kind: if is_new { shared.config.kind } else { PeerKind::Member },
             has_state: is_new && shared.roster.has_state(),
+            tls: shared.transport.tls().map(|tls| tls.to_string()).unwrap_or_default(),
         }
     }
 
@@ -160,6 +188,9 @@ impl Handshake<'_> {
 
     async fn receive(&mut self) -> Result<(u8, Bytes), HandshakeError> {
         loop {
+            if self.is_tls() {
+                return Err(self.refuse_tls().await);
+            }
             if let Some(frame) = wire::split(&mut self.buffer, MAX_HELLO_BYTES)? {
                 return Ok(frame);
             }
@@ -169,10 +200,32 @@ impl Handshake<'_> {
         }
     }
 
+    /// Whether the other end talks TLS, to a peer that does not.
+    fn is_tls(&self) -> bool {
+        let header = self.buffer.first_chunk::<{ transport::HEADER_BYTES }>();
+        let is_plain = self.stream.protection == Protection::Plain;
+        is_plain && header.is_some_and(|header| transport::is_tls(*header))
+    }
+
+    /// Tells an end that wants TLS, in plain text, that this peer does not use it.
+    async fn refuse_tls(&mut self) -> HandshakeError {
+        let ours = self.shared.transport.tls().unwrap_or(Tls::Off).to_string();
+        let (field, theirs) = (TLS.to_owned(), "wanted".to_owned());
+        let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
+        self.part(refuse).await;
+        let peer = host(&self.stream.peer_address).to_owned();
+        self.keep(peer, (field, ours, theirs), RefusedBy::Us);
+        HandshakeError::Tls
+    }
+
     async fn receive_hello(&mut self, side: &Side) -> Result<Hello, HandshakeError> {
         let (kind, body) = self.receive().await?;
         match wire::decode(kind, body)? {
-            Frame::Hello(hello) => Ok(hello),
+            Frame::Hello(hello) => {
+                // Whoever is not whom it says to be is told nothing of this group.
+                self.check_proof(&hello).await?;
+                Ok(hello)
+            }
             Frame::Refuse(refuse) => {
                 let peer = match side {
                     Side::Dialer { to: Some(to), .. } => to.to_string(),
@@ -210,18 +263,14 @@ impl Handshake<'_> {
 
     /// Tells the other side why, and keeps all differences.
     async fn refuse(&mut self, hello: &Hello, differences: Vec<Difference>) -> HandshakeError {
-        let frames = differences.iter().map(|difference| {
-            let Difference { field, ours, theirs } = difference;
-            let (field, ours, theirs) = (field.clone(), ours.clone(), theirs.clone());
-            Frame::Refuse(Refuse { field, ours, theirs })
+        let mut refusals = differences.iter().map(|difference| {
+            let Difference { field, ours, theirs } = difference.clone();
+            Refuse { field, ours, theirs }
         });
         // The first difference is enough for the other side: it finds the others by itself.
-        let frames: Vec<Frame> = frames.take(1).collect();
-        // Whether it hears why makes no difference here.
-        let _ = self.send(&frames).await;
-        let _ = self.stream.writer.shutdown().await;
-        // What is closed with something unread in it may take the refusal with it.
-        let _ = tokio::time::timeout(PARTING, self.read_to_end()).await;
+        if let Some(refuse) = refusals.next() {
+            self.part(refuse).await;
+        }
         let mut first = None;
         for difference in differences {
             let Difference { field, ours, theirs } = difference;
@@ -234,6 +283,15 @@ impl Handshake<'_> {
             self.keep(hello.peer.to_string(), (field, ours, theirs), RefusedBy::Us);
         }
         first.unwrap_or(HandshakeError::Timeout)
+    }
+
+    /// Says why, and closes.
+    async fn part(&mut self, refuse: Refuse) {
+        // Whether the other side hears why makes no difference here.
+        let _ = self.send(&[Frame::Refuse(refuse)]).await;
+        let _ = self.stream.writer.shutdown().await;
+        // What is closed with something unread in it may take the refusal with it.
+        let _ = tokio::time::timeout(PARTING, self.read_to_end()).await;
     }
 
     /// Reads, and forgets, what a peer that was refused still sends.

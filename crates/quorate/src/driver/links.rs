@@ -9,16 +9,19 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::admission::{Admitted, Pacer};
 use super::connection::{Connection, Identity};
-use super::handshake::{Agreed, Side, shake};
+use super::handshake::{Agreed, HandshakeError, Side, shake};
+use super::refusals::Refusal;
 use super::serve::Batch;
+use super::settings::printable;
 use super::shared::{Command, Inbound, Shared};
 use crate::id::PeerName;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
-use crate::transport::{Incoming, Listener};
+use crate::transport::{Incoming, Listener, Unwanted, host};
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 
 /// First pause before a failed connection is tried again; it doubles from there.
@@ -118,9 +121,39 @@ async fn connect(
     if is_plaintext_refused(shared, address).await {
         return Err("not a loopback address, and plain text off loopback is refused".into());
     }
-    let connecting = shared.transport.connect(address);
-    let stream = timeout(shared.handshake_timeout(), connecting).await??;
-    Ok(shake(shared, stream, Side::Dialer { to: to.cloned(), lane }).await?)
+    let deadline = Instant::now() + shared.handshake_timeout();
+    let connecting = timeout_at(deadline, shared.transport.connect(address, to)).await?;
+    let keep = |error: &io::Error| {
+        let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
+        keep_unwanted(shared, peer, address, error);
+    };
+    let stream = connecting.inspect_err(keep)?;
+    let side = Side::Dialer { to: to.cloned(), lane };
+    let shaken = shake(shared, stream, side, deadline).await;
+    if let Err(HandshakeError::Io(error)) = &shaken {
+        // Over TLS the other end may be heard to refuse this one only now.
+        keep(error);
+    }
+    Ok(shaken?)
+}
+
+/// Notes that a transport does not want whom it has found at an address, or the other way round.
+fn keep_unwanted(shared: &Shared, peer: String, address: &str, error: &io::Error) {
+    let Some(unwanted) = Unwanted::of(error) else { return };
+    let Unwanted { field, ours, theirs, by, .. } = unwanted;
+    let refusal = Refusal {
+        peer: peer.clone(),
+        address: address.to_owned(),
+        field: (*field).to_owned(),
+        ours: printable(ours),
+        theirs: printable(theirs),
+        at_ms: shared.clock.wall_ms(),
+        by: *by,
+    };
+    if shared.refused(refusal) {
+        let error = printable(&Chain(error).to_string());
+        tracing::warn!(peer, address, error, "not connected");
+    }
 }
 
 /// Whether an address that was learned from others must not be dialed. Names are looked at when they
@@ -132,22 +165,26 @@ pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool
         && !shared.transport.is_private(address).await.unwrap_or(true)
 }
 
-/// Accepts connections, for ever, and attends to them; no more than `max_connections` at a time.
+/// Accepts connections, for ever, and attends to those that are admitted.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
-    let max = shared.config.bounds.max_connections;
+    let mut turned_away = Pacer::default();
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next() => {}
             incoming = listener.accept() => match incoming {
-                Ok(incoming) if connections.len() < max => {
-                    connections.spawn(welcome(shared.clone(), incoming));
-                }
-                Ok(incoming) => {
-                    let address = incoming.peer_address;
-                    tracing::warn!(address, max, "too many connections: closed a new one");
-                }
+                Ok(incoming) => match shared.admission.admit(&incoming.peer_address) {
+                    Ok(admitted) => {
+                        connections.spawn(welcome(shared.clone(), incoming, admitted));
+                    }
+                    Err(full) => {
+                        if let Some(count) = turned_away.count(shared.clock.coarse()) {
+                            let address = incoming.peer_address;
+                            tracing::warn!(address, count, %full, "closed new connections");
+                        }
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(FIRST_PAUSE).await;
@@ -157,16 +194,25 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
     }
 }
 
-async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
+async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {
     let address = incoming.peer_address;
-    let opened = timeout(shared.handshake_timeout(), incoming.open).await;
-    let stream = match opened {
+    let deadline = Instant::now() + shared.handshake_timeout();
+    let stream = match timeout_at(deadline, incoming.open).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(address, %error, "not opened"),
+        Ok(Err(error)) => {
+            let claimed = Unwanted::of(&error).and_then(|unwanted| unwanted.peer.clone());
+            let peer = claimed.unwrap_or_else(|| host(&address).to_owned());
+            keep_unwanted(&shared, printable(&peer), &address, &error);
+            let error = Chain(&error);
+            return tracing::debug!(address, %error, "not opened");
+        }
         Err(_) => return tracing::debug!(address, "not opened in time"),
     };
-    match shake(&shared, stream, Side::Acceptor).await {
-        Ok(agreed) => attend(shared, agreed, false).await,
+    match shake(&shared, stream, Side::Acceptor, deadline).await {
+        Ok(agreed) => {
+            admitted.settle();
+            attend(shared, agreed, false).await;
+        }
         Err(error) => {
             let error = Chain(&error);
             tracing::debug!(address, %error, "connection not accepted");
@@ -177,7 +223,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming) {
 /// Reads an open connection until it ends.
 async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let Agreed { stream, buffer, hello, reservation } = agreed;
-    shared.compare_models(&hello);
+    shared.compare_rolling(&hello);
     let identity = Identity {
         peer: hello.peer,
         end: LinkEnd {
@@ -190,6 +236,8 @@ async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
         lane: hello.lane,
         is_dialed,
         address: stream.peer_address,
+        protection: stream.protection,
+        certificate: stream.proof.map(|proof| proof.certificate().clone()),
     };
     let heard = shared.registry.heard(&identity.peer);
     let bounds = &shared.config.bounds;

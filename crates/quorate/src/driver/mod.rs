@@ -21,19 +21,22 @@
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `admission` | how many may come in |
 //! | `roster` | who the members are and where they are reached |
 //! | `settings` | what must be equal at two peers, and what may differ |
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
-//! | `status`, `events`, `refusals` | what the embedder sees |
+//! | `status`, `events`, `refusals`, `certificates` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
 mod addresses;
+mod admission;
 mod builder;
 mod calls;
+mod certificates;
 mod clock;
 mod connection;
 mod decide;

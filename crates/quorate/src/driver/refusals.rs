@@ -27,11 +27,12 @@ pub enum RefusedBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The other peer, as it or the member list calls it.
+    /// The other peer, as it or the member list calls it; of one that came by TLS and was not let in,
+    /// the subject of its certificate; else its host.
     pub peer: String,
     /// Its address.
     pub address: String,
-    /// What differs: a setting, `group`, `version`, `peer`, `member` or `to`.
+    /// What differs: a setting, `group`, `version`, `peer`, `member`, `to`, `tls` or `certificate`.
     pub field: String,
     /// This peer's value.
     pub ours: String,

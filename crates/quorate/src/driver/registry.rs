@@ -16,6 +16,7 @@ use super::connection::Connection;
 use crate::id::{Incarnation, PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
+use crate::transport::{Certificate, Protection};
 
 /// The links to other peers, and names kept for those that are being made.
 #[derive(Debug)]
@@ -188,6 +189,16 @@ impl Registry {
             Some((name.clone(), up))
         });
         up.collect()
+    }
+
+    /// What keeps others from reading the connections to a peer, of the least protected one, and the
+    /// certificate that it has shown last.
+    pub(super) fn security(&self, peer: &PeerName) -> (Option<Protection>, Option<Certificate>) {
+        let links = self.links.lock();
+        let open = links.get(peer).map(|link| &link.open[..]).unwrap_or_default();
+        let protection = open.iter().map(|open| open.identity.protection).min();
+        let certificate = open.iter().rev().find_map(|open| open.identity.certificate.clone());
+        (protection, certificate)
     }
 
     /// All open connections.

@@ -17,6 +17,7 @@ use super::settings::Difference;
 use crate::config::{MAX_MEMBERS, PeerConfig};
 use crate::id::{Member, PeerKind, PeerName, Position};
 use crate::protocol::message::Membership;
+use crate::transport::Claim;
 use crate::wire::{Hello, MAX_LISTED};
 
 /// What a refusal names that is about who a peer is, and not about its settings.
@@ -112,6 +113,12 @@ impl Roster {
             names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
         }
         names
+    }
+
+    /// What a peer that gives this name claims to be.
+    pub(super) fn claim<'a>(&self, peer: &'a PeerName) -> Claim<'a> {
+        let is_member = self.members().contains(peer) || self.configured.contains_key(peer);
+        if is_member { Claim::Member(peer) } else { Claim::Newcomer(peer) }
     }
 
     /// The members that this peer dials: all others, unless it was counted out itself. One without a
@@ -275,6 +282,7 @@ mod tests {
             address: String::new(),
             kind,
             has_state,
+            tls: String::new(),
         }
     }
 

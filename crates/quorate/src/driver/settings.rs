@@ -1,5 +1,5 @@
 //! The settings of two peers compared, as the handshake tells them: those that must be equal, and
-//! those of the model, which may differ while they roll.
+//! those of the model and of the transport, which may differ while they roll.
 //!
 //! A difference in the first refuses the connection. One in the second is told once for each start
 //! of the other peer, and stays in the status until it comes back with equal ones
@@ -15,6 +15,9 @@ use crate::config::{ConfigError, MEMBERS, STORAGE};
 use crate::event::Event;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::wire::{Hello, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
+
+/// What a difference or refusal names that is about TLS itself.
+pub(super) const TLS: &str = "tls";
 
 /// Something that two peers do not have in common, as one of them sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +37,7 @@ impl Difference {
     }
 }
 
-/// How the model's settings of the other members differ from this peer's.
+/// How settings of the other members that may differ do differ from this peer's.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
     /// As the start of each that was connected last has told.
@@ -59,16 +62,29 @@ impl Differences {
 }
 
 impl Shared {
-    /// Compares the model's settings with those of a peer that is being connected.
-    pub(super) fn compare_models(&self, hello: &Hello) {
-        let differ = rolling(&self.model_settings, &hello.model_settings);
+    /// Compares the settings that may differ with those of a peer that is being connected.
+    pub(super) fn compare_rolling(&self, hello: &Hello) {
+        let model = rolling(&self.model_settings, &hello.model_settings);
+        let transport = self.compare_tls(hello);
+        let differ: Vec<_> = model.iter().chain(&transport).cloned().collect();
         if !self.differences.keep(&hello.peer, hello.incarnation, &differ) {
             return;
         }
-        for Difference { field, ours, theirs } in differ {
+        for Difference { field, ours, theirs } in model {
             let peer = hello.peer.clone();
             self.tell(Event::ModelDiffers { peer, field, ours, theirs });
         }
+        if let Some(Difference { field, ours, theirs }) = transport {
+            let peer = hello.peer.clone();
+            self.tell(Event::TransportDiffers { peer, field, ours, theirs });
+        }
+    }
+
+    /// How far two peers use TLS, if both say and it is not the same.
+    fn compare_tls(&self, hello: &Hello) -> Option<Difference> {
+        let ours = self.transport.tls()?.to_string();
+        let differs = !hello.tls.is_empty() && hello.tls != ours;
+        differs.then(|| Difference::new(TLS, ours, printable(&hello.tls)))
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::admission::Admission;
+use super::certificates;
 use super::clock::Clock;
 use super::events::EventLog;
 use super::expiry::Expiry;
@@ -82,6 +84,8 @@ pub(crate) struct Shared {
     pub(super) events: EventLog,
     pub(super) refusals: Refusals,
     pub(super) differences: Differences,
+    pub(super) admission: Arc<Admission>,
+    pub(super) certificate_expiry: certificates::Expiry,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
@@ -150,6 +154,8 @@ impl Shared {
             events: EventLog::new(bounds.max_events),
             refusals: Refusals::default(),
             differences: Differences::default(),
+            admission: Arc::new(Admission::new(&bounds)),
+            certificate_expiry: certificates::Expiry::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),
@@ -177,11 +183,10 @@ impl Shared {
         self.events.push(self.clock.wall_ms(), event);
     }
 
-    /// Notes that a peer was refused, here or there.
-    pub(super) fn refused(&self, refusal: Refusal) {
-        if let Some(event) = self.refusals.record(refusal, self.clock.time()) {
-            self.tell(event);
-        }
+    /// Notes that a peer was refused, here or there; returns whether that is news.
+    pub(super) fn refused(&self, refusal: Refusal) -> bool {
+        let event = self.refusals.record(refusal, self.clock.time());
+        event.map(|event| self.tell(event)).is_some()
     }
 
     /// Notes a difference that the state machine has found.

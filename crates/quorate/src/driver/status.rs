@@ -12,6 +12,7 @@ use crate::config::Mode;
 use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
 use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
 use crate::storage::StorageKind;
+use crate::transport::{Certificate, Protection, Tls};
 
 /// A snapshot of one peer and its group, as that peer sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +49,10 @@ pub struct Status {
     pub storage_error: Option<String>,
     /// Cells that this start has read from its directory; 0 in memory.
     pub recovered_cells: u64,
+    /// How far this peer uses TLS, if its transport has a say in that.
+    pub tls: Option<Tls>,
+    /// The certificate that it shows to others.
+    pub certificate: Option<Certificate>,
     /// What a peer without a primary does.
     pub mode: Mode,
     /// The exact state held here.
@@ -152,6 +157,11 @@ pub struct PeerStatus {
     pub address: String,
     /// Whether it is connected.
     pub link: Link,
+    /// What keeps others from reading the connections to it: of the least protected one. `None`
+    /// while there are none.
+    pub protection: Option<Protection>,
+    /// The certificate that it has shown, while it is connected by TLS.
+    pub certificate: Option<Certificate>,
     /// What it is, as far as it is known.
     pub role: PeerRole,
     /// What it is to the group: a member, a joiner or a client; `None` if it was never connected.
@@ -166,8 +176,8 @@ pub struct PeerStatus {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
-    /// How its model's settings differ from this peer's, at the start of it that was connected
-    /// last.
+    /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the start
+    /// of it that was connected last.
     pub differs: Vec<Difference>,
 }
 
@@ -196,6 +206,8 @@ impl Status {
             storage_state: StorageState::of(shared),
             storage_error: shared.storage_error.get().cloned(),
             recovered_cells: shared.recovered_cells,
+            tls: shared.transport.tls(),
+            certificate: shared.transport.certificate(),
             mode: shared.group.mode,
             position: machine.position,
             unreplicated_units: machine.unreplicated_units,
@@ -219,6 +231,7 @@ impl Status {
         self.storage_error = shared.storage_error.get().cloned();
         self.cells = shared.store.cells();
         self.refusals = shared.refusals.all();
+        self.certificate = shared.transport.certificate();
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);
         }
@@ -227,6 +240,7 @@ impl Status {
 
 impl PeerStatus {
     fn new(shared: &Shared, peer: MachinePeer) -> Self {
+        let (protection, certificate) = shared.registry.security(&peer.name);
         Self {
             address: shared.roster.address(&peer.name),
             kind: match peer.kind {
@@ -237,6 +251,8 @@ impl PeerStatus {
             differs: shared.differences.of(&peer.name),
             name: peer.name,
             link: if peer.is_linked { Link::Up } else { Link::Down },
+            protection,
+            certificate,
             role: peer.role,
             priority: peer.priority,
             incarnation: peer.incarnation,

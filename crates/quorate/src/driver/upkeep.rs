@@ -28,6 +28,7 @@ impl EventLoop {
         if lateness < heartbeat {
             shared.registry.close_silent(now.before(shared.group.failure_timeout));
         }
+        shared.watch_certificate();
         self.must_publish = true;
     }
 

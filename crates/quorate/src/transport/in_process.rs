@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
 
-use super::{BoxFuture, Incoming, Listener, Stream, Transport};
+use super::{BoxFuture, Incoming, Listener, Protection, Stream, Transport};
+use crate::id::PeerName;
 
 /// Bytes that a pipe holds before its writer waits, like a socket's buffers.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -94,6 +95,8 @@ impl InProcess {
             reader: Box::new(Reader { pipe: pipes.reader, state: self.state.clone(), link }),
             writer: Box::new(pipes.writer),
             peer_address: remote.to_string(),
+            protection: Protection::Local,
+            proof: None,
         }
     }
 }
@@ -129,7 +132,11 @@ impl Transport for InProcess {
         })
     }
 
-    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Stream>> {
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        _to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(async move {
             let remote: Arc<str> = address.into();
             let there = (self.at.clone(), remote.clone());
@@ -210,7 +217,7 @@ mod tests {
 
     async fn pair(network: &InProcess) -> (Stream, Stream) {
         let mut listener = network.at("b").listen("b").await.expect("the address is free");
-        let there = network.at("a").connect("b").await.expect("b listens");
+        let there = network.at("a").connect("b", None).await.expect("b listens");
         let incoming = listener.accept().await.expect("a has connected");
         (there, incoming.open.await.expect("nothing is left to do"))
     }
@@ -235,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_listens_at_an_unknown_address() {
         let network = InProcess::network();
-        let error = network.at("a").connect("b").await.err().expect("nobody listens");
+        let error = network.at("a").connect("b", None).await.err().expect("nobody listens");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 

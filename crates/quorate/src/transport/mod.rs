@@ -2,26 +2,37 @@
 //!
 //! A transport carries bytes and nothing else: frames, handshakes and deadlines are the driver's.
 //! It says of itself whether others can read what it carries ([`Transport::is_private`]), for a
-//! plain one is refused off loopback unless the embedder insists.
+//! plain one is refused off loopback unless the embedder insists, and of a connection who was proved
+//! to be at the other end ([`Stream::proof`]), which the driver holds against the name that the
+//! other end gives. TLS is in the crate `quorate-tls`.
 
+mod first_bytes;
 mod in_process;
+mod proof;
 mod tcp;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::event::Event;
+use crate::id::PeerName;
+
+pub use first_bytes::{HEADER_BYTES, is_tls};
 pub use in_process::InProcess;
-pub use tcp::Tcp;
+pub use proof::{Certificate, Claim, Proof, Protection, Tls, Unwanted};
+pub use tcp::{Tcp, host};
 
 /// A boxed future, so that transports can be used behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An open connection: one half to read, one half to write, and who is at the other end.
 ///
-/// Dropping the writing half closes the connection's sending side.
+/// Dropping the writing half closes the connection's sending side, at the latest when the other
+/// half is dropped as well.
 pub struct Stream {
     /// The half that is read.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
@@ -29,6 +40,10 @@ pub struct Stream {
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Address of the other end, for logs and refusals.
     pub peer_address: String,
+    /// What keeps others from reading it.
+    pub protection: Protection,
+    /// Who is at the other end, if that was proved. Without a proof the other end's word is taken.
+    pub proof: Option<Arc<dyn Proof>>,
 }
 
 /// A connection that has come in and may still need work (a TLS handshake) before it carries
@@ -36,7 +51,7 @@ pub struct Stream {
 pub struct Incoming {
     /// Address of the other end.
     pub peer_address: String,
-    /// Does what is left to do.
+    /// Does what is left to do. An error may hold an [`Unwanted`].
     pub open: BoxFuture<'static, io::Result<Stream>>,
 }
 
@@ -45,8 +60,17 @@ pub trait Transport: Send + Sync + 'static {
     /// Starts to accept connections at `address`.
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 
-    /// Connects to `address`. The caller sets a deadline by dropping the future.
-    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Stream>>;
+    /// Connects to `address`, where `to` is believed to be if its name is known. The caller sets a
+    /// deadline by dropping the future.
+    ///
+    /// # Errors
+    ///
+    /// If nobody is there. Where somebody is who is not wanted, the error holds an [`Unwanted`].
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>>;
 
     /// Whether nobody but the two ends can read what is carried to or from `address`.
     ///
@@ -54,6 +78,31 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// If the address cannot be understood or resolved.
     fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>>;
+
+    /// Takes on a peer of this process, before it listens or connects.
+    ///
+    /// # Errors
+    ///
+    /// If the transport could not serve it: its certificate is another's. Nothing was started.
+    fn enlist(&self, _own: &PeerName) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// How far this transport uses TLS, if that is a matter of settings. Peers compare it, and name
+    /// a difference; they can still be connected, for it may roll.
+    fn tls(&self) -> Option<Tls> {
+        None
+    }
+
+    /// The certificate that it shows to others at present.
+    fn certificate(&self) -> Option<Certificate> {
+        None
+    }
+
+    /// Runs as long as a peer does that was taken on, and tells it what happens.
+    fn attend<'a>(&'a self, _tell: &'a (dyn Fn(Event) + Send + Sync)) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Accepts connections until it is dropped.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
-use super::{BoxFuture, Incoming, Listener, Stream, Transport};
+use super::{BoxFuture, Incoming, Listener, Protection, Stream, Tls, Transport};
+use crate::id::PeerName;
 
 /// Plain TCP, without delay of small writes.
 ///
@@ -67,7 +68,13 @@ impl Tcp {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         socket.set_tcp_user_timeout(Some(self.user_timeout.max(Duration::from_millis(1))))?;
         let (reader, writer) = stream.into_split();
-        Ok(Stream { reader: Box::new(reader), writer: Box::new(writer), peer_address })
+        Ok(Stream {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+            peer_address,
+            protection: Protection::Plain,
+            proof: None,
+        })
     }
 
     fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
@@ -100,7 +107,11 @@ impl Transport for Tcp {
         })
     }
 
-    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Stream>> {
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        _to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             let peer_address = stream.peer_addr()?.to_string();
@@ -116,6 +127,21 @@ impl Transport for Tcp {
             }
             Ok(addresses.all(|address| address.ip().is_loopback()))
         })
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        Some(Tls::Off)
+    }
+}
+
+/// The host of an address: what stands before the port, without brackets.
+pub fn host(address: &str) -> &str {
+    match address.rsplit_once(':') {
+        // An IPv6 address without brackets has no port.
+        Some((host, _)) if !host.contains(':') || host.ends_with(']') => {
+            host.trim_start_matches('[').trim_end_matches(']')
+        }
+        _ => address,
     }
 }
 
@@ -142,6 +168,14 @@ fn no_address() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_what_stands_before_the_port() {
+        assert_eq!(host("10.0.0.1:7101"), "10.0.0.1");
+        assert_eq!(host("[fe80::1]:7101"), "fe80::1");
+        assert_eq!(host("a.example:7101"), "a.example");
+        assert_eq!((host("a"), host("::1")), ("a", "::1"));
+    }
 
     #[tokio::test]
     async fn loopback_is_private_and_all_interfaces_are_not() {

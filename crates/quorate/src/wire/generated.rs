@@ -37,6 +37,9 @@ pub struct Hello {
     /// Whether the sender holds the state of a group.
     #[prost(bool, tag = "15")]
     pub has_state: bool,
+    /// How far the sender uses TLS: off, permissive or required; empty if it does not say.
+    #[prost(string, tag = "16")]
+    pub tls: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {

@@ -8,8 +8,13 @@ use crate::protocol::message::Lane;
 
 /// Longest body of a [`Hello`] or [`Refuse`]: until the handshake is over, no longer frame need be
 /// taken in from a stranger.
-pub const MAX_HELLO_BYTES: usize =
-    MAX_SETTINGS * (MAX_SETTING_BYTES + 9) + 3 * MAX_NAME_BYTES + MAX_ADDRESS_BYTES + 80;
+pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9)
+    + 3 * MAX_NAME_BYTES
+    + MAX_ADDRESS_BYTES
+    + MAX_TLS_BYTES
+    + 84;
+/// Longest word for how far a peer uses TLS.
+pub(super) const MAX_TLS_BYTES: usize = 32;
 
 /// The first frame of a connection, from both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct Hello {
     pub kind: PeerKind,
     /// Whether it holds the state of a group.
     pub has_state: bool,
+    /// How far it uses TLS, which may differ while it rolls; empty if it does not say.
+    pub tls: String,
 }
 
 /// Field and value.
@@ -118,6 +125,7 @@ impl From<&Hello> for proto::Hello {
             }
             .into(),
             has_state: hello.has_state,
+            tls: hello.tls.clone(),
         }
     }
 }
@@ -144,6 +152,7 @@ impl TryFrom<proto::Hello> for Hello {
         let (settings, model_settings) = (listed(hello.settings), listed(hello.model_settings));
         Self::check_settings(&settings, &model_settings)?;
         bounds::checked_name("group", &hello.group)?;
+        bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
         Ok(Self {
             versions: (oldest, hello.max_version),
             group: hello.group,
@@ -159,6 +168,7 @@ impl TryFrom<proto::Hello> for Hello {
             address: bounds::address(hello.address)?,
             kind,
             has_state: hello.has_state,
+            tls: hello.tls,
         })
     }
 }

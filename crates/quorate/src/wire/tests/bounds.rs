@@ -234,8 +234,10 @@ fn the_longest_hello_is_within_its_bound() {
         address: "a".repeat(MAX_ADDRESS_BYTES),
         kind: PeerKind::Client,
         has_state: true,
+        tls: "t".repeat(32),
     };
     let (kind, body) = body(&Frame::Hello(longest.clone()));
+    assert_eq!(MAX_HELLO_BYTES, 66_675, "as docs/wire.md says");
     assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
     assert_eq!(decode(kind, body), Ok(Frame::Hello(longest)));
 }

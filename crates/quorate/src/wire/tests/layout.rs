@@ -47,6 +47,7 @@ fn a_hello_is_laid_out_as_documented() {
         address: String::new(),
         kind: PeerKind::Member,
         has_state: false,
+        tls: String::new(),
     };
     #[rustfmt::skip]
     let bytes = [

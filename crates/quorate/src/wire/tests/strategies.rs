@@ -182,6 +182,7 @@ fn hello() -> BoxedStrategy<Hello> {
     )
         .prop_map(|(versions, names, lane, settings, numbers, (id, address, kind))| Hello {
             has_state: numbers.0 & 1 == 1,
+            tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
             group: names.0,
             peer: names.1,

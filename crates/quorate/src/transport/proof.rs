@@ -1,0 +1,155 @@
+//! What a transport knows of the other end of a connection before that has said anything, and why
+//! it may not want it.
+
+use std::error::Error;
+use std::{fmt, io};
+
+use serde::Serialize;
+
+use crate::driver::RefusedBy;
+use crate::id::PeerName;
+
+/// How far a peer uses TLS. Three stages, so that a group changes from plain text to TLS and back
+/// one peer at a time: neighbouring stages work together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Tls {
+    /// Plain text only.
+    Off,
+    /// TLS with whoever can, plain text with whoever cannot. Nobody is kept out by it, and an
+    /// attacker on the network can have plain text used: a stage to pass through.
+    Permissive,
+    /// TLS only.
+    #[default]
+    Required,
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Permissive => "permissive",
+            Self::Required => "required",
+        })
+    }
+}
+
+/// What keeps others from reading a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Protection {
+    /// Nothing: it is plain text on a network.
+    Plain,
+    /// It does not leave the process.
+    Local,
+    /// TLS, with both ends' certificates verified.
+    Tls,
+}
+
+/// A certificate, as status and logs tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Certificate {
+    /// Its subject, as RFC 4514 writes it; empty if it has none.
+    pub subject: String,
+    /// The names in it: DNS names and URIs.
+    pub names: Vec<String>,
+    /// Its last moment, or that of the first to expire of those sent with it, in milliseconds since
+    /// the Unix epoch.
+    pub not_after_ms: u64,
+}
+
+impl Certificate {
+    /// A certificate with this subject, these names and this last moment.
+    pub fn new(subject: String, names: Vec<String>, not_after_ms: u64) -> Self {
+        Self { subject, names, not_after_ms }
+    }
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = if self.subject.is_empty() { "no subject" } else { &self.subject };
+        match &self.names[..] {
+            [] => write!(f, "{subject} (no names)"),
+            names => write!(f, "{subject} ({})", names.join(", ")),
+        }
+    }
+}
+
+/// Whom somebody says to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim<'a> {
+    /// This peer, whom nobody here knows yet: it wants to join, or to use the group as a client.
+    Newcomer(&'a PeerName),
+    /// This member of the group.
+    Member(&'a PeerName),
+}
+
+impl<'a> Claim<'a> {
+    /// The name.
+    pub fn peer(self) -> &'a PeerName {
+        match self {
+            Self::Member(peer) | Self::Newcomer(peer) => peer,
+        }
+    }
+}
+
+/// What was proved of the other end of a connection.
+pub trait Proof: fmt::Debug + Send + Sync {
+    /// Whether the other end is whom it says to be.
+    fn is_of(&self, claim: Claim<'_>) -> bool;
+
+    /// What proved it.
+    fn certificate(&self) -> &Certificate;
+
+    /// What would prove that it is whom it says to be, for whoever is to get it.
+    fn wanted(&self, claim: Claim<'_>) -> String;
+}
+
+/// Why a transport does not want whom it has found at the other end, or the other way round: told
+/// in status and events like a setting that differs.
+///
+/// It travels in an [`io::Error`], made by `into()`, found by [`Unwanted::of`].
+#[derive(Debug)]
+pub struct Unwanted {
+    /// What does not fit: `tls` or `certificate`.
+    pub field: &'static str,
+    /// This end's value, or what it asks for.
+    pub ours: String,
+    /// The other end's.
+    pub theirs: String,
+    /// Which end does not want the other.
+    pub by: RefusedBy,
+    /// Whom the other end calls itself, if that is known; it need not be true.
+    pub peer: Option<String>,
+    /// The whole of it.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl Unwanted {
+    /// The one that an error was made from.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Unwanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for Unwanted {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The sentence of the source is this one's already.
+        self.source.source()
+    }
+}
+
+impl From<Unwanted> for io::Error {
+    fn from(unwanted: Unwanted) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, unwanted)
+    }
+}
