@@ -58,6 +58,8 @@ pub struct Machine {
     pub(super) pings: BTreeMap<u64, Time>,
     pub(super) route: Route,
     pub(super) held_until: Time,
+    /// Where the transfers of the last sender that began are numbered from.
+    pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
     /// Removals that this peer's embedder has asked for.
     pub(super) requests: Vec<Request>,
@@ -186,6 +188,7 @@ impl Machine {
             pings: BTreeMap::new(),
             route: Route::Nowhere,
             held_until: Time(0),
+            first_transfer: 0,
             switching: None,
             requests: Vec::new(),
             disk,

@@ -117,10 +117,20 @@ struct Copy {
     since: Sequence,
 }
 
+/// Transfers that one sender may make within one instant.
+const TRANSFERS_AT_ONCE: u64 = 1 << 20;
+
+/// Where the transfers of a sender that begins at `now` are numbered from, if those of the last one
+/// were numbered from `last`: from the clock, so that later senders number on, and beyond what the
+/// last may have used if the clock has stood still. A receiver takes a lower number for an older
+/// transfer.
+pub(super) fn first_transfer(now: Time, last: u64) -> u64 {
+    now.0.max(last + TRANSFERS_AT_ONCE)
+}
+
 impl Sender {
-    pub(super) fn new(now: Time) -> Self {
-        // Numbered from the clock, so that a later sender of this incarnation numbers on.
-        let transfers = now.0;
+    /// One whose transfers are numbered from `transfers` on.
+    pub(super) fn new(now: Time, transfers: u64) -> Self {
         Self { phase: Phase::Asked, held: None, transfers, meta_version: None, progressed: now }
     }
 

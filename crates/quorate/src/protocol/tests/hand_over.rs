@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::group::Group;
 use crate::event::Event;
-use crate::id::{GroupId, PeerName};
+use crate::id::{GroupId, PeerName, Time};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
+use crate::protocol::sender::first_transfer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -94,4 +95,17 @@ fn an_old_word_of_another_group_does_not_stop_the_successor() {
     group.input(&old, Input::Switch { request: 1, to: Some(to.clone()) });
     group.run(SECOND / 10);
     assert_eq!(group.primary(), Some(to));
+}
+
+/// A successor that had been sent several batches within one instant, the last of them overtaken by
+/// the release, took the answer to its pull for an older transfer, because a new sender numbered from
+/// the same instant: the switch was aborted. (A group changing its stage of TLS showed it.)
+#[test]
+fn a_later_sender_numbers_on_within_one_instant() {
+    let now = Time(7);
+    let first = first_transfer(now, 0);
+    let within_the_instant = first + 1000;
+    assert!(first_transfer(now, first) > within_the_instant);
+    let later = Time(first + 5_000_000_000);
+    assert_eq!(first_transfer(later, first), later.0, "else from the clock");
 }
