@@ -1,0 +1,91 @@
+//! What a certificate says: to people, and to the check of names.
+
+use quorate::Certificate;
+use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
+use x509_cert::der::Decode;
+
+/// Longest subject, and most names, that are told to people.
+const MAX_SUBJECT_CHARS: usize = 256;
+const MAX_NAMES_TOLD: usize = 16;
+
+/// A certificate that was read, and not verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    /// For status and logs.
+    pub(crate) told: Certificate,
+    /// When it begins, in milliseconds since the Unix epoch.
+    pub(crate) not_before_ms: u64,
+    dns_names: Vec<String>,
+    uris: Vec<String>,
+}
+
+/// The bytes are no certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("not a certificate: {0}")]
+pub(crate) struct NotCertificate(String);
+
+impl Description {
+    /// Reads one certificate.
+    pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
+        // Names are those that the verifier sees; the rest is for people.
+        let verified = EndEntityCert::try_from(der);
+        let verified = verified.map_err(|error| NotCertificate(format!("{error:?}")))?;
+        let dns_names: Vec<String> = verified.valid_dns_names().map(str::to_owned).collect();
+        let uris: Vec<String> = verified.valid_uri_names().map(str::to_owned).collect();
+        let read = x509_cert::Certificate::from_der(der);
+        let read = read.map_err(|error| NotCertificate(error.to_string()))?;
+        let content = read.tbs_certificate();
+        let names = dns_names.iter().chain(&uris).take(MAX_NAMES_TOLD).map(|name| printable(name));
+        let subject = printable(&content.subject().to_string());
+        let validity = content.validity();
+        let told = Certificate::new(subject, names.collect(), millis(&validity.not_after));
+        Ok(Self { told, not_before_ms: millis(&validity.not_before), dns_names, uris })
+    }
+
+    /// Whether it has this DNS name. A wildcard is not a name of anybody.
+    pub(crate) fn has_dns_name(&self, name: &str) -> bool {
+        self.dns_names.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it has this URI.
+    pub(crate) fn has_uri(&self, uri: &str) -> bool {
+        self.uris.iter().any(|own| own == uri)
+    }
+}
+
+fn millis(time: &x509_cert::time::Time) -> u64 {
+    u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A moment as RFC 3339 writes it, in UTC.
+pub(crate) fn moment(unix_ms: u64) -> String {
+    let since_epoch = std::time::Duration::from_secs(unix_ms / 1000);
+    let moment = x509_cert::der::DateTime::from_unix_duration(since_epoch);
+    moment.map_or_else(|_| "the far future".to_owned(), |moment| moment.to_string())
+}
+
+/// Text of a certificate, for logs and status pages.
+fn printable(text: &str) -> String {
+    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    visible.take(MAX_SUBJECT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_people_read_it() {
+        assert_eq!(moment(0), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(1_798_761_599_999), "2026-12-31T23:59:59Z");
+        assert_eq!(moment(u64::MAX), "the far future");
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_are_refused() {
+        for bytes in [&b""[..], b"nonsense", &[0x30, 0x82, 0xff, 0xff]] {
+            assert!(Description::of(&CertificateDer::from(bytes)).is_err());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Settings of TLS, and how they become a transport.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate::Tls;
+use quorate::transport::{Tcp, Transport};
+use rustls::crypto::CryptoProvider;
+
+use crate::error::CredentialsError;
+use crate::source::{Place, Source};
+use crate::transport::TlsTransport;
+
+/// Who does the cryptography.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Provider {
+    /// aws-lc-rs, with the feature of that name.
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs,
+    /// ring, with the feature of that name.
+    #[cfg(feature = "ring")]
+    Ring,
+}
+
+impl Provider {
+    /// Those whose features are on, the preferred first.
+    pub fn all() -> Vec<Self> {
+        vec![
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs,
+            #[cfg(feature = "ring")]
+            Self::Ring,
+        ]
+    }
+
+    fn make(self) -> Arc<CryptoProvider> {
+        match self {
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs => Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            #[cfg(feature = "ring")]
+            Self::Ring => Arc::new(rustls::crypto::ring::default_provider()),
+        }
+    }
+}
+
+/// Certificates, key, and how they are used; made into a [`TlsTransport`] by
+/// [`TlsConfig::transport`].
+///
+/// # Defaults
+///
+/// | setting | default | why |
+/// |---|---|---|
+/// | `stage` | [`Tls::Required`] | secure unless told otherwise |
+/// | `names` | the DNS name or `quorate:` URI of a member, the URI of a newcomer | one CA may serve more than this group |
+/// | `crl_file` | none | most private CAs issue short-lived certificates instead |
+/// | `watch` | off | an embedder may have a way of its own to notice |
+/// | `provider` | aws-lc-rs if that feature is on, else ring | |
+/// | `over` | [`Tcp`] | |
+#[derive(Clone)]
+#[must_use = "nothing is read until `transport` is called"]
+pub struct TlsConfig {
+    pub(crate) source: Source,
+    pub(crate) stage: Tls,
+    pub(crate) names: Vec<String>,
+    pub(crate) watch: Option<Duration>,
+    pub(crate) provider: Option<Arc<CryptoProvider>>,
+    pub(crate) inner: Option<Arc<dyn Transport>>,
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, stage, names, watch, .. } = self;
+        f.debug_struct("TlsConfig")
+            .field("source", source)
+            .field("stage", stage)
+            .field("names", names)
+            .field("watch", watch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsConfig {
+    /// Certificates and a key in PEM files.
+    ///
+    /// `ca` has the certificates of all CAs that this peer trusts, one or several: while a CA is
+    /// being replaced, the old one and the new. `certificate` has this peer's own, followed by those
+    /// of the CAs between it and `ca`, if there are any; `key` has its private key.
+    pub fn from_pem_files(
+        ca: impl Into<PathBuf>,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        Self::from_source(Source {
+            ca: Place::File(ca.into()),
+            certificate: Place::File(certificate.into()),
+            key: Place::File(key.into()),
+            crls: Vec::new(),
+        })
+    }
+
+    /// The same from bytes in PEM, for those who keep secrets elsewhere than in files. Renew them by
+    /// [`TlsTransport::replace`].
+    pub fn from_pem(
+        ca: impl Into<Vec<u8>>,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self::from_source(Source {
+            ca: Place::Bytes("CA", ca.into()),
+            certificate: Place::Bytes("certificate", certificate.into()),
+            key: Place::Bytes("key", key.into()),
+            crls: Vec::new(),
+        })
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            stage: Tls::default(),
+            names: Vec::new(),
+            watch: None,
+            provider: None,
+            inner: None,
+        }
+    }
+
+    /// How far TLS is used. Default [`Tls::Required`]; the others are for changing from plain text
+    /// to TLS, and back, while the group runs.
+    pub fn stage(mut self, stage: Tls) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    /// What certificates name peers by, in place of the default: DNS names and URIs with `{peer}`
+    /// where the peer's name stands, like `{peer}.quota.example` or
+    /// `spiffe://example.org/quota/{peer}`. Any of them is enough, for members and newcomers alike:
+    /// choose patterns that no other service under the same CA can have. `{peer}` alone lets whoever
+    /// has a certificate of the CA join under its own name, and is for a CA of the group's own.
+    pub fn names<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.names = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a PEM file with certificates that were revoked (CRLs, of any of the CAs). It is read
+    /// again with the others. A CRL counts for the certificates of its CA, also after its next one
+    /// is due; certificates of other CAs are not held to it. Open connections are not ended by it:
+    /// restart the peer that is to lose one.
+    pub fn crl_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source.crls.push(Place::File(path.into()));
+        self
+    }
+
+    /// The same from bytes in PEM.
+    pub fn crl_pem(mut self, crl: impl Into<Vec<u8>>) -> Self {
+        self.source.crls.push(Place::Bytes("CRL", crl.into()));
+        self
+    }
+
+    /// Looks at the files this often, at least every second, and reads them again when they have
+    /// changed and are the same in two looks. A bad one is refused with an event, and the old ones
+    /// stay. Default: only [`TlsTransport::reload`] does.
+    pub fn watch(mut self, interval: Duration) -> Self {
+        self.watch = Some(interval.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// Who does the cryptography.
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = Some(provider.make());
+        self
+    }
+
+    /// Another provider of cryptography, by the type of rustls 0.23: an escape, which changes with
+    /// the version of rustls that this crate uses.
+    pub fn rustls_0_23_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// What carries the encrypted bytes. Default [`Tcp`]; give one with other time-outs if the
+    /// group's failure timeout is far from 10 s.
+    pub fn over(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.inner = Some(transport);
+        self
+    }
+
+    /// Reads and checks everything, and makes the transport. Blocks while files are read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files or the settings, and what to do.
+    pub fn transport(self) -> Result<TlsTransport, CredentialsError> {
+        TlsTransport::new(self)
+    }
+
+    pub(crate) fn take_provider(&mut self) -> Result<Arc<CryptoProvider>, CredentialsError> {
+        let first = || Provider::all().first().map(|provider| provider.make());
+        self.provider.take().or_else(first).ok_or(CredentialsError::NoProvider)
+    }
+
+    pub(crate) fn take_inner(&mut self) -> Arc<dyn Transport> {
+        self.inner.take().unwrap_or_else(|| Arc::new(Tcp::default()))
+    }
+}

@@ -1,0 +1,131 @@
+//! What is wrong with this peer's own files and settings.
+
+use std::error::Error;
+use std::io;
+
+/// The files or settings of this peer cannot be used. Nothing was changed: a peer that runs goes on
+/// with what it had, one that does not was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// A file cannot be read.
+    #[error("cannot read {origin}: {source}")]
+    Read {
+        /// The file.
+        origin: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than any of its kind.
+    #[error("{origin} has more than {max_bytes} bytes: is it the right file?")]
+    TooLarge {
+        /// The file.
+        origin: String,
+        /// The most that is read.
+        max_bytes: u64,
+    },
+    /// A file is not PEM, or has nothing of the kind in it.
+    #[error("there is no {what} in {origin}: it takes PEM, with a BEGIN and an END line")]
+    Missing {
+        /// What was looked for.
+        what: &'static str,
+        /// The file.
+        origin: String,
+    },
+    /// PEM, but damaged.
+    #[error("{origin} is damaged: {source}")]
+    Damaged {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A private key of a kind that the provider does not know.
+    #[error("the private key in {origin} cannot be used: {source}")]
+    Key {
+        /// The file.
+        origin: String,
+        /// What the provider says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The private key belongs to another certificate.
+    #[error("the private key in {key} is not that of the certificate in {certificate}")]
+    KeyMismatch {
+        /// The file of the certificate.
+        certificate: String,
+        /// The file of the key.
+        key: String,
+    },
+    /// None of the CAs has signed the certificate, so that the other peers, which have the same CAs,
+    /// would refuse it.
+    #[error(
+        "the certificate {subject} in {certificate} is not signed by any CA in {ca}: {source}; add \
+         its CA there, and the intermediate certificates to {certificate}"
+    )]
+    Untrusted {
+        /// The file of the certificate.
+        certificate: String,
+        /// The certificate's subject.
+        subject: String,
+        /// The file of the CAs.
+        ca: String,
+        /// What the check says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The certificate has ended, or has not begun.
+    #[error(
+        "the certificate {subject} in {certificate} is valid from {not_before} to {not_after} only: \
+         renew it, or set this machine's clock"
+    )]
+    NotCurrent {
+        /// The file of the certificate.
+        certificate: String,
+        /// The certificate's subject.
+        subject: String,
+        /// Its first moment.
+        not_before: String,
+        /// Its last moment, or that of a certificate sent with it.
+        not_after: String,
+    },
+    /// The certificate is another peer's.
+    #[error("the certificate {subject} in {certificate} does not name {peer}: it takes {wanted}")]
+    NotNamed {
+        /// The file of the certificate.
+        certificate: String,
+        /// The certificate's subject and names.
+        subject: String,
+        /// This peer.
+        peer: String,
+        /// What would name it.
+        wanted: String,
+    },
+    /// A pattern of names cannot be used.
+    #[error(
+        "the pattern {pattern:?} has no place for a name: use the like of {{peer}}.quota.example \
+         or spiffe://example.org/quota/{{peer}}"
+    )]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+    },
+    /// There is nothing that encrypts.
+    #[error(
+        "no provider of cryptography: turn on the feature `ring` or `aws-lc-rs` of quorate-tls, or \
+         give one by rustls_0_23_provider()"
+    )]
+    NoProvider,
+    /// The provider has no TLS 1.3.
+    #[error("the provider of cryptography has no TLS 1.3: {source}")]
+    Provider {
+        /// What rustls says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Credentials that were given as bytes are not read again.
+    #[error("these credentials were given as bytes: use replace() with new ones")]
+    NotFiles,
+}

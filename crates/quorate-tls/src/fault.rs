@@ -1,0 +1,184 @@
+//! What is wrong with the other end.
+
+use quorate::RefusedBy;
+use quorate::transport::Unwanted;
+
+use crate::certificate::moment;
+
+/// Why the other end of a connection is not wanted, or does not want this one. The connection is
+/// closed, and nothing was sent on it.
+///
+/// A variant's `certificate` is the subject and the names of the other end's, which are not verified
+/// where the certificate is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// It does not keep to TLS: a scanner, or another kind of service.
+    #[error("it does not talk TLS: {reason}")]
+    Garbage {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Its certificate has ended.
+    #[error("its certificate {certificate} has ended on {not_after}: renew it")]
+    Expired {
+        /// Whose it is.
+        certificate: String,
+        /// Its last moment.
+        not_after: String,
+    },
+    /// Its certificate cannot be used for another reason.
+    #[error("its certificate {certificate} cannot be used: {reason}")]
+    Invalid {
+        /// Whose it is.
+        certificate: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It has shown no certificate.
+    #[error("it has shown no certificate: every peer needs one")]
+    NoCertificate,
+    /// It speaks TLS, but not with a peer of Quorate, or with none of a version known here.
+    #[error("it does not speak {ours}: is it a peer of Quorate, of a version near this one?")]
+    NoProtocol {
+        /// The protocol names of this peer.
+        ours: String,
+    },
+    /// Its certificate has not begun.
+    #[error("its certificate {certificate} begins on {not_before} only: is a clock wrong?")]
+    NotYetValid {
+        /// Whose it is.
+        certificate: String,
+        /// Its first moment.
+        not_before: String,
+    },
+    /// It talks plain text, and TLS is required here.
+    #[error(
+        "it talks plain text, and TLS is required here: turn TLS on there, or use `permissive` here meanwhile"
+    )]
+    PlainText,
+    /// It has refused this peer's certificate, or its way of using TLS.
+    #[error("it refuses this peer's certificate {certificate}: {alert}")]
+    Refused {
+        /// This peer's.
+        certificate: String,
+        /// What it says, by the name that TLS gives it.
+        alert: String,
+    },
+    /// Its certificate was revoked.
+    #[error("its certificate {certificate} was revoked")]
+    Revoked {
+        /// Whose it is.
+        certificate: String,
+    },
+    /// No CA that is trusted here has signed its certificate.
+    #[error(
+        "its certificate {certificate} is of a CA that is not trusted here: add that CA to both ends, or use another certificate there"
+    )]
+    UnknownCa {
+        /// Whose it is.
+        certificate: String,
+    },
+    /// Its certificate is another's.
+    #[error("its certificate {certificate} does not name it: it takes {wanted}")]
+    WrongName {
+        /// Whose it is.
+        certificate: String,
+        /// What would name it.
+        wanted: String,
+    },
+    /// Its certificate may not be used at this end of a connection.
+    #[error(
+        "its certificate {certificate} is not for {usage}: a peer's is for both ends of TLS, `serverAuth` and `clientAuth`"
+    )]
+    WrongUsage {
+        /// Whose it is.
+        certificate: String,
+        /// The usage that it lacks.
+        usage: &'static str,
+    },
+}
+
+impl PeerFault {
+    /// Why a certificate that was verified is not good.
+    pub(crate) fn of_verification(
+        error: &webpki::Error,
+        certificate: String,
+        usage: &'static str,
+    ) -> Self {
+        let seconds = |time: &rustls::pki_types::UnixTime| moment(time.as_secs() * 1000);
+        match error {
+            webpki::Error::CertExpired { not_after, .. } => {
+                Self::Expired { certificate, not_after: seconds(not_after) }
+            }
+            webpki::Error::CertNotValidYet { not_before, .. } => {
+                Self::NotYetValid { certificate, not_before: seconds(not_before) }
+            }
+            webpki::Error::CertRevoked => Self::Revoked { certificate },
+            // A CA of the same name with another key is another CA.
+            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+                Self::UnknownCa { certificate }
+            }
+            webpki::Error::RequiredEkuNotFoundContext(_) => Self::WrongUsage { certificate, usage },
+            error => Self::Invalid { certificate, reason: format!("{error:?}") },
+        }
+    }
+
+    /// What the other end is told of it, as an alert.
+    pub(crate) fn alert(&self) -> rustls::Error {
+        use rustls::CertificateError as Fault;
+        let fault = match self {
+            Self::Expired { .. } => Fault::Expired,
+            Self::NotYetValid { .. } => Fault::NotValidYet,
+            Self::Revoked { .. } => Fault::Revoked,
+            Self::UnknownCa { .. } => Fault::UnknownIssuer,
+            Self::WrongName { .. } => Fault::NotValidForName,
+            Self::WrongUsage { .. } => Fault::InvalidPurpose,
+            _ => Fault::BadEncoding,
+        };
+        rustls::Error::InvalidCertificate(fault)
+    }
+
+    /// The fault as a difference between the two ends; `peer` is whom the other end calls itself.
+    pub(crate) fn unwanted(self, peer: Option<String>) -> Unwanted {
+        let trusted = || "one of a CA that is trusted here".to_owned();
+        let by = match self {
+            Self::Refused { .. } => RefusedBy::Them,
+            _ => RefusedBy::Us,
+        };
+        let (field, ours, theirs) = match &self {
+            Self::PlainText => ("tls", "required".to_owned(), "off".to_owned()),
+            Self::Garbage { .. } => ("tls", "required".to_owned(), "garbage".to_owned()),
+            Self::NoProtocol { ours } => ("tls", ours.clone(), "another protocol".to_owned()),
+            Self::NoCertificate => ("certificate", trusted(), "none".to_owned()),
+            Self::Refused { certificate, alert } => {
+                ("certificate", certificate.clone(), format!("refused there: {alert}"))
+            }
+            Self::WrongName { certificate, wanted } => {
+                ("certificate", wanted.clone(), certificate.clone())
+            }
+            Self::Expired { certificate, not_after } => (
+                "certificate",
+                "a valid one".to_owned(),
+                format!("{certificate}, ended {not_after}"),
+            ),
+            Self::NotYetValid { certificate, not_before } => {
+                let theirs = format!("{certificate}, begins {not_before}");
+                ("certificate", "a valid one".to_owned(), theirs)
+            }
+            Self::Revoked { certificate } => {
+                ("certificate", "a valid one".to_owned(), format!("{certificate}, revoked"))
+            }
+            Self::UnknownCa { certificate } => {
+                ("certificate", trusted(), format!("{certificate}, of another CA"))
+            }
+            Self::WrongUsage { certificate, usage } => {
+                ("certificate", format!("one for {usage}"), certificate.clone())
+            }
+            Self::Invalid { certificate, reason } => {
+                ("certificate", "a usable one".to_owned(), format!("{certificate}: {reason}"))
+            }
+        };
+        Unwanted { field, ours, theirs, by, peer, source: Box::new(self) }
+    }
+}

@@ -1,0 +1,84 @@
+//! Mutual TLS between the peers of a Quorate group: nobody gets in who is not a member, and turning
+//! encryption on, or renewing a certificate, never stops the group.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use quorate::{Model, Peer};
+//! use quorate_tls::TlsConfig;
+//!
+//! # async fn run(model: impl Model) -> Result<(), Box<dyn std::error::Error>> {
+//! let tls = TlsConfig::from_pem_files("ca.pem", "a.pem", "a.key").transport()?;
+//! let peer = Peer::builder("a", model)
+//!     .members([("a", "10.0.0.1:7101"), ("b", "10.0.0.2:7101"), ("c", "10.0.0.3:7101")])
+//!     .transport(Arc::new(tls.clone()))
+//!     .start()
+//!     .await?;
+//! // New files, some months later: open connections go on, new ones use them.
+//! tls.reload()?;
+//! # drop(peer);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is verified
+//!
+//! TLS 1.3 only, both ends with a certificate, a protocol name (ALPN) with the version of Quorate's
+//! protocol, no resumption and no early data. Of the other end's certificate, on both sides:
+//!
+//! 1. a CA of [`TlsConfig`] has signed it, it is valid at present, and no given CRL revokes it;
+//! 2. **it names the peer that the other end claims to be**. A certificate of another service under
+//!    the same CA gets nobody in.
+//!
+//! | the other end says that it is | its certificate has |
+//! |---|---|
+//! | a member of the group, `b` | the DNS name `b` or the URI `quorate:b` |
+//! | somebody who wants to join, or a client, `web-1` | the URI `quorate:web-1` |
+//!
+//! The second row is stricter because nobody knows such a peer yet: under a CA that signs for other
+//! services too, every one of them has some DNS name. [`TlsConfig::names`] puts other patterns in
+//! the place of both rows, such as `{peer}.quota.example`. Names with a wildcard name nobody.
+//!
+//! # Changing from plain text to TLS
+//!
+//! Peer by peer, by restarts, under load: all from [`Tls::Off`] to [`Tls::Permissive`], then all to
+//! [`Tls::Required`]; back the other way. `Status::tls` says where a peer is, and `protection` in
+//! its `peers` which links are plain. docs/operations.md has the whole of it, with what to do when
+//! a certificate or a CA is to be replaced.
+//!
+//! # Whose fault
+//!
+//! [`CredentialsError`] is about this peer's own files, [`PeerFault`] about the other end, and what
+//! is neither is an error of the network. A fault is logged once with the other end's address and
+//! its certificate's subject, is told by `Event::ConfigMismatch`, and stands in the status under
+//! `refusals`, with field `certificate` or `tls`, until that peer is let in.
+//!
+//! # Features
+//!
+//! Providers of cryptography are chosen by [`Provider`], or by an escape that names rustls
+//! ([`TlsConfig::rustls_0_23_provider`]); nothing is ever installed for the process.
+//!
+//! - `ring` (default): builds in a third of the time.
+//! - `aws-lc-rs`: what rustls recommends; has a key exchange against quantum computers. It is used
+//!   where both features are on.
+
+mod certificate;
+mod config;
+mod credentials;
+mod error;
+mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
+mod inquiry;
+mod names;
+mod session;
+mod source;
+mod transport;
+mod trust;
+mod watch;
+
+pub use config::{Provider, TlsConfig};
+pub use error::CredentialsError;
+pub use fault::PeerFault;
+pub use quorate::Tls;
+pub use transport::TlsTransport;

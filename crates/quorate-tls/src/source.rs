@@ -1,0 +1,160 @@
+//! Where certificates and keys come from: files, which may change, or bytes.
+
+use std::fmt;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::PathBuf;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+
+use crate::error::CredentialsError;
+
+/// Most bytes of one file: lists of revocations can be long.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Where one of them is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// Here, under the name that errors give it.
+    Bytes(&'static str, Vec<u8>),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bytes may be a private key.
+        f.write_str(&self.origin())
+    }
+}
+
+impl Place {
+    /// As errors call it.
+    pub(crate) fn origin(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Bytes(name, _) => format!("the {name} that was given"),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, CredentialsError> {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Bytes(_, bytes) => return Ok(bytes.clone()),
+        };
+        let unread = |source| CredentialsError::Read { origin: self.origin(), source };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(unread)?;
+        let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
+        if read as u64 > MAX_BYTES {
+            return Err(CredentialsError::TooLarge { origin: self.origin(), max_bytes: MAX_BYTES });
+        }
+        Ok(bytes)
+    }
+
+    /// All items of one kind in it, at least one.
+    fn items<T: PemObject>(&self, what: &'static str) -> Result<Vec<T>, CredentialsError> {
+        let bytes = self.read()?;
+        let items: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
+        let items = items.map_err(|error| self.damaged(error))?;
+        match items.is_empty() {
+            true => Err(CredentialsError::Missing { what, origin: self.origin() }),
+            false => Ok(items),
+        }
+    }
+
+    fn damaged(&self, source: pem::Error) -> CredentialsError {
+        CredentialsError::Damaged { origin: self.origin(), source: Box::new(source) }
+    }
+}
+
+/// Where all of them are.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) ca: Place,
+    pub(crate) certificate: Place,
+    pub(crate) key: Place,
+    pub(crate) crls: Vec<Place>,
+}
+
+/// What was read, not yet looked into.
+pub(crate) struct Material {
+    pub(crate) cas: Vec<CertificateDer<'static>>,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    /// Each with the number of its place.
+    pub(crate) crls: Vec<(usize, CertificateRevocationListDer<'static>)>,
+}
+
+impl Source {
+    /// Reads all of it. Blocks.
+    pub(crate) fn read(&self) -> Result<Material, CredentialsError> {
+        let mut crls = Vec::new();
+        for (index, place) in self.crls.iter().enumerate() {
+            let found = place.items::<CertificateRevocationListDer<'_>>("CRL (X509 CRL)")?;
+            crls.extend(found.into_iter().map(|crl| (index, crl)));
+        }
+        let key =
+            PrivateKeyDer::from_pem_slice(&self.key.read()?).map_err(|error| match error {
+                pem::Error::NoItemsFound => {
+                    CredentialsError::Missing { what: "private key", origin: self.key.origin() }
+                }
+                error => self.key.damaged(error),
+            })?;
+        Ok(Material {
+            cas: self.ca.items("CA certificate")?,
+            chain: self.certificate.items("certificate")?,
+            key,
+            crls,
+        })
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        [&self.ca, &self.certificate, &self.key].into_iter().chain(&self.crls)
+    }
+
+    /// Whether any of it can change by itself.
+    pub(crate) fn has_files(&self) -> bool {
+        self.places().any(|place| matches!(place, Place::File(_)))
+    }
+
+    /// A number that changes when a file does; a file that cannot be read counts as empty, for the
+    /// next look may find it. Blocks.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for place in self.places() {
+            place.read().unwrap_or_default().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bytes_of_a_key_are_shown() {
+        let key = Place::Bytes("key", b"secret".to_vec());
+        assert_eq!(format!("{key:?}"), "the key that was given");
+    }
+
+    #[test]
+    fn what_is_missing_or_damaged_is_named_with_its_place() {
+        let place = |text: &str| Place::Bytes("CA", text.as_bytes().to_vec());
+        let found = |text: &str| place(text).items::<CertificateDer<'_>>("CA certificate");
+        let error = found("nothing here").expect_err("there is none");
+        assert!(matches!(&error, CredentialsError::Missing { .. }), "{error}");
+        assert!(
+            error.to_string().contains("no CA certificate in the CA that was given"),
+            "{error}"
+        );
+        let error = found("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+        assert!(matches!(error, Err(CredentialsError::Damaged { .. })));
+        let absent = Place::File("/nonexistent/ca.pem".into());
+        let error = absent.items::<CertificateDer<'_>>("CA certificate").expect_err("no file");
+        assert!(error.to_string().starts_with("cannot read /nonexistent/ca.pem: "), "{error}");
+    }
+}

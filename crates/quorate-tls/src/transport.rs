@@ -1,0 +1,445 @@
+//! TLS over another transport.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Cursor};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use quorate::transport::{
+    BoxFuture, HEADER_BYTES, Incoming, Listener, Stream, Transport, host, is_tls,
+};
+use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
+use quorate::{Certificate, Event, PeerName, Tls};
+use rustls::Error;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{DnsName, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::broadcast;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::config::TlsConfig;
+use crate::credentials::{Credentials, protocols_told};
+use crate::error::CredentialsError;
+use crate::fault::PeerFault;
+use crate::inquiry::Inquiry;
+use crate::names::Names;
+use crate::session::{self, Wire};
+use crate::source::{Place, Source};
+use crate::watch::Looks;
+
+/// How long an end that is not wanted may take to read why.
+const PARTING: Duration = Duration::from_millis(100);
+/// Events of renewals that may wait for a peer to tell them.
+const MAX_EVENTS: usize = 16;
+
+/// A transport that encrypts, and proves who is at the other end; see the crate's documentation.
+///
+/// Clones are the same transport: keep one to renew certificates by. Peers of one process may share
+/// it if the certificate names them all.
+#[derive(Clone)]
+pub struct TlsTransport {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    inner: Arc<dyn Transport>,
+    stage: Tls,
+    names: Arc<Names>,
+    provider: Arc<CryptoProvider>,
+    pub(crate) source: Mutex<Source>,
+    current: RwLock<Arc<Credentials>>,
+    /// The peers of this process that it serves.
+    own: Mutex<BTreeSet<PeerName>>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) watch: Option<Duration>,
+    /// Held by the peer that looks at the files for all of them.
+    pub(crate) looks: tokio::sync::Mutex<Looks>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.shared.current().own.clone();
+        f.debug_struct("TlsTransport")
+            .field("stage", &self.shared.stage)
+            .field("certificate", &own)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsTransport {
+    pub(crate) fn new(mut config: TlsConfig) -> Result<Self, CredentialsError> {
+        let (provider, inner) = (config.take_provider()?, config.take_inner());
+        let TlsConfig { source, stage, names, watch, .. } = config;
+        let names = match &names[..] {
+            [] => Names::of_default(),
+            patterns => Names::of_patterns(patterns)?,
+        };
+        // Taken first: what changes while it is read is read again.
+        let fingerprint = watch.map_or(0, |_| source.fingerprint());
+        let current = Credentials::load(&source, &provider)?;
+        let shared = Shared {
+            inner,
+            stage,
+            names: Arc::new(names),
+            provider,
+            source: Mutex::new(source),
+            current: RwLock::new(Arc::new(current)),
+            own: Mutex::default(),
+            events: broadcast::Sender::new(MAX_EVENTS),
+            watch,
+            looks: tokio::sync::Mutex::new(Looks::new(fingerprint)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Reads all files again: connections made from now on use what is in them, those that are open
+    /// go on. Blocks while files are read. Returns this peer's certificate.
+    ///
+    /// The peers that use this transport tell it by an event, `CertificateRenewed` or
+    /// `CertificateRefused`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the new files. What was read before stays in use.
+    pub fn reload(&self) -> Result<Certificate, CredentialsError> {
+        let source = self.shared.source.lock().clone();
+        if !source.has_files() {
+            return Err(CredentialsError::NotFiles);
+        }
+        self.shared.use_source(source)
+    }
+
+    /// The same with new bytes in PEM; lists of revocations stay those of the settings, and files
+    /// among them are read again.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the new ones. What was used before stays in use.
+    pub fn replace(
+        &self,
+        ca: impl Into<Vec<u8>>,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Result<Certificate, CredentialsError> {
+        let crls = self.shared.source.lock().crls.clone();
+        self.shared.use_source(Source {
+            ca: Place::Bytes("CA", ca.into()),
+            certificate: Place::Bytes("certificate", certificate.into()),
+            key: Place::Bytes("key", key.into()),
+            crls,
+        })
+    }
+}
+
+impl Shared {
+    fn current(&self) -> Arc<Credentials> {
+        self.current.read().clone()
+    }
+
+    /// Loads what a source has, and uses it if it is good.
+    pub(crate) fn use_source(&self, source: Source) -> Result<Certificate, CredentialsError> {
+        let loaded = Credentials::load(&source, &self.provider).and_then(|loaded| {
+            loaded.check_names(&source, &self.names, &self.own.lock())?;
+            Ok(loaded)
+        });
+        let (event, result) = match loaded {
+            Ok(loaded) => {
+                let own = loaded.own.clone();
+                *self.current.write() = Arc::new(loaded);
+                *self.source.lock() = source;
+                let Certificate { subject, not_after_ms, .. } = own.clone();
+                (Event::CertificateRenewed { subject, not_after_ms }, Ok(own))
+            }
+            Err(error) => (Event::CertificateRefused { error: error.to_string() }, Err(error)),
+        };
+        // Without a peer that runs there is nobody to tell it.
+        let _ = self.events.send(event);
+        result
+    }
+
+    /// Does the TLS handshake of a connection made from here.
+    async fn dial(
+        &self,
+        stream: Stream,
+        address: &str,
+        to: Option<&PeerName>,
+    ) -> Result<Stream, Failed> {
+        let current = self.current();
+        let own = current.own.to_string();
+        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), to.cloned());
+        let connector = TlsConnector::from(current.client(inquiry.clone()));
+        let wire = session::join(stream.reader, stream.writer);
+        let name = server_name(address, to);
+        let connected = connector.connect(name, wire).into_fallible().await;
+        let session = match connected {
+            Ok(session) => session,
+            Err((error, wire)) => {
+                let failed = Failed::of(error, &inquiry, &own);
+                part(wire).await;
+                return Err(failed);
+            }
+        };
+        finish(TlsStream::from(session), stream.peer_address, &inquiry, own)
+    }
+
+    /// Does what is left to do of a connection that came in.
+    pub(crate) async fn welcome(&self, mut stream: Stream) -> io::Result<Stream> {
+        if self.stage == Tls::Off {
+            return Ok(stream);
+        }
+        let mut header = [0; HEADER_BYTES];
+        stream.reader.read_exact(&mut header).await?;
+        let reader: Box<dyn AsyncRead + Send + Unpin> =
+            Box::new(Cursor::new(header).chain(stream.reader));
+        if is_tls(header) {
+            return Ok(self.accept(reader, stream.writer, stream.peer_address).await?);
+        }
+        if self.stage == Tls::Permissive {
+            return Ok(Stream { reader, ..stream });
+        }
+        if !is_hello(header) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "neither TLS nor a peer"));
+        }
+        refuse_plain(reader, stream.writer, self.stage).await;
+        Err(PeerFault::PlainText.unwanted(None).into())
+    }
+
+    async fn accept(
+        &self,
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        peer_address: String,
+    ) -> Result<Stream, Failed> {
+        let current = self.current();
+        let own = current.own.to_string();
+        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), None);
+        let acceptor = TlsAcceptor::from(current.server(inquiry.clone()));
+        let accepted = acceptor.accept(session::join(reader, writer)).into_fallible().await;
+        match accepted {
+            Ok(session) => finish(TlsStream::from(session), peer_address, &inquiry, own),
+            Err((error, wire)) => {
+                let failed = Failed::of(error, &inquiry, &own);
+                part(wire).await;
+                Err(failed)
+            }
+        }
+    }
+}
+
+/// Why a TLS handshake came to nothing.
+enum Failed {
+    /// The other end does not talk TLS, or has closed the connection before it said anything: as a
+    /// peer with plain text does.
+    Plain(io::Error),
+    /// The other end is not wanted, or does not want this one; with the subject of its certificate.
+    Unwanted(PeerFault, Option<String>),
+    Network(io::Error),
+}
+
+impl Failed {
+    fn of(error: io::Error, inquiry: &Inquiry, own: &str) -> Self {
+        if let Some((fault, subject)) = inquiry.fault() {
+            return Self::Unwanted(fault, subject);
+        }
+        if let Some(fault) = session::refusal(&error, own) {
+            return Self::Unwanted(fault, None);
+        }
+        let closed = [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+        ];
+        match session::tls_error(&error) {
+            Some(Error::InvalidMessage(_)) => Self::Plain(error),
+            Some(Error::NoCertificatesPresented) => Self::Unwanted(PeerFault::NoCertificate, None),
+            Some(Error::NoApplicationProtocol) => {
+                Self::Unwanted(PeerFault::NoProtocol { ours: protocols_told() }, None)
+            }
+            Some(other) => Self::Unwanted(PeerFault::Garbage { reason: other.to_string() }, None),
+            None if closed.contains(&error.kind()) => Self::Plain(error),
+            None => Self::Network(error),
+        }
+    }
+}
+
+impl From<Failed> for io::Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Network(error) => error,
+            // Whoever closes without a word may have been about to end.
+            Failed::Plain(error) if session::tls_error(&error).is_none() => {
+                Self::new(error.kind(), "closed during the TLS handshake: does it use TLS?")
+            }
+            Failed::Plain(_) => PeerFault::PlainText.unwanted(None).into(),
+            Failed::Unwanted(fault, subject) => fault.unwanted(subject).into(),
+        }
+    }
+}
+
+/// Checks what rustls leaves to its user, and makes the stream.
+fn finish(
+    session: TlsStream<Wire>,
+    peer_address: String,
+    inquiry: &Inquiry,
+    own: String,
+) -> Result<Stream, Failed> {
+    // rustls lets a client in that names no protocol at all.
+    if session.get_ref().1.alpn_protocol().is_none() {
+        let fault = PeerFault::NoProtocol { ours: protocols_told() };
+        return Err(Failed::Unwanted(fault, None));
+    }
+    let proof = inquiry.proof().ok_or(Failed::Unwanted(PeerFault::NoCertificate, None))?;
+    Ok(session::stream(session, peer_address, proof, own))
+}
+
+/// The name that is sent in plain text, for routers that pass TLS through: the host that is dialed,
+/// or the peer, if the host is a number.
+fn server_name(address: &str, to: Option<&PeerName>) -> ServerName<'static> {
+    let as_dns = |name: &str| DnsName::try_from(name.to_owned()).ok().map(ServerName::DnsName);
+    let host = host(address);
+    let of_host = match ServerName::try_from(host.to_owned()) {
+        Ok(name @ ServerName::DnsName(_)) => Some(name),
+        _ => None,
+    };
+    of_host
+        .or_else(|| as_dns(to?.as_str()))
+        .unwrap_or_else(|| ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()))
+}
+
+/// Whether a connection begins with the header of a `Hello` in plain text.
+fn is_hello(header: [u8; HEADER_BYTES]) -> bool {
+    let [a, b, c, d, kind_of_frame] = header;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    kind_of_frame == kind::HELLO && length <= MAX_HELLO_BYTES
+}
+
+/// Tells a peer in plain text, which it understands, that TLS is required.
+async fn refuse_plain(
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    mut writer: Box<dyn AsyncWrite + Send + Unpin>,
+    stage: Tls,
+) {
+    let (field, ours, theirs) = ("tls".to_owned(), stage.to_string(), Tls::Off.to_string());
+    let mut bytes = Default::default();
+    wire::encode(&Frame::Refuse(Refuse { field, ours, theirs }), &mut bytes);
+    // Whether it hears why makes no difference here.
+    let _ = writer.write_all(&bytes).await;
+    part(session::join(reader, writer)).await;
+}
+
+/// Closes, and gives the other end a moment to read why: what is closed with something unread in it
+/// may take that with it.
+async fn part(mut wire: Wire) {
+    let parting = async {
+        let _ = wire.shutdown().await;
+        let mut unread = [0; 1024];
+        while wire.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    };
+    let _ = tokio::time::timeout(PARTING, parting).await;
+}
+
+impl Transport for TlsTransport {
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = self.shared.inner.listen(address).await?;
+            let shared = self.shared.clone();
+            Ok(Box::new(TlsListener { listener, shared }) as Box<dyn Listener>)
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(async move {
+            let Shared { inner, stage, .. } = &*self.shared;
+            let stream = inner.connect(address, to).await?;
+            if *stage == Tls::Off {
+                return Ok(stream);
+            }
+            match self.shared.dial(stream, address, to).await {
+                // It is to be reached in the way that it can.
+                Err(Failed::Plain(_)) if *stage == Tls::Permissive => {
+                    inner.connect(address, to).await
+                }
+                dialed => Ok(dialed?),
+            }
+        })
+    }
+
+    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        match self.shared.stage {
+            Tls::Required => Box::pin(std::future::ready(Ok(true))),
+            _ => self.shared.inner.is_private(address),
+        }
+    }
+
+    fn enlist(&self, own: &PeerName) -> io::Result<()> {
+        let source = self.shared.source.lock().clone();
+        let peers = BTreeSet::from([own.clone()]);
+        let checked = self.shared.current().check_names(&source, &self.shared.names, &peers);
+        checked.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.shared.own.lock().insert(own.clone());
+        Ok(())
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        Some(self.shared.stage)
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        Some(self.shared.current().own.clone())
+    }
+
+    fn attend<'a>(&'a self, tell: &'a (dyn Fn(Event) + Send + Sync)) -> BoxFuture<'a, ()> {
+        Box::pin(self.shared.attend(tell))
+    }
+}
+
+struct TlsListener {
+    listener: Box<dyn Listener>,
+    shared: Arc<Shared>,
+}
+
+impl Listener for TlsListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        Box::pin(async move {
+            let Incoming { peer_address, open } = self.listener.accept().await?;
+            let shared = self.shared.clone();
+            let open = Box::pin(async move { shared.welcome(open.await?).await });
+            Ok(Incoming { peer_address, open })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routers_see_the_host_that_is_dialed_or_else_the_peer() {
+        let sent = |address: &str, to: Option<&str>| {
+            let to = to.map(PeerName::from);
+            match server_name(address, to.as_ref()) {
+                ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+                _ => None,
+            }
+        };
+        assert_eq!(sent("a.dc1.example:7101", Some("a")).as_deref(), Some("a.dc1.example"));
+        assert_eq!(sent("10.0.0.1:7101", Some("a")).as_deref(), Some("a"));
+        assert_eq!(sent("[::1]:7101", Some("a_1")).as_deref(), Some("a_1"));
+        assert_eq!((sent("10.0.0.1:7101", None), sent("10.0.0.1:1", Some(".-"))), (None, None));
+    }
+
+    #[test]
+    fn the_header_of_a_hello_is_told_from_garbage() {
+        assert!(is_hello([200, 0, 0, 0, 1]));
+        assert!(!is_hello([200, 0, 0, 0, 3]));
+        assert!(!is_hello([200, 0, 0, 200, 1]));
+        assert!(!is_hello(*b"GET /"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens to certificates while peers run: told to each of them, and noticed in the files by
+//! one of them.
+
+use std::sync::Arc;
+
+use quorate::Event;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::source::Source;
+use crate::transport::Shared;
+
+impl Shared {
+    /// Runs as long as a peer does.
+    pub(crate) async fn attend(self: &Arc<Self>, tell: &(dyn Fn(Event) + Send + Sync)) {
+        tokio::join!(self.tell_all(tell), self.watch());
+    }
+
+    async fn tell_all(&self, tell: &(dyn Fn(Event) + Send + Sync)) {
+        let mut events = self.events.subscribe();
+        loop {
+            match events.recv().await {
+                Ok(event) => tell(event),
+                // The newest are told.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Looks at the files, if it is to, for all peers that share them: the next one takes over when
+    /// the one that does it ends.
+    async fn watch(self: &Arc<Self>) {
+        let Some(period) = self.watch else { return };
+        let mut looks = self.looks.lock().await;
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let source = self.source.lock().clone();
+            let Some(fingerprint) = blocking({
+                let source = source.clone();
+                move || source.fingerprint()
+            })
+            .await
+            else {
+                return;
+            };
+            if looks.is_due(fingerprint) {
+                self.reload_in_background(source).await;
+            }
+        }
+    }
+
+    async fn reload_in_background(self: &Arc<Self>, source: Source) {
+        let shared = self.clone();
+        // What is wrong with it was told by an event.
+        blocking(move || shared.use_source(source).is_ok()).await;
+    }
+}
+
+/// Runs what blocks on a thread for that; `None` if the runtime is ending.
+async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(f).await.ok()
+}
+
+/// When changed files are to be read: once they are the same in two looks, for certificate and key
+/// are two files, and whoever writes them writes one after the other.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    read: u64,
+    last: u64,
+}
+
+impl Looks {
+    /// What was there when the files were read first.
+    pub(crate) fn new(fingerprint: u64) -> Self {
+        Self { read: fingerprint, last: fingerprint }
+    }
+
+    fn is_due(&mut self, fingerprint: u64) -> bool {
+        let is_stable = std::mem::replace(&mut self.last, fingerprint) == fingerprint;
+        let is_due = is_stable && fingerprint != self.read;
+        if is_due {
+            self.read = fingerprint;
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_when_they_have_changed_and_stay() {
+        let mut looks = Looks::new(1);
+        let due: Vec<bool> =
+            [1, 1, 2, 3, 3, 3, 1, 1, 1].into_iter().map(|look| looks.is_due(look)).collect();
+        assert_eq!(due, [false, false, false, false, true, false, false, true, false]);
+    }
+}
