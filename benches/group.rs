@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::Peer;
 use quorate_ratelimit::{Limit, Limits, RateLimiter};
+use quorate_tls::TlsConfig;
 
+use crate::certificates::Certificates;
 use crate::child::{self, Child};
 
 /// The members. The first is the primary, and no other ever is.
@@ -31,10 +34,35 @@ const START: Duration = Duration::from_secs(20);
 /// that does nothing but check takes it in a few milliseconds, and it would be measured instead.
 const MAX_UNREPLICATED: u64 = 50_000_000;
 
+/// What the members talk over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Plain TCP.
+    Plain,
+    /// TLS, with this provider of cryptography.
+    Tls(quorate_tls::Provider),
+}
+
+impl Over {
+    fn name(self) -> String {
+        match self {
+            Self::Plain => "plain".to_owned(),
+            Self::Tls(provider) => format!("{provider:?}"),
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        let tls = quorate_tls::Provider::all().into_iter().map(Self::Tls);
+        [Self::Plain].into_iter().chain(tls).find(|over| over.name() == name)
+    }
+}
+
 /// A group whose other members run in child processes; they end when this is dropped.
 #[derive(Debug)]
 pub struct Group {
     addresses: Vec<String>,
+    over: Over,
+    certificates: Option<Certificates>,
     _children: Vec<Child>,
 }
 
@@ -45,14 +73,28 @@ impl Group {
     ///
     /// If one cannot be started.
     pub fn spawn(own: &str) -> io::Result<Self> {
+        Self::spawn_over(own, Over::Plain)
+    }
+
+    /// The same over TLS or not.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be started.
+    pub fn spawn_over(own: &str, over: Over) -> io::Result<Self> {
+        let certificates = match over {
+            Over::Plain => None,
+            Over::Tls(_) => Some(Certificates::make(&MEMBERS)?),
+        };
+        let dir = certificates.as_ref().map(Certificates::dir).unwrap_or_default();
         let addresses = free_addresses(MEMBERS.len())?;
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         let mut children = Vec::new();
         for name in MEMBERS.into_iter().filter(|name| *name != own) {
-            let arguments: Vec<_> = [name].into_iter().map(String::from).collect();
+            let arguments = vec![name.to_owned(), over.name(), dir.clone()];
             children.push(Child::spawn("peer", &[arguments, addresses.clone()].concat())?);
         }
-        Ok(Self { addresses, _children: children })
+        Ok(Self { addresses, over, certificates, _children: children })
     }
 
     /// Starts `own` in this process and waits until the group is there.
@@ -61,7 +103,8 @@ impl Group {
     ///
     /// If the peer does not start or the group is not founded in time.
     pub async fn join(&self, own: &str) -> io::Result<RateLimiter> {
-        let limiter = start(own, &self.addresses).await?;
+        let dir = self.certificates.as_ref().map(Certificates::dir).unwrap_or_default();
+        let limiter = start(own, self.over, &dir, &self.addresses).await?;
         let status = limiter.peer().wait_ready(START).await.map_err(io::Error::other)?;
         let primary = status.primary.as_ref().map(|name| name.as_str());
         if primary != Some(MEMBERS[0]) {
@@ -77,29 +120,33 @@ impl Group {
 ///
 /// If it does not start.
 pub fn serve(arguments: &[String]) -> io::Result<()> {
-    let [name, addresses @ ..] = arguments else {
+    let [name, over, dir, addresses @ ..] = arguments else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
+    let over = Over::of_name(over).ok_or(io::ErrorKind::InvalidInput)?;
     child::end_with_parent();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let limiter = runtime.block_on(start(name, addresses))?;
+    let limiter = runtime.block_on(start(name, over, dir, addresses))?;
     child::say("ready")?;
     runtime.block_on(std::future::pending::<()>());
     drop(limiter);
     Ok(())
 }
 
-async fn start(name: &str, addresses: &[String]) -> io::Result<RateLimiter> {
+async fn start(name: &str, over: Over, dir: &str, addresses: &[String]) -> io::Result<RateLimiter> {
     let limits = limits();
     let priority = if name == MEMBERS[0] { 1 } else { 0 };
-    let peer = Peer::builder(name, limits.model())
+    let mut builder = Peer::builder(name, limits.model())
         .members(MEMBERS.into_iter().zip(addresses.iter().map(String::as_str)))
         .priority(priority)
-        .max_unreplicated(MAX_UNREPLICATED)
-        .start()
-        .await
-        .map_err(io::Error::other)?;
+        .max_unreplicated(MAX_UNREPLICATED);
+    if let Over::Tls(provider) = over {
+        let [ca, certificate, key] = Certificates::files(dir, name);
+        let tls = TlsConfig::from_pem_files(ca, certificate, key).provider(provider).transport();
+        builder = builder.transport(Arc::new(tls.map_err(io::Error::other)?));
+    }
+    let peer = builder.start().await.map_err(io::Error::other)?;
     Ok(RateLimiter::new(peer, &limits))
 }
 

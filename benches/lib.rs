@@ -3,11 +3,13 @@
 //! - `check.rs`: a check on the primary, beside governor
 //! - `disk.rs`: storage on disk, beside memory
 //! - `forward.rs`: a check at another peer, beside a bare round trip and Redis
+//! - `tls.rs`: the same over TLS, beside plain TCP
 //!
 //! `cargo bench -p quorate-benches` runs all; docs/performance.md says what came of it and what
 //! is weak about the numbers.
 
 pub mod caller;
+pub mod certificates;
 pub mod child;
 pub mod echo;
 pub mod facts;

@@ -1,73 +1,234 @@
 //! A connection whose TLS handshake is done, as the two halves that the core wants.
+//!
+//! ```text
+//!   reader ── ciphertext ──▶ ┌─────────┐ ── plaintext ──▶ core
+//!                            │ session │
+//!   writer ◀─ ciphertext ─── └─────────┘ ◀─ plaintext ─── core
+//!                  (a lock, held for the cryptography and never during a system call)
+//! ```
+//!
+//! tokio-rustls does the handshake. Its stream could be split into halves too, but those hold one
+//! lock while they read or write the socket: a caller that writes would wait for the task that reads.
+//! It also reads 4 KiB at a time and writes with vectors, which a lone caller notices
+//! (docs/performance.md).
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use parking_lot::Mutex;
 use quorate::transport::{Proof, Protection, Stream};
-use rustls::Error;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, Join, ReadBuf};
-use tokio_rustls::TlsStream;
+use rustls::{AlertDescription, Connection, Error};
+use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
 
+use crate::credentials::protocols_told;
 use crate::fault::PeerFault;
 
-/// rustls asks for 4 KiB at a time; one read of the socket takes this much for it.
+/// One read of the socket takes this much.
 const READ_BYTES: usize = 64 * 1024;
+/// Ciphertext buffers above this are given back after a burst.
+const KEPT_BYTES: usize = 128 * 1024;
 
-type Reader = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
 type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// What TLS runs over.
+/// What the handshake runs over.
 pub(crate) type Wire = Join<Reader, Writer>;
-
-/// The halves of a connection in one, as rustls wants it.
-pub(crate) fn join(reader: Box<dyn AsyncRead + Send + Unpin>, writer: Writer) -> Wire {
-    tokio::io::join(BufReader::with_capacity(READ_BYTES, reader), writer)
-}
 
 /// The stream of a session; `own` is what errors call this peer's certificate.
 pub(crate) fn stream(
-    session: TlsStream<Wire>,
+    connection: Connection,
+    wire: Wire,
     peer_address: String,
-    proof: std::sync::Arc<dyn Proof>,
+    proof: Arc<dyn Proof>,
     own: String,
 ) -> Stream {
-    let (reader, writer) = tokio::io::split(session);
+    let (reader, writer) = wire.into_inner();
+    let session = Arc::new(Mutex::new(connection));
+    let reading = Reading {
+        session: session.clone(),
+        reader,
+        bytes: vec![0; READ_BYTES].into(),
+        unread: 0..0,
+        own,
+    };
+    let writing =
+        Writing { session, writer, bytes: Vec::new(), written: 0, has_said_goodbye: false };
     Stream {
-        reader: Box::new(Listening { reader, own }),
-        writer: Box::new(writer),
+        reader: Box::new(reading),
+        writer: Box::new(writing),
         peer_address,
         protection: Protection::Tls,
         proof: Some(proof),
     }
 }
 
-/// Reads a session. In TLS 1.3 the end that connects has done its handshake before the other end has
-/// looked at its certificate: that it was refused is only heard here.
-struct Listening<R> {
-    reader: R,
+/// The half that is read.
+struct Reading {
+    session: Arc<Mutex<Connection>>,
+    reader: Reader,
+    /// Ciphertext from the socket, of which `unread` is for the session to take.
+    bytes: Box<[u8]>,
+    unread: std::ops::Range<usize>,
     own: String,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Listening<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.reader).poll_read(context, buffer));
-        Poll::Ready(read.map_err(|error| match refusal(&error, &self.own) {
+impl Reading {
+    /// Decrypts what there is, as far as `buffer` takes it.
+    fn decrypt(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        let mut session = self.session.lock();
+        loop {
+            // Before more is taken in: a session keeps little.
+            take_plaintext(&mut session, buffer);
+            if buffer.remaining() == 0 || self.unread.is_empty() {
+                return Ok(());
+            }
+            let mut ciphertext = &self.bytes[self.unread.clone()];
+            self.unread.start += session.read_tls(&mut ciphertext)?;
+            session.process_new_packets().map_err(|error| self.failed(error))?;
+        }
+    }
+
+    /// In TLS 1.3 the end that connects has done its handshake before the other end has looked at
+    /// its certificate: that it was refused is only heard here.
+    fn failed(&self, error: Error) -> io::Error {
+        match refusal(&error, &self.own) {
             Some(fault) => fault.unwanted(None).into(),
-            None => error,
-        }))
+            None => io::Error::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let has_said_goodbye = self.session.lock().process_new_packets();
+        match has_said_goodbye.is_ok_and(|state| state.peer_has_closed()) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 }
 
-/// The refusal in an error, if the other end has sent one.
-pub(crate) fn refusal(error: &io::Error, own: &str) -> Option<PeerFault> {
-    match tls_error(error)? {
-        Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
-            Some(PeerFault::NoProtocol { ours: crate::credentials::protocols_told() })
+fn take_plaintext(session: &mut Connection, buffer: &mut ReadBuf<'_>) {
+    while buffer.remaining() > 0 {
+        // An error says that there is none yet, or will be none any more.
+        let Ok(chunk) = session.reader().into_first_chunk() else { return };
+        let count = chunk.len().min(buffer.remaining());
+        if count == 0 {
+            return;
+        }
+        buffer.put_slice(&chunk[..count]);
+        io::BufRead::consume(&mut session.reader(), count);
+    }
+}
+
+impl AsyncRead for Reading {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        loop {
+            this.decrypt(buffer)?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = ReadBuf::new(&mut this.bytes);
+            ready!(Pin::new(&mut this.reader).poll_read(context, &mut bytes))?;
+            let count = bytes.filled().len();
+            if count == 0 {
+                return Poll::Ready(this.end());
+            }
+            this.unread = 0..count;
+        }
+    }
+}
+
+/// The half that is written.
+struct Writing {
+    session: Arc<Mutex<Connection>>,
+    writer: Writer,
+    /// Ciphertext, of which the socket has taken the first `written` bytes.
+    bytes: Vec<u8>,
+    written: usize,
+    has_said_goodbye: bool,
+}
+
+impl Writing {
+    /// Encrypts some of `plaintext` and returns how much.
+    fn encrypt(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        let mut session = self.session.lock();
+        let count = io::Write::write(&mut session.writer(), plaintext)?;
+        take_ciphertext(&mut session, &mut self.bytes)?;
+        Ok(count)
+    }
+
+    /// Writes ciphertext until there is none.
+    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            let rest = &self.bytes[self.written..];
+            match ready!(Pin::new(&mut self.writer).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+        }
+        self.written = 0;
+        self.bytes.clear();
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn take_ciphertext(session: &mut Connection, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while session.wants_write() {
+        session.write_tls(bytes)?;
+    }
+    Ok(())
+}
+
+impl AsyncWrite for Writing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        plaintext: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        // What was taken before goes first, so that no more than one call's worth waits here.
+        ready!(this.poll_drain(context))?;
+        let count = this.encrypt(plaintext)?;
+        // Whether the socket has taken it is for a flush to say.
+        if let Poll::Ready(Err(error)) = this.poll_drain(context) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_drain(context))?;
+        Pin::new(&mut this.writer).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !std::mem::replace(&mut this.has_said_goodbye, true) {
+            let mut session = this.session.lock();
+            session.send_close_notify();
+            take_ciphertext(&mut session, &mut this.bytes)?;
+        }
+        ready!(this.poll_drain(context))?;
+        Pin::new(&mut this.writer).poll_shutdown(context)
+    }
+}
+
+/// The refusal in what rustls says, if the other end has sent one.
+pub(crate) fn refusal(error: &Error, own: &str) -> Option<PeerFault> {
+    match error {
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            Some(PeerFault::NoProtocol { ours: protocols_told() })
         }
         Error::AlertReceived(alert) => {
             let alert = alert.as_str().map_or_else(|| format!("{alert:?}"), str::to_owned);
@@ -77,7 +238,7 @@ pub(crate) fn refusal(error: &io::Error, own: &str) -> Option<PeerFault> {
     }
 }
 
-/// What rustls says in an error.
+/// What rustls says in an error of the handshake.
 pub(crate) fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }

@@ -12,12 +12,12 @@ use quorate::transport::{
 };
 use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::{Certificate, Event, PeerName, Tls};
-use rustls::Error;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
+use rustls::{Connection, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::broadcast;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config::TlsConfig;
 use crate::credentials::{Credentials, protocols_told};
@@ -170,7 +170,7 @@ impl Shared {
         let own = current.own.to_string();
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), to.cloned());
         let connector = TlsConnector::from(current.client(inquiry.clone()));
-        let wire = session::join(stream.reader, stream.writer);
+        let wire = tokio::io::join(stream.reader, stream.writer);
         let name = server_name(address, to);
         let connected = connector.connect(name, wire).into_fallible().await;
         let session = match connected {
@@ -181,7 +181,8 @@ impl Shared {
                 return Err(failed);
             }
         };
-        finish(TlsStream::from(session), stream.peer_address, &inquiry, own)
+        let (wire, connection) = session.into_inner();
+        finish(connection.into(), wire, stream.peer_address, &inquiry, own)
     }
 
     /// Does what is left to do of a connection that came in.
@@ -216,9 +217,12 @@ impl Shared {
         let own = current.own.to_string();
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), None);
         let acceptor = TlsAcceptor::from(current.server(inquiry.clone()));
-        let accepted = acceptor.accept(session::join(reader, writer)).into_fallible().await;
+        let accepted = acceptor.accept(tokio::io::join(reader, writer)).into_fallible().await;
         match accepted {
-            Ok(session) => finish(TlsStream::from(session), peer_address, &inquiry, own),
+            Ok(session) => {
+                let (wire, connection) = session.into_inner();
+                finish(connection.into(), wire, peer_address, &inquiry, own)
+            }
             Err((error, wire)) => {
                 let failed = Failed::of(error, &inquiry, &own);
                 part(wire).await;
@@ -243,7 +247,8 @@ impl Failed {
         if let Some((fault, subject)) = inquiry.fault() {
             return Self::Unwanted(fault, subject);
         }
-        if let Some(fault) = session::refusal(&error, own) {
+        let refused = session::tls_error(&error).and_then(|error| session::refusal(error, own));
+        if let Some(fault) = refused {
             return Self::Unwanted(fault, None);
         }
         let closed = [
@@ -281,18 +286,19 @@ impl From<Failed> for io::Error {
 
 /// Checks what rustls leaves to its user, and makes the stream.
 fn finish(
-    session: TlsStream<Wire>,
+    connection: Connection,
+    wire: Wire,
     peer_address: String,
     inquiry: &Inquiry,
     own: String,
 ) -> Result<Stream, Failed> {
     // rustls lets a client in that names no protocol at all.
-    if session.get_ref().1.alpn_protocol().is_none() {
+    if connection.alpn_protocol().is_none() {
         let fault = PeerFault::NoProtocol { ours: protocols_told() };
         return Err(Failed::Unwanted(fault, None));
     }
     let proof = inquiry.proof().ok_or(Failed::Unwanted(PeerFault::NoCertificate, None))?;
-    Ok(session::stream(session, peer_address, proof, own))
+    Ok(session::stream(connection, wire, peer_address, proof, own))
 }
 
 /// The name that is sent in plain text, for routers that pass TLS through: the host that is dialed,
@@ -327,7 +333,7 @@ async fn refuse_plain(
     wire::encode(&Frame::Refuse(Refuse { field, ours, theirs }), &mut bytes);
     // Whether it hears why makes no difference here.
     let _ = writer.write_all(&bytes).await;
-    part(session::join(reader, writer)).await;
+    part(tokio::io::join(reader, writer)).await;
 }
 
 /// Closes, and gives the other end a moment to read why: what is closed with something unread in it
