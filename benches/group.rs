@@ -1,15 +1,16 @@
 //! A group of three: one peer in the bench's own process, the others in children of it.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{env, fs, io, process};
 
 use quorate::Peer;
 use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use quorate_tls::TlsConfig;
 
-use crate::certificates::Certificates;
+use crate::certificates;
 use crate::child::{self, Child};
 
 /// The members. The first is the primary, and no other ever is.
@@ -62,7 +63,8 @@ impl Over {
 pub struct Group {
     addresses: Vec<String>,
     over: Over,
-    certificates: Option<Certificates>,
+    /// Where its certificates are, if it has any.
+    dir: PathBuf,
     _children: Vec<Child>,
 }
 
@@ -82,19 +84,18 @@ impl Group {
     ///
     /// If one cannot be started.
     pub fn spawn_over(own: &str, over: Over) -> io::Result<Self> {
-        let certificates = match over {
-            Over::Plain => None,
-            Over::Tls(_) => Some(Certificates::make(&MEMBERS)?),
-        };
-        let dir = certificates.as_ref().map(Certificates::dir).unwrap_or_default();
+        let dir = env::temp_dir().join(format!("quorate-bench-{}-{}", process::id(), over.name()));
+        if over != Over::Plain {
+            certificates::make(&dir, &MEMBERS)?;
+        }
         let addresses = free_addresses(MEMBERS.len())?;
         let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
         let mut children = Vec::new();
         for name in MEMBERS.into_iter().filter(|name| *name != own) {
-            let arguments = vec![name.to_owned(), over.name(), dir.clone()];
+            let arguments = vec![name.to_owned(), over.name(), dir.display().to_string()];
             children.push(Child::spawn("peer", &[arguments, addresses.clone()].concat())?);
         }
-        Ok(Self { addresses, over, certificates, _children: children })
+        Ok(Self { addresses, over, dir, _children: children })
     }
 
     /// Starts `own` in this process and waits until the group is there.
@@ -103,14 +104,20 @@ impl Group {
     ///
     /// If the peer does not start or the group is not founded in time.
     pub async fn join(&self, own: &str) -> io::Result<RateLimiter> {
-        let dir = self.certificates.as_ref().map(Certificates::dir).unwrap_or_default();
-        let limiter = start(own, self.over, &dir, &self.addresses).await?;
+        let limiter = start(own, self.over, &self.dir, &self.addresses).await?;
         let status = limiter.peer().wait_ready(START).await.map_err(io::Error::other)?;
         let primary = status.primary.as_ref().map(|name| name.as_str());
         if primary != Some(MEMBERS[0]) {
             return Err(io::Error::other(format!("the primary is {primary:?}")));
         }
         Ok(limiter)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What is left goes with the folder for temporary files; a plain group has none.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -127,14 +134,19 @@ pub fn serve(arguments: &[String]) -> io::Result<()> {
     child::end_with_parent();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let limiter = runtime.block_on(start(name, over, dir, addresses))?;
+    let limiter = runtime.block_on(start(name, over, Path::new(dir), addresses))?;
     child::say("ready")?;
     runtime.block_on(std::future::pending::<()>());
     drop(limiter);
     Ok(())
 }
 
-async fn start(name: &str, over: Over, dir: &str, addresses: &[String]) -> io::Result<RateLimiter> {
+async fn start(
+    name: &str,
+    over: Over,
+    dir: &Path,
+    addresses: &[String],
+) -> io::Result<RateLimiter> {
     let limits = limits();
     let priority = if name == MEMBERS[0] { 1 } else { 0 };
     let mut builder = Peer::builder(name, limits.model())
@@ -142,7 +154,7 @@ async fn start(name: &str, over: Over, dir: &str, addresses: &[String]) -> io::R
         .priority(priority)
         .max_unreplicated(MAX_UNREPLICATED);
     if let Over::Tls(provider) = over {
-        let [ca, certificate, key] = Certificates::files(dir, name);
+        let [ca, certificate, key] = certificates::files(dir, name);
         let tls = TlsConfig::from_pem_files(ca, certificate, key).provider(provider).transport();
         builder = builder.transport(Arc::new(tls.map_err(io::Error::other)?));
     }

@@ -9,6 +9,7 @@
 //! is weak about the numbers.
 
 pub mod caller;
+#[path = "../examples/certificates.rs"]
 pub mod certificates;
 pub mod child;
 pub mod echo;

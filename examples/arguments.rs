@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy};
+use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy, Tls};
 
 /// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
 ///
@@ -52,6 +52,11 @@ pub fn on_reconnect() -> impl TypedValueParser<Value = OnReconnect> {
 /// Parses `primary` or `majority`.
 pub fn acknowledge() -> impl TypedValueParser<Value = Acknowledge> {
     one_of([("primary", Acknowledge::Primary), ("majority", Acknowledge::Majority)])
+}
+
+/// Parses `off`, `permissive` or `required`.
+pub fn tls() -> impl TypedValueParser<Value = Tls> {
+    one_of([("off", Tls::Off), ("permissive", Tls::Permissive), ("required", Tls::Required)])
 }
 
 /// Parses `memory` or `disk`.

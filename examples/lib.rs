@@ -2,9 +2,11 @@
 //!
 //! - `local_group.rs`: three peers as three processes, one of them killed, and the proof that
 //!   nothing was lost: `cargo run --release --example local_group`
+//! - `dev_certs.rs`: a CA and certificates for trying TLS: `cargo run --example dev_certs -- DIR a b c`
 //! - `peer.rs`: one peer as an HTTP service, to copy: `cargo run --release --example peer -- --help`
 
 pub mod arguments;
+pub mod certificates;
 pub mod ledger;
 
 use std::error::Error;
@@ -23,3 +25,8 @@ pub fn sentence(error: &dyn Error) -> String {
     }
     text
 }
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -13,6 +13,7 @@
 //! .. -- --relaxed                   nobody is refused meanwhile: by how much limits are exceeded
 //! .. -- --failure-timeout 500ms     a failover in half a second
 //! .. -- --peers 5                   two may die (here still one does)
+//! .. -- --tls                       the same with encrypted, authenticated connections
 //! .. -- --json                      the result for a program
 //! ```
 //!
@@ -26,13 +27,14 @@ mod local_group_report;
 mod local_group_screen;
 mod local_group_stage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use quorate::Acknowledge;
-use quorate_examples::arguments;
 use quorate_examples::ledger::{Finding, Ledger, Promise};
+use quorate_examples::{arguments, certificates};
 use tokio::sync::watch;
 
 use crate::local_group_peer::{RATE, Settings};
@@ -47,6 +49,8 @@ const AFTER: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_secs(8);
 /// A call without an outcome ends after this, so that the run does.
 const IO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Names of the peers.
+const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 /// Units that may get lost under `--acknowledge primary`.
 const MAX_UNREPLICATED: u64 = 10_000;
 
@@ -67,11 +71,34 @@ struct Options {
     #[arg(long, value_name = "N", default_value = "3")]
     #[arg(value_parser = clap::value_parser!(u64).range(3..=7))]
     peers: u64,
+    /// Encrypt what the peers say to each other, with certificates made for this run.
+    #[arg(long)]
+    tls: bool,
     /// Print the result as JSON; the story goes to standard error.
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// A folder with certificates, for this run only.
+struct Certificates(PathBuf);
+
+impl Certificates {
+    fn make() -> Result<Self, String> {
+        let name = format!("quorate-local-group-{}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        let made = certificates::make(&folder.0, &NAMES);
+        made.map_err(|error| format!("certificates in {}: {error}", folder.0.display()))?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        // What is left goes with the folder for temporary files.
+        std::fs::remove_dir_all(&self.0).unwrap_or_default();
+    }
 }
 
 #[derive(Subcommand)]
@@ -103,10 +130,12 @@ async fn main() -> ExitCode {
 
 /// Plays the story and prints the proof; whether it holds.
 async fn show(options: &Options) -> Result<bool, String> {
-    let mut stage = Stage::new(settings(options)?, options.json);
+    let certificates = options.tls.then(Certificates::make).transpose()?;
+    let mut stage = Stage::new(settings(options, certificates.as_ref())?, options.json);
     stage.screen.print(&format!(
-        "{} peers share one quota, {}; the primary will be killed\n",
+        "{} peers share one quota{}, {}; the primary will be killed\n",
         options.peers,
+        if options.tls { " over TLS" } else { "" },
         promise(options),
     ));
     let report = play(&mut stage, options).await?;
@@ -118,8 +147,11 @@ async fn show(options: &Options) -> Result<bool, String> {
     Ok(report.holds())
 }
 
-fn settings(options: &Options) -> Result<Vec<Settings>, String> {
-    let names = ["a", "b", "c", "d", "e", "f", "g"].into_iter().take(options.peers as usize);
+fn settings(
+    options: &Options,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<Settings>, String> {
+    let names = NAMES.into_iter().take(options.peers as usize);
     let addresses = free_addresses(options.peers as usize)
         .map_err(|error| format!("no free ports on 127.0.0.1: {error}"))?;
     let members: Vec<_> = names.clone().map(str::to_owned).zip(addresses).collect();
@@ -131,6 +163,7 @@ fn settings(options: &Options) -> Result<Vec<Settings>, String> {
         failure_timeout: options.failure_timeout,
         io_timeout: IO_TIMEOUT,
         max_unreplicated: MAX_UNREPLICATED,
+        certificates: certificates.map(|certificates| certificates.0.clone()),
     });
     Ok(settings.collect())
 }

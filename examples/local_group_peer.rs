@@ -6,11 +6,15 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quorate::{Acknowledge, Basis, DecideError, Event, Mode, Peer, PeerName, PeerRole};
+use quorate_examples::{certificates, sentence as sentence_of};
 use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
+use quorate_tls::TlsConfig;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) failure_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_unreplicated: u64,
+    /// Folder with certificates, if the peers talk over TLS.
+    pub(crate) certificates: Option<PathBuf>,
 }
 
 /// What a caller asks.
@@ -120,7 +126,7 @@ async fn start(settings: &Settings) -> Result<Peer, String> {
     let builder = LIMITS.iter().fold(Limits::builder(), |b, (name, limit)| b.limit(*name, *limit));
     let limits = builder.build().map_err(|error| error.to_string())?;
     let members = settings.members.iter().map(|(name, at)| (name.as_str(), at.to_string()));
-    let peer = Peer::builder(settings.name.as_str(), limits.model())
+    let mut builder = Peer::builder(settings.name.as_str(), limits.model())
         .group("local")
         .members(members)
         .mode(if settings.is_relaxed { Mode::Relaxed } else { Mode::Strict })
@@ -131,10 +137,13 @@ async fn start(settings: &Settings) -> Result<Peer, String> {
         .heartbeat(settings.failure_timeout / 10)
         .failure_timeout(settings.failure_timeout)
         .io_timeout(settings.io_timeout)
-        .max_unreplicated(settings.max_unreplicated)
-        .start()
-        .await
-        .map_err(|error| quorate_examples::sentence(&error))?;
+        .max_unreplicated(settings.max_unreplicated);
+    if let Some(folder) = &settings.certificates {
+        let [ca, certificate, key] = certificates::files(folder, &settings.name);
+        let tls = TlsConfig::from_pem_files(ca, certificate, key).transport();
+        builder = builder.transport(Arc::new(tls.map_err(|error| sentence_of(&error))?));
+    }
+    let peer = builder.start().await.map_err(|error| sentence_of(&error))?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
     tell(&Notice::Started(listener.local_addr().map_err(|error| error.to_string())?));
     tokio::spawn(tell_events(peer.clone()));

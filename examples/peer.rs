@@ -40,6 +40,16 @@
 //!     --http 127.0.0.1:8105
 //! ```
 //!
+//! Over TLS, with a CA of your own: each peer shows a certificate that names it, and whoever has none
+//! is kept out. `dev_certs` prints the options for each peer; SIGHUP, or a change of the files, has
+//! them read again. `--tls permissive` is for changing a group that runs, peer by peer.
+//!
+//! ```text
+//! cargo run --example dev_certs -- certs a b c
+//! cargo run --release --example peer -- --name a --peers $P --http 127.0.0.1:8101 \
+//!     --tls-ca certs/ca.pem --tls-cert certs/a.pem --tls-key certs/a.key
+//! ```
+//!
 //! For limits of your own, write them to a file and give it to every peer (`--limits FILE`):
 //!
 //! ```text
@@ -60,12 +70,14 @@
 
 mod peer_http;
 mod peer_problem;
+mod peer_tls;
 
 use std::future::Future;
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -75,8 +87,11 @@ use quorate::{
 };
 use quorate_examples::{arguments, sentence};
 use quorate_ratelimit::{Limit, Limits, LimitsSpec, RateLimiter};
+use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::peer_tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -143,9 +158,12 @@ struct Options {
     /// TOML file with the limits; without it there is one, `default`, of 100/s.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
-    /// Talk plain text on the network too; without this only loopback addresses are listened on.
+    /// Talk plain text on the network too: HTTP, and between peers without TLS. Without this only
+    /// loopback addresses are listened on for that.
     #[arg(long)]
     plaintext_on_network: bool,
+    #[command(flatten)]
+    tls: TlsOptions,
 }
 
 #[tokio::main]
@@ -166,7 +184,11 @@ async fn serve(options: Options) -> Result<(), String> {
     let listener = TcpListener::bind(&options.http)
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}", options.http))?;
-    let peer = start(&options, &limits).await?;
+    let tls = options.tls.transport()?;
+    let peer = start(&options, &limits, tls.as_ref()).await?;
+    if let Some(tls) = tls {
+        tokio::spawn(peer_tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
+    }
     let Options { name, group, http, .. } = &options;
     say(&format!("peer {name} of group {group}: http://{http}/v1/status"));
     tokio::spawn(print_events(peer.clone()));
@@ -247,7 +269,11 @@ fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
     limits.build().map_err(|error| said(&error))
 }
 
-async fn start(options: &Options, limits: &Limits) -> Result<Peer, String> {
+async fn start(
+    options: &Options,
+    limits: &Limits,
+    tls: Option<&TlsTransport>,
+) -> Result<Peer, String> {
     let storage = storage(options)?;
     let mut builder = Peer::builder(options.name.as_str(), limits.model())
         .group(options.group.as_str())
@@ -272,13 +298,17 @@ async fn start(options: &Options, limits: &Limits) -> Result<Peer, String> {
     if let Some(address) = &options.advertise {
         builder = builder.advertise(address.as_str());
     }
+    if let Some(tls) = tls {
+        builder = builder.transport(Arc::new(tls.clone()));
+    }
     if options.plaintext_on_network {
         builder = builder.plaintext_allowed_on_network();
     }
     builder.start().await.map_err(|error| match error {
         StartError::PlaintextOffLoopback { address } => format!(
-            "{address} is not a loopback address, and without TLS peers talk plain text, which is \
-             refused off loopback: on a network that you trust allow it by --plaintext-on-network"
+            "{address} is not a loopback address, and without TLS (or with --tls permissive) peers \
+             talk plain text, which is refused off loopback: use --tls-ca, --tls-cert and \
+             --tls-key, or, on a network that you trust, allow it by --plaintext-on-network"
         ),
         error => sentence(&error),
     })
@@ -311,13 +341,16 @@ fn say(line: &str) {
 
 /// Ends when the process is asked to: SIGTERM, or Ctrl-C in a terminal.
 fn stop_signal() -> Result<impl Future<Output = ()>, String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     })
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
 }

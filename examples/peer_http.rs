@@ -4,8 +4,8 @@
 //! ```text
 //! POST /v1/acquire {"limit","key","amount"}   200 admitted, 429 denied, 503 no primary,
 //!                                             504 outcome unknown, 400, 404
-//! GET  /v1/status                             role, term, primary, members, peers, refusals, and
-//!                                             how the limits of others differ
+//! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS and
+//!                                             certificates, and how the limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
 //! GET  /v1/digest                             equal at peers that hold equal cells
 //! POST /v1/switch-primary {"to"}              a planned hand-over
@@ -133,6 +133,8 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
             "name": peer.name,
             "address": peer.address,
             "link": peer.link,
+            "protection": peer.protection,
+            "certificate": peer.certificate,
             "role": peer.role,
             "kind": peer.kind,
             "priority": peer.priority,
@@ -158,6 +160,8 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
         "storage_state": status.storage_state,
         "storage_error": status.storage_error,
         "recovered_cells": status.recovered_cells,
+        "tls": status.tls,
+        "certificate": status.certificate,
         "mode": status.mode,
         "position": status.position.sequence,
         "cells": status.cells,

@@ -109,8 +109,3 @@ pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder};
 pub use model::RateLimitModel;
 pub use spec::{LimitSpec, LimitsSpec};
-
-/// The README's code, compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;

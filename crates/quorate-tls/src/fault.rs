@@ -27,6 +27,12 @@ pub enum PeerFault {
         /// Its last moment.
         not_after: String,
     },
+    /// It speaks TLS of another version, or with nothing that this peer can use.
+    #[error("it cannot talk TLS 1.3 as this peer does: {reason}")]
+    Incompatible {
+        /// What does not fit.
+        reason: String,
+    },
     /// Its certificate cannot be used for another reason.
     #[error("its certificate {certificate} cannot be used: {reason}")]
     Invalid {
@@ -148,7 +154,8 @@ impl PeerFault {
         };
         let (field, ours, theirs) = match &self {
             Self::PlainText => ("tls", "required".to_owned(), "off".to_owned()),
-            Self::Garbage { .. } => ("tls", "required".to_owned(), "garbage".to_owned()),
+            Self::Garbage { .. } => ("tls", "TLS 1.3".to_owned(), "garbage".to_owned()),
+            Self::Incompatible { reason } => ("tls", "TLS 1.3".to_owned(), reason.clone()),
             Self::NoProtocol { ours } => ("tls", ours.clone(), "another protocol".to_owned()),
             Self::NoCertificate => ("certificate", trusted(), "none".to_owned()),
             Self::Refused { certificate, alert } => {

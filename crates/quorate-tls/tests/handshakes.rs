@@ -366,6 +366,11 @@ async fn any_first_bytes_are_refused_or_handed_on_whole() {
     inputs.extend((0..hello.len()).map(|end| hello[..end].to_vec()));
     inputs.extend((0..=255).map(|byte| [byte, 3, 1, 0, byte, 1, 2, 3].to_vec()));
     inputs.push(vec![22; 70_000]);
+    let corpus =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/first_bytes");
+    for file in std::fs::read_dir(corpus).expect("the corpus is committed") {
+        inputs.push(std::fs::read(file.expect("a file").path()).expect("it can be read"));
+    }
     inputs.push([&[200, 0, 0, 0, 1][..], &[7; 300]].concat());
     for stage in [Tls::Required, Tls::Permissive] {
         let tls = support::at(&network, &ca, "b", stage);

@@ -1,0 +1,44 @@
+//! A CA and certificates to try TLS with: `cargo run --example dev_certs -- DIR a b c`.
+//!
+//! Writes `ca.pem`, and for each peer `NAME.pem` and `NAME.key`; run it again with other names for
+//! more certificates of the same CA, or with the same names to renew them. For trying only: whoever
+//! can read `ca.key` can be any peer.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use quorate_examples::certificates;
+
+/// Makes a CA and certificates for trying TLS between peers.
+#[derive(Parser)]
+struct Options {
+    /// Folder for the files; made if it is not there.
+    dir: PathBuf,
+    /// Names of the peers.
+    #[arg(required = true, value_parser = name)]
+    names: Vec<String>,
+}
+
+/// Names that are names of peers and of files.
+fn name(text: &str) -> Result<String, String> {
+    let is_usable = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    match text.bytes().all(is_usable) && !["", "ca", ".", ".."].contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err("write letters, digits, - _ . and not ca".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let Options { dir, names } = Options::parse();
+    if let Err(error) = certificates::make(&dir, &names) {
+        eprintln!("dev_certs: {}: {error}", dir.display());
+        return ExitCode::FAILURE;
+    }
+    for name in names {
+        let [ca, certificate, key] = certificates::files(&dir, &name);
+        let [ca, certificate, key] = [ca.display(), certificate.display(), key.display()];
+        println!("{name}: --tls-ca {ca} --tls-cert {certificate} --tls-key {key}");
+    }
+    ExitCode::SUCCESS
+}
