@@ -69,6 +69,7 @@
 //! ```
 
 mod peer_http;
+mod peer_limits;
 mod peer_problem;
 mod peer_tls;
 

@@ -2,8 +2,7 @@
 //! (RFC 9457) with a sentence that says what to do.
 //!
 //! ```text
-//! POST /v1/acquire {"limit","key","amount"}   200 admitted, 429 denied, 503 no primary,
-//!                                             504 outcome unknown, 400, 404
+//! POST /v1/acquire {"limit","key","amount"}   and the other questions of limits: `peer_limits.rs`
 //! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS and
 //!                                             certificates, and how the limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
@@ -14,9 +13,6 @@
 //! POST /v1/priority {"priority"}              who is promoted first, until this peer ends
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
-//!
-//! An acquire without `amount` takes 1. An `amount` of 0 is a peek: it takes nothing, and is
-//! answered with 200 or 429 as one unit would be.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -28,29 +24,30 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use quorate::{Basis, Peer};
+use quorate::Peer;
 use quorate_examples::sentence;
-use quorate_ratelimit::{AcquireError, Decision, Limits, RateLimiter};
+use quorate_ratelimit::RateLimiter;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::peer_problem::{Problem, retry_after};
+use crate::peer_limits;
+use crate::peer_problem::Problem;
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What every request can use.
 #[derive(Clone)]
-struct Service {
-    peer: Peer,
-    limiter: RateLimiter,
+pub(crate) struct Service {
+    pub(crate) peer: Peer,
+    pub(crate) limiter: RateLimiter,
 }
 
 /// All paths of this service.
 pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
     Router::new()
-        .route("/v1/acquire", post(acquire))
+        .merge(peer_limits::routes())
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/digest", get(digest))
@@ -68,63 +65,10 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
         .with_state(Service { peer, limiter })
 }
 
-const PATHS: &str = "there are POST /v1/acquire, GET /v1/status, GET /v1/events?since=N, \
+const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \
+                     /v1/debit, /v1/refund and /v1/reset, GET /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
                      POST /v1/priority, GET /healthz and GET /readyz";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
-struct Acquire {
-    limit: String,
-    key: String,
-    #[serde(default = "one")]
-    amount: u64,
-}
-
-fn one() -> u64 {
-    1
-}
-
-async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Acquire { limit, key, amount } =
-        read(&body, r#"{"limit":"default","key":"alice","amount":1}"#)?;
-    let decision = service.limiter.acquire(&limit, &key, amount).await;
-    let decision = decision.map_err(|error| refused(error, service.limiter.limits()))?;
-    let body = Json(described(&decision));
-    Ok(match (decision.allowed, decision.retry_after) {
-        (true, _) => body.into_response(),
-        (false, None) => (StatusCode::TOO_MANY_REQUESTS, body).into_response(),
-        (false, Some(wait)) => {
-            (StatusCode::TOO_MANY_REQUESTS, [retry_after(wait)], body).into_response()
-        }
-    })
-}
-
-/// Only here is it known which limits there are.
-fn refused(error: AcquireError, limits: &Limits) -> Problem {
-    match &error {
-        AcquireError::UnknownLimit { at_decider: false, .. } => {
-            Problem::unknown_limit(&error, limits)
-        }
-        _ => error.into(),
-    }
-}
-
-fn described(decision: &Decision) -> Value {
-    json!({
-        "allowed": decision.allowed,
-        "limit": decision.limit,
-        "remaining": decision.remaining,
-        "retry_after_ms": decision.retry_after.map(millis),
-        "reset_after_ms": millis(decision.reset_after),
-        "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },
-        "group_id": decision.group_id,
-        "generation": decision.position.ballot.generation,
-        "term": decision.term,
-        "position": decision.position.sequence,
-        "window": decision.window.and_then(unix_millis),
-    })
-}
 
 async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
     let status = peer.status();
@@ -266,7 +210,7 @@ async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static s
 }
 
 /// Reads a body whatever its content type says, so that `curl -d` is enough.
-fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
     let Json(value) = Json::from_bytes(body).map_err(|error| {
         let what = match &error {
             JsonRejection::JsonDataError(_) => "the body is JSON, but does not fit",
@@ -279,10 +223,10 @@ fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-fn unix_millis(time: SystemTime) -> Option<u64> {
+pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(millis)
 }

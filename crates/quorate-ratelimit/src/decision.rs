@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use quorate::{Basis, GroupId, Position, Term};
 
 use crate::error::AcquireError;
-use crate::model::{NO_WINDOW, code, word};
+use crate::model::{INDEX_BITS, NO_WINDOW, code, word};
 
 /// Whether an amount was admitted, and what is left.
 ///
@@ -32,6 +32,8 @@ pub struct Decision {
     pub limit: u64,
     /// Units that could be admitted right after this decision.
     pub remaining: u64,
+    /// Units that were taken by this decision, or given back by a refund or a reset.
+    pub granted: u64,
     /// How long to wait until the same amount is admitted, if nobody else takes anything
     /// meanwhile; `None` if it was admitted now.
     pub retry_after: Option<Duration>,
@@ -71,12 +73,14 @@ impl Decision {
             code::NEVER_ADMITTED => {
                 return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });
             }
+            code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),
             code => return Err(AcquireError::UnknownAnswer { code }),
         };
         Ok(Self {
             allowed,
             limit: words[word::LIMIT],
             remaining: words[word::REMAINING],
+            granted: if allowed { words[word::GRANTED] } else { 0 },
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
             basis: *basis,
@@ -85,6 +89,51 @@ impl Decision {
             position: *position,
             window: window(words[word::WINDOW]),
         })
+    }
+}
+
+/// What became of several amounts that were asked for together.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::JointDecision;
+///
+/// fn refused(decision: &JointDecision, names: &[&str]) -> Vec<String> {
+///     decision.violated.iter().map(|item| names[*item].to_owned()).collect()
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a denial is a value: look at `allowed`"]
+#[non_exhaustive]
+pub struct JointDecision {
+    /// Whether all amounts were admitted, and taken; else none was.
+    pub allowed: bool,
+    /// The items that refuse, by their place in the request; empty if all were admitted.
+    pub violated: Vec<usize>,
+    /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
+    /// the one with the fewest units left.
+    pub tightest: usize,
+    /// What was decided about it. Its `retry_after` is the longest wait of all.
+    pub decision: Decision,
+}
+
+impl JointDecision {
+    pub(crate) fn read(
+        items: &[(&str, u64)],
+        decided: &quorate::Decision,
+    ) -> Result<Self, AcquireError> {
+        let word = decided.answer.words[word::INDEX];
+        let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
+        let denying = word >> INDEX_BITS;
+        let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
+        let decision = Decision::read(limit, amount, decided)?;
+        let violated: Vec<usize> =
+            (0..items.len()).filter(|index| denying & 1 << index != 0).collect();
+        // One item alone is decided by itself, and sets no bits.
+        let is_alone = violated.is_empty() && !decision.allowed;
+        let violated = if is_alone { vec![tightest] } else { violated };
+        Ok(Self { allowed: decision.allowed, violated, tightest, decision })
     }
 }
 

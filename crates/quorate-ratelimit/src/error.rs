@@ -179,6 +179,12 @@ pub enum AcquireError {
         /// The burst of the limit, or the max of its window.
         max: u64,
     },
+    /// The peer that decides is of an older version and does not know this operation. Nothing was
+    /// written.
+    #[error(
+        "the peer that decides does not know this operation: run the same version at all peers"
+    )]
+    UnknownOperation,
     /// The peer that decided answered in a way this version does not know. The change may have
     /// been written.
     #[error("the answer has code {code}, which this version does not know")]

@@ -71,6 +71,8 @@
 //!   window at most its max: exactly, with whole numbers, from one a day to ten million a second.
 //!   What that means across failovers is the core's promise, by mode and acknowledgement.
 //! - Denied amounts are not counted.
+//! - A refund gives back no more than was taken, and of a window only to the window that it was taken
+//!   from; a debit counts what was used even if there was no room for it.
 //! - Group time that went back, by a failover or a step of a clock, neither opens an older window
 //!   nor fills a bucket twice.
 //! - What a peer decided alone, in relaxed mode, counts when it is merged as far as it still
@@ -80,7 +82,7 @@
 //!
 //! # What is not here
 //!
-//! Sliding windows, calendar months, concurrency limits, refunds and reservations.
+//! Sliding windows, calendar months, concurrency limits and reservations.
 
 mod bounds;
 mod decision;
@@ -92,6 +94,7 @@ mod limit;
 mod limiter;
 mod limits;
 mod model;
+mod operation;
 mod outcome;
 mod period;
 mod rule;
@@ -101,7 +104,7 @@ mod token_bucket;
 mod window;
 
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
-pub use decision::Decision;
+pub use decision::{Decision, JointDecision};
 pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 pub use key::Key;
 pub use limit::Limit;

@@ -1,13 +1,14 @@
 //! The handle that an application asks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use quorate::{Item, Peer};
 
-use crate::decision::Decision;
+use crate::decision::{Decision, JointDecision};
 use crate::error::AcquireError;
-use crate::key::Room;
+use crate::key::{Key, Room};
 use crate::limits::Limits;
+use crate::operation::Operation;
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
 ///
@@ -97,10 +98,7 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Decision, AcquireError> {
-        let mut room = Room::default();
-        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
-        let item = Item { key, args: [amount, 0] };
-        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
+        self.call(limit, key.as_ref(), amount, Operation::Acquire).await
     }
 
     /// The same, with a deadline of its own.
@@ -116,7 +114,7 @@ impl RateLimiter {
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::time::{Duration, SystemTime};
     ///
     /// use quorate_ratelimit::{AcquireError, RateLimiter};
     ///
@@ -137,5 +135,239 @@ impl RateLimiter {
         let item = Item { key, args: [amount, 0] };
         let decided = self.peer.decide_within(&[item], timeout).await?;
         Decision::read(limit, amount, &decided)
+    }
+
+    /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
+    /// many.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// How many of these lines may be sent now.
+    /// async fn batch(limiter: &RateLimiter, lines: u64) -> Result<u64, AcquireError> {
+    ///     Ok(limiter.acquire_up_to("mail", "alice", lines).await?.granted)
+    /// }
+    /// ```
+    pub async fn acquire_up_to(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::AcquireUpTo).await
+    }
+
+    /// Takes all of these amounts or none, each of a key under a limit: one operation, in which
+    /// nobody comes between. 1 to 16 of them, each limit and key once.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`], about the first item that has one; `Undecided` with `Invalid` for
+    /// too many items or one that is given twice. Nothing was written then.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn check(limiter: &RateLimiter, user: &str, bytes: u64) -> Result<bool, AcquireError> {
+    ///     let items = [("requests", user, 1), ("bytes", user, bytes), ("all", "", 1)];
+    ///     Ok(limiter.acquire_all(&items).await?.allowed)
+    /// }
+    /// ```
+    pub async fn acquire_all<K: AsRef<[u8]>>(
+        &self,
+        items: &[(&str, K, u64)],
+    ) -> Result<JointDecision, AcquireError> {
+        let mut keys = Vec::with_capacity(items.len());
+        for (limit, key, _) in items {
+            keys.push(Key::new(self.limits.id(limit)?, key.as_ref())?);
+        }
+        let argument = Operation::Acquire.argument();
+        let asked = keys.iter().zip(items);
+        let asked: Vec<_> = asked
+            .map(|(key, (_, _, amount))| Item { key: key.as_ref(), args: [*amount, argument] })
+            .collect();
+        let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
+        JointDecision::read(&told, &self.peer.decide(&asked).await?)
+    }
+
+    /// Says what taking `amount` units would come to, and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has changed nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn left(limiter: &RateLimiter, user: &str) -> Result<u64, AcquireError> {
+    ///     Ok(limiter.peek("api", user, 1).await?.remaining)
+    /// }
+    /// ```
+    pub async fn peek(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Peek).await
+    }
+
+    /// Takes `amount` units that have been used already, whether there is room for them or not: what
+    /// is beyond the limit is waited for, or lasts until the window ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// What a request cost is known only now.
+    /// async fn used(limiter: &RateLimiter, user: &str, tokens: u64) -> Result<(), AcquireError> {
+    ///     limiter.debit("tokens", user, tokens).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn debit(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Debit).await
+    }
+
+    /// Gives back units of the present window, or of a rate, and no more than were taken and have not
+    /// flowed back; `granted` says how many. Where a window may have ended since they were taken use
+    /// [`RateLimiter::refund_of`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have given the units back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn failed(limiter: &RateLimiter, user: &str) -> Result<u64, AcquireError> {
+    ///     Ok(limiter.refund("api", user, 1).await?.granted)
+    /// }
+    /// ```
+    pub async fn refund(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms: None }).await
+    }
+
+    /// Gives back units that an earlier decision took: if its window has ended, nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::refund`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::refund`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn send(limiter: &RateLimiter, user: &str) -> Result<(), AcquireError> {
+    ///     let taken = limiter.acquire("mail", user, 5).await?;
+    ///     let sent = 3;
+    ///     limiter.refund_of("mail", user, 5 - sent, &taken).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn refund_of(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+        taken: &Decision,
+    ) -> Result<Decision, AcquireError> {
+        let since = |window: SystemTime| window.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let window_ms = taken.window.and_then(since).map(|since| since.as_millis() as u64);
+        self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
+    }
+
+    /// Forgets what was taken of a key: its bucket is full, or its window empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have reset the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// After a successful login wrong passwords do not count any more.
+    /// async fn logged_in(limiter: &RateLimiter, user: &str) -> Result<(), AcquireError> {
+    ///     limiter.reset("login", user).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn reset(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), 0, Operation::Reset).await
+    }
+
+    async fn call(
+        &self,
+        limit: &str,
+        key: &[u8],
+        amount: u64,
+        operation: Operation,
+    ) -> Result<Decision, AcquireError> {
+        let mut room = Room::default();
+        let key = room.fill(self.limits.id(limit)?, key)?;
+        let item = Item { key, args: [amount, operation.argument()] };
+        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
 
 use crate::key;
+use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, Verdict};
 use crate::rule::Rule;
 use crate::table::Table;
@@ -17,29 +18,36 @@ pub(crate) mod code {
     pub(crate) const UNKNOWN_LIMIT: u8 = 2;
     /// The amount is above the capacity.
     pub(crate) const NEVER_ADMITTED: u8 = 3;
+    /// The peer that decided does not know the operation. Nothing was written.
+    pub(crate) const UNKNOWN_OPERATION: u8 = 4;
 }
 
 /// Places of an answer's words.
 pub(crate) mod word {
     pub(crate) const LIMIT: usize = 0;
     pub(crate) const REMAINING: usize = 1;
-    /// Nanoseconds; 0 unless denied.
+    /// Nanoseconds, of a denial.
     pub(crate) const RETRY_AFTER: usize = 2;
+    /// Units that were taken or given back, of what is no denial.
+    pub(crate) const GRANTED: usize = 2;
     /// Nanoseconds.
     pub(crate) const RESET_AFTER: usize = 3;
     /// Unix milliseconds; [`NO_WINDOW`] for a rate.
     pub(crate) const WINDOW: usize = 4;
-    /// Which item the other words speak of.
+    /// Which item the other words speak of; above [`INDEX_BITS`], a bit for each item that denies.
     pub(crate) const INDEX: usize = 5;
 }
 
+/// Bits of the word [`word::INDEX`] that the index has.
+pub(crate) const INDEX_BITS: u32 = 16;
 pub(crate) const NO_WINDOW: u64 = u64::MAX;
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///
-/// An item's first argument is the amount; its key is made by [`Limits::key`]. Several items are
-/// admitted all or none, and a denied operation changes nothing. The answer speaks of the item
-/// that denied for the longest, or else of the one with the fewest units left.
+/// An item's first argument is the amount, the second what is done with it: 0 to acquire; its key is
+/// made by [`Limits::key`]. Several items are admitted all or none, and a denied operation changes
+/// nothing. The answer speaks of the item that denied for the longest, or else of the one with the
+/// fewest units left.
 ///
 /// [`Limits::key`]: crate::Limits::key
 ///
@@ -82,16 +90,21 @@ impl RateLimitModel {
     /// Two passes, so that nothing is written before every item is known to be admitted.
     fn decide_all(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         let mut units: u64 = 0;
+        let mut denying: u64 = 0;
         let mut shown: Option<(usize, Outcome)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
-            let Some(rule) = self.rule(item.key) else {
-                return unknown(index);
+            let (rule, order) = match self.read(index, item) {
+                Ok(read) => read,
+                Err(answer) => return answer,
             };
-            let outcome = rule.decide(cell, item.args[0], now, Effect::Ask);
+            let outcome = rule.decide(cell, order, now, Effect::Ask);
             if outcome.verdict == Verdict::Never {
                 return to_answer(index, &outcome, 0);
             }
-            units = units.saturating_add(item.args[0]);
+            if outcome.verdict == Verdict::Denied {
+                denying |= 1 << index;
+            }
+            units = units.saturating_add(taken(order, &outcome));
             if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
                 shown = Some((index, outcome));
             }
@@ -100,14 +113,24 @@ impl RateLimitModel {
             return Answer::default();
         };
         if outcome.verdict != Verdict::Allowed {
-            return to_answer(index, &outcome, 0);
+            let mut answer = to_answer(index, &outcome, 0);
+            answer.words[word::INDEX] |= denying << INDEX_BITS;
+            return answer;
         }
-        for (item, cell) in items.iter().zip(cells) {
-            if let Some(rule) = self.rule(item.key) {
-                rule.decide(cell, item.args[0], now, Effect::Take);
+        for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
+            if let Ok((rule, order)) = self.read(index, item) {
+                rule.decide(cell, order, now, Effect::Take);
             }
         }
         to_answer(index, &outcome, units)
+    }
+
+    /// The rule and the order of an item, or the answer if there is none.
+    #[inline]
+    fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Rule, Order), Answer> {
+        let rule = self.rule(item.key).ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
+        let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
+        Ok((rule, order))
     }
 }
 
@@ -117,23 +140,23 @@ impl Model for RateLimitModel {
         let ([item], [cell]) = (items, &mut *cells) else {
             return self.decide_all(items, cells, now);
         };
-        let Some(rule) = self.rule(item.key) else {
-            return unknown(0);
+        let (rule, order) = match self.read(0, item) {
+            Ok(read) => read,
+            Err(answer) => return answer,
         };
-        let outcome = rule.decide(cell, item.args[0], now, Effect::Take);
-        let units = if outcome.verdict == Verdict::Allowed { item.args[0] } else { 0 };
-        to_answer(0, &outcome, units)
+        let outcome = rule.decide(cell, order, now, Effect::Take);
+        to_answer(0, &outcome, taken(order, &outcome))
     }
 
     fn accumulate(
         &self,
         item: &Item<'_>,
-        _before: Option<&Value>,
+        before: Option<&Value>,
         after: &Value,
         delta: &mut Delta,
     ) {
         if let Some(rule) = self.rule(item.key) {
-            rule.accumulate(item.args[0], after, delta);
+            rule.accumulate(before, after, delta);
         }
     }
 
@@ -152,7 +175,22 @@ impl Model for RateLimitModel {
 
     fn settings(&self) -> Vec<(String, String)> {
         let (count, revision) = (self.table.len(), self.table.revision());
-        vec![("limits".to_owned(), format!("{count}, revision {revision:016x}"))]
+        let limits = format!("{count}, revision {revision:016x}");
+        // A peer of an older build takes every operation for an acquire.
+        let operations = OPERATIONS_REVISION.to_string();
+        vec![("limits".to_owned(), limits), ("operations".to_owned(), operations)]
+    }
+}
+
+/// Which operations this version knows. Peers that differ in it name each other.
+const OPERATIONS_REVISION: u32 = 2;
+
+/// Units that an operation took: what is lost if its change is.
+#[inline]
+fn taken(order: Order, outcome: &Outcome) -> u64 {
+    match order.operation {
+        Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => outcome.granted,
+        Operation::Peek | Operation::Refund { .. } | Operation::Reset => 0,
     }
 }
 
@@ -167,7 +205,11 @@ fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
     let mut words = [0; 6];
     words[word::LIMIT] = outcome.limit;
     words[word::REMAINING] = outcome.remaining;
-    words[word::RETRY_AFTER] = outcome.retry_after;
+    if outcome.verdict == Verdict::Allowed {
+        words[word::GRANTED] = outcome.granted;
+    } else {
+        words[word::RETRY_AFTER] = outcome.retry_after;
+    }
     words[word::RESET_AFTER] = outcome.reset_after;
     words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
     words[word::INDEX] = index as u64;
@@ -180,8 +222,8 @@ fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
 }
 
 #[cold]
-fn unknown(index: usize) -> Answer {
+fn refusal(code: u8, index: usize) -> Answer {
     let mut words = [0; 6];
     words[word::INDEX] = index as u64;
-    Answer { code: code::UNKNOWN_LIMIT, units: 0, words }
+    Answer { code, units: 0, words }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
+    /// Units that were taken, or given back.
+    pub(crate) granted: u64,
     /// 0 unless denied.
     pub(crate) retry_after: u64,
     pub(crate) reset_after: u64,

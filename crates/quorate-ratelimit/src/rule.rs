@@ -5,6 +5,7 @@ use std::time::Duration;
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::limit::{Kind, Limit};
+use crate::operation::Order;
 use crate::outcome::{Effect, Outcome};
 use crate::token_bucket::TokenBucket;
 use crate::window::Window;
@@ -27,25 +28,26 @@ impl Rule {
         }
     }
 
-    /// Decides about one key, and takes from its cell if the amount is admitted.
+    /// Decides about one key, and changes its cell if that is what comes of it.
     #[inline]
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        amount: u64,
+        order: Order,
         now: GroupTime,
         effect: Effect,
     ) -> Outcome {
         match self {
-            Self::TokenBucket(bucket) => bucket.decide(cell, amount, now, effect),
-            Self::Window(window) => window.decide(cell, amount, now, effect),
+            Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
+            Self::Window(window) => window.decide(cell, order, now, effect),
         }
     }
 
-    pub(crate) fn accumulate(&self, amount: u64, after: &Value, delta: &mut Delta) {
+    /// Keeps in `delta` what local decisions have taken, less what they gave back of that.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         match self {
-            Self::TokenBucket(bucket) => bucket.accumulate(amount, after, delta),
-            Self::Window(window) => window.accumulate(amount, after, delta),
+            Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
+            Self::Window(window) => window.accumulate(before, after, delta),
         }
     }
 

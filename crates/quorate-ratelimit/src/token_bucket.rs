@@ -24,6 +24,7 @@ use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::hash::fnv;
+use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
 
 /// Largest debt that a cell can hold; merges saturate there. One limit alone stays below it: its
@@ -68,49 +69,81 @@ impl TokenBucket {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        amount: u64,
+        order: Order,
         now: GroupTime,
         effect: Effect,
     ) -> Outcome {
-        // A peek is answered as one unit would be, and takes nothing.
-        let wanted = self.cost_of(amount.max(1));
         let mut level = self.level(cell.value(), now);
         // Group time went back since the last decision: what remains comes later by as much.
         let ahead = level.at - now.0;
-        let due = level.debt + wanted;
-        let (mut verdict, mut retry_after) = (Verdict::Allowed, 0);
-        if due <= self.capacity {
-            level.debt += self.cost_of(amount);
-        } else if wanted <= self.capacity {
-            verdict = Verdict::Denied;
-            retry_after = ahead.saturating_add(self.flow.divide_up(due - self.capacity));
-        } else {
-            verdict = Verdict::Never;
+        let before = level.debt;
+        let Order { operation, amount } = order;
+        let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
+        match operation {
+            Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
+                let wanted = self.wanted(order, level);
+                let due = level.debt + self.cost_of(wanted.max(1));
+                if due <= self.capacity {
+                    if operation != Operation::Peek {
+                        granted = wanted;
+                        level.debt += self.cost_of(wanted);
+                    }
+                } else if self.cost_of(wanted) <= self.capacity {
+                    verdict = Verdict::Denied;
+                    retry_after = ahead.saturating_add(self.flow.divide_up(due - self.capacity));
+                } else {
+                    verdict = Verdict::Never;
+                }
+            }
+            Operation::Debit => {
+                granted = amount;
+                level.debt = level.debt.saturating_add(self.cost_of(amount)).min(MAX_DEBT);
+            }
+            // What has flowed back was given back by time.
+            Operation::Refund { .. } => {
+                level.debt = level.debt.saturating_sub(self.cost_of(amount));
+                granted = self.cost.divide(before - level.debt);
+            }
+            Operation::Reset => {
+                granted = self.cost.divide(before);
+                level.debt = 0;
+            }
         }
         let full_after = self.flow.divide_up(level.debt);
-        if verdict == Verdict::Allowed && amount > 0 && effect == Effect::Take {
+        if level.debt != before && effect == Effect::Take {
             cell.set(self.value(level, full_after));
         }
         Outcome {
             verdict,
             limit: self.burst,
             remaining: self.cost.divide(self.capacity.saturating_sub(level.debt)),
+            granted,
             retry_after,
             reset_after: if level.debt == 0 { 0 } else { ahead.saturating_add(full_after) },
             window: None,
         }
     }
 
+    /// The amount that is asked for; of one that takes what there is, that.
+    #[inline]
+    fn wanted(&self, Order { operation, amount }: Order, level: Level) -> u64 {
+        if operation != Operation::AcquireUpTo {
+            return amount;
+        }
+        amount.min(self.cost.divide(self.capacity.saturating_sub(level.debt)))
+    }
+
     /// Keeps in `delta` the bucket as if only local decisions had taken from it.
-    pub(crate) fn accumulate(&self, amount: u64, after: &Value, delta: &mut Delta) {
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let Some(after) = self.unpack(&after.words) else { return };
         // The decision has left its own time in the cell.
-        let now = after.words[0];
-        let mut level = match self.unpack(&delta.words) {
-            Some(level) => self.flowed(level, now),
-            None => Level { at: now, debt: 0 },
-        };
-        level.debt = level.debt.saturating_add(self.cost_of(amount)).min(MAX_DEBT);
-        delta.words = self.pack(level);
+        let now = after.at;
+        let flowed = |words| self.unpack(words).map_or(0, |level| self.flowed(level, now).debt);
+        let before = before.map_or(0, |value| flowed(&value.words));
+        let taken = after.debt.saturating_sub(before);
+        let given_back = before.saturating_sub(after.debt);
+        let debt = flowed(&delta.words).saturating_add(taken).saturating_sub(given_back);
+        delta.words = self.pack(Level { at: now, debt: debt.min(MAX_DEBT) });
     }
 
     /// Adds what of the local debt has not yet flowed back; the rest would have by now in the

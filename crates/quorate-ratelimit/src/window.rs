@@ -11,7 +11,10 @@ use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::hash::fnv;
+use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
+
+const NANOS_PER_MS: u64 = 1_000_000;
 
 /// A window limit, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -41,41 +44,70 @@ impl Window {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        amount: u64,
+        order: Order,
         now: GroupTime,
         effect: Effect,
     ) -> Outcome {
         let mut count = self.count(cell.value(), now);
         let reset_after = self.end(count.start) - now.0;
-        // A peek is answered as one unit would be, and takes nothing.
-        let wanted = amount.max(1);
-        let (mut verdict, mut retry_after) = (Verdict::Allowed, 0);
-        if wanted <= self.max.saturating_sub(count.count) {
-            count.count += amount;
-        } else if wanted <= self.max {
-            (verdict, retry_after) = (Verdict::Denied, reset_after);
-        } else {
-            verdict = Verdict::Never;
+        let Order { operation, amount } = order;
+        let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
+        let before = count.count;
+        let left = self.max.saturating_sub(before);
+        match operation {
+            Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
+                let up_to = operation == Operation::AcquireUpTo;
+                let wanted = if up_to { amount.min(left) } else { amount };
+                // A peek, and an acquire of nothing, is answered as one unit would be.
+                if wanted.max(1) <= left {
+                    if operation != Operation::Peek {
+                        granted = wanted;
+                        count.count += wanted;
+                    }
+                } else if wanted <= self.max {
+                    (verdict, retry_after) = (Verdict::Denied, reset_after);
+                } else {
+                    verdict = Verdict::Never;
+                }
+            }
+            Operation::Debit => {
+                granted = amount;
+                count.count = before.saturating_add(amount);
+            }
+            Operation::Refund { window_ms } => {
+                let is_it = window_ms.is_none_or(|start_ms| count.start / NANOS_PER_MS == start_ms);
+                granted = if is_it { amount.min(before) } else { 0 };
+                count.count -= granted;
+            }
+            Operation::Reset => {
+                granted = before;
+                count.count = 0;
+            }
         }
-        if verdict == Verdict::Allowed && amount > 0 && effect == Effect::Take {
+        if count.count != before && effect == Effect::Take {
             cell.set(self.value(count));
         }
         Outcome {
             verdict,
             limit: self.max,
             remaining: self.max.saturating_sub(count.count),
+            granted,
             retry_after,
             reset_after,
             window: Some(count.start),
         }
     }
 
-    /// Keeps in `delta` what was taken locally in the newest window.
-    pub(crate) fn accumulate(&self, amount: u64, after: &Value, delta: &mut Delta) {
-        let start = after.words[0];
-        let before = self.unpack(&delta.words).filter(|count| count.start == start);
-        let count = before.map_or(0, |count| count.count).saturating_add(amount);
-        delta.words = self.pack(Count { start, count });
+    /// Keeps in `delta` what was taken locally in the newest window, less what was given back of it.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let Some(after) = self.unpack(&after.words) else { return };
+        let in_it = |words| self.unpack(words).filter(|count| count.start == after.start);
+        let before = before.and_then(|value| in_it(&value.words)).map_or(0, |count| count.count);
+        let known = in_it(&delta.words).map_or(0, |count| count.count);
+        let taken = after.count.saturating_sub(before);
+        let given_back = before.saturating_sub(after.count);
+        let count = known.saturating_add(taken).saturating_sub(given_back);
+        delta.words = self.pack(Count { start: after.start, count });
     }
 
     /// Counts what was taken locally, if its window has not closed meanwhile. Bounded by the max,
@@ -137,10 +169,14 @@ mod tests {
 
     const MINUTE: u64 = 60_000_000_000;
 
+    fn take(amount: u64) -> Order {
+        Order { operation: Operation::Acquire, amount }
+    }
+
     #[test]
     fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
         let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
-        let outcome = window.decide(&mut cell, 1, GroupTime(5 * MINUTE + 7), Effect::Take);
+        let outcome = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7), Effect::Take);
         assert_eq!(outcome.window, Some(5 * MINUTE));
         assert_eq!(outcome.reset_after, MINUTE - 7);
         let expires = cell.value().map(|value| value.expires);
@@ -150,9 +186,9 @@ mod tests {
     #[test]
     fn an_older_window_is_never_opened_again() {
         let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
-        window.decide(&mut cell, 10, GroupTime(5 * MINUTE), Effect::Take);
+        window.decide(&mut cell, take(10), GroupTime(5 * MINUTE), Effect::Take);
         // A failover to a peer whose clock is three windows behind.
-        let outcome = window.decide(&mut cell, 1, GroupTime(2 * MINUTE), Effect::Take);
+        let outcome = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE), Effect::Take);
         assert_eq!(outcome.verdict, Verdict::Denied);
         assert_eq!(outcome.window, Some(5 * MINUTE));
         assert_eq!(outcome.retry_after, 4 * MINUTE);
@@ -161,7 +197,7 @@ mod tests {
     #[test]
     fn the_last_window_of_time_ends_at_its_end() {
         let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
-        let outcome = window.decide(&mut cell, 1, GroupTime(u64::MAX), Effect::Take);
+        let outcome = window.decide(&mut cell, take(1), GroupTime(u64::MAX), Effect::Take);
         assert_eq!(outcome.verdict, Verdict::Allowed);
         assert_eq!(outcome.reset_after, 0);
     }
@@ -169,9 +205,9 @@ mod tests {
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
         let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
-        window.decide(&mut cell, 3, GroupTime(9 * MINUTE), Effect::Take);
+        window.decide(&mut cell, take(3), GroupTime(9 * MINUTE), Effect::Take);
         let mut delta = Delta::default();
-        window.accumulate(3, cell.value().expect("3 are admitted"), &mut delta);
+        window.accumulate(None, cell.value().expect("3 are admitted"), &mut delta);
         let merged = window.merge(None, &delta, GroupTime(5 * MINUTE));
         let (value, units) = merged.expect("its window is not closed");
         assert_eq!((value.words[0], value.words[1], units), (5 * MINUTE, 3, 3));

@@ -215,3 +215,60 @@ fn a_call_can_be_spawned() {
     fn is_send<T: Send>(_: impl FnOnce(RateLimiter) -> T) {}
     is_send(|limiter| async move { limiter.acquire("api", "alice", 1).await });
 }
+
+#[tokio::test(start_paused = true)]
+async fn amounts_are_taken_up_to_what_there_is_debited_given_back_and_reset() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let [a, b, c] = [&limiters[0], &limiters[1], &limiters[2]];
+    let taken = a.acquire("mail", "k", 70).await.expect("there is a primary");
+    assert_eq!((taken.granted, taken.remaining), (70, 30));
+    let peeked = b.peek("mail", "k", 31).await.expect("there is a primary");
+    assert!(!peeked.allowed && peeked.retry_after.is_some() && peeked.granted == 0);
+    assert!(b.peek("mail", "k", 30).await.expect("there is a primary").allowed);
+    let up_to = b.acquire_up_to("mail", "k", 50).await.expect("there is a primary");
+    assert_eq!((up_to.allowed, up_to.granted, up_to.remaining), (true, 30, 0));
+    let up_to = c.acquire_up_to("mail", "k", 1).await.expect("there is a primary");
+    assert_eq!((up_to.allowed, up_to.granted), (false, 0));
+    let debited = c.debit("mail", "k", 25).await.expect("there is a primary");
+    assert_eq!((debited.allowed, debited.granted, debited.remaining), (true, 25, 0));
+    // 125 of 100 are taken: of 40 that come back, 15 are to be had.
+    let back = a.refund_of("mail", "k", 40, &taken).await.expect("there is a primary");
+    assert_eq!((back.granted, back.remaining), (40, 15));
+    let back = a.refund("mail", "k", 1000).await.expect("there is a primary");
+    assert_eq!((back.granted, back.remaining), (85, 100));
+    let back = a.refund("mail", "k", 1).await.expect("there is a primary");
+    assert_eq!(back.granted, 0, "no more than was taken");
+    _ = b.acquire("mail", "k", 100).await.expect("there is a primary");
+    let reset = c.reset("mail", "k").await.expect("there is a primary");
+    assert_eq!((reset.granted, reset.remaining), (100, 100));
+    // What was taken of an older window is not given back to the present one.
+    let mut old = a.acquire("mail", "k", 10).await.expect("there is a primary");
+    old.window = old.window.map(|window| window - DAY);
+    let back = b.refund_of("mail", "k", 10, &old).await.expect("there is a primary");
+    assert_eq!((back.granted, back.remaining), (0, 90));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_amounts_are_taken_together_or_none_and_who_refuses_is_named() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let [a, b] = [&limiters[0], &limiters[1]];
+    let joint = a.acquire_all(&[("mail", "k", 60), ("api", "k", 5)]).await.expect("a primary");
+    assert!(joint.allowed && joint.violated.is_empty());
+    assert_eq!((joint.tightest, joint.decision.remaining), (1, 0));
+    let joint = b.acquire_all(&[("mail", "k", 41), ("api", "k", 1), ("mail", "other", 1)]).await;
+    let joint = joint.expect("there is a primary");
+    assert_eq!((joint.allowed, &joint.violated[..], joint.tightest), (false, &[0, 1][..], 0));
+    assert!(joint.decision.retry_after.is_some_and(|wait| wait > Duration::from_secs(1)));
+    let left = async |key: &str| a.peek("mail", key, 1).await.expect("a primary").remaining;
+    assert_eq!((left("k").await, left("other").await), (40, 100), "nothing was taken");
+    let alone = b.acquire_all(&[("mail", "k", 41)]).await.expect("there is a primary");
+    assert_eq!((alone.allowed, &alone.violated[..]), (false, &[0][..]));
+    let never = b.acquire_all(&[("mail", "k", 1), ("mail", "other", 101)]).await;
+    assert_eq!(never, Err(AcquireError::NeverAdmitted { amount: 101, max: 100 }));
+    let many = vec![("mail", "k", 1); 17];
+    let error = b.acquire_all(&many).await.expect_err("too many");
+    assert!(matches!(error, AcquireError::Undecided(DecideError::Invalid { .. })), "{error}");
+    let twice = b.acquire_all(&[("mail", "k", 1), ("mail", "k", 1)]).await;
+    let is_invalid = matches!(&twice, Err(AcquireError::Undecided(DecideError::Invalid { .. })));
+    assert!(is_invalid, "{twice:?}");
+}

@@ -1,0 +1,158 @@
+//! What the example `peer` answers about limits.
+//!
+//! ```text
+//! POST /v1/acquire        {"limit","key","amount"}  all of the amount or nothing
+//! POST /v1/acquire-up-to  {"limit","key","amount"}  as much of it as there is: "granted" says how much
+//! POST /v1/acquire-all    {"items":[{"limit","key","amount"}, ..]}
+//!                                                   all of them or none; "violated" names who refuses
+//! POST /v1/peek           {"limit","key","amount"}  what an acquire would come to
+//! POST /v1/debit          {"limit","key","amount"}  takes what was used, room for it or not
+//! POST /v1/refund         {"limit","key","amount"}  gives back; "granted" says how much
+//! POST /v1/reset          {"limit","key"}           forgets what was taken
+//! ```
+//!
+//! Each is answered with 200, 429 if it is denied, 503 without a primary, 504 if the outcome is
+//! unknown, 400 or 404. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered
+//! as one of 1 would be.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use quorate::Basis;
+use quorate_ratelimit::{AcquireError, Decision, Limits};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::peer_http::{Service, millis, read, unix_millis};
+use crate::peer_problem::{Problem, retry_after};
+
+/// What a body looks like.
+const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
+
+/// The paths about limits.
+pub(crate) fn routes() -> Router<Service> {
+    Router::new()
+        .route("/v1/acquire", post(acquire))
+        .route("/v1/acquire-all", post(acquire_all))
+        .route("/v1/acquire-up-to", post(acquire_up_to))
+        .route("/v1/peek", post(peek))
+        .route("/v1/debit", post(debit))
+        .route("/v1/refund", post(refund))
+        .route("/v1/reset", post(reset))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Amount {
+    limit: String,
+    key: String,
+    #[serde(default = "one")]
+    amount: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    answer(&service, service.limiter.acquire(&limit, &key, amount).await)
+}
+
+async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    answer(&service, service.limiter.acquire_up_to(&limit, &key, amount).await)
+}
+
+async fn peek(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    answer(&service, service.limiter.peek(&limit, &key, amount).await)
+}
+
+async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    answer(&service, service.limiter.debit(&limit, &key, amount).await)
+}
+
+async fn refund(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    answer(&service, service.limiter.refund(&limit, &key, amount).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Reset {
+    limit: String,
+    key: String,
+}
+
+async fn reset(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let Reset { limit, key } = read(&body, r#"{"limit":"default","key":"alice"}"#)?;
+    answer(&service, service.limiter.reset(&limit, &key).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct All {
+    items: Vec<Amount>,
+}
+
+async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
+    let All { items } = read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
+    let asked: Vec<_> =
+        items.iter().map(|Amount { limit, key, amount }| (&**limit, key, *amount)).collect();
+    let joint = service.limiter.acquire_all(&asked).await;
+    let joint = joint.map_err(|error| refused(error, service.limiter.limits()))?;
+    let mut body = described(&joint.decision);
+    let violated: Vec<_> = joint.violated.iter().map(|item| &items[*item].limit).collect();
+    body["violated"] = json!(violated);
+    body["tightest"] = json!(items.get(joint.tightest).map(|item| &item.limit));
+    Ok(told(&joint.decision, body))
+}
+
+fn answer(service: &Service, decided: Result<Decision, AcquireError>) -> Result<Response, Problem> {
+    let decision = decided.map_err(|error| refused(error, service.limiter.limits()))?;
+    Ok(told(&decision, described(&decision)))
+}
+
+/// 200, or 429 with the time to wait.
+fn told(decision: &Decision, body: Value) -> Response {
+    let body = Json(body);
+    match (decision.allowed, decision.retry_after) {
+        (true, _) => body.into_response(),
+        (false, None) => (StatusCode::TOO_MANY_REQUESTS, body).into_response(),
+        (false, Some(wait)) => {
+            (StatusCode::TOO_MANY_REQUESTS, [retry_after(wait)], body).into_response()
+        }
+    }
+}
+
+/// Only here is it known which limits there are.
+fn refused(error: AcquireError, limits: &Limits) -> Problem {
+    match &error {
+        AcquireError::UnknownLimit { at_decider: false, .. } => {
+            Problem::unknown_limit(&error, limits)
+        }
+        _ => error.into(),
+    }
+}
+
+fn described(decision: &Decision) -> Value {
+    json!({
+        "allowed": decision.allowed,
+        "limit": decision.limit,
+        "remaining": decision.remaining,
+        "granted": decision.granted,
+        "retry_after_ms": decision.retry_after.map(millis),
+        "reset_after_ms": millis(decision.reset_after),
+        "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },
+        "group_id": decision.group_id,
+        "generation": decision.position.ballot.generation,
+        "term": decision.term,
+        "position": decision.position.sequence,
+        "window": decision.window.and_then(unix_millis),
+    })
+}
