@@ -11,6 +11,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use quorate::transport::Tcp;
 use quorate::{Acknowledge, Basis, DecideError, Event, Mode, Peer, PeerName, PeerRole};
 use quorate_examples::{certificates, sentence as sentence_of};
 use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
@@ -140,7 +141,8 @@ async fn start(settings: &Settings) -> Result<Peer, String> {
         .max_unreplicated(settings.max_unreplicated);
     if let Some(folder) = &settings.certificates {
         let [ca, certificate, key] = certificates::files(folder, &settings.name);
-        let tls = TlsConfig::from_pem_files(ca, certificate, key).transport();
+        let tcp = Tcp::default().user_timeout(settings.failure_timeout);
+        let tls = TlsConfig::from_pem_files(ca, certificate, key).over(Arc::new(tcp)).transport();
         builder = builder.transport(Arc::new(tls.map_err(|error| sentence_of(&error))?));
     }
     let peer = builder.start().await.map_err(|error| sentence_of(&error))?;

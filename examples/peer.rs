@@ -185,7 +185,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let listener = TcpListener::bind(&options.http)
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}", options.http))?;
-    let tls = options.tls.transport()?;
+    let tls = options.tls.transport(options.failure_timeout)?;
     let peer = start(&options, &limits, tls.as_ref()).await?;
     if let Some(tls) = tls {
         tokio::spawn(peer_tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));

@@ -1,10 +1,12 @@
 //! TLS of the example `peer`: its options, and how certificates are renewed while it runs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use quorate::Tls;
+use quorate::transport::Tcp;
 use quorate_examples::{arguments, sentence};
 use quorate_tls::{TlsConfig, TlsTransport};
 
@@ -38,7 +40,10 @@ pub(crate) struct TlsOptions {
 
 impl TlsOptions {
     /// The transport that they ask for, if any.
-    pub(crate) fn transport(&self) -> Result<Option<TlsTransport>, String> {
+    pub(crate) fn transport(
+        &self,
+        failure_timeout: Duration,
+    ) -> Result<Option<TlsTransport>, String> {
         let (Some(ca), Some(certificate), Some(key)) =
             (&self.tls_ca, &self.tls_cert, &self.tls_key)
         else {
@@ -47,7 +52,8 @@ impl TlsOptions {
         let mut config = TlsConfig::from_pem_files(ca, certificate, key)
             .stage(self.tls.unwrap_or_default())
             .names(self.tls_names.iter().map(String::as_str))
-            .watch(WATCH);
+            .watch(WATCH)
+            .over(Arc::new(Tcp::default().user_timeout(failure_timeout)));
         if let Some(crl) = &self.tls_crl {
             config = config.crl_file(crl);
         }

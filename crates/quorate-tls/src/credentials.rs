@@ -20,7 +20,7 @@ use crate::error::CredentialsError;
 use crate::inquiry::Inquiry;
 use crate::names::Names;
 use crate::source::{Material, Source};
-use crate::trust::{Shown, Trust};
+use crate::trust::{Shown, Trust, is_signed_by_one};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ impl Credentials {
             lists.push(list.into());
         }
         let algorithms = provider.signature_verification_algorithms;
+        let known: Vec<_> = cas.iter().chain(chain.iter().skip(1)).collect();
+        for (place, crl) in &crls {
+            if !is_signed_by_one(crl, &known, algorithms) {
+                let (crl, ca) = (source.crls[*place].origin(), source.ca.origin());
+                return Err(CredentialsError::ForeignCrl { crl, ca });
+            }
+        }
         let trust = Trust { anchors, crls: lists, algorithms };
         let (description, own) = check_chain(source, &trust, &chain)?;
         let certified =
@@ -165,17 +172,19 @@ fn check_chain(
     }
     for shown in [Shown::ByDialer, Shown::ByListener] {
         // Whether it was revoked is for the others to say: what has revoked it must be usable here.
-        let without_crls = Trust {
-            anchors: trust.anchors.clone(),
-            crls: Vec::new(),
-            algorithms: trust.algorithms,
-        };
-        let verified = without_crls.verify(leaf, intermediates, now, shown);
-        verified.map_err(|error| CredentialsError::Untrusted {
-            certificate: origin(),
-            subject: description.told.to_string(),
-            ca: source.ca.origin(),
-            source: format!("{error:?}, as {}", shown.usage()).into(),
+        let verified = trust.verify_unrevoked(leaf, intermediates, now, shown);
+        let (certificate, subject) = (origin(), description.told.to_string());
+        verified.map_err(|error| match error {
+            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+                CredentialsError::Untrusted { certificate, subject, ca: source.ca.origin() }
+            }
+            webpki::Error::RequiredEkuNotFoundContext(_) => {
+                CredentialsError::Usage { certificate, subject, usage: shown.usage() }
+            }
+            error => {
+                let source = format!("{error:?}").into();
+                CredentialsError::Unusable { certificate, subject, source }
+            }
         })?;
     }
     let mut own = description.told.clone();

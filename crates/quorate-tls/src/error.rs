@@ -62,8 +62,8 @@ pub enum CredentialsError {
     /// None of the CAs has signed the certificate, so that the other peers, which have the same CAs,
     /// would refuse it.
     #[error(
-        "the certificate {subject} in {certificate} is not signed by any CA in {ca}: {source}; add \
-         its CA there, and the intermediate certificates to {certificate}"
+        "the certificate {subject} in {certificate} is not signed by any CA in {ca}: add its CA \
+         there, and the intermediate certificates to {certificate}"
     )]
     Untrusted {
         /// The file of the certificate.
@@ -72,9 +72,41 @@ pub enum CredentialsError {
         subject: String,
         /// The file of the CAs.
         ca: String,
+    },
+    /// The certificate may be used at one end of TLS only.
+    #[error(
+        "the certificate {subject} in {certificate} is not for {usage}: a peer's is for both ends of \
+         TLS, serverAuth and clientAuth"
+    )]
+    Usage {
+        /// The file of the certificate.
+        certificate: String,
+        /// The certificate's subject.
+        subject: String,
+        /// The usage that it lacks.
+        usage: &'static str,
+    },
+    /// The certificate cannot be used for another reason.
+    #[error("the certificate {subject} in {certificate} cannot be used: {source}")]
+    Unusable {
+        /// The file of the certificate.
+        certificate: String,
+        /// The certificate's subject.
+        subject: String,
         /// What the check says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// A list of revocations is of no CA that is known here.
+    #[error(
+        "the revocations in {crl} are not signed by any CA in {ca}, nor by one that this peer's \
+         certificate comes with: is it the right file, and whole?"
+    )]
+    ForeignCrl {
+        /// The file of the revocations.
+        crl: String,
+        /// The file of the CAs.
+        ca: String,
     },
     /// The certificate has ended, or has not begun.
     #[error(

@@ -145,8 +145,8 @@ impl PeerFault {
         rustls::Error::InvalidCertificate(fault)
     }
 
-    /// The fault as a difference between the two ends; `peer` is whom the other end calls itself.
-    pub(crate) fn unwanted(self, peer: Option<String>) -> Unwanted {
+    /// The fault as a difference between the two ends.
+    pub(crate) fn unwanted(self) -> Unwanted {
         let trusted = || "one of a CA that is trusted here".to_owned();
         let by = match self {
             Self::Refused { .. } => RefusedBy::Them,
@@ -186,6 +186,6 @@ impl PeerFault {
                 ("certificate", "a usable one".to_owned(), format!("{certificate}: {reason}"))
             }
         };
-        Unwanted { field, ours, theirs, by, peer, source: Box::new(self) }
+        Unwanted { field, ours, theirs, by, source: Box::new(self) }
     }
 }

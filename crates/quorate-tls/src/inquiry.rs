@@ -32,7 +32,7 @@ pub(crate) struct Inquiry {
 enum Found {
     #[default]
     Nothing,
-    Fault(PeerFault, Option<String>),
+    Fault(PeerFault),
     Good(Description),
 }
 
@@ -62,10 +62,10 @@ impl Inquiry {
         Arc::new(Self { trust, names, wanted, found: Mutex::default() })
     }
 
-    /// The fault that was found, and the subject of the certificate that has it.
-    pub(crate) fn fault(&self) -> Option<(PeerFault, Option<String>)> {
+    /// The fault that was found.
+    pub(crate) fn fault(&self) -> Option<PeerFault> {
         match &*self.found.lock() {
-            Found::Fault(fault, subject) => Some((fault.clone(), subject.clone())),
+            Found::Fault(fault) => Some(fault.clone()),
             Found::Nothing | Found::Good(_) => None,
         }
     }
@@ -76,7 +76,7 @@ impl Inquiry {
             Found::Good(description) => {
                 Some(Arc::new(Verified { description, names: self.names.clone() }))
             }
-            Found::Nothing | Found::Fault(..) => None,
+            Found::Nothing | Found::Fault(_) => None,
         }
     }
 
@@ -89,9 +89,9 @@ impl Inquiry {
     ) -> Result<(), Error> {
         let (found, answer) = match self.examine(end_entity, intermediates, now, shown) {
             Ok(description) => (Found::Good(description), Ok(())),
-            Err((fault, subject)) => {
+            Err(fault) => {
                 let alert = fault.alert();
-                (Found::Fault(fault, subject), Err(alert))
+                (Found::Fault(fault), Err(alert))
             }
         };
         *self.found.lock() = found;
@@ -104,23 +104,21 @@ impl Inquiry {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
         shown: Shown,
-    ) -> Result<Description, (PeerFault, Option<String>)> {
+    ) -> Result<Description, PeerFault> {
         let described = Description::of(end_entity).map_err(|error| {
             let certificate = "(unreadable)".to_owned();
-            (PeerFault::Invalid { certificate, reason: error.to_string() }, None)
+            PeerFault::Invalid { certificate, reason: error.to_string() }
         })?;
         let certificate = described.told.to_string();
         let verified = self.trust.verify(end_entity, intermediates, now, shown);
-        if let Err(error) = verified {
-            let fault = PeerFault::of_verification(&error, certificate.clone(), shown.usage());
-            return Err((fault, Some(certificate)));
-        }
+        verified.map_err(|error| {
+            PeerFault::of_verification(&error, certificate.clone(), shown.usage())
+        })?;
         if let Some(wanted) = &self.wanted {
             let claim = Claim::Member(wanted);
             if !self.names.prove(&described, claim) {
                 let wanted = self.names.wanted(claim);
-                let fault = PeerFault::WrongName { certificate: certificate.clone(), wanted };
-                return Err((fault, Some(certificate)));
+                return Err(PeerFault::WrongName { certificate, wanted });
             }
         }
         Ok(described)

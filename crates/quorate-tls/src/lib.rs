@@ -32,12 +32,13 @@
 //!
 //! | the other end says that it is | its certificate has |
 //! |---|---|
-//! | a member of the group, `b` | the DNS name `b` or the URI `quorate:b` |
-//! | somebody who wants to join, or a client, `web-1` | the URI `quorate:web-1` |
+//! | a peer that this one knows as a member, `b` | the DNS name `b` or the URI `quorate:b` |
+//! | any other: a joiner, a client, or a member that a joiner or client meets first | the URI `quorate:b` |
 //!
-//! The second row is stricter because nobody knows such a peer yet: under a CA that signs for other
-//! services too, every one of them has some DNS name. [`TlsConfig::names`] puts other patterns in
-//! the place of both rows, such as `{peer}.quota.example`. Names with a wildcard name nobody.
+//! The second row is stricter because nobody knows such a name yet: under a CA that signs for other
+//! services too, every one of them has some DNS name. Give every certificate both, or have
+//! [`TlsConfig::names`] put other patterns in the place of both rows, such as
+//! `{peer}.quota.example`. Names with a wildcard name nobody.
 //!
 //! # Changing from plain text to TLS
 //!

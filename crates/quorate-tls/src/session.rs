@@ -51,6 +51,7 @@ pub(crate) fn stream(
         reader,
         bytes: vec![0; READ_BYTES].into(),
         unread: 0..0,
+        is_over: false,
         own,
     };
     let writing =
@@ -71,6 +72,8 @@ struct Reading {
     /// Ciphertext from the socket, of which `unread` is for the session to take.
     bytes: Box<[u8]>,
     unread: std::ops::Range<usize>,
+    /// The other end has said that it sends no more.
+    is_over: bool,
     own: String,
 }
 
@@ -86,7 +89,12 @@ impl Reading {
             }
             let mut ciphertext = &self.bytes[self.unread.clone()];
             self.unread.start += session.read_tls(&mut ciphertext)?;
-            session.process_new_packets().map_err(|error| self.failed(error))?;
+            let state = session.process_new_packets().map_err(|error| self.failed(error))?;
+            if state.peer_has_closed() {
+                // Whatever stands behind its goodbye, the session takes nothing of it.
+                self.is_over = true;
+                self.unread = 0..0;
+            }
         }
     }
 
@@ -94,16 +102,8 @@ impl Reading {
     /// its certificate: that it was refused is only heard here.
     fn failed(&self, error: Error) -> io::Error {
         match refusal(&error, &self.own) {
-            Some(fault) => fault.unwanted(None).into(),
+            Some(fault) => fault.unwanted().into(),
             None => io::Error::new(io::ErrorKind::InvalidData, error),
-        }
-    }
-
-    fn end(&self) -> io::Result<()> {
-        let has_said_goodbye = self.session.lock().process_new_packets();
-        match has_said_goodbye.is_ok_and(|state| state.peer_has_closed()) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 }
@@ -131,14 +131,15 @@ impl AsyncRead for Reading {
         let before = buffer.filled().len();
         loop {
             this.decrypt(buffer)?;
-            if buffer.filled().len() > before || buffer.remaining() == 0 {
+            if buffer.filled().len() > before || buffer.remaining() == 0 || this.is_over {
                 return Poll::Ready(Ok(()));
             }
             let mut bytes = ReadBuf::new(&mut this.bytes);
             ready!(Pin::new(&mut this.reader).poll_read(context, &mut bytes))?;
             let count = bytes.filled().len();
             if count == 0 {
-                return Poll::Ready(this.end());
+                // Without a goodbye something may be missing.
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             this.unread = 0..count;
         }
@@ -226,16 +227,22 @@ impl AsyncWrite for Writing {
 
 /// The refusal in what rustls says, if the other end has sent one.
 pub(crate) fn refusal(error: &Error, own: &str) -> Option<PeerFault> {
-    match error {
-        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            Some(PeerFault::NoProtocol { ours: protocols_told() })
+    let Error::AlertReceived(alert) = error else { return None };
+    let said = alert.as_str().map_or_else(|| format!("{alert:?}"), str::to_owned);
+    Some(match alert {
+        AlertDescription::NoApplicationProtocol => PeerFault::NoProtocol { ours: protocols_told() },
+        AlertDescription::AccessDenied
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRequired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::UnsupportedCertificate => {
+            PeerFault::Refused { certificate: own.to_owned(), alert: said }
         }
-        Error::AlertReceived(alert) => {
-            let alert = alert.as_str().map_or_else(|| format!("{alert:?}"), str::to_owned);
-            Some(PeerFault::Refused { certificate: own.to_owned(), alert })
-        }
-        _ => None,
-    }
+        _ => PeerFault::Incompatible { reason: format!("it says {said}") },
+    })
 }
 
 /// What rustls says in an error of the handshake.

@@ -1,6 +1,6 @@
 //! TLS over another transport.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -31,6 +31,10 @@ use crate::watch::Looks;
 
 /// How long an end that is not wanted may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
+/// How often in a row a peer closes TLS without a word until it is taken for one that does not know it.
+const SILENT_CLOSES: u32 = 3;
+/// Addresses of which such closes are counted: far more than a group has.
+const MAX_SILENT: usize = 64;
 /// Events of renewals that may wait for a peer to tell them.
 const MAX_EVENTS: usize = 16;
 
@@ -43,6 +47,14 @@ pub struct TlsTransport {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Who has new files read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    ByEmbedder,
+    /// A look at the files, which comes again and again.
+    ByWatch,
+}
+
 pub(crate) struct Shared {
     inner: Arc<dyn Transport>,
     stage: Tls,
@@ -50,12 +62,18 @@ pub(crate) struct Shared {
     provider: Arc<CryptoProvider>,
     pub(crate) source: Mutex<Source>,
     current: RwLock<Arc<Credentials>>,
-    /// The peers of this process that it serves.
+    /// The peers of this process that it serves. Held while files are read and put to use, so that
+    /// what is used names all of them, and a slower reload never undoes a later one.
     own: Mutex<BTreeSet<PeerName>>,
+    /// How often in a row an address has closed TLS without a word.
+    silent: Mutex<BTreeMap<String, u32>>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) watch: Option<Duration>,
     /// Held by the peer that looks at the files for all of them.
-    pub(crate) looks: tokio::sync::Mutex<Looks>,
+    pub(crate) watching: tokio::sync::Mutex<()>,
+    pub(crate) looks: Mutex<Looks>,
+    /// What was last wrong with new files, until they are good.
+    last_refusal: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for TlsTransport {
@@ -87,9 +105,12 @@ impl TlsTransport {
             source: Mutex::new(source),
             current: RwLock::new(Arc::new(current)),
             own: Mutex::default(),
+            silent: Mutex::default(),
+            last_refusal: Mutex::default(),
             events: broadcast::Sender::new(MAX_EVENTS),
             watch,
-            looks: tokio::sync::Mutex::new(Looks::new(fingerprint)),
+            watching: tokio::sync::Mutex::default(),
+            looks: Mutex::new(Looks::new(fingerprint)),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -108,7 +129,7 @@ impl TlsTransport {
         if !source.has_files() {
             return Err(CredentialsError::NotFiles);
         }
-        self.shared.use_source(source)
+        self.shared.use_source(source, Asked::ByEmbedder)
     }
 
     /// The same with new bytes in PEM; lists of revocations stay those of the settings, and files
@@ -124,12 +145,13 @@ impl TlsTransport {
         key: impl Into<Vec<u8>>,
     ) -> Result<Certificate, CredentialsError> {
         let crls = self.shared.source.lock().crls.clone();
-        self.shared.use_source(Source {
+        let source = Source {
             ca: Place::Bytes("CA", ca.into()),
             certificate: Place::Bytes("certificate", certificate.into()),
             key: Place::Bytes("key", key.into()),
             crls,
-        })
+        };
+        self.shared.use_source(source, Asked::ByEmbedder)
     }
 }
 
@@ -138,24 +160,45 @@ impl Shared {
         self.current.read().clone()
     }
 
-    /// Loads what a source has, and uses it if it is good.
-    pub(crate) fn use_source(&self, source: Source) -> Result<Certificate, CredentialsError> {
+    /// Loads what a source has, and uses it if it is good. A refusal that is told already is told again
+    /// only to whoever asks.
+    pub(crate) fn use_source(
+        &self,
+        source: Source,
+        asked: Asked,
+    ) -> Result<Certificate, CredentialsError> {
+        let own = self.own.lock();
+        // Taken first: what changes while it is read is read again.
+        let fingerprint = self.watch.map(|_| source.fingerprint());
         let loaded = Credentials::load(&source, &self.provider).and_then(|loaded| {
-            loaded.check_names(&source, &self.names, &self.own.lock())?;
+            loaded.check_names(&source, &self.names, &own)?;
             Ok(loaded)
         });
+        let mut last_refusal = self.last_refusal.lock();
         let (event, result) = match loaded {
             Ok(loaded) => {
                 let own = loaded.own.clone();
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;
+                *last_refusal = None;
+                if let Some(fingerprint) = fingerprint {
+                    self.looks.lock().used(fingerprint);
+                }
                 let Certificate { subject, not_after_ms, .. } = own.clone();
-                (Event::CertificateRenewed { subject, not_after_ms }, Ok(own))
+                (Some(Event::CertificateRenewed { subject, not_after_ms }), Ok(own))
             }
-            Err(error) => (Event::CertificateRefused { error: error.to_string() }, Err(error)),
+            Err(error) => {
+                let sentence = error.to_string();
+                let is_told = last_refusal.replace(sentence.clone()).as_ref() == Some(&sentence);
+                let is_wanted = !is_told || asked == Asked::ByEmbedder;
+                let event = Event::CertificateRefused { error: sentence };
+                (is_wanted.then_some(event), Err(error))
+            }
         };
-        // Without a peer that runs there is nobody to tell it.
-        let _ = self.events.send(event);
+        if let Some(event) = event {
+            // Without a peer that runs there is nobody to tell it.
+            let _ = self.events.send(event);
+        }
         result
     }
 
@@ -185,6 +228,27 @@ impl Shared {
         finish(connection.into(), wire, stream.peer_address, &inquiry, own)
     }
 
+    /// Whether what came of dialing an address says that plain text is talked there: so it answered, or
+    /// it has closed several connections in a row without a word.
+    fn talks_plain(&self, address: &str, dialed: &Result<Stream, Failed>) -> bool {
+        let mut silent = self.silent.lock();
+        match dialed {
+            Err(Failed::Plain) => true,
+            Err(Failed::Silent(_)) => {
+                if silent.len() >= MAX_SILENT {
+                    silent.clear();
+                }
+                let count = silent.entry(address.to_owned()).or_default();
+                *count += 1;
+                *count >= SILENT_CLOSES
+            }
+            _ => {
+                silent.remove(address);
+                false
+            }
+        }
+    }
+
     /// Does what is left to do of a connection that came in.
     pub(crate) async fn welcome(&self, mut stream: Stream) -> io::Result<Stream> {
         if self.stage == Tls::Off {
@@ -204,7 +268,7 @@ impl Shared {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "neither TLS nor a peer"));
         }
         refuse_plain(reader, stream.writer, self.stage).await;
-        Err(PeerFault::PlainText.unwanted(None).into())
+        Err(PeerFault::PlainText.unwanted().into())
     }
 
     async fn accept(
@@ -224,7 +288,7 @@ impl Shared {
                 finish(connection.into(), wire, peer_address, &inquiry, own)
             }
             Err((error, wire)) => {
-                let failed = Failed::of(error, &inquiry, &own);
+                let failed = Failed::of(error, &inquiry, &own).at_listener();
                 part(wire).await;
                 Err(failed)
             }
@@ -234,38 +298,54 @@ impl Shared {
 
 /// Why a TLS handshake came to nothing.
 enum Failed {
-    /// The other end does not talk TLS, or has closed the connection before it said anything: as a
-    /// peer with plain text does.
-    Plain(io::Error),
-    /// The other end is not wanted, or does not want this one; with the subject of its certificate.
-    Unwanted(PeerFault, Option<String>),
+    /// The other end does not talk TLS.
+    Plain,
+    /// It has closed the connection without a word: it is about to end, has too many, or is of a
+    /// version that does not know TLS.
+    Silent(io::Error),
+    /// It is not wanted, or does not want this one.
+    Unwanted(PeerFault),
     Network(io::Error),
 }
 
 impl Failed {
     fn of(error: io::Error, inquiry: &Inquiry, own: &str) -> Self {
-        if let Some((fault, subject)) = inquiry.fault() {
-            return Self::Unwanted(fault, subject);
+        if let Some(fault) = inquiry.fault() {
+            return Self::Unwanted(fault);
         }
-        let refused = session::tls_error(&error).and_then(|error| session::refusal(error, own));
-        if let Some(fault) = refused {
-            return Self::Unwanted(fault, None);
-        }
-        let closed = [
-            io::ErrorKind::UnexpectedEof,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::ConnectionAborted,
-            io::ErrorKind::BrokenPipe,
-        ];
-        match session::tls_error(&error) {
-            Some(Error::InvalidMessage(_)) => Self::Plain(error),
-            Some(Error::NoCertificatesPresented) => Self::Unwanted(PeerFault::NoCertificate, None),
-            Some(Error::NoApplicationProtocol) => {
-                Self::Unwanted(PeerFault::NoProtocol { ours: protocols_told() }, None)
+        let Some(said) = session::tls_error(&error) else {
+            let closed = [
+                io::ErrorKind::UnexpectedEof,
+                io::ErrorKind::ConnectionReset,
+                io::ErrorKind::ConnectionAborted,
+                io::ErrorKind::BrokenPipe,
+            ];
+            let is_closed = closed.contains(&error.kind());
+            return if is_closed { Self::Silent(error) } else { Self::Network(error) };
+        };
+        match said {
+            Error::InvalidMessage(_) => Self::Plain,
+            Error::NoCertificatesPresented => Self::Unwanted(PeerFault::NoCertificate),
+            Error::NoApplicationProtocol => {
+                Self::Unwanted(PeerFault::NoProtocol { ours: protocols_told() })
             }
-            Some(other) => Self::Unwanted(PeerFault::Garbage { reason: other.to_string() }, None),
-            None if closed.contains(&error.kind()) => Self::Plain(error),
-            None => Self::Network(error),
+            Error::PeerIncompatible(what) => {
+                Self::Unwanted(PeerFault::Incompatible { reason: format!("{what:?}") })
+            }
+            said => Self::Unwanted(
+                session::refusal(said, own)
+                    .unwrap_or_else(|| PeerFault::Garbage { reason: said.to_string() }),
+            ),
+        }
+    }
+
+    /// The same at the end that was connected to: the other one has begun with TLS.
+    fn at_listener(self) -> Self {
+        match self {
+            Self::Plain => {
+                Self::Unwanted(PeerFault::Garbage { reason: "its messages are damaged".into() })
+            }
+            failed => failed,
         }
     }
 }
@@ -274,12 +354,11 @@ impl From<Failed> for io::Error {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::Network(error) => error,
-            // Whoever closes without a word may have been about to end.
-            Failed::Plain(error) if session::tls_error(&error).is_none() => {
+            Failed::Silent(error) => {
                 Self::new(error.kind(), "closed during the TLS handshake: does it use TLS?")
             }
-            Failed::Plain(_) => PeerFault::PlainText.unwanted(None).into(),
-            Failed::Unwanted(fault, subject) => fault.unwanted(subject).into(),
+            Failed::Plain => PeerFault::PlainText.unwanted().into(),
+            Failed::Unwanted(fault) => fault.unwanted().into(),
         }
     }
 }
@@ -295,9 +374,9 @@ fn finish(
     // rustls lets a client in that names no protocol at all.
     if connection.alpn_protocol().is_none() {
         let fault = PeerFault::NoProtocol { ours: protocols_told() };
-        return Err(Failed::Unwanted(fault, None));
+        return Err(Failed::Unwanted(fault));
     }
-    let proof = inquiry.proof().ok_or(Failed::Unwanted(PeerFault::NoCertificate, None))?;
+    let proof = inquiry.proof().ok_or(Failed::Unwanted(PeerFault::NoCertificate))?;
     Ok(session::stream(connection, wire, peer_address, proof, own))
 }
 
@@ -367,13 +446,12 @@ impl Transport for TlsTransport {
             if *stage == Tls::Off {
                 return Ok(stream);
             }
-            match self.shared.dial(stream, address, to).await {
-                // It is to be reached in the way that it can.
-                Err(Failed::Plain(_)) if *stage == Tls::Permissive => {
-                    inner.connect(address, to).await
-                }
-                dialed => Ok(dialed?),
+            let dialed = self.shared.dial(stream, address, to).await;
+            // It is to be reached in the way that it can.
+            if *stage == Tls::Permissive && self.shared.talks_plain(address, &dialed) {
+                return inner.connect(address, to).await;
             }
+            Ok(dialed?)
         })
     }
 
@@ -385,12 +463,21 @@ impl Transport for TlsTransport {
     }
 
     fn enlist(&self, own: &PeerName) -> io::Result<()> {
+        let mut enlisted = self.shared.own.lock();
         let source = self.shared.source.lock().clone();
         let peers = BTreeSet::from([own.clone()]);
         let checked = self.shared.current().check_names(&source, &self.shared.names, &peers);
         checked.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        self.shared.own.lock().insert(own.clone());
+        enlisted.insert(own.clone());
         Ok(())
+    }
+
+    fn dismiss(&self, own: &PeerName) {
+        self.shared.own.lock().remove(own);
+    }
+
+    fn has_tcp_addresses(&self) -> bool {
+        self.shared.inner.has_tcp_addresses()
     }
 
     fn tls(&self) -> Option<Tls> {
@@ -398,7 +485,8 @@ impl Transport for TlsTransport {
     }
 
     fn certificate(&self) -> Option<Certificate> {
-        Some(self.shared.current().own.clone())
+        // In plain text none is shown.
+        (self.shared.stage != Tls::Off).then(|| self.shared.current().own.clone())
     }
 
     fn attend<'a>(&'a self, tell: &'a (dyn Fn(Event) + Send + Sync)) -> BoxFuture<'a, ()> {

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::source::Source;
-use crate::transport::Shared;
+use crate::transport::{Asked, Shared};
 
 impl Shared {
     /// Runs as long as a peer does.
@@ -32,7 +32,7 @@ impl Shared {
     /// the one that does it ends.
     async fn watch(self: &Arc<Self>) {
         let Some(period) = self.watch else { return };
-        let mut looks = self.looks.lock().await;
+        let _watching = self.watching.lock().await;
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -46,7 +46,8 @@ impl Shared {
             else {
                 return;
             };
-            if looks.is_due(fingerprint) {
+            let is_due = self.looks.lock().is_due(fingerprint);
+            if is_due {
                 self.reload_in_background(source).await;
             }
         }
@@ -55,7 +56,7 @@ impl Shared {
     async fn reload_in_background(self: &Arc<Self>, source: Source) {
         let shared = self.clone();
         // What is wrong with it was told by an event.
-        blocking(move || shared.use_source(source).is_ok()).await;
+        blocking(move || shared.use_source(source, Asked::ByWatch).is_ok()).await;
     }
 }
 
@@ -65,26 +66,29 @@ async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
 }
 
 /// When changed files are to be read: once they are the same in two looks, for certificate and key
-/// are two files, and whoever writes them writes one after the other.
+/// are two files, and whoever writes them writes one after the other. Those that were refused are
+/// tried again at every look: they may become valid by time.
 #[derive(Debug)]
 pub(crate) struct Looks {
-    read: u64,
+    used: u64,
     last: u64,
 }
 
 impl Looks {
     /// What was there when the files were read first.
     pub(crate) fn new(fingerprint: u64) -> Self {
-        Self { read: fingerprint, last: fingerprint }
+        Self { used: fingerprint, last: fingerprint }
+    }
+
+    /// The files were read and are in use.
+    pub(crate) fn used(&mut self, fingerprint: u64) {
+        self.used = fingerprint;
+        self.last = fingerprint;
     }
 
     fn is_due(&mut self, fingerprint: u64) -> bool {
         let is_stable = std::mem::replace(&mut self.last, fingerprint) == fingerprint;
-        let is_due = is_stable && fingerprint != self.read;
-        if is_due {
-            self.read = fingerprint;
-        }
-        is_due
+        is_stable && fingerprint != self.used
     }
 }
 
@@ -93,10 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_read_once_when_they_have_changed_and_stay() {
+    fn files_are_read_when_they_have_changed_and_stay_until_they_are_used() {
         let mut looks = Looks::new(1);
-        let due: Vec<bool> =
-            [1, 1, 2, 3, 3, 3, 1, 1, 1].into_iter().map(|look| looks.is_due(look)).collect();
-        assert_eq!(due, [false, false, false, false, true, false, false, true, false]);
+        let due: Vec<bool> = [1, 1, 2, 3, 3, 3].map(|look| looks.is_due(look)).into();
+        assert_eq!(due, [false, false, false, false, true, true], "refused: tried again");
+        looks.used(3);
+        let due: Vec<bool> = [3, 3, 1, 1].map(|look| looks.is_due(look)).into();
+        assert_eq!(due, [false, false, false, true]);
     }
 }

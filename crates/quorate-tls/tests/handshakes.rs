@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quorate::transport::{Claim, InProcess, Stream, Transport, Unwanted};
 use quorate::{PeerName, Protection, RefusedBy, Tls};
-use quorate_tls::{PeerFault, TlsConfig, TlsTransport};
+use quorate_tls::{CredentialsError, PeerFault, TlsConfig, TlsTransport};
 use support::strangers;
 use support::{Authority, Issued, config, expired, for_servers_only, not_yet_valid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -282,7 +282,11 @@ async fn what_is_no_tls_at_all_is_named_by_both_ends() {
             said
         };
         let (accepted, said) = tokio::join!(accepting, dialing);
-        assert!(accepted.is_err());
+        let error = accepted.err().expect("it is refused");
+        let is_garbage = |unwanted: &Unwanted| {
+            matches!(unwanted.source.downcast_ref(), Some(PeerFault::Garbage { .. }))
+        };
+        assert!(Unwanted::of(&error).is_none_or(is_garbage), "{error:?}");
         assert!(said.is_empty() || said[0] == 21, "nothing, or an alert: {said:?}");
     }
 }
@@ -298,8 +302,9 @@ async fn staged(a: Tls, b: Tls) -> Ends {
         let first = listener.accept().await.expect("one comes").open.await;
         match (a.tls(), b.tls()) {
             (Some(Tls::Permissive), Some(Tls::Off)) => {
-                // As the core does with what is none of its frames.
-                drop(first);
+                // As the core says that it takes plain text only: anything that is not TLS.
+                let mut first = first.expect("it takes anything");
+                first.writer.write_all(&[9, 0, 0, 0, 2]).await.expect("there is room");
                 listener.accept().await.expect("it comes again").open.await
             }
             _ => first,
@@ -395,5 +400,96 @@ async fn every_provider_talks_with_every_other() {
         let ends = (of("a").rustls_0_23_provider(custom()), of("b").provider(provider));
         let (at_b, at_a) = connect(&InProcess::network(), ends.0, ends.1).await;
         assert!(at_b.is_ok() && at_a.is_ok(), "a given one to {provider:?}");
+    }
+}
+
+/// A session takes nothing that stands behind a goodbye: reading it was tried again and again, for
+/// ever, with the session's lock held.
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_a_goodbye_is_the_end() {
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let b = config(&[&ca], &ca.issue(&["b"])).over(network.at("b")).transport();
+    let b = b.expect("the certificate is good");
+    let mut listener = b.listen("b").await.expect("the address is free");
+    let accepting = async {
+        let mut stream =
+            listener.accept().await.expect("one comes").open.await.expect("it is good");
+        let mut read = Vec::new();
+        stream.reader.read_to_end(&mut read).await.expect("a goodbye is an end in order");
+        assert_eq!(read, b"last words");
+        assert_eq!(stream.reader.read(&mut [0; 8]).await.expect("still"), 0);
+    };
+    let stranger = ca.issue(&["a"]);
+    let dialing = strangers::dial_and_go_on_after_goodbye(&network, "b", &stranger, "quorate/2");
+    let both = async { tokio::join!(accepting, dialing) };
+    tokio::time::timeout(LONG, both).await.expect("it does not hang").1.unwrap_or_default();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_list_of_revocations_counts_for_the_ca_that_signed_it_and_no_other() {
+    let (ca, twin) = (Authority::new("group"), Authority::new("group"));
+    let (one, other, good) = (ca.issue(&["a"]), ca.issue(&["a"]), twin.issue(&["a"]));
+    let lists = [ca.revoke(&[&one]), ca.revoke(&[&other])];
+    let b = || config(&[&ca, &twin], &ca.issue(&["b"])).crl_pem(lists.join("\n"));
+    for (revoked, cas) in [(&one, [&ca, &twin]), (&other, [&ca, &twin]), (&other, [&twin, &ca])] {
+        let stranger = revoked.clone();
+        let b = || config(&cas, &ca.issue(&["b"])).crl_pem(lists.join("\n"));
+        let dial = |network| async move {
+            strangers::dial(&network, "b", Some(&stranger), PROTOCOL).await
+        };
+        let (fault, _) = refused_at_b(&ca, |_| b(), dial).await;
+        assert_eq!(fault, PeerFault::Revoked { certificate: described("a") });
+    }
+    // The lists are of a CA that has the same name and another key.
+    let (at_b, at_a) = connect(&InProcess::network(), config(&[&ca, &twin], &good), b()).await;
+    assert!(at_b.is_ok() && at_a.is_ok(), "{:?} {:?}", at_b.map(drop), at_a.map(drop));
+    // One that no trusted CA has signed is no list, and is found before it refuses everybody.
+    let foreign = Authority::new("other").revoke(&[]);
+    let error = config(&[&ca], &one).crl_pem(foreign).transport().expect_err("it is foreign");
+    assert!(matches!(error, CredentialsError::ForeignCrl { .. }), "{error}");
+    let forged = twin.revoke(&[&one]);
+    let error = config(&[&ca], &one).crl_pem(forged).transport().expect_err("it is forged");
+    assert!(matches!(error, CredentialsError::ForeignCrl { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_an_own_certificate_is_named() {
+    let (ca, other) = (Authority::new("group"), Authority::new("other"));
+    let error = |config: TlsConfig| config.transport().expect_err("it is bad");
+    let found = error(config(&[&ca], &ca.issue_with(&["a"], for_servers_only)));
+    assert!(matches!(found, CredentialsError::Usage { usage: "clientAuth", .. }), "{found}");
+    let found = error(config(&[&ca], &other.issue(&["a"])));
+    assert!(matches!(found, CredentialsError::Untrusted { .. }), "{found}");
+    let found = error(config(&[&ca], &ca.issue_with(&["a"], expired)));
+    assert!(matches!(found, CredentialsError::NotCurrent { .. }), "{found}");
+    let found = error(config(&[&ca], &ca.issue_with(&["a"], not_yet_valid)));
+    assert!(matches!(found, CredentialsError::NotCurrent { .. }), "{found}");
+    let mut mixed = ca.issue(&["a"]);
+    mixed.key = ca.issue(&["a"]).key;
+    assert!(matches!(error(config(&[&ca], &mixed)), CredentialsError::KeyMismatch { .. }));
+}
+
+/// A peer of a version that knows no TLS closes without a word; so does one that is about to end.
+#[tokio::test(start_paused = true)]
+async fn a_permissive_dialer_tries_plain_text_when_tls_is_closed_again_and_again() {
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let a = support::at(&network, &ca, "a", Tls::Permissive);
+    let mut listener = network.at("b").listen("b").await.expect("the address is free");
+    let to = PeerName::from("b");
+    for attempt in 1..=3 {
+        let closing = async {
+            // Dropped unread, and the plain one kept.
+            drop(listener.accept().await.expect("one comes").open.await);
+            match attempt {
+                3 => Some(listener.accept().await.expect("it comes again").open.await),
+                _ => None,
+            }
+        };
+        let (_kept, dialed) = tokio::join!(closing, a.connect("b", Some(&to)));
+        match (attempt, dialed) {
+            (3, Ok(stream)) => assert_eq!(stream.protection, Protection::Local),
+            (1 | 2, Err(error)) => assert!(Unwanted::of(&error).is_none(), "{error}"),
+            (_, dialed) => panic!("{attempt}: {:?}", dialed.map(drop)),
+        }
     }
 }

@@ -436,7 +436,7 @@ pub struct Bounds {
     pub max_connections_per_address: usize,
     /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones are
     /// closed, and whoever was closed tries again. One address may have a quarter of them. A handshake
-    /// ends within 5 s, or half of the failure timeout, and holds at most about 100 KiB until then.
+    /// ends within 5 s, or half of the failure timeout, and holds at most about 250 KiB until then.
     /// Default 128.
     pub max_handshakes: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from

@@ -104,14 +104,7 @@ fn joined(
     tokio::io::join(stream.reader, stream.writer)
 }
 
-/// Connects to `address` with this certificate, or none, and this protocol, or none. Returns what
-/// comes of reading then: in TLS 1.3 that is where a refusal is heard.
-pub(crate) async fn dial(
-    network: &InProcess,
-    address: &str,
-    issued: Option<&Issued>,
-    protocol: Option<&str>,
-) -> std::io::Result<usize> {
+fn client(issued: Option<&Issued>, protocol: Option<&str>) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -126,10 +119,48 @@ pub(crate) async fn dial(
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
+}
+
+/// Connects to `address` with this certificate, or none, and this protocol, or none. Returns what
+/// comes of reading then: in TLS 1.3 that is where a refusal is heard.
+pub(crate) async fn dial(
+    network: &InProcess,
+    address: &str,
+    issued: Option<&Issued>,
+    protocol: Option<&str>,
+) -> std::io::Result<usize> {
+    let config = client(issued, protocol);
     let stream = network.at("stranger").connect(address, None).await?;
     let name = ServerName::try_from("stranger").expect("a name");
     let connected = TlsConnector::from(Arc::new(config)).connect(name, joined(stream)).await;
     connected?.read(&mut [0; 64]).await
+}
+
+/// Connects as [`dial`] does, says goodbye, and goes on sending.
+pub(crate) async fn dial_and_go_on_after_goodbye(
+    network: &InProcess,
+    address: &str,
+    issued: &Issued,
+    protocol: &str,
+) -> std::io::Result<()> {
+    use tokio::io::AsyncWriteExt;
+    let stream = network.at("stranger").connect(address, None).await?;
+    let config = client(Some(issued), Some(protocol));
+    let name = ServerName::try_from("stranger").expect("a name");
+    let mut session = TlsConnector::from(Arc::new(config)).connect(name, joined(stream)).await?;
+    session.write_all(b"last words").await?;
+    session.flush().await?;
+    let (mut wire, mut connection) = session.into_inner();
+    connection.send_close_notify();
+    let mut bytes = Vec::new();
+    connection.write_tls(&mut bytes)?;
+    bytes.extend([23, 3, 3, 0, 40]);
+    bytes.extend([7; 9_000]);
+    wire.write_all(&bytes).await?;
+    wire.flush().await?;
+    // Open, so that it is the goodbye that ends it.
+    wire.read(&mut [0; 64]).await.map(drop)
 }
 
 /// Listens at `address` of a network and answers one connection with this certificate.

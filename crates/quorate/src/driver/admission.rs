@@ -157,6 +157,8 @@ impl Pacer {
 /// address from.
 fn of_one_host(address: &str) -> String {
     let host = transport::host(address);
+    // An address of one link comes with the name of an interface.
+    let host = host.split('%').next().unwrap_or(host);
     match host.parse() {
         Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
             Some(address) => address.to_string(),
@@ -237,6 +239,7 @@ mod tests {
         assert_eq!(of_one_host("[2001:db8::1]:5"), of_one_host("[2001:db8::ffff:2]:6"));
         assert_ne!(of_one_host("[2001:db8::1]:5"), of_one_host("[2001:db8:0:1::1]:5"));
         assert_eq!(of_one_host("[::ffff:10.0.0.1]:5"), of_one_host("10.0.0.1:9"));
+        assert_eq!(of_one_host("[fe80::1%2]:5"), of_one_host("[fe80::2%2]:6"));
         assert_eq!(of_one_host("a"), "a");
     }
 }

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::event_loop::{EventLoop, Inputs};
 use super::links;
 use super::settings;
-use super::shared::{Inboxes, Parts, Shared};
+use super::shared::{Enlisted, Inboxes, Parts, Shared};
 use super::status::Status;
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
@@ -372,7 +372,8 @@ impl PeerBuilder {
         let name = self.peer.name.clone();
         let kind = self.peer.kind;
         let mut errors = self.group.check_as(&name, kind).err().unwrap_or_default();
-        errors.extend(addresses::check_contacts(&self.contacts, self.transport.is_none()));
+        let is_tcp = self.transport.as_ref().is_none_or(|transport| transport.has_tcp_addresses());
+        errors.extend(addresses::check_contacts(&self.contacts, is_tcp));
         let has_contact = !self.contacts.is_empty() || !self.addresses.is_empty();
         if kind != PeerKind::Member && !has_contact {
             errors.push(ConfigError::NoContact);
@@ -381,7 +382,7 @@ impl PeerBuilder {
             (self.storage, self.group.storage) = (Storage::Memory, StorageKind::Memory);
         }
         // What the addresses of another transport look like is its own affair.
-        errors.extend(addresses::check(&self.addresses, self.transport.is_none()));
+        errors.extend(addresses::check(&self.addresses, is_tcp));
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         errors.extend(self.storage.check().err().unwrap_or_default());
         let model_settings = self.model.settings();
@@ -399,8 +400,8 @@ impl PeerBuilder {
             .transport
             .take()
             .unwrap_or_else(|| Arc::new(Tcp::default().user_timeout(failure_timeout)));
-        let enlisted = transport.enlist(&name);
-        enlisted.map_err(|source| StartError::Transport { name, source })?;
+        let enlisted = Enlisted::new(transport.clone(), &name);
+        let enlisted = enlisted.map_err(|source| StartError::Transport { name, source })?;
         let bind = |source| StartError::Bind { address: listen.clone(), source };
         if !self.is_plaintext_allowed {
             if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
@@ -422,7 +423,7 @@ impl PeerBuilder {
                 return Err(bind(source));
             }
         };
-        let setup = Setup { model_settings, addresses, transport, listener, store, opened };
+        let setup = Setup { model_settings, addresses, enlisted, listener, store, opened };
         self.spawn(setup)
     }
 
@@ -486,7 +487,7 @@ impl PeerBuilder {
     }
 
     fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
-        let Setup { model_settings, addresses, transport, listener, store, opened } = setup;
+        let Setup { model_settings, addresses, enlisted, listener, store, opened } = setup;
         let bounds = self.peer.bounds;
         let clock = if self.has_tokio_clock {
             Clock::tokio()
@@ -518,7 +519,7 @@ impl PeerBuilder {
             model: self.model,
             model_settings,
             clock,
-            transport,
+            enlisted,
             inboxes: Inboxes { control, data },
             commands,
             is_plaintext_allowed: self.is_plaintext_allowed,
@@ -559,7 +560,7 @@ impl PeerBuilder {
 struct Setup {
     model_settings: Vec<(String, String)>,
     addresses: BTreeMap<PeerName, String>,
-    transport: Arc<dyn Transport>,
+    enlisted: Enlisted,
     listener: Option<Box<dyn Listener>>,
     store: Arc<Store>,
     opened: Option<Opened>,

@@ -29,7 +29,7 @@ use super::status::Status;
 use super::storage::{self, Order, Report};
 use crate::error::{RemoveError, SwitchError};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
 use crate::protocol::message::{Lane, Message};
@@ -225,10 +225,18 @@ impl EventLoop {
             return;
         }
         self.note_group(&message);
-        if let Message::Peers { stamp, members } = &message {
+        if let Message::Peers { stamp, members } = &message
+            && self.is_member(&peer)
+        {
             self.shared.roster.set_told(*stamp, members);
         }
         self.input(Input::Message { peer, incarnation, message });
+    }
+
+    /// Whether a linked peer may say who the members are: it came as one, or has become one.
+    fn is_member(&self, peer: &PeerName) -> bool {
+        let is_so = |up: &LinkUp| up.end.kind == PeerKind::Member;
+        self.links.get(peer).is_some_and(is_so) || self.shared.roster.members().contains(peer)
     }
 
     fn command(&mut self, command: Command) {

@@ -166,7 +166,7 @@ impl Shared {
     }
 
     fn is_flushed(&self) -> bool {
-        self.registry.all().iter().all(|connection| connection.lock().outbox.waiting_bytes() == 0)
+        self.registry.all().iter().all(|connection| connection.lock().outbox.is_drained())
     }
 
     /// Ends all calls and closes all connections.

@@ -149,9 +149,6 @@ impl Handshake<'_> {
         for name in [hello.peer.as_str(), address, host(address)] {
             refusals.forget(name);
         }
-        if let Some(proof) = &self.stream.proof {
-            refusals.forget(&proof.certificate().to_string());
-        }
     }
 
     fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
@@ -203,8 +200,8 @@ impl Handshake<'_> {
     /// Whether the other end talks TLS, to a peer that does not.
     fn is_tls(&self) -> bool {
         let header = self.buffer.first_chunk::<{ transport::HEADER_BYTES }>();
-        let is_plain = self.stream.protection == Protection::Plain;
-        is_plain && header.is_some_and(|header| transport::is_tls(*header))
+        let is_tls = self.stream.protection == Protection::Tls;
+        !is_tls && header.is_some_and(|header| transport::is_tls(*header))
     }
 
     /// Tells an end that wants TLS, in plain text, that this peer does not use it.
@@ -213,8 +210,10 @@ impl Handshake<'_> {
         let (field, theirs) = (TLS.to_owned(), "wanted".to_owned());
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
-        let peer = host(&self.stream.peer_address).to_owned();
-        self.keep(peer, (field, ours, theirs), RefusedBy::Us);
+        let address = self.stream.peer_address.clone();
+        let (peer, at_ms) = (host(&address).to_owned(), self.shared.clock.wall_ms());
+        let by = RefusedBy::Us;
+        self.shared.refused_stranger(Refusal { peer, address, field, ours, theirs, at_ms, by });
         HandshakeError::Tls
     }
 

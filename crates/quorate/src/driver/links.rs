@@ -66,7 +66,10 @@ pub(super) async fn introduce(shared: Arc<Shared>, contacts: Vec<String>) {
         let is_alone = shared.registry.up().is_empty();
         for address in contacts.iter().filter(|_| is_alone) {
             match connect(&shared, address, None, Lane::Control).await {
-                Ok(agreed) => shared.roster.introduce(&agreed.hello.peer, address),
+                Ok(agreed) => {
+                    shared.refusals.forget(address);
+                    shared.roster.introduce(&agreed.hello.peer, address);
+                }
                 Err(error) => {
                     let error = Chain(&*error);
                     tracing::debug!(address, %error, "not introduced");
@@ -125,7 +128,7 @@ async fn connect(
     let connecting = timeout_at(deadline, shared.transport.connect(address, to)).await?;
     let keep = |error: &io::Error| {
         let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
-        keep_unwanted(shared, peer, address, error);
+        keep_unwanted(shared, peer, address, error, Shared::refused);
     };
     let stream = connecting.inspect_err(keep)?;
     let side = Side::Dialer { to: to.cloned(), lane };
@@ -138,7 +141,13 @@ async fn connect(
 }
 
 /// Notes that a transport does not want whom it has found at an address, or the other way round.
-fn keep_unwanted(shared: &Shared, peer: String, address: &str, error: &io::Error) {
+fn keep_unwanted(
+    shared: &Shared,
+    peer: String,
+    address: &str,
+    error: &io::Error,
+    keep: fn(&Shared, Refusal) -> bool,
+) {
     let Some(unwanted) = Unwanted::of(error) else { return };
     let Unwanted { field, ours, theirs, by, .. } = unwanted;
     let refusal = Refusal {
@@ -150,7 +159,7 @@ fn keep_unwanted(shared: &Shared, peer: String, address: &str, error: &io::Error
         at_ms: shared.clock.wall_ms(),
         by: *by,
     };
-    if shared.refused(refusal) {
+    if keep(shared, refusal) {
         let error = printable(&Chain(error).to_string());
         tracing::warn!(peer, address, error, "not connected");
     }
@@ -200,9 +209,8 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
     let stream = match timeout_at(deadline, incoming.open).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            let claimed = Unwanted::of(&error).and_then(|unwanted| unwanted.peer.clone());
-            let peer = claimed.unwrap_or_else(|| host(&address).to_owned());
-            keep_unwanted(&shared, printable(&peer), &address, &error);
+            let peer = host(&address).to_owned();
+            keep_unwanted(&shared, peer, &address, &error, Shared::refused_stranger);
             let error = Chain(&error);
             return tracing::debug!(address, %error, "not opened");
         }

@@ -1,6 +1,7 @@
 //! Peers that were refused, here or there, and why: kept for the status, told once as an event.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -11,6 +12,15 @@ use crate::id::{PeerName, Time};
 
 /// Refusals kept.
 const MAX_REFUSALS: usize = 32;
+/// Of these, refusals of strangers: whoever has proved nothing is not to push out what members say.
+const MAX_STRANGERS: usize = 8;
+/// A stranger is told of when it is still refused after this time: a peer that tries TLS first and plain
+/// text next, or whoever looks in once, is nothing to tell.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// And then again after this time, if it goes on.
+const REMINDER: Duration = Duration::from_secs(600);
+/// Shortest time between two such tellings, of whomever.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// Who refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -27,8 +37,7 @@ pub enum RefusedBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The other peer, as it or the member list calls it; of one that came by TLS and was not let in,
-    /// the subject of its certificate; else its host.
+    /// The other peer, as it or the member list calls it; of somebody who has proved nothing, the host.
     pub peer: String,
     /// Its address.
     pub address: String,
@@ -48,6 +57,8 @@ pub struct Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     kept: Mutex<VecDeque<Kept>>,
+    /// When the embedder may be told of a stranger next.
+    next_telling: Mutex<Time>,
 }
 
 #[derive(Debug)]
@@ -55,6 +66,8 @@ struct Kept {
     refusal: Refusal,
     /// When it last happened, by the clock that does not jump.
     at: Time,
+    /// Of a stranger: when it is to be told.
+    due: Option<Time>,
 }
 
 impl Refusals {
@@ -71,13 +84,35 @@ impl Refusals {
         if kept.len() == MAX_REFUSALS {
             kept.pop_front();
         }
-        let event = is_news.then(|| Event::ConfigMismatch {
-            peer: refusal.peer.clone(),
-            field: refusal.field.clone(),
-            ours: refusal.ours.clone(),
-            theirs: refusal.theirs.clone(),
-        });
-        kept.push_back(Kept { refusal, at });
+        let event = is_news.then(|| mismatch(&refusal));
+        kept.push_back(Kept { refusal, at, due: None });
+        event
+    }
+
+    /// Keeps a refusal of somebody who has proved nothing, under the host that it came from; returns the
+    /// event if it is time to tell it.
+    pub(super) fn record_stranger(&self, refusal: Refusal, at: Time) -> Option<Event> {
+        let mut kept = self.kept.lock();
+        let is_same = |Kept { refusal: other, due, .. }: &Kept| {
+            due.is_some() && other.peer == refusal.peer && other.field == refusal.field
+        };
+        let known = kept.iter().position(is_same).and_then(|index| kept.remove(index));
+        let mut due = known.and_then(|known| known.due).unwrap_or_else(|| at.after(PATIENCE));
+        let strangers = kept.iter().filter(|kept| kept.due.is_some()).count();
+        let oldest = kept.iter().position(|kept| kept.due.is_some());
+        if let Some(oldest) = oldest.filter(|_| strangers >= MAX_STRANGERS) {
+            kept.remove(oldest);
+        } else if kept.len() == MAX_REFUSALS {
+            kept.pop_front();
+        }
+        let mut next_telling = self.next_telling.lock();
+        let is_told = at >= due && at >= *next_telling;
+        if is_told {
+            *next_telling = at.after(PAUSE);
+            due = at.after(REMINDER);
+        }
+        let event = is_told.then(|| mismatch(&refusal));
+        kept.push_back(Kept { refusal, at, due: Some(due) });
         event
     }
 
@@ -97,6 +132,15 @@ impl Refusals {
     fn has_since(&self, since: Time, peer: &PeerName) -> bool {
         let kept = self.kept.lock();
         kept.iter().any(|kept| kept.at >= since && kept.refusal.peer == peer.as_str())
+    }
+}
+
+fn mismatch(refusal: &Refusal) -> Event {
+    Event::ConfigMismatch {
+        peer: refusal.peer.clone(),
+        field: refusal.field.clone(),
+        ours: refusal.ours.clone(),
+        theirs: refusal.theirs.clone(),
     }
 }
 
@@ -162,6 +206,43 @@ mod tests {
         assert!(!refusals.has_since(Time(5), &"b".into()));
         refusals.record(refusal("a", "relaxed"), Time(7));
         assert!(refusals.has_since(Time(6), &a));
+    }
+
+    #[test]
+    fn a_stranger_is_told_of_if_it_goes_on_and_then_seldom() {
+        let refusals = Refusals::default();
+        let at = |seconds| Time(0).after(Duration::from_secs(seconds));
+        let mut told = Vec::new();
+        for second in 0..1500 {
+            // Two faults of one host, in turn.
+            let fault = if second % 2 == 0 { "garbage" } else { "plain" };
+            if refusals.record_stranger(refusal("10.0.0.1", fault), at(second)).is_some() {
+                told.push(second);
+            }
+        }
+        assert_eq!(told, [2, 602, 1202]);
+        // One that got in meanwhile, as a peer does that tries TLS first, is not told of.
+        for second in 2000..2100 {
+            assert_eq!(refusals.record_stranger(refusal("10.0.0.2", "tls"), at(second)), None);
+            refusals.forget("10.0.0.2");
+        }
+    }
+
+    #[test]
+    fn strangers_neither_push_out_members_nor_flood_the_embedder() {
+        let refusals = Refusals::default();
+        refusals.record(refusal("b", "relaxed"), Time(0));
+        let mut told = 0;
+        for second in 0..100 {
+            for host in 0..50 {
+                let at = Time(0).after(Duration::from_secs(second));
+                let stranger = refusal(&format!("10.0.0.{host}"), "x");
+                told += u32::from(refusals.record_stranger(stranger, at).is_some());
+            }
+        }
+        assert!(told <= 10, "{told}");
+        let all = refusals.all();
+        assert_eq!((all.len(), &*all[0].peer), (1 + MAX_STRANGERS, "b"));
     }
 
     #[test]

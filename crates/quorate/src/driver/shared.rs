@@ -1,6 +1,7 @@
 //! What all tasks of one peer share.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(super) overlay: Overlay,
     pub(super) clock: Clock,
     pub(super) transport: Arc<dyn Transport>,
+    _enlisted: Enlisted,
     pub(super) registry: Arc<Registry>,
     pub(super) routing: Routing,
     pub(super) waiters: Waiters,
@@ -107,6 +109,30 @@ pub(super) struct Inboxes {
     pub(super) data: mpsc::Sender<Inbound>,
 }
 
+/// A transport that has taken this peer on; it lets the peer go when this is dropped.
+pub(super) struct Enlisted {
+    pub(super) transport: Arc<dyn Transport>,
+    own: PeerName,
+}
+
+impl Enlisted {
+    /// Has a transport take a peer on.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub(super) fn new(transport: Arc<dyn Transport>, own: &PeerName) -> io::Result<Self> {
+        transport.enlist(own)?;
+        Ok(Self { transport, own: own.clone() })
+    }
+}
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        self.transport.dismiss(&self.own);
+    }
+}
+
 /// What [`Shared`] is made of; the rest is made by it.
 pub(super) struct Parts {
     pub(super) group: GroupConfig,
@@ -122,14 +148,14 @@ pub(super) struct Parts {
     pub(super) model: Arc<dyn Model>,
     pub(super) model_settings: Vec<(String, String)>,
     pub(super) clock: Clock,
-    pub(super) transport: Arc<dyn Transport>,
+    pub(super) enlisted: Enlisted,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { group, config, addresses, incarnation, model, clock, transport, .. } = parts;
+        let Parts { group, config, addresses, incarnation, model, clock, enlisted, .. } = parts;
         let bounds = config.bounds;
         let attention = Arc::new(Notify::new());
         let registry = Arc::new(Registry::new(attention.clone()));
@@ -169,7 +195,8 @@ impl Shared {
             incarnation,
             model,
             clock,
-            transport,
+            transport: enlisted.transport.clone(),
+            _enlisted: enlisted,
         }
     }
 
@@ -186,6 +213,12 @@ impl Shared {
     /// Notes that a peer was refused, here or there; returns whether that is news.
     pub(super) fn refused(&self, refusal: Refusal) -> bool {
         let event = self.refusals.record(refusal, self.clock.time());
+        event.map(|event| self.tell(event)).is_some()
+    }
+
+    /// Notes that somebody was refused who has proved nothing; returns whether that is news.
+    pub(super) fn refused_stranger(&self, refusal: Refusal) -> bool {
+        let event = self.refusals.record_stranger(refusal, self.clock.time());
         event.map(|event| self.tell(event)).is_some()
     }
 

@@ -88,6 +88,14 @@ pub trait Transport: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Lets a peer go that was taken on: it has ended, or was not started after all.
+    fn dismiss(&self, _own: &PeerName) {}
+
+    /// Whether addresses are a host and a port, which can be checked before any is used.
+    fn has_tcp_addresses(&self) -> bool {
+        false
+    }
+
     /// How far this transport uses TLS, if that is a matter of settings. Peers compare it, and name
     /// a difference; they can still be connected, for it may roll.
     fn tls(&self) -> Option<Tls> {

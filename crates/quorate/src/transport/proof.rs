@@ -17,8 +17,9 @@ use crate::id::PeerName;
 pub enum Tls {
     /// Plain text only.
     Off,
-    /// TLS with whoever can, plain text with whoever cannot. Nobody is kept out by it, and an
-    /// attacker on the network can have plain text used: a stage to pass through.
+    /// TLS with whoever talks it, plain text with whoever does not. An attacker on the network can have
+    /// plain text used, and come in by it: a stage to pass through. Two peers that both talk TLS and
+    /// do not trust each other's certificates are not connected at this stage either.
     Permissive,
     /// TLS only.
     #[default]
@@ -122,8 +123,6 @@ pub struct Unwanted {
     pub theirs: String,
     /// Which end does not want the other.
     pub by: RefusedBy,
-    /// Whom the other end calls itself, if that is known; it need not be true.
-    pub peer: Option<String>,
     /// The whole of it.
     pub source: Box<dyn Error + Send + Sync>,
 }

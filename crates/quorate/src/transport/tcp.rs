@@ -129,6 +129,10 @@ impl Transport for Tcp {
         })
     }
 
+    fn has_tcp_addresses(&self) -> bool {
+        true
+    }
+
     fn tls(&self) -> Option<Tls> {
         Some(Tls::Off)
     }
