@@ -58,8 +58,16 @@
 //! burst = 50          # the most at once; the number of the rate if left out
 //!
 //! [limits.mail]
-//! window = "60s"
+//! window = "60s"      # a count for each 60 s ..
 //! max = 5
+//!
+//! [limits.search]
+//! window = "60s"      # .. or for the last 60 s before each request
+//! max = 30
+//! sliding = true
+//!
+//! [limits.visits]
+//! counter = true      # only counted
 //! ```
 //!
 //! To see a denial, send this twice, to any two peers: 200, then 429 with `Retry-After`.

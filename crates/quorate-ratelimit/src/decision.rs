@@ -53,6 +53,21 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Units that count at present: the limit less what remains; the count of a counter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn visits(limiter: &RateLimiter, page: &str) -> Result<u64, AcquireError> {
+    ///     Ok(limiter.peek("visits", page, 1).await?.used())
+    /// }
+    /// ```
+    pub fn used(&self) -> u64 {
+        self.limit.saturating_sub(self.remaining)
+    }
+
     /// Reads what the model answered.
     #[inline]
     pub(crate) fn read(

@@ -24,6 +24,20 @@ pub enum LimitError {
     /// A window that admits nothing.
     #[error("a window with a max of 0 would admit nothing: use at least 1")]
     ZeroMax,
+    /// A sliding window that admits more than a cell can count.
+    #[error("a sliding window with a max of {max} is too large: use at most {most}")]
+    SlidingMax {
+        /// The max given.
+        max: u64,
+        /// The largest that works.
+        most: u64,
+    },
+    /// `sliding` without a window.
+    #[error("sliding is for a window: write window = \"60s\" and max beside it")]
+    SlidingAlone,
+    /// Something else beside `counter`.
+    #[error("a counter has no rate, burst, window or max: leave them out, or leave out counter")]
+    CounterMore,
     /// A burst given for a window, which has none: it admits its `max` at any time within it.
     #[error("a window has no burst (given: {burst}): leave it out, or use a rate")]
     WindowBurst {
@@ -55,9 +69,10 @@ pub enum LimitError {
         /// The text given.
         text: String,
     },
-    /// Neither a rate nor a window, or both.
+    /// Neither a rate, a window nor a counter, or several of them.
     #[error(
-        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max"
+        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, or \
+         counter = true"
     )]
     Kind {
         /// Whether both were given.

@@ -5,7 +5,7 @@
 //! a minority of peers. A denial is a value; an error says that nothing was decided, and why.
 //!
 //! ```text
-//!  Limits ── named Limit: a rate (token bucket) or a window
+//!  Limits ── named Limit: a rate (token bucket), a window, fixed or sliding, or a counter
 //!    │ model()                          │ key(limit, key)
 //!    ▼                                  ▼
 //!  RateLimitModel ── Peer ◀── RateLimiter::acquire(limit, key, amount) ──▶ Decision
@@ -68,7 +68,7 @@
 //! # What is promised
 //!
 //! - A rate admits at most `burst + rate * T` units of a key in any time T of group time, and a
-//!   window at most its max: exactly, with whole numbers, from one a day to ten million a second.
+//!   window at most its max, a sliding window as [`Limit::sliding`] says: exactly, with whole numbers, from one a day to ten million a second.
 //!   What that means across failovers is the core's promise, by mode and acknowledgement.
 //! - Denied amounts are not counted.
 //! - A refund gives back no more than was taken, and of a window only to the window that it was taken
@@ -82,9 +82,10 @@
 //!
 //! # What is not here
 //!
-//! Sliding windows, calendar months, concurrency limits and reservations.
+//! Calendar months, concurrency limits and reservations.
 
 mod bounds;
+mod counter;
 mod decision;
 mod divisor;
 mod error;
@@ -98,6 +99,7 @@ mod operation;
 mod outcome;
 mod period;
 mod rule;
+mod sliding;
 mod spec;
 mod table;
 mod token_bucket;

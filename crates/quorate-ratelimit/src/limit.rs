@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bounds::{MAX_WINDOW, MIN_WINDOW};
 use crate::error::LimitError;
 use crate::period::{self, Period};
+use crate::sliding::MAX_SLIDING;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -14,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many units of one key are admitted, and in which time.
 ///
-/// There are two kinds:
+/// There are four kinds:
 ///
 /// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`) is a token bucket. It holds at
 ///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
@@ -22,6 +23,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
 ///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
 ///   the max within a moment around it; a rate with a small burst does not allow that.
+/// - a **sliding** window counts the time of its length before each decision, by two counters.
+/// - a **counter** is a number that is added to and subtracted from, and denies nothing.
 ///
 /// The numbers are checked when a set is built ([`LimitsBuilder::build`]), so that limits can be
 /// constants.
@@ -71,6 +74,8 @@ pub struct Limit {
 pub(crate) enum Kind {
     Rate { amount: u64, period: Duration },
     Window { max: u64, length: Duration },
+    Sliding { max: u64, length: Duration },
+    Counter,
 }
 
 impl Limit {
@@ -140,6 +145,45 @@ impl Limit {
         Self { kind: Kind::Window { max, length }, burst: None }
     }
 
+    /// `max` units in the time of `length` before each decision, by two counters: what the present
+    /// window of that length has, and the part of the one before it that still lies within.
+    ///
+    /// If units come evenly, no time of `length` has more than `max`. If those of one window come all
+    /// at its end, a time that reaches the part `p` into the next one has at most `max * (1 + p)`.
+    /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^48.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const SEARCH: Limit = Limit::sliding(100, Duration::from_secs(60));
+    /// assert_eq!(SEARCH.to_string(), "100 in any 1m, sliding");
+    /// ```
+    pub const fn sliding(max: u64, length: Duration) -> Self {
+        Self { kind: Kind::Sliding { max, length }, burst: None }
+    }
+
+    /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
+    /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count. It
+    /// denies nothing, never begins anew, and takes memory until it is reset and forgotten with its
+    /// group. Use `Acknowledge::Majority` where none of it may get lost.
+    ///
+    /// [`RateLimiter::debit`]: crate::RateLimiter::debit
+    /// [`RateLimiter::refund`]: crate::RateLimiter::refund
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::counter().to_string(), "a counter");
+    /// ```
+    pub const fn counter() -> Self {
+        Self { kind: Kind::Counter, burst: None }
+    }
+
     /// The most units of a rate that are admitted at once: the capacity of its bucket.
     ///
     /// Default: the amount of the rate, so that `per_second(100)` admits 100 at once and
@@ -169,7 +213,8 @@ impl Limit {
         match (self.burst, self.kind) {
             (Some(burst), _) => burst,
             (None, Kind::Rate { amount, .. }) => amount,
-            (None, Kind::Window { max, .. }) => max,
+            (None, Kind::Window { max, .. } | Kind::Sliding { max, .. }) => max,
+            (None, Kind::Counter) => u64::MAX,
         }
     }
 
@@ -253,14 +298,28 @@ impl Limit {
             (Kind::Rate { amount: 0, period }, _) => Err(LimitError::ZeroRate { period }),
             (Kind::Rate { .. }, Some(0)) => Err(LimitError::ZeroBurst),
             (Kind::Rate { .. }, _) => Ok(()),
-            (Kind::Window { .. }, Some(burst)) => Err(LimitError::WindowBurst { burst }),
-            (Kind::Window { max: 0, .. }, _) => Err(LimitError::ZeroMax),
-            (Kind::Window { length, .. }, _) => {
+            (Kind::Counter, None) => Ok(()),
+            (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
+            (Kind::Window { max: 0, .. } | Kind::Sliding { max: 0, .. }, _) => {
+                Err(LimitError::ZeroMax)
+            }
+            (Kind::Sliding { max, .. }, _) if max > MAX_SLIDING => {
+                Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
+            }
+            (Kind::Window { length, .. } | Kind::Sliding { length, .. }, _) => {
                 let is_usable = (MIN_WINDOW..=MAX_WINDOW).contains(&length)
                     && length.subsec_nanos().is_multiple_of(1_000_000);
                 if is_usable { Ok(()) } else { Err(LimitError::WindowLength { length }) }
             }
         }
+    }
+
+    /// A fixed window as a sliding one.
+    pub(crate) const fn slide(mut self) -> Self {
+        if let Kind::Window { max, length } = self.kind {
+            self.kind = Kind::Sliding { max, length };
+        }
+        self
     }
 
     const fn rate(amount: u64, period: Duration) -> Self {
@@ -278,6 +337,8 @@ impl fmt::Display for Limit {
             Kind::Window { max, length } => {
                 write!(f, "{max} in each window of {}", Period(length))
             }
+            Kind::Sliding { max, length } => write!(f, "{max} in any {}, sliding", Period(length)),
+            Kind::Counter => f.write_str("a counter"),
         }
     }
 }

@@ -3,6 +3,8 @@
 /// The upper 16 bits of a cell's last word say by which kind of limit, and at which rate or window
 /// length, it was written. A limit that was changed does not misread cells of its old form.
 pub(crate) const TAG_SHIFT: u32 = 48;
+/// Starts of windows travel in milliseconds.
+pub(crate) const NANOS_PER_MS: u64 = 1_000_000;
 
 /// Whether the amount is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::counter::Counter;
 use crate::limit::{Kind, Limit};
 use crate::operation::Order;
 use crate::outcome::{Effect, Outcome};
+use crate::sliding::Sliding;
 use crate::token_bucket::TokenBucket;
 use crate::window::Window;
 
 /// A limit with the constants that its decisions need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rule {
+    Counter(Counter),
+    Sliding(Sliding),
     TokenBucket(TokenBucket),
     Window(Window),
 }
@@ -24,6 +28,8 @@ impl Rule {
             Kind::Rate { amount, period } => {
                 Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity()))
             }
+            Kind::Counter => Self::Counter(Counter),
+            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length))),
             Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length))),
         }
     }
@@ -38,6 +44,8 @@ impl Rule {
         effect: Effect,
     ) -> Outcome {
         match self {
+            Self::Counter(counter) => counter.decide(cell, order, effect),
+            Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
             Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
             Self::Window(window) => window.decide(cell, order, now, effect),
         }
@@ -46,6 +54,8 @@ impl Rule {
     /// Keeps in `delta` what local decisions have taken, less what they gave back of that.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         match self {
+            Self::Counter(counter) => counter.accumulate(before, after, delta),
+            Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
             Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
             Self::Window(window) => window.accumulate(before, after, delta),
         }
@@ -59,6 +69,8 @@ impl Rule {
         now: GroupTime,
     ) -> Option<(Value, u64)> {
         match self {
+            Self::Counter(counter) => counter.merge(value, delta),
+            Self::Sliding(sliding) => sliding.merge(value, delta, now),
             Self::TokenBucket(bucket) => bucket.merge(value, delta, now),
             Self::Window(window) => window.merge(value, delta, now),
         }

@@ -8,7 +8,8 @@ use crate::error::{LimitError, LimitsError};
 use crate::limit::Limit;
 use crate::limits::{Limits, LimitsBuilder};
 
-/// One limit of a limits file: either `rate` with an optional `burst`, or `window` with `max`.
+/// One limit of a limits file: `rate` with an optional `burst`, `window` with `max`, which may be
+/// `sliding`, or `counter`.
 ///
 /// Text stays text until [`LimitSpec::limit`], so that an error can name the limit and what was
 /// written.
@@ -37,6 +38,12 @@ pub struct LimitSpec {
     /// The units that each window admits.
     #[serde(default)]
     pub max: Option<u64>,
+    /// Whether the window slides.
+    #[serde(default)]
+    pub sliding: bool,
+    /// Whether this is a plain counter.
+    #[serde(default)]
+    pub counter: bool,
 }
 
 impl LimitSpec {
@@ -55,6 +62,13 @@ impl LimitSpec {
     /// assert!(spec.limit().expect_err("no unit").to_string().contains("/s, /m, /h or /d"));
     /// ```
     pub fn limit(&self) -> Result<Limit, LimitError> {
+        if self.counter {
+            let is_alone = *self == Self { counter: true, ..Self::default() };
+            return if is_alone { Ok(Limit::counter()) } else { Err(LimitError::CounterMore) };
+        }
+        if self.sliding && self.window.is_none() {
+            return Err(LimitError::SlidingAlone);
+        }
         match (&self.rate, &self.window) {
             (Some(rate), None) => match self.max {
                 Some(max) => Err(LimitError::RateMax { max }),
@@ -63,7 +77,10 @@ impl LimitSpec {
             (None, Some(window)) => match (self.max, self.burst) {
                 (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
                 (None, None) => Err(LimitError::MaxMissing { window: window.clone() }),
-                (Some(max), None) => Limit::parse_window(max, window),
+                (Some(max), None) => Limit::parse_window(max, window).and_then(|fixed| {
+                    let limit = if self.sliding { fixed.slide() } else { fixed };
+                    limit.check().map(|()| limit)
+                }),
             },
             (rate, _) => Err(LimitError::Kind { both: rate.is_some() }),
         }
@@ -159,7 +176,13 @@ mod tests {
     fn spec(rate: &str, burst: u64, window: &str, max: u64) -> LimitSpec {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let number = |number| (number > 0).then_some(number);
-        LimitSpec { rate: text(rate), burst: number(burst), window: text(window), max: number(max) }
+        LimitSpec {
+            rate: text(rate),
+            burst: number(burst),
+            window: text(window),
+            max: number(max),
+            ..LimitSpec::default()
+        }
     }
 
     #[test]
@@ -180,6 +203,19 @@ mod tests {
         ] {
             assert_eq!(spec.limit(), Err(error));
         }
+    }
+
+    #[test]
+    fn a_window_may_slide_and_a_counter_stands_alone() {
+        let read = |text: &str| serde_json::from_str::<LimitSpec>(text).expect("usable").limit();
+        let minute = std::time::Duration::from_secs(60);
+        let sliding = r#"{"window": "60s", "max": 7, "sliding": true}"#;
+        assert_eq!(read(sliding), Ok(Limit::sliding(7, minute)));
+        assert_eq!(read(r#"{"counter": true}"#), Ok(Limit::counter()));
+        assert_eq!(read(r#"{"counter": true, "max": 5}"#), Err(LimitError::CounterMore));
+        assert_eq!(read(r#"{"rate": "5/s", "sliding": true}"#), Err(LimitError::SlidingAlone));
+        let large = r#"{"window": "60s", "max": 281474976710656, "sliding": true}"#;
+        assert!(matches!(read(large), Err(LimitError::SlidingMax { .. })));
     }
 
     #[test]

@@ -5,16 +5,14 @@
 //! the one that `now` falls into: after a failover to a peer whose clock is behind, or a clock
 //! step, an older window is never opened again. The cell expires with its window.
 //!
-//! What is not here: sliding windows and calendar months.
+//! What is not here: sliding windows (`sliding.rs`) and calendar months.
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
-use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
-
-const NANOS_PER_MS: u64 = 1_000_000;
+use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 
 /// A window limit, prepared for deciding.
 #[derive(Clone, Copy, Debug)]

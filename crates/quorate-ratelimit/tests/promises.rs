@@ -386,6 +386,115 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Two counters against a list of everything that was admitted: the same decisions, the stated
+    /// bound, and a denied amount is admitted exactly after its `retry_after`.
+    #[test]
+    fn a_sliding_window_admits_what_its_two_counters_say_and_no_more_than_its_bound(
+        max in 1..60u64,
+        length_ms in 1..20_000u64,
+        steps in prop::collection::vec((0..3000u32, 0..400u32), 1..80),
+    ) {
+        let length = length_ms * MILLISECOND;
+        let mut one = OneKey::new(Limit::sliding(max, std::time::Duration::from_millis(length_ms)));
+        let mut admitted: Vec<(u64, u64)> = Vec::new();
+        let mut now = START;
+        for (gap, amount) in steps {
+            now += share(gap, length);
+            let amount = share(amount, max).clamp(1, max);
+            let start = now / length * length;
+            let elapsed = now - start;
+            let between = |from: u64, to: u64| -> u64 {
+                let within = admitted.iter().filter(|(at, _)| (from..to).contains(at));
+                within.map(|(_, units)| units).sum()
+            };
+            let previous = u128::from(between(start.saturating_sub(length), start));
+            let weighed = (previous * u128::from(length - elapsed)).div_ceil(u128::from(length));
+            let used = between(start, now + 1) + weighed as u64;
+            let state = one.value;
+            let answer = one.take(now, amount);
+            prop_assert_eq!(answer.code == ALLOWED, used + amount <= max);
+            if answer.code == ALLOWED {
+                admitted.push((now, amount));
+            } else {
+                let wait = answer.words[2];
+                prop_assert!(wait > 0);
+                prop_assert_eq!(one.take(now + wait - 1, amount).code, DENIED);
+                one.value = state;
+                prop_assert_eq!(one.take(now + wait, amount).code, ALLOWED);
+                one.value = state;
+            }
+            let recent = admitted.iter().filter(|(at, _)| now - at < length);
+            let recent: u64 = recent.map(|(_, units)| units).sum();
+            let part = u128::from(max) * u128::from(elapsed) / u128::from(length);
+            prop_assert!(u128::from(recent) <= u128::from(max) + part + 1);
+        }
+    }
+
+    /// Every operation on a sliding window: what is given back is of the window that was named, and
+    /// no more than was taken there.
+    #[test]
+    fn a_sliding_window_gives_back_to_the_window_that_it_was_taken_from(
+        max in 1..50u64,
+        steps in prop::collection::vec((0..9000u64, 0..60u64, 0..6u64, 0..3u64), 1..60),
+    ) {
+        let ten = 10 * SECOND;
+        let mut one = OneKey::new(Limit::sliding(max, std::time::Duration::from_secs(10)));
+        let mut counts: std::collections::BTreeMap<u64, u64> = Default::default();
+        let mut now = START;
+        for (millis, amount, operation, ago) in steps {
+            now += millis * MILLISECOND;
+            let start = now / ten * ten;
+            counts.retain(|window, _| window + ten >= start);
+            let named = start - ago * ten;
+            let argument = if operation == REFUND {
+                REFUND | (named / MILLISECOND) << 8
+            } else {
+                operation
+            };
+            let answer = one.ask(now, amount, argument);
+            if answer.code != ALLOWED {
+                continue;
+            }
+            let granted = answer.words[2];
+            match operation {
+                REFUND => {
+                    let count = counts.entry(named).or_default();
+                    let expected = if ago < 2 { amount.min(*count) } else { 0 };
+                    prop_assert_eq!(granted, expected);
+                    *count -= granted;
+                }
+                RESET => counts.clear(),
+                _ => *counts.entry(start).or_default() += granted,
+            }
+            let previous = u128::from(counts.get(&(start - ten)).copied().unwrap_or(0));
+            let within = u128::from(ten - (now - start));
+            let weighed = (previous * within).div_ceil(u128::from(ten)) as u64;
+            let current = counts.get(&start).copied().unwrap_or(0);
+            prop_assert_eq!(answer.words[1], max.saturating_sub(current + weighed));
+        }
+    }
+
+    /// A counter is the sum of what was added less what was taken off, and never expires.
+    #[test]
+    fn a_counter_is_a_sum(steps in prop::collection::vec((0..u64::MAX / 64, 0..6u64), 1..60)) {
+        let mut one = OneKey::new(Limit::counter());
+        let (mut now, mut sum) = (START, 0u64);
+        for (amount, operation) in steps {
+            now += 366 * 86_400 * SECOND / 60;
+            let answer = one.ask(now, amount, operation);
+            prop_assert_eq!(answer.code, ALLOWED);
+            match operation {
+                REFUND => sum = sum.saturating_sub(amount),
+                RESET => sum = 0,
+                PEEK => {}
+                _ => sum = sum.saturating_add(amount),
+            }
+            prop_assert_eq!(u64::MAX - answer.words[1], sum);
+        }
+    }
+}
+
 /// What the second argument of an item asks for.
 const UP_TO: u64 = 1;
 const DEBIT: u64 = 2;
@@ -526,6 +635,8 @@ fn limits() -> impl Strategy<Value = Limit> {
         (1..100u64, 1..100u64).prop_map(|(amount, burst)| Limit::per_second(amount).burst(burst)),
         (1..100u64, 1..100u64).prop_map(|(amount, burst)| Limit::per_day(amount).burst(burst)),
         (1..100u64).prop_map(move |max| Limit::window(max, length)),
+        (1..100u64).prop_map(move |max| Limit::sliding(max, length)),
+        Just(Limit::counter()),
     ]
 }
 
