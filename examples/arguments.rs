@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy, Tls};
+use quorate_ratelimit::{HeaderStyle, Reset};
 
 /// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
 ///
@@ -57,6 +58,16 @@ pub fn acknowledge() -> impl TypedValueParser<Value = Acknowledge> {
 /// Parses `off`, `permissive` or `required`.
 pub fn tls() -> impl TypedValueParser<Value = Tls> {
     one_of([("off", Tls::Off), ("permissive", Tls::Permissive), ("required", Tls::Required)])
+}
+
+/// Parses `retry-after`, `ietf`, `x-epoch` or `x-delta`.
+pub fn headers() -> impl TypedValueParser<Value = HeaderStyle> {
+    one_of([
+        ("retry-after", HeaderStyle::RetryAfter),
+        ("ietf", HeaderStyle::IetfDraft11),
+        ("x-epoch", HeaderStyle::XRateLimit { reset: Reset::Epoch }),
+        ("x-delta", HeaderStyle::XRateLimit { reset: Reset::Delta }),
+    ])
 }
 
 /// Parses `memory` or `disk`.

@@ -95,7 +95,7 @@ use quorate::{
     StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
-use quorate_ratelimit::{Limit, Limits, LimitsSpec, RateLimiter};
+use quorate_ratelimit::{HeaderStyle, Limit, Limits, LimitsSpec, RateLimiter};
 use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -167,6 +167,11 @@ struct Options {
     /// TOML file with the limits; without it there is one, `default`, of 100/s.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
+    /// Fields of the answers: retry-after, with denials; ietf, the RateLimit fields of draft 11; x-epoch
+    /// or x-delta, X-RateLimit-* with the reset as a moment or as a wait.
+    #[arg(long, value_name = "STYLE", default_value = "retry-after")]
+    #[arg(value_parser = arguments::headers())]
+    headers: HeaderStyle,
     /// Talk plain text on the network too: HTTP, and between peers without TLS. Without this only
     /// loopback addresses are listened on for that.
     #[arg(long)]
@@ -203,7 +208,8 @@ async fn serve(options: Options) -> Result<(), String> {
     tokio::spawn(print_events(peer.clone()));
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let service = peer_http::routes(peer.clone(), RateLimiter::new(peer.clone(), &limits));
+    let limiter = RateLimiter::new(peer.clone(), &limits);
+    let service = peer_http::routes(peer.clone(), limiter, options.headers);
     let server = axum::serve(listener, service)
         .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
     let server = tokio::spawn(server.into_future());

@@ -25,7 +25,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use quorate::Peer;
 use quorate_examples::sentence;
-use quorate_ratelimit::RateLimiter;
+use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -41,10 +41,11 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 pub(crate) struct Service {
     pub(crate) peer: Peer,
     pub(crate) limiter: RateLimiter,
+    pub(crate) headers: HeaderStyle,
 }
 
 /// All paths of this service.
-pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
+pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> Router {
     Router::new()
         .merge(peer_limits::routes())
         .route("/v1/status", get(status))
@@ -61,7 +62,7 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Service { peer, limiter })
+        .with_state(Service { peer, limiter, headers })
 }
 
 const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \

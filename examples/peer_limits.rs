@@ -15,9 +15,11 @@
 //! unknown, 400 or 404. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered
 //! as one of 1 would be.
 
+use std::time::SystemTime;
+
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -27,7 +29,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::peer_http::{Service, millis, read, unix_millis};
-use crate::peer_problem::{Problem, retry_after};
+use crate::peer_problem::Problem;
 
 /// What a body looks like.
 const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
@@ -59,27 +61,27 @@ fn one() -> u64 {
 
 async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, service.limiter.acquire(&limit, &key, amount).await)
+    answer(&service, &limit, service.limiter.acquire(&limit, &key, amount).await)
 }
 
 async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, service.limiter.acquire_up_to(&limit, &key, amount).await)
+    answer(&service, &limit, service.limiter.acquire_up_to(&limit, &key, amount).await)
 }
 
 async fn peek(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, service.limiter.peek(&limit, &key, amount).await)
+    answer(&service, &limit, service.limiter.peek(&limit, &key, amount).await)
 }
 
 async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, service.limiter.debit(&limit, &key, amount).await)
+    answer(&service, &limit, service.limiter.debit(&limit, &key, amount).await)
 }
 
 async fn refund(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, service.limiter.refund(&limit, &key, amount).await)
+    answer(&service, &limit, service.limiter.refund(&limit, &key, amount).await)
 }
 
 #[derive(Deserialize)]
@@ -91,7 +93,7 @@ struct Reset {
 
 async fn reset(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Reset { limit, key } = read(&body, r#"{"limit":"default","key":"alice"}"#)?;
-    answer(&service, service.limiter.reset(&limit, &key).await)
+    answer(&service, &limit, service.limiter.reset(&limit, &key).await)
 }
 
 #[derive(Deserialize)]
@@ -110,24 +112,40 @@ async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Resp
     let violated: Vec<_> = joint.violated.iter().map(|item| &items[*item].limit).collect();
     body["violated"] = json!(violated);
     body["tightest"] = json!(items.get(joint.tightest).map(|item| &item.limit));
-    Ok(told(&joint.decision, body))
+    let name = items.get(joint.tightest).map_or("", |item| &*item.limit);
+    Ok(told(&service, name, &joint.decision, body))
 }
 
-fn answer(service: &Service, decided: Result<Decision, AcquireError>) -> Result<Response, Problem> {
+fn answer(
+    service: &Service,
+    limit: &str,
+    decided: Result<Decision, AcquireError>,
+) -> Result<Response, Problem> {
     let decision = decided.map_err(|error| refused(error, service.limiter.limits()))?;
-    Ok(told(&decision, described(&decision)))
+    Ok(told(service, limit, &decision, described(&decision)))
 }
 
-/// 200, or 429 with the time to wait.
-fn told(decision: &Decision, body: Value) -> Response {
-    let body = Json(body);
-    match (decision.allowed, decision.retry_after) {
-        (true, _) => body.into_response(),
-        (false, None) => (StatusCode::TOO_MANY_REQUESTS, body).into_response(),
-        (false, Some(wait)) => {
-            (StatusCode::TOO_MANY_REQUESTS, [retry_after(wait)], body).into_response()
+/// 200 or 429, with the fields that were asked for by `--headers`.
+fn told(service: &Service, name: &str, decision: &Decision, body: Value) -> Response {
+    let status = if decision.allowed { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS };
+    let mut response = (status, Json(body)).into_response();
+    let limit = service.limiter.limits().get(name);
+    let headers = limit.map(|limit| decision.headers(name, &limit, service.headers, now()));
+    for (name, value) in headers.into_iter().flatten() {
+        let value = HeaderValue::try_from(value);
+        // Names of limits are printable ASCII.
+        let pair =
+            HeaderName::from_lowercase(name.to_ascii_lowercase().as_bytes()).ok().zip(value.ok());
+        if let Some((name, value)) = pair {
+            response.headers_mut().insert(name, value);
         }
     }
+    response
+}
+
+#[expect(clippy::disallowed_methods, reason = "an epoch in a header is of this machine's clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Only here is it known which limits there are.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Basis, GroupId, Position, Term};
+use quorate::{Answer, Basis, GroupId, Position, Term};
 
 use crate::error::AcquireError;
 use crate::model::{INDEX_BITS, NO_WINDOW, code, word};
@@ -76,6 +76,18 @@ impl Decision {
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
         let quorate::Decision { answer, basis, group_id, position, .. } = decided;
+        let read = Self::of_answer(limit, amount, answer, *position)?;
+        Ok(Self { basis: *basis, group_id: *group_id, ..read })
+    }
+
+    /// The same without what only a peer knows.
+    #[inline]
+    pub(crate) fn of_answer(
+        limit: &str,
+        amount: u64,
+        answer: &Answer,
+        position: Position,
+    ) -> Result<Self, AcquireError> {
         let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
         let allowed = match answer.code {
@@ -98,10 +110,10 @@ impl Decision {
             granted: if allowed { words[word::GRANTED] } else { 0 },
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
-            basis: *basis,
-            group_id: *group_id,
+            basis: Basis::Primary,
+            group_id: None,
             term: position.ballot.term,
-            position: *position,
+            position,
             window: window(words[word::WINDOW]),
         })
     }

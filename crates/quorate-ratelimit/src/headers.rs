@@ -1,0 +1,241 @@
+//! What a decision says in an HTTP response: fields and the body of a denial.
+
+use std::time::{Duration, SystemTime};
+
+use crate::decision::Decision;
+use crate::limit::{Kind, Limit};
+
+/// Which fields a response carries. `Retry-After` is among them whenever a decision denies: it is the
+/// one published field (RFC 9110, section 10.2.3).
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::{HeaderStyle, Reset};
+///
+/// // What most clients read; whether `Reset` is a moment or a wait is for you to know of them.
+/// const STYLE: HeaderStyle = HeaderStyle::XRateLimit { reset: Reset::Epoch };
+/// # let _ = STYLE;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeaderStyle {
+    /// `RateLimit-Policy` and `RateLimit`, by draft 11 of the IETF's
+    /// *RateLimit header fields for HTTP*. Later drafts get variants of their own.
+    IetfDraft11,
+    /// Only `Retry-After`.
+    #[default]
+    RetryAfter,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
+    XRateLimit {
+        /// What `X-RateLimit-Reset` is.
+        reset: Reset,
+    },
+}
+
+/// What `X-RateLimit-Reset` says; services differ in it, and clients cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// The seconds until then.
+    Delta,
+    /// The moment, in seconds since the Unix epoch.
+    Epoch,
+}
+
+/// Name and value of a field.
+pub type Header = (&'static str, String);
+
+/// The largest integer of a structured field (RFC 9651, section 3.3.1).
+const MAX_INTEGER: u64 = 999_999_999_999_999;
+
+impl Decision {
+    /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at the
+    /// wall time `now`. A counter denies nothing and has none.
+    ///
+    /// Times are whole seconds, rounded up: a client that comes then is not denied for being early.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use quorate_ratelimit::{AcquireError, Header, HeaderStyle, RateLimiter};
+    ///
+    /// async fn check(limiter: &RateLimiter) -> Result<(u16, Vec<Header>), AcquireError> {
+    ///     let decision = limiter.acquire("mail", "alice", 1).await?;
+    ///     let limit = limiter.limits().get("mail").expect("it is one of ours");
+    ///     let now = SystemTime::now();
+    ///     let headers = decision.headers("mail", &limit, HeaderStyle::IetfDraft11, now);
+    ///     Ok((if decision.allowed { 200 } else { 429 }, headers))
+    /// }
+    /// ```
+    pub fn headers(
+        &self,
+        name: &str,
+        limit: &Limit,
+        style: HeaderStyle,
+        now: SystemTime,
+    ) -> Vec<Header> {
+        let Some(window) = limit.window_seconds() else { return Vec::new() };
+        let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
+        // A denial is over when the same amount is admitted; else all of it is there again then.
+        let reset = wait.unwrap_or_else(|| seconds_up(self.reset_after));
+        let mut headers = match style {
+            HeaderStyle::RetryAfter => Vec::new(),
+            HeaderStyle::IetfDraft11 => {
+                let name = quoted(name);
+                let [quota, left] =
+                    [self.limit, self.remaining].map(|units| units.min(MAX_INTEGER));
+                vec![
+                    ("RateLimit-Policy", format!("{name};q={quota};w={window}")),
+                    ("RateLimit", format!("{name};r={left};t={}", reset.min(MAX_INTEGER))),
+                ]
+            }
+            HeaderStyle::XRateLimit { reset: kind } => {
+                let reset = match kind {
+                    Reset::Delta => reset,
+                    Reset::Epoch => seconds_up(since_epoch(now)).saturating_add(reset),
+                };
+                vec![
+                    ("X-RateLimit-Limit", self.limit.to_string()),
+                    ("X-RateLimit-Remaining", self.remaining.to_string()),
+                    ("X-RateLimit-Reset", reset.to_string()),
+                ]
+            }
+        };
+        headers.extend(wait.map(|wait| ("Retry-After", wait.to_string())));
+        headers
+    }
+}
+
+/// The body of a 429 as a problem document (RFC 9457, `application/problem+json`), for a request that
+/// limits of these names refuse.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::quota_exceeded;
+///
+/// let body = quota_exceeded(["mail"]);
+/// assert!(body.contains(r#""status":429"#) && body.contains(r#""violated-policies":["mail"]"#));
+/// ```
+pub fn quota_exceeded<'a>(violated: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = violated.into_iter().map(quoted).collect();
+    format!(
+        "{{\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\",\
+         \"title\":\"Too Many Requests\",\"status\":429,\"violated-policies\":[{}]}}",
+        names.join(",")
+    )
+}
+
+impl Limit {
+    /// The time that a limit's quota is for, in whole seconds: the length of a window; the time in which
+    /// an empty bucket is full.
+    fn window_seconds(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Counter => None,
+            Kind::Window { length, .. } | Kind::Sliding { length, .. } => {
+                Some(seconds_up(length).max(1))
+            }
+            Kind::Rate { amount, period } => {
+                let full = u128::from(self.capacity()) * period.as_nanos();
+                let seconds = full.div_ceil(u128::from(amount) * 1_000_000_000);
+                Some(u64::try_from(seconds).unwrap_or(u64::MAX).clamp(1, MAX_INTEGER))
+            }
+        }
+    }
+}
+
+fn seconds_up(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
+
+fn since_epoch(now: SystemTime) -> Duration {
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A name as a string of structured fields, and of JSON: names of limits are printable ASCII.
+fn quoted(name: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in name.chars() {
+        if c == '"' || c == '\\' {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate::{Answer, Cell, GroupTime, Item, Model, Position};
+
+    use super::*;
+    use crate::limits::Limits;
+
+    const START: u64 = 1_753_000_000_250_000_000;
+
+    /// What comes of taking these amounts, one after the other.
+    fn decided(limit: Limit, amounts: &[u64]) -> Decision {
+        let limits = Limits::builder().limit("l", limit).build().expect("usable");
+        let key = limits.key("l", "k").expect("known");
+        let mut cell = Cell::new(None);
+        let mut answer = Answer::default();
+        for amount in amounts {
+            let item = Item { key: key.as_ref(), args: [*amount, 0] };
+            cell = Cell::new(cell.value().copied());
+            answer =
+                limits.model().decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));
+        }
+        Decision::of_answer("l", 1, &answer, Position::BLANK).expect("decided")
+    }
+
+    fn headers(limit: Limit, amounts: &[u64], style: HeaderStyle) -> String {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(START);
+        let headers = decided(limit, amounts).headers("a \"b\"", &limit, style, now);
+        headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+    }
+
+    #[test]
+    fn an_admission_says_what_is_left_in_each_style() {
+        let minute = Limit::window(100, Duration::from_secs(60));
+        // The window ends at 1_753_000_020.
+        assert_eq!(headers(minute, &[30], HeaderStyle::RetryAfter), "");
+        assert_eq!(
+            headers(minute, &[30], HeaderStyle::IetfDraft11),
+            "RateLimit-Policy: \"a \\\"b\\\"\";q=100;w=60\nRateLimit: \"a \\\"b\\\"\";r=70;t=20\n"
+        );
+        let x = |reset| headers(minute, &[30], HeaderStyle::XRateLimit { reset });
+        assert!(x(Reset::Delta).ends_with("X-RateLimit-Remaining: 70\nX-RateLimit-Reset: 20\n"));
+        assert!(x(Reset::Epoch).ends_with("X-RateLimit-Reset: 1753000021\n"));
+    }
+
+    #[test]
+    fn a_denial_says_when_to_come_again_and_all_fields_agree() {
+        let rate = Limit::per_minute(4).burst(2);
+        assert_eq!(
+            headers(rate, &[2, 1], HeaderStyle::IetfDraft11),
+            "RateLimit-Policy: \"a \\\"b\\\"\";q=2;w=30\nRateLimit: \"a \\\"b\\\"\";r=0;t=15\n\
+             Retry-After: 15\n"
+        );
+        assert_eq!(headers(rate, &[2, 1], HeaderStyle::RetryAfter), "Retry-After: 15\n");
+        // Sooner than a second is a second: zero would be at once.
+        let fast = Limit::per_second(1000).burst(1);
+        assert_eq!(headers(fast, &[1, 1], HeaderStyle::RetryAfter), "Retry-After: 1\n");
+    }
+
+    #[test]
+    fn numbers_stay_within_structured_fields_and_counters_have_none() {
+        let large = Limit::window(u64::MAX, Duration::from_secs(60));
+        let text = headers(large, &[1], HeaderStyle::IetfDraft11);
+        assert!(text.contains(";q=999999999999999;w=60") && text.contains(";r=999999999999999;"));
+        assert_eq!(headers(Limit::counter(), &[5], HeaderStyle::IetfDraft11), "");
+    }
+
+    #[test]
+    fn a_body_names_who_refuses() {
+        let body = quota_exceeded(["a", "b \"c\""]);
+        assert!(body.ends_with(r#""violated-policies":["a","b \"c\""]}"#), "{body}");
+    }
+}
