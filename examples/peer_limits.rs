@@ -164,6 +164,7 @@ fn described(decision: &Decision) -> Value {
         "limit": decision.limit,
         "remaining": decision.remaining,
         "granted": decision.granted,
+        "shadow": decision.shadow,
         "retry_after_ms": decision.retry_after.map(millis),
         "reset_after_ms": millis(decision.reset_after),
         "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },

@@ -34,6 +34,8 @@ pub struct Decision {
     pub remaining: u64,
     /// Units that were taken by this decision, or given back by a refund or a reset.
     pub granted: u64,
+    /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
+    pub shadow: bool,
     /// How long to wait until the same amount is admitted, if nobody else takes anything
     /// meanwhile; `None` if it was admitted now.
     pub retry_after: Option<Duration>,
@@ -91,7 +93,7 @@ impl Decision {
         let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
         let allowed = match answer.code {
-            code::ALLOWED => true,
+            code::ALLOWED | code::SHADOW => true,
             code::DENIED => false,
             code::UNKNOWN_LIMIT => {
                 let limit = limit.to_owned();
@@ -108,6 +110,7 @@ impl Decision {
             limit: words[word::LIMIT],
             remaining: words[word::REMAINING],
             granted: if allowed { words[word::GRANTED] } else { 0 },
+            shadow: answer.code == code::SHADOW,
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
             basis: Basis::Primary,
@@ -138,6 +141,8 @@ pub struct JointDecision {
     pub allowed: bool,
     /// The items that refuse, by their place in the request; empty if all were admitted.
     pub violated: Vec<usize>,
+    /// The items whose limits are shadows and would have refused, by their place.
+    pub shadowed: Vec<usize>,
     /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
     /// the one with the fewest units left.
     pub tightest: usize,
@@ -152,15 +157,17 @@ impl JointDecision {
     ) -> Result<Self, AcquireError> {
         let word = decided.answer.words[word::INDEX];
         let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
-        let denying = word >> INDEX_BITS;
         let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
         let decision = Decision::read(limit, amount, decided)?;
-        let violated: Vec<usize> =
-            (0..items.len()).filter(|index| denying & 1 << index != 0).collect();
+        let named = |bits: u64| (0..items.len()).filter(move |index| bits & 1 << index != 0);
+        let mut violated: Vec<usize> = named(word >> INDEX_BITS).collect();
+        let mut shadowed: Vec<usize> = named(word >> (2 * INDEX_BITS)).collect();
         // One item alone is decided by itself, and sets no bits.
-        let is_alone = violated.is_empty() && !decision.allowed;
-        let violated = if is_alone { vec![tightest] } else { violated };
-        Ok(Self { allowed: decision.allowed, violated, tightest, decision })
+        if items.len() == 1 {
+            violated.extend((!decision.allowed).then_some(0));
+            shadowed.extend(decision.shadow.then_some(0));
+        }
+        Ok(Self { allowed: decision.allowed, violated, shadowed, tightest, decision })
     }
 }
 

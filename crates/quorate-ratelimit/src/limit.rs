@@ -68,6 +68,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Limit {
     pub(crate) kind: Kind,
     burst: Option<u64>,
+    pub(crate) is_shadow: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +143,7 @@ impl Limit {
     /// assert_eq!(DAILY.to_string(), "1000 in each window of 1d");
     /// ```
     pub const fn window(max: u64, length: Duration) -> Self {
-        Self { kind: Kind::Window { max, length }, burst: None }
+        Self { kind: Kind::Window { max, length }, burst: None, is_shadow: false }
     }
 
     /// `max` units in the time of `length` before each decision, by two counters: what the present
@@ -163,7 +164,7 @@ impl Limit {
     /// assert_eq!(SEARCH.to_string(), "100 in any 1m, sliding");
     /// ```
     pub const fn sliding(max: u64, length: Duration) -> Self {
-        Self { kind: Kind::Sliding { max, length }, burst: None }
+        Self { kind: Kind::Sliding { max, length }, burst: None, is_shadow: false }
     }
 
     /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
@@ -181,7 +182,7 @@ impl Limit {
     /// assert_eq!(Limit::counter().to_string(), "a counter");
     /// ```
     pub const fn counter() -> Self {
-        Self { kind: Kind::Counter, burst: None }
+        Self { kind: Kind::Counter, burst: None, is_shadow: false }
     }
 
     /// The most units of a rate that are admitted at once: the capacity of its bucket.
@@ -198,6 +199,20 @@ impl Limit {
     /// ```
     pub const fn burst(mut self, burst: u64) -> Self {
         self.burst = Some(burst);
+        self
+    }
+
+    /// The same limit as a shadow: it counts and reports, and denies nothing. What it would have denied
+    /// is not counted, as if it had been, and `Decision::shadow` says so. For trying a limit out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::per_second(9).shadow().to_string(), "9 per 1s, burst 9, shadow");
+    /// ```
+    pub const fn shadow(mut self) -> Self {
+        self.is_shadow = true;
         self
     }
 
@@ -323,7 +338,7 @@ impl Limit {
     }
 
     const fn rate(amount: u64, period: Duration) -> Self {
-        Self { kind: Kind::Rate { amount, period }, burst: None }
+        Self { kind: Kind::Rate { amount, period }, burst: None, is_shadow: false }
     }
 }
 
@@ -339,7 +354,8 @@ impl fmt::Display for Limit {
             }
             Kind::Sliding { max, length } => write!(f, "{max} in any {}, sliding", Period(length)),
             Kind::Counter => f.write_str("a counter"),
-        }
+        }?;
+        f.write_str(if self.is_shadow { ", shadow" } else { "" })
     }
 }
 

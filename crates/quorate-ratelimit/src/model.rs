@@ -8,7 +8,7 @@ use crate::key;
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, Verdict};
 use crate::rule::Rule;
-use crate::table::Table;
+use crate::table::{Entry, Table};
 
 /// Answer codes. They travel between peers: numbers are never given another meaning.
 pub(crate) mod code {
@@ -20,6 +20,8 @@ pub(crate) mod code {
     pub(crate) const NEVER_ADMITTED: u8 = 3;
     /// The peer that decided does not know the operation. Nothing was written.
     pub(crate) const UNKNOWN_OPERATION: u8 = 4;
+    /// Allowed, for the limit that would have denied it is a shadow.
+    pub(crate) const SHADOW: u8 = 5;
 }
 
 /// Places of an answer's words.
@@ -28,13 +30,14 @@ pub(crate) mod word {
     pub(crate) const REMAINING: usize = 1;
     /// Nanoseconds, of a denial.
     pub(crate) const RETRY_AFTER: usize = 2;
-    /// Units that were taken or given back, of what is no denial.
+    /// Units that were taken or given back, of what is no denial: in the same place.
     pub(crate) const GRANTED: usize = 2;
     /// Nanoseconds.
     pub(crate) const RESET_AFTER: usize = 3;
     /// Unix milliseconds; [`NO_WINDOW`] for a rate.
     pub(crate) const WINDOW: usize = 4;
-    /// Which item the other words speak of; above [`INDEX_BITS`], a bit for each item that denies.
+    /// Which item the other words speak of; above [`INDEX_BITS`], a bit for each item that denies, and
+    /// above as many bits again one for each shadow limit that would have.
     pub(crate) const INDEX: usize = 5;
 }
 
@@ -83,21 +86,29 @@ impl RateLimitModel {
     }
 
     #[inline]
+    fn entry(&self, key: &[u8]) -> Option<&Entry> {
+        key::limit_of(key).and_then(|id| self.table.find(id))
+    }
+
+    #[inline]
     fn rule(&self, key: &[u8]) -> Option<&Rule> {
-        key::limit_of(key).and_then(|id| self.table.find(id)).map(|entry| &entry.rule)
+        self.entry(key).map(|entry| &entry.rule)
     }
 
     /// Two passes, so that nothing is written before every item is known to be admitted.
     fn decide_all(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         let mut units: u64 = 0;
-        let mut denying: u64 = 0;
+        let (mut denying, mut shadowed): (u64, u64) = (0, 0);
         let mut shown: Option<(usize, Outcome)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
-            let (rule, order) = match self.read(index, item) {
+            let (entry, order) = match self.read(index, item) {
                 Ok(read) => read,
                 Err(answer) => return answer,
             };
-            let outcome = rule.decide(cell, order, now, Effect::Ask);
+            let outcome = entry.decide(cell, order, now, Effect::Ask);
+            if outcome.verdict == Verdict::Shadow {
+                shadowed |= 1 << index;
+            }
             if outcome.verdict == Verdict::Never {
                 return to_answer(index, &outcome, 0);
             }
@@ -112,25 +123,26 @@ impl RateLimitModel {
         let Some((index, outcome)) = shown else {
             return Answer::default();
         };
-        if outcome.verdict != Verdict::Allowed {
-            let mut answer = to_answer(index, &outcome, 0);
-            answer.words[word::INDEX] |= denying << INDEX_BITS;
+        let is_denied = denying != 0;
+        let mut answer = to_answer(index, &outcome, if is_denied { 0 } else { units });
+        answer.words[word::INDEX] |= denying << INDEX_BITS | shadowed << (2 * INDEX_BITS);
+        if is_denied {
             return answer;
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
-            if let Ok((rule, order)) = self.read(index, item) {
-                rule.decide(cell, order, now, Effect::Take);
+            if let Ok((entry, order)) = self.read(index, item) {
+                entry.decide(cell, order, now, Effect::Take);
             }
         }
-        to_answer(index, &outcome, units)
+        answer
     }
 
-    /// The rule and the order of an item, or the answer if there is none.
+    /// The limit and the order of an item, or the answer if there is none.
     #[inline]
-    fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Rule, Order), Answer> {
-        let rule = self.rule(item.key).ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
+    fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Entry, Order), Answer> {
+        let entry = self.entry(item.key).ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
         let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
-        Ok((rule, order))
+        Ok((entry, order))
     }
 }
 
@@ -140,11 +152,11 @@ impl Model for RateLimitModel {
         let ([item], [cell]) = (items, &mut *cells) else {
             return self.decide_all(items, cells, now);
         };
-        let (rule, order) = match self.read(0, item) {
+        let (entry, order) = match self.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
-        let outcome = rule.decide(cell, order, now, Effect::Take);
+        let outcome = entry.decide(cell, order, now, Effect::Take);
         to_answer(0, &outcome, taken(order, &outcome))
     }
 
@@ -183,7 +195,7 @@ impl Model for RateLimitModel {
 }
 
 /// Which operations this version knows. Peers that differ in it name each other.
-const OPERATIONS_REVISION: u32 = 2;
+const OPERATIONS_REVISION: u32 = 3;
 
 /// Units that an operation took: what is lost if its change is.
 #[inline]
@@ -205,11 +217,10 @@ fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
     let mut words = [0; 6];
     words[word::LIMIT] = outcome.limit;
     words[word::REMAINING] = outcome.remaining;
-    if outcome.verdict == Verdict::Allowed {
-        words[word::GRANTED] = outcome.granted;
-    } else {
-        words[word::RETRY_AFTER] = outcome.retry_after;
-    }
+    words[word::RETRY_AFTER] = match outcome.verdict {
+        Verdict::Allowed | Verdict::Shadow => outcome.granted,
+        Verdict::Denied | Verdict::Never => outcome.retry_after,
+    };
     words[word::RESET_AFTER] = outcome.reset_after;
     words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
     words[word::INDEX] = index as u64;
@@ -217,6 +228,7 @@ fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
         Verdict::Allowed => code::ALLOWED,
         Verdict::Denied => code::DENIED,
         Verdict::Never => code::NEVER_ADMITTED,
+        Verdict::Shadow => code::SHADOW,
     };
     Answer { code, units, words }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Verdict {
     Denied,
     /// The amount is above the capacity: it is admitted at no time.
     Never,
+    /// A shadow limit would have denied it: it is admitted, and nothing is taken.
+    Shadow,
 }
 
 /// Whether a decision is carried out or only asked for.

@@ -44,6 +44,9 @@ pub struct LimitSpec {
     /// Whether this is a plain counter.
     #[serde(default)]
     pub counter: bool,
+    /// Whether this only counts and reports, and denies nothing.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 impl LimitSpec {
@@ -62,8 +65,13 @@ impl LimitSpec {
     /// assert!(spec.limit().expect_err("no unit").to_string().contains("/s, /m, /h or /d"));
     /// ```
     pub fn limit(&self) -> Result<Limit, LimitError> {
+        let limit = self.enforced()?;
+        Ok(if self.shadow { limit.shadow() } else { limit })
+    }
+
+    fn enforced(&self) -> Result<Limit, LimitError> {
         if self.counter {
-            let is_alone = *self == Self { counter: true, ..Self::default() };
+            let is_alone = *self == Self { counter: true, shadow: self.shadow, ..Self::default() };
             return if is_alone { Ok(Limit::counter()) } else { Err(LimitError::CounterMore) };
         }
         if self.sliding && self.window.is_none() {

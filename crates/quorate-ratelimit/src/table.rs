@@ -1,7 +1,11 @@
 //! Limits as a decision finds them: by id, which is part of every key, or by name.
 
+use quorate::{Cell, GroupTime};
+
 use crate::hash::{fnv, limit_id};
 use crate::limit::Limit;
+use crate::operation::Order;
+use crate::outcome::{Effect, Outcome, Verdict};
 use crate::rule::Rule;
 
 /// Sets up to this size are searched by name without hashing it.
@@ -18,6 +22,24 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new(name: String, limit: Limit) -> Self {
         Self { id: limit_id(&name), rule: Rule::new(&limit), name: name.into(), limit }
+    }
+}
+
+impl Entry {
+    /// Decides about one key; a shadow denies nothing.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        let mut outcome = self.rule.decide(cell, order, now, effect);
+        if self.limit.is_shadow && outcome.verdict != Verdict::Allowed {
+            outcome.verdict = Verdict::Shadow;
+        }
+        outcome
     }
 }
 

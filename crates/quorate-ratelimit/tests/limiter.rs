@@ -272,3 +272,34 @@ async fn several_amounts_are_taken_together_or_none_and_who_refuses_is_named() {
     let is_invalid = matches!(&twice, Err(AcquireError::Undecided(DecideError::Invalid { .. })));
     assert!(is_invalid, "{twice:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_counts_and_denies_nothing() {
+    let network = InProcess::network();
+    let limits = Limits::builder()
+        .limit("real", Limit::window(10, DAY))
+        .limit("tried", Limit::window(3, DAY).shadow())
+        .build()
+        .expect("usable");
+    let peer = builder(&network, "a", &["a"], &limits).start().await.expect("valid settings");
+    let limiter = RateLimiter::new(peer, &limits);
+    limiter.peer().wait_ready(LONG).await.expect("a group of one is ready");
+    let first = limiter.acquire("tried", "k", 2).await.expect("there is a primary");
+    assert_eq!((first.allowed, first.shadow, first.granted, first.remaining), (true, false, 2, 1));
+    let second = limiter.acquire("tried", "k", 2).await.expect("there is a primary");
+    assert_eq!((second.allowed, second.shadow, second.granted), (true, true, 0));
+    assert_eq!((second.remaining, second.retry_after), (1, None), "nothing of it was taken");
+    let large = limiter.acquire("tried", "k", 4).await.expect("more than it ever admits");
+    assert!(large.allowed && large.shadow);
+    let joint =
+        limiter.acquire_all(&[("real", "k", 6), ("tried", "k", 2)]).await.expect("a primary");
+    assert_eq!((joint.allowed, &joint.shadowed[..]), (true, &[1][..]));
+    let joint =
+        limiter.acquire_all(&[("real", "k", 6), ("tried", "k", 1)]).await.expect("a primary");
+    assert_eq!(
+        (joint.allowed, &joint.violated[..], &joint.shadowed[..]),
+        (false, &[0][..], &[][..])
+    );
+    assert_eq!(limiter.peek("tried", "k", 1).await.expect("a primary").remaining, 1);
+    assert_eq!(limiter.peek("real", "k", 1).await.expect("a primary").remaining, 4);
+}
