@@ -100,10 +100,12 @@ mod operation;
 mod outcome;
 mod period;
 mod rule;
+mod several;
 mod sliding;
 mod spec;
 mod table;
 mod token_bucket;
+mod waiting;
 mod window;
 
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
@@ -115,4 +117,5 @@ pub use limit::Limit;
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder};
 pub use model::RateLimitModel;
+pub use several::{Explained, Explanation};
 pub use spec::{LimitSpec, LimitsSpec};

@@ -303,3 +303,58 @@ async fn a_shadow_counts_and_denies_nothing() {
     assert_eq!(limiter.peek("tried", "k", 1).await.expect("a primary").remaining, 1);
     assert_eq!(limiter.peek("real", "k", 1).await.expect("a primary").remaining, 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_served_when_there_is_room_and_who_stops_takes_nothing() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let [a, b] = [&limiters[0], &limiters[1]];
+    _ = a.acquire("api", "k", 5).await.expect("there is a primary");
+    // Two units come back every 200 ms; the clock is the tests' own.
+    let before = tokio::time::Instant::now();
+    let served = b.wait("api", "k", 2).await.expect("it comes");
+    assert!(served.allowed && before.elapsed() >= Duration::from_millis(190), "{served:?}");
+    let mail = async |key: &str| a.peek("mail", key, 1).await.expect("a primary").remaining;
+    // Dropped at every point of its way: in the end nothing is taken.
+    for polls in 0..12 {
+        let mut waiting = Box::pin(b.wait("mail", "k", 40));
+        for _ in 0..polls {
+            let once = std::future::poll_fn(|context| {
+                let polled = waiting.as_mut().poll(context);
+                std::task::Poll::Ready(polled.is_ready())
+            });
+            if once.await {
+                // Served: it is for whoever has waited to give it back.
+                _ = b.refund("mail", "k", 40).await.expect("a primary");
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(waiting);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(mail("k").await, 100, "after {polls} polls");
+    }
+    let never = b.wait("mail", "k", 101).await;
+    assert_eq!(never, Err(AcquireError::NeverAdmitted { amount: 101, max: 100 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_has_an_answer_each_and_an_explanation_takes_nothing() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let [a, c] = [&limiters[0], &limiters[2]];
+    let batch = [("mail", "k", 60), ("none", "k", 1), ("mail", "other", 1), ("mail", "k2", 101)];
+    let answers = c.batch(&batch).await;
+    assert_eq!(answers.len(), 4);
+    assert!(answers[0].as_ref().is_ok_and(|decision| decision.allowed && decision.remaining == 40));
+    assert!(matches!(answers[1], Err(AcquireError::UnknownLimit { .. })));
+    assert!(answers[2].as_ref().is_ok_and(|decision| decision.remaining == 99));
+    assert!(matches!(answers[3], Err(AcquireError::NeverAdmitted { .. })));
+    let explained = a.explain(&[("mail", "k", 41), ("api", "k", 2), ("none", "k", 1)]).await;
+    assert!(!explained.is_allowed());
+    let text = explained.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    let refused = "mail: 100 in each window of 1d: refuses 41, 40 left; try in ";
+    assert!(lines[0].starts_with(refused), "{text}");
+    assert_eq!(lines[1], "api: 10 per 1s, burst 5: admits 2, 5 left");
+    assert_eq!(lines[2], "none: no limit is called \"none\"");
+    assert_eq!(a.peek("mail", "k", 1).await.expect("a primary").remaining, 40);
+}
