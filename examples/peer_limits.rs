@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Each is answered with 200, 429 if it is denied, 503 without a primary, 504 if the outcome is
-//! unknown, 400 or 404. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered
+//! unknown, 400 or 404. With an `"id"`, the request's own, a retry of any of the first three, of debit
+//! or of refund is charged once and gets the first answer, for ten minutes. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered
 //! as one of 1 would be.
 
 use std::time::SystemTime;
@@ -53,6 +54,9 @@ struct Amount {
     key: String,
     #[serde(default = "one")]
     amount: u64,
+    /// Idempotency key: a retry with it is charged once and gets the first answer.
+    #[serde(default)]
+    id: Option<String>,
 }
 
 fn one() -> u64 {
@@ -60,28 +64,44 @@ fn one() -> u64 {
 }
 
 async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, &limit, service.limiter.acquire(&limit, &key, amount).await)
+    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let decided = match &id {
+        Some(id) => service.limiter.idempotency_key(id).acquire(&limit, &key, amount).await,
+        None => service.limiter.acquire(&limit, &key, amount).await,
+    };
+    answer(&service, &limit, decided)
 }
 
 async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, &limit, service.limiter.acquire_up_to(&limit, &key, amount).await)
+    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let decided = match &id {
+        Some(id) => service.limiter.idempotency_key(id).acquire_up_to(&limit, &key, amount).await,
+        None => service.limiter.acquire_up_to(&limit, &key, amount).await,
+    };
+    answer(&service, &limit, decided)
 }
 
 async fn peek(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
+    let Amount { limit, key, amount, .. } = read(&body, AMOUNT)?;
     answer(&service, &limit, service.limiter.peek(&limit, &key, amount).await)
 }
 
 async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, &limit, service.limiter.debit(&limit, &key, amount).await)
+    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let decided = match &id {
+        Some(id) => service.limiter.idempotency_key(id).debit(&limit, &key, amount).await,
+        None => service.limiter.debit(&limit, &key, amount).await,
+    };
+    answer(&service, &limit, decided)
 }
 
 async fn refund(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
-    answer(&service, &limit, service.limiter.refund(&limit, &key, amount).await)
+    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let decided = match &id {
+        Some(id) => service.limiter.idempotency_key(id).refund(&limit, &key, amount).await,
+        None => service.limiter.refund(&limit, &key, amount).await,
+    };
+    answer(&service, &limit, decided)
 }
 
 #[derive(Deserialize)]
@@ -100,13 +120,19 @@ async fn reset(State(service): State<Service>, body: Bytes) -> Result<Response, 
 #[serde(deny_unknown_fields, expecting = "an object")]
 struct All {
     items: Vec<Amount>,
+    #[serde(default)]
+    id: Option<String>,
 }
 
 async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let All { items } = read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
+    let All { items, id } =
+        read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
     let asked: Vec<_> =
-        items.iter().map(|Amount { limit, key, amount }| (&**limit, key, *amount)).collect();
-    let joint = service.limiter.acquire_all(&asked).await;
+        items.iter().map(|Amount { limit, key, amount, .. }| (&**limit, key, *amount)).collect();
+    let joint = match &id {
+        Some(id) => service.limiter.idempotency_key(id).acquire_all(&asked).await,
+        None => service.limiter.acquire_all(&asked).await,
+    };
     let joint = joint.map_err(|error| refused(error, service.limiter.limits()))?;
     let mut body = described(&joint.decision);
     let violated: Vec<_> = joint.violated.iter().map(|item| &items[*item].limit).collect();
@@ -165,6 +191,7 @@ fn described(decision: &Decision) -> Value {
         "remaining": decision.remaining,
         "granted": decision.granted,
         "shadow": decision.shadow,
+        "repeated": decision.repeated,
         "retry_after_ms": decision.retry_after.map(millis),
         "reset_after_ms": millis(decision.reset_after),
         "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },

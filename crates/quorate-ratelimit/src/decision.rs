@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use quorate::{Answer, Basis, GroupId, Position, Term};
 
 use crate::error::AcquireError;
-use crate::model::{INDEX_BITS, NO_WINDOW, code, word};
+use crate::model::{INDEX_BITS, NO_WINDOW, REPEATED, code, word};
 
 /// Whether an amount was admitted, and what is left.
 ///
@@ -34,6 +34,9 @@ pub struct Decision {
     pub remaining: u64,
     /// Units that were taken by this decision, or given back by a refund or a reset.
     pub granted: u64,
+    /// Whether this is the answer of an earlier call with the same idempotency key: nothing was taken
+    /// by this one.
+    pub repeated: bool,
     /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
     pub shadow: bool,
     /// How long to wait until the same amount is admitted, if nobody else takes anything
@@ -110,6 +113,7 @@ impl Decision {
             limit: words[word::LIMIT],
             remaining: words[word::REMAINING],
             granted: if allowed { words[word::GRANTED] } else { 0 },
+            repeated: words[word::INDEX] & REPEATED != 0,
             shadow: answer.code == code::SHADOW,
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
@@ -155,7 +159,7 @@ impl JointDecision {
         items: &[(&str, u64)],
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
-        let word = decided.answer.words[word::INDEX];
+        let word = decided.answer.words[word::INDEX] & !REPEATED;
         let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
         let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
         let decision = Decision::read(limit, amount, decided)?;

@@ -8,6 +8,7 @@ use crate::error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::model::RateLimitModel;
+use crate::record::RECORD_ID;
 use crate::table::{Entry, Table};
 
 /// A named set of limits. Cheap to clone.
@@ -225,16 +226,21 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// Names given twice and ids that two names share.
+/// Names given twice and ids that two names share, or that records have.
 fn clashes(entries: &[Entry]) -> Vec<LimitsErrorKind> {
     let mut by_id: Vec<&Entry> = entries.iter().collect();
     by_id.sort_by_key(|entry| entry.id);
     let pairs = by_id.windows(2).filter(|pair| pair[0].id == pair[1].id);
+    let of_records = by_id.iter().filter(|entry| entry.id == RECORD_ID).map(|entry| {
+        let name = entry.name.to_string();
+        LimitsErrorKind::Collision { name, other: "(records of idempotency keys)".to_owned() }
+    });
     pairs
         .map(|pair| match (pair[0].name.to_string(), pair[1].name.to_string()) {
             (name, other) if name == other => LimitsErrorKind::Twice { name },
             (name, other) => LimitsErrorKind::Collision { name, other },
         })
+        .chain(of_records)
         .collect()
 }
 

@@ -7,6 +7,7 @@ use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
 use crate::key;
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, Verdict};
+use crate::record::{self, RECORD_ID, Record};
 use crate::rule::Rule;
 use crate::table::{Entry, Table};
 
@@ -41,6 +42,8 @@ pub(crate) mod word {
     pub(crate) const INDEX: usize = 5;
 }
 
+/// The bit of the word [`word::INDEX`] that says that this is the answer of an earlier call.
+pub(crate) const REPEATED: u64 = 1 << 63;
 /// Bits of the word [`word::INDEX`] that the index has.
 pub(crate) const INDEX_BITS: u32 = 16;
 pub(crate) const NO_WINDOW: u64 = u64::MAX;
@@ -93,6 +96,56 @@ impl RateLimitModel {
     #[inline]
     fn rule(&self, key: &[u8]) -> Option<&Rule> {
         self.entry(key).map(|entry| &entry.rule)
+    }
+
+    /// Decides what comes with an idempotency key: once.
+    fn decide_once(
+        &self,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        record: &mut Cell,
+        now: GroupTime,
+    ) -> Answer {
+        if let Some(known) = Record::of(record) {
+            return self.repeat(known, items, cells, now);
+        }
+        let answer = self.decide_all(items, cells, now);
+        if matches!(answer.code, code::ALLOWED | code::SHADOW) {
+            let known = Record {
+                index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
+                window_ms: answer.words[word::WINDOW],
+                remaining: answer.words[word::REMAINING],
+                granted: answer.words[word::GRANTED],
+            };
+            known.write(record, now);
+        }
+        answer
+    }
+
+    /// The answer that an earlier call got; what is left of the time until a reset is told anew.
+    fn repeat(
+        &self,
+        known: Record,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        now: GroupTime,
+    ) -> Answer {
+        let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
+            return refusal(code::UNKNOWN_OPERATION, known.index);
+        };
+        let Some(rule) = self.rule(item.key) else {
+            return refusal(code::UNKNOWN_LIMIT, known.index);
+        };
+        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let present = rule.decide(cell, peek, now, Effect::Ask);
+        let mut words = [0; 6];
+        words[word::LIMIT] = present.limit;
+        words[word::REMAINING] = known.remaining;
+        words[word::GRANTED] = known.granted;
+        words[word::RESET_AFTER] = present.reset_after;
+        words[word::WINDOW] = known.window_ms;
+        words[word::INDEX] = known.index as u64 | REPEATED;
+        Answer { code: code::ALLOWED, units: 0, words }
     }
 
     /// Two passes, so that nothing is written before every item is known to be admitted.
@@ -150,7 +203,14 @@ impl Model for RateLimitModel {
     #[inline]
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         let ([item], [cell]) = (items, &mut *cells) else {
-            return self.decide_all(items, cells, now);
+            return match (items, cells) {
+                ([items @ .., last], [cells @ .., record])
+                    if key::limit_of(last.key) == Some(RECORD_ID) =>
+                {
+                    self.decide_once(items, cells, record, now)
+                }
+                (items, cells) => self.decide_all(items, cells, now),
+            };
         };
         let (entry, order) = match self.read(0, item) {
             Ok(read) => read,
@@ -167,7 +227,9 @@ impl Model for RateLimitModel {
         after: &Value,
         delta: &mut Delta,
     ) {
-        if let Some(rule) = self.rule(item.key) {
+        if key::limit_of(item.key) == Some(RECORD_ID) {
+            record::accumulate(after, delta);
+        } else if let Some(rule) = self.rule(item.key) {
             rule.accumulate(before, after, delta);
         }
     }
@@ -177,6 +239,10 @@ impl Model for RateLimitModel {
     /// A window that has closed is dropped, and so is what would have flowed back into a bucket by
     /// now. At one instant, the order of merges does not matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        if key::limit_of(key) == Some(RECORD_ID) {
+            record::merge(delta, cell, now);
+            return 0;
+        }
         let merged = self.rule(key).and_then(|rule| rule.merge(cell.value(), delta, now));
         let Some((value, units)) = merged else {
             return 0;
@@ -195,7 +261,7 @@ impl Model for RateLimitModel {
 }
 
 /// Which operations this version knows. Peers that differ in it name each other.
-const OPERATIONS_REVISION: u32 = 3;
+const OPERATIONS_REVISION: u32 = 4;
 
 /// Units that an operation took: what is lost if its change is.
 #[inline]

@@ -358,3 +358,73 @@ async fn a_batch_has_an_answer_each_and_an_explanation_takes_nothing() {
     assert_eq!(lines[2], "none: no limit is called \"none\"");
     assert_eq!(a.peek("mail", "k", 1).await.expect("a primary").remaining, 40);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_with_its_key_is_charged_once_also_across_a_failover() {
+    let (network, mut limiters) = start(&NAMES, |b| b.acknowledge(Acknowledge::Majority)).await;
+    let left = async |at: &RateLimiter| at.peek("mail", "k", 1).await.expect("a primary").remaining;
+    let once = limiters[0].idempotency_key("r1").acquire("mail", "k", 10).await.expect("a primary");
+    assert_eq!((once.allowed, once.repeated, once.remaining, once.granted), (true, false, 90, 10));
+    _ = limiters[1].acquire("mail", "k", 5).await.expect("a primary");
+    let again =
+        limiters[2].idempotency_key("r1").acquire("mail", "k", 10).await.expect("a primary");
+    assert_eq!(
+        (again.allowed, again.repeated, again.remaining, again.granted),
+        (true, true, 90, 10)
+    );
+    assert_eq!((again.window, again.limit), (once.window, once.limit), "the first answer");
+    assert_eq!(left(&limiters[0]).await, 85, "charged once");
+    // The same key for another request is another request.
+    let other =
+        limiters[0].idempotency_key("r1").acquire("mail", "k", 11).await.expect("a primary");
+    assert!(!other.repeated && other.remaining == 74);
+    // The primary dies.
+    let primary = limiters[0].peer().status().primary.expect("there is one").to_string();
+    let index = NAMES.iter().position(|name| *name == primary).expect("it is one of them");
+    let dead = limiters.remove(index);
+    NAMES.iter().for_each(|name| network.cut(&primary, name));
+    until(&limiters[0], |s| s.primary.as_ref().is_some_and(|new| new.as_str() != primary)).await;
+    for limiter in &limiters {
+        limiter.peer().wait_ready(LONG).await.expect("two of three go on");
+        let again =
+            limiter.idempotency_key("r1").acquire("mail", "k", 10).await.expect("a primary");
+        assert!(again.repeated && again.remaining == 90, "{again:?}");
+        assert_eq!(left(limiter).await, 74);
+    }
+    drop(dead);
+    // A denial is not kept, and after its time a key is as new.
+    let a = &limiters[0];
+    let denied = a.idempotency_key("r2").acquire("mail", "k", 75).await.expect("a primary");
+    assert!(!denied.allowed);
+    _ = a.refund("mail", "k", 10).await.expect("a primary");
+    let admitted = a.idempotency_key("r2").acquire("mail", "k", 75).await.expect("a primary");
+    assert!(admitted.allowed && !admitted.repeated);
+    let joint = [("mail", "j", 3), ("api", "j", 2)];
+    let first = a.idempotency_key("r3").acquire_all(&joint).await.expect("a primary");
+    let again = limiters[1].idempotency_key("r3").acquire_all(&joint).await.expect("a primary");
+    assert!(first.allowed && again.allowed && again.decision.repeated && !first.decision.repeated);
+    assert_eq!((first.tightest, again.tightest), (1, 1));
+    assert_eq!(a.peek("mail", "j", 1).await.expect("a primary").remaining, 97);
+    tokio::time::sleep(quorate_ratelimit::IDEMPOTENCY_TIME + LONG).await;
+    let late = a.idempotency_key("r3").acquire_all(&joint).await.expect("a primary");
+    assert!(late.allowed && !late.decision.repeated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_a_refund_or_debit_counts_once() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let [a, b] = [&limiters[0], &limiters[1]];
+    for limiter in [a, b] {
+        let debited = limiter.idempotency_key("d").debit("mail", "k", 30).await.expect("a primary");
+        assert_eq!((debited.granted, debited.remaining), (30, 70));
+    }
+    for limiter in [b, a] {
+        let back = limiter.idempotency_key("u").refund("mail", "k", 10).await.expect("a primary");
+        assert_eq!((back.granted, back.remaining), (10, 80));
+    }
+    for limiter in [b, a] {
+        let taken = limiter.idempotency_key("t").acquire_up_to("mail", "k", 200).await;
+        let taken = taken.expect("a primary");
+        assert_eq!((taken.granted, taken.remaining), (80, 0));
+    }
+}

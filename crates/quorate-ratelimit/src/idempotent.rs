@@ -1,0 +1,154 @@
+//! Calls that are charged once, however often they are tried.
+
+use quorate::Item;
+
+use crate::decision::{Decision, JointDecision};
+use crate::error::AcquireError;
+use crate::key::Key;
+use crate::limiter::RateLimiter;
+use crate::operation::Operation;
+use crate::record;
+
+/// A limiter whose next call has an idempotency key; made by [`RateLimiter::idempotency_key`].
+///
+/// A call that is tried again with the same key, limits, callers' keys and amounts, within
+/// [`IDEMPOTENCY_TIME`](crate::IDEMPOTENCY_TIME), is charged once and gets the first answer, with
+/// `Decision::repeated`: also after a time-out, at another peer, and across a failover, as far as the
+/// first one's charge is kept (under `Acknowledge::Majority`, always). A denial charges nothing and is
+/// not kept: a retry may be admitted.
+///
+/// What a relaxed peer decides alone it knows alone, until it is merged: the same call at two peers
+/// that are cut off from each other is charged twice.
+///
+/// Each such call takes a cell of its own, about 90 bytes, for that time.
+#[derive(Clone, Copy)]
+#[must_use = "it does nothing until a call is made"]
+pub struct Idempotent<'a> {
+    limiter: &'a RateLimiter,
+    id: &'a [u8],
+}
+
+impl RateLimiter {
+    /// Gives the next call an idempotency key, such as the id of a request: of any length, and as
+    /// unlikely to be drawn twice as you need.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::DecideError;
+    /// use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
+    ///
+    /// /// Tries again where the outcome is unknown: that counts nothing twice.
+    /// async fn charge(limiter: &RateLimiter, request: &str) -> Result<Decision, AcquireError> {
+    ///     loop {
+    ///         let once = limiter.idempotency_key(request);
+    ///         match once.acquire("api", "alice", 1).await {
+    ///             Err(AcquireError::Undecided(DecideError::OutcomeUnknown { .. })) => {}
+    ///             decided => return decided,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn idempotency_key<'a>(&'a self, id: &'a (impl AsRef<[u8]> + ?Sized)) -> Idempotent<'a> {
+        Idempotent { limiter: self, id: id.as_ref() }
+    }
+}
+
+impl Idempotent<'_> {
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn acquire(
+        self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Acquire).await
+    }
+
+    /// As [`RateLimiter::acquire_up_to`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn acquire_up_to(
+        self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::AcquireUpTo).await
+    }
+
+    /// As [`RateLimiter::acquire_all`], of at most 15 items.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn acquire_all<K: AsRef<[u8]>>(
+        self,
+        items: &[(&str, K, u64)],
+    ) -> Result<JointDecision, AcquireError> {
+        let mut keys = Vec::with_capacity(items.len());
+        for (limit, key, _) in items {
+            keys.push(Key::new(self.limiter.limits().id(limit)?, key.as_ref())?);
+        }
+        let argument = Operation::Acquire.argument();
+        let asked = keys.iter().zip(items);
+        let asked: Vec<_> = asked
+            .map(|(key, (_, _, amount))| Item { key: key.as_ref(), args: [*amount, argument] })
+            .collect();
+        let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
+        JointDecision::read(&told, &self.decide(asked).await?)
+    }
+
+    /// As [`RateLimiter::debit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn debit(
+        self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Debit).await
+    }
+
+    /// As [`RateLimiter::refund`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn refund(
+        self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms: None }).await
+    }
+
+    async fn call(
+        self,
+        limit: &str,
+        key: &[u8],
+        amount: u64,
+        operation: Operation,
+    ) -> Result<Decision, AcquireError> {
+        let key = Key::new(self.limiter.limits().id(limit)?, key)?;
+        let item = Item { key: key.as_ref(), args: [amount, operation.argument()] };
+        Decision::read(limit, amount, &self.decide(vec![item]).await?)
+    }
+
+    /// Decides, with the record behind what was asked.
+    async fn decide(self, mut items: Vec<Item<'_>>) -> Result<quorate::Decision, AcquireError> {
+        let record = record::key(self.id, &items);
+        items.push(Item { key: &record, args: [0, 0] });
+        Ok(self.limiter.peer().decide(&items).await?)
+    }
+}

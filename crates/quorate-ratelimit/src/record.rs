@@ -1,0 +1,89 @@
+//! What an operation with an idempotency key leaves behind: the answer, in a cell of its own, changed
+//! together with the cells that were charged. A retry finds it and gets the same answer, whichever
+//! peer is primary by then.
+//!
+//! A record's key is the id 0, which no limit has, and a hash of the idempotency key and of all that
+//! was asked: the same key for another request is another request. Its words: the index of the item
+//! that the answer speaks of above the start of its window in milliseconds, the units that remained,
+//! and those that were granted. Only what was admitted is recorded, for a denial charges nothing.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use quorate::{Cell, Delta, GroupTime, Item, Value};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::key::PREFIX_BYTES;
+use crate::model::NO_WINDOW;
+
+/// How long an answer is kept for a retry.
+pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
+
+/// The id of all records, in place of a limit's.
+pub(crate) const RECORD_ID: u32 = 0;
+
+const KEPT_NANOS: u64 = IDEMPOTENCY_TIME.as_secs() * 1_000_000_000;
+/// Bits of the first word below the index.
+const WINDOW_BITS: u32 = 48;
+const NO_START: u64 = (1 << WINDOW_BITS) - 1;
+
+/// The key of a record.
+pub(crate) type RecordKey = [u8; PREFIX_BYTES + 16];
+
+/// The key of what an operation leaves behind.
+pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> RecordKey {
+    let mut hasher = SipHasher13::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.write_u64(bytes.len() as u64);
+        hasher.write(bytes);
+    };
+    part(id);
+    for item in items {
+        part(item.key);
+        for argument in item.args {
+            part(&argument.to_le_bytes());
+        }
+    }
+    let mut key = [0; PREFIX_BYTES + 16];
+    key[..PREFIX_BYTES].copy_from_slice(&RECORD_ID.to_le_bytes());
+    key[PREFIX_BYTES..].copy_from_slice(&hasher.finish128().as_u128().to_le_bytes());
+    key
+}
+
+/// The answer to an operation that was admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) index: usize,
+    /// In milliseconds, or [`NO_WINDOW`].
+    pub(crate) window_ms: u64,
+    pub(crate) remaining: u64,
+    pub(crate) granted: u64,
+}
+
+impl Record {
+    pub(crate) fn of(cell: &Cell) -> Option<Self> {
+        let [first, remaining, granted] = cell.value()?.words;
+        let start = first & NO_START;
+        let window_ms = if start == NO_START { NO_WINDOW } else { start };
+        Some(Self { index: (first >> WINDOW_BITS) as usize, window_ms, remaining, granted })
+    }
+
+    pub(crate) fn write(self, cell: &mut Cell, now: GroupTime) {
+        let start = self.window_ms.min(NO_START);
+        let words = [(self.index as u64) << WINDOW_BITS | start, self.remaining, self.granted];
+        cell.set(Value { words, expires: GroupTime(now.0.saturating_add(KEPT_NANOS)) });
+    }
+}
+
+/// Keeps in `delta` that a request was answered alone.
+pub(crate) fn accumulate(after: &Value, delta: &mut Delta) {
+    delta.words = after.words;
+}
+
+/// Keeps the answer for retries at other peers, unless the group has answered the same request.
+pub(crate) fn merge(delta: &Delta, cell: &mut Cell, now: GroupTime) {
+    if cell.value().is_none() {
+        let expires = GroupTime(now.0.saturating_add(KEPT_NANOS));
+        cell.set(Value { words: delta.words, expires });
+    }
+}
