@@ -20,7 +20,8 @@ pub(crate) struct TlsOptions {
     /// PEM file with the CAs that sign peers' certificates; with --tls-cert and --tls-key.
     #[arg(long, value_name = "FILE", requires = "tls_cert", requires = "tls_key")]
     tls_ca: Option<PathBuf>,
-    /// PEM file with this peer's certificate, which names it.
+    /// PEM file with this peer's certificate, which names it. All these files are read again at SIGHUP,
+    /// and when they have changed and are the same in two looks, 10 s apart.
     #[arg(long, value_name = "FILE", requires = "tls_ca")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the private key of that.
@@ -33,7 +34,7 @@ pub(crate) struct TlsOptions {
     #[arg(long, value_name = "PATTERN,..", value_delimiter = ',', requires = "tls_ca")]
     tls_names: Vec<String>,
     /// How far TLS is used: off, permissive (with who can, while the group changes) or required;
-    /// required if left out.
+    /// required if left out. With the files: without any of these options there is no TLS either.
     #[arg(long, value_name = "STAGE", value_parser = arguments::tls(), requires = "tls_ca")]
     tls: Option<Tls>,
 }

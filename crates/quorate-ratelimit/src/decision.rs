@@ -150,7 +150,8 @@ pub struct JointDecision {
     /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
     /// the one with the fewest units left.
     pub tightest: usize,
-    /// What was decided about it. Its `retry_after` is the longest wait of all.
+    /// What was decided about it: its `granted` is of that item alone, and its `retry_after` is the
+    /// longest wait of all.
     pub decision: Decision,
 }
 

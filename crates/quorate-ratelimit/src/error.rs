@@ -194,6 +194,20 @@ pub enum AcquireError {
         /// The burst of the limit, or the max of its window.
         max: u64,
     },
+    /// No items were asked for together, or too many. Nothing was written.
+    #[error("{count} items together: ask for 1 to {max}")]
+    Items {
+        /// Items asked for.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// One key of one limit was asked for twice together: add the amounts up. Nothing was written.
+    #[error("a key of limit {limit} is asked for twice together: add the amounts up")]
+    Twice {
+        /// The limit.
+        limit: String,
+    },
     /// The peer that decides is of an older version and does not know this operation. Nothing was
     /// written.
     #[error(

@@ -1,6 +1,6 @@
 //! Calls that are charged once, however often they are tried.
 
-use quorate::Item;
+use quorate::{Item, MAX_ITEMS};
 
 use crate::decision::{Decision, JointDecision};
 use crate::error::AcquireError;
@@ -92,10 +92,8 @@ impl Idempotent<'_> {
         self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        let mut keys = Vec::with_capacity(items.len());
-        for (limit, key, _) in items {
-            keys.push(Key::new(self.limiter.limits().id(limit)?, key.as_ref())?);
-        }
+        // One place is the record's.
+        let keys = self.limiter.keys_of(items, MAX_ITEMS - 1)?;
         let argument = Operation::Acquire.argument();
         let asked = keys.iter().zip(items);
         let asked: Vec<_> = asked

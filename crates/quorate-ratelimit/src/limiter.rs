@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Item, Peer};
+use quorate::{Item, MAX_ITEMS, Peer};
 
 use crate::decision::{Decision, JointDecision};
 use crate::error::AcquireError;
@@ -172,8 +172,7 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`], about the first item that has one; `Undecided` with `Invalid` for
-    /// too many items or one that is given twice. Nothing was written then.
+    /// As [`RateLimiter::acquire`], about the first item that has one; `Items` and `Twice`.
     ///
     /// # Cancel safety
     ///
@@ -193,10 +192,7 @@ impl RateLimiter {
         &self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        let mut keys = Vec::with_capacity(items.len());
-        for (limit, key, _) in items {
-            keys.push(Key::new(self.limits.id(limit)?, key.as_ref())?);
-        }
+        let keys = self.keys_of(items, MAX_ITEMS)?;
         let argument = Operation::Acquire.argument();
         let asked = keys.iter().zip(items);
         let asked: Vec<_> = asked
@@ -356,6 +352,27 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
     ) -> Result<Decision, AcquireError> {
         self.call(limit, key.as_ref(), 0, Operation::Reset).await
+    }
+
+    /// The keys of items that are asked for together.
+    pub(crate) fn keys_of<K: AsRef<[u8]>>(
+        &self,
+        items: &[(&str, K, u64)],
+        max: usize,
+    ) -> Result<Vec<Key>, AcquireError> {
+        let count = items.len();
+        if count == 0 || count > max {
+            return Err(AcquireError::Items { count, max });
+        }
+        let mut keys = Vec::with_capacity(count);
+        for (limit, key, _) in items {
+            let key = Key::new(self.limits.id(limit)?, key.as_ref())?;
+            if keys.contains(&key) {
+                return Err(AcquireError::Twice { limit: (*limit).to_owned() });
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     async fn call(

@@ -265,12 +265,13 @@ async fn several_amounts_are_taken_together_or_none_and_who_refuses_is_named() {
     assert_eq!((alone.allowed, &alone.violated[..]), (false, &[0][..]));
     let never = b.acquire_all(&[("mail", "k", 1), ("mail", "other", 101)]).await;
     assert_eq!(never, Err(AcquireError::NeverAdmitted { amount: 101, max: 100 }));
-    let many = vec![("mail", "k", 1); 17];
-    let error = b.acquire_all(&many).await.expect_err("too many");
-    assert!(matches!(error, AcquireError::Undecided(DecideError::Invalid { .. })), "{error}");
+    let many: Vec<_> = (0..17).map(|number| ("mail", number.to_string(), 1)).collect();
+    for items in [&many[..], &[]] {
+        let error = AcquireError::Items { count: items.len(), max: 16 };
+        assert_eq!(b.acquire_all(items).await, Err(error));
+    }
     let twice = b.acquire_all(&[("mail", "k", 1), ("mail", "k", 1)]).await;
-    let is_invalid = matches!(&twice, Err(AcquireError::Undecided(DecideError::Invalid { .. })));
-    assert!(is_invalid, "{twice:?}");
+    assert_eq!(twice, Err(AcquireError::Twice { limit: "mail".into() }));
 }
 
 #[tokio::test(start_paused = true)]

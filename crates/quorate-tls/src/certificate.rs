@@ -22,7 +22,7 @@ pub(crate) struct Description {
 
 /// The bytes are no certificate.
 #[derive(Debug, thiserror::Error)]
-#[error("not a certificate: {0}")]
+#[error("not a usable certificate: {0}")]
 pub(crate) struct NotCertificate(String);
 
 impl Description {
@@ -30,7 +30,13 @@ impl Description {
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
         // Names are those that the verifier sees; the rest is for people.
         let verified = EndEntityCert::try_from(der);
-        let verified = verified.map_err(|error| NotCertificate(format!("{error:?}")))?;
+        let verified = verified.map_err(|error| match error {
+            webpki::Error::UnsupportedCertVersion => NotCertificate(
+                "of X.509 version 1: it takes version 3, with the peer's name as DNS name or URI"
+                    .to_owned(),
+            ),
+            error => NotCertificate(format!("{error:?}")),
+        })?;
         let dns_names: Vec<String> = verified.valid_dns_names().map(str::to_owned).collect();
         let uris: Vec<String> = verified.valid_uri_names().map(str::to_owned).collect();
         let read = x509_cert::Certificate::from_der(der);
@@ -52,6 +58,15 @@ impl Description {
     pub(crate) fn has_uri(&self, uri: &str) -> bool {
         self.uris.iter().any(|own| own == uri)
     }
+}
+
+/// The subject of a certificate, for people; a CA need not be one that a peer could have.
+pub(crate) fn subject(der: &CertificateDer<'_>) -> String {
+    let read = x509_cert::Certificate::from_der(der);
+    read.map_or_else(
+        |_| "(unreadable)".to_owned(),
+        |read| printable(&read.tbs_certificate().subject().to_string()),
+    )
 }
 
 fn millis(time: &x509_cert::time::Time) -> u64 {

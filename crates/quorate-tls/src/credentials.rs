@@ -15,7 +15,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
 use webpki::{BorrowedCertRevocationList, CertRevocationList, anchor_from_trusted_cert};
 
-use crate::certificate::{Description, moment};
+use crate::certificate::{Description, moment, subject};
 use crate::error::CredentialsError;
 use crate::inquiry::Inquiry;
 use crate::names::Names;
@@ -28,6 +28,8 @@ pub(crate) struct Credentials {
     pub(crate) trust: Arc<Trust>,
     /// This peer's own certificate, with the end of the first to end of those sent with it.
     pub(crate) own: Certificate,
+    /// The subjects of the CAs, for people.
+    pub(crate) trusted: Vec<String>,
     description: Description,
     key: Arc<SingleCertAndKey>,
     provider: Arc<CryptoProvider>,
@@ -54,7 +56,10 @@ impl Credentials {
         let mut lists: Vec<CertRevocationList<'static>> = Vec::new();
         for (place, crl) in &crls {
             let list = BorrowedCertRevocationList::from_der(crl).and_then(|list| list.to_owned());
-            let list = list.map_err(|error| damaged(source.crls[*place].origin(), &error))?;
+            let list = list.map_err(|error| CredentialsError::Damaged {
+                origin: source.crls[*place].origin(),
+                source: format!("{error:?}; it takes a CRL of version 2, with a CRL number").into(),
+            })?;
             lists.push(list.into());
         }
         let algorithms = provider.signature_verification_algorithms;
@@ -80,6 +85,7 @@ impl Credentials {
         Ok(Self {
             trust: Arc::new(trust),
             own,
+            trusted: cas.iter().map(subject).collect(),
             description,
             key: Arc::new(SingleCertAndKey::from(certified)),
             provider: provider.clone(),

@@ -33,8 +33,16 @@ pub enum CredentialsError {
         /// The file.
         origin: String,
     },
-    /// PEM, but damaged.
-    #[error("{origin} is damaged: {source}")]
+    /// A private key that is encrypted.
+    #[error(
+        "the private key in {origin} is encrypted: decrypt it first, for example by openssl pkey"
+    )]
+    EncryptedKey {
+        /// The file.
+        origin: String,
+    },
+    /// PEM, but not what is to be in it.
+    #[error("{origin} cannot be used: {source}")]
     Damaged {
         /// The file.
         origin: String,

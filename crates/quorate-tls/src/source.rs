@@ -13,6 +13,8 @@ use crate::error::CredentialsError;
 
 /// Most bytes of one file: lists of revocations can be long.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// In the first line of a private key that is encrypted.
+const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
 
 /// Where one of them is.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,13 +98,16 @@ impl Source {
             let found = place.items::<CertificateRevocationListDer<'_>>("CRL (X509 CRL)")?;
             crls.extend(found.into_iter().map(|crl| (index, crl)));
         }
-        let key =
-            PrivateKeyDer::from_pem_slice(&self.key.read()?).map_err(|error| match error {
-                pem::Error::NoItemsFound => {
-                    CredentialsError::Missing { what: "private key", origin: self.key.origin() }
-                }
-                error => self.key.damaged(error),
-            })?;
+        let key = self.key.read()?;
+        if key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
+            return Err(CredentialsError::EncryptedKey { origin: self.key.origin() });
+        }
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
+            pem::Error::NoItemsFound => {
+                CredentialsError::Missing { what: "private key", origin: self.key.origin() }
+            }
+            error => self.key.damaged(error),
+        })?;
         Ok(Material {
             cas: self.ca.items("CA certificate")?,
             chain: self.certificate.items("certificate")?,

@@ -177,7 +177,7 @@ impl Shared {
         let mut last_refusal = self.last_refusal.lock();
         let (event, result) = match loaded {
             Ok(loaded) => {
-                let own = loaded.own.clone();
+                let (own, trusted) = (loaded.own.clone(), loaded.trusted.clone());
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;
                 *last_refusal = None;
@@ -185,7 +185,7 @@ impl Shared {
                     self.looks.lock().used(fingerprint);
                 }
                 let Certificate { subject, not_after_ms, .. } = own.clone();
-                (Some(Event::CertificateRenewed { subject, not_after_ms }), Ok(own))
+                (Some(Event::CertificateRenewed { subject, not_after_ms, trusted }), Ok(own))
             }
             Err(error) => {
                 let sentence = error.to_string();
@@ -265,7 +265,8 @@ impl Shared {
             return Ok(Stream { reader, ..stream });
         }
         if !is_hello(header) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "neither TLS nor a peer"));
+            let reason = "it begins neither with TLS nor as a peer does".to_owned();
+            return Err(PeerFault::Garbage { reason }.unwanted().into());
         }
         refuse_plain(reader, stream.writer, self.stage).await;
         Err(PeerFault::PlainText.unwanted().into())

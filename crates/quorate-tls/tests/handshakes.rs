@@ -113,7 +113,7 @@ async fn a_listener_of_another_ca_is_refused_and_hears_so() {
     let b = config(&[&other, &ca], &other.issue(&["b"]));
     let (at_b, at_a) = connect(&network, a, b).await;
     assert_eq!(fault(at_a), (PeerFault::UnknownCa { certificate: described("b") }, RefusedBy::Us));
-    let refused = PeerFault::Refused { certificate: described("b"), alert: "UnknownCA".into() };
+    let refused = PeerFault::Refused { certificate: described("b"), alert: "unknown CA".into() };
     assert_eq!(fault(at_b), (refused, RefusedBy::Them));
 }
 
@@ -125,7 +125,7 @@ async fn a_dialer_of_another_ca_is_refused_and_hears_so() {
     let b = config(&[&ca], &ca.issue(&["b"]));
     let (at_b, at_a) = connect(&network, a, b).await;
     assert_eq!(fault(at_b), (PeerFault::UnknownCa { certificate: described("a") }, RefusedBy::Us));
-    let refused = PeerFault::Refused { certificate: described("a"), alert: "UnknownCA".into() };
+    let refused = PeerFault::Refused { certificate: described("a"), alert: "unknown CA".into() };
     assert_eq!(read_fault(at_a).await, (refused, RefusedBy::Them));
 }
 
@@ -467,6 +467,9 @@ async fn what_is_wrong_with_an_own_certificate_is_named() {
     let mut mixed = ca.issue(&["a"]);
     mixed.key = ca.issue(&["a"]).key;
     assert!(matches!(error(config(&[&ca], &mixed)), CredentialsError::KeyMismatch { .. }));
+    mixed.key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n".into();
+    let found = error(config(&[&ca], &mixed));
+    assert!(matches!(found, CredentialsError::EncryptedKey { .. }), "{found}");
 }
 
 /// A peer of a version that knows no TLS closes without a word; so does one that is about to end.

@@ -168,6 +168,8 @@ pub enum Event {
         subject: String,
         /// Its last moment, in milliseconds since the Unix epoch.
         not_after_ms: u64,
+        /// The subjects of the CAs that are trusted now.
+        trusted: Vec<String>,
     },
     /// New files cannot be used: those read before stay in use.
     CertificateRefused {

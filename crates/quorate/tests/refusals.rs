@@ -231,7 +231,10 @@ async fn tls_on_a_plain_port_is_told_so_in_plain_text_and_named() {
         let frame = quorate::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
         let frame = quorate::wire::decode(frame.0, frame.1).expect("a refusal");
         let quorate::wire::Frame::Refuse(refuse) = frame else { panic!("not one: {frame:?}") };
-        assert_eq!((&*refuse.field, &*refuse.ours, &*refuse.theirs), ("tls", "off", "wanted"));
+        assert_eq!(
+            (&*refuse.field, &*refuse.ours, &*refuse.theirs),
+            ("tls", "off", "permissive or required")
+        );
     }
     let status = peer.status();
     assert_eq!(status.refusals.len(), 1, "{status:?}");

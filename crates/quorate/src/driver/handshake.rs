@@ -207,7 +207,7 @@ impl Handshake<'_> {
     /// Tells an end that wants TLS, in plain text, that this peer does not use it.
     async fn refuse_tls(&mut self) -> HandshakeError {
         let ours = self.shared.transport.tls().unwrap_or(Tls::Off).to_string();
-        let (field, theirs) = (TLS.to_owned(), "wanted".to_owned());
+        let (field, theirs) = (TLS.to_owned(), "permissive or required".to_owned());
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
         let address = self.stream.peer_address.clone();

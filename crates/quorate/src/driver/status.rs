@@ -172,7 +172,8 @@ pub struct PeerStatus {
     pub incarnation: Option<Incarnation>,
     /// How far its state is behind this peer's, in sequence numbers.
     pub lag: Option<u64>,
-    /// Whether its incarnation counts as a member.
+    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way. Of
+    /// one that has restarted: whether it has been counted in again.
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,

@@ -40,6 +40,13 @@ impl Membership {
         self.voters.iter().any(is) || self.next.iter().flatten().any(is)
     }
 
+    /// Whether it counts whatever becomes of a change that is under way: of the old members and of the
+    /// new ones.
+    pub fn counts_surely(&self, name: &PeerName, id: MemberId) -> bool {
+        let is = |m: &Member| m.name == *name && m.id == Some(id);
+        self.voters.iter().any(is) && self.next.as_ref().is_none_or(|next| next.iter().any(is))
+    }
+
     /// All names of it, in order.
     pub fn names(&self) -> BTreeSet<&PeerName> {
         self.voters.iter().chain(self.next.iter().flatten()).map(|m| &m.name).collect()

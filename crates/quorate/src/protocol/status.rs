@@ -89,7 +89,7 @@ pub struct MachinePeer {
     pub priority: Option<u8>,
     /// How many cuts its state is behind the newest that this peer knows of; `None` if unknown.
     pub lag: Option<u64>,
-    /// Whether its incarnation counts as a member.
+    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way.
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
@@ -157,15 +157,16 @@ impl Machine {
             name: name.clone(),
             address: member.map(|member| member.address.clone()).unwrap_or_default(),
             is_counted: member.is_some_and(|member| member.id.is_some())
-                && id.is_none_or(|id| membership.counts(name, id)),
+                && id.is_none_or(|id| membership.counts_surely(name, id)),
         }
     }
 
     fn peer_status(&self, name: &PeerName, own: Position) -> MachinePeer {
         let remote = &self.remotes[name];
         let brief = remote.brief.as_ref();
-        let is_member =
-            remote.last.as_ref().is_some_and(|end| self.meta.membership.counts(name, end.id));
+        let membership = &self.meta.membership;
+        let last = remote.last.as_ref();
+        let is_member = last.is_some_and(|end| membership.counts_surely(name, end.id));
         let is_primary = brief.is_some_and(|b| b.is_primary && b.ballot >= self.ballot);
         let id = remote.last.as_ref().map(|end| end.id);
         let is_removed = id.is_some_and(|id| self.meta.membership.has_removed(name, id));
