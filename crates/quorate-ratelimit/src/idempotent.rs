@@ -1,6 +1,6 @@
 //! Calls that are charged once, however often they are tried.
 
-use quorate::{Item, MAX_ITEMS};
+use quorate::Item;
 
 use crate::decision::{Decision, JointDecision};
 use crate::error::AcquireError;
@@ -92,15 +92,7 @@ impl Idempotent<'_> {
         self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        // One place is the record's.
-        let keys = self.limiter.keys_of(items, MAX_ITEMS - 1)?;
-        let argument = Operation::Acquire.argument();
-        let asked = keys.iter().zip(items);
-        let asked: Vec<_> = asked
-            .map(|(key, (_, _, amount))| Item { key: key.as_ref(), args: [*amount, argument] })
-            .collect();
-        let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
-        JointDecision::read(&told, &self.decide(asked).await?)
+        self.limiter.together(items, Some(self.id)).await
     }
 
     /// As [`RateLimiter::debit`].
@@ -140,13 +132,8 @@ impl Idempotent<'_> {
     ) -> Result<Decision, AcquireError> {
         let key = Key::new(self.limiter.limits().id(limit)?, key)?;
         let item = Item { key: key.as_ref(), args: [amount, operation.argument()] };
-        Decision::read(limit, amount, &self.decide(vec![item]).await?)
-    }
-
-    /// Decides, with the record behind what was asked.
-    async fn decide(self, mut items: Vec<Item<'_>>) -> Result<quorate::Decision, AcquireError> {
-        let record = record::key(self.id, &items);
-        items.push(Item { key: &record, args: [0, 0] });
-        Ok(self.limiter.peer().decide(&items).await?)
+        let record = record::key(self.id, &[item]);
+        let items = [item, Item { key: &record, args: [0, 0] }];
+        Decision::read(limit, amount, &self.limiter.peer().decide(&items).await?)
     }
 }

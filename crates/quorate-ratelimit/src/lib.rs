@@ -80,6 +80,10 @@
 //!   counts of several peers may then be above the limit: nothing more is admitted until that is
 //!   paid back.
 //!
+//! # Features
+//!
+//! `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
+//!
 //! # What is not here
 //!
 //! Calendar months, concurrency limits and reservations.
@@ -106,6 +110,8 @@ mod several;
 mod sliding;
 mod spec;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token_bucket;
 mod waiting;
 mod window;

@@ -9,6 +9,7 @@ use crate::error::AcquireError;
 use crate::key::{Key, Room};
 use crate::limits::Limits;
 use crate::operation::Operation;
+use crate::record;
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
 ///
@@ -192,12 +193,24 @@ impl RateLimiter {
         &self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        let keys = self.keys_of(items, MAX_ITEMS)?;
+        self.together(items, None).await
+    }
+
+    /// Asks for several amounts together, with an idempotency key or without.
+    pub(crate) async fn together<K: AsRef<[u8]>>(
+        &self,
+        items: &[(&str, K, u64)],
+        id: Option<&[u8]>,
+    ) -> Result<JointDecision, AcquireError> {
+        // One place is the record's.
+        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()))?;
         let argument = Operation::Acquire.argument();
         let asked = keys.iter().zip(items);
-        let asked: Vec<_> = asked
+        let mut asked: Vec<_> = asked
             .map(|(key, (_, _, amount))| Item { key: key.as_ref(), args: [*amount, argument] })
             .collect();
+        let record = id.map(|id| record::key(id, &asked));
+        asked.extend(record.as_ref().map(|key| Item { key, args: [0, 0] }));
         let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
         JointDecision::read(&told, &self.peer.decide(&asked).await?)
     }
@@ -355,7 +368,7 @@ impl RateLimiter {
     }
 
     /// The keys of items that are asked for together.
-    pub(crate) fn keys_of<K: AsRef<[u8]>>(
+    fn keys_of<K: AsRef<[u8]>>(
         &self,
         items: &[(&str, K, u64)],
         max: usize,
