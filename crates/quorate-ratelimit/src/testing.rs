@@ -2,7 +2,7 @@
 //!
 //! With the feature `testing`. Tests run under `#[tokio::test(start_paused = true)]` (tokio's feature
 //! `test-util`): then time passes only while everything waits, a failover of 10 s takes no time at
-//! all, and a window of a day ends when [`TestGroup::pass`] says so.
+//! all, and a window ends when [`TestGroup::pass`] says so; a minute of it takes about 20 ms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// use quorate_ratelimit::{Limit, Limits};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
-/// let day = Duration::from_secs(24 * 60 * 60);
-/// let limits = Limits::builder().limit("mail", Limit::window(3, day)).build()?;
+/// let minute = Duration::from_secs(60);
+/// let limits = Limits::builder().limit("mail", Limit::per_minute(1).burst(3)).build()?;
 /// // Under `Acknowledge::Primary` a kill right after an answer may lose what was answered.
 /// let exact = |peer: PeerBuilder| peer.acknowledge(Acknowledge::Majority);
 /// let mut group = TestGroup::start(&limits, ["a", "b", "c"], exact).await?;
@@ -43,8 +43,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// let next = group.primary().await;
 /// assert!(!group.limiter(&next).acquire("mail", "alice", 1).await?.allowed);
 ///
-/// // Tomorrow.
-/// group.pass(day).await;
+/// // A minute later.
+/// group.pass(minute).await;
 /// assert!(group.limiter(&next).acquire("mail", "alice", 1).await?.allowed);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();

@@ -6,10 +6,9 @@ use quorate::{Acknowledge, Basis, Mode};
 use quorate_ratelimit::testing::TestGroup;
 use quorate_ratelimit::{Limit, Limits};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
+/// No window, which might end in the middle of a test.
 fn limits() -> Limits {
-    Limits::builder().limit("mail", Limit::window(100, DAY)).build().expect("usable")
+    Limits::builder().limit("mail", Limit::per_day(1).burst(100)).build().expect("usable")
 }
 
 #[tokio::test(start_paused = true)]
