@@ -81,17 +81,16 @@ impl Decision {
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
         let quorate::Decision { answer, basis, group_id, position, .. } = decided;
-        let read = Self::of_answer(limit, amount, answer, *position)?;
-        Ok(Self { basis: *basis, group_id: *group_id, ..read })
+        Self::of_answer(limit, amount, answer, (*basis, *group_id, *position))
     }
 
-    /// The same without what only a peer knows.
+    /// The same of an answer, and of who gave it.
     #[inline]
     pub(crate) fn of_answer(
         limit: &str,
         amount: u64,
         answer: &Answer,
-        position: Position,
+        (basis, group_id, position): (Basis, Option<GroupId>, Position),
     ) -> Result<Self, AcquireError> {
         let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
@@ -117,8 +116,8 @@ impl Decision {
             shadow: answer.code == code::SHADOW,
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
-            basis: Basis::Primary,
-            group_id: None,
+            basis,
+            group_id,
             term: position.ballot.term,
             position,
             window: window(words[word::WINDOW]),

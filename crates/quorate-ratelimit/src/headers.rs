@@ -169,7 +169,7 @@ fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate::{Answer, Cell, GroupTime, Item, Model, Position};
+    use quorate::{Answer, Basis, Cell, GroupTime, Item, Model, Position};
 
     use super::*;
     use crate::limits::Limits;
@@ -188,7 +188,8 @@ mod tests {
             answer =
                 limits.model().decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));
         }
-        Decision::of_answer("l", 1, &answer, Position::BLANK).expect("decided")
+        let by = (Basis::Primary, None, Position::BLANK);
+        Decision::of_answer("l", 1, &answer, by).expect("decided")
     }
 
     fn headers(limit: Limit, amounts: &[u64], style: HeaderStyle) -> String {

@@ -65,6 +65,8 @@
 //! # }).unwrap();
 //! ```
 //!
+//! Which limit when, retries, exactness, and what things are called elsewhere: the [`guide`].
+//!
 //! # What is promised
 //!
 //! - A rate admits at most `burst + rate * T` units of a key in any time T of group time, and a
@@ -93,6 +95,7 @@ mod counter;
 mod decision;
 mod divisor;
 mod error;
+pub mod guide;
 mod hash;
 mod headers;
 mod idempotent;

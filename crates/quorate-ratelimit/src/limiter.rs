@@ -99,7 +99,11 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), amount, Operation::Acquire).await
+        // By itself: a call through another future costs a tenth of the decision.
+        let mut room = Room::default();
+        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
+        let item = Item { key, args: [amount, 0] };
+        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
     }
 
     /// The same, with a deadline of its own.
