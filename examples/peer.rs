@@ -66,6 +66,12 @@
 //! max = 30
 //! sliding = true
 //!
+//! [limits.plan]
+//! calendar = "month"  # also day, week, quarter, year
+//! max = 1000
+//! time_zone = "Europe/Berlin"
+//! starts_on = 15      # of a week, a weekday
+//!
 //! [limits.visits]
 //! counter = true      # only counted
 //! ```

@@ -32,6 +32,32 @@ pub enum LimitError {
         /// The largest that works.
         most: u64,
     },
+    /// A month that begins on no day of a month.
+    #[error("a month cannot begin on day {day}: use 1 to 31")]
+    MonthDay {
+        /// The day given.
+        day: u8,
+    },
+    /// A time zone that nobody knows.
+    #[error(
+        "the time zone {name:?} is not known: use an IANA name, like \"Europe/Berlin\" or \"UTC\""
+    )]
+    TimeZone {
+        /// The name given; empty if it is longer than any.
+        name: String,
+    },
+    /// A calendar limit in a build that knows no calendars.
+    #[error("calendar limits need the feature `calendar` of quorate-ratelimit")]
+    CalendarFeature,
+    /// A kind of calendar window, or its start, that cannot be read.
+    #[error(
+        "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \"month\", \
+         \"quarter\" or \"year\", with max; starts_on is a weekday of a week, or a day of a month"
+    )]
+    CalendarText {
+        /// The text given.
+        text: String,
+    },
     /// `sliding` without a window.
     #[error("sliding is for a window: write window = \"60s\" and max beside it")]
     SlidingAlone,
@@ -71,8 +97,8 @@ pub enum LimitError {
     },
     /// Neither a rate, a window nor a counter, or several of them.
     #[error(
-        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, or \
-         counter = true"
+        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, \
+         or calendar = \"month\" with max, or counter = true"
     )]
     Kind {
         /// Whether both were given.

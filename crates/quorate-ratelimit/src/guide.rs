@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | to protect a service from bursts | `Limit::per_second(n).burst(b)` | steady, no edge at which twice as much gets through |
 //! | "1,000 mails a day", told to customers | `Limit::window(1000, day)` | the count and its end are easy to tell |
+//! | a billing month, a week from Sunday, in a time zone | `Limit::calendar(1000, Calendar::month(15).in_zone(..))` | days of 23 and 25 hours, months without a 31st |
 //! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | two counters; its bound is stated there |
 //! | to count, and decide elsewhere | `Limit::counter()` | denies nothing, never begins anew |
 //! | to see what a limit would do | the same with `.shadow()` | counts, reports, denies nothing |

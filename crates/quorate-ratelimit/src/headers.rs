@@ -134,6 +134,7 @@ impl Limit {
     fn window_seconds(&self) -> Option<u64> {
         match self.kind {
             Kind::Counter => None,
+            Kind::Calendar { calendar, .. } => Some(calendar.nominal_seconds()),
             Kind::Window { length, .. } | Kind::Sliding { length, .. } => {
                 Some(seconds_up(length).max(1))
             }

@@ -84,13 +84,15 @@
 //!
 //! # Features
 //!
-//! `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
+//! - `calendar`: windows of days, weeks, months, quarters and years in a time zone ([`Calendar`]).
+//! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
 //!
 //! # What is not here
 //!
-//! Calendar months, concurrency limits and reservations.
+//! Concurrency limits and reservations.
 
 mod bounds;
+mod calendar;
 mod counter;
 mod decision;
 mod divisor;
@@ -120,6 +122,7 @@ mod waiting;
 mod window;
 
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+pub use calendar::{Calendar, Weekday};
 pub use decision::{Decision, JointDecision};
 pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 pub use headers::{Header, HeaderStyle, Reset, quota_exceeded};
@@ -131,4 +134,4 @@ pub use limits::{Limits, LimitsBuilder};
 pub use model::RateLimitModel;
 pub use record::IDEMPOTENCY_TIME;
 pub use several::{Explained, Explanation};
-pub use spec::{LimitSpec, LimitsSpec};
+pub use spec::{LimitSpec, LimitsSpec, StartsOn};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::bounds::{MAX_WINDOW, MIN_WINDOW};
+use crate::calendar::Calendar;
 use crate::error::LimitError;
 use crate::period::{self, Period};
 use crate::sliding::MAX_SLIDING;
@@ -15,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many units of one key are admitted, and in which time.
 ///
-/// There are four kinds:
+/// There are five kinds:
 ///
 /// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`) is a token bucket. It holds at
 ///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
@@ -24,6 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
 ///   the max within a moment around it; a rate with a small burst does not allow that.
 /// - a **sliding** window counts the time of its length before each decision, by two counters.
+/// - a **calendar** window is a day, week, month, quarter or year in a time zone.
 /// - a **counter** is a number that is added to and subtracted from, and denies nothing.
 ///
 /// The numbers are checked when a set is built ([`LimitsBuilder::build`]), so that limits can be
@@ -76,6 +78,7 @@ pub(crate) enum Kind {
     Rate { amount: u64, period: Duration },
     Window { max: u64, length: Duration },
     Sliding { max: u64, length: Duration },
+    Calendar { max: u64, calendar: Calendar },
     Counter,
 }
 
@@ -167,6 +170,20 @@ impl Limit {
         Self { kind: Kind::Sliding { max, length }, burst: None, is_shadow: false }
     }
 
+    /// `max` units in each window of a calendar; with the feature `calendar`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{Calendar, Limit, Weekday};
+    ///
+    /// const WEEKLY: Limit = Limit::calendar(50, Calendar::week(Weekday::Monday));
+    /// assert_eq!(WEEKLY.to_string(), "50 per week from monday, UTC");
+    /// ```
+    pub const fn calendar(max: u64, calendar: Calendar) -> Self {
+        Self { kind: Kind::Calendar { max, calendar }, burst: None, is_shadow: false }
+    }
+
     /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
     /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count. It
     /// denies nothing, never begins anew, and takes memory until it is reset and forgotten with its
@@ -228,7 +245,10 @@ impl Limit {
         match (self.burst, self.kind) {
             (Some(burst), _) => burst,
             (None, Kind::Rate { amount, .. }) => amount,
-            (None, Kind::Window { max, .. } | Kind::Sliding { max, .. }) => max,
+            (
+                None,
+                Kind::Window { max, .. } | Kind::Sliding { max, .. } | Kind::Calendar { max, .. },
+            ) => max,
             (None, Kind::Counter) => u64::MAX,
         }
     }
@@ -315,9 +335,13 @@ impl Limit {
             (Kind::Rate { .. }, _) => Ok(()),
             (Kind::Counter, None) => Ok(()),
             (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
-            (Kind::Window { max: 0, .. } | Kind::Sliding { max: 0, .. }, _) => {
-                Err(LimitError::ZeroMax)
-            }
+            (
+                Kind::Window { max: 0, .. }
+                | Kind::Sliding { max: 0, .. }
+                | Kind::Calendar { max: 0, .. },
+                _,
+            ) => Err(LimitError::ZeroMax),
+            (Kind::Calendar { calendar, .. }, _) => calendar.check(),
             (Kind::Sliding { max, .. }, _) if max > MAX_SLIDING => {
                 Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
             }
@@ -353,6 +377,7 @@ impl fmt::Display for Limit {
                 write!(f, "{max} in each window of {}", Period(length))
             }
             Kind::Sliding { max, length } => write!(f, "{max} in any {}, sliding", Period(length)),
+            Kind::Calendar { max, calendar } => write!(f, "{max} per {calendar}"),
             Kind::Counter => f.write_str("a counter"),
         }?;
         f.write_str(if self.is_shadow { ", shadow" } else { "" })

@@ -13,7 +13,7 @@ use crate::token_bucket::TokenBucket;
 use crate::window::Window;
 
 /// A limit with the constants that its decisions need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Rule {
     Counter(Counter),
     Sliding(Sliding),
@@ -28,6 +28,7 @@ impl Rule {
             Kind::Rate { amount, period } => {
                 Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity()))
             }
+            Kind::Calendar { max, calendar } => Self::Window(Window::calendar(max, &calendar)),
             Kind::Counter => Self::Counter(Counter),
             Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length))),
             Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length))),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::calendar::{Calendar, Weekday};
 use crate::error::{LimitError, LimitsError};
 use crate::limit::Limit;
 use crate::limits::{Limits, LimitsBuilder};
@@ -44,9 +45,28 @@ pub struct LimitSpec {
     /// Whether this is a plain counter.
     #[serde(default)]
     pub counter: bool,
+    /// The kind of a calendar window: `day`, `week`, `month`, `quarter` or `year`; with `max`.
+    #[serde(default)]
+    pub calendar: Option<String>,
+    /// The IANA time zone of a calendar window. Default: UTC.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Where a week or month begins: `monday`, or 15. Default: Monday, or the first.
+    #[serde(default)]
+    pub starts_on: Option<StartsOn>,
     /// Whether this only counts and reports, and denies nothing.
     #[serde(default)]
     pub shadow: bool,
+}
+
+/// Where a week or a month begins.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum StartsOn {
+    /// A day of the month.
+    Day(u8),
+    /// A day of the week, by its English name in small letters.
+    Weekday(String),
 }
 
 impl LimitSpec {
@@ -74,6 +94,12 @@ impl LimitSpec {
             let is_alone = *self == Self { counter: true, shadow: self.shadow, ..Self::default() };
             return if is_alone { Ok(Limit::counter()) } else { Err(LimitError::CounterMore) };
         }
+        if let Some(kind) = &self.calendar {
+            return self.calendar_of(kind);
+        }
+        if let Some(zone) = &self.time_zone {
+            return Err(LimitError::CalendarText { text: format!("time_zone {zone}") });
+        }
         if self.sliding && self.window.is_none() {
             return Err(LimitError::SlidingAlone);
         }
@@ -92,6 +118,32 @@ impl LimitSpec {
             },
             (rate, _) => Err(LimitError::Kind { both: rate.is_some() }),
         }
+    }
+}
+
+impl LimitSpec {
+    fn calendar_of(&self, kind: &str) -> Result<Limit, LimitError> {
+        let unreadable = || LimitError::CalendarText { text: kind.to_owned() };
+        let has_more = self.rate.is_some() || self.window.is_some() || self.sliding;
+        if let Some(burst) = self.burst {
+            return Err(LimitError::WindowBurst { burst });
+        }
+        let max = self.max.filter(|_| !has_more).ok_or_else(unreadable)?;
+        let calendar = match (kind, &self.starts_on) {
+            ("day", None) => Calendar::day(),
+            ("week", None) => Calendar::week(Weekday::Monday),
+            ("week", Some(StartsOn::Weekday(name))) => {
+                Calendar::week(Weekday::parse(name).ok_or_else(unreadable)?)
+            }
+            ("month", None) => Calendar::month(1),
+            ("month", Some(StartsOn::Day(day))) => Calendar::month(*day),
+            ("quarter", None) => Calendar::quarter(),
+            ("year", None) => Calendar::year(),
+            _ => return Err(unreadable()),
+        };
+        let zone = self.time_zone.as_deref().unwrap_or("UTC");
+        let limit = Limit::calendar(max, calendar.in_zone(zone));
+        limit.check().map(|()| limit)
     }
 }
 
@@ -224,6 +276,29 @@ mod tests {
         assert_eq!(read(r#"{"rate": "5/s", "sliding": true}"#), Err(LimitError::SlidingAlone));
         let large = r#"{"window": "60s", "max": 281474976710656, "sliding": true}"#;
         assert!(matches!(read(large), Err(LimitError::SlidingMax { .. })));
+    }
+
+    #[cfg(feature = "calendar")]
+    #[test]
+    fn a_calendar_window_is_read_with_its_zone_and_start() {
+        let read = |text: &str| serde_json::from_str::<LimitSpec>(text).expect("usable").limit();
+        let month =
+            r#"{"calendar": "month", "max": 9, "time_zone": "Europe/Berlin", "starts_on": 15}"#;
+        let berlin = Calendar::month(15).in_zone("Europe/Berlin");
+        assert_eq!(read(month), Ok(Limit::calendar(9, berlin)));
+        let week = r#"{"calendar": "week", "max": 9, "starts_on": "sunday"}"#;
+        assert_eq!(read(week), Ok(Limit::calendar(9, Calendar::week(Weekday::Sunday))));
+        for unusable in [
+            r#"{"calendar": "month"}"#,
+            r#"{"calendar": "fortnight", "max": 9}"#,
+            r#"{"calendar": "month", "max": 9, "starts_on": "monday"}"#,
+            r#"{"calendar": "week", "max": 9, "starts_on": "someday"}"#,
+            r#"{"calendar": "day", "max": 9, "window": "60s"}"#,
+            r#"{"rate": "5/s", "time_zone": "UTC"}"#,
+        ] {
+            let error = read(unusable).expect_err("it says two things, or none");
+            assert!(matches!(error, LimitError::CalendarText { .. }), "{error}");
+        }
     }
 
     #[test]

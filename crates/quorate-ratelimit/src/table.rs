@@ -36,7 +36,7 @@ impl Entry {
         effect: Effect,
     ) -> Outcome {
         let mut outcome = self.rule.decide(cell, order, now, effect);
-        if self.limit.is_shadow && outcome.verdict != Verdict::Allowed {
+        if outcome.verdict != Verdict::Allowed && self.limit.is_shadow {
             outcome.verdict = Verdict::Shadow;
         }
         outcome

@@ -1,25 +1,64 @@
-//! Fixed windows: a count that begins anew at each multiple of the length.
+//! Fixed windows: a count that begins anew at each multiple of the length, or with each window of a
+//! calendar (`calendar.rs`).
 //!
 //! A cell's words: the start of its window in nanoseconds of group time, the count, and the tag of
 //! the length in the upper 16 bits. The window of a decision is the later one of the cell's and
 //! the one that `now` falls into: after a failover to a peer whose clock is behind, or a clock
 //! step, an older window is never opened again. The cell expires with its window.
 //!
-//! What is not here: sliding windows (`sliding.rs`) and calendar months.
+//! What is not here: sliding windows (`sliding.rs`).
+
+use std::sync::Arc;
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::calendar::Calendar;
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 
 /// A window limit, prepared for deciding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
-    length: Divisor,
+    frame: Frame,
     max: u64,
     tag: u64,
+}
+
+/// Where windows begin and end.
+#[derive(Clone, Debug)]
+enum Frame {
+    /// At the multiples of a length.
+    Fixed(Divisor),
+    /// At these moments of a calendar.
+    Calendar(Arc<[u64]>),
+}
+
+impl Frame {
+    /// The start of the window that a moment falls into.
+    #[inline]
+    fn start(&self, now: u64) -> u64 {
+        match self {
+            Self::Fixed(length) => length.divide_short(now) * length.get(),
+            Self::Calendar(starts) => {
+                let next = starts.partition_point(|start| *start <= now);
+                next.checked_sub(1).map_or(0, |index| starts[index])
+            }
+        }
+    }
+
+    /// The end of the window that begins there.
+    #[inline]
+    fn end(&self, start: u64) -> u64 {
+        match self {
+            Self::Fixed(length) => start.saturating_add(length.get()),
+            Self::Calendar(starts) => {
+                let next = starts.partition_point(|other| *other <= start);
+                starts.get(next).copied().unwrap_or(u64::MAX)
+            }
+        }
+    }
 }
 
 /// What a cell holds.
@@ -35,7 +74,14 @@ impl Window {
         let tag = fnv(0, &length.to_le_bytes());
         // The top bit tells windows from rates; the lowest makes sure that a tag is not zero.
         let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
-        Self { length: Divisor::new(length), max, tag }
+        Self { frame: Frame::Fixed(Divisor::new(length)), max, tag }
+    }
+
+    /// `max` units in each window of a calendar.
+    pub(crate) fn calendar(max: u64, calendar: &Calendar) -> Self {
+        let tag = fnv(2, calendar.to_string().as_bytes());
+        let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
+        Self { frame: Frame::Calendar(calendar.starts()), max, tag }
     }
 
     #[inline]
@@ -131,7 +177,7 @@ impl Window {
     /// The window of a decision and what was taken in it.
     #[inline]
     fn count(&self, value: Option<&Value>, now: GroupTime) -> Count {
-        let start = self.length.divide_short(now.0) * self.length.get();
+        let start = self.frame.start(now.0);
         match value.and_then(|value| self.unpack(&value.words)) {
             Some(recorded) if recorded.start >= start => recorded,
             _ => Count { start, count: 0 },
@@ -140,7 +186,7 @@ impl Window {
 
     #[inline]
     fn end(&self, start: u64) -> u64 {
-        start.saturating_add(self.length.get())
+        self.frame.end(start)
     }
 
     #[inline]

@@ -834,3 +834,26 @@ fn the_answer_to_several_items_speaks_of_the_tightest() {
     assert_eq!((second.words[5] & 0xffff, second.words[5] >> 16), (2, 0b110));
     assert_eq!(second.words[2], 43_200 * SECOND);
 }
+
+#[test]
+fn a_calendar_window_ends_at_its_moment_and_is_never_opened_again() {
+    use quorate_ratelimit::Calendar;
+    // 2026-11-15 and 2026-12-15, midnight in Berlin.
+    let [start, end] = [1_794_697_200, 1_797_289_200].map(|seconds| seconds * SECOND);
+    let month = Calendar::month(15).in_zone("Europe/Berlin");
+    let mut one = OneKey::new(Limit::calendar(10, month));
+    assert_eq!(one.take(start - 1, 10).code, ALLOWED);
+    assert_eq!(one.take(start - 1, 1).code, DENIED);
+    let first = one.take(start, 7);
+    assert_eq!((first.code, first.words[1], first.words[4]), (ALLOWED, 3, start / MILLISECOND));
+    assert_eq!(first.words[3], end - start, "until it is reset");
+    let denied = one.take(end - 5, 4);
+    assert_eq!((denied.code, denied.words[2]), (DENIED, 5));
+    // A clock that has gone back does not open the older one.
+    assert_eq!(one.take(start - SECOND, 4).code, DENIED);
+    let refund = REFUND | (start / MILLISECOND) << 8;
+    assert_eq!(one.ask(end - 1, 2, refund).words[2], 2);
+    assert_eq!(one.ask(end, 2, refund).words[2], 0, "it is over");
+    assert_eq!(one.take(end, 10).code, ALLOWED);
+    assert_eq!(one.value.map(|value| value.expires > GroupTime(end)), Some(true));
+}
