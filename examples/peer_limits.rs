@@ -189,6 +189,7 @@ fn described(decision: &Decision) -> Value {
         "allowed": decision.allowed,
         "limit": decision.limit,
         "remaining": decision.remaining,
+        "used": decision.used(),
         "granted": decision.granted,
         "shadow": decision.shadow,
         "repeated": decision.repeated,
