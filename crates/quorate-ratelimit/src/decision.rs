@@ -85,7 +85,7 @@ impl Decision {
     }
 
     /// The same of an answer, and of who gave it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_answer(
         limit: &str,
         amount: u64,
