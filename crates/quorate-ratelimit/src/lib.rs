@@ -97,6 +97,8 @@ mod counter;
 mod decision;
 mod divisor;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 mod hash;
 mod headers;

@@ -1,0 +1,198 @@
+//! The bodies of the fuzz targets, which a test runs as well. Each takes any bytes and panics only if a
+//! promise of this crate is broken.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use quorate::{Cell, Delta, GroupTime, Item, Model, Value};
+
+use crate::key::Key;
+use crate::limit::Limit;
+use crate::limits::Limits;
+use crate::model::{RateLimitModel, code, word};
+use crate::record;
+use crate::spec::LimitsSpec;
+
+const START: u64 = 1_753_000_000_000_000_000;
+
+/// One limit of each kind; the windows of a calendar are worked out once.
+static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
+
+fn limits() -> Limits {
+    let builder = Limits::builder()
+        .limit("counter", Limit::counter())
+        .limit("rate", Limit::per_second(7).burst(9))
+        .limit("shadow", Limit::window(5, Duration::from_secs(1)).shadow())
+        .limit("sliding", Limit::sliding(9, Duration::from_millis(700)))
+        .limit("slow", Limit::per_day(1).burst(u64::MAX))
+        .limit("window", Limit::window(9, Duration::from_millis(900)));
+    #[cfg(feature = "calendar")]
+    let builder = builder.limit("day", Limit::calendar(9, crate::Calendar::day()));
+    builder.build().expect("these limits break no rule")
+}
+
+/// Takes bytes as numbers, zero when there are none left.
+struct Numbers<'a>(&'a [u8]);
+
+impl Numbers<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    /// Small ones and the largest are as likely as those between.
+    fn number(&mut self) -> u64 {
+        match self.byte() {
+            small @ 0..=99 => small.into(),
+            100..=119 => u64::MAX - u64::from(self.byte()),
+            _ => u64::from_le_bytes(std::array::from_fn(|_| self.byte())),
+        }
+    }
+}
+
+/// Any operations, in any order, on any cells: nothing is written by a denial, units are what was
+/// asked for at most, and what is left is within the limit.
+pub fn operations(data: &[u8]) {
+    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let model = limits.model();
+    let names: Vec<String> = limits.iter().map(|(name, _)| name.to_owned()).collect();
+    let mut cells: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
+    let mut now = START;
+    while !numbers.0.is_empty() {
+        now = now.saturating_add(numbers.number() % 3_000_000_000).min(u64::MAX / 2);
+        if numbers.byte() % 16 == 0 {
+            // Group time does not go back; if it did, nothing would break.
+            now -= u64::from(numbers.byte()) * 10_000_000;
+        }
+        let count = usize::from(numbers.byte() % 4) + 1;
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..count {
+            let name = &names[usize::from(numbers.byte()) % names.len()];
+            let key = limits.key(name, [numbers.byte() % 2]).expect("it is one of these");
+            if !keys.contains(&Key::as_ref(&key).to_vec()) {
+                keys.push(key.as_ref().to_vec());
+            }
+        }
+        let args: Vec<[u64; 2]> =
+            keys.iter().map(|_| [numbers.number(), numbers.number() % 8]).collect();
+        let mut items: Vec<Item<'_>> =
+            keys.iter().zip(&args).map(|(key, args)| Item { key, args: *args }).collect();
+        let record = record::key(&[numbers.byte() % 3], &items);
+        if numbers.byte() % 4 == 0 {
+            items.push(Item { key: &record, args: [0, 0] });
+        }
+        decide(&model, &items, &mut cells, now);
+        if numbers.byte() % 8 == 0 {
+            merge(&model, &keys[0], &mut numbers, &mut cells, now);
+        }
+    }
+}
+
+fn decide(
+    model: &RateLimitModel,
+    items: &[Item<'_>],
+    known: &mut BTreeMap<Vec<u8>, Value>,
+    now: u64,
+) {
+    let seen = |item: &Item<'_>| {
+        Cell::new(known.get(item.key).copied().filter(|value| value.expires.0 > now))
+    };
+    let mut cells: Vec<Cell> = items.iter().map(seen).collect();
+    let answer = model.decide(items, &mut cells, GroupTime(now));
+    let is_admitted = matches!(answer.code, code::ALLOWED | code::SHADOW);
+    assert!(is_admitted || cells.iter().all(|cell| !cell.is_changed()), "a denial changes nothing");
+    let asked = items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.args[0]));
+    assert!(answer.units <= asked && (is_admitted || answer.units == 0));
+    assert!(answer.words[word::REMAINING] <= answer.words[word::LIMIT]);
+    for (item, cell) in items.iter().zip(&cells).filter(|(_, cell)| cell.is_changed()) {
+        let value = *cell.value().expect("a changed cell has a value");
+        let mut delta = Delta::default();
+        model.accumulate(item, known.get(item.key), &value, &mut delta);
+        known.insert(item.key.to_vec(), value);
+    }
+}
+
+/// Whatever a peer says that it has decided alone.
+fn merge(
+    model: &RateLimitModel,
+    key: &[u8],
+    numbers: &mut Numbers<'_>,
+    known: &mut BTreeMap<Vec<u8>, Value>,
+    now: u64,
+) {
+    let tag = known.get(key).map_or(0, |value| value.words[2]);
+    let words = [numbers.number(), numbers.number(), tag ^ u64::from(numbers.byte() % 2)];
+    let delta = Delta { words, units: numbers.number() };
+    let mut cell = Cell::new(known.get(key).copied().filter(|value| value.expires.0 > now));
+    model.merge(key, &delta, &mut cell, GroupTime(now));
+    if let Some(value) = cell.value().filter(|_| cell.is_changed()) {
+        known.insert(key.to_vec(), *value);
+    }
+}
+
+/// Cells with any content, as a damaged disk or another peer may have them, break no decision.
+pub fn cells(data: &[u8]) {
+    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let model = limits.model();
+    for (name, _) in limits.iter() {
+        let key = limits.key(name, "k").expect("it is one of these");
+        // The tag of this limit's own cells, so that they are read.
+        let mut cell = Cell::new(None);
+        let one = Item { key: key.as_ref(), args: [1, 0] };
+        model.decide(&[one], std::slice::from_mut(&mut cell), GroupTime(START));
+        let tag = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
+        let words = [numbers.number(), numbers.number(), tag | numbers.number() >> 16];
+        let now = numbers.number() % (u64::MAX / 2);
+        let mut known = BTreeMap::from([(
+            key.as_ref().to_vec(),
+            Value { words, expires: GroupTime(u64::MAX) },
+        )]);
+        let args = [numbers.number(), numbers.number()];
+        decide(&model, &[Item { key: key.as_ref(), args }], &mut known, now);
+        merge(&model, key.as_ref(), &mut numbers, &mut known, now);
+    }
+}
+
+/// Any limits file that can be read is built, or refused with a sentence; what was built says what it
+/// is.
+pub fn limits_file(spec: &LimitsSpec) {
+    match spec.build() {
+        Ok(limits) => assert_eq!(limits.to_string().is_empty(), spec.limits.is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty() && !error.broken().is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_operations_that_break_nothing(
+            data in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            operations(&data);
+        }
+
+        #[test]
+        fn any_cells_break_no_decision(data in prop::collection::vec(any::<u8>(), 0..300)) {
+            cells(&data);
+        }
+
+        #[test]
+        fn any_limits_file_is_built_or_refused(text in ".{0,40}", number in any::<u64>()) {
+            for field in ["rate", "window", "calendar", "time_zone"] {
+                let json = serde_json::json!({
+                    "limits": { "l": { field: text, "max": number, "burst": number } }
+                });
+                if let Ok(spec) = serde_json::from_value(json) {
+                    limits_file(&spec);
+                }
+            }
+        }
+    }
+}
