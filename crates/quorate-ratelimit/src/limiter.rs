@@ -308,7 +308,8 @@ impl RateLimiter {
         self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms: None }).await
     }
 
-    /// Gives back units that an earlier decision took: if its window has ended, nothing.
+    /// Gives back units that an earlier decision on this key took, and no more than those: nothing
+    /// if it denied, or if its window has ended.
     ///
     /// # Errors
     ///
@@ -339,6 +340,8 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let since = |window: SystemTime| window.duration_since(SystemTime::UNIX_EPOCH).ok();
         let window_ms = taken.window.and_then(since).map(|since| since.as_millis() as u64);
+        // What it did not take somebody else did.
+        let amount = amount.min(taken.granted);
         self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
     }
 

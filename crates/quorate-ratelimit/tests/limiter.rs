@@ -246,6 +246,13 @@ async fn amounts_are_taken_up_to_what_there_is_debited_given_back_and_reset() {
     old.window = old.window.map(|window| window - DAY);
     let back = b.refund_of("mail", "k", 10, &old).await.expect("there is a primary");
     assert_eq!((back.granted, back.remaining), (0, 90));
+    // Nor what a decision did not take: those units are somebody else's.
+    let denied = b.acquire("mail", "k", 95).await.expect("there is a primary");
+    let back = b.refund_of("mail", "k", 5, &denied).await.expect("there is a primary");
+    assert_eq!((denied.allowed, back.granted, back.remaining), (false, 0, 90));
+    let up_to = b.acquire_up_to("mail", "k", 3).await.expect("there is a primary");
+    let back = b.refund_of("mail", "k", 10, &up_to).await.expect("there is a primary");
+    assert_eq!((up_to.granted, back.granted, back.remaining), (3, 3, 90));
 }
 
 #[tokio::test(start_paused = true)]
