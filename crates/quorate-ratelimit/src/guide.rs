@@ -24,12 +24,44 @@
 //! give back what was not used by [`RateLimiter::refund_of`], which takes the decision and knows the
 //! window that the units were of.
 //!
+//! ```
+//! use quorate_ratelimit::{AcquireError, RateLimiter};
+//!
+//! /// Tokens of a model: at most 4,000 an answer, and how many is known when it has been written.
+//! async fn answer(limiter: &RateLimiter, user: &str) -> Result<Option<u64>, AcquireError> {
+//!     let taken = limiter.acquire("tokens", user, 4_000).await?;
+//!     if !taken.allowed {
+//!         return Ok(None);
+//!     }
+//!     let used = 1_250;
+//!     limiter.refund_of("tokens", user, 4_000 - used, &taken).await?;
+//!     Ok(Some(used))
+//! }
+//! ```
+//!
 //! # Retries
 //!
 //! A call that ends with `DecideError::OutcomeUnknown` may have been counted. Tried again by itself it
 //! may be counted twice; with [`RateLimiter::idempotency_key`] it is counted once, and the retry gets
 //! the first answer, at any peer and across a failover, for ten minutes. A call that was refused wrote
 //! nothing, and can be tried again in any case.
+//!
+//! ```
+//! use quorate::DecideError;
+//! use quorate_ratelimit::{AcquireError, RateLimiter};
+//!
+//! /// Charged once, whatever happens in between; `order` is the order's id.
+//! async fn charge(limiter: &RateLimiter, order: &str) -> Result<bool, AcquireError> {
+//!     let once = limiter.idempotency_key(order);
+//!     match once.acquire("orders", "alice", 1).await {
+//!         Err(AcquireError::Undecided(DecideError::OutcomeUnknown { .. })) => {
+//!             let again = limiter.idempotency_key(order);
+//!             Ok(again.acquire("orders", "alice", 1).await?.allowed)
+//!         }
+//!         decided => Ok(decided?.allowed),
+//!     }
+//! }
+//! ```
 //!
 //! # Exactness and its price
 //!
@@ -45,6 +77,23 @@
 //!
 //! In strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
 //! two, not 429, for the caller has done nothing wrong. Nothing was counted.
+//!
+//! ```
+//! use quorate_ratelimit::{AcquireError, RateLimiter};
+//!
+//! /// The status of a response and its `Retry-After` in seconds.
+//! async fn gate(limiter: &RateLimiter, user: &str) -> (u16, Option<u64>) {
+//!     match limiter.acquire("api", user, 1).await {
+//!         Ok(decision) if decision.allowed => (200, None),
+//!         // Rounded up: a client that comes then is not early.
+//!         Ok(decision) => (429, decision.retry_after.map(|wait| wait.as_millis().div_ceil(1000) as u64)),
+//!         Err(error) if error.is_retryable() => (503, Some(1)),
+//!         // Counted or not, nobody knows; or a limit that is not there.
+//!         Err(AcquireError::Undecided(_)) => (503, None),
+//!         Err(_) => (500, None),
+//!     }
+//! }
+//! ```
 //!
 //! # Moving from something else
 //!
