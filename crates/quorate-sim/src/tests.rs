@@ -1,5 +1,6 @@
 //! Tests of the simulator itself, and a short simulation.
 
+use crate::faults::Profile;
 use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
@@ -13,6 +14,14 @@ fn seeds_hold() {
             panic!("seed {seed} failed {failure}");
         }
     }
+}
+
+/// A member is out and in again between two decisions, and group time has followed those who stayed.
+#[test]
+fn the_smallest_majority_is_also_seen_where_nothing_is_decided() {
+    let wish = Wish { profile: Some(Profile::Members), ..Wish::default() };
+    let report = run(Plan::draw(92_002_696, wish), Trace::silent());
+    assert_eq!(report.failure.map(|failure| failure.to_string()), None);
 }
 
 #[test]

@@ -45,8 +45,12 @@ impl Check for Monotone {
                 *last = *ballot;
                 Ok(())
             }
-            Seen::Moved { peer, from, to, .. } => forward(world, *peer, *from, *to),
+            Seen::Moved { peer, from, to, .. } => {
+                self.look_at_majority(world);
+                forward(world, *peer, *from, *to)
+            }
             Seen::Cut { peer, from, to, group_time } => {
+                self.look_at_majority(world);
                 forward(world, *peer, *from, *to)?;
                 let last = self.cuts.insert(*peer, *group_time).unwrap_or_default();
                 if from.ballot == to.ballot && *group_time < last {
@@ -71,6 +75,14 @@ impl Monotone {
         }
     }
 
+    /// Also where nothing is decided: a member may be out, and in again, between two decisions.
+    fn look_at_majority(&mut self, world: &World) -> usize {
+        let majority = world.majority();
+        let smallest = self.smallest.map_or(majority, |smallest| smallest.min(majority));
+        self.smallest = Some(smallest);
+        smallest
+    }
+
     /// One clock far ahead must not carry the group with it.
     fn within_clocks(
         &mut self,
@@ -82,9 +94,7 @@ impl Monotone {
         let mut leads = self.leads.clone();
         leads.sort_unstable_by(|a, b| b.cmp(a));
         // Group time never goes back, so it runs on from whatever a majority has once reached.
-        let majority = world.majority();
-        let smallest = self.smallest.map_or(majority, |smallest| smallest.min(majority));
-        self.smallest = Some(smallest);
+        let smallest = self.look_at_majority(world);
         let reached = GroupTime(leads[smallest - 1] + world.now.0);
         // A primary counts on by its own clock, from what it was told a while ago.
         let margin = world.plan.timeout() / 2 + Duration::from_nanos(world.now.0) / 40;
