@@ -123,6 +123,10 @@ impl World {
         };
         let membership = leader.store.meta().membership;
         let names = &self.plan.group.members;
+        // One that was counted out is about to step down.
+        if !membership.has(&names[primary]) {
+            return false;
+        }
         // Whoever runs is a member, or is to become one, or was counted out.
         let is_settled = |peer: usize| match membership.has(&names[peer]) {
             true => follows(peer),
