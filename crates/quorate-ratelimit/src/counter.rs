@@ -5,6 +5,7 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::counting;
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
 
@@ -54,8 +55,7 @@ impl Counter {
     pub(crate) fn accumulate(self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let (before, after) = (count(before), count(Some(after)));
         let known = if delta.words[2] == TAG << TAG_SHIFT { delta.words[1] } else { 0 };
-        let added = known.saturating_add(after.saturating_sub(before));
-        delta.words = value(added.saturating_sub(before.saturating_sub(after))).words;
+        delta.words = value(counting::moved(known, before, after)).words;
     }
 
     pub(crate) fn merge(self, value_now: Option<&Value>, delta: &Delta) -> Option<(Value, u64)> {

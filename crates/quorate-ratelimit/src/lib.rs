@@ -94,6 +94,7 @@
 mod bounds;
 mod calendar;
 mod counter;
+mod counting;
 mod decision;
 mod divisor;
 mod error;

@@ -20,6 +20,7 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::counting::{self, Asked};
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
@@ -64,22 +65,17 @@ impl Sliding {
         let before = counts;
         let Order { operation, amount } = order;
         let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
-        let left = self.left(counts, now);
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                let up_to = operation == Operation::AcquireUpTo;
-                let wanted = if up_to { amount.min(left) } else { amount };
-                // A peek, and an acquire of nothing, is answered as one unit would be.
-                if wanted.max(1) <= left {
-                    if operation != Operation::Peek {
-                        granted = wanted;
-                        counts.current += wanted;
+                match counting::ask(order, self.left(counts, now), self.max) {
+                    Asked::Admitted { taken } => {
+                        granted = taken;
+                        counts.current += taken;
                     }
-                } else if wanted <= self.max {
-                    (verdict, retry_after) =
-                        (Verdict::Denied, self.wait(counts, wanted.max(1), now));
-                } else {
-                    verdict = Verdict::Never;
+                    Asked::Denied { wanted } => {
+                        (verdict, retry_after) = (Verdict::Denied, self.wait(counts, wanted, now));
+                    }
+                    Asked::Never => verdict = Verdict::Never,
                 }
             }
             Operation::Debit => {
@@ -175,15 +171,10 @@ impl Sliding {
         let none = Counts { start: after.start, current: 0, previous: 0 };
         let before = before.and_then(|value| at(&value.words)).unwrap_or(none);
         let known = at(&delta.words).unwrap_or(none);
-        let moved = |known: u64, before: u64, after: u64| {
-            known
-                .saturating_add(after.saturating_sub(before))
-                .saturating_sub(before.saturating_sub(after))
-        };
         delta.words = self.pack(Counts {
             start: after.start,
-            current: moved(known.current, before.current, after.current),
-            previous: moved(known.previous, before.previous, after.previous),
+            current: counting::moved(known.current, before.current, after.current),
+            previous: counting::moved(known.previous, before.previous, after.previous),
         });
     }
 

@@ -19,7 +19,6 @@ struct Taken {
     limiter: RateLimiter,
     limit: String,
     key: Vec<u8>,
-    amount: u64,
     decision: Option<Decision>,
 }
 
@@ -37,11 +36,11 @@ impl Drop for Taken {
         };
         // A runtime that ends takes what waits on it along.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (limiter, amount) = (self.limiter.clone(), self.amount);
+        let limiter = self.limiter.clone();
         let (limit, key) = (std::mem::take(&mut self.limit), std::mem::take(&mut self.key));
         runtime.spawn(async move {
             // Best effort: if it fails the units count until their time is over.
-            let _ = limiter.refund_of(&limit, &key, amount, &decision).await;
+            let _ = limiter.refund_of(&limit, &key, decision.granted, &decision).await;
         });
     }
 }
@@ -102,7 +101,7 @@ impl RateLimiter {
         let (limiter, limit, key) = (self.clone(), limit.to_owned(), key.to_vec());
         tokio::spawn(async move {
             let taken = match limiter.acquire(&limit, &key, amount).await {
-                Ok(decision) => Ok(Taken { limiter, limit, key, amount, decision: Some(decision) }),
+                Ok(decision) => Ok(Taken { limiter, limit, key, decision: Some(decision) }),
                 Err(error) => Err(error),
             };
             // If nobody waits any more it is dropped here, and gives itself back.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::calendar::Calendar;
+use crate::counting::{self, Asked};
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
@@ -97,21 +98,15 @@ impl Window {
         let Order { operation, amount } = order;
         let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
         let before = count.count;
-        let left = self.max.saturating_sub(before);
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                let up_to = operation == Operation::AcquireUpTo;
-                let wanted = if up_to { amount.min(left) } else { amount };
-                // A peek, and an acquire of nothing, is answered as one unit would be.
-                if wanted.max(1) <= left {
-                    if operation != Operation::Peek {
-                        granted = wanted;
-                        count.count += wanted;
+                match counting::ask(order, self.max.saturating_sub(before), self.max) {
+                    Asked::Admitted { taken } => {
+                        granted = taken;
+                        count.count += taken;
                     }
-                } else if wanted <= self.max {
-                    (verdict, retry_after) = (Verdict::Denied, reset_after);
-                } else {
-                    verdict = Verdict::Never;
+                    Asked::Denied { .. } => (verdict, retry_after) = (Verdict::Denied, reset_after),
+                    Asked::Never => verdict = Verdict::Never,
                 }
             }
             Operation::Debit => {
@@ -148,9 +143,7 @@ impl Window {
         let in_it = |words| self.unpack(words).filter(|count| count.start == after.start);
         let before = before.and_then(|value| in_it(&value.words)).map_or(0, |count| count.count);
         let known = in_it(&delta.words).map_or(0, |count| count.count);
-        let taken = after.count.saturating_sub(before);
-        let given_back = before.saturating_sub(after.count);
-        let count = known.saturating_add(taken).saturating_sub(given_back);
+        let count = counting::moved(known, before, after.count);
         delta.words = self.pack(Count { start: after.start, count });
     }
 
