@@ -57,7 +57,7 @@ impl Trust {
         now: UnixTime,
         shown: Shown,
     ) -> Result<(), webpki::Error> {
-        self.verify_with(None, end_entity, intermediates, now, shown)?;
+        self.verify_unrevoked(end_entity, intermediates, now, shown)?;
         // Of several lists of one CA the verifier would look into the first alone.
         for list in &self.crls {
             match self.verify_with(Some(list), end_entity, intermediates, now, shown) {

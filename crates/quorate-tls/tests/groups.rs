@@ -89,7 +89,7 @@ impl Load {
     fn spawn(self: &Arc<Self>, peer: &Peer) -> tokio::task::JoinHandle<()> {
         let (load, peer) = (self.clone(), peer.clone());
         tokio::spawn(async move {
-            while !load.is_over.load(Ordering::Relaxed) && !peer.status().name.as_str().is_empty() {
+            while !load.is_over.load(Ordering::Relaxed) {
                 match add(&peer, "k", 1).await {
                     Ok(_) => load.acknowledged.fetch_add(1, Ordering::Relaxed),
                     Err(quorate::DecideError::ShuttingDown) => return,

@@ -11,6 +11,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 use tokio::io::{AsyncReadExt, Join};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Issued;
@@ -97,10 +98,12 @@ fn chain(issued: &Issued) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'stati
     (chain.expect("it was made a moment ago"), key.expect("it was made a moment ago"))
 }
 
-fn joined(
-    stream: Stream,
-) -> Join<Box<dyn tokio::io::AsyncRead + Send + Unpin>, Box<dyn tokio::io::AsyncWrite + Send + Unpin>>
-{
+type Joined = Join<
+    Box<dyn tokio::io::AsyncRead + Send + Unpin>,
+    Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+>;
+
+fn joined(stream: Stream) -> Joined {
     tokio::io::join(stream.reader, stream.writer)
 }
 
@@ -122,19 +125,27 @@ fn client(issued: Option<&Issued>, protocol: Option<&str>) -> ClientConfig {
     config
 }
 
-/// Connects to `address` with this certificate, or none, and this protocol, or none. Returns what
-/// comes of reading then: in TLS 1.3 that is where a refusal is heard.
+/// Connects to `address` with this certificate, or none, and this protocol, or none.
+async fn connect(
+    network: &InProcess,
+    address: &str,
+    issued: Option<&Issued>,
+    protocol: Option<&str>,
+) -> std::io::Result<TlsStream<Joined>> {
+    let config = client(issued, protocol);
+    let stream = network.at("stranger").connect(address, None).await?;
+    let name = ServerName::try_from("stranger").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, joined(stream)).await
+}
+
+/// Connects, and returns what comes of reading then: in TLS 1.3 that is where a refusal is heard.
 pub(crate) async fn dial(
     network: &InProcess,
     address: &str,
     issued: Option<&Issued>,
     protocol: Option<&str>,
 ) -> std::io::Result<usize> {
-    let config = client(issued, protocol);
-    let stream = network.at("stranger").connect(address, None).await?;
-    let name = ServerName::try_from("stranger").expect("a name");
-    let connected = TlsConnector::from(Arc::new(config)).connect(name, joined(stream)).await;
-    connected?.read(&mut [0; 64]).await
+    connect(network, address, issued, protocol).await?.read(&mut [0; 64]).await
 }
 
 /// Connects as [`dial`] does, says goodbye, and goes on sending.
@@ -145,10 +156,7 @@ pub(crate) async fn dial_and_go_on_after_goodbye(
     protocol: &str,
 ) -> std::io::Result<()> {
     use tokio::io::AsyncWriteExt;
-    let stream = network.at("stranger").connect(address, None).await?;
-    let config = client(Some(issued), Some(protocol));
-    let name = ServerName::try_from("stranger").expect("a name");
-    let mut session = TlsConnector::from(Arc::new(config)).connect(name, joined(stream)).await?;
+    let mut session = connect(network, address, Some(issued), Some(protocol)).await?;
     session.write_all(b"last words").await?;
     session.flush().await?;
     let (mut wire, mut connection) = session.into_inner();
