@@ -10,7 +10,7 @@ use crate::group::{LENGTH, MAX, WINDOW};
 use crate::keys::{KEY_BYTES, Numbers};
 
 use crate::redis_window::RedisWindow;
-use crate::report::quantile;
+use crate::report::{median, quantile};
 use crate::stopwatch;
 
 /// Keys that callers choose from, each as likely.
@@ -57,6 +57,29 @@ pub struct Round {
     pub p50: f64,
     /// Of a hundred calls, 99 took no longer.
     pub p99: f64,
+}
+
+/// One value of each round.
+pub fn all(rounds: &[Round], what: impl Fn(&Round) -> f64) -> Vec<f64> {
+    rounds.iter().map(what).collect()
+}
+
+/// The row of a table: the medians of a contender's rounds, and what `ratio` says of each.
+pub fn row(
+    name: &str,
+    rounds: &[Round],
+    ratio: impl Fn(fn(&Round) -> f64) -> String,
+) -> [String; 7] {
+    let value = |what: fn(&Round) -> f64| median(all(rounds, what));
+    [
+        name.to_owned(),
+        format!("{:.0}", value(|round| round.per_second)),
+        format!("{:.1}", value(|round| round.p50)),
+        format!("{:.1}", value(|round| round.p99)),
+        ratio(|round| round.per_second),
+        ratio(|round| round.p50),
+        ratio(|round| round.p99),
+    ]
 }
 
 /// Has `count` callers call for `time`, each one call after the other.

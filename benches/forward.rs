@@ -12,10 +12,10 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use quorate_benches::caller::{Round, Server, round};
+use quorate_benches::caller::{Round, Server, all, round, row};
 use quorate_benches::child::{self, Child};
 use quorate_benches::group::{self, Group};
-use quorate_benches::report::{Table, median, ratio, verdict};
+use quorate_benches::report::{Table, is_wanted, ratio, verdict};
 use quorate_benches::{echo, facts, redis_window};
 use tokio::runtime::{Builder, Runtime};
 
@@ -68,12 +68,6 @@ fn compare() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Whether the cell's name contains one of the words on the command line, if there are any.
-fn is_wanted(cell: &str) -> bool {
-    let mut words = env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
-    words.peek().is_none() || words.any(|word| cell.contains(&word))
-}
-
 struct Contenders {
     /// Ours is the first.
     servers: Vec<Server>,
@@ -115,29 +109,16 @@ fn measure(runtime: &Runtime, servers: &[Server], callers: usize) -> Vec<Vec<Rou
     rounds
 }
 
-fn all(rounds: &[Round], what: impl Fn(&Round) -> f64) -> Vec<f64> {
-    rounds.iter().map(what).collect()
-}
-
 fn table(servers: &[Server], rounds: &[Vec<Round>]) -> Table {
     let head = ["", "ops/s", "p50 µs", "p99 µs", "ours / theirs: ops/s", "p50", "p99"];
     let mut table = Table::new(&head);
     let ours = &rounds[0];
     for (server, theirs) in servers.iter().zip(rounds) {
-        let value = |what: fn(&Round) -> f64| median(all(theirs, what));
         let ratio = |what: fn(&Round) -> f64| match server {
             Server::Quorate(_) => String::new(),
             _ => ratio(&all(ours, what), &all(theirs, what)).to_string(),
         };
-        table.row([
-            server.name().to_owned(),
-            format!("{:.0}", value(|round| round.per_second)),
-            format!("{:.1}", value(|round| round.p50)),
-            format!("{:.1}", value(|round| round.p99)),
-            ratio(|round| round.per_second),
-            ratio(|round| round.p50),
-            ratio(|round| round.p99),
-        ]);
+        table.row(row(server.name(), theirs, ratio));
     }
     table
 }

@@ -1,5 +1,7 @@
 //! What many measurements say together, and tables of it.
 
+use std::env;
+
 /// The value below which `part` (0 to 1) of the sorted `values` lie; 0 of none.
 pub fn quantile(values: &[f64], part: f64) -> f64 {
     let Some(last) = values.len().checked_sub(1) else { return 0.0 };
@@ -10,6 +12,12 @@ pub fn quantile(values: &[f64], part: f64) -> f64 {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     quantile(&values, 0.5)
+}
+
+/// Whether a name contains one of the words on the command line, if there are any.
+pub fn is_wanted(name: &str) -> bool {
+    let mut words = env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
+    words.peek().is_none() || words.any(|word| name.contains(&word))
 }
 
 /// Medians of pairwise ratios, and how far they lie apart: the machine drifts, and what was

@@ -7,15 +7,14 @@
 //! One group for each kind of connection; they take turns in every round, so that the ratios of a
 //! round are of one moment. With the feature `aws-lc-rs` of this package that provider runs as well.
 
-use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use quorate_benches::caller::{Round, Server, round};
+use quorate_benches::caller::{Round, Server, all, round, row};
 use quorate_benches::child;
 use quorate_benches::facts;
 use quorate_benches::group::{self, Group, Over};
-use quorate_benches::report::{Table, median, ratio, verdict};
+use quorate_benches::report::{Table, is_wanted, ratio, verdict};
 use quorate_tls::Provider;
 use tokio::runtime::{Builder, Runtime};
 
@@ -64,7 +63,6 @@ fn compare() -> Result<(), Box<dyn Error>> {
     let mut aims = Vec::new();
     let one = Builder::new_current_thread().enable_all().build()?;
     let two = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let filter: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     for (threads, runtime) in [("one thread", one), ("two threads", two)] {
         let tls = Provider::all().into_iter().map(Over::Tls);
         let contenders: Result<Vec<_>, _> = [Over::Plain]
@@ -75,7 +73,7 @@ fn compare() -> Result<(), Box<dyn Error>> {
         let contenders = contenders?;
         for callers in CALLERS {
             let cell = format!("{threads}, {callers} caller(s)");
-            if !filter.is_empty() && !filter.iter().any(|word| cell.contains(word)) {
+            if !is_wanted(&cell) {
                 continue;
             }
             let rounds = measure(&runtime, &contenders, callers);
@@ -103,29 +101,16 @@ fn measure(runtime: &Runtime, contenders: &[Contender], callers: usize) -> Vec<V
     rounds
 }
 
-fn all(rounds: &[Round], what: impl Fn(&Round) -> f64) -> Vec<f64> {
-    rounds.iter().map(what).collect()
-}
-
 fn table(contenders: &[Contender], rounds: &[Vec<Round>]) -> Table {
     let mut table =
         Table::new(&["", "ops/s", "p50 µs", "p99 µs", "TLS / plain: ops/s", "p50", "p99"]);
     let plain = &rounds[0];
     for (contender, own) in contenders.iter().zip(rounds) {
-        let value = |what: fn(&Round) -> f64| median(all(own, what));
         let ratio = |what: fn(&Round) -> f64| match contender.over {
             Over::Plain => String::new(),
             Over::Tls(_) => ratio(&all(own, what), &all(plain, what)).to_string(),
         };
-        table.row([
-            contender.name(),
-            format!("{:.0}", value(|round| round.per_second)),
-            format!("{:.1}", value(|round| round.p50)),
-            format!("{:.1}", value(|round| round.p99)),
-            ratio(|round| round.per_second),
-            ratio(|round| round.p50),
-            ratio(|round| round.p99),
-        ]);
+        table.row(row(&contender.name(), own, ratio));
     }
     table
 }
