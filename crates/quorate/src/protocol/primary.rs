@@ -13,7 +13,7 @@ use crate::protocol::io::Route;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Message};
 use crate::protocol::removal::Leaving;
-use crate::protocol::sender::{Sender, first_transfer};
+use crate::protocol::sender::Sender;
 
 /// State that exists while this peer is primary.
 #[derive(Debug)]
@@ -147,10 +147,7 @@ impl Machine {
         };
         match &mut remote.sender {
             Some(sender) => sender.ask(now),
-            None => {
-                self.first_transfer = first_transfer(now, self.first_transfer);
-                remote.sender = Some(Sender::new(now, self.first_transfer));
-            }
+            None => remote.sender = Some(Sender::new(now, &mut self.first_transfer)),
         }
         let to = (peer.clone(), incarnation);
         self.send(&to, Message::Follow { ballot, group_id, is_established });

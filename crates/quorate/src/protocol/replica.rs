@@ -11,7 +11,7 @@ use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
 use crate::protocol::receiver::{Batch, CatchUp, Received};
-use crate::protocol::sender::{Sender, first_transfer};
+use crate::protocol::sender::Sender;
 use crate::record::Record;
 use crate::store::{Digest, Staged};
 
@@ -378,8 +378,7 @@ impl Machine {
         if self.voted_for.as_ref() != Some(&from.0) || self.is_primary() {
             return;
         }
-        self.first_transfer = first_transfer(self.now.time, self.first_transfer);
-        let mut sender = Sender::new(self.now.time, self.first_transfer);
+        let mut sender = Sender::new(self.now.time, &mut self.first_transfer);
         let mut out = Vec::new();
         let source = self.source();
         sender.on_position(self.now.time, &source, position, history, &mut out);

@@ -129,8 +129,11 @@ pub(super) fn first_transfer(now: Time, last: u64) -> u64 {
 }
 
 impl Sender {
-    /// One whose transfers are numbered from `transfers` on.
-    pub(super) fn new(now: Time, transfers: u64) -> Self {
+    /// One that begins at `now`, and whose transfers are numbered on from those of the last one, which
+    /// were numbered from `first`: that is then where its own begin.
+    pub(super) fn new(now: Time, first: &mut u64) -> Self {
+        *first = first_transfer(now, *first);
+        let transfers = *first;
         Self { phase: Phase::Asked, held: None, transfers, meta_version: None, progressed: now }
     }
 
