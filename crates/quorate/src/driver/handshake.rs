@@ -262,26 +262,16 @@ impl Handshake<'_> {
 
     /// Tells the other side why, and keeps all differences.
     async fn refuse(&mut self, hello: &Hello, differences: Vec<Difference>) -> HandshakeError {
-        let mut refusals = differences.iter().map(|difference| {
-            let Difference { field, ours, theirs } = difference.clone();
-            Refuse { field, ours, theirs }
-        });
+        let Some(Difference { field, ours, theirs }) = differences.first().cloned() else {
+            return HandshakeError::Timeout;
+        };
         // The first difference is enough for the other side: it finds the others by itself.
-        if let Some(refuse) = refusals.next() {
-            self.part(refuse).await;
-        }
-        let mut first = None;
-        for difference in differences {
-            let Difference { field, ours, theirs } = difference;
-            let error = HandshakeError::Refused {
-                field: field.clone(),
-                ours: ours.clone(),
-                theirs: theirs.clone(),
-            };
-            first.get_or_insert(error);
+        let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
+        self.part(refuse).await;
+        for Difference { field, ours, theirs } in differences {
             self.keep(hello.peer.to_string(), (field, ours, theirs), RefusedBy::Us);
         }
-        first.unwrap_or(HandshakeError::Timeout)
+        HandshakeError::Refused { field, ours, theirs }
     }
 
     /// Says why, and closes.
