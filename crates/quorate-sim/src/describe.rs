@@ -118,6 +118,10 @@ impl World {
             Message::StandNow { ballot: b } => format!("StandNow {}", ballot(b)),
             Message::Remove { request, peer } => format!("Remove {peer} ({request})"),
             Message::Removed { request, outcome } => format!("Removed {outcome:?} ({request})"),
+            Message::ChangePolicy { request, .. } => format!("ChangePolicy ({request})"),
+            Message::PolicyChanged { request, outcome } => {
+                format!("PolicyChanged {outcome:?} ({request})")
+            }
             Message::Peers { members, .. } => format!("Peers {}", members.len()),
             Message::Follow { ballot: b, is_established, .. } => {
                 format!("Follow {} established {is_established}", ballot(b))

@@ -25,6 +25,7 @@ mod options;
 mod partitions;
 mod peer;
 mod plan;
+mod policies;
 mod queue;
 mod random;
 mod run;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
+use bytes::Bytes;
+use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
 use crate::clock::nanos;
 
@@ -169,6 +170,16 @@ impl Model for SimModel {
                 delta.words[1] = delta.words[1].wrapping_add(change);
             }
         }
+    }
+
+    /// A policy is whatever was asked for last: nothing is decided by it.
+    fn change_policy(
+        &self,
+        policy: &Policy,
+        request: &[u8],
+        _: GroupTime,
+    ) -> Result<Option<Bytes>, String> {
+        Ok((policy.bytes != request).then(|| Bytes::copy_from_slice(request)))
     }
 
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {

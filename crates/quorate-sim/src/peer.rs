@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, Output, Route};
-use quorate::protocol::message::{BatchEnd, Membership, Message};
+use quorate::protocol::message::{BatchEnd, Membership, Message, PolicyOutcome};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
     Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerKind, PeerName,
@@ -155,7 +155,8 @@ impl World {
         let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
-        let machine = Machine::new(group, config, start, Arc::clone(&store), now);
+        let machine =
+            Machine::new(group, config, start, Arc::clone(&store), self.model.clone(), now);
         self.peers[peer].is_host_up = true;
         self.peers[peer].paused = None;
         self.peers[peer].process = Some(Process {
@@ -223,6 +224,15 @@ impl World {
                 let is_done = result.is_ok();
                 self.counters.add(if is_done { "removals" } else { "removals refused" });
             }
+            Output::PolicyChanged { result, .. } => {
+                let is_done = result.is_ok();
+                self.note(peer, &[4, u64::from(is_done)], |_| format!("policy: {result:?}"));
+                // Who passes an answer on has it from the primary.
+                let is_primary = self.process(peer).is_some_and(Process::is_primary);
+                if let Some(revision) = result.ok().filter(|_| is_primary) {
+                    self.on_policy_changed(peer, revision);
+                }
+            }
             Output::Routed(route) => self.on_routed(peer, route),
             Output::Switched { request, result } => {
                 let is_done = result.is_ok();
@@ -250,6 +260,9 @@ impl World {
             // A deposed primary names itself.
             Message::Release { ballot, to } if *to != self.plan.group.members[peer] => {
                 self.see(&Seen::Released { ballot: *ballot });
+            }
+            Message::PolicyChanged { outcome: PolicyOutcome::Changed { revision }, .. } => {
+                self.on_policy_changed(peer, *revision);
             }
             Message::VoteReply { ballot, granted: true, .. } => {
                 self.see(&Seen::Vote { peer, ballot: *ballot, to });
@@ -322,6 +335,7 @@ impl World {
             GroupEvent::ConfigMismatch { .. } => (12, "groups refused"),
             GroupEvent::MemberAdded { .. } => (14, "members added"),
             GroupEvent::MemberRemoved { .. } => (15, "members removed"),
+            GroupEvent::PolicyChanged { .. } => (16, "policies taken up"),
             _ => (13, "other events"),
         };
         self.counters.add(name);

@@ -37,6 +37,7 @@ impl World {
         let timeout = self.plan.timeout();
         self.start_all(self.plan.seed.is_multiple_of(2));
         self.start_clients();
+        self.start_policies();
         let calm = self.fault_random.duration(timeout / 10, timeout * 2);
         self.run_until(self.now.after(calm));
         self.start_faults();

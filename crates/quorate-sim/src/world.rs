@@ -70,6 +70,7 @@ pub(crate) enum Event {
         peer: usize,
         incarnation: Incarnation,
     },
+    Policy,
     Open {
         connection: ConnectionId,
         end: usize,
@@ -124,6 +125,7 @@ pub(crate) struct World {
     pub(crate) fault_random: Random,
     pub(crate) load_random: Random,
     pub(crate) disk_random: Random,
+    pub(crate) policy_random: Random,
 }
 
 /// A run that goes on beyond this many events per peer has a loop in it.
@@ -170,6 +172,7 @@ impl World {
             fault_random: random.fork(),
             load_random: random.fork(),
             disk_random: random.fork(),
+            policy_random: random.fork(),
             plan,
         }
     }
@@ -225,6 +228,7 @@ impl World {
             Event::Strike { fault, peer } => self.strike(fault, Some(peer)),
             Event::Issue { op } => self.on_issue(op),
             Event::Merge { peer, incarnation } => self.on_merge_timer(peer, incarnation),
+            Event::Policy => self.on_policy_timer(),
             Event::Open { connection, end } => self.on_open(connection, end),
             Event::Silence { connection, end } => self.on_silence(connection, end),
             Event::Tick { peer, incarnation } => self.on_tick(peer, incarnation),

@@ -116,11 +116,14 @@ pub enum Bug {
     OverlayMergedTwice,
     /// What was decided alone is forgotten before a majority holds its merge.
     OverlayForgottenEarly,
+    // --- policies (section 14)
+    /// A change of the policy is answered before a majority holds it.
+    PolicyAnsweredEarly,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -171,6 +174,7 @@ impl Bug {
         Self::RestartForgetsPromise,
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,
+        Self::PolicyAnsweredEarly,
     ];
 }
 

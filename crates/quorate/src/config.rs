@@ -404,7 +404,7 @@ pub struct Bounds {
     pub shards: usize,
     /// Largest piece of a batch and largest frame body, in bytes. Default 256 KiB, at least 64 KiB.
     /// A link holds at most `transfer_window` pieces; on one connection at most
-    /// `2 * (transfer_window + 1) * (max_piece_bytes + 64 KiB)` bytes wait to be sent, 5.6 MiB by
+    /// `2 * (transfer_window + 1) * (max_piece_bytes + 160 KiB)` bytes wait to be sent, 7.3 MiB by
     /// default.
     pub max_piece_bytes: usize,
     /// Pieces sent and not yet confirmed, per follower. Default 8.

@@ -114,6 +114,53 @@ pub enum SwitchError {
     Busy,
 }
 
+/// Why the policy was not changed, or it is not known whether it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The model does not take the change. Nothing was changed.
+    #[error("{reason}")]
+    Refused {
+        /// Why, as the model says it.
+        reason: String,
+    },
+    /// There is no primary, and none came within the I/O timeout. The change may still be made if the
+    /// primary that was asked comes back.
+    #[error("no primary within {waited:?}: try again when there is one")]
+    NoPrimary {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// No majority was known to hold the change in time. It may still come, or be there already: the
+    /// policy's revision says so.
+    #[error("not changed within {waited:?}: the change may still be made, see the revision")]
+    TimedOut {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A member that is connected runs an older version, which knows of no policies. Nothing was
+    /// changed.
+    #[error("a member runs an older version: upgrade all members first")]
+    OldVersion,
+    /// The change is too long. Nothing was changed.
+    #[error("a change of {bytes} bytes is longer than {max}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
+    /// As many requests are under way at this peer as may be. Nothing was changed.
+    #[error("{bound} requests are under way: wait until one has ended")]
+    Busy {
+        /// How many may be.
+        bound: usize,
+    },
+    /// This peer is shutting down. The change may or may not have been made.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}
+
 /// Why a member was not counted out, or it is not known whether it was. No decision was lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -89,6 +89,19 @@ pub enum Event {
         /// The peer.
         peer: PeerName,
     },
+    /// This peer decides by another policy from now on.
+    PolicyChanged {
+        /// Its revision; 0 for what each peer's own model was made with.
+        revision: u64,
+    },
+    /// This peer's model cannot decide by the group's policy: it goes on with what it had. It may be of
+    /// an older version.
+    PolicyUnusable {
+        /// The policy's revision.
+        revision: u64,
+        /// Why, as the model says it.
+        reason: String,
+    },
     /// What this peer decided alone has been merged into the group's counts.
     LocalDecisionsMerged {
         /// Units merged.

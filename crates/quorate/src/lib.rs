@@ -77,6 +77,7 @@ mod id;
 mod model;
 #[cfg(feature = "driver")]
 mod peer;
+mod policy;
 pub mod protocol;
 pub mod record;
 mod storage;
@@ -93,7 +94,7 @@ pub use driver::{
     Basis, Decision, Difference, Events, Link, MemberStatus, NumberedEvent, PeerBuilder,
     PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
 };
-pub use error::{DecideError, NoPrimaryReason, RemoveError, SwitchError};
+pub use error::{DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, Member,
@@ -105,6 +106,7 @@ pub use model::{
 };
 #[cfg(feature = "driver")]
 pub use peer::{NotReadyError, Peer, Shutdown};
+pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;

@@ -1,6 +1,11 @@
 //! What is replicated: a model says how an operation changes cells, and knows nothing of peers.
 
+use std::any::Any;
+
+use bytes::Bytes;
+
 use crate::id::GroupTime;
+use crate::policy::Policy;
 
 /// Words of a cell's value.
 pub const VALUE_WORDS: usize = 3;
@@ -96,7 +101,7 @@ pub struct Delta {
 /// itself when group time has come. A peer that has missed a change must therefore be able to tell
 /// from the older value it holds that the cell has gone, which it could not if the change had moved
 /// the expiry to an earlier time. A model that is done with a cell early says so in its words.
-pub trait Model: Send + Sync + 'static {
+pub trait Model: Any + Send + Sync {
     /// Decides one operation on `cells`, which stand for `items` in the same order.
     ///
     /// Either all needed cells are set or none: the change is replicated whole. A denial leaves
@@ -112,6 +117,33 @@ pub trait Model: Send + Sync + 'static {
     /// The rest (a window that has closed meanwhile) is dropped. The order of merges must not
     /// matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
+
+    /// What the group is to decide by after `request`; `None` if that changes nothing. Asked of the
+    /// primary's model, whatever the bytes of a request mean to it.
+    ///
+    /// # Errors
+    ///
+    /// Why not, as a sentence for whoever asked, if the model does not take the change.
+    fn change_policy(
+        &self,
+        policy: &Policy,
+        request: &[u8],
+        now: GroupTime,
+    ) -> Result<Option<Bytes>, String> {
+        let _ = (policy, request, now);
+        Err("what this group decides by cannot be changed while it runs".to_owned())
+    }
+
+    /// Decides by this policy from now on; by what it was made with at revision 0. It is called before
+    /// anything is decided by the state that the policy is part of, and while other threads decide.
+    ///
+    /// # Errors
+    ///
+    /// Why not, as a sentence, if it cannot; it goes on with what it had.
+    fn set_policy(&self, policy: &Policy) -> Result<(), String> {
+        let _ = policy;
+        Ok(())
+    }
 
     /// Settings of the model that all peers should share, as (field, value), each field once.
     ///

@@ -1,17 +1,20 @@
 //! The handle that an application holds.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{
     Decision, Events, Keeper, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
 };
-use crate::error::{DecideError, RemoveError, SwitchError};
+use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::PeerName;
 use crate::model::{Item, Model};
+use crate::policy::Policy;
 use crate::store::Digest;
 
 /// One peer of a group, running in this process.
@@ -274,6 +277,36 @@ impl Peer {
             return Err(RemoveError::Alive { peer });
         }
         self.handle.shared.remove(peer).await
+    }
+
+    /// Has the group decide by another policy: by what the primary's model makes of `change` (see
+    /// [`Model::change_policy`]). Returns the policy's revision once a majority holds it. To be asked of
+    /// any peer.
+    ///
+    /// It counts from the primary's next decisions on, key by key within a moment, and for all that is
+    /// decided after it has returned. Takes no longer than the I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known to be changed; see [`PolicyError`]. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was begun goes on when the future is dropped.
+    pub async fn change_policy(&self, change: impl Into<Bytes>) -> Result<u64, PolicyError> {
+        self.handle.shared.change_policy(change.into()).await
+    }
+
+    /// The policy as this peer holds it; revision 0 until it is first changed, and always at a client,
+    /// which holds nothing.
+    pub fn policy(&self) -> Policy {
+        self.handle.shared.policy()
+    }
+
+    /// The model that this peer was started with, if it is an `M`.
+    pub fn model<M: Model>(&self) -> Option<&M> {
+        let model: &dyn Any = self.handle.shared.model();
+        model.downcast_ref()
     }
 
     /// Sets who is promoted first, from now on and until this peer ends: the lowest number, never if

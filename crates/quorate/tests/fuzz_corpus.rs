@@ -6,8 +6,8 @@ use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, Reign, RemoveOutcome,
-    VoteRequest,
+    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
+    RemoveOutcome, VoteRequest,
 };
 use quorate::record::Record;
 use quorate::wire::replies::{self, Refusal};
@@ -16,7 +16,7 @@ use quorate::wire::{
 };
 use quorate::{
     Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Member,
-    MemberId, PeerKind, PeerName, Position, Sequence, Term, Value,
+    MemberId, PeerKind, PeerName, Policy, Position, Sequence, Term, Value,
 };
 
 const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
@@ -138,6 +138,8 @@ fn name(frame: &Frame) -> &'static str {
             Message::StandNow { .. } => "stand_now",
             Message::Remove { .. } => "remove",
             Message::Removed { .. } => "removed",
+            Message::ChangePolicy { .. } => "change_policy",
+            Message::PolicyChanged { .. } => "policy_changed",
             Message::Peers { .. } => "peers",
             Message::Follow { .. } => "follow",
             Message::Position { .. } => "position",
@@ -249,6 +251,8 @@ fn control_messages() -> Vec<Message> {
         Message::StandNow { ballot: BALLOT },
         Message::Remove { request: 1, peer: "b".into() },
         Message::Removed { request: 1, outcome: RemoveOutcome::Alive },
+        Message::ChangePolicy { request: 1, bytes: Bytes::from_static(b"policy") },
+        Message::PolicyChanged { request: 1, outcome: PolicyOutcome::Changed { revision: 2 } },
         Message::Peers { stamp: POSITION, members: membership().voters },
     ]
 }
@@ -257,7 +261,9 @@ fn data_messages() -> Vec<Message> {
     let history = vec![Reign { ballot: BALLOT, after: Sequence(1 << 16) }];
     let key = Bytes::from_static(b"\0key");
     let value = Value { words: [1, 2, 3], expires: GroupTime::MAX };
-    let meta = Meta { group_id: GROUP_ID, membership: membership(), history: history.clone() };
+    let policy = Policy { revision: 2, bytes: Bytes::from_static(b"policy") };
+    let meta =
+        Meta { group_id: GROUP_ID, membership: membership(), history: history.clone(), policy };
     vec![
         Message::Follow { ballot: BALLOT, group_id: GROUP_ID, is_established: true },
         Message::Position { ballot: BALLOT, position: POSITION, history, pull: true },

@@ -17,6 +17,7 @@ mod no_empty_peer;
 mod one_change;
 mod one_decider;
 mod one_vote;
+mod policy_kept;
 mod primary_loss;
 mod refused;
 
@@ -61,6 +62,8 @@ pub(crate) enum Seen<'a> {
         cells: &'a Cells,
         expected: &'a Cells,
     },
+    /// A primary says that a majority holds a policy.
+    PolicyChanged { ballot: Ballot, revision: u64 },
     /// A decision has been refused.
     Refused { peer: usize, op: usize, is_unchanged: bool },
     /// A reign is about to begin with these cells.
@@ -126,6 +129,7 @@ impl Checks {
             Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
             Box::new(one_vote::OneVote::default()),
+            Box::new(policy_kept::PolicyKept::default()),
             Box::new(primary_loss::PrimaryLoss::default()),
             Box::new(refused::RefusedHasNoEffect),
         ])

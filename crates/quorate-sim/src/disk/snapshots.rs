@@ -12,6 +12,7 @@ use crate::world::World;
 
 /// How far a snapshot is. One step in each round of the storage thread.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Snapshot {
     None,
     Copying {

@@ -12,6 +12,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "isolated_primary", plan: at_once, script: isolated_primary },
     Scenario { name: "tail_of_another_key", plan: three, script: tail_of_another_key },
     Scenario { name: "tail_that_is_longer", plan: three, script: tail_that_is_longer },
+    Scenario { name: "policy_that_is_lost", plan: three, script: policy_that_is_lost },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
 ];
@@ -80,6 +81,19 @@ fn tail_that_is_longer(world: &mut World) {
     world.kill(1, true);
     world.join(&[FIRST], &[2]);
     world.wait_for_other_than(1);
+}
+
+/// The policy is changed once by all and once by a primary that is cut off.
+fn policy_that_is_lost(world: &mut World) {
+    world.found();
+    world.change_policy(2);
+    world.wait(ms(100));
+    world.part(&[FIRST], &[1, 2]);
+    world.change_policy(FIRST);
+    world.wait_for_other_than(FIRST);
+    world.change_policy(2);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(3_000));
 }
 
 /// The primary merges what a peer decided alone, and dies before anyone else holds it.

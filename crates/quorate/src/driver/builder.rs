@@ -529,7 +529,14 @@ impl PeerBuilder {
             // Callers wait for the next batch: it is not to wait for more of them.
             group.replication_interval = Duration::ZERO;
         }
-        let machine = Machine::new(group, shared.config.clone(), start, shared.store.clone(), now);
+        let machine = Machine::new(
+            group,
+            shared.config.clone(),
+            start,
+            shared.store.clone(),
+            shared.model.clone(),
+            now,
+        );
         shared.roster.set_membership(machine.membership());
         let is_clock_held = self.has_tokio_clock;
         let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;

@@ -27,7 +27,7 @@ use super::routing::Way;
 use super::shared::{Command, Inbound, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
-use crate::error::{RemoveError, SwitchError};
+use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
 use crate::protocol::Machine;
@@ -63,7 +63,8 @@ pub(super) struct EventLoop {
     pub(super) unflushed: Vec<Arc<Connection>>,
     pub(super) switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
     pub(super) removals: BTreeMap<u64, oneshot::Sender<Result<(), RemoveError>>>,
-    /// Counts switches and removals.
+    pub(super) policy_changes: BTreeMap<u64, oneshot::Sender<Result<u64, PolicyError>>>,
+    /// Counts switches, removals and changes of the policy.
     pub(super) requests: u64,
     pub(super) merging: Merging,
     pub(super) agenda: Agenda,
@@ -119,6 +120,7 @@ impl EventLoop {
             unflushed: Vec::new(),
             switches: BTreeMap::new(),
             removals: BTreeMap::new(),
+            policy_changes: BTreeMap::new(),
             requests: 0,
             merging: Merging::default(),
             agenda,
@@ -253,6 +255,12 @@ impl EventLoop {
                 self.removals.insert(request, reply);
                 self.input(Input::Remove { request, peer });
             }
+            Command::ChangePolicy { change, reply } => {
+                self.requests += 1;
+                let request = self.requests;
+                self.policy_changes.insert(request, reply);
+                self.input(Input::ChangePolicy { request, bytes: change });
+            }
             Command::Spurned => self.input(Input::Spurned),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
@@ -296,6 +304,12 @@ impl EventLoop {
             Output::EndSnapshot { records, end } => self.order(Order::EndSnapshot { records, end }),
             Output::Removed { request, result } => {
                 if let Some(reply) = self.removals.remove(&request) {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(result);
+                }
+            }
+            Output::PolicyChanged { request, result } => {
+                if let Some(reply) = self.policy_changes.remove(&request) {
                     // Nobody may be waiting any more.
                     let _ = reply.send(result);
                 }

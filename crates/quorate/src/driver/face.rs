@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
-use crate::error::{NoPrimaryReason, RemoveError, SwitchError};
+use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 use crate::id::PeerName;
+use crate::model::Model;
 use crate::peer::Shutdown;
+use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::Digest;
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
@@ -90,6 +93,27 @@ impl Shared {
             return Err(RemoveError::ShuttingDown);
         }
         removed.await.unwrap_or(Err(RemoveError::ShuttingDown))
+    }
+
+    /// Has the primary change the policy; its revision after that.
+    pub(crate) async fn change_policy(&self, change: Bytes) -> Result<u64, PolicyError> {
+        let (bytes, max) = (change.len(), MAX_POLICY_BYTES);
+        if bytes > max {
+            return Err(PolicyError::TooLong { bytes, max });
+        }
+        let (reply, changed) = oneshot::channel();
+        if self.commands.send(Command::ChangePolicy { change, reply }).await.is_err() {
+            return Err(PolicyError::ShuttingDown);
+        }
+        changed.await.unwrap_or(Err(PolicyError::ShuttingDown))
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.store.meta().policy
+    }
+
+    pub(crate) fn model(&self) -> &dyn Model {
+        &*self.model
     }
 
     /// Has this peer counted out, after it has handed over if it is primary.

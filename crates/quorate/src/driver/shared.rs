@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::admission::Admission;
@@ -21,7 +22,7 @@ use super::settings::Differences;
 use super::slots::Budget;
 use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
-use crate::error::{RemoveError, SwitchError};
+use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName};
 use crate::model::Model;
@@ -45,6 +46,8 @@ pub(super) enum Command {
     Switch { to: Option<PeerName>, reply: oneshot::Sender<Result<PeerName, SwitchError>> },
     /// Count a member out.
     Remove { peer: PeerName, reply: oneshot::Sender<Result<(), RemoveError>> },
+    /// Decide by another policy.
+    ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
     /// Be promoted by this priority.
     SetPriority(u8),
     /// A member of a group that lives has refused this peer, for it is none.

@@ -1,6 +1,8 @@
 //! The contract of the state machine: what goes in and what comes out.
 
-use crate::error::{RemoveError, SwitchError};
+use bytes::Bytes;
+
+use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Sequence};
 use crate::protocol::message::{BatchEnd, Message};
@@ -93,6 +95,13 @@ pub enum Input {
         /// Who is to go.
         peer: PeerName,
     },
+    /// Decide by another policy.
+    ChangePolicy {
+        /// Names the request in [`Output::PolicyChanged`].
+        request: u64,
+        /// The change, in the model's own bytes.
+        bytes: Bytes,
+    },
     /// A member of a group that lives does not let this peer in, for it is not counted there.
     Spurned,
     /// From now on this peer is promoted by this priority, never if 0.
@@ -118,6 +127,8 @@ pub enum Input {
 
 /// From this version of the protocol on peers follow changes of the members.
 pub const CHANGES_VERSION: u32 = 2;
+/// From this version of the protocol on peers know of policies.
+pub const POLICY_VERSION: u32 = 3;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +149,7 @@ impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
-        Self { incarnation, id, address: String::new(), kind, version: CHANGES_VERSION }
+        Self { incarnation, id, address: String::new(), kind, version: POLICY_VERSION }
     }
 }
 
@@ -215,5 +226,12 @@ pub enum Output {
         request: u64,
         /// How.
         result: Result<(), RemoveError>,
+    },
+    /// The change of the policy has ended.
+    PolicyChanged {
+        /// The request of [`Input::ChangePolicy`].
+        request: u64,
+        /// The policy's revision after it, or why it was not changed.
+        result: Result<u64, PolicyError>,
     },
 }

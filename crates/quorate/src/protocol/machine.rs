@@ -8,14 +8,17 @@ use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
+use crate::model::Model;
+use crate::policy::Policy;
 use crate::protocol::election::Canvass;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
+use crate::protocol::policy::Decider;
 use crate::protocol::primary::PrimaryState;
 use crate::protocol::random::Random;
 use crate::protocol::receiver::Receiver;
 use crate::protocol::remote::Remote;
-use crate::protocol::removal::Request;
+use crate::protocol::requests::{Answer, Ask, Request};
 use crate::protocol::sender::Sender;
 use crate::protocol::storage::Disk;
 use crate::store::Store;
@@ -29,6 +32,8 @@ pub struct Machine {
     /// What this peer is counted by.
     pub(super) id: MemberId,
     pub(super) store: Arc<Store>,
+    /// Told what to decide by; asked for nothing else.
+    pub(super) model: Decider,
     pub(super) random: Random,
     pub(super) started: Time,
     pub(super) now: Now,
@@ -61,7 +66,7 @@ pub struct Machine {
     /// Where the transfers of the last sender that began are numbered from.
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
-    /// Removals that this peer's embedder has asked for.
+    /// Removals and changes of the policy that this peer's embedder has asked for.
     pub(super) requests: Vec<Request>,
     pub(super) disk: Option<Disk>,
     pub(super) outputs: VecDeque<Output>,
@@ -151,6 +156,7 @@ impl Machine {
         config: PeerConfig,
         start: Start,
         store: Arc<Store>,
+        model: Arc<dyn Model>,
         now: Now,
     ) -> Self {
         let Start { incarnation, id, seed, kept } = start;
@@ -166,6 +172,7 @@ impl Machine {
             incarnation,
             id,
             store,
+            model: Decider(model),
             random: Random::new(seed),
             started: now.time,
             now,
@@ -196,6 +203,9 @@ impl Machine {
             wake_at: now.time,
         };
         machine.follow_names();
+        if machine.meta.policy != Policy::default() {
+            machine.take_up_policy();
+        }
         machine
     }
 
@@ -211,7 +221,10 @@ impl Machine {
                 self.on_message(peer, incarnation, message);
             }
             Input::Switch { request, to } => self.on_switch(request, to),
-            Input::Remove { request, peer } => self.on_remove(request, peer),
+            Input::Remove { request, peer } => self.on_request(request, Ask::Remove(peer)),
+            Input::ChangePolicy { request, bytes } => {
+                self.on_request(request, Ask::Policy(bytes));
+            }
             Input::Spurned => self.on_spurned(),
             Input::SetPriority(priority) => self.on_priority(priority),
             Input::FoundNewGroup => {
@@ -290,7 +303,13 @@ impl Machine {
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
             Message::Remove { request, peer } => self.on_remove_asked(&from, request, &peer),
-            Message::Removed { request, outcome } => self.on_removed(request, outcome),
+            Message::Removed { request, outcome } => self.answer(request, Answer::Remove(outcome)),
+            Message::ChangePolicy { request, bytes } => {
+                self.on_policy_asked(&from, request, &bytes);
+            }
+            Message::PolicyChanged { request, outcome } => {
+                self.answer(request, Answer::Policy(outcome));
+            }
             // Where peers are reached is for whoever dials them to know.
             Message::Peers { .. } => {}
             Message::Follow { ballot, group_id, is_established } => {
@@ -435,6 +454,9 @@ impl Machine {
         self.meta_version += 1;
         if before.membership != self.meta.membership {
             self.on_membership(&before.membership);
+        }
+        if before.policy != self.meta.policy {
+            self.take_up_policy();
         }
     }
 

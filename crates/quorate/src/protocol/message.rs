@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence};
+use crate::policy::Policy;
 use crate::record::Records;
 use crate::store::Digest;
 
@@ -82,6 +83,8 @@ pub struct Meta {
     pub membership: Membership,
     /// All reigns that led to this state, oldest first; bounded by `MAX_HISTORY`.
     pub history: Vec<Reign>,
+    /// What the model decides by (section 14).
+    pub policy: Policy,
 }
 
 /// Reigns remembered: a follower whose last reign is older copies everything anew.
@@ -124,6 +127,23 @@ pub enum RemoveOutcome {
     LastMember,
     /// It is the primary.
     Primary,
+}
+
+/// What came of asking the primary to change the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyOutcome {
+    /// A majority holds it, or it was so already.
+    Changed {
+        /// The policy's revision after the change.
+        revision: u64,
+    },
+    /// The model does not take it. Nothing was changed.
+    Refused {
+        /// Why, as the model says it.
+        reason: String,
+    },
+    /// A member in reach runs an older version, which knows of no policies. Nothing was changed.
+    OldVersion,
 }
 
 /// The end of a batch: what the receiver's state becomes, all at once, when it has every piece.
@@ -232,6 +252,20 @@ pub enum Message {
         /// What came of it.
         outcome: RemoveOutcome,
     },
+    /// Any peer to the primary: change the policy (section 14). Sent again until it is answered.
+    ChangePolicy {
+        /// Names the request of the sender.
+        request: u64,
+        /// The change, in the model's own bytes.
+        bytes: Bytes,
+    },
+    /// Answer to [`Message::ChangePolicy`]; none while the change is under way.
+    PolicyChanged {
+        /// The request.
+        request: u64,
+        /// What came of it.
+        outcome: PolicyOutcome,
+    },
     /// Member to a joiner or client: where the members are reached, as far as it knows (section 7).
     Peers {
         /// The membership that they are from.
@@ -322,6 +356,8 @@ impl Message {
             | Self::StandNow { .. }
             | Self::Remove { .. }
             | Self::Removed { .. }
+            | Self::ChangePolicy { .. }
+            | Self::PolicyChanged { .. }
             | Self::Peers { .. } => Lane::Control,
             Self::Follow { .. }
             | Self::Position { .. }

@@ -12,6 +12,7 @@ use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Message};
+use crate::protocol::policy::Change;
 use crate::protocol::removal::Leaving;
 use crate::protocol::sender::Sender;
 
@@ -43,6 +44,10 @@ pub(super) struct PrimaryState {
     pub(super) promised: Time,
     /// Members that are to be counted out.
     pub(super) leaving: BTreeMap<PeerName, Leaving>,
+    /// Changes of the policy that may be asked for again.
+    pub(super) policy_changes: Vec<Change>,
+    /// Where the policy last changed in this reign.
+    pub(super) policy_at: Option<Sequence>,
     pub(super) hand_over: Option<HandOver>,
 }
 
@@ -106,6 +111,8 @@ impl Machine {
             changed: now,
             promised: Time(0),
             leaving: BTreeMap::new(),
+            policy_changes: Vec::new(),
+            policy_at: None,
             hand_over: None,
         }));
         self.leader = None;
@@ -301,6 +308,7 @@ impl Machine {
         self.follow_up();
         self.replicate();
         self.advance_commitment();
+        self.advance_policy();
         self.forget_wishes();
         self.advance_membership();
         self.choose_followers();

@@ -124,6 +124,7 @@ impl Machine {
             self.advance_commitment();
             self.replicate_paced();
             self.advance_membership();
+            self.advance_policy();
             self.advance_requests();
             self.advance_hand_over();
         }

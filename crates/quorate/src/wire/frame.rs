@@ -16,7 +16,7 @@ use crate::protocol::message::Message;
 pub const HEADER_BYTES: usize = 5;
 /// How much longer than `Bounds::max_piece_bytes` a frame body may be: what a piece carries beside
 /// its records.
-pub const BODY_SLACK_BYTES: usize = 64 * 1024;
+pub const BODY_SLACK_BYTES: usize = 160 * 1024;
 
 /// Kinds of frames, as they stand in the header.
 pub mod kind {

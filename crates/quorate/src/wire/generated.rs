@@ -125,12 +125,23 @@ pub struct Meta {
     pub membership: ::core::option::Option<Membership>,
     #[prost(message, repeated, tag = "3")]
     pub history: ::prost::alloc::vec::Vec<Reign>,
+    /// Absent: revision 0.
+    #[prost(message, optional, tag = "4")]
+    pub policy: ::core::option::Option<Policy>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Policy {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// The model's own.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bytes: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Message {
     #[prost(
         oneof = "message::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
     )]
     pub kind: ::core::option::Option<message::Kind>,
 }
@@ -178,6 +189,10 @@ pub mod message {
         Removed(super::Removed),
         #[prost(message, tag = "20")]
         Peers(super::Peers),
+        #[prost(message, tag = "21")]
+        ChangePolicy(super::ChangePolicy),
+        #[prost(message, tag = "22")]
+        PolicyChanged(super::PolicyChanged),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -285,6 +300,25 @@ pub struct Removed {
     pub request: u64,
     #[prost(enumeration = "RemoveOutcome", tag = "2")]
     pub outcome: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangePolicy {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// The model's own.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bytes: ::prost::bytes::Bytes,
+}
+/// One of the two, or neither: a member runs an older version.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyChanged {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(uint64, optional, tag = "2")]
+    pub revision: ::core::option::Option<u64>,
+    /// Why the model does not take it.
+    #[prost(string, optional, tag = "3")]
+    pub refused: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Peers {

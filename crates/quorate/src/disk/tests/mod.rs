@@ -20,6 +20,7 @@ use crate::id::{
     Ballot, Generation, GroupId, GroupTime, Member, MemberId, Position, Sequence, Term,
 };
 use crate::model::Value;
+use crate::policy::Policy;
 use crate::protocol::io::HardState;
 use crate::protocol::message::{BatchEnd, Membership, Meta, Reign};
 use crate::record::{Record, Records};
@@ -168,6 +169,7 @@ fn meta(at: Position) -> Meta {
             removed: Vec::new(),
         },
         history: vec![Reign { ballot: at.ballot, after: Sequence(0) }],
+        policy: Policy::default(),
     }
 }
 

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
+
 use crate::config::{Acknowledge, Bounds, GroupConfig, PeerConfig};
-use crate::error::RemoveError;
+use crate::error::{PolicyError, RemoveError};
 use crate::event::Event;
 use crate::id::{GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
+use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
@@ -42,6 +46,56 @@ impl Model for Adder {
     }
 }
 
+/// Decides as [`Adder`] does, whatever its policy says.
+#[derive(Default)]
+pub(super) struct Judge {
+    policy: Mutex<Policy>,
+}
+
+impl Judge {
+    /// What it was last told to decide by.
+    pub(super) fn policy(&self) -> Policy {
+        self.policy.lock().clone()
+    }
+}
+
+impl Model for Judge {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        Adder.decide(items, cells, now)
+    }
+
+    fn accumulate(
+        &self,
+        item: &Item<'_>,
+        before: Option<&Value>,
+        after: &Value,
+        delta: &mut Delta,
+    ) {
+        Adder.accumulate(item, before, after, delta);
+    }
+
+    fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        Adder.merge(key, delta, cell, now)
+    }
+
+    fn change_policy(
+        &self,
+        policy: &Policy,
+        request: &[u8],
+        _: GroupTime,
+    ) -> Result<Option<Bytes>, String> {
+        if request.is_empty() {
+            return Err("it says nothing".to_owned());
+        }
+        Ok((policy.bytes != request).then(|| Bytes::copy_from_slice(request)))
+    }
+
+    fn set_policy(&self, policy: &Policy) -> Result<(), String> {
+        *self.policy.lock() = policy.clone();
+        Ok(())
+    }
+}
+
 pub(super) struct Peer {
     pub(super) machine: Machine,
     pub(super) store: Arc<Store>,
@@ -50,6 +104,9 @@ pub(super) struct Peer {
     pub(super) route: Route,
     /// How the removals ended that were asked for here.
     pub(super) removed: Vec<Result<(), RemoveError>>,
+    /// How the changes of the policy ended that were asked for here.
+    pub(super) changed: Vec<Result<u64, PolicyError>>,
+    pub(super) model: Arc<Judge>,
 }
 
 type Mail = (PeerName, PeerName, Incarnation, Message);
@@ -137,7 +194,9 @@ impl Group {
         if config.kind == PeerKind::Joiner {
             group.members = vec![name.clone()];
         }
-        let machine = Machine::new(group, config, start, Arc::clone(&store), self.clock());
+        let model = Arc::new(Judge::default());
+        let machine =
+            Machine::new(group, config, start, Arc::clone(&store), model.clone(), self.clock());
         let peer = Peer {
             machine,
             store,
@@ -145,6 +204,8 @@ impl Group {
             events: Vec::new(),
             route: Route::Nowhere,
             removed: Vec::new(),
+            changed: Vec::new(),
+            model,
         };
         self.peers.insert(name, peer);
         self.relink();
@@ -167,6 +228,26 @@ impl Group {
     pub(super) fn remove(&mut self, at: &str, peer: &str) {
         self.input(&at.into(), Input::Remove { request: 1, peer: peer.into() });
         self.settle();
+    }
+
+    /// Asks for a change of the policy at a peer.
+    pub(super) fn change_policy(&mut self, at: &str, request: u64, policy: &'static str) {
+        let bytes = Bytes::from_static(policy.as_bytes());
+        self.input(&at.into(), Input::ChangePolicy { request, bytes });
+        self.settle();
+    }
+
+    /// What a peer decides by, and the revision of that.
+    pub(super) fn policy(&self, at: &str) -> (u64, String) {
+        let peer = &self.peers[&PeerName::from(at)];
+        let Policy { revision, bytes } = peer.model.policy();
+        assert_eq!(peer.store.meta().policy.revision, revision, "as its state says");
+        (revision, String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// How the changes of the policy ended that were asked for at a peer.
+    pub(super) fn changed(&self, at: &str) -> &[Result<u64, PolicyError>] {
+        &self.peers[&PeerName::from(at)].changed
     }
 
     /// How the only removal asked for at a peer ended.
@@ -239,6 +320,7 @@ impl Group {
                 Output::Event(event) => peer.events.push(event),
                 Output::Routed(route) => peer.route = route,
                 Output::Removed { result, .. } => peer.removed.push(result),
+                Output::PolicyChanged { result, .. } => peer.changed.push(result),
                 Output::Committed | Output::Switched { .. } => {}
                 Output::Save(_) => reports.push(Input::Saved),
                 Output::Append { number, .. } => reports.push(Input::Appended { number }),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::VERIFY;
+use super::group::{Judge, VERIFY};
 use crate::config::{Bounds, GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{
@@ -12,6 +12,7 @@ use crate::id::{
     Position, Sequence, Term, Time,
 };
 use crate::model::Value;
+use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Start};
 use crate::protocol::message::{
@@ -60,6 +61,7 @@ fn meta() -> Meta {
             [("a", 1), ("b", 20), ("c", 3)].map(member).to_vec(),
         ),
         history: vec![Reign { ballot: BALLOT, after: Sequence(0) }],
+        policy: Policy::default(),
     }
 }
 
@@ -81,7 +83,9 @@ impl Replica {
             Start { incarnation: Incarnation(2), id: MemberId(20), seed: 1, kept: Some(kept) };
         let clock = Now { time: now, wall: GroupTime(0) };
         let store = Arc::new(Store::with_hash_seed(bounds, 1));
-        let mut replica = Self { machine: Machine::new(group, config, start, store, clock), now };
+        let model = Arc::new(Judge::default());
+        let machine = Machine::new(group, config, start, store, model, clock);
+        let mut replica = Self { machine, now };
         replica.link("a", 1);
         replica
     }

@@ -7,4 +7,5 @@ mod group;
 mod hand_over;
 mod lasting;
 mod membership;
+mod policy;
 mod storage;

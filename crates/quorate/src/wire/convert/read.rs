@@ -6,9 +6,10 @@ use crate::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, PeerName, Position,
     Sequence, Term,
 };
+use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece, Reign,
-    RemoveOutcome, VoteRequest,
+    BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
+    PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
 };
 use crate::record::Records;
 use crate::store::Digest;
@@ -54,6 +55,14 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::Removed(removed) => {
             Message::Removed { request: removed.request, outcome: outcome(removed.outcome())? }
         }
+        Kind::ChangePolicy(change) => {
+            bounds::bytes("change of the policy", change.bytes.len(), 0, MAX_POLICY_BYTES)?;
+            Message::ChangePolicy { request: change.request, bytes: change.bytes }
+        }
+        Kind::PolicyChanged(changed) => Message::PolicyChanged {
+            request: changed.request,
+            outcome: policy_outcome(changed.revision, changed.refused)?,
+        },
         Kind::Peers(peers) => Message::Peers {
             stamp: position(peers.stamp)?,
             members: members(peers.members, MAX_LISTED)?,
@@ -130,6 +139,16 @@ fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     Ok(history.into_iter().map(reign).collect())
 }
 
+fn policy_outcome(revision: Option<u64>, refused: Option<String>) -> Read<PolicyOutcome> {
+    Ok(match (revision, refused) {
+        (Some(revision), _) => PolicyOutcome::Changed { revision },
+        (None, Some(reason)) => {
+            PolicyOutcome::Refused { reason: bounds::text("reason of a refusal", reason)? }
+        }
+        (None, None) => PolicyOutcome::OldVersion,
+    })
+}
+
 fn outcome(outcome: proto::RemoveOutcome) -> Read<RemoveOutcome> {
     Ok(match outcome {
         proto::RemoveOutcome::RemoveUnspecified => {
@@ -171,7 +190,15 @@ fn meta(meta: proto::Meta) -> Read<Meta> {
         group_id: group(meta.group_id)?,
         membership: membership(meta.membership)?,
         history: history(meta.history)?,
+        policy: policy(meta.policy)?,
     })
+}
+
+fn policy(policy: Option<proto::Policy>) -> Read<Policy> {
+    let Some(proto::Policy { revision, bytes }) = policy else { return Ok(Policy::default()) };
+    bounds::bytes("policy", bytes.len(), 0, MAX_POLICY_BYTES)?;
+    // Whoever keeps it keeps no frame.
+    Ok(Policy { revision, bytes: Bytes::copy_from_slice(&bytes) })
 }
 
 fn brief(brief: Option<proto::Brief>) -> Read<Brief> {

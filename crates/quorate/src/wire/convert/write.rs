@@ -3,9 +3,12 @@
 use bytes::Bytes;
 
 use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
+use crate::policy::Policy;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, RemoveOutcome, VoteRequest,
+    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
+    RemoveOutcome, VoteRequest,
 };
+use crate::wire::bounds::{self, MAX_SETTING_BYTES};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
 
@@ -54,6 +57,12 @@ fn kind(message: &Message) -> Kind {
             request: *request,
             outcome: proto::RemoveOutcome::from(*outcome).into(),
         }),
+        Message::ChangePolicy { request, bytes } => {
+            Kind::ChangePolicy(proto::ChangePolicy { request: *request, bytes: bytes.clone() })
+        }
+        Message::PolicyChanged { request, outcome } => {
+            Kind::PolicyChanged(policy_changed(*request, outcome))
+        }
         Message::Peers { stamp, members } => Kind::Peers(proto::Peers {
             stamp: Some((*stamp).into()),
             members: members.iter().map(Into::into).collect(),
@@ -97,6 +106,16 @@ fn kind(message: &Message) -> Kind {
             Kind::GaveUp(proto::GaveUp { ballot: Some((*ballot).into()), units: *units })
         }
     }
+}
+
+fn policy_changed(request: u64, outcome: &PolicyOutcome) -> proto::PolicyChanged {
+    let (revision, refused) = match outcome {
+        PolicyOutcome::Changed { revision } => (Some(*revision), None),
+        // The reader's bound.
+        PolicyOutcome::Refused { reason } => (None, Some(bounds::cut(reason, MAX_SETTING_BYTES))),
+        PolicyOutcome::OldVersion => (None, None),
+    };
+    proto::PolicyChanged { request, revision, refused: refused.map(str::to_owned) }
 }
 
 impl From<RemoveOutcome> for proto::RemoveOutcome {
@@ -161,6 +180,10 @@ impl From<&Meta> for proto::Meta {
             group_id: meta.group_id.map(group),
             membership: Some((&meta.membership).into()),
             history: meta.history.iter().map(Into::into).collect(),
+            policy: (meta.policy != Policy::default()).then(|| proto::Policy {
+                revision: meta.policy.revision,
+                bytes: meta.policy.bytes.clone(),
+            }),
         }
     }
 }

@@ -10,9 +10,10 @@ use crate::id::{
     PeerKind, PeerName, Position, Sequence, Term,
 };
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
+use crate::policy::Policy;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, Reign,
-    RemoveOutcome, VoteRequest,
+    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, PolicyOutcome,
+    Reign, RemoveOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
 use crate::store::Digest;
@@ -132,6 +133,10 @@ fn control_message() -> BoxedStrategy<Message> {
         ballot().prop_map(|ballot| Message::StandNow { ballot }),
         (number(), peer()).prop_map(|(request, peer)| Message::Remove { request, peer }),
         (number(), outcome()).prop_map(|(request, outcome)| Message::Removed { request, outcome }),
+        (number(), vec(any::<u8>(), 0..99))
+            .prop_map(|(request, bytes)| Message::ChangePolicy { request, bytes: bytes.into() }),
+        (number(), policy_outcome())
+            .prop_map(|(request, outcome)| Message::PolicyChanged { request, outcome }),
         (position(), members()).prop_map(|(stamp, members)| Message::Peers { stamp, members }),
     ]
     .boxed()
@@ -305,9 +310,25 @@ fn outcome() -> impl Strategy<Value = RemoveOutcome> {
 }
 
 fn meta() -> BoxedStrategy<Meta> {
-    (option::of(group_id()), membership(), history())
-        .prop_map(|(group_id, membership, history)| Meta { group_id, membership, history })
+    let policy = (number(), vec(any::<u8>(), 0..99))
+        .prop_map(|(revision, bytes)| Policy { revision, bytes: bytes.into() });
+    (option::of(group_id()), membership(), history(), policy)
+        .prop_map(|(group_id, membership, history, policy)| Meta {
+            group_id,
+            membership,
+            history,
+            policy,
+        })
         .boxed()
+}
+
+fn policy_outcome() -> BoxedStrategy<PolicyOutcome> {
+    prop_oneof![
+        number().prop_map(|revision| PolicyOutcome::Changed { revision }),
+        ".{0,40}".prop_map(|reason| PolicyOutcome::Refused { reason }),
+        Just(PolicyOutcome::OldVersion),
+    ]
+    .boxed()
 }
 
 fn brief() -> BoxedStrategy<Brief> {

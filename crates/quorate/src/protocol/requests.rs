@@ -1,0 +1,181 @@
+//! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again until
+//! it is answered, and given up in time (docs/protocol.md, sections 7 and 14).
+
+use bytes::Bytes;
+
+use crate::error::{PolicyError, RemoveError};
+use crate::id::{PeerName, Time};
+use crate::protocol::io::Output;
+use crate::protocol::machine::Machine;
+use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome};
+
+/// Requests that one peer has under way at most.
+const MAX_REQUESTS: usize = 16;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// Decide by another policy.
+    Policy(Bytes),
+    /// Count a member out.
+    Remove(PeerName),
+}
+
+/// The primary's answer.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Policy(PolicyOutcome),
+    Remove(RemoveOutcome),
+}
+
+/// A request of this peer's embedder.
+#[derive(Debug)]
+pub(super) struct Request {
+    number: u64,
+    ask: Ask,
+    since: Time,
+    until: Time,
+    /// When the primary is asked, or looks, again.
+    again: Time,
+}
+
+impl Machine {
+    pub(super) fn on_request(&mut self, number: u64, ask: Ask) {
+        if self.requests.len() >= MAX_REQUESTS {
+            let bound = MAX_REQUESTS;
+            return self.outputs.push_back(match ask {
+                Ask::Policy(_) => policy_ended(number, Err(PolicyError::Busy { bound })),
+                Ask::Remove(_) => removal_ended(number, Err(RemoveError::Busy { bound })),
+            });
+        }
+        let now = self.now.time;
+        let until = now.after(self.group.io_timeout);
+        self.requests.push(Request { number, ask, since: now, until, again: now });
+        self.request_tick();
+    }
+
+    /// Asks the primary again where it has not answered, and gives up in time.
+    pub(super) fn request_tick(&mut self) {
+        let now = self.now.time;
+        let mut due = Vec::new();
+        let again = now.after(self.group.heartbeat);
+        for request in &mut self.requests {
+            if request.again <= now || request.until <= now {
+                request.again = again;
+                due.push((request.number, request.ask.clone(), now >= request.until));
+            }
+        }
+        for (number, ask, is_late) in due {
+            self.ask(number, ask, is_late);
+        }
+        let next = self.requests.iter().map(|request| request.again.min(request.until)).min();
+        if let Some(next) = next {
+            self.wake_by(next);
+        }
+    }
+
+    fn ask(&mut self, number: u64, ask: Ask, is_late: bool) {
+        if self.is_primary()
+            && let Some(answer) = self.consider(number, &ask)
+        {
+            return self.answer(number, answer);
+        }
+        if is_late {
+            return self.give_up(number);
+        }
+        if let Some(leader) = self.leader.as_ref().filter(|leader| !leader.is_dead) {
+            let to = (leader.name.clone(), leader.incarnation);
+            if let Some(answer) = self.too_old(&to.0, &ask) {
+                return self.answer(number, answer);
+            }
+            self.send(
+                &to,
+                match ask {
+                    Ask::Policy(bytes) => Message::ChangePolicy { request: number, bytes },
+                    Ask::Remove(peer) => Message::Remove { request: number, peer },
+                },
+            );
+        }
+    }
+
+    /// As primary: the answer to a request of this peer's own, once there is one.
+    fn consider(&mut self, number: u64, ask: &Ask) -> Option<Answer> {
+        match ask {
+            Ask::Policy(bytes) => {
+                let from = (self.config.name.clone(), self.incarnation);
+                self.consider_policy(&from, number, bytes).map(Answer::Policy)
+            }
+            Ask::Remove(peer) => {
+                let is_own_wish = *peer == self.config.name;
+                self.consider_removal(peer, is_own_wish).map(Answer::Remove)
+            }
+        }
+    }
+
+    /// The answer where the primary does not know the question.
+    fn too_old(&self, primary: &PeerName, ask: &Ask) -> Option<Answer> {
+        match ask {
+            Ask::Policy(_) if self.has_old_policy(primary) => {
+                Some(Answer::Policy(PolicyOutcome::OldVersion))
+            }
+            Ask::Remove(_) if self.old_speaker() == Some(primary) => {
+                Some(Answer::Remove(RemoveOutcome::OldVersion))
+            }
+            Ask::Policy(_) | Ask::Remove(_) => None,
+        }
+    }
+
+    fn take_request(&mut self, number: u64) -> Option<Request> {
+        let index = self.requests.iter().position(|request| request.number == number)?;
+        Some(self.requests.remove(index))
+    }
+
+    fn give_up(&mut self, number: u64) {
+        let has_primary = self.is_primary() || !self.primary_is_absent();
+        let Some(request) = self.take_request(number) else { return };
+        let waited = self.now.time.since(request.since);
+        self.outputs.push_back(match request.ask {
+            Ask::Policy(_) if has_primary => {
+                policy_ended(number, Err(PolicyError::TimedOut { waited }))
+            }
+            Ask::Policy(_) => policy_ended(number, Err(PolicyError::NoPrimary { waited })),
+            Ask::Remove(peer) if has_primary => {
+                removal_ended(number, Err(RemoveError::TimedOut { peer, waited }))
+            }
+            Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
+        });
+    }
+
+    /// Ends a request by the primary's answer. An answer to a request that has ended, or that asks for
+    /// something else, is none.
+    pub(super) fn answer(&mut self, number: u64, answer: Answer) {
+        let asked = self.requests.iter().find(|request| request.number == number);
+        let ended = match (asked.map(|request| &request.ask), answer) {
+            (Some(Ask::Policy(_)), Answer::Policy(outcome)) => {
+                policy_ended(number, outcome.into_result())
+            }
+            (Some(Ask::Remove(peer)), Answer::Remove(outcome)) => {
+                removal_ended(number, self.removal_result(peer.clone(), outcome))
+            }
+            (None | Some(_), Answer::Policy(_) | Answer::Remove(_)) => return,
+        };
+        self.take_request(number);
+        self.outputs.push_back(ended);
+    }
+
+    /// Looks after requests that may be done now.
+    pub(super) fn advance_requests(&mut self) {
+        if !self.requests.is_empty() && self.is_primary() {
+            self.requests.iter_mut().for_each(|request| request.again = Time(0));
+            self.request_tick();
+        }
+    }
+}
+
+fn policy_ended(request: u64, result: Result<u64, PolicyError>) -> Output {
+    Output::PolicyChanged { request, result }
+}
+
+fn removal_ended(request: u64, result: Result<(), RemoveError>) -> Output {
+    Output::Removed { request, result }
+}
