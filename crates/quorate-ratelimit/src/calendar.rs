@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::LimitError;
+use crate::spec::StartsOn;
 
 /// Longest name of a time zone.
 const MAX_ZONE_BYTES: usize = 40;
@@ -149,6 +150,21 @@ impl Calendar {
     pub const fn in_zone(mut self, name: &str) -> Self {
         self.zone = Zone::new(name);
         self
+    }
+
+    /// The kind of its windows and where they start, as a limits file writes them.
+    pub(crate) fn written(&self) -> (&'static str, Option<StartsOn>) {
+        match self.unit {
+            Unit::Day => ("day", None),
+            Unit::Week(day) => ("week", Some(StartsOn::Weekday(day.to_string()))),
+            Unit::Month(day) => ("month", Some(StartsOn::Day(day))),
+            Unit::Quarter => ("quarter", None),
+            Unit::Year => ("year", None),
+        }
+    }
+
+    pub(crate) fn zone_name(&self) -> &str {
+        self.zone.name()
     }
 
     /// About how long a window is, in seconds, for those who cannot be told of months.

@@ -13,18 +13,38 @@ use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
 /// those of sliding windows no multiple of 4.
 const TAG: u64 = 4;
 
-/// A counter; all are alike.
+/// A counter; all are alike but for how often it was begun anew.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counter;
+pub(crate) struct Counter {
+    tag: u64,
+}
 
 impl Counter {
+    pub(crate) const fn new(salt: u64) -> Self {
+        // Below the tags of rates; 4 beyond a multiple of 8 whatever the salt.
+        Self { tag: TAG | (salt & 0xfff) << 3 }
+    }
+
+    pub(crate) fn tag(self) -> u64 {
+        self.tag
+    }
+
+    pub(crate) fn used(self, value: &Value) -> u64 {
+        self.count(Some(value))
+    }
+
+    /// A cell with this count.
+    pub(crate) fn with(self, units: u64) -> Value {
+        self.value(units)
+    }
+
     pub(crate) fn decide(
         self,
         cell: &mut Cell,
         Order { operation, amount }: Order,
         effect: Effect,
     ) -> Outcome {
-        let before = count(cell.value());
+        let before = self.count(cell.value());
         let (after, granted) = match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => {
                 let after = before.saturating_add(amount);
@@ -38,40 +58,40 @@ impl Counter {
             Operation::Reset => (0, before),
         };
         if after != before && effect == Effect::Take {
-            cell.set(value(after));
+            cell.set(self.value(after));
         }
         Outcome {
-            verdict: Verdict::Allowed,
             limit: u64::MAX,
             remaining: u64::MAX - after,
             granted,
-            retry_after: 0,
-            reset_after: 0,
-            window: None,
+            ..Outcome::new(Verdict::Allowed)
         }
     }
 
     /// Keeps in `delta` what was added locally, less what was subtracted of that.
     pub(crate) fn accumulate(self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
-        let (before, after) = (count(before), count(Some(after)));
-        let known = if delta.words[2] == TAG << TAG_SHIFT { delta.words[1] } else { 0 };
-        delta.words = value(counting::moved(known, before, after)).words;
+        let (before, after) = (self.count(before), self.count(Some(after)));
+        let known = if delta.words[2] == self.tag << TAG_SHIFT { delta.words[1] } else { 0 };
+        delta.words = self.value(counting::moved(known, before, after)).words;
     }
 
     pub(crate) fn merge(self, value_now: Option<&Value>, delta: &Delta) -> Option<(Value, u64)> {
         let [_, added, tag] = delta.words;
-        if tag != TAG << TAG_SHIFT || added == 0 {
+        if tag != self.tag << TAG_SHIFT || added == 0 {
             return None;
         }
-        Some((value(count(value_now).saturating_add(added)), added))
+        Some((self.value(self.count(value_now).saturating_add(added)), added))
     }
 }
 
-/// 0 if the cell is of another kind.
-fn count(value: Option<&Value>) -> u64 {
-    value.filter(|value| value.words[2] == TAG << TAG_SHIFT).map_or(0, |value| value.words[1])
-}
+impl Counter {
+    /// 0 if the cell is of another kind.
+    fn count(self, value: Option<&Value>) -> u64 {
+        let is_own = |value: &&Value| value.words[2] == self.tag << TAG_SHIFT;
+        value.filter(is_own).map_or(0, |value| value.words[1])
+    }
 
-fn value(count: u64) -> Value {
-    Value { words: [0, count, TAG << TAG_SHIFT], expires: GroupTime::MAX }
+    fn value(self, count: u64) -> Value {
+        Value { words: [0, count, self.tag << TAG_SHIFT], expires: GroupTime::MAX }
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Answer, Basis, GroupId, Position, Term};
+use quorate::{Answer, Basis, GroupId, MAX_ITEMS, Position, Term};
 
+use crate::deciding::{DENYING, HELD, INDEX_BITS, REPEATED, SHADOWED};
 use crate::error::AcquireError;
-use crate::model::{INDEX_BITS, NO_WINDOW, REPEATED, code, word};
+use crate::model::{NO_WINDOW, code, word};
 
 /// Whether an amount was admitted, and what is left.
 ///
@@ -55,9 +56,35 @@ pub struct Decision {
     pub position: Position,
     /// The start of the window that it counts for, in group time; `None` for a rate.
     pub window: Option<SystemTime>,
+    /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
+    /// [`Limit::alert_at`](crate::Limit::alert_at).
+    pub crossed: Option<u8>,
+    /// Of a denial, whether reservations are held; else which thresholds were crossed.
+    marks: u8,
 }
 
+/// The lower one of a decision's marks: a denial, or the first threshold.
+const FIRST_MARK: u8 = 1;
+/// The other one: holds, or the second threshold.
+const SECOND_MARK: u8 = 2;
+
 impl Decision {
+    /// Whether there is something more to be done about it.
+    #[inline]
+    pub(crate) fn is_unusual(&self) -> bool {
+        self.marks != 0
+    }
+
+    /// Whether it denies a key of which something is reserved, and may have lapsed.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.allowed && self.marks & SECOND_MARK != 0
+    }
+
+    /// Which thresholds were crossed.
+    pub(crate) fn marks_crossed(&self) -> [bool; 2] {
+        [FIRST_MARK, SECOND_MARK].map(|mark| self.allowed && self.marks & mark != 0)
+    }
+
     /// Units that count at present: the limit less what remains; the count of a counter.
     ///
     /// # Examples
@@ -105,6 +132,10 @@ impl Decision {
                 return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });
             }
             code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),
+            code::ENDED => return Err(AcquireError::Ended),
+            code::UNSUPPORTED => {
+                return Err(AcquireError::Unsupported { limit: limit.to_owned() });
+            }
             code => return Err(AcquireError::UnknownAnswer { code }),
         };
         Ok(Self {
@@ -121,6 +152,8 @@ impl Decision {
             term: position.ballot.term,
             position,
             window: window(words[word::WINDOW]),
+            crossed: None,
+            marks: marks(words[word::INDEX], allowed),
         })
     }
 }
@@ -152,27 +185,52 @@ pub struct JointDecision {
     /// What was decided about it: its `granted` is of that item alone, and its `retry_after` is the
     /// longest wait of all.
     pub decision: Decision,
+    /// The bits for items, as they came.
+    word: u64,
 }
 
 impl JointDecision {
+    /// Items that deny although some of what is reserved of them may have lapsed.
+    pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
+        let (word, denies) = (self.word, !self.allowed);
+        (0..MAX_ITEMS).filter(move |item| denies && word >> HELD >> item & 1 != 0)
+    }
+
+    /// Items that have crossed thresholds, and which.
+    pub(crate) fn crossed(&self) -> impl Iterator<Item = (usize, [bool; 2])> + use<> {
+        let (word, is_told) = (self.word, self.allowed && self.word & REPEATED == 0);
+        let of = move |item: usize| [DENYING, HELD].map(|shift| word >> shift >> item & 1 != 0);
+        (0..MAX_ITEMS)
+            .map(move |item| (item, of(item)))
+            .filter(move |(_, crossed)| is_told && *crossed != [false; 2])
+    }
+
     pub(crate) fn read(
         items: &[(&str, u64)],
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
-        let word = decided.answer.words[word::INDEX] & !REPEATED;
+        let word = decided.answer.words[word::INDEX];
         let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
         let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
         let decision = Decision::read(limit, amount, decided)?;
-        let named = |bits: u64| (0..items.len()).filter(move |index| bits & 1 << index != 0);
-        let mut violated: Vec<usize> = named(word >> INDEX_BITS).collect();
-        let mut shadowed: Vec<usize> = named(word >> (2 * INDEX_BITS)).collect();
-        // One item alone is decided by itself, and sets no bits.
-        if items.len() == 1 {
-            violated.extend((!decision.allowed).then_some(0));
-            shadowed.extend(decision.shadow.then_some(0));
-        }
-        Ok(Self { allowed: decision.allowed, violated, shadowed, tightest, decision })
+        let named =
+            |shift: u32| (0..items.len()).filter(move |item| word >> shift & 1 << item != 0);
+        let violated = if decision.allowed { Vec::new() } else { named(DENYING).collect() };
+        let shadowed = named(SHADOWED).collect();
+        Ok(Self { allowed: decision.allowed, violated, shadowed, tightest, decision, word })
     }
+}
+
+/// The marks of the item that an answer speaks of. That a denial denies is told by itself.
+#[inline]
+fn marks(word: u64, allowed: bool) -> u8 {
+    if word < 1 << INDEX_BITS || word & REPEATED != 0 {
+        return 0;
+    }
+    let index = word & ((1 << INDEX_BITS) - 1);
+    let bit = |shift: u32| word >> shift >> index & 1 != 0;
+    let (first, second) = (allowed && bit(DENYING), bit(HELD));
+    u8::from(first) * FIRST_MARK + u8::from(second) * SECOND_MARK
 }
 
 #[inline]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use quorate::DecideError;
 
-use crate::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS, MAX_WINDOW, MIN_WINDOW};
+use crate::bounds::{
+    MAX_LEASE, MAX_LIMIT_NAME_BYTES, MAX_LIMITS, MAX_WINDOW, MIN_LEASE, MIN_WINDOW,
+};
 use crate::period::Period;
 
 /// A rule that one limit breaks. Nothing was started.
@@ -32,6 +34,64 @@ pub enum LimitError {
         /// The largest that works.
         most: u64,
     },
+    /// A concurrency limit with more permits than a cell can count.
+    #[error("a concurrency limit of {max} is too large: use at most {most}")]
+    Permits {
+        /// The max given.
+        max: u64,
+        /// The largest that works.
+        most: u64,
+    },
+    /// A lease shorter than 100 ms or longer than a day, or not of whole milliseconds.
+    #[error(
+        "a lease of {} is not usable: whole milliseconds, {} to {}",
+        Period(*lease), Period(MIN_LEASE), Period(MAX_LEASE)
+    )]
+    Lease {
+        /// The lease given.
+        lease: Duration,
+    },
+    /// A period of a rate shorter than a millisecond or longer than 366 days, or not of whole
+    /// milliseconds.
+    #[error(
+        "a rate's period of {} is not usable: whole milliseconds, {} to {}",
+        Period(*period), Period(MIN_WINDOW), Period(MAX_WINDOW)
+    )]
+    Period {
+        /// The period given.
+        period: Duration,
+    },
+    /// A share that is no part of the limit.
+    #[error("a share of {per_mille} thousandths is not usable: use 1 to 1000, like \"share:0.3\"")]
+    Share {
+        /// Thousandths given.
+        per_mille: u16,
+    },
+    /// A choice of what is done without a primary that cannot be read.
+    #[error(
+        "{text:?} cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\""
+    )]
+    WithoutPrimaryText {
+        /// The text given.
+        text: String,
+    },
+    /// Thresholds that are no percentages, twice the same, more than two, or a counter's.
+    #[error(
+        "alerts at {percents:?} percent are not usable: one or two different ones, 1 to 100, and none \
+         for a counter"
+    )]
+    Alerts {
+        /// The percentages given.
+        percents: [u8; 2],
+    },
+    /// Something else beside `concurrent`.
+    #[error(
+        "a concurrency limit has a lease and nothing else: leave out rate, window, max and burst"
+    )]
+    ConcurrentMore,
+    /// A lease beside something that is not `concurrent`.
+    #[error("a lease is for permits: write concurrent = 8 beside it")]
+    LeaseAlone,
     /// A month that begins on no day of a month.
     #[error("a month cannot begin on day {day}: use 1 to 31")]
     MonthDay {
@@ -98,7 +158,7 @@ pub enum LimitError {
     /// Neither a rate, a window nor a counter, or several of them.
     #[error(
         "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, \
-         or calendar = \"month\" with max, or counter = true"
+         or calendar = \"month\" with max, or concurrent = 8, or counter = true"
     )]
     Kind {
         /// Whether both were given.
@@ -240,6 +300,20 @@ pub enum AcquireError {
         "the peer that decides does not know this operation: run the same version at all peers"
     )]
     UnknownOperation,
+    /// The reservation or permit has ended: it was not settled or renewed in time, and its units are
+    /// given back. What a reservation was for has happened all the same: debit it. Nothing was written.
+    #[error("the reservation or permit has ended: its units are given back")]
+    Ended,
+    /// Limits of this kind do not have this operation: permits are of concurrency limits only, and those
+    /// have nothing else but peeks. Nothing was written.
+    #[error(
+        "limit {limit} does not have this operation: permits, and nothing but permits, are for limits \
+         with `concurrent`"
+    )]
+    Unsupported {
+        /// The limit.
+        limit: String,
+    },
     /// The peer that decided answered in a way this version does not know. The change may have
     /// been written.
     #[error("the answer has code {code}, which this version does not know")]

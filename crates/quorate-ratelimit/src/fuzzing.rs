@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Model, Value};
 
+use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::limits::Limits;
@@ -21,6 +22,8 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
 
 fn limits() -> Limits {
     let builder = Limits::builder()
+        .limit("alerts", Limit::per_minute(9).alert_at(50).alert_at(100))
+        .limit("concurrent", Limit::concurrent(5).lease(Duration::from_secs(2)))
         .limit("counter", Limit::counter())
         .limit("rate", Limit::per_second(7).burst(9))
         .limit("shadow", Limit::window(5, Duration::from_secs(1)).shadow())
@@ -76,17 +79,36 @@ pub fn operations(data: &[u8]) {
             }
         }
         let args: Vec<[u64; 2]> =
-            keys.iter().map(|_| [numbers.number(), numbers.number() % 8]).collect();
+            keys.iter().map(|_| [numbers.number(), numbers.number() % 12]).collect();
         let mut items: Vec<Item<'_>> =
             keys.iter().zip(&args).map(|(key, args)| Item { key, args: *args }).collect();
         let record = record::key(&[numbers.byte() % 3], &items);
-        if numbers.byte() % 4 == 0 {
-            items.push(Item { key: &record, args: [0, 0] });
+        let beside: Vec<_> = beside(&mut numbers, &keys[0]);
+        match numbers.byte() % 4 {
+            0 => items.push(Item { key: &record, args: [0, 0] }),
+            1 => {
+                items.truncate(1);
+                items.extend(beside.iter().map(|key| Item { key, args: [0, 0] }));
+            }
+            _ => {}
         }
         decide(&model, &items, &mut cells, now);
         if numbers.byte() % 8 == 0 {
             merge(&model, &keys[0], &mut numbers, &mut cells, now);
         }
+    }
+}
+
+/// Cells beside those of a limit, in any mixture.
+fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<AuxiliaryKey> {
+    let id = [numbers.byte() % 3];
+    let (permit, holds) = (Auxiliary::Permit.key(&[key, &id]), Auxiliary::Holds.key(&[key]));
+    let reservation = Auxiliary::Reservation.key(&[key, &id]);
+    match numbers.byte() % 4 {
+        0 => vec![permit],
+        1 => vec![reservation, holds],
+        2 => vec![holds],
+        _ => vec![holds, permit],
     }
 }
 
@@ -100,16 +122,23 @@ fn decide(
         Cell::new(known.get(item.key).copied().filter(|value| value.expires.0 > now))
     };
     let mut cells: Vec<Cell> = items.iter().map(seen).collect();
+    let mut alone = cells.clone();
+    model.decide_alone(items, &mut alone, GroupTime(now));
     let answer = model.decide(items, &mut cells, GroupTime(now));
     let is_admitted = matches!(answer.code, code::ALLOWED | code::SHADOW);
-    assert!(is_admitted || cells.iter().all(|cell| !cell.is_changed()), "a denial changes nothing");
+    // Reservations that have lapsed are settled whatever is decided.
+    let settles = items.iter().any(|item| Auxiliary::of(item.key) == Some(Auxiliary::Holds));
+    let has_changed = cells.iter().any(Cell::is_changed);
+    assert!(is_admitted || settles || !has_changed, "a denial changes nothing");
     let asked = items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.args[0]));
-    assert!(answer.units <= asked && (is_admitted || answer.units == 0));
+    assert!(answer.units <= asked && (is_admitted || answer.units == 0), "{items:?}: {answer:?}");
     assert!(answer.words[word::REMAINING] <= answer.words[word::LIMIT]);
     for (item, cell) in items.iter().zip(&cells).filter(|(_, cell)| cell.is_changed()) {
         let value = *cell.value().expect("a changed cell has a value");
         let mut delta = Delta::default();
         model.accumulate(item, known.get(item.key), &value, &mut delta);
+        let mut alone = Cell::new(known.get(item.key).copied());
+        model.merge(item.key, &delta, &mut alone, GroupTime(now));
         known.insert(item.key.to_vec(), value);
     }
 }

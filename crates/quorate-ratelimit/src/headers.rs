@@ -133,6 +133,7 @@ impl Limit {
     /// an empty bucket is full.
     fn window_seconds(&self) -> Option<u64> {
         match self.kind {
+            Kind::Concurrent { lease, .. } => Some(seconds_up(lease).max(1)),
             Kind::Counter => None,
             Kind::Calendar { calendar, .. } => Some(calendar.nominal_seconds()),
             Kind::Window { length, .. } | Kind::Sliding { length, .. } => {

@@ -2,6 +2,7 @@
 
 use quorate::Item;
 
+use crate::auxiliary::Auxiliary;
 use crate::decision::{Decision, JointDecision};
 use crate::error::AcquireError;
 use crate::key::Key;
@@ -130,10 +131,19 @@ impl Idempotent<'_> {
         amount: u64,
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
-        let key = Key::new(self.limiter.limits().id(limit)?, key)?;
+        let key = Key::new(self.limiter.id(limit)?, key)?;
         let item = Item { key: key.as_ref(), args: [amount, operation.argument()] };
         let record = record::key(self.id, &[item]);
         let items = [item, Item { key: &record, args: [0, 0] }];
-        Decision::read(limit, amount, &self.limiter.peer().decide(&items).await?)
+        let decided = self.limiter.peer().decide(&items).await?;
+        let decision = Decision::read(limit, amount, &decided)?;
+        if !decision.is_held() {
+            return Ok(self.limiter.told(decision, limit, key.as_ref()));
+        }
+        let holds = Auxiliary::Holds.key(&[key.as_ref()]);
+        let items = [item, Item { key: &holds, args: [0, 0] }, Item { key: &record, args: [0, 0] }];
+        let decided = self.limiter.peer().decide(&items).await?;
+        let decision = Decision::read(limit, amount, &decided)?;
+        Ok(self.limiter.told(decision, limit, key.as_ref()))
     }
 }

@@ -4,10 +4,13 @@ use std::fmt;
 
 use quorate::MAX_KEY_BYTES;
 
+use crate::auxiliary::MIN_LIMIT_ID;
 use crate::error::AcquireError;
 
 /// Bytes of the limit's id in front of the caller's key.
 pub(crate) const PREFIX_BYTES: usize = 4;
+/// Shortest key of a cell.
+pub(crate) const MIN_KEY_BYTES: usize = PREFIX_BYTES;
 /// Keys up to this length need no allocation.
 const INLINE_BYTES: usize = 64;
 
@@ -79,6 +82,15 @@ impl Room {
         }
         self.long = [&limit.to_le_bytes(), key].concat();
         Ok(&self.long)
+    }
+}
+
+impl Key {
+    /// A key as it travels, of any limit; `None` if it is no limit's.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, key) = bytes.split_first_chunk()?;
+        let id = u32::from_le_bytes(*id);
+        if id < MIN_LIMIT_ID { None } else { Self::new(id, key).ok() }
     }
 }
 

@@ -91,13 +91,21 @@
 //!
 //! Concurrency limits and reservations.
 
+mod alert;
+mod auxiliary;
 mod bounds;
 mod calendar;
+mod changing;
+mod concurrency;
 mod counter;
 mod counting;
+mod deciding;
 mod decision;
+mod denials;
 mod divisor;
+mod entry;
 mod error;
+mod follow_up;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
@@ -108,24 +116,37 @@ mod key;
 mod limit;
 mod limiter;
 mod limits;
+mod live;
 mod model;
 mod operation;
 mod outcome;
 mod period;
+mod permit;
+mod policy;
 mod record;
+mod reserve;
+mod reserving;
 mod rule;
 mod several;
+mod slices;
 mod sliding;
 mod spec;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
+mod ticket;
 mod token_bucket;
+mod top;
 mod waiting;
 mod window;
+mod without_primary;
 
+pub use alert::{Alert, Alerts};
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
 pub use calendar::{Calendar, Weekday};
+pub use changing::{FileChange, LimitsStatus};
 pub use decision::{Decision, JointDecision};
 pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 pub use headers::{Header, HeaderStyle, Reset, quota_exceeded};
@@ -135,6 +156,12 @@ pub use limit::Limit;
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder};
 pub use model::RateLimitModel;
+pub use permit::{Permit, PermitId, Permitted};
+pub use policy::Carry;
 pub use record::IDEMPOTENCY_TIME;
+pub use reserve::{RESERVATION_TIME, ReservationId, Reserved};
 pub use several::{Explained, Explanation};
 pub use spec::{LimitSpec, LimitsSpec, StartsOn};
+pub use ticket::TicketError;
+pub use top::{Denied, Top, Used};
+pub use without_primary::WithoutPrimary;

@@ -3,22 +3,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::bounds::{MAX_WINDOW, MIN_WINDOW};
+use crate::bounds::{MAX_LEASE, MAX_WINDOW, MIN_LEASE, MIN_WINDOW};
 use crate::calendar::Calendar;
 use crate::error::LimitError;
 use crate::period::{self, Period};
+use crate::slices::MAX_UNITS as MAX_PERMITS;
 use crate::sliding::MAX_SLIDING;
+use crate::without_primary::WithoutPrimary;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+/// How long a permit is held unless the limit says something else.
+const LEASE: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many units of one key are admitted, and in which time.
 ///
-/// There are five kinds:
+/// There are six kinds:
 ///
-/// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`) is a token bucket. It holds at
+/// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`, `per`) is a token bucket. It holds at
 ///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
 ///   over any time T it admits at most `burst + rate * T`.
 /// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
@@ -27,6 +31,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// - a **sliding** window counts the time of its length before each decision, by two counters.
 /// - a **calendar** window is a day, week, month, quarter or year in a time zone.
 /// - a **counter** is a number that is added to and subtracted from, and denies nothing.
+/// - a **concurrency** limit is a number of permits that are held at once, and given back.
 ///
 /// The numbers are checked when a set is built ([`LimitsBuilder::build`]), so that limits can be
 /// constants.
@@ -69,8 +74,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[must_use]
 pub struct Limit {
     pub(crate) kind: Kind,
-    burst: Option<u64>,
+    pub(crate) burst: Option<u64>,
     pub(crate) is_shadow: bool,
+    pub(crate) without_primary: WithoutPrimary,
+    /// Percentages at which events are told, the lower one first; 0 for none.
+    pub(crate) alerts: [u8; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,10 +87,16 @@ pub(crate) enum Kind {
     Window { max: u64, length: Duration },
     Sliding { max: u64, length: Duration },
     Calendar { max: u64, calendar: Calendar },
+    Concurrent { max: u64, lease: Duration },
     Counter,
 }
 
 impl Limit {
+    const fn of(kind: Kind) -> Self {
+        let without_primary = WithoutPrimary::AsGroup;
+        Self { kind, burst: None, is_shadow: false, without_primary, alerts: [0; 2] }
+    }
+
     /// `amount` units each second.
     ///
     /// # Examples
@@ -131,6 +145,22 @@ impl Limit {
         Self::rate(amount, DAY)
     }
 
+    /// `amount` units each `period`: whole milliseconds, 1 ms to 366 days.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const YEARLY: Limit = Limit::per(1, Duration::from_secs(365 * 24 * 60 * 60));
+    /// assert_eq!(YEARLY.to_string(), "1 per 365d, burst 1");
+    /// ```
+    pub const fn per(amount: u64, period: Duration) -> Self {
+        Self::rate(amount, period)
+    }
+
     /// `max` units in each window of `length`, aligned to the Unix epoch.
     ///
     /// `length` is a whole number of milliseconds, 1 ms to 366 days.
@@ -146,7 +176,7 @@ impl Limit {
     /// assert_eq!(DAILY.to_string(), "1000 in each window of 1d");
     /// ```
     pub const fn window(max: u64, length: Duration) -> Self {
-        Self { kind: Kind::Window { max, length }, burst: None, is_shadow: false }
+        Self::of(Kind::Window { max, length })
     }
 
     /// `max` units in the time of `length` before each decision, by two counters: what the present
@@ -154,7 +184,7 @@ impl Limit {
     ///
     /// If units come evenly, no time of `length` has more than `max`. If those of one window come all
     /// at its end, a time that reaches the part `p` into the next one has at most `max * (1 + p)`.
-    /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^48.
+    /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^47.
     ///
     /// # Examples
     ///
@@ -167,7 +197,7 @@ impl Limit {
     /// assert_eq!(SEARCH.to_string(), "100 in any 1m, sliding");
     /// ```
     pub const fn sliding(max: u64, length: Duration) -> Self {
-        Self { kind: Kind::Sliding { max, length }, burst: None, is_shadow: false }
+        Self::of(Kind::Sliding { max, length })
     }
 
     /// `max` units in each window of a calendar; with the feature `calendar`.
@@ -181,7 +211,7 @@ impl Limit {
     /// assert_eq!(WEEKLY.to_string(), "50 per week from monday, UTC");
     /// ```
     pub const fn calendar(max: u64, calendar: Calendar) -> Self {
-        Self { kind: Kind::Calendar { max, calendar }, burst: None, is_shadow: false }
+        Self::of(Kind::Calendar { max, calendar })
     }
 
     /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
@@ -199,7 +229,84 @@ impl Limit {
     /// assert_eq!(Limit::counter().to_string(), "a counter");
     /// ```
     pub const fn counter() -> Self {
-        Self { kind: Kind::Counter, burst: None, is_shadow: false }
+        Self::of(Kind::Counter)
+    }
+
+    /// At most `max` permits at once, below 2^42: taken by [`RateLimiter::permit`], given back when the
+    /// [`Permit`] is dropped, and free by themselves between one and one and a half leases after their
+    /// holder was last heard of. The lease is 30 s; see [`Limit::lease`].
+    ///
+    /// [`RateLimiter::permit`]: crate::RateLimiter::permit
+    /// [`Permit`]: crate::Permit
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert_eq!(Limit::concurrent(8).to_string(), "8 at once, lease 30s");
+    /// ```
+    pub const fn concurrent(max: u64) -> Self {
+        Self::of(Kind::Concurrent { max, lease: LEASE })
+    }
+
+    /// How long a permit is held without a word of its holder, who renews it every third of that: whole
+    /// milliseconds, 100 ms to a day. Of concurrency limits only. A short one frees the permits of a
+    /// holder that has died early, and takes a short failure of the network for its death.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const JOBS: Limit = Limit::concurrent(8).lease(Duration::from_secs(5));
+    /// assert_eq!(JOBS.to_string(), "8 at once, lease 5s");
+    /// ```
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.kind = match self.kind {
+            Kind::Concurrent { max, .. } => Kind::Concurrent { max, lease },
+            kind => kind,
+        };
+        self
+    }
+
+    /// What a peer without a primary does with it. Default: as the group's mode says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{Limit, WithoutPrimary};
+    ///
+    /// // Never guessed, in a relaxed group too.
+    /// const LOGIN: Limit = Limit::per_minute(5).without_primary(WithoutPrimary::Refuse);
+    /// assert_eq!(LOGIN.to_string(), "5 per 1m, burst 5, alone refused");
+    /// ```
+    pub const fn without_primary(mut self, what: WithoutPrimary) -> Self {
+        self.without_primary = what;
+        self
+    }
+
+    /// Tells an event when this many percent of it, 1 to 100, are used; twice for two thresholds. See
+    /// [`RateLimiter::alerts`](crate::RateLimiter::alerts).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const PLAN: Limit = Limit::per_day(1000).alert_at(80).alert_at(100);
+    /// assert_eq!(PLAN.to_string(), "1000 per 1d, burst 1000, alerts at 80%, 100%");
+    /// ```
+    pub const fn alert_at(mut self, percent: u8) -> Self {
+        // A third is kept as nonsense, which the check finds.
+        self.alerts = match self.alerts {
+            [0, 0] => [percent, 0],
+            [first, 0] if percent >= first => [first, percent],
+            [first, 0] => [percent, first],
+            [_, _] => [u8::MAX; 2],
+        };
+        self
     }
 
     /// The most units of a rate that are admitted at once: the capacity of its bucket.
@@ -247,13 +354,17 @@ impl Limit {
             (None, Kind::Rate { amount, .. }) => amount,
             (
                 None,
-                Kind::Window { max, .. } | Kind::Sliding { max, .. } | Kind::Calendar { max, .. },
+                Kind::Window { max, .. }
+                | Kind::Sliding { max, .. }
+                | Kind::Calendar { max, .. }
+                | Kind::Concurrent { max, .. },
             ) => max,
             (None, Kind::Counter) => u64::MAX,
         }
     }
 
-    /// Reads a rate as a limits file writes it: a number and `/s`, `/m`, `/h` or `/d`.
+    /// Reads a rate as a limits file writes it: a number and `/s`, `/m`, `/h` or `/d`, or a period like
+    /// `/10s`.
     ///
     /// # Errors
     ///
@@ -266,6 +377,7 @@ impl Limit {
     ///
     /// assert_eq!(Limit::parse_rate("100/s", None)?, Limit::per_second(100));
     /// assert_eq!(Limit::parse_rate("5000/h", Some(50))?, Limit::per_hour(5000).burst(50));
+    /// assert_eq!(Limit::parse_rate("1/365d", None)?.to_string(), "1 per 365d, burst 1");
     /// assert!(Limit::parse_rate("100", None).is_err());
     /// # Ok::<(), quorate_ratelimit::LimitError>(())
     /// ```
@@ -277,7 +389,7 @@ impl Limit {
             "m" => MINUTE,
             "h" => HOUR,
             "d" => DAY,
-            _ => return Err(unreadable()),
+            other => period::parse(other).ok_or_else(unreadable)?,
         };
         let amount = amount.trim();
         if !amount.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -329,16 +441,22 @@ impl Limit {
     /// assert_eq!(Limit::per_second(100).burst(0).check(), Err(LimitError::ZeroBurst));
     /// ```
     pub fn check(&self) -> Result<(), LimitError> {
+        self.without_primary.check()?;
+        self.check_alerts()?;
         match (self.kind, self.burst) {
             (Kind::Rate { amount: 0, period }, _) => Err(LimitError::ZeroRate { period }),
             (Kind::Rate { .. }, Some(0)) => Err(LimitError::ZeroBurst),
+            (Kind::Rate { period, .. }, _) if !is_window(period) => {
+                Err(LimitError::Period { period })
+            }
             (Kind::Rate { .. }, _) => Ok(()),
             (Kind::Counter, None) => Ok(()),
             (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
             (
                 Kind::Window { max: 0, .. }
                 | Kind::Sliding { max: 0, .. }
-                | Kind::Calendar { max: 0, .. },
+                | Kind::Calendar { max: 0, .. }
+                | Kind::Concurrent { max: 0, .. },
                 _,
             ) => Err(LimitError::ZeroMax),
             (Kind::Calendar { calendar, .. }, _) => calendar.check(),
@@ -346,11 +464,26 @@ impl Limit {
                 Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
             }
             (Kind::Window { length, .. } | Kind::Sliding { length, .. }, _) => {
-                let is_usable = (MIN_WINDOW..=MAX_WINDOW).contains(&length)
-                    && length.subsec_nanos().is_multiple_of(1_000_000);
-                if is_usable { Ok(()) } else { Err(LimitError::WindowLength { length }) }
+                if is_window(length) { Ok(()) } else { Err(LimitError::WindowLength { length }) }
+            }
+            (Kind::Concurrent { max, .. }, _) if max > MAX_PERMITS => {
+                Err(LimitError::Permits { max, most: MAX_PERMITS })
+            }
+            (Kind::Concurrent { lease, .. }, _) => {
+                let is_usable = (MIN_LEASE..=MAX_LEASE).contains(&lease) && is_whole(lease);
+                if is_usable { Ok(()) } else { Err(LimitError::Lease { lease }) }
             }
         }
+    }
+
+    fn check_alerts(&self) -> Result<(), LimitError> {
+        let [first, second] = self.alerts;
+        let is_countable = !matches!(self.kind, Kind::Counter) || first == 0;
+        let is_usable = second <= 100 && (second == 0 || first != second) && first <= 100;
+        if is_countable && is_usable {
+            return Ok(());
+        }
+        Err(LimitError::Alerts { percents: self.alerts })
     }
 
     /// A fixed window as a sliding one.
@@ -362,8 +495,17 @@ impl Limit {
     }
 
     const fn rate(amount: u64, period: Duration) -> Self {
-        Self { kind: Kind::Rate { amount, period }, burst: None, is_shadow: false }
+        Self::of(Kind::Rate { amount, period })
     }
+}
+
+/// Whether a period is whole milliseconds, and within what windows may have.
+fn is_window(length: Duration) -> bool {
+    (MIN_WINDOW..=MAX_WINDOW).contains(&length) && is_whole(length)
+}
+
+fn is_whole(time: Duration) -> bool {
+    time.subsec_nanos().is_multiple_of(1_000_000)
 }
 
 /// The limit in words, for logs: `100 per 1s, burst 50` or `1000 in each window of 1m`.
@@ -378,9 +520,16 @@ impl fmt::Display for Limit {
             }
             Kind::Sliding { max, length } => write!(f, "{max} in any {}, sliding", Period(length)),
             Kind::Calendar { max, calendar } => write!(f, "{max} per {calendar}"),
+            Kind::Concurrent { max, lease } => write!(f, "{max} at once, lease {}", Period(lease)),
             Kind::Counter => f.write_str("a counter"),
         }?;
-        f.write_str(if self.is_shadow { ", shadow" } else { "" })
+        f.write_str(if self.is_shadow { ", shadow" } else { "" })?;
+        self.without_primary.fmt(f)?;
+        match self.alerts {
+            [0, _] => Ok(()),
+            [one, 0] => write!(f, ", alerts at {one}%"),
+            [one, two] => write!(f, ", alerts at {one}%, {two}%"),
+        }
     }
 }
 

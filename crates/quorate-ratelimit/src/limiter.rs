@@ -1,15 +1,23 @@
 //! The handle that an application asks.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use quorate::{Item, MAX_ITEMS, Peer};
 
+use crate::alert::Teller;
 use crate::decision::{Decision, JointDecision};
+use crate::denials::Denials;
 use crate::error::AcquireError;
 use crate::key::{Key, Room};
 use crate::limits::Limits;
+use crate::live::Live;
+use crate::model::RateLimitModel;
 use crate::operation::Operation;
 use crate::record;
+use crate::ticket::Nonce;
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
 ///
@@ -19,7 +27,19 @@ use crate::record;
 #[derive(Clone)]
 pub struct RateLimiter {
     peer: Peer,
-    limits: Limits,
+    /// What the code says: names are looked up here first.
+    code: Limits,
+    live: Arc<Live>,
+    shared: Arc<Shared>,
+}
+
+/// What a limiter and its clones share.
+struct Shared {
+    teller: Teller,
+    denials: Denials,
+    /// Drawn for this limiter, and the permits and reservations that it has named since.
+    drawn: (u64, u64),
+    named: AtomicU64,
 }
 
 impl RateLimiter {
@@ -29,7 +49,20 @@ impl RateLimiter {
     ///
     /// See the [crate](crate#examples).
     pub fn new(peer: Peer, limits: &Limits) -> Self {
-        Self { peer, limits: limits.clone() }
+        // Of a model that wraps this one nothing is known: its limits do not change here.
+        let live = match peer.model::<RateLimitModel>() {
+            Some(model) => Arc::clone(model.live()),
+            None => Arc::new(Live::new(Arc::clone(&limits.table))),
+        };
+        let random = RandomState::new();
+        let drawn = (random.hash_one(0), random.hash_one(1));
+        let shared = Shared {
+            teller: Teller::new(),
+            denials: Denials::new(),
+            drawn,
+            named: AtomicU64::new(0),
+        };
+        Self { peer, code: limits.clone(), live, shared: Arc::new(shared) }
     }
 
     /// The peer that is asked.
@@ -47,7 +80,8 @@ impl RateLimiter {
         &self.peer
     }
 
-    /// The limits as this peer knows them.
+    /// The limits that this peer decides by, which are the group's: those of its code until they were
+    /// first changed.
     ///
     /// # Examples
     ///
@@ -58,8 +92,45 @@ impl RateLimiter {
     ///     println!("{}", limiter.limits());
     /// }
     /// ```
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self) -> Limits {
+        Limits { table: self.live.present() }
+    }
+
+    /// The id of a limit: of one that this peer's code has, or that has come since.
+    #[inline]
+    pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
+        match self.code.id(limit) {
+            Ok(id) => Ok(id),
+            Err(_) => self.limits().id(limit),
+        }
+    }
+
+    /// The name of the limit that a key is of; empty if there is none any more.
+    pub(crate) fn name_of(&self, key: &[u8]) -> String {
+        self.live.load().of(key).map_or_else(String::new, |entry| entry.name.to_string())
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub(crate) fn teller(&self) -> &Teller {
+        &self.shared.teller
+    }
+
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.shared.denials
+    }
+
+    /// A number that nobody draws twice.
+    pub(crate) fn nonce(&self) -> Nonce {
+        let Shared { drawn: (one, two), named, .. } = &*self.shared;
+        let mut nonce = Nonce::default();
+        let numbers = [*one, *two, named.fetch_add(1, Ordering::Relaxed)];
+        for (bytes, number) in nonce.chunks_exact_mut(8).zip(numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        nonce
     }
 
     /// Takes `amount` units of `key` under the limit called `limit`, or none at all, within the
@@ -101,9 +172,16 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         // By itself: a call through another future costs a tenth of the decision.
         let mut room = Room::default();
-        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
+        let key = room.fill(self.id(limit)?, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
-        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
+        let decision = Decision::read(limit, amount, &self.peer.decide(&[item]).await?)?;
+        if decision.is_unusual() {
+            return Box::pin(self.follow_up(decision, limit, item)).await;
+        }
+        if !decision.allowed {
+            self.denials().note(item.key);
+        }
+        Ok(decision)
     }
 
     /// The same, with a deadline of its own.
@@ -136,10 +214,17 @@ impl RateLimiter {
         timeout: Duration,
     ) -> Result<Decision, AcquireError> {
         let mut room = Room::default();
-        let key = room.fill(self.limits.id(limit)?, key.as_ref())?;
+        let key = room.fill(self.id(limit)?, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
         let decided = self.peer.decide_within(&[item], timeout).await?;
-        Decision::read(limit, amount, &decided)
+        let decision = Decision::read(limit, amount, &decided)?;
+        if decision.is_unusual() {
+            return Box::pin(self.follow_up(decision, limit, item)).await;
+        }
+        if !decision.allowed {
+            self.denials().note(item.key);
+        }
+        Ok(decision)
     }
 
     /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
@@ -216,7 +301,8 @@ impl RateLimiter {
         let record = id.map(|id| record::key(id, &asked));
         asked.extend(record.as_ref().map(|key| Item { key, args: [0, 0] }));
         let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
-        JointDecision::read(&told, &self.peer.decide(&asked).await?)
+        let decision = JointDecision::read(&told, &self.peer.decide(&asked).await?)?;
+        self.follow_up_joint(decision, items, &asked, &keys).await
     }
 
     /// Says what taking `amount` units would come to, and takes nothing.
@@ -386,7 +472,7 @@ impl RateLimiter {
         }
         let mut keys = Vec::with_capacity(count);
         for (limit, key, _) in items {
-            let key = Key::new(self.limits.id(limit)?, key.as_ref())?;
+            let key = Key::new(self.id(limit)?, key.as_ref())?;
             if keys.contains(&key) {
                 return Err(AcquireError::Twice { limit: (*limit).to_owned() });
             }
@@ -403,8 +489,15 @@ impl RateLimiter {
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
         let mut room = Room::default();
-        let key = room.fill(self.limits.id(limit)?, key)?;
+        let key = room.fill(self.id(limit)?, key)?;
         let item = Item { key, args: [amount, operation.argument()] };
-        Decision::read(limit, amount, &self.peer.decide(&[item]).await?)
+        let decision = Decision::read(limit, amount, &self.peer.decide(&[item]).await?)?;
+        if decision.is_unusual() {
+            return Box::pin(self.follow_up(decision, limit, item)).await;
+        }
+        if !decision.allowed && operation != Operation::Peek {
+            self.denials().note(item.key);
+        }
+        Ok(decision)
     }
 }

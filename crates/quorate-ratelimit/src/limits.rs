@@ -3,19 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::auxiliary::MIN_LIMIT_ID;
 use crate::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+use crate::entry::Entry;
 use crate::error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::model::RateLimitModel;
-use crate::record::RECORD_ID;
-use crate::table::{Entry, Table};
+use crate::table::Table;
 
 /// A named set of limits. Cheap to clone.
 ///
-/// Peers of a group should have the same limits; the peer that decides applies its own. A change
-/// of a `burst` or a `max` keeps what was taken, a change of a rate or of a window's length starts
-/// its keys afresh, and a limit under a new name is a new limit.
+/// Peers of a group should have the same limits in their code; until the group's are first changed, by
+/// [`RateLimiter::change_limits`](crate::RateLimiter::change_limits), the peer that decides applies its
+/// own. Another code's `burst` or `max` keeps what was taken then, another rate or length of a window
+/// starts its keys afresh, and a limit under a new name is a new limit.
 ///
 /// # Examples
 ///
@@ -33,7 +35,7 @@ use crate::table::{Entry, Table};
 /// ```
 #[derive(Clone)]
 pub struct Limits {
-    table: Arc<Table>,
+    pub(crate) table: Arc<Table>,
 }
 
 impl Limits {
@@ -217,7 +219,7 @@ impl LimitsBuilder {
         if !broken.is_empty() {
             return Err(LimitsError { broken });
         }
-        Ok(Limits { table: Arc::new(Table::new(entries)) })
+        Ok(Limits { table: Arc::new(Table::new(entries, 0)) })
     }
 }
 
@@ -231,9 +233,9 @@ fn clashes(entries: &[Entry]) -> Vec<LimitsErrorKind> {
     let mut by_id: Vec<&Entry> = entries.iter().collect();
     by_id.sort_by_key(|entry| entry.id);
     let pairs = by_id.windows(2).filter(|pair| pair[0].id == pair[1].id);
-    let of_records = by_id.iter().filter(|entry| entry.id == RECORD_ID).map(|entry| {
+    let of_records = by_id.iter().filter(|entry| entry.id < MIN_LIMIT_ID).map(|entry| {
         let name = entry.name.to_string();
-        LimitsErrorKind::Collision { name, other: "(records of idempotency keys)".to_owned() }
+        LimitsErrorKind::Collision { name, other: "(cells beside those of limits)".to_owned() }
     });
     pairs
         .map(|pair| match (pair[0].name.to_string(), pair[1].name.to_string()) {
@@ -316,7 +318,8 @@ mod tests {
     #[test]
     fn the_revision_ignores_the_order_and_sees_every_number() {
         let (a, b) = (Limit::per_second(1), Limit::per_second(2));
-        let revision = |builder: LimitsBuilder| builder.build().expect("usable").table.revision();
+        let revision =
+            |builder: LimitsBuilder| builder.build().expect("usable").table.fingerprint();
         let first = revision(Limits::builder().limit("a", a).limit("b", b));
         assert_eq!(first, revision(Limits::builder().limit("b", b).limit("a", a)));
         assert_ne!(first, revision(Limits::builder().limit("a", a).limit("b", b.burst(3))));

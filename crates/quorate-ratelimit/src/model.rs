@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
+use bytes::Bytes;
 
-use crate::key;
-use crate::operation::{Operation, Order};
-use crate::outcome::{Effect, Outcome, Verdict};
-use crate::record::{self, RECORD_ID, Record};
-use crate::rule::Rule;
-use crate::table::{Entry, Table};
+use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
+
+use crate::auxiliary::Auxiliary;
+use crate::deciding::{Judge, taken, to_answer};
+use crate::live::Live;
+use crate::outcome::Effect;
+use crate::table::Table;
+use crate::without_primary::WithoutPrimary;
+use crate::{concurrency, policy, record, reserving};
 
 /// Answer codes. They travel between peers: numbers are never given another meaning.
 pub(crate) mod code {
@@ -23,6 +26,10 @@ pub(crate) mod code {
     pub(crate) const UNKNOWN_OPERATION: u8 = 4;
     /// Allowed, for the limit that would have denied it is a shadow.
     pub(crate) const SHADOW: u8 = 5;
+    /// The permit or reservation has ended. Nothing was written for it.
+    pub(crate) const ENDED: u8 = 6;
+    /// Limits of this kind do not have this operation. Nothing was written.
+    pub(crate) const UNSUPPORTED: u8 = 7;
 }
 
 /// Places of an answer's words.
@@ -33,19 +40,14 @@ pub(crate) mod word {
     pub(crate) const RETRY_AFTER: usize = 2;
     /// Units that were taken or given back, of what is no denial: in the same place.
     pub(crate) const GRANTED: usize = 2;
-    /// Nanoseconds.
+    /// Nanoseconds; of a permit or reservation, how long it lasts.
     pub(crate) const RESET_AFTER: usize = 3;
     /// Unix milliseconds; [`NO_WINDOW`] for a rate.
     pub(crate) const WINDOW: usize = 4;
-    /// Which item the other words speak of; above [`INDEX_BITS`], a bit for each item that denies, and
-    /// above as many bits again one for each shadow limit that would have.
+    /// Which item the other words speak of, and bits for each item (`deciding.rs`).
     pub(crate) const INDEX: usize = 5;
 }
 
-/// The bit of the word [`word::INDEX`] that says that this is the answer of an earlier call.
-pub(crate) const REPEATED: u64 = 1 << 63;
-/// Bits of the word [`word::INDEX`] that the index has.
-pub(crate) const INDEX_BITS: u32 = 16;
 pub(crate) const NO_WINDOW: u64 = u64::MAX;
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
@@ -80,144 +82,58 @@ pub(crate) const NO_WINDOW: u64 = u64::MAX;
 /// ```
 #[derive(Clone)]
 pub struct RateLimitModel {
-    table: Arc<Table>,
+    live: Arc<Live>,
 }
 
 impl RateLimitModel {
-    pub(crate) fn new(table: Arc<Table>) -> Self {
-        Self { table }
+    pub(crate) fn new(code: Arc<Table>) -> Self {
+        Self { live: Arc::new(Live::new(code)) }
     }
 
-    #[inline]
-    fn entry(&self, key: &[u8]) -> Option<&Entry> {
-        key::limit_of(key).and_then(|id| self.table.find(id))
-    }
-
-    #[inline]
-    fn rule(&self, key: &[u8]) -> Option<&Rule> {
-        self.entry(key).map(|entry| &entry.rule)
-    }
-
-    /// Decides what comes with an idempotency key: once.
-    fn decide_once(
-        &self,
-        items: &[Item<'_>],
-        cells: &mut [Cell],
-        record: &mut Cell,
-        now: GroupTime,
-    ) -> Answer {
-        if let Some(known) = Record::of(record) {
-            return self.repeat(known, items, cells, now);
-        }
-        let answer = self.decide_all(items, cells, now);
-        if matches!(answer.code, code::ALLOWED | code::SHADOW) {
-            let known = Record {
-                index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
-                window_ms: answer.words[word::WINDOW],
-                remaining: answer.words[word::REMAINING],
-                granted: answer.words[word::GRANTED],
-            };
-            known.write(record, now);
-        }
-        answer
-    }
-
-    /// The answer that an earlier call got; what is left of the time until a reset is told anew.
-    fn repeat(
-        &self,
-        known: Record,
-        items: &[Item<'_>],
-        cells: &mut [Cell],
-        now: GroupTime,
-    ) -> Answer {
-        let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
-            return refusal(code::UNKNOWN_OPERATION, known.index);
-        };
-        let Some(rule) = self.rule(item.key) else {
-            return refusal(code::UNKNOWN_LIMIT, known.index);
-        };
-        let peek = Order { operation: Operation::Peek, amount: 1 };
-        let present = rule.decide(cell, peek, now, Effect::Ask);
-        let mut words = [0; 6];
-        words[word::LIMIT] = present.limit;
-        words[word::REMAINING] = known.remaining;
-        words[word::GRANTED] = known.granted;
-        words[word::RESET_AFTER] = present.reset_after;
-        words[word::WINDOW] = known.window_ms;
-        words[word::INDEX] = known.index as u64 | REPEATED;
-        Answer { code: code::ALLOWED, units: 0, words }
-    }
-
-    /// Two passes, so that nothing is written before every item is known to be admitted.
-    fn decide_all(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
-        let mut units: u64 = 0;
-        let (mut denying, mut shadowed): (u64, u64) = (0, 0);
-        let mut shown: Option<(usize, Outcome)> = None;
-        for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
-            let (entry, order) = match self.read(index, item) {
-                Ok(read) => read,
-                Err(answer) => return answer,
-            };
-            let outcome = entry.decide(cell, order, now, Effect::Ask);
-            if outcome.verdict == Verdict::Shadow {
-                shadowed |= 1 << index;
-            }
-            if outcome.verdict == Verdict::Never {
-                return to_answer(index, &outcome, 0);
-            }
-            if outcome.verdict == Verdict::Denied {
-                denying |= 1 << index;
-            }
-            units = units.saturating_add(taken(order, &outcome));
-            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
-                shown = Some((index, outcome));
-            }
-        }
-        let Some((index, outcome)) = shown else {
-            return Answer::default();
-        };
-        let is_denied = denying != 0;
-        let mut answer = to_answer(index, &outcome, if is_denied { 0 } else { units });
-        answer.words[word::INDEX] |= denying << INDEX_BITS | shadowed << (2 * INDEX_BITS);
-        if is_denied {
-            return answer;
-        }
-        for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
-            if let Ok((entry, order)) = self.read(index, item) {
-                entry.decide(cell, order, now, Effect::Take);
-            }
-        }
-        answer
-    }
-
-    /// The limit and the order of an item, or the answer if there is none.
-    #[inline]
-    fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Entry, Order), Answer> {
-        let entry = self.entry(item.key).ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
-        let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
-        Ok((entry, order))
+    /// The limits that it decides by, as they change.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 }
 
 impl Model for RateLimitModel {
     #[inline]
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let table = self.live.load();
+        let judge = Judge { table: &table, is_alone: false };
         let ([item], [cell]) = (items, &mut *cells) else {
-            return match (items, cells) {
-                ([items @ .., last], [cells @ .., record])
-                    if key::limit_of(last.key) == Some(RECORD_ID) =>
-                {
-                    self.decide_once(items, cells, record, now)
-                }
-                (items, cells) => self.decide_all(items, cells, now),
-            };
+            return judge.decide(items, cells, now);
         };
-        let (entry, order) = match self.read(0, item) {
+        let (entry, order) = match judge.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
         let outcome = entry.decide(cell, order, now, Effect::Take);
         to_answer(0, &outcome, taken(order, &outcome))
+    }
+
+    /// Whether all limits of an operation let a peer alone decide.
+    fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
+        let table = self.live.load();
+        let of_item = |item: &Item<'_>| {
+            let entry = table.of(item.key)?;
+            Some(match entry.limit.without_primary {
+                WithoutPrimary::AsGroup => mode,
+                WithoutPrimary::Refuse => Mode::Strict,
+                WithoutPrimary::Share { .. } | WithoutPrimary::Open => Mode::Relaxed,
+            })
+        };
+        let mut modes = items.iter().filter_map(of_item);
+        let Some(first) = modes.next() else { return mode };
+        if first == Mode::Relaxed && modes.all(|mode| mode == Mode::Relaxed) {
+            Mode::Relaxed
+        } else {
+            Mode::Strict
+        }
+    }
+
+    fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        Judge { table: &self.live.load(), is_alone: true }.decide(items, cells, now)
     }
 
     fn accumulate(
@@ -227,10 +143,17 @@ impl Model for RateLimitModel {
         after: &Value,
         delta: &mut Delta,
     ) {
-        if key::limit_of(item.key) == Some(RECORD_ID) {
-            record::accumulate(after, delta);
-        } else if let Some(rule) = self.rule(item.key) {
-            rule.accumulate(before, after, delta);
+        match Auxiliary::of(item.key) {
+            Some(Auxiliary::Holds) => reserving::accumulate_holds(before, after, delta),
+            // What is said of them last counts.
+            Some(Auxiliary::Record | Auxiliary::Permit | Auxiliary::Reservation) => {
+                delta.words = after.words;
+            }
+            None => {
+                if let Some(entry) = self.live.load().of(item.key) {
+                    entry.accumulate(before, after, delta);
+                }
+            }
         }
     }
 
@@ -239,20 +162,35 @@ impl Model for RateLimitModel {
     /// A window that has closed is dropped, and so is what would have flowed back into a bucket by
     /// now. At one instant, the order of merges does not matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
-        if key::limit_of(key) == Some(RECORD_ID) {
-            record::merge(delta, cell, now);
-            return 0;
+        match Auxiliary::of(key) {
+            Some(Auxiliary::Record) => record::merge(delta, cell, now),
+            Some(Auxiliary::Permit) => concurrency::merge_permit(delta, cell),
+            Some(Auxiliary::Holds) => reserving::merge_holds(delta, cell, now),
+            Some(Auxiliary::Reservation) => reserving::merge_reservation(delta, cell),
+            None => {
+                return self.live.load().of(key).map_or(0, |entry| entry.merge(delta, cell, now));
+            }
         }
-        let merged = self.rule(key).and_then(|rule| rule.merge(cell.value(), delta, now));
-        let Some((value, units)) = merged else {
-            return 0;
-        };
-        cell.set(value);
-        units
+        0
+    }
+
+    fn change_policy(
+        &self,
+        policy: &Policy,
+        request: &[u8],
+        now: GroupTime,
+    ) -> Result<Option<Bytes>, String> {
+        let changed = policy::change(self.live.code(), policy, request, now)?;
+        Ok(changed.map(Bytes::from))
+    }
+
+    fn set_policy(&self, policy: &Policy) -> Result<(), String> {
+        self.live.set(policy::table(self.live.code(), policy)?);
+        Ok(())
     }
 
     fn settings(&self) -> Vec<(String, String)> {
-        let (count, revision) = (self.table.len(), self.table.revision());
+        let (count, revision) = (self.live.code().len(), self.live.code().fingerprint());
         let limits = format!("{count}, revision {revision:016x}");
         // A peer of an older build takes every operation for an acquire.
         let operations = OPERATIONS_REVISION.to_string();
@@ -261,47 +199,4 @@ impl Model for RateLimitModel {
 }
 
 /// Which operations this version knows. Peers that differ in it name each other.
-const OPERATIONS_REVISION: u32 = 4;
-
-/// Units that an operation took: what is lost if its change is.
-#[inline]
-fn taken(order: Order, outcome: &Outcome) -> u64 {
-    match order.operation {
-        Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => outcome.granted,
-        Operation::Peek | Operation::Refund { .. } | Operation::Reset => 0,
-    }
-}
-
-/// Whether a caller learns more from `outcome` than from `shown`.
-fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
-    let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
-    rank(outcome) > rank(shown)
-}
-
-#[inline]
-fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
-    let mut words = [0; 6];
-    words[word::LIMIT] = outcome.limit;
-    words[word::REMAINING] = outcome.remaining;
-    words[word::RETRY_AFTER] = match outcome.verdict {
-        Verdict::Allowed | Verdict::Shadow => outcome.granted,
-        Verdict::Denied | Verdict::Never => outcome.retry_after,
-    };
-    words[word::RESET_AFTER] = outcome.reset_after;
-    words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
-    words[word::INDEX] = index as u64;
-    let code = match outcome.verdict {
-        Verdict::Allowed => code::ALLOWED,
-        Verdict::Denied => code::DENIED,
-        Verdict::Never => code::NEVER_ADMITTED,
-        Verdict::Shadow => code::SHADOW,
-    };
-    Answer { code, units, words }
-}
-
-#[cold]
-fn refusal(code: u8, index: usize) -> Answer {
-    let mut words = [0; 6];
-    words[word::INDEX] = index as u64;
-    Answer { code, units: 0, words }
-}
+const OPERATIONS_REVISION: u32 = 5;

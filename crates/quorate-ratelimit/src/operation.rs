@@ -76,6 +76,41 @@ impl Operation {
     }
 }
 
+/// An operation on a limit's item and on cells of its own beside it. Numbered on from [`Operation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paired {
+    /// Takes a permit; the next item is its own.
+    PermitTake,
+    /// Renews a permit; the next item is its own.
+    PermitRenew,
+    /// Gives a permit back; the next item is its own.
+    PermitRelease,
+    /// Takes the amount for now; the next items are the reservation's own and the key's holds.
+    Reserve,
+    /// Settles a reservation by the amount; the next items are its own and the key's holds.
+    Commit,
+}
+
+impl Paired {
+    const ALL: [(u64, Self); 5] = [
+        (6, Self::PermitTake),
+        (7, Self::PermitRenew),
+        (8, Self::PermitRelease),
+        (9, Self::Reserve),
+        (10, Self::Commit),
+    ];
+
+    /// As an item's second argument.
+    pub(crate) fn argument(self) -> u64 {
+        Self::ALL.iter().find(|(_, paired)| *paired == self).map_or(u64::MAX, |(number, _)| *number)
+    }
+
+    /// Of an item's second argument; `None` if it is none of these.
+    pub(crate) fn of(argument: u64) -> Option<Self> {
+        Self::ALL.iter().find(|(number, _)| *number == argument).map(|(_, paired)| *paired)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +133,9 @@ mod tests {
             (Operation::of(6), Operation::of(256), Operation::of(u64::MAX)),
             (None, None, None)
         );
+        for (number, paired) in Paired::ALL {
+            assert_eq!((paired.argument(), Paired::of(number)), (number, Some(paired)));
+            assert_eq!(Operation::of(number), None);
+        }
     }
 }

@@ -3,6 +3,9 @@
 /// The upper 16 bits of a cell's last word say by which kind of limit, and at which rate or window
 /// length, it was written. A limit that was changed does not misread cells of its old form.
 pub(crate) const TAG_SHIFT: u32 = 48;
+/// The bit below the tag says that reservations are held on the key. Whoever reads a cell takes it off
+/// first, and puts it back where it writes.
+pub(crate) const HELD_MARK: u64 = 1 << (TAG_SHIFT - 1);
 /// Starts of windows travel in milliseconds.
 pub(crate) const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -15,6 +18,10 @@ pub(crate) enum Verdict {
     Never,
     /// A shadow limit would have denied it: it is admitted, and nothing is taken.
     Shadow,
+    /// The permit or reservation has ended.
+    Ended,
+    /// Limits of this kind do not have this operation.
+    Unsupported,
 }
 
 /// Whether a decision is carried out or only asked for.
@@ -37,4 +44,32 @@ pub(crate) struct Outcome {
     pub(crate) reset_after: u64,
     /// Start of the window.
     pub(crate) window: Option<u64>,
+    /// How long a permit or reservation lasts; 0 for all else.
+    pub(crate) lease: u64,
+    /// Which thresholds were crossed by it: the first, the second.
+    pub(crate) crossed: [bool; 2],
+    /// Whether it is the answer of an earlier call: nothing was taken by this one.
+    pub(crate) is_repeated: bool,
+    /// Whether reservations are held on the key, some of which may have lapsed.
+    pub(crate) is_held: bool,
+}
+
+impl Outcome {
+    /// One that says nothing but a verdict.
+    #[inline]
+    pub(crate) fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            limit: 0,
+            remaining: 0,
+            granted: 0,
+            retry_after: 0,
+            reset_after: 0,
+            window: None,
+            lease: 0,
+            crossed: [false; 2],
+            is_repeated: false,
+            is_held: false,
+        }
+    }
 }

@@ -7,47 +7,27 @@
 //! that the answer speaks of above the start of its window in milliseconds, the units that remained,
 //! and those that were granted. Only what was admitted is recorded, for a denial charges nothing.
 
-use std::hash::Hasher;
 use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Value};
-use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::key::PREFIX_BYTES;
+use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 use crate::model::NO_WINDOW;
 
 /// How long an answer is kept for a retry.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
-
-/// The id of all records, in place of a limit's.
-pub(crate) const RECORD_ID: u32 = 0;
 
 const KEPT_NANOS: u64 = IDEMPOTENCY_TIME.as_secs() * 1_000_000_000;
 /// Bits of the first word below the index.
 const WINDOW_BITS: u32 = 48;
 const NO_START: u64 = (1 << WINDOW_BITS) - 1;
 
-/// The key of a record.
-pub(crate) type RecordKey = [u8; PREFIX_BYTES + 16];
-
 /// The key of what an operation leaves behind.
-pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> RecordKey {
-    let mut hasher = SipHasher13::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.write_u64(bytes.len() as u64);
-        hasher.write(bytes);
-    };
-    part(id);
-    for item in items {
-        part(item.key);
-        for argument in item.args {
-            part(&argument.to_le_bytes());
-        }
-    }
-    let mut key = [0; PREFIX_BYTES + 16];
-    key[..PREFIX_BYTES].copy_from_slice(&RECORD_ID.to_le_bytes());
-    key[PREFIX_BYTES..].copy_from_slice(&hasher.finish128().as_u128().to_le_bytes());
-    key
+pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> AuxiliaryKey {
+    let arguments: Vec<_> = items.iter().map(|item| item.args.map(u64::to_le_bytes)).collect();
+    let asked = items.iter().zip(&arguments);
+    let parts = asked.flat_map(|(item, [one, two])| [item.key, &one[..], &two[..]]);
+    Auxiliary::Record.key(&[id].into_iter().chain(parts).collect::<Vec<_>>())
 }
 
 /// The answer to an operation that was admitted.
@@ -73,11 +53,6 @@ impl Record {
         let words = [(self.index as u64) << WINDOW_BITS | start, self.remaining, self.granted];
         cell.set(Value { words, expires: GroupTime(now.0.saturating_add(KEPT_NANOS)) });
     }
-}
-
-/// Keeps in `delta` that a request was answered alone.
-pub(crate) fn accumulate(after: &Value, delta: &mut Delta) {
-    delta.words = after.words;
 }
 
 /// Keeps the answer for retries at other peers, unless the group has answered the same request.

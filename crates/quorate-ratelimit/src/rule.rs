@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::concurrency::Concurrency;
 use crate::counter::Counter;
 use crate::limit::{Kind, Limit};
 use crate::operation::Order;
@@ -15,6 +16,7 @@ use crate::window::Window;
 /// A limit with the constants that its decisions need.
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
+    Concurrency(Concurrency),
     Counter(Counter),
     Sliding(Sliding),
     TokenBucket(TokenBucket),
@@ -22,16 +24,46 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Prepares a limit that was checked.
-    pub(crate) fn new(limit: &Limit) -> Self {
+    /// Prepares a limit that was checked. Rules of another salt do not read each other's cells, but for
+    /// a chance of one in some thousands: see [`Rule::apart`].
+    pub(crate) fn new(limit: &Limit, salt: u64) -> Self {
         match limit.kind {
             Kind::Rate { amount, period } => {
-                Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity()))
+                Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity(), salt))
             }
-            Kind::Calendar { max, calendar } => Self::Window(Window::calendar(max, &calendar)),
-            Kind::Counter => Self::Counter(Counter),
-            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length))),
-            Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length))),
+            Kind::Calendar { max, calendar } => {
+                Self::Window(Window::calendar(max, &calendar, salt))
+            }
+            Kind::Concurrent { max, lease } => {
+                Self::Concurrency(Concurrency::new(max, nanos(lease), salt))
+            }
+            Kind::Counter => Self::Counter(Counter::new(salt)),
+            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length), salt)),
+            Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length), salt)),
+        }
+    }
+
+    /// The first rule of these, with salts counted up from `salt`, whose tag is none of `taken`; and its
+    /// salt.
+    pub(crate) fn apart(limit: &Limit, salt: u64, taken: &[u64]) -> (Self, u64) {
+        let mut salts = salt..;
+        loop {
+            let salt = salts.next().unwrap_or(salt);
+            let rule = Self::new(limit, salt);
+            if !taken.contains(&rule.tag()) {
+                return (rule, salt);
+            }
+        }
+    }
+
+    /// What tells this rule's cells from others.
+    pub(crate) fn tag(&self) -> u64 {
+        match self {
+            Self::Concurrency(concurrency) => concurrency.tag(),
+            Self::Counter(counter) => counter.tag(),
+            Self::Sliding(sliding) => sliding.tag(),
+            Self::TokenBucket(bucket) => bucket.tag(),
+            Self::Window(window) => window.tag(),
         }
     }
 
@@ -45,6 +77,7 @@ impl Rule {
         effect: Effect,
     ) -> Outcome {
         match self {
+            Self::Concurrency(concurrency) => concurrency.decide(cell, order, now),
             Self::Counter(counter) => counter.decide(cell, order, effect),
             Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
             Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
@@ -52,9 +85,33 @@ impl Rule {
         }
     }
 
+    /// Units that count at `at` in a cell of this rule.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        match self {
+            Self::Concurrency(concurrency) => concurrency.used(value, at),
+            Self::Counter(counter) => counter.used(value),
+            Self::Sliding(sliding) => sliding.used(value, at),
+            Self::TokenBucket(bucket) => bucket.used(value, at),
+            Self::Window(window) => window.used(value, at),
+        }
+    }
+
+    /// A cell in which so many units were taken at `at`; permits come from nowhere else than their
+    /// holders.
+    pub(crate) fn with(&self, units: u64, at: u64) -> Option<Value> {
+        match self {
+            Self::Concurrency(_) => None,
+            Self::Counter(counter) => Some(counter.with(units)),
+            Self::Sliding(sliding) => Some(sliding.with(units, at)),
+            Self::TokenBucket(bucket) => Some(bucket.with(units, at)),
+            Self::Window(window) => Some(window.with(units, at)),
+        }
+    }
+
     /// Keeps in `delta` what local decisions have taken, less what they gave back of that.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         match self {
+            Self::Concurrency(concurrency) => concurrency.accumulate(before, after, delta),
             Self::Counter(counter) => counter.accumulate(before, after, delta),
             Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
             Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
@@ -70,6 +127,7 @@ impl Rule {
         now: GroupTime,
     ) -> Option<(Value, u64)> {
         match self {
+            Self::Concurrency(concurrency) => concurrency.merge(value, delta, now),
             Self::Counter(counter) => counter.merge(value, delta),
             Self::Sliding(sliding) => sliding.merge(value, delta, now),
             Self::TokenBucket(bucket) => bucket.merge(value, delta, now),

@@ -13,7 +13,7 @@
 //! a time of `length` that reaches `e` into the present window has at most `max * (1 + e / length)`:
 //! never twice the max, and as with a fixed window only a caller who aims at the edge sees it.
 //!
-//! A cell's words: the start of the present window, its count, and the previous one's in the lower 48
+//! A cell's words: the start of the present window, its count, and the previous one's in the lower 47
 //! bits of the last word, below the tag of the length. The present window is the later one of the
 //! cell's and the one that `now` falls into, as for fixed windows. The cell expires when nothing of the
 //! present window can matter any more: two lengths after it began.
@@ -24,10 +24,10 @@ use crate::counting::{self, Asked};
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
-use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::outcome::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 
 /// Most units of the previous window that a cell can hold, and so the largest max.
-pub(crate) const MAX_SLIDING: u64 = (1 << TAG_SHIFT) - 1;
+pub(crate) const MAX_SLIDING: u64 = HELD_MARK - 1;
 
 /// A sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,9 @@ struct Counts {
 
 impl Sliding {
     /// `max` units, at most [`MAX_SLIDING`], in each `length` nanoseconds; none is zero.
-    pub(crate) const fn new(max: u64, length: u64) -> Self {
+    pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         // Even, so that it is no fixed window's; not a multiple of 4, so that it is no counter's.
-        let tag = fnv(1, &length.to_le_bytes()) >> (TAG_SHIFT + 1);
+        let tag = fnv(1 ^ salt, &length.to_le_bytes()) >> (TAG_SHIFT + 1);
         Self { length: Divisor::new(length), max, tag: tag & !3 | 2 }
     }
 
@@ -112,13 +112,13 @@ impl Sliding {
             self.end(counts.start)
         };
         Outcome {
-            verdict,
             limit: self.max,
             remaining: self.left(counts, now),
             granted,
             retry_after,
             reset_after: if is_empty { 0 } else { over - now.0 },
             window: Some(counts.start),
+            ..Outcome::new(verdict)
         }
     }
 
@@ -162,6 +162,21 @@ impl Sliding {
         let part = u128::from(room) * u128::from(self.length.get()) / u128::from(count);
         // Smaller than the length, for room is smaller than the count.
         part as u64
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// Units of the present window at `at`; those of the one before it are past being changed.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        self.counts(Some(value), GroupTime(at)).current
+    }
+
+    /// A cell in which so many units have been taken at `at`.
+    pub(crate) fn with(&self, units: u64, at: u64) -> Value {
+        let counts = self.counts(None, GroupTime(at));
+        self.value(Counts { current: units, ..counts })
     }
 
     /// Keeps in `delta` what was taken locally, less what was given back of it.
@@ -256,19 +271,19 @@ mod tests {
     #[test]
     fn tags_tell_sliding_windows_from_all_other_cells() {
         for length in 1..10_000 {
-            let tag = Sliding::new(1, length).tag;
+            let tag = Sliding::new(1, length, 0).tag;
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             let mut cell = Cell::new(None);
             let order = Order { operation: Operation::Acquire, amount: 1 };
-            Window::new(1, length).decide(&mut cell, order, GroupTime(0), Effect::Take);
+            Window::new(1, length, 0).decide(&mut cell, order, GroupTime(0), Effect::Take);
             let words = cell.value().expect("one is admitted").words;
-            assert_eq!(Sliding::new(1, length).unpack(&words), None);
+            assert_eq!(Sliding::new(1, length, 0).unpack(&words), None);
         }
     }
 
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
-        let (sliding, length) = (Sliding::new(10, 1000), 1000);
+        let (sliding, length) = (Sliding::new(10, 1000, 0), 1000);
         let local = Counts { start: 9 * length, current: 3, previous: 4 };
         let delta = Delta { words: sliding.pack(local), units: 7 };
         let merged = sliding.merge(None, &delta, GroupTime(5 * length));

@@ -1,16 +1,20 @@
 //! Limits as a file writes them, for any format that serde reads.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Calendar, Weekday};
 use crate::error::{LimitError, LimitsError};
-use crate::limit::Limit;
+use crate::limit::{Kind, Limit};
 use crate::limits::{Limits, LimitsBuilder};
+use crate::period::{self, Period};
+use crate::without_primary::WithoutPrimary;
 
 /// One limit of a limits file: `rate` with an optional `burst`, `window` with `max`, which may be
-/// `sliding`, or `counter`.
+/// `sliding`, `calendar` with `max`, `concurrent`, or `counter`.
 ///
 /// Text stays text until [`LimitSpec::limit`], so that an error can name the limit and what was
 /// written.
@@ -24,43 +28,57 @@ use crate::limits::{Limits, LimitsBuilder};
 /// assert_eq!(spec.limit()?, Limit::per_second(100).burst(50));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSpec {
     /// A number and `/s`, `/m`, `/h` or `/d`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
     /// The most units of a rate that are admitted at once. Default: the number of the rate.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
     /// The length of a fixed window: a number and `ms`, `s`, `m`, `h` or `d`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
     /// The units that each window admits.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
     /// Whether the window slides.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sliding: bool,
     /// Whether this is a plain counter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counter: bool,
     /// The kind of a calendar window: `day`, `week`, `month`, `quarter` or `year`; with `max`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<String>,
     /// The IANA time zone of a calendar window. Default: UTC.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Where a week or month begins: `monday`, or 15. Default: Monday, or the first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_on: Option<StartsOn>,
+    /// The permits that are held at most at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<u64>,
+    /// How long a permit is held without a word of its holder: a number and `ms`, `s`, `m`, `h` or `d`.
+    /// Default: 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// What a peer without a primary does: `refuse`, `share:0.3`, or `open`. Default: as the group's mode
+    /// says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_primary: Option<String>,
+    /// Percentages of the limit at which an event is told, one or two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alert_at: Vec<u8>,
     /// Whether this only counts and reports, and denies nothing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
 
 /// Where a week or a month begins.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum StartsOn {
     /// A day of the month.
@@ -85,14 +103,35 @@ impl LimitSpec {
     /// assert!(spec.limit().expect_err("no unit").to_string().contains("/s, /m, /h or /d"));
     /// ```
     pub fn limit(&self) -> Result<Limit, LimitError> {
-        let limit = self.enforced()?;
-        Ok(if self.shadow { limit.shadow() } else { limit })
+        let mut limit = self.kind()?;
+        if self.shadow {
+            limit = limit.shadow();
+        }
+        if let Some(text) = &self.without_primary {
+            limit = limit.without_primary(WithoutPrimary::parse(text)?);
+        }
+        for percent in &self.alert_at {
+            // None is no percentage, and none at all is written otherwise.
+            limit = limit.alert_at(if *percent == 0 { u8::MAX } else { *percent });
+        }
+        limit.check().map(|()| limit)
     }
 
-    fn enforced(&self) -> Result<Limit, LimitError> {
+    /// The same without what any kind may have.
+    fn bare(&self) -> Self {
+        Self { shadow: false, without_primary: None, alert_at: Vec::new(), ..self.clone() }
+    }
+
+    fn kind(&self) -> Result<Limit, LimitError> {
         if self.counter {
-            let is_alone = *self == Self { counter: true, shadow: self.shadow, ..Self::default() };
+            let is_alone = self.bare() == Self { counter: true, ..Self::default() };
             return if is_alone { Ok(Limit::counter()) } else { Err(LimitError::CounterMore) };
+        }
+        if let Some(max) = self.concurrent {
+            return self.permits(max);
+        }
+        if self.lease.is_some() {
+            return Err(LimitError::LeaseAlone);
         }
         if let Some(kind) = &self.calendar {
             return self.calendar_of(kind);
@@ -122,6 +161,17 @@ impl LimitSpec {
 }
 
 impl LimitSpec {
+    fn permits(&self, max: u64) -> Result<Limit, LimitError> {
+        let only = Self { concurrent: Some(max), lease: self.lease.clone(), ..Self::default() };
+        if self.bare() != only {
+            return Err(LimitError::ConcurrentMore);
+        }
+        let limit = Limit::concurrent(max);
+        let Some(text) = &self.lease else { return Ok(limit) };
+        let unreadable = || LimitError::DurationText { text: text.clone() };
+        Ok(limit.lease(period::parse(text.trim()).ok_or_else(unreadable)?))
+    }
+
     fn calendar_of(&self, kind: &str) -> Result<Limit, LimitError> {
         let unreadable = || LimitError::CalendarText { text: kind.to_owned() };
         let has_more = self.rate.is_some() || self.window.is_some() || self.sliding;
@@ -144,6 +194,53 @@ impl LimitSpec {
         let zone = self.time_zone.as_deref().unwrap_or("UTC");
         let limit = Limit::calendar(max, calendar.in_zone(zone));
         limit.check().map(|()| limit)
+    }
+}
+
+/// A limit as a limits file writes it: read again, it is the same.
+impl From<&Limit> for LimitSpec {
+    fn from(limit: &Limit) -> Self {
+        let mut spec = Self {
+            shadow: limit.is_shadow,
+            without_primary: limit.without_primary.text(),
+            alert_at: limit.alerts.into_iter().filter(|percent| *percent > 0).collect(),
+            ..Self::default()
+        };
+        match limit.kind {
+            Kind::Rate { amount, period } => {
+                spec.rate = Some(format!("{amount}/{}", Rate(period)));
+                spec.burst = (limit.capacity() != amount).then_some(limit.capacity());
+            }
+            Kind::Window { max, length } => {
+                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
+            }
+            Kind::Sliding { max, length } => {
+                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
+                spec.sliding = true;
+            }
+            Kind::Calendar { max, calendar } => {
+                let (kind, starts_on) = calendar.written();
+                (spec.calendar, spec.max) = (Some(kind.to_owned()), Some(max));
+                spec.starts_on = starts_on;
+                spec.time_zone = Some(calendar.zone_name().to_owned()).filter(|zone| zone != "UTC");
+            }
+            Kind::Concurrent { max, lease } => {
+                spec.concurrent = Some(max);
+                spec.lease = Some(Period(lease).to_string());
+            }
+            Kind::Counter => spec.counter = true,
+        }
+        spec
+    }
+}
+
+/// A period as a rate writes it: `s` for one second.
+struct Rate(Duration);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Period(self.0).to_string();
+        f.write_str(text.strip_prefix('1').filter(|unit| unit.len() == 1).unwrap_or(&text))
     }
 }
 
@@ -178,7 +275,7 @@ impl LimitSpec {
 /// assert_eq!(limits.to_string(), "api: 100 per 1s, burst 50\nmail: 1000 in each window of 1d");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// The limits by name.
@@ -207,6 +304,14 @@ impl LimitsSpec {
         let builder = Limits::builder();
         let add = |builder: LimitsBuilder, (name, spec)| builder.spec(name, spec);
         self.limits.iter().fold(builder, add).build()
+    }
+}
+
+/// All limits of a set, as a limits file writes them.
+impl From<&Limits> for LimitsSpec {
+    fn from(limits: &Limits) -> Self {
+        let spec = |(name, limit): (&str, Limit)| (name.to_owned(), LimitSpec::from(&limit));
+        Self { limits: limits.iter().map(spec).collect() }
     }
 }
 
@@ -247,7 +352,7 @@ mod tests {
 
     #[test]
     fn each_mixture_of_fields_is_a_limit_or_an_error_that_names_it() {
-        let minute = std::time::Duration::from_secs(60);
+        let minute = Duration::from_secs(60);
         assert_eq!(spec("5/m", 0, "", 0).limit(), Ok(Limit::per_minute(5)));
         assert_eq!(spec("5/h", 9, "", 0).limit(), Ok(Limit::per_hour(5).burst(9)));
         assert_eq!(spec("", 0, "60s", 7).limit(), Ok(Limit::window(7, minute)));
@@ -268,7 +373,7 @@ mod tests {
     #[test]
     fn a_window_may_slide_and_a_counter_stands_alone() {
         let read = |text: &str| serde_json::from_str::<LimitSpec>(text).expect("usable").limit();
-        let minute = std::time::Duration::from_secs(60);
+        let minute = Duration::from_secs(60);
         let sliding = r#"{"window": "60s", "max": 7, "sliding": true}"#;
         assert_eq!(read(sliding), Ok(Limit::sliding(7, minute)));
         assert_eq!(read(r#"{"counter": true}"#), Ok(Limit::counter()));

@@ -1,53 +1,19 @@
 //! Limits as a decision finds them: by id, which is part of every key, or by name.
 
-use quorate::{Cell, GroupTime};
-
+use crate::entry::Entry;
 use crate::hash::{fnv, limit_id};
-use crate::limit::Limit;
-use crate::operation::Order;
-use crate::outcome::{Effect, Outcome, Verdict};
-use crate::rule::Rule;
+use crate::key::limit_of;
 
 /// Sets up to this size are searched by name without hashing it.
 const FEW: usize = 4;
-
-/// One limit, ready to decide.
-pub(crate) struct Entry {
-    pub(crate) id: u32,
-    pub(crate) name: Box<str>,
-    pub(crate) limit: Limit,
-    pub(crate) rule: Rule,
-}
-
-impl Entry {
-    pub(crate) fn new(name: String, limit: Limit) -> Self {
-        Self { id: limit_id(&name), rule: Rule::new(&limit), name: name.into(), limit }
-    }
-}
-
-impl Entry {
-    /// Decides about one key; a shadow denies nothing.
-    #[inline]
-    pub(crate) fn decide(
-        &self,
-        cell: &mut Cell,
-        order: Order,
-        now: GroupTime,
-        effect: Effect,
-    ) -> Outcome {
-        let mut outcome = self.rule.decide(cell, order, now, effect);
-        if outcome.verdict != Verdict::Allowed && self.limit.is_shadow {
-            outcome.verdict = Verdict::Shadow;
-        }
-        outcome
-    }
-}
 
 /// Limits by id and by name.
 pub(crate) struct Table {
     pub(crate) entries: Box<[Entry]>,
     /// Open addressing over the ids: at least half of the slots are free, so every search ends.
     slots: Box<[Slot]>,
+    /// Of the policy that it is from; 0 for what the code says.
+    pub(crate) revision: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -58,7 +24,7 @@ struct Slot {
 }
 
 impl Table {
-    pub(crate) fn new(entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(entries: Vec<Entry>, revision: u64) -> Self {
         let free = Slot { id: 0, index: u32::MAX };
         let mut slots = vec![free; (entries.len() * 2).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
@@ -69,7 +35,7 @@ impl Table {
             }
             slots[at] = Slot { id: entry.id, index: index as u32 };
         }
-        Self { entries: entries.into(), slots: slots.into() }
+        Self { entries: entries.into(), slots: slots.into(), revision }
     }
 
     /// The limit of an id.
@@ -87,6 +53,12 @@ impl Table {
         }
     }
 
+    /// The limit of a cell's key.
+    #[inline]
+    pub(crate) fn of(&self, key: &[u8]) -> Option<&Entry> {
+        limit_of(key).and_then(|id| self.find(id))
+    }
+
     /// The limit of a name.
     #[inline]
     pub(crate) fn find_name(&self, name: &str) -> Option<&Entry> {
@@ -97,7 +69,7 @@ impl Table {
     }
 
     /// A hash of all names and numbers, the same at peers whose limits agree.
-    pub(crate) fn revision(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         self.entries.iter().fold(0, |hash, entry| {
             fnv(fnv(hash, entry.name.as_bytes()), format!("\n{}\n", entry.limit).as_bytes())
         })

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A cell's words: `at` (the group time up to which the debt has been worked out), the lower 64
-//! bits of the debt, and the upper 48 bits of it below the 16-bit tag of the rate. Group time that
+//! bits of the debt, and the upper 47 bits of it below the 16-bit tag of the rate. Group time that
 //! goes back leaves `at` where it is, so that nothing flows back twice.
 //!
 //! What is not here: changing a rate while cells live (cells of another tag count as absent).
@@ -25,11 +25,10 @@ use quorate::{Cell, Delta, GroupTime, Value};
 use crate::divisor::Divisor;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
-use crate::outcome::{Effect, Outcome, TAG_SHIFT, Verdict};
+use crate::outcome::{Effect, HELD_MARK, Outcome, TAG_SHIFT, Verdict};
 
-/// Largest debt that a cell can hold; merges saturate there. One limit alone stays below it: its
-/// capacity is at most 2^64 units of 8.64e13.
-const MAX_DEBT: u128 = (1 << (64 + TAG_SHIFT)) - 1;
+/// Largest debt that a cell can hold; merges and capacities saturate there.
+const MAX_DEBT: u128 = (1 << (64 + TAG_SHIFT - 1)) - 1;
 
 /// A rate, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +50,15 @@ struct Level {
 
 impl TokenBucket {
     /// `amount` units in each `period` nanoseconds, and at most `burst` at once; none is zero.
-    pub(crate) const fn new(amount: u64, period: u64, burst: u64) -> Self {
+    pub(crate) const fn new(amount: u64, period: u64, burst: u64, salt: u64) -> Self {
         let common = greatest_common_divisor(amount, period);
         let (cost, flow) = (period / common, amount / common);
-        let tag = fnv(fnv(0, &cost.to_le_bytes()), &flow.to_le_bytes());
+        let tag = fnv(fnv(salt, &cost.to_le_bytes()), &flow.to_le_bytes());
+        let capacity = burst as u128 * cost as u128;
         Self {
             cost: Divisor::new(cost),
             flow: Divisor::new(flow),
-            capacity: burst as u128 * cost as u128,
+            capacity: if capacity > MAX_DEBT { MAX_DEBT } else { capacity },
             burst,
             // The top bit tells rates from windows.
             tag: (tag | 1 << 63) >> TAG_SHIFT,
@@ -114,13 +114,12 @@ impl TokenBucket {
             cell.set(self.value(level, full_after));
         }
         Outcome {
-            verdict,
             limit: self.burst,
             remaining: self.cost.divide(self.capacity.saturating_sub(level.debt)),
             granted,
             retry_after,
             reset_after: if level.debt == 0 { 0 } else { ahead.saturating_add(full_after) },
-            window: None,
+            ..Outcome::new(verdict)
         }
     }
 
@@ -131,6 +130,21 @@ impl TokenBucket {
             return amount;
         }
         amount.min(self.cost.divide(self.capacity.saturating_sub(level.debt)))
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// Units that have not flowed back at `at`, rounded up.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        self.cost.divide_up(self.level(Some(value), GroupTime(at)).debt)
+    }
+
+    /// A cell in which so many units have been taken at `at`.
+    pub(crate) fn with(&self, units: u64, at: u64) -> Value {
+        let level = Level { at, debt: self.cost_of(units).min(MAX_DEBT) };
+        self.value(level, self.flow.divide_up(level.debt))
     }
 
     /// Keeps in `delta` the bucket as if only local decisions had taken from it.
@@ -199,9 +213,22 @@ impl TokenBucket {
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<Level> {
         let [at, low, high] = *words;
-        let debt = u128::from(high & ((1 << TAG_SHIFT) - 1)) << 64 | u128::from(low);
+        let debt = u128::from(high & (HELD_MARK - 1)) << 64 | u128::from(low);
         (high >> TAG_SHIFT == self.tag).then_some(Level { at, debt })
     }
+}
+
+/// A ratio in lower terms that fit: exact, unless one side is too large even in lowest terms.
+pub(crate) fn reduced(amount: u128, period: u128) -> (u64, u64) {
+    let (mut a, mut b) = (amount, period);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    let (mut amount, mut period) = (amount / a.max(1), period / a.max(1));
+    while u64::try_from(amount.max(period)).is_err() {
+        (amount, period) = (amount.div_ceil(2), period.div_ceil(2));
+    }
+    (amount as u64, period as u64)
 }
 
 const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
@@ -220,14 +247,14 @@ mod tests {
     #[test]
     fn rates_are_in_lowest_terms() {
         for (amount, cost, flow) in [(3, SECOND, 3), (10_000_000, 100, 1), (100, 10_000_000, 1)] {
-            let bucket = TokenBucket::new(amount, SECOND, 1);
+            let bucket = TokenBucket::new(amount, SECOND, 1, 0);
             assert_eq!((bucket.cost.get(), bucket.flow.get()), (cost, flow));
         }
     }
 
     #[test]
     fn the_largest_debt_of_one_limit_fits_beside_the_tag() {
-        let bucket = TokenBucket::new(1_000_003, 86_400 * SECOND, u64::MAX);
+        let bucket = TokenBucket::new(1_000_003, 86_400 * SECOND, u64::MAX, 0);
         let level = Level { at: 7, debt: bucket.capacity };
         assert!(bucket.capacity < MAX_DEBT);
         assert_eq!(bucket.unpack(&bucket.pack(level)), Some(level));
@@ -239,7 +266,7 @@ mod tests {
 
     #[test]
     fn cells_of_another_rate_count_as_absent() {
-        let (slow, fast) = (TokenBucket::new(1, SECOND, 1), TokenBucket::new(2, SECOND, 1));
+        let (slow, fast) = (TokenBucket::new(1, SECOND, 1, 0), TokenBucket::new(2, SECOND, 1, 0));
         let words = slow.pack(Level { at: 1, debt: 1 });
         assert_eq!(fast.unpack(&words), None);
         assert_eq!(fast.unpack(&[1, 1, 0]), None);

@@ -71,16 +71,16 @@ struct Count {
 
 impl Window {
     /// `max` units in each `length` nanoseconds; none is zero.
-    pub(crate) const fn new(max: u64, length: u64) -> Self {
-        let tag = fnv(0, &length.to_le_bytes());
+    pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
+        let tag = fnv(salt, &length.to_le_bytes());
         // The top bit tells windows from rates; the lowest makes sure that a tag is not zero.
         let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
         Self { frame: Frame::Fixed(Divisor::new(length)), max, tag }
     }
 
     /// `max` units in each window of a calendar.
-    pub(crate) fn calendar(max: u64, calendar: &Calendar) -> Self {
-        let tag = fnv(2, calendar.to_string().as_bytes());
+    pub(crate) fn calendar(max: u64, calendar: &Calendar, salt: u64) -> Self {
+        let tag = fnv(2 ^ salt, calendar.to_string().as_bytes());
         let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
         Self { frame: Frame::Calendar(calendar.starts()), max, tag }
     }
@@ -127,14 +127,29 @@ impl Window {
             cell.set(self.value(count));
         }
         Outcome {
-            verdict,
             limit: self.max,
             remaining: self.max.saturating_sub(count.count),
             granted,
             retry_after,
             reset_after,
             window: Some(count.start),
+            ..Outcome::new(verdict)
         }
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// Units of the window that is open at `at`.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        self.count(Some(value), GroupTime(at)).count
+    }
+
+    /// A cell in which so many units have been taken at `at`.
+    pub(crate) fn with(&self, units: u64, at: u64) -> Value {
+        let count = self.count(None, GroupTime(at));
+        self.value(Count { count: units, ..count })
     }
 
     /// Keeps in `delta` what was taken locally in the newest window, less what was given back of it.
@@ -212,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
-        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
         let outcome = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7), Effect::Take);
         assert_eq!(outcome.window, Some(5 * MINUTE));
         assert_eq!(outcome.reset_after, MINUTE - 7);
@@ -222,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_older_window_is_never_opened_again() {
-        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
         window.decide(&mut cell, take(10), GroupTime(5 * MINUTE), Effect::Take);
         // A failover to a peer whose clock is three windows behind.
         let outcome = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE), Effect::Take);
@@ -233,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_last_window_of_time_ends_at_its_end() {
-        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
         let outcome = window.decide(&mut cell, take(1), GroupTime(u64::MAX), Effect::Take);
         assert_eq!(outcome.verdict, Verdict::Allowed);
         assert_eq!(outcome.reset_after, 0);
@@ -241,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
-        let (window, mut cell) = (Window::new(10, MINUTE), Cell::new(None));
+        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
         window.decide(&mut cell, take(3), GroupTime(9 * MINUTE), Effect::Take);
         let mut delta = Delta::default();
         window.accumulate(None, cell.value().expect("3 are admitted"), &mut delta);
@@ -253,7 +268,7 @@ mod tests {
     #[test]
     fn tags_are_not_zero_and_tell_windows_from_rates() {
         for length in 1..10_000 {
-            let tag = Window::new(1, length).tag;
+            let tag = Window::new(1, length, 0).tag;
             assert!(tag > 0 && tag >> 15 == 0, "{length}: {tag}");
         }
     }

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use bytes::Bytes;
 
+use crate::config::Mode;
 use crate::id::GroupTime;
 use crate::policy::Policy;
 
@@ -107,6 +108,21 @@ pub trait Model: Any + Send + Sync {
     /// Either all needed cells are set or none: the change is replicated whole. A denial leaves
     /// all cells as they are.
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer;
+
+    /// What a peer without a primary does with this operation: refuse it, or decide it alone. `mode` is
+    /// the group's.
+    ///
+    /// Where it is decided alone in a strict group, the promises of strict mode do not hold for it.
+    fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
+        let _ = items;
+        mode
+    }
+
+    /// Decides one operation at a peer without a primary, on cells as that peer knows them: what the
+    /// group has replicated, or what was decided alone since.
+    fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        self.decide(items, cells, now)
+    }
 
     /// Adds to `delta` what a local decision did to one key: `before` and `after` are the value of
     /// its cell around it. Called once per changed cell.

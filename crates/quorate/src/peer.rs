@@ -12,8 +12,8 @@ use crate::driver::{
     Decision, Events, Keeper, NumberedEvent, PeerBuilder, Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
-use crate::id::PeerName;
-use crate::model::{Item, Model};
+use crate::id::{GroupTime, PeerName};
+use crate::model::{Item, Model, Value};
 use crate::policy::Policy;
 use crate::store::Digest;
 
@@ -301,6 +301,16 @@ impl Peer {
     /// which holds nothing.
     pub fn policy(&self) -> Policy {
         self.handle.shared.policy()
+    }
+
+    /// Visits the cells of this peer's own copy, with group time as far as it can tell: what the group
+    /// has replicated to it, without what it decided alone, and late by what is under way. A client has
+    /// none.
+    ///
+    /// Blocks the calling thread for about 20 ns per cell, and what `visit` takes; decisions on some
+    /// cells wait meanwhile, a moment each. It must not decide anything itself.
+    pub fn visit_cells(&self, visit: &mut dyn FnMut(&[u8], &Value, GroupTime)) {
+        self.handle.shared.visit(visit);
     }
 
     /// The model that this peer was started with, if it is an `M`.

@@ -20,7 +20,7 @@ use super::connection::{Connection, max_outbox_bytes};
 use super::routing::Way;
 use super::shared::Shared;
 use super::waiters::Held;
-use crate::config::Acknowledge;
+use crate::config::{Acknowledge, Mode};
 use crate::error::{DecideError, NoPrimaryReason};
 use crate::id::{GroupId, GroupTime, Position, Time};
 use crate::model::{Answer, Item, MAX_ITEMS, MAX_KEY_BYTES};
@@ -129,7 +129,7 @@ impl Shared {
                     Ok(decision) => return Ok(decision),
                     Err(detour) => detour,
                 },
-                Way::There => match self.connection_to_primary() {
+                Way::There => match self.connection_to_primary(items) {
                     Some(connection) => {
                         match self.decide_there(&attempt, &connection, items).await {
                             Ok(decision) => return Ok(decision),
@@ -232,13 +232,17 @@ impl Shared {
         Err(error.into())
     }
 
-    /// The connection that calls take; a relaxed peer does not trust one that has been silent for
-    /// longer than a lease.
-    fn connection_to_primary(&self) -> Option<Arc<Connection>> {
+    /// The connection that calls take; one that has been silent for longer than a lease is not trusted
+    /// with what can be decided alone.
+    fn connection_to_primary(&self, items: &[Item<'_>]) -> Option<Arc<Connection>> {
         let connection = self.routing.connection()?;
-        let is_silent =
-            self.is_relaxed() && self.clock.coarse().since(connection.heard()) > self.group.lease();
-        (!is_silent).then_some(connection)
+        let is_silent = self.clock.coarse().since(connection.heard()) > self.group.lease();
+        (!is_silent || self.mode_of(items) == Mode::Strict).then_some(connection)
+    }
+
+    /// What is done with an operation where there is no primary.
+    fn mode_of(&self, items: &[Item<'_>]) -> Mode {
+        self.model.mode_of(items, self.group.mode)
     }
 
     fn not_connected(&self) -> NoPrimaryReason {
@@ -277,11 +281,10 @@ impl Shared {
         items: &[Item<'_>],
         reason: NoPrimaryReason,
     ) -> Result<Decision, DecideError> {
-        if !self.is_relaxed() {
+        if self.mode_of(items) == Mode::Strict {
             return Err(DecideError::NoPrimary { reason });
         }
-        let estimate = self.routing.group_time(self.clock.coarse());
-        let group_time = estimate.max(self.store.group_time());
+        let group_time = self.group_time();
         match self.overlay.decide(&self.store, group_time, items, &*self.model) {
             Ok(answer) => {
                 let position = self.store.position();

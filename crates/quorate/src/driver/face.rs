@@ -10,11 +10,11 @@ use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
-use crate::id::PeerName;
-use crate::model::Model;
+use crate::id::{GroupTime, PeerName};
+use crate::model::{Model, Value};
 use crate::peer::Shutdown;
 use crate::policy::{MAX_POLICY_BYTES, Policy};
-use crate::store::Digest;
+use crate::store::{Digest, MODEL};
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
@@ -106,6 +106,23 @@ impl Shared {
             return Err(PolicyError::ShuttingDown);
         }
         changed.await.unwrap_or(Err(PolicyError::ShuttingDown))
+    }
+
+    /// Group time, as far as this peer can tell.
+    pub(crate) fn group_time(&self) -> GroupTime {
+        self.routing.group_time(self.clock.coarse()).max(self.store.group_time())
+    }
+
+    /// Visits the model's cells of this peer's copy that have not expired.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&[u8], &Value, GroupTime)) {
+        let now = self.group_time();
+        self.store.for_each(&mut |key, value| {
+            if let Some((&MODEL, key)) = key.split_first()
+                && value.expires > now
+            {
+                visit(key, value, now);
+            }
+        });
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -42,9 +42,6 @@ enum Step {
 impl Merging {
     /// Does what can be done at present, given where decisions are made.
     pub(super) fn turn(&mut self, shared: &Shared, route: &Route, now: Time) {
-        if !shared.is_relaxed() {
-            return;
-        }
         self.check(shared, route, now);
         if shared.overlay.is_empty() {
             self.report(shared);
@@ -76,7 +73,7 @@ impl Merging {
     pub(super) fn deadline(&self, shared: &Shared) -> Option<Time> {
         match &self.step {
             Step::Sent { at, .. } => Some(at.after(retry(shared))),
-            _ if !shared.is_relaxed() || shared.overlay.is_empty() => None,
+            _ if shared.overlay.is_empty() => None,
             Step::Idle if matches!(shared.routing.route(), Route::Held | Route::Nowhere) => None,
             Step::Idle => Some(self.not_before),
             Step::Own { .. } => None,

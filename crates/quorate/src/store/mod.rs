@@ -204,14 +204,21 @@ impl Store {
     }
 
     /// Visits all unexpired cells, keys with their namespace. Not exact while operations go on;
-    /// a shard is locked while its cells are visited.
+    /// a shard is locked while some of its cells are visited.
     pub fn for_each(&self, visit: &mut dyn FnMut(&[u8], &Value)) {
+        /// Slots visited under one lock.
+        const STEP: usize = 512;
         let now = self.authority.clock();
         for lane in &self.shards {
-            let shard = lane.0.lock();
-            for (_, slot) in shard.slots.range(0, usize::MAX) {
-                if slot.value.expires > now {
-                    visit(slot.key.bytes(), &slot.value);
+            for from in (0..).step_by(STEP) {
+                let shard = lane.0.lock();
+                for (_, slot) in shard.slots.range(from, from + STEP) {
+                    if slot.value.expires > now {
+                        visit(slot.key.bytes(), &slot.value);
+                    }
+                }
+                if from + STEP >= shard.slots.len() {
+                    break;
                 }
             }
         }

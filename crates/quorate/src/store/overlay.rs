@@ -77,7 +77,7 @@ impl Overlay {
             before[index] = cells[index].value().copied();
         }
         let cells = &mut cells[..items.len()];
-        let answer = model.decide(items, cells, now);
+        let answer = model.decide_alone(items, cells, now);
         let changed = cells.iter().filter(|cell| cell.is_changed()).count() as u64;
         let Some(share) = answer.units.checked_div(changed) else {
             return Ok(answer);

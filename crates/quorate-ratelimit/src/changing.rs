@@ -1,0 +1,172 @@
+//! Limits that change while the group runs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quorate::PolicyError;
+use serde::Serialize;
+
+use crate::limiter::RateLimiter;
+use crate::limits::Limits;
+use crate::policy::{Carry, Change};
+use crate::spec::LimitsSpec;
+
+/// How a peer's own limits stand to those of its group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LimitsStatus {
+    /// How often the group's limits were changed; 0 as long as each peer decides by its own.
+    pub revision: u64,
+    /// Limits that are others in this peer's code than in the group, or only in one of them, by name.
+    pub differing: Vec<String>,
+}
+
+/// What became of a look at a limits file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileChange {
+    /// The group decides by what it says now.
+    Taken {
+        /// The revision of the group's limits.
+        revision: u64,
+    },
+    /// It cannot be read, or breaks a rule: the limits are what they were.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// It is usable, and was not taken up: it is tried again.
+    Failed {
+        /// Why.
+        error: PolicyError,
+    },
+}
+
+impl RateLimiter {
+    /// Has the whole group decide by these limits from now on: all peers, whatever their code says, until
+    /// they are changed again; a limit that is not among them is none any more. Returns their revision
+    /// once a majority holds them. What was taken under limits that are changed is carried over.
+    ///
+    /// A raised limit works at once, and one that stays the same is not touched. The change goes through
+    /// the primary, and can be asked for at any peer; of two at the same time the later one stands.
+    ///
+    /// # Errors
+    ///
+    /// If they are not known to be changed; see [`PolicyError`]. No count was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// A change that was begun goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::PolicyError;
+    /// use quorate_ratelimit::{Carry, Limit, Limits, RateLimiter};
+    ///
+    /// async fn double(limiter: &RateLimiter) -> Result<u64, PolicyError> {
+    ///     let limits = Limits::builder().limit("api", Limit::per_second(200)).build();
+    ///     limiter.change_limits(&limits.expect("usable"), Carry::Keep).await
+    /// }
+    /// ```
+    pub async fn change_limits(&self, limits: &Limits, carry: Carry) -> Result<u64, PolicyError> {
+        let change = Change { carry, limits: LimitsSpec::from(limits).limits };
+        let refused = |error: serde_json::Error| PolicyError::Refused { reason: error.to_string() };
+        let change = serde_json::to_vec(&change).map_err(refused)?;
+        self.peer().change_policy(change).await
+    }
+
+    /// The revision of the group's limits, and in which of them this peer's code is another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    ///
+    /// fn warn(limiter: &RateLimiter) {
+    ///     for name in limiter.limits_status().differing {
+    ///         println!("the group's limit {name} is not the one in this peer's code");
+    ///     }
+    /// }
+    /// ```
+    pub fn limits_status(&self) -> LimitsStatus {
+        let (code, present) = (self.live().code(), self.live().present());
+        let differs = |name: &str| {
+            let of = |table: &crate::table::Table| table.find_name(name).map(|entry| entry.limit);
+            of(code) != of(&present)
+        };
+        let names = code.entries.iter().chain(&present.entries).map(|entry| &*entry.name);
+        let mut differing: Vec<String> =
+            names.filter(|name| differs(name)).map(str::to_owned).collect();
+        differing.sort();
+        differing.dedup();
+        LimitsStatus { revision: present.revision, differing }
+    }
+
+    /// Has the group decide by what a limits file says whenever the file changes, from now on and as long
+    /// as the future is polled: spawn it. `read` makes limits of its text, as `toml::from_str` does, and
+    /// `told` hears what came of each change. Where a file is refused the limits stay what they were.
+    ///
+    /// The file is looked at every two seconds. What it says at the beginning is not taken up: a peer that
+    /// comes back with an old file must not bring back old limits. With a file at every peer it is enough
+    /// that one of them changes.
+    ///
+    /// # Cancel safety
+    ///
+    /// A change that was begun goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{Carry, LimitsSpec, RateLimiter};
+    ///
+    /// fn watch(limiter: RateLimiter) {
+    ///     tokio::spawn(async move {
+    ///         let read = |text: &str| serde_json::from_str::<LimitsSpec>(text);
+    ///         let told = |change| println!("limits.json: {change:?}");
+    ///         limiter.watch_limits_file("limits.json", read, Carry::Keep, told).await;
+    ///     });
+    /// }
+    /// ```
+    pub async fn watch_limits_file<E: fmt::Display>(
+        &self,
+        file: impl Into<PathBuf>,
+        read: impl Fn(&str) -> Result<LimitsSpec, E>,
+        carry: Carry,
+        mut told: impl FnMut(FileChange),
+    ) {
+        const PAUSE: Duration = Duration::from_secs(2);
+        let file = file.into();
+        let mut seen = std::fs::read_to_string(&file).ok();
+        let mut pending: Option<Limits> = None;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let text = std::fs::read_to_string(&file);
+            if text.as_ref().ok() != seen.as_ref() {
+                let usable = text.as_deref().map_err(ToString::to_string).and_then(|text| {
+                    let spec = read(text).map_err(|error| error.to_string())?;
+                    spec.build().map_err(|error| error.to_string())
+                });
+                seen = text.ok();
+                pending = match usable {
+                    Ok(limits) => Some(limits),
+                    Err(reason) => {
+                        told(FileChange::Refused { reason });
+                        None
+                    }
+                };
+            }
+            let Some(limits) = &pending else { continue };
+            match self.change_limits(limits, carry).await {
+                Ok(revision) => told(FileChange::Taken { revision }),
+                Err(PolicyError::Refused { reason }) => told(FileChange::Refused { reason }),
+                Err(error) => {
+                    told(FileChange::Failed { error });
+                    continue;
+                }
+            }
+            pending = None;
+        }
+    }
+}

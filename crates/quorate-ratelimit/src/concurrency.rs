@@ -1,0 +1,195 @@
+//! Concurrency: permits that are held at once, each under a lease.
+//!
+//! The cell of a key counts permits by the slice in which each was taken or last renewed
+//! (`slices.rs`); each permit has a cell of its own beside it, whose key is made of its random id. To
+//! renew a permit moves it into the present slice, to give it back takes it off its slice; whoever
+//! does neither is counted no more once its slice has lapsed, and its id is good for nothing then. One
+//! that is renewed by a peer alone counts in both slices when that is merged, until the older one lapses.
+//!
+//! A permit's cell: its units, the moment at which its slice lapses, and the tag of the limit.
+
+use quorate::{Cell, Delta, GroupTime, Value};
+
+use crate::hash::fnv;
+use crate::operation::{Operation, Order};
+use crate::outcome::{Outcome, TAG_SHIFT, Verdict};
+use crate::slices::{Held, MAX_UNITS, Slices};
+
+/// A concurrency limit, prepared for deciding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concurrency {
+    slices: Slices,
+    max: u64,
+    lease: u64,
+    tag: u64,
+}
+
+/// What is asked about one permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PermitOrder {
+    Take { units: u64 },
+    Renew,
+    Release,
+}
+
+/// What a permit's cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Permit {
+    units: u64,
+    slice: u64,
+}
+
+impl Concurrency {
+    /// At most `max` permits, each held for a lease in nanoseconds without a word of its holder.
+    pub(crate) const fn new(max: u64, lease: u64, salt: u64) -> Self {
+        let hash = fnv(3 ^ salt, &lease.to_le_bytes());
+        // A multiple of 8, not 0, and below the tags of rates: no other kind has such a one.
+        let tag = (hash >> (TAG_SHIFT + 1)) & !7 | 8;
+        Self { slices: Slices::new(lease, tag), max, lease, tag }
+    }
+
+    /// The same with another max: it reads the same cells.
+    pub(crate) fn with_max(self, max: u64) -> Self {
+        Self { max, ..self }
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// A peek; permits are taken one by one, by [`Concurrency::decide_permit`].
+    pub(crate) fn decide(&self, cell: &Cell, order: Order, now: GroupTime) -> Outcome {
+        let (held, _) = self.slices.roll(cell.value(), now);
+        match order.operation {
+            Operation::Peek => self.outcome(held, now, self.verdict(held, order.amount.max(1)), 0),
+            _ => self.outcome(held, now, Verdict::Unsupported, 0),
+        }
+    }
+
+    pub(crate) fn decide_permit(
+        &self,
+        cell: &mut Cell,
+        permit: &mut Cell,
+        order: PermitOrder,
+        now: GroupTime,
+    ) -> Outcome {
+        let (mut held, _) = self.slices.roll(cell.value(), now);
+        let known = self.permit(permit).filter(|known| held.counts(known.slice));
+        match order {
+            PermitOrder::Take { units } => {
+                if let Some(known) = known {
+                    if known.units == 0 {
+                        return self.outcome(held, now, Verdict::Ended, 0);
+                    }
+                    // Asked for again, for the first answer was lost.
+                    let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
+                    return Outcome { is_repeated: true, ..outcome };
+                }
+                let verdict = self.verdict(held, units);
+                if verdict != Verdict::Allowed || units == 0 {
+                    return self.outcome(held, now, verdict, 0);
+                }
+                held.add(units);
+                permit.set(self.written(Permit { units, slice: held.number() }));
+                cell.set(self.slices.value(held));
+                self.outcome(held, now, Verdict::Allowed, units)
+            }
+            PermitOrder::Renew => {
+                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                    return self.outcome(held, now, Verdict::Ended, 0);
+                };
+                if slice != held.number() {
+                    held.remove(slice, units);
+                    held.add(units);
+                    permit.set(self.written(Permit { units, slice: held.number() }));
+                    cell.set(self.slices.value(held));
+                }
+                self.outcome(held, now, Verdict::Allowed, units)
+            }
+            PermitOrder::Release => {
+                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                    // Given back already, by its holder or by time.
+                    return self.outcome(held, now, Verdict::Allowed, 0);
+                };
+                held.remove(slice, units);
+                permit.set(self.written(Permit { units: 0, slice }));
+                cell.set(self.slices.value(held));
+                self.outcome(held, now, Verdict::Allowed, units)
+            }
+        }
+    }
+
+    fn verdict(&self, held: Held, units: u64) -> Verdict {
+        match held.total().checked_add(units) {
+            _ if units > self.max => Verdict::Never,
+            Some(total) if total <= self.max => Verdict::Allowed,
+            Some(_) | None => Verdict::Denied,
+        }
+    }
+
+    fn outcome(&self, held: Held, now: GroupTime, verdict: Verdict, granted: u64) -> Outcome {
+        let until = |slice: u64| self.slices.lapses(slice).saturating_sub(now.0);
+        let is_denied = verdict == Verdict::Denied;
+        Outcome {
+            limit: self.max,
+            remaining: self.max.saturating_sub(held.total()),
+            granted,
+            // Unless one is given back earlier.
+            retry_after: if is_denied { held.oldest().map_or(0, until) } else { 0 },
+            reset_after: if held.total() == 0 { 0 } else { until(held.number()) },
+            lease: self.lease,
+            ..Outcome::new(verdict)
+        }
+    }
+
+    /// Units held at `at`, all of them.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        self.slices.roll(Some(value), GroupTime(at)).0.total()
+    }
+
+    /// Keeps in `delta` what was taken locally, less what was given back of it.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let Some(after) = self.slices.read(Some(after)) else { return };
+        let at = GroupTime(after.number().saturating_mul(self.slices.length()));
+        let (before, _) = self.slices.roll(before, at);
+        let known = Value { words: delta.words, expires: GroupTime::MAX };
+        let (mut known, _) = self.slices.roll(Some(&known), at);
+        known.move_on(&before, &after);
+        delta.words = self.slices.value(known).words;
+    }
+
+    /// Counts what is still held of what was taken locally. Bounded by the max in each slice, whatever
+    /// a peer claims.
+    pub(crate) fn merge(
+        &self,
+        value: Option<&Value>,
+        delta: &Delta,
+        now: GroupTime,
+    ) -> Option<(Value, u64)> {
+        let local = Value { words: delta.words, expires: GroupTime::MAX };
+        let local = self.slices.read(Some(&local))?;
+        let (mut held, _) = self.slices.roll(value, now);
+        let units = held.merge(&local, self.max);
+        (units > 0).then(|| (self.slices.value(held), units))
+    }
+
+    fn permit(&self, cell: &Cell) -> Option<Permit> {
+        let [units, lapses, tag] = cell.value()?.words;
+        let is_own = tag >> TAG_SHIFT == self.tag && units <= MAX_UNITS;
+        is_own.then(|| Permit { units, slice: self.slices.that_lapses(lapses) })
+    }
+
+    fn written(&self, Permit { units, slice }: Permit) -> Value {
+        let lapses = self.slices.lapses(slice);
+        Value { words: [units, lapses, self.tag << TAG_SHIFT], expires: GroupTime(lapses) }
+    }
+}
+
+/// A permit is what was said of it last, here or by a peer alone.
+pub(crate) fn merge_permit(delta: &Delta, cell: &mut Cell) {
+    let newness = |[units, lapses, _]: [u64; 3]| (lapses, units == 0);
+    let is_newer = |known: &Value| newness(delta.words) > newness(known.words);
+    if cell.value().is_none_or(is_newer) {
+        cell.set(Value { words: delta.words, expires: GroupTime(delta.words[1]) });
+    }
+}

@@ -1,0 +1,321 @@
+//! What an operation on several items comes to: all or none, once, or on a permit or reservation.
+
+use quorate::{Answer, Cell, GroupTime, Item};
+
+use crate::auxiliary::{Auxiliary, limits_in};
+use crate::concurrency::PermitOrder;
+use crate::entry::Entry;
+use crate::model::{code, word};
+use crate::operation::{Operation, Order, Paired};
+use crate::outcome::{Effect, Outcome, Verdict};
+use crate::record::Record;
+use crate::reserving;
+use crate::rule::Rule;
+use crate::table::Table;
+
+/// Bits of the word [`word::INDEX`]: which item the other words speak of.
+pub(crate) const INDEX_BITS: u32 = 8;
+/// Above them a bit for each item: of a denial those that deny, else those that have crossed their
+/// first threshold.
+pub(crate) const DENYING: u32 = 8;
+/// Above those, shadow limits that would have denied.
+pub(crate) const SHADOWED: u32 = 24;
+/// Above those, of a denial the items on which reservations are held, else those that have crossed
+/// their second threshold.
+pub(crate) const HELD: u32 = 40;
+/// Says that this is the answer of an earlier call.
+pub(crate) const REPEATED: u64 = 1 << 63;
+
+/// Who decides: the limits, and whether a peer does so alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Judge<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) is_alone: bool,
+}
+
+impl Judge<'_> {
+    /// Decides several items, of which the last may be cells beside those of limits.
+    pub(crate) fn decide(self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let count = limits_in(items);
+        let (items, beside) = items.split_at(count);
+        let (cells, others) = cells.split_at_mut(count);
+        let kinds: [Option<Auxiliary>; 2] =
+            std::array::from_fn(|index| Auxiliary::of(beside.get(index)?.key));
+        match (kinds, items, &mut *others) {
+            ([None, _], ..) => self.decide_all(items, cells, now),
+            ([Some(Auxiliary::Permit), None], [item], [permit]) => {
+                self.decide_permit(item, &mut cells[0], permit, now)
+            }
+            (
+                [Some(Auxiliary::Reservation), Some(Auxiliary::Holds)],
+                [item],
+                [reservation, holds],
+            ) => {
+                let cells = reserving::Cells { limit: &mut cells[0], reservation, holds };
+                self.decide_reservation(item, cells, now)
+            }
+            _ => self.decide_with_holds(items, cells, beside, others, now),
+        }
+    }
+
+    /// Settles what has lapsed of the holds that come along, and then decides: once, if the last cell is
+    /// a record.
+    fn decide_with_holds(
+        self,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        beside: &[Item<'_>],
+        others: &mut [Cell],
+        now: GroupTime,
+    ) -> Answer {
+        let unknown = || refusal(code::UNKNOWN_OPERATION, 0);
+        let (beside, others, record) = match (beside, others) {
+            ([beside @ .., last], [others @ .., record])
+                if Auxiliary::of(last.key) == Some(Auxiliary::Record) =>
+            {
+                (beside, others, Some(record))
+            }
+            (beside, others) => (beside, others, None),
+        };
+        for item in beside {
+            let of = usize::try_from(item.args[0]).ok().and_then(|index| items.get(index));
+            if Auxiliary::of(item.key) != Some(Auxiliary::Holds) || of.is_none() {
+                return unknown();
+            }
+        }
+        if let Some(known) = record.as_deref().and_then(Record::of) {
+            return self.repeat(known, items, cells, now);
+        }
+        for (item, holds) in beside.iter().zip(others) {
+            let index = item.args[0] as usize;
+            if let (Some(entry), Some(cell)) =
+                (self.table.of(items[index].key), cells.get_mut(index))
+            {
+                reserving::settle(entry, cell, holds, now);
+            }
+        }
+        match record {
+            None => self.decide_all(items, cells, now),
+            Some(record) => self.decide_once(items, cells, record, now),
+        }
+    }
+
+    /// Decides what comes with an idempotency key, for the first time.
+    fn decide_once(
+        self,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        record: &mut Cell,
+        now: GroupTime,
+    ) -> Answer {
+        let answer = self.decide_all(items, cells, now);
+        if matches!(answer.code, code::ALLOWED | code::SHADOW) {
+            let known = Record {
+                index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
+                window_ms: answer.words[word::WINDOW],
+                remaining: answer.words[word::REMAINING],
+                granted: answer.words[word::GRANTED],
+            };
+            known.write(record, now);
+        }
+        answer
+    }
+
+    /// The answer that an earlier call got; what is left of the time until a reset is told anew.
+    fn repeat(
+        self,
+        known: Record,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        now: GroupTime,
+    ) -> Answer {
+        let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
+            return refusal(code::UNKNOWN_OPERATION, known.index);
+        };
+        let Some(entry) = self.table.of(item.key) else {
+            return refusal(code::UNKNOWN_LIMIT, known.index);
+        };
+        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let present = entry.decide(cell, peek, now, Effect::Ask);
+        let mut words = [0; 6];
+        words[word::LIMIT] = present.limit;
+        words[word::REMAINING] = known.remaining;
+        words[word::GRANTED] = known.granted;
+        words[word::RESET_AFTER] = present.reset_after;
+        words[word::WINDOW] = known.window_ms;
+        words[word::INDEX] = known.index as u64 | REPEATED;
+        Answer { code: code::ALLOWED, units: 0, words }
+    }
+
+    /// Two passes, so that nothing is written before every item is known to be admitted.
+    fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        let mut units: u64 = 0;
+        let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
+        let mut crossed: [u64; 2] = [0; 2];
+        let mut shown: Option<(usize, Outcome)> = None;
+        for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
+            let (entry, order) = match self.read(index, item) {
+                Ok(read) => read,
+                Err(answer) => return answer,
+            };
+            let outcome = self.decide_one(entry, cell, order, now, Effect::Ask);
+            match outcome.verdict {
+                Verdict::Allowed => {}
+                Verdict::Shadow => shadowed |= 1 << index,
+                Verdict::Denied => denying |= 1 << index,
+                Verdict::Never | Verdict::Ended | Verdict::Unsupported => {
+                    return to_answer(index, &outcome, 0);
+                }
+            }
+            held |= u64::from(outcome.is_held) << index;
+            for (all, crossed) in crossed.iter_mut().zip(outcome.crossed) {
+                *all |= u64::from(crossed) << index;
+            }
+            units = units.saturating_add(taken(order, &outcome));
+            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
+                shown = Some((index, outcome));
+            }
+        }
+        let Some((index, outcome)) = shown else {
+            return Answer::default();
+        };
+        let is_denied = denying != 0;
+        let mut answer = to_answer(index, &outcome, if is_denied { 0 } else { units });
+        let (first, second) = if is_denied { (denying, held) } else { (crossed[0], crossed[1]) };
+        answer.words[word::INDEX] =
+            index as u64 | first << DENYING | shadowed << SHADOWED | second << HELD;
+        if is_denied {
+            return answer;
+        }
+        for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
+            if let Ok((entry, order)) = self.read(index, item) {
+                self.decide_one(entry, cell, order, now, Effect::Take);
+            }
+        }
+        answer
+    }
+
+    #[inline]
+    pub(crate) fn decide_one(
+        self,
+        entry: &Entry,
+        cell: &mut Cell,
+        order: Order,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        if self.is_alone {
+            return entry.decide_alone(cell, order, now, effect);
+        }
+        entry.decide(cell, order, now, effect)
+    }
+
+    fn decide_permit(
+        self,
+        item: &Item<'_>,
+        cell: &mut Cell,
+        permit: &mut Cell,
+        now: GroupTime,
+    ) -> Answer {
+        let Some(entry) = self.table.of(item.key) else {
+            return refusal(code::UNKNOWN_LIMIT, 0);
+        };
+        let order = match Paired::of(item.args[1]) {
+            Some(Paired::PermitTake) => PermitOrder::Take { units: item.args[0] },
+            Some(Paired::PermitRenew) => PermitOrder::Renew,
+            Some(Paired::PermitRelease) => PermitOrder::Release,
+            _ => return refusal(code::UNKNOWN_OPERATION, 0),
+        };
+        let rule = if self.is_alone { entry.rule_alone() } else { &entry.rule };
+        let Rule::Concurrency(concurrency) = rule else {
+            return refusal(code::UNSUPPORTED, 0);
+        };
+        let outcome = entry.decide_permit(*concurrency, (cell, permit), order, now);
+        let is_taken = matches!(order, PermitOrder::Take { .. });
+        let is_new = is_taken && !outcome.is_repeated;
+        to_answer(0, &outcome, if is_new { outcome.granted } else { 0 })
+    }
+
+    fn decide_reservation(
+        self,
+        item: &Item<'_>,
+        mut cells: reserving::Cells<'_>,
+        now: GroupTime,
+    ) -> Answer {
+        let Some(entry) = self.table.of(item.key) else {
+            return refusal(code::UNKNOWN_LIMIT, 0);
+        };
+        if matches!(entry.rule, Rule::Concurrency(_)) {
+            return refusal(code::UNSUPPORTED, 0);
+        }
+        let amount = item.args[0];
+        let outcome = match Paired::of(item.args[1]) {
+            Some(Paired::Reserve) => {
+                reserving::reserve(entry, &mut cells, amount, now, self.is_alone)
+            }
+            Some(Paired::Commit) => reserving::commit(entry, &mut cells, amount, now),
+            _ => return refusal(code::UNKNOWN_OPERATION, 0),
+        };
+        // What a commit takes beyond what was reserved is no more than that.
+        to_answer(0, &outcome, if outcome.is_repeated { 0 } else { outcome.granted })
+    }
+
+    /// The limit and the order of an item, or the answer if there is none.
+    #[inline]
+    pub(crate) fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Entry, Order), Answer> {
+        let entry = self.table.of(item.key);
+        let entry = entry.ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
+        let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
+        Ok((entry, order))
+    }
+}
+
+/// Units that an operation took: what is lost if its change is.
+#[inline]
+pub(crate) fn taken(order: Order, outcome: &Outcome) -> u64 {
+    match order.operation {
+        Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => outcome.granted,
+        Operation::Peek | Operation::Refund { .. } | Operation::Reset => 0,
+    }
+}
+
+/// Whether a caller learns more from `outcome` than from `shown`.
+fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
+    let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
+    rank(outcome) > rank(shown)
+}
+
+#[inline]
+pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
+    let mut words = [0; 6];
+    words[word::LIMIT] = outcome.limit;
+    words[word::REMAINING] = outcome.remaining;
+    let is_admitted = matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow);
+    words[word::RETRY_AFTER] = if is_admitted { outcome.granted } else { outcome.retry_after };
+    words[word::RESET_AFTER] = if outcome.lease > 0 { outcome.lease } else { outcome.reset_after };
+    words[word::WINDOW] = outcome.window.map_or(crate::model::NO_WINDOW, |start| start / 1_000_000);
+    let (first, second) = match outcome.verdict {
+        Verdict::Denied => (true, outcome.is_held),
+        _ => (outcome.crossed[0], outcome.crossed[1]),
+    };
+    let shadowed = u64::from(outcome.verdict == Verdict::Shadow) << SHADOWED;
+    let marks = u64::from(first) << DENYING | shadowed | u64::from(second) << HELD;
+    let repeated = if outcome.is_repeated { REPEATED } else { 0 };
+    words[word::INDEX] = index as u64 | marks << index | repeated;
+    let code = match outcome.verdict {
+        Verdict::Allowed => code::ALLOWED,
+        Verdict::Denied => code::DENIED,
+        Verdict::Never => code::NEVER_ADMITTED,
+        Verdict::Shadow => code::SHADOW,
+        Verdict::Ended => code::ENDED,
+        Verdict::Unsupported => code::UNSUPPORTED,
+    };
+    Answer { code, units, words }
+}
+
+#[cold]
+pub(crate) fn refusal(code: u8, index: usize) -> Answer {
+    let mut words = [0; 6];
+    words[word::INDEX] = index as u64;
+    Answer { code, units: 0, words }
+}

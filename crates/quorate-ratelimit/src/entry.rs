@@ -1,0 +1,285 @@
+//! One limit of a set, ready to decide: with what it was before it was changed, and what a peer alone
+//! has of it.
+
+use quorate::{Cell, Delta, GroupTime, Value};
+
+use crate::concurrency::{Concurrency, PermitOrder};
+use crate::hash::limit_id;
+use crate::limit::{Kind, Limit};
+use crate::operation::{Operation, Order};
+use crate::outcome::{Effect, HELD_MARK, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::Rule;
+use crate::token_bucket::{TokenBucket, reduced};
+use crate::without_primary::WithoutPrimary;
+
+/// A limit under its name.
+pub(crate) struct Entry {
+    pub(crate) id: u32,
+    pub(crate) name: Box<str>,
+    pub(crate) limit: Limit,
+    pub(crate) rule: Rule,
+    /// What of it a peer alone has, if that is a share.
+    share: Option<Rule>,
+    /// What it was, the last one first, while cells of that may live.
+    former: Box<[Former]>,
+}
+
+/// What a limit was before it was changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Former {
+    pub(crate) rule: Rule,
+    /// What its units are multiplied by and divided by, at each change since.
+    pub(crate) scales: Vec<(u64, u64)>,
+}
+
+impl Former {
+    /// Units that are carried over from a cell of this rule.
+    fn units(&self, value: &Value, at: u64) -> u64 {
+        let scale = |units: u64, (to, from): &(u64, u64)| {
+            let scaled = u128::from(units) * u128::from(*to);
+            u64::try_from(scaled.div_ceil(u128::from(*from).max(1))).unwrap_or(u64::MAX)
+        };
+        self.scales.iter().fold(self.rule.used(value, at), scale)
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(name: String, limit: Limit) -> Self {
+        Self::changed(name, limit, Rule::new(&limit, 0), Vec::new())
+    }
+
+    /// A limit that was changed before.
+    pub(crate) fn changed(name: String, limit: Limit, rule: Rule, former: Vec<Former>) -> Self {
+        let tags: Vec<u64> =
+            former.iter().map(|former| former.rule.tag()).chain([rule.tag()]).collect();
+        let share = match limit.without_primary {
+            WithoutPrimary::Share { per_mille } => share(&limit, &rule, per_mille, &tags),
+            _ => None,
+        };
+        let (id, name, former) = (limit_id(&name), name.into(), former.into());
+        Self { id, name, limit, rule, share, former }
+    }
+
+    /// Decides about one key; a shadow denies nothing.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        let is_marked = cell.value().is_some_and(|value| value.words[2] & HELD_MARK != 0);
+        let mut outcome = if is_marked || !self.former.is_empty() || self.limit.alerts[0] > 0 {
+            self.decide_unusual(cell, order, now, effect)
+        } else {
+            self.rule.decide(cell, order, now, effect)
+        };
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    #[inline]
+    fn shade(&self, outcome: &mut Outcome) {
+        let is_refusal = matches!(outcome.verdict, Verdict::Denied | Verdict::Never);
+        if is_refusal && self.limit.is_shadow {
+            outcome.verdict = Verdict::Shadow;
+        }
+    }
+
+    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds.
+    #[inline(never)]
+    fn decide_unusual(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        let (before, is_held) = self.present(cell.value(), now);
+        let mut bare = Cell::new(before);
+        let mut outcome = self.rule.decide(&mut bare, order, now, effect);
+        outcome.is_held = is_held;
+        if outcome.granted > 0 {
+            outcome.crossed = self.crossed(before, &outcome, order, now);
+        }
+        if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
+            cell.set(marked(*value, is_held));
+        }
+        outcome
+    }
+
+    /// A cell as the rule of now reads it, and whether it was marked.
+    pub(crate) fn present(&self, value: Option<&Value>, now: GroupTime) -> (Option<Value>, bool) {
+        let Some(value) = value else { return (None, false) };
+        let is_held = value.words[2] & HELD_MARK != 0;
+        let bare = marked(*value, false);
+        let tag = bare.words[2] >> TAG_SHIFT;
+        let former = self.former.iter().find(|former| former.rule.tag() == tag);
+        let present = match former.filter(|_| tag != self.rule.tag()) {
+            None => Some(bare),
+            Some(former) => {
+                let units = former.units(&bare, now.0);
+                // What holds nothing is absent.
+                if units > 0 { self.rule.with(units, now.0) } else { None }
+            }
+        };
+        (present, is_held)
+    }
+
+    /// Whether an order has taken a key past its thresholds.
+    fn crossed(
+        &self,
+        before: Option<Value>,
+        outcome: &Outcome,
+        order: Order,
+        now: GroupTime,
+    ) -> [bool; 2] {
+        if matches!(order.operation, Operation::Refund { .. } | Operation::Reset) {
+            return [false; 2];
+        }
+        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let left = self.rule.decide(&mut Cell::new(before), peek, now, Effect::Ask).remaining;
+        let [before, after] =
+            [left, outcome.remaining].map(|left| outcome.limit.saturating_sub(left));
+        self.limit.alerts.map(|percent| {
+            let product = u128::from(outcome.limit) * u128::from(percent);
+            let threshold = u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX);
+            percent > 0 && before < threshold && after >= threshold
+        })
+    }
+
+    /// What a peer alone decides by.
+    pub(crate) fn rule_alone(&self) -> &Rule {
+        self.share.as_ref().unwrap_or(&self.rule)
+    }
+
+    /// Decides about a permit of a key, in its own cell beside the key's.
+    pub(crate) fn decide_permit(
+        &self,
+        concurrency: Concurrency,
+        (cell, permit): (&mut Cell, &mut Cell),
+        order: PermitOrder,
+        now: GroupTime,
+    ) -> Outcome {
+        let before = cell.value().copied();
+        let mut outcome = concurrency.decide_permit(cell, permit, order, now);
+        if matches!(order, PermitOrder::Take { .. }) && outcome.granted > 0 {
+            let order = Order { operation: Operation::Acquire, amount: outcome.granted };
+            outcome.crossed = self.crossed(before, &outcome, order, now);
+        }
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    /// Decides at a peer alone: by a share, by what it is, or openly.
+    pub(crate) fn decide_alone(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        now: GroupTime,
+        effect: Effect,
+    ) -> Outcome {
+        let is_asked = matches!(order.operation, Operation::Acquire | Operation::AcquireUpTo);
+        if self.limit.without_primary == WithoutPrimary::Open && is_asked {
+            let order = Order { operation: Operation::Debit, ..order };
+            return self.decide(cell, order, now, effect);
+        }
+        let Some(share) = &self.share else { return self.decide(cell, order, now, effect) };
+        // The group's own cells are of another rule, but for permits: this peer counts from nothing.
+        let mut outcome = share.decide(cell, order, now, effect);
+        if outcome.verdict == Verdict::Never && order.amount <= self.limit.capacity() {
+            // Not alone, but with a primary: one may be back at any moment.
+            (outcome.verdict, outcome.retry_after) = (Verdict::Denied, SOON);
+        }
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    /// Keeps in `delta` what a local decision took.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        // Whether reservations are held on the key travels along.
+        let mark = (delta.words[2] | after.words[2]) & HELD_MARK;
+        delta.words[2] &= !HELD_MARK;
+        self.accumulate_bare(before, after, delta);
+        delta.words[2] |= mark;
+    }
+
+    fn accumulate_bare(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let after = marked(*after, false);
+        let tag = after.words[2] >> TAG_SHIFT;
+        let is_other = |share: &&Rule| share.tag() == tag && tag != self.rule.tag();
+        let Some(share) = self.share.as_ref().filter(is_other) else {
+            // A cell of an older form has become one of the present one by what was decided.
+            let before = before.map(|value| marked(*value, false));
+            let at = after.words[0];
+            let before = before.and_then(|value| self.present(Some(&value), GroupTime(at)).0);
+            return self.rule.accumulate(before.as_ref(), &after, delta);
+        };
+        // By how much the share's count has moved, in a cell of the limit itself. One unit more on both
+        // sides: what holds nothing has no form.
+        let at = after.words[0];
+        let [before, after] = [before, Some(&after)].map(|value| {
+            let used = value.map_or(0, |value| share.used(value, at));
+            self.rule.with(used.saturating_add(1), at)
+        });
+        if let Some(after) = after {
+            self.rule.accumulate(before.as_ref(), &after, delta);
+        }
+    }
+
+    /// Applies what a peer decided alone; the units that were counted.
+    pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        let (present, is_held) = self.present(cell.value(), now);
+        let is_held = is_held || delta.words[2] & HELD_MARK != 0;
+        let mut bare = *delta;
+        bare.words[2] &= !HELD_MARK;
+        let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, now) else { return 0 };
+        cell.set(marked(value, is_held));
+        units
+    }
+}
+
+/// How long a caller waits where nobody knows when there is a primary again, in nanoseconds.
+const SOON: u64 = 1_000_000_000;
+
+/// A value with the mark of reservations, or without.
+pub(crate) fn marked(mut value: Value, is_held: bool) -> Value {
+    let mark = if is_held { HELD_MARK } else { 0 };
+    value.words[2] = value.words[2] & !HELD_MARK | mark;
+    value
+}
+
+/// What a peer alone has of a limit: so many thousandths, of the maximum rounded up; none of what denies
+/// nothing.
+fn share(limit: &Limit, rule: &Rule, per_mille: u16, taken: &[u64]) -> Option<Rule> {
+    let part = |max: u64| {
+        let part = (u128::from(max) * u128::from(per_mille)).div_ceil(1000);
+        u64::try_from(part).unwrap_or(u64::MAX)
+    };
+    let kind = match limit.kind {
+        Kind::Counter => return None,
+        Kind::Rate { amount, period } => {
+            let (amount, period) = (
+                u128::from(amount) * u128::from(per_mille),
+                period.as_nanos().saturating_mul(1000),
+            );
+            let (amount, period) = reduced(amount, period);
+            let burst = part(limit.capacity());
+            let mut salts = 1..;
+            return salts.find_map(|salt| {
+                let bucket = TokenBucket::new(amount, period, burst, salt);
+                (!taken.contains(&bucket.tag())).then_some(Rule::TokenBucket(bucket))
+            });
+        }
+        Kind::Window { max, length } => Kind::Window { max: part(max), length },
+        Kind::Sliding { max, length } => Kind::Sliding { max: part(max), length },
+        Kind::Calendar { max, calendar } => Kind::Calendar { max: part(max), calendar },
+        // Of all that are held, as this peer knows them: their holders may be here, and go on.
+        Kind::Concurrent { max, .. } => {
+            let Rule::Concurrency(concurrency) = rule else { return None };
+            return Some(Rule::Concurrency(concurrency.with_max(part(max))));
+        }
+    };
+    Some(Rule::apart(&Limit { kind, ..*limit }, 1, taken).0)
+}

@@ -1,0 +1,313 @@
+//! Permits: places of a concurrency limit, held while something is done.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use quorate::Item;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
+
+use crate::auxiliary::Auxiliary;
+use crate::decision::Decision;
+use crate::error::AcquireError;
+use crate::key::Key;
+use crate::limiter::RateLimiter;
+use crate::operation::Paired;
+use crate::ticket::{Ticket, TicketError};
+
+/// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PermitId(Ticket);
+
+impl fmt::Display for PermitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PermitId {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        text.parse().map(Self)
+    }
+}
+
+/// What became of a permit that was asked for.
+#[derive(Debug)]
+#[must_use = "the permit is given back when this is dropped"]
+#[non_exhaustive]
+pub struct Permitted {
+    /// Whether there was a place, and how many are left. Of a denial `retry_after` is when a lease would
+    /// end: a permit may be given back earlier.
+    pub decision: Decision,
+    /// The permit; there is one if it was admitted.
+    pub permit: Option<Permit>,
+}
+
+/// A permit that is held: renewed every third of its lease, and given back when this is dropped.
+///
+/// If it cannot be renewed within its lease, because the group has no primary for as long, somebody else
+/// may have its place: [`Permit::is_lost`] says so, [`Permit::lost`] waits for it, and whoever guards
+/// something that must not be done twice passes the id on, which is good for nothing then.
+#[derive(Debug)]
+#[must_use = "the permit is given back when this is dropped"]
+pub struct Permit {
+    id: PermitId,
+    lease: Duration,
+    is_lost: watch::Receiver<bool>,
+    renewing: Option<Renewing>,
+}
+
+#[derive(Debug)]
+struct Renewing {
+    task: JoinHandle<()>,
+    /// Dropped, it has the permit given back.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Permit {
+    /// What names it.
+    pub fn id(&self) -> &PermitId {
+        &self.id
+    }
+
+    /// How long it is held without being renewed.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Whether its lease has ended without being renewed: somebody else may have its place.
+    pub fn is_lost(&self) -> bool {
+        *self.is_lost.borrow()
+    }
+
+    /// Waits until its lease has ended without being renewed.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has no effect.
+    pub async fn lost(&self) {
+        let mut is_lost = self.is_lost.clone();
+        if is_lost.wait_for(|is_lost| *is_lost).await.is_err() {
+            // The runtime ends: nobody renews it any more.
+        }
+    }
+
+    /// Stops renewing it, and does not give it back: that is for whoever has its id, by
+    /// [`RateLimiter::renew_permit`] and [`RateLimiter::release_permit`], at any peer. Left alone it is
+    /// free within one and a half leases.
+    pub fn detach(mut self) -> PermitId {
+        if let Some(renewing) = self.renewing.take() {
+            renewing.task.abort();
+        }
+        self.id.clone()
+    }
+}
+
+impl RateLimiter {
+    /// Takes a place of a concurrency limit, held until the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; `Unsupported` if the limit is of another kind.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have taken a permit, which is free within one and a half leases then.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// At most so many reports of a customer are made at once, whoever makes them.
+    /// async fn report(limiter: &RateLimiter, customer: &str) -> Result<bool, AcquireError> {
+    ///     let Some(permit) = limiter.permit("reports", customer).await?.permit else {
+    ///         return Ok(false);
+    ///     };
+    ///     // .. the work, and at its end:
+    ///     drop(permit);
+    ///     Ok(true)
+    /// }
+    /// ```
+    pub async fn permit(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Permitted, AcquireError> {
+        let (decision, id) = self.take_permit(limit, key, 1).await?;
+        let permit = id.map(|id| self.hold(id, &decision));
+        Ok(Permitted { decision, permit })
+    }
+
+    /// Takes `amount` places under one id, held for a lease, which is the decision's `reset_after`, and
+    /// longer if [`RateLimiter::renew_permit`] is called within it; there is an id if they were admitted.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::permit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::permit`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn begin(limiter: &RateLimiter, job: &str) -> Result<Option<String>, AcquireError> {
+    ///     let (_, id) = limiter.take_permit("jobs", job, 1).await?;
+    ///     Ok(id.map(|id| id.to_string()))
+    /// }
+    /// ```
+    pub async fn take_permit(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<(Decision, Option<PermitId>), AcquireError> {
+        let id = PermitId(Ticket::new(Key::new(self.id(limit)?, key.as_ref())?, self.nonce()));
+        let decision = self.on_permit(limit, &id, amount, Paired::PermitTake).await?;
+        let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
+        Ok((decision, is_taken.then_some(id)))
+    }
+
+    /// Holds a permit for another lease, which is the decision's `reset_after`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it is not held any more: somebody else may
+    /// have its place.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have renewed it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, PermitId, RateLimiter};
+    ///
+    /// async fn still_ours(limiter: &RateLimiter, id: &PermitId) -> Result<bool, AcquireError> {
+    ///     match limiter.renew_permit(id).await {
+    ///         Ok(_) => Ok(true),
+    ///         Err(AcquireError::Ended) => Ok(false),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// ```
+    pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        self.on_permit(&limit, id, 0, Paired::PermitRenew).await
+    }
+
+    /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have given it back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, PermitId, RateLimiter};
+    ///
+    /// async fn done(limiter: &RateLimiter, id: &PermitId) -> Result<(), AcquireError> {
+    ///     limiter.release_permit(id).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        self.on_permit(&limit, id, 0, Paired::PermitRelease).await
+    }
+
+    async fn on_permit(
+        &self,
+        limit: &str,
+        id: &PermitId,
+        amount: u64,
+        operation: Paired,
+    ) -> Result<Decision, AcquireError> {
+        let key = id.0.key();
+        let own = Auxiliary::Permit.key(&[key, id.0.nonce()]);
+        let items =
+            [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
+        let decided = self.peer().decide(&items).await?;
+        let decision = Decision::read(limit, amount, &decided)?;
+        Ok(self.told(decision, limit, key))
+    }
+
+    fn hold(&self, id: PermitId, decision: &Decision) -> Permit {
+        let lease = decision.reset_after;
+        let (lost, is_lost) = watch::channel(false);
+        if decision.shadow {
+            // A shadow has no place for it, and none is needed.
+            return Permit { id, lease, is_lost, renewing: None };
+        }
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(renew(self.clone(), id.clone(), lease, lost, stopped));
+        Permit { id, lease, is_lost, renewing: Some(Renewing { task, _stop: stop }) }
+    }
+}
+
+/// Renews a permit until its guard is dropped, and gives it back then.
+async fn renew(
+    limiter: RateLimiter,
+    id: PermitId,
+    lease: Duration,
+    lost: watch::Sender<bool>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut held_until = Instant::now() + lease;
+    let mut pause = lease / 3;
+    loop {
+        let left = held_until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            lost.send_replace(true);
+            break;
+        }
+        if first(&mut stopped, sleep(pause.min(left))).await {
+            break;
+        }
+        let asked = Instant::now();
+        match timeout_at(held_until, limiter.renew_permit(&id)).await {
+            // From when it was asked for: it may have been decided at once.
+            Ok(Ok(_)) => (held_until, pause) = (asked + lease, lease / 3),
+            Ok(Err(AcquireError::Ended)) => {
+                lost.send_replace(true);
+                return;
+            }
+            // Soon again, as long as it may be held.
+            Ok(Err(_)) | Err(_) => pause = lease / 10,
+        }
+    }
+    // Best effort: if it fails the permit is free when its lease has ended.
+    let _ = limiter.release_permit(&id).await;
+}
+
+/// Whether the guard was dropped before the pause was over.
+async fn first(stopped: &mut oneshot::Receiver<()>, pause: Sleep) -> bool {
+    let mut pause = std::pin::pin!(pause);
+    let mut stopped = std::pin::pin!(stopped);
+    std::future::poll_fn(|context| {
+        use std::task::Poll;
+        if stopped.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        pause.as_mut().poll(context).map(|()| false)
+    })
+    .await
+}

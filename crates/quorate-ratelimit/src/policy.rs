@@ -1,0 +1,234 @@
+//! Limits as the group replicates them: with what each was before, so that what was taken under it still
+//! counts.
+//!
+//! The bytes of a policy are JSON: for each limit what it is, as a limits file writes it, the salt of its
+//! cells, and what it was before, the last one first. A change asks for a whole set of limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quorate::{GroupTime, Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{Entry, Former};
+use crate::limit::{Kind, Limit};
+use crate::rule::Rule;
+use crate::spec::{LimitSpec, LimitsSpec};
+use crate::table::Table;
+
+/// Forms of one limit whose cells may live at a time, the present one apart.
+const MAX_FORMER: usize = 8;
+
+/// What becomes of what was taken under a limit that is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Carry {
+    /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower limit
+    /// until that is paid back.
+    #[default]
+    Keep,
+    /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they are.
+    Proportional,
+    /// It is forgotten: keys of a limit that is changed begin anew.
+    Reset,
+}
+
+/// What is asked of the primary.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    #[serde(default)]
+    pub(crate) carry: Carry,
+    pub(crate) limits: BTreeMap<String, LimitSpec>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replicated {
+    limits: BTreeMap<String, Versions>,
+}
+
+/// One limit, and what it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Versions {
+    is: LimitSpec,
+    /// Tells its cells from those of its other forms.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    salt: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    was: Vec<Was>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Was {
+    is: LimitSpec,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    salt: u64,
+    /// What units are multiplied and divided by on their way to the next form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale: Option<(u64, u64)>,
+    /// Group time at which the last of its cells has expired, in nanoseconds.
+    until: u64,
+}
+
+fn is_zero(salt: &u64) -> bool {
+    *salt == 0
+}
+
+/// The limits of a policy.
+///
+/// # Errors
+///
+/// If they cannot be read, or break a rule of this version.
+pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
+    let replicated: Replicated =
+        serde_json::from_slice(&policy.bytes).map_err(|error| error.to_string())?;
+    let entries = replicated.limits.into_iter().map(|(name, versions)| {
+        let (limit, rule, former) =
+            versions.prepare().map_err(|error| format!("{name}: {error}"))?;
+        Ok(Entry::changed(name, limit, rule, former))
+    });
+    let entries: Result<Vec<Entry>, String> = entries.collect();
+    Ok(Table::new(entries?, policy.revision))
+}
+
+/// What the policy becomes by a change; `None` if it stays as it is. `code` is what limits were before the
+/// first change.
+///
+/// # Errors
+///
+/// Why not, for whoever asked.
+pub(crate) fn change(
+    code: &Table,
+    policy: &Policy,
+    request: &[u8],
+    now: GroupTime,
+) -> Result<Option<Vec<u8>>, String> {
+    let Change { carry, limits } =
+        serde_json::from_slice(request).map_err(|error| error.to_string())?;
+    // The rules of a set: names, their number, two with one id.
+    let spec = LimitsSpec { limits };
+    spec.build().map_err(|error| error.to_string())?;
+    let before = match policy.revision {
+        0 => Replicated::of_code(code),
+        _ => serde_json::from_slice(&policy.bytes).map_err(|error| error.to_string())?,
+    };
+    let mut after = Replicated::default();
+    for (name, is) in spec.limits {
+        let limit = is.limit().map_err(|error| error.to_string())?;
+        let versions = match before.limits.get(&name) {
+            None => Versions::new(&limit),
+            Some(versions) => versions
+                .changed(&limit, carry, now)
+                .map_err(|why| format!("limit {name}: {why}"))?,
+        };
+        after.limits.insert(name, versions);
+    }
+    if after == before {
+        return Ok(None);
+    }
+    serde_json::to_vec(&after).map(Some).map_err(|error| error.to_string())
+}
+
+impl Replicated {
+    fn of_code(code: &Table) -> Self {
+        let limits = code.entries.iter();
+        Self {
+            limits: limits
+                .map(|entry| (entry.name.to_string(), Versions::new(&entry.limit)))
+                .collect(),
+        }
+    }
+}
+
+impl Versions {
+    fn new(limit: &Limit) -> Self {
+        Self { is: LimitSpec::from(limit), salt: 0, was: Vec::new() }
+    }
+
+    /// The limit, its rule, and what its cells may have been written by.
+    fn prepare(&self) -> Result<(Limit, Rule, Vec<Former>), String> {
+        let limit = self.is.limit().map_err(|error| error.to_string())?;
+        let mut scales = Vec::new();
+        let mut former = Vec::new();
+        for was in &self.was {
+            let limit = was.is.limit().map_err(|error| error.to_string())?;
+            // What is older goes through all the changes of what is newer.
+            scales.insert(0, was.scale.unwrap_or((1, 1)));
+            former.push(Former { rule: Rule::new(&limit, was.salt), scales: scales.clone() });
+        }
+        Ok((limit, Rule::new(&limit, self.salt), former))
+    }
+
+    fn changed(&self, limit: &Limit, carry: Carry, now: GroupTime) -> Result<Self, String> {
+        let (before, rule, former) = self.prepare()?;
+        let is = LimitSpec::from(limit);
+        if before == *limit {
+            return Ok(self.clone());
+        }
+        let tags: Vec<u64> = former.iter().map(|f| f.rule.tag()).chain([rule.tag()]).collect();
+        let next = |taken: &[u64]| Rule::apart(limit, self.salt + 1, taken).1;
+        if carry == Carry::Reset {
+            return Ok(Self { is, salt: next(&tags), was: Vec::new() });
+        }
+        let (old, new) = (before.capacity().max(1), limit.capacity().max(1));
+        let is_permits =
+            |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. } | Kind::Counter);
+        let scale = match carry {
+            Carry::Proportional if old != new && !is_permits(limit) && !is_permits(&before) => {
+                Some((new, old))
+            }
+            _ => None,
+        };
+        if scale.is_none() && Rule::new(limit, self.salt).tag() == rule.tag() {
+            // The same cells, by another number.
+            return Ok(Self { is, ..self.clone() });
+        }
+        let has_permits = |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. });
+        if has_permits(limit) || has_permits(&before) {
+            return Err(
+                "permits cannot be carried over into another lease or kind of limit: change \
+                        it with carry=reset, or use another name"
+                    .to_owned(),
+            );
+        }
+        let until = now.0.saturating_add(life(&before));
+        let last = Was { is: self.is.clone(), salt: self.salt, scale, until };
+        let live = self.was.iter().filter(|was| was.until > now.0).cloned();
+        let was: Vec<Was> = [last].into_iter().chain(live).collect();
+        if was.len() > MAX_FORMER {
+            return Err(format!(
+                "it was changed {MAX_FORMER} times while keys still count by what it was: wait, or \
+                 change it with carry=reset"
+            ));
+        }
+        Ok(Self { is, salt: next(&tags), was })
+    }
+}
+
+/// How long a cell of a limit lives after its last change, in nanoseconds; a bucket that was debited beyond
+/// its burst may live longer, and what it owes after that is forgiven.
+fn life(limit: &Limit) -> u64 {
+    const MARGIN: u64 = 2;
+    let nanos = match limit.kind {
+        Kind::Rate { amount, period } => {
+            u128::from(limit.capacity()) * period.as_nanos() / u128::from(amount.max(1))
+        }
+        Kind::Window { length, .. } | Kind::Sliding { length, .. } => length.as_nanos() * 2,
+        Kind::Concurrent { lease, .. } => lease.as_nanos() * 2,
+        Kind::Calendar { calendar, .. } => u128::from(calendar.nominal_seconds()) * 1_000_000_000,
+        Kind::Counter => u128::from(u64::MAX),
+    };
+    u64::try_from(nanos.saturating_mul(MARGIN.into())).unwrap_or(u64::MAX)
+}
+
+/// The table of a policy, or what the code says where there is none.
+pub(crate) fn table(code: &Arc<Table>, policy: &Policy) -> Result<Arc<Table>, String> {
+    if policy.revision == 0 {
+        return Ok(Arc::clone(code));
+    }
+    read(policy).map(Arc::new)
+}

@@ -1,0 +1,159 @@
+//! Units that are taken for something whose cost is known only when it is done.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use quorate::Item;
+
+use crate::auxiliary::Auxiliary;
+use crate::decision::Decision;
+use crate::error::AcquireError;
+use crate::key::Key;
+use crate::limiter::RateLimiter;
+use crate::operation::Paired;
+use crate::reserving::TERM_NANOS;
+use crate::ticket::{Ticket, TicketError};
+
+/// How long a reservation lasts at least that is neither committed nor cancelled; its units are given
+/// back by one and a half times this.
+pub const RESERVATION_TIME: Duration = Duration::from_nanos(TERM_NANOS);
+
+/// What became of a reservation that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "units are held until the reservation is committed, cancelled, or has lapsed"]
+#[non_exhaustive]
+pub struct Reserved {
+    /// Whether the units were admitted, and what is left.
+    pub decision: Decision,
+    /// The reservation; there is one if the units were admitted.
+    pub id: Option<ReservationId>,
+}
+
+/// Names a reservation, at any peer: text that may travel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReservationId(Ticket);
+
+impl fmt::Display for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ReservationId {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        text.parse().map(Self)
+    }
+}
+
+impl RateLimiter {
+    /// Takes `amount` units until it is known how many are used: [`RateLimiter::commit`] settles that,
+    /// [`RateLimiter::cancel`] gives all of them back. If neither comes within [`RESERVATION_TIME`] they
+    /// are given back by themselves, half that time later at the latest: when the next one who would be
+    /// denied for them asks.
+    ///
+    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Not for counters'
+    /// sake, which deny nothing, nor for permits, which are given back whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have reserved the units, which lapse then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// At most 4,000 tokens an answer, and how many is known when it has been written.
+    /// async fn answer(limiter: &RateLimiter, user: &str) -> Result<bool, AcquireError> {
+    ///     let Some(id) = limiter.reserve("tokens", user, 4_000).await?.id else {
+    ///         return Ok(false);
+    ///     };
+    ///     let used = 1_250;
+    ///     limiter.commit(&id, used).await?;
+    ///     Ok(true)
+    /// }
+    /// ```
+    pub async fn reserve(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Reserved, AcquireError> {
+        let ticket = Ticket::new(Key::new(self.id(limit)?, key.as_ref())?, self.nonce());
+        let decision = self.on_reservation(limit, &ticket, amount, Paired::Reserve).await?;
+        let id = decision.allowed.then_some(ReservationId(ticket));
+        Ok(Reserved { decision, id })
+    }
+
+    /// Settles a reservation by what was used: less than was reserved gives the rest back, more is taken
+    /// whether there is room for it or not. Committed again it gets the same answer. `granted` is what
+    /// the reservation has come to.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it came too late: what was used is to be
+    /// debited then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have settled it.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimiter::reserve`].
+    pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        self.on_reservation(&limit, &id.0, actual, Paired::Commit).await
+    }
+
+    /// Gives back all that was reserved: nothing was used.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::commit`]; if it came too late its units are given back already.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have given them back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter, ReservationId};
+    ///
+    /// async fn failed(limiter: &RateLimiter, id: ReservationId) -> Result<(), AcquireError> {
+    ///     limiter.cancel(&id).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn cancel(&self, id: &ReservationId) -> Result<Decision, AcquireError> {
+        self.commit(id, 0).await
+    }
+
+    async fn on_reservation(
+        &self,
+        limit: &str,
+        ticket: &Ticket,
+        amount: u64,
+        operation: Paired,
+    ) -> Result<Decision, AcquireError> {
+        let key = ticket.key();
+        let own = Auxiliary::Reservation.key(&[key, ticket.nonce()]);
+        let holds = Auxiliary::Holds.key(&[key]);
+        let items = [
+            Item { key, args: [amount, operation.argument()] },
+            Item { key: &own, args: [0, 0] },
+            Item { key: &holds, args: [0, 0] },
+        ];
+        let decided = self.peer().decide(&items).await?;
+        let decision = Decision::read(limit, amount, &decided)?;
+        Ok(self.told(decision, limit, key))
+    }
+}

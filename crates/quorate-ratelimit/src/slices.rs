@@ -1,0 +1,240 @@
+//! Units by the time at which they lapse: what permits and reservations are counted by.
+//!
+//! Time is cut into slices of half a term. What is taken in one slice counts through the two that
+//! follow it, and then lapses by itself, between one and one and a half terms later: nobody has to be
+//! there to take it back.
+//!
+//! ```text
+//!   slice    │    7     │    8     │    9     │    10    │
+//!   counts          [2]        [1]        [0] = the present one
+//!                    └── lapses when 10 begins
+//! ```
+//!
+//! A cell's words: three counts of 42 bits in the first two words, the number of the present slice in
+//! the lower 47 bits of the last one, and the tag above them.
+
+use quorate::{GroupTime, Value};
+
+use crate::divisor::Divisor;
+use crate::outcome::TAG_SHIFT;
+
+/// Most units of a slice.
+pub(crate) const MAX_UNITS: u64 = (1 << COUNT_BITS) - 1;
+
+const COUNT_BITS: u32 = 42;
+/// Slices that count, the present one included.
+const COUNTED: usize = 3;
+const NUMBER_MASK: u64 = (1 << 47) - 1;
+
+/// The length of slices, and what their cells are told by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slices {
+    slice: Divisor,
+    tag: u64,
+}
+
+/// What is held, by the slice in which it was taken or renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Number of the present slice.
+    number: u64,
+    /// The newest first.
+    counts: [u64; COUNTED],
+}
+
+/// Units of one slice that count no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lapsed {
+    /// When their slice began, in nanoseconds.
+    pub(crate) start: u64,
+    pub(crate) units: u64,
+}
+
+impl Slices {
+    /// Slices of half a term, in nanoseconds.
+    pub(crate) const fn new(term: u64, tag: u64) -> Self {
+        Self { slice: Divisor::new(term.div_ceil(2)), tag }
+    }
+
+    /// Nothing, at `now`.
+    pub(crate) fn none(&self, now: GroupTime) -> Held {
+        Held { number: self.number(now), counts: [0; COUNTED] }
+    }
+
+    /// What a cell holds, as it is written there.
+    pub(crate) fn read(&self, value: Option<&Value>) -> Option<Held> {
+        let [low, high, last] = value?.words;
+        if last >> TAG_SHIFT != self.tag {
+            return None;
+        }
+        let packed = u128::from(high) << 64 | u128::from(low);
+        let count = |place: u32| (packed >> (place * COUNT_BITS)) as u64 & MAX_UNITS;
+        Some(Held { number: last & NUMBER_MASK, counts: [count(0), count(1), count(2)] })
+    }
+
+    /// What a cell holds at `now`, and what has lapsed since it was written. Group time that goes back
+    /// leaves the slice where it is.
+    pub(crate) fn roll(&self, value: Option<&Value>, now: GroupTime) -> (Held, [Lapsed; COUNTED]) {
+        let mut lapsed = [Lapsed { start: 0, units: 0 }; COUNTED];
+        let Some(mut held) = self.read(value) else { return (self.none(now), lapsed) };
+        let present = self.number(now).max(held.number);
+        for (age, lapsed) in lapsed.iter_mut().enumerate() {
+            let number = held.number.saturating_sub(age as u64);
+            if present - number >= COUNTED as u64 {
+                let start = number.saturating_mul(self.slice.get());
+                *lapsed = Lapsed { start, units: std::mem::take(&mut held.counts[age]) };
+            }
+        }
+        let passed = usize::try_from(present - held.number).unwrap_or(COUNTED).min(COUNTED);
+        held.counts.rotate_right(passed % COUNTED);
+        held.number = present;
+        (held, lapsed)
+    }
+
+    pub(crate) fn value(&self, held: Held) -> Value {
+        let packed = held
+            .counts
+            .iter()
+            .rev()
+            .fold(0u128, |packed, count| packed << COUNT_BITS | u128::from(*count & MAX_UNITS));
+        let last = held.number & NUMBER_MASK | self.tag << TAG_SHIFT;
+        let words = [packed as u64, (packed >> 64) as u64, last];
+        Value { words, expires: GroupTime(self.lapses(held.number)) }
+    }
+
+    /// How long a slice is, in nanoseconds.
+    pub(crate) fn length(&self) -> u64 {
+        self.slice.get()
+    }
+
+    /// When units of a slice count no more.
+    pub(crate) fn lapses(&self, number: u64) -> u64 {
+        number.saturating_add(COUNTED as u64).saturating_mul(self.slice.get())
+    }
+
+    /// The slice whose units lapse then.
+    pub(crate) fn that_lapses(&self, at: u64) -> u64 {
+        self.slice.divide_short(at).saturating_sub(COUNTED as u64)
+    }
+
+    fn number(&self, now: GroupTime) -> u64 {
+        self.slice.divide_short(now.0) & NUMBER_MASK
+    }
+}
+
+impl Held {
+    /// Number of the present slice.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The oldest slice that has units.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let age = self.counts.iter().rposition(|count| *count > 0)?;
+        Some(self.number.saturating_sub(age as u64))
+    }
+
+    /// Whether a slice counts.
+    pub(crate) fn counts(&self, number: u64) -> bool {
+        number <= self.number && self.number - number < COUNTED as u64
+    }
+
+    /// Adds units to the present slice; as many as it can hold.
+    pub(crate) fn add(&mut self, units: u64) {
+        self.counts[0] = self.counts[0].saturating_add(units).min(MAX_UNITS);
+    }
+
+    /// Takes units off the slice that they were added to, as far as they are there.
+    pub(crate) fn remove(&mut self, number: u64, units: u64) {
+        if self.counts(number) {
+            let count = &mut self.counts[(self.number - number) as usize];
+            *count = count.saturating_sub(units);
+        }
+    }
+
+    /// Adds what `other` has in each slice that counts here; units of a later one count in the present.
+    pub(crate) fn merge(&mut self, other: &Self, most: u64) -> u64 {
+        let mut merged = 0;
+        for (age, units) in other.counts.iter().enumerate() {
+            let number = other.number.saturating_sub(age as u64).min(self.number);
+            if self.counts(number) {
+                let count = &mut self.counts[(self.number - number) as usize];
+                let units = (*units).min(most);
+                *count = count.saturating_add(units).min(MAX_UNITS);
+                merged += units;
+            }
+        }
+        merged
+    }
+
+    /// What `after` has more than `before`, slice by slice, added to this one; what it has less is taken
+    /// off as far as it is there. All are at the same slice.
+    pub(crate) fn move_on(&mut self, before: &Self, after: &Self) {
+        for (age, count) in self.counts.iter_mut().enumerate() {
+            let (before, after) = (before.counts[age], after.counts[age]);
+            *count = crate::counting::moved(*count, before, after).min(MAX_UNITS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERM: u64 = 1_000;
+    const SLICES: Slices = Slices::new(TERM, 8);
+
+    fn held(number: u64, counts: [u64; 3]) -> Held {
+        Held { number, counts }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let most = held(1 << 46, [MAX_UNITS, MAX_UNITS - 1, MAX_UNITS - 2]);
+        assert_eq!(SLICES.read(Some(&SLICES.value(most))), Some(most));
+        let other = Slices::new(TERM, 16);
+        assert_eq!(other.read(Some(&SLICES.value(most))), None);
+    }
+
+    #[test]
+    fn units_lapse_between_one_and_one_and_a_half_terms() {
+        for at in [0, 1, TERM / 2 - 1] {
+            let now = 10 * TERM + at;
+            let mut taken = SLICES.none(GroupTime(now));
+            taken.add(5);
+            let value = SLICES.value(taken);
+            let counts = |later: u64| SLICES.roll(Some(&value), GroupTime(now + later)).0.total();
+            assert_eq!(counts(TERM), 5, "after a term they count");
+            assert_eq!(counts(TERM + TERM / 2), 0);
+            assert!(value.expires.0 > now + TERM && value.expires.0 <= now + TERM * 3 / 2);
+        }
+    }
+
+    #[test]
+    fn what_has_lapsed_is_told_once_and_with_its_slice() {
+        let value = SLICES.value(held(20, [1, 2, 3]));
+        let at = |number: u64| SLICES.roll(Some(&value), GroupTime(number * TERM / 2));
+        let (rolled, lapsed) = at(21);
+        assert_eq!(rolled, held(21, [0, 1, 2]));
+        let units = lapsed.map(|lapsed| lapsed.units);
+        assert_eq!((units, lapsed[2].start), ([0, 0, 3], 18 * TERM / 2));
+        assert_eq!(at(22).0, held(22, [0, 0, 1]));
+        let (rolled, lapsed) = at(99);
+        assert_eq!((rolled.total(), lapsed.map(|lapsed| lapsed.units)), (0, [1, 2, 3]));
+        assert_eq!(at(5).0, held(20, [1, 2, 3]), "time that goes back changes nothing");
+    }
+
+    #[test]
+    fn units_are_taken_off_the_slice_they_are_in() {
+        let mut some = held(20, [1, 2, 3]);
+        some.remove(18, 2);
+        some.remove(17, 9);
+        some.remove(21, 9);
+        some.remove(20, 9);
+        assert_eq!((some, some.oldest()), (held(20, [0, 2, 1]), Some(18)));
+    }
+}

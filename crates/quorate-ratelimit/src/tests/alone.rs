@@ -1,0 +1,129 @@
+//! What a peer without a primary does, limit by limit.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use quorate::{Item, Mode, Model};
+
+use super::{Alone, SECOND, START, Store, key, merge};
+use crate::auxiliary::Auxiliary;
+use crate::limit::Limit;
+use crate::model::code::{ALLOWED, DENIED};
+use crate::operation::Paired;
+use crate::without_primary::WithoutPrimary;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn a_limit_may_say_what_the_group_does_not() {
+    let limit = Limit::per_second(1);
+    let store = Store::new(&[
+        ("group", limit),
+        ("refuse", limit.without_primary(WithoutPrimary::Refuse)),
+        ("share", limit.without_primary(WithoutPrimary::share(500))),
+        ("open", limit.without_primary(WithoutPrimary::Open)),
+    ]);
+    let mode = |names: &[&str], mode: Mode| {
+        let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+        let items: Vec<_> = keys.iter().map(|key| Item { key, args: [1, 0] }).collect();
+        store.model.mode_of(&items, mode)
+    };
+    for group in [Mode::Strict, Mode::Relaxed] {
+        assert_eq!(mode(&["group"], group), group);
+        assert_eq!(mode(&["refuse"], group), Mode::Strict);
+        assert_eq!(mode(&["share", "open"], group), Mode::Relaxed);
+        assert_eq!(mode(&["open", "refuse"], group), Mode::Strict, "one of them refuses");
+        assert_eq!(mode(&["share", "group"], group), group);
+    }
+}
+
+#[test]
+fn an_open_limit_admits_everything_and_counts_it() {
+    let limit = Limit::window(10, DAY).without_primary(WithoutPrimary::Open);
+    let mut store = Store::new(&[("l", limit)]);
+    store.acquire("l", 8);
+    let mut alone = Alone::new(&store);
+    for _ in 0..5 {
+        assert_eq!(alone.acquire("l", 4).code, ALLOWED);
+    }
+    let deltas = alone.deltas;
+    assert_eq!(merge(&mut store, &deltas), 10, "as far as the limit goes");
+    assert_eq!(store.acquire("l", 1).code, DENIED);
+}
+
+#[test]
+fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
+    let limit = Limit::concurrent(10).without_primary(WithoutPrimary::share(500));
+    let mut store = Store::new(&[("j", limit)]);
+    store.permit("j", 1, Paired::PermitTake, 3);
+    let mut alone = Alone::new(&store);
+    alone.now += 5 * SECOND;
+    let mut on = |id: u8, operation: Paired, amount: u64| {
+        let key = key("j");
+        let own = Auxiliary::Permit.key(&[&key, &[id]]);
+        alone.decide(&[
+            Item { key: &key, args: [amount, operation.argument()] },
+            Item { key: &own, args: [0, 0] },
+        ])
+    };
+    assert_eq!(on(1, Paired::PermitRenew, 0).code, ALLOWED, "it is known here");
+    assert_eq!(on(2, Paired::PermitTake, 2).code, ALLOWED);
+    assert_eq!(on(3, Paired::PermitTake, 1).code, DENIED, "5 of 10 are this peer's");
+    assert_eq!(on(2, Paired::PermitRelease, 0).third, 2);
+    assert_eq!(on(4, Paired::PermitTake, 1).code, ALLOWED);
+    let (deltas, now) = (alone.deltas, alone.now);
+    store.now = now;
+    merge(&mut store, &deltas);
+    assert_eq!(store.permit("j", 4, Paired::PermitRelease, 0).third, 1, "its id came along");
+    assert_eq!(store.remaining("j"), 4, "renewed here, it counts in two slices ..");
+    store.now += 45 * SECOND - 5 * SECOND;
+    assert_eq!(store.remaining("j"), 7, ".. until the older one lapses");
+}
+
+proptest! {
+    /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up, in a
+    /// window, and of a rate what that share of it admits; together with the group's own that is the
+    /// stated bound.
+    #[test]
+    fn a_share_bounds_what_is_admitted_alone(
+        per_mille in 1..=1000u16,
+        max in 1..60u64,
+        is_rate in any::<bool>(),
+        group in 0..60u64,
+        asked in prop::collection::vec((0..4_000u64, 1..9u64), 1..60),
+    ) {
+        let share = WithoutPrimary::share(per_mille);
+        let limit = if is_rate { Limit::per_second(max) } else { Limit::window(max, DAY) };
+        let mut store = Store::new(&[("l", limit.without_primary(share))]);
+        store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + SECOND;
+        store.acquire("l", group.min(max));
+        let mut alone = Alone::new(&store);
+        let (begun, mut admitted) = (alone.now, 0);
+        let part = (max * u64::from(per_mille)).div_ceil(1000);
+        for (millis, amount) in asked {
+            alone.now += millis * 1_000_000;
+            let told = alone.acquire("l", amount);
+            if told.code == ALLOWED {
+                admitted += amount;
+            } else {
+                prop_assert!(told.code == DENIED || amount > max);
+            }
+            let flowed = if is_rate {
+                let elapsed = u128::from(alone.now - begun);
+                elapsed * u128::from(max) * u128::from(per_mille) / (1000 * u128::from(SECOND))
+            } else {
+                0
+            };
+            prop_assert!(u128::from(admitted) <= u128::from(part) + flowed);
+        }
+        // What was admitted alone counts when it is merged, as far as it still matters.
+        let (deltas, now) = (alone.deltas, alone.now);
+        store.now = now;
+        let units = merge(&mut store, &deltas);
+        prop_assert!(units <= admitted);
+        if !is_rate {
+            prop_assert_eq!(units, admitted);
+            prop_assert_eq!(store.remaining("l"), (max - group.min(max)).saturating_sub(admitted));
+        }
+    }
+}

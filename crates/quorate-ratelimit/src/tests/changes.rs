@@ -1,0 +1,158 @@
+//! Limits that change: what was taken still counts, or does not, as was asked.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{SECOND, START, Store};
+use crate::limit::Limit;
+use crate::model::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
+use crate::operation::Paired;
+use crate::policy::Carry;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Remaining units after a change of a limit of which 40 are taken.
+fn remaining(before: Limit, after: Limit, carry: Carry) -> u64 {
+    let mut store = Store::new(&[("l", before)]);
+    // In the middle of a window of either length.
+    store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 1_800 * SECOND;
+    assert_eq!(store.acquire("l", 40).code, ALLOWED);
+    store.change(&[("l", after)], carry).expect("usable");
+    store.remaining("l")
+}
+
+#[test]
+fn usage_is_kept_in_units_as_a_part_or_not_at_all() {
+    let slow = |burst| Limit::per(1, DAY * 300).burst(burst);
+    let other = |burst| Limit::per(3, DAY * 366).burst(burst);
+    let (hour, day) = (|max| Limit::window(max, HOUR), |max| Limit::window(max, DAY));
+    let sliding = |max| Limit::sliding(max, DAY);
+    let cases = [
+        (slow(100), slow(200)),
+        (slow(100), other(200)),
+        (hour(100), hour(200)),
+        (hour(100), day(200)),
+        (day(100), hour(200)),
+        (hour(100), slow(200)),
+        (slow(100), day(200)),
+        (sliding(100), sliding(200)),
+        (sliding(100), hour(200)),
+    ];
+    for (before, after) in cases {
+        assert_eq!(remaining(before, after, Carry::Keep), 160, "{before} to {after}");
+        assert_eq!(remaining(before, after, Carry::Proportional), 120, "{before} to {after}");
+        assert_eq!(remaining(before, after, Carry::Reset), 200, "{before} to {after}");
+        assert_eq!(remaining(before, before, Carry::Reset), 60, "what stays is not touched");
+    }
+    // Lowered below what is used: nothing until that is paid back.
+    assert_eq!(remaining(slow(100), slow(30), Carry::Keep), 0);
+    assert_eq!(remaining(slow(100), slow(30), Carry::Proportional), 18);
+}
+
+#[test]
+fn a_raised_limit_works_at_once_and_others_come_and_go() {
+    let mut store = Store::new(&[("a", Limit::per_second(5)), ("b", Limit::per_second(5))]);
+    assert_eq!((store.acquire("a", 5).code, store.acquire("a", 1).code), (ALLOWED, DENIED));
+    let new = [("a", Limit::per_second(9)), ("c", Limit::per_second(1))];
+    assert_eq!(store.change(&new, Carry::Keep), Ok(1));
+    assert_eq!((store.acquire("a", 4).code, store.acquire("a", 1).code), (ALLOWED, DENIED));
+    assert_eq!((store.acquire("b", 1).code, store.acquire("c", 1).code), (UNKNOWN_LIMIT, ALLOWED));
+    assert_eq!(store.change(&new, Carry::Reset), Ok(1), "the same again changes nothing");
+}
+
+#[test]
+fn usage_goes_through_several_changes_and_a_chain_without_end_is_refused() {
+    let mut store = Store::new(&[("l", Limit::window(100, DAY))]);
+    store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 60 * SECOND;
+    store.acquire("l", 40);
+    for (hours, max, revision) in [(12, 200, 1), (8, 100, 2), (6, 400, 3)] {
+        let limit = Limit::window(max, HOUR * hours);
+        assert_eq!(store.change(&[("l", limit)], Carry::Proportional), Ok(revision));
+    }
+    assert_eq!(store.remaining("l"), 240, "four tenths of it are used");
+    store.acquire("l", 40);
+    assert_eq!(store.remaining("l"), 200);
+    let mut change = |minutes: u32| {
+        let limit = Limit::window(400, Duration::from_secs(60) * minutes);
+        store.change(&[("l", limit)], Carry::Keep)
+    };
+    let refused = (10..30).find_map(|minutes| change(minutes).err()).expect("at last");
+    assert!(refused.contains("carry=reset"), "{refused}");
+}
+
+#[test]
+fn permits_are_not_carried_into_another_lease() {
+    let jobs = |max, seconds| Limit::concurrent(max).lease(Duration::from_secs(seconds));
+    let mut store = Store::new(&[("j", jobs(2, 30))]);
+    store.permit("j", 1, Paired::PermitTake, 2);
+    assert_eq!(store.change(&[("j", jobs(5, 30))], Carry::Keep), Ok(1));
+    assert_eq!(store.remaining("j"), 3);
+    assert_eq!(store.change(&[("j", jobs(3, 30))], Carry::Proportional), Ok(2));
+    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED);
+    let refused = store.change(&[("j", jobs(3, 60))], Carry::Keep).expect_err("another lease");
+    assert!(refused.contains("another name"), "{refused}");
+    assert_eq!(store.change(&[("j", jobs(3, 60))], Carry::Reset), Ok(3));
+    assert_eq!(store.remaining("j"), 3);
+}
+
+#[test]
+fn a_reservation_outlives_a_change() {
+    let slow = |burst| Limit::per(1, DAY * 300).burst(burst);
+    let mut store = Store::new(&[("l", slow(10))]);
+    store.reservation("l", 1, Paired::Reserve, 6);
+    assert_eq!(store.change(&[("l", Limit::per(2, DAY * 366).burst(20))], Carry::Keep), Ok(1));
+    assert_eq!(store.remaining("l"), 14);
+    assert_eq!(store.reservation("l", 1, Paired::Commit, 1).remaining, 19);
+}
+
+#[test]
+fn a_change_that_cannot_be_read_or_breaks_a_rule_is_refused() {
+    use quorate::{GroupTime, Model, Policy};
+    let store = Store::new(&[("l", Limit::per_second(1))]);
+    for request in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        br#"{"limits":{"l":{"rate":"0/s"}}}"#,
+        br#"{"limits":{"":{"rate":"1/s"}}}"#,
+        br#"{"limits":{"l":{"rate":"1/s","frobnicate":1}}}"#,
+        br#"{"limits":{},"carry":"some"}"#,
+    ] {
+        let changed = store.model.change_policy(&Policy::default(), request, GroupTime(START));
+        assert!(changed.is_err(), "{changed:?}");
+    }
+    // A policy of a newer version: the model goes on with what it had.
+    let unusable = Policy { revision: 7, bytes: b"{\"limits\":{\"l\":{\"is\":{}}}}"[..].into() };
+    assert!(store.model.set_policy(&unusable).is_err());
+}
+
+proptest! {
+    /// Whatever is changed into whatever: a kept unit is never forgotten, and a limit still admits no
+    /// more than it has left.
+    #[test]
+    fn what_is_kept_is_never_less_than_what_was_taken(
+        before in 0..4usize,
+        after in 0..4usize,
+        taken in 1..50u64,
+        max in 50..200u64,
+        pause in 0..600u64,
+    ) {
+        let limits = [
+            Limit::per(1, DAY * 366).burst(max),
+            Limit::window(max, DAY),
+            Limit::sliding(max, DAY),
+            Limit::window(max, HOUR * 12),
+        ];
+        let mut store = Store::new(&[("l", limits[before])]);
+        store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 60 * SECOND;
+        store.acquire("l", taken);
+        store.now += pause * SECOND;
+        store.change(&[("l", limits[after])], Carry::Keep).expect("usable");
+        let left = store.remaining("l");
+        prop_assert_eq!(left, max - taken);
+        prop_assert_eq!(store.acquire("l", left).code, ALLOWED);
+        prop_assert_eq!(store.acquire("l", 1).code, DENIED);
+    }
+}

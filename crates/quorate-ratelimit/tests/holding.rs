@@ -1,0 +1,144 @@
+//! Permits and reservations at a group, across failovers.
+
+use std::time::Duration;
+
+use quorate::{Acknowledge, PeerBuilder};
+use quorate_ratelimit::testing::TestGroup;
+use quorate_ratelimit::{AcquireError, Limit, Limits, PermitId, RESERVATION_TIME, ReservationId};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+async fn group() -> TestGroup {
+    let limits = Limits::builder()
+        .limit("jobs", Limit::concurrent(2))
+        .limit("tokens", Limit::per(1, Duration::from_secs(366 * 86_400)).burst(10))
+        .limit("shadow", Limit::concurrent(1).shadow())
+        .build()
+        .expect("usable");
+    let exact = |peer: PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    TestGroup::start(&limits, ["a", "b", "c"], exact).await.expect("the settings are valid")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_is_held_for_as_long_as_its_guard_and_free_when_that_is_dropped() {
+    let group = group().await;
+    let one = group.limiter("a").permit("jobs", "k").await.expect("a primary");
+    let two = group.limiter("b").permit("jobs", "k").await.expect("a primary");
+    let (one, two) = (one.permit.expect("free"), two.permit.expect("free"));
+    assert_ne!(one.id(), two.id());
+    group.pass(LEASE * 10).await;
+    let third = group.limiter("c").permit("jobs", "k").await.expect("a primary");
+    assert!(third.permit.is_none() && third.decision.retry_after.is_some());
+    assert!(!one.is_lost() && !two.is_lost());
+    drop(two);
+    group.pass(Duration::from_secs(1)).await;
+    let third = group.limiter("c").permit("jobs", "k").await.expect("a primary");
+    assert!(third.permit.is_some(), "{:?}", third.decision);
+    assert_eq!(third.decision.reset_after, LEASE, "its lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_outlives_a_failover_and_not_its_holder() {
+    let mut group = group().await;
+    let primary = group.primary().await;
+    let holder = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let permitted = group.limiter(holder).permit("jobs", "k").await.expect("a primary");
+    let permit = permitted.permit.expect("free");
+    group.kill(&primary);
+    let next = group.primary().await;
+    group.pass(LEASE * 2).await;
+    assert!(!permit.is_lost());
+    assert_eq!(group.limiter(&next).peek("jobs", "k", 1).await.expect("a primary").remaining, 1);
+    // Its process dies: the others are told nothing.
+    let id = permit.detach();
+    group.pass(LEASE * 2).await;
+    assert_eq!(group.limiter(&next).peek("jobs", "k", 1).await.expect("a primary").remaining, 2);
+    let renewed = group.limiter(&next).renew_permit(&id).await;
+    assert_eq!(renewed, Err(AcquireError::Ended));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_is_cut_off_is_told_when_its_lease_has_ended() {
+    let group = group().await;
+    let primary = group.primary().await;
+    let holder = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let permit = group.limiter(holder).permit("jobs", "k").await.expect("a primary").permit;
+    let permit = permit.expect("free");
+    group.isolate(&[holder]);
+    let before = tokio::time::Instant::now();
+    permit.lost().await;
+    assert!(permit.is_lost());
+    assert!(before.elapsed() <= LEASE, "before somebody else may have it");
+    assert_eq!(group.limiter(&primary).peek("jobs", "k", 1).await.expect("a primary").remaining, 1);
+    group.pass(LEASE).await;
+    assert_eq!(group.limiter(&primary).peek("jobs", "k", 1).await.expect("a primary").remaining, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_works_at_any_peer_and_nonsense_is_none() {
+    let group = group().await;
+    let (decision, id) = group.limiter("a").take_permit("jobs", "k", 2).await.expect("a primary");
+    assert_eq!(decision.granted, 2);
+    let text = id.expect("free").to_string();
+    let id: PermitId = text.parse().expect("it was given");
+    let renewed = group.limiter("b").renew_permit(&id).await.expect("it is held");
+    assert_eq!(renewed.remaining, 0);
+    let released = group.limiter("c").release_permit(&id).await.expect("a primary");
+    assert_eq!((released.granted, released.remaining), (2, 2));
+    assert!("permit".parse::<PermitId>().is_err());
+    assert!(text[2..].parse::<ReservationId>().is_err() || text.len() > 2);
+    let wrong = group.limiter("a").permit("tokens", "k").await;
+    assert!(matches!(wrong, Err(AcquireError::Unsupported { .. })), "{wrong:?}");
+    let wrong = group.limiter("a").acquire("jobs", "k", 1).await;
+    assert!(matches!(wrong, Err(AcquireError::Unsupported { .. })), "{wrong:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_of_permits_admits_everybody_and_loses_nobody() {
+    let group = group().await;
+    let first = group.limiter("a").permit("shadow", "k").await.expect("a primary");
+    let second = group.limiter("a").permit("shadow", "k").await.expect("a primary");
+    assert!(!first.decision.shadow && second.decision.shadow);
+    group.pass(LEASE * 4).await;
+    assert!(first.permit.is_some_and(|permit| !permit.is_lost()));
+    assert!(second.permit.is_some_and(|permit| !permit.is_lost()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_is_settled_after_a_failover_and_lapses_by_itself() {
+    let mut group = group().await;
+    let primary = group.primary().await;
+    let other = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let reserved = group.limiter(other).reserve("tokens", "k", 6).await.expect("a primary");
+    let id = reserved.id.expect("there is room");
+    assert_eq!(reserved.decision.reset_after, RESERVATION_TIME);
+    group.kill(&primary);
+    let next = group.primary().await;
+    let limiter = group.limiter(&next);
+    let settled = limiter.commit(&id, 2).await.expect("a primary");
+    assert_eq!((settled.granted, settled.remaining, settled.repeated), (2, 8, false));
+    let again = limiter.commit(&id, 2).await.expect("a primary");
+    assert_eq!((again.granted, again.remaining, again.repeated), (2, 8, true));
+
+    let id = limiter.reserve("tokens", "k", 8).await.expect("a primary").id.expect("room");
+    assert!(!limiter.acquire("tokens", "k", 1).await.expect("a primary").allowed);
+    group.pass(RESERVATION_TIME * 2).await;
+    let late = limiter.acquire("tokens", "k", 5).await.expect("a primary");
+    assert_eq!((late.allowed, late.remaining), (true, 3), "what has lapsed is free");
+    assert_eq!(limiter.commit(&id, 1).await, Err(AcquireError::Ended));
+
+    let held = limiter.reserve("tokens", "k", 3).await.expect("a primary").id.expect("room");
+    group.pass(RESERVATION_TIME * 2).await;
+    let joint = limiter.acquire_all(&[("tokens", "k", 2), ("tokens", "other", 1)]).await;
+    assert!(joint.expect("a primary").allowed);
+    assert_eq!(limiter.cancel(&held).await, Err(AcquireError::Ended));
+    let id = limiter.reserve("tokens", "k", 1).await.expect("a primary").id.expect("room");
+    let once = limiter.idempotency_key("r").acquire("tokens", "k", 1).await.expect("a primary");
+    assert!(!once.allowed);
+    group.pass(RESERVATION_TIME * 2).await;
+    let once = limiter.idempotency_key("r").acquire("tokens", "k", 1).await.expect("a primary");
+    assert!(once.allowed);
+    let once = limiter.idempotency_key("r").acquire("tokens", "k", 1).await.expect("a primary");
+    assert!(once.allowed && once.repeated);
+    drop(id);
+}
