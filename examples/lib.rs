@@ -30,3 +30,21 @@ pub fn sentence(error: &dyn Error) -> String {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use quorate_ratelimit::LimitsSpec;
+
+    #[test]
+    fn the_example_of_a_limits_file_is_usable_and_has_every_kind() {
+        let spec: LimitsSpec = toml::from_str(include_str!("limits.toml")).expect("it is TOML");
+        let limits = spec.build().expect("it breaks no rule");
+        assert_eq!(limits.iter().count(), spec.limits.len());
+        // Written again and read again it is the same.
+        let text = toml::to_string(&LimitsSpec::from(&limits)).expect("it is written");
+        let again: LimitsSpec = toml::from_str(&text).expect("it is TOML");
+        assert_eq!(again.build().expect("usable").to_string(), limits.to_string());
+        let kinds = ["per 1s", "each window", "sliding", "per month", "at once", "a counter"];
+        assert!(kinds.iter().all(|kind| limits.to_string().contains(kind)), "{limits}");
+    }
+}

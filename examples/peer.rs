@@ -50,7 +50,8 @@
 //!     --tls-ca certs/ca.pem --tls-cert certs/a.pem --tls-key certs/a.key
 //! ```
 //!
-//! For limits of your own, write them to a file and give it to every peer (`--limits FILE`):
+//! For limits of your own, write them to a file and give it to every peer (`--limits FILE`); there is one
+//! with every kind in `examples/limits.toml`:
 //!
 //! ```text
 //! [limits.api]
@@ -74,6 +75,20 @@
 //!
 //! [limits.visits]
 //! counter = true      # only counted
+//!
+//! [limits.jobs]
+//! concurrent = 8      # permits held at once
+//! lease = "30s"       # without a word of their holder
+//! ```
+//!
+//! Any of them may have `without_primary = "refuse"`, `"share:0.3"` or `"open"`, for the time without a
+//! primary; `shadow = true`, to see what it would do; and `alert_at = [80, 100]`, to be told.
+//!
+//! The limits of a group that runs are changed through any peer, for all of them:
+//!
+//! ```text
+//! curl 127.0.0.1:8101/v1/limits > limits.toml     # and edit it
+//! curl -X PUT '127.0.0.1:8102/v1/limits?carry=keep' --data-binary @limits.toml
 //! ```
 //!
 //! To see a denial, send this twice, to any two peers: 200, then 429 with `Retry-After`.
@@ -82,9 +97,11 @@
 //! curl -i 127.0.0.1:8101/v1/acquire -d '{"limit":"mail","key":"alice","amount":4}'
 //! ```
 
+mod peer_holds;
 mod peer_http;
 mod peer_limits;
 mod peer_problem;
+mod peer_rules;
 mod peer_tls;
 
 use std::future::Future;
@@ -101,7 +118,7 @@ use quorate::{
     StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
-use quorate_ratelimit::{HeaderStyle, Limit, Limits, LimitsSpec, RateLimiter};
+use quorate_ratelimit::{Carry, FileChange, HeaderStyle, Limit, Limits, RateLimiter};
 use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -173,6 +190,10 @@ struct Options {
     /// TOML file with the limits; without it there is one, `default`, of 100/s.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
+    /// Have the whole group decide by what the file of --limits says whenever it changes; what was taken
+    /// is kept.
+    #[arg(long, requires = "limits")]
+    watch_limits: bool,
     /// Fields of the answers: retry-after, with denials; ietf, the RateLimit fields of draft 11; x-epoch
     /// or x-delta, X-RateLimit-* with the reset as a moment or as a wait.
     #[arg(long, value_name = "STYLE", default_value = "retry-after")]
@@ -215,6 +236,10 @@ async fn serve(options: Options) -> Result<(), String> {
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let limiter = RateLimiter::new(peer.clone(), &limits);
+    if let Some(file) = options.limits.clone().filter(|_| options.watch_limits) {
+        tokio::spawn(watch_limits(limiter.clone(), file));
+    }
+    tokio::spawn(print_alerts(limiter.clone()));
     let service = peer_http::routes(peer.clone(), limiter, options.headers);
     let server = axum::serve(listener, service)
         .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
@@ -282,12 +307,7 @@ fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
     };
     let said = |error: &dyn std::fmt::Display| format!("limits file {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| said(&error))?;
-    let limits: LimitsSpec = toml::from_str(&text).map_err(|error| said(&error))?;
-    if limits.limits.is_empty() {
-        // Such a service would refuse every request.
-        return Err(said(&"there is no limit in it: write one, like limits.api.rate = \"100/s\""));
-    }
-    limits.build().map_err(|error| said(&error))
+    peer_rules::parse(&text).map_err(|error| said(&error))
 }
 
 async fn start(
@@ -333,6 +353,32 @@ async fn start(
         ),
         error => sentence(&error),
     })
+}
+
+/// Has the group follow a limits file, and prints what comes of it.
+async fn watch_limits(limiter: RateLimiter, file: PathBuf) {
+    let name = file.display().to_string();
+    let told = |change: FileChange| {
+        say(&match change {
+            FileChange::Taken { revision } => {
+                format!("limits file {name}: taken up, revision {revision}")
+            }
+            FileChange::Refused { reason } => {
+                format!("limits file {name}: refused, the limits stay as they are: {reason}")
+            }
+            FileChange::Failed { error } => format!("limits file {name}: {error}; trying again"),
+            other => format!("limits file {name}: {other:?}"),
+        });
+    };
+    limiter.watch_limits_file(file, peer_rules::spec, Carry::Keep, told).await;
+}
+
+/// Prints thresholds that were crossed here; keys may be secrets, so they are left out.
+async fn print_alerts(limiter: RateLimiter) {
+    let mut alerts = limiter.alerts();
+    while let Some(alert) = alerts.next().await {
+        say(&format!("limit {}: a key has used {}%", alert.limit, alert.percent));
+    }
 }
 
 /// Prints what happens to the group, one JSON object a line, from the first event on.

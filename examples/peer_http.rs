@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! POST /v1/acquire {"limit","key","amount"}   and the other questions of limits: `peer_limits.rs`
+//! POST /v1/reserve, /v1/permit                what a caller holds: `peer_holds.rs`
+//! GET  /v1/limits, /v1/top                    the limits themselves: `peer_rules.rs`
 //! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS and
 //!                                             certificates, and how the limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
@@ -30,8 +32,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::peer_limits;
 use crate::peer_problem::Problem;
+use crate::{peer_holds, peer_limits, peer_rules};
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -48,6 +50,8 @@ pub(crate) struct Service {
 pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> Router {
     Router::new()
         .merge(peer_limits::routes())
+        .merge(peer_holds::routes())
+        .merge(peer_rules::routes())
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/digest", get(digest))
@@ -66,11 +70,14 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> 
 }
 
 const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \
-                     /v1/debit, /v1/refund and /v1/reset, GET /v1/status, GET /v1/events?since=N, \
+                     /v1/debit, /v1/refund and /v1/reset, POST /v1/reserve, /v1/commit and \
+                     /v1/cancel, POST /v1/permit, POST /v1/permit/ID/renew, DELETE \
+                     /v1/permit/ID, GET and PUT /v1/limits, GET /v1/top?limit=NAME, GET \
+                     /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
                      POST /v1/priority, GET /healthz and GET /readyz";
 
-async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
+async fn status(State(Service { peer, limiter, .. }): State<Service>) -> Json<Value> {
     let status = peer.status();
     let peers = status.peers.iter().map(|peer| {
         json!({
@@ -107,6 +114,7 @@ async fn status(State(Service { peer, .. }): State<Service>) -> Json<Value> {
         "tls": status.tls,
         "certificate": status.certificate,
         "mode": status.mode,
+        "limits": limiter.limits_status(),
         "position": status.position.sequence,
         "cells": status.cells,
         "unreplicated_units": status.unreplicated_units,

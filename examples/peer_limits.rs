@@ -33,7 +33,7 @@ use crate::peer_http::{Service, millis, read, unix_millis};
 use crate::peer_problem::Problem;
 
 /// What a body looks like.
-const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
+pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
 
 /// The paths about limits.
 pub(crate) fn routes() -> Router<Service> {
@@ -49,11 +49,11 @@ pub(crate) fn routes() -> Router<Service> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Amount {
-    limit: String,
-    key: String,
+pub(crate) struct Amount {
+    pub(crate) limit: String,
+    pub(crate) key: String,
     #[serde(default = "one")]
-    amount: u64,
+    pub(crate) amount: u64,
     /// Idempotency key: a retry with it is charged once and gets the first answer.
     #[serde(default)]
     id: Option<String>,
@@ -133,7 +133,7 @@ async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Resp
         Some(id) => service.limiter.idempotency_key(id).acquire_all(&asked).await,
         None => service.limiter.acquire_all(&asked).await,
     };
-    let joint = joint.map_err(|error| refused(error, service.limiter.limits()))?;
+    let joint = joint.map_err(|error| refused(error, &service.limiter.limits()))?;
     let mut body = described(&joint.decision);
     let violated: Vec<_> = joint.violated.iter().map(|item| &items[*item].limit).collect();
     body["violated"] = json!(violated);
@@ -147,12 +147,12 @@ fn answer(
     limit: &str,
     decided: Result<Decision, AcquireError>,
 ) -> Result<Response, Problem> {
-    let decision = decided.map_err(|error| refused(error, service.limiter.limits()))?;
+    let decision = decided.map_err(|error| refused(error, &service.limiter.limits()))?;
     Ok(told(service, limit, &decision, described(&decision)))
 }
 
 /// 200 or 429, with the fields that were asked for by `--headers`.
-fn told(service: &Service, name: &str, decision: &Decision, body: Value) -> Response {
+pub(crate) fn told(service: &Service, name: &str, decision: &Decision, body: Value) -> Response {
     let status = if decision.allowed { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS };
     let mut response = (status, Json(body)).into_response();
     let limit = service.limiter.limits().get(name);
@@ -175,7 +175,7 @@ fn now() -> SystemTime {
 }
 
 /// Only here is it known which limits there are.
-fn refused(error: AcquireError, limits: &Limits) -> Problem {
+pub(crate) fn refused(error: AcquireError, limits: &Limits) -> Problem {
     match &error {
         AcquireError::UnknownLimit { at_decider: false, .. } => {
             Problem::unknown_limit(&error, limits)
@@ -184,7 +184,7 @@ fn refused(error: AcquireError, limits: &Limits) -> Problem {
     }
 }
 
-fn described(decision: &Decision) -> Value {
+pub(crate) fn described(decision: &Decision) -> Value {
     json!({
         "allowed": decision.allowed,
         "limit": decision.limit,
@@ -193,6 +193,7 @@ fn described(decision: &Decision) -> Value {
         "granted": decision.granted,
         "shadow": decision.shadow,
         "repeated": decision.repeated,
+        "crossed": decision.crossed,
         "retry_after_ms": decision.retry_after.map(millis),
         "reset_after_ms": millis(decision.reset_after),
         "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },

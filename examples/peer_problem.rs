@@ -86,6 +86,7 @@ impl From<AcquireError> for Problem {
             AcquireError::UnknownAnswer { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", advised(UPDATE))
             }
+            AcquireError::Ended => Self::new(StatusCode::GONE, "ended", advised(LATE)),
             AcquireError::KeyTooLong { .. } => Self::bad_request(advised("send a shorter key")),
             AcquireError::NeverAdmitted { .. } => Self::bad_request(advised("ask for less")),
             _ => Self::bad_request(error.to_string()),
@@ -119,6 +120,8 @@ const ASK_ANOTHER: &str = "nothing was counted, ask another peer";
 const TWICE: &str = "try again only if counting twice does no harm";
 const SAME_LIMITS: &str = "nothing was counted; start all peers with the same --limits: \
                            GET /v1/status shows under differs whose are others";
+const LATE: &str = "nothing was counted; debit what a reservation was used for, and do not go on as if a \
+                    permit were held";
 const UPDATE: &str = "the units may have been taken; run the same version at all peers";
 
 impl From<SwitchError> for Problem {

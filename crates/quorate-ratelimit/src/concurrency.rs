@@ -83,7 +83,7 @@ impl Concurrency {
                     }
                     // Asked for again, for the first answer was lost.
                     let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
-                    return Outcome { is_repeated: true, ..outcome };
+                    return Outcome { is_repeated: true, lease: self.lease, ..outcome };
                 }
                 let verdict = self.verdict(held, units);
                 if verdict != Verdict::Allowed || units == 0 {
@@ -92,7 +92,8 @@ impl Concurrency {
                 held.add(units);
                 permit.set(self.written(Permit { units, slice: held.number() }));
                 cell.set(self.slices.value(held));
-                self.outcome(held, now, Verdict::Allowed, units)
+                let outcome = self.outcome(held, now, Verdict::Allowed, units);
+                Outcome { lease: self.lease, ..outcome }
             }
             PermitOrder::Renew => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
@@ -104,7 +105,8 @@ impl Concurrency {
                     permit.set(self.written(Permit { units, slice: held.number() }));
                     cell.set(self.slices.value(held));
                 }
-                self.outcome(held, now, Verdict::Allowed, units)
+                let outcome = self.outcome(held, now, Verdict::Allowed, units);
+                Outcome { lease: self.lease, ..outcome }
             }
             PermitOrder::Release => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
@@ -137,7 +139,6 @@ impl Concurrency {
             // Unless one is given back earlier.
             retry_after: if is_denied { held.oldest().map_or(0, until) } else { 0 },
             reset_after: if held.total() == 0 { 0 } else { until(held.number()) },
-            lease: self.lease,
             ..Outcome::new(verdict)
         }
     }

@@ -104,7 +104,7 @@ pub(crate) fn reserve(
     let (mut held, _) = SLICES.roll(cells.holds.value(), now);
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
-        return repeated(entry, cells.limit, known, now);
+        return Outcome { lease: TERM_NANOS, ..repeated(entry, cells.limit, known, now) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
         return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
@@ -166,8 +166,8 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
 fn repeated(entry: &Entry, limit: &Cell, known: Reservation, now: GroupTime) -> Outcome {
     let order = Order { operation: Operation::Peek, amount: 1 };
     let outcome = entry.decide(&mut limit.clone(), order, now, Effect::Ask);
-    let (verdict, granted, lease) = (Verdict::Allowed, known.units, TERM_NANOS);
-    Outcome { verdict, granted, lease, is_repeated: true, is_held: false, ..outcome }
+    let (verdict, granted) = (Verdict::Allowed, known.units);
+    Outcome { verdict, granted, is_repeated: true, is_held: false, ..outcome }
 }
 
 fn bare(entry: &Entry, limit: &Cell, now: GroupTime) -> Cell {

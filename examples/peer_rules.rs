@@ -1,0 +1,121 @@
+//! The limits of the example `peer` themselves: what they are, how they are changed, and who uses them.
+//!
+//! ```text
+//! GET /v1/limits                        the group's limits, as a limits file
+//! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
+//!                                       was taken is kept, or carry=proportional, or carry=reset
+//! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most
+//! ```
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use quorate::PolicyError;
+use quorate_ratelimit::{Carry, Limits, LimitsSpec, Top};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::peer_http::Service;
+use crate::peer_limits::refused;
+use crate::peer_problem::Problem;
+
+/// Largest limits file: more than a group can hold.
+const MAX_FILE_BYTES: usize = 256 * 1024;
+
+/// The paths about limits as such.
+pub(crate) fn routes() -> Router<Service> {
+    Router::new()
+        .route("/v1/limits", get(limits).put(change))
+        .layer(DefaultBodyLimit::max(MAX_FILE_BYTES))
+        .route("/v1/top", get(top))
+}
+
+async fn limits(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
+    let text = toml::to_string(&LimitsSpec::from(&service.limiter.limits()));
+    let internal = |error: toml::ser::Error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_written", error.to_string())
+    };
+    let revision = service.limiter.limits_status().revision;
+    let text = format!("# revision {revision}\n{}", text.map_err(internal)?);
+    Ok(([(header::CONTENT_TYPE, "application/toml")], text))
+}
+
+const CARRY: &str = "carry says what becomes of what was taken: keep, proportional or reset, like \
+                     PUT /v1/limits?carry=keep";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct How {
+    #[serde(default)]
+    carry: Carry,
+}
+
+async fn change(
+    State(service): State<Service>,
+    how: Result<Query<How>, QueryRejection>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let Query(How { carry }) = how.map_err(|_| Problem::bad_request(CARRY))?;
+    let unusable = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
+    let text = std::str::from_utf8(&body).map_err(|error| unusable(&error))?;
+    let limits = parse(text).map_err(|error| unusable(&error))?;
+    let revision = service.limiter.change_limits(&limits, carry).await?;
+    Ok(Json(json!({ "revision": revision })))
+}
+
+/// Reads a limits file; one without a limit would have every request refused.
+pub(crate) fn parse(text: &str) -> Result<Limits, String> {
+    spec(text)?.build().map_err(|error| error.to_string())
+}
+
+/// The same, unchecked.
+pub(crate) fn spec(text: &str) -> Result<LimitsSpec, String> {
+    let spec: LimitsSpec = toml::from_str(text).map_err(|error| error.to_string())?;
+    if spec.limits.is_empty() {
+        return Err("there is no limit in it: write one, like limits.api.rate = \"100/s\"".into());
+    }
+    Ok(spec)
+}
+
+const TOP: &str = "name a limit, and how many keys, like GET /v1/top?limit=default&n=10";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    limit: String,
+    #[serde(default = "ten")]
+    n: usize,
+}
+
+fn ten() -> usize {
+    10
+}
+
+async fn top(
+    State(service): State<Service>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Top>, Problem> {
+    let Query(Which { limit, n }) = which.map_err(|_| Problem::bad_request(TOP))?;
+    let top = service.limiter.top(&limit, n).await;
+    top.map(Json).map_err(|error| refused(error, &service.limiter.limits()))
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        let (status, name) = match error {
+            PolicyError::Refused { .. } | PolicyError::TooLong { .. } => {
+                (StatusCode::BAD_REQUEST, "limits_refused")
+            }
+            PolicyError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
+            // It may be done already: the revision tells.
+            PolicyError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            PolicyError::OldVersion => (StatusCode::CONFLICT, "old_version"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "not_changed"),
+        };
+        Self::new(status, name, format!("{error}; GET /v1/limits shows what is decided by"))
+    }
+}
