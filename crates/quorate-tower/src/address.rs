@@ -1,0 +1,366 @@
+//! The address that a request comes from, by the socket or by what trusted proxies say.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::Extensions;
+use http::request::Parts;
+
+use crate::forwarded::ProxyField;
+use crate::key::{KeyExtractor, NoKey};
+use crate::network::{Network, first_of};
+
+/// The address of a connection's other end, for servers to put into the extensions of each request.
+///
+/// # Examples
+///
+/// With hyper, for every request of a connection:
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use http::Request;
+/// use quorate_tower::PeerAddress;
+///
+/// fn from<B>(mut request: Request<B>, peer: SocketAddr) -> Request<B> {
+///     request.extensions_mut().insert(PeerAddress(peer));
+///     request
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerAddress(pub SocketAddr);
+
+type Socket = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
+
+/// A count for each client, by its address.
+///
+/// # Defaults
+///
+/// - The address is the socket's: a [`PeerAddress`] or [`SocketAddr`] in the extensions of the request.
+///   Servers that put another type there are told about by [`ClientAddress::socket`].
+/// - No proxy is trusted, and no field is read: whoever sends `X-Forwarded-For` is counted as who they
+///   are.
+/// - IPv6 addresses count together by their first 64 bits, which one customer has at least; a count for
+///   each address would be 2^64 counts for everyone. IPv4 addresses that are written as IPv6 are IPv4.
+///
+/// # Behind proxies
+///
+/// The field is read from its end: as long as the address found so far is that of a trusted proxy, what
+/// it says of the hop before is believed. Where it says nothing, or nothing that can be read, the count
+/// is the proxy's. So a client can add to the field what it likes, and stays who it is; and if all
+/// clients share one count, a proxy is missing from the list, or writes another [`ProxyField`].
+///
+/// # Examples
+///
+/// With axum, behind a proxy in the same network:
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use axum::extract::ConnectInfo;
+/// use quorate_tower::{ClientAddress, Network};
+///
+/// let client = ClientAddress::new()
+///     .socket(|extensions| {
+///         extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+///     })
+///     .trusted_proxies(["10.0.0.0/24".parse::<Network>()?]);
+/// # let _ = client;
+/// # Ok::<(), quorate_tower::NetworkError>(())
+/// ```
+#[derive(Clone)]
+pub struct ClientAddress {
+    socket: Socket,
+    trusted: Vec<Network>,
+    field: ProxyField,
+    ipv4_prefix: u8,
+    ipv6_prefix: u8,
+}
+
+impl ClientAddress {
+    /// By the address of the socket, with the defaults above.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let rule = Rule::new("api", ClientAddress::new());
+    /// # let _ = rule;
+    /// ```
+    pub fn new() -> Self {
+        Self {
+            socket: Arc::new(socket),
+            trusted: Vec::new(),
+            field: ProxyField::default(),
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+        }
+    }
+
+    /// Where the address of the socket is found: axum has it in `ConnectInfo<SocketAddr>`, tonic in
+    /// `TcpConnectInfo`. Of a proxy on a Unix socket say `Some(Ipv4Addr::LOCALHOST.into())`, and trust
+    /// that.
+    ///
+    /// # Examples
+    ///
+    /// See [`ClientAddress`](ClientAddress#examples).
+    #[must_use]
+    pub fn socket(
+        mut self,
+        socket: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.socket = Arc::new(socket);
+        self
+    }
+
+    /// Proxies that are believed, beside those given before. Default: none. Every one of them must
+    /// write the field that is read, and none of these addresses may be a client's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Network};
+    ///
+    /// let behind_nginx_here = ClientAddress::new().trusted_proxies(Network::LOOPBACK);
+    /// # let _ = behind_nginx_here;
+    /// ```
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = Network>) -> Self {
+        self.trusted.extend(proxies);
+        self
+    }
+
+    /// The field that the trusted proxies write. Default: `X-Forwarded-For`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Network, ProxyField};
+    ///
+    /// let client = ClientAddress::new()
+    ///     .trusted_proxies(Network::PRIVATE)
+    ///     .field(ProxyField::Forwarded);
+    /// # let _ = client;
+    /// ```
+    #[must_use]
+    pub fn field(mut self, field: ProxyField) -> Self {
+        self.field = field;
+        self
+    }
+
+    /// The first bits by which IPv6 addresses count together; all of them from 128 on. Default: 64.
+    /// Some providers give out 56 or 48: a shorter prefix counts their customers once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::ClientAddress;
+    ///
+    /// let by_site = ClientAddress::new().ipv6_prefix(56);
+    /// # let _ = by_site;
+    /// ```
+    #[must_use]
+    pub fn ipv6_prefix(mut self, bits: u8) -> Self {
+        self.ipv6_prefix = bits.min(128);
+        self
+    }
+
+    /// The first bits by which IPv4 addresses count together. Default: 32, all of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::ClientAddress;
+    ///
+    /// let by_network = ClientAddress::new().ipv4_prefix(24);
+    /// # let _ = by_network;
+    /// ```
+    #[must_use]
+    pub fn ipv4_prefix(mut self, bits: u8) -> Self {
+        self.ipv4_prefix = bits.min(32);
+        self
+    }
+
+    /// The whole address of the client, for logs and for rules of your own; `None` if the socket's is
+    /// not known.
+    ///
+    /// # Examples
+    ///
+    /// Requests from one's own network are not counted:
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Network, Rule};
+    ///
+    /// let client = ClientAddress::new();
+    /// let from_outside = client.clone();
+    /// let rule = Rule::new("api", client).when(move |request| {
+    ///     let address = from_outside.address(request);
+    ///     !address.is_some_and(|it| Network::PRIVATE.iter().any(|network| network.contains(it)))
+    /// });
+    /// # let _ = rule;
+    /// ```
+    pub fn address(&self, request: &Parts) -> Option<IpAddr> {
+        let mut address = (self.socket)(&request.extensions)?.to_canonical();
+        if !self.is_trusted(address) {
+            return Some(address);
+        }
+        for hop in self.field.hops(&request.headers) {
+            // What a trusted proxy could not say stays its own: a count too strict, never one too many.
+            let Some(hop) = hop.filter(|_| self.is_trusted(address)) else { break };
+            address = hop;
+        }
+        Some(address)
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+}
+
+/// The address of this crate, or a bare one, as other layers expect it.
+fn socket(extensions: &Extensions) -> Option<IpAddr> {
+    let own = extensions.get::<PeerAddress>().map(|PeerAddress(address)| address);
+    own.or_else(|| extensions.get::<SocketAddr>()).map(SocketAddr::ip)
+}
+
+impl KeyExtractor for ClientAddress {
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        let address = self.address(request).ok_or_else(|| NoKey::NotSupplied {
+            what: "the address of the client in the extensions of the request".into(),
+        })?;
+        let (prefix, bits) = match address {
+            IpAddr::V4(_) => (self.ipv4_prefix, 32),
+            IpAddr::V6(_) => (self.ipv6_prefix, 128),
+        };
+        let key = match first_of(address, prefix) {
+            whole if prefix == bits => whole.to_string(),
+            first => format!("{first}/{prefix}"),
+        };
+        Ok(key.into_bytes())
+    }
+}
+
+impl Default for ClientAddress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientAddress")
+            .field("trusted", &self.trusted)
+            .field("field", &self.field)
+            .field("ipv4_prefix", &self.ipv4_prefix)
+            .field("ipv6_prefix", &self.ipv6_prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    /// A request from this address with these fields.
+    fn request(from: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder();
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).expect("a request").into_parts().0;
+        let address: IpAddr = from.parse().expect("an address");
+        parts.extensions.insert(PeerAddress(SocketAddr::new(address, 4711)));
+        parts
+    }
+
+    fn key(client: &ClientAddress, request: &Parts) -> String {
+        String::from_utf8(client.key(request).expect("an address")).expect("text")
+    }
+
+    fn behind(proxies: &[&str]) -> ClientAddress {
+        let proxies = proxies.iter().map(|text| text.parse::<Network>().expect("a network"));
+        ClientAddress::new().trusted_proxies(proxies)
+    }
+
+    const SPOOFED: [(&str, &str); 3] =
+        [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6"), ("x-real-ip", "6.6.6.6")];
+
+    #[test]
+    fn nobody_is_believed_unless_they_are_trusted() {
+        assert_eq!(key(&ClientAddress::new(), &request("192.0.2.1", &SPOOFED)), "192.0.2.1");
+        assert_eq!(key(&behind(&["10.0.0.0/8"]), &request("192.0.2.1", &SPOOFED)), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_chain_is_walked_over_trusted_hops_only() {
+        let client = behind(&["10.0.0.0/8"]);
+        let through = |line| key(&client, &request("10.0.0.2", &[("x-forwarded-for", line)]));
+        assert_eq!(through("192.0.2.1"), "192.0.2.1");
+        assert_eq!(through("192.0.2.1, 10.0.0.1"), "192.0.2.1");
+        // The client wrote the first two, and the very address of a trusted proxy does not help it.
+        assert_eq!(through("6.6.6.6, 10.0.0.9, 192.0.2.1, 10.0.0.1"), "192.0.2.1");
+        // A client of one's own network, and a proxy that speaks for itself.
+        assert_eq!(through("10.9.9.9"), "10.9.9.9");
+        assert_eq!(key(&client, &request("10.0.0.2", &[])), "10.0.0.2");
+    }
+
+    #[test]
+    fn several_lines_are_one_chain() {
+        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.1")];
+        assert_eq!(key(&behind(&["10.0.0.2"]), &request("10.0.0.2", &lines)), "192.0.2.1");
+    }
+
+    #[test]
+    fn only_the_field_that_the_proxies_write_is_read() {
+        let fields = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=192.0.2.1")];
+        let client = behind(&["10.0.0.2"]).field(ProxyField::Forwarded);
+        assert_eq!(key(&client, &request("10.0.0.2", &fields)), "192.0.2.1");
+        assert_eq!(key(&client, &request("10.0.0.2", &fields[..1])), "10.0.0.2");
+        let single = ProxyField::Single(http::HeaderName::from_static("x-real-ip"));
+        let fields = [("x-real-ip", "192.0.2.1"), ("forwarded", "for=6.6.6.6")];
+        let client = behind(&["10.0.0.2"]).field(single);
+        assert_eq!(key(&client, &request("10.0.0.2", &fields)), "192.0.2.1");
+    }
+
+    #[test]
+    fn what_a_proxy_could_not_say_counts_as_the_proxy() {
+        let client = behind(&["10.0.0.0/8"]);
+        let through = |line| key(&client, &request("10.0.0.2", &[("x-forwarded-for", line)]));
+        assert_eq!(through("6.6.6.6, unknown"), "10.0.0.2");
+        assert_eq!(through("6.6.6.6, nonsense, 10.0.0.1"), "10.0.0.1");
+    }
+
+    #[test]
+    fn ipv6_counts_by_prefix_and_ipv4_in_ipv6_is_ipv4() {
+        let client = ClientAddress::new();
+        let one = key(&client, &request("2001:db8:1:2:aaaa::1", &[]));
+        assert_eq!(one, "2001:db8:1:2::/64");
+        assert_eq!(key(&client, &request("2001:db8:1:2:bbbb::9", &[])), one);
+        assert_ne!(key(&client, &request("2001:db8:1:3::1", &[])), one);
+        assert_eq!(key(&client, &request("::ffff:192.0.2.1", &[])), "192.0.2.1");
+        let whole = client.clone().ipv6_prefix(200).ipv4_prefix(24);
+        assert_eq!(key(&whole, &request("2001:db8::1", &[])), "2001:db8::1");
+        assert_eq!(key(&whole, &request("192.0.2.1", &[])), "192.0.2.0/24");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_known_in_ipv6_clothes() {
+        let fields = [("x-forwarded-for", "2001:db8::1")];
+        let client = behind(&["10.0.0.2"]);
+        assert_eq!(key(&client, &request("::ffff:10.0.0.2", &fields)), "2001:db8::/64");
+    }
+
+    #[test]
+    fn without_a_socket_there_is_no_key_and_that_is_the_services_doing() {
+        let parts = Request::builder().header("x-forwarded-for", "6.6.6.6").body(());
+        let mut parts = parts.expect("a request").into_parts().0;
+        let missing = ClientAddress::new().key(&parts);
+        assert!(matches!(missing, Err(NoKey::NotSupplied { .. })));
+        parts.extensions.insert(SocketAddr::from(([192, 0, 2, 1], 1)));
+        assert_eq!(key(&ClientAddress::new(), &parts), "192.0.2.1");
+    }
+}

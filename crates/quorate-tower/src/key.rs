@@ -1,0 +1,253 @@
+//! What a request is counted by.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::HeaderName;
+use http::request::Parts;
+
+/// Finds what a request is counted by; each key has a count of its own.
+///
+/// A pair of them, `(ClientAddress::new(), Path)`, has a count for each pair of keys.
+///
+/// # Examples
+///
+/// ```
+/// use http::request::Parts;
+/// use quorate_tower::{KeyExtractor, NoKey};
+///
+/// /// Who has logged in, as a layer outside found out.
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// struct ByUser;
+///
+/// impl KeyExtractor for ByUser {
+///     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+///         match request.extensions.get::<User>() {
+///             Some(User(name)) => Ok(name.clone().into_bytes()),
+///             None => Err(NoKey::NotSent { what: "a login".into() }),
+///         }
+///     }
+/// }
+/// ```
+pub trait KeyExtractor: Send + Sync + 'static {
+    /// The key: any bytes, up to [`Key::MAX_BYTES`](quorate_ratelimit::Key::MAX_BYTES) of them. What is
+    /// longer is refused, for a caller could choose it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; then [`MissingKey`](crate::MissingKey) of the rule decides.
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey>;
+}
+
+/// Why a request has no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoKey {
+    /// The caller did not send what it is made of.
+    NotSent {
+        /// What is missing, to follow "the request lacks".
+        what: Cow<'static, str>,
+    },
+    /// The service does not supply what it is made of: no caller can mend that.
+    NotSupplied {
+        /// What is missing, to follow "the service lacks".
+        what: Cow<'static, str>,
+    },
+}
+
+impl fmt::Display for NoKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent { what } => write!(f, "the request lacks {what}"),
+            Self::NotSupplied { what } => write!(f, "the service lacks {what}"),
+        }
+    }
+}
+
+impl std::error::Error for NoKey {}
+
+/// One count that all requests share.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_tower::{Rule, Shared};
+///
+/// let all_together = Rule::new("total", Shared);
+/// # let _ = all_together;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shared;
+
+impl KeyExtractor for Shared {
+    fn key(&self, _request: &Parts) -> Result<Vec<u8>, NoKey> {
+        Ok(Vec::new())
+    }
+}
+
+/// A count for each value of a header field, such as an API key.
+///
+/// Nothing checks here that the value is genuine: put the layer inside of what does, or callers that
+/// invent values get a count for each. A field that comes twice is no key, for others may read the
+/// other value. Values are held by the peers of the group, in memory and perhaps on disk, as they are:
+/// hash secrets in a [`from_fn`].
+///
+/// # Examples
+///
+/// ```
+/// use http::HeaderName;
+/// use quorate_tower::{Header, Rule};
+///
+/// let rule = Rule::new("api", Header(HeaderName::from_static("x-api-key")));
+/// # let _ = rule;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header(pub HeaderName);
+
+impl KeyExtractor for Header {
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        let Self(name) = self;
+        let mut values = request.headers.get_all(name).iter();
+        let missing = |what: String| NoKey::NotSent { what: what.into() };
+        let value = values.next().ok_or_else(|| missing(format!("the field {name}")))?;
+        if values.next().is_some() {
+            return Err(missing(format!("a field {name} that comes once")));
+        }
+        Ok(value.as_bytes().to_vec())
+    }
+}
+
+/// A count for each path, as it was sent: `/a`, `/a/` and `/%61` are three.
+///
+/// So callers choose how many there are. Where paths have parameters, or lead nowhere, count by the
+/// route instead; in axum by `MatchedPath`, in a [`from_fn`] and a `route_layer`. In a nested router the
+/// path lacks what the outer one has matched.
+///
+/// # Examples
+///
+/// ```
+/// use axum::extract::MatchedPath;
+/// use quorate_tower::{Rule, from_fn};
+///
+/// let by_route = from_fn(|request| {
+///     request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
+/// });
+/// let rule = Rule::new("route", by_route);
+/// # let _ = rule;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Path;
+
+impl KeyExtractor for Path {
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        Ok(request.uri.path().into())
+    }
+}
+
+/// A count for each method and path, as [`Path`] has them.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_tower::{ClientAddress, MethodAndPath, Rule};
+///
+/// let each_client_and_call = Rule::new("calls", (ClientAddress::new(), MethodAndPath));
+/// # let _ = each_client_and_call;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MethodAndPath;
+
+impl KeyExtractor for MethodAndPath {
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        Ok(format!("{} {}", request.method, request.uri.path()).into_bytes())
+    }
+}
+
+/// Two keys as one. The length of the first stands in front, so that no two pairs are alike.
+impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        let (first, second) = (self.0.key(request)?, self.1.key(request)?);
+        let mut key = format!("{}:", first.len()).into_bytes();
+        key.extend([first, second].concat());
+        Ok(key)
+    }
+}
+
+/// Counts by whatever a closure finds in a request; `None` if there is no key.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_tower::{Rule, from_fn};
+///
+/// let by_host = from_fn(|request| request.uri.host().map(str::to_owned));
+/// let rule = Rule::new("host", by_host);
+/// # let _ = rule;
+/// ```
+pub fn from_fn<K: Into<Vec<u8>> + 'static>(
+    key: impl Fn(&Parts) -> Option<K> + Send + Sync + 'static,
+) -> impl KeyExtractor {
+    FromFn(move |request: &Parts| key(request).map(Into::into))
+}
+
+struct FromFn<F>(F);
+
+impl<F> KeyExtractor for FromFn<F>
+where
+    F: Fn(&Parts) -> Option<Vec<u8>> + Send + Sync + 'static,
+{
+    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
+        let missing = NoKey::NotSent { what: "what it is counted by".into() };
+        self.0(request).ok_or(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn request(uri: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = Request::post(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn a_field_is_a_key_if_it_comes_once() {
+        let header = Header(HeaderName::from_static("x-api-key"));
+        assert_eq!(header.key(&request("/", &[("X-Api-Key", "k1")])), Ok(b"k1".to_vec()));
+        let lacks = |fields: &[(&str, &str)]| match header.key(&request("/", fields)) {
+            Err(error @ NoKey::NotSent { .. }) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(lacks(&[]), "the request lacks the field x-api-key");
+        let twice = [("x-api-key", "k1"), ("x-api-key", "k2")];
+        assert_eq!(lacks(&twice), "the request lacks a field x-api-key that comes once");
+    }
+
+    #[test]
+    fn paths_are_without_their_query() {
+        let request = request("http://example.org/a/b?c=d", &[]);
+        assert_eq!(Path.key(&request), Ok(b"/a/b".to_vec()));
+        assert_eq!(MethodAndPath.key(&request), Ok(b"POST /a/b".to_vec()));
+        assert_eq!(Shared.key(&request), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn no_two_pairs_are_alike() {
+        let pair = |a: &'static str, b: &'static str| {
+            (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request("/", &[]))
+        };
+        assert_ne!(pair("ab", "c"), pair("a", "bc"));
+        assert_ne!(pair("", "1:a"), pair("1:", "a"));
+        assert_eq!(pair("alice", "/"), Ok(b"5:alice/".to_vec()));
+        let none = (Path, from_fn(|_| None::<String>)).key(&request("/", &[]));
+        assert!(matches!(none, Err(NoKey::NotSent { .. })));
+    }
+}

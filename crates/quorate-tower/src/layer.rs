@@ -1,0 +1,284 @@
+//! The layer, and what it is made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Response;
+use quorate::MAX_ITEMS;
+use quorate_ratelimit::{HeaderStyle, RateLimiter};
+use tower_layer::Layer;
+
+use crate::refusal::{Problems, Refusal};
+use crate::rule::Rule;
+use crate::service::RateLimit;
+
+/// What becomes of requests while the group cannot decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhenUnavailable {
+    /// They are passed on and not counted, or perhaps counted: the limit does not hold meanwhile.
+    Admit,
+    /// They are refused with 503 and `Retry-After`.
+    #[default]
+    Refuse,
+}
+
+/// What all services of a layer share.
+pub(crate) struct Settings<R> {
+    pub(crate) limiter: RateLimiter,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) styles: Vec<HeaderStyle>,
+    pub(crate) tells_admitted: bool,
+    pub(crate) unavailable: WhenUnavailable,
+    pub(crate) refuse: R,
+}
+
+/// Lets only those requests through that the limits of a group admit.
+///
+/// # Examples
+///
+/// See the [crate](crate#examples).
+pub struct RateLimitLayer<R = Problems> {
+    settings: Arc<Settings<R>>,
+}
+
+impl RateLimitLayer {
+    /// A layer that asks this limiter; it needs at least one [`Rule`].
+    ///
+    /// # Examples
+    ///
+    /// See the [crate](crate#examples).
+    pub fn builder(limiter: RateLimiter) -> RateLimitLayerBuilder {
+        RateLimitLayerBuilder {
+            settings: Settings {
+                limiter,
+                rules: Vec::new(),
+                styles: vec![HeaderStyle::IetfDraft11],
+                tells_admitted: true,
+                unavailable: WhenUnavailable::default(),
+                refuse: Problems,
+            },
+        }
+    }
+}
+
+impl<S, R> Layer<S> for RateLimitLayer<R> {
+    type Service = RateLimit<S, R>;
+
+    fn layer(&self, inner: S) -> RateLimit<S, R> {
+        RateLimit::new(inner, self.settings.clone())
+    }
+}
+
+impl<R> Clone for RateLimitLayer<R> {
+    fn clone(&self) -> Self {
+        Self { settings: self.settings.clone() }
+    }
+}
+
+impl<R> fmt::Debug for RateLimitLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayer")
+            .field("rules", &self.settings.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`RateLimitLayer`].
+///
+/// # Examples
+///
+/// ```
+/// use http::{HeaderName, Method};
+/// use quorate_ratelimit::{HeaderStyle, RateLimiter, Reset};
+/// use quorate_tower::{
+///     BuildError, ClientAddress, Header, RateLimitLayer, Rule, Shared, WhenUnavailable,
+/// };
+///
+/// fn layer(limiter: RateLimiter) -> Result<RateLimitLayer, BuildError> {
+///     let customer = Header(HeaderName::from_static("x-api-key"));
+///     RateLimitLayer::builder(limiter)
+///         .rule(Rule::new("total", Shared))
+///         .rule(Rule::new("client", ClientAddress::new()))
+///         .rule(Rule::new("writes", customer).when(|request| request.method == Method::POST))
+///         .headers([HeaderStyle::IetfDraft11, HeaderStyle::XRateLimit { reset: Reset::Delta }])
+///         .when_unavailable(WhenUnavailable::Admit)
+///         .build()
+/// }
+/// ```
+#[must_use = "a builder does nothing until it builds"]
+pub struct RateLimitLayerBuilder<R = Problems> {
+    settings: Settings<R>,
+}
+
+impl<R> RateLimitLayerBuilder<R> {
+    /// One more rule, 16 at most. A request is admitted by all that apply to it, or counted by none.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
+        self
+    }
+
+    /// The fields of responses. Default: those of the IETF's draft 11. `Retry-After` of a denial is
+    /// there in any case.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
+    pub fn headers(mut self, styles: impl IntoIterator<Item = HeaderStyle>) -> Self {
+        self.settings.styles = styles.into_iter().collect();
+        self
+    }
+
+    /// Has only denials carry the fields, and responses of requests that were admitted none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    /// use quorate_tower::{BuildError, RateLimitLayer, Rule, Shared};
+    ///
+    /// fn discreet(limiter: RateLimiter) -> Result<RateLimitLayer, BuildError> {
+    ///     let total = Rule::new("total", Shared);
+    ///     RateLimitLayer::builder(limiter).rule(total).headers_on_denials_only().build()
+    /// }
+    /// ```
+    pub fn headers_on_denials_only(mut self) -> Self {
+        self.settings.tells_admitted = false;
+        self
+    }
+
+    /// What becomes of requests while the group cannot decide: it has no primary, is at a bound, or
+    /// does not answer. Default: they are refused.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
+    pub fn when_unavailable(mut self, unavailable: WhenUnavailable) -> Self {
+        self.settings.unavailable = unavailable;
+        self
+    }
+
+    /// How refusals are written: as [`Problems`], which is the default, as [`Grpc`](crate::Grpc), or by
+    /// a [`Refuse`](crate::Refuse) of your own.
+    ///
+    /// # Examples
+    ///
+    /// See [`Grpc`](crate::Grpc).
+    pub fn refusals<O>(self, refuse: O) -> RateLimitLayerBuilder<O> {
+        let Settings { limiter, rules, styles, tells_admitted, unavailable, refuse: _ } =
+            self.settings;
+        let settings = Settings { limiter, rules, styles, tells_admitted, unavailable, refuse };
+        RateLimitLayerBuilder { settings }
+    }
+
+    /// Writes refusals by a closure: for bodies that neither a text nor nothing can be made into, or for
+    /// documents of your own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::body::Body;
+    /// use http::Response;
+    /// use quorate_ratelimit::RateLimiter;
+    /// use quorate_tower::{RateLimitLayer, Refusal};
+    ///
+    /// fn plain(limiter: RateLimiter) {
+    ///     let builder = RateLimitLayer::builder(limiter).refuse_with(|refusal: Refusal| {
+    ///         let mut response = Response::new(Body::from("not now\n"));
+    ///         *response.status_mut() = refusal.status();
+    ///         response.headers_mut().extend(refusal.fields().clone());
+    ///         response
+    ///     });
+    /// #   let _ = builder;
+    /// }
+    /// ```
+    pub fn refuse_with<B, F>(self, refuse: F) -> RateLimitLayerBuilder<F>
+    where
+        F: Fn(Refusal) -> Response<B> + Send + Sync + 'static,
+    {
+        self.refusals(refuse)
+    }
+
+    /// Checks the rules against the limits of this peer.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of [`BuildError`] that is broken.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
+    pub fn build(self) -> Result<RateLimitLayer<R>, BuildError> {
+        let Settings { limiter, rules, .. } = &self.settings;
+        let count = rules.len();
+        if count == 0 || count > MAX_ITEMS {
+            return Err(BuildError::Rules { count, max: MAX_ITEMS });
+        }
+        for rule in rules {
+            let name = rule.limit();
+            let limit = limiter.limits().get(name);
+            let limit = limit.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
+            let (cost, max) = (rule.fixed_cost().unwrap_or(0), limit.capacity());
+            // A shadow denies nothing.
+            if cost > max && limit != limit.shadow() {
+                return Err(BuildError::NeverAdmitted { limit: name.clone(), cost, max });
+            }
+        }
+        Ok(RateLimitLayer { settings: Arc::new(self.settings) })
+    }
+}
+
+impl<R> fmt::Debug for RateLimitLayerBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayerBuilder")
+            .field("rules", &self.settings.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a layer cannot be as it was described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Every request of a rule costs more than its limit admits at any time.
+    NeverAdmitted {
+        /// The limit.
+        limit: Arc<str>,
+        /// What each costs.
+        cost: u64,
+        /// The most at once.
+        max: u64,
+    },
+    /// No rules, or too many.
+    Rules {
+        /// The rules given.
+        count: usize,
+        /// The most.
+        max: usize,
+    },
+    /// This peer has no limit of that name.
+    UnknownLimit {
+        /// The name.
+        limit: Arc<str>,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverAdmitted { limit, cost, max } => write!(
+                f,
+                "a cost of {cost} is never admitted by limit {limit}: it admits {max} at most at \
+                 once"
+            ),
+            Self::Rules { count, max } => write!(f, "{count} rules: give 1 to {max}"),
+            Self::UnknownLimit { limit } => write!(f, "no limit is called {limit:?}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}

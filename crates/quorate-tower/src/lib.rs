@@ -1,0 +1,141 @@
+//! A [tower](https://docs.rs/tower) layer that admits requests by the rate limits that a group of peers
+//! shares: in front of axum, tonic, hyper, or whatever else takes `http` requests.
+//!
+//! A [`RateLimitLayer`] has [`Rule`]s, each a limit and what a request is counted by under it. All rules
+//! that apply to a request are asked in one operation: either all of them count it, or none does.
+//!
+//! ```text
+//!   request ──▶ rules ──▶ RateLimiter::acquire_all ──┬─ admitted ──▶ inner service
+//!                 │        once for the whole group  ├─ denied ────▶ 429, when to come again
+//!                 └─ no key ──▶ 400                  └─ undecided ─▶ 503
+//! ```
+//!
+//! # Examples
+//!
+//! 100 requests each second of each client, and 1,000 of all of them, with axum:
+//!
+//! ```no_run
+//! use std::net::SocketAddr;
+//!
+//! use axum::extract::ConnectInfo;
+//! use axum::{Extension, Router, routing::get};
+//! use quorate::Peer;
+//! use quorate_ratelimit::{Limit, Limits, RateLimiter};
+//! use quorate_tower::{Admission, ClientAddress, RateLimitLayer, Rule, Shared};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let limits = Limits::builder()
+//!         .limit("client", Limit::per_second(100).burst(50))
+//!         .limit("total", Limit::per_second(1_000))
+//!         .build()?;
+//!     let peer = Peer::builder("a", limits.model())
+//!         .members([("a", "127.0.0.1:7101"), ("b", "127.0.0.1:7102"), ("c", "127.0.0.1:7103")])
+//!         .start()
+//!         .await?;
+//!
+//!     let client = ClientAddress::new().socket(|extensions| {
+//!         extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+//!     });
+//!     let layer = RateLimitLayer::builder(RateLimiter::new(peer, &limits))
+//!         .rule(Rule::new("client", client))
+//!         .rule(Rule::new("total", Shared))
+//!         .build()?;
+//!
+//!     let routes = Router::new().route("/", get(hello)).layer(layer);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     // With the addresses of callers: without them every request would be refused with 500.
+//!     axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//!     Ok(())
+//! }
+//!
+//! async fn hello(Extension(admission): Extension<Admission>) -> String {
+//!     format!("{:?} left\n", admission.decision().map(|decision| decision.remaining))
+//! }
+//! ```
+//!
+//! # What callers are told
+//!
+//! | a request that | is answered | gRPC | and nothing is counted |
+//! |---|---|---|---|
+//! | limits deny | 429, `Retry-After`, a problem document that names them | 8 | yes |
+//! | lacks its key, or has one of more than 508 bytes | 400 | 3 | yes |
+//! | costs more than a limit ever admits | 400 | 3 | yes |
+//! | was not decided: no primary, at a bound, no answer | 503, `Retry-After: 1` | 14 | unless the outcome is unknown |
+//! | has no key because the service supplies none | 500 | 13 | yes |
+//!
+//! Responses of requests that were admitted carry the fields of the limit that has the least left,
+//! unless [told otherwise](RateLimitLayerBuilder::headers_on_denials_only). Bodies of refusals are made
+//! from text by `From`, for gRPC by `Default`, or by
+//! [a closure](RateLimitLayerBuilder::refuse_with). Layers outside find the [`Reason`] of a refusal in
+//! the extensions of its response, for logs and counts.
+//!
+//! # Who the client is
+//!
+//! By default the address of the socket, and no field of the request is believed, for anyone can write
+//! one. [`ClientAddress`] takes the networks of your proxies and reads what they have added, from the
+//! end. IPv6 clients count by their first 64 bits.
+//!
+//! # Cost that is known afterwards
+//!
+//! [`Rule::actual_cost`] and [`Rule::count_if`] look at the head of the response. What was taken and not
+//! used is given back, to the window that it was taken from and not if that has ended; what was used
+//! beyond it is counted as a debt. This happens before the response is handed on, so that the caller's
+//! next request finds it done; the response waits for the group as long as the request did. If the group
+//! does not take it, what was taken stays counted, and the response has [`Unsettled`] in its
+//! extensions.
+//!
+//! Where several rules apply, those that are settled afterwards are asked once more, before, for the
+//! window that they are in: a round trip. Under a limit whose window ends between the two nothing is
+//! given back.
+//!
+//! # Where to put it
+//!
+//! - Inside of layers that add CORS fields, or browsers hide the denial from their scripts; let them
+//!   expose `RateLimit`, `RateLimit-Policy` and `Retry-After`. They answer preflights by themselves.
+//! - Inside of whatever authenticates, if callers are counted by what that finds out; outside of it if
+//!   failed attempts shall count.
+//! - Outside of a time limit, so that the time in which the group decides is not the handler's; a call
+//!   to the group has one of its own, [`io_timeout`](quorate::PeerBuilder::io_timeout). A time limit
+//!   outside covers both.
+//! - With axum, [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) counts
+//!   requests that find no route as well; `route_layer` does not.
+//! - Two of these layers are decided one after the other: what the outer one has counted stays so if the
+//!   inner one denies. Give one layer both rules.
+//!
+//! # Cancel safety
+//!
+//! A response future that is dropped before it was polled has done nothing. One that is dropped before
+//! its response, as servers do when the client goes away, may have taken what the request costs, and
+//! that stays counted: otherwise whoever hangs up early would not be limited. So does what fails in the
+//! service inside without a response.
+//!
+//! # What is not here
+//!
+//! Bodies are neither read nor buffered; a cost that only the end of a body shows is for the handler to
+//! [`debit`](quorate_ratelimit::RateLimiter::debit). Requests are not queued: they are admitted now or
+//! refused. How many are served at the same time is for a concurrency limit.
+
+mod address;
+mod admission;
+mod demand;
+mod fields;
+mod forwarded;
+mod key;
+mod layer;
+mod network;
+mod refusal;
+mod rule;
+mod service;
+mod settlement;
+
+pub use address::{ClientAddress, PeerAddress};
+pub use admission::Admission;
+pub use forwarded::ProxyField;
+pub use key::{Header, KeyExtractor, MethodAndPath, NoKey, Path, Shared, from_fn};
+pub use layer::{BuildError, RateLimitLayer, RateLimitLayerBuilder, WhenUnavailable};
+pub use network::{Network, NetworkError};
+pub use refusal::{Grpc, Problems, Reason, Refusal, Refuse};
+pub use rule::{MissingKey, Rule};
+pub use service::{RateLimit, ResponseFuture};
+pub use settlement::Unsettled;

@@ -1,0 +1,259 @@
+//! Networks by address and length of prefix, for proxies that are trusted.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// All addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+///
+/// Bits of the address beyond the prefix mean nothing and are cleared. IPv4 addresses written as IPv6
+/// (`::ffff:10.0.0.1`) are IPv4 addresses; a network of IPv6 holds no others of IPv4.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_tower::Network;
+///
+/// let network: Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains([10, 1, 2, 3].into()) && !network.contains([11, 1, 2, 3].into()));
+/// # Ok::<(), quorate_tower::NetworkError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// This host: `127.0.0.0/8` and `::1`.
+    pub const LOOPBACK: [Self; 2] = [
+        Self::v4([127, 0, 0, 0], 8),
+        Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
+    ];
+
+    /// The networks that nobody routes: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16` (RFC 1918)
+    /// and `fc00::/7` (RFC 4193). As trusted proxies only where clients are never in them.
+    pub const PRIVATE: [Self; 4] = [
+        Self::v4([10, 0, 0, 0], 8),
+        Self::v4([172, 16, 0, 0], 12),
+        Self::v4([192, 168, 0, 0], 16),
+        Self { address: IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), prefix: 7 },
+    ];
+
+    const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Self {
+        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
+    }
+
+    /// The addresses whose first `prefix` bits are those of `address`.
+    ///
+    /// # Errors
+    ///
+    /// If the prefix is longer than the address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    ///
+    /// use quorate_tower::Network;
+    ///
+    /// let network = Network::new(Ipv4Addr::new(10, 1, 2, 3), 8)?;
+    /// assert_eq!(network, "10.0.0.0/8".parse()?);
+    /// # Ok::<(), quorate_tower::NetworkError>(())
+    /// ```
+    pub fn new(address: impl Into<IpAddr>, prefix: u8) -> Result<Self, NetworkError> {
+        let address = address.into();
+        if prefix > bits(address) {
+            return Err(NetworkError::Prefix { prefix, max: bits(address) });
+        }
+        // The last 32 bits of an IPv4 address that is written as IPv6 are that address.
+        let (address, prefix) = match address.to_canonical() {
+            short @ IpAddr::V4(_) if address.is_ipv6() && prefix >= 96 => (short, prefix - 96),
+            _ => (address, prefix),
+        };
+        Ok(Self { address: first_of(address, prefix), prefix })
+    }
+
+    /// Whether the address is one of this network.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::Network;
+    ///
+    /// let local = |address| Network::LOOPBACK.iter().any(|network| network.contains(address));
+    /// assert!(local([127, 0, 0, 1].into()) && !local([192, 0, 2, 1].into()));
+    /// ```
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4()
+            && first_of(address, self.prefix) == self.address
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The address with only its first `prefix` bits kept; all of them if it has no more.
+pub(crate) fn first_of(address: IpAddr, prefix: u8) -> IpAddr {
+    let dropped = u32::from(bits(address).saturating_sub(prefix));
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(dropped).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(dropped).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, prefix: bits(address) }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let unreadable = || NetworkError::Text { text: text.to_owned() };
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| unreadable())?;
+        match prefix {
+            None => Ok(address.into()),
+            // A sign is read as a part of the number.
+            Some(prefix) if prefix.starts_with('+') => Err(unreadable()),
+            Some(prefix) => Self::new(address, prefix.parse().map_err(|_| unreadable())?),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// Why this is no network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The prefix is longer than the address.
+    Prefix {
+        /// The length given.
+        prefix: u8,
+        /// The bits of the address.
+        max: u8,
+    },
+    /// The text is none.
+    Text {
+        /// The text given.
+        text: String,
+    },
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix { prefix, max } => {
+                write!(f, "a prefix of {prefix} bits is longer than the address of {max}")
+            }
+            Self::Text { text } => write!(
+                f,
+                "{text:?} is no network: write an address and the length of its prefix, like \
+                 10.0.0.0/8"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        text.parse().expect("a network")
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_as_it_does() {
+        for (text, inside, outside) in [
+            ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
+            ("192.0.2.128/25", "192.0.2.128", "192.0.2.127"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"),
+            ("::1", "::1", "::2"),
+            ("0.0.0.0/0", "255.1.1.1", "::1"),
+            ("::/0", "2001:db8::", "127.0.0.1"),
+        ] {
+            assert!(network(text).contains(address(inside)), "{inside} in {text}");
+            assert!(!network(text).contains(address(outside)), "{outside} not in {text}");
+        }
+    }
+
+    #[test]
+    fn ipv4_written_as_ipv6_is_ipv4() {
+        assert_eq!(network("::ffff:10.0.0.0/104"), network("10.0.0.0/8"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1/32"));
+        assert!(network("10.0.0.0/8").contains(address("::ffff:10.2.3.4")));
+        assert!(Network::LOOPBACK[0].contains(address("::ffff:127.0.0.1")));
+    }
+
+    #[test]
+    fn bits_beyond_the_prefix_mean_nothing() {
+        assert_eq!(network("10.1.2.3/8").to_string(), "10.0.0.0/8");
+        assert_eq!(network("2001:db8::1/32").to_string(), "2001:db8::/32");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_by_name() {
+        for text in ["", "10", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/-1", "a/8", "10.0.0.0/8/8"] {
+            let error = NetworkError::Text { text: text.to_owned() };
+            assert_eq!(text.parse::<Network>(), Err(error));
+        }
+        let longer = |prefix, max| Err(NetworkError::Prefix { prefix, max });
+        assert_eq!("10.0.0.0/33".parse::<Network>(), longer(33, 32));
+        assert_eq!("::/129".parse::<Network>(), longer(129, 128));
+    }
+
+    #[test]
+    fn the_constants_are_what_they_say() {
+        let written = Network::PRIVATE.map(|network| network.to_string());
+        assert_eq!(written, ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]);
+        assert_eq!(
+            Network::LOOPBACK.map(|network| network.to_string()),
+            ["127.0.0.0/8", "::1/128"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_network_is_read_as_it_is_written(bits: u128, is_long: bool, prefix in 0u8..=128) {
+            let address: IpAddr = if is_long {
+                Ipv6Addr::from_bits(bits).into()
+            } else {
+                Ipv4Addr::from_bits(bits as u32).into()
+            };
+            prop_assume!(prefix <= super::bits(address));
+            let network = Network::new(address, prefix).expect("no longer than the address");
+            prop_assert_eq!(network.to_string().parse(), Ok(network));
+            prop_assert!(network.contains(address) || address.to_canonical() != address);
+        }
+    }
+}

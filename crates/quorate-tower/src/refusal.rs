@@ -1,0 +1,390 @@
+//! Requests that are not passed on: why, and as what they are answered.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use quorate_ratelimit::{AcquireError, Decision, quota_exceeded};
+
+/// What a caller is told to wait where nobody knows: a failover may end at any moment.
+const SOON: HeaderValue = HeaderValue::from_static("1");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Why a request was refused. Layers outside find it in the extensions of the response, for their logs
+/// and counts.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Limits deny it: 429, gRPC 8 (`RESOURCE_EXHAUSTED`). Nothing was counted.
+    Denied {
+        /// The limits that do.
+        limits: Vec<Arc<str>>,
+        /// What was decided under the one that denies it for the longest.
+        decision: Box<Decision>,
+    },
+    /// The caller did not send what it is counted by: 400, gRPC 3 (`INVALID_ARGUMENT`).
+    KeyNotSent {
+        /// The limit.
+        limit: Arc<str>,
+        /// What is missing.
+        what: Cow<'static, str>,
+    },
+    /// The service lacks what it is counted by, and every caller would be told so: 500, gRPC 13
+    /// (`INTERNAL`).
+    KeyNotSupplied {
+        /// The limit.
+        limit: Arc<str>,
+        /// What is missing.
+        what: Cow<'static, str>,
+    },
+    /// What it is counted by is too long: 400, gRPC 3.
+    KeyTooLong {
+        /// The limit.
+        limit: Arc<str>,
+        /// The length of the key.
+        bytes: usize,
+        /// The longest key.
+        max: usize,
+    },
+    /// It costs more than the limit admits at any time, so that waiting does not help: 400 without
+    /// `Retry-After`, gRPC 3. Nothing was counted.
+    NeverAdmitted {
+        /// The limit.
+        limit: Arc<str>,
+        /// What it costs.
+        amount: u64,
+        /// The most at once.
+        max: u64,
+    },
+    /// It was not decided: 503, gRPC 14 (`UNAVAILABLE`). Whether something was counted, the error
+    /// says.
+    Unavailable {
+        /// Why not. It tells of the group's inside, so callers are not told.
+        error: AcquireError,
+    },
+}
+
+/// A request that is refused, to be made into a response.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    request: Parts,
+    reason: Reason,
+    fields: HeaderMap,
+}
+
+impl Refusal {
+    /// With the fields of the decision, if there was one.
+    pub(crate) fn new(request: Parts, reason: Reason, mut fields: HeaderMap) -> Self {
+        if matches!(reason, Reason::Unavailable { .. }) {
+            fields.insert(RETRY_AFTER, SOON);
+        }
+        Self { request, reason, fields }
+    }
+
+    /// The head of the request, for answers in the form that it asks for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::Refusal;
+    ///
+    /// fn is_from_a_script(refusal: &Refusal) -> bool {
+    ///     refusal.request().uri.path().starts_with("/api/")
+    /// }
+    /// ```
+    pub fn request(&self) -> &Parts {
+        &self.request
+    }
+
+    /// Why it is refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{Reason, Refusal};
+    ///
+    /// fn is_about_money(refusal: &Refusal) -> bool {
+    ///     matches!(refusal.reason(), Reason::Denied { limits, .. } if *limits == ["plan".into()])
+    /// }
+    /// ```
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The fields that say when to come again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::header::RETRY_AFTER;
+    /// use quorate_tower::Refusal;
+    ///
+    /// fn is_worth_a_retry(refusal: &Refusal) -> bool {
+    ///     refusal.fields().contains_key(RETRY_AFTER)
+    /// }
+    /// ```
+    pub fn fields(&self) -> &HeaderMap {
+        &self.fields
+    }
+
+    /// The status of the response.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::Refusal;
+    ///
+    /// fn is_the_callers_fault(refusal: &Refusal) -> bool {
+    ///     refusal.status().is_client_error()
+    /// }
+    /// ```
+    pub fn status(&self) -> StatusCode {
+        match self.reason {
+            Reason::Denied { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Reason::KeyNotSupplied { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::KeyNotSent { .. }
+            | Reason::KeyTooLong { .. }
+            | Reason::NeverAdmitted { .. } => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A response with a problem document (RFC 9457).
+    ///
+    /// # Examples
+    ///
+    /// For a body that no text can be made into by `From`:
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::{BodyExt, Full, combinators::BoxBody};
+    /// use quorate_ratelimit::RateLimiter;
+    /// use quorate_tower::{RateLimitLayer, Refusal};
+    ///
+    /// fn layer(limiter: RateLimiter) {
+    ///     let builder = RateLimitLayer::builder(limiter).refuse_with(|refusal: Refusal| {
+    ///         refusal.problem().map(|text| BoxBody::new(Full::<Bytes>::from(text)))
+    ///     });
+    /// #   let _ = builder;
+    /// }
+    /// ```
+    pub fn problem(self) -> Response<String> {
+        let body = match &self.reason {
+            Reason::Denied { limits, .. } => quota_exceeded(limits.iter().map(|limit| &**limit)),
+            _ => self.problem_of_its_own(),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
+        self.finish(response)
+    }
+
+    fn problem_of_its_own(&self) -> String {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        let mut detail = String::new();
+        for c in self.sentence().chars() {
+            match c {
+                '"' | '\\' => detail.extend(['\\', c]),
+                c if c.is_control() => detail.push(' '),
+                c => detail.push(c),
+            }
+        }
+        format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\
+             \"detail\":\"{detail}\"}}",
+            status.as_u16()
+        )
+    }
+
+    /// A response for gRPC: 200, and the status of the call in its head, with an empty body.
+    ///
+    /// # Examples
+    ///
+    /// Where one service answers both:
+    ///
+    /// ```
+    /// use axum::body::Body;
+    /// use http::{Response, header::CONTENT_TYPE};
+    /// use quorate_tower::Refusal;
+    ///
+    /// fn answer(refusal: Refusal) -> Response<Body> {
+    ///     let kind = refusal.request().headers.get(CONTENT_TYPE);
+    ///     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+    ///         return refusal.grpc();
+    ///     }
+    ///     refusal.problem().map(Body::from)
+    /// }
+    /// ```
+    pub fn grpc<B: Default>(self) -> Response<B> {
+        let code = match self.reason {
+            Reason::Denied { .. } => 8,
+            Reason::KeyNotSupplied { .. } => 13,
+            Reason::Unavailable { .. } => 14,
+            Reason::KeyNotSent { .. }
+            | Reason::KeyTooLong { .. }
+            | Reason::NeverAdmitted { .. } => 3,
+        };
+        let mut response = Response::new(B::default());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, GRPC);
+        headers.insert(GRPC_STATUS, code.into());
+        if let Ok(message) = HeaderValue::try_from(percent_encoded(&self.sentence())) {
+            headers.insert(GRPC_MESSAGE, message);
+        }
+        self.finish(response)
+    }
+
+    fn finish<B>(self, mut response: Response<B>) -> Response<B> {
+        response.headers_mut().extend(self.fields);
+        response.extensions_mut().insert(self.reason);
+        response
+    }
+
+    /// For people.
+    fn sentence(&self) -> String {
+        match &self.reason {
+            Reason::Denied { limits, .. } => format!("denied by {}", limits.join(", ")),
+            Reason::KeyNotSent { limit, what } => {
+                format!("the request lacks {what}, by which limit {limit} counts")
+            }
+            Reason::KeyNotSupplied { limit, what } => {
+                format!("the service lacks {what}, by which limit {limit} counts")
+            }
+            Reason::KeyTooLong { limit, bytes, max } => {
+                format!("limit {limit} counts by what has {bytes} bytes here, and at most {max}")
+            }
+            Reason::NeverAdmitted { limit, amount, max } => {
+                format!("it costs {amount} units, and limit {limit} admits {max} at most at once")
+            }
+            Reason::Unavailable { .. } => {
+                "whether this is within its limits cannot be decided now; try again in a moment"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// As gRPC wants its messages: bytes beyond printable ASCII, and the percent sign, as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            // Writing to a string does not fail.
+            _ => _ = write!(encoded, "%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+/// Makes responses of refusals, with bodies of the type that the service inside has.
+///
+/// A closure that takes a [`Refusal`] is one: see
+/// [`refuse_with`](crate::RateLimitLayerBuilder::refuse_with).
+pub trait Refuse<B>: Send + Sync + 'static {
+    /// The response to a request that is refused.
+    fn refuse(&self, refusal: Refusal) -> Response<B>;
+}
+
+/// Refuses with a problem document (RFC 9457, `application/problem+json`), as [`Refusal::problem`]
+/// has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Problems;
+
+impl<B: From<String>> Refuse<B> for Problems {
+    fn refuse(&self, refusal: Refusal) -> Response<B> {
+        refusal.problem().map(B::from)
+    }
+}
+
+/// Refuses as gRPC does, as [`Refusal::grpc`] has it.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::RateLimiter;
+/// use quorate_tower::{Grpc, RateLimitLayer};
+///
+/// fn for_tonic(limiter: RateLimiter) {
+///     let builder = RateLimitLayer::builder(limiter).refusals(Grpc);
+/// #   let _ = builder;
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grpc;
+
+impl<B: Default> Refuse<B> for Grpc {
+    fn refuse(&self, refusal: Refusal) -> Response<B> {
+        refusal.grpc()
+    }
+}
+
+impl<B, F: Fn(Refusal) -> Response<B> + Send + Sync + 'static> Refuse<B> for F {
+    fn refuse(&self, refusal: Refusal) -> Response<B> {
+        self(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate::{DecideError, NoPrimaryReason};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// One of each kind but `Denied`, with its status, its gRPC code, and whether to come again.
+    fn kinds() -> [(Reason, u16, &'static str, bool); 5] {
+        let (limit, what) = (Arc::from("a \"b\\"), Cow::Borrowed("the field \u{1} x-ä%"));
+        let no_primary = DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum };
+        [
+            (Reason::KeyNotSent { limit: Arc::clone(&limit), what: what.clone() }, 400, "3", false),
+            (Reason::KeyNotSupplied { limit: limit.clone(), what }, 500, "13", false),
+            (Reason::KeyTooLong { limit: limit.clone(), bytes: 509, max: 508 }, 400, "3", false),
+            (Reason::NeverAdmitted { limit, amount: 5, max: 3 }, 400, "3", false),
+            (Reason::Unavailable { error: no_primary.into() }, 503, "14", true),
+        ]
+    }
+
+    fn refusal(reason: Reason) -> Refusal {
+        let request = http::Request::new(()).into_parts().0;
+        Refusal::new(request, reason, HeaderMap::new())
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem_document() {
+        for (reason, status, _, retry) in kinds() {
+            let response = refusal(reason.clone()).problem();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), retry, "{reason:?}");
+            assert_eq!(response.extensions().get(), Some(&reason));
+            let body: Value = serde_json::from_str(response.body()).expect("JSON");
+            assert_eq!((&body["status"], &body["type"]), (&json!(status), &json!("about:blank")));
+            assert!(body["detail"].as_str().is_some_and(|detail| !detail.contains("majority")));
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_a_status_of_grpc() {
+        for (reason, _, code, retry) in kinds() {
+            let response: Response<()> = refusal(reason).grpc();
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");
+            assert_eq!(response.headers()[GRPC_STATUS], code);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), retry);
+            assert!(!response.headers()[GRPC_MESSAGE].is_empty());
+        }
+    }
+
+    #[test]
+    fn messages_of_grpc_are_percent_encoded() {
+        assert_eq!(percent_encoded("100 % ä\n"), "100 %25 %C3%A4%0A");
+    }
+}

@@ -1,0 +1,278 @@
+//! What one limit has to do with a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::request;
+use http::response;
+
+use crate::key::KeyExtractor;
+
+/// What becomes of a request that has no key under a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MissingKey {
+    /// It is refused: with 400 if the caller did not send it, with 500 if the service lacks it.
+    #[default]
+    Refuse,
+    /// All that have none share one count, under the empty key.
+    Share,
+    /// The rule does not apply to it. Whoever can leave the key out is not limited.
+    Skip,
+}
+
+type Applies = Box<dyn Fn(&request::Parts) -> bool + Send + Sync>;
+type CostOf = Box<dyn Fn(&request::Parts) -> u64 + Send + Sync>;
+/// `None` if what was taken is what it cost.
+type ActualCost = Box<dyn Fn(&response::Parts) -> Option<u64> + Send + Sync>;
+
+enum Cost {
+    Fixed(u64),
+    Of(CostOf),
+}
+
+/// One limit, by what a request counts under it, and how much.
+///
+/// # Examples
+///
+/// Tokens of a language model: 4,000 are taken before, and what the answer says it has used is what
+/// counts in the end.
+///
+/// ```
+/// use http::HeaderName;
+/// use quorate_tower::{Header, Rule};
+///
+/// let rule = Rule::new("tokens", Header(HeaderName::from_static("x-api-key")))
+///     .cost(4_000)
+///     .actual_cost(|response| response.headers.get("x-tokens")?.to_str().ok()?.parse().ok());
+/// # let _ = rule;
+/// ```
+///
+/// Wrong passwords, and nothing else:
+///
+/// ```
+/// use http::StatusCode;
+/// use quorate_tower::{ClientAddress, Rule};
+///
+/// let rule = Rule::new("login", ClientAddress::new())
+///     .when(|request| request.uri.path() == "/login")
+///     .count_if(|response| response.status == StatusCode::UNAUTHORIZED);
+/// # let _ = rule;
+/// ```
+pub struct Rule {
+    limit: Arc<str>,
+    key: Box<dyn KeyExtractor>,
+    missing: MissingKey,
+    applies: Option<Applies>,
+    cost: Cost,
+    actual: Option<ActualCost>,
+}
+
+impl Rule {
+    /// Counts each request as one unit of its key, under the limit of this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let rule = Rule::new("api", ClientAddress::new());
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn new(limit: impl Into<Arc<str>>, key: impl KeyExtractor) -> Self {
+        Self {
+            limit: limit.into(),
+            key: Box::new(key),
+            missing: MissingKey::default(),
+            applies: None,
+            cost: Cost::Fixed(1),
+            actual: None,
+        }
+    }
+
+    /// Applies only to requests of which this is true: the plan of a customer, a method, a path. All
+    /// others are not limited by this rule.
+    ///
+    /// # Examples
+    ///
+    /// A browser's preflight is not what its user asked for:
+    ///
+    /// ```
+    /// use http::Method;
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let rule = Rule::new("api", ClientAddress::new()).when(|it| it.method != Method::OPTIONS);
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn when(
+        mut self,
+        applies: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.applies = Some(Box::new(applies));
+        self
+    }
+
+    /// What becomes of requests without a key. Default: they are refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use quorate_tower::{Header, MissingKey, Rule};
+    ///
+    /// let anonymous_together = Rule::new("api", Header(HeaderName::from_static("x-api-key")))
+    ///     .missing_key(MissingKey::Share);
+    /// # let _ = anonymous_together;
+    /// ```
+    #[must_use]
+    pub fn missing_key(mut self, missing: MissingKey) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// How many units each request takes. Default: 1. With 0 the rule applies to none, unless it has an
+    /// [`actual_cost`](Self::actual_cost).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let reports_are_dear = Rule::new("api", ClientAddress::new())
+    ///     .when(|request| request.uri.path().starts_with("/reports/"))
+    ///     .cost(20);
+    /// # let _ = reports_are_dear;
+    /// ```
+    #[must_use]
+    pub fn cost(mut self, units: u64) -> Self {
+        self.cost = Cost::Fixed(units);
+        self
+    }
+
+    /// The same, by the request. A cost that the limit admits at no time is refused with 400; one that
+    /// comes from the caller should have a bound of your own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::Method;
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let rule = Rule::new("api", ClientAddress::new())
+    ///     .cost_of(|request| if request.method == Method::GET { 1 } else { 5 });
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn cost_of(
+        mut self,
+        cost: impl Fn(&request::Parts) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.cost = Cost::Of(Box::new(cost));
+        self
+    }
+
+    /// What a request cost in the end, by the head of its response; `None` if it is what was taken.
+    ///
+    /// What was taken beyond it is given back, and what is missing is counted even if there is no room
+    /// for it: then the next requests wait. If the cost before is 0, a request only waits for there to
+    /// be one unit, and then counts as this says. A handler can leave the cost in a field or in the
+    /// extensions of its response.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// /// What a handler has found out.
+    /// #[derive(Clone, Copy)]
+    /// struct Rows(u64);
+    ///
+    /// let rule = Rule::new("rows", ClientAddress::new())
+    ///     .cost(100)
+    ///     .actual_cost(|response| response.extensions.get().map(|Rows(rows)| *rows));
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn actual_cost(
+        mut self,
+        actual: impl Fn(&response::Parts) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        self.actual = Some(Box::new(actual));
+        self
+    }
+
+    /// Counts only requests whose response is such; of others what was taken is given back. In place of
+    /// [`actual_cost`](Self::actual_cost): the last of them holds.
+    ///
+    /// A request takes its units before it is served, so as many at once as the limit admits are served,
+    /// whatever their outcome.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, Rule};
+    ///
+    /// let our_faults_are_free = Rule::new("api", ClientAddress::new())
+    ///     .count_if(|response| !response.status.is_server_error());
+    /// # let _ = our_faults_are_free;
+    /// ```
+    #[must_use]
+    pub fn count_if(
+        self,
+        counts: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.actual_cost(move |response| if counts(response) { None } else { Some(0) })
+    }
+
+    pub(crate) fn limit(&self) -> &Arc<str> {
+        &self.limit
+    }
+
+    pub(crate) fn extractor(&self) -> &dyn KeyExtractor {
+        &*self.key
+    }
+
+    pub(crate) fn on_missing_key(&self) -> MissingKey {
+        self.missing
+    }
+
+    pub(crate) fn applies_to(&self, request: &request::Parts) -> bool {
+        self.applies.as_ref().is_none_or(|applies| applies(request))
+    }
+
+    /// What every request costs, if it is the same for all.
+    pub(crate) fn fixed_cost(&self) -> Option<u64> {
+        match self.cost {
+            Cost::Fixed(units) => Some(units),
+            Cost::Of(_) => None,
+        }
+    }
+
+    pub(crate) fn units_of(&self, request: &request::Parts) -> u64 {
+        match &self.cost {
+            Cost::Fixed(units) => *units,
+            Cost::Of(cost) => cost(request),
+        }
+    }
+
+    /// Whether what a request costs is known only by its response.
+    pub(crate) fn is_settled_later(&self) -> bool {
+        self.actual.is_some()
+    }
+
+    /// What it cost by its response; `taken` if nothing else is said.
+    pub(crate) fn actual_units(&self, response: &response::Parts, taken: u64) -> u64 {
+        self.actual.as_ref().and_then(|actual| actual(response)).unwrap_or(taken)
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("limit", &self.limit)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
+}

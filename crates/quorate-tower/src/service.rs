@@ -1,0 +1,143 @@
+//! One request: ask, pass on, settle.
+//!
+//! ```text
+//!   request ──▶ rules: items ──▶ group ──┬─ admitted ──▶ inner service ──▶ head of the response
+//!                    │                   │                                     │ settle
+//!                    └─ no key: 400      └─ denied: 429, undecided: 503        ▼
+//!                                                                      fields ──▶ caller
+//! ```
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::admission::{self, Admission, Taken};
+use crate::layer::{Settings, WhenUnavailable};
+use crate::refusal::{Problems, Reason, Refuse};
+use crate::{demand, fields, settlement};
+
+/// The service that a [`RateLimitLayer`](crate::RateLimitLayer) makes of another one.
+///
+/// It is ready when the one inside is. What that set aside when it said so is used by the very request
+/// that was called next, or is free again as soon as that one is refused.
+pub struct RateLimit<S, R = Problems> {
+    inner: S,
+    settings: Arc<Settings<R>>,
+}
+
+impl<S, R> RateLimit<S, R> {
+    pub(crate) fn new(inner: S, settings: Arc<Settings<R>>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl<S: Clone, R> Clone for RateLimit<S, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), settings: self.settings.clone() }
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for RateLimit<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("inner", &self.inner)
+            .field("rules", &self.settings.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, R, Q, B> Service<Request<Q>> for RateLimit<S, R>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    R: Refuse<B>,
+    Q: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = ResponseFuture<B, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> ResponseFuture<B, S::Error> {
+        // A clone need not be ready: the one that said so goes along, and the clone takes its place.
+        let clone = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, clone);
+        ResponseFuture(Box::pin(respond(inner, self.settings.clone(), request)))
+    }
+}
+
+async fn respond<S, R, Q, B>(
+    mut inner: S,
+    settings: Arc<Settings<R>>,
+    request: Request<Q>,
+) -> Result<Response<B>, S::Error>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    R: Refuse<B>,
+{
+    let (mut head, body) = request.into_parts();
+    let (admission, taken) = match admitted(&settings, &head).await {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            let refusal = admission::refusal(&settings.limiter, head, reason, &settings.styles);
+            return Ok(settings.refuse.refuse(refusal));
+        }
+    };
+    let told = admission.told().filter(|_| settings.tells_admitted);
+    head.extensions.insert(admission);
+    // What fails without a response has no outcome to go by: it stays counted.
+    let response = inner.call(Request::from_parts(head, body)).await?;
+    let (mut head, body) = response.into_parts();
+    let settlements = settlement::settlements(&settings.rules, taken, &head);
+    let settled = settlement::settle(&settings.limiter, &settlements).await;
+    if let Some(unsettled) = settled.unsettled {
+        head.extensions.insert(unsettled);
+    }
+    if let Some((limit, decision)) = told {
+        let decision = settled.told.unwrap_or(decision);
+        let fields = fields::fields_of(&settings.limiter, &limit, &decision, &settings.styles);
+        fields::add(&mut head.headers, fields);
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+async fn admitted<R>(
+    settings: &Settings<R>,
+    request: &http::request::Parts,
+) -> Result<(Admission, Vec<Taken>), Reason> {
+    let Settings { limiter, rules, unavailable, .. } = settings;
+    let items = demand::items_of(rules, request)?;
+    match (admission::admit(limiter, rules, items).await, unavailable) {
+        (Err(Reason::Unavailable { error }), WhenUnavailable::Admit) => {
+            Ok((Admission::Undecided { error }, Vec::new()))
+        }
+        (decided, _) => decided,
+    }
+}
+
+/// The response to come. It is in a box: one allocation for each request, beside a decision of the
+/// group.
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<B, E>(Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>);
+
+impl<B, E> Future for ResponseFuture<B, E> {
+    type Output = Result<Response<B>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl<B, E> fmt::Debug for ResponseFuture<B, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
