@@ -262,6 +262,7 @@ impl fmt::Debug for ClientAddress {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -362,5 +363,38 @@ mod tests {
         assert!(matches!(missing, Err(NoKey::NotSupplied { .. })));
         parts.extensions.insert(SocketAddr::from(([192, 0, 2, 1], 1)));
         assert_eq!(key(&ClientAddress::new(), &parts), "192.0.2.1");
+    }
+
+    /// What a client may write into a field: mostly the characters that mean something there.
+    fn invented() -> impl Strategy<Value = String> {
+        const MEANINGFUL: &[&str] =
+            &["for=", "for=\"[2001:db8::9]", "6.6.6.6", "10.0.0.1", ",", ";", "\"", "\\", " "];
+        let meaningful = proptest::sample::select(MEANINGFUL).prop_map(str::to_owned);
+        let piece = prop_oneof![8 => meaningful, 1 => "[!-~]{1,4}"];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_writes_it_stays_who_it_is(invented in invented()) {
+            let client = behind(&["10.0.0.0/8"]);
+            for appended in ["192.0.2.1", "192.0.2.1:4711", "192.0.2.1, 10.0.0.1"] {
+                let line = format!("{invented}, {appended}");
+                let request = request("10.0.0.2", &[("x-forwarded-for", &line)]);
+                prop_assert_eq!(key(&client, &request), "192.0.2.1");
+            }
+        }
+
+        /// A quotation left open makes it count as the proxy: stricter, and nobody else.
+        #[test]
+        fn whatever_a_client_quotes_it_is_itself_or_the_proxy(invented in invented()) {
+            let client = behind(&["10.0.0.0/8"]).field(ProxyField::Forwarded);
+            for appended in ["for=192.0.2.1", "proto=http;for=\"192.0.2.1:80\";by=6.6.6.6"] {
+                let line = format!("{invented}, {appended}");
+                let request = request("10.0.0.2", &[("forwarded", &line)]);
+                let key = key(&client, &request);
+                prop_assert!(key == "192.0.2.1" || key == "10.0.0.2", "{} for {}", key, line);
+            }
+        }
     }
 }

@@ -95,9 +95,9 @@
 //!   expose `RateLimit`, `RateLimit-Policy` and `Retry-After`. They answer preflights by themselves.
 //! - Inside of whatever authenticates, if callers are counted by what that finds out; outside of it if
 //!   failed attempts shall count.
-//! - Outside of a time limit, so that the time in which the group decides is not the handler's; a call
-//!   to the group has one of its own, [`io_timeout`](quorate::PeerBuilder::io_timeout). A time limit
-//!   outside covers both.
+//! - Inside of a time limit if that shall cover the group too. A call to the group ends by itself after
+//!   its [`io_timeout`](quorate::PeerBuilder::io_timeout), 30 s unless you set it, which is long for a
+//!   request: it is waited for only while a primary has just been lost.
 //! - With axum, [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) counts
 //!   requests that find no route as well; `route_layer` does not.
 //! - Two of these layers are decided one after the other: what the outer one has counted stays so if the

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
-use quorate_ratelimit::{HeaderStyle, RateLimiter, Reset};
+use quorate::DecideError;
+use quorate_ratelimit::{AcquireError, HeaderStyle, RateLimiter, Reset};
 use quorate_tower::{
     Admission, BuildError, Grpc, Header, MissingKey, RateLimitLayer, RateLimitLayerBuilder, Reason,
     Refusal, Rule, Shared, WhenUnavailable,
@@ -202,6 +203,26 @@ async fn without_a_quorum_requests_are_refused_as_unavailable_and_not_as_too_man
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         assert!(matches!(response.extensions().get(), Some(Reason::Unavailable { .. })));
     }
+}
+
+/// The link to the primary falls silent, and nobody knows yet.
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_outcome_is_unknown_is_refused_as_unavailable() {
+    let group = group().await;
+    let primary = group.primary().await;
+    let name = if primary == "a" { "b" } else { "a" };
+    let rules = [Rule::new("two", user())];
+    let mut service = inside(&layer(group.limiter(name), rules).build().expect("usable"), ok);
+    group.isolate(&[name]);
+    let response = call(&mut service, of("alice")).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let unknown = matches!(
+        response.extensions().get(),
+        Some(Reason::Unavailable {
+            error: AcquireError::Undecided(DecideError::OutcomeUnknown { .. })
+        })
+    );
+    assert!(unknown, "{:?}", response.extensions().get::<Reason>());
 }
 
 #[tokio::test(start_paused = true)]
