@@ -16,7 +16,7 @@
 //!                                                    as before: nobody is believed who they are
 //! curl -i 127.0.0.1:8080/login -d secret             as often as you like
 //! curl -i 127.0.0.1:8080/login -d wrong              three times an hour
-//! curl -i 127.0.0.1:8080/report/7 -H 'x-api-key: k1' seven rows of a hundred a minute
+//! curl -i 127.0.0.1:8080/report/7 -H 'x-api-key: k1' seven rows of a hundred an hour
 //! ```
 //!
 //! With `-- --behind 127.0.0.1/32` a proxy on this machine is believed, and the third command is
@@ -56,16 +56,7 @@ const MAX_ROWS: u64 = 40;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let minute = Duration::from_secs(60);
-    let limits = Limits::builder()
-        .limit("client", Limit::per_second(1).burst(5))
-        .limit("total", Limit::per_second(1_000))
-        .limit("login", Limit::window(3, 60 * minute))
-        .limit("rows", Limit::sliding(100, minute))
-        .build()?;
-    let limiter = RateLimiter::new(start(&limits).await?, &limits);
-    let routes = routes(limiter, options.behind)?;
-
+    let routes = routes(start().await?, options.behind)?;
     let listener = TcpListener::bind(options.http).await?;
     println!("http://{}", listener.local_addr()?);
     // With the addresses of callers: the layer asks for them.
@@ -74,12 +65,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn start(limits: &Limits) -> Result<Peer, Box<dyn Error>> {
+/// A group of one.
+async fn start() -> Result<RateLimiter, Box<dyn Error>> {
+    let hour = Duration::from_secs(60 * 60);
+    let limits = Limits::builder()
+        .limit("client", Limit::per_second(1).burst(5))
+        .limit("total", Limit::per_second(1_000))
+        .limit("login", Limit::window(3, hour))
+        .limit("rows", Limit::sliding(100, hour))
+        .build()?;
     let network = InProcess::network();
     let peer = Peer::builder("a", limits.model()).members([("a", "a")]);
     let peer = peer.transport(network.at("a")).start().await?;
     peer.wait_ready(Duration::from_secs(30)).await?;
-    Ok(peer)
+    Ok(RateLimiter::new(peer, &limits))
 }
 
 fn routes(limiter: RateLimiter, proxies: Vec<Network>) -> Result<Router, BuildError> {
@@ -130,4 +129,72 @@ struct Rows(u64);
 async fn report(Path(rows): Path<u64>) -> (Extension<Rows>, String) {
     let rows = rows.min(MAX_ROWS);
     (Extension(Rows(rows)), (0..rows).map(|row| format!("row {row}\n")).collect())
+}
+
+#[cfg(test)]
+#[path = "tower_client.rs"]
+mod client;
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{Request, Response};
+
+    use super::*;
+
+    async fn serve() -> SocketAddr {
+        let routes = routes(start().await.expect("usable"), Vec::new()).expect("usable");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        address
+    }
+
+    fn login(password: &'static str) -> Request<&'static str> {
+        Request::post("/login").body(password).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn only_failed_logins_are_counted() {
+        let address = serve().await;
+        for (password, expected) in [
+            ("secret", 200),
+            ("wrong", 401),
+            ("secret", 200),
+            ("wrong", 401),
+            ("secret", 200),
+            ("wrong", 401),
+            ("wrong", 429),
+        ] {
+            let response = client::ask(address, login(password)).await;
+            assert_eq!(response.status(), expected, "{password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_report_costs_its_rows() {
+        let address = serve().await;
+        let report = |rows: u64| {
+            let request = Request::get(format!("/report/{rows}")).header("x-api-key", "k1");
+            client::ask(address, request.body("").expect("a request"))
+        };
+        let left = |response: Response<String>| {
+            let told = response.headers()["ratelimit"].to_str().expect("text");
+            told.split(';').nth(1).expect("what is left").to_owned()
+        };
+        assert_eq!(left(report(7).await), "r=93");
+        assert_eq!(left(report(50).await), "r=53");
+        assert_eq!(left(report(20).await), "r=33");
+        // It might have forty.
+        assert_eq!(report(1).await.status(), 429);
+        let nobody = Request::get("/report/1").body("").expect("a request");
+        assert_eq!(client::ask(address, nobody).await.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn everybody_is_greeted() {
+        let hello = Request::get("/hello").body("").expect("a request");
+        let response = client::ask(serve().await, hello).await;
+        assert_eq!(response.body(), "hello, 4 left of client\n");
+    }
 }

@@ -50,6 +50,16 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    let layer = layer().await?;
+    let listener = TcpListener::bind(options.http).await?;
+    println!("http://{}", listener.local_addr()?);
+    serve(listener, layer.layer(Hello)).await
+}
+
+type Refuser = fn(Refusal) -> Response<Full<Bytes>>;
+
+/// The layer, over a group of one.
+async fn layer() -> Result<RateLimitLayer<Refuser>, Box<dyn Error>> {
     let limits = Limits::builder().limit("client", Limit::per_minute(3)).build()?;
     let network = InProcess::network();
     let peer = Peer::builder("a", limits.model()).members([("a", "a")]);
@@ -58,11 +68,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let layer = RateLimitLayer::builder(RateLimiter::new(peer, &limits))
         .rule(Rule::new("client", ClientAddress::new()))
-        .refuse_with(refuse)
+        .refuse_with(refuse as Refuser)
         .build()?;
-    let listener = TcpListener::bind(options.http).await?;
-    println!("http://{}", listener.local_addr()?);
-    serve(listener, layer.layer(Hello)).await
+    Ok(layer)
 }
 
 /// Serves each connection in a task of its own; requests carry the address that they come from.
@@ -115,5 +123,35 @@ impl Service<Request<Incoming>> for Hello {
         let decision = request.extensions().get().and_then(Admission::decision);
         let left = decision.map_or(0, |decision| decision.remaining);
         ready(Ok(Response::new(Full::from(format!("hello, {left} left\n")))))
+    }
+}
+
+#[cfg(test)]
+#[path = "tower_client.rs"]
+mod client;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_fourth_request_is_refused_in_the_way_that_its_client_reads() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = layer().await.expect("usable").layer(Hello);
+        tokio::spawn(async move { serve(listener, service).await.unwrap_or_default() });
+        let ask = |kind: &'static str| {
+            let request = Request::get("/").header(CONTENT_TYPE, kind);
+            client::ask(address, request.body("").expect("a request"))
+        };
+        for left in [2, 1, 0] {
+            assert_eq!(*ask("text/plain").await.body(), format!("hello, {left} left\n"));
+        }
+        let http = ask("text/plain").await;
+        assert_eq!(http.status(), 429);
+        assert!(http.headers().contains_key("retry-after"));
+        let grpc = ask("application/grpc").await;
+        assert_eq!((grpc.status().as_u16(), grpc.body().as_str()), (200, ""));
+        assert_eq!(grpc.headers()["grpc-status"], "8");
     }
 }
