@@ -19,9 +19,14 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Whether what it costs is known only by the response.
-    pub(crate) fn is_settled_later(&self, rules: &[Rule]) -> bool {
-        self.shares.iter().any(|(rule, _)| rules[*rule].is_settled_later())
+    /// Whether the response tells what it costs.
+    pub(crate) fn is_reserved(&self, rules: &[Rule]) -> bool {
+        self.shares.iter().any(|(rule, _)| rules[*rule].reserves())
+    }
+
+    /// Whether it counts only if the response is such.
+    pub(crate) fn may_be_given_back(&self, rules: &[Rule]) -> bool {
+        self.shares.iter().any(|(rule, _)| rules[*rule].may_give_back())
     }
 }
 
@@ -32,7 +37,7 @@ pub(crate) fn items_of(rules: &[Rule], request: &Parts) -> Result<Vec<Item>, Rea
     let mut items: Vec<Item> = Vec::new();
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(request)) {
         let amount = rule.units_of(request);
-        if amount == 0 && !rule.is_settled_later() {
+        if amount == 0 && !rule.reserves() {
             continue;
         }
         let Some(key) = key_of(rule, request)? else { continue };

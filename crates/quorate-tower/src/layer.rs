@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use quorate::MAX_ITEMS;
-use quorate_ratelimit::{HeaderStyle, RateLimiter};
+use quorate_ratelimit::{HeaderStyle, Limit, RateLimiter};
 use tower_layer::Layer;
 
 use crate::refusal::{Problems, Refusal};
@@ -203,7 +204,8 @@ impl<R> RateLimitLayerBuilder<R> {
         self.refusals(refuse)
     }
 
-    /// Checks the rules against the limits of this peer.
+    /// Checks the rules against the limits that the group has now. They may change while it runs: under
+    /// one that is gone nothing can be decided, and the answer is 503.
     ///
     /// # Errors
     ///
@@ -222,6 +224,9 @@ impl<R> RateLimitLayerBuilder<R> {
             let name = rule.limit();
             let limit = limiter.limits().get(name);
             let limit = limit.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
+            if is_concurrency(limit) {
+                return Err(BuildError::Concurrency { limit: name.clone() });
+            }
             let (cost, max) = (rule.fixed_cost().unwrap_or(0), limit.capacity());
             // A shadow denies nothing.
             if cost > max && limit != limit.shadow() {
@@ -240,10 +245,20 @@ impl<R> fmt::Debug for RateLimitLayerBuilder<R> {
     }
 }
 
+/// Only limits of permits have a lease.
+fn is_concurrency(limit: Limit) -> bool {
+    limit.lease(Duration::from_secs(1)) != limit.lease(Duration::from_secs(2))
+}
+
 /// Why a layer cannot be as it was described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The limit is one of permits, which are held and not counted.
+    Concurrency {
+        /// The limit.
+        limit: Arc<str>,
+    },
     /// Every request of a rule costs more than its limit admits at any time.
     NeverAdmitted {
         /// The limit.
@@ -270,6 +285,10 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Concurrency { limit } => write!(
+                f,
+                "limit {limit} is one of permits, which a handler takes and gives back by itself"
+            ),
             Self::NeverAdmitted { limit, cost, max } => write!(
                 f,
                 "a cost of {cost} is never admitted by limit {limit}: it admits {max} at most at \

@@ -2,7 +2,7 @@
 //! shares: in front of axum, tonic, hyper, or whatever else takes `http` requests.
 //!
 //! A [`RateLimitLayer`] has [`Rule`]s, each a limit and what a request is counted by under it. All rules
-//! that apply to a request are asked in one operation: either all of them count it, or none does.
+//! that apply to a request are asked together: either all of them count it, or none does.
 //!
 //! ```text
 //!   request ──▶ rules ──▶ RateLimiter::acquire_all ──┬─ admitted ──▶ inner service
@@ -78,16 +78,21 @@
 //!
 //! # Cost that is known afterwards
 //!
-//! [`Rule::actual_cost`] and [`Rule::count_if`] look at the head of the response. What was taken and not
-//! used is given back, to the window that it was taken from and not if that has ended; what was used
-//! beyond it is counted as a debt. This happens before the response is handed on, so that the caller's
-//! next request finds it done; the response waits for the group as long as the request did. If the group
-//! does not take it, what was taken stays counted, and the response has [`Unsettled`] in its
-//! extensions.
+//! Two rules look at the head of the response:
 //!
-//! Where several rules apply, those that are settled afterwards are asked once more, before, for the
-//! window that they are in: a round trip. Under a limit whose window ends between the two nothing is
-//! given back.
+//! - [`Rule::actual_cost`] reserves what a request may cost, and commits what it did cost: the rest is
+//!   given back, and what is beyond it is counted as a debt.
+//! - [`Rule::count_if`] gives back all of it if such a request does not count.
+//!
+//! What is given back goes to the window that it was taken from, and nowhere if that has ended. This
+//! happens before the response is handed on, so that the caller's next request finds it done; the
+//! response waits for the group as long as the request did. If the group does not take it the response
+//! has [`Unsettled`] in its extensions.
+//!
+//! Where several rules apply, this costs round trips: reservations are made one by one before the others
+//! are asked together, and cancelled if those deny; others may be denied for them in that moment, and
+//! nothing is ever admitted that should not be. Rules with `count_if` are asked once more, before, for
+//! the window that they are in.
 //!
 //! # Where to put it
 //!
@@ -107,14 +112,17 @@
 //!
 //! A response future that is dropped before it was polled has done nothing. One that is dropped before
 //! its response, as servers do when the client goes away, may have taken what the request costs, and
-//! that stays counted: otherwise whoever hangs up early would not be limited. So does what fails in the
-//! service inside without a response.
+//! that stays counted: otherwise whoever hangs up early would not be limited. What it has reserved for an
+//! `actual_cost` lapses after [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME), and half of that
+//! later is given back. What fails in the service inside without a response counts as it was taken or
+//! reserved.
 //!
 //! # What is not here
 //!
 //! Bodies are neither read nor buffered; a cost that only the end of a body shows is for the handler to
 //! [`debit`](quorate_ratelimit::RateLimiter::debit). Requests are not queued: they are admitted now or
-//! refused. How many are served at the same time is for a concurrency limit.
+//! refused. Permits of concurrency limits are not taken: a handler does that with
+//! [`permit`](quorate_ratelimit::RateLimiter::permit), and holds it for as long as it works.
 
 mod address;
 mod admission;
@@ -128,6 +136,7 @@ mod refusal;
 mod rule;
 mod service;
 mod settlement;
+mod taking;
 
 pub use address::{ClientAddress, PeerAddress};
 pub use admission::Admission;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use quorate_ratelimit::{AcquireError, Decision, quota_exceeded};
+use quorate_ratelimit::{AcquireError, Decision, HeaderStyle, RateLimiter, quota_exceeded};
+
+use crate::fields;
 
 /// What a caller is told to wait where nobody knows: a failover may end at any moment.
 const SOON: HeaderValue = HeaderValue::from_static("1");
@@ -79,8 +81,23 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With the fields of the decision, if there was one.
-    pub(crate) fn new(request: Parts, reason: Reason, mut fields: HeaderMap) -> Self {
+    /// With the fields of the decision in these styles, if there was one.
+    pub(crate) fn new(
+        limiter: &RateLimiter,
+        request: Parts,
+        reason: Reason,
+        styles: &[HeaderStyle],
+    ) -> Self {
+        let fields = match &reason {
+            Reason::Denied { limits, decision } => {
+                limits.first().map(|limit| fields::fields_of(limiter, limit, decision, styles))
+            }
+            _ => None,
+        };
+        Self::with_fields(request, reason, fields.unwrap_or_default())
+    }
+
+    fn with_fields(request: Parts, reason: Reason, mut fields: HeaderMap) -> Self {
         if matches!(reason, Reason::Unavailable { .. }) {
             fields.insert(RETRY_AFTER, SOON);
         }
@@ -354,7 +371,7 @@ mod tests {
 
     fn refusal(reason: Reason) -> Refusal {
         let request = http::Request::new(()).into_parts().0;
-        Refusal::new(request, reason, HeaderMap::new())
+        Refusal::with_fields(request, reason, HeaderMap::new())
     }
 
     #[test]

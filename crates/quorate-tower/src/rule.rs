@@ -25,6 +25,14 @@ type Applies = Box<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 type CostOf = Box<dyn Fn(&request::Parts) -> u64 + Send + Sync>;
 /// `None` if what was taken is what it cost.
 type ActualCost = Box<dyn Fn(&response::Parts) -> Option<u64> + Send + Sync>;
+type Counts = Box<dyn Fn(&response::Parts) -> bool + Send + Sync>;
+
+/// How what was taken becomes what counts.
+enum Outcome {
+    Actual(ActualCost),
+    CountIf(Counts),
+    Same,
+}
 
 enum Cost {
     Fixed(u64),
@@ -65,7 +73,7 @@ pub struct Rule {
     missing: MissingKey,
     applies: Option<Applies>,
     cost: Cost,
-    actual: Option<ActualCost>,
+    outcome: Outcome,
 }
 
 impl Rule {
@@ -87,7 +95,7 @@ impl Rule {
             missing: MissingKey::default(),
             applies: None,
             cost: Cost::Fixed(1),
-            actual: None,
+            outcome: Outcome::Same,
         }
     }
 
@@ -175,10 +183,14 @@ impl Rule {
 
     /// What a request cost in the end, by the head of its response; `None` if it is what was taken.
     ///
-    /// What was taken beyond it is given back, and what is missing is counted even if there is no room
-    /// for it: then the next requests wait. If the cost before is 0, a request only waits for there to
-    /// be one unit, and then counts as this says. A handler can leave the cost in a field or in the
-    /// extensions of its response.
+    /// The [`cost`](Self::cost) before is reserved. What is reserved beyond the actual one is given back,
+    /// and what is missing is counted even if there is no room for it: then the next requests wait. With
+    /// a cost of 0 before, a request is admitted if there is one unit, and then counts as this says. A
+    /// handler can leave the cost in a field or in the extensions of its response.
+    ///
+    /// A reservation whose response takes longer than
+    /// [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME) may lapse: then the actual cost is counted
+    /// when the response comes, whether there is room for it or not.
     ///
     /// # Examples
     ///
@@ -199,7 +211,7 @@ impl Rule {
         mut self,
         actual: impl Fn(&response::Parts) -> Option<u64> + Send + Sync + 'static,
     ) -> Self {
-        self.actual = Some(Box::new(actual));
+        self.outcome = Outcome::Actual(Box::new(actual));
         self
     }
 
@@ -220,10 +232,11 @@ impl Rule {
     /// ```
     #[must_use]
     pub fn count_if(
-        self,
+        mut self,
         counts: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.actual_cost(move |response| if counts(response) { None } else { Some(0) })
+        self.outcome = Outcome::CountIf(Box::new(counts));
+        self
     }
 
     pub(crate) fn limit(&self) -> &Arc<str> {
@@ -257,14 +270,23 @@ impl Rule {
         }
     }
 
-    /// Whether what a request costs is known only by its response.
-    pub(crate) fn is_settled_later(&self) -> bool {
-        self.actual.is_some()
+    /// Whether what a request takes is a reservation, for its response to settle.
+    pub(crate) fn reserves(&self) -> bool {
+        matches!(self.outcome, Outcome::Actual(_))
+    }
+
+    /// Whether its response says if it counts.
+    pub(crate) fn may_give_back(&self) -> bool {
+        matches!(self.outcome, Outcome::CountIf(_))
     }
 
     /// What it cost by its response; `taken` if nothing else is said.
     pub(crate) fn actual_units(&self, response: &response::Parts, taken: u64) -> u64 {
-        self.actual.as_ref().and_then(|actual| actual(response)).unwrap_or(taken)
+        match &self.outcome {
+            Outcome::Actual(actual) => actual(response).unwrap_or(taken),
+            Outcome::CountIf(counts) if !counts(response) => 0,
+            Outcome::CountIf(_) | Outcome::Same => taken,
+        }
     }
 }
 

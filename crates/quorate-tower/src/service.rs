@@ -15,9 +15,10 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::admission::{self, Admission, Taken};
+use crate::admission::Admission;
 use crate::layer::{Settings, WhenUnavailable};
-use crate::refusal::{Problems, Reason, Refuse};
+use crate::refusal::{Problems, Reason, Refusal, Refuse};
+use crate::taking::{self, Taken};
 use crate::{demand, fields, settlement};
 
 /// The service that a [`RateLimitLayer`](crate::RateLimitLayer) makes of another one.
@@ -54,6 +55,7 @@ impl<S, R, Q, B> Service<Request<Q>> for RateLimit<S, R>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Send,
     R: Refuse<B>,
     Q: Send + 'static,
     B: Send + 'static,
@@ -83,28 +85,30 @@ where
     S: Service<Request<Q>, Response = Response<B>>,
     R: Refuse<B>,
 {
+    let Settings { limiter, rules, styles, tells_admitted, refuse, .. } = &*settings;
     let (mut head, body) = request.into_parts();
     let (admission, taken) = match admitted(&settings, &head).await {
         Ok(admitted) => admitted,
-        Err(reason) => {
-            let refusal = admission::refusal(&settings.limiter, head, reason, &settings.styles);
-            return Ok(settings.refuse.refuse(refusal));
+        Err(reason) => return Ok(refuse.refuse(Refusal::new(limiter, head, reason, styles))),
+    };
+    let told = admission.told().filter(|_| *tells_admitted);
+    head.extensions.insert(admission);
+    let response = match inner.call(Request::from_parts(head, body)).await {
+        Ok(response) => response,
+        Err(error) => {
+            settlement::settle(limiter, &settlement::without_response(taken)).await;
+            return Err(error);
         }
     };
-    let told = admission.told().filter(|_| settings.tells_admitted);
-    head.extensions.insert(admission);
-    // What fails without a response has no outcome to go by: it stays counted.
-    let response = inner.call(Request::from_parts(head, body)).await?;
     let (mut head, body) = response.into_parts();
-    let settlements = settlement::settlements(&settings.rules, taken, &head);
-    let settled = settlement::settle(&settings.limiter, &settlements).await;
+    let settlements = settlement::by_response(rules, taken, &head);
+    let settled = settlement::settle(limiter, &settlements).await;
     if let Some(unsettled) = settled.unsettled {
         head.extensions.insert(unsettled);
     }
     if let Some((limit, decision)) = told {
         let decision = settled.told.unwrap_or(decision);
-        let fields = fields::fields_of(&settings.limiter, &limit, &decision, &settings.styles);
-        fields::add(&mut head.headers, fields);
+        fields::add(&mut head.headers, fields::fields_of(limiter, &limit, &decision, styles));
     }
     Ok(Response::from_parts(head, body))
 }
@@ -115,11 +119,12 @@ async fn admitted<R>(
 ) -> Result<(Admission, Vec<Taken>), Reason> {
     let Settings { limiter, rules, unavailable, .. } = settings;
     let items = demand::items_of(rules, request)?;
-    match (admission::admit(limiter, rules, items).await, unavailable) {
+    match (taking::admit(limiter, rules, items).await, unavailable) {
+        (Ok(admitted), _) => Ok(Admission::of(admitted)),
         (Err(Reason::Unavailable { error }), WhenUnavailable::Admit) => {
             Ok((Admission::Undecided { error }, Vec::new()))
         }
-        (decided, _) => decided,
+        (Err(reason), _) => Err(reason),
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::response::Parts;
 use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
 
-use crate::admission::Taken;
 use crate::rule::Rule;
+use crate::taking::{Hold, Taken};
 
-/// Costs that could not be corrected: what was taken before stays counted, nothing else. In the
-/// extensions of the response, for layers outside to log.
+/// Costs that could not be settled: what was taken stays counted, and what was reserved is given back
+/// when it lapses. In the extensions of the response, for layers outside to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsettled {
@@ -24,24 +24,45 @@ pub(crate) struct Settlement {
 }
 
 /// Asks all rules what the request cost.
-pub(crate) fn settlements(rules: &[Rule], taken: Vec<Taken>, response: &Parts) -> Vec<Settlement> {
+pub(crate) fn by_response(rules: &[Rule], taken: Vec<Taken>, response: &Parts) -> Vec<Settlement> {
+    settlements(taken, |rule, units| rules[rule].actual_units(response, units))
+}
+
+/// The request failed without a response: it cost what was taken.
+pub(crate) fn without_response(taken: Vec<Taken>) -> Vec<Settlement> {
+    settlements(taken, |_, units| units)
+}
+
+fn settlements(taken: Vec<Taken>, cost: impl Fn(usize, u64) -> u64) -> Vec<Settlement> {
     let settled = taken.into_iter().map(|taken| {
-        let shares = taken.item.shares.iter();
-        let actual = shares.map(|(rule, units)| rules[*rule].actual_units(response, *units));
-        let actual = actual.fold(0, u64::saturating_add);
+        let shares = taken.item.shares.iter().map(|(rule, units)| cost(*rule, *units));
+        let actual = shares.fold(0, u64::saturating_add);
         Settlement { taken, actual }
     });
-    settled.filter(|it| it.actual != it.taken.item.amount).collect()
+    settled.filter(Settlement::is_needed).collect()
 }
 
 impl Settlement {
+    /// A reservation has to be ended in any case.
+    fn is_needed(&self) -> bool {
+        let is_reserved = matches!(self.taken.hold, Hold::Reserved(_));
+        is_reserved || self.actual != self.taken.item.amount
+    }
+
     async fn settle(&self, limiter: &RateLimiter) -> Result<Decision, AcquireError> {
-        let Taken { item, decision, .. } = &self.taken;
+        let Taken { item, hold, .. } = &self.taken;
         let (limit, key) = (&item.limit, &item.key);
-        if self.actual > item.amount {
-            return limiter.debit(limit, key, self.actual - item.amount).await;
+        match hold {
+            Hold::Decided(taken) => {
+                let unused = item.amount.saturating_sub(self.actual);
+                limiter.refund_of(limit, key, unused, taken).await
+            }
+            Hold::Reserved(id) => match limiter.commit(id, self.actual).await {
+                // It lapsed, for the response took longer than that. What it was for is used.
+                Err(AcquireError::Ended) => limiter.debit(limit, key, self.actual).await,
+                settled => settled,
+            },
         }
-        limiter.refund_of(limit, key, item.amount - self.actual, decision).await
     }
 }
 

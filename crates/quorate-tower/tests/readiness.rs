@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use quorate_tower::{Grpc, RateLimit, RateLimitLayer, ResponseFuture, Rule, Shared};
-use support::{call, group, used};
+use support::{MINUTE, call, group, used};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -97,13 +97,22 @@ async fn what_the_inner_service_waits_for_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn an_error_of_the_inner_service_is_passed_on_and_stays_counted() {
     let group = group().await;
-    let rule = Rule::new("ten", Shared).count_if(|_| false);
-    let layer = RateLimitLayer::builder(group.limiter("a").clone()).rule(rule);
+    let rules = [
+        Rule::new("two", Shared).count_if(|_| false),
+        Rule::new("ten", Shared).cost(2).actual_cost(|_| Some(0)),
+    ];
+    let layer = RateLimitLayer::builder(group.limiter("a").clone());
+    let layer = rules.into_iter().fold(layer, |layer, rule| layer.rule(rule)).build();
     let inner = Permitted { fails: true, ..permitted(1) };
-    let mut service = layer.build().expect("usable").layer(inner);
+    let mut service = layer.expect("usable").layer(inner);
     let failed = call(&mut service, Request::new(())).await;
     assert_eq!(failed.err(), Some("it failed"));
-    assert_eq!(used(group.limiter("a"), "ten", "").await, 1);
+    // What it has reserved does not lapse.
+    group.pass(10 * MINUTE).await;
+    let limiter = group.limiter("a");
+    assert!(!limiter.acquire("ten", "", 9).await.expect("a primary").allowed);
+    assert_eq!(used(limiter, "ten", "").await, 2);
+    assert_eq!(used(limiter, "two", "").await, 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use quorate::DecideError;
-use quorate_ratelimit::{AcquireError, HeaderStyle, RateLimiter, Reset};
+use quorate_ratelimit::{AcquireError, Carry, HeaderStyle, Limit, Limits, RateLimiter, Reset};
 use quorate_tower::{
     Admission, BuildError, Grpc, Header, MissingKey, RateLimitLayer, RateLimitLayerBuilder, Reason,
     Refusal, Rule, Shared, WhenUnavailable,
@@ -205,6 +205,23 @@ async fn without_a_quorum_requests_are_refused_as_unavailable_and_not_as_too_man
     }
 }
 
+/// Limits change while the group runs, and the layer does not know.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_the_group_no_longer_has_is_unavailable() {
+    let group = group().await;
+    let limiter = group.limiter("b");
+    let rules = [Rule::new("two", user()).cost(2)];
+    let mut service = inside(&layer(limiter, rules).build().expect("usable"), ok);
+    let smaller = Limits::builder().limit("two", Limit::per_day(1)).build().expect("usable");
+    limiter.change_limits(&smaller, Carry::Keep).await.expect("a primary");
+    let response = call(&mut service, of("alice")).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let others = Limits::builder().limit("three", Limit::per_day(3)).build().expect("usable");
+    limiter.change_limits(&others, Carry::Keep).await.expect("a primary");
+    let response = call(&mut service, of("alice")).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
 /// The link to the primary falls silent, and nobody knows yet.
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_outcome_is_unknown_is_refused_as_unavailable() {
@@ -287,6 +304,8 @@ async fn a_layer_that_could_never_work_is_not_built() {
     let never = BuildError::NeverAdmitted { limit: "two".into(), cost: 3, max: 2 };
     assert_eq!(error(vec![Rule::new("two", Shared).cost(3)]), Some(never));
     assert_eq!(error(vec![Rule::new("shadow", Shared).cost(3)]), None);
+    let permits = BuildError::Concurrency { limit: "permits".into() };
+    assert_eq!(error(vec![Rule::new("permits", Shared)]), Some(permits));
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,9 @@ async fn what_a_request_cost_in_the_end_is_what_counts() {
         let told = response.headers()["ratelimit"].to_str().expect("text");
         assert!(told.starts_with(&format!("\"ten\";r={};", 10 - counted)), "{told}");
     }
-    // There is no room for what was held before.
+    // Nothing of it lapses as what nobody has settled would.
+    group.pass(10 * MINUTE).await;
+    // There is no room for what would be held before.
     let response = call(&mut service, asks(200, 1)).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
 }
@@ -133,6 +135,75 @@ async fn a_cost_that_is_not_known_before_waits_for_debts_to_be_paid() {
         let response = call(&mut service, asks(200, cost)).await.expect("infallible");
         assert_eq!(response.status(), status, "{cost}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_is_taken_back_when_another_rule_denies() {
+    let group = group().await;
+    let limiter = group.limiter("b");
+    let rules = [
+        Rule::new("two", user()).cost(2),
+        Rule::new("ten", user()).cost(3).actual_cost(told),
+        Rule::new("minute", Shared).cost(1).actual_cost(told),
+    ];
+    let mut service = inside(&layer(limiter, rules), answer);
+    let response = call(&mut service, asks(200, 2)).await.expect("infallible");
+    // What has the least left: that of the rule that is not settled.
+    let told = response.headers()["ratelimit"].to_str().expect("text");
+    assert!(told.starts_with("\"two\";r=0;"), "{told}");
+    let denied = call(&mut service, asks(200, 2)).await.expect("infallible");
+    assert!(denied.body().contains(r#"["two"]"#), "{}", denied.body());
+    assert_eq!(used(limiter, "two", "alice").await, 2);
+    assert_eq!(used(limiter, "ten", "alice").await, 2);
+    assert_eq!(used(limiter, "minute", "").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_when_a_reservation_is_denied() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let rules = [
+        Rule::new("two", user()),
+        Rule::new("minute", Shared).cost(1).actual_cost(told),
+        Rule::new("ten", user()).cost(6).actual_cost(told),
+    ];
+    let mut service = inside(&layer(limiter, rules), answer);
+    call(&mut service, asks(200, 5)).await.expect("infallible");
+    group.pass(MINUTE).await;
+    let denied = call(&mut service, asks(200, 5)).await.expect("infallible");
+    assert!(denied.body().contains(r#"["ten"]"#), "{}", denied.body());
+    assert_eq!(used(limiter, "two", "alice").await, 1);
+    assert_eq!(used(limiter, "minute", "").await, 0);
+    assert_eq!(used(limiter, "ten", "alice").await, 5);
+}
+
+/// As long as nobody knows what it costs it holds what it has reserved, and some minutes more.
+#[tokio::test(start_paused = true)]
+async fn a_reservation_whose_response_never_comes_lapses() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let rules = [Rule::new("ten", user()).cost(10).actual_cost(told)];
+    let mut service = inside(&layer(limiter, rules), async |_| std::future::pending().await);
+    let gone = tokio::time::timeout(MINUTE, call(&mut service, asks(200, 1))).await;
+    assert!(gone.is_err());
+    let denied = limiter.acquire("ten", "alice", 10).await.expect("a primary");
+    assert!(!denied.allowed);
+    group.pass(10 * MINUTE).await;
+    assert!(limiter.acquire("ten", "alice", 10).await.expect("a primary").allowed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_comes_when_its_reservation_has_lapsed_is_counted_all_the_same() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let rules = [Rule::new("ten", user()).cost(4).actual_cost(told)];
+    let mut service = inside(&layer(limiter, rules), async |request| {
+        tokio::time::sleep(10 * MINUTE).await;
+        answer(request).await
+    });
+    let response = call(&mut service, asks(200, 3)).await.expect("infallible");
+    assert!(response.extensions().get::<Unsettled>().is_none());
+    assert_eq!(used(limiter, "ten", "alice").await, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ pub(crate) fn limits() -> Limits {
         .limit("ten", Limit::per_day(1).burst(10))
         .limit("two", Limit::per_day(1).burst(2))
         .limit("minute", Limit::window(5, MINUTE))
+        .limit("permits", Limit::concurrent(2))
         .limit("shadow", Limit::per_day(1).burst(1).shadow())
         .build()
         .expect("usable")

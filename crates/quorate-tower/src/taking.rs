@@ -1,0 +1,230 @@
+//! Asking the group for the items of a request: all of them or none.
+//!
+//! ```text
+//!   items whose cost the response tells ── reserve, one by one ─┐ denied: cancel
+//!   all others ─────────────────────────── acquire_all ─────────┴─▶ Taken ── response ─▶ settlement
+//! ```
+//!
+//! Reservations come first, for they can be taken back exactly, and lapse if nobody does so.
+
+use std::sync::Arc;
+
+use quorate_ratelimit::{
+    AcquireError, Decision, JointDecision, RateLimiter, ReservationId, Reserved,
+};
+
+use crate::demand::Item;
+use crate::refusal::Reason;
+use crate::rule::Rule;
+
+/// An item that was admitted, and how what it took is corrected.
+pub(crate) struct Taken {
+    pub(crate) item: Item,
+    pub(crate) hold: Hold,
+    /// Whether it is the one that the response tells of.
+    pub(crate) is_told: bool,
+}
+
+/// What has to be known to correct what was taken.
+pub(crate) enum Hold {
+    /// The decision that took it.
+    Decided(Decision),
+    /// The reservation that it is.
+    Reserved(ReservationId),
+}
+
+/// What was admitted.
+pub(crate) struct Admitted {
+    /// What has the least left, and how it stands; `None` if nothing was asked for.
+    pub(crate) told: Option<(Arc<str>, Decision)>,
+    /// Limits that would have denied it, were they no shadows.
+    pub(crate) shadowed: Vec<Arc<str>>,
+    /// What may have to be corrected.
+    pub(crate) taken: Vec<Taken>,
+}
+
+impl Admitted {
+    const NOTHING: Self = Self { told: None, shadowed: Vec::new(), taken: Vec::new() };
+
+    /// Both of them; what the response tells of is the tighter one.
+    fn and(mut self, mut other: Self) -> Self {
+        let left = |admitted: &Self| admitted.told.as_ref().map(|(_, told)| told.remaining);
+        let is_tighter = match (left(&self), left(&other)) {
+            (Some(own), Some(others)) => others < own,
+            (own, _) => own.is_none(),
+        };
+        let (told, looser) =
+            if is_tighter { (&mut other, &mut self) } else { (&mut self, &mut other) };
+        looser.taken.iter_mut().for_each(|taken| taken.is_told = false);
+        let told = told.told.take();
+        self.taken.append(&mut other.taken);
+        for name in other.shadowed {
+            if !self.shadowed.contains(&name) {
+                self.shadowed.push(name);
+            }
+        }
+        Self { told, ..self }
+    }
+}
+
+/// Takes all of these items or none.
+pub(crate) async fn admit(
+    limiter: &RateLimiter,
+    rules: &[Rule],
+    items: Vec<Item>,
+) -> Result<Admitted, Reason> {
+    let (reserved, others): (Vec<_>, Vec<_>) =
+        items.into_iter().partition(|item| item.is_reserved(rules));
+    let mut all = Admitted::NOTHING;
+    for item in reserved {
+        match reserve(limiter, item).await {
+            Ok(reserved) => all = all.and(reserved),
+            Err(reason) => {
+                cancel(limiter, &all.taken).await;
+                return Err(reason);
+            }
+        }
+    }
+    match admit_others(limiter, rules, others).await {
+        Ok(admitted) => Ok(all.and(admitted)),
+        Err(reason) => {
+            cancel(limiter, &all.taken).await;
+            Err(reason)
+        }
+    }
+}
+
+async fn reserve(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
+    let reserved = limiter.reserve(&item.limit, &item.key, item.amount).await;
+    match reserved.map_err(|error| refused(limiter, &[&item], error))? {
+        Reserved { decision, id: Some(id), .. } => Ok(admitted(item, decision, Hold::Reserved(id))),
+        Reserved { decision, .. } => Err(denied(&item, decision)),
+    }
+}
+
+/// Best effort: what stays reserved lapses by itself.
+async fn cancel(limiter: &RateLimiter, taken: &[Taken]) {
+    for taken in taken {
+        if let Hold::Reserved(id) = &taken.hold {
+            _ = limiter.cancel(id).await;
+        }
+    }
+}
+
+async fn admit_others(
+    limiter: &RateLimiter,
+    rules: &[Rule],
+    items: Vec<Item>,
+) -> Result<Admitted, Reason> {
+    match <[Item; 1]>::try_from(items) {
+        Ok([item]) => admit_one(limiter, item).await,
+        Err(items) if items.is_empty() => Ok(Admitted::NOTHING),
+        Err(items) => admit_all(limiter, rules, items).await,
+    }
+}
+
+async fn admit_one(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
+    let decided = limiter.acquire(&item.limit, &item.key, item.amount).await;
+    let decision = decided.map_err(|error| refused(limiter, &[&item], error))?;
+    if !decision.allowed {
+        return Err(denied(&item, decision));
+    }
+    Ok(admitted(item, decision, Hold::Decided(decision)))
+}
+
+fn admitted(item: Item, decision: Decision, hold: Hold) -> Admitted {
+    let limit = item.limit.clone();
+    let shadowed = decision.shadow.then(|| limit.clone()).into_iter().collect();
+    let taken = vec![Taken { item, hold, is_told: true }];
+    Admitted { told: Some((limit, decision)), shadowed, taken }
+}
+
+fn denied(item: &Item, decision: Decision) -> Reason {
+    Reason::Denied { limits: vec![item.limit.clone()], decision: Box::new(decision) }
+}
+
+async fn admit_all(
+    limiter: &RateLimiter,
+    rules: &[Rule],
+    items: Vec<Item>,
+) -> Result<Admitted, Reason> {
+    let all: Vec<&Item> = items.iter().collect();
+    let refused = |error| refused(limiter, &all, error);
+    let before = seen_before(limiter, rules, &items).await.map_err(refused)?;
+    let asked: Vec<_> = items.iter().map(|it| (&*it.limit, &*it.key, it.amount)).collect();
+    let joint = limiter.acquire_all(&asked).await.map_err(refused)?;
+    let JointDecision { violated, shadowed, tightest, decision, .. } = &joint;
+    if !joint.allowed {
+        // The first name is that of the limit that the decision speaks of.
+        let mut places = vec![*tightest];
+        places.extend(violated.iter().filter(|place| *place != tightest));
+        let limits = names(&items, &places);
+        return Err(Reason::Denied { limits, decision: Box::new(*decision) });
+    }
+    let told = Some((items[*tightest].limit.clone(), *decision));
+    let names = names(&items, shadowed);
+    let taken = before.into_iter().zip(items).enumerate().filter_map(|(place, (before, item))| {
+        let mut decision = before?;
+        let is_told = place == joint.tightest;
+        if is_told {
+            decision = joint.decision;
+        } else {
+            // What was seen before, and this, is all that giving back looks at.
+            decision.granted = if joint.shadowed.contains(&place) { 0 } else { item.amount };
+        }
+        Some(Taken { item, hold: Hold::Decided(decision), is_told })
+    });
+    Ok(Admitted { told, shadowed: names, taken: taken.collect() })
+}
+
+/// The limits of the items at these places, each once.
+fn names(items: &[Item], places: &[usize]) -> Vec<Arc<str>> {
+    let mut names = Vec::new();
+    for place in places {
+        let name = &items[*place].limit;
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// How the items stand that may be given back, before they are taken together.
+///
+/// The answer for all of them speaks of the tightest only, and whoever gives back has to name the window
+/// that it was taken from. One that was seen before has ended if it is not the same: then nothing is
+/// given back, which is too little and never too much.
+async fn seen_before(
+    limiter: &RateLimiter,
+    rules: &[Rule],
+    items: &[Item],
+) -> Result<Vec<Option<Decision>>, AcquireError> {
+    let later: Vec<bool> = items.iter().map(|item| item.may_be_given_back(rules)).collect();
+    let asked = items.iter().zip(&later).filter(|(_, is_later)| **is_later);
+    let asked: Vec<_> = asked.map(|(item, _)| (&*item.limit, &*item.key, 1)).collect();
+    if asked.is_empty() {
+        return Ok(vec![None; items.len()]);
+    }
+    let mut seen = limiter.explain(&asked).await.items.into_iter();
+    let mut before = Vec::with_capacity(items.len());
+    for is_later in later {
+        let decision = if is_later { seen.next().map(|item| item.decision) } else { None };
+        before.push(decision.transpose()?);
+    }
+    Ok(before)
+}
+
+/// What an error comes to for the request.
+fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reason {
+    let AcquireError::NeverAdmitted { amount, max } = error else {
+        return Reason::Unavailable { error };
+    };
+    // The error names no limit: it is the one with that capacity, unless the primary's differs.
+    let capacity = |item: &Item| limiter.limits().get(&item.limit).map(|limit| limit.capacity());
+    let asked = || items.iter().filter(|item| item.amount == amount);
+    let item = asked().find(|item| capacity(item) == Some(max)).or_else(|| asked().next());
+    match item {
+        Some(item) => Reason::NeverAdmitted { limit: item.limit.clone(), amount, max },
+        None => Reason::Unavailable { error },
+    }
+}
