@@ -10,6 +10,7 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::deciding::confirm;
 use crate::hash::fnv;
 use crate::operation::{Operation, Order};
 use crate::outcome::{Outcome, TAG_SHIFT, Verdict};
@@ -82,6 +83,7 @@ impl Concurrency {
                         return self.outcome(held, now, Verdict::Ended, 0);
                     }
                     // Asked for again, for the first answer was lost.
+                    confirm(permit);
                     let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
                     return Outcome { is_repeated: true, lease: self.lease, ..outcome };
                 }
@@ -99,7 +101,9 @@ impl Concurrency {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
                     return self.outcome(held, now, Verdict::Ended, 0);
                 };
-                if slice != held.number() {
+                if slice == held.number() {
+                    confirm(permit);
+                } else {
                     held.remove(slice, units);
                     held.add(units);
                     permit.set(self.written(Permit { units, slice: held.number() }));
@@ -111,6 +115,7 @@ impl Concurrency {
             PermitOrder::Release => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
                     // Given back already, by its holder or by time.
+                    confirm(permit);
                     return self.outcome(held, now, Verdict::Allowed, 0);
                 };
                 held.remove(slice, units);

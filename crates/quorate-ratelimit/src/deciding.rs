@@ -1,5 +1,6 @@
 //! What an operation on several items comes to: all or none, once, or on a permit or reservation.
 
+use quorate::bug::{self, Bug};
 use quorate::{Answer, Cell, GroupTime, Item};
 
 use crate::auxiliary::{Auxiliary, limits_in};
@@ -69,7 +70,7 @@ impl Judge<'_> {
         now: GroupTime,
     ) -> Answer {
         let unknown = || refusal(code::UNKNOWN_OPERATION, 0);
-        let (beside, others, record) = match (beside, others) {
+        let (beside, others, mut record) = match (beside, others) {
             ([beside @ .., last], [others @ .., record])
                 if Auxiliary::of(last.key) == Some(Auxiliary::Record) =>
             {
@@ -83,7 +84,9 @@ impl Judge<'_> {
                 return unknown();
             }
         }
-        if let Some(known) = record.as_deref().and_then(Record::of) {
+        let known = record.as_deref().and_then(Record::of);
+        if let (Some(known), Some(record)) = (known, record.as_deref_mut()) {
+            confirm(record);
             return self.repeat(known, items, cells, now);
         }
         for (item, holds) in beside.iter().zip(others) {
@@ -267,6 +270,14 @@ impl Judge<'_> {
         let entry = entry.ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
         let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
         Ok((entry, order))
+    }
+}
+
+/// Writes a cell as it is. An answer that is given for what an earlier call left there is a change of its
+/// own: under `Acknowledge::Majority` it waits until a majority holds it, and so what it was given for.
+pub(crate) fn confirm(cell: &mut Cell) {
+    if let Some(value) = cell.value().copied().filter(|_| !bug::is(Bug::RepeatNotHeld)) {
+        cell.set(value);
     }
 }
 

@@ -35,6 +35,33 @@ fn limits() -> Limits {
     builder.build().expect("these limits break no rule")
 }
 
+/// The numbers of operations, as items carry them, for whoever makes items without a limiter.
+pub mod operation {
+    pub const ACQUIRE: u8 = 0;
+    pub const REFUND: u8 = 3;
+    pub const PERMIT_TAKE: u8 = 6;
+    pub const PERMIT_RENEW: u8 = 7;
+    pub const PERMIT_RELEASE: u8 = 8;
+    pub const RESERVE: u8 = 9;
+    pub const COMMIT: u8 = 10;
+}
+
+/// The key of a permit's own cell.
+pub fn permit_key(key: &Key, id: u8) -> Vec<u8> {
+    Auxiliary::Permit.key(&[key.as_ref(), &[id]]).to_vec()
+}
+
+/// The keys of a reservation's own cell, and of all that is reserved of a key.
+pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
+    let own = Auxiliary::Reservation.key(&[key.as_ref(), &[id]]);
+    [own.to_vec(), Auxiliary::Holds.key(&[key.as_ref()]).to_vec()]
+}
+
+/// The key of what an acquire with an idempotency key leaves behind.
+pub fn record_key(key: &Key, amount: u64, id: u8) -> Vec<u8> {
+    record::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).to_vec()
+}
+
 /// Takes bytes as numbers, zero when there are none left.
 struct Numbers<'a>(&'a [u8]);
 

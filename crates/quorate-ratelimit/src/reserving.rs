@@ -14,8 +14,10 @@
 //! marked, and whoever is denied by a marked cell asks again together with the holds, which settles
 //! them. Of a window only what was reserved in it is given back to it.
 
+use quorate::bug::{self, Bug};
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::deciding::confirm;
 use crate::entry::{Entry, marked};
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
@@ -65,8 +67,9 @@ impl Reservation {
     fn write(self, cell: &mut Cell) {
         let Self { units, slice, window_ms } = self;
         let last = window_ms.unwrap_or(WINDOW_MASK).min(WINDOW_MASK) | RESERVATION_TAG << TAG_SHIFT;
-        // One that has ended is remembered until then: its expiry does not move back.
-        let expires = GroupTime(slice.map_or(0, |slice| SLICES.lapses(slice)));
+        // One that has ended is remembered for as long as it would have lasted.
+        let known = cell.value().map_or(GroupTime(0), |value| value.expires);
+        let expires = slice.map_or(known, |slice| GroupTime(SLICES.lapses(slice)));
         cell.set(Value { words: [units, slice.unwrap_or(Self::ENDED), last], expires });
     }
 }
@@ -104,6 +107,7 @@ pub(crate) fn reserve(
     let (mut held, _) = SLICES.roll(cells.holds.value(), now);
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
+        confirm(cells.reservation);
         return Outcome { lease: TERM_NANOS, ..repeated(entry, cells.limit, known, now) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
@@ -137,9 +141,13 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     let Some(known) = Reservation::of(cells.reservation) else {
         return Outcome::new(Verdict::Ended);
     };
-    let mut outcome = match known.slice {
+    let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
+    let mut outcome = match known.slice.or(twice) {
         // Asked for again, for the first answer was lost.
-        None => return repeated(entry, cells.limit, known, now),
+        None => {
+            confirm(cells.reservation);
+            return repeated(entry, cells.limit, known, now);
+        }
         Some(slice) if known.units > 0 && !held.counts(slice) => {
             return Outcome::new(Verdict::Ended);
         }
@@ -156,7 +164,8 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     };
     write_holds(cells.holds, held, cells.limit);
     mark(cells.limit, held.total() > 0);
-    Reservation { units: actual, slice: None, window_ms: known.window_ms }.write(cells.reservation);
+    let units = if twice.is_some() { known.units } else { actual };
+    Reservation { units, slice: None, window_ms: known.window_ms }.write(cells.reservation);
     outcome.granted = actual;
     outcome.is_held = false;
     outcome
@@ -222,8 +231,10 @@ pub(crate) fn merge_holds(delta: &Delta, cell: &mut Cell, now: GroupTime) {
 pub(crate) fn merge_reservation(delta: &Delta, cell: &mut Cell) {
     let local = Value { words: delta.words, expires: GroupTime::MAX };
     let Some(local) = Reservation::of(&Cell::new(Some(local))) else { return };
-    let is_newer = |known: Reservation| known.slice.is_some() && local.slice.is_none();
-    if Reservation::of(cell).is_none_or(is_newer) {
-        local.write(cell);
+    match Reservation::of(cell) {
+        Some(known) if known.slice.is_some() && local.slice.is_none() => local.write(cell),
+        // One that has ended says nothing of when: there is nothing left of it.
+        None if local.slice.is_some() => local.write(cell),
+        Some(_) | None => {}
     }
 }

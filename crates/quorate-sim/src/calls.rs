@@ -11,6 +11,8 @@ use quorate::{
     Acknowledge, Answer, Ballot, GroupTime, Incarnation, Item, Mode, Position, Time, Value,
 };
 
+use quorate_ratelimit::fuzzing::operation;
+
 use crate::check::Seen;
 use crate::model::{DENIED, DONE, Kind};
 use crate::network::Payload;
@@ -248,10 +250,20 @@ impl World {
         self.acknowledge(peer, origin, done, false);
     }
 
+    /// Whether nothing was given back, and so nothing changed.
+    fn is_of_nothing(&self, origin: Origin, done: Done) -> bool {
+        let kind = origin.op().map(|op| self.ops[op].kind);
+        let gives_back = |number: u8| {
+            matches!(number, operation::REFUND | operation::PERMIT_RELEASE)
+                && done.answer.words[2] == 0
+        };
+        matches!(kind, Some(Kind::Real(number)) if gives_back(number))
+    }
+
     /// A decision is final for its caller.
     fn acknowledge(&mut self, peer: usize, origin: Origin, done: Done, is_majority: bool) {
         let is_merge = origin.op().is_none();
-        if done.answer.code == DONE {
+        if done.answer.code == DONE && !self.is_of_nothing(origin, done) {
             self.history.acknowledge(done.position);
             let by_majority = self.plan.group.acknowledge == Acknowledge::Majority;
             let is_majority = by_majority || is_majority || is_merge;

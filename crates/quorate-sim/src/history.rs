@@ -301,8 +301,11 @@ impl Reign {
 
     fn write(&mut self, sequence: Sequence, key: Bytes, cell: &Cell) {
         if let Some(value) = cell.value().filter(|_| cell.is_changed()) {
-            self.current.insert(key.clone(), *value);
-            self.writes.push(Write { sequence, key, value: *value });
+            // A store keeps the later expiry.
+            let known = self.current.get(&key).map_or(GroupTime(0), |known| known.expires);
+            let value = Value { expires: value.expires.max(known), ..*value };
+            self.current.insert(key.clone(), value);
+            self.writes.push(Write { sequence, key, value });
         }
     }
 

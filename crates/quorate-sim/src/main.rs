@@ -28,6 +28,7 @@ mod plan;
 mod policies;
 mod queue;
 mod random;
+mod real;
 mod run;
 mod scenario;
 mod together;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
+use quorate_ratelimit::RateLimitModel;
+
 use crate::clock::nanos;
+use crate::real::{self, REAL};
 
 /// Most that one account may owe.
 const CREDIT: i64 = 1_000;
@@ -22,17 +25,26 @@ pub(crate) enum Kind {
     Transfer,
     /// Units added to plain counters, without any limit.
     Count,
+    /// An operation of the crate `quorate-ratelimit`, by its number there (`real.rs`).
+    Real(u8),
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Acquire, Self::Refund, Self::Transfer, Self::Count];
+    const OWN: [Self; 4] = [Self::Acquire, Self::Refund, Self::Transfer, Self::Count];
 
     pub(crate) fn code(self) -> u64 {
-        self as u64
+        match self {
+            Self::Acquire => 0,
+            Self::Refund => 1,
+            Self::Transfer => 2,
+            Self::Count => 3,
+            Self::Real(operation) => Self::OWN.len() as u64 + u64::from(operation),
+        }
     }
 
     fn from_code(code: u64) -> Self {
-        Self::ALL[usize::try_from(code).expect("the simulator wrote this code")]
+        let own = usize::try_from(code).ok().and_then(|code| Self::OWN.get(code)).copied();
+        own.unwrap_or_else(|| Self::Real((code - Self::OWN.len() as u64) as u8))
     }
 }
 
@@ -41,11 +53,18 @@ pub(crate) const DENIED: u8 = 0;
 /// [`Answer::code`] of an operation that was done.
 pub(crate) const DONE: u8 = 1;
 
-/// The model: one limit for all limit keys.
-#[derive(Clone, Debug)]
+/// The model: one limit for all limit keys, and the real limits for theirs.
+#[derive(Clone)]
 pub(crate) struct SimModel {
     pub(crate) limit: u64,
     pub(crate) window: Duration,
+    pub(crate) real: RateLimitModel,
+}
+
+impl std::fmt::Debug for SimModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimModel").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 /// What a key stands for: its first byte says it.
@@ -54,12 +73,14 @@ enum Family {
     Account,
     Counter,
     Limit,
+    Real,
 }
 
 fn family(key: &[u8]) -> Family {
     match key.first() {
         Some(b't') => Family::Account,
         Some(b'c') => Family::Counter,
+        Some(&REAL) => Family::Real,
         _ => Family::Limit,
     }
 }
@@ -145,6 +166,7 @@ impl Model for SimModel {
             Kind::Refund => self.refund(&items[0], &mut cells[0], now),
             Kind::Transfer => transfer(items, cells),
             Kind::Count => count(items, cells),
+            Kind::Real(operation) => self.real.decide(&real::items(items, operation), cells, now),
         }
     }
 
@@ -156,6 +178,10 @@ impl Model for SimModel {
         delta: &mut Delta,
     ) {
         match family(item.key) {
+            Family::Real => {
+                let item = Item { key: real::bare(item.key), args: item.args };
+                self.real.accumulate(&item, before, after, delta);
+            }
             Family::Account | Family::Counter => {
                 let change = after.words[0].wrapping_sub(word(before));
                 delta.words[0] = delta.words[0].wrapping_add(change);
@@ -183,6 +209,9 @@ impl Model for SimModel {
     }
 
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        if family(key) == Family::Real {
+            return self.real.merge(real::bare(key), delta, cell, now);
+        }
         if family(key) != Family::Limit {
             let merged = word(cell.value()).wrapping_add(delta.words[0]);
             cell.set(plain(merged));
@@ -203,7 +232,7 @@ mod tests {
     use super::*;
 
     fn model() -> SimModel {
-        SimModel { limit: 10, window: Duration::from_secs(10) }
+        SimModel { limit: 10, window: Duration::from_secs(10), real: real::limits().model() }
     }
 
     fn item(key: &'static str, amount: u64, kind: Kind) -> Item<'static> {

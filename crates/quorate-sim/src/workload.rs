@@ -8,6 +8,8 @@ use quorate::{Incarnation, Mode};
 use crate::calls::Done;
 use crate::check::Seen;
 use crate::model::{DENIED, Kind};
+use crate::plan::Plan;
+use crate::real;
 use crate::world::{Event, World};
 
 /// One operation of a client.
@@ -56,7 +58,11 @@ impl World {
         let mut is_called = false;
         for index in 0..count {
             let peer = self.load_random.index(self.plan.peers());
-            let (kind, items) = self.draw_op();
+            let (kind, items) = if real::is_drawn(&self.plan) && self.load_random.chance(600) {
+                real::draw(&mut self.load_random)
+            } else {
+                self.draw_op()
+            };
             // Only the last one is waited for: the others are sent in one go.
             let waits = index + 1 == count;
             is_called = self.issue(peer, kind, items, waits.then_some(client)).is_some();
@@ -138,8 +144,10 @@ pub(crate) fn key(family: u8, index: usize) -> Bytes {
     Bytes::copy_from_slice(&[family, b'0', digits[0], digits[1]])
 }
 
-/// Every key that clients with `keys` keys per family may use.
-pub(crate) fn all_keys(keys: usize) -> Vec<Bytes> {
-    let of = |family: u8| (0..=keys).map(move |index| key(family, index));
-    [b'c', b'l', b'p', b'q', b't'].into_iter().flat_map(of).collect()
+/// Every key that clients may use.
+pub(crate) fn all_keys(plan: &Plan) -> Vec<Bytes> {
+    let of = |family: u8| (0..=plan.load.keys).map(move |index| key(family, index));
+    let own = [b'c', b'l', b'p', b'q', b't'].into_iter().flat_map(of);
+    let real = if real::is_drawn(plan) { real::all_keys() } else { Vec::new() };
+    own.chain(real).collect()
 }

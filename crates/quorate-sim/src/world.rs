@@ -27,6 +27,7 @@ use crate::peer::Peer;
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::random::Random;
+use crate::real;
 use crate::scenario::Filter;
 use crate::together::Together;
 use crate::trace::Trace;
@@ -136,7 +137,11 @@ impl World {
     pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
         let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
         let network = Network::new(plan.peers(), plan.style.clone(), random.fork());
-        let model = Arc::new(SimModel { limit: plan.load.limit, window: plan.load.window });
+        let model = Arc::new(SimModel {
+            limit: plan.load.limit,
+            window: plan.load.window,
+            real: real::limits().model(),
+        });
         let mut uptimes = random.fork();
         let peers = (0..plan.peers())
             .map(|index| {
@@ -154,7 +159,7 @@ impl World {
             ops: Vec::new(),
             history: History::new(Arc::clone(&model)),
             model,
-            keys: all_keys(plan.load.keys),
+            keys: all_keys(&plan),
             checks: Checks::all(),
             counters: Counters::default(),
             trace,

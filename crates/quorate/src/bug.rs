@@ -119,11 +119,16 @@ pub enum Bug {
     // --- policies (section 14)
     /// A change of the policy is answered before a majority holds it.
     PolicyAnsweredEarly,
+    // --- limits (the crate quorate-ratelimit)
+    /// An answer that rests on what an earlier call left is given before a majority holds that.
+    RepeatNotHeld,
+    /// A reservation that was settled is settled again.
+    CommitTwice,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -175,6 +180,8 @@ impl Bug {
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,
         Self::PolicyAnsweredEarly,
+        Self::RepeatNotHeld,
+        Self::CommitTwice,
     ];
 }
 

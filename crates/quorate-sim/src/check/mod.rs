@@ -19,6 +19,7 @@ mod one_decider;
 mod one_vote;
 mod policy_kept;
 mod primary_loss;
+mod real_limits;
 mod refused;
 
 use std::fmt;
@@ -131,6 +132,7 @@ impl Checks {
             Box::new(one_vote::OneVote::default()),
             Box::new(policy_kept::PolicyKept::default()),
             Box::new(primary_loss::PrimaryLoss::default()),
+            Box::new(real_limits::RealLimits::default()),
             Box::new(refused::RefusedHasNoEffect),
         ])
     }

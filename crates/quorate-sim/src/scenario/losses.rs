@@ -1,6 +1,7 @@
 //! What a primary decides that nobody else holds, and what a relaxed peer decides alone.
 
 use quorate::{Acknowledge, Mode};
+use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::filter::{Filter, Kind};
@@ -13,6 +14,8 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "tail_of_another_key", plan: three, script: tail_of_another_key },
     Scenario { name: "tail_that_is_longer", plan: three, script: tail_that_is_longer },
     Scenario { name: "policy_that_is_lost", plan: three, script: policy_that_is_lost },
+    Scenario { name: "renewal_of_what_is_lost", plan: real, script: renewal_of_what_is_lost },
+    Scenario { name: "settled_once", plan: real, script: settled_once },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
 ];
@@ -94,6 +97,38 @@ fn policy_that_is_lost(world: &mut World) {
     world.change_policy(2);
     world.join(&[FIRST], &[1, 2]);
     world.wait(ms(3_000));
+}
+
+/// With keys of the real limits.
+fn real() -> Plan {
+    Plan { seed: 1, ..three() }
+}
+
+/// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken for.
+fn renewal_of_what_is_lost(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    for number in [operation::PERMIT_TAKE, operation::PERMIT_RENEW] {
+        world.ask(FIRST, number, "permits", 1);
+    }
+    world.kill(FIRST, true);
+    world.filters.clear();
+    world.wait_for_other_than(FIRST);
+}
+
+/// A reservation is settled twice, the second time at another primary, and then all is taken.
+fn settled_once(world: &mut World) {
+    world.found();
+    world.ask(1, operation::RESERVE, "window", 8);
+    world.ask(1, operation::ACQUIRE, "window", 4);
+    world.ask(1, operation::COMMIT, "window", 0);
+    world.kill(FIRST, true);
+    world.wait_for_other_than(FIRST);
+    world.wait(ms(100));
+    world.ask(2, operation::COMMIT, "window", 0);
+    for _ in 0..12 {
+        world.ask(2, operation::ACQUIRE, "window", 1);
+    }
 }
 
 /// The primary merges what a peer decided alone, and dies before anyone else holds it.

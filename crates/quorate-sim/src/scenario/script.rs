@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::Kind;
 use crate::plan::Plan;
+use crate::real;
 use crate::workload::key;
 use crate::world::{Event, World};
 
@@ -67,6 +68,13 @@ impl World {
     /// The same with another counter.
     pub(super) fn count_at(&mut self, peer: usize, counter: usize, units: u64) {
         self.issue(peer, Kind::Count, vec![(key(b'c', counter), units)], None);
+        self.wait(ms(20));
+    }
+
+    /// An operation on a real limit, and a moment for it to travel.
+    pub(super) fn ask(&mut self, peer: usize, number: u8, limit: &str, amount: u64) {
+        let (kind, items) = real::one(number, limit, amount);
+        self.issue(peer, kind, items, None);
         self.wait(ms(20));
     }
 

@@ -1,0 +1,182 @@
+//! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between
+//! (promise 3): by everything that was acknowledged, no window has more than its max, a bucket no more
+//! than its burst and what has flowed back, there are never more permits than places, a reservation is
+//! no more than it was settled by, and a request with an idempotency key is charged once.
+//!
+//! The references are sums over what was acknowledged, in the order of positions. What was given back
+//! counts from its execution on, acknowledged or not: others may have taken it.
+
+use std::collections::BTreeMap;
+
+use quorate::{Acknowledge, Ballot, Mode, Position};
+use quorate_ratelimit::fuzzing::operation;
+
+use crate::calls::Done;
+use crate::check::{Check, Seen};
+use crate::clock::nanos;
+use crate::model::{DONE, Kind};
+use crate::real::{LEASE, MAX, PERMITS, is_of};
+use crate::world::World;
+
+/// The bit of an answer that says it is an earlier one's.
+const REPEATED: u64 = 1 << 63;
+
+#[derive(Debug, Default)]
+pub(super) struct RealLimits {
+    /// By founding and position: the operation's number and its place, and whether it is acknowledged.
+    seen: BTreeMap<(Ballot, Position), Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    op: usize,
+    number: u8,
+    done: Done,
+    is_acknowledged: bool,
+}
+
+impl Check for RealLimits {
+    fn name(&self) -> &'static str {
+        "real_limits"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        let (op, done, is_acknowledged) = match seen {
+            Seen::Executed { op: Some(op), done } => (*op, *done, false),
+            Seen::Acknowledged { op: Some(op), done, .. } => (*op, *done, true),
+            _ => return Ok(()),
+        };
+        let Kind::Real(number) = world.ops[op].kind else { return Ok(()) };
+        let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
+        let Some(reign) = world.history.reign(done.position.ballot).filter(|_| is_new) else {
+            return Ok(());
+        };
+        let entry = Entry { op, number, done, is_acknowledged };
+        let known = self.seen.entry((reign.founding, done.position)).or_insert(entry);
+        known.is_acknowledged |= is_acknowledged;
+        Ok(())
+    }
+
+    fn finish(&mut self, world: &World) -> Result<(), String> {
+        let group = &world.plan.group;
+        if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
+            return Ok(());
+        }
+        let mut founding = None;
+        let mut reference = Reference::default();
+        for ((of, position), entry) in &self.seen {
+            if founding.replace(*of) != Some(*of) {
+                reference = Reference::default();
+            }
+            reference
+                .apply(world, entry)
+                .map_err(|what| format!("{what}, at {position} by call {}", entry.op))?;
+        }
+        Ok(())
+    }
+}
+
+type Key = Vec<u8>;
+
+/// Everything of one founding, in sums.
+#[derive(Debug, Default)]
+struct Reference {
+    /// Units by key and window; of sliding windows too.
+    windows: BTreeMap<(Key, u64), i64>,
+    /// Units and when, by key.
+    buckets: BTreeMap<Key, Vec<(u64, u64)>>,
+    /// Units and until when they are held, by key and permit.
+    permits: BTreeMap<(Key, Key), (u64, u64)>,
+    /// Units and their window, by reservation.
+    reservations: BTreeMap<Key, (u64, u64)>,
+    /// When a request was charged, by its record.
+    charged: BTreeMap<Key, u64>,
+}
+
+impl Reference {
+    fn apply(&mut self, world: &World, entry: &Entry) -> Result<(), String> {
+        let items = &world.ops[entry.op].items;
+        let now = entry.done.group_time.0;
+        let words = entry.done.answer.words;
+        let (granted, window) = (words[2], words[4]);
+        let key = items[0].0.to_vec();
+        let sure = entry.is_acknowledged;
+        match entry.number {
+            operation::ACQUIRE => {
+                for (key, amount) in items.iter().filter(|_| sure) {
+                    self.acquire(world, key, *amount, now)?;
+                }
+                let record = items.last().filter(|(_, amount)| sure && *amount == 0);
+                record.map_or(Ok(()), |(record, _)| self.charge(record, now))
+            }
+            operation::REFUND => self.add(&key, window, -granted.cast_signed()),
+            operation::RESERVE if sure => {
+                self.reservations.insert(items[1].0.to_vec(), (granted, window));
+                self.add(&key, window, granted.cast_signed())
+            }
+            operation::COMMIT => {
+                let Some((units, window)) = self.reservations.remove(&items[1].0.to_vec()) else {
+                    return Ok(());
+                };
+                // What was used beyond what was reserved is taken, room for it or not.
+                let back = units.saturating_sub(items[0].1).cast_signed();
+                self.add(&key, window, -back)
+            }
+            operation::PERMIT_TAKE | operation::PERMIT_RENEW if sure => {
+                self.hold(key, items[1].0.to_vec(), granted, now)
+            }
+            operation::PERMIT_RELEASE => {
+                self.permits.remove(&(key, items[1].0.to_vec()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn acquire(&mut self, world: &World, key: &[u8], amount: u64, now: u64) -> Result<(), String> {
+        let _ = world;
+        let length = 20_000_000_000;
+        if is_of("window", key) || is_of("sliding", key) {
+            return self.add(key, now / length * length / 1_000_000, amount.cast_signed());
+        }
+        if !is_of("bucket", key) {
+            return Ok(());
+        }
+        let taken = self.buckets.entry(key.to_vec()).or_default();
+        taken.push((now, amount));
+        let mut units = 0;
+        for (at, amount) in taken.iter().rev() {
+            units += amount;
+            // One unit flows back each second.
+            let flowed = (now - at) / 1_000_000_000;
+            if units > MAX + flowed {
+                return Err(format!("a bucket of {MAX} has admitted {units} in {flowed} s"));
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, key: &[u8], window: u64, units: i64) -> Result<(), String> {
+        let sum = self.windows.entry((key.to_vec(), window)).or_default();
+        *sum += units;
+        if *sum <= MAX.cast_signed() { Ok(()) } else { Err(format!("{sum} of {MAX} in a window")) }
+    }
+
+    fn charge(&mut self, record: &[u8], now: u64) -> Result<(), String> {
+        let kept = nanos(quorate_ratelimit::IDEMPOTENCY_TIME);
+        match self.charged.insert(record.to_vec(), now) {
+            Some(before) if now < before + kept => {
+                Err(format!("a request is charged at {before} and again at {now}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hold(&mut self, key: Key, permit: Key, units: u64, now: u64) -> Result<(), String> {
+        self.permits.insert((key.clone(), permit), (units, now + nanos(LEASE)));
+        let of_key =
+            self.permits.iter().filter(|((of, _), (_, until))| *of == key && *until >= now);
+        let held: u64 = of_key.map(|(_, (units, _))| units).sum();
+        if held <= PERMITS { Ok(()) } else { Err(format!("{held} of {PERMITS} permits are held")) }
+    }
+}

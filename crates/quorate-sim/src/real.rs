@@ -1,0 +1,153 @@
+//! Operations of the crate `quorate-ratelimit`, in some runs: its limits decide as they do in a service,
+//! and `check/real_limits.rs` holds what was acknowledged against a reference.
+//!
+//! Their keys begin with a byte of their own.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate::Item;
+use quorate_ratelimit::fuzzing::{operation, permit_key, record_key, reservation_keys};
+use quorate_ratelimit::{Key, Limit, Limits};
+
+use crate::model::Kind;
+use crate::plan::Plan;
+use crate::random::Random;
+
+/// The first byte of their keys.
+pub(crate) const REAL: u8 = b'r';
+
+/// One in so many seeds asks these too.
+const SEEDS: u64 = 5;
+/// Ids of permits, of reservations and of requests.
+const IDS: u8 = 12;
+
+/// Most units of a window, and most permits.
+pub(crate) const MAX: u64 = 12;
+pub(crate) const PERMITS: u64 = 3;
+/// How long a permit is held without being renewed.
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
+
+static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
+
+/// The limits of every run.
+pub(crate) fn limits() -> Limits {
+    let window = Duration::from_secs(20);
+    Limits::builder()
+        .limit("bucket", Limit::per_second(1).burst(MAX))
+        .limit("permits", Limit::concurrent(PERMITS).lease(LEASE))
+        .limit("sliding", Limit::sliding(MAX, window))
+        .limit("window", Limit::window(MAX, window))
+        .build()
+        .expect("these limits break no rule")
+}
+
+/// Whether a run asks these.
+pub(crate) fn is_drawn(plan: &Plan) -> bool {
+    plan.seed % SEEDS == 1
+}
+
+/// A key as a client uses it.
+fn marked(key: &[u8]) -> Bytes {
+    [&[REAL], key].concat().into()
+}
+
+/// The key that the limits know.
+pub(crate) fn bare(key: &[u8]) -> &[u8] {
+    key.get(1..).unwrap_or_default()
+}
+
+/// Items as the limits know them: the operation is the first one's.
+pub(crate) fn items<'a>(items: &[Item<'a>], number: u8) -> Vec<Item<'a>> {
+    let is_plain = matches!(number, operation::ACQUIRE | operation::REFUND);
+    let argument = |index: usize| if is_plain || index == 0 { u64::from(number) } else { 0 };
+    let item = |(index, item): (usize, &Item<'a>)| Item {
+        key: bare(item.key),
+        args: [item.args[0], if item.args[0] == 0 { 0 } else { argument(index) }],
+    };
+    let mut items: Vec<Item<'a>> = items.iter().enumerate().map(item).collect();
+    // An amount of nothing is an amount for those.
+    if let Some(first) = items.first_mut() {
+        first.args[1] = u64::from(number);
+    }
+    items
+}
+
+fn key(limit: &str, index: usize) -> Key {
+    LIMITS.key(limit, [b'0' + index as u8]).expect("it is one of these")
+}
+
+/// Keys of each limit.
+const KEYS: usize = 2;
+
+/// Every key that clients may use.
+pub(crate) fn all_keys() -> Vec<Bytes> {
+    let mut keys = Vec::new();
+    for index in 0..KEYS {
+        for limit in ["bucket", "permits", "sliding", "window"] {
+            keys.push(key(limit, index).as_ref().to_vec());
+        }
+        for id in 0..IDS {
+            keys.push(permit_key(&key("permits", index), id));
+            keys.push(reservation_keys(&key("window", index), id)[0].clone());
+            keys.push(record_key(&key("window", index), 1, id));
+        }
+        keys.push(reservation_keys(&key("window", index), 0)[1].clone());
+    }
+    keys.iter().map(|key| marked(key)).collect()
+}
+
+/// An operation and what it is on.
+pub(crate) fn draw(random: &mut Random) -> (Kind, Vec<(Bytes, u64)>) {
+    let index = random.index(KEYS);
+    let id = random.index(usize::from(IDS)) as u8;
+    let amount = random.between(1, 4);
+    let limit = |name: &str, amount: u64| (marked(key(name, index).as_ref()), amount);
+    let permit = || (marked(&permit_key(&key("permits", index), id)), 0);
+    let reservation = || reservation_keys(&key("window", index), id).map(|key| (marked(&key), 0));
+    let (number, items) = match random.index(20) {
+        0..2 => (operation::ACQUIRE, vec![limit("bucket", amount)]),
+        2..4 => (operation::ACQUIRE, vec![limit("sliding", amount)]),
+        4..7 => (operation::ACQUIRE, vec![limit("window", amount)]),
+        7..9 => (operation::ACQUIRE, vec![limit("window", amount), limit("bucket", amount)]),
+        9 => (operation::REFUND, vec![limit("sliding", amount)]),
+        10..12 => {
+            let record = record_key(&key("window", index), 1, id);
+            (operation::ACQUIRE, vec![limit("window", 1), (marked(&record), 0)])
+        }
+        12..15 => (operation::PERMIT_TAKE, vec![limit("permits", 1), permit()]),
+        15 => (operation::PERMIT_RENEW, vec![limit("permits", 0), permit()]),
+        16 => (operation::PERMIT_RELEASE, vec![limit("permits", 0), permit()]),
+        17..19 => {
+            let [own, holds] = reservation();
+            (operation::RESERVE, vec![limit("window", amount), own, holds])
+        }
+        _ => {
+            let [own, holds] = reservation();
+            (operation::COMMIT, vec![limit("window", amount - 1), own, holds])
+        }
+    };
+    (Kind::Real(number), items)
+}
+
+/// An operation on the first key of a limit, and on one permit or reservation of it.
+pub(crate) fn one(number: u8, limit: &str, amount: u64) -> (Kind, Vec<(Bytes, u64)>) {
+    let key = key(limit, 0);
+    let mut items = vec![(marked(key.as_ref()), amount)];
+    match number {
+        operation::PERMIT_TAKE | operation::PERMIT_RENEW | operation::PERMIT_RELEASE => {
+            items.push((marked(&permit_key(&key, 1)), 0));
+        }
+        operation::RESERVE | operation::COMMIT => {
+            items.extend(reservation_keys(&key, 1).map(|key| (marked(&key), 0)));
+        }
+        _ => {}
+    }
+    (Kind::Real(number), items)
+}
+
+/// Which limit a key is of.
+pub(crate) fn is_of(limit: &str, key: &[u8]) -> bool {
+    (0..KEYS).any(|index| bare(key) == self::key(limit, index).as_ref())
+}
