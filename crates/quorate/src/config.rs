@@ -379,6 +379,8 @@ impl GroupConfig {
 pub(crate) const MEMBERS: &str = "members";
 /// The setting of where cells live: a client has none.
 pub(crate) const STORAGE: &str = "storage";
+/// Room for the most cells there may be, with keys of about 80 bytes.
+const MAX_BYTES: usize = 2 * 1024 * 1024 * 1024;
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn is_name(name: &str) -> bool {
@@ -397,9 +399,18 @@ fn join(names: &[PeerName]) -> String {
 /// What one peer holds at most; each bound has its formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Most cells; a new key beyond it is refused, a live one is never evicted. About 90 bytes
-    /// each with keys of up to 18 bytes. Default 10,000,000.
+    /// Most cells that this peer makes as primary; a new key beyond it is refused, a live one is
+    /// never evicted. Default 10,000,000. What another primary has made is held all the same: give all
+    /// members the same bounds.
     pub max_cells: usize,
+    /// Most memory of cells, in bytes; as `max_cells`, and whichever is reached first. A cell counts
+    /// with 128 bytes, and with those of its key if that is longer than 21 (a rate limiter's: than
+    /// 17): its slot of 64, and what it takes of an index and a change feed at most. Default 2 GiB, at
+    /// least 1 KiB.
+    ///
+    /// Beside it a store has about 10 KiB for each shard, and keeps the slots of cells that have
+    /// expired for others to come. While a table grows, its old half is there as well.
+    pub max_bytes: usize,
     /// Shards of the cell table; rounded up to a power of two. Default 64.
     pub shards: usize,
     /// Largest piece of a batch and largest frame body, in bytes. Default 256 KiB, at least 64 KiB.
@@ -453,6 +464,7 @@ impl Bounds {
     pub fn check(&self) -> Result<(), Vec<ConfigError>> {
         let bounds = [
             ("max_cells", self.max_cells, 1),
+            ("max_bytes", self.max_bytes, 1024),
             ("shards", self.shards, 1),
             ("max_piece_bytes", self.max_piece_bytes, 64 * 1024),
             ("transfer_window", self.transfer_window, 1),
@@ -481,6 +493,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             max_cells: 10_000_000,
+            max_bytes: MAX_BYTES,
             shards: 64,
             max_piece_bytes: 256 * 1024,
             transfer_window: 8,

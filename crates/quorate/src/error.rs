@@ -28,8 +28,8 @@ pub enum DecideError {
     /// A bound is reached. Nothing was written.
     #[error("overloaded: {what} is at its bound of {bound}")]
     Overloaded {
-        /// The setting that bounds it.
-        what: &'static str,
+        /// The setting that bounds it, here or at the primary.
+        what: Bounded,
         /// Its value.
         bound: u64,
     },
@@ -51,6 +51,42 @@ impl DecideError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::NoPrimary { .. } | Self::Overloaded { .. })
     }
+
+    /// Whether the operation needed room for a new key, and there is none at the peer that decides.
+    /// Operations on keys that are there go on.
+    ///
+    /// ```
+    /// use quorate::{Bounded, DecideError};
+    ///
+    /// let full = |what| DecideError::Overloaded { what, bound: 1 }.is_store_full();
+    /// assert!(full(Bounded::Cells) && !full(Bounded::WaitingCalls));
+    /// ```
+    pub fn is_store_full(&self) -> bool {
+        use Bounded::{Bytes, Cells, OverlayKeys};
+        matches!(self, Self::Overloaded { what: Bytes | Cells | OverlayKeys, .. })
+    }
+}
+
+/// A bound that can be reached while a group runs, by the setting that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Bounded {
+    /// Memory of cells: [`Bounds::max_bytes`](crate::Bounds::max_bytes).
+    #[error("max_bytes")]
+    Bytes,
+    /// Cells: [`Bounds::max_cells`](crate::Bounds::max_cells).
+    #[error("max_cells")]
+    Cells,
+    /// Bytes that wait to be sent on a connection: made of `transfer_window` and `max_piece_bytes`.
+    #[error("bytes waiting to be sent")]
+    OutboxBytes,
+    /// Keys that a relaxed peer counts alone:
+    /// [`Bounds::max_overlay_keys`](crate::Bounds::max_overlay_keys).
+    #[error("max_overlay_keys")]
+    OverlayKeys,
+    /// Calls that wait: [`Bounds::max_waiting_calls`](crate::Bounds::max_waiting_calls).
+    #[error("max_waiting_calls")]
+    WaitingCalls,
 }
 
 /// What a peer without a primary is waiting for.

@@ -241,6 +241,30 @@ pub enum Event {
         /// What has failed, and what to do.
         error: String,
     },
+    /// This peer holds at least 80 % of the cells, or of their memory, that it may make as primary.
+    /// Told again when it had been below 70 % meanwhile.
+    StoreNearlyFull {
+        /// Cells held.
+        cells: usize,
+        /// The most.
+        max_cells: usize,
+        /// Their memory, in bytes.
+        bytes: usize,
+        /// The most, in bytes.
+        max_bytes: usize,
+    },
+    /// There is no room for new keys here: a primary refuses operations on them, and goes on with
+    /// those that it has. Told again when it had been below 90 % meanwhile.
+    StoreFull {
+        /// Cells held.
+        cells: usize,
+        /// The most.
+        max_cells: usize,
+        /// Their memory, in bytes.
+        bytes: usize,
+        /// The most, in bytes.
+        max_bytes: usize,
+    },
     /// A planned switch of the primary ended without one.
     SwitchAborted {
         /// Who was to take over.

@@ -91,10 +91,10 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Decision, Difference, Events, Link, MemberStatus, NumberedEvent, PeerBuilder,
+    Basis, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent, PeerBuilder,
     PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
 };
-pub use error::{DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
+pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, Member,

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, DecideError, Item, NoPrimaryReason};
+use quorate::{Acknowledge, Bounded, DecideError, Item, NoPrimaryReason};
 use support::{LONG, NAMES, Trio, add, count, until};
 use tokio::time::Instant;
 
@@ -165,7 +165,7 @@ async fn too_many_waiting_calls_are_refused() {
     }
     let results = calls.join_all().await;
     let overloaded = |r: &Result<_, DecideError>| {
-        matches!(r, Err(DecideError::Overloaded { what: "max_waiting_calls", bound: 8 }))
+        matches!(r, Err(DecideError::Overloaded { what: Bounded::WaitingCalls, bound: 8 }))
     };
     let unknown = |r: &Result<_, DecideError>| matches!(r, Err(DecideError::OutcomeUnknown { .. }));
     assert_eq!(results.iter().filter(|r| overloaded(r)).count(), 12);

@@ -203,7 +203,7 @@ fn packed_replies() -> Vec<u8> {
     let mut body = BytesMut::new();
     let answer = Answer { code: 1, units: 2, words: [3, 4, 5, 6, 7, 8] };
     replies::push_decided(&mut body, 1, &answer, POSITION, TIME);
-    replies::push_refused(&mut body, 2, Refusal::Full, 10);
+    replies::push_refused(&mut body, 2, Refusal::CellsFull, 10);
     body.to_vec()
 }
 

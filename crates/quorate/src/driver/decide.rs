@@ -21,7 +21,7 @@ use super::routing::Way;
 use super::shared::Shared;
 use super::waiters::Held;
 use crate::config::{Acknowledge, Mode};
-use crate::error::{DecideError, NoPrimaryReason};
+use crate::error::{Bounded, DecideError, NoPrimaryReason};
 use crate::id::{GroupId, GroupTime, Position, Time};
 use crate::model::{Answer, Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::store::{Decided, Refused};
@@ -190,9 +190,8 @@ impl Shared {
             Refused::Held => Detour::Hold,
             Refused::NoAuthority if self.routing.way() != Way::Here => Detour::Again,
             Refused::NoAuthority => Detour::Alone(NoPrimaryReason::LeaseEnded),
-            Refused::Full { max_cells } => {
-                let bound = *max_cells as u64;
-                DecideError::Overloaded { what: "max_cells", bound }.into()
+            Refused::Full { what, bound } => {
+                DecideError::Overloaded { what: *what, bound: *bound }.into()
             }
             Refused::Invalid { what, bound } => DecideError::Invalid { what, bound: *bound }.into(),
         }
@@ -213,9 +212,10 @@ impl Shared {
             Ok(Outcome::Refused { refusal, bound }) => match refusal {
                 Refusal::Held => return Err(Detour::Hold),
                 Refusal::NoAuthority => return Err(Detour::Alone(NoPrimaryReason::LeaseEnded)),
-                Refusal::Full => {
-                    let what = "max_cells, or max_waiting_calls, of the primary";
-                    DecideError::Overloaded { what, bound }
+                Refusal::BytesFull => DecideError::Overloaded { what: Bounded::Bytes, bound },
+                Refusal::CellsFull => DecideError::Overloaded { what: Bounded::Cells, bound },
+                Refusal::TooManyCalls => {
+                    DecideError::Overloaded { what: Bounded::WaitingCalls, bound }
                 }
                 Refusal::Invalid => invalid(items),
                 Refusal::OutcomeUnknown => self.unknown(attempt.started),
@@ -224,7 +224,7 @@ impl Shared {
             Err(NoOutcome::TooManyCalls) => self.too_many_calls(),
             Err(NoOutcome::TooManyBytes) => {
                 let bound = max_outbox_bytes(&self.config.bounds) as u64;
-                DecideError::Overloaded { what: "bytes waiting to be sent", bound }
+                DecideError::Overloaded { what: Bounded::OutboxBytes, bound }
             }
             Err(NoOutcome::Invalid) => invalid(items),
             Err(NoOutcome::Unknown) => self.unknown(attempt.started),
@@ -292,10 +292,7 @@ impl Shared {
                 Ok(Decision { answer, basis: Basis::Local, group_id, position, group_time })
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
-            Err(Refused::Full { .. }) => {
-                let bound = self.config.bounds.max_overlay_keys as u64;
-                Err(DecideError::Overloaded { what: "max_overlay_keys", bound })
-            }
+            Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),
             Err(Refused::NoAuthority | Refused::Held) => Err(DecideError::NoPrimary { reason }),
         }
     }
@@ -338,7 +335,7 @@ impl Shared {
 
     #[cold]
     fn too_many_calls(&self) -> DecideError {
-        DecideError::Overloaded { what: "max_waiting_calls", bound: self.budget.max() }
+        DecideError::Overloaded { what: Bounded::WaitingCalls, bound: self.budget.max() }
     }
 }
 

@@ -28,7 +28,7 @@
 //! | `merging` | what becomes of local decisions |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
-//! | `status`, `events`, `refusals`, `certificates` | what the embedder sees |
+//! | `status`, `events`, `refusals`, `certificates`, `fill` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
@@ -44,6 +44,7 @@ mod event_loop;
 mod events;
 mod expiry;
 mod face;
+mod fill;
 mod handshake;
 mod links;
 mod merging;
@@ -66,6 +67,7 @@ mod waiters;
 pub use builder::{PeerBuilder, StartError};
 pub use decide::{Basis, Decision};
 pub use events::{Events, NumberedEvent};
+pub use fill::Fill;
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
 pub use status::{Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};

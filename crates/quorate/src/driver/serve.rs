@@ -6,6 +6,7 @@ use super::replying::{Reply, Waiting};
 use super::routing::Way;
 use super::shared::Shared;
 use crate::config::Acknowledge;
+use crate::error::Bounded;
 use crate::id::{Ballot, Time};
 use crate::store::{Decided, Refused};
 use crate::wire::calls::Reader;
@@ -42,9 +43,10 @@ impl Batch {
                 self.refused.push((id, Refusal::Held, 0));
             }
             Refused::NoAuthority => self.refused.push((id, Refusal::NoAuthority, 0)),
-            Refused::Full { max_cells } => {
-                self.refused.push((id, Refusal::Full, *max_cells as u64));
+            Refused::Full { what: Bounded::Bytes, bound } => {
+                self.refused.push((id, Refusal::BytesFull, *bound));
             }
+            Refused::Full { bound, .. } => self.refused.push((id, Refusal::CellsFull, *bound)),
             Refused::Invalid { bound, .. } => self.refused.push((id, Refusal::Invalid, *bound)),
         }
     }
@@ -100,6 +102,7 @@ impl Connection {
         }
         for (id, refusal, bound) in batch.refused.drain(..) {
             let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+            let refusal = refusal.as_of(self.identity.end.version);
             replies::push_refused(body, id, refusal, bound);
         }
         if !batch.held.is_empty() {
@@ -176,7 +179,7 @@ fn decide(
     let acknowledge = shared.answers_after;
     if acknowledge == Acknowledge::Majority && shared.budget.is_spent() {
         // What is decided must be kept until it is answered: so nothing more is decided.
-        batch.refused.push((id, Refusal::Full, shared.budget.max()));
+        batch.refused.push((id, Refusal::TooManyCalls, shared.budget.max()));
         return;
     }
     match shared.store.decide(time, items, &*shared.model, acknowledge) {

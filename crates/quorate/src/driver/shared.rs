@@ -14,6 +14,7 @@ use super::certificates;
 use super::clock::Clock;
 use super::events::EventLog;
 use super::expiry::Expiry;
+use super::fill::FillWatch;
 use super::refusals::{Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub(super) differences: Differences,
     pub(super) admission: Arc<Admission>,
     pub(super) certificate_expiry: certificates::Expiry,
+    pub(super) fill: FillWatch,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
@@ -185,6 +187,7 @@ impl Shared {
             differences: Differences::default(),
             admission: Arc::new(Admission::new(&bounds)),
             certificate_expiry: certificates::Expiry::default(),
+            fill: FillWatch::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::fill::Fill;
 use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
@@ -67,8 +68,18 @@ pub struct Status {
     /// How far the state is that this peer is being brought up to date with, while it takes more
     /// than one message.
     pub catching_up: Option<CatchUp>,
-    /// Cells held here.
+    /// Cells held here, expired ones that have not been swept included.
     pub cells: usize,
+    /// The most that this peer makes as primary.
+    pub max_cells: usize,
+    /// Memory that they are counted with, in bytes, exactly: see [`Bounds::max_bytes`].
+    ///
+    /// [`Bounds::max_bytes`]: crate::Bounds::max_bytes
+    pub bytes: usize,
+    /// The most that this peer takes for cells as primary, in bytes.
+    pub max_bytes: usize,
+    /// How near they are to those bounds, as of at most a heartbeat ago.
+    pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
     /// The other members, and whoever else is connected.
@@ -188,6 +199,7 @@ impl Status {
         let peers = machine.peers.into_iter().map(|peer| PeerStatus::new(shared, peer)).collect();
         let silence = machine.primary_silence;
         let members = MemberStatus::all(shared, machine.members);
+        let usage = shared.store.usage();
         Self {
             size: members.len(),
             members,
@@ -215,7 +227,11 @@ impl Status {
             overlay_units: shared.overlay.units(),
             unacknowledged_units: machine.unreplicated_units + shared.overlay.units(),
             catching_up: machine.catching_up,
-            cells: shared.store.cells(),
+            cells: usage.cells,
+            max_cells: usage.max_cells,
+            bytes: usage.bytes,
+            max_bytes: usage.max_bytes,
+            fill: shared.fill.fill(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             peers,
             refusals: shared.refusals.all(),
@@ -230,7 +246,8 @@ impl Status {
         self.unacknowledged_units = self.unreplicated_units + self.overlay_units;
         self.storage_state = StorageState::of(shared);
         self.storage_error = shared.storage_error.get().cloned();
-        self.cells = shared.store.cells();
+        let usage = shared.store.usage();
+        (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
         self.refusals = shared.refusals.all();
         self.certificate = shared.transport.certificate();
         for peer in &mut self.peers {

@@ -36,6 +36,9 @@ impl EventLoop {
     pub(super) fn sweep(&mut self, now: Time) {
         let shared = &self.shared;
         let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
+        if shared.watch_fill() {
+            self.must_publish = true;
+        }
         let steps = shared.store.cells() / SWEEP_LOOKS + 1;
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let heartbeat = shared.group.heartbeat;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::cell::KeyRef;
 use super::marks::Mark;
+use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use super::{Held, Store, Upkeep};
 use crate::id::{GroupTime, Position, Sequence};
@@ -130,7 +131,7 @@ impl Store {
             let old = std::mem::take(&mut *lane.0.lock());
             drop(old);
         }
-        self.cells.store(0, Ordering::Relaxed);
+        self.room.set(Amount::default());
         self.order.clear_changed();
         self.order.set_units(0);
         self.commitment.units.store(0, Ordering::Relaxed);
@@ -181,13 +182,17 @@ impl Store {
             shard
         };
         let loaded: Vec<Shard> = (0..self.shards.len()).map(load).collect();
-        let cells = loaded.iter().map(Shard::len).sum();
+        let mut all = Amount::default();
+        for Amount { cells, bytes } in loaded.iter().map(Shard::amount) {
+            all.cells += cells;
+            all.bytes += bytes;
+        }
         for (lane, mut shard) in self.shards.iter().zip(loaded) {
             std::mem::swap(&mut *lane.0.lock(), &mut shard);
             // The old cells are dropped outside the lock.
             drop(shard);
         }
-        self.cells.store(cells, Ordering::Relaxed);
+        self.room.set(all);
     }
 
     /// Brings the feeds back behind `sequence` where a shorter history has won: its records
@@ -208,12 +213,11 @@ impl Store {
                 continue;
             }
             let mut shard = lane.0.lock();
-            let before = shard.len();
+            let before = shard.amount();
             share.for_each(|entry| shard.adopt(entry, sequence));
-            let after = shard.len();
+            let after = shard.amount();
             drop(shard);
-            // Wraps around if cells went; the sum is what counts.
-            self.cells.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+            self.room.change(before, after);
         }
     }
 

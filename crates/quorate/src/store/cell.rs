@@ -10,11 +10,19 @@ pub const MERGES: u8 = 1;
 
 /// Longest key, namespace included, that needs no memory of its own.
 const MAX_INLINE_BYTES: usize = 22;
+/// Memory of a slot.
+pub(super) const SLOT_BYTES: usize = 64;
 /// Slots that are made at once: the table grows without moving a slot.
 const CHUNK: usize = 128;
 
 /// Sequence of a slot that has no cell, of an epoch that no change is in.
 const UNFED: u64 = u64::MAX;
+
+/// Memory that a key takes beside its slot, by its length with the namespace, in bytes.
+#[inline]
+pub(super) const fn boxed_bytes(length: usize) -> usize {
+    if length > MAX_INLINE_BYTES { length } else { 0 }
+}
 
 /// A key to look for: without its namespace byte, so that the data path need not copy it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +117,7 @@ impl Slot {
     }
 }
 
-const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");
+const _: () = assert!(size_of::<Slot>() == SLOT_BYTES, "a slot is one cache line");
 
 /// Slots by number. They never move, and a number stays good until its slot is freed.
 #[derive(Debug, Default)]

@@ -6,9 +6,11 @@ use parking_lot::MutexGuard;
 
 use super::Store;
 use super::cell::KeyRef;
+use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
+use crate::error::Bounded;
 use crate::id::{GroupTime, Position, Sequence, Time};
 use crate::model::{Answer, Cell, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
 
@@ -37,10 +39,12 @@ pub enum Refused {
     #[error("a hand-over is under way")]
     Held,
     /// The operation needs a new cell and none may be made.
-    #[error("all {max_cells} cells are in use")]
+    #[error("{what} is at its bound of {bound}")]
     Full {
-        /// The bound.
-        max_cells: usize,
+        /// Which bound is reached.
+        what: Bounded,
+        /// Its value.
+        bound: u64,
     },
     /// The operation is not usable.
     #[error("{what} (bound {bound})")]
@@ -139,7 +143,9 @@ impl Store {
             return Ok(self.unchanged(answer, now));
         }
         if found.is_none() && changed.is_some() {
-            self.reserve(1)?;
+            let mut new = Amount::default();
+            new.add(key);
+            self.room.reserve(new)?;
         }
         let sequence = self.order.take();
         let stamp = shard.prepare(self.stamp(sequence));
@@ -181,8 +187,13 @@ impl Store {
         if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
             return Ok(self.unchanged(answer, now));
         }
-        let made = cells.iter().zip(&found).filter(|(cell, at)| cell.is_changed() && at.is_none());
-        self.reserve(made.count())?;
+        let mut new = Amount::default();
+        for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
+            if cell.is_changed() && found.is_none() {
+                new.add(KeyRef::model(item.key));
+            }
+        }
+        self.room.reserve(new)?;
 
         let sequence = self.order.take();
         let stamp = self.stamp(sequence);
@@ -250,20 +261,6 @@ impl Store {
     #[inline]
     pub(super) fn position_of(&self, sequence: u64) -> Position {
         Position { ballot: self.authority.ballot(), sequence: Sequence(sequence) }
-    }
-
-    /// Claims room for new cells before anything is written.
-    #[inline]
-    pub(super) fn reserve(&self, count: usize) -> Result<(), Refused> {
-        if count == 0 {
-            return Ok(());
-        }
-        let max_cells = self.bounds.max_cells;
-        if self.cells.fetch_add(count, Ordering::Relaxed) + count > max_cells {
-            self.cells.fetch_sub(count, Ordering::Relaxed);
-            return Err(Refused::Full { max_cells });
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Store;
 use super::cell::{KeyRef, MERGES};
 use super::decide::{Refused, change_of, check_key, seen};
+use super::room::Amount;
 use super::shard::{Place, Shard};
 use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
@@ -98,7 +99,11 @@ impl Store {
         let mut cell = Cell::default();
         cell.set(Value { words: [number, 0, 0], expires: GroupTime::MAX });
         targets.push(Target { key: record_key, place: record_place, found: record, cell });
-        self.reserve(targets.iter().filter(|t| t.cell.is_changed() && t.found.is_none()).count())?;
+        let mut new = Amount::default();
+        let made =
+            targets.iter().filter(|target| target.cell.is_changed() && target.found.is_none());
+        made.for_each(|target| new.add(target.key));
+        self.room.reserve(new)?;
 
         let sequence = self.write_all(&mut locks, &targets);
         self.account(lock_of(&mut locks, record_place), units);

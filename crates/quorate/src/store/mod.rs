@@ -29,6 +29,7 @@ mod merge;
 mod order;
 mod overlay;
 mod reign;
+mod room;
 mod shard;
 mod sweep;
 
@@ -37,7 +38,7 @@ mod tests;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
@@ -50,6 +51,7 @@ pub use decide::{Decided, Refused};
 pub use digest::Digest;
 pub use merge::Merged;
 pub use overlay::{Overlay, Sealed};
+pub use room::{CELL_BYTES, Usage, cell_bytes};
 
 use crate::config::Bounds;
 use crate::id::{GroupTime, Position};
@@ -60,6 +62,7 @@ use cell::KeyRef;
 use cut::OpenCut;
 use marks::Marks;
 use order::Order;
+use room::Room;
 use shard::{Place, Shard};
 
 /// Bits of a sequence below its epoch.
@@ -69,7 +72,6 @@ pub const EPOCH: u64 = 1 << EPOCH_BITS;
 
 /// The cells of one peer, and everything that is exact about them.
 pub struct Store {
-    bounds: Bounds,
     hash_keys: (u64, u64),
     shard_mask: u32,
     shards: Box<[Lane]>,
@@ -77,7 +79,7 @@ pub struct Store {
     opened: OpenCut,
     order: Order,
     commitment: Commitment,
-    cells: AtomicUsize,
+    room: Room,
     held: Mutex<Held>,
     upkeep: Mutex<Upkeep>,
     marks: Mutex<Marks>,
@@ -139,7 +141,6 @@ impl Store {
         const MAX_SHARDS: usize = 1 << 16;
         let shards = bounds.shards.clamp(1, MAX_SHARDS).next_power_of_two();
         Self {
-            bounds,
             hash_keys,
             shard_mask: shards as u32 - 1,
             shards: (0..shards).map(|_| Lane::default()).collect(),
@@ -150,7 +151,7 @@ impl Store {
                 max_unreplicated: AtomicU64::new(u64::MAX),
                 ..Commitment::default()
             },
-            cells: AtomicUsize::new(0),
+            room: Room::new(&bounds),
             held: Mutex::default(),
             upkeep: Mutex::default(),
             marks: Mutex::default(),
@@ -185,12 +186,13 @@ impl Store {
 
     /// Cells held, expired ones that have not been swept included.
     pub fn cells(&self) -> usize {
-        self.cells.load(Ordering::Relaxed)
+        self.room.cells()
     }
 
-    /// An estimate of the memory held, in bytes.
-    pub fn bytes(&self) -> usize {
-        let shards: usize = self.shards.iter().map(|lane| lane.0.lock().bytes()).sum();
+    /// Memory that the tables have at present, in bytes, used or not: what is left over when cells go
+    /// stays, for cells to come. Looks at every shard; [`Store::usage`] is what is bounded.
+    pub fn allocated_bytes(&self) -> usize {
+        let shards: usize = self.shards.iter().map(|lane| lane.0.lock().allocated_bytes()).sum();
         shards + self.shards.len() * size_of::<Lane>() + size_of::<Self>()
     }
 

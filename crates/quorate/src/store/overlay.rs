@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::Store;
 use super::cell::MODEL;
 use super::decide::{Refused, change_of, check, seen};
+use crate::error::Bounded;
 use crate::id::GroupTime;
 use crate::model::{Answer, Cell, Delta, Item, MAX_ITEMS, Model, Value};
 
@@ -87,7 +88,8 @@ impl Overlay {
             .zip(&*cells)
             .filter(|(item, cell)| cell.is_changed() && !inner.open.contains_key(item.key));
         if inner.len() + made.count() > self.max_keys {
-            return Err(Refused::Full { max_cells: self.max_keys });
+            let bound = self.max_keys as u64;
+            return Err(Refused::Full { what: Bounded::OverlayKeys, bound });
         }
         // The remainder goes to the first.
         let mut units = share + answer.units % changed;

@@ -5,6 +5,7 @@ use super::cell::{Key, KeyRef, Slot, Slots};
 use super::cut::Saving;
 use super::feed::Feed;
 use super::index::Index;
+use super::room::{Amount, CELL_BYTES};
 use crate::bug::{self, Bug};
 use crate::model::Value;
 
@@ -63,10 +64,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Cells held.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
+    /// What the cells held are counted with.
+    pub(super) fn amount(&self) -> Amount {
+        let cells = self.index.len();
+        Amount { cells, bytes: cells * CELL_BYTES + self.key_bytes }
     }
 
     /// An empty shard with room for `cells`.
@@ -215,8 +216,8 @@ impl Shard {
         }
     }
 
-    /// Memory held.
-    pub(super) fn bytes(&self) -> usize {
+    /// Memory that its tables have at present, used or not.
+    pub(super) fn allocated_bytes(&self) -> usize {
         self.index.bytes()
             + self.slots.bytes()
             + self.key_bytes

@@ -86,6 +86,7 @@ impl Store {
     ) -> (usize, usize, bool) {
         let mut shard = self.shards[sweep.shard].0.lock();
         let end = (sweep.slot + step).min(shard.slots.len());
+        let before = shard.amount();
         let expired: Vec<u32> = shard
             .slots
             .range(sweep.slot, end)
@@ -99,7 +100,7 @@ impl Store {
                 shard.remove(place.tag, at);
             }
         }
-        self.cells.fetch_sub(expired.len(), Ordering::Relaxed);
+        self.room.change(before, shard.amount());
         // Stopped early: go on behind the last one removed.
         let next = match expired.last() {
             Some(&last) if expired.len() == max => last as usize + 1,

@@ -3,7 +3,7 @@
 //! ```text
 //!   reply:  u32 LE id | u8 status | outcome
 //!   status 0:       u8 code | u64 units | 6 x u64 words | u64 generation, term, sequence | u64 group time
-//!   status 1 to 5:  u64 bound
+//!   status 1 to 7:  u64 bound
 //! ```
 
 use std::array;
@@ -21,6 +21,8 @@ const REPLY_BYTES: usize = 4 + 1;
 const DECIDED_BYTES: usize = 1 + 8 * DECIDED_WORDS;
 const DECIDED_WORDS: usize = 1 + ANSWER_WORDS + 3 + 1;
 const DECIDED: u8 = 0;
+/// From this version of the protocol on a refusal says which bound is reached.
+const FULL_VERSION: u32 = 2;
 
 /// The body of a frame of replies, not looked into yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +52,36 @@ pub enum Refusal {
     NoAuthority,
     /// The primary has handed over: ask the next one. Nothing was written.
     Held,
-    /// A bound of memory is reached. Nothing was written.
-    Full,
+    /// The operation needs a new cell, and there may be no more of them. Nothing was written.
+    CellsFull,
     /// The operation itself is not usable. Nothing was written.
     Invalid,
     /// The primary changed before a majority held the change, which may have been written.
     OutcomeUnknown,
+    /// The operation needs a new cell, and there is no memory for it. Nothing was written.
+    BytesFull,
+    /// Too many calls wait for a majority at the primary. Nothing was written.
+    TooManyCalls,
 }
 
 impl Refusal {
-    const ALL: [Self; 5] =
-        [Self::NoAuthority, Self::Held, Self::Full, Self::Invalid, Self::OutcomeUnknown];
+    const ALL: [Self; 7] = [
+        Self::NoAuthority,
+        Self::Held,
+        Self::CellsFull,
+        Self::Invalid,
+        Self::OutcomeUnknown,
+        Self::BytesFull,
+        Self::TooManyCalls,
+    ];
+
+    /// What a peer is told that speaks `version` of the protocol: the first knows one kind of full.
+    pub fn as_of(self, version: u32) -> Self {
+        match self {
+            Self::BytesFull | Self::TooManyCalls if version < FULL_VERSION => Self::CellsFull,
+            refusal => refusal,
+        }
+    }
 
     fn status(self) -> u8 {
         self as u8 + 1

@@ -226,7 +226,7 @@ fn the_feed_stays_in_proportion_to_the_cells() {
         add(&store, &(round % 50).to_string(), 1);
         last = cut_since(&store, last).end.sequence;
     }
-    let bytes = store.bytes();
+    let bytes = store.allocated_bytes();
     assert!(bytes < 100_000, "{bytes} bytes for 50 cells");
     assert_eq!(cut_since(&store, Sequence(0)).records.map(|all| all.len()), Some(50));
 }

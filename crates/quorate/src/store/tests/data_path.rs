@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Bounded;
 use crate::model::{MAX_ITEMS, MAX_KEY_BYTES};
 
 #[test]
@@ -85,7 +86,7 @@ fn a_full_table_refuses_new_keys_before_anything_is_written() {
     store.begin_reign(ballot(1), GroupTime(0));
     store.grant(Time(u64::MAX), 0);
     add(&store, "a", 5);
-    let full = Err(Refused::Full { max_cells: 2 });
+    let full = Err(Refused::Full { what: Bounded::Cells, bound: 2 });
     let both = [item(b"a", 1), item(b"b", 1), item(b"c", 1)];
     let decided = store.decide(Time(1_000), &both, &Bank, Acknowledge::Primary);
     assert_eq!(decided, full);
@@ -95,6 +96,62 @@ fn a_full_table_refuses_new_keys_before_anything_is_written() {
     assert_eq!(add(&store, "a", 1).answer.code, 1, "a key that is there is not refused");
     assert_eq!(try_add(&store, "c", -1).map(|denied| denied.answer.code), Ok(0));
     assert_eq!(store.cells(), 2);
+    assert_eq!((store.usage().refused, store.usage().bytes), (2, 2 * CELL_BYTES));
+}
+
+#[test]
+fn memory_is_refused_to_new_keys_before_anything_is_written() {
+    let long = "k".repeat(100);
+    let max_bytes = 2 * CELL_BYTES + cell_bytes(long.len()) - 1;
+    let store = Store::with_hash_seed(Bounds { max_bytes, ..bounds() }, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    add(&store, "a", 5);
+    let full = Err(Refused::Full { what: Bounded::Bytes, bound: max_bytes as u64 });
+    let all = [item(b"a", 1), item(b"b", 1), item(long.as_bytes(), 1)];
+    assert_eq!(store.decide(Time(1_000), &all, &Bank, Acknowledge::Primary), full);
+    assert_eq!((balance(&store, "a"), balance(&store, "b")), (Some(5), None));
+    assert_eq!((store.usage().cells, store.usage().bytes), (1, CELL_BYTES));
+    add(&store, "b", 1);
+    assert_eq!(try_add(&store, &long, 1), full, "it is a byte too long");
+    add(&store, "c", 1);
+    assert_eq!(add(&store, "a", 1).answer.code, 1, "a key that is there is not refused");
+    assert_eq!((store.usage().cells, store.usage().bytes), (3, 3 * CELL_BYTES));
+}
+
+/// Cells that are made together, and cells of which each has a cut of its own and changes once more.
+#[test]
+fn tables_take_about_what_cells_are_counted_with() {
+    let fixed = bounds().shards * 10 * 1024;
+    for (cells, has_cuts) in [(1_000, false), (1_000, true), (6_000, false), (6_000, true)] {
+        let store = primary();
+        for key in (0..cells).chain(0..cells) {
+            add(&store, &key.to_string(), 1);
+            if has_cuts {
+                cut_since(&store, Sequence(u64::MAX >> 1));
+            }
+        }
+        let (counted, allocated) = (store.usage().bytes, store.allocated_bytes() - fixed);
+        assert_eq!(counted, cells * CELL_BYTES);
+        assert!((counted / 3..counted * 9 / 8).contains(&allocated), "{cells}: {allocated}");
+    }
+}
+
+#[test]
+fn a_follower_holds_what_the_primary_has_decided_beyond_its_own_bounds() {
+    let store = primary();
+    add_all(&store, ["a", "b", "c"]);
+    let bounds = Bounds { max_cells: 2, max_bytes: 1, ..bounds() };
+    let follower = Store::with_hash_seed(bounds, 2);
+    follow(&store, &follower);
+    let usage = follower.usage();
+    assert_eq!((usage.cells, usage.bytes, usage.refused), (3, 3 * CELL_BYTES, 0));
+    // When it reigns it makes no more of them, and those that are there go on.
+    follower.begin_reign(ballot(2), GroupTime(0));
+    follower.grant(Time(u64::MAX), 0);
+    let full = Refused::Full { what: Bounded::Cells, bound: 2 };
+    assert_eq!(try_add(&follower, "d", 1), Err(full));
+    assert_eq!(add(&follower, "c", 1).answer.code, 1);
 }
 
 #[test]

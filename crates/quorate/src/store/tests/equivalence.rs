@@ -228,6 +228,14 @@ impl World {
         }
         assert!(store.cells() >= cells.len());
     }
+
+    /// What every peer says of its memory is what its cells come to.
+    fn check_usage(&self) {
+        for store in &self.stores {
+            let usage = store.usage();
+            assert_eq!((usage.cells, usage.bytes), store.recount());
+        }
+    }
 }
 
 fn key_of(number: u8) -> Vec<u8> {
@@ -251,6 +259,7 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.run(step);
+            world.check_usage();
         }
         for follower in 0..2 {
             world.sync(follower);

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::error::Bounded;
 use crate::id::{Incarnation, PeerName};
 use crate::model::Delta;
 use crate::store::{MERGES, Merged, Overlay};
@@ -61,7 +62,7 @@ fn a_merge_that_does_not_fit_changes_nothing() {
     assert_eq!(merge(&store, 1, &[entry("a", 1)]), Err(Refused::NoAuthority));
     store.grant(Time(u64::MAX), 0);
     let entries = [entry("a", 1), entry("b", 1)];
-    assert_eq!(merge(&store, 1, &entries), Err(Refused::Full { max_cells: 2 }));
+    assert_eq!(merge(&store, 1, &entries), Err(Refused::Full { what: Bounded::Cells, bound: 2 }));
     assert_eq!(store.cells(), 0);
     assert!(!merge(&store, 1, &entries[..1]).expect("fits with its record").already);
     let record = store.read(MERGES, &[b"b".as_slice(), &7u64.to_le_bytes()].concat());
@@ -126,13 +127,20 @@ fn a_full_overlay_refuses_new_keys_only() {
     let (store, overlay) = (primary(), Overlay::new(2));
     decide(&overlay, &store, &[item(b"a", 1)]).expect("room");
     let both = [item(b"b", 1), item(b"c", 1)];
-    assert_eq!(decide(&overlay, &store, &both), Err(Refused::Full { max_cells: 2 }));
+    assert_eq!(
+        decide(&overlay, &store, &both),
+        Err(Refused::Full { what: Bounded::OverlayKeys, bound: 2 })
+    );
     decide(&overlay, &store, &both[..1]).expect("room");
     decide(&overlay, &store, &[item(b"a", 1)]).expect("it is there");
     assert_eq!(decide(&overlay, &store, &[item(b"c", -1)]).map(|a| a.code), Ok(0));
     overlay.seal(10);
     let again = decide(&overlay, &store, &[item(b"a", 1)]);
-    assert_eq!(again, Err(Refused::Full { max_cells: 2 }), "sealed entries count");
+    assert_eq!(
+        again,
+        Err(Refused::Full { what: Bounded::OverlayKeys, bound: 2 }),
+        "sealed entries count"
+    );
     assert_eq!(overlay.discard(), 3);
     assert!(overlay.is_empty());
     assert_eq!(overlay.confirm(1), 0, "discarded");

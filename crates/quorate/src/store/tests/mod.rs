@@ -7,7 +7,7 @@ mod equivalence;
 mod merging;
 mod reigns;
 
-use super::{CopyCursor, Cut, Decided, Refused, Staged, Store};
+use super::{CELL_BYTES, CopyCursor, Cut, Decided, Refused, Staged, Store, cell_bytes};
 use crate::config::{Acknowledge, Bounds};
 use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};

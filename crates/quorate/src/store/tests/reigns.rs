@@ -182,6 +182,19 @@ fn expired_cells_go_once_a_majority_has_seen_them_expire() {
 }
 
 #[test]
+fn one_step_of_sweeping_looks_at_eight_slots_for_each_cell_it_may_remove() {
+    let store = Store::with_hash_seed(Bounds { shards: 1, ..bounds() }, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    add_all(&store, 0..96);
+    add_until(&store, 1_000, "last", 1_001);
+    add_until(&store, 1_002, "0", 0);
+    store.set_committed(cut_since(&store, Sequence(0)).end);
+    assert_eq!((0..12).map(|_| store.sweep(1)).sum::<usize>(), 0);
+    assert_eq!(store.sweep(1), 1);
+}
+
+#[test]
 fn expired_cells_go_after_a_grace_and_then_older_forks_need_a_copy() {
     const SECOND: u64 = 1_000_000_000;
     let (store, follower) = (primary(), follower());

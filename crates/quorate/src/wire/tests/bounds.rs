@@ -309,10 +309,10 @@ fn a_call_that_breaks_a_bound_is_not_read() {
 
 #[test]
 fn an_unknown_status_ends_the_replies() {
-    let mut body = vec![1, 0, 0, 0, 6];
+    let mut body = vec![1, 0, 0, 0, 8];
     body.extend([0; 30]);
     let read: Vec<_> = replies::Reader::new(&body).collect();
-    let error = WireError::Value { field: "status of a reply", value: 6, min: 0, max: 5 };
+    let error = WireError::Value { field: "status of a reply", value: 8, min: 0, max: 7 };
     assert_eq!(read, [Err(error)]);
 }
 

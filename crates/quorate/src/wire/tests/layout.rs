@@ -110,9 +110,11 @@ fn replies_are_laid_out_as_documented() {
     let refusals = [
         (Refusal::NoAuthority, 1),
         (Refusal::Held, 2),
-        (Refusal::Full, 3),
+        (Refusal::CellsFull, 3),
         (Refusal::Invalid, 4),
         (Refusal::OutcomeUnknown, 5),
+        (Refusal::BytesFull, 6),
+        (Refusal::TooManyCalls, 7),
     ];
     for (refusal, status) in refusals {
         out.clear();

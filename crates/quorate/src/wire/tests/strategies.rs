@@ -75,9 +75,11 @@ pub(super) fn reply() -> BoxedStrategy<Reply> {
     let refusal = prop::sample::select(vec![
         Refusal::NoAuthority,
         Refusal::Held,
-        Refusal::Full,
+        Refusal::CellsFull,
         Refusal::Invalid,
         Refusal::OutcomeUnknown,
+        Refusal::BytesFull,
+        Refusal::TooManyCalls,
     ]);
     let answer = (any::<u8>(), number(), prop::array::uniform6(number()))
         .prop_map(|(code, units, words)| Answer { code, units, words });
