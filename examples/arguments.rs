@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy, Tls};
-use quorate_ratelimit::{HeaderStyle, Reset};
+use quorate_ratelimit::{AtCapacity, HeaderStyle, Reset};
 
 /// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
 ///
@@ -68,6 +68,11 @@ pub fn headers() -> impl TypedValueParser<Value = HeaderStyle> {
         ("x-epoch", HeaderStyle::XRateLimit { reset: Reset::Epoch }),
         ("x-delta", HeaderStyle::XRateLimit { reset: Reset::Delta }),
     ])
+}
+
+/// Parses `refuse` or `admit`.
+pub fn at_capacity() -> impl TypedValueParser<Value = AtCapacity> {
+    one_of([("refuse", AtCapacity::Refuse), ("admit", AtCapacity::Admit)])
 }
 
 /// Parses `memory` or `disk`.

@@ -114,11 +114,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Mode, NumberedEvent, OnReconnect, Peer, Shutdown, StartError, Storage,
+    Acknowledge, Bounds, Mode, NumberedEvent, OnReconnect, Peer, Shutdown, StartError, Storage,
     StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
-use quorate_ratelimit::{Carry, FileChange, HeaderStyle, Limit, Limits, RateLimiter};
+use quorate_ratelimit::{AtCapacity, Carry, FileChange, HeaderStyle, Limit, Limits, RateLimiter};
 use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -187,6 +187,15 @@ struct Options {
     /// After this time a call ends without a known outcome.
     #[arg(long, default_value = "30s", value_parser = arguments::duration)]
     io_timeout: Duration,
+    /// Most counts that are kept, one for each key under each limit.
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().max_cells)]
+    max_cells: usize,
+    /// Most memory for them, in bytes: 128 each, and more for long keys.
+    #[arg(long, value_name = "BYTES", default_value_t = Bounds::default().max_bytes)]
+    max_bytes: usize,
+    /// What becomes of requests with new keys beyond that: refuse, or admit and not count.
+    #[arg(long, default_value = "refuse", value_parser = arguments::at_capacity())]
+    at_capacity: AtCapacity,
     /// TOML file with the limits; without it there is one, `default`, of 100/s.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
@@ -235,7 +244,7 @@ async fn serve(options: Options) -> Result<(), String> {
     tokio::spawn(print_events(peer.clone()));
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let limiter = RateLimiter::new(peer.clone(), &limits);
+    let limiter = RateLimiter::new(peer.clone(), &limits).at_capacity(options.at_capacity);
     if let Some(file) = options.limits.clone().filter(|_| options.watch_limits) {
         tokio::spawn(watch_limits(limiter.clone(), file));
     }
@@ -316,6 +325,8 @@ async fn start(
     tls: Option<&TlsTransport>,
 ) -> Result<Peer, String> {
     let storage = storage(options)?;
+    let Options { max_cells, max_bytes, .. } = *options;
+    let bounds = Bounds { max_cells, max_bytes, ..Bounds::default() };
     let mut builder = Peer::builder(options.name.as_str(), limits.model())
         .group(options.group.as_str())
         .members(options.peers.iter().map(|(name, address)| (name.as_str(), address.as_str())))
@@ -323,6 +334,7 @@ async fn start(
         .on_reconnect(options.on_reconnect)
         .acknowledge(options.acknowledge)
         .storage(storage)
+        .bounds(bounds)
         .priority(options.priority)
         .heartbeat(options.heartbeat)
         .failure_timeout(options.failure_timeout)

@@ -191,6 +191,7 @@ pub(crate) fn described(decision: &Decision) -> Value {
         "remaining": decision.remaining,
         "used": decision.used(),
         "granted": decision.granted,
+        "counted": decision.counted,
         "shadow": decision.shadow,
         "repeated": decision.repeated,
         "crossed": decision.crossed,

@@ -33,8 +33,13 @@ pub struct Decision {
     pub limit: u64,
     /// Units that could be admitted right after this decision.
     pub remaining: u64,
-    /// Units that were taken by this decision, or given back by a refund or a reset.
+    /// Units that were taken by this decision, or given back by a refund or a reset; let through, if it
+    /// was not counted.
     pub granted: u64,
+    /// Whether it was counted. False only where there was no room for the count of a new key and
+    /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of which
+    /// nothing was taken, and group, term and position say nothing.
+    pub counted: bool,
     /// Whether this is the answer of an earlier call with the same idempotency key: nothing was taken
     /// by this one.
     pub repeated: bool,
@@ -143,6 +148,7 @@ impl Decision {
             limit: words[word::LIMIT],
             remaining: words[word::REMAINING],
             granted: if allowed { words[word::GRANTED] } else { 0 },
+            counted: true,
             repeated: words[word::INDEX] & REPEATED != 0,
             shadow: answer.code == code::SHADOW,
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
@@ -155,6 +161,38 @@ impl Decision {
             crossed: None,
             marks: marks(words[word::INDEX], allowed),
         })
+    }
+}
+
+impl Decision {
+    /// Lets an amount through that is counted nowhere: the key is as it was before.
+    pub(crate) fn uncounted(capacity: u64, granted: u64, basis: Basis) -> Self {
+        Self {
+            allowed: true,
+            counted: false,
+            limit: capacity,
+            remaining: capacity,
+            granted,
+            repeated: false,
+            shadow: false,
+            retry_after: None,
+            reset_after: Duration::ZERO,
+            basis,
+            group_id: None,
+            term: Position::BLANK.ballot.term,
+            position: Position::BLANK,
+            window: None,
+            crossed: None,
+            marks: 0,
+        }
+    }
+}
+
+impl JointDecision {
+    /// The same for several amounts.
+    pub(crate) fn uncounted(decision: Decision) -> Self {
+        let (violated, shadowed) = (Vec::new(), Vec::new());
+        Self { allowed: true, violated, shadowed, tightest: 0, decision, word: 0 }
     }
 }
 

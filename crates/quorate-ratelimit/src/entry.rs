@@ -15,6 +15,8 @@ use crate::without_primary::WithoutPrimary;
 /// A limit under its name.
 pub(crate) struct Entry {
     pub(crate) id: u32,
+    /// Its place among all limits, by which it is counted.
+    pub(crate) index: u32,
     pub(crate) name: Box<str>,
     pub(crate) limit: Limit,
     pub(crate) rule: Rule,
@@ -57,7 +59,7 @@ impl Entry {
             _ => None,
         };
         let (id, name, former) = (limit_id(&name), name.into(), former.into());
-        Self { id, name, limit, rule, share, former }
+        Self { id, index: 0, name, limit, rule, share, former }
     }
 
     /// Decides about one key; a shadow denies nothing.

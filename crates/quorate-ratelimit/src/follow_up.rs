@@ -10,24 +10,26 @@ use crate::error::AcquireError;
 use crate::key::{Key, PREFIX_BYTES};
 use crate::limiter::RateLimiter;
 use crate::operation::Operation;
+use crate::reading::Named;
 
 impl RateLimiter {
     /// Does what is to be done about a decision that is not a usual one.
     pub(crate) async fn follow_up(
         &self,
         mut decision: Decision,
-        limit: &str,
+        named: Named<'_>,
+        operation: Operation,
         item: Item<'_>,
     ) -> Result<Decision, AcquireError> {
         if decision.is_held() {
             let holds = Auxiliary::Holds.key(&[item.key]);
             let items = [item, Item { key: &holds, args: [0, 0] }];
-            let decided = self.peer().decide(&items).await?;
-            decision = Decision::read(limit, item.args[0], &decided)?;
+            let decided = self.peer().decide(&items).await;
+            decision = self.read(named, operation, item.args[0], decided)?;
         }
         // Whoever only looks is not denied.
-        let is_peek = item.args[1] == Operation::Peek.argument();
-        Ok(if is_peek { decision } else { self.told(decision, limit, item.key) })
+        let is_peek = operation == Operation::Peek;
+        Ok(if is_peek { decision } else { self.told(decision, named.name, item.key) })
     }
 
     /// Tells the thresholds that a decision has crossed.
@@ -79,7 +81,7 @@ impl RateLimiter {
             let all: Vec<_> =
                 plain.iter().copied().chain(beside).chain(record.iter().copied()).collect();
             let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
-            decision = JointDecision::read(&told, &self.peer().decide(&all).await?)?;
+            decision = self.read_together(&told, self.peer().decide(&all).await, true)?;
         }
         decision.violated.iter().for_each(|item| self.denials().note(keys[*item].as_ref()));
         self.tell_joint(&mut decision, items, keys);

@@ -13,7 +13,7 @@
 //! | several of these for one request | [`RateLimiter::acquire_all`] | all or nothing; the answer names who refuses |
 //!
 //! A key is anything of up to 508 bytes: a user, a token, an address, nothing for a limit that all
-//! share. Every key has a count of its own under every limit, about 90 bytes, until it is full or over
+//! share. Every key has a count of its own under every limit, about 100 bytes, until it is full or over
 //! again; `Bounds::max_cells` bounds them all, and a key beyond it is refused, never another one
 //! forgotten.
 //!

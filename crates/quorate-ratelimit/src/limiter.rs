@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use quorate::{Item, MAX_ITEMS, Peer};
 
 use crate::alert::Teller;
+use crate::capacity::AtCapacity;
+use crate::counters::Counters;
 use crate::decision::{Decision, JointDecision};
 use crate::denials::Denials;
 use crate::error::AcquireError;
@@ -31,6 +33,8 @@ pub struct RateLimiter {
     code: Limits,
     live: Arc<Live>,
     shared: Arc<Shared>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) at_capacity: AtCapacity,
 }
 
 /// What a limiter and its clones share.
@@ -62,7 +66,10 @@ impl RateLimiter {
             drawn,
             named: AtomicU64::new(0),
         };
-        Self { peer, code: limits.clone(), live, shared: Arc::new(shared) }
+        // One more for limits that come later.
+        let counters = Arc::new(Counters::new(limits.iter().count() + 1));
+        let (code, shared, at_capacity) = (limits.clone(), Arc::new(shared), AtCapacity::default());
+        Self { peer, code, live, shared, counters, at_capacity }
     }
 
     /// The peer that is asked.
@@ -96,13 +103,10 @@ impl RateLimiter {
         Limits { table: self.live.present() }
     }
 
-    /// The id of a limit: of one that this peer's code has, or that has come since.
+    /// What this peer's code says.
     #[inline]
-    pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
-        match self.code.id(limit) {
-            Ok(id) => Ok(id),
-            Err(_) => self.limits().id(limit),
-        }
+    pub(crate) fn code(&self) -> &Limits {
+        &self.code
     }
 
     /// The name of the limit that a key is of; empty if there is none any more.
@@ -172,11 +176,14 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         // By itself: a call through another future costs a tenth of the decision.
         let mut room = Room::default();
-        let key = room.fill(self.id(limit)?, key.as_ref())?;
+        let named = self.named(limit)?;
+        let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
-        let decision = Decision::read(limit, amount, &self.peer.decide(&[item]).await?)?;
+        let decided = self.peer.decide(&[item]).await;
+        let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
-            return Box::pin(self.follow_up(decision, limit, item)).await;
+            let operation = Operation::Acquire;
+            return Box::pin(self.follow_up(decision, named, operation, item)).await;
         }
         if !decision.allowed {
             self.denials().note(item.key);
@@ -214,12 +221,14 @@ impl RateLimiter {
         timeout: Duration,
     ) -> Result<Decision, AcquireError> {
         let mut room = Room::default();
-        let key = room.fill(self.id(limit)?, key.as_ref())?;
+        let named = self.named(limit)?;
+        let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
-        let decided = self.peer.decide_within(&[item], timeout).await?;
-        let decision = Decision::read(limit, amount, &decided)?;
+        let decided = self.peer.decide_within(&[item], timeout).await;
+        let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
-            return Box::pin(self.follow_up(decision, limit, item)).await;
+            let operation = Operation::Acquire;
+            return Box::pin(self.follow_up(decision, named, operation, item)).await;
         }
         if !decision.allowed {
             self.denials().note(item.key);
@@ -292,7 +301,8 @@ impl RateLimiter {
         id: Option<&[u8]>,
     ) -> Result<JointDecision, AcquireError> {
         // One place is the record's.
-        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()))?;
+        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()));
+        let keys = keys.map_err(|error| self.failed(None, error))?;
         let argument = Operation::Acquire.argument();
         let asked = keys.iter().zip(items);
         let mut asked: Vec<_> = asked
@@ -301,7 +311,8 @@ impl RateLimiter {
         let record = id.map(|id| record::key(id, &asked));
         asked.extend(record.as_ref().map(|key| Item { key, args: [0, 0] }));
         let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
-        let decision = JointDecision::read(&told, &self.peer.decide(&asked).await?)?;
+        let decided = self.peer.decide(&asked).await;
+        let decision = self.read_together(&told, decided, false)?;
         self.follow_up_joint(decision, items, &asked, &keys).await
     }
 
@@ -427,7 +438,7 @@ impl RateLimiter {
         let since = |window: SystemTime| window.duration_since(SystemTime::UNIX_EPOCH).ok();
         let window_ms = taken.window.and_then(since).map(|since| since.as_millis() as u64);
         // What it did not take somebody else did.
-        let amount = amount.min(taken.granted);
+        let amount = if taken.counted { amount.min(taken.granted) } else { 0 };
         self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
     }
 
@@ -472,7 +483,7 @@ impl RateLimiter {
         }
         let mut keys = Vec::with_capacity(count);
         for (limit, key, _) in items {
-            let key = Key::new(self.id(limit)?, key.as_ref())?;
+            let key = Key::new(self.named(limit)?.id, key.as_ref())?;
             if keys.contains(&key) {
                 return Err(AcquireError::Twice { limit: (*limit).to_owned() });
             }
@@ -489,11 +500,13 @@ impl RateLimiter {
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
         let mut room = Room::default();
-        let key = room.fill(self.id(limit)?, key)?;
+        let named = self.named(limit)?;
+        let key = self.fill(&mut room, named, key)?;
         let item = Item { key, args: [amount, operation.argument()] };
-        let decision = Decision::read(limit, amount, &self.peer.decide(&[item]).await?)?;
+        let decided = self.peer.decide(&[item]).await;
+        let decision = self.read(named, operation, amount, decided)?;
         if decision.is_unusual() {
-            return Box::pin(self.follow_up(decision, limit, item)).await;
+            return Box::pin(self.follow_up(decision, named, operation, item)).await;
         }
         if !decision.allowed && operation != Operation::Peek {
             self.denials().note(item.key);

@@ -125,8 +125,15 @@ impl Limits {
     /// The id of a limit.
     #[inline]
     pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
-        self.table.find_name(limit).map(|entry| entry.id).ok_or_else(|| {
-            AcquireError::UnknownLimit { limit: limit.to_owned(), at_decider: false }
+        self.entry(limit).map(|entry| entry.id)
+    }
+
+    /// What is known of a limit.
+    #[inline]
+    pub(crate) fn entry(&self, limit: &str) -> Result<&Entry, AcquireError> {
+        self.table.find_name(limit).ok_or_else(|| AcquireError::UnknownLimit {
+            limit: limit.to_owned(),
+            at_decider: false,
         })
     }
 }

@@ -44,6 +44,14 @@ impl Order {
     }
 }
 
+impl Operation {
+    /// Whether it takes units, and is counted among the decisions of a limiter.
+    #[inline]
+    pub(crate) fn takes(self) -> bool {
+        matches!(self, Self::Acquire | Self::AcquireUpTo | Self::Debit)
+    }
+}
+
 const WINDOW_SHIFT: u32 = 8;
 
 impl Operation {

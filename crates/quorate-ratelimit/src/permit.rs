@@ -12,9 +12,9 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use crate::auxiliary::Auxiliary;
 use crate::decision::Decision;
 use crate::error::AcquireError;
-use crate::key::Key;
 use crate::limiter::RateLimiter;
 use crate::operation::Paired;
+use crate::reading::Named;
 use crate::ticket::{Ticket, TicketError};
 
 /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
@@ -174,8 +174,9 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<(Decision, Option<PermitId>), AcquireError> {
-        let id = PermitId(Ticket::new(Key::new(self.id(limit)?, key.as_ref())?, self.nonce()));
-        let decision = self.on_permit(limit, &id, amount, Paired::PermitTake).await?;
+        let named = self.named(limit)?;
+        let id = PermitId(Ticket::new(self.key(named, key.as_ref())?, self.nonce()));
+        let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))
     }
@@ -206,7 +207,7 @@ impl RateLimiter {
     /// ```
     pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
-        self.on_permit(&limit, id, 0, Paired::PermitRenew).await
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRenew).await
     }
 
     /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
@@ -231,12 +232,12 @@ impl RateLimiter {
     /// ```
     pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
-        self.on_permit(&limit, id, 0, Paired::PermitRelease).await
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRelease).await
     }
 
     async fn on_permit(
         &self,
-        limit: &str,
+        named: Named<'_>,
         id: &PermitId,
         amount: u64,
         operation: Paired,
@@ -245,9 +246,9 @@ impl RateLimiter {
         let own = Auxiliary::Permit.key(&[key, id.0.nonce()]);
         let items =
             [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
-        let decided = self.peer().decide(&items).await?;
-        let decision = Decision::read(limit, amount, &decided)?;
-        Ok(self.told(decision, limit, key))
+        let decided = self.peer().decide(&items).await;
+        let decision = self.read_held(named, amount, decided)?;
+        Ok(self.told(decision, named.name, key))
     }
 
     fn hold(&self, id: PermitId, decision: &Decision) -> Permit {

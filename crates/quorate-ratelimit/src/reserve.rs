@@ -9,9 +9,9 @@ use quorate::Item;
 use crate::auxiliary::Auxiliary;
 use crate::decision::Decision;
 use crate::error::AcquireError;
-use crate::key::Key;
 use crate::limiter::RateLimiter;
 use crate::operation::Paired;
+use crate::reading::Named;
 use crate::reserving::TERM_NANOS;
 use crate::ticket::{Ticket, TicketError};
 
@@ -86,8 +86,9 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Reserved, AcquireError> {
-        let ticket = Ticket::new(Key::new(self.id(limit)?, key.as_ref())?, self.nonce());
-        let decision = self.on_reservation(limit, &ticket, amount, Paired::Reserve).await?;
+        let named = self.named(limit)?;
+        let ticket = Ticket::new(self.key(named, key.as_ref())?, self.nonce());
+        let decision = self.on_reservation(named, &ticket, amount, Paired::Reserve).await?;
         let id = decision.allowed.then_some(ReservationId(ticket));
         Ok(Reserved { decision, id })
     }
@@ -110,7 +111,8 @@ impl RateLimiter {
     /// See [`RateLimiter::reserve`].
     pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
-        self.on_reservation(&limit, &id.0, actual, Paired::Commit).await
+        let named = self.named_of(&limit, id.0.key());
+        self.on_reservation(named, &id.0, actual, Paired::Commit).await
     }
 
     /// Gives back all that was reserved: nothing was used.
@@ -139,7 +141,7 @@ impl RateLimiter {
 
     async fn on_reservation(
         &self,
-        limit: &str,
+        named: Named<'_>,
         ticket: &Ticket,
         amount: u64,
         operation: Paired,
@@ -152,8 +154,8 @@ impl RateLimiter {
             Item { key: &own, args: [0, 0] },
             Item { key: &holds, args: [0, 0] },
         ];
-        let decided = self.peer().decide(&items).await?;
-        let decision = Decision::read(limit, amount, &decided)?;
-        Ok(self.told(decision, limit, key))
+        let decided = self.peer().decide(&items).await;
+        let decision = self.read_held(named, amount, decided)?;
+        Ok(self.told(decision, named.name, key))
     }
 }

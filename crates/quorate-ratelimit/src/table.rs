@@ -24,11 +24,12 @@ struct Slot {
 }
 
 impl Table {
-    pub(crate) fn new(entries: Vec<Entry>, revision: u64) -> Self {
+    pub(crate) fn new(mut entries: Vec<Entry>, revision: u64) -> Self {
         let free = Slot { id: 0, index: u32::MAX };
         let mut slots = vec![free; (entries.len() * 2).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
-        for (index, entry) in entries.iter().enumerate() {
+        for (index, entry) in entries.iter_mut().enumerate() {
+            entry.index = index as u32;
             let mut at = entry.id as usize & mask;
             while slots[at].index != free.index {
                 at = (at + 1) & mask;

@@ -1,0 +1,156 @@
+//! From what the group decided to what the caller is told, counted on the way.
+
+use quorate::DecideError;
+
+use crate::counters::Outcome;
+use crate::decision::{Decision, JointDecision};
+use crate::error::AcquireError;
+use crate::key::{Key, Room, limit_of};
+use crate::limiter::RateLimiter;
+use crate::operation::Operation;
+
+/// A limit as a caller names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'n> {
+    pub(crate) id: u32,
+    /// By which it is counted.
+    index: usize,
+    pub(crate) name: &'n str,
+}
+
+impl RateLimiter {
+    /// The limit of a name: one that this peer's code has, or that has come since.
+    #[inline(always)]
+    pub(crate) fn named<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
+        match self.code().table.find_name(name) {
+            Some(entry) => Ok(Named { id: entry.id, index: entry.index as usize, name }),
+            None => self.named_since(name),
+        }
+    }
+
+    #[cold]
+    fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
+        let id = self.limits().id(name).map_err(|error| self.failed(None, error))?;
+        Ok(Named { id, index: self.code().iter().count(), name })
+    }
+
+    /// The limit of a key that was named before; of one that is none any more, the name is empty.
+    pub(crate) fn named_of<'n>(&self, name: &'n str, key: &[u8]) -> Named<'n> {
+        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+        let index = known.unwrap_or_else(|| self.code().iter().count());
+        Named { id: limit_of(key).unwrap_or_default(), index, name }
+    }
+
+    /// The key of a caller's cell, written into `room`.
+    #[inline(always)]
+    pub(crate) fn fill<'r>(
+        &self,
+        room: &'r mut Room,
+        named: Named<'_>,
+        key: &[u8],
+    ) -> Result<&'r [u8], AcquireError> {
+        room.fill(named.id, key).map_err(|error| self.failed(Some(named), error))
+    }
+
+    /// The same, as a value.
+    pub(crate) fn key(&self, named: Named<'_>, key: &[u8]) -> Result<Key, AcquireError> {
+        Key::new(named.id, key).map_err(|error| self.failed(Some(named), error))
+    }
+
+    /// Counts an error.
+    #[cold]
+    pub(crate) fn failed(&self, named: Option<Named<'_>>, error: AcquireError) -> AcquireError {
+        self.counters.note_error(named.map(|named| named.index), &error);
+        error
+    }
+
+    /// Reads a decision about one limit. Inlined into the one who asks: handing the answer on by memory
+    /// costs more than counting it.
+    #[inline(always)]
+    pub(crate) fn read(
+        &self,
+        named: Named<'_>,
+        operation: Operation,
+        amount: u64,
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let decision = match decided {
+            Ok(decided) => match Decision::read(named.name, amount, &decided) {
+                Ok(decision) => decision,
+                Err(error) => return Err(self.failed(Some(named), error)),
+            },
+            Err(error) => match self.admit_uncounted(named, operation, amount, &error) {
+                Some(decision) => decision,
+                None => return Err(self.failed(Some(named), error.into())),
+            },
+        };
+        // A peek takes nothing; what is asked once more is counted then.
+        if operation.takes() && amount > 0 && !decision.is_held() {
+            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        }
+        Ok(decision)
+    }
+
+    /// Reads a decision about what is held: a permit, or a reservation, which is nothing if it is not
+    /// counted.
+    pub(crate) fn read_held(
+        &self,
+        named: Named<'_>,
+        amount: u64,
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let read = decided.map_err(AcquireError::from);
+        let read = read.and_then(|decided| Decision::read(named.name, amount, &decided));
+        let decision = read.map_err(|error| self.failed(Some(named), error))?;
+        if amount > 0 {
+            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        }
+        Ok(decision)
+    }
+
+    /// Reads a decision about several limits; one that is asked once more is counted then.
+    pub(crate) fn read_together(
+        &self,
+        items: &[(&str, u64)],
+        decided: Result<quorate::Decision, DecideError>,
+        is_last: bool,
+    ) -> Result<JointDecision, AcquireError> {
+        let read = match decided {
+            Ok(decided) => JointDecision::read(items, &decided),
+            Err(error) => self.admit_together(items, &error).ok_or_else(|| error.into()),
+        };
+        // An error is not of one of the limits: it speaks of the call.
+        let joint = read.map_err(|error| self.failed(None, error))?;
+        if !is_last && joint.held().next().is_some() {
+            return Ok(joint);
+        }
+        for (index, (limit, amount)) in items.iter().enumerate().filter(|(_, item)| item.1 > 0) {
+            let Ok(named) = self.named(limit) else { continue };
+            let outcome = match Outcome::of(&joint.decision) {
+                Outcome::Denied if joint.violated.contains(&index) => Outcome::Denied,
+                // Another limit refuses: this one has not spoken.
+                Outcome::Denied => continue,
+                Outcome::Uncounted => Outcome::Uncounted,
+                _ if joint.shadowed.contains(&index) => Outcome::Shadowed,
+                _ => Outcome::Allowed,
+            };
+            self.count(named.index, &joint.decision, outcome, *amount);
+        }
+        Ok(joint)
+    }
+
+    fn admit_together(&self, items: &[(&str, u64)], error: &DecideError) -> Option<JointDecision> {
+        let (limit, amount) = items.first()?;
+        let named = self.named(limit).ok()?;
+        let decision = self.admit_uncounted(named, Operation::Acquire, *amount, error)?;
+        Some(JointDecision::uncounted(decision))
+    }
+
+    #[inline(always)]
+    fn count(&self, index: usize, decision: &Decision, outcome: Outcome, units: u64) {
+        // What an earlier call took was counted with that one.
+        let is_taken = outcome == Outcome::Allowed && !decision.repeated;
+        let units = if is_taken { units } else { 0 };
+        self.counters.note(index, outcome, decision.basis, units);
+    }
+}

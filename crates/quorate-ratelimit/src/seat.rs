@@ -1,0 +1,88 @@
+//! A number of its own for each thread, so that what it counts needs no locked instruction.
+//!
+//! ```text
+//!   thread ──▶ seat 0 to 63, its own until it ends      counts by load and store
+//!          └─▶ none is free: the shared one             counts by fetch_add
+//! ```
+//!
+//! Beside the counts themselves this is all that is kept for the whole process: which numbers are
+//! taken.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Threads that can have a seat of their own at the same time. The number after the last is shared.
+pub(crate) const SEATS: usize = 64;
+
+static FREE: Mutex<Free> = Mutex::new(Free { returned: Vec::new(), fresh: 0 });
+
+struct Free {
+    /// Seats of threads that have ended.
+    returned: Vec<usize>,
+    /// Seats from here on were never taken.
+    fresh: usize,
+}
+
+/// A seat of one thread; given back when the thread ends.
+struct Seat(usize);
+
+impl Seat {
+    fn take() -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seat) = free.returned.pop() {
+            return Self(seat);
+        }
+        let seat = free.fresh;
+        free.fresh = (seat + 1).min(SEATS);
+        Self(seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.0 < SEATS {
+            // The lock hands on what this thread has counted to the next one in its seat.
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).returned.push(self.0);
+        }
+    }
+}
+
+thread_local! {
+    static SEAT: Seat = Seat::take();
+}
+
+/// The seat of this thread; [`SEATS`] if it shares one.
+#[inline]
+pub(crate) fn own() -> usize {
+    // A thread that is ending may have given its seat back already.
+    SEAT.try_with(|seat| seat.0).unwrap_or(SEATS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_run_at_the_same_time_never_share_a_seat_of_their_own() {
+        let all = Barrier::new(SEATS + 8);
+        let mut seats = Vec::new();
+        thread::scope(|scope| {
+            let seat = || {
+                let seat = own();
+                all.wait();
+                assert_eq!(seat, own());
+                seat
+            };
+            let threads: Vec<_> = (0..SEATS + 8).map(|_| scope.spawn(seat)).collect();
+            seats.extend(threads.into_iter().map(|thread| thread.join().expect("no panic")));
+        });
+        assert!(seats.iter().filter(|&&seat| seat == SEATS).count() >= 8);
+        seats.retain(|&seat| seat < SEATS);
+        seats.sort_unstable();
+        let taken = seats.len();
+        seats.dedup();
+        assert_eq!(seats.len(), taken);
+    }
+}

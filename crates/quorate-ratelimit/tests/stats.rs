@@ -1,0 +1,195 @@
+//! What a limiter counts of its own calls, and what it does where there is no room for a count.
+
+use std::time::Duration;
+
+use quorate::{Acknowledge, Basis, Bounds, DecideError, Mode, PeerBuilder};
+use quorate_ratelimit::testing::TestGroup;
+use quorate_ratelimit::{AcquireError, AtCapacity, Counts, Limit, Limits, RateLimiter};
+
+fn limits() -> Limits {
+    Limits::builder()
+        .limit("mail", Limit::per_day(1).burst(10))
+        .limit("api", Limit::per_day(1).burst(100))
+        .limit("trial", Limit::per_day(1).burst(2).shadow())
+        .build()
+        .expect("usable")
+}
+
+async fn group(setup: fn(PeerBuilder) -> PeerBuilder) -> TestGroup {
+    TestGroup::start(&limits(), ["a", "b", "c"], setup).await.expect("the settings are valid")
+}
+
+/// Allowed, denied, shadowed, uncounted; local; units; errors.
+fn numbers(counts: &Counts) -> ([u64; 4], u64, u64, u64) {
+    let Counts { allowed, denied, shadowed, uncounted, local, granted, .. } = *counts;
+    ([allowed, denied, shadowed, uncounted], local, granted, counts.errors.all())
+}
+
+fn of(limiter: &RateLimiter, limit: &str) -> ([u64; 4], u64, u64, u64) {
+    numbers(&limiter.stats().limits[limit])
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_of_taking_is_counted_where_it_is_asked_for() {
+    let group = group(|peer| peer).await;
+    let primary = group.primary().await;
+    let replica = if primary == "a" { "b" } else { "a" };
+    for limiter in [group.limiter(&primary), group.limiter(replica)] {
+        let key = limiter.peer().name().to_string();
+        let stats = limiter.stats();
+        assert_eq!(stats.limits.keys().collect::<Vec<_>>(), ["api", "mail", "trial"]);
+        assert_eq!(stats.totals, Counts::default());
+        _ = limiter.acquire("mail", &key, 6).await;
+        _ = limiter.acquire("mail", &key, 6).await;
+        _ = limiter.acquire_within("mail", &key, 1, Duration::from_secs(1)).await;
+        _ = limiter.acquire_up_to("mail", &key, 9).await;
+        assert_eq!(of(limiter, "mail"), ([3, 1, 0, 0], 0, 10, 0));
+        _ = limiter.debit("api", &key, 7).await;
+        // Once charged, twice answered.
+        for _ in 0..2 {
+            _ = limiter.idempotency_key("id").acquire("api", &key, 5).await;
+        }
+        assert_eq!(of(limiter, "api"), ([3, 0, 0, 0], 0, 12, 0));
+        _ = limiter.acquire("trial", &key, 2).await;
+        _ = limiter.acquire("trial", &key, 2).await;
+        assert_eq!(of(limiter, "trial"), ([1, 0, 1, 0], 0, 2, 0));
+        // What takes nothing is not counted.
+        _ = limiter.peek("api", &key, 1).await;
+        _ = limiter.acquire("api", &key, 0).await;
+        _ = limiter.refund("api", &key, 1).await;
+        _ = limiter.reset("api", &key).await;
+        assert_eq!(of(limiter, "api"), ([3, 0, 0, 0], 0, 12, 0));
+        // A clone counts with it, another limiter of the same peer by itself.
+        assert_eq!(limiter.clone().stats(), limiter.stats());
+        assert_eq!(numbers(&limiter.stats().totals), ([7, 1, 1, 0], 0, 24, 0));
+        let other = RateLimiter::new(limiter.peer().clone(), &limiter.limits());
+        assert_eq!(other.stats().totals, Counts::default());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_on_several_limits_counts_for_those_that_spoke() {
+    let group = group(|peer| peer).await;
+    let limiter = group.limiter("a");
+    let both = [("mail", "k", 8), ("trial", "k", 2), ("api", "k", 1)];
+    assert!(limiter.acquire_all(&both).await.is_ok_and(|joint| joint.allowed));
+    assert!(limiter.acquire_all(&both).await.is_ok_and(|joint| !joint.allowed));
+    assert_eq!(of(limiter, "mail"), ([1, 1, 0, 0], 0, 8, 0));
+    assert_eq!(of(limiter, "trial"), ([1, 0, 0, 0], 0, 2, 0));
+    assert_eq!(of(limiter, "api"), ([1, 0, 0, 0], 0, 1, 0));
+    let shadowed = limiter.acquire_all(&[("trial", "k", 2), ("api", "k", 1)]).await;
+    assert!(shadowed.is_ok_and(|joint| joint.allowed));
+    assert_eq!(of(limiter, "trial"), ([1, 0, 1, 0], 0, 2, 0));
+    assert_eq!(of(limiter, "api"), ([2, 0, 0, 0], 0, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_counted_by_what_was_wrong() {
+    let group = group(|peer| peer).await;
+    let primary = group.primary().await;
+    let replica = if primary == "a" { "b" } else { "a" };
+    let limiter = group.limiter(replica);
+    _ = limiter.acquire("none", "k", 1).await;
+    _ = limiter.acquire("mail", "k".repeat(509), 1).await;
+    _ = limiter.acquire("mail", "k", 11).await;
+    _ = limiter.acquire_all::<&str>(&[]).await;
+    group.isolate(&[replica]);
+    let soon = Duration::from_secs(1);
+    _ = limiter.acquire_within("mail", "k", 1, soon).await;
+    group.pass(Duration::from_secs(30)).await;
+    _ = limiter.acquire("api", "k", 1).await;
+    _ = limiter.peek("api", "k", 1).await;
+    let stats = limiter.stats();
+    let errors = stats.totals.errors;
+    assert_eq!((errors.invalid, errors.outcome_unknown, errors.no_primary), (4, 1, 2));
+    assert_eq!((errors.all(), stats.totals.decisions()), (7, 0));
+    assert_eq!(stats.limits["mail"].errors.all(), 3);
+    assert_eq!(stats.limits["api"].errors.no_primary, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn decisions_made_alone_are_told_apart() {
+    let group = group(|peer| peer.mode(Mode::Relaxed)).await;
+    let primary = group.primary().await;
+    let alone = if primary == "c" { "b" } else { "c" };
+    group.isolate(&[alone]);
+    group.pass(Duration::from_secs(30)).await;
+    let limiter = group.limiter(alone);
+    _ = limiter.acquire("mail", "k", 9).await;
+    _ = limiter.acquire("mail", "k", 9).await;
+    assert_eq!(of(limiter, "mail"), ([1, 1, 0, 0], 2, 9, 0));
+}
+
+fn little_room(peer: PeerBuilder) -> PeerBuilder {
+    peer.bounds(Bounds { max_cells: 2, max_overlay_keys: 1, ..Bounds::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_refused_at_a_full_store_unless_it_is_to_be_let_through() {
+    let group = group(little_room).await;
+    for name in ["a", "b"] {
+        _ = group.limiter(name).acquire("mail", name, 10).await.expect("there is room");
+    }
+    for name in ["a", "b", "c"] {
+        let limiter = group.limiter(name).clone();
+        let refused = limiter.acquire("mail", "new", 1).await.expect_err("there is no room");
+        assert!(matches!(&refused, AcquireError::Undecided(error) if error.is_store_full()));
+        let lenient = limiter.clone().at_capacity(AtCapacity::Admit);
+        let admitted = lenient.acquire("mail", "new", 3).await.expect("it is let through");
+        assert!(admitted.allowed && !admitted.counted && admitted.retry_after.is_none());
+        assert_eq!((admitted.granted, admitted.remaining, admitted.limit), (3, 10, 10));
+        let part = lenient.acquire_up_to("mail", "new", 30).await.expect("it is let through");
+        assert_eq!((part.granted, part.counted), (10, false));
+        let joint = lenient.acquire_all(&[("mail", "new", 1), ("api", "new", 2)]).await;
+        let joint = joint.expect("it is let through");
+        assert!(joint.allowed && !joint.decision.counted && joint.violated.is_empty());
+        // What is there is counted and denied as ever, and so is what would never be admitted.
+        let denied = lenient.acquire("mail", "a", 1).await.expect("there is a primary");
+        assert!(!denied.allowed && denied.counted);
+        let never = lenient.acquire("mail", "new", 11).await;
+        assert!(matches!(never, Err(AcquireError::NeverAdmitted { .. })));
+        let back = lenient.refund_of("mail", "a", 3, &admitted).await.expect("there is a primary");
+        assert_eq!(back.granted, 0, "nothing was taken");
+        let mail = limiter.stats().limits["mail"];
+        assert_eq!((mail.uncounted, mail.denied, mail.errors.overloaded), (3, 1, 1));
+        assert_eq!(limiter.stats().limits["api"].uncounted, 1);
+        assert_eq!(mail.granted, if name == "c" { 0 } else { 10 });
+    }
+    let primary = group.limiter(&group.primary().await).peer().status();
+    assert_eq!(primary.cells, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_full_store_lets_calls_through_and_no_other_overload() {
+    let group = group(|peer| {
+        let bounds = Bounds { max_waiting_calls: 1, ..Bounds::default() };
+        peer.bounds(bounds).acknowledge(Acknowledge::Majority)
+    })
+    .await;
+    let primary = group.primary().await;
+    let replica = if primary == "a" { "b" } else { "a" };
+    group.isolate(&[replica]);
+    let limiter = group.limiter(replica).clone().at_capacity(AtCapacity::Admit);
+    let soon = Duration::from_secs(1);
+    let ask = || limiter.acquire_within("mail", "k", 1, soon);
+    let (first, second) = tokio::join!(ask(), ask());
+    let overloaded = |result: &Result<_, AcquireError>| {
+        matches!(result, Err(AcquireError::Undecided(DecideError::Overloaded { .. })))
+    };
+    assert!(!overloaded(&first) && overloaded(&second), "{first:?} {second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_alone_lets_through_what_it_has_no_room_to_remember() {
+    let group = group(|peer| little_room(peer).mode(Mode::Relaxed)).await;
+    let primary = group.primary().await;
+    let alone = if primary == "c" { "b" } else { "c" };
+    group.isolate(&[alone]);
+    group.pass(Duration::from_secs(30)).await;
+    let limiter = group.limiter(alone).clone().at_capacity(AtCapacity::Admit);
+    let first = limiter.acquire("mail", "k", 1).await.expect("it decides alone");
+    let second = limiter.acquire("mail", "l", 1).await.expect("it is let through");
+    assert_eq!((first.basis, first.counted), (Basis::Local, true));
+    assert_eq!((second.basis, second.counted), (Basis::Local, false));
+    assert_eq!(of(&limiter, "mail"), ([1, 0, 0, 1], 2, 1, 0));
+}
