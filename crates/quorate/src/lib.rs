@@ -92,7 +92,7 @@ pub use config::{
 #[cfg(feature = "driver")]
 pub use driver::{
     Basis, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent, PeerBuilder,
-    PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
+    PeerStats, PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

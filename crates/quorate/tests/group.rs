@@ -159,3 +159,26 @@ async fn unusable_operations_are_named_at_every_peer() {
     }
     assert_eq!(count(&trio.peers[0], "k").await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_counts_what_it_has_done() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    for _ in 0..3 {
+        add(trio.peer(&replica), "k", 1).await.expect("there is a primary");
+    }
+    add(trio.peer(&primary), "k", 1).await.expect("there is a primary");
+    let (here, there) = (trio.peer(&primary).stats(), trio.peer(&replica).stats());
+    assert_eq!((here.forwarded, here.served, here.campaigns), (0, 3, 1));
+    assert_eq!((there.forwarded, there.served, there.campaigns), (3, 0, 0));
+    assert_eq!((there.links_made, there.links_lost, there.primary_changes), (2, 0, 1));
+    until(trio.peer(&replica), |status| status.cells == 1).await;
+    let here = trio.peer(&primary).stats();
+    assert!(here.pieces_sent > 0 && here.piece_bytes_sent > 0);
+    assert_eq!(there.pieces_sent, 0);
+    trio.crash(&primary).await;
+    add(trio.peer(&replica), "k", 1).await.expect_err("there is no primary yet");
+    tokio::time::sleep(LONG).await;
+    let there = trio.peer(&replica).stats();
+    assert!(there.links_lost >= 1 && there.primary_changes >= 2, "{there:?}");
+}

@@ -203,6 +203,7 @@ impl Shared {
         connection: &Arc<Connection>,
         items: &[Item<'_>],
     ) -> Result<Decision, Detour> {
+        self.tally.forwarded.add(1);
         let outcome = connection.forward(items, attempt.deadline, &self.expiry).await;
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
@@ -287,6 +288,7 @@ impl Shared {
         let group_time = self.group_time();
         match self.overlay.decide(&self.store, group_time, items, &*self.model) {
             Ok(answer) => {
+                self.tally.decided_alone.add(1);
                 let position = self.store.position();
                 let group_id = self.routing.group_id();
                 Ok(Decision { answer, basis: Basis::Local, group_id, position, group_time })
@@ -335,6 +337,7 @@ impl Shared {
 
     #[cold]
     fn too_many_calls(&self) -> DecideError {
+        self.tally.refused_for_waiting.add(1);
         DecideError::Overloaded { what: Bounded::WaitingCalls, bound: self.budget.max() }
     }
 }

@@ -327,6 +327,7 @@ impl EventLoop {
     pub(super) fn send(&mut self, to: &PeerName, incarnation: Incarnation, message: Message) {
         let lane = message.lane();
         let Some(connection) = self.shared.registry.pick(to, incarnation, lane) else { return };
+        self.shared.tally.note_sent(&message);
         if !connection.push_message(message) {
             tracing::warn!(%to, ?lane, "dropped a message: too much waits to be sent");
         }

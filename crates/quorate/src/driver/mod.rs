@@ -28,7 +28,7 @@
 //! | `merging` | what becomes of local decisions |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
-//! | `status`, `events`, `refusals`, `certificates`, `fill` | what the embedder sees |
+//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
@@ -60,6 +60,7 @@ mod shared;
 mod slots;
 mod status;
 mod storage;
+mod tally;
 mod tasks;
 mod upkeep;
 mod waiters;
@@ -71,6 +72,7 @@ pub use fill::Fill;
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
 pub use status::{Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
+pub use tally::PeerStats;
 
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;

@@ -67,14 +67,17 @@ impl Connection {
         batch.clear();
         let time = shared.clock.coarse();
         let mut reader = Reader::new(body);
+        let mut served = 0;
         let end = loop {
             let call = match reader.next_call() {
                 Ok(Some(call)) => call,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
+            served += 1;
             decide(shared, time, call.id, call.items, batch);
         };
+        shared.tally.served.add(served);
         if batch.has_changed {
             shared.changed.notify_one();
         }
@@ -179,6 +182,7 @@ fn decide(
     let acknowledge = shared.answers_after;
     if acknowledge == Acknowledge::Majority && shared.budget.is_spent() {
         // What is decided must be kept until it is answered: so nothing more is decided.
+        shared.tally.refused_for_waiting.add(1);
         batch.refused.push((id, Refusal::TooManyCalls, shared.budget.max()));
         return;
     }

@@ -21,6 +21,7 @@ use super::roster::Roster;
 use super::routing::Routing;
 use super::settings::Differences;
 use super::slots::Budget;
+use super::tally::Tally;
 use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::error::{PolicyError, RemoveError, SwitchError};
@@ -93,6 +94,7 @@ pub(crate) struct Shared {
     pub(super) admission: Arc<Admission>,
     pub(super) certificate_expiry: certificates::Expiry,
     pub(super) fill: FillWatch,
+    pub(super) tally: Tally,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
@@ -188,6 +190,7 @@ impl Shared {
             admission: Arc::new(Admission::new(&bounds)),
             certificate_expiry: certificates::Expiry::default(),
             fill: FillWatch::default(),
+            tally: Tally::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),
@@ -213,6 +216,7 @@ impl Shared {
     /// Tells the embedder.
     pub(super) fn tell(&self, event: Event) {
         tracing::info!(peer = %self.config.name, ?event, "event");
+        self.tally.note(&event);
         self.events.push(self.clock.wall_ms(), event);
     }
 

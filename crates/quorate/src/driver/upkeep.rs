@@ -35,10 +35,11 @@ impl EventLoop {
     /// Removes some of the cells that have expired, at a pace that the number of cells demands.
     pub(super) fn sweep(&mut self, now: Time) {
         let shared = &self.shared;
-        let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
+        // As full as it was: what is removed now was in the way of calls until now.
         if shared.watch_fill() {
             self.must_publish = true;
         }
+        let has_more = shared.store.sweep(SWEEP_CELLS) >= SWEEP_CELLS;
         let steps = shared.store.cells() / SWEEP_LOOKS + 1;
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let heartbeat = shared.group.heartbeat;

@@ -1,0 +1,115 @@
+//! What a peer has done since it started, in numbers that only grow.
+//!
+//! Nothing of it is on the way of a call that is decided at the peer where it is made: those the
+//! model's own face counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::shared::Shared;
+use crate::event::Event;
+use crate::protocol::message::Message;
+
+/// What a peer has done since it started. Every number only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// Calls made here that were sent to the primary; one that was sent again counts again.
+    pub forwarded: u64,
+    /// Calls of other peers that were taken up here as primary, whatever became of them.
+    pub served: u64,
+    /// Calls that this peer decided alone, in relaxed mode.
+    pub decided_alone: u64,
+    /// Operations that were refused here for `max_cells` or `max_bytes`.
+    pub refused_for_room: u64,
+    /// Calls that were refused here for `max_waiting_calls`.
+    pub refused_for_waiting: u64,
+    /// Elections that this peer stood for.
+    pub campaigns: u64,
+    /// Times that the primary was another than before, or none.
+    pub primary_changes: u64,
+    /// Times that this peer, as primary, lost its majority.
+    pub quorum_losses: u64,
+    /// Links to other peers that were made; more than there are peers are reconnections.
+    pub links_made: u64,
+    /// Links to other peers that were lost.
+    pub links_lost: u64,
+    /// Pieces of changes that were sent to other peers.
+    pub pieces_sent: u64,
+    /// Their cells, as they travel, in bytes.
+    pub piece_bytes_sent: u64,
+}
+
+/// The same, as it is counted.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) forwarded: Count,
+    pub(super) served: Count,
+    pub(super) decided_alone: Count,
+    pub(super) refused_for_waiting: Count,
+    campaigns: Count,
+    primary_changes: Count,
+    quorum_losses: Count,
+    links_made: Count,
+    links_lost: Count,
+    pieces_sent: Count,
+    piece_bytes_sent: Count,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, amount: usize) {
+        self.0.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Tally {
+    /// Counts what the embedder is told of as well.
+    pub(super) fn note(&self, event: &Event) {
+        let count = match event {
+            Event::CampaignStarted { .. } => &self.campaigns,
+            Event::PrimaryChanged { .. } => &self.primary_changes,
+            Event::QuorumLost { .. } => &self.quorum_losses,
+            Event::PeerUp { .. } => &self.links_made,
+            Event::PeerDown { .. } => &self.links_lost,
+            _ => return,
+        };
+        count.add(1);
+    }
+
+    /// Counts a message that is on its way.
+    pub(super) fn note_sent(&self, message: &Message) {
+        if let Message::Piece(piece) = message {
+            self.pieces_sent.add(1);
+            self.piece_bytes_sent.add(piece.records.packed().len());
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn stats(&self) -> PeerStats {
+        let tally = &self.tally;
+        PeerStats {
+            forwarded: tally.forwarded.get(),
+            served: tally.served.get(),
+            decided_alone: tally.decided_alone.get(),
+            refused_for_room: self.store.usage().refused,
+            refused_for_waiting: tally.refused_for_waiting.get(),
+            campaigns: tally.campaigns.get(),
+            primary_changes: tally.primary_changes.get(),
+            quorum_losses: tally.quorum_losses.get(),
+            links_made: tally.links_made.get(),
+            links_lost: tally.links_lost.get(),
+            pieces_sent: tally.pieces_sent.get(),
+            piece_bytes_sent: tally.piece_bytes_sent.get(),
+        }
+    }
+}
