@@ -14,7 +14,11 @@
 //! ```text
 //! curl -i 127.0.0.1:8102/v1/acquire -d '{"limit":"default","key":"alice","amount":1}'
 //! curl 127.0.0.1:8103/v1/status
+//! curl 127.0.0.1:8101/metrics
 //! ```
+//!
+//! `/metrics` has numbers for Prometheus: decisions by limit and outcome, who is primary, how full the
+//! store is. Scrape every peer, for each counts what it was asked. docs/operations.md lists them.
 //!
 //! With `--storage disk --data-dir DIR`, each a directory of its own, counts outlive the processes:
 //! kill all three with `kill -9`, start them again, and read `recovered_cells` in their status.
@@ -100,6 +104,7 @@
 mod peer_holds;
 mod peer_http;
 mod peer_limits;
+mod peer_metrics;
 mod peer_problem;
 mod peer_rules;
 mod peer_tls;

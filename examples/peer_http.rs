@@ -13,6 +13,7 @@
 //! POST /v1/leave                              this peer is counted out, for good
 //! POST /v1/forget {"peer"}                    so is one that is gone
 //! POST /v1/priority {"priority"}              who is promoted first, until this peer ends
+//! GET  /metrics                               numbers for Prometheus: `peer_metrics.rs`
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
 
@@ -33,7 +34,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::peer_problem::Problem;
-use crate::{peer_holds, peer_limits, peer_rules};
+use crate::{peer_holds, peer_limits, peer_metrics, peer_rules};
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -59,6 +60,7 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> 
         .route("/v1/leave", post(leave))
         .route("/v1/forget", post(forget))
         .route("/v1/priority", post(priority))
+        .route("/metrics", get(peer_metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", PATHS))
@@ -75,7 +77,7 @@ const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up
                      /v1/permit/ID, GET and PUT /v1/limits, GET /v1/top?limit=NAME, GET \
                      /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
-                     POST /v1/priority, GET /healthz and GET /readyz";
+                     POST /v1/priority, GET /metrics, GET /healthz and GET /readyz";
 
 async fn status(State(Service { peer, limiter, .. }): State<Service>) -> Json<Value> {
     let status = peer.status();

@@ -85,6 +85,7 @@
 //! # Features
 //!
 //! - `calendar`: windows of days, weeks, months, quarters and years in a time zone ([`Calendar`]).
+//! - `metrics`: [`RateLimiter::metrics`] handed to the recorder of the crate `metrics`, on request.
 //! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
 //!
 //! # What is not here
@@ -119,12 +120,15 @@ mod limit;
 mod limiter;
 mod limits;
 mod live;
+mod metric;
 mod model;
 mod operation;
 mod outcome;
 mod period;
 mod permit;
 mod policy;
+#[cfg(feature = "metrics")]
+mod publish;
 mod reading;
 mod record;
 mod reserve;
@@ -161,6 +165,7 @@ pub use key::Key;
 pub use limit::Limit;
 pub use limiter::RateLimiter;
 pub use limits::{Limits, LimitsBuilder};
+pub use metric::{Metric, MetricKind, Sample};
 pub use model::RateLimitModel;
 pub use permit::{Permit, PermitId, Permitted};
 pub use policy::Carry;

@@ -1,0 +1,261 @@
+//! What a monitoring system is told: numbers with names and labels, none of which is ever a key.
+//!
+//! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
+
+use quorate::{Link, PeerRole, PeerStats, Status, StorageState};
+
+use crate::limiter::RateLimiter;
+use crate::stats::{Counts, Stats};
+
+/// A number that is measured, with all its values.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::RateLimiter;
+///
+/// fn print(limiter: &RateLimiter) {
+///     for metric in limiter.metrics() {
+///         for sample in &metric.samples {
+///             println!("{} {:?} {}", metric.name, sample.labels, sample.value);
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Its name: small letters and `_`, beginning with `quorate_`, units at the end.
+    pub name: &'static str,
+    /// What it says, in one line.
+    pub help: &'static str,
+    /// Whether it may become less.
+    pub kind: MetricKind,
+    /// Its values: one without labels, or one for each set of labels.
+    pub samples: Vec<Sample>,
+}
+
+/// Whether a number may become less.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::MetricKind;
+/// assert_ne!(MetricKind::Counter, MetricKind::Gauge);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// It only grows, from 0 at the start of the peer or limiter.
+    Counter,
+    /// It comes and goes.
+    Gauge,
+}
+
+/// One value of a [`Metric`].
+///
+/// # Examples
+///
+/// See [`Metric`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Labels by name: names of limits and of peers, and words that are always the same; never keys.
+    pub labels: Vec<(&'static str, String)>,
+    /// The value.
+    pub value: u64,
+}
+
+impl Metric {
+    fn new(name: &'static str, kind: MetricKind, help: &'static str) -> Self {
+        Self { name, help, kind, samples: Vec::new() }
+    }
+
+    fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self::new(name, MetricKind::Counter, help).with([], value)
+    }
+
+    fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self::new(name, MetricKind::Gauge, help).with([], value)
+    }
+
+    fn with<const N: usize>(mut self, labels: [(&'static str, &str); N], value: u64) -> Self {
+        let labels = labels.map(|(name, value)| (name, value.to_owned())).to_vec();
+        self.samples.push(Sample { labels, value });
+        self
+    }
+}
+
+impl RateLimiter {
+    /// What a monitoring system is to be told at this moment: the numbers of [`RateLimiter::stats`],
+    /// and of the peer's status and stats.
+    ///
+    /// The labels are names of limits and peers. No key is ever among them: there are as many keys as
+    /// callers, and callers are nobody's business.
+    ///
+    /// # Examples
+    ///
+    /// See [`Metric`].
+    pub fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = of_limits(&self.stats());
+        let status = self.peer().status();
+        metrics.extend(of_group(&status));
+        metrics.extend(of_room(&status));
+        metrics.extend(of_peer(&self.peer().stats()));
+        metrics
+    }
+}
+
+fn of_limits(stats: &Stats) -> Vec<Metric> {
+    let counter = |name, help| Metric::new(name, MetricKind::Counter, help);
+    let mut decisions = counter("quorate_decisions_total", "Decisions by limit and outcome.");
+    let mut local =
+        counter("quorate_local_decisions_total", "Of these, made by this peer without a primary.");
+    let mut units = counter("quorate_granted_units_total", "Units taken.");
+    let mut errors =
+        counter("quorate_errors_total", "Calls that were not decided, by what was wrong.");
+    for (limit, counts) in &stats.limits {
+        for (outcome, count) in outcomes(counts) {
+            decisions = decisions.with([("limit", limit), ("outcome", outcome)], count);
+        }
+        local = local.with([("limit", limit)], counts.local);
+        units = units.with([("limit", limit)], counts.granted);
+    }
+    // Some calls name no limit, or several.
+    for (kind, count) in stats.totals.errors.by_kind() {
+        errors = errors.with([("kind", kind)], count);
+    }
+    vec![decisions, local, units, errors]
+}
+
+fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {
+    [
+        ("allowed", counts.allowed),
+        ("denied", counts.denied),
+        ("shadowed", counts.shadowed),
+        ("uncounted", counts.uncounted),
+    ]
+}
+
+fn of_group(status: &Status) -> Vec<Metric> {
+    let is_reached = |name: &quorate::PeerName| {
+        let is_linked = |peer: &quorate::PeerStatus| peer.name == *name && peer.link == Link::Up;
+        *name == status.name || status.peers.iter().any(is_linked)
+    };
+    let reached = status.members.iter().filter(|member| is_reached(&member.name)).count();
+    let mut lag = Metric::new(
+        "quorate_lag",
+        MetricKind::Gauge,
+        "How far a member's state is behind this peer's, in sequence numbers.",
+    );
+    for peer in status.peers.iter().filter(|peer| peer.is_member) {
+        if let Some(behind) = peer.lag {
+            lag = lag.with([("peer", peer.name.as_str())], behind);
+        }
+    }
+    let is_primary = status.role == PeerRole::Primary;
+    vec![
+        Metric::gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
+        Metric::gauge(
+            "quorate_has_primary",
+            "Whether this peer has heard of a primary within the failure timeout.",
+            status.primary.is_some().into(),
+        ),
+        Metric::gauge(
+            "quorate_has_quorum",
+            "Whether this peer reaches a majority of the members.",
+            status.quorum.into(),
+        ),
+        Metric::gauge("quorate_generation", "The newest founding known.", status.generation.0),
+        Metric::gauge("quorate_term", "The newest reign known.", status.term.0),
+        Metric::gauge("quorate_members", "Members, reachable or not.", status.size as u64),
+        Metric::gauge(
+            "quorate_reachable_members",
+            "Members that this peer is connected to, and itself if it is one.",
+            reached as u64,
+        ),
+        lag,
+        Metric::gauge(
+            "quorate_unacknowledged_units",
+            "Units that would be lost if this peer died now.",
+            status.unacknowledged_units,
+        ),
+        Metric::gauge(
+            "quorate_overlay_units",
+            "Units decided here alone and not yet merged.",
+            status.overlay_units,
+        ),
+        Metric::gauge(
+            "quorate_refusals",
+            "Peers that are refused, here or there.",
+            status.refusals.len() as u64,
+        ),
+        Metric::gauge(
+            "quorate_storage_failed",
+            "Whether storage takes nothing any more.",
+            (status.storage_state == StorageState::Failed).into(),
+        ),
+    ]
+}
+
+fn of_room(status: &Status) -> Vec<Metric> {
+    vec![
+        Metric::gauge("quorate_cells", "Cells held.", status.cells as u64),
+        Metric::gauge("quorate_max_cells", "The most made here.", status.max_cells as u64),
+        Metric::gauge("quorate_store_bytes", "Memory of the cells.", status.bytes as u64),
+        Metric::gauge(
+            "quorate_max_store_bytes",
+            "The most taken for cells made here.",
+            status.max_bytes as u64,
+        ),
+    ]
+}
+
+fn of_peer(stats: &PeerStats) -> Vec<Metric> {
+    vec![
+        Metric::counter(
+            "quorate_forwarded_calls_total",
+            "Calls sent to the primary.",
+            stats.forwarded,
+        ),
+        Metric::counter(
+            "quorate_served_calls_total",
+            "Calls of other peers taken up as primary.",
+            stats.served,
+        ),
+        Metric::new(
+            "quorate_refused_calls_total",
+            MetricKind::Counter,
+            "Calls refused here, by the bound that was reached.",
+        )
+        .with([("bound", "room")], stats.refused_for_room)
+        .with([("bound", "max_waiting_calls")], stats.refused_for_waiting),
+        Metric::counter(
+            "quorate_campaigns_total",
+            "Elections that this peer stood for.",
+            stats.campaigns,
+        ),
+        Metric::counter(
+            "quorate_primary_changes_total",
+            "Times that the primary was another than before, or none.",
+            stats.primary_changes,
+        ),
+        Metric::counter(
+            "quorate_quorum_losses_total",
+            "Times that this peer, as primary, lost its majority.",
+            stats.quorum_losses,
+        ),
+        Metric::counter("quorate_links_made_total", "Links made to peers.", stats.links_made),
+        Metric::counter("quorate_links_lost_total", "Links lost to peers.", stats.links_lost),
+        Metric::counter(
+            "quorate_sent_pieces_total",
+            "Pieces of changes sent to other peers.",
+            stats.pieces_sent,
+        ),
+        Metric::counter(
+            "quorate_sent_bytes_total",
+            "Bytes of cells in them.",
+            stats.piece_bytes_sent,
+        ),
+    ]
+}
