@@ -281,3 +281,44 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
     });
     assert_eq!(balances, ACCOUNTS * FUNDS as u64 + merged);
 }
+
+/// Threads make cells of all lengths that expire, up to both bounds, while others of them are swept.
+#[test]
+fn the_sums_of_room_are_exact_whatever_threads_make_and_remove() {
+    const MAX_BYTES: usize = 60 * CELL_BYTES;
+    let bounds = Bounds { max_cells: 50, max_bytes: MAX_BYTES, ..bounds() };
+    let store = Store::with_hash_seed(bounds, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    let refused = AtomicU64::new(0);
+    let fill = &|thread: u64| {
+        let mut random = Random(thread);
+        for time in 1..3_000 {
+            let keys =
+                (0..=random.below(3)).map(|next| (next, random.below(40), random.below(200)));
+            let keys: Vec<_> = keys
+                .map(|(next, number, length)| {
+                    format!("{next} {number} {}", "k".repeat(length as usize))
+                })
+                .collect();
+            let args = [1, time + 1 + random.below(30)];
+            let items: Vec<_> = keys.iter().map(|key| Item { key: key.as_bytes(), args }).collect();
+            match store.decide(Time(time), &items, &Bank, Acknowledge::Primary) {
+                Ok(_) => {}
+                Err(Refused::Full { .. }) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || fill(n))).collect();
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            store.set_committed(cut_since(&store, Sequence(u64::MAX >> 1)).end);
+            store.sweep(10);
+        }
+    });
+    let usage = store.usage();
+    assert_eq!((usage.cells, usage.bytes), store.recount());
+    assert_eq!(usage.refused, refused.into_inner());
+    assert!(usage.refused > 0 && usage.cells <= 50 && usage.bytes <= MAX_BYTES, "{usage:?}");
+}

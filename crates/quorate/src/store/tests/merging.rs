@@ -67,6 +67,7 @@ fn a_merge_that_does_not_fit_changes_nothing() {
     assert!(!merge(&store, 1, &entries[..1]).expect("fits with its record").already);
     let record = store.read(MERGES, &[b"b".as_slice(), &7u64.to_le_bytes()].concat());
     assert_eq!(record.map(|value| value.words[0]), Some(1));
+    assert_eq!((store.usage().cells, store.usage().bytes), store.recount());
 }
 
 #[test]
