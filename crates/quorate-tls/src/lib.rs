@@ -83,8 +83,3 @@ pub use error::CredentialsError;
 pub use fault::PeerFault;
 pub use quorate::Tls;
 pub use transport::TlsTransport;
-
-/// What the README shows compiles, here because this crate sees all the others.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
