@@ -85,7 +85,7 @@ impl Concurrency {
                     // Asked for again, for the first answer was lost.
                     confirm(permit);
                     let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
-                    return Outcome { is_repeated: true, lease: self.lease, ..outcome };
+                    return Outcome { reset_after: self.lease, ..outcome }.repeated();
                 }
                 let verdict = self.verdict(held, units);
                 if verdict != Verdict::Allowed || units == 0 {
@@ -95,7 +95,7 @@ impl Concurrency {
                 permit.set(self.written(Permit { units, slice: held.number() }));
                 cell.set(self.slices.value(held));
                 let outcome = self.outcome(held, now, Verdict::Allowed, units);
-                Outcome { lease: self.lease, ..outcome }
+                Outcome { reset_after: self.lease, ..outcome }
             }
             PermitOrder::Renew => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
@@ -110,7 +110,7 @@ impl Concurrency {
                     cell.set(self.slices.value(held));
                 }
                 let outcome = self.outcome(held, now, Verdict::Allowed, units);
-                Outcome { lease: self.lease, ..outcome }
+                Outcome { reset_after: self.lease, ..outcome }
             }
             PermitOrder::Release => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {

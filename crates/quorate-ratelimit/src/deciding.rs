@@ -8,7 +8,7 @@ use crate::concurrency::PermitOrder;
 use crate::entry::Entry;
 use crate::model::{code, word};
 use crate::operation::{Operation, Order, Paired};
-use crate::outcome::{Effect, Outcome, Verdict};
+use crate::outcome::{Effect, Marks, Outcome, Verdict};
 use crate::record::Record;
 use crate::reserving;
 use crate::rule::Rule;
@@ -170,8 +170,8 @@ impl Judge<'_> {
                     return to_answer(index, &outcome, 0);
                 }
             }
-            held |= u64::from(outcome.is_held) << index;
-            for (all, crossed) in crossed.iter_mut().zip(outcome.crossed) {
+            held |= u64::from(outcome.marks.is_held) << index;
+            for (all, crossed) in crossed.iter_mut().zip(outcome.marks.crossed) {
                 *all |= u64::from(crossed) << index;
             }
             units = units.saturating_add(taken(order, &outcome));
@@ -235,7 +235,7 @@ impl Judge<'_> {
         };
         let outcome = entry.decide_permit(*concurrency, (cell, permit), order, now);
         let is_taken = matches!(order, PermitOrder::Take { .. });
-        let is_new = is_taken && !outcome.is_repeated;
+        let is_new = is_taken && !outcome.marks.is_repeated;
         to_answer(0, &outcome, if is_new { outcome.granted } else { 0 })
     }
 
@@ -260,7 +260,7 @@ impl Judge<'_> {
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
         // What a commit takes beyond what was reserved is no more than that.
-        to_answer(0, &outcome, if outcome.is_repeated { 0 } else { outcome.granted })
+        to_answer(0, &outcome, if outcome.marks.is_repeated { 0 } else { outcome.granted })
     }
 
     /// The limit and the order of an item, or the answer if there is none.
@@ -303,16 +303,13 @@ pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
     words[word::REMAINING] = outcome.remaining;
     let is_admitted = matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow);
     words[word::RETRY_AFTER] = if is_admitted { outcome.granted } else { outcome.retry_after };
-    words[word::RESET_AFTER] = if outcome.lease > 0 { outcome.lease } else { outcome.reset_after };
+    words[word::RESET_AFTER] = outcome.reset_after;
     words[word::WINDOW] = outcome.window.map_or(crate::model::NO_WINDOW, |start| start / 1_000_000);
-    let (first, second) = match outcome.verdict {
-        Verdict::Denied => (true, outcome.is_held),
-        _ => (outcome.crossed[0], outcome.crossed[1]),
-    };
-    let shadowed = u64::from(outcome.verdict == Verdict::Shadow) << SHADOWED;
-    let marks = u64::from(first) << DENYING | shadowed | u64::from(second) << HELD;
-    let repeated = if outcome.is_repeated { REPEATED } else { 0 };
-    words[word::INDEX] = index as u64 | marks << index | repeated;
+    words[word::INDEX] = index as u64;
+    if outcome.verdict != Verdict::Allowed || outcome.marks != Marks::default() {
+        words[word::INDEX] |= marks(outcome) << index;
+        words[word::INDEX] |= if outcome.marks.is_repeated { REPEATED } else { 0 };
+    }
     let code = match outcome.verdict {
         Verdict::Allowed => code::ALLOWED,
         Verdict::Denied => code::DENIED,
@@ -322,6 +319,17 @@ pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
         Verdict::Unsupported => code::UNSUPPORTED,
     };
     Answer { code, units, words }
+}
+
+/// The bits of an outcome, for the first item.
+fn marks(outcome: &Outcome) -> u64 {
+    let Marks { crossed, is_held, .. } = outcome.marks;
+    let (first, second) = match outcome.verdict {
+        Verdict::Denied => (true, is_held),
+        _ => (crossed[0], crossed[1]),
+    };
+    let is_shadow = outcome.verdict == Verdict::Shadow;
+    u64::from(first) << DENYING | u64::from(is_shadow) << SHADOWED | u64::from(second) << HELD
 }
 
 #[cold]

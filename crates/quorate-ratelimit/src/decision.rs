@@ -64,7 +64,7 @@ pub struct Decision {
     /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
     /// [`Limit::alert_at`](crate::Limit::alert_at).
     pub crossed: Option<u8>,
-    /// Of a denial, whether reservations are held; else which thresholds were crossed.
+    /// Whether it is a denial, and reservations are held; else which thresholds were crossed.
     marks: u8,
 }
 
@@ -74,10 +74,15 @@ const FIRST_MARK: u8 = 1;
 const SECOND_MARK: u8 = 2;
 
 impl Decision {
-    /// Whether there is something more to be done about it.
+    /// Whether there is something more to be done about it: at least, for a denial, to note it.
     #[inline]
     pub(crate) fn is_unusual(&self) -> bool {
         self.marks != 0
+    }
+
+    /// Whether that is more than to note a denial.
+    pub(crate) fn has_more(&self) -> bool {
+        self.allowed || self.is_held()
     }
 
     /// Whether it denies a key of which something is reserved, and may have lapsed.
@@ -259,7 +264,7 @@ impl JointDecision {
     }
 }
 
-/// The marks of the item that an answer speaks of. That a denial denies is told by itself.
+/// The marks of the item that an answer speaks of.
 #[inline]
 fn marks(word: u64, allowed: bool) -> u8 {
     if word < 1 << INDEX_BITS || word & REPEATED != 0 {
@@ -267,7 +272,7 @@ fn marks(word: u64, allowed: bool) -> u8 {
     }
     let index = word & ((1 << INDEX_BITS) - 1);
     let bit = |shift: u32| word >> shift >> index & 1 != 0;
-    let (first, second) = (allowed && bit(DENYING), bit(HELD));
+    let (first, second) = (!allowed || bit(DENYING), bit(HELD));
     u8::from(first) * FIRST_MARK + u8::from(second) * SECOND_MARK
 }
 

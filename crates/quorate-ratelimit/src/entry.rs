@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     share: Option<Rule>,
     /// What it was, the last one first, while cells of that may live.
     former: Box<[Former]>,
+    /// Whether any of this is more than deciding by the rule.
+    is_unusual: bool,
 }
 
 /// What a limit was before it was changed.
@@ -58,8 +60,9 @@ impl Entry {
             WithoutPrimary::Share { per_mille } => share(&limit, &rule, per_mille, &tags),
             _ => None,
         };
+        let is_unusual = !former.is_empty() || limit.alerts[0] > 0 || limit.is_shadow;
         let (id, name, former) = (limit_id(&name), name.into(), former.into());
-        Self { id, index: 0, name, limit, rule, share, former }
+        Self { id, index: 0, name, limit, rule, share, former, is_unusual }
     }
 
     /// Decides about one key; a shadow denies nothing.
@@ -72,13 +75,10 @@ impl Entry {
         effect: Effect,
     ) -> Outcome {
         let is_marked = cell.value().is_some_and(|value| value.words[2] & HELD_MARK != 0);
-        let mut outcome = if is_marked || !self.former.is_empty() || self.limit.alerts[0] > 0 {
-            self.decide_unusual(cell, order, now, effect)
-        } else {
-            self.rule.decide(cell, order, now, effect)
-        };
-        self.shade(&mut outcome);
-        outcome
+        if is_marked || self.is_unusual {
+            return self.decide_unusual(cell, order, now, effect);
+        }
+        self.rule.decide(cell, order, now, effect)
     }
 
     #[inline]
@@ -89,7 +89,8 @@ impl Entry {
         }
     }
 
-    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds.
+    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds, or
+    /// one that is a shadow.
     #[inline(never)]
     fn decide_unusual(
         &self,
@@ -101,13 +102,14 @@ impl Entry {
         let (before, is_held) = self.present(cell.value(), now);
         let mut bare = Cell::new(before);
         let mut outcome = self.rule.decide(&mut bare, order, now, effect);
-        outcome.is_held = is_held;
+        outcome.marks.is_held = is_held;
         if outcome.granted > 0 {
-            outcome.crossed = self.crossed(before, &outcome, order, now);
+            outcome.marks.crossed = self.crossed(before, &outcome, order, now);
         }
         if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
             cell.set(marked(*value, is_held));
         }
+        self.shade(&mut outcome);
         outcome
     }
 
@@ -168,7 +170,7 @@ impl Entry {
         let mut outcome = concurrency.decide_permit(cell, permit, order, now);
         if matches!(order, PermitOrder::Take { .. }) && outcome.granted > 0 {
             let order = Order { operation: Operation::Acquire, amount: outcome.granted };
-            outcome.crossed = self.crossed(before, &outcome, order, now);
+            outcome.marks.crossed = self.crossed(before, &outcome, order, now);
         }
         self.shade(&mut outcome);
         outcome

@@ -182,10 +182,10 @@ impl RateLimiter {
         let decided = self.peer.decide(&[item]).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
-            let operation = Operation::Acquire;
-            return Box::pin(self.follow_up(decision, named, operation, item)).await;
-        }
-        if !decision.allowed {
+            if decision.has_more() {
+                let operation = Operation::Acquire;
+                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+            }
             self.denials().note(item.key);
         }
         Ok(decision)
@@ -227,10 +227,10 @@ impl RateLimiter {
         let decided = self.peer.decide_within(&[item], timeout).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
-            let operation = Operation::Acquire;
-            return Box::pin(self.follow_up(decision, named, operation, item)).await;
-        }
-        if !decision.allowed {
+            if decision.has_more() {
+                let operation = Operation::Acquire;
+                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+            }
             self.denials().note(item.key);
         }
         Ok(decision)
@@ -506,10 +506,13 @@ impl RateLimiter {
         let decided = self.peer.decide(&[item]).await;
         let decision = self.read(named, operation, amount, decided)?;
         if decision.is_unusual() {
-            return Box::pin(self.follow_up(decision, named, operation, item)).await;
-        }
-        if !decision.allowed && operation != Operation::Peek {
-            self.denials().note(item.key);
+            if decision.has_more() {
+                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+            }
+            // Whoever only looks is not denied.
+            if operation != Operation::Peek {
+                self.denials().note(item.key);
+            }
         }
         Ok(decision)
     }

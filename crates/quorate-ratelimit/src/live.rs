@@ -1,6 +1,8 @@
 //! The limits that a peer decides by at present: those it was made with, until the group changes them.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -10,18 +12,44 @@ use crate::table::Table;
 pub(crate) struct Live {
     /// What the peer's own code says.
     code: Arc<Table>,
+    /// Whether `present` has ever been anything else: to know that costs a decision less than to borrow
+    /// it.
+    has_changed: AtomicBool,
     present: ArcSwap<Table>,
+}
+
+/// The limits of one decision.
+pub(crate) enum Present<'l> {
+    Code(&'l Table),
+    Changed(Guard<Arc<Table>>),
+}
+
+impl Deref for Present<'_> {
+    type Target = Table;
+
+    #[inline(always)]
+    fn deref(&self) -> &Table {
+        match self {
+            Self::Code(table) => table,
+            Self::Changed(table) => table,
+        }
+    }
 }
 
 impl Live {
     pub(crate) fn new(code: Arc<Table>) -> Self {
-        Self { present: ArcSwap::new(Arc::clone(&code)), code }
+        let (present, has_changed) = (ArcSwap::new(Arc::clone(&code)), AtomicBool::new(false));
+        Self { code, has_changed, present }
     }
 
-    /// What is decided by: a few nanoseconds, without a lock.
-    #[inline]
-    pub(crate) fn load(&self) -> Guard<Arc<Table>> {
-        self.present.load()
+    /// What is decided by: without a lock, and a few nanoseconds once it has changed.
+    #[inline(always)]
+    pub(crate) fn load(&self) -> Present<'_> {
+        if self.has_changed.load(Ordering::Acquire) {
+            Present::Changed(self.present.load())
+        } else {
+            Present::Code(&self.code)
+        }
     }
 
     /// The same, to be kept.
@@ -35,5 +63,6 @@ impl Live {
 
     pub(crate) fn set(&self, table: Arc<Table>) {
         self.present.store(table);
+        self.has_changed.store(true, Ordering::Release);
     }
 }

@@ -41,11 +41,16 @@ pub(crate) struct Outcome {
     pub(crate) granted: u64,
     /// 0 unless denied.
     pub(crate) retry_after: u64,
+    /// Of what is held, how long it lasts.
     pub(crate) reset_after: u64,
     /// Start of the window.
     pub(crate) window: Option<u64>,
-    /// How long a permit or reservation lasts; 0 for all else.
-    pub(crate) lease: u64,
+    pub(crate) marks: Marks,
+}
+
+/// What is out of the ordinary about a decision: nothing, of most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
     /// Which thresholds were crossed by it: the first, the second.
     pub(crate) crossed: [bool; 2],
     /// Whether it is the answer of an earlier call: nothing was taken by this one.
@@ -58,18 +63,15 @@ impl Outcome {
     /// One that says nothing but a verdict.
     #[inline]
     pub(crate) fn new(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            limit: 0,
-            remaining: 0,
-            granted: 0,
-            retry_after: 0,
-            reset_after: 0,
-            window: None,
-            lease: 0,
-            crossed: [false; 2],
-            is_repeated: false,
-            is_held: false,
-        }
+        let (limit, remaining, granted) = (0, 0, 0);
+        let (retry_after, reset_after, window) = (0, 0, None);
+        let marks = Marks::default();
+        Self { verdict, limit, remaining, granted, retry_after, reset_after, window, marks }
+    }
+
+    /// The same as the answer of an earlier call.
+    pub(crate) fn repeated(mut self) -> Self {
+        self.marks = Marks { is_repeated: true, ..Marks::default() };
+        self
     }
 }

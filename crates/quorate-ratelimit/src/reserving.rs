@@ -108,7 +108,7 @@ pub(crate) fn reserve(
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
-        return Outcome { lease: TERM_NANOS, ..repeated(entry, cells.limit, known, now) };
+        return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, now) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
         return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
@@ -118,14 +118,14 @@ pub(crate) fn reserve(
         false => entry.decide(cells.limit, order, now, Effect::Take),
         true => entry.decide_alone(cells.limit, order, now, Effect::Take),
     };
-    outcome.is_held = false;
+    outcome.marks.is_held = false;
     if !matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow) {
         return outcome;
     }
     let units = outcome.granted;
     let window_ms = outcome.window.map(|start| start / NANOS_PER_MS);
     Reservation { units, slice: Some(held.number()), window_ms }.write(cells.reservation);
-    outcome.lease = TERM_NANOS;
+    outcome.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
         write_holds(cells.holds, held, cells.limit);
@@ -167,7 +167,7 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     let units = if twice.is_some() { known.units } else { actual };
     Reservation { units, slice: None, window_ms: known.window_ms }.write(cells.reservation);
     outcome.granted = actual;
-    outcome.is_held = false;
+    outcome.marks.is_held = false;
     outcome
 }
 
@@ -176,7 +176,7 @@ fn repeated(entry: &Entry, limit: &Cell, known: Reservation, now: GroupTime) -> 
     let order = Order { operation: Operation::Peek, amount: 1 };
     let outcome = entry.decide(&mut limit.clone(), order, now, Effect::Ask);
     let (verdict, granted) = (Verdict::Allowed, known.units);
-    Outcome { verdict, granted, is_repeated: true, is_held: false, ..outcome }
+    Outcome { verdict, granted, ..outcome }.repeated()
 }
 
 fn bare(entry: &Entry, limit: &Cell, now: GroupTime) -> Cell {
