@@ -8,6 +8,7 @@
 //! | "1,000 mails a day", told to customers | `Limit::window(1000, day)` | the count and its end are easy to tell |
 //! | a billing month, a week from Sunday, in a time zone | `Limit::calendar(1000, Calendar::month(15).in_zone(..))` | days of 23 and 25 hours, months without a 31st |
 //! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | two counters; its bound is stated there |
+//! | at most so many at once | `Limit::concurrent(8)` | permits, held by a guard and free when their holder dies |
 //! | to count, and decide elsewhere | `Limit::counter()` | denies nothing, never begins anew |
 //! | to see what a limit would do | the same with `.shadow()` | counts, reports, denies nothing |
 //! | several of these for one request | [`RateLimiter::acquire_all`] | all or nothing; the answer names who refuses |
@@ -17,12 +18,40 @@
 //! again; `Bounds::max_cells` bounds them all, and a key beyond it is refused, never another one
 //! forgotten.
 //!
+//! # Sizing
+//!
+//! A cell counts 128 bytes, and its key beyond 17 bytes; a permit, a reservation and a call with an
+//! idempotency key have one each for as long as they last. A hundred thousand users under two limits are
+//! 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at 80 %, and
+//! [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A policy that is
+//! changed live holds about 1,300 limits.
+//!
 //! # Cost that is known only afterwards
 //!
-//! Ask for the least that a request costs, and [`RateLimiter::debit`] the rest when it is known: it is
-//! counted even where there is no room for it, and the next ones wait for it. Or ask for the most, and
-//! give back what was not used by [`RateLimiter::refund_of`], which takes the decision and knows the
-//! window that the units were of.
+//! Reserve the most that it may be, and commit what it was: the rest comes back, to the window that it
+//! was taken from, and if the process dies in between, all of it does.
+//!
+//! ```
+//! use quorate_ratelimit::{AcquireError, RateLimiter};
+//!
+//! /// Tokens of a model: at most 4,000 an answer, and how many is known when it has been written.
+//! async fn answer(limiter: &RateLimiter, user: &str) -> Result<bool, AcquireError> {
+//!     let Some(id) = limiter.reserve("tokens", user, 4_000).await?.id else { return Ok(false) };
+//!     let used = 1_250;
+//!     match limiter.commit(&id, used).await {
+//!         // It took more than five minutes: what was reserved has come back by itself.
+//!         Err(AcquireError::Ended) => _ = limiter.debit("tokens", user, used).await?,
+//!         settled => _ = settled?,
+//!     }
+//!     Ok(true)
+//! }
+//! ```
+//!
+//! Without a reservation: ask for the least that a request costs, and [`RateLimiter::debit`] the rest
+//! when it is known. It is counted even where there is no room for it, and the next ones wait for it. Or
+//! ask for the most, and give back what was not used by [`RateLimiter::refund_of`], which takes the
+//! decision and knows the window that the units were of; if the process dies in between, they stay
+//! taken.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -38,6 +67,51 @@
 //!     Ok(Some(used))
 //! }
 //! ```
+//!
+//! # So many at once
+//!
+//! ```
+//! use quorate_ratelimit::{AcquireError, RateLimiter};
+//!
+//! /// One import of a customer at a time, whichever instance it runs at.
+//! async fn import(limiter: &RateLimiter, customer: &str) -> Result<bool, AcquireError> {
+//!     let Some(permit) = limiter.permit("imports", customer).await?.permit else {
+//!         return Ok(false);
+//!     };
+//!     tokio::select! {
+//!         () = do_it() => {}
+//!         // This peer has not reached the group for a lease: somebody else may be at it now.
+//!         () = permit.lost() => {}
+//!     }
+//!     Ok(true)
+//! }
+//! # async fn do_it() {}
+//! ```
+//!
+//! A guard renews its permit every third of the lease, at any primary, and gives it back when it is
+//! dropped. When its process dies the place is free within one and a half leases. What may not be done
+//! twice, not even for a moment, should also check the permit's id where it is done: [`PermitId`] fences.
+//!
+//! # Changing limits
+//!
+//! Limits in code are those of the group until somebody changes them, by
+//! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count, and
+//! a peer whose code has others is told by [`RateLimiter::limits_status`].
+//!
+//! | [`Carry`] | 80 of 100 used; the limit becomes 200 |
+//! |---|---|
+//! | `Keep` | 80 of 200 |
+//! | `Proportional` | 160 of 200 |
+//! | `Reset` | 0 of 200 |
+//!
+//! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a lowered one
+//! admits nothing until what is used is below it again. To go back to what the code says, change to that.
+//!
+//! # Thresholds
+//!
+//! `Limit::per_day(1000).alert_at(80).alert_at(100)` tells [`RateLimiter::alerts`] once when a key
+//! crosses 80 %, at the peer whose call it was, and not again after a failover. Of a bucket, which fills
+//! all the time, a key that goes up and down crosses more than once.
 //!
 //! # Retries
 //!
@@ -75,7 +149,18 @@
 //!
 //! # Without a primary
 //!
-//! In strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
+//! Each limit may say for itself what a peer does that has no primary, whatever the group's mode is:
+//!
+//! | [`WithoutPrimary`] | meanwhile | the group's excess in one outage |
+//! |---|---|---|
+//! | `Refuse` | refused at once | none |
+//! | `Share` of three tenths | each cut-off peer admits three tenths by itself | at most that for each of them |
+//! | `Open` | everything is admitted, and counted | whatever came |
+//! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
+//!
+//! What was decided alone is merged when there is a primary, and counts as far as it still matters.
+//!
+//! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
 //! two, not 429, for the caller has done nothing wrong. Nothing was counted.
 //!
 //! ```
@@ -109,13 +194,26 @@
 //! | gateways `rateCreate(key, tokens, interval)` | `Limit::window(tokens, interval)`; of type rolling `Limit::sliding` |
 //! | gateways `tokenbucketCreate(key, size, tokens, interval)` | a rate of `tokens` per `interval` with `burst(size)` |
 //! | gateways `countCreate`, `add`, `sub`, `count` | `Limit::counter()`, `debit`, `refund`, `peek` and `Decision::used` |
-//! | gateways `concurrentCreate` | not in this version |
+//! | gateways `concurrentCreate`, `increment`, `decrement` | `Limit::concurrent(n)`, [`RateLimiter::permit`], dropped |
+//! | Gubernator `DRAIN_OVER_LIMIT` | [`RateLimiter::acquire_up_to`] |
+//! | Redis `SET key id NX PX`, renewed by a script | `Limit::concurrent(1)`, [`RateLimiter::permit`] |
+//! | a counter of what is left, corrected afterwards | [`RateLimiter::reserve`], [`RateLimiter::commit`] |
 //!
 //! # In tests
 //!
 //! With the feature `testing`, `testing::TestGroup` is a group on virtual time: kill its primary, cut its links,
 //! let a minute pass, and none of it takes any time.
 //!
+//! [`Carry`]: crate::Carry
+//! [`PermitId`]: crate::PermitId
+//! [`WithoutPrimary`]: crate::WithoutPrimary
+//! [`RateLimiter::acquire_up_to`]: crate::RateLimiter::acquire_up_to
+//! [`RateLimiter::alerts`]: crate::RateLimiter::alerts
+//! [`RateLimiter::change_limits`]: crate::RateLimiter::change_limits
+//! [`RateLimiter::commit`]: crate::RateLimiter::commit
+//! [`RateLimiter::limits_status`]: crate::RateLimiter::limits_status
+//! [`RateLimiter::permit`]: crate::RateLimiter::permit
+//! [`RateLimiter::reserve`]: crate::RateLimiter::reserve
 //! [`RateLimiter::acquire`]: crate::RateLimiter::acquire
 //! [`RateLimiter::acquire_all`]: crate::RateLimiter::acquire_all
 //! [`RateLimiter::debit`]: crate::RateLimiter::debit

@@ -81,16 +81,17 @@
 //!   matters: not if its window has closed, nor what has flowed back into its bucket since. The
 //!   counts of several peers may then be above the limit: nothing more is admitted until that is
 //!   paid back.
+//! - Permits are never held by more than the max, each from when it was taken or last renewed for a
+//!   lease; half a lease later at the latest a place whose holder was not heard of is free.
+//! - A reservation takes what it was settled by, once; what is not settled comes back.
+//! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's next
+//!   decision on.
 //!
 //! # Features
 //!
 //! - `calendar`: windows of days, weeks, months, quarters and years in a time zone ([`Calendar`]).
 //! - `metrics`: [`RateLimiter::metrics`] handed to the recorder of the crate `metrics`, on request.
 //! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
-//!
-//! # What is not here
-//!
-//! Concurrency limits and reservations.
 
 mod alert;
 mod auxiliary;
