@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quorate::transport::Tcp;
-use quorate::{Acknowledge, Basis, DecideError, Event, Mode, Peer, PeerName, PeerRole};
+use quorate::{Acknowledge, DecideError, Event, Mode, Peer, PeerName, PeerRole};
 use quorate_examples::{certificates, sentence as sentence_of};
 use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
 use quorate_tls::TlsConfig;
@@ -287,7 +287,7 @@ fn reply(outcome: Result<Decision, AcquireError>) -> Reply {
             limit: decision.limit,
             remaining: decision.remaining,
             window: decision.window.and_then(unix_millis),
-            is_local: decision.basis == Basis::Local,
+            is_local: decision.basis.is_local(),
             place: place(&decision.position),
         }),
         Err(AcquireError::Undecided(DecideError::OutcomeUnknown { .. })) => Reply::Unknown,

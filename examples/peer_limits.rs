@@ -197,7 +197,11 @@ pub(crate) fn described(decision: &Decision) -> Value {
         "crossed": decision.crossed,
         "retry_after_ms": decision.retry_after.map(millis),
         "reset_after_ms": millis(decision.reset_after),
-        "basis": match decision.basis { Basis::Primary => "primary", _ => "local" },
+        "basis": if decision.basis.is_local() { "local" } else { "primary" },
+        "since": match decision.basis {
+            Basis::Local { since } => Some(since.0 / 1_000_000),
+            _ => None,
+        },
         "group_id": decision.group_id,
         "generation": decision.position.ballot.generation,
         "term": decision.term,

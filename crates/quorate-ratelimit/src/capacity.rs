@@ -68,7 +68,10 @@ impl RateLimiter {
         if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !operation.takes() {
             return None;
         }
-        let basis = if *what == Bounded::OverlayKeys { Basis::Local } else { Basis::Primary };
+        let basis = match what {
+            Bounded::OverlayKeys => Basis::Local { since: self.peer().alone_since() },
+            _ => Basis::Primary,
+        };
         let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
         let is_part_enough = operation == Operation::AcquireUpTo;
         let granted = if is_part_enough { amount.min(capacity) } else { amount };

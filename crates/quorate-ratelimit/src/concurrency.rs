@@ -191,11 +191,11 @@ impl Concurrency {
     }
 }
 
-/// A permit is what was said of it last, here or by a peer alone.
-pub(crate) fn merge_permit(delta: &Delta, cell: &mut Cell) {
+/// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed.
+pub(crate) fn merge_permit(delta: &Delta, cell: &mut Cell, now: GroupTime) {
     let newness = |[units, lapses, _]: [u64; 3]| (lapses, units == 0);
     let is_newer = |known: &Value| newness(delta.words) > newness(known.words);
-    if cell.value().is_none_or(is_newer) {
+    if delta.words[1] > now.0 && cell.value().is_none_or(is_newer) {
         cell.set(Value { words: delta.words, expires: GroupTime(delta.words[1]) });
     }
 }

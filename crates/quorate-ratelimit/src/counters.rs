@@ -94,7 +94,7 @@ impl Counters {
         if units > 0 {
             add(&line.granted, units, is_own);
         }
-        if basis == Basis::Local {
+        if basis.is_local() {
             add(&line.local, 1, is_own);
         }
     }
@@ -181,7 +181,11 @@ fn kind(error: &AcquireError) -> ErrorKind {
 mod tests {
     use std::thread;
 
+    use quorate::GroupTime;
+
     use super::*;
+
+    const LOCAL: Basis = Basis::Local { since: GroupTime(0) };
 
     /// More threads than seats, one after the other and at the same time: nothing is lost between
     /// those that count by themselves, those that share, and those that take a seat over.
@@ -196,7 +200,7 @@ mod tests {
                         for number in 0..EACH {
                             let limit = number as usize % 2;
                             counters.note(limit, Outcome::Allowed, Basis::Primary, 3);
-                            counters.note(limit, Outcome::Denied, Basis::Local, 0);
+                            counters.note(limit, Outcome::Denied, LOCAL, 0);
                         }
                     });
                 }

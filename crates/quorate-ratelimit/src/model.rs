@@ -164,9 +164,9 @@ impl Model for RateLimitModel {
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
         match Auxiliary::of(key) {
             Some(Auxiliary::Record) => record::merge(delta, cell, now),
-            Some(Auxiliary::Permit) => concurrency::merge_permit(delta, cell),
+            Some(Auxiliary::Permit) => concurrency::merge_permit(delta, cell, now),
             Some(Auxiliary::Holds) => reserving::merge_holds(delta, cell, now),
-            Some(Auxiliary::Reservation) => reserving::merge_reservation(delta, cell),
+            Some(Auxiliary::Reservation) => reserving::merge_reservation(delta, cell, now),
             None => {
                 return self.live.load().of(key).map_or(0, |entry| entry.merge(delta, cell, now));
             }

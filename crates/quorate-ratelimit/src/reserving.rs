@@ -227,14 +227,18 @@ pub(crate) fn merge_holds(delta: &Delta, cell: &mut Cell, now: GroupTime) {
     }
 }
 
-/// A reservation that a peer made or ended alone.
-pub(crate) fn merge_reservation(delta: &Delta, cell: &mut Cell) {
+/// A reservation that a peer made or ended alone; of two that ended it alone the larger count stands.
+pub(crate) fn merge_reservation(delta: &Delta, cell: &mut Cell, now: GroupTime) {
     let local = Value { words: delta.words, expires: GroupTime::MAX };
     let Some(local) = Reservation::of(&Cell::new(Some(local))) else { return };
+    let newness = |Reservation { units, slice, .. }: Reservation| (slice.is_none(), slice, units);
     match Reservation::of(cell) {
-        Some(known) if known.slice.is_some() && local.slice.is_none() => local.write(cell),
-        // One that has ended says nothing of when: there is nothing left of it.
-        None if local.slice.is_some() => local.write(cell),
-        Some(_) | None => {}
+        Some(known) if newness(local) > newness(known) => local.write(cell),
+        Some(_) => {}
+        // One that has ended says nothing of when, and one that has lapsed is over: nothing is left of it.
+        None => match local.slice {
+            Some(slice) if SLICES.lapses(slice) > now.0 => local.write(cell),
+            Some(_) | None => {}
+        },
     }
 }

@@ -197,7 +197,7 @@ async fn a_peer_alone_decides_locally_and_is_merged() {
     }
     let local = loop {
         match alone.acquire("mail", "alice", 20).await {
-            Ok(decision) if decision.basis == Basis::Local => break decision,
+            Ok(decision) if decision.basis.is_local() => break decision,
             _ => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     };

@@ -318,6 +318,12 @@ impl Peer {
         self.handle.shared.policy()
     }
 
+    /// When this peer last had a primary, in group time as far as it can tell; about now while it has
+    /// one.
+    pub fn alone_since(&self) -> GroupTime {
+        self.handle.shared.alone_since()
+    }
+
     /// Visits the cells of this peer's own copy, with group time as far as it can tell: what the group
     /// has replicated to it, without what it decided alone, and late by what is under way. A client has
     /// none.

@@ -81,6 +81,52 @@ fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
 }
 
 proptest! {
+    /// What several peers did alone to permits and reservations, merged in any order, is the same.
+    #[test]
+    fn merges_of_what_is_held_commute(
+        steps in prop::collection::vec((0..3usize, 0..6u8, 0..4u8, 0..5u64, 0..20u64), 1..40),
+        order in Just(vec![0usize, 1, 2]).prop_shuffle(),
+    ) {
+        let jobs = Limit::concurrent(9).without_primary(WithoutPrimary::share(700));
+        let slow = Limit::per(1, DAY * 366).burst(30).without_primary(WithoutPrimary::share(1000));
+        let mut store = Store::new(&[("j", jobs), ("l", slow)]);
+        store.permit("j", 0, Paired::PermitTake, 2);
+        store.reservation("l", 0, Paired::Reserve, 4);
+        let mut peers = [(); 3].map(|()| Alone::new(&store));
+        let mut now = store.now;
+        for (peer, what, id, amount, seconds) in steps {
+            now += seconds * SECOND;
+            peers[peer].now = now;
+            // Who takes something draws its id; what all knew of may be renewed and ended by any.
+            let is_new = matches!(what, 0 | 3 | 4);
+            let id = if id == 0 && !is_new { 0 } else { id + 10 * (peer as u8 + 1) };
+            let (limit, beside, how) = match what {
+                0 => ("j", Auxiliary::Permit, Paired::PermitTake),
+                1 => ("j", Auxiliary::Permit, Paired::PermitRenew),
+                2 => ("j", Auxiliary::Permit, Paired::PermitRelease),
+                3 | 4 => ("l", Auxiliary::Reservation, Paired::Reserve),
+                _ => ("l", Auxiliary::Reservation, Paired::Commit),
+            };
+            let key = key(limit);
+            let (own, holds) = (beside.key(&[&key, &[id]]), Auxiliary::Holds.key(&[&key]));
+            let mut items = vec![
+                Item { key: &key, args: [amount, how.argument()] },
+                Item { key: &own, args: [0, 0] },
+                Item { key: &holds, args: [0, 0] },
+            ];
+            items.truncate(if beside == Auxiliary::Permit { 2 } else { 3 });
+            peers[peer].decide(&items);
+        }
+        let deltas = peers.map(|peer| peer.deltas);
+        let merged = |order: &[usize]| {
+            let mut copy = Store { cells: store.cells.clone(), ..Store::new(&[("j", jobs), ("l", slow)]) };
+            copy.now = now;
+            order.iter().for_each(|peer| _ = merge(&mut copy, &deltas[*peer]));
+            copy.cells
+        };
+        prop_assert_eq!(merged(&[0, 1, 2]), merged(&order));
+    }
+
     /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up, in a
     /// window, and of a rate what that share of it admits; together with the group's own that is the
     /// stated bound.

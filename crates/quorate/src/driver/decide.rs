@@ -32,10 +32,21 @@ use crate::wire::replies::{Outcome, Refusal};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Basis {
-    /// This peer alone, on its own copy, because there was no primary (relaxed mode).
-    Local,
+    /// This peer alone, on its own copy, because there was no primary (relaxed mode, or a model that
+    /// lets it).
+    Local {
+        /// When it last had one, or was started, in group time as far as it can tell.
+        since: GroupTime,
+    },
     /// The primary, once for all.
     Primary,
+}
+
+impl Basis {
+    /// Whether this peer decided alone.
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::Local { .. })
+    }
 }
 
 /// An answer, and what it rests on.
@@ -241,6 +252,17 @@ impl Shared {
         (!is_silent || self.mode_of(items) == Mode::Strict).then_some(connection)
     }
 
+    /// When this peer last had a primary, as far as it can tell.
+    pub(crate) fn alone_since(&self) -> GroupTime {
+        let at = match (self.routing.way(), self.routing.connection()) {
+            (Way::Here, _) => self.clock.coarse(),
+            // One that is there and silent has been none since it was last heard.
+            (_, Some(connection)) => connection.heard(),
+            (_, None) => self.routing.alone_since(),
+        };
+        self.routing.group_time(at)
+    }
+
     /// What is done with an operation where there is no primary.
     fn mode_of(&self, items: &[Item<'_>]) -> Mode {
         self.model.mode_of(items, self.group.mode)
@@ -291,7 +313,8 @@ impl Shared {
                 self.tally.decided_alone.add(1);
                 let position = self.store.position();
                 let group_id = self.routing.group_id();
-                Ok(Decision { answer, basis: Basis::Local, group_id, position, group_time })
+                let basis = Basis::Local { since: self.alone_since() };
+                Ok(Decision { answer, basis, group_id, position, group_time })
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),

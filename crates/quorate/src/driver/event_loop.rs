@@ -380,7 +380,7 @@ impl EventLoop {
             // The store decides already; what was decided alone is to count as early as can be.
             self.merging.turn(&shared, route, now);
         }
-        shared.routing.set_route(route);
+        shared.routing.set_route(route, now);
         self.choose_connection();
         self.must_publish = true;
         // Whoever was primary may still answer what it was asked; not for long.
@@ -414,7 +414,7 @@ impl EventLoop {
             }
             _ => None,
         };
-        self.shared.routing.set_connection(connection);
+        self.shared.routing.set_connection(connection, self.shared.clock.time());
     }
 
     /// Tells the machine which links have come and gone since it was last told.

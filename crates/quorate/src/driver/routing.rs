@@ -56,6 +56,8 @@ pub(super) struct Routing {
     group_id: GroupIdCell,
     /// Why there is no primary, while there is none.
     reason: AtomicU8,
+    /// When there last was one, or a connection to it.
+    alone_since: AtomicU64,
     /// Newest group time seen, minus the clock's reading then.
     group_time_offset: AtomicI64,
 }
@@ -75,6 +77,7 @@ impl Routing {
             route: RwLock::new(Route::Nowhere),
             group_id: GroupIdCell::default(),
             reason: AtomicU8::new(0),
+            alone_since: AtomicU64::new(time.0),
             group_time_offset: AtomicI64::new(0),
         };
         routing.set_group_time(time, group_time);
@@ -97,14 +100,17 @@ impl Routing {
     }
 
     /// Sets where calls go.
-    pub(super) fn set_route(&self, route: &Route) {
+    pub(super) fn set_route(&self, route: &Route, now: Time) {
+        if *route == Route::Nowhere && self.way() != Way::Nowhere {
+            self.alone_since.store(now.0, Ordering::Relaxed);
+        }
         *self.route.write() = route.clone();
         self.way.store(Way::of(route) as u8, Ordering::Release);
         self.version.send_modify(|version| *version += 1);
     }
 
     /// Sets the connection that calls for another peer take.
-    pub(super) fn set_connection(&self, connection: Option<Arc<Connection>>) {
+    pub(super) fn set_connection(&self, connection: Option<Arc<Connection>>, now: Time) {
         let mut current = self.connection.write();
         let is_same = match (&*current, &connection) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -112,6 +118,9 @@ impl Routing {
             _ => false,
         };
         if !is_same {
+            if connection.is_none() && self.way() == Way::There {
+                self.alone_since.store(now.0, Ordering::Relaxed);
+            }
             *current = connection;
             drop(current);
             self.version.send_modify(|version| *version += 1);
@@ -126,6 +135,11 @@ impl Routing {
     /// Has waiting callers look again.
     pub(super) fn wake_all(&self) {
         self.version.send_modify(|version| *version += 1);
+    }
+
+    /// When this peer last had a primary, or a connection to it.
+    pub(super) fn alone_since(&self) -> Time {
+        Time(self.alone_since.load(Ordering::Relaxed))
     }
 
     pub(super) fn group_id(&self) -> Option<GroupId> {
