@@ -340,6 +340,30 @@ impl Limit {
         self
     }
 
+    /// Whether it is a concurrency limit, which has permits and nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert!(Limit::concurrent(8).is_concurrent());
+    /// ```
+    pub const fn is_concurrent(&self) -> bool {
+        matches!(self.kind, Kind::Concurrent { .. })
+    }
+
+    /// Whether it only counts and reports: see [`Limit::shadow`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::Limit;
+    /// assert!(Limit::per_second(9).shadow().is_shadow());
+    /// ```
+    pub const fn is_shadow(&self) -> bool {
+        self.is_shadow
+    }
+
     /// The most units that can be admitted at once: the burst of a rate, the max of a window.
     ///
     /// # Examples

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Response;
 use quorate::MAX_ITEMS;
-use quorate_ratelimit::{HeaderStyle, Limit, RateLimiter};
+use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use tower_layer::Layer;
 
 use crate::refusal::{Problems, Refusal};
@@ -224,12 +223,12 @@ impl<R> RateLimitLayerBuilder<R> {
             let name = rule.limit();
             let limit = limiter.limits().get(name);
             let limit = limit.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
-            if is_concurrency(limit) {
+            if limit.is_concurrent() {
                 return Err(BuildError::Concurrency { limit: name.clone() });
             }
             let (cost, max) = (rule.fixed_cost().unwrap_or(0), limit.capacity());
             // A shadow denies nothing.
-            if cost > max && limit != limit.shadow() {
+            if cost > max && !limit.is_shadow() {
                 return Err(BuildError::NeverAdmitted { limit: name.clone(), cost, max });
             }
         }
@@ -243,11 +242,6 @@ impl<R> fmt::Debug for RateLimitLayerBuilder<R> {
             .field("rules", &self.settings.rules)
             .finish_non_exhaustive()
     }
-}
-
-/// Only limits of permits have a lease.
-fn is_concurrency(limit: Limit) -> bool {
-    limit.lease(Duration::from_secs(1)) != limit.lease(Duration::from_secs(2))
 }
 
 /// Why a layer cannot be as it was described.
