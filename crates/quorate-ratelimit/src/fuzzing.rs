@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use quorate::{Cell, Delta, GroupTime, Item, Model, Value};
+use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
 use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::limits::Limits;
 use crate::model::{RateLimitModel, code, word};
+use crate::permit::PermitId;
 use crate::record;
 use crate::spec::LimitsSpec;
 
@@ -211,6 +212,34 @@ pub fn cells(data: &[u8]) {
     }
 }
 
+/// A policy of any bytes, as another peer or a disk may have it, and a change of any bytes: each is taken,
+/// or refused with a sentence, and what was taken decides and changes on.
+pub fn policy(data: &[u8]) {
+    let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    let (bytes, request) = data.split_at(at);
+    let model = LIMITS.model();
+    let policy = Policy { revision: 1, bytes: bytes.to_vec().into() };
+    let known = model.set_policy(&policy).is_ok();
+    let base = if known { policy } else { Policy::default() };
+    match model.change_policy(&base, request.get(1..).unwrap_or_default(), GroupTime(START)) {
+        Ok(Some(bytes)) => {
+            let next = Policy { revision: base.revision + 1, bytes };
+            model.set_policy(&next).expect("what a model makes it takes");
+            let again = model.change_policy(&next, &request[1..], GroupTime(START));
+            assert_eq!(again, Ok(None), "the same again changes nothing");
+        }
+        Ok(None) => {}
+        Err(reason) => assert!(!reason.is_empty()),
+    }
+    let key = LIMITS.key("rate", "k").expect("it is one of these");
+    let one = Item { key: key.as_ref(), args: [1, 0] };
+    model.decide(&[one], &mut [Cell::new(None)], GroupTime(START));
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(id) = text.parse::<PermitId>() {
+        assert!(text.eq_ignore_ascii_case(&id.to_string()));
+    }
+}
+
 /// Any limits file that can be read is built, or refused with a sentence; what was built says what it
 /// is.
 pub fn limits_file(spec: &LimitsSpec) {
@@ -237,6 +266,43 @@ mod tests {
         #[test]
         fn any_cells_break_no_decision(data in prop::collection::vec(any::<u8>(), 0..300)) {
             cells(&data);
+        }
+
+        #[test]
+        fn any_policy_is_taken_or_refused(
+            limits in prop::collection::vec((0..5usize, 1..9u64, 0..9u64, 0..4u64), 0..4),
+            change in prop::collection::vec((0..5usize, 1..9u64), 0..4),
+            carry in 0..4usize,
+            noise in prop::collection::vec(any::<(usize, u8)>(), 0..3),
+        ) {
+            let spec = |kind: usize, number: u64| match kind {
+                0 => format!("{{\"rate\":\"{number}/s\"}}"),
+                1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
+                2 => format!("{{\"concurrent\":{number}}}"),
+                3 => "{\"counter\":true}".to_owned(),
+                _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
+            };
+            let versions = |(kind, number, salt, until): (usize, u64, u64, u64)| {
+                let (is, was) = (spec(kind, number), spec((kind + 1) % 5, number + 1));
+                let was = format!("{{\"is\":{was},\"salt\":9,\"scale\":[{until},{salt}],\"until\":{until}}}");
+                format!("{{\"is\":{is},\"salt\":{salt},\"was\":[{was}]}}")
+            };
+            let named = |texts: Vec<String>| {
+                let named = texts.iter().enumerate().map(|(n, text)| format!("\"l{n}\":{text}"));
+                named.collect::<Vec<_>>().join(",")
+            };
+            let limits = named(limits.into_iter().map(versions).collect());
+            let change = named(change.into_iter().map(|(kind, n)| spec(kind, n)).collect());
+            let carry = ["keep", "proportional", "reset", "none"][carry];
+            let mut data = format!(
+                "{{\"limits\":{{{limits}}}}}\0{{\"carry\":\"{carry}\",\"limits\":{{{change}}}}}"
+            )
+            .into_bytes();
+            for (at, byte) in noise {
+                let length = data.len();
+                data[at % length] = byte;
+            }
+            policy(&data);
         }
 
         #[test]

@@ -170,7 +170,7 @@ impl Versions {
             return Ok(self.clone());
         }
         let tags: Vec<u64> = former.iter().map(|f| f.rule.tag()).chain([rule.tag()]).collect();
-        let next = |taken: &[u64]| Rule::apart(limit, self.salt + 1, taken).1;
+        let next = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
         if carry == Carry::Reset {
             return Ok(Self { is, salt: next(&tags), was: Vec::new() });
         }

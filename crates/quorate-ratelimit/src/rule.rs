@@ -45,14 +45,13 @@ impl Rule {
 
     /// The first rule of these, with salts counted up from `salt`, whose tag is none of `taken`; and its
     /// salt.
-    pub(crate) fn apart(limit: &Limit, salt: u64, taken: &[u64]) -> (Self, u64) {
-        let mut salts = salt..;
+    pub(crate) fn apart(limit: &Limit, mut salt: u64, taken: &[u64]) -> (Self, u64) {
         loop {
-            let salt = salts.next().unwrap_or(salt);
             let rule = Self::new(limit, salt);
             if !taken.contains(&rule.tag()) {
                 return (rule, salt);
             }
+            salt = salt.wrapping_add(1);
         }
     }
 
