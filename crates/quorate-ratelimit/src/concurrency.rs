@@ -191,11 +191,18 @@ impl Concurrency {
     }
 }
 
-/// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed.
-pub(crate) fn merge_permit(delta: &Delta, cell: &mut Cell, now: GroupTime) {
-    let newness = |[units, lapses, _]: [u64; 3]| (lapses, units == 0);
-    let is_newer = |known: &Value| newness(delta.words) > newness(known.words);
-    if delta.words[1] > now.0 && cell.value().is_none_or(is_newer) {
-        cell.set(Value { words: delta.words, expires: GroupTime(delta.words[1]) });
+impl Concurrency {
+    /// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed. One of
+    /// a peer whose clock is ahead counts in the present slice, as its units do.
+    pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, now: GroupTime) {
+        let local = Value { words: delta.words, expires: GroupTime::MAX };
+        let Some(local) = self.permit(&Cell::new(Some(local))) else { return };
+        let present = self.slices.none(now).number();
+        let local = Permit { slice: local.slice.min(present), ..local };
+        let newness = |permit: Permit| (permit.slice, permit.units == 0);
+        let is_newer = |known: Permit| newness(local) > newness(known);
+        if self.slices.lapses(local.slice) > now.0 && self.permit(cell).is_none_or(is_newer) {
+            cell.set(self.written(local));
+        }
     }
 }

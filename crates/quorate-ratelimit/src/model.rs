@@ -12,7 +12,7 @@ use crate::live::Live;
 use crate::outcome::Effect;
 use crate::table::Table;
 use crate::without_primary::WithoutPrimary;
-use crate::{concurrency, policy, record, reserving};
+use crate::{policy, record, reserving};
 
 /// Answer codes. They travel between peers: numbers are never given another meaning.
 pub(crate) mod code {
@@ -164,7 +164,12 @@ impl Model for RateLimitModel {
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
         match Auxiliary::of(key) {
             Some(Auxiliary::Record) => record::merge(delta, cell, now),
-            Some(Auxiliary::Permit) => concurrency::merge_permit(delta, cell, now),
+            Some(Auxiliary::Permit) => {
+                // Its key does not say of which limit it is: those of one lease read each other's.
+                if let Some(concurrency) = self.live.load().permits_of(delta.words[2]) {
+                    concurrency.merge_permit(delta, cell, now);
+                }
+            }
             Some(Auxiliary::Holds) => reserving::merge_holds(delta, cell, now),
             Some(Auxiliary::Reservation) => reserving::merge_reservation(delta, cell, now),
             None => {

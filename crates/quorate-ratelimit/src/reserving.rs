@@ -230,7 +230,10 @@ pub(crate) fn merge_holds(delta: &Delta, cell: &mut Cell, now: GroupTime) {
 /// A reservation that a peer made or ended alone; of two that ended it alone the larger count stands.
 pub(crate) fn merge_reservation(delta: &Delta, cell: &mut Cell, now: GroupTime) {
     let local = Value { words: delta.words, expires: GroupTime::MAX };
-    let Some(local) = Reservation::of(&Cell::new(Some(local))) else { return };
+    let Some(mut local) = Reservation::of(&Cell::new(Some(local))) else { return };
+    // One of a peer whose clock is ahead counts in the present slice, as its units do.
+    let present = SLICES.none(now).number();
+    local.slice = local.slice.map(|slice| slice.min(present));
     let newness = |Reservation { units, slice, .. }: Reservation| (slice.is_none(), slice, units);
     match Reservation::of(cell) {
         Some(known) if newness(local) > newness(known) => local.write(cell),

@@ -1,8 +1,11 @@
 //! Limits as a decision finds them: by id, which is part of every key, or by name.
 
+use crate::concurrency::Concurrency;
 use crate::entry::Entry;
 use crate::hash::{fnv, limit_id};
 use crate::key::limit_of;
+use crate::outcome::TAG_SHIFT;
+use crate::rule::Rule;
 
 /// Sets up to this size are searched by name without hashing it.
 const FEW: usize = 4;
@@ -58,6 +61,16 @@ impl Table {
     #[inline]
     pub(crate) fn of(&self, key: &[u8]) -> Option<&Entry> {
         limit_of(key).and_then(|id| self.find(id))
+    }
+
+    /// A concurrency limit that reads permits' cells with this last word.
+    pub(crate) fn permits_of(&self, word: u64) -> Option<&Concurrency> {
+        self.entries.iter().find_map(|entry| match &entry.rule {
+            Rule::Concurrency(concurrency) if concurrency.tag() == word >> TAG_SHIFT => {
+                Some(concurrency)
+            }
+            _ => None,
+        })
     }
 
     /// The limit of a name.

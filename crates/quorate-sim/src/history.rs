@@ -173,7 +173,12 @@ impl History {
             reign.write(at.sequence, Bytes::copy_from_slice(item.key), cell);
         }
         reign.step(at.sequence, answer.units, None);
-        Ok((answer, cells.iter().map(|cell| cell.value().copied()).collect()))
+        let written = |(item, cell): (&Item<'_>, &Cell)| match cell.is_changed() {
+            true => reign.current.get(item.key).copied(),
+            false => cell.value().copied(),
+        };
+        let cells = items.iter().zip(&cells).map(written).collect();
+        Ok((answer, cells))
     }
 
     /// The merge once more, on the reference: how many units it must have counted.

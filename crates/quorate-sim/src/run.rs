@@ -171,7 +171,8 @@ impl World {
         }
     }
 
-    /// One that is lost with a connection that turns out to be dead may be tried again.
+    /// One that is lost with a connection that turns out to be dead may be tried again; and so may one at
+    /// a primary whose disk had not come back from a stall, and which has lost its lease for that.
     fn last_decision(&mut self, peer: usize) {
         const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {
@@ -182,6 +183,7 @@ impl World {
             if is_done || self.failure.is_some() {
                 return;
             }
+            self.come_to_rest();
         }
         let name = &self.plan.group.members[peer];
         let what = format!("no decision succeeds at {name}: {}", self.describe());

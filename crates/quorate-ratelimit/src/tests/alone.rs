@@ -52,6 +52,22 @@ fn an_open_limit_admits_everything_and_counts_it() {
 }
 
 #[test]
+fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
+    let limit = Limit::concurrent(2).without_primary(WithoutPrimary::share(1000));
+    let mut store = Store::new(&[("j", limit)]);
+    let mut alone = Alone::new(&store);
+    alone.now += 100 * SECOND;
+    let (key, own) = (key("j"), Auxiliary::Permit.key(&[&key("j"), &[1]]));
+    let take = Item { key: &key, args: [1, Paired::PermitTake.argument()] };
+    assert_eq!(alone.decide(&[take, Item { key: &own, args: [0, 0] }]).code, ALLOWED);
+    let deltas = alone.deltas;
+    merge(&mut store, &deltas);
+    assert_eq!(store.remaining("j"), 1);
+    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, Paired::PermitRelease, 0).remaining, 2);
+}
+
+#[test]
 fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
     let limit = Limit::concurrent(10).without_primary(WithoutPrimary::share(500));
     let mut store = Store::new(&[("j", limit)]);
