@@ -85,7 +85,8 @@ impl Rate {
             1 => Limit::per_second(self.amount),
             60 => Limit::per_minute(self.amount),
             3600 => Limit::per_hour(self.amount),
-            _ => Limit::per_day(self.amount),
+            86_400 => Limit::per_day(self.amount),
+            _ => Limit::per(self.amount, std::time::Duration::from_nanos(self.period)),
         };
         limit.burst(self.burst)
     }
@@ -99,7 +100,14 @@ impl Rate {
 
 fn rates() -> impl Strategy<Value = Rate> {
     let amounts = prop_oneof![1..10u64, 1..1000u64, 1..10_000_000u64, Just(10_000_000), Just(1)];
-    let periods = prop::sample::select(vec![SECOND, 60 * SECOND, 3600 * SECOND, 86_400 * SECOND]);
+    let periods = prop::sample::select(vec![
+        SECOND / 4,
+        SECOND,
+        60 * SECOND,
+        3600 * SECOND,
+        86_400 * SECOND,
+        365 * 86_400 * SECOND,
+    ]);
     let bursts = prop_oneof![1..5u64, 1..100u64, 1..10_000_000u64];
     (amounts, periods, bursts).prop_map(|(amount, period, burst)| {
         // Full again within three years: group time ends in the year 2554.
