@@ -3,29 +3,18 @@
 use quorate::bug::{self, Bug};
 use quorate::{Answer, Cell, GroupTime, Item};
 
+use crate::answer::{
+    DENYING, HELD, INDEX_BITS, REPEATED, SHADOWED, code, refusal, to_answer, word,
+};
 use crate::auxiliary::{Auxiliary, limits_in};
 use crate::concurrency::PermitOrder;
 use crate::entry::Entry;
-use crate::model::{code, word};
 use crate::operation::{Operation, Order, Paired};
-use crate::outcome::{Effect, Marks, Outcome, Verdict};
+use crate::outcome::{Effect, Outcome, Verdict};
 use crate::record::Record;
 use crate::reserving;
 use crate::rule::Rule;
 use crate::table::Table;
-
-/// Bits of the word [`word::INDEX`]: which item the other words speak of.
-pub(crate) const INDEX_BITS: u32 = 8;
-/// Above them a bit for each item: of a denial those that deny, else those that have crossed their
-/// first threshold.
-pub(crate) const DENYING: u32 = 8;
-/// Above those, shadow limits that would have denied.
-pub(crate) const SHADOWED: u32 = 24;
-/// Above those, of a denial the items on which reservations are held, else those that have crossed
-/// their second threshold.
-pub(crate) const HELD: u32 = 40;
-/// Says that this is the answer of an earlier call.
-pub(crate) const REPEATED: u64 = 1 << 63;
 
 /// Who decides: the limits, and whether a peer does so alone.
 #[derive(Clone, Copy)]
@@ -294,47 +283,4 @@ pub(crate) fn taken(order: Order, outcome: &Outcome) -> u64 {
 fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
     let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
     rank(outcome) > rank(shown)
-}
-
-#[inline]
-pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
-    let mut words = [0; 6];
-    words[word::LIMIT] = outcome.limit;
-    words[word::REMAINING] = outcome.remaining;
-    let is_admitted = matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow);
-    words[word::RETRY_AFTER] = if is_admitted { outcome.granted } else { outcome.retry_after };
-    words[word::RESET_AFTER] = outcome.reset_after;
-    words[word::WINDOW] = outcome.window.map_or(crate::model::NO_WINDOW, |start| start / 1_000_000);
-    words[word::INDEX] = index as u64;
-    if outcome.verdict != Verdict::Allowed || outcome.marks != Marks::default() {
-        words[word::INDEX] |= marks(outcome) << index;
-        words[word::INDEX] |= if outcome.marks.is_repeated { REPEATED } else { 0 };
-    }
-    let code = match outcome.verdict {
-        Verdict::Allowed => code::ALLOWED,
-        Verdict::Denied => code::DENIED,
-        Verdict::Never => code::NEVER_ADMITTED,
-        Verdict::Shadow => code::SHADOW,
-        Verdict::Ended => code::ENDED,
-        Verdict::Unsupported => code::UNSUPPORTED,
-    };
-    Answer { code, units, words }
-}
-
-/// The bits of an outcome, for the first item.
-fn marks(outcome: &Outcome) -> u64 {
-    let Marks { crossed, is_held, .. } = outcome.marks;
-    let (first, second) = match outcome.verdict {
-        Verdict::Denied => (true, is_held),
-        _ => (crossed[0], crossed[1]),
-    };
-    let is_shadow = outcome.verdict == Verdict::Shadow;
-    u64::from(first) << DENYING | u64::from(is_shadow) << SHADOWED | u64::from(second) << HELD
-}
-
-#[cold]
-pub(crate) fn refusal(code: u8, index: usize) -> Answer {
-    let mut words = [0; 6];
-    words[word::INDEX] = index as u64;
-    Answer { code, units: 0, words }
 }

@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use quorate::{Answer, Basis, GroupId, MAX_ITEMS, Position, Term};
 
-use crate::deciding::{DENYING, HELD, INDEX_BITS, REPEATED, SHADOWED};
+use crate::answer::{DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, word};
 use crate::error::AcquireError;
-use crate::model::{NO_WINDOW, code, word};
 
 /// Whether an amount was admitted, and what is left.
 ///

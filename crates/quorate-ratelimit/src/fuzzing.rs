@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
+use crate::answer::{code, word};
 use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::limits::Limits;
-use crate::model::{RateLimitModel, code, word};
+use crate::model::RateLimitModel;
 use crate::permit::PermitId;
 use crate::record;
 use crate::spec::LimitsSpec;

@@ -94,6 +94,7 @@
 //! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
 
 mod alert;
+mod answer;
 mod auxiliary;
 mod bounds;
 mod calendar;
@@ -152,6 +153,7 @@ mod top;
 mod waiting;
 mod window;
 mod without_primary;
+mod wording;
 
 pub use alert::{Alert, Alerts};
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};

@@ -6,49 +6,14 @@ use bytes::Bytes;
 
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 
+use crate::answer::to_answer;
 use crate::auxiliary::Auxiliary;
-use crate::deciding::{Judge, taken, to_answer};
+use crate::deciding::{Judge, taken};
 use crate::live::Live;
 use crate::outcome::Effect;
 use crate::table::Table;
 use crate::without_primary::WithoutPrimary;
 use crate::{policy, record, reserving};
-
-/// Answer codes. They travel between peers: numbers are never given another meaning.
-pub(crate) mod code {
-    pub(crate) const DENIED: u8 = 0;
-    pub(crate) const ALLOWED: u8 = 1;
-    /// The peer that decided has no limit of the key's id. Words: all zero but the index.
-    pub(crate) const UNKNOWN_LIMIT: u8 = 2;
-    /// The amount is above the capacity.
-    pub(crate) const NEVER_ADMITTED: u8 = 3;
-    /// The peer that decided does not know the operation. Nothing was written.
-    pub(crate) const UNKNOWN_OPERATION: u8 = 4;
-    /// Allowed, for the limit that would have denied it is a shadow.
-    pub(crate) const SHADOW: u8 = 5;
-    /// The permit or reservation has ended. Nothing was written for it.
-    pub(crate) const ENDED: u8 = 6;
-    /// Limits of this kind do not have this operation. Nothing was written.
-    pub(crate) const UNSUPPORTED: u8 = 7;
-}
-
-/// Places of an answer's words.
-pub(crate) mod word {
-    pub(crate) const LIMIT: usize = 0;
-    pub(crate) const REMAINING: usize = 1;
-    /// Nanoseconds, of a denial.
-    pub(crate) const RETRY_AFTER: usize = 2;
-    /// Units that were taken or given back, of what is no denial: in the same place.
-    pub(crate) const GRANTED: usize = 2;
-    /// Nanoseconds; of a permit or reservation, how long it lasts.
-    pub(crate) const RESET_AFTER: usize = 3;
-    /// Unix milliseconds; [`NO_WINDOW`] for a rate.
-    pub(crate) const WINDOW: usize = 4;
-    /// Which item the other words speak of, and bits for each item (`deciding.rs`).
-    pub(crate) const INDEX: usize = 5;
-}
-
-pub(crate) const NO_WINDOW: u64 = u64::MAX;
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///

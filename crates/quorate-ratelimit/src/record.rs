@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Value};
 
+use crate::answer::NO_WINDOW;
 use crate::auxiliary::{Auxiliary, AuxiliaryKey};
-use crate::model::NO_WINDOW;
 
 /// How long an answer is kept for a retry.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use quorate::{Item, Mode, Model};
 
 use super::{Alone, SECOND, START, Store, key, merge};
+use crate::answer::code::{ALLOWED, DENIED};
 use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::model::code::{ALLOWED, DENIED};
 use crate::operation::Paired;
 use crate::without_primary::WithoutPrimary;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, START, Store};
+use crate::answer::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
 use crate::limit::Limit;
-use crate::model::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
 use crate::operation::Paired;
 use crate::policy::Carry;
 

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 
+use crate::answer::word;
 use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
 use crate::limits::Limits;
-use crate::model::{RateLimitModel, word};
+use crate::model::RateLimitModel;
 use crate::operation::{Operation, Paired};
 use crate::policy::{Carry, Change};
 use crate::spec::LimitsSpec;
@@ -107,7 +108,7 @@ impl Store {
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.
     pub(crate) fn acquire_or_settle(&mut self, name: &str, amount: u64) -> Told {
         let first = self.acquire(name, amount);
-        if first.code != crate::model::code::DENIED || first.marks >> 32 & 1 == 0 {
+        if first.code != crate::answer::code::DENIED || first.marks >> 32 & 1 == 0 {
             return first;
         }
         let key = key(name);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, Store};
+use crate::answer::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
 use crate::limit::Limit;
-use crate::model::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
 use crate::operation::{Operation, Paired};
 
 const LEASE: u64 = 10 * SECOND;

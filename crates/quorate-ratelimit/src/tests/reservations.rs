@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, START, Store};
+use crate::answer::code::{ALLOWED, DENIED, ENDED};
 use crate::limit::Limit;
-use crate::model::code::{ALLOWED, DENIED, ENDED};
 use crate::operation::{Operation, Paired};
 use crate::reserving::TERM_NANOS;
 
