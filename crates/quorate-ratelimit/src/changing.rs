@@ -1,7 +1,7 @@
 //! Limits that change while the group runs.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate::PolicyError;
@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::limiter::RateLimiter;
 use crate::limits::Limits;
 use crate::policy::{Carry, Change};
-use crate::spec::LimitsSpec;
+use crate::spec::{LimitSpec, LimitsSpec};
+use crate::table::Table;
 
 /// How a peer's own limits stand to those of its group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -93,7 +94,8 @@ impl RateLimiter {
     pub fn limits_status(&self) -> LimitsStatus {
         let (code, present) = (self.live().code(), self.live().present());
         let differs = |name: &str| {
-            let of = |table: &crate::table::Table| table.find_name(name).map(|entry| entry.limit);
+            // As a file writes them: what is said in two ways is the same.
+            let of = |table: &Table| table.find_name(name).map(|e| LimitSpec::from(&e.limit));
             of(code) != of(&present)
         };
         let names = code.entries.iter().chain(&present.entries).map(|entry| &*entry.name);
@@ -108,9 +110,11 @@ impl RateLimiter {
     /// as the future is polled: spawn it. `read` makes limits of its text, as `toml::from_str` does, and
     /// `told` hears what came of each change. Where a file is refused the limits stay what they were.
     ///
-    /// The file is looked at every two seconds. What it says at the beginning is not taken up: a peer that
+    /// The file is looked at every second, and taken up when two looks in a row have found the same: not
+    /// while it is being written. A file without a limit is refused. What it says at the beginning is not taken up: a peer that
     /// comes back with an old file must not bring back old limits. With a file at every peer it is enough
-    /// that one of them changes.
+    /// that one of them changes; where they change one after the other, the last change stands, so do not
+    /// bring out two versions at a time.
     ///
     /// # Cancel safety
     ///
@@ -136,19 +140,25 @@ impl RateLimiter {
         carry: Carry,
         mut told: impl FnMut(FileChange),
     ) {
-        const PAUSE: Duration = Duration::from_secs(2);
+        const PAUSE: Duration = Duration::from_secs(1);
         let file = file.into();
-        let mut seen = std::fs::read_to_string(&file).ok();
+        let mut seen = text_of(&file).await;
+        let mut last = seen.clone();
         let mut pending: Option<Limits> = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let text = std::fs::read_to_string(&file);
-            if text.as_ref().ok() != seen.as_ref() {
-                let usable = text.as_deref().map_err(ToString::to_string).and_then(|text| {
+            let text = text_of(&file).await;
+            // Only what two looks in a row have found: a file may be in the middle of being written.
+            let is_settled = std::mem::replace(&mut last, text.clone()) == text;
+            if is_settled && text != seen {
+                let usable = text.as_deref().map_err(Clone::clone).and_then(|text| {
                     let spec = read(text).map_err(|error| error.to_string())?;
+                    if spec.limits.is_empty() {
+                        return Err("there is no limit in it".to_owned());
+                    }
                     spec.build().map_err(|error| error.to_string())
                 });
-                seen = text.ok();
+                seen = text;
                 pending = match usable {
                     Ok(limits) => Some(limits),
                     Err(reason) => {
@@ -168,5 +178,15 @@ impl RateLimiter {
             }
             pending = None;
         }
+    }
+}
+
+/// A file's text, or why there is none.
+async fn text_of(file: &Path) -> Result<String, String> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
+    match read {
+        Ok(text) => text.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -78,12 +78,16 @@ impl Judge<'_> {
             confirm(record);
             return self.repeat(known, items, cells, now);
         }
-        for (item, holds) in beside.iter().zip(others) {
+        // A peer alone settles nothing: it could not tell the group.
+        for (item, holds) in beside.iter().zip(others).filter(|_| !self.is_alone) {
             let index = item.args[0] as usize;
             if let (Some(entry), Some(cell)) =
                 (self.table.of(items[index].key), cells.get_mut(index))
             {
                 reserving::settle(entry, cell, holds, now);
+                if Order::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
+                    reserving::forget(entry, holds, now);
+                }
             }
         }
         match record {
@@ -242,9 +246,7 @@ impl Judge<'_> {
         }
         let amount = item.args[0];
         let outcome = match Paired::of(item.args[1]) {
-            Some(Paired::Reserve) => {
-                reserving::reserve(entry, &mut cells, amount, now, self.is_alone)
-            }
+            Some(Paired::Reserve) => reserving::reserve(entry, &mut cells, amount, now),
             Some(Paired::Commit) => reserving::commit(entry, &mut cells, amount, now),
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };

@@ -32,18 +32,18 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Former {
     pub(crate) rule: Rule,
-    /// What its units are multiplied by and divided by, at each change since.
-    pub(crate) scales: Vec<(u64, u64)>,
+    /// What its units were multiplied and divided by on their way to the next form.
+    pub(crate) scale: (u64, u64),
+    /// When it became that, in group time.
+    pub(crate) until: u64,
 }
 
 impl Former {
-    /// Units that are carried over from a cell of this rule.
-    fn units(&self, value: &Value, at: u64) -> u64 {
-        let scale = |units: u64, (to, from): &(u64, u64)| {
-            let scaled = u128::from(units) * u128::from(*to);
-            u64::try_from(scaled.div_ceil(u128::from(*from).max(1))).unwrap_or(u64::MAX)
-        };
-        self.scales.iter().fold(self.rule.used(value, at), scale)
+    /// Units that were carried over to the next form.
+    fn units(&self, value: &Value) -> u64 {
+        let (to, from) = self.scale;
+        let scaled = u128::from(self.rule.used(value, self.until)) * u128::from(to);
+        u64::try_from(scaled.div_ceil(u128::from(from).max(1))).unwrap_or(u64::MAX)
     }
 }
 
@@ -99,12 +99,12 @@ impl Entry {
         now: GroupTime,
         effect: Effect,
     ) -> Outcome {
-        let (before, is_held) = self.present(cell.value(), now);
+        let (before, is_held) = self.present(cell.value());
         let mut bare = Cell::new(before);
         let mut outcome = self.rule.decide(&mut bare, order, now, effect);
         outcome.marks.is_held = is_held;
         if outcome.granted > 0 {
-            outcome.marks.crossed = self.crossed(before, &outcome, order, now);
+            outcome.marks.crossed = self.crossed(&self.rule, before, &outcome, order, now);
         }
         if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
             cell.set(marked(*value, is_held));
@@ -113,27 +113,34 @@ impl Entry {
         outcome
     }
 
-    /// A cell as the rule of now reads it, and whether it was marked.
-    pub(crate) fn present(&self, value: Option<&Value>, now: GroupTime) -> (Option<Value>, bool) {
+    /// A cell as the present rule reads it, and whether it was marked. One of an older form is what was
+    /// carried over at each change, whenever it is looked at: since then the rule of its time has gone on.
+    pub(crate) fn present(&self, value: Option<&Value>) -> (Option<Value>, bool) {
         let Some(value) = value else { return (None, false) };
         let is_held = value.words[2] & HELD_MARK != 0;
-        let bare = marked(*value, false);
+        let mut bare = marked(*value, false);
         let tag = bare.words[2] >> TAG_SHIFT;
-        let former = self.former.iter().find(|former| former.rule.tag() == tag);
-        let present = match former.filter(|_| tag != self.rule.tag()) {
-            None => Some(bare),
-            Some(former) => {
-                let units = former.units(&bare, now.0);
-                // What holds nothing is absent.
-                if units > 0 { self.rule.with(units, now.0) } else { None }
-            }
-        };
-        (present, is_held)
+        if tag == self.rule.tag() {
+            return (Some(bare), is_held);
+        }
+        let found = self.former.iter().position(|former| former.rule.tag() == tag);
+        for index in (0..found.map_or(0, |index| index + 1)).rev() {
+            let former = &self.former[index];
+            let next = index.checked_sub(1).map_or(&self.rule, |next| &self.former[next].rule);
+            let units = former.units(&bare);
+            // What holds nothing is absent.
+            let Some(carried) = next.with(units, former.until).filter(|_| units > 0) else {
+                return (None, is_held);
+            };
+            bare = carried;
+        }
+        (Some(bare), is_held)
     }
 
     /// Whether an order has taken a key past its thresholds.
     fn crossed(
         &self,
+        rule: &Rule,
         before: Option<Value>,
         outcome: &Outcome,
         order: Order,
@@ -143,7 +150,7 @@ impl Entry {
             return [false; 2];
         }
         let peek = Order { operation: Operation::Peek, amount: 1 };
-        let left = self.rule.decide(&mut Cell::new(before), peek, now, Effect::Ask).remaining;
+        let left = rule.decide(&mut Cell::new(before), peek, now, Effect::Ask).remaining;
         let [before, after] =
             [left, outcome.remaining].map(|left| outcome.limit.saturating_sub(left));
         self.limit.alerts.map(|percent| {
@@ -168,9 +175,14 @@ impl Entry {
     ) -> Outcome {
         let before = cell.value().copied();
         let mut outcome = concurrency.decide_permit(cell, permit, order, now);
-        if matches!(order, PermitOrder::Take { .. }) && outcome.granted > 0 {
-            let order = Order { operation: Operation::Acquire, amount: outcome.granted };
-            outcome.marks.crossed = self.crossed(before, &outcome, order, now);
+        match order {
+            PermitOrder::Take { .. } if outcome.granted > 0 && !outcome.marks.is_repeated => {
+                let order = Order { operation: Operation::Acquire, amount: outcome.granted };
+                let rule = Rule::Concurrency(concurrency);
+                outcome.marks.crossed = self.crossed(&rule, before, &outcome, order, now);
+            }
+            PermitOrder::Take { units } => self.soften(&mut outcome, units),
+            PermitOrder::Renew | PermitOrder::Release => {}
         }
         self.shade(&mut outcome);
         outcome
@@ -192,12 +204,16 @@ impl Entry {
         let Some(share) = &self.share else { return self.decide(cell, order, now, effect) };
         // The group's own cells are of another rule, but for permits: this peer counts from nothing.
         let mut outcome = share.decide(cell, order, now, effect);
-        if outcome.verdict == Verdict::Never && order.amount <= self.limit.capacity() {
-            // Not alone, but with a primary: one may be back at any moment.
-            (outcome.verdict, outcome.retry_after) = (Verdict::Denied, SOON);
-        }
+        self.soften(&mut outcome, order.amount);
         self.shade(&mut outcome);
         outcome
+    }
+
+    /// What a share never admits the limit may: there may be a primary at any moment.
+    fn soften(&self, outcome: &mut Outcome, amount: u64) {
+        if outcome.verdict == Verdict::Never && amount <= self.limit.capacity() {
+            (outcome.verdict, outcome.retry_after) = (Verdict::Denied, SOON);
+        }
     }
 
     /// Keeps in `delta` what a local decision took.
@@ -214,10 +230,9 @@ impl Entry {
         let tag = after.words[2] >> TAG_SHIFT;
         let is_other = |share: &&Rule| share.tag() == tag && tag != self.rule.tag();
         let Some(share) = self.share.as_ref().filter(is_other) else {
-            // A cell of an older form has become one of the present one by what was decided.
-            let before = before.map(|value| marked(*value, false));
-            let at = after.words[0];
-            let before = before.and_then(|value| self.present(Some(&value), GroupTime(at)).0);
+            // Cells of an older form have become ones of the present by what was decided.
+            let before = self.present(before).0;
+            delta.words = self.carried(delta).words;
             return self.rule.accumulate(before.as_ref(), &after, delta);
         };
         // By how much the share's count has moved, in a cell of the limit itself. One unit more on both
@@ -232,12 +247,18 @@ impl Entry {
         }
     }
 
+    /// What was decided alone under an older form, as the present one reads it.
+    fn carried(&self, delta: &Delta) -> Delta {
+        let value = Value { words: delta.words, expires: GroupTime::MAX };
+        let words = self.present(Some(&value)).0.map_or([0; 3], |value| value.words);
+        Delta { words, ..*delta }
+    }
+
     /// Applies what a peer decided alone; the units that were counted.
     pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
-        let (present, is_held) = self.present(cell.value(), now);
+        let (present, is_held) = self.present(cell.value());
         let is_held = is_held || delta.words[2] & HELD_MARK != 0;
-        let mut bare = *delta;
-        bare.words[2] &= !HELD_MARK;
+        let bare = self.carried(delta);
         let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, now) else { return 0 };
         cell.set(marked(value, is_held));
         units

@@ -1,6 +1,8 @@
 //! What comes after some decisions: reservations that have lapsed are settled and the question is asked
 //! once more, and thresholds that were crossed are told.
 
+use std::time::Duration;
+
 use quorate::{Item, MAX_ITEMS};
 
 use crate::alert::Alert;
@@ -20,12 +22,16 @@ impl RateLimiter {
         named: Named<'_>,
         operation: Operation,
         item: Item<'_>,
+        timeout: Option<Duration>,
     ) -> Result<Decision, AcquireError> {
         if decision.is_held() {
             let holds = Auxiliary::Holds.key(&[item.key]);
             let items = [item, Item { key: &holds, args: [0, 0] }];
-            let decided = self.peer().decide(&items).await;
-            decision = self.read(named, operation, item.args[0], decided)?;
+            let decided = match timeout {
+                Some(timeout) => self.peer().decide_within(&items, timeout).await,
+                None => self.peer().decide(&items).await,
+            };
+            decision = self.read_again(named, operation, item.args[0], decided)?;
         }
         // Whoever only looks is not denied.
         let is_peek = operation == Operation::Peek;
@@ -44,7 +50,9 @@ impl RateLimiter {
         let Some(percents) = self.live().load().of(key).map(|entry| entry.limit.alerts) else {
             return decision;
         };
-        for (percent, _) in percents.into_iter().zip(crossed).filter(|(_, crossed)| *crossed) {
+        let told = percents.into_iter().zip(crossed);
+        // A peer that lags may not know yet that there is a threshold.
+        for (percent, _) in told.filter(|(percent, crossed)| *crossed && *percent > 0) {
             decision.crossed = Some(percent);
             self.teller().tell(Alert {
                 limit: limit.to_owned(),
@@ -67,13 +75,18 @@ impl RateLimiter {
         asked: &[Item<'_>],
         keys: &[Key],
     ) -> Result<JointDecision, AcquireError> {
-        let held: Vec<usize> = decision.held().collect();
+        let denying = decision.violated.clone();
+        let mut held: Vec<usize> = decision.held().filter(|index| *index < keys.len()).collect();
+        // Those that deny come first.
+        held.sort_by_key(|index| !denying.contains(index));
         let room = MAX_ITEMS - asked.len();
-        if !held.is_empty() && room > 0 {
-            // As many as there is room for: the next one who is denied settles the others.
-            let holds: Vec<_> = held.into_iter().take(room).collect();
-            let holds: Vec<_> = holds
+        if !held.is_empty() {
+            if room == 0 {
+                self.settle_each(&held, keys).await;
+            }
+            let holds: Vec<_> = held
                 .into_iter()
+                .take(room)
                 .map(|index| (index, Auxiliary::Holds.key(&[keys[index].as_ref()])))
                 .collect();
             let (plain, record) = asked.split_at(keys.len());
@@ -88,6 +101,17 @@ impl RateLimiter {
         Ok(decision)
     }
 
+    /// Settles what has lapsed of these keys, one by one: there is no room for it beside the question.
+    async fn settle_each(&self, held: &[usize], keys: &[Key]) {
+        for index in held {
+            let key = keys[*index].as_ref();
+            let holds = Auxiliary::Holds.key(&[key]);
+            let peek = Item { key, args: [1, Operation::Peek.argument()] };
+            // If it fails the question is answered as before.
+            let _ = self.peer().decide(&[peek, Item { key: &holds, args: [0, 0] }]).await;
+        }
+    }
+
     fn tell_joint<K: AsRef<[u8]>>(
         &self,
         joint: &mut JointDecision,
@@ -96,13 +120,15 @@ impl RateLimiter {
     ) {
         let tightest = joint.tightest;
         for (index, crossed) in joint.crossed() {
-            let ((limit, ..), key) = (&items[index], &keys[index]);
+            let Some(((limit, ..), key)) = items.get(index).zip(keys.get(index)) else { continue };
             let Some(of) = self.live().load().of(key.as_ref()).map(|entry| entry.limit) else {
                 continue;
             };
-            for (percent, _) in of.alerts.into_iter().zip(crossed).filter(|(_, crossed)| *crossed) {
+            let told = of.alerts.into_iter().zip(crossed);
+            for (percent, _) in told.filter(|(percent, crossed)| *crossed && *percent > 0) {
                 let is_told_of = index == tightest;
-                let threshold = u128::from(of.capacity()) * u128::from(percent) / 100;
+                let product = u128::from(of.capacity()) * u128::from(percent);
+                let threshold = product.div_ceil(100);
                 let threshold = u64::try_from(threshold).unwrap_or(u64::MAX);
                 if is_told_of {
                     joint.decision.crossed = Some(percent);

@@ -141,7 +141,7 @@ impl Idempotent<'_> {
             let holds = Auxiliary::Holds.key(&[key.as_ref()]);
             let items = [item, Item { key: &holds, args: [0, 0] }, record];
             let decided = self.limiter.peer().decide(&items).await;
-            decision = self.limiter.read(named, operation, amount, decided)?;
+            decision = self.limiter.read_again(named, operation, amount, decided)?;
         }
         Ok(self.limiter.told(decision, limit, key.as_ref()))
     }

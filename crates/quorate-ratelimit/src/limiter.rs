@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use quorate::{Item, MAX_ITEMS, Peer};
+use tokio::time::Instant;
 
 use crate::alert::Teller;
+use crate::auxiliary::Auxiliary;
 use crate::capacity::AtCapacity;
 use crate::counters::Counters;
 use crate::decision::{Decision, JointDecision};
@@ -184,7 +186,7 @@ impl RateLimiter {
         if decision.is_unusual() {
             if decision.has_more() {
                 let operation = Operation::Acquire;
-                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+                return Box::pin(self.follow_up(decision, named, operation, item, None)).await;
             }
             self.denials().note(item.key);
         }
@@ -224,12 +226,15 @@ impl RateLimiter {
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
+        let until = Instant::now() + timeout;
         let decided = self.peer.decide_within(&[item], timeout).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {
                 let operation = Operation::Acquire;
-                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+                let rest = until.saturating_duration_since(Instant::now());
+                return Box::pin(self.follow_up(decision, named, operation, item, Some(rest)))
+                    .await;
             }
             self.denials().note(item.key);
         }
@@ -442,7 +447,8 @@ impl RateLimiter {
         self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
     }
 
-    /// Forgets what was taken of a key: its bucket is full, or its window empty.
+    /// Forgets what was taken of a key: its bucket is full, or its window empty. Nothing is given back any
+    /// more of what is reserved of it.
     ///
     /// # Errors
     ///
@@ -468,7 +474,14 @@ impl RateLimiter {
         limit: &str,
         key: impl AsRef<[u8]>,
     ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), 0, Operation::Reset).await
+        let named = self.named(limit)?;
+        let key = self.key(named, key.as_ref())?;
+        let holds = Auxiliary::Holds.key(&[key.as_ref()]);
+        let items = [
+            Item { key: key.as_ref(), args: [0, Operation::Reset.argument()] },
+            Item { key: &holds, args: [0, 0] },
+        ];
+        self.read(named, Operation::Reset, 0, self.peer.decide(&items).await)
     }
 
     /// The keys of items that are asked for together.
@@ -507,7 +520,7 @@ impl RateLimiter {
         let decision = self.read(named, operation, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {
-                return Box::pin(self.follow_up(decision, named, operation, item)).await;
+                return Box::pin(self.follow_up(decision, named, operation, item, None)).await;
             }
             // Whoever only looks is not denied.
             if operation != Operation::Peek {

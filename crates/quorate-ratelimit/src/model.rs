@@ -13,7 +13,7 @@ use crate::live::Live;
 use crate::outcome::Effect;
 use crate::table::Table;
 use crate::without_primary::WithoutPrimary;
-use crate::{policy, record, reserving};
+use crate::{policy, record};
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///
@@ -81,6 +81,10 @@ impl Model for RateLimitModel {
     fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
         let table = self.live.load();
         let of_item = |item: &Item<'_>| {
+            // What is reserved is the group's to settle.
+            if Auxiliary::of(item.key) == Some(Auxiliary::Reservation) {
+                return Some(Mode::Strict);
+            }
             let entry = table.of(item.key)?;
             Some(match entry.limit.without_primary {
                 WithoutPrimary::AsGroup => mode,
@@ -109,11 +113,10 @@ impl Model for RateLimitModel {
         delta: &mut Delta,
     ) {
         match Auxiliary::of(item.key) {
-            Some(Auxiliary::Holds) => reserving::accumulate_holds(before, after, delta),
             // What is said of them last counts.
-            Some(Auxiliary::Record | Auxiliary::Permit | Auxiliary::Reservation) => {
-                delta.words = after.words;
-            }
+            Some(Auxiliary::Record | Auxiliary::Permit) => delta.words = after.words,
+            // Those are the group's own.
+            Some(Auxiliary::Holds | Auxiliary::Reservation) => {}
             None => {
                 if let Some(entry) = self.live.load().of(item.key) {
                     entry.accumulate(before, after, delta);
@@ -135,8 +138,7 @@ impl Model for RateLimitModel {
                     concurrency.merge_permit(delta, cell, now);
                 }
             }
-            Some(Auxiliary::Holds) => reserving::merge_holds(delta, cell, now),
-            Some(Auxiliary::Reservation) => reserving::merge_reservation(delta, cell, now),
+            Some(Auxiliary::Holds | Auxiliary::Reservation) => {}
             None => {
                 return self.live.load().of(key).map_or(0, |entry| entry.merge(delta, cell, now));
             }

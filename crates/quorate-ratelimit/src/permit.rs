@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::task::Poll;
 use std::time::Duration;
 
 use quorate::Item;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::auxiliary::Auxiliary;
@@ -49,8 +49,8 @@ pub struct Permitted {
 
 /// A permit that is held: renewed every third of its lease, and given back when this is dropped.
 ///
-/// If it cannot be renewed within its lease, because the group has no primary for as long, somebody else
-/// may have its place: [`Permit::is_lost`] says so, [`Permit::lost`] waits for it, and whoever guards
+/// If it cannot be renewed within its lease, because this peer has no primary for as long (in relaxed mode
+/// too, unless it was given without one), somebody else may have its place: [`Permit::is_lost`] says so, [`Permit::lost`] waits for it, and whoever guards
 /// something that must not be done twice passes the id on, which is good for nothing then.
 #[derive(Debug)]
 #[must_use = "the permit is given back when this is dropped"]
@@ -58,15 +58,21 @@ pub struct Permit {
     id: PermitId,
     lease: Duration,
     is_lost: watch::Receiver<bool>,
-    renewing: Option<Renewing>,
+    held: Held,
 }
 
+/// What holds a permit; dropped, it has the permit given back.
 #[derive(Debug)]
-struct Renewing {
-    task: JoinHandle<()>,
-    /// Dropped, it has the permit given back.
-    _stop: oneshot::Sender<()>,
+enum Held {
+    /// A task that renews it until it is told what becomes of it.
+    Renewed(Option<oneshot::Sender<Left>>),
+    /// Nothing: a shadow has no place for it, and none is lost.
+    Shadow { _lost: watch::Sender<bool> },
 }
+
+/// That a permit is left to whoever has its id.
+#[derive(Debug)]
+struct Left;
 
 impl Permit {
     /// What names it.
@@ -100,8 +106,11 @@ impl Permit {
     /// [`RateLimiter::renew_permit`] and [`RateLimiter::release_permit`], at any peer. Left alone it is
     /// free within one and a half leases.
     pub fn detach(mut self) -> PermitId {
-        if let Some(renewing) = self.renewing.take() {
-            renewing.task.abort();
+        if let Held::Renewed(stop) = &mut self.held
+            && let Some(stop) = stop.take()
+        {
+            // A task that has ended has nothing to be told.
+            let _ = stop.send(Left);
         }
         self.id.clone()
     }
@@ -142,8 +151,10 @@ impl RateLimiter {
         limit: &str,
         key: impl AsRef<[u8]>,
     ) -> Result<Permitted, AcquireError> {
+        // From when it was asked for: it may have been decided at once.
+        let asked = Instant::now();
         let (decision, id) = self.take_permit(limit, key, 1).await?;
-        let permit = id.map(|id| self.hold(id, &decision));
+        let permit = id.map(|id| self.hold(id, &decision, asked));
         Ok(Permitted { decision, permit })
     }
 
@@ -251,64 +262,82 @@ impl RateLimiter {
         Ok(self.told(decision, named.name, key))
     }
 
-    fn hold(&self, id: PermitId, decision: &Decision) -> Permit {
+    fn hold(&self, id: PermitId, decision: &Decision, asked: Instant) -> Permit {
         let lease = decision.reset_after;
         let (lost, is_lost) = watch::channel(false);
         if decision.shadow {
-            // A shadow has no place for it, and none is needed.
-            return Permit { id, lease, is_lost, renewing: None };
+            return Permit { id, lease, is_lost, held: Held::Shadow { _lost: lost } };
         }
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(renew(self.clone(), id.clone(), lease, lost, stopped));
-        Permit { id, lease, is_lost, renewing: Some(Renewing { task, _stop: stop }) }
+        let renewal = Renewal {
+            limiter: self.clone(),
+            id: id.clone(),
+            lease,
+            held_until: asked + lease,
+            is_of_group: !decision.basis.is_local(),
+        };
+        tokio::spawn(renewal.run(lost, stopped));
+        Permit { id, lease, is_lost, held: Held::Renewed(Some(stop)) }
     }
 }
 
-/// Renews a permit until its guard is dropped, and gives it back then.
-async fn renew(
+/// A permit that is renewed as long as its guard lives.
+struct Renewal {
     limiter: RateLimiter,
     id: PermitId,
     lease: Duration,
-    lost: watch::Sender<bool>,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let mut held_until = Instant::now() + lease;
-    let mut pause = lease / 3;
-    loop {
-        let left = held_until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            lost.send_replace(true);
-            break;
-        }
-        if first(&mut stopped, sleep(pause.min(left))).await {
-            break;
-        }
-        let asked = Instant::now();
-        match timeout_at(held_until, limiter.renew_permit(&id)).await {
-            // From when it was asked for: it may have been decided at once.
-            Ok(Ok(_)) => (held_until, pause) = (asked + lease, lease / 3),
-            Ok(Err(AcquireError::Ended)) => {
-                lost.send_replace(true);
-                return;
-            }
-            // Soon again, as long as it may be held.
-            Ok(Err(_)) | Err(_) => pause = lease / 10,
-        }
-    }
-    // Best effort: if it fails the permit is free when its lease has ended.
-    let _ = limiter.release_permit(&id).await;
+    held_until: Instant,
+    /// Whether the group has given it: then only the group renews it, and not a peer alone.
+    is_of_group: bool,
 }
 
-/// Whether the guard was dropped before the pause was over.
-async fn first(stopped: &mut oneshot::Receiver<()>, pause: Sleep) -> bool {
+impl Renewal {
+    /// Renews it until its guard is dropped, and gives it back then.
+    async fn run(mut self, lost: watch::Sender<bool>, mut stopped: oneshot::Receiver<Left>) {
+        let mut pause = self.lease / 3;
+        loop {
+            let left = self.held_until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                lost.send_replace(true);
+                break;
+            }
+            match first(&mut stopped, sleep(pause.min(left))).await {
+                Some(Ok(Left)) => return,
+                Some(Err(_)) => break,
+                None => {}
+            }
+            let asked = Instant::now();
+            match timeout_at(self.held_until, self.limiter.renew_permit(&self.id)).await {
+                Ok(Ok(renewed)) if !(self.is_of_group && renewed.basis.is_local()) => {
+                    // Merged, what a peer alone has given is the group's.
+                    self.is_of_group |= !renewed.basis.is_local();
+                    (self.held_until, pause) = (asked + self.lease, self.lease / 3);
+                }
+                Ok(Err(AcquireError::Ended)) => {
+                    lost.send_replace(true);
+                    return;
+                }
+                // Soon again, as long as it may be held.
+                Ok(_) | Err(_) => pause = self.lease / 10,
+            }
+        }
+        // Best effort: if it fails the permit is free when its lease has ended.
+        let _ = self.limiter.release_permit(&self.id).await;
+    }
+}
+
+/// What the guard's end was left with, unless the pause is over before.
+async fn first(
+    stopped: &mut oneshot::Receiver<Left>,
+    pause: Sleep,
+) -> Option<Result<Left, oneshot::error::RecvError>> {
     let mut pause = std::pin::pin!(pause);
     let mut stopped = std::pin::pin!(stopped);
     std::future::poll_fn(|context| {
-        use std::task::Poll;
-        if stopped.as_mut().poll(context).is_ready() {
-            return Poll::Ready(true);
+        if let Poll::Ready(left) = stopped.as_mut().poll(context) {
+            return Poll::Ready(Some(left));
         }
-        pause.as_mut().poll(context).map(|()| false)
+        pause.as_mut().poll(context).map(|()| None)
     })
     .await
 }

@@ -70,6 +70,8 @@ struct Was {
     /// What units are multiplied and divided by on their way to the next form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scale: Option<(u64, u64)>,
+    /// Group time at which it became the next form, in nanoseconds.
+    at: u64,
     /// Group time at which the last of its cells has expired, in nanoseconds.
     until: u64,
 }
@@ -120,7 +122,8 @@ pub(crate) fn change(
     for (name, is) in spec.limits {
         let limit = is.limit().map_err(|error| error.to_string())?;
         let versions = match before.limits.get(&name) {
-            None => Versions::new(&limit),
+            // It may have been there before: what was taken then is another limit's.
+            None => Versions { salt: policy.revision, ..Versions::new(&limit) },
             Some(versions) => versions
                 .changed(&limit, carry, now)
                 .map_err(|why| format!("limit {name}: {why}"))?,
@@ -152,13 +155,11 @@ impl Versions {
     /// The limit, its rule, and what its cells may have been written by.
     fn prepare(&self) -> Result<(Limit, Rule, Vec<Former>), String> {
         let limit = self.is.limit().map_err(|error| error.to_string())?;
-        let mut scales = Vec::new();
         let mut former = Vec::new();
-        for was in &self.was {
-            let limit = was.is.limit().map_err(|error| error.to_string())?;
-            // What is older goes through all the changes of what is newer.
-            scales.insert(0, was.scale.unwrap_or((1, 1)));
-            former.push(Former { rule: Rule::new(&limit, was.salt), scales: scales.clone() });
+        for Was { is, salt, scale, at, .. } in &self.was {
+            let limit = is.limit().map_err(|error| error.to_string())?;
+            let (rule, scale, until) = (Rule::new(&limit, *salt), scale.unwrap_or((1, 1)), *at);
+            former.push(Former { rule, scale, until });
         }
         Ok((limit, Rule::new(&limit, self.salt), former))
     }
@@ -183,7 +184,7 @@ impl Versions {
             }
             _ => None,
         };
-        if scale.is_none() && Rule::new(limit, self.salt).tag() == rule.tag() {
+        if scale.is_none() && has_same_cells(&before, limit) {
             // The same cells, by another number.
             return Ok(Self { is, ..self.clone() });
         }
@@ -195,10 +196,14 @@ impl Versions {
                     .to_owned(),
             );
         }
-        let until = now.0.saturating_add(life(&before));
-        let last = Was { is: self.is.clone(), salt: self.salt, scale, until };
-        let live = self.was.iter().filter(|was| was.until > now.0).cloned();
-        let was: Vec<Was> = [last].into_iter().chain(live).collect();
+        // What was carried into it may be more than it admits itself.
+        let most = self.was.iter().filter_map(|was| was.is.limit().ok());
+        let most = most.map(|limit| limit.capacity()).fold(before.capacity(), u64::max);
+        let until = now.0.saturating_add(life(&before, most));
+        let last = Was { is: self.is.clone(), salt: self.salt, scale, at: now.0, until };
+        // One in the middle is on the way of those before it.
+        let live = self.was.iter().rposition(|was| was.until > now.0).map_or(0, |last| last + 1);
+        let was: Vec<Was> = [last].into_iter().chain(self.was[..live].iter().cloned()).collect();
         if was.len() > MAX_FORMER {
             return Err(format!(
                 "it was changed {MAX_FORMER} times while keys still count by what it was: wait, or \
@@ -209,13 +214,28 @@ impl Versions {
     }
 }
 
-/// How long a cell of a limit lives after its last change, in nanoseconds; a bucket that was debited beyond
-/// its burst may live longer, and what it owes after that is forgiven.
-fn life(limit: &Limit) -> u64 {
+/// Whether two forms of a limit read each other's cells: they differ in numbers only.
+fn has_same_cells(one: &Limit, other: &Limit) -> bool {
+    match (one.kind, other.kind) {
+        (Kind::Rate { amount: a, period: p }, Kind::Rate { amount: b, period: q }) => {
+            u128::from(a) * q.as_nanos() == u128::from(b) * p.as_nanos()
+        }
+        (Kind::Window { length: a, .. }, Kind::Window { length: b, .. })
+        | (Kind::Sliding { length: a, .. }, Kind::Sliding { length: b, .. })
+        | (Kind::Concurrent { lease: a, .. }, Kind::Concurrent { lease: b, .. }) => a == b,
+        (Kind::Calendar { calendar: a, .. }, Kind::Calendar { calendar: b, .. }) => a == b,
+        (Kind::Counter, Kind::Counter) => true,
+        _ => false,
+    }
+}
+
+/// How long a cell of a limit lives after its last change, in nanoseconds, with at most so many units; a
+/// bucket that was debited beyond that may live longer, and what it owes after it is forgiven.
+fn life(limit: &Limit, units: u64) -> u64 {
     const MARGIN: u64 = 2;
     let nanos = match limit.kind {
         Kind::Rate { amount, period } => {
-            u128::from(limit.capacity()) * period.as_nanos() / u128::from(amount.max(1))
+            u128::from(units).saturating_mul(period.as_nanos()) / u128::from(amount.max(1))
         }
         Kind::Window { length, .. } | Kind::Sliding { length, .. } => length.as_nanos() * 2,
         Kind::Concurrent { lease, .. } => lease.as_nanos() * 2,

@@ -91,6 +91,21 @@ impl RateLimiter {
         Ok(decision)
     }
 
+    /// The same of a question that was asked once more: it is counted whatever it says.
+    pub(crate) fn read_again(
+        &self,
+        named: Named<'_>,
+        operation: Operation,
+        amount: u64,
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let decision = self.read(named, operation, amount, decided)?;
+        if operation.takes() && amount > 0 && decision.is_held() {
+            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        }
+        Ok(decision)
+    }
+
     /// Reads a decision about what is held: a permit, or a reservation, which is nothing if it is not
     /// counted.
     pub(crate) fn read_held(

@@ -54,8 +54,12 @@ impl RateLimiter {
     /// are given back by themselves, half that time later at the latest: when the next one who would be
     /// denied for them asks.
     ///
-    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Not for counters'
-    /// sake, which deny nothing, nor for permits, which are given back whole.
+    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Of a rate, what would
+    /// have flowed back meanwhile is back already. Of a limit that was changed to another rate, length or
+    /// kind meanwhile, and of a key that was reset, what was reserved stays taken. Where nobody is ever
+    /// denied, by counters and shadows, what lapses is found by the next who reserves.
+    ///
+    /// Without a primary it is refused, in relaxed mode too.
     ///
     /// # Errors
     ///
@@ -155,7 +159,9 @@ impl RateLimiter {
             Item { key: &holds, args: [0, 0] },
         ];
         let decided = self.peer().decide(&items).await;
-        let decision = self.read_held(named, amount, decided)?;
+        // What is settled was counted when it was reserved.
+        let counted = if operation == Paired::Reserve { amount } else { 0 };
+        let decision = self.read_held(named, counted, decided)?;
         Ok(self.told(decision, named.name, key))
     }
 }

@@ -13,9 +13,11 @@
 //! A reservation whose holder has died lapses. Nobody has to notice at once: the limit's cell is
 //! marked, and whoever is denied by a marked cell asks again together with the holds, which settles
 //! them. Of a window only what was reserved in it is given back to it.
+//!
+//! All of this is the group's: a peer alone neither reserves nor commits.
 
 use quorate::bug::{self, Bug};
-use quorate::{Cell, Delta, GroupTime, Value};
+use quorate::{Cell, GroupTime, Value};
 
 use crate::deciding::confirm;
 use crate::entry::{Entry, marked};
@@ -27,12 +29,16 @@ use crate::slices::{MAX_UNITS, Slices};
 /// this, its units are given back.
 pub(crate) const TERM_NANOS: u64 = 300_000_000_000;
 
-/// No limit's cell has it; neither has one of the other.
-const HOLDS_TAG: u64 = 0x7ff8;
+/// What a reservation's cell has in place of a limit's tag.
 const RESERVATION_TAG: u64 = 0x7ff0;
-const SLICES: Slices = Slices::new(TERM_NANOS, HOLDS_TAG);
-/// Bits of a reservation's last word below its tag: the start of its window in milliseconds.
-const WINDOW_MASK: u64 = (1 << TAG_SHIFT) - 1;
+/// Bits of a reservation's last word below its tag: the start of its window, or of a rate when it was
+/// made, in milliseconds.
+const SINCE_MASK: u64 = (1 << TAG_SHIFT) - 1;
+
+/// The holds of a limit: those of another form of it are none. What was reserved under that stays taken.
+fn slices(entry: &Entry) -> Slices {
+    Slices::new(TERM_NANOS, entry.rule.tag())
+}
 
 /// What a reservation's cell holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +46,8 @@ struct Reservation {
     units: u64,
     /// The slice that the units were taken in; of one that has ended, none.
     slice: Option<u64>,
-    /// The window that they were taken in, in milliseconds.
-    window_ms: Option<u64>,
+    /// The window that they were taken in, or when they were, in milliseconds.
+    since_ms: u64,
 }
 
 /// The cells of an operation on a reservation.
@@ -56,42 +62,47 @@ impl Reservation {
 
     fn of(cell: &Cell) -> Option<Self> {
         let [units, slice, last] = cell.value()?.words;
-        let window = last & WINDOW_MASK;
-        (last >> TAG_SHIFT == RESERVATION_TAG).then_some(Self {
-            units,
-            slice: (slice != Self::ENDED).then_some(slice),
-            window_ms: (window != WINDOW_MASK).then_some(window),
-        })
+        let slice = (slice != Self::ENDED).then_some(slice);
+        let since_ms = last & SINCE_MASK;
+        (last >> TAG_SHIFT == RESERVATION_TAG).then_some(Self { units, slice, since_ms })
     }
 
-    fn write(self, cell: &mut Cell) {
-        let Self { units, slice, window_ms } = self;
-        let last = window_ms.unwrap_or(WINDOW_MASK).min(WINDOW_MASK) | RESERVATION_TAG << TAG_SHIFT;
-        // One that has ended is remembered for as long as it would have lasted.
-        let known = cell.value().map_or(GroupTime(0), |value| value.expires);
-        let expires = slice.map_or(known, |slice| GroupTime(SLICES.lapses(slice)));
+    fn write(self, cell: &mut Cell, expires: GroupTime) {
+        let Self { units, slice, since_ms } = self;
+        let last = since_ms.min(SINCE_MASK) | RESERVATION_TAG << TAG_SHIFT;
         cell.set(Value { words: [units, slice.unwrap_or(Self::ENDED), last], expires });
     }
 }
 
 /// Gives back what was reserved of a key and has lapsed; decides nothing.
 pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: GroupTime) {
-    let (held, lapsed) = SLICES.roll(holds.value(), now);
+    let (held, lapsed) = slices(entry).roll(holds.value(), now);
     let peek = Order { operation: Operation::Peek, amount: 1 };
-    let window = entry.rule.decide(&mut bare(entry, limit, now), peek, now, Effect::Ask).window;
+    let mut bare = Cell::new(entry.present(limit.value()).0);
+    let window = entry.rule.decide(&mut bare, peek, now, Effect::Ask).window;
     // Of a slice that began before the window a part may have been taken in an older one.
     let counts = |start: u64| window.is_none_or(|window| start >= window);
-    let units: u64 =
-        lapsed.iter().filter(|lapsed| counts(lapsed.start)).map(|lapsed| lapsed.units).sum();
+    let mut units: u64 = 0;
+    for lapsed in lapsed.iter().filter(|lapsed| counts(lapsed.start)) {
+        units = units.saturating_add(entry.rule.returnable(lapsed.units, now.0 - lapsed.start));
+    }
     if units > 0 {
         let order = Order { operation: Operation::Refund { window_ms: None }, amount: units };
-        change(entry, limit, order, now);
+        entry.decide(limit, order, now, Effect::Take);
     }
     if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_holds(holds, held, limit);
+        write_holds(entry, holds, held, limit);
     }
     if held.total() == 0 {
         mark(limit, false);
+    }
+}
+
+/// Forgets what was reserved of a key that is reset: nothing of it is given back.
+pub(crate) fn forget(entry: &Entry, holds: &mut Cell, now: GroupTime) {
+    let slices = slices(entry);
+    if slices.read(holds.value()).is_some_and(|held| held.total() > 0) {
+        holds.set(slices.value(slices.none(now)));
     }
 }
 
@@ -101,10 +112,10 @@ pub(crate) fn reserve(
     cells: &mut Cells<'_>,
     amount: u64,
     now: GroupTime,
-    is_alone: bool,
 ) -> Outcome {
     settle(entry, cells.limit, cells.holds, now);
-    let (mut held, _) = SLICES.roll(cells.holds.value(), now);
+    let slices = slices(entry);
+    let (mut held, _) = slices.roll(cells.holds.value(), now);
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
@@ -114,58 +125,63 @@ pub(crate) fn reserve(
         return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
     }
     let order = Order { operation: Operation::Acquire, amount };
-    let mut outcome = match is_alone {
-        false => entry.decide(cells.limit, order, now, Effect::Take),
-        true => entry.decide_alone(cells.limit, order, now, Effect::Take),
-    };
+    let mut outcome = entry.decide(cells.limit, order, now, Effect::Take);
     outcome.marks.is_held = false;
     if !matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow) {
         return outcome;
     }
     let units = outcome.granted;
-    let window_ms = outcome.window.map(|start| start / NANOS_PER_MS);
-    Reservation { units, slice: Some(held.number()), window_ms }.write(cells.reservation);
+    let since_ms = outcome.window.unwrap_or(now.0) / NANOS_PER_MS;
+    let expires = GroupTime(slices.lapses(held.number()));
+    Reservation { units, slice: Some(held.number()), since_ms }.write(cells.reservation, expires);
     outcome.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
-        write_holds(cells.holds, held, cells.limit);
+        write_holds(entry, cells.holds, held, cells.limit);
         mark(cells.limit, true);
     }
     outcome
 }
 
 /// Settles a reservation by what was used of it; 0 to cancel it.
+///
+/// No more is given back than the key's holds still have of its slice: they are none once the limit has
+/// changed its form or the key was reset. Of a rate, what has flowed back since was given back by time.
 pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: GroupTime) -> Outcome {
     settle(entry, cells.limit, cells.holds, now);
-    let (mut held, _) = SLICES.roll(cells.holds.value(), now);
+    let (mut held, _) = slices(entry).roll(cells.holds.value(), now);
     let Some(known) = Reservation::of(cells.reservation) else {
         return Outcome::new(Verdict::Ended);
     };
     let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
-    let mut outcome = match known.slice.or(twice) {
+    let Some(slice) = known.slice.or(twice) else {
         // Asked for again, for the first answer was lost.
-        None => {
-            confirm(cells.reservation);
-            return repeated(entry, cells.limit, known, now);
-        }
-        Some(slice) if known.units > 0 && !held.counts(slice) => {
-            return Outcome::new(Verdict::Ended);
-        }
-        Some(slice) => {
-            held.remove(slice, known.units);
-            let (operation, amount) = if actual < known.units {
-                let window_ms = known.window_ms;
-                (Operation::Refund { window_ms }, known.units - actual)
-            } else {
-                (Operation::Debit, actual - known.units)
-            };
-            entry.decide(cells.limit, Order { operation, amount }, now, Effect::Take)
-        }
+        confirm(cells.reservation);
+        return repeated(entry, cells.limit, known, now);
     };
-    write_holds(cells.holds, held, cells.limit);
+    if known.units > 0 && !held.counts(slice) {
+        return Outcome::new(Verdict::Ended);
+    }
+    let removed = held.remove(slice, known.units);
+    let order = if actual < known.units {
+        let unused = (known.units - actual).min(removed.max(twice.map_or(0, |_| known.units)));
+        let since = known.since_ms.saturating_mul(NANOS_PER_MS);
+        let amount = entry.rule.returnable(unused, now.0.saturating_sub(since));
+        let window_ms = entry.rule.has_windows().then_some(known.since_ms);
+        Order { operation: Operation::Refund { window_ms }, amount }
+    } else {
+        Order { operation: Operation::Debit, amount: actual - known.units }
+    };
+    let mut outcome = entry.decide(cells.limit, order, now, Effect::Take);
+    if removed > 0 {
+        write_holds(entry, cells.holds, held, cells.limit);
+    }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
-    Reservation { units, slice: None, window_ms: known.window_ms }.write(cells.reservation);
+    // Remembered for as long again: who asks again for an answer that was lost is not told that it is
+    // over.
+    let expires = GroupTime(now.0.saturating_add(TERM_NANOS));
+    Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
     outcome.granted = actual;
     outcome.marks.is_held = false;
     outcome
@@ -179,14 +195,6 @@ fn repeated(entry: &Entry, limit: &Cell, known: Reservation, now: GroupTime) -> 
     Outcome { verdict, granted, ..outcome }.repeated()
 }
 
-fn bare(entry: &Entry, limit: &Cell, now: GroupTime) -> Cell {
-    Cell::new(entry.present(limit.value(), now).0)
-}
-
-fn change(entry: &Entry, limit: &mut Cell, order: Order, now: GroupTime) {
-    entry.decide(limit, order, now, Effect::Take);
-}
-
 /// Marks a limit's cell, or takes the mark off; one that is absent holds nothing.
 fn mark(limit: &mut Cell, is_held: bool) {
     if let Some(value) = limit.value().copied() {
@@ -198,50 +206,9 @@ fn mark(limit: &mut Cell, is_held: bool) {
 }
 
 /// Kept for as long as the limit's cell counts: what lapses may be given back until then.
-fn write_holds(holds: &mut Cell, held: crate::slices::Held, limit: &Cell) {
-    let mut value = SLICES.value(held);
+fn write_holds(entry: &Entry, holds: &mut Cell, held: crate::slices::Held, limit: &Cell) {
+    let mut value = slices(entry).value(held);
     let until = limit.value().map_or(GroupTime(0), |value| value.expires);
     value.expires = value.expires.max(until);
     holds.set(value);
-}
-
-/// Keeps in `delta` what a local decision made of holds.
-pub(crate) fn accumulate_holds(before: Option<&Value>, after: &Value, delta: &mut Delta) {
-    let Some(after) = SLICES.read(Some(after)) else { return };
-    let at = GroupTime(after.number().saturating_mul(SLICES.length()));
-    let (before, _) = SLICES.roll(before, at);
-    let known = Value { words: delta.words, expires: GroupTime::MAX };
-    let (mut known, _) = SLICES.roll(Some(&known), at);
-    known.move_on(&before, &after);
-    delta.words = SLICES.value(known).words;
-}
-
-/// Counts what a peer alone holds reserved. What lapses of it is given back by whoever settles it, if
-/// the limit's cell comes to be marked; else it stays taken.
-pub(crate) fn merge_holds(delta: &Delta, cell: &mut Cell, now: GroupTime) {
-    let local = Value { words: delta.words, expires: GroupTime::MAX };
-    let Some(local) = SLICES.read(Some(&local)) else { return };
-    let (mut held, _) = SLICES.roll(cell.value(), now);
-    if held.merge(&local, MAX_UNITS) > 0 {
-        cell.set(SLICES.value(held));
-    }
-}
-
-/// A reservation that a peer made or ended alone; of two that ended it alone the larger count stands.
-pub(crate) fn merge_reservation(delta: &Delta, cell: &mut Cell, now: GroupTime) {
-    let local = Value { words: delta.words, expires: GroupTime::MAX };
-    let Some(mut local) = Reservation::of(&Cell::new(Some(local))) else { return };
-    // One of a peer whose clock is ahead counts in the present slice, as its units do.
-    let present = SLICES.none(now).number();
-    local.slice = local.slice.map(|slice| slice.min(present));
-    let newness = |Reservation { units, slice, .. }: Reservation| (slice.is_none(), slice, units);
-    match Reservation::of(cell) {
-        Some(known) if newness(local) > newness(known) => local.write(cell),
-        Some(_) => {}
-        // One that has ended says nothing of when, and one that has lapsed is over: nothing is left of it.
-        None => match local.slice {
-            Some(slice) if SLICES.lapses(slice) > now.0 => local.write(cell),
-            Some(_) | None => {}
-        },
-    }
 }

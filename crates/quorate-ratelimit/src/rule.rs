@@ -84,6 +84,19 @@ impl Rule {
         }
     }
 
+    /// Of units that were taken so long ago, those that have not come back by themselves.
+    pub(crate) fn returnable(&self, units: u64, elapsed: u64) -> u64 {
+        match self {
+            Self::TokenBucket(bucket) => units.saturating_sub(bucket.flowed_in(elapsed)),
+            Self::Concurrency(_) | Self::Counter(_) | Self::Sliding(_) | Self::Window(_) => units,
+        }
+    }
+
+    /// Whether units are of a window.
+    pub(crate) fn has_windows(&self) -> bool {
+        matches!(self, Self::Sliding(_) | Self::Window(_))
+    }
+
     /// Units that count at `at` in a cell of this rule.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         match self {

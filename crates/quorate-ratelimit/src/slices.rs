@@ -148,12 +148,15 @@ impl Held {
         self.counts[0] = self.counts[0].saturating_add(units).min(MAX_UNITS);
     }
 
-    /// Takes units off the slice that they were added to, as far as they are there.
-    pub(crate) fn remove(&mut self, number: u64, units: u64) {
-        if self.counts(number) {
-            let count = &mut self.counts[(self.number - number) as usize];
-            *count = count.saturating_sub(units);
+    /// Takes units off the slice that they were added to, as far as they are there; returns how many.
+    pub(crate) fn remove(&mut self, number: u64, units: u64) -> u64 {
+        if !self.counts(number) {
+            return 0;
         }
+        let count = &mut self.counts[(self.number - number) as usize];
+        let removed = units.min(*count);
+        *count -= removed;
+        removed
     }
 
     /// Adds what `other` has in each slice that counts here; units of a later one count in the present.

@@ -125,10 +125,15 @@ impl Sliding {
     /// Units that are left at `now`.
     #[inline]
     fn left(&self, counts: Counts, now: GroupTime) -> u64 {
-        let still_within = self.length.get() - self.elapsed(counts, now);
-        let product = u128::from(counts.previous) * u128::from(still_within);
-        let used = counts.current.saturating_add(self.length.divide_up(product));
+        let used = counts.current.saturating_add(self.weighed(counts, now));
         self.max.saturating_sub(used)
+    }
+
+    /// The part of the previous window's units that lies within the length before `now`, rounded up.
+    #[inline]
+    fn weighed(&self, counts: Counts, now: GroupTime) -> u64 {
+        let still_within = self.length.get() - self.elapsed(counts, now);
+        self.length.divide_up(u128::from(counts.previous) * u128::from(still_within))
     }
 
     /// How far into the present window `now` is; 0 if group time went back.
@@ -168,9 +173,10 @@ impl Sliding {
         self.tag
     }
 
-    /// Units of the present window at `at`; those of the one before it are past being changed.
+    /// Units that count at `at`: as many of the previous window's as still do.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
-        self.counts(Some(value), GroupTime(at)).current
+        let counts = self.counts(Some(value), GroupTime(at));
+        counts.current.saturating_add(self.weighed(counts, GroupTime(at)))
     }
 
     /// A cell in which so many units have been taken at `at`.

@@ -141,6 +141,11 @@ impl TokenBucket {
         self.cost.divide_up(self.level(Some(value), GroupTime(at)).debt)
     }
 
+    /// Whole units that flow back in this time, if so many are owed.
+    pub(crate) fn flowed_in(&self, elapsed: u64) -> u64 {
+        self.cost.divide(u128::from(elapsed) * u128::from(self.flow.get()))
+    }
+
     /// A cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let level = Level { at, debt: self.cost_of(units).min(MAX_DEBT) };

@@ -92,7 +92,7 @@ impl RateLimiter {
             if key.first_chunk() != Some(&id.to_le_bytes()) {
                 return;
             }
-            let (present, _) = entry.present(Some(value), now);
+            let (present, _) = entry.present(Some(value));
             let used = present.map_or(0, |value| entry.rule.used(&value, now.0));
             if used > 0 {
                 push(&mut heap, (used, key.into()), n);

@@ -118,7 +118,7 @@ async fn a_file_is_taken_up_when_it_changes_and_an_invalid_one_is_refused() {
     write(r#"{"limits": {"api": {"rate": "1/365d", "burst": 40}}}"#);
     assert_eq!(heard.recv().await, Some(FileChange::Taken { revision: 1 }));
     assert_eq!(group.limiter("a").peek("api", "k", 1).await.expect("a primary").limit, 40);
-    for broken in ["{", r#"{"limits": {"api": {"rate": "0/s"}}}"#] {
+    for broken in ["{", r#"{"limits": {"api": {"rate": "0/s"}}}"#, "{}"] {
         write(broken);
         assert!(matches!(heard.recv().await, Some(FileChange::Refused { .. })));
         assert_eq!(group.limiter("a").peek("api", "k", 1).await.expect("a primary").limit, 40);

@@ -34,7 +34,26 @@ fn a_limit_may_say_what_the_group_does_not() {
         assert_eq!(mode(&["share", "open"], group), Mode::Relaxed);
         assert_eq!(mode(&["open", "refuse"], group), Mode::Strict, "one of them refuses");
         assert_eq!(mode(&["share", "group"], group), group);
+        // What is reserved is the group's to settle.
+        let (key, own) = (key("open"), Auxiliary::Reservation.key(&[b"r"]));
+        let items = [&key[..], &own].map(|key| Item { key, args: [1, 0] });
+        assert_eq!(store.model.mode_of(&items, group), Mode::Strict);
     }
+}
+
+#[test]
+fn what_was_decided_alone_counts_after_a_change() {
+    let limit = |max, hours: u32| {
+        Limit::window(max, DAY / 24 * hours).without_primary(WithoutPrimary::Open)
+    };
+    let mut store = Store::new(&[("l", limit(100, 24))]);
+    store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + SECOND;
+    let mut alone = Alone::new(&store);
+    alone.acquire("l", 50);
+    let deltas = alone.deltas;
+    store.change(&[("l", limit(100, 12))], crate::policy::Carry::Keep).expect("usable");
+    assert_eq!(merge(&mut store, &deltas), 50);
+    assert_eq!(store.remaining("l"), 50);
 }
 
 #[test]
@@ -97,45 +116,33 @@ fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
 }
 
 proptest! {
-    /// What several peers did alone to permits and reservations, merged in any order, is the same.
+    /// What several peers did alone to permits, merged in any order, is the same.
     #[test]
-    fn merges_of_what_is_held_commute(
-        steps in prop::collection::vec((0..3usize, 0..6u8, 0..4u8, 0..5u64, 0..20u64), 1..40),
+    fn merges_of_permits_commute(
+        steps in prop::collection::vec((0..3usize, 0..3u8, 0..4u8, 0..5u64, 0..20u64), 1..40),
         order in Just(vec![0usize, 1, 2]).prop_shuffle(),
     ) {
         let jobs = Limit::concurrent(9).without_primary(WithoutPrimary::share(700));
-        let slow = Limit::per(1, DAY * 366).burst(30).without_primary(WithoutPrimary::share(1000));
-        let mut store = Store::new(&[("j", jobs), ("l", slow)]);
+        let mut store = Store::new(&[("j", jobs)]);
         store.permit("j", 0, Paired::PermitTake, 2);
-        store.reservation("l", 0, Paired::Reserve, 4);
         let mut peers = [(); 3].map(|()| Alone::new(&store));
         let mut now = store.now;
         for (peer, what, id, amount, seconds) in steps {
             now += seconds * SECOND;
             peers[peer].now = now;
-            // Who takes something draws its id; what all knew of may be renewed and ended by any.
-            let is_new = matches!(what, 0 | 3 | 4);
-            let id = if id == 0 && !is_new { 0 } else { id + 10 * (peer as u8 + 1) };
-            let (limit, beside, how) = match what {
-                0 => ("j", Auxiliary::Permit, Paired::PermitTake),
-                1 => ("j", Auxiliary::Permit, Paired::PermitRenew),
-                2 => ("j", Auxiliary::Permit, Paired::PermitRelease),
-                3 | 4 => ("l", Auxiliary::Reservation, Paired::Reserve),
-                _ => ("l", Auxiliary::Reservation, Paired::Commit),
-            };
-            let key = key(limit);
-            let (own, holds) = (beside.key(&[&key, &[id]]), Auxiliary::Holds.key(&[&key]));
-            let mut items = vec![
-                Item { key: &key, args: [amount, how.argument()] },
+            // Who takes one draws its id; what all knew of may be renewed and ended by any.
+            let id = if id == 0 && what > 0 { 0 } else { id + 10 * (peer as u8 + 1) };
+            let how = [Paired::PermitTake, Paired::PermitRenew, Paired::PermitRelease];
+            let (key, argument) = (key("j"), how[usize::from(what)].argument());
+            let own = Auxiliary::Permit.key(&[&key, &[id]]);
+            peers[peer].decide(&[
+                Item { key: &key, args: [amount, argument] },
                 Item { key: &own, args: [0, 0] },
-                Item { key: &holds, args: [0, 0] },
-            ];
-            items.truncate(if beside == Auxiliary::Permit { 2 } else { 3 });
-            peers[peer].decide(&items);
+            ]);
         }
         let deltas = peers.map(|peer| peer.deltas);
         let merged = |order: &[usize]| {
-            let mut copy = Store { cells: store.cells.clone(), ..Store::new(&[("j", jobs), ("l", slow)]) };
+            let mut copy = Store { cells: store.cells.clone(), ..Store::new(&[("j", jobs)]) };
             copy.now = now;
             order.iter().for_each(|peer| _ = merge(&mut copy, &deltas[*peer]));
             copy.cells

@@ -98,13 +98,89 @@ fn permits_are_not_carried_into_another_lease() {
 }
 
 #[test]
-fn a_reservation_outlives_a_change() {
+fn a_reservation_is_settled_after_a_change_of_numbers_and_stays_taken_after_one_of_form() {
     let slow = |burst| Limit::per(1, DAY * 300).burst(burst);
     let mut store = Store::new(&[("l", slow(10))]);
     store.reservation("l", 1, Paired::Reserve, 6);
-    assert_eq!(store.change(&[("l", Limit::per(2, DAY * 366).burst(20))], Carry::Keep), Ok(1));
-    assert_eq!(store.remaining("l"), 14);
+    assert_eq!(store.change(&[("l", slow(20))], Carry::Keep), Ok(1));
     assert_eq!(store.reservation("l", 1, Paired::Commit, 1).remaining, 19);
+    store.reservation("l", 2, Paired::Reserve, 6);
+    for (limit, carry, left) in
+        [(Limit::per(2, DAY * 366).burst(20), Carry::Keep, 20 - 7), (slow(10), Carry::Reset, 10)]
+    {
+        store.change(&[("l", limit)], carry).expect("usable");
+        assert_eq!(store.remaining("l"), left);
+        store.acquire("l", left);
+        assert_eq!(store.reservation("l", 2, Paired::Commit, 0).remaining, 0, "not another's");
+    }
+}
+
+#[test]
+fn after_a_change_the_new_rate_gives_back_what_was_kept() {
+    let cases = [
+        (Limit::per(1, DAY * 365).burst(10), Limit::per_second(10).burst(10), 1, 10),
+        (Limit::per_day(1000), Limit::per_second(10).burst(100), 91, 10),
+        (Limit::window(10, DAY), Limit::window(10, HOUR), 3_600, 10),
+        (Limit::counter(), Limit::window(10, HOUR), 3_600, 10),
+        (Limit::sliding(10, DAY), Limit::per_second(5).burst(10), 2, 10),
+    ];
+    for (before, after, seconds, left) in cases {
+        let mut store = Store::new(&[("l", before)]);
+        store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 1_800 * SECOND;
+        store.acquire("l", before.capacity().min(1000));
+        store.change(&[("l", after)], Carry::Keep).expect("usable");
+        assert_eq!(store.acquire("l", 1).code, DENIED, "{before} to {after}");
+        store.now += seconds * SECOND;
+        // Denials write nothing; the time since the change counts all the same.
+        assert!(store.remaining("l") >= left, "{before} to {after}: {}", store.remaining("l"));
+    }
+}
+
+#[test]
+fn a_form_in_the_middle_that_is_over_keeps_its_scale() {
+    let mut store = Store::new(&[("l", Limit::window(100, DAY))]);
+    store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 60 * SECOND;
+    store.acquire("l", 40);
+    for limit in [Limit::per_second(200), Limit::window(50, DAY)] {
+        store.change(&[("l", limit)], Carry::Proportional).expect("usable");
+    }
+    assert_eq!(store.remaining("l"), 30);
+    store.now += 600 * SECOND;
+    store.change(&[("l", Limit::window(100, DAY))], Carry::Proportional).expect("usable");
+    assert_eq!(store.remaining("l"), 60);
+}
+
+#[test]
+fn a_limit_that_was_away_begins_anew() {
+    let window = |max| Limit::window(max, DAY);
+    let mut store = Store::new(&[("l", window(10)), ("m", window(1))]);
+    store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + 60 * SECOND;
+    store.acquire("l", 10);
+    store.change(&[("m", window(1))], Carry::Keep).expect("usable");
+    store.change(&[("l", window(11)), ("m", window(1))], Carry::Keep).expect("usable");
+    assert_eq!(store.remaining("l"), 11);
+}
+
+#[test]
+fn what_is_owed_beyond_a_lower_limit_is_not_forgiven_by_changes() {
+    let mut store = Store::new(&[("l", Limit::per_day(1000))]);
+    store.acquire("l", 1000);
+    for rate in 1..4 {
+        store.change(&[("l", Limit::per_second(rate).burst(5))], Carry::Keep).expect("usable");
+        store.now += 60 * SECOND;
+        assert_eq!(store.acquire("l", 1).code, DENIED, "at {rate}/s");
+    }
+}
+
+#[test]
+fn the_window_before_a_change_of_length_still_counts_in_part() {
+    let minute = Duration::from_secs(60);
+    let mut store = Store::new(&[("l", Limit::sliding(100, minute))]);
+    store.now = START / (120 * SECOND) * (120 * SECOND) + 59 * SECOND;
+    store.acquire("l", 100);
+    store.now += 2 * SECOND;
+    store.change(&[("l", Limit::sliding(100, minute * 2))], Carry::Keep).expect("usable");
+    assert!(store.remaining("l") <= 2);
 }
 
 #[test]

@@ -76,6 +76,50 @@ fn a_window_gets_back_what_was_reserved_in_it_and_no_other() {
     assert_eq!(store.acquire_or_settle("l", 1).code, DENIED, "and so was this");
 }
 
+#[test]
+fn of_a_rate_what_has_flowed_back_is_not_given_back_again() {
+    let mut store = Store::new(&[("l", Limit::per_second(100))]);
+    for id in 0..50 {
+        assert_eq!(store.reservation("l", id, Paired::Reserve, 100).code, ALLOWED);
+        store.now += SECOND;
+    }
+    // At one instant: no more than the burst, whoever cancels what was reserved before.
+    let mut admitted = 0;
+    for id in 0..50 {
+        if store.acquire("l", 100).code == ALLOWED {
+            admitted += 100;
+        }
+        store.reservation("l", id, Paired::Commit, 0);
+    }
+    assert_eq!(admitted, 100);
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_known_for_another_term() {
+    let mut store = bucket();
+    store.reservation("l", 1, Paired::Reserve, 6);
+    store.now += TERM_NANOS;
+    assert_eq!(store.reservation("l", 1, Paired::Commit, 2).code, ALLOWED);
+    store.now += TERM_NANOS - 1;
+    let again = store.reservation("l", 1, Paired::Commit, 2);
+    assert_eq!((again.code, again.third, again.remaining), (ALLOWED, 2, 8));
+}
+
+#[test]
+fn a_key_that_is_reset_gives_nothing_back_of_what_is_reserved() {
+    let mut store = bucket();
+    store.reservation("l", 1, Paired::Reserve, 6);
+    let key = super::key("l");
+    let holds = crate::auxiliary::Auxiliary::Holds.key(&[&key]);
+    store.decide(&[
+        quorate::Item { key: &key, args: [0, Operation::Reset.argument()] },
+        quorate::Item { key: &holds, args: [0, 0] },
+    ]);
+    assert_eq!(store.acquire("l", 10).code, ALLOWED);
+    store.reservation("l", 1, Paired::Commit, 0);
+    assert_eq!(store.remaining("l"), 0);
+}
+
 proptest! {
     /// Against a list: taken is what was committed and what is reserved, and what has lapsed is free once
     /// somebody is denied for it.
