@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use quorate::protocol::Applicant;
 use quorate::protocol::io::Input;
 use quorate::protocol::message::Membership;
 use quorate::{GroupConfig, PeerKind, PeerName};
@@ -18,8 +19,13 @@ impl World {
     /// The newest membership that any process holds.
     pub(crate) fn newest_membership(&self) -> Option<Membership> {
         let peers = 0..self.plan.peers();
-        let held = peers.filter_map(|peer| Some(self.process(peer)?.store.meta().membership));
-        held.filter(|membership| !membership.voters.is_empty()).max_by_key(|m| m.stamp)
+        let held = peers.filter_map(|peer| {
+            let store = &self.process(peer)?.store;
+            Some((store.position(), store.meta().membership))
+        });
+        // The newest state says who the members are, however long ago that was set.
+        let held = held.filter(|(_, membership)| !membership.voters.is_empty());
+        held.max_by_key(|(position, membership)| (*position, membership.stamp)).map(|(_, m)| m)
     }
 
     /// How many members are a majority, by what any process knows.
@@ -73,20 +79,19 @@ impl World {
         let (Some(here), Some(there)) = (self.process(peer), self.process(from)) else {
             return false;
         };
-        let membership = here.store.meta().membership;
         let name = &self.plan.group.members[from];
-        if membership.has_removed(name, there.id) {
+        let (ours, theirs) = (&self.peers[peer], &self.peers[from]);
+        let (own, meta) = here.standing();
+        let (standing, other_meta) = there.standing();
+        let (kind, id) = (theirs.config.kind, there.id);
+        let applicant = Applicant { peer: name, id, kind, standing: &standing };
+        if meta.membership.objection(&own, &applicant).is_some() {
             return false;
         }
-        let (ours, theirs) = (&self.peers[peer], &self.peers[from]);
-        if ours.config.kind == PeerKind::Joiner || theirs.config.kind == PeerKind::Joiner {
-            return true;
-        }
-        let is_blank_there = there.store.meta().membership.voters.is_empty();
-        match membership.voters.is_empty() {
-            false => membership.has(name),
-            true => !is_blank_there || ours.list == theirs.list,
-        }
+        let is_founding =
+            meta.membership.voters.is_empty() && other_meta.membership.voters.is_empty();
+        let are_members = ours.config.kind == PeerKind::Member && kind == PeerKind::Member;
+        !(is_founding && are_members) || ours.list == theirs.list
     }
 
     // --- faults

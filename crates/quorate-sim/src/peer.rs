@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, Output, Route};
-use quorate::protocol::message::{BatchEnd, Membership, Message, PolicyOutcome};
+use quorate::protocol::message::{BatchEnd, Membership, Message, Meta, PolicyOutcome};
+use quorate::protocol::{Machine, Standing};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
     Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerKind, PeerName,
@@ -113,6 +113,12 @@ impl Peer {
 impl Process {
     pub(crate) fn is_authorized(&self, clock: &Clock, now: Moment) -> bool {
         self.reign.is_some_and(|ballot| self.store.is_authorized(clock.time(now), ballot))
+    }
+
+    /// Where it stands, and the state beside the cells.
+    pub(crate) fn standing(&self) -> (Standing, Meta) {
+        let meta = self.store.meta();
+        (Standing::new(self.store.position(), &meta), meta)
     }
 
     pub(crate) fn is_primary(&self) -> bool {

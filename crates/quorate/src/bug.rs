@@ -102,6 +102,8 @@ pub enum Bug {
     JoinerCountsAtOnce,
     /// Who leaves is told before a majority knows, and votes no more.
     RemovalToldEarly,
+    /// A list of members keeps out whom a newer one names.
+    OlderListKeepsOut,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -128,7 +130,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -173,6 +175,7 @@ impl Bug {
         Self::ChangeWithoutPromises,
         Self::JoinerCountsAtOnce,
         Self::RemovalToldEarly,
+        Self::OlderListKeepsOut,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

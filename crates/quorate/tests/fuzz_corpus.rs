@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
+use quorate::protocol::Standing;
 use quorate::protocol::message::{
     BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
     RemoveOutcome, VoteRequest,
@@ -172,6 +173,7 @@ fn frames() -> Vec<Frame> {
             kind: PeerKind::Joiner,
             has_state: true,
             tls: "required".into(),
+            standing: Standing { position: POSITION, generations: vec![BALLOT.generation] },
         }),
         Frame::Refuse(Refuse {
             field: "mode".into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate::transport::InProcess;
 use quorate::{
     Acknowledge, ConfigError, Event, Link, Mode, Peer, PeerBuilder, PeerKind, PeerRole,
-    RemoveError, StartError, Status,
+    RemoveError, StartError, Status, SwitchError,
 };
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 
@@ -143,6 +143,41 @@ async fn peers_that_left_and_start_with_their_old_list_found_no_group_beside() {
         assert!(status.refusals.iter().any(|r| r.peer == "c" && r.field == "member"));
     }
     until_members(&d, "cd").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_was_away_lets_in_who_has_come_since() {
+    let trio = Trio::start(|builder| builder).await;
+    let away = trio.a_replica();
+    let rest: Vec<&str> = NAMES.into_iter().filter(|name| *name != away).collect();
+    for name in [rest[0], rest[1], "d"] {
+        trio.network.cut(&away, name);
+    }
+    let d = start(joiner(&trio.network, "d", rest[0])).await;
+    until_members(&d, "abcd").await;
+    drop(d);
+    tokio::task::yield_now().await;
+    // It is a member like any other now, and says so. Two of four are left of those that counted: they
+    // begin a new generation with it, and it becomes the primary.
+    let all = ["a", "b", "c", "d"].map(|name| (name, name));
+    let d = start(builder(&trio.network, "d").members(all)).await;
+    let mut switched = Err(SwitchError::NotReady { to: None });
+    while matches!(switched, Err(SwitchError::NotReady { .. })) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let primary = until(&d, |status| status.primary.is_some()).await.primary;
+        let primary = primary.expect("there is one");
+        switched = trio.peer(primary.as_str()).switch_primary("d").await;
+    }
+    switched.expect("it is there");
+    add(&d, "k", 3).await.expect("decided");
+    let outside = trio.peer(&away).status();
+    assert_eq!((members(&outside).as_str(), outside.primary), ("abc", None));
+    for name in [rest[0], rest[1], "d"] {
+        trio.network.heal(&away, name);
+    }
+    until(trio.peer(&away), |s| s.primary.as_ref().is_some_and(|p| p.as_str() == "d")).await;
+    until_members(trio.peer(&away), "abcd").await;
+    assert_eq!(count(trio.peer(&away), "k").await, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,8 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "change_that_is_stuck", plan: five, script: change_that_is_stuck },
     Scenario { name: "two_leave_a_lease", plan: five_may_agree, script: two_leave_a_lease },
     Scenario { name: "removal_cut_short", plan: four_members, script: removal_cut_short },
+    Scenario { name: "removal_nobody_held", plan: last_goes_on, script: removal_nobody_held },
+    Scenario { name: "removed_each_other", plan: last_goes_on, script: removed_each_other },
 ];
 
 /// Connections are tried again soon.
@@ -33,6 +35,11 @@ fn last_stands() -> Plan {
 /// Three found the group, and the fourth may join.
 fn four() -> Plan {
     Plan { founders: 3, ..plan(&[1, 2, 3, 4]) }
+}
+
+/// The one that leaves is the one that takes over when the first has gone.
+fn last_goes_on() -> Plan {
+    plan(&[3, 2, 1])
 }
 
 fn four_members() -> Plan {
@@ -61,6 +68,12 @@ impl World {
             self.fail("liveness", format!("not {count} members: {}", self.describe()));
         }
     }
+}
+
+/// Whether a peer knows of a change of the members that is under way.
+fn is_joint(world: &World, peer: usize) -> bool {
+    let membership = world.process(peer).map(|process| process.store.meta().membership);
+    membership.is_some_and(|membership| membership.next.is_some())
 }
 
 /// One comes and one goes while there is work, and the primary dies then.
@@ -116,10 +129,6 @@ fn two_leave_a_lease(world: &mut World) {
 fn removal_cut_short(world: &mut World) {
     world.found();
     world.remove(3, 3);
-    let is_joint = |world: &World, peer: usize| {
-        let membership = world.process(peer).map(|process| process.store.meta().membership);
-        membership.is_some_and(|membership| membership.next.is_some())
-    };
     world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, 2));
     for peer in [1, 2] {
         world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
@@ -178,13 +187,51 @@ fn vote_of_the_dead(world: &mut World) {
 fn change_that_was_missed(world: &mut World) {
     world.found();
     world.restart(1);
-    let is_joint = |world: &World, peer| {
-        let membership = world.process(peer).map(|process| process.store.meta().membership);
-        membership.is_some_and(|membership| membership.next.is_some())
-    };
     world.run_while(ms(3_000), |world| is_joint(world, 2));
     world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
     world.run_while(ms(3_000), |world| !is_joint(world, 1) && !is_joint(world, FIRST));
     world.kill(FIRST, false);
     world.wait(ms(5_000));
+}
+
+/// The first peer ends the removal of the last one, and is cut off before anyone hears that it has
+/// ended; the other two go on by a new generation, in which all three are members.
+fn end_a_removal_alone(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.remove(2, 2);
+    world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, FIRST));
+    for peer in [1, 2] {
+        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+    }
+    world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
+    world.part(&[FIRST], &[1, 2]);
+    world.filters.clear();
+    world.expect_other_than(FIRST, ms(40_000));
+    world.count(2, 3);
+}
+
+/// A primary counts a member out, and no majority ever holds the end of it: cut off, it comes back to
+/// a new generation in which that member is the primary. Its list is older, and keeps nobody out.
+fn removal_nobody_held(world: &mut World) {
+    end_a_removal_alone(world);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(15_000));
+    world.expect_whole();
+}
+
+/// The same, and the new generation has counted out the one that comes back meanwhile: each of two
+/// peers is removed by the list of the other. The newer list decides.
+fn removed_each_other(world: &mut World) {
+    end_a_removal_alone(world);
+    world.remove(1, FIRST);
+    world.wait_for_members(1, 2);
+    world.wait_for_members(2, 2);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(15_000));
+    world.expect_whole();
+    let held = world.process(FIRST).map(|process| process.store.meta().membership);
+    if held.is_some_and(|held| held.has(&world.plan.group.members[2])) {
+        world.fail("scenario", format!("it was let in again: {}", world.describe()));
+    }
 }

@@ -60,6 +60,13 @@ impl World {
         }
     }
 
+    /// One primary, and all that are members follow it, or it is a failure.
+    pub(super) fn expect_whole(&mut self) {
+        if !self.run_while(Duration::from_secs(1), Self::is_whole) {
+            self.fail("liveness", format!("not whole: {}", self.describe()));
+        }
+    }
+
     /// Units added to a counter at a peer, and a moment for them to travel.
     pub(super) fn count(&mut self, peer: usize, units: u64) {
         self.count_at(peer, 0, units);

@@ -27,6 +27,7 @@ use super::roster::STRANGER;
 use super::settings::{self, Difference, TLS, printable};
 use super::shared::{Command, Shared};
 use crate::id::{PeerKind, PeerName};
+use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
 use crate::transport::{self, Protection, Stream, Tls, host};
@@ -171,6 +172,7 @@ impl Handshake<'_> {
             kind: if is_new { shared.config.kind } else { PeerKind::Member },
             has_state: is_new && shared.roster.has_state(),
             tls: shared.transport.tls().map(|tls| tls.to_string()).unwrap_or_default(),
+            standing: if is_new { shared.standing() } else { Standing::default() },
         }
     }
 
@@ -337,7 +339,7 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     }
     differences.extend(settings::refused(shared, hello));
     if differences.is_empty() {
-        differences.extend(shared.roster.stranger(hello));
+        differences.extend(shared.roster.stranger(&shared.standing(), hello));
     }
     differences
 }

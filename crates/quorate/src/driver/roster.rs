@@ -14,9 +14,10 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::settings::Difference;
-use crate::config::{MAX_MEMBERS, PeerConfig};
+use crate::config::PeerConfig;
 use crate::id::{Member, PeerKind, PeerName, Position};
 use crate::protocol::message::Membership;
+use crate::protocol::{Applicant, Objection, Standing};
 use crate::transport::Claim;
 use crate::wire::{Hello, MAX_LISTED};
 
@@ -189,14 +190,16 @@ impl Roster {
         is_founder && hello.kind == PeerKind::Member && !hello.has_state
     }
 
-    /// What speaks against a peer that would be let in otherwise.
-    pub(super) fn stranger(&self, hello: &Hello) -> Option<Difference> {
+    /// What speaks against a peer that would be let in otherwise; `own` is where this peer stands.
+    pub(super) fn stranger(&self, own: &Standing, hello: &Hello) -> Option<Difference> {
         let known = self.known.read();
         let membership = &known.membership;
         let peer = &hello.peer;
         let refused = |why: &str| Some(Difference::new(STRANGER, why, peer));
-        if membership.has_removed(peer, hello.id) {
-            return refused(&format!("{peer} was removed from the group"));
+        let (id, kind, standing) = (hello.id, hello.kind, &hello.standing);
+        if let Some(objection) = membership.objection(own, &Applicant { peer, id, kind, standing })
+        {
+            return Some(objection_of(membership, objection, peer));
         }
         match (self.kind, hello.kind) {
             (PeerKind::Client, PeerKind::Client) => refused("a client, as this peer is"),
@@ -206,7 +209,7 @@ impl Roster {
                     || (!known.has_state() && self.configured.contains_key(peer));
                 if is_taken { refused("the name of a member") } else { None }
             }
-            _ if known.has_state() => refuse_stranger(membership, hello),
+            _ if known.has_state() => None,
             (PeerKind::Member, PeerKind::Member) if !hello.has_state => {
                 let is_listed = self.configured.contains_key(peer);
                 if is_listed { None } else { refused("not a member") }
@@ -218,26 +221,23 @@ impl Roster {
     }
 }
 
-/// What a member with a state holds against a peer that is not one.
-fn refuse_stranger(membership: &Membership, hello: &Hello) -> Option<Difference> {
-    let peer = &hello.peer;
-    if membership.has(peer) {
-        return None;
-    }
+/// What a list of members says against a peer, for people to read.
+fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Difference {
     let members = || {
-        let names: Vec<&str> = membership.names().into_iter().map(PeerName::as_str).collect();
+        let names: Vec<&str> = list.names().into_iter().map(PeerName::as_str).collect();
         names.join(",")
     };
-    if hello.kind == PeerKind::Joiner {
-        let is_full = membership.voters.len() >= MAX_MEMBERS;
-        let ours = || format!("{} (as many as may be: remove one first)", members());
-        return is_full.then(|| Difference::new("members", ours(), peer));
-    }
-    if membership.has_removed_name(peer) {
-        let ours = format!("{peer} was removed from the group: it may join as a new one");
-        return Some(Difference::new(STRANGER, ours, peer));
-    }
-    Some(Difference::new(STRANGER, format!("not a member of {}", members()), peer))
+    let (field, ours) = match objection {
+        Objection::Removed => (STRANGER, format!("{peer} was removed from the group")),
+        Objection::NameRemoved => {
+            (STRANGER, format!("{peer} was removed from the group: it may join as a new one"))
+        }
+        Objection::Stranger => (STRANGER, format!("not a member of {}", members())),
+        Objection::Full => {
+            ("members", format!("{} (as many as may be: remove one first)", members()))
+        }
+    };
+    Difference::new(field, ours, peer)
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Bounds;
+    use crate::config::{Bounds, MAX_MEMBERS};
     use crate::id::{Incarnation, MemberId};
     use crate::protocol::message::Lane;
 
@@ -283,6 +283,7 @@ mod tests {
             kind,
             has_state,
             tls: String::new(),
+            standing: Standing::default(),
         }
     }
 
@@ -332,7 +333,7 @@ mod tests {
     fn strangers_are_told_why_they_are() {
         let roster = roster(PeerKind::Member, &["a", "b"]);
         let says = |name: &str, kind, has_state| {
-            roster.stranger(&hello(name, kind, has_state)).map(|d| d.ours)
+            roster.stranger(&Standing::default(), &hello(name, kind, has_state)).map(|d| d.ours)
         };
         assert_eq!(says("z", PeerKind::Member, false).as_deref(), Some("not a member"));
         assert_eq!(says("z", PeerKind::Member, true), None, "it may bring the group");
@@ -354,12 +355,33 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_stands_further_in_the_same_group_is_no_stranger() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let mut held = membership(&[("a", ""), ("b", "")]);
+        held.removed = vec![Member { id: Some(MemberId(9)), ..member("d", "") }];
+        roster.set_membership(&held);
+        let at = |sequence| Standing {
+            position: Position { sequence: crate::id::Sequence(sequence), ..Position::BLANK },
+            generations: vec![crate::id::Generation(0)],
+        };
+        for name in ["z", "d"] {
+            let says = |theirs| {
+                let hello = hello(name, PeerKind::Member, true);
+                roster.stranger(&at(5), &Hello { standing: at(theirs), ..hello })
+            };
+            assert!(says(5).is_some());
+            assert_eq!(says(6), None);
+        }
+    }
+
+    #[test]
     fn a_full_group_says_so() {
         let roster = roster(PeerKind::Member, &[]);
         let all: Vec<String> = (0..MAX_MEMBERS).map(|n| n.to_string()).collect();
         let list: Vec<(&str, &str)> = all.iter().map(|name| (name.as_str(), "")).collect();
         roster.set_membership(&membership(&list));
-        let said = roster.stranger(&hello("z", PeerKind::Joiner, false)).expect("full");
+        let hello = hello("z", PeerKind::Joiner, false);
+        let said = roster.stranger(&Standing::default(), &hello).expect("full");
         assert_eq!(said.field, "members");
         assert!(said.ours.ends_with("(as many as may be: remove one first)"), "{}", said.ours);
     }

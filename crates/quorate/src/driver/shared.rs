@@ -28,6 +28,7 @@ use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName};
 use crate::model::Model;
+use crate::protocol::Standing;
 use crate::protocol::message::Message;
 use crate::store::{Overlay, Store};
 use crate::transport::Transport;
@@ -237,6 +238,11 @@ impl Shared {
         let address = self.roster.address(&PeerName::from(peer.as_str()));
         let (at_ms, by) = (self.clock.wall_ms(), RefusedBy::Us);
         self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
+    }
+
+    /// Where this peer stands at present.
+    pub(super) fn standing(&self) -> Standing {
+        Standing::new(self.store.position(), &self.store.meta())
     }
 
     /// How long a connection may take until its handshake is done.

@@ -33,6 +33,7 @@ mod replica;
 mod replication;
 mod requests;
 mod sender;
+mod standing;
 mod status;
 mod storage;
 mod suspicion;
@@ -42,4 +43,6 @@ mod tests;
 
 pub use machine::Machine;
 pub use receiver::CatchUp;
+pub(crate) use standing::MAX_GENERATIONS;
+pub use standing::{Applicant, Objection, Standing};
 pub use status::{MachineMember, MachinePeer, MachineStatus, PeerRole};

@@ -40,6 +40,11 @@ pub struct Hello {
     /// How far the sender uses TLS: off, permissive or required; empty if it does not say.
     #[prost(string, tag = "16")]
     pub tls: ::prost::alloc::string::String,
+    /// The state that the sender holds, and the generations that led to it, oldest first; at most 64.
+    #[prost(message, optional, tag = "17")]
+    pub position: ::core::option::Option<Position>,
+    #[prost(fixed64, repeated, tag = "18")]
+    pub generations: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {

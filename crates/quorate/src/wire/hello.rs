@@ -3,8 +3,12 @@
 use super::bounds::{self, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES, MAX_SETTINGS};
 use super::error::WireError;
 use super::generated as proto;
-use crate::id::{Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName};
+use crate::id::{
+    Generation, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName,
+    Position,
+};
 use crate::protocol::message::Lane;
+use crate::protocol::{MAX_GENERATIONS, Standing};
 
 /// Longest body of a [`Hello`] or [`Refuse`]: until the handshake is over, no longer frame need be
 /// taken in from a stranger.
@@ -12,9 +16,12 @@ pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9)
     + 3 * MAX_NAME_BYTES
     + MAX_ADDRESS_BYTES
     + MAX_TLS_BYTES
+    + MAX_STANDING_BYTES
     + 84;
 /// Longest word for how far a peer uses TLS.
 pub(super) const MAX_TLS_BYTES: usize = 32;
+/// Longest encoding of where a peer stands.
+const MAX_STANDING_BYTES: usize = 36 + 4 + MAX_GENERATIONS * 8;
 
 /// The first frame of a connection, from both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +58,8 @@ pub struct Hello {
     pub has_state: bool,
     /// How far it uses TLS, which may differ while it rolls; empty if it does not say.
     pub tls: String,
+    /// How far its state has come; that of a peer without one if it does not say.
+    pub standing: Standing,
 }
 
 /// Field and value.
@@ -126,6 +135,8 @@ impl From<&Hello> for proto::Hello {
             .into(),
             has_state: hello.has_state,
             tls: hello.tls.clone(),
+            position: Some(hello.standing.position).filter(|at| !at.is_blank()).map(Into::into),
+            generations: hello.standing.generations.iter().map(|generation| generation.0).collect(),
         }
     }
 }
@@ -153,6 +164,11 @@ impl TryFrom<proto::Hello> for Hello {
         Self::check_settings(&settings, &model_settings)?;
         bounds::checked_name("group", &hello.group)?;
         bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
+        bounds::count("generations", hello.generations.len(), 0, MAX_GENERATIONS)?;
+        let standing = Standing {
+            position: hello.position.map_or(Position::BLANK, Into::into),
+            generations: hello.generations.into_iter().map(Generation).collect(),
+        };
         Ok(Self {
             versions: (oldest, hello.max_version),
             group: hello.group,
@@ -169,6 +185,7 @@ impl TryFrom<proto::Hello> for Hello {
             kind,
             has_state: hello.has_state,
             tls: hello.tls,
+            standing,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::id::{
     Ballot, Generation, GroupTime, Incarnation, MemberId, PeerKind, Position, Sequence, Term,
 };
 use crate::model::{Answer, Item};
+use crate::protocol::Standing;
 use crate::protocol::message::{Lane, Message};
 use crate::wire::replies::Refusal;
 use crate::wire::{Frame, Hello, begin, calls, finish, kind, replies};
@@ -48,6 +49,7 @@ fn a_hello_is_laid_out_as_documented() {
         kind: PeerKind::Member,
         has_state: false,
         tls: String::new(),
+        standing: Standing::default(),
     };
     #[rustfmt::skip]
     let bytes = [
@@ -62,6 +64,10 @@ fn a_hello_is_laid_out_as_documented() {
         0x50, 10,                                   // started
     ];
     assert_eq!(encoded(&Frame::Hello(hello.clone()))[..], bytes);
+    let bare = hello.clone();
+    let ballot = Ballot { generation: Generation(6), term: Term(7) };
+    let position = Position { ballot, sequence: Sequence(8) };
+    let standing = Standing { position, generations: vec![Generation(5), Generation(6)] };
     // A peer that does not know of model settings sends, and is sent, the same without them.
     let hello = Hello { model_settings: vec![("l".into(), "w".into())], ..hello };
     let with_model = encoded(&Frame::Hello(hello.clone()));
@@ -74,6 +80,16 @@ fn a_hello_is_laid_out_as_documented() {
     let with_id = encoded(&Frame::Hello(hello));
     assert_eq!(with_id[1..48], bytes[1..]);
     assert_eq!(with_id[48..], [0x61, 7, 0, 0, 0, 0, 0, 0, 0, 0x6a, 1, b'b', 0x70, 1, 0x78, 1]);
+    // Nor does one that does not say where it stands.
+    let hello = Hello { standing, ..bare };
+    let with_standing = encoded(&Frame::Hello(hello));
+    assert_eq!(with_standing[1..48], bytes[1..]);
+    #[rustfmt::skip]
+    let standing = [
+        0x8a, 0x01, 6, 0x08, 6, 0x10, 7, 0x18, 8,                           // position
+        0x92, 0x01, 16, 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0,     // generations
+    ];
+    assert_eq!(with_standing[48..], standing);
 }
 
 #[test]

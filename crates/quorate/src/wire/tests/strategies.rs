@@ -11,6 +11,7 @@ use crate::id::{
 };
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::policy::Policy;
+use crate::protocol::Standing;
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, PolicyOutcome,
     Reign, RemoveOutcome, VoteRequest,
@@ -185,9 +186,10 @@ fn hello() -> BoxedStrategy<Hello> {
             vec((".{0,20}", ".{0,20}"), 0..=MAX_MODEL_SETTINGS),
         ),
         (any::<u64>(), number()),
-        (id(), address(), kind()),
+        (id(), address(), kind(), standing()),
     )
-        .prop_map(|(versions, names, lane, settings, numbers, (id, address, kind))| Hello {
+        .prop_map(|(versions, names, lane, settings, numbers, end)| Hello {
+            standing: end.3,
             has_state: numbers.0 & 1 == 1,
             tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
@@ -200,10 +202,17 @@ fn hello() -> BoxedStrategy<Hello> {
             fingerprint: numbers.0,
             started_ms: numbers.1,
             model_settings: settings.1,
-            id,
-            address,
-            kind,
+            id: end.0,
+            address: end.1,
+            kind: end.2,
         })
+        .boxed()
+}
+
+fn standing() -> BoxedStrategy<Standing> {
+    let generations = vec(number().prop_map(Generation), 0..=MAX_HISTORY);
+    (position(), generations)
+        .prop_map(|(position, generations)| Standing { position, generations })
         .boxed()
 }
 
