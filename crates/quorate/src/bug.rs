@@ -104,6 +104,8 @@ pub enum Bug {
     RemovalToldEarly,
     /// A list of members keeps out whom a newer one names.
     OlderListKeepsOut,
+    /// A peer that a newer generation needs the vote of goes by the list of its own.
+    OlderListVotes,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -130,7 +132,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 55] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -176,6 +178,7 @@ impl Bug {
         Self::JoinerCountsAtOnce,
         Self::RemovalToldEarly,
         Self::OlderListKeepsOut,
+        Self::OlderListVotes,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

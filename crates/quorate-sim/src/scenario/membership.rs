@@ -18,6 +18,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "removal_cut_short", plan: four_members, script: removal_cut_short },
     Scenario { name: "removal_nobody_held", plan: last_goes_on, script: removal_nobody_held },
     Scenario { name: "removed_each_other", plan: last_goes_on, script: removed_each_other },
+    Scenario { name: "older_list_is_needed", plan: last_goes_on, script: older_list_is_needed },
 ];
 
 /// Connections are tried again soon.
@@ -234,4 +235,14 @@ fn removed_each_other(world: &mut World) {
     if held.is_some_and(|held| held.has(&world.plan.group.members[2])) {
         world.fail("scenario", format!("it was let in again: {}", world.describe()));
     }
+}
+
+/// The same as the first, and the third peer is gone when the one with the older list comes back: it
+/// is a majority with the one that it has removed, and nobody else is there to say so.
+fn older_list_is_needed(world: &mut World) {
+    end_a_removal_alone(world);
+    world.kill(1, true);
+    world.wait(ms(30_000));
+    world.join(&[FIRST], &[2]);
+    world.expect_primary(2, ms(40_000));
 }

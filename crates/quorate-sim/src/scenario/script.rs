@@ -60,6 +60,14 @@ impl World {
         }
     }
 
+    /// This peer decides within some time, or it is a failure.
+    pub(super) fn expect_primary(&mut self, peer: usize, bound: Duration) {
+        let is_done = |world: &Self| world.primary() == Some(peer);
+        if !self.run_while(bound, is_done) {
+            self.fail("liveness", format!("not primary after {bound:?}: {}", self.describe()));
+        }
+    }
+
     /// One primary, and all that are members follow it, or it is a failure.
     pub(super) fn expect_whole(&mut self) {
         if !self.run_while(Duration::from_secs(1), Self::is_whole) {

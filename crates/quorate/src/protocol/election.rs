@@ -187,7 +187,7 @@ impl Machine {
     /// Whether this peer would give `from` its vote.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
-        if self.has_failed() || self.has_no_vote_for(from) {
+        if self.has_failed() || self.has_no_vote_for(from, request.position) {
             return false;
         }
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
@@ -209,12 +209,19 @@ impl Machine {
     }
 
     /// Whether one of the two has no part in elections: a client, or a member that was counted out
-    /// and a majority knows.
-    fn has_no_vote_for(&self, from: &(PeerName, Incarnation)) -> bool {
-        let is_gone = |id| self.meta.membership.has_removed(&from.0, id);
+    /// and a majority knows. Of a newer generation than this peer's either may be a member.
+    fn has_no_vote_for(&self, from: &(PeerName, Incarnation), position: Position) -> bool {
         let kind = self.remotes.get(&from.0).and_then(Remote::kind);
         let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
-        is_client || self.is_removed() || self.id_of(from).is_some_and(is_gone)
+        let is_gone = |id| self.meta.membership.has_removed(&from.0, id);
+        let is_out = self.is_removed() || self.id_of(from).is_some_and(is_gone);
+        is_client || (is_out && !self.is_of_newer_generation(position))
+    }
+
+    /// Whether a state is of a newer generation than this peer's, which says who the members are.
+    pub(super) fn is_of_newer_generation(&self, position: Position) -> bool {
+        let own = self.store.position().ballot.generation;
+        position.ballot.generation > own && !bug::is(Bug::OlderListVotes)
     }
 
     /// Whether a candidate stands for an older group than this peer's.

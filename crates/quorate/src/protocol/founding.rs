@@ -87,7 +87,7 @@ impl Machine {
         if self.is_spurned()
             || self.can_elect()
             || self.may_have_promised()
-            || !self.reaches_most_names()
+            || !(self.reaches_most_names() || self.is_older_than(position))
         {
             return false;
         }
@@ -98,6 +98,12 @@ impl Machine {
         !reached
             .filter_map(|(_, r)| r.brief.as_ref())
             .any(|brief| brief.is_led() || (brief.priority > 0 && brief.position > position))
+    }
+
+    /// Whether this peer holds a state, and the candidate one of a newer generation: the candidate has
+    /// missed nothing that this peer knows, and goes by the newer list.
+    fn is_older_than(&self, position: Position) -> bool {
+        self.has_data() && self.is_of_newer_generation(position)
     }
 
     /// The group lives, without this peer: whoever was counted out and starts with its old list must
