@@ -102,6 +102,8 @@ pub enum Bug {
     JoinerCountsAtOnce,
     /// Who leaves is told before a majority knows, and votes no more.
     RemovalToldEarly,
+    /// What a peer knows counts only if it is a member.
+    JoinerUnheard,
     /// A list of members keeps out whom a newer one names.
     OlderListKeepsOut,
     /// A peer that a newer generation needs the vote of goes by the list of its own.
@@ -132,7 +134,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 56] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -177,6 +179,7 @@ impl Bug {
         Self::ChangeWithoutPromises,
         Self::JoinerCountsAtOnce,
         Self::RemovalToldEarly,
+        Self::JoinerUnheard,
         Self::OlderListKeepsOut,
         Self::OlderListVotes,
         Self::VoteBeforeSave,

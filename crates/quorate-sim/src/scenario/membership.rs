@@ -16,6 +16,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "change_that_is_stuck", plan: five, script: change_that_is_stuck },
     Scenario { name: "two_leave_a_lease", plan: five_may_agree, script: two_leave_a_lease },
     Scenario { name: "removal_cut_short", plan: four_members, script: removal_cut_short },
+    Scenario { name: "joiner_that_knows_more", plan: five, script: joiner_that_knows_more },
     Scenario { name: "removal_nobody_held", plan: last_goes_on, script: removal_nobody_held },
     Scenario { name: "removed_each_other", plan: last_goes_on, script: removed_each_other },
     Scenario { name: "older_list_is_needed", plan: last_goes_on, script: older_list_is_needed },
@@ -193,6 +194,28 @@ fn change_that_was_missed(world: &mut World) {
     world.run_while(ms(3_000), |world| !is_joint(world, 1) && !is_joint(world, FIRST));
     world.kill(FIRST, false);
     world.wait(ms(5_000));
+}
+
+/// Of two members one counts a third in, and restarts when nobody but a joiner has heard that this has
+/// ended. By what the others know themselves they are no majority; by what the joiner knows they are,
+/// and they keep their data.
+fn joiner_that_knows_more(world: &mut World) {
+    world.found();
+    world.remove(1, 1);
+    world.wait_for_members(FIRST, 2);
+    for joiner in [4, 3] {
+        world.filters.push(Filter::from(joiner, &[Kind::Pong]).to(FIRST));
+        world.start(joiner);
+    }
+    world.wait(ms(15_000));
+    world.filters.truncate(1);
+    world.run_while(ms(3_000), |world| is_joint(world, 2) && is_joint(world, 3));
+    for peer in [2, 3] {
+        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+    }
+    world.wait_for_members(4, 3);
+    world.restart(FIRST);
+    world.wait(ms(15_000));
 }
 
 /// The first peer ends the removal of the last one, and is cut off before anyone hears that it has

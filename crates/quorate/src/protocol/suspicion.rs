@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
@@ -121,12 +122,19 @@ impl Machine {
         is_elsewhere && (is_led || is_newer)
     }
 
-    /// Whether a peer of this group, which may know a newer membership, reaches a majority of it.
+    /// Whether a peer of this group, which may know a newer membership, reaches a majority of it: a
+    /// member, or one that is to become one and has been told more.
     fn reaches_a_quorum(&self) -> bool {
-        let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
-        reached
-            .filter_map(|(_, r)| r.brief.as_ref())
-            .any(|brief| brief.has_quorum && brief.group_id == self.meta.group_id)
+        let (names, own) = (self.names(), self.store.position());
+        let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
+        let reached = voters.filter(|(_, remote)| self.is_reachable(remote));
+        reached.filter_map(|(name, remote)| Some((name, remote.brief.as_ref()?))).any(
+            |(name, brief)| {
+                let knows_more = brief.position > own && !bug::is(Bug::JoinerUnheard);
+                let is_heard = names.contains(name) || knows_more;
+                is_heard && brief.has_quorum && brief.group_id == self.meta.group_id
+            },
+        )
     }
 
     /// Members, this peer included, that hold the primary of this ballot unreachable.
