@@ -87,7 +87,11 @@ async fn in_a_relaxed_group_a_permit_of_the_groups_is_not_renewed_alone() {
     group.isolate(&[holder]);
     let cut = tokio::time::Instant::now();
     permit.lost().await;
-    assert!(cut.elapsed() <= LEASE * 4 / 3, "before somebody else may have it: {:?}", cut.elapsed());
+    assert!(
+        cut.elapsed() <= LEASE * 4 / 3,
+        "before somebody else may have it: {:?}",
+        cut.elapsed()
+    );
     group.pass(LEASE).await;
     let next = group.limiter(&primary).permit("jobs", "k").await.expect("a primary");
     assert!(next.permit.is_some_and(|permit| !permit.is_lost()));
