@@ -14,7 +14,7 @@
 //! | several of these for one request | [`RateLimiter::acquire_all`] | all or nothing; the answer names who refuses |
 //!
 //! A key is anything of up to 508 bytes: a user, a token, an address, nothing for a limit that all
-//! share. Every key has a count of its own under every limit, about 100 bytes, until it is full or over
+//! share. Every key has a count of its own under every limit, 128 bytes, until it is full or over
 //! again; `Bounds::max_cells` bounds them all, and a key beyond it is refused, never another one
 //! forgotten.
 //!
@@ -24,7 +24,7 @@
 //! idempotency key have one each for as long as they last. A hundred thousand users under two limits are
 //! 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at 80 %, and
 //! [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A policy that is
-//! changed live holds about 1,300 limits.
+//! changed live holds about 1,300 limits, and fewer while many of them carry what was taken over.
 //!
 //! # Cost that is known only afterwards
 //!
@@ -110,7 +110,8 @@
 //! # Thresholds
 //!
 //! `Limit::per_day(1000).alert_at(80).alert_at(100)` tells [`RateLimiter::alerts`] once when a key
-//! crosses 80 %, at the peer whose call it was, and not again after a failover. Of a bucket, which fills
+//! crosses 80 %, at the peer whose call it was, and not again after a failover. What is decided by a share
+//! without a primary, and what is merged afterwards, crosses nothing. Of a bucket, which fills
 //! all the time, a key that goes up and down crosses more than once.
 //!
 //! # Retries
@@ -159,6 +160,9 @@
 //! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
 //!
 //! What was decided alone is merged when there is a primary, and counts as far as it still matters.
+//! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given is not
+//! renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are bounded by
+//! its max all the same.
 //!
 //! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
 //! two, not 429, for the caller has done nothing wrong. Nothing was counted.

@@ -20,7 +20,7 @@ use crate::record;
 /// What a relaxed peer decides alone it knows alone, until it is merged: the same call at two peers
 /// that are cut off from each other is charged twice.
 ///
-/// Each such call takes a cell of its own, about 100 bytes, for that time.
+/// Each such call takes a cell of its own, of 128 bytes, for that time.
 #[derive(Clone, Copy)]
 #[must_use = "it does nothing until a call is made"]
 pub struct Idempotent<'a> {
