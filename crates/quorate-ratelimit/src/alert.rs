@@ -16,6 +16,7 @@ const KEPT: usize = 1024;
 /// which one that was, whatever peers were asked. A key that comes back below its threshold, by a new
 /// window, a refund or what flows back into a bucket, may cross it again. Counts survive a failover, and
 /// so what was crossed before it is not crossed again; where a failover loses counts, it may be.
+/// Not told is what no call crosses: shares a peer takes ahead, and counts that a merge brings together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Alert {

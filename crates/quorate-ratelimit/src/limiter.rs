@@ -111,9 +111,12 @@ impl RateLimiter {
         &self.code
     }
 
-    /// The name of the limit that a key is of; empty if there is none any more.
+    /// The name of the limit that a key is of; a phrase in its place if there is none any more.
     pub(crate) fn name_of(&self, key: &[u8]) -> String {
-        self.live.load().of(key).map_or_else(String::new, |entry| entry.name.to_string())
+        self.live
+            .load()
+            .of(key)
+            .map_or_else(|| "(one that is gone)".to_owned(), |entry| entry.name.to_string())
     }
 
     pub(crate) fn live(&self) -> &Live {

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use quorate::Item;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
@@ -18,8 +19,24 @@ use crate::reading::Named;
 use crate::ticket::{Ticket, TicketError};
 
 /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// In serde it is the same text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PermitId(Ticket);
+
+impl From<PermitId> for String {
+    fn from(id: PermitId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for PermitId {
+    type Error = TicketError;
+
+    fn try_from(text: String) -> Result<Self, TicketError> {
+        text.parse()
+    }
+}
 
 impl fmt::Display for PermitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use quorate::Item;
+use serde::{Deserialize, Serialize};
 
 use crate::auxiliary::Auxiliary;
 use crate::decision::Decision;
@@ -31,8 +32,24 @@ pub struct Reserved {
 }
 
 /// Names a reservation, at any peer: text that may travel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// In serde it is the same text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ReservationId(Ticket);
+
+impl From<ReservationId> for String {
+    fn from(id: ReservationId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ReservationId {
+    type Error = TicketError;
+
+    fn try_from(text: String) -> Result<Self, TicketError> {
+        text.parse()
+    }
+}
 
 impl fmt::Display for ReservationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

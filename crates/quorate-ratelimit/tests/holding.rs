@@ -109,6 +109,10 @@ async fn an_id_works_at_any_peer_and_nonsense_is_none() {
     let released = group.limiter("c").release_permit(&id).await.expect("a primary");
     assert_eq!((released.granted, released.remaining), (2, 2));
     assert!("permit".parse::<PermitId>().is_err());
+    let json = serde_json::to_string(&id).expect("an id is text");
+    assert_eq!(json, format!("\"{text}\""));
+    assert_eq!(serde_json::from_str::<PermitId>(&json).expect("the same id"), id);
+    assert!(serde_json::from_str::<PermitId>("\"permit\"").is_err());
     assert!("".parse::<ReservationId>().is_err());
     let wrong = group.limiter("a").permit("tokens", "k").await;
     assert!(matches!(wrong, Err(AcquireError::Unsupported { .. })), "{wrong:?}");
