@@ -71,8 +71,10 @@ pub struct GroupConfig {
     /// Silence after which a primary counts as unreachable. Default 10 s; at least 20 ms. The
     /// primary's lease is four fifths of it.
     pub failure_timeout: Duration,
-    /// Replicas that must agree before an election starts. Default 2, at least 1. In a group of
-    /// two it never is reached: two peers have no failover.
+    /// Replicas that must agree before an election starts. Default 2, at least 1, and at most the
+    /// smallest majority of the members (2 in a group of three, 3 of five): what is left when a
+    /// minority is lost can agree then. Where members have gone since, no more are asked than a
+    /// majority of those that are left. A group of two has no failover.
     pub agreement: usize,
     /// After this time without an outcome a call ends. Default 30 s.
     pub io_timeout: Duration,
@@ -223,8 +225,9 @@ pub enum ConfigError {
         /// The I/O timeout given.
         io_timeout: Duration,
     },
-    /// The agreement is zero or larger than the group.
-    #[error("an agreement of {agreement} is out of range: use 1 to {}", (*.members).max(2))]
+    /// The agreement is zero or larger than a majority of the group: with the loss of a minority,
+    /// the primary among it, nobody could agree any more.
+    #[error("an agreement of {agreement} is out of range: use 1 to {}", most_agreement(*.members))]
     Agreement {
         /// The agreement given.
         agreement: usize,
@@ -329,7 +332,7 @@ impl GroupConfig {
             errors.push(ConfigError::ReplicationInterval { interval, heartbeat });
         }
         let most = if has_list { count } else { MAX_MEMBERS };
-        if self.agreement == 0 || self.agreement > most.max(2) {
+        if self.agreement == 0 || self.agreement > most_agreement(most) {
             let agreement = self.agreement;
             errors.push(ConfigError::Agreement { agreement, members: most });
         }
@@ -386,6 +389,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// The largest agreement for so many members: the smallest majority, which is what is left when all
+/// others are lost.
+fn most_agreement(members: usize) -> usize {
+    (members / 2 + 1).max(2)
 }
 
 fn size_advice(count: usize) -> &'static str {
@@ -574,8 +583,13 @@ mod tests {
         assert_eq!(said, "an I/O timeout of 0ns is out of range: use 1 ms to 1 h");
         let said = complaint(&GroupConfig { failure_timeout: HOUR * 2, ..three() });
         assert_eq!(said, "a failure timeout of 7200s is out of range: use 20 ms to 1 h");
-        let said = complaint(&GroupConfig { agreement: 4, ..three() });
-        assert_eq!(said, "an agreement of 4 is out of range: use 1 to 3");
+        let said = complaint(&GroupConfig { agreement: 3, ..three() });
+        assert_eq!(said, "an agreement of 3 is out of range: use 1 to 2");
+        let members: Vec<PeerName> = ["a", "b", "c", "d", "e"].map(PeerName::from).to_vec();
+        for (agreement, is_fine) in [(3, true), (4, false), (5, false)] {
+            let five = GroupConfig { agreement, members: members.clone(), ..three() };
+            assert_eq!(five.check(&"a".into()).is_ok(), is_fine, "{agreement} of five");
+        }
         let said = complaint(&GroupConfig { replication_interval: HOUR, ..three() });
         assert_eq!(
             said,

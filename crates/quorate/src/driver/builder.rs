@@ -302,7 +302,8 @@ impl PeerBuilder {
         self
     }
 
-    /// Replicas that must agree before an election starts. Default 2.
+    /// Replicas that must agree before an election starts. Default 2; from 1 to the smallest
+    /// majority of the members, 2 of three and 3 of five.
     pub fn agreement(mut self, agreement: usize) -> Self {
         self.group.agreement = agreement;
         self

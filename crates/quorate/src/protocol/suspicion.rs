@@ -159,10 +159,19 @@ impl Machine {
         agreeing
     }
 
+    /// How many members must agree: as many as the settings say, and no more than a majority, which
+    /// may be smaller than it was when they were made. With more than that a group that has lost a
+    /// minority, its primary among it, would never have another.
+    fn needed_agreement(&self) -> usize {
+        let membership = &self.meta.membership;
+        let voters = membership.voters.len();
+        let size = membership.next.as_ref().map_or(voters, |next| next.len().min(voters));
+        self.group.agreement.min(size / 2 + 1)
+    }
+
     fn consider_election(&mut self) {
         let agreeing = self.agreeing();
-        let size = self.meta.membership.voters.len();
-        if agreeing.len() < self.group.agreement && size > 1 {
+        if agreeing.len() < self.needed_agreement() {
             self.watch.has_agreed = false;
             self.watch.campaign_at = None;
             return;

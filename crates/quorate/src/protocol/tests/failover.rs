@@ -177,3 +177,25 @@ fn a_primary_that_stepped_down_unheard_can_be_elected_again() {
     group.run(SECOND * 10);
     assert_eq!(group.primary(), Some("a".into()));
 }
+
+/// A group of five asks for three that agree. Of the three that are left of it, two must do: with the
+/// primary there are not three to lose it.
+#[test]
+fn a_group_that_has_shrunk_asks_for_no_more_agreement_than_a_majority() {
+    let names = ["a", "b", "c", "d", "e"];
+    let mut group = Group::new(&names);
+    group.config.agreement = 3;
+    names.iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    let primary = group.primary().expect("founded").to_string();
+    let leaving: Vec<&str> = names.into_iter().filter(|name| *name != primary).take(2).collect();
+    for name in &leaving {
+        group.remove(name, name);
+        group.run(SECOND * 3);
+        group.kill(name);
+    }
+    assert_eq!(group.members(&primary).0.len(), 3);
+    group.kill(&primary);
+    group.run(SECOND * 12);
+    assert!(group.primary().is_some(), "two of three agree");
+}
