@@ -330,6 +330,12 @@ impl World {
             Route::Nowhere => 2,
         };
         self.note(peer, &[8, code], |_| format!("routes {route:?}"));
+        if let Route::There { peer: leader, .. } = &route
+            && Self::is_for_liar(leader)
+        {
+            let name = &self.plan.group.members[peer];
+            return self.fail("liars", format!("{name} follows {leader}, which is no member"));
+        }
         let Some(process) = self.process_mut(peer) else { return };
         let ballot = match &route {
             Route::Here { ballot } | Route::There { ballot, .. } => Some(*ballot),

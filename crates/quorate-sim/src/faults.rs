@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     Kill,
     /// A majority is killed at once.
     KillMajority,
+    /// A client or joiner says what is not so.
+    Lie,
     /// A member asks to be counted out.
     Leave,
     /// Who is promoted first changes.
@@ -66,6 +68,7 @@ pub(crate) enum Profile {
     Flaps,
     HandOvers,
     Kills,
+    Liars,
     Members,
     Mixed,
     Partitions,
@@ -87,13 +90,14 @@ pub(crate) enum Undo {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Calm,
         Self::Clocks,
         Self::Disks,
         Self::Flaps,
         Self::HandOvers,
         Self::Kills,
+        Self::Liars,
         Self::Members,
         Self::Mixed,
         Self::Partitions,
@@ -110,6 +114,7 @@ impl Profile {
             Self::Flaps => "flaps",
             Self::HandOvers => "hand-overs",
             Self::Kills => "kills",
+            Self::Liars => "liars",
             Self::Members => "members",
             Self::Mixed => "mixed",
             Self::Partitions => "partitions",
@@ -126,8 +131,8 @@ impl Profile {
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
-            Isolate, Join, Kill, KillMajority, Leave, OneWay, Pause, Priority, Slow, Split, Stall,
-            Unlink,
+            Isolate, Join, Kill, KillMajority, Leave, Lie, OneWay, Pause, Priority, Slow, Split,
+            Stall, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -144,6 +149,7 @@ impl Profile {
             Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1)],
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1)],
+            Self::Liars => vec![(Crash, 2), (HandOver, 1), (Isolate, 2), (Kill, 2), (Lie, 20)],
             Self::Members => vec![
                 (Crash, 1),
                 (Forget, 3),
@@ -152,6 +158,7 @@ impl Profile {
                 (Join, 5),
                 (Kill, 3),
                 (Leave, 4),
+                (Lie, 2),
                 (Pause, 1),
                 (Priority, 1),
                 (Split, 1),
@@ -169,6 +176,7 @@ impl Profile {
                 (Isolate, 3),
                 (Kill, 4),
                 (KillMajority, 1),
+                (Lie, 1),
                 (OneWay, 2),
                 (Pause, 3),
                 (Slow, 1),
@@ -254,6 +262,7 @@ impl World {
             Fault::Kill => self.kill_for(peer, false, length),
             Fault::KillMajority => self.kill_majority(length),
             Fault::Leave => self.fault_leave(peer),
+            Fault::Lie => self.fault_lie(),
             Fault::Priority => self.fault_priority(peer),
             Fault::OneWay => self.cut_one_way(peer, length),
             Fault::Pause => self.pause_for(peer, length),

@@ -50,6 +50,29 @@ impl World {
         memberships.max_by_key(|membership| membership.stamp)
     }
 
+    /// Those of some peers that one of them counts as a member, or that a member of its list does,
+    /// itself included.
+    pub(crate) fn known_from(&self, peer: usize, peers: &[usize]) -> Vec<usize> {
+        let mut known = vec![peer];
+        loop {
+            let is_named = |other: usize| {
+                let name = &self.plan.group.members[other];
+                known.iter().any(|one| {
+                    let process = self.process(*one);
+                    process.is_some_and(|process| {
+                        let list = process.store.meta().membership;
+                        list.voters.is_empty() || list.has(name) || process.members.has(name)
+                    })
+                })
+            };
+            let new = peers.iter().find(|peer| !known.contains(peer) && is_named(**peer));
+            match new {
+                Some(new) => known.push(*new),
+                None => return known,
+            }
+        }
+    }
+
     fn is_member(&self, peer: usize, member: &Member) -> bool {
         let id = self.process(peer).map(|process| process.id);
         member.name == self.plan.group.members[peer] && id.is_some() && member.id == id

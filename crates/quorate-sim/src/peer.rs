@@ -76,6 +76,8 @@ pub(crate) struct Process {
     pub(crate) sent: BTreeMap<usize, Ballot>,
     pub(crate) merging: Merging,
     pub(crate) storage: Option<StorageThread>,
+    /// The liar is linked.
+    pub(crate) hears_liar: bool,
 }
 
 /// The open connections to one remote peer, all of one incarnation.
@@ -139,7 +141,7 @@ impl World {
     }
 
     pub(crate) fn process(&self, peer: usize) -> Option<&Process> {
-        self.peers[peer].process.as_ref()
+        self.peers.get(peer)?.process.as_ref()
     }
 
     pub(crate) fn process_mut(&mut self, peer: usize) -> Option<&mut Process> {
@@ -186,6 +188,7 @@ impl World {
             sent: BTreeMap::new(),
             merging: Merging::default(),
             storage,
+            hears_liar: false,
         });
         self.note(peer, &[1, incarnation.0], |_| format!("starts as {incarnation}"));
         self.see(&Seen::Started { peer });
@@ -217,6 +220,7 @@ impl World {
 
     fn on_output(&mut self, peer: usize, output: Output) {
         match output {
+            Output::Send { to, .. } if Self::is_for_liar(&to) => {}
             Output::Send { to, incarnation, message } => {
                 let to = self.index_of(&to);
                 self.on_send(peer, to, incarnation, message);

@@ -21,6 +21,7 @@ use crate::clock::{Clock, Moment};
 use crate::counters::Counters;
 use crate::faults::{Fault, Undo};
 use crate::history::History;
+use crate::liar::Liar;
 use crate::model::SimModel;
 use crate::network::{ConnectionId, Network, Packet};
 use crate::peer::Peer;
@@ -119,6 +120,8 @@ pub(crate) struct World {
     /// Transfers are decided while cuts are open.
     #[cfg(feature = "bugs")]
     pub(crate) is_busy_in_cuts: bool,
+    /// A peer that is no member, and lies.
+    pub(crate) liar: Option<Liar>,
     pub(crate) switches: u64,
     /// Switches that have ended, with whether the primary changed.
     pub(crate) switched: Vec<(u64, bool)>,
@@ -171,6 +174,7 @@ impl World {
             filters: Vec::new(),
             #[cfg(feature = "bugs")]
             is_busy_in_cuts: false,
+            liar: None,
             switches: 0,
             switched: Vec::new(),
             process_random: random.fork(),

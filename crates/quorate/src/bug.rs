@@ -102,8 +102,8 @@ pub enum Bug {
     JoinerCountsAtOnce,
     /// Who leaves is told before a majority knows, and votes no more.
     RemovalToldEarly,
-    /// What a peer knows counts only if it is a member.
-    JoinerUnheard,
+    /// What a client or joiner claims counts as if it were a member's.
+    StrangerBelieved,
     /// A list of members keeps out whom a newer one names.
     OlderListKeepsOut,
     /// A peer that a newer generation needs the vote of goes by the list of its own.
@@ -179,7 +179,7 @@ impl Bug {
         Self::ChangeWithoutPromises,
         Self::JoinerCountsAtOnce,
         Self::RemovalToldEarly,
-        Self::JoinerUnheard,
+        Self::StrangerBelieved,
         Self::OlderListKeepsOut,
         Self::OlderListVotes,
         Self::VoteBeforeSave,

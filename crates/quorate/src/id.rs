@@ -87,6 +87,53 @@ number! {
     Sequence
 }
 
+impl Generation {
+    /// Low bits of a generation that founding counts in; what stands above them is kept free.
+    pub(crate) const FOUNDING_BITS: u32 = 52;
+    /// Random bits of a founding: two in the same second differ.
+    const RANDOM_BITS: u32 = 20;
+    /// The largest founding that there is: in the year 2106.
+    pub(crate) const MAX_FOUNDING: u64 = (1 << Self::FOUNDING_BITS) - 1;
+
+    /// The part of a generation that founding counts in.
+    pub(crate) fn founding(self) -> u64 {
+        self.0 & Self::MAX_FOUNDING
+    }
+
+    /// The part that it does not.
+    pub(crate) fn above_founding(self) -> u64 {
+        self.0 >> Self::FOUNDING_BITS
+    }
+
+    /// The smallest founding of a second since the Unix epoch.
+    pub(crate) fn founded_at(seconds: u64) -> u64 {
+        seconds.saturating_mul(1 << Self::RANDOM_BITS).min(Self::MAX_FOUNDING)
+    }
+
+    /// A generation above this one, founded at `seconds` since the Unix epoch; `draw` is random.
+    ///
+    /// It is made of the wall clock, so that it is above those of members that are not reached too,
+    /// unless clocks are far apart; random bits keep two foundings apart. At the last founding that
+    /// there is it is this one again.
+    pub(crate) fn founded(self, seconds: u64, draw: u64) -> Self {
+        let random = draw & ((1 << Self::RANDOM_BITS) - 1);
+        let drawn = Self::founded_at(seconds).saturating_add(random);
+        let founding = drawn.max(self.founding() + 1 + random).min(Self::MAX_FOUNDING);
+        Self((self.above_founding() << Self::FOUNDING_BITS) | founding)
+    }
+}
+
+impl Term {
+    /// The largest term that there is: at a failover a millisecond, 8,900 years away.
+    pub(crate) const MAX: Self = Self((1 << 48) - 1);
+}
+
+impl Sequence {
+    /// The largest sequence that a peer takes from another: at a cut a millisecond, 2,200 years
+    /// away, and as far again from the end of the numbers.
+    pub(crate) const MAX_READ: Self = Self((1 << 62) - 1);
+}
+
 /// Random id of one start of one peer's process: a restart is a new incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
@@ -170,10 +217,10 @@ impl Ballot {
     /// Before any election.
     pub const NONE: Self = Self { generation: Generation(0), term: Term(0) };
 
-    /// The next reign of the same generation.
-    #[must_use]
-    pub fn next_term(self) -> Self {
-        Self { generation: self.generation, term: Term(self.term.0 + 1) }
+    /// The next reign of the same generation; `None` if it has come to the last term there is.
+    pub fn next_term(self) -> Option<Self> {
+        let term = Term(self.term.0 + 1);
+        (term <= Term::MAX).then_some(Self { generation: self.generation, term })
     }
 }
 
@@ -272,6 +319,8 @@ pub struct GroupTime(pub u64);
 impl GroupTime {
     /// Never: the expiry of a cell that stays.
     pub const MAX: Self = Self(u64::MAX);
+    /// The latest that a peer takes from another as a time of its clock: in the year 2262.
+    pub(crate) const MAX_READ: Self = Self((1 << 63) - 1);
 
     /// The moment `duration` after this one, saturating.
     #[must_use]

@@ -226,7 +226,7 @@ fn control_messages() -> Vec<Message> {
         members: vec!["a".into(), "b".into()],
     };
     let request = |campaign, released| VoteRequest {
-        ballot: BALLOT.next_term(),
+        ballot: BALLOT.next_term().expect("there is a next one"),
         campaign,
         position: POSITION,
         released,
@@ -245,7 +245,7 @@ fn control_messages() -> Vec<Message> {
         Message::VoteReply {
             ballot: BALLOT,
             granted: false,
-            known: BALLOT.next_term(),
+            known: BALLOT.next_term().expect("there is a next one"),
             position: POSITION,
             membership: membership(),
         },

@@ -2,6 +2,9 @@
 //! starting anew"): a new generation begins only if no majority of the members that keep their
 //! data has been together for a failure timeout.
 //!
+//! The members are those of the newest list that a member near the founder knows. What is known to
+//! one only that is no member yet binds nobody: its word does not count.
+//!
 //! "Together" is what the network really did, in real time: linked both ways, nothing cut, nobody
 //! frozen.
 
@@ -38,7 +41,7 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
     let near = (0..world.plan.peers()).filter(|peer| {
         *peer == founder || world.together.length(world.now, founder, *peer) >= long
     });
-    let near: Vec<usize> = near.collect();
+    let near = world.known_from(founder, &near.collect::<Vec<_>>());
     let keepers = world.keepers_among(near.iter().copied(), ballot.generation, long);
     let newest = world.newest_before(near.into_iter(), ballot.generation);
     let majority = newest.map_or_else(|| world.plan.majority(), |newest| majority_of(&newest));

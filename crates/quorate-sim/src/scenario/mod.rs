@@ -9,6 +9,7 @@ mod elections;
 mod filter;
 mod founding;
 mod hand_overs;
+mod liars;
 mod links;
 mod losses;
 mod membership;
@@ -48,6 +49,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         elections::ALL,
         founding::ALL,
         hand_overs::ALL,
+        liars::ALL,
         links::ALL,
         losses::ALL,
         membership::ALL,

@@ -27,6 +27,7 @@ use super::routing::Way;
 use super::shared::{Command, Inbound, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
+use super::upkeep::group_of;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
@@ -226,13 +227,16 @@ impl EventLoop {
         if !is_linked {
             return;
         }
-        self.note_group(&message);
+        let named = group_of(&message).map(|(ballot, group_id)| (peer.clone(), ballot, group_id));
         if let Message::Peers { stamp, members } = &message
             && self.is_member(&peer)
         {
             self.shared.roster.set_told(*stamp, members);
         }
         self.input(Input::Message { peer, incarnation, message });
+        if let Some((peer, ballot, group_id)) = named {
+            self.note_group(&peer, ballot, group_id);
+        }
     }
 
     /// Whether a linked peer may say who the members are: it came as one, or has become one.

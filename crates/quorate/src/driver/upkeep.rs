@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::status::Status;
-use crate::id::{GroupId, PeerKind, PeerName, Time};
+use crate::id::{Ballot, GroupId, PeerKind, PeerName, Time};
 use crate::protocol::io::{LinkEnd, Route};
 use crate::protocol::message::Message;
 
@@ -105,18 +105,12 @@ impl EventLoop {
         }
     }
 
-    /// A peer that follows a primary belongs to its group before it holds any of its data.
-    pub(super) fn note_group(&mut self, message: &Message) {
-        let (ballot, group_id) = match message {
-            Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
-                (brief.ballot, brief.group_id)
-            }
-            Message::Follow { ballot, group_id, .. } => (*ballot, *group_id),
-            _ => return,
-        };
-        if let Some(group_id) = group_id
-            && self.heard_group != Some((ballot, group_id))
-        {
+    /// Notes which group the primary that is followed belongs to: so does this peer before it holds
+    /// any of its data.
+    pub(super) fn note_group(&mut self, from: &PeerName, ballot: Ballot, group_id: GroupId) {
+        let route = self.machine.route();
+        let is_followed = matches!(route, Route::There { peer, .. } if peer == from);
+        if is_followed && self.heard_group != Some((ballot, group_id)) {
             self.heard_group = Some((ballot, group_id));
             self.must_publish = true;
         }
@@ -130,5 +124,16 @@ impl EventLoop {
             }
             _ => own,
         }
+    }
+}
+
+/// The reign and the group that a message of a primary names.
+pub(super) fn group_of(message: &Message) -> Option<(Ballot, GroupId)> {
+    match message {
+        Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
+            Some((brief.ballot, brief.group_id?))
+        }
+        Message::Follow { ballot, group_id, .. } => Some((*ballot, (*group_id)?)),
+        _ => None,
     }
 }

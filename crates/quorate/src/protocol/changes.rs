@@ -42,8 +42,8 @@ impl Machine {
     /// any majority of the members that it knows somebody knows who came next.
     pub(super) fn reaches_all_known(&self, holds: impl Fn(&Brief) -> bool) -> bool {
         let mut names = self.names();
-        let voters = self.remotes.values().filter(|r| r.kind() != Some(PeerKind::Client));
-        let briefs = voters.filter(|r| self.is_reachable(r)).filter_map(|r| r.brief.as_ref());
+        let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
+        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(|r| r.brief.as_ref());
         names.extend(briefs.flat_map(|brief| &brief.members));
         names.remove(&self.config.name);
         let is_there = |name: &PeerName| {

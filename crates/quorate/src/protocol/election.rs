@@ -59,13 +59,28 @@ impl Canvass {
 
     /// Votes are counted under the newest membership known among the voters: a candidate that
     /// missed a change must not win by the members it remembers.
+    ///
+    /// Changes come one at a time, each committed by a majority of the members before it. So the
+    /// newest is found from member to member: whoever counts by one list may know the next, and
+    /// what anybody else says of the members is no more than a claim.
     fn newest_membership<'a>(&'a self, own: &'a Membership) -> &'a Membership {
         if bug::is(Bug::VotesUnderOwnMembership) {
             return own;
         }
-        self.votes.values().map(|v| &v.membership).fold(own, |newest, membership| {
-            if membership.stamp > newest.stamp { membership } else { newest }
-        })
+        let mut newest = own;
+        loop {
+            let counted = self.votes.iter().filter(|(name, _)| self.is_of(newest, name));
+            let told = counted.map(|(_, vote)| &vote.membership).max_by_key(|told| told.stamp);
+            match told.filter(|told| told.stamp > newest.stamp) {
+                Some(newer) => newest = newer,
+                None => return newest,
+            }
+        }
+    }
+
+    /// Whether a voter has the name of a member, by the candidate's list or by a newer one.
+    fn is_of(&self, newest: &Membership, name: &PeerName) -> bool {
+        self.names.contains(name) || newest.has(name) || bug::is(Bug::StrangerBelieved)
     }
 
     fn has_won(&self, own: &Membership) -> bool {
@@ -82,9 +97,17 @@ impl Canvass {
         }
     }
 
-    /// The voter with the freshest state, `me` if no other is fresher and my cells are sound.
-    fn freshest(&self, me: &PeerName, is_sound: bool) -> Option<(PeerName, Incarnation, Position)> {
-        let best = self.votes.iter().max_by_key(|(name, vote)| {
+    /// The voter with the freshest state, `me` if no other is fresher and my cells are sound. Of
+    /// members: what another says that it holds may be anything.
+    fn freshest(
+        &self,
+        me: &PeerName,
+        own: &Membership,
+        is_sound: bool,
+    ) -> Option<(PeerName, Incarnation, Position)> {
+        let newest = self.newest_membership(own);
+        let counted = self.votes.iter().filter(|(name, _)| self.is_of(newest, name));
+        let best = counted.max_by_key(|(name, vote)| {
             (rank(vote.position), (*name == me) == is_sound, Reverse(*name))
         })?;
         Some((best.0.clone(), best.1.incarnation, best.1.position))
@@ -109,24 +132,27 @@ impl Machine {
             Campaign::Ordinary => self.next_ballot(),
             Campaign::NewGeneration => self.new_generation(),
         };
-        self.open_round(campaign, ballot, None, false);
+        match ballot {
+            Some(ballot) => self.open_round(campaign, ballot, None, false),
+            None => self.give_up_campaign(),
+        }
     }
 
     /// The ballot of the next reign of this group.
     ///
     /// A generation belongs to one founding. A ballot that this peer has been carried to by one that
     /// came to nothing is not counted on from: whoever it was for may yet win it.
-    fn next_ballot(&mut self) -> Ballot {
-        if self.ballot.generation == self.store.position().ballot.generation {
-            return self.ballot.next_term();
-        }
-        self.new_generation()
+    fn next_ballot(&mut self) -> Option<Ballot> {
+        let is_own = self.ballot.generation == self.store.position().ballot.generation;
+        let next = self.ballot.next_term().filter(|_| is_own);
+        next.or_else(|| self.new_generation())
     }
 
     /// Stands at once for a primary that has released its reign to this peer.
     pub(super) fn stand_for_released(&mut self, released: Ballot) {
-        let ballot = self.next_ballot();
-        self.open_round(Campaign::Ordinary, ballot, Some(released), true);
+        if let Some(ballot) = self.next_ballot() {
+            self.open_round(Campaign::Ordinary, ballot, Some(released), true);
+        }
     }
 
     fn open_round(
@@ -187,6 +213,9 @@ impl Machine {
     /// Whether this peer would give `from` its vote.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
+        if !self.believes(&from.0, request.ballot) {
+            return false;
+        }
         if self.has_failed() || self.has_no_vote_for(from, request.position) {
             return false;
         }
@@ -384,7 +413,8 @@ impl Machine {
             return;
         };
         let was_released = canvass.released.is_some();
-        let freshest = canvass.freshest(&self.config.name, !self.must_copy);
+        let (me, own) = (&self.config.name, &self.meta.membership);
+        let freshest = canvass.freshest(me, own, !self.must_copy);
         let Some((name, incarnation, target)) = freshest else {
             return;
         };

@@ -9,13 +9,9 @@ use std::time::Duration;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, Generation, Member, PeerName, Position, Sequence, Term};
+use crate::id::{Ballot, GroupTime, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, Membership};
-
-/// Random bits of a generation: two foundings in the same second differ. With the seconds since 1970
-/// above them a generation stays below 2^53, so that every JSON reader keeps all of it.
-const RANDOM_BITS: u32 = 20;
 
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.
@@ -138,20 +134,23 @@ impl Machine {
         is_young && !self.reaches_all_known(|_| true)
     }
 
-    /// A generation above all known ones. It is made of the wall clock, so that it is above those
-    /// of members that are not reached too, unless clocks are far apart; random bits keep two
-    /// foundings apart.
-    pub(super) fn new_generation(&mut self) -> Ballot {
-        let briefs = self.remotes.values().filter_map(|r| r.brief.as_ref());
+    /// A ballot of a generation above all known ones; `None` if there is none, which no honest
+    /// peer comes to.
+    pub(super) fn new_generation(&mut self) -> Option<Ballot> {
+        let known = self.remotes.iter().filter(|(name, _)| self.knows(name));
+        let briefs = known.filter_map(|(_, remote)| remote.brief.as_ref());
         let own = [self.ballot, self.store.position().ballot];
-        let known = briefs.flat_map(|brief| [brief.ballot, brief.position.ballot]).chain(own);
-        let (generation, term) = known.fold((0, 0), |(generation, term), ballot| {
-            (ballot.generation.0.max(generation), ballot.term.0.max(term))
+        let ballots = briefs.flat_map(|brief| [brief.ballot, brief.position.ballot]).chain(own);
+        let newest = ballots.fold(Ballot::NONE, |newest, ballot| Ballot {
+            generation: ballot.generation.max(newest.generation),
+            term: ballot.term.max(newest.term),
         });
-        let random = self.random.next() & ((1 << RANDOM_BITS) - 1);
-        let drawn = ((self.now.wall.as_millis() / 1000) << RANDOM_BITS) | random;
-        let generation = Generation(drawn.max(generation + 1 + random));
-        Ballot { generation, term: Term(term + 1) }
+        let draw = self.random.next();
+        let generation = newest.generation.founded(seconds_of(self.now.wall), draw);
+        // Terms count on, and begin anew where they have come to an end.
+        let first =
+            (generation > newest.generation).then_some(Ballot { generation, term: Term(1) });
+        Ballot { generation, ..newest }.next_term().or(first)
     }
 
     /// Sets the members of a new generation: every name, under the incarnation that is linked.
@@ -195,6 +194,11 @@ impl Brief {
     pub(super) fn is_led(&self) -> bool {
         self.has_quorum || (self.primary.is_some() && self.suspects.is_none())
     }
+}
+
+/// Whole seconds since the Unix epoch.
+pub(super) fn seconds_of(wall: GroupTime) -> u64 {
+    wall.as_millis() / 1000
 }
 
 /// Whether a peer has data and may be promoted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
 use crate::model::Model;
 use crate::policy::Policy;
 use crate::protocol::election::Canvass;
@@ -63,6 +63,8 @@ pub struct Machine {
     pub(super) pings: BTreeMap<u64, Time>,
     pub(super) route: Route,
     pub(super) held_until: Time,
+    /// As primary: from then on the ballot of a peer that is to become a member counts.
+    pub(super) stands_above_from: Time,
     /// Where the transfers of the last sender that began are numbered from.
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
@@ -195,6 +197,7 @@ impl Machine {
             pings: BTreeMap::new(),
             route: Route::Nowhere,
             held_until: Time(0),
+            stands_above_from: Time(0),
             first_transfer: 0,
             switching: None,
             requests: Vec::new(),
@@ -264,7 +267,8 @@ impl Machine {
     /// A stall of this process is its own fault: it must not look like silence of others.
     fn advance(&mut self, now: Now) {
         let gap = now.time.since(self.now.time);
-        self.now.wall = now.wall;
+        // What the others take for a reading of a clock.
+        self.now.wall = now.wall.min(GroupTime::MAX_READ);
         self.now.time = self.now.time.max(now.time);
         if gap > self.group.failure_timeout / 4 + self.group.heartbeat {
             for remote in self.remotes.values_mut() {
@@ -287,6 +291,9 @@ impl Machine {
         }
         remote.heard = remote.heard.max(self.now.time);
         let from = (peer, incarnation);
+        if !self.may_say(&from, &message) {
+            return;
+        }
         match message {
             Message::Ping { number, brief } => self.on_ping(&from, number, brief),
             Message::Pong { number, promise, brief } => {

@@ -16,6 +16,7 @@ pub mod io;
 pub mod message;
 
 mod changes;
+mod credence;
 mod election;
 mod founding;
 mod group_clock;

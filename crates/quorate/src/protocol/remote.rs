@@ -12,6 +12,9 @@ use crate::protocol::sender::Sender;
 
 /// Pings remembered for the round trips that leases are made of.
 const MAX_PINGS: usize = 64;
+/// Failure timeouts between two elections that a primary calls for the sake of a peer that is no
+/// member.
+const STAND_ABOVE_TIMEOUTS: u32 = 10;
 /// Dead incarnations remembered per name.
 const MAX_DEAD: usize = 8;
 
@@ -190,6 +193,11 @@ impl Machine {
         let Some(&sent) = self.pings.get(&number) else {
             return;
         };
+        let is_asked = |remote: &Remote| remote.sender.as_ref().is_some_and(Sender::is_asked);
+        if self.remotes.get(&from.0).is_some_and(is_asked) {
+            // It may have been asked before it had heard whom it is to follow.
+            self.follow_me(&from.0, self.now.time);
+        }
         if let Some(remote) = self.remotes.get_mut(&from.0) {
             let sent = if bug::is(Bug::LeaseFromReceipt) { self.now.time } else { sent };
             remote.answered = remote.answered.max(sent);
@@ -197,8 +205,10 @@ impl Machine {
         self.renew_lease();
     }
 
-    fn on_brief(&mut self, from: &(PeerName, Incarnation), brief: Brief) {
+    fn on_brief(&mut self, from: &(PeerName, Incarnation), mut brief: Brief) {
         let now = self.now.time;
+        let is_believed = self.believes(&from.0, brief.ballot);
+        brief.is_primary &= is_believed;
         let Some(remote) = self.remotes.get_mut(&from.0) else {
             return;
         };
@@ -207,7 +217,11 @@ impl Machine {
                 || old.position.is_blank() != brief.position.is_blank()
                 || old.is_primary != brief.is_primary
         });
-        let (ballot, follows) = (brief.ballot, self.must_follow(&from.0, &brief));
+        let ballot = brief.ballot;
+        let follows = match is_believed {
+            true => self.must_follow(&from.0, &brief),
+            false => self.must_stand_above(&from.0, ballot),
+        };
         let Some(remote) = self.remotes.get_mut(&from.0) else { return };
         remote.brief = Some(brief);
         remote.brief_at = now;
@@ -218,6 +232,21 @@ impl Machine {
         if is_news && !matches!(self.role, Role::Primary(_)) {
             self.wake_soon();
         }
+    }
+
+    /// Whether this primary stands again above the ballot of a peer that is to become a member. It
+    /// may have voted for somebody who was not elected, and follows nobody below that. Its word is no
+    /// member's: it is gone by once in a while, and no further than elections lead.
+    fn must_stand_above(&mut self, from: &PeerName, ballot: Ballot) -> bool {
+        let now = self.now.time;
+        let is_fed = self.remotes.get(from).is_some_and(|remote| remote.sender.is_some());
+        let is_due = now >= self.stands_above_from;
+        let is_ahead = ballot > self.ballot && ballot.generation == self.ballot.generation;
+        if !self.is_primary() || !is_fed || !is_due || !is_ahead || !self.is_plausible(ballot) {
+            return false;
+        }
+        self.stands_above_from = now.after(self.group.failure_timeout * STAND_ABOVE_TIMEOUTS);
+        true
     }
 
     /// Whether this peer goes along with the ballot of another: it takes part in it, as a member or

@@ -27,6 +27,9 @@ impl Machine {
         group_id: Option<GroupId>,
         is_established: bool,
     ) -> bool {
+        if !self.may_lead(from, ballot) {
+            return false;
+        }
         if self.config.kind == PeerKind::Client && self.primary_is_absent() {
             // A client has taken part in nothing: a ballot that came to nothing does not bind it.
             if ballot < self.ballot {

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 
-use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
@@ -122,19 +121,11 @@ impl Machine {
         is_elsewhere && (is_led || is_newer)
     }
 
-    /// Whether a peer of this group, which may know a newer membership, reaches a majority of it: a
-    /// member, or one that is to become one and has been told more.
+    /// Whether a member of this group, which may know a newer membership, reaches a majority of it.
     fn reaches_a_quorum(&self) -> bool {
-        let (names, own) = (self.names(), self.store.position());
-        let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
-        let reached = voters.filter(|(_, remote)| self.is_reachable(remote));
-        reached.filter_map(|(name, remote)| Some((name, remote.brief.as_ref()?))).any(
-            |(name, brief)| {
-                let knows_more = brief.position > own && !bug::is(Bug::JoinerUnheard);
-                let is_heard = names.contains(name) || knows_more;
-                is_heard && brief.has_quorum && brief.group_id == self.meta.group_id
-            },
-        )
+        let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
+        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(|r| r.brief.as_ref());
+        briefs.filter(|brief| brief.group_id == self.meta.group_id).any(|brief| brief.has_quorum)
     }
 
     /// Members, this peer included, that hold the primary of this ballot unreachable.

@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use super::error::WireError;
 use crate::config::is_name;
-use crate::id::{MAX_ADDRESS_BYTES, MAX_NAME_BYTES, PeerName};
+use crate::id::{
+    Ballot, Generation, GroupTime, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, PeerName, Position, Sequence,
+    Term,
+};
 
 /// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
@@ -54,6 +57,23 @@ pub(super) fn number<T: TryFrom<u64>>(
         return Err(error);
     }
     T::try_from(value).map_err(|_| error)
+}
+
+/// A ballot that another peer names.
+pub(super) fn ballot(generation: u64, term: u64) -> Result<Ballot, WireError> {
+    let term = Term(number("term", term, 0, Term::MAX.0)?);
+    Ok(Ballot { generation: Generation(generation), term })
+}
+
+/// A position that another peer names.
+pub(super) fn position(generation: u64, term: u64, sequence: u64) -> Result<Position, WireError> {
+    let sequence = Sequence(number("sequence", sequence, 0, Sequence::MAX_READ.0)?);
+    Ok(Position { ballot: ballot(generation, term)?, sequence })
+}
+
+/// A reading of another peer's clock.
+pub(super) fn clock(field: &'static str, nanoseconds: u64) -> Result<GroupTime, WireError> {
+    number(field, nanoseconds, 0, GroupTime::MAX_READ.0).map(GroupTime)
 }
 
 pub(super) fn text(field: &'static str, text: String) -> Result<String, WireError> {

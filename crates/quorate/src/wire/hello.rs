@@ -166,7 +166,7 @@ impl TryFrom<proto::Hello> for Hello {
         bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
         bounds::count("generations", hello.generations.len(), 0, MAX_GENERATIONS)?;
         let standing = Standing {
-            position: hello.position.map_or(Position::BLANK, Into::into),
+            position: hello.position.map_or(Ok(Position::BLANK), TryInto::try_into)?,
             generations: hello.generations.into_iter().map(Generation).collect(),
         };
         Ok(Self {

@@ -10,8 +10,9 @@ use std::array;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::bounds;
 use super::error::WireError;
-use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+use crate::id::{GroupTime, Position};
 use crate::model::{ANSWER_WORDS, Answer};
 
 /// Longest reply, in bytes.
@@ -169,7 +170,7 @@ impl<'b> Reader<'b> {
         let [id @ .., status] = *self.take::<REPLY_BYTES>()?;
         let outcome = match Refusal::from_status(status) {
             Some(refusal) => Outcome::Refused { refusal, bound: u64::from_le_bytes(*self.take()?) },
-            None if status == DECIDED => decided(self.take()?),
+            None if status == DECIDED => decided(self.take()?)?,
             None => {
                 let max = Refusal::ALL.len() as u64;
                 let value = status.into();
@@ -188,16 +189,15 @@ impl<'b> Reader<'b> {
     }
 }
 
-fn decided([code, words @ ..]: &[u8; DECIDED_BYTES]) -> Outcome {
+fn decided([code, words @ ..]: &[u8; DECIDED_BYTES]) -> Result<Outcome, WireError> {
     let (words, _) = words.as_chunks();
     let words: [u64; DECIDED_WORDS] = array::from_fn(|index| u64::from_le_bytes(words[index]));
     let [units, words @ .., generation, term, sequence, group_time] = words;
-    let ballot = Ballot { generation: Generation(generation), term: Term(term) };
-    Outcome::Decided {
+    Ok(Outcome::Decided {
         answer: Answer { code: *code, units, words },
-        position: Position { ballot, sequence: Sequence(sequence) },
-        group_time: GroupTime(group_time),
-    }
+        position: bounds::position(generation, term, sequence)?,
+        group_time: bounds::clock("group time", group_time)?,
+    })
 }
 
 impl Iterator for Reader<'_> {

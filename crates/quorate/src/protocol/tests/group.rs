@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::config::{Acknowledge, Bounds, GroupConfig, PeerConfig};
 use crate::error::{PolicyError, RemoveError};
 use crate::event::Event;
-use crate::id::{GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
+use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;
 use crate::protocol::Machine;
@@ -134,6 +134,8 @@ pub(super) struct Group {
     pub(super) asked_again: fn(&Message) -> bool,
     follows: Vec<Mail>,
     pub(super) lost: usize,
+    /// The last ballot that each peer has asked votes for, and whether they were to bind.
+    asked: BTreeMap<PeerName, (Ballot, bool)>,
 }
 
 impl Group {
@@ -158,6 +160,7 @@ impl Group {
             asked_again: |_| false,
             follows: Vec::new(),
             lost: 0,
+            asked: BTreeMap::new(),
         }
     }
 
@@ -312,6 +315,15 @@ impl Group {
         while let Some(output) = peer.machine.poll_output() {
             match output {
                 Output::Send { to, incarnation, message } => {
+                    match &message {
+                        Message::PreVote(request) => {
+                            self.asked.insert(name.clone(), (request.ballot, false));
+                        }
+                        Message::Vote(request) => {
+                            self.asked.insert(name.clone(), (request.ballot, true));
+                        }
+                        _ => {}
+                    }
                     let is_cut = self.cut.contains(&(name.clone(), to.clone()));
                     if !is_cut && !(self.dropped)(&message) {
                         self.mail.push_back((name.clone(), to, incarnation, message));
@@ -409,6 +421,11 @@ impl Group {
     pub(super) fn total(&self, at: &str, key: &str) -> u64 {
         let value = self.peers[&PeerName::from(at)].store.read(crate::store::MODEL, key.as_bytes());
         value.map_or(0, |v| v.words[0])
+    }
+
+    /// The last ballot that a peer has asked votes for, and whether they were to bind.
+    pub(super) fn asked_by(&self, name: &PeerName) -> Option<(Ballot, bool)> {
+        self.asked.get(name).copied()
     }
 
     pub(super) fn saw(&self, at: &str, is_it: impl Fn(&Event) -> bool) -> bool {

@@ -325,7 +325,8 @@ fn a_client_goes_back_to_an_older_ballot_and_raises_nobodys() {
     let (brief, incarnation) = {
         let peer = &group.peers[&other];
         let brief = peer.machine.brief();
-        let ballot = brief.ballot.next_term().next_term();
+        let next = brief.ballot.next_term().expect("there is a next one");
+        let ballot = next.next_term().expect("and one more");
         (Brief { is_primary: true, ballot, ..brief }, peer.incarnation)
     };
     let lost = Message::Ping { number: 1, brief };

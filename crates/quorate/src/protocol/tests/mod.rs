@@ -1,5 +1,6 @@
 //! The protocol in directed schedules; the simulator goes where these do not.
 
+mod credence;
 mod failover;
 mod following;
 mod founding;

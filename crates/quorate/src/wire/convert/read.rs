@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, PeerName, Position,
-    Sequence, Term,
-};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, MemberId, PeerName, Position};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
@@ -26,7 +23,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::Ping(ping) => Message::Ping { number: ping.number, brief: brief(ping.brief)? },
         Kind::Pong(pong) => Message::Pong {
             number: pong.number,
-            promise: pong.promise.map(Into::into),
+            promise: pong.promise.map(TryInto::try_into).transpose()?,
             brief: brief(pong.brief)?,
         },
         Kind::PreVote(request) => Message::PreVote(vote_request(request)?),
@@ -101,25 +98,28 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
     })
 }
 
-impl From<proto::Ballot> for Ballot {
-    fn from(ballot: proto::Ballot) -> Self {
-        Self { generation: Generation(ballot.generation), term: Term(ballot.term) }
+impl TryFrom<proto::Ballot> for Ballot {
+    type Error = WireError;
+
+    fn try_from(ballot: proto::Ballot) -> Read<Self> {
+        bounds::ballot(ballot.generation, ballot.term)
     }
 }
 
-impl From<proto::Position> for Position {
-    fn from(proto::Position { generation, term, sequence }: proto::Position) -> Self {
-        let ballot = Ballot { generation: Generation(generation), term: Term(term) };
-        Self { ballot, sequence: Sequence(sequence) }
+impl TryFrom<proto::Position> for Position {
+    type Error = WireError;
+
+    fn try_from(position: proto::Position) -> Read<Self> {
+        bounds::position(position.generation, position.term, position.sequence)
     }
 }
 
 fn ballot(ballot: Option<proto::Ballot>) -> Read<Ballot> {
-    required("ballot", ballot).map(Into::into)
+    required("ballot", ballot)?.try_into()
 }
 
 fn position(position: Option<proto::Position>) -> Read<Position> {
-    required("position", position).map(Into::into)
+    required("position", position)?.try_into()
 }
 
 fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
@@ -132,11 +132,11 @@ fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
 
 fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     bounds::count("reigns", history.len(), 0, MAX_HISTORY)?;
-    let reign = |proto::Reign { generation, term, after }| Reign {
-        ballot: Ballot { generation: Generation(generation), term: Term(term) },
-        after: Sequence(after),
+    let reign = |proto::Reign { generation, term, after }| {
+        let Position { ballot, sequence } = bounds::position(generation, term, after)?;
+        Ok(Reign { ballot, after: sequence })
     };
-    Ok(history.into_iter().map(reign).collect())
+    history.into_iter().map(reign).collect()
 }
 
 fn policy_outcome(revision: Option<u64>, refused: Option<String>) -> Read<PolicyOutcome> {
@@ -213,14 +213,15 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         position: position(brief.position)?,
         group_id: group(brief.group_id)?,
         is_member: brief.is_member,
-        suspects: brief.suspects.map(Into::into),
+        suspects: brief.suspects.map(TryInto::try_into).transpose()?,
         reaches: brief
             .reaches
             .iter()
             .map(|name| bounds::peer("peer reached", name))
             .collect::<Read<_>>()?,
         priority: bounds::number("priority", brief.priority.into(), 0, u8::MAX.into())?,
-        wall: GroupTime(brief.wall),
+        // Clocks are wrong by any amount, and no reason to part: a majority of them counts.
+        wall: GroupTime(brief.wall).min(GroupTime::MAX_READ),
         uptime_ms: brief.uptime_ms,
         has_quorum: brief.has_quorum,
         members: members.collect::<Read<_>>()?,
@@ -241,7 +242,7 @@ fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
         ballot: ballot(request.ballot)?,
         campaign,
         position: position(request.position)?,
-        released: request.released.map(Into::into),
+        released: request.released.map(TryInto::try_into).transpose()?,
     })
 }
 
@@ -252,7 +253,7 @@ fn keys(list: proto::KeyList) -> Read<Vec<Bytes>> {
 fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
     Ok(BatchEnd {
         position: position(end.position)?,
-        group_time: GroupTime(end.group_time),
+        group_time: bounds::clock("group time", end.group_time)?,
         meta: end.meta.map(meta).transpose()?,
     })
 }
@@ -266,7 +267,7 @@ fn piece(piece: proto::Piece) -> Read<Piece> {
         ballot: ballot(piece.ballot)?,
         transfer: piece.transfer,
         index: piece.index,
-        from: piece.from.map(Into::into),
+        from: piece.from.map(TryInto::try_into).transpose()?,
         records: Records::read(piece.records)?,
         end,
         total: piece.total,

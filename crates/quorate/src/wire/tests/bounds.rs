@@ -4,12 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::body;
 use crate::id::{
-    Ballot, Generation, Incarnation, MAX_ADDRESS_BYTES, MemberId, PeerKind, PeerName, Position,
-    Sequence, Term,
+    Ballot, Generation, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MemberId, PeerKind, PeerName,
+    Position, Sequence, Term,
 };
+
 use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::protocol::Standing;
-use crate::protocol::message::{Lane, MAX_HISTORY, MAX_REMOVED};
+use crate::protocol::message::{Lane, MAX_HISTORY, MAX_REMOVED, Message};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
 use crate::wire::{
@@ -219,6 +220,62 @@ fn what_a_message_cannot_do_without_is_missed() {
     assert_eq!(read_message(Kind::Ping(proto::Ping::default())), missing("brief"));
 }
 
+/// A ballot without one above it would be the last of its group: nobody could be elected again.
+#[test]
+fn what_leaves_nothing_above_itself_is_refused() {
+    let last =
+        proto::Position { generation: u64::MAX, term: Term::MAX.0, sequence: Sequence::MAX_READ.0 };
+    let ballot =
+        |of: &proto::Position| Some(proto::Ballot { generation: of.generation, term: of.term });
+    let held = |position: &proto::Position| {
+        read_message(Kind::Held(proto::Held {
+            ballot: ballot(position),
+            position: Some(*position),
+        }))
+    };
+    assert!(held(&last).is_ok());
+    let beyond = [
+        proto::Position { term: Term::MAX.0 + 1, ..last },
+        proto::Position { sequence: Sequence::MAX_READ.0 + 1, ..last },
+    ];
+    for position in &beyond {
+        assert!(held(position).is_err(), "{position:?}");
+        let said = Some(*position);
+        assert!(read(kind::HELLO, &proto::Hello { position: said, ..hello() }).is_err());
+        let reign = proto::Reign {
+            generation: position.generation,
+            term: position.term,
+            after: position.sequence,
+        };
+        let whereabouts = proto::Whereabouts {
+            ballot: ballot(&last),
+            position: Some(last),
+            history: vec![reign],
+            pull: false,
+        };
+        assert!(read_message(Kind::Position(whereabouts)).is_err(), "{position:?}");
+    }
+    let end =
+        proto::BatchEnd { position: Some(last), group_time: GroupTime::MAX_READ.0 + 1, meta: None };
+    let piece = proto::Piece { ballot: ballot(&last), end: Some(end), ..Default::default() };
+    assert!(read_message(Kind::Piece(piece)).is_err());
+}
+
+/// A clock in the year 2300 is no reason to part: what a majority of the clocks shows counts.
+#[test]
+fn a_clock_that_is_far_ahead_is_read_as_the_last_reading() {
+    let brief = proto::Brief {
+        ballot: ballot(),
+        position: position(),
+        wall: u64::MAX,
+        ..Default::default()
+    };
+    let ping = proto::Ping { number: 1, brief: Some(brief) };
+    let read = read_message(Kind::Ping(ping)).expect("it is taken");
+    let Frame::Message(Message::Ping { brief, .. }) = read else { panic!("{read:?}") };
+    assert_eq!(brief.wall, GroupTime::MAX_READ);
+}
+
 #[test]
 fn the_longest_hello_is_within_its_bound() {
     let name = "n".repeat(64);
@@ -241,8 +298,8 @@ fn the_longest_hello_is_within_its_bound() {
         tls: "t".repeat(32),
         standing: Standing {
             position: Position {
-                ballot: Ballot { generation: Generation(u64::MAX), term: Term(u64::MAX) },
-                sequence: Sequence(u64::MAX),
+                ballot: Ballot { generation: Generation(u64::MAX), term: Term::MAX },
+                sequence: Sequence::MAX_READ,
             },
             generations: vec![Generation(u64::MAX); MAX_HISTORY],
         },

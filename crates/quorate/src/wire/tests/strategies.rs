@@ -85,7 +85,7 @@ pub(super) fn reply() -> BoxedStrategy<Reply> {
     let answer = (any::<u8>(), number(), prop::array::uniform6(number()))
         .prop_map(|(code, units, words)| Answer { code, units, words });
     let outcome = prop_oneof![
-        (answer, position(), group_time()).prop_map(|(answer, position, group_time)| {
+        (answer, position(), clock()).prop_map(|(answer, position, group_time)| {
             Outcome::Decided { answer, position, group_time }
         }),
         (refusal, number()).prop_map(|(refusal, bound)| Outcome::Refused { refusal, bound }),
@@ -271,26 +271,32 @@ fn group_id() -> impl Strategy<Value = GroupId> {
     any::<u128>().prop_map(GroupId)
 }
 
-fn group_time() -> impl Strategy<Value = GroupTime> {
-    number().prop_map(GroupTime)
+fn up_to(max: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![0..300u64, 0..=max, Just(max)]
+}
+
+/// A reading of a clock.
+fn clock() -> impl Strategy<Value = GroupTime> {
+    up_to(GroupTime::MAX_READ.0).prop_map(GroupTime)
 }
 
 fn ballot() -> impl Strategy<Value = Ballot> {
-    (number(), number()).prop_map(|(generation, term)| Ballot {
+    (number(), up_to(Term::MAX.0)).prop_map(|(generation, term)| Ballot {
         generation: Generation(generation),
         term: Term(term),
     })
 }
 
+fn sequence() -> impl Strategy<Value = Sequence> {
+    up_to(Sequence::MAX_READ.0).prop_map(Sequence)
+}
+
 fn position() -> BoxedStrategy<Position> {
-    (ballot(), number())
-        .prop_map(|(ballot, sequence)| Position { ballot, sequence: Sequence(sequence) })
-        .boxed()
+    (ballot(), sequence()).prop_map(|(ballot, sequence)| Position { ballot, sequence }).boxed()
 }
 
 fn history() -> BoxedStrategy<Vec<Reign>> {
-    let reign =
-        (ballot(), number()).prop_map(|(ballot, after)| Reign { ballot, after: Sequence(after) });
+    let reign = (ballot(), sequence()).prop_map(|(ballot, after)| Reign { ballot, after });
     vec(reign, 0..=MAX_HISTORY).boxed()
 }
 
@@ -347,7 +353,7 @@ fn brief() -> BoxedStrategy<Brief> {
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
         (vec(peer(), 0..=MAX_LISTED), vec(peer(), 0..=MAX_LISTED)),
-        (any::<u8>(), group_time(), number(), any::<bool>()),
+        (any::<u8>(), clock(), number(), any::<bool>()),
     )
         .prop_map(|(first, second, (reaches, members), (priority, wall, uptime_ms, has_quorum))| {
             let (ballot, is_primary, primary, position) = first;
@@ -388,12 +394,12 @@ fn record_key() -> BoxedStrategy<Bytes> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    (prop::array::uniform3(number()), group_time())
-        .prop_map(|(words, expires)| Value { words, expires })
+    (prop::array::uniform3(number()), number())
+        .prop_map(|(words, expires)| Value { words, expires: GroupTime(expires) })
 }
 
 fn piece() -> BoxedStrategy<Piece> {
-    let end = (position(), group_time(), option::of(meta()))
+    let end = (position(), clock(), option::of(meta()))
         .prop_map(|(position, group_time, meta)| BatchEnd { position, group_time, meta });
     let ending = (option::of(end), option::of((number(), any::<u64>())));
     ((ballot(), number(), any::<u32>()), option::of(position()), records(), ending, number())

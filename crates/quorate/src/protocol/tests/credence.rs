@@ -1,0 +1,236 @@
+//! What a client, a joiner or a stranger says never counts as a member's word.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, PeerKind, PeerName,
+    Position, Sequence, Term,
+};
+use crate::protocol::io::Input;
+use crate::protocol::message::{
+    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, VoteRequest,
+};
+use crate::record::Records;
+
+use super::group::{Group, others};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The last ballot that there is.
+const LAST: Ballot = Ballot { generation: Generation(u64::MAX), term: Term::MAX };
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// A founded group with 100 units, and a peer `x` beside it whose words the test puts into its mouth.
+fn group_beside(kind: PeerKind) -> (Group, PeerName) {
+    let mut group = Group::founded(&NAMES);
+    group.start_as("x", kind);
+    // It says nothing of its own, and is not brought up to date.
+    group.split(&["x"], &NAMES);
+    group.run(SECOND);
+    let primary = group.primary().expect("it was founded");
+    group.add(primary.as_str(), "k", 100).expect("the primary decides");
+    group.run(SECOND);
+    (group, primary)
+}
+
+fn say(group: &mut Group, message: &Message) {
+    let incarnation = group.peers[&PeerName::from("x")].incarnation;
+    for name in NAMES {
+        let (peer, message) = ("x".into(), message.clone());
+        group.input(&name.into(), Input::Message { peer, incarnation, message });
+    }
+    group.settle();
+}
+
+fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief {
+    Brief {
+        ballot,
+        is_primary: true,
+        primary: Some(("x".into(), Incarnation(4))),
+        position,
+        group_id,
+        is_member: true,
+        suspects: None,
+        reaches: NAMES.map(PeerName::from).to_vec(),
+        priority: 1,
+        wall: GroupTime(0),
+        uptime_ms: 0,
+        has_quorum: true,
+        members: vec!["x".into()],
+    }
+}
+
+fn at(ballot: Ballot) -> Position {
+    Position { ballot, sequence: Sequence::MAX_READ }
+}
+
+/// Everything of which the sender would be primary of `ballot`, with nothing in its cells.
+fn claims(group: &Group, ballot: Ballot) -> Vec<Message> {
+    let meta = group.peers[&PeerName::from("a")].store.meta();
+    let group_id = meta.group_id;
+    let brief = brief(ballot, at(ballot), group_id);
+    let end = BatchEnd {
+        position: at(ballot),
+        group_time: GroupTime(1),
+        meta: Some(Meta { history: Vec::new(), ..meta }),
+    };
+    let piece = Piece {
+        ballot,
+        transfer: u64::MAX,
+        index: 0,
+        from: None,
+        records: Records::default(),
+        end: Some(end),
+        total: 0,
+        digest: None,
+    };
+    vec![
+        Message::Ping { number: 1, brief: brief.clone() },
+        Message::Pong { number: 1, promise: Some(ballot), brief },
+        Message::Follow { ballot, group_id, is_established: true },
+        Message::Piece(piece),
+    ]
+}
+
+/// The story: one ping of a client claimed to be of the primary of the next term, and one piece
+/// without records emptied every member.
+#[test]
+fn nobody_follows_a_primary_that_is_no_member() {
+    for kind in [PeerKind::Client, PeerKind::Joiner] {
+        let (mut group, primary) = group_beside(kind);
+        let next = group.peers[&primary].store.position().ballot.next_term();
+        for ballot in [next.expect("terms are left"), LAST] {
+            claims(&group, ballot).iter().for_each(|message| say(&mut group, message));
+            group.run(SECOND);
+            for name in NAMES {
+                assert_eq!(group.total(name, "k"), 100, "{kind:?} at {name}");
+            }
+            assert_eq!(group.primary(), Some(primary.clone()), "{kind:?}");
+        }
+    }
+}
+
+/// The story: a blank joiner sent one ping with the largest ballot. Everybody took part in it, and
+/// nobody was ever elected again.
+#[test]
+fn the_largest_ballot_of_a_joiner_leaves_elections_possible() {
+    for kind in [PeerKind::Client, PeerKind::Joiner] {
+        let (mut group, primary) = group_beside(kind);
+        for message in [
+            Message::Ping { number: 1, brief: brief(LAST, Position::BLANK, None) },
+            Message::Ping { number: 2, brief: brief(LAST, at(LAST), None) },
+        ] {
+            say(&mut group, &message);
+        }
+        group.run(SECOND);
+        assert_eq!(group.primary(), Some(primary.clone()), "{kind:?}: it goes on");
+        group.kill(primary.as_str());
+        group.run(SECOND * 30);
+        let next = group.primary().expect("another one is elected");
+        assert_eq!(group.total(next.as_str(), "k"), 100);
+        let ballot = group.peers[&next].store.position().ballot;
+        assert!(ballot.term < Term(100), "{kind:?}: {ballot}");
+    }
+}
+
+fn request(ballot: Ballot) -> VoteRequest {
+    let position = at(LAST);
+    VoteRequest { ballot, campaign: Campaign::Ordinary, position, released: Some(LAST) }
+}
+
+/// A joiner that stands all the time, in ballots of its own making, takes nobody's vote away.
+#[test]
+fn nobody_votes_for_a_candidate_that_is_no_member() {
+    for kind in [PeerKind::Client, PeerKind::Joiner] {
+        let (mut group, primary) = group_beside(kind);
+        group.kill(primary.as_str());
+        for round in 0..120 {
+            let term = Term(1_000 + round);
+            let generation = group.peers.values().next().expect("two are left");
+            let generation = generation.store.position().ballot.generation;
+            let ballot = Ballot { generation, term };
+            say(&mut group, &Message::PreVote(request(ballot)));
+            say(&mut group, &Message::Vote(request(ballot)));
+            let release = Message::Release { ballot: LAST, to: "x".into() };
+            say(&mut group, &release);
+            group.run(SECOND / 10);
+        }
+        let next = group.primary().expect("one of the members is elected");
+        let ballot = group.peers[&next].store.position().ballot;
+        assert!(ballot.term < Term(1_000), "{kind:?}: {ballot}");
+        assert_eq!(group.total(next.as_str(), "k"), 100);
+    }
+}
+
+/// A voter that is no member, and says that it holds everything and knows the newest members, makes
+/// nobody adopt its state or count by its list.
+#[test]
+fn a_voter_that_is_no_member_is_neither_adopted_nor_asked_who_counts() {
+    let (mut group, primary) = group_beside(PeerKind::Joiner);
+    group.kill(primary.as_str());
+    // No answer of a member arrives, and every question is answered by the stranger.
+    group.dropped =
+        |message| matches!(message, Message::PreVoteReply { .. } | Message::VoteReply { .. });
+    for _ in 0..300 {
+        group.run(SECOND / 20);
+        for name in others(&primary) {
+            let name = PeerName::from(name);
+            let Some((ballot, is_binding)) = group.asked_by(&name) else { continue };
+            let ids = [("x", 4), (name.as_str(), group.peers[&name].incarnation.0)];
+            let members = ids.map(|(name, id)| Member {
+                name: name.into(),
+                id: Some(MemberId(id)),
+                address: String::new(),
+            });
+            let membership = Membership::settled(at(LAST), members.to_vec());
+            let (known, granted) = (LAST, true);
+            let message = if is_binding {
+                let position = at(LAST);
+                Message::VoteReply { ballot, granted, known, position, membership }
+            } else {
+                Message::PreVoteReply { ballot, granted, known, membership }
+            };
+            say(&mut group, &message);
+        }
+    }
+    let is_elected = |event: &Event| matches!(event, Event::CampaignStarted { .. });
+    assert!(!others(&primary).into_iter().any(|name| group.saw(name, is_elected)));
+    group.dropped = |_| false;
+    group.run(SECOND * 5);
+    let next = group.primary().expect("one of the members is elected");
+    assert_eq!(group.total(next.as_str(), "k"), 100);
+    assert!(group.peers[&next].store.position().ballot.term < Term(100));
+}
+
+/// A follower says what it has given up. Whoever follows nothing has given up nothing.
+#[test]
+fn a_loss_is_told_by_followers_only() {
+    let (mut group, primary) = group_beside(PeerKind::Client);
+    let ballot = group.peers[&primary].store.position().ballot;
+    say(&mut group, &Message::GaveUp { ballot, units: 7 });
+    let is_loss = |event: &Event| matches!(event, Event::ChangesLost { units: 7, .. });
+    assert!(!group.saw(primary.as_str(), is_loss));
+}
+
+/// A joiner that has voted for somebody who was not elected is not left behind for good: the
+/// primary stands again above its ballot, once in a while.
+#[test]
+fn a_primary_stands_above_the_ballot_of_a_joiner_once_in_a_while() {
+    let (mut group, primary) = group_beside(PeerKind::Joiner);
+    let term = |group: &Group| {
+        let primary = group.primary().expect("there is one");
+        group.peers[&primary].store.position().ballot.term
+    };
+    let before = group.peers[&primary].store.position().ballot;
+    let mut terms = Vec::new();
+    for round in 1..=60 {
+        let ballot = Ballot { term: Term(before.term.0 + 10 * round), ..before };
+        let brief = Brief { is_primary: false, ..brief(ballot, Position::BLANK, None) };
+        say(&mut group, &Message::Ping { number: round, brief });
+        group.run(SECOND);
+        terms.push(term(&group));
+    }
+    terms.dedup();
+    assert!(terms[0] > Term(before.term.0 + 10), "it went above: {terms:?}");
+    assert_eq!(terms.len(), 1, "once in a hundred seconds: {terms:?}");
+}
