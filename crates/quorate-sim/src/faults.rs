@@ -55,6 +55,12 @@ pub(crate) enum Fault {
     DiskFailure,
     /// A disk is full.
     DiskFull,
+    /// All connections of a peer are reset, and it lives.
+    Reset,
+    /// A peer is restarted with another setting, which the others refuse, or with theirs again.
+    Roll,
+    /// The same, and a second process is started under its name.
+    Strand,
     /// Two peers do not hear each other.
     Unlink,
 }
@@ -131,8 +137,8 @@ impl Profile {
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
-            Isolate, Join, Kill, KillMajority, Leave, Lie, OneWay, Pause, Priority, Slow, Split,
-            Stall, Unlink,
+            Isolate, Join, Kill, KillMajority, Leave, Lie, OneWay, Pause, Priority, Reset, Roll,
+            Slow, Split, Stall, Strand, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -146,9 +152,9 @@ impl Profile {
                 (Kill, 2),
                 (KillMajority, 2),
             ],
-            Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1)],
+            Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1), (Reset, 3)],
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
-            Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1)],
+            Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
             Self::Liars => vec![(Crash, 2), (HandOver, 1), (Isolate, 2), (Kill, 2), (Lie, 20)],
             Self::Members => vec![
                 (Crash, 1),
@@ -179,14 +185,27 @@ impl Profile {
                 (Lie, 1),
                 (OneWay, 2),
                 (Pause, 3),
+                (Reset, 1),
+                (Roll, 1),
                 (Slow, 1),
                 (Split, 3),
                 (Stall, 1),
+                (Strand, 1),
                 (Unlink, 2),
             ],
             Self::Partitions => vec![(Isolate, 3), (Split, 4), (OneWay, 3), (Unlink, 2)],
             Self::Pauses => vec![(Pause, 5), (Isolate, 1), (Kill, 1)],
-            Self::Restarts => vec![(Kill, 4), (Crash, 2), (Isolate, 2), (Split, 1), (Unlink, 1)],
+            Self::Restarts => {
+                vec![
+                    (Kill, 4),
+                    (Crash, 2),
+                    (Isolate, 2),
+                    (Split, 1),
+                    (Roll, 3),
+                    (Strand, 2),
+                    (Unlink, 1),
+                ]
+            }
             Self::Slow => vec![(Slow, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
         }
     }
@@ -269,6 +288,9 @@ impl World {
             Fault::Slow => self.slow(peer, length),
             Fault::Split => self.split(length),
             Fault::Stall => self.stall(peer, length),
+            Fault::Reset => self.reset_all(peer),
+            Fault::Roll => self.fault_roll(peer),
+            Fault::Strand => self.fault_strand(peer),
             Fault::Unlink => {
                 let other = self.other_than(peer);
                 self.cut_for(vec![(peer, other), (other, peer)], length, "partitions");
@@ -307,15 +329,51 @@ impl World {
         self.undo_after(length, Undo::Restart { peer });
     }
 
-    /// Ends a process; with its host, its connections stay silent.
+    /// A peer is stopped in good order and started with another setting.
+    fn fault_roll(&mut self, peer: usize) {
+        let may_end = self.keeps_disk(peer, false) || self.may_lose(peer);
+        if self.peers[peer].is_running() && may_end {
+            self.roll(peer);
+        }
+    }
+
+    /// The same, whatever becomes of the group.
+    pub(crate) fn roll(&mut self, peer: usize) {
+        self.counters.add("settings rolled");
+        self.end_process(peer, false, true);
+        self.peers[peer].revision ^= 1;
+        self.start(peer);
+        self.note_together();
+    }
+
+    /// A second process runs under the name of a first, which lives on out of reach: to the others
+    /// the first one's data are lost.
+    fn fault_strand(&mut self, peer: usize) {
+        if self.peers[peer].is_running() && self.may_lose(peer) {
+            self.strand(peer);
+        }
+    }
+
+    /// Ends a process; with its host, its connections stay silent. Some end in good order.
     pub(crate) fn kill(&mut self, peer: usize, with_host: bool) {
+        let is_goodbye = !with_host && self.are_faults_active && self.fault_random.chance(300);
+        self.end_process(peer, with_host, is_goodbye);
+    }
+
+    /// The same, in good order if it says goodbye.
+    pub(crate) fn end_process(&mut self, peer: usize, with_host: bool, is_goodbye: bool) {
         let Some(process) = self.process(peer) else { return };
         let incarnation = process.incarnation;
         self.counters.add(if with_host { "crashes" } else { "kills" });
         self.note(peer, &[13, u64::from(with_host)], |_| {
-            format!("ends as {incarnation}, {}", if with_host { "silently" } else { "closing" })
+            let how = match (with_host, is_goodbye) {
+                (true, _) => "silently",
+                (false, true) => "with a goodbye",
+                (false, false) => "closing",
+            };
+            format!("ends as {incarnation}, {how}")
         });
-        self.close_all(peer, !with_host);
+        self.close_all(peer, !with_host, is_goodbye);
         self.end_disk(peer, with_host);
         let host = &mut self.peers[peer];
         host.process = None;

@@ -142,8 +142,13 @@ impl World {
             }
             Lie::Candidacy => {
                 let released = Some(Ballot { term: LAST_TERM, ..known });
-                let request =
-                    VoteRequest { ballot, campaign: Campaign::Ordinary, position, released };
+                let request = VoteRequest {
+                    ballot,
+                    campaign: Campaign::Ordinary,
+                    position,
+                    released,
+                    is_forced: true,
+                };
                 let anew = VoteRequest { campaign: Campaign::NewGeneration, ..request.clone() };
                 vec![
                     Message::PreVote(request.clone()),

@@ -38,11 +38,36 @@ impl World {
         if is_linked {
             return;
         }
+        if self.differ(one, other) {
+            self.refuse_each_other(one, other);
+            return;
+        }
         if !self.accepts(one, other, second) || !self.accepts(other, one, first) {
             self.counters.add("link refusals");
             return;
         }
         self.connect(ends);
+    }
+
+    /// Whether the settings of two peers differ, so that they refuse each other.
+    pub(crate) fn differ(&self, one: usize, other: usize) -> bool {
+        self.peers[one].revision != self.peers[other].revision
+    }
+
+    /// Both have said hello, and that their settings differ: each learns what the other holds.
+    fn refuse_each_other(&mut self, one: usize, other: usize) {
+        self.counters.add("settings refused");
+        let held = |peer: usize| {
+            let process = self.process(peer)?;
+            let position = process.store.position();
+            (!position.is_blank()).then_some(position)
+        };
+        let [first, second] = [one, other].map(held);
+        for (peer, met) in [(one, second), (other, first)] {
+            if met.is_some() {
+                self.drive(peer, Input::HolderMet { position: met });
+            }
+        }
     }
 
     /// Begins a connection, from the first process to the second.
@@ -75,7 +100,7 @@ impl World {
             return;
         }
         if !self.accepts(here.peer, there.peer, there.incarnation) {
-            self.close(connection, end, true);
+            self.close(connection, end, true, false);
             return;
         }
         let now = self.now;
@@ -96,6 +121,7 @@ impl World {
             let kind = self.peers[there.peer].config.kind;
             let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
+            end.has_succeeded = self.successors.contains(&there.incarnation);
             self.drive(here.peer, Input::LinkUp { peer, end });
         }
     }
@@ -108,28 +134,38 @@ impl World {
         self.note_together();
     }
 
-    /// Closes one end; the machine is told when it was the last connection.
-    pub(crate) fn close(&mut self, connection: ConnectionId, end: usize, tells: bool) {
+    /// Closes one end; the machine is told when it was the last connection, and whether the other end
+    /// has said goodbye.
+    pub(crate) fn close(
+        &mut self,
+        connection: ConnectionId,
+        end: usize,
+        tells: bool,
+        has_ended: bool,
+    ) {
         let was = self.network.end(connection, end).state;
         if was == EndState::Closed {
             return;
         }
         self.network.end_mut(connection, end).state = EndState::Closed;
         if tells {
-            self.transmit_on(Packet { connection, end: 1 - end, payload: Payload::Reset });
+            let payload = Payload::Reset { is_goodbye: false };
+            self.transmit_on(Packet { connection, end: 1 - end, payload });
         }
         let here = self.network.end(connection, end).peer;
         let there = self.network.end(connection, 1 - end).clone();
         let Some(process) = self.process_mut(here) else { return };
         let link = &mut process.links[there.peer];
         link.open.retain(|open| *open != connection);
+        link.has_ended |= has_ended;
         if was != EndState::Open || !link.open.is_empty() {
             return;
         }
         link.linked = None;
+        let has_ended = std::mem::take(&mut link.has_ended);
         self.note_link(here, there.peer, false);
         let peer = self.plan.group.members[there.peer].clone();
-        self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation });
+        self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation, has_ended });
     }
 
     /// A connection of a link over whose control lane nothing has come for the failure timeout is
@@ -149,7 +185,7 @@ impl World {
         } else if due > self.now {
             self.queue.push(due, Event::Silence { connection, end });
         } else {
-            self.close(connection, end, true);
+            self.close(connection, end, true, false);
         }
     }
 
@@ -227,10 +263,11 @@ impl World {
             self.peers[peer].inbox.push(Event::Arrive(Box::new(packet)));
             return;
         }
-        let is_reset = matches!(packet.payload, Payload::Reset);
+        let is_reset = matches!(packet.payload, Payload::Reset { .. });
+        let is_goodbye = matches!(packet.payload, Payload::Reset { is_goodbye: true });
         match state {
             EndState::Open | EndState::Opening if is_reset => {
-                self.close(packet.connection, packet.end, false);
+                self.close(packet.connection, packet.end, false, is_goodbye);
             }
             EndState::Open => self.receive(peer, packet),
             EndState::Opening => {}
@@ -240,7 +277,8 @@ impl World {
                     self.receive(peer, packet.clone());
                 }
                 let (connection, end) = (packet.connection, 1 - packet.end);
-                self.transmit_on(Packet { connection, end, payload: Payload::Reset });
+                let payload = Payload::Reset { is_goodbye: false };
+                self.transmit_on(Packet { connection, end, payload });
             }
         }
     }
@@ -266,7 +304,7 @@ impl World {
             Payload::Reply(reply) => self.on_reply(peer, reply),
             Payload::Merge(merge) => self.on_merge(peer, from, merge),
             Payload::MergeReply(reply) => self.on_merge_reply(peer, reply),
-            Payload::Reset => {}
+            Payload::Reset { .. } => {}
         }
     }
 
@@ -277,13 +315,26 @@ impl World {
         }
     }
 
-    /// A process ends: its connections do, and its kernel says so if it still can.
-    pub(crate) fn close_all(&mut self, peer: usize, tells: bool) {
+    /// All connections of a peer are reset by what lies between, and both ends live.
+    pub(crate) fn reset_all(&mut self, peer: usize) {
+        let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
+            return;
+        };
+        self.counters.add("resets");
+        for (connection, end) in self.network.ends_of(peer, incarnation) {
+            self.close(connection, end, true, false);
+        }
+    }
+
+    /// A process ends: its connections do, and its kernel says so if it still can; the process
+    /// itself says goodbye if it ends in good order.
+    pub(crate) fn close_all(&mut self, peer: usize, tells: bool, is_goodbye: bool) {
         let Some(process) = self.process(peer) else { return };
         for (connection, end) in self.network.ends_of(peer, process.incarnation) {
             self.network.end_mut(connection, end).state = EndState::Closed;
             if tells {
-                self.transmit_on(Packet { connection, end: 1 - end, payload: Payload::Reset });
+                let payload = Payload::Reset { is_goodbye };
+                self.transmit_on(Packet { connection, end: 1 - end, payload });
             }
         }
     }

@@ -25,7 +25,10 @@ pub(crate) enum Payload {
     Protocol(Message),
     Reply(Reply),
     /// The other end is closed, or was never there.
-    Reset,
+    /// The connection is closed there; a process that ends in good order says so first.
+    Reset {
+        is_goodbye: bool,
+    },
 }
 
 impl Payload {
@@ -33,7 +36,7 @@ impl Payload {
         match self {
             Self::Protocol(message) => message.lane(),
             Self::Call(_) | Self::Merge(_) | Self::MergeReply(_) | Self::Reply(_) => Lane::Data,
-            Self::Reset => Lane::Control,
+            Self::Reset { .. } => Lane::Control,
         }
     }
 }

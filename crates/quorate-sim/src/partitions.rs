@@ -158,6 +158,19 @@ impl World {
     }
 
     /// Everything works again: all paths, all hosts, all processes.
+    /// Whose settings differ from those of the peer with the newest state is restarted with its.
+    fn take_settings_back(&mut self) {
+        let position = |peer: &usize| self.process(*peer).map(|process| process.store.position());
+        let newest = (0..self.plan.peers()).max_by_key(position).unwrap_or(0);
+        let revision = self.peers[newest].revision;
+        for peer in 0..self.plan.peers() {
+            if self.peers[peer].revision != revision {
+                self.end_process(peer, false, true);
+                self.peers[peer].revision = revision;
+            }
+        }
+    }
+
     pub(crate) fn heal_all(&mut self) {
         self.are_faults_active = false;
         self.healed += 1;
@@ -171,6 +184,7 @@ impl World {
                 self.release_path(from, to);
             }
         }
+        self.take_settings_back();
         for peer in 0..size {
             self.mend_disk(peer);
             if let Some(process) = self.process(peer) {

@@ -43,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) list: List,
     /// What outlives the process, in a group that uses disks.
     pub(crate) disk: Option<HostDisk>,
+    /// Which settings it starts with: peers refuse each other where they differ.
+    pub(crate) revision: u8,
 }
 
 /// One incarnation.
@@ -85,6 +87,8 @@ pub(crate) struct Process {
 pub(crate) struct Link {
     pub(crate) open: Vec<ConnectionId>,
     pub(crate) linked: Option<Incarnation>,
+    /// The other end has said goodbye on one of the connections.
+    pub(crate) has_ended: bool,
 }
 
 impl Peer {
@@ -100,7 +104,8 @@ impl Peer {
         let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
         let (paused, inbox, process) = (None, Vec::new(), None);
         let list = List::default();
-        Self { config, clock, is_host_up: true, paused, inbox, process, list, disk }
+        let (is_host_up, revision) = (true, 0);
+        Self { config, clock, is_host_up, paused, inbox, process, list, disk, revision }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -163,6 +168,9 @@ impl World {
         let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
+        if start.has_succeeded {
+            self.successors.insert(incarnation);
+        }
         let machine =
             Machine::new(group, config, start, Arc::clone(&store), self.model.clone(), now);
         self.peers[peer].is_host_up = true;

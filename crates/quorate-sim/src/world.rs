@@ -9,7 +9,7 @@
 //! One thread, one queue of events, virtual time. The peers run the real state machine and the
 //! real store; this crate stands in for the driver, the network, the clocks and the clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::real;
 use crate::scenario::Filter;
+use crate::stranded::Stranded;
 use crate::together::Together;
 use crate::trace::Trace;
 use crate::workload::{Op, all_keys};
@@ -101,6 +102,10 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     /// What each start was counted by.
     pub(crate) ids: BTreeMap<Incarnation, MemberId>,
+    /// Starts that prove the end of the one before them.
+    pub(crate) successors: BTreeSet<Incarnation>,
+    /// Processes that live on, cut off, while another runs under their name.
+    pub(crate) stranded: Vec<Stranded>,
     pub(crate) ops: Vec<Op>,
     pub(crate) model: Arc<SimModel>,
     /// Every key that a client may use.
@@ -159,6 +164,8 @@ impl World {
             network,
             peers,
             ids: BTreeMap::new(),
+            successors: BTreeSet::new(),
+            stranded: Vec::new(),
             ops: Vec::new(),
             history: History::new(Arc::clone(&model)),
             model,

@@ -20,6 +20,8 @@ pub enum Bug {
     PriorityBeatsFreshness,
     /// A winner serves before a majority holds the first change of its term.
     ServeBeforeFirstCommit,
+    /// A primary whose connections have closed, and of which another start is seen, counts as dead.
+    ClosedIsDead,
     /// A voter that hears the primary votes all the same.
     HearingVoterVotes,
     /// Votes are counted under the candidate's own membership, not the newest among the voters.
@@ -83,6 +85,8 @@ pub enum Bug {
     // --- founding and generations (section 6)
     /// A blank peer founds a group alone.
     BlankFoundsAlone,
+    /// A blank majority founds although a member with data is there and refused.
+    RefusedHolderIgnored,
     /// A blank majority founds although a member with data answers.
     BlankIgnoresSurvivor,
     /// A blank incarnation pledges itself to two survivors.
@@ -134,13 +138,14 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
         Self::SequenceWithoutTerm,
         Self::PriorityBeatsFreshness,
         Self::ServeBeforeFirstCommit,
+        Self::ClosedIsDead,
         Self::HearingVoterVotes,
         Self::VotesUnderOwnMembership,
         Self::FixedElectionTimer,
@@ -170,6 +175,7 @@ impl Bug {
         Self::ReleaseBeforeCaughtUp,
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
+        Self::RefusedHolderIgnored,
         Self::BlankIgnoresSurvivor,
         Self::PledgeTwice,
         Self::GenerationsMixed,

@@ -376,6 +376,14 @@ impl GroupConfig {
     pub fn lease(&self) -> Duration {
         self.failure_timeout * 4 / 5
     }
+
+    /// How long after it has answered a heartbeat a replica takes it that the lease may run which
+    /// rests on the answer: the lease, and a quarter of what a promise lasts beyond it, for clocks
+    /// that drift apart.
+    pub(crate) fn longest_lease(&self) -> Duration {
+        let lease = self.lease();
+        lease + (self.failure_timeout - lease) / 4
+    }
 }
 
 /// The setting that lists the members: it must be the same only where both peers found by it.

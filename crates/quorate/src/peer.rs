@@ -378,6 +378,7 @@ impl Peer {
         }
         let end = handle.shared.hand_over().await;
         handle.shared.drain().await;
+        handle.shared.say_goodbye();
         handle.shared.close();
         handle.tasks.end().await;
         if let Some(storage) = &handle.storage

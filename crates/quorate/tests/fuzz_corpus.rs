@@ -172,6 +172,7 @@ fn frames() -> Vec<Frame> {
             address: "192.0.2.1:7101".into(),
             kind: PeerKind::Joiner,
             has_state: true,
+            has_succeeded: true,
             tls: "required".into(),
             standing: Standing { position: POSITION, generations: vec![BALLOT.generation] },
         }),
@@ -230,6 +231,7 @@ fn control_messages() -> Vec<Message> {
         campaign,
         position: POSITION,
         released,
+        is_forced: false,
     };
     vec![
         Message::Ping { number: 1, brief: brief.clone() },

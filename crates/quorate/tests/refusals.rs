@@ -10,7 +10,7 @@ use quorate::{
     Bounds, ConfigError, DecideError, Event, Mode, NoPrimaryReason, Peer, PeerBuilder, Refusal,
     StartError,
 };
-use support::{Counter, LONG, Trio, add, builder, count, events, until};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -334,4 +334,59 @@ async fn tcp_carries_bytes_between_its_ends() {
     let mut bytes = Vec::new();
     here.reader.read_to_end(&mut bytes).await.expect("the other end has closed");
     assert_eq!(bytes, b"hello");
+}
+
+/// Two members of three are restarted in turn with a setting that differs. They are refused by name,
+/// and the third, which has the counts, is not founded past: it has them when the change is taken
+/// back.
+#[tokio::test(start_paused = true)]
+async fn a_rollout_of_a_setting_that_cannot_roll_loses_no_counts() {
+    let mut trio = Trio::start(|builder| builder).await;
+    for peer in &trio.peers {
+        add(peer, "k", 20).await.expect("there is a primary");
+    }
+    let primary = trio.primary();
+    let others: Vec<&str> = NAMES.into_iter().filter(|name| *name != primary).collect();
+    let slow = Duration::from_secs(20);
+    for name in &others {
+        trio.take(name).shutdown().await;
+        let other = builder(&trio.network, name).failure_timeout(slow);
+        trio.peers.push(other.start().await.expect("the settings are valid"));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    // As long as one likes: the holder is there, and is refused again and again.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    for name in &others {
+        let status = trio.peer(name).status();
+        assert_eq!(status.primary, None, "{name} founds nothing past it");
+        let field = |refusal: &Refusal| refusal.field == "failure_timeout";
+        assert!(status.refusals.iter().any(field), "{:?}", status.refusals);
+    }
+    for name in &others {
+        trio.take(name).shutdown().await;
+        let back = trio.start_one(name).await.expect("the settings are valid");
+        trio.peers.push(back);
+    }
+    for name in NAMES {
+        trio.peer(name).wait_ready(LONG).await.expect("the group is back");
+        assert_eq!(count(trio.peer(name), "k").await, 60, "at {name}");
+    }
+}
+
+/// Somebody says in so many words that the data are to be given up.
+#[tokio::test(start_paused = true)]
+async fn a_group_is_founded_past_a_refused_member_when_that_is_asked_for() {
+    let mut trio = Trio::start(|builder| builder).await;
+    add(trio.peer("a"), "k", 20).await.expect("there is a primary");
+    let slow = Duration::from_secs(20);
+    for name in ["b", "c"] {
+        trio.take(name).shutdown().await;
+        let other = builder(&trio.network, name).failure_timeout(slow);
+        trio.peers.push(other.start().await.expect("the settings are valid"));
+    }
+    tokio::time::sleep(LONG).await;
+    assert_eq!(trio.peer("b").status().primary, None);
+    trio.peer("b").found_new_group().await;
+    until(trio.peer("b"), |status| status.primary.is_some()).await;
+    assert_eq!(count(trio.peer("c"), "k").await, 0);
 }

@@ -5,6 +5,9 @@
 //! The members are those of the newest list that a member near the founder knows. What is known to
 //! one only that is no member yet binds nobody: its word does not count.
 //!
+//! Nor is a group founded past a member that holds more, which has been there for a few heartbeats
+//! and is refused for a setting that differs.
+//!
 //! "Together" is what the network really did, in real time: linked both ways, nothing cut, nobody
 //! frozen.
 
@@ -36,6 +39,7 @@ impl Check for GenerationRule {
 }
 
 fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
+    past_nobody(world, founder, ballot)?;
     let long = world.plan.timeout() * 11 / 10;
     // What nobody near the founder knows of cannot bind it.
     let near = (0..world.plan.peers()).filter(|peer| {
@@ -52,4 +56,24 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
         keepers.iter().map(|peer| world.plan.group.members[*peer].as_str()).collect();
     let ballot = world.short(ballot);
     Err(format!("{ballot} begins although {names:?} keep their data, together"))
+}
+
+/// Whoever has met a member that holds more than it does founds nothing past it.
+fn past_nobody(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
+    let held = |peer: usize| world.process(peer).map(|process| process.position);
+    let own = held(founder).unwrap_or_default();
+    let long = world.plan.group.heartbeat * 2;
+    let passed_over = (0..world.plan.peers()).find(|other| {
+        let is_met = world.together.refusal(world.now, founder, *other) >= long;
+        // In the ballot that is about to begin it may have told its own position already.
+        is_met && held(*other).is_some_and(|held| held > own && held.ballot < ballot)
+    });
+    match passed_over {
+        Some(other) => {
+            let names = &world.plan.group.members;
+            let (founder, other) = (&names[founder], &names[other]);
+            Err(format!("{founder} founds past {other}, which holds data and is refused"))
+        }
+        None => Ok(()),
+    }
 }

@@ -1,5 +1,8 @@
 //! At most one primary decides at any instant (promise 1, S1, S2): of all peers that may decide,
 //! by their own clocks, there is one at a time, and one ballot has one primary.
+//!
+//! Nobody is left to remember a process that lives on cut off when all members have restarted blank:
+//! beside one of an older founding a group that was founded from nothing may decide.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +55,24 @@ impl Check for OneDecider {
     }
 }
 
+/// Says of a reign whether it is of another founding than that of a peer, which began from nothing.
+fn is_of_blank_founding(world: &World, peer: usize) -> impl Fn(Ballot) -> bool + '_ {
+    let founding_of = |ballot| world.history.reign(ballot).map(|reign| reign.founding);
+    let own = world.process(peer).and_then(|process| process.reign).and_then(founding_of);
+    let began = own.and_then(|founding| world.history.reign(founding));
+    let is_blank = began.is_some_and(|reign| reign.parent.is_none());
+    move |ballot| is_blank && world.history.reign(ballot).map(|reign| reign.founding) != own
+}
+
 fn alone(world: &World, peer: usize) -> Result<(), String> {
+    let is_elsewhere = is_of_blank_founding(world, peer);
+    if let Some(stranded) =
+        world.stranded.iter().find(|s| s.is_authorized(world.now) && !is_elsewhere(s.reign))
+    {
+        let names = &world.plan.group.members;
+        let (peer, other) = (&names[peer], &names[stranded.peer]);
+        return Err(format!("{peer} decides while an earlier {other}, cut off, may decide too"));
+    }
     for other in (0..world.plan.peers()).filter(|other| *other != peer) {
         let host = &world.peers[other];
         let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now));

@@ -12,6 +12,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "founder_in_doubt", plan: three, script: founder_in_doubt },
     Scenario { name: "blank_voter", plan: three, script: blank_voter },
     Scenario { name: "blank_beside_survivor", plan: three, script: blank_beside_survivor },
+    Scenario { name: "refused_holder", plan: three, script: refused_holder },
     Scenario { name: "older_generation", plan: three, script: older_generation },
 ];
 
@@ -102,4 +103,18 @@ fn older_generation(world: &mut World) {
     world.count_at(1, 1, 3);
     world.join(&[FIRST], &[1, 2]);
     world.wait(ms(15_000));
+}
+
+/// Two of three are restarted in turn with a setting that the third refuses. They are a majority, and
+/// blank: they found nothing past it, for as long as it is there.
+fn refused_holder(world: &mut World) {
+    world.found();
+    world.count(FIRST, 60);
+    world.roll(2);
+    world.wait(ms(5_000));
+    world.roll(1);
+    world.wait(ms(60_000));
+    if world.primary().is_some_and(|primary| primary != FIRST) {
+        world.fail("generation", format!("founded past the holder: {}", world.describe()));
+    }
 }

@@ -10,6 +10,8 @@ pub(super) const ALL: &[Scenario] = &[
         plan: || plan(&[1, 2, 3]),
         script: healed_while_connecting,
     },
+    Scenario { name: "reset_and_doubled", plan: || plan(&[1, 2, 3]), script: reset_and_doubled },
+    Scenario { name: "reset_all_the_time", plan: || plan(&[1, 2, 3]), script: reset_all_the_time },
     Scenario { name: "crossed_connections", plan: || plan(&[1, 2, 3]), script: crossed },
 ];
 
@@ -35,4 +37,27 @@ fn crossed(world: &mut World) {
         }
     }
     world.wait(ms(5_100));
+}
+
+/// A proxy resets the connections of the primary, which lives on behind it, and a second process is
+/// started under its name. Nobody else decides before the lease of the first one has ended.
+fn reset_and_doubled(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.strand(FIRST);
+    world.expect_other_than(FIRST, ms(9_500));
+    world.count(1, 1);
+}
+
+/// The primary's connections are reset twice in a heartbeat, for a while: it stays primary.
+fn reset_all_the_time(world: &mut World) {
+    world.found();
+    let reign = world.last_reign();
+    for _ in 0..20 {
+        world.reset_all(FIRST);
+        world.wait(ms(700));
+    }
+    if world.last_reign() != reign {
+        world.fail("links", format!("the primary changed: {}", world.describe()));
+    }
 }

@@ -24,6 +24,7 @@ rows![
     replica_restarts_at_once,
     replica_restarts_late,
     primary_restarts_at_once,
+    primary_stops_in_good_order,
     primary_restarts_late,
     majority_restarts,
     all_restart_at_once,
@@ -116,13 +117,23 @@ fn replica_restarts_late(world: &mut World) {
     }
 }
 
-/// Its death is seen by its return: nobody waits for the failure timeout.
+/// On disk its storage proves that the first process has ended. In memory nothing does: its lease is
+/// waited for.
 fn primary_restarts_at_once(world: &mut World) {
     let before = counted(world);
     end(world, &[FIRST]);
     world.wait(ms(500));
     start(world, &[FIRST]);
-    expect_primary(world, 4_000);
+    expect_primary(world, if before.is_kept { 4_000 } else { 9_000 });
+    expect(world, &before, true, UNITS);
+}
+
+/// It says goodbye, and cannot hand over: nobody waits for anything.
+fn primary_stops_in_good_order(world: &mut World) {
+    let before = counted(world);
+    world.end_process(FIRST, false, true);
+    expect_primary(world, 1_000);
+    start(world, &[FIRST]);
     expect(world, &before, true, UNITS);
 }
 

@@ -80,6 +80,9 @@ pub struct Recovered {
     /// and the machine may have gone down before it was closed. What it lacks, others must have,
     /// and it is counted as another member: [`State::member_id`].
     pub may_lack_acknowledged: bool,
+    /// Whether the machine has not been started anew since the directory was last opened: then the
+    /// process that had it is known to have ended, for it held the lock.
+    pub is_same_boot: bool,
 }
 
 /// The end of the log that a crash left half written. It was never known to be synced.
@@ -241,6 +244,7 @@ impl Recovery {
             records: self.progress.records,
             torn_tail: self.torn_tail.clone(),
             may_lack_acknowledged: self.may_lack_acknowledged(),
+            is_same_boot: self.is_same_boot(),
         };
         let storage = self.into_storage()?;
         Ok((storage, report))
@@ -344,13 +348,19 @@ impl Recovery {
         Ok(())
     }
 
-    fn may_lack_acknowledged(&self) -> bool {
+    /// Whether the directory was last opened since the machine was started, by a process that has
+    /// ended then: it held the lock.
+    fn is_same_boot(&self) -> bool {
         let boot = self.options.boot;
+        self.state.as_ref().is_some_and(|state| boot != 0 && boot == state.boot)
+    }
+
+    fn may_lack_acknowledged(&self) -> bool {
         // A process that was killed while it wrote leaves half a batch, which it had not
         // acknowledged. It cannot be told from a whole one that is damaged.
         let is_torn = self.torn_tail.is_some();
         self.state.as_ref().is_some_and(|state| {
-            let is_other_boot = boot == 0 || boot != state.boot;
+            let is_other_boot = !self.is_same_boot();
             state.acknowledges_unsynced && state.closed.is_none() && (is_other_boot || is_torn)
         })
     }

@@ -265,7 +265,7 @@ impl EventLoop {
                 self.policy_changes.insert(request, reply);
                 self.input(Input::ChangePolicy { request, bytes: change });
             }
-            Command::Spurned => self.input(Input::Spurned),
+            Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
@@ -433,10 +433,12 @@ impl EventLoop {
             all.into_iter().filter(|open| open.identity.lane == Lane::Data).collect();
         let up = self.shared.registry.up();
         let known = std::mem::replace(&mut self.links, up.clone());
+        let ended = self.shared.registry.take_goodbyes();
         for (peer, link) in &known {
             if up.get(peer) != Some(link) {
                 let (peer, incarnation) = (peer.clone(), link.end.incarnation);
-                self.input(Input::LinkDown { peer, incarnation });
+                let has_ended = ended.contains(&(peer.clone(), incarnation));
+                self.input(Input::LinkDown { peer, incarnation, has_ended });
             }
         }
         for (peer, link) in &up {

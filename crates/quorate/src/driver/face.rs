@@ -15,6 +15,7 @@ use crate::model::{Model, Value};
 use crate::peer::Shutdown;
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
+use crate::wire::{Frame, Refuse};
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
@@ -210,14 +211,25 @@ impl Shared {
         self.registry.all().iter().all(|connection| connection.lock().outbox.is_drained())
     }
 
+    /// Gives up all authority, and tells the others that they need not wait for its end. What waits
+    /// to be written on a connection goes first; a connection that takes no more does without.
+    pub(crate) fn say_goodbye(&self) {
+        self.set_shut_down();
+        self.store.retire();
+        for connection in self.registry.all() {
+            connection.push_frame(&Frame::Refuse(Refuse::goodbye()));
+            connection.flush();
+        }
+    }
+
     /// Ends all calls and closes all connections.
     pub(crate) fn close(&self) {
         self.set_shut_down();
+        self.store.retire();
         for connection in self.registry.all() {
             connection.close();
         }
         self.waiters.end_all();
-        self.store.revoke();
         self.routing.wake_all();
         self.events.close();
     }

@@ -25,7 +25,7 @@ use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::roster::STRANGER;
 use super::settings::{self, Difference, TLS, printable};
-use super::shared::{Command, Shared};
+use super::shared::Shared;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
@@ -45,6 +45,16 @@ pub(super) enum Side {
     Dialer { to: Option<PeerName>, lane: Lane },
     /// It has been dialed.
     Acceptor,
+}
+
+impl Side {
+    /// Whom this peer has dialed, if it knows.
+    fn dialed(&self) -> Option<&PeerName> {
+        match self {
+            Self::Dialer { to, .. } => to.as_ref(),
+            Self::Acceptor => None,
+        }
+    }
 }
 
 /// A connection whose handshake is done.
@@ -108,6 +118,7 @@ impl Handshake<'_> {
         };
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
+            self.note_holder(&hello, false);
             return Err(self.refuse(&hello, differences).await);
         }
         // A restarted peer may be back before the end of its old connections is noticed.
@@ -168,6 +179,7 @@ impl Handshake<'_> {
             started_ms: shared.started_ms,
             model_settings: shared.model_settings.clone(),
             id: shared.id,
+            has_succeeded: shared.has_succeeded,
             address: Some(shared.config.address.clone()).filter(|_| is_new).unwrap_or_default(),
             kind: if is_new { shared.config.kind } else { PeerKind::Member },
             has_state: is_new && shared.roster.has_state(),
@@ -224,8 +236,11 @@ impl Handshake<'_> {
         match wire::decode(kind, body)? {
             Frame::Hello(hello) => {
                 // Whoever is not whom it says to be is told nothing of this group.
-                self.check_proof(&hello).await?;
-                Ok(hello)
+                let proven = self.check_proof(&hello).await;
+                if proven.is_err() {
+                    self.shared.note_unheard(side.dialed());
+                }
+                proven.map(|()| hello)
             }
             Frame::Refuse(refuse) => {
                 let peer = match side {
@@ -233,6 +248,7 @@ impl Handshake<'_> {
                     Side::Dialer { to: None, .. } => self.stream.peer_address.clone(),
                     Side::Acceptor => return Err(HandshakeError::Unexpected { kind }),
                 };
+                self.shared.note_unheard(side.dialed());
                 Err(self.refused_by_them(peer, refuse))
             }
             _ => Err(HandshakeError::Unexpected { kind }),
@@ -245,7 +261,7 @@ impl Handshake<'_> {
             kind::CALLS if body.is_empty() => Ok(()),
             kind::REFUSE => match wire::decode(kind, body)? {
                 Frame::Refuse(refuse) => {
-                    self.note_spurned(hello, &refuse);
+                    self.note_holder(hello, refuse.field == STRANGER);
                     Err(self.refused_by_them(hello.peer.to_string(), refuse))
                 }
                 _ => Err(HandshakeError::Unexpected { kind }),
@@ -254,11 +270,13 @@ impl Handshake<'_> {
         }
     }
 
-    /// A member of a group that lives does not count this peer: it must not found another one.
-    fn note_spurned(&self, hello: &Hello, refuse: &Refuse) {
-        if hello.has_state && refuse.field == STRANGER && !self.shared.roster.has_state() {
-            // It is refused again soon.
-            let _ = self.shared.commands.try_send(Command::Spurned);
+    /// Notes a peer that holds a state and cannot be linked with, whoever refuses whom: one of this
+    /// peer's list, or of a group that lives and does not count this peer.
+    fn note_holder(&self, hello: &Hello, is_spurned: bool) {
+        let is_listed = || self.shared.roster.members().contains(&hello.peer);
+        if hello.has_state && (is_spurned || is_listed()) {
+            let position = hello.standing.position;
+            self.shared.note_holder(Some(position).filter(|position| !position.is_blank()));
         }
     }
 

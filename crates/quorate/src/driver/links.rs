@@ -127,6 +127,9 @@ async fn connect(
     let deadline = Instant::now() + shared.handshake_timeout();
     let connecting = timeout_at(deadline, shared.transport.connect(address, to)).await?;
     let keep = |error: &io::Error| {
+        if Unwanted::of(error).is_some() {
+            shared.note_unheard(to);
+        }
         let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
         keep_unwanted(shared, peer, address, error, Shared::refused);
     };
@@ -240,6 +243,7 @@ async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
             address: hello.address,
             kind: hello.kind,
             version: hello.versions.1.min(shared.version),
+            has_succeeded: hello.has_succeeded,
         },
         lane: hello.lane,
         is_dialed,
@@ -279,6 +283,8 @@ enum Ended {
     Misplaced { kind: u8, lane: Lane },
     #[error("the peer has refused this connection")]
     Refused,
+    #[error("the peer has said that it ends")]
+    Stopped,
     #[error("this peer is shut down")]
     ShutDown,
 }
@@ -331,10 +337,24 @@ impl Attendant<'_> {
                     let _ = self.shared.commands.try_send(merged);
                 }
             }
-            (kind::REFUSE, _) => return Err(Ended::Refused),
+            (kind::REFUSE, _) => return Err(self.refused(kind, body)),
             (kind, lane) => return Err(Ended::Misplaced { kind, lane }),
         }
         Ok(())
+    }
+
+    /// Why the other end closes an open connection: it ends, or has found something to refuse.
+    fn refused(&self, kind: u8, body: Bytes) -> Ended {
+        match wire::decode(kind, body) {
+            Ok(Frame::Refuse(refuse)) if refuse.is_goodbye() => {
+                let identity = &self.connection.identity;
+                let registry = &self.shared.registry;
+                registry.note_goodbye(&identity.peer, identity.end.incarnation);
+                Ended::Stopped
+            }
+            Ok(_) => Ended::Refused,
+            Err(error) => error.into(),
+        }
     }
 
     /// Passes a message on; waits while the event loop has too many, and reads nothing meanwhile.

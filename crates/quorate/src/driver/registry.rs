@@ -4,7 +4,7 @@
 //! peers. All of them belong to one incarnation: as long as one is open, or being opened, another
 //! incarnation of that name is refused as a duplicate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(super) struct Registry {
     attention: Arc<Notify>,
     /// Tells newcomers that wait for an older incarnation's connections to close.
     released: Notify,
+    /// Who has said that it ends, since the event loop last asked.
+    goodbyes: Mutex<BTreeSet<(PeerName, Incarnation)>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Registry {
             ups: AtomicU64::new(0),
             attention,
             released: Notify::new(),
+            goodbyes: Mutex::default(),
         }
     }
 
@@ -199,6 +202,17 @@ impl Registry {
         let protection = open.iter().map(|open| open.identity.protection).min();
         let certificate = open.iter().rev().find_map(|open| open.identity.certificate.clone());
         (protection, certificate)
+    }
+
+    /// Notes that the process at the other end of a connection has said that it ends.
+    pub(super) fn note_goodbye(&self, peer: &PeerName, incarnation: Incarnation) {
+        self.goodbyes.lock().insert((peer.clone(), incarnation));
+    }
+
+    /// Who has said that it ends, since this was last asked. It is noted before the connections of
+    /// the link go.
+    pub(super) fn take_goodbyes(&self) -> BTreeSet<(PeerName, Incarnation)> {
+        std::mem::take(&mut self.goodbyes.lock())
     }
 
     /// All open connections.

@@ -282,6 +282,7 @@ mod tests {
             address: String::new(),
             kind,
             has_state,
+            has_succeeded: false,
             tls: String::new(),
             standing: Standing::default(),
         }

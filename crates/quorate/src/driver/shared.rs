@@ -26,7 +26,7 @@ use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
-use crate::id::{Incarnation, MemberId, PeerName};
+use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::model::Model;
 use crate::protocol::Standing;
 use crate::protocol::message::Message;
@@ -53,8 +53,8 @@ pub(super) enum Command {
     ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
     /// Be promoted by this priority.
     SetPriority(u8),
-    /// A member of a group that lives has refused this peer, for it is none.
-    Spurned,
+    /// A member that holds a state, or may hold one, is there and no link with it comes about.
+    HolderMet { position: Option<Position> },
     /// Found a new group.
     Found,
     /// The primary has answered a merge.
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) version: u32,
     /// What this peer is counted by.
     pub(super) id: MemberId,
+    /// See [`LinkEnd::has_succeeded`](crate::protocol::io::LinkEnd::has_succeeded).
+    pub(super) has_succeeded: bool,
     /// Whose write a caller waits for: what the group's settings ask for, or more if this peer is
     /// to answer for nothing that a loss of power may take back.
     pub(super) answers_after: Acknowledge,
@@ -149,6 +151,7 @@ pub(super) struct Parts {
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
+    pub(super) has_succeeded: bool,
     pub(super) version: u32,
     pub(super) answers_after: Acknowledge,
     /// With what was recovered.
@@ -178,6 +181,7 @@ impl Shared {
             recovered_cells: parts.store.cells() as u64,
             store: parts.store,
             id: parts.id,
+            has_succeeded: parts.has_succeeded,
             answers_after: parts.answers_after,
             storage_error: OnceLock::new(),
             overlay: Overlay::new(bounds.max_overlay_keys),
@@ -241,6 +245,20 @@ impl Shared {
     }
 
     /// Where this peer stands at present.
+    /// Notes that a member that holds a state is there, and no link with it comes about: nothing is to
+    /// be founded past it. `position` is the state that it says it holds.
+    pub(super) fn note_holder(&self, position: Option<Position>) {
+        // It is met again soon.
+        let _ = self.commands.try_send(Command::HolderMet { position });
+    }
+
+    /// The same where a member was dialed and could not be asked: it may hold a state.
+    pub(super) fn note_unheard(&self, dialed: Option<&PeerName>) {
+        if dialed.is_some_and(|peer| self.roster.members().contains(peer)) {
+            self.note_holder(None);
+        }
+    }
+
     pub(super) fn standing(&self) -> Standing {
         Standing::new(self.store.position(), &self.store.meta())
     }

@@ -48,11 +48,20 @@ impl Machine {
         names.remove(&self.config.name);
         let is_there = |name: &PeerName| {
             let remote = self.remotes.get(name).filter(|remote| self.is_reachable(remote));
+            let remote = remote.filter(|remote| !self.is_another_storage(name, remote));
             remote.and_then(|remote| remote.brief.as_ref()).is_some_and(&holds)
         };
         // A blank joiner that has heard of no member does not know that there is none.
         let knows_some = !names.is_empty() || self.config.kind == PeerKind::Member;
         knows_some && names.into_iter().all(is_there)
+    }
+
+    /// Whether a member of a group on disk is linked with another storage than it is counted by. Who
+    /// has that one may live beside it, out of reach.
+    fn is_another_storage(&self, name: &PeerName, remote: &Remote) -> bool {
+        let mut voters = self.meta.membership.voters.iter();
+        let id = voters.find(|member| member.name == *name).and_then(|member| member.id);
+        self.has_log() && id.is_some() && remote.id() != id
     }
 
     /// Makes room for members that have come, and forgets those that have gone.

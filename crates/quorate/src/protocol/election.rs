@@ -28,6 +28,8 @@ pub(super) struct Canvass {
     pub(super) campaign: Campaign,
     pub(super) ballot: Ballot,
     pub(super) released: Option<Ballot>,
+    /// Somebody has told this peer to found without waiting.
+    pub(super) is_forced: bool,
     pub(super) deadline: Time,
     pub(super) votes: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
@@ -53,8 +55,8 @@ pub(super) struct Vote {
 
 impl Canvass {
     fn request(&self, position: Position) -> VoteRequest {
-        let (ballot, campaign, released) = (self.ballot, self.campaign, self.released);
-        VoteRequest { ballot, campaign, position, released }
+        let Self { campaign, ballot, released, is_forced, .. } = *self;
+        VoteRequest { ballot, campaign, position, released, is_forced }
     }
 
     /// Votes are counted under the newest membership known among the voters: a candidate that
@@ -174,7 +176,8 @@ impl Machine {
         let (position, membership) = (self.store.position(), self.meta.membership.clone());
         votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
         let names = self.names().into_iter().cloned().collect();
-        let canvass = Canvass { campaign, ballot, released, deadline, votes, names };
+        let is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
+        let canvass = Canvass { campaign, ballot, released, is_forced, deadline, votes, names };
         let request = canvass.request(position);
         for to in self.linked_voters() {
             if is_binding {
@@ -233,7 +236,7 @@ impl Machine {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
-            Campaign::NewGeneration => self.would_pledge(request.position),
+            Campaign::NewGeneration => self.would_pledge(request),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Brief, Campaign, Membership};
+use crate::protocol::message::{Brief, Campaign, Membership, VoteRequest};
 
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.
@@ -35,7 +35,12 @@ impl Machine {
         }
         let is_majority = reached.len() + 1 > size / 2 || bug::is(Bug::BlankFoundsAlone);
         let is_ordinary = self.can_elect();
-        if !is_majority || defers || is_led || is_ordinary {
+        let is_barred = self.is_barred(self.store.position()) && !self.watch.found_now;
+        if is_barred {
+            let until = self.watch.met.until;
+            self.wake_by(until);
+        }
+        if !is_majority || defers || is_led || is_ordinary || is_barred {
             self.watch.campaign_at = None;
             return;
         }
@@ -76,13 +81,14 @@ impl Machine {
     ///
     /// Not while anyone in reach can still be elected within the generation, nor past a fresher
     /// state that may survive: blank peers must not found a group beside a member with data.
-    pub(super) fn would_pledge(&self, position: Position) -> bool {
+    pub(super) fn would_pledge(&self, request: &VoteRequest) -> bool {
+        let position = request.position;
         if bug::is(Bug::BlankIgnoresSurvivor) {
             return true;
         }
-        if self.is_spurned()
+        if (self.is_barred(position) && !request.is_forced)
             || self.can_elect()
-            || self.may_have_promised()
+            || self.may_have_promised(position)
             || !(self.reaches_most_names() || self.is_older_than(position))
         {
             return false;
@@ -102,16 +108,24 @@ impl Machine {
         self.has_data() && self.is_of_newer_generation(position)
     }
 
-    /// The group lives, without this peer: whoever was counted out and starts with its old list must
-    /// not found another one beside it.
-    pub(super) fn on_spurned(&mut self) {
-        self.watch.spurned_until = self.now.time.after(self.group.failure_timeout);
+    /// A member that holds data is there, and no link with it comes about. Whoever refuses whom, and
+    /// why, the group lives: blank peers must not found another one beside it, nor anybody go on from
+    /// an older state than it holds.
+    pub(super) fn on_holder_met(&mut self, position: Option<Position>) {
+        let now = self.now.time;
+        let met = &mut self.watch.met;
+        let last = if now < met.until { met.position } else { Position::BLANK };
+        met.position = last.max(position.unwrap_or_default());
+        met.until = now.after(self.group.failure_timeout);
         self.wake_soon();
     }
 
-    /// Whether this peer is blank, and a group that lives has refused it lately.
-    pub(super) fn is_spurned(&self) -> bool {
-        !self.has_data() && self.now.time < self.watch.spurned_until
+    /// Whether a member that holds data was met lately which a founding from `position` would pass
+    /// over. What it holds may be unknown: it is more than nothing.
+    fn is_barred(&self, position: Position) -> bool {
+        let met = &self.watch.met;
+        let is_passed_over = position.is_blank() || met.position > position;
+        self.now.time < met.until && is_passed_over && !bug::is(Bug::RefusedHolderIgnored)
     }
 
     /// Whether this peer reaches a majority of the names that it knows itself. A candidate that has
@@ -127,11 +141,15 @@ impl Machine {
     }
 
     /// Whether an earlier incarnation of this peer may have given a promise that still runs. Nobody
-    /// is left to remember it; only where all members answer is it sure that none of them leans
-    /// on it.
-    fn may_have_promised(&self) -> bool {
+    /// is left to remember it.
+    ///
+    /// Where the candidate has data there was a group, whose primary may live on, cut off, although
+    /// another process answers under its name. Where nobody has any, and all members answer, there is
+    /// most likely none: a group that begins is not to wait for that.
+    fn may_have_promised(&self, candidate: Position) -> bool {
         let is_young = self.now.time < self.started.after(self.group.failure_timeout);
-        is_young && !self.reaches_all_known(|_| true)
+        let is_beginning = candidate.is_blank() || bug::is(Bug::ClosedIsDead);
+        is_young && !(is_beginning && self.reaches_all_known(|_| true))
     }
 
     /// A ballot of a generation above all known ones; `None` if there is none, which no honest

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Sequence};
+use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
 use crate::protocol::message::{BatchEnd, Message};
 use crate::record::Records;
 use crate::store::Staged;
@@ -29,6 +29,8 @@ pub struct Start {
     pub seed: u64,
     /// What the storage remembers; `None` without one. The store holds what it has kept.
     pub kept: Option<Kept>,
+    /// See [`LinkEnd::has_succeeded`].
+    pub has_succeeded: bool,
 }
 
 /// What a peer's storage remembers of earlier starts.
@@ -46,7 +48,8 @@ pub struct Kept {
 impl Start {
     /// A start in memory: it remembers nothing.
     pub fn in_memory(incarnation: Incarnation, seed: u64) -> Self {
-        Self { incarnation, id: incarnation.into(), seed, kept: None }
+        let id = incarnation.into();
+        Self { incarnation, id, seed, kept: None, has_succeeded: false }
     }
 }
 
@@ -71,6 +74,9 @@ pub enum Input {
         peer: PeerName,
         /// Which start of it.
         incarnation: Incarnation,
+        /// Whether it has said that it ends, and decides nothing any more. Connections that only
+        /// close say nothing of the process behind them.
+        has_ended: bool,
     },
     /// A message came from a linked peer.
     Message {
@@ -102,8 +108,12 @@ pub enum Input {
         /// The change, in the model's own bytes.
         bytes: Bytes,
     },
-    /// A member of a group that lives does not let this peer in, for it is not counted there.
-    Spurned,
+    /// A member that holds a state, or may hold one, is there, and no link comes about: one of the
+    /// two refuses the other.
+    HolderMet {
+        /// The state that it holds; `None` if it could not say.
+        position: Option<Position>,
+    },
     /// From now on this peer is promoted by this priority, never if 0.
     SetPriority(u8),
     /// Found a new group without waiting for members that are not reachable.
@@ -143,13 +153,17 @@ pub struct LinkEnd {
     pub kind: PeerKind,
     /// The newest version of the protocol that both ends speak.
     pub version: u32,
+    /// Whether the start before this one, under the same id, is known to have ended: the storage
+    /// that only one process can hold has passed to this one on the same machine.
+    pub has_succeeded: bool,
 }
 
 impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
-        Self { incarnation, id, address: String::new(), kind, version: POLICY_VERSION }
+        let (address, version) = (String::new(), POLICY_VERSION);
+        Self { incarnation, id, address, kind, version, has_succeeded: false }
     }
 }
 

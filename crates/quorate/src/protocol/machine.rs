@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::{GroupConfig, PeerConfig};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
+use crate::id::{
+    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time,
+};
 use crate::model::Model;
 use crate::policy::Policy;
 use crate::protocol::election::Canvass;
@@ -81,8 +83,15 @@ pub(super) struct Leader {
     pub(super) name: PeerName,
     pub(super) incarnation: Incarnation,
     pub(super) heard: Time,
-    /// Another incarnation of it has been seen: it has died.
-    pub(super) is_dead: bool,
+    /// From then on it decides nothing any more: it has ended, or its lease has by then.
+    pub(super) ends: Option<Time>,
+}
+
+impl Leader {
+    /// Whether it decides nothing any more, whatever was last heard of it.
+    pub(super) fn has_ended(&self, now: Time) -> bool {
+        self.ends.is_some_and(|ends| now >= ends)
+    }
 }
 
 /// No vote for anyone else until then, unless the primary dies or gives its reign up.
@@ -90,6 +99,8 @@ pub(super) struct Leader {
 pub(super) struct Promise {
     pub(super) to: (PeerName, Incarnation),
     pub(super) ballot: Ballot,
+    /// When the last heartbeat was answered.
+    pub(super) made: Time,
     pub(super) until: Time,
 }
 
@@ -113,7 +124,7 @@ pub(super) enum Role {
 pub(super) struct Winner {
     pub(super) campaign: Campaign,
     pub(super) source: (PeerName, Incarnation),
-    pub(super) target: crate::id::Position,
+    pub(super) target: Position,
     pub(super) deadline: Time,
     pub(super) asked: Time,
     pub(super) was_released: bool,
@@ -134,10 +145,19 @@ pub(super) struct Watch {
     /// When this peer last had a primary, or saw a member with data that might become one.
     pub(super) hopeful: Time,
     pub(super) found_now: bool,
-    /// Until then this peer founds nothing: there is a group, and it is no part of it.
-    pub(super) spurned_until: Time,
+    /// Members that hold data and cannot be linked with.
+    pub(super) met: Met,
     /// Elections since there last was a primary.
     pub(super) rounds: u32,
+}
+
+/// Members that were met lately, hold data or may hold some, and cannot be linked with.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// Until then they count as there.
+    pub(super) until: Time,
+    /// The latest state that one of them is known to hold.
+    pub(super) position: Position,
 }
 
 /// A planned switch that this peer, once the primary, waits to see done.
@@ -161,7 +181,7 @@ impl Machine {
         model: Arc<dyn Model>,
         now: Now,
     ) -> Self {
-        let Start { incarnation, id, seed, kept } = start;
+        let Start { incarnation, id, seed, kept, .. } = start;
         let hard = kept.as_ref().map_or_else(HardState::default, |kept| kept.hard.clone());
         let disk = kept.map(|kept| Disk::new(kept, store.position()));
         let meta = store.meta();
@@ -219,7 +239,9 @@ impl Machine {
             Input::Tick => {}
             Input::Changed => self.on_changed(),
             Input::LinkUp { peer, end } => self.on_link_up(&peer, end),
-            Input::LinkDown { peer, incarnation } => self.on_link_down(&peer, incarnation),
+            Input::LinkDown { peer, incarnation, has_ended } => {
+                self.on_link_down(&peer, incarnation, has_ended);
+            }
             Input::Message { peer, incarnation, message } => {
                 self.on_message(peer, incarnation, message);
             }
@@ -228,7 +250,7 @@ impl Machine {
             Input::ChangePolicy { request, bytes } => {
                 self.on_request(request, Ask::Policy(bytes));
             }
-            Input::Spurned => self.on_spurned(),
+            Input::HolderMet { position } => self.on_holder_met(position),
             Input::SetPriority(priority) => self.on_priority(priority),
             Input::FoundNewGroup => {
                 self.watch.found_now = true;

@@ -110,6 +110,9 @@ pub struct VoteRequest {
     pub position: Position,
     /// The ballot whose primary has released its reign to this candidate.
     pub released: Option<Ballot>,
+    /// Whether somebody has told the candidate to found without waiting, for members with data that
+    /// are there and refused either.
+    pub is_forced: bool,
 }
 
 /// What came of asking the primary to remove a member.

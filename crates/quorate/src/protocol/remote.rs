@@ -25,8 +25,7 @@ pub(super) struct Remote {
     pub(super) linked: Option<Incarnation>,
     /// Who is linked, or was last.
     pub(super) last: Option<LinkEnd>,
-    /// Members that have died: the name was seen counted by another id after their links had
-    /// closed.
+    /// Members that are gone: the name was seen counted by another id after their links had closed.
     pub(super) dead: VecDeque<MemberId>,
     pub(super) brief: Option<Brief>,
     pub(super) brief_at: Time,
@@ -82,6 +81,7 @@ impl Machine {
                 remote.dead.pop_front();
             }
         }
+        let is_proven = died.as_ref().is_some_and(|died| died.id == end.id && end.has_succeeded);
         let dead = std::mem::take(&mut remote.dead);
         *remote = Remote {
             linked: Some(incarnation),
@@ -94,14 +94,29 @@ impl Machine {
             self.follow_me(peer, now);
         }
         self.event(Event::PeerUp { peer: peer.clone() });
-        if let Some(died) = died {
-            self.on_death(peer, died.incarnation);
+        if let Some(leader) =
+            self.leader.as_mut().filter(|leader| leader.incarnation == incarnation)
+        {
+            // It has not ended after all.
+            leader.ends = None;
+        }
+        match died {
+            Some(died) if is_proven || bug::is(Bug::ClosedIsDead) => {
+                self.on_end(peer, died.incarnation);
+            }
+            Some(died) => self.on_other_start(peer, died.incarnation),
+            None => {}
         }
         self.ping_one(peer);
         self.wake_soon();
     }
 
-    pub(super) fn on_link_down(&mut self, peer: &PeerName, incarnation: Incarnation) {
+    pub(super) fn on_link_down(
+        &mut self,
+        peer: &PeerName,
+        incarnation: Incarnation,
+        has_ended: bool,
+    ) {
         let Some(remote) = self.remotes.get_mut(peer) else {
             return;
         };
@@ -116,19 +131,40 @@ impl Machine {
         }
         self.event(Event::PeerDown { peer: peer.clone() });
         self.follow_names();
+        if has_ended {
+            self.on_end(peer, incarnation);
+        }
         self.wake_soon();
     }
 
-    /// A restart ends a reign: nobody needs to wait for a primary that is gone.
-    fn on_death(&mut self, peer: &PeerName, incarnation: Incarnation) {
-        if let Some(leader) = &mut self.leader
-            && leader.name == *peer
-            && leader.incarnation == incarnation
-        {
-            leader.is_dead = true;
-        }
-        if self.promise.as_ref().is_some_and(|p| p.to.0 == *peer && p.to.1 == incarnation) {
+    /// A process has ended, and its reign with it: nobody needs to wait for it.
+    fn on_end(&mut self, peer: &PeerName, incarnation: Incarnation) {
+        let ended = (peer.clone(), incarnation);
+        if self.promise.as_ref().is_some_and(|promise| promise.to == ended) {
             self.promise = None;
+        }
+        self.expect_end(&ended, self.now.time);
+    }
+
+    /// Another start of a peer is there, and all links to the one before it have closed. That one
+    /// may live all the same, cut off: connections are reset by what lies between, and a second
+    /// process is started beside a first. If it is primary it decides for as long as its lease may
+    /// rest on what this peer has promised it last.
+    fn on_other_start(&mut self, peer: &PeerName, incarnation: Incarnation) {
+        let (last, lease) = ((peer.clone(), incarnation), self.group.longest_lease());
+        let promise = self.promise.as_mut().filter(|promise| promise.to == last);
+        let ends = promise.map_or(self.now.time, |promise| {
+            promise.until = promise.until.min(promise.made.after(lease));
+            promise.until
+        });
+        self.expect_end(&last, ends);
+    }
+
+    fn expect_end(&mut self, (name, incarnation): &(PeerName, Incarnation), ends: Time) {
+        let leader = self.leader.as_mut();
+        let leader = leader.filter(|leader| leader.name == *name);
+        if let Some(leader) = leader.filter(|leader| leader.incarnation == *incarnation) {
+            leader.ends = Some(ends);
         }
     }
 
@@ -171,8 +207,9 @@ impl Machine {
         if is_followed {
             // The promise that the primary's lease is made of: no vote for anyone else for a
             // whole failure timeout. The lease counts from the ping's sending, so it ends first.
-            let until = self.now.time.after(self.group.failure_timeout);
-            self.promise = Some(Promise { to: from.clone(), ballot: self.ballot, until });
+            let (to, ballot, made) = (from.clone(), self.ballot, self.now.time);
+            let until = made.after(self.group.failure_timeout);
+            self.promise = Some(Promise { to, ballot, made, until });
         }
         let promise = claim.filter(|_| is_followed);
         let brief = self.brief();

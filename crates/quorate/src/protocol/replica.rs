@@ -44,7 +44,7 @@ impl Machine {
             && ballot == self.ballot
         {
             let is_it = leader.name == from.0 && leader.incarnation == from.1;
-            if !is_it || leader.is_dead {
+            if !is_it || leader.has_ended(self.now.time) {
                 return false;
             }
             leader.heard = leader.heard.max(self.now.time);
@@ -106,7 +106,7 @@ impl Machine {
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;
-        self.leader = Some(Leader { name: name.clone(), incarnation, heard, is_dead: false });
+        self.leader = Some(Leader { name: name.clone(), incarnation, heard, ends: None });
         self.calm();
         self.event(Event::PrimaryChanged { primary: Some(name.clone()), ballot });
         self.set_route(Route::There { peer: name, incarnation, ballot });
@@ -157,12 +157,14 @@ impl Machine {
                 self.promise.as_ref().is_none_or(|p| self.now.time >= p.until)
                     && self.bound_until().is_none()
             }
-            (_, Some(leader)) => leader.is_dead || self.now.time >= self.leader_deadline(leader),
+            (_, Some(leader)) => self.now.time >= self.leader_deadline(leader),
         }
     }
 
+    /// When the primary that this peer follows counts as lost if nothing is heard of it.
     pub(super) fn leader_deadline(&self, leader: &Leader) -> Time {
-        leader.heard.after(self.group.failure_timeout)
+        let silent = leader.heard.after(self.group.failure_timeout);
+        leader.ends.map_or(silent, |ends| ends.min(silent))
     }
 
     pub(super) fn on_follow(

@@ -83,7 +83,7 @@ impl Machine {
         if is_late {
             return self.give_up(number);
         }
-        if let Some(leader) = self.leader.as_ref().filter(|leader| !leader.is_dead) {
+        if let Some(leader) = self.leader.as_ref().filter(|l| !l.has_ended(self.now.time)) {
             let to = (leader.name.clone(), leader.incarnation);
             if let Some(answer) = self.too_old(&to.0, &ask) {
                 return self.answer(number, answer);

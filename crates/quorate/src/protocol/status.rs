@@ -101,7 +101,9 @@ impl Machine {
         let position = self.store.position();
         let primary = match &self.role {
             Role::Primary(_) => Some(self.config.name.clone()),
-            _ => self.leader.as_ref().filter(|l| !l.is_dead).map(|l| l.name.clone()),
+            _ => {
+                self.leader.as_ref().filter(|l| !l.has_ended(self.now.time)).map(|l| l.name.clone())
+            }
         };
         let primary_silence = match (&self.role, &self.leader) {
             (Role::Primary(_), _) => Some(Duration::ZERO),

@@ -31,11 +31,7 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
-        if self.is_spurned() {
-            let until = self.watch.spurned_until;
-            self.wake_by(until);
-        }
-        if !self.may_stand() || self.is_spurned() {
+        if !self.may_stand() {
             self.watch.has_agreed = false;
             self.watch.campaign_at = None;
             return;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use super::Refused;
 use crate::bug::{self, Bug};
 use crate::id::{Ballot, Generation, GroupTime, Term, Time};
@@ -24,6 +26,8 @@ pub(super) struct Authority {
     term: AtomicU64,
     is_held: AtomicBool,
     is_reigning: AtomicBool,
+    /// Whether this peer never decides again, whatever it is given; locked by who gives and takes.
+    is_retired: Mutex<bool>,
 }
 
 impl Authority {
@@ -99,7 +103,8 @@ impl Authority {
     }
 
     pub(super) fn open(&self, lease_until: Time, offset: i64) {
-        if !self.is_reigning() {
+        let is_retired = self.is_retired.lock();
+        if *is_retired || !self.is_reigning() {
             return;
         }
         self.offset.store(offset, Ordering::Relaxed);
@@ -115,6 +120,13 @@ impl Authority {
     pub(super) fn hold(&self) {
         self.is_held.store(true, Ordering::Release);
         self.gate.store(0, Ordering::Release);
+    }
+
+    /// Closes it for good.
+    pub(super) fn retire(&self) {
+        let mut is_retired = self.is_retired.lock();
+        *is_retired = true;
+        self.close();
     }
 
     pub(super) fn close(&self) {

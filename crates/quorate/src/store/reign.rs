@@ -61,6 +61,12 @@ impl Store {
         self.settle();
     }
 
+    /// The same for good: no authority is given here any more.
+    pub fn retire(&self) {
+        self.authority.retire();
+        self.settle();
+    }
+
     /// Waits for every operation under way; those that start after a hold see it.
     pub fn settle(&self) {
         for lane in &self.shards {

@@ -45,6 +45,9 @@ pub struct Hello {
     pub position: ::core::option::Option<Position>,
     #[prost(fixed64, repeated, tag = "18")]
     pub generations: ::prost::alloc::vec::Vec<u64>,
+    /// Whether the start before this one, under the same id, is known to have ended.
+    #[prost(bool, tag = "22")]
+    pub has_succeeded: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {
@@ -255,6 +258,9 @@ pub struct VoteRequest {
     pub position: ::core::option::Option<Position>,
     #[prost(message, optional, tag = "4")]
     pub released: ::core::option::Option<Ballot>,
+    /// Whether the candidate was told to found without waiting for members that are refused.
+    #[prost(bool, tag = "6")]
+    pub is_forced: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreVoteReply {

@@ -17,7 +17,7 @@ pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9)
     + MAX_ADDRESS_BYTES
     + MAX_TLS_BYTES
     + MAX_STANDING_BYTES
-    + 84;
+    + 87;
 /// Longest word for how far a peer uses TLS.
 pub(super) const MAX_TLS_BYTES: usize = 32;
 /// Longest encoding of where a peer stands.
@@ -50,6 +50,8 @@ pub struct Hello {
     pub model_settings: Vec<Setting>,
     /// What the sender is counted by.
     pub id: MemberId,
+    /// Whether the start before this one, under the same id, is known to have ended.
+    pub has_succeeded: bool,
     /// Where it is reached; empty if that is for the receiver's settings to say.
     pub address: String,
     /// What it is to the group.
@@ -134,6 +136,7 @@ impl From<&Hello> for proto::Hello {
             }
             .into(),
             has_state: hello.has_state,
+            has_succeeded: hello.has_succeeded,
             tls: hello.tls.clone(),
             position: Some(hello.standing.position).filter(|at| !at.is_blank()).map(Into::into),
             generations: hello.standing.generations.iter().map(|generation| generation.0).collect(),
@@ -184,9 +187,25 @@ impl TryFrom<proto::Hello> for Hello {
             address: bounds::address(hello.address)?,
             kind,
             has_state: hello.has_state,
+            has_succeeded: hello.has_succeeded,
             tls: hello.tls,
             standing,
         })
+    }
+}
+
+/// The field of a [`Refuse`] on an open connection that says no more than goodbye.
+const STOPPED: &str = "stopped";
+
+impl Refuse {
+    /// The last word of a process that ends, and decides nothing any more.
+    pub fn goodbye() -> Self {
+        Self { field: STOPPED.to_owned(), ours: String::new(), theirs: String::new() }
+    }
+
+    /// Whether it is one.
+    pub fn is_goodbye(&self) -> bool {
+        self.field == STOPPED
     }
 }
 

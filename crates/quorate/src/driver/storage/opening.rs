@@ -114,7 +114,7 @@ impl Opened {
     /// One in memory remembers ballot and vote only: it is another member, and has promised nothing
     /// as that one.
     pub(in crate::driver) fn start(&self, in_memory: Start, kind: StorageKind) -> Start {
-        let Recovered { is_new, may_lack_acknowledged, .. } = self.found;
+        let Recovered { is_new, may_lack_acknowledged, is_same_boot, .. } = self.found;
         let state = self.storage.state();
         let hard = state.hard.clone();
         if kind == StorageKind::Memory {
@@ -123,7 +123,8 @@ impl Opened {
         }
         let is_restart = !is_new && !may_lack_acknowledged;
         let kept = Some(Kept { hard, is_restart, is_state_only: false });
-        Start { id: state.member_id(), kept, ..in_memory }
+        let has_succeeded = is_restart && is_same_boot;
+        Start { id: state.member_id(), kept, has_succeeded, ..in_memory }
     }
 
     /// What the embedder is told.

@@ -135,7 +135,8 @@ fn the_largest_ballot_of_a_joiner_leaves_elections_possible() {
 
 fn request(ballot: Ballot) -> VoteRequest {
     let position = at(LAST);
-    VoteRequest { ballot, campaign: Campaign::Ordinary, position, released: Some(LAST) }
+    let (campaign, released, is_forced) = (Campaign::Ordinary, Some(LAST), true);
+    VoteRequest { ballot, campaign, position, released, is_forced }
 }
 
 /// A joiner that stands all the time, in ballots of its own making, takes nobody's vote away.

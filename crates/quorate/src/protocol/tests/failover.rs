@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::group::{Group, others};
 use crate::event::Event;
+use crate::id::{Incarnation, PeerName};
+use crate::protocol::io::{Input, LinkEnd};
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,6 +42,8 @@ fn a_restart_inside_the_timeout_ends_the_reign_and_empties_nobody() {
     group.run(SECOND);
     group.start(old.as_str());
     group.run(SECOND * 2);
+    assert_eq!(group.primary(), None, "the first process may still live, with its lease");
+    group.run(SECOND * 6);
     let new = group.primary().expect("nobody waited for ten seconds");
     assert_ne!(new, old);
     for name in ["a", "b", "c"] {
@@ -141,8 +145,7 @@ fn a_preferred_winner_adopts_the_freshest_state_before_it_serves() {
     group.run(SECOND * 3);
     let first = group.primary().expect("founded");
     if first.as_str() != "a" {
-        group
-            .input(&first, crate::protocol::io::Input::Switch { request: 1, to: Some("a".into()) });
+        group.input(&first, Input::Switch { request: 1, to: Some("a".into()) });
         group.run(SECOND * 3);
     }
     assert_eq!(group.primary(), Some("a".into()));
@@ -198,4 +201,78 @@ fn a_group_that_has_shrunk_asks_for_no_more_agreement_than_a_majority() {
     group.kill(&primary);
     group.run(SECOND * 12);
     assert!(group.primary().is_some(), "two of three agree");
+}
+
+/// The story: a proxy reset the connections of a primary that lived on behind it, and a second
+/// process was started under its name. The others took its death for proven and elected at once; for
+/// eight seconds two peers decided.
+#[test]
+fn a_second_process_under_its_name_ends_no_reign_of_the_first() {
+    let (mut group, primary) = founded();
+    let stranded = group.strand(&primary);
+    let ballot = stranded.store.position().ballot;
+    group.start(&primary);
+    let mut elected_after = None;
+    for tick in 0..200 {
+        group.run(SECOND / 20);
+        let Some(next) = group.primary() else { continue };
+        elected_after.get_or_insert((SECOND / 20) * tick);
+        let may_decide = stranded.store.is_authorized(group.now, ballot);
+        assert!(!may_decide, "{next} decides after {elected_after:?}, and so may the first");
+    }
+    let elected_after = elected_after.expect("its lease ends");
+    assert!(elected_after < SECOND * 9, "the lease ends before the failure timeout");
+}
+
+/// A process that says that it ends has nothing to wait for.
+#[test]
+fn a_primary_that_says_goodbye_is_replaced_at_once() {
+    let (mut group, primary) = founded();
+    group.stop(&primary);
+    group.run(SECOND);
+    let next = group.primary().expect("nobody waits for it");
+    assert_ne!(next.as_str(), primary);
+}
+
+/// Storage that only one process can hold is proof of the end of the one before, where the machine is
+/// still the same one.
+#[test]
+fn storage_that_has_passed_on_proves_an_end() {
+    for (has_succeeded, is_replaced) in [(true, true), (false, false)] {
+        let (mut group, primary) = founded();
+        let last = group.peers[&PeerName::from(primary.as_str())].incarnation;
+        group.kill(&primary);
+        let end = LinkEnd { id: last.into(), has_succeeded, ..LinkEnd::member(Incarnation(99)) };
+        for name in others(&primary.as_str().into()) {
+            let (peer, end) = (primary.as_str().into(), end.clone());
+            group.input(&name.into(), Input::LinkUp { peer, end });
+        }
+        group.run(SECOND);
+        assert_eq!(group.primary().is_some(), is_replaced, "{has_succeeded}");
+    }
+}
+
+/// One that is back after its links were reset, and after a second process under its name has gone,
+/// is followed as before.
+#[test]
+fn a_primary_that_was_cut_off_is_followed_again() {
+    let (mut group, primary) = founded();
+    let stranded = group.strand(&primary);
+    group.start(&primary);
+    group.run(SECOND);
+    group.kill(&primary);
+    group.bring_back(&primary, stranded);
+    group.run(SECOND * 12);
+    assert_eq!(group.primary(), Some(primary.as_str().into()), "in the same reign");
+    assert!(!group.saw(others(&primary.as_str().into())[0], |event| {
+        matches!(event, Event::CampaignStarted { .. })
+    }));
+}
+
+fn founded() -> (Group, String) {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded").to_string();
+    group.add(&primary, "k", 7).expect("decided");
+    group.run(SECOND * 3);
+    (group, primary)
 }

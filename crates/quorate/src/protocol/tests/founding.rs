@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::group::{Group, Peer};
+use super::group::{Group, Peer, others};
 use crate::event::Event;
-use crate::id::{GroupId, PeerName};
+use crate::id::{Ballot, Generation, GroupId, PeerName, Position, Sequence, Term};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 
@@ -121,4 +121,72 @@ fn a_member_of_an_older_generation_comes_back_as_a_learner() {
     group.heal();
     group.run(SECOND * 15);
     assert_eq!(group.total(away, "k"), 1);
+}
+
+fn meet(group: &mut Group, names: &[&str], position: Option<Position>) {
+    for name in names {
+        group.input(&(*name).into(), Input::HolderMet { position });
+    }
+}
+
+fn at(sequence: u64) -> Position {
+    let ballot = Ballot { generation: Generation(1), term: Term(1) };
+    Position { ballot, sequence: Sequence(sequence) }
+}
+
+/// The story: two of three were restarted in turn with another failure timeout. The third, which had
+/// the counts, was refused by both, and they founded the group anew past it.
+#[test]
+fn blank_peers_found_nothing_past_a_member_with_data_that_is_refused() {
+    for position in [None, Some(at(9))] {
+        let mut group = Group::new(&["a", "b", "c"]);
+        group.start("b");
+        group.start("c");
+        for _ in 0..60 {
+            meet(&mut group, &["b"], position);
+            group.run(SECOND);
+        }
+        assert_eq!(group.primary(), None, "c does not stand alone, and b pledges itself to nobody");
+        group.run(SECOND * 25);
+        assert!(group.primary().is_some(), "it has not been met for a failure timeout");
+    }
+}
+
+#[test]
+fn whoever_is_told_to_found_does_so_past_a_member_that_is_refused() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.start("b");
+    group.start("c");
+    meet(&mut group, &["b", "c"], None);
+    group.run(SECOND * 2);
+    group.input(&"b".into(), Input::FoundNewGroup);
+    // An earlier start of either may have promised something.
+    for _ in 0..40 {
+        meet(&mut group, &["b", "c"], None);
+        group.run(SECOND);
+    }
+    assert!(group.primary().is_some(), "c pledges itself to a candidate that says so");
+}
+
+/// A member with data is passed over no more than a blank one: what only the refused one and a
+/// restarted one held would be lost.
+#[test]
+fn nobody_goes_on_from_an_older_state_than_a_member_holds_that_is_refused() {
+    for (has_more, founds) in [(true, false), (false, true)] {
+        let mut group = Group::founded(&["a", "b", "c"]);
+        let primary = group.primary().expect("founded").to_string();
+        group.add(&primary, "k", 7).expect("decided");
+        group.run(SECOND);
+        let rest = others(&primary.as_str().into());
+        group.kill(&primary);
+        group.kill(rest[0]);
+        group.start(rest[0]);
+        let own = group.peers[&PeerName::from(rest[1])].store.position();
+        let sequence = Sequence(own.sequence.0 + u64::from(has_more));
+        for _ in 0..40 {
+            meet(&mut group, &rest, Some(Position { sequence, ..own }));
+            group.run(SECOND);
+        }
+        assert_eq!(group.primary().is_some(), founds, "the refused one holds more: {has_more}");
+    }
 }

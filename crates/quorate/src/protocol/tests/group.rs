@@ -260,7 +260,40 @@ impl Group {
         removed.first()
     }
 
+    /// A process ends; its connections close, and nothing is said.
     pub(super) fn kill(&mut self, name: &str) {
+        self.end(name, false);
+    }
+
+    /// A process ends, and has said so.
+    pub(super) fn stop(&mut self, name: &str) {
+        self.end(name, true);
+    }
+
+    /// The connections of a process are reset and it lives on, out of reach: another one is to be
+    /// started under its name.
+    pub(super) fn strand(&mut self, name: &str) -> Peer {
+        self.end(name, false)
+    }
+
+    /// A process that was stranded is reached again.
+    pub(super) fn bring_back(&mut self, name: &str, peer: Peer) {
+        self.peers.insert(name.into(), peer);
+        let others: Vec<PeerName> =
+            self.peers.keys().filter(|n| n.as_str() != name).cloned().collect();
+        for other in others {
+            let peer = other.clone();
+            let down = Input::LinkDown {
+                incarnation: self.peers[&other].incarnation,
+                peer,
+                has_ended: false,
+            };
+            self.input(&name.into(), down);
+        }
+        self.relink();
+    }
+
+    fn end(&mut self, name: &str, has_ended: bool) -> Peer {
         let name = PeerName::from(name);
         let peer = self.peers.remove(&name).expect("the peer runs");
         self.mail.retain(|(from, to, _, _)| *from != name && *to != name);
@@ -268,10 +301,12 @@ impl Group {
         for other in others {
             if self.linked.remove(&(other.clone(), name.clone())) {
                 let incarnation = peer.incarnation;
-                self.input(&other, Input::LinkDown { peer: name.clone(), incarnation });
+                let peer = name.clone();
+                self.input(&other, Input::LinkDown { peer, incarnation, has_ended });
             }
             self.linked.remove(&(name.clone(), other));
         }
+        peer
     }
 
     /// Cuts all links between two sides, silently.

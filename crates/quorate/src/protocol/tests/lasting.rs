@@ -80,7 +80,7 @@ impl Replica {
         };
         let now = Time(1_000_000_000);
         let start =
-            Start { incarnation: Incarnation(2), id: MemberId(20), seed: 1, kept: Some(kept) };
+            Start { id: MemberId(20), kept: Some(kept), ..Start::in_memory(Incarnation(2), 1) };
         let clock = Now { time: now, wall: GroupTime(0) };
         let store = Arc::new(Store::with_hash_seed(bounds, 1));
         let model = Arc::new(Judge::default());
@@ -138,7 +138,8 @@ impl Replica {
         let ballot = Ballot { term: Term(term), ..BALLOT };
         let (campaign, position) = (Campaign::Ordinary, at(1));
         let released = Some(BALLOT);
-        self.hear(Message::Vote(VoteRequest { ballot, campaign, position, released }))
+        let is_forced = false;
+        self.hear(Message::Vote(VoteRequest { ballot, campaign, position, released, is_forced }))
     }
 }
 
@@ -228,8 +229,13 @@ fn a_restart_remembers_its_vote_and_is_bound_by_what_it_may_have_promised() {
 
     let mut bound = Replica::start(kept);
     let ballot = Ballot { term: Term(2), ..BALLOT };
-    let request =
-        VoteRequest { ballot, campaign: Campaign::Ordinary, position: at(1), released: None };
+    let request = VoteRequest {
+        ballot,
+        campaign: Campaign::Ordinary,
+        position: at(1),
+        released: None,
+        is_forced: false,
+    };
     assert!(!grants(&bound.hear(Message::Vote(request.clone()))));
     bound.now = bound.now.after(Duration::from_secs(10));
     bound.hear(Message::Vote(request));

@@ -349,11 +349,11 @@ fn blank_peers_that_a_living_group_has_refused_found_none_beside_it() {
     let mut group = Group::new(&["a", "b", "c"]);
     for name in ["a", "b"] {
         group.start(name);
-        group.input(&name.into(), Input::Spurned);
+        group.input(&name.into(), Input::HolderMet { position: None });
     }
     for _ in 0..30 {
         group.run(SECOND * 2);
-        group.input(&"a".into(), Input::Spurned);
+        group.input(&"a".into(), Input::HolderMet { position: None });
     }
     assert_eq!(group.primary(), None, "b could pledge itself, and a may not stand");
     group.run(SECOND * 30);

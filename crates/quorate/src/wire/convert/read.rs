@@ -243,6 +243,7 @@ fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
         campaign,
         position: position(request.position)?,
         released: request.released.map(TryInto::try_into).transpose()?,
+        is_forced: request.is_forced,
     })
 }
 

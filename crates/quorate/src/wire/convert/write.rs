@@ -223,6 +223,7 @@ impl From<&VoteRequest> for proto::VoteRequest {
             campaign: campaign.into(),
             position: Some(request.position.into()),
             released: request.released.map(Into::into),
+            is_forced: request.is_forced,
         }
     }
 }

@@ -191,6 +191,7 @@ fn hello() -> BoxedStrategy<Hello> {
         .prop_map(|(versions, names, lane, settings, numbers, end)| Hello {
             standing: end.3,
             has_state: numbers.0 & 1 == 1,
+            has_succeeded: numbers.0 & 2 == 2,
             tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
             group: names.0,
@@ -385,6 +386,7 @@ fn vote_request() -> BoxedStrategy<VoteRequest> {
             campaign,
             position,
             released,
+            is_forced: ballot.term.0 & 1 == 1,
         })
         .boxed()
 }
