@@ -26,6 +26,8 @@ pub enum Bug {
     HearingVoterVotes,
     /// Votes are counted under the candidate's own membership, not the newest among the voters.
     VotesUnderOwnMembership,
+    /// A winner gives up after a fixed time, however much of a state has come.
+    ProgressIgnored,
     /// Every campaign is delayed by the same draw.
     FixedElectionTimer,
     /// Fewer than a majority of votes are enough: half of the members.
@@ -87,6 +89,8 @@ pub enum Bug {
     BlankFoundsAlone,
     /// A blank majority founds although a member with data is there and refused.
     RefusedHolderIgnored,
+    /// A blank peer waits for members with data that do not reach enough others to stand.
+    HubDefers,
     /// A blank majority founds although a member with data answers.
     BlankIgnoresSurvivor,
     /// A blank incarnation pledges itself to two survivors.
@@ -138,7 +142,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 60] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -148,6 +152,7 @@ impl Bug {
         Self::ClosedIsDead,
         Self::HearingVoterVotes,
         Self::VotesUnderOwnMembership,
+        Self::ProgressIgnored,
         Self::FixedElectionTimer,
         Self::HalfIsMajority,
         Self::AmnesiacVotes,
@@ -176,6 +181,7 @@ impl Bug {
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
         Self::RefusedHolderIgnored,
+        Self::HubDefers,
         Self::BlankIgnoresSurvivor,
         Self::PledgeTwice,
         Self::GenerationsMixed,

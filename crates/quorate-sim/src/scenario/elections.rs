@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "slow_copy", plan: first_alone_stands, script: slow_copy },
     Scenario { name: "lagging_winner", plan: one_may_agree, script: lagging_winner },
     Scenario { name: "source_that_is_mute", plan: one_may_agree, script: source_that_is_mute },
     Scenario { name: "longer_older_term", plan: five, script: longer_older_term },
@@ -153,4 +154,26 @@ fn mute_successor(world: &mut World) {
     world.filters.push(Filter::from(1, &[Kind::Piece]));
     world.kill(FIRST, true);
     world.wait(ms(15_000));
+}
+
+/// The only peer that may be promoted restarts blank, and its copy takes longer than any wait for a
+/// winner: as long as it comes it is waited for.
+fn slow_copy(world: &mut World) {
+    world.found();
+    for counter in 0..40 {
+        world.count_at(FIRST, counter, 5);
+    }
+    world.restart(FIRST);
+    for other in [1, 2] {
+        world.network.path(other, FIRST).slow = ms(400);
+    }
+    world.expect_primary(FIRST, ms(60_000));
+}
+
+fn first_alone_stands() -> Plan {
+    let mut plan = plan(&[1, 0, 0]);
+    plan.bounds.max_piece_bytes = 100;
+    plan.bounds.transfer_window = 1;
+    plan.load.keys = 40;
+    plan
 }

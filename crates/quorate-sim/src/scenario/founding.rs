@@ -13,6 +13,8 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "blank_voter", plan: three, script: blank_voter },
     Scenario { name: "blank_beside_survivor", plan: three, script: blank_beside_survivor },
     Scenario { name: "refused_holder", plan: three, script: refused_holder },
+    Scenario { name: "blank_hub", plan: three, script: blank_hub },
+    Scenario { name: "blank_hub_leads", plan: hub_first, script: blank_hub_leads },
     Scenario { name: "older_generation", plan: three, script: older_generation },
 ];
 
@@ -116,5 +118,41 @@ fn refused_holder(world: &mut World) {
     world.wait(ms(60_000));
     if world.primary().is_some_and(|primary| primary != FIRST) {
         world.fail("generation", format!("founded past the holder: {}", world.describe()));
+    }
+}
+
+/// The hub of a star restarts blank: the two others reach it and not each other. One of them, which
+/// has data, goes on with it.
+fn blank_hub(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[FIRST], &[2]);
+    world.wait(ms(3_000));
+    world.restart(1);
+    world.wait(ms(5_000));
+    let bound = ms(40_000);
+    if !world.run_while(bound, |world| world.primary().is_some()) {
+        world.fail("liveness", format!("no primary after {bound:?}: {}", world.describe()));
+    }
+}
+
+fn hub_first() -> Plan {
+    plan(&[1, 2, 3, 4, 5])
+}
+
+/// The same of five, where the hub was the primary.
+fn blank_hub_leads(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    for one in 1..5 {
+        for other in one + 1..5 {
+            world.part(&[one], &[other]);
+        }
+    }
+    world.wait(ms(3_000));
+    world.restart(FIRST);
+    let bound = ms(60_000);
+    if !world.run_while(bound, |world| world.primary().is_some()) {
+        world.fail("liveness", format!("no primary after {bound:?}: {}", world.describe()));
     }
 }

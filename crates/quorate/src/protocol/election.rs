@@ -34,6 +34,9 @@ pub(super) struct Canvass {
     pub(super) votes: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
     pub(super) names: BTreeSet<PeerName>,
+    /// For a new generation: members in reach whose states are fresher than the candidate's. Without
+    /// their votes it would be founded past them.
+    pub(super) awaited: BTreeSet<PeerName>,
 }
 
 /// How positions are ranked.
@@ -93,8 +96,9 @@ impl Canvass {
             }),
             Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
             Campaign::NewGeneration => {
-                let pledges = self.names.iter().filter(|name| self.votes.contains_key(*name));
-                pledges.count() > self.names.len() / 2
+                let has_vote = |name: &&PeerName| self.votes.contains_key(*name);
+                let pledges = self.names.iter().filter(has_vote).count();
+                pledges > self.names.len() / 2 && self.awaited.iter().all(|name| has_vote(&name))
             }
         }
     }
@@ -177,7 +181,12 @@ impl Machine {
         votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
         let names = self.names().into_iter().cloned().collect();
         let is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
-        let canvass = Canvass { campaign, ballot, released, is_forced, deadline, votes, names };
+        let awaited = match campaign {
+            Campaign::Ordinary => BTreeSet::new(),
+            Campaign::NewGeneration => self.fresher_in_reach(),
+        };
+        let canvass =
+            Canvass { campaign, ballot, released, is_forced, deadline, votes, names, awaited };
         let request = canvass.request(position);
         for to in self.linked_voters() {
             if is_binding {
@@ -236,7 +245,7 @@ impl Machine {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
-            Campaign::NewGeneration => self.would_pledge(request),
+            Campaign::NewGeneration => self.would_pledge(from, request),
         }
     }
 

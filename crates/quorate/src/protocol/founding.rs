@@ -5,11 +5,12 @@
 //! majority waits: it never crowns itself.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Member, PeerName, Position, Sequence, Term};
+use crate::id::{Ballot, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, Membership, VoteRequest};
 
@@ -23,10 +24,10 @@ impl Machine {
                 reached.push((name.clone(), brief.clone()));
             }
         }
-        // A data holder that may be promoted stands itself; a blank peer waits for it.
+        // A data holder that can be promoted stands itself; a blank peer waits for it.
         let defers = !bug::is(Bug::BlankIgnoresSurvivor)
             && !self.has_data()
-            && reached.iter().any(|(_, brief)| may_survive(brief));
+            && reached.iter().any(|(_, brief)| brief.has_data() && self.may_stand_anew(brief));
         // So does everyone while some reachable member has a primary, which will come for us, or can
         // help to elect one.
         let is_led = reached.iter().any(|(_, brief)| brief.is_led());
@@ -42,6 +43,14 @@ impl Machine {
         }
         if !is_majority || defers || is_led || is_ordinary || is_barred {
             self.watch.campaign_at = None;
+            return;
+        }
+        let is_survived = reached.iter().any(|(_, brief)| brief.has_data())
+            && !bug::is(Bug::BlankIgnoresSurvivor);
+        if is_survived && self.is_young() && !self.has_data() {
+            // As a voter: an earlier start may have promised something to a primary.
+            let until = self.started.after(self.group.failure_timeout);
+            self.wake_by(until);
             return;
         }
         let waited = self.watch.hopeful.after(self.group.failure_timeout);
@@ -77,11 +86,16 @@ impl Machine {
         list.into_iter().map(|(_, _, _, name)| name).collect()
     }
 
-    /// Whether this peer pledges itself to a candidate that holds `position`.
+    /// Whether this peer pledges itself to a candidate.
     ///
     /// Not while anyone in reach can still be elected within the generation, nor past a fresher
-    /// state that may survive: blank peers must not found a group beside a member with data.
-    pub(super) fn would_pledge(&self, request: &VoteRequest) -> bool {
+    /// state whose holder can stand itself, or which the candidate has not in reach: blank peers
+    /// must not found a group beside a member with data.
+    pub(super) fn would_pledge(
+        &self,
+        from: &(PeerName, Incarnation),
+        request: &VoteRequest,
+    ) -> bool {
         let position = request.position;
         if bug::is(Bug::BlankIgnoresSurvivor) {
             return true;
@@ -89,17 +103,53 @@ impl Machine {
         if (self.is_barred(position) && !request.is_forced)
             || self.can_elect()
             || self.may_have_promised(position)
-            || !(self.reaches_most_names() || self.is_older_than(position))
+            || !(self.reaches_most_names(&from.0) || self.is_older_than(position))
         {
             return false;
         }
-        if self.priority() > 0 && self.store.position() > position {
+        if self.priority() > 0 && self.store.position() > position && self.reaches_enough() {
             return false;
         }
         let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
-        !reached
-            .filter_map(|(_, r)| r.brief.as_ref())
-            .any(|brief| brief.is_led() || (brief.priority > 0 && brief.position > position))
+        !reached.filter_map(|(name, r)| Some((name, r.brief.as_ref()?))).any(|(name, brief)| {
+            let is_waited_for = self.hears_of(&from.0, name) && !self.may_stand_anew(brief);
+            let is_fresher = brief.priority > 0 && brief.position > position && !is_waited_for;
+            brief.is_led() || is_fresher
+        })
+    }
+
+    /// Whether this peer reaches so many of the names that a new generation could begin with it.
+    fn reaches_enough(&self) -> bool {
+        let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote)).count();
+        reached + 1 > self.names().len() / 2
+    }
+
+    /// Whether another member could stand for a new generation: it may be promoted, and reaches most
+    /// of the names. In a star only the hub does.
+    fn may_stand_anew(&self, brief: &Brief) -> bool {
+        let names = self.names();
+        let reached = brief.reaches.iter().filter(|name| names.contains(name)).count();
+        let reaches_enough = reached + 1 > names.len() / 2 || bug::is(Bug::HubDefers);
+        brief.priority > 0 && reaches_enough
+    }
+
+    /// Whether a peer says that it reaches another.
+    fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
+        let brief = self.remotes.get(peer).and_then(|remote| remote.brief.as_ref());
+        peer == other || brief.is_some_and(|brief| brief.reaches.contains(other))
+    }
+
+    /// Members in reach that hold a later state than this peer: as a candidate it waits for their
+    /// votes, so that it can adopt it.
+    pub(super) fn fresher_in_reach(&self) -> BTreeSet<PeerName> {
+        let own = self.store.position();
+        if bug::is(Bug::BlankIgnoresSurvivor) {
+            return BTreeSet::new();
+        }
+        let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
+        let fresher = reached
+            .filter(|(_, remote)| remote.brief.as_ref().is_some_and(|brief| brief.position > own));
+        fresher.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether this peer holds a state, and the candidate one of a newer generation: the candidate has
@@ -128,13 +178,16 @@ impl Machine {
         self.now.time < met.until && is_passed_over && !bug::is(Bug::RefusedHolderIgnored)
     }
 
-    /// Whether this peer reaches a majority of the names that it knows itself. A candidate that has
-    /// missed who came to the group since must not found another one with those who know.
-    fn reaches_most_names(&self) -> bool {
+    /// Whether this peer, or a candidate, reaches a majority of the names that this one knows itself.
+    /// A candidate that has missed who came to the group since must not found another one with those
+    /// who know.
+    fn reaches_most_names(&self, candidate: &PeerName) -> bool {
         let names = self.names();
         let is_there = |name: &&&PeerName| {
             let remote = self.remotes.get(**name);
-            **name == &self.config.name || remote.is_some_and(|r| self.is_reachable(r))
+            **name == &self.config.name
+                || remote.is_some_and(|r| self.is_reachable(r))
+                || self.hears_of(candidate, name)
         };
         // A blank joiner knows of none.
         names.is_empty() || names.iter().filter(is_there).count() > names.len() / 2
@@ -147,9 +200,13 @@ impl Machine {
     /// another process answers under its name. Where nobody has any, and all members answer, there is
     /// most likely none: a group that begins is not to wait for that.
     fn may_have_promised(&self, candidate: Position) -> bool {
-        let is_young = self.now.time < self.started.after(self.group.failure_timeout);
         let is_beginning = candidate.is_blank() || bug::is(Bug::ClosedIsDead);
-        is_young && !(is_beginning && self.reaches_all_known(|_| true))
+        self.is_young() && !(is_beginning && self.reaches_all_known(|_| true))
+    }
+
+    /// Whether this peer has started less than a failure timeout ago.
+    fn is_young(&self) -> bool {
+        self.now.time < self.started.after(self.group.failure_timeout)
     }
 
     /// A ballot of a generation above all known ones; `None` if there is none, which no honest
@@ -212,14 +269,14 @@ impl Brief {
     pub(super) fn is_led(&self) -> bool {
         self.has_quorum || (self.primary.is_some() && self.suspects.is_none())
     }
+
+    /// Whether its sender holds a state.
+    fn has_data(&self) -> bool {
+        !self.position.is_blank()
+    }
 }
 
 /// Whole seconds since the Unix epoch.
 pub(super) fn seconds_of(wall: GroupTime) -> u64 {
     wall.as_millis() / 1000
-}
-
-/// Whether a peer has data and may be promoted.
-fn may_survive(brief: &Brief) -> bool {
-    !brief.position.is_blank() && brief.priority > 0
 }

@@ -266,7 +266,11 @@ impl Machine {
                     self.event(Event::CatchUpStarted { from, cells: total, is_full });
                 }
                 if let Role::Winner(winner) = &mut self.role {
+                    // As long as it comes it is waited for, however much there is of it.
                     winner.asked = self.now.time;
+                    if !bug::is(Bug::ProgressIgnored) {
+                        winner.deadline = self.now.time.after(self.group.failure_timeout / 2);
+                    }
                 }
                 self.send(from, Message::PieceStaged { ballot, transfer, index });
             }
