@@ -81,7 +81,7 @@ pub enum StartError {
         address: String,
     },
     /// The system gives no thread to the storage.
-    #[error("cannot start a thread for the storage: {0}")]
+    #[error("cannot start a thread of the peer's own: {0}")]
     Thread(#[source] io::Error),
     /// The transport cannot serve this peer.
     #[error("{name} cannot be served by its transport: {source}")]
@@ -411,11 +411,18 @@ impl PeerBuilder {
             let dialed = addresses.values().chain(&self.contacts);
             refuse_plaintext(&*transport, dialed).await?;
         }
+        let tasks = match self.has_tokio_clock {
+            true => Tasks::on_this_runtime(),
+            false => Tasks::on_own_thread(&self.peer.name).map_err(StartError::Thread)?,
+        };
         let store = Arc::new(Store::new(self.peer.bounds));
         let opened = self.open(&store).await?;
         let listening = match kind {
             PeerKind::Client => None,
-            _ => Some(transport.listen(&listen).await),
+            _ => {
+                let (transport, listen) = (transport.clone(), listen.clone());
+                Some(tasks.run(async move { transport.listen(&listen).await }).await)
+            }
         };
         let listener = match listening.transpose() {
             Ok(listener) => listener,
@@ -424,7 +431,7 @@ impl PeerBuilder {
                 return Err(bind(source));
             }
         };
-        let setup = Setup { model_settings, addresses, enlisted, listener, store, opened };
+        let setup = Setup { model_settings, addresses, enlisted, listener, store, opened, tasks };
         self.spawn(setup)
     }
 
@@ -488,7 +495,7 @@ impl PeerBuilder {
     }
 
     fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
-        let Setup { model_settings, addresses, enlisted, listener, store, opened } = setup;
+        let Setup { model_settings, addresses, enlisted, listener, store, opened, tasks } = setup;
         let bounds = self.peer.bounds;
         let clock = if self.has_tokio_clock {
             Clock::tokio()
@@ -551,12 +558,12 @@ impl PeerBuilder {
             storage: link,
         };
         let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
-        let mut tasks = Tasks::default();
         tasks.spawn(event_loop.run());
         if let Some(listener) = listener {
             tasks.spawn(links::accept(shared.clone(), listener));
         }
         tasks.spawn(links::dial_members(shared.clone()));
+        tasks.spawn_beside_callers(links::dial_for_calls(shared.clone()));
         tasks.spawn(attend_transport(shared.clone()));
         if !self.contacts.is_empty() {
             tasks.spawn(links::introduce(shared.clone(), self.contacts));
@@ -573,6 +580,7 @@ struct Setup {
     listener: Option<Box<dyn Listener>>,
     store: Arc<Store>,
     opened: Option<Opened>,
+    tasks: Tasks,
 }
 
 /// Tells what was recovered, and starts the storage thread.

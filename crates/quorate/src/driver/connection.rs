@@ -10,11 +10,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::attendance::Attendance;
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
 use super::slots::{Budget, Slots};
@@ -50,6 +52,7 @@ pub(super) struct Connection {
     /// When something last came over the control lane of this link.
     heard: Arc<AtomicU64>,
     state: Mutex<State>,
+    attendance: Attendance,
 }
 
 pub(super) struct State {
@@ -83,7 +86,29 @@ impl Connection {
             calls: Slots::new(budget.clone()),
             replying: Replying::new(budget.clone()),
         };
-        Self { identity, heard, state: Mutex::new(state) }
+        let attendance = Attendance::default();
+        Self { identity, heard, state: Mutex::new(state), attendance }
+    }
+
+    /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
+    /// callers do.
+    pub(super) fn carries_own_calls(&self) -> bool {
+        self.identity.lane == Lane::Calls && self.identity.is_dialed
+    }
+
+    /// Whether the task that reads it has not run lately although it was woken.
+    pub(super) fn is_neglected(&self) -> bool {
+        self.attendance.is_neglected()
+    }
+
+    /// Looks after a connection whose task runs on the callers' runtime, which may not run it:
+    /// returns for how long that has been so while calls wait.
+    pub(super) fn look_after(&self, now: Time, patience: Duration) -> Option<Duration> {
+        let task = {
+            let state = self.lock();
+            (state.calls.taken() > 0).then(|| state.outbox.task())
+        };
+        self.attendance.look_after(now, task.flatten(), patience)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -199,6 +224,7 @@ impl Connection {
             buffer.reserve(READ_BYTES);
         }
         std::future::poll_fn(|context| {
+            self.attendance.note_turn();
             self.poll_flush(context)?;
             let mut read = std::pin::pin!(reader.read_buf(buffer));
             match read.as_mut().poll(context) {

@@ -58,7 +58,7 @@ pub(super) struct EventLoop {
     /// The links that the machine knows to be up, and the registry's version then.
     pub(super) links: BTreeMap<PeerName, LinkUp>,
     pub(super) seen_version: Option<u64>,
-    /// Open connections of the data lane, where callers and calls may be waiting.
+    /// Open connections on which callers and calls may be waiting.
     pub(super) data_connections: Vec<Arc<Connection>>,
     /// Connections with frames from this turn.
     pub(super) unflushed: Vec<Arc<Connection>>,
@@ -84,6 +84,8 @@ pub(super) struct EventLoop {
 pub(super) struct Agenda {
     pub(super) heartbeat: Time,
     pub(super) sweep: Time,
+    /// Connections whose tasks run on the callers' runtime are looked after then.
+    pub(super) attend: Time,
     /// A status that may have changed is published then.
     pub(super) publish: Option<Time>,
     /// What was written is synced then.
@@ -108,8 +110,14 @@ impl EventLoop {
         status: watch::Sender<Arc<Status>>,
     ) -> Self {
         let now = shared.clock.time();
-        let agenda =
-            Agenda { heartbeat: now, sweep: now, publish: None, sync: None, last_published: now };
+        let agenda = Agenda {
+            heartbeat: now,
+            sweep: now,
+            attend: now,
+            publish: None,
+            sync: None,
+            last_published: now,
+        };
         Self {
             shared,
             machine,
@@ -179,6 +187,9 @@ impl EventLoop {
         if now >= self.agenda.sweep {
             self.sweep(now);
         }
+        if now >= self.agenda.attend {
+            self.look_after_calls(now);
+        }
         if now >= self.machine.deadline() {
             self.input(Input::Tick);
         }
@@ -207,6 +218,7 @@ impl EventLoop {
             Some(self.machine.deadline()),
             Some(agenda.heartbeat),
             Some(agenda.sweep),
+            Some(agenda.attend),
             Some(self.shared.expiry.next()),
             agenda.publish,
             agenda.sync,
@@ -411,10 +423,10 @@ impl EventLoop {
     }
 
     /// Calls for another peer take this connection from now on.
-    fn choose_connection(&self) {
+    pub(super) fn choose_connection(&self) {
         let connection = match self.machine.route() {
             Route::There { peer, incarnation, .. } => {
-                self.shared.registry.pick(peer, *incarnation, Lane::Data)
+                self.shared.registry.pick_for_calls(peer, *incarnation)
             }
             _ => None,
         };
@@ -430,7 +442,7 @@ impl EventLoop {
         self.seen_version = Some(version);
         let all = self.shared.registry.all();
         self.data_connections =
-            all.into_iter().filter(|open| open.identity.lane == Lane::Data).collect();
+            all.into_iter().filter(|open| open.identity.lane != Lane::Control).collect();
         let up = self.shared.registry.up();
         let known = std::mem::replace(&mut self.links, up.clone());
         let ended = self.shared.registry.take_goodbyes();

@@ -29,8 +29,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause, unless the heartbeat is shorter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps both lanes to every member connected, for ever, as members come and go.
+/// Keeps the lanes of the protocol to every member connected, for ever, as members come and go.
 pub(super) async fn dial_members(shared: Arc<Shared>) {
+    dial_lanes(shared, &[Lane::Control, Lane::Data]).await;
+}
+
+/// Keeps a lane for calls to every member connected, on the callers' runtime.
+pub(super) async fn dial_for_calls(shared: Arc<Shared>) {
+    dial_lanes(shared, &[Lane::Calls]).await;
+}
+
+async fn dial_lanes(shared: Arc<Shared>, lanes: &'static [Lane]) {
     let mut changes = shared.roster.watch();
     let mut dialed = BTreeSet::new();
     let mut dialing = JoinSet::new();
@@ -39,9 +48,12 @@ pub(super) async fn dial_members(shared: Arc<Shared>) {
             if dialed.insert(to.clone()) {
                 let shared = shared.clone();
                 dialing.spawn(async move {
-                    let lanes = [Lane::Control, Lane::Data];
-                    let [control, data] = lanes.map(|lane| dial(&shared, &to, lane));
-                    tokio::join!(control, data);
+                    let mut dialed = JoinSet::new();
+                    for lane in lanes {
+                        let (shared, to) = (shared.clone(), to.clone());
+                        dialed.spawn(async move { dial(&shared, &to, *lane).await });
+                    }
+                    dialed.join_all().await;
                     to
                 });
             }
@@ -94,6 +106,9 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
             continue;
         };
         attempts += 1;
+        if lane == Lane::Calls {
+            until_linked(shared, to).await;
+        }
         match connect(shared, address, Some(to), lane).await {
             Ok(agreed) => {
                 pause = FIRST_PAUSE.min(longest);
@@ -112,6 +127,16 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);
+    }
+}
+
+/// Waits until a peer is linked that has a lane for calls. Until then, and to one of an older version
+/// for ever, calls take the data lane.
+async fn until_linked(shared: &Arc<Shared>, to: &PeerName) {
+    let mut changes = shared.registry.watch();
+    while !shared.registry.takes_calls(to) && shared.roster.dialed().contains(to) {
+        // The sender lives as long as what is shared.
+        let _ = changes.changed().await;
     }
 }
 
@@ -314,10 +339,10 @@ impl Attendant<'_> {
     async fn frame(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
         let lane = self.connection.identity.lane;
         match (kind, lane) {
-            (kind::CALLS, Lane::Data) => {
+            (kind::CALLS, Lane::Data | Lane::Calls) => {
                 self.connection.serve(self.shared, &body, &mut self.batch)?;
             }
-            (kind::REPLIES, Lane::Data) => {
+            (kind::REPLIES, Lane::Data | Lane::Calls) => {
                 let settled = self.connection.settle(&body, &mut self.wakers);
                 self.wakers.drain(..).for_each(Waker::wake);
                 settled?;
@@ -366,7 +391,7 @@ impl Attendant<'_> {
         }
         let inbox = match identity.lane {
             Lane::Control => &self.shared.inboxes.control,
-            Lane::Data => &self.shared.inboxes.data,
+            Lane::Data | Lane::Calls => &self.shared.inboxes.data,
         };
         let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
         let inbound = Inbound { peer, incarnation, message };

@@ -12,6 +12,7 @@ use crate::config::OnReconnect;
 use crate::event::Event;
 use crate::id::{Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
+use crate::protocol::message::Lane;
 use crate::store::Sealed;
 use crate::wire::{Frame, Merge, MergeReply};
 
@@ -142,7 +143,7 @@ impl Merging {
     fn send(&mut self, shared: &Shared, now: Time, to: (PeerName, Incarnation), sealed: Sealed) {
         let Sealed { number, entries, .. } = sealed;
         let frame = Frame::Merge(Merge { number, entries });
-        let connection = shared.routing.connection();
+        let connection = shared.registry.pick(&to.0, to.1, Lane::Data);
         if connection.is_some_and(|connection| {
             let is_sent = connection.push_frame(&frame);
             connection.flush();

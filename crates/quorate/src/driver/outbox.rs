@@ -183,6 +183,11 @@ impl Outbox {
         }
     }
 
+    /// The waker of the connection's task.
+    pub(super) fn task(&self) -> Option<Waker> {
+        self.task.clone()
+    }
+
     /// Has the connection's task woken for what is left.
     pub(super) fn schedule(&mut self) -> Option<Waker> {
         self.is_scheduled = true;

@@ -1,8 +1,8 @@
 //! Which connections are open, to which start of which peer.
 //!
-//! Every member dials every other on both lanes, and a client every member, so there are up to four connections between two
-//! peers. All of them belong to one incarnation: as long as one is open, or being opened, another
-//! incarnation of that name is refused as a duplicate.
+//! Every member dials every other on all three lanes, and a client every member, so there are up to
+//! six connections between two peers. All of them belong to one incarnation: as long as one is open,
+//! or being opened, another incarnation of that name is refused as a duplicate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::connection::Connection;
 use crate::id::{Incarnation, PeerName, Time};
-use crate::protocol::io::LinkEnd;
+use crate::protocol::io::{CALLS_VERSION, LinkEnd};
 use crate::protocol::message::Lane;
 use crate::transport::{Certificate, Protection};
 
@@ -24,6 +24,8 @@ pub(super) struct Registry {
     links: Mutex<BTreeMap<PeerName, Link>>,
     /// Counts changes; the event loop looks again when it has grown.
     version: AtomicU64,
+    /// The same, for those who wait for it.
+    changes: watch::Sender<u64>,
     /// Counts links that have come up.
     ups: AtomicU64,
     /// Tells the event loop.
@@ -75,6 +77,7 @@ impl Registry {
         Self {
             links: Mutex::default(),
             version: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
             ups: AtomicU64::new(0),
             attention,
             released: Notify::new(),
@@ -240,8 +243,40 @@ impl Registry {
     }
 
     fn changed(&self) {
-        self.version.fetch_add(1, Ordering::AcqRel);
+        let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
         self.attention.notify_one();
+        self.changes.send_replace(version);
+    }
+
+    /// Sees changes from now on, and the present as one.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        let mut changes = self.changes.subscribe();
+        changes.mark_changed();
+        changes
+    }
+
+    /// Whether a peer is linked, and calls to it may have a lane of their own.
+    pub(super) fn takes_calls(&self, peer: &PeerName) -> bool {
+        let links = self.links.lock();
+        let link = links.get(peer).filter(|link| link.is_up());
+        let last = link.and_then(|link| link.open.last());
+        last.is_some_and(|open| open.identity.end.version >= CALLS_VERSION)
+    }
+
+    /// The connection that calls to this incarnation take: the one that was dialed for them, unless
+    /// nobody attends to it; else that of the data lane.
+    pub(super) fn pick_for_calls(
+        &self,
+        peer: &PeerName,
+        incarnation: Incarnation,
+    ) -> Option<Arc<Connection>> {
+        let own = {
+            let links = self.links.lock();
+            let link = links.get(peer).filter(|link| link.incarnation == Some(incarnation));
+            let open = link.map(|link| &link.open[..]).unwrap_or_default();
+            open.iter().find(|open| open.carries_own_calls() && !open.is_neglected()).cloned()
+        };
+        own.or_else(|| self.pick(peer, incarnation, Lane::Data))
     }
 
     fn released(&self) {

@@ -15,6 +15,8 @@ const SWEEP_CELLS: usize = 8_192;
 const SWEEP_LOOKS: usize = 8 * SWEEP_CELLS;
 /// Heartbeats in which all cells are looked at once.
 const SWEEP_HEARTBEATS: u32 = 16;
+/// Parts of a heartbeat in which connections for calls are looked after once.
+const ATTEND_DIVISOR: u32 = 4;
 /// Shortest pause between two steps.
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
@@ -30,6 +32,33 @@ impl EventLoop {
         }
         shared.watch_certificate();
         self.must_publish = true;
+    }
+
+    /// Sees to it that replies are read: the task that reads them runs on the embedder's runtime, which
+    /// may have other things to do. New calls take another way then; those under way end after a
+    /// while, with an unknown outcome.
+    pub(super) fn look_after_calls(&mut self, now: Time) {
+        let (heartbeat, timeout) = (self.shared.group.heartbeat, self.shared.group.failure_timeout);
+        let (pause, patience) = (heartbeat / ATTEND_DIVISOR, heartbeat / 2);
+        self.agenda.attend = now.after(pause);
+        let mut is_news = false;
+        for connection in self.data_connections.iter().filter(|open| open.carries_own_calls()) {
+            let was_neglected = connection.is_neglected();
+            let idle = connection.look_after(now, patience);
+            is_news |= connection.is_neglected() != was_neglected;
+            if idle.is_some_and(|idle| idle >= timeout / 2) {
+                tracing::warn!(
+                    peer = %connection.identity.peer,
+                    ?idle,
+                    "the runtime that this peer was started on does not run its tasks: replies were \
+                     not read, and the calls that wait for them end"
+                );
+                connection.close();
+            }
+        }
+        if is_news {
+            self.choose_connection();
+        }
     }
 
     /// Removes some of the cells that have expired, at a pace that the number of cells demands.

@@ -140,6 +140,9 @@ pub const CHANGES_VERSION: u32 = 2;
 /// From this version of the protocol on peers know of policies.
 pub const POLICY_VERSION: u32 = 3;
 
+/// From this version of the protocol on calls have a lane of their own.
+pub const CALLS_VERSION: u32 = 4;
+
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkEnd {
@@ -162,7 +165,7 @@ impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
-        let (address, version) = (String::new(), POLICY_VERSION);
+        let (address, version) = (String::new(), CALLS_VERSION);
         Self { incarnation, id, address, kind, version, has_succeeded: false }
     }
 }

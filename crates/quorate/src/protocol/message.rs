@@ -13,8 +13,10 @@ use crate::store::Digest;
 pub enum Lane {
     /// Heartbeats, elections, hand-over.
     Control,
-    /// Replication and calls.
+    /// Replication, merges, and calls to a peer of an older version.
     Data,
+    /// Calls, and nothing else: no message takes it.
+    Calls,
 }
 
 /// What a peer says of itself in every heartbeat.

@@ -511,6 +511,8 @@ pub enum Lane {
     Unspecified = 0,
     Control = 1,
     Data = 2,
+    /// 3 is kept free.
+    Calls = 4,
 }
 impl Lane {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -522,6 +524,7 @@ impl Lane {
             Self::Unspecified => "LANE_UNSPECIFIED",
             Self::Control => "LANE_CONTROL",
             Self::Data => "LANE_DATA",
+            Self::Calls => "LANE_CALLS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -530,6 +533,7 @@ impl Lane {
             "LANE_UNSPECIFIED" => Some(Self::Unspecified),
             "LANE_CONTROL" => Some(Self::Control),
             "LANE_DATA" => Some(Self::Data),
+            "LANE_CALLS" => Some(Self::Calls),
             _ => None,
         }
     }

@@ -106,6 +106,7 @@ impl From<&Hello> for proto::Hello {
         let lane = match hello.lane {
             Lane::Control => proto::Lane::Control,
             Lane::Data => proto::Lane::Data,
+            Lane::Calls => proto::Lane::Calls,
         };
         let listed = |settings: &[Setting]| {
             let setting = |(field, value): &Setting| proto::Setting {
@@ -154,6 +155,7 @@ impl TryFrom<proto::Hello> for Hello {
             proto::Lane::Unspecified => return Err(WireError::Missing { field: "lane" }),
             proto::Lane::Control => Lane::Control,
             proto::Lane::Data => Lane::Data,
+            proto::Lane::Calls => Lane::Calls,
         };
         let kind = match hello.kind() {
             proto::Kind::Member => PeerKind::Member,
