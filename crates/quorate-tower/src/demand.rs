@@ -64,6 +64,8 @@ fn key_of(rule: &Rule, request: &Parts) -> Result<Option<Vec<u8>>, Reason> {
             Err(Reason::KeyTooLong { limit: limit(), bytes: key.len(), max: Key::MAX_BYTES })
         }
         (Ok(key), _) => Ok(Some(key)),
+        // Nor is it missing: whoever sends what cannot be read would choose what becomes of it.
+        (Err(NoKey::Unreadable { what }), _) => Err(Reason::KeyUnreadable { limit: limit(), what }),
         (Err(_), MissingKey::Share) => Ok(Some(Vec::new())),
         (Err(_), MissingKey::Skip) => Ok(None),
         (Err(NoKey::NotSent { what }), MissingKey::Refuse) => {

@@ -7,10 +7,15 @@
 //! ```
 //!
 //! Every proxy writes at the right end, so only what is left of an untrusted hop can be invented.
+//! That is why everything here goes by bytes and from the right, and reads no further than it is
+//! asked to: whatever a client wrote, text or not, ends at the comma of the proxy that appended to
+//! it.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::iter::Rev;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, ValueIter};
+
+use crate::hop::{Hop, forwarded, node};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -31,159 +36,186 @@ pub enum ProxyField {
 }
 
 impl ProxyField {
-    /// The hops that the field names, the nearest one first; `None` for one that cannot be read.
-    pub(crate) fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    pub(crate) fn name(&self) -> HeaderName {
         match self {
-            Self::Forwarded => lines(headers, &FORWARDED).flat_map(forwarded_hops).collect(),
-            Self::Single(name) => match &*lines(headers, name).collect::<Vec<_>>() {
-                [] => Vec::new(),
-                [line] => vec![line.and_then(hop)],
-                // One of them is of the proxy, and which one nobody knows.
-                _ => vec![None],
-            },
-            Self::XForwardedFor => lines(headers, &X_FORWARDED_FOR).flat_map(listed_hops).collect(),
+            Self::Forwarded => FORWARDED,
+            Self::Single(name) => name.clone(),
+            Self::XForwardedFor => X_FORWARDED_FOR,
+        }
+    }
+
+    /// The hops that the field names, the nearest one first.
+    pub(crate) fn hops<'a>(&self, headers: &'a HeaderMap) -> Hops<'a> {
+        let lines = headers.get_all(self.name()).iter().rev();
+        match self {
+            Self::Forwarded => Hops::List(List { lines, rest: None, has_quotations: true }),
+            Self::Single(_) => Hops::Single(single(lines)),
+            Self::XForwardedFor => Hops::List(List { lines, rest: None, has_quotations: false }),
         }
     }
 }
 
-/// The lines of a field, the last one first; `None` for one that is no text.
-fn lines<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-    let text = |line: &'a HeaderValue| std::str::from_utf8(line.as_bytes()).ok();
-    headers.get_all(name).iter().rev().map(text)
+type Lines<'a> = Rev<ValueIter<'a, HeaderValue>>;
+
+/// The hops of a request, from the nearest one on, each read when it is asked for.
+pub(crate) enum Hops<'a> {
+    List(List<'a>),
+    Single(Option<Hop>),
 }
 
-fn listed_hops(line: Option<&str>) -> Vec<Option<IpAddr>> {
-    let Some(line) = line else { return vec![None] };
-    // Lists may have empty places (RFC 9110, section 5.6.1.2).
-    line.rsplit(',').filter(|place| !place.trim().is_empty()).map(hop).collect()
-}
+impl Iterator for Hops<'_> {
+    type Item = Hop;
 
-fn forwarded_hops(line: Option<&str>) -> Vec<Option<IpAddr>> {
-    // A client that opens a quotation and does not close it makes text of what the proxy appends.
-    let Some(places) = line.and_then(|line| unquoted_parts(line, ',')) else { return vec![None] };
-    let places = places.into_iter().rev().filter(|place| !place.trim().is_empty());
-    places.map(forwarded_hop).collect()
-}
-
-/// The one `for=` of an element of `Forwarded`.
-fn forwarded_hop(element: &str) -> Option<IpAddr> {
-    let mut found = None;
-    for pair in unquoted_parts(element, ';')? {
-        let Some((name, value)) = pair.split_once('=') else { continue };
-        if name.trim().eq_ignore_ascii_case("for") && found.replace(value.trim()).is_some() {
-            return None;
+    fn next(&mut self) -> Option<Hop> {
+        match self {
+            Self::List(list) => list.next(),
+            Self::Single(hop) => hop.take(),
         }
     }
-    let value = found?;
-    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-    hop(quoted.unwrap_or(value))
 }
 
-/// The parts between separators that stand outside of quotations; `None` if one does not end.
-fn unquoted_parts(text: &str, separator: char) -> Option<Vec<&str>> {
-    let (mut parts, mut start) = (Vec::new(), 0);
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (index, c) in text.char_indices() {
-        if is_escaped {
-            is_escaped = false;
-        } else if is_quoted && c == '\\' {
-            is_escaped = true;
-        } else if c == '"' {
-            is_quoted = !is_quoted;
-        } else if c == separator && !is_quoted {
-            parts.push(&text[start..index]);
-            start = index + c.len_utf8();
+/// The hop of a field with one address. Of several lines one is of the proxy, and which one nobody
+/// knows; an empty one is as little an address.
+fn single(mut lines: Lines<'_>) -> Option<Hop> {
+    let line = lines.next()?;
+    Some(if lines.next().is_none() { node(line.as_bytes()) } else { Hop::Unreadable })
+}
+
+/// A list over several lines, read from its end.
+pub(crate) struct List<'a> {
+    lines: Lines<'a>,
+    /// What of the line under way has not been read.
+    rest: Option<&'a [u8]>,
+    /// Whether commas may stand within quotations: in `Forwarded`.
+    has_quotations: bool,
+}
+
+impl Iterator for List<'_> {
+    type Item = Hop;
+
+    fn next(&mut self) -> Option<Hop> {
+        loop {
+            let line = match self.rest.take() {
+                Some(rest) => rest,
+                None => self.lines.next()?.as_bytes(),
+            };
+            let comma = if self.has_quotations { last_comma(line) } else { last(b',', line) };
+            self.rest = comma.map(|comma| &line[..comma]);
+            let place = line[comma.map_or(0, |comma| comma + 1)..].trim_ascii();
+            // Lists may have empty places (RFC 9110, section 5.6.1.2).
+            if !place.is_empty() {
+                return Some(if self.has_quotations { forwarded(place) } else { node(place) });
+            }
         }
     }
-    parts.push(&text[start..]);
-    (!is_quoted).then_some(parts)
 }
 
-/// An address as proxies write it: by itself, with a port, or in brackets.
-fn hop(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
-    let address = text
-        .parse::<IpAddr>()
-        .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()))
-        .or_else(|| in_brackets().map(IpAddr::V6))?;
-    Some(address.to_canonical())
+fn last(wanted: u8, line: &[u8]) -> Option<usize> {
+    line.iter().rposition(|byte| *byte == wanted)
+}
+
+/// The last comma that stands outside of quotations, as seen from the right.
+///
+/// A proxy closes the quotations that it opens, so seen from there its own element ends where it
+/// begins, whatever was left open further left.
+fn last_comma(line: &[u8]) -> Option<usize> {
+    let mut is_quoted = false;
+    for (index, byte) in line.iter().enumerate().rev() {
+        match byte {
+            b'"' if is_quoted => is_quoted = is_escaped(&line[..index]),
+            b'"' => is_quoted = true,
+            b',' if !is_quoted => return Some(index),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a quotation mark after this is a part of what is quoted.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hops(field: &ProxyField, name: &'static str, lines: &[&str]) -> Vec<String> {
+    fn hops(field: &ProxyField, name: &'static str, lines: &[&[u8]]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(name, HeaderValue::from_bytes(line.as_bytes()).expect("a line"));
+            headers.append(name, HeaderValue::from_bytes(line).expect("a line"));
         }
-        let written =
-            |hop: Option<IpAddr>| hop.map_or_else(|| "?".to_owned(), |hop| hop.to_string());
-        field.hops(&headers).into_iter().map(written).collect()
+        let written = |hop: Hop| match hop {
+            Hop::Address(address) => address.to_string(),
+            Hop::Unnamed => "unnamed".to_owned(),
+            Hop::Unreadable => "?".to_owned(),
+        };
+        field.hops(&headers).map(written).collect::<Vec<_>>().join(" ")
     }
 
-    fn listed(lines: &[&str]) -> Vec<String> {
+    fn listed(lines: &[&[u8]]) -> String {
         hops(&ProxyField::XForwardedFor, "x-forwarded-for", lines)
     }
 
-    fn forwarded(lines: &[&str]) -> Vec<String> {
+    fn forwarded(lines: &[&[u8]]) -> String {
         hops(&ProxyField::Forwarded, "forwarded", lines)
     }
 
     #[test]
     fn the_nearest_hop_is_the_last_of_the_last_line() {
+        let read = listed(&[b"1.1.1.1, 2.2.2.2", b"3.3.3.3,4.4.4.4"]);
+        assert_eq!(read, "4.4.4.4 3.3.3.3 2.2.2.2 1.1.1.1");
+        let read = forwarded(&[b"for=1.1.1.1, for=2.2.2.2", b"for=3.3.3.3"]);
+        assert_eq!(read, "3.3.3.3 2.2.2.2 1.1.1.1");
+    }
+
+    #[test]
+    fn a_hop_that_cannot_be_read_hides_no_other() {
         assert_eq!(
-            listed(&["1.1.1.1, 2.2.2.2", "3.3.3.3,4.4.4.4"]).join(" "),
-            "4.4.4.4 3.3.3.3 2.2.2.2 1.1.1.1"
+            listed(&[b"1.1.1.1", b"\xff,nonsense, unknown ,2.2.2.2"]),
+            "2.2.2.2 unnamed ? ? 1.1.1.1"
         );
-        assert_eq!(
-            forwarded(&["for=1.1.1.1, for=2.2.2.2", "for=3.3.3.3"]).join(" "),
-            "3.3.3.3 2.2.2.2 1.1.1.1"
-        );
+        assert_eq!(listed(&["\u{e4}".as_bytes()]), "?");
+        let line = b"for=1.1.1.1, \xff, for=unknown, by=2.2.2.2, for";
+        assert_eq!(forwarded(&[line]), "? unnamed unnamed ? 1.1.1.1");
     }
 
     #[test]
-    fn addresses_are_read_in_all_the_ways_that_proxies_write_them() {
-        let line = "1.1.1.1:80, [2001:db8::1]:443, [2001:db8::2], 2001:db8::3 , ::ffff:5.5.5.5";
-        let read = "5.5.5.5 2001:db8::3 2001:db8::2 2001:db8::1 1.1.1.1";
-        assert_eq!(listed(&[line]).join(" "), read);
-        let line =
-            "For=1.1.1.1:80;proto=http;by=9.9.9.9, proto=https ; for = \"[2001:db8::1]:443\"";
-        assert_eq!(forwarded(&[line]).join(" "), "2001:db8::1 1.1.1.1");
+    fn empty_places_are_no_hops() {
+        assert_eq!(listed(&[b"", b" , 1.1.1.1,,2.2.2.2, ", b","]), "2.2.2.2 1.1.1.1");
+        assert_eq!(forwarded(&[b"for=1.1.1.1,, ,", b" "]), "1.1.1.1");
+        assert_eq!(listed(&[]), "");
     }
 
     #[test]
-    fn what_is_no_address_is_unknown_and_empty_places_are_none() {
-        assert_eq!(listed(&["", " , 1.1.1.1,,unknown, "]).join(" "), "? 1.1.1.1");
-        assert_eq!(listed(&["\u{e4}"]).join(" "), "?");
-        assert_eq!(forwarded(&["for=unknown, for=_hidden, by=1.1.1.1, for"]).join(" "), "? ? ? ?");
-        assert_eq!(forwarded(&["for=1.1.1.1;for=2.2.2.2"]).join(" "), "?");
-    }
-
-    #[test]
-    fn a_quotation_that_the_client_left_open_hides_no_hop() {
-        for client in ["for=\"", "for=\"\\", "for=\"1.1.1.1", "for=1.1.1.1;x=\"a\\\""] {
-            for proxy in ["for=2.2.2.2", "for=\"[2001:db8::2]:80\""] {
-                assert_eq!(forwarded(&[&format!("{client}, {proxy}")]).join(" "), "?", "{client}");
-                // A proxy that adds a line of its own is read all the same.
-                assert_eq!(forwarded(&[client, proxy]).len(), 2);
+    fn a_quotation_that_the_client_left_open_ends_where_the_proxy_begins() {
+        for client in
+            ["for=\"", "for=\"\\", "for=\"1.1.1.1", "for=1.1.1.1;x=\"a\\\"", "\\", "\"\"\""]
+        {
+            for (proxy, read) in [
+                ("for=2.2.2.2", "2.2.2.2"),
+                ("for=\"[2001:db8::2]:80\"", "2001:db8::2"),
+                ("for=2.2.2.2;host=\"a\\\", for=3.3.3.3;b=\\\"\"", "2.2.2.2"),
+            ] {
+                for line in [format!("{client}, {proxy}"), format!("{client},{proxy} ")] {
+                    assert_eq!(forwarded(&[line.as_bytes()]), format!("{read} ?"), "{line}");
+                }
+                let lines = [client.as_bytes(), proxy.as_bytes()];
+                assert_eq!(forwarded(&lines), format!("{read} ?"), "{client}");
             }
         }
-        assert_eq!(forwarded(&["for=\"a,b;c\", for=2.2.2.2"]).join(" "), "2.2.2.2 ?");
+        assert_eq!(forwarded(&[b"for=\"a,b;c\", for=2.2.2.2"]), "2.2.2.2 ?");
     }
 
     #[test]
-    fn a_field_with_one_address_that_comes_twice_is_unknown() {
+    fn a_field_with_one_address_that_comes_twice_is_unreadable() {
         let field = ProxyField::Single(HeaderName::from_static("x-real-ip"));
-        assert_eq!(hops(&field, "x-real-ip", &["1.1.1.1"]).join(" "), "1.1.1.1");
-        assert_eq!(hops(&field, "x-real-ip", &["1.1.1.1", "2.2.2.2"]).join(" "), "?");
-        assert_eq!(hops(&field, "x-real-ip", &["1.1.1.1, 2.2.2.2"]).join(" "), "?");
-        assert!(hops(&field, "x-forwarded-for", &["1.1.1.1"]).is_empty());
+        assert_eq!(hops(&field, "x-real-ip", &[b"1.1.1.1"]), "1.1.1.1");
+        for lines in
+            [&[&b"1.1.1.1"[..], b"1.1.1.1"][..], &[b"1.1.1.1, 2.2.2.2"], &[b""], &[b"\xff"]]
+        {
+            assert_eq!(hops(&field, "x-real-ip", lines), "?");
+        }
+        assert_eq!(hops(&field, "x-forwarded-for", &[b"1.1.1.1"]), "");
     }
 }

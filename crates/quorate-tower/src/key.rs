@@ -55,6 +55,13 @@ pub enum NoKey {
         /// What is missing, to follow "the service lacks".
         what: Cow<'static, str>,
     },
+    /// The caller sent something in its place that is no key: it is refused, whatever
+    /// [`MissingKey`](crate::MissingKey) says, or it would choose by what it sends whom it counts
+    /// as.
+    Unreadable {
+        /// What was sent, to follow "the request has". Never the bytes themselves.
+        what: Cow<'static, str>,
+    },
 }
 
 impl fmt::Display for NoKey {
@@ -62,6 +69,7 @@ impl fmt::Display for NoKey {
         match self {
             Self::NotSent { what } => write!(f, "the request lacks {what}"),
             Self::NotSupplied { what } => write!(f, "the service lacks {what}"),
+            Self::Unreadable { what } => write!(f, "the request has {what}"),
         }
     }
 }

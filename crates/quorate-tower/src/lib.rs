@@ -59,7 +59,7 @@
 //! | a request that | is answered | gRPC | and nothing is counted |
 //! |---|---|---|---|
 //! | limits deny | 429, `Retry-After`, a problem document that names them | 8 | yes |
-//! | lacks its key, or has one of more than 508 bytes | 400 | 3 | yes |
+//! | lacks its key, or has one that cannot be read or is of more than 508 bytes | 400 | 3 | yes |
 //! | costs more than a limit ever admits | 400 | 3 | yes |
 //! | was not decided: no primary, at a bound, no answer | 503, `Retry-After: 1` | 14 | unless the outcome is unknown |
 //! | has no key because the service supplies none | 500 | 13 | yes |
@@ -72,9 +72,10 @@
 //!
 //! # Who the client is
 //!
-//! By default the address of the socket, and no field of the request is believed, for anyone can write
-//! one. [`ClientAddress`] takes the networks of your proxies and reads what they have added, from the
-//! end. IPv6 clients count by their first 64 bits.
+//! By default the address of the socket, and no field of the request is believed, for anyone can
+//! write one. [`ClientAddress`] takes the networks of your proxies and reads what they have added,
+//! from the end; a hop that cannot be read is refused, and never counted as somebody else. IPv6
+//! clients count by their first 64 bits.
 //!
 //! # Cost that is known afterwards
 //!
@@ -129,6 +130,7 @@ mod admission;
 mod demand;
 mod fields;
 mod forwarded;
+mod hop;
 mod key;
 mod layer;
 mod network;

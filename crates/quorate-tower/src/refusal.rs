@@ -54,6 +54,13 @@ pub enum Reason {
         /// The longest key.
         max: usize,
     },
+    /// What it is counted by cannot be read: 400, gRPC 3. It counts as nobody.
+    KeyUnreadable {
+        /// The limit.
+        limit: Arc<str>,
+        /// What the caller sent, without the bytes of it.
+        what: Cow<'static, str>,
+    },
     /// It costs more than the limit admits at any time, so that waiting does not help: 400 without
     /// `Retry-After`, gRPC 3. Nothing was counted.
     NeverAdmitted {
@@ -168,6 +175,7 @@ impl Refusal {
             Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Reason::KeyNotSent { .. }
             | Reason::KeyTooLong { .. }
+            | Reason::KeyUnreadable { .. }
             | Reason::NeverAdmitted { .. } => StatusCode::BAD_REQUEST,
         }
     }
@@ -246,6 +254,7 @@ impl Refusal {
             Reason::Unavailable { .. } => 14,
             Reason::KeyNotSent { .. }
             | Reason::KeyTooLong { .. }
+            | Reason::KeyUnreadable { .. }
             | Reason::NeverAdmitted { .. } => 3,
         };
         let mut response = Response::new(B::default());
@@ -276,6 +285,9 @@ impl Refusal {
             }
             Reason::KeyTooLong { limit, bytes, max } => {
                 format!("limit {limit} counts by what has {bytes} bytes here, and at most {max}")
+            }
+            Reason::KeyUnreadable { limit, what } => {
+                format!("the request has {what}, and limit {limit} counts by it")
             }
             Reason::NeverAdmitted { limit, amount, max } => {
                 format!("it costs {amount} units, and limit {limit} admits {max} at most at once")
@@ -357,11 +369,12 @@ mod tests {
     use super::*;
 
     /// One of each kind but `Denied`, with its status, its gRPC code, and whether to come again.
-    fn kinds() -> [(Reason, u16, &'static str, bool); 5] {
+    fn kinds() -> [(Reason, u16, &'static str, bool); 6] {
         let (limit, what) = (Arc::from("a \"b\\"), Cow::Borrowed("the field \u{1} x-ä%"));
         let no_primary = DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum };
         [
             (Reason::KeyNotSent { limit: Arc::clone(&limit), what: what.clone() }, 400, "3", false),
+            (Reason::KeyUnreadable { limit: limit.clone(), what: what.clone() }, 400, "3", false),
             (Reason::KeyNotSupplied { limit: limit.clone(), what }, 500, "13", false),
             (Reason::KeyTooLong { limit: limit.clone(), bytes: 509, max: 508 }, 400, "3", false),
             (Reason::NeverAdmitted { limit, amount: 5, max: 3 }, 400, "3", false),

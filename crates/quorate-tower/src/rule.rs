@@ -8,7 +8,8 @@ use http::response;
 
 use crate::key::KeyExtractor;
 
-/// What becomes of a request that has no key under a rule.
+/// What becomes of a request that has no key under a rule. One that has something else in its place
+/// is refused in any case ([`NoKey::Unreadable`](crate::NoKey::Unreadable)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {

@@ -21,6 +21,7 @@ use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use quorate_tower::{
     Admission, ClientAddress, Network, PeerAddress, ProxyField, RateLimitLayer, Rule, Shared,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -147,6 +148,27 @@ async fn clients_behind_a_trusted_proxy_are_told_apart() {
         let response = ask(address, &[("x-forwarded-for", line)]).await;
         assert_eq!(response.status(), expected, "{line}");
     }
+}
+
+/// Servers hand on bytes that are no text.
+#[tokio::test]
+async fn a_byte_that_is_no_text_makes_nobody_the_proxy() {
+    let limiter = limiter().await;
+    let client = connected().trusted_proxies(Network::LOOPBACK);
+    let address = serve(routes(layer(&limiter, client))).await;
+    for (line, expected) in
+        [(&b"\xff, 203.0.113.9"[..], "200"), (b"\xfe\xff , 203.0.113.9", "200"), (b"\xff", "400")]
+    {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let head = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-forwarded-for: ";
+        let request = [&head[..], line, b"\r\n\r\n"].concat();
+        stream.write_all(&request).await.expect("it reads");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.expect("it answers");
+        assert_eq!(response.split(' ').nth(1), Some(expected), "{}", line.escape_ascii());
+    }
+    let used = async |key| limiter.peek("client", key, 1).await.expect("a primary").used();
+    assert_eq!((used("203.0.113.9").await, used("127.0.0.1").await), (2, 0));
 }
 
 #[tokio::test]

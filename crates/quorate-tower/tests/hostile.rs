@@ -1,0 +1,162 @@
+//! What a stranger can write into a request: it stays who it is, or is refused, and is never
+//! counted as somebody else.
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode};
+use quorate_ratelimit::RateLimiter;
+use quorate_tower::{
+    ClientAddress, MissingKey, Network, PeerAddress, ProxyField, RateLimitLayer, Rule,
+};
+use support::{call, group, inside, used};
+
+const PROXY: &str = "10.0.0.2";
+const STRANGER: &str = "203.0.113.9";
+
+/// A request over a socket from this address, with these lines.
+fn request(from: &str, lines: &[(&'static str, &[u8])]) -> Request<()> {
+    let mut request = Request::new(());
+    for (name, line) in lines {
+        let line = HeaderValue::from_bytes(line).expect("a line that a server takes");
+        request.headers_mut().append(HeaderName::from_static(name), line);
+    }
+    let from: IpAddr = from.parse().expect("an address");
+    request.extensions_mut().insert(PeerAddress(SocketAddr::new(from, 4711)));
+    request
+}
+
+fn behind_proxies(field: ProxyField) -> ClientAddress {
+    ClientAddress::new().trusted_proxies(Network::PRIVATE).field(field)
+}
+
+/// The status of a request under a rule for ten units of its key.
+async fn status(limiter: &RateLimiter, rule: Rule, request: Request<()>) -> StatusCode {
+    let layer = RateLimitLayer::builder(limiter.clone()).rule(rule).build().expect("usable");
+    let mut service = inside(&layer, async |_| Response::new("ok".to_owned()));
+    call(&mut service, request).await.expect("infallible").status()
+}
+
+/// A stranger put one byte that is no text, or an open quotation, in front of what the proxy
+/// appends. The whole line could not be read, and the request was counted as the proxy's: a quota
+/// of its own for the stranger, and 429 for the health checks of the proxy.
+#[tokio::test(start_paused = true)]
+async fn a_byte_in_front_of_what_the_proxy_appends_makes_nobody_the_proxy() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let mut expected = 0;
+    for (field, name, line) in [
+        (ProxyField::XForwardedFor, "x-forwarded-for", &b"\xff, 203.0.113.9"[..]),
+        (ProxyField::XForwardedFor, "x-forwarded-for", b"\xff,203.0.113.9, 10.0.0.1"),
+        (ProxyField::XForwardedFor, "x-forwarded-for", b"\", 203.0.113.9"),
+        (ProxyField::Forwarded, "forwarded", b"for=\", for=203.0.113.9"),
+        (ProxyField::Forwarded, "forwarded", b"for=\"\\, for=\"203.0.113.9:4711\";proto=http"),
+        (ProxyField::Forwarded, "forwarded", b"\xff, for=203.0.113.9, for=10.0.0.1"),
+    ] {
+        let rule = Rule::new("ten", behind_proxies(field));
+        assert_eq!(status(limiter, rule, request(PROXY, &[(name, line)])).await, 200);
+        expected += 1;
+        let line = line.escape_ascii();
+        assert_eq!(used(limiter, "ten", PROXY).await, 0, "{line} counts as the proxy");
+        assert_eq!(used(limiter, "ten", "10.0.0.1").await, 0, "{line} counts as the proxy");
+        assert_eq!(used(limiter, "ten", STRANGER).await, expected, "{line}");
+    }
+}
+
+/// A hop that cannot be read was counted as the proxy that had passed it on.
+#[tokio::test(start_paused = true)]
+async fn a_hop_that_cannot_be_read_is_refused_whatever_becomes_of_missing_keys() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let single = ProxyField::Single(HeaderName::from_static("x-real-ip"));
+    for (field, lines) in [
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", &b"203.0.113.9, \xff"[..])]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"nonsense, 10.0.0.1")]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"203.0.113.9 10.0.0.1")]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"203.0.113.9:99999")]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"0203.0.113.9")]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"[::1")]),
+        (ProxyField::XForwardedFor, vec![("x-forwarded-for", b"2001:db8::1%eth0")]),
+        (ProxyField::Forwarded, vec![("forwarded", b"for=203.0.113.9, for=\"")]),
+        (ProxyField::Forwarded, vec![("forwarded", b"for=203.0.113.9;for=6.6.6.6")]),
+        (ProxyField::Forwarded, vec![("forwarded", b"for")]),
+        (ProxyField::Forwarded, vec![("forwarded", b"for=")]),
+        (single.clone(), vec![("x-real-ip", b"\xff")]),
+        (single.clone(), vec![("x-real-ip", b"")]),
+        (single.clone(), vec![("x-real-ip", b"203.0.113.9, 6.6.6.6")]),
+        (single, vec![("x-real-ip", b"203.0.113.9"), ("x-real-ip", b"6.6.6.6")]),
+    ] {
+        for missing in [MissingKey::Refuse, MissingKey::Share, MissingKey::Skip] {
+            let rule = Rule::new("ten", behind_proxies(field.clone())).missing_key(missing);
+            let status = status(limiter, rule, request(PROXY, &lines)).await;
+            assert_eq!(status, 400, "{lines:?} with {missing:?}");
+        }
+    }
+    for key in ["", PROXY, "10.0.0.1", "6.6.6.6", STRANGER] {
+        assert_eq!(used(limiter, "ten", key).await, 0, "{key}");
+    }
+}
+
+/// One's own network is not counted: a stranger whose field could not be read came from it.
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_from_ones_own_network_by_a_byte() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    for (line, expected) in
+        [(&b"\xff, 203.0.113.9"[..], 200), (b"203.0.113.9, \xff", 400), (b"10.0.0.9", 200)]
+    {
+        let client = behind_proxies(ProxyField::XForwardedFor);
+        let outside = client.clone();
+        let rule = Rule::new("ten", client).when(move |request| {
+            let address = outside.address(request);
+            !address.is_some_and(|it| Network::PRIVATE.iter().any(|network| network.contains(it)))
+        });
+        let request = request(PROXY, &[("x-forwarded-for", line)]);
+        assert_eq!(status(limiter, rule, request).await, expected, "{}", line.escape_ascii());
+    }
+    assert_eq!(used(limiter, "ten", STRANGER).await, 1);
+    assert_eq!(used(limiter, "ten", "10.0.0.9").await, 0);
+}
+
+/// A proxy may say that it does not name whom it speaks for. That is no key, and not the proxy.
+#[tokio::test(start_paused = true)]
+async fn whom_a_proxy_does_not_name_has_no_key() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    for (field, name, line) in [
+        (ProxyField::XForwardedFor, "x-forwarded-for", &b"6.6.6.6, unknown"[..]),
+        (ProxyField::XForwardedFor, "x-forwarded-for", b"unix:"),
+        (ProxyField::Forwarded, "forwarded", b"for=\"_hidden:_port\", for=10.0.0.1"),
+        (ProxyField::Forwarded, "forwarded", b"for=Unknown"),
+        (ProxyField::Forwarded, "forwarded", b"for=6.6.6.6, by=10.0.0.1;proto=https"),
+    ] {
+        for (missing, expected) in
+            [(MissingKey::Refuse, 400), (MissingKey::Share, 200), (MissingKey::Skip, 200)]
+        {
+            let rule = Rule::new("ten", behind_proxies(field.clone())).missing_key(missing);
+            let status = status(limiter, rule, request(PROXY, &[(name, line)])).await;
+            assert_eq!(status, expected, "{} with {missing:?}", line.escape_ascii());
+        }
+    }
+    assert_eq!(used(limiter, "ten", "").await, 5);
+    for key in [PROXY, "10.0.0.1", "6.6.6.6"] {
+        assert_eq!(used(limiter, "ten", key).await, 0, "{key}");
+    }
+}
+
+/// A chain of trusted proxies that does not end was walked as far as the field reached.
+#[tokio::test(start_paused = true)]
+async fn a_chain_of_too_many_proxies_is_refused() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let chain = |proxies: usize| format!("{STRANGER}{}", ", 10.0.0.1".repeat(proxies));
+    for (proxies, expected) in [(31, 200), (32, 400), (2_000, 400)] {
+        let rule = Rule::new("ten", behind_proxies(ProxyField::XForwardedFor));
+        let line = chain(proxies);
+        let request = request(PROXY, &[("x-forwarded-for", line.as_bytes())]);
+        assert_eq!(status(limiter, rule, request).await, expected, "{proxies}");
+    }
+    assert_eq!(used(limiter, "ten", STRANGER).await, 1);
+}
