@@ -82,7 +82,8 @@ mod tests {
     use http::{HeaderName, Request};
 
     use super::*;
-    use crate::key::{Header, Path, Shared, from_fn};
+    use crate::header::Header;
+    use crate::key::{Path, Shared, from_fn};
 
     fn request() -> Parts {
         Request::get("/a").body(()).expect("a request").into_parts().0

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::HeaderName;
 use http::request::Parts;
 
 /// Finds what a request is counted by; each key has a count of its own.
@@ -92,38 +91,6 @@ pub struct Shared;
 impl KeyExtractor for Shared {
     fn key(&self, _request: &Parts) -> Result<Vec<u8>, NoKey> {
         Ok(Vec::new())
-    }
-}
-
-/// A count for each value of a header field, such as an API key.
-///
-/// Nothing checks here that the value is genuine: put the layer inside of what does, or callers that
-/// invent values get a count for each. A field that comes twice is no key, for others may read the
-/// other value. Values are held by the peers of the group, in memory and perhaps on disk, as they are:
-/// hash secrets in a [`from_fn`].
-///
-/// # Examples
-///
-/// ```
-/// use http::HeaderName;
-/// use quorate_tower::{Header, Rule};
-///
-/// let rule = Rule::new("api", Header(HeaderName::from_static("x-api-key")));
-/// # let _ = rule;
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header(pub HeaderName);
-
-impl KeyExtractor for Header {
-    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        let Self(name) = self;
-        let mut values = request.headers.get_all(name).iter();
-        let missing = |what: String| NoKey::NotSent { what: what.into() };
-        let value = values.next().ok_or_else(|| missing(format!("the field {name}")))?;
-        if values.next().is_some() {
-            return Err(missing(format!("a field {name} that comes once")));
-        }
-        Ok(value.as_bytes().to_vec())
     }
 }
 
@@ -218,30 +185,13 @@ mod tests {
 
     use super::*;
 
-    fn request(uri: &str, fields: &[(&str, &str)]) -> Parts {
-        let mut request = Request::post(uri);
-        for (name, value) in fields {
-            request = request.header(*name, *value);
-        }
-        request.body(()).expect("a request").into_parts().0
-    }
-
-    #[test]
-    fn a_field_is_a_key_if_it_comes_once() {
-        let header = Header(HeaderName::from_static("x-api-key"));
-        assert_eq!(header.key(&request("/", &[("X-Api-Key", "k1")])), Ok(b"k1".to_vec()));
-        let lacks = |fields: &[(&str, &str)]| match header.key(&request("/", fields)) {
-            Err(error @ NoKey::NotSent { .. }) => error.to_string(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(lacks(&[]), "the request lacks the field x-api-key");
-        let twice = [("x-api-key", "k1"), ("x-api-key", "k2")];
-        assert_eq!(lacks(&twice), "the request lacks a field x-api-key that comes once");
+    fn request(uri: &str) -> Parts {
+        Request::post(uri).body(()).expect("a request").into_parts().0
     }
 
     #[test]
     fn paths_are_without_their_query() {
-        let request = request("http://example.org/a/b?c=d", &[]);
+        let request = request("http://example.org/a/b?c=d");
         assert_eq!(Path.key(&request), Ok(b"/a/b".to_vec()));
         assert_eq!(MethodAndPath.key(&request), Ok(b"POST /a/b".to_vec()));
         assert_eq!(Shared.key(&request), Ok(Vec::new()));
@@ -250,12 +200,12 @@ mod tests {
     #[test]
     fn no_two_pairs_are_alike() {
         let pair = |a: &'static str, b: &'static str| {
-            (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request("/", &[]))
+            (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request("/"))
         };
         assert_ne!(pair("ab", "c"), pair("a", "bc"));
         assert_ne!(pair("", "1:a"), pair("1:", "a"));
         assert_eq!(pair("alice", "/"), Ok(b"5:alice/".to_vec()));
-        let none = (Path, from_fn(|_| None::<String>)).key(&request("/", &[]));
+        let none = (Path, from_fn(|_| None::<String>)).key(&request("/"));
         assert!(matches!(none, Err(NoKey::NotSent { .. })));
     }
 }

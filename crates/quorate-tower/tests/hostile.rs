@@ -9,7 +9,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use quorate_ratelimit::RateLimiter;
 use quorate_tower::{
-    ClientAddress, MissingKey, Network, PeerAddress, ProxyField, RateLimitLayer, Rule,
+    ClientAddress, Header, KeyExtractor, MissingKey, Network, PeerAddress, ProxyField,
+    RateLimitLayer, Rule,
 };
 use support::{call, group, inside, used};
 
@@ -159,4 +160,55 @@ async fn a_chain_of_too_many_proxies_is_refused() {
         assert_eq!(status(limiter, rule, request).await, expected, "{proxies}");
     }
     assert_eq!(used(limiter, "ten", STRANGER).await, 1);
+}
+
+/// A key that comes twice, or empty, is neither there nor absent: where those without one are
+/// counted by another rule, such a request was counted by none.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_comes_twice_or_empty_gets_past_no_rule() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    for lines in [
+        vec![("x-api-key", &b"k1"[..]), ("x-api-key", b"k2")],
+        vec![("x-api-key", b"k1"), ("x-api-key", b"k1")],
+        vec![("x-api-key", b"")],
+        vec![("x-api-key", b" \t ")],
+    ] {
+        let name = HeaderName::from_static("x-api-key");
+        let layer = RateLimitLayer::builder(limiter.clone())
+            .rule(Rule::new("ten", Header(name.clone())).missing_key(MissingKey::Skip))
+            .rule(
+                Rule::new("two", ClientAddress::new())
+                    .when(move |request| !request.headers.contains_key(&name)),
+            );
+        let layer = layer.build().expect("usable");
+        let mut service = inside(&layer, async |_| Response::new("ok".to_owned()));
+        let response = call(&mut service, request(STRANGER, &lines)).await.expect("infallible");
+        assert_eq!(response.status(), 400, "{lines:?}");
+    }
+}
+
+/// The scheme of credentials is the same in capitals: a token had a quota for each way to write it.
+#[test]
+fn a_token_has_one_key_however_its_scheme_is_written() {
+    let header = Header(http::header::AUTHORIZATION);
+    let key = |line: &[u8]| {
+        let parts = request(STRANGER, &[("authorization", line)]).into_parts().0;
+        header.key(&parts).expect("a key")
+    };
+    let one = key(b"Bearer t0Ken");
+    for line in [
+        &b"bearer t0Ken"[..],
+        b"BEARER t0Ken",
+        b"bEARER  \t t0Ken",
+        b" Bearer t0Ken\t",
+        b"Bearer\tt0Ken",
+    ] {
+        assert_eq!(key(line), one, "{}", line.escape_ascii());
+    }
+    for other in [&b"Bearer t0ken"[..], b"Basic t0Ken", b"t0Ken", b"T0KEN", b"bearert0Ken"] {
+        assert_ne!(key(other), one, "{}", other.escape_ascii());
+    }
+    // Without a scheme it is a token by itself, in which capitals count.
+    assert_ne!(key(b"t0Ken"), key(b"T0KEN"));
 }
