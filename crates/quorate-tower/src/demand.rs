@@ -83,7 +83,8 @@ mod tests {
 
     use super::*;
     use crate::header::Header;
-    use crate::key::{Path, Shared, from_fn};
+    use crate::key::{Shared, from_fn};
+    use crate::path::Path;
 
     fn request() -> Parts {
         Request::get("/a").body(()).expect("a request").into_parts().0

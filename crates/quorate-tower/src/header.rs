@@ -1,9 +1,10 @@
 //! Keys from a field of the request: API keys and credentials.
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, HOST, HeaderName, PROXY_AUTHORIZATION};
 use http::request::Parts;
 
-use crate::key::{KeyExtractor, NoKey};
+use crate::host::Host;
+use crate::key::{KeyExtractor, NoKey, only};
 
 /// A count for each value of a header field, such as an API key.
 ///
@@ -11,11 +12,11 @@ use crate::key::{KeyExtractor, NoKey};
 /// that invent values get a count for each. Values are held by the peers of the group, in memory
 /// and perhaps on disk, as they are: hash secrets in a [`from_fn`](crate::from_fn).
 ///
-/// Bytes are compared as they are, without the white space around them, and with one exception: of
+/// Bytes are compared as they are, without the white space around them, and with two exceptions. Of
 /// `Authorization` and `Proxy-Authorization` the scheme counts in any case, and what separates it
-/// from the rest in any length, so that `Bearer abc` and `bearer  abc` are one. Of `Basic` and
-/// `Digest` a caller can write the same credentials in several ways: count those by who has logged
-/// in, as a layer outside found out.
+/// from the rest in any length, so that `Bearer abc` and `bearer  abc` are one. `Host` is read as
+/// [`Host`] does. Of `Basic` and `Digest` a caller can write the same credentials in several ways:
+/// count those by who has logged in, as a layer outside found out.
 ///
 /// A field that is not there is a missing key. One that comes twice or is empty is
 /// [`NoKey::Unreadable`]: others may read the other value, or take it for none.
@@ -35,6 +36,9 @@ pub struct Header(pub HeaderName);
 impl KeyExtractor for Header {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
         let Self(name) = self;
+        if *name == HOST {
+            return Host.key(request);
+        }
         let line = only(name, request)?
             .ok_or_else(|| NoKey::NotSent { what: format!("the field {name}").into() })?;
         let value = line.as_bytes().trim_ascii();
@@ -43,21 +47,6 @@ impl KeyExtractor for Header {
         }
         let has_scheme = *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION;
         Ok(if has_scheme { credentials(value) } else { value.to_vec() })
-    }
-}
-
-/// The one line of a field, if there is any.
-pub(crate) fn only<'a>(
-    name: &HeaderName,
-    request: &'a Parts,
-) -> Result<Option<&'a HeaderValue>, NoKey> {
-    let mut lines = request.headers.get_all(name).iter();
-    let line = lines.next();
-    match lines.next() {
-        Some(_) => {
-            Err(NoKey::Unreadable { what: format!("the field {name} more than once").into() })
-        }
-        None => Ok(line),
     }
 }
 

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 
 /// Finds what a request is counted by; each key has a count of its own.
 ///
 /// A pair of them, `(ClientAddress::new(), Path)`, has a count for each pair of keys.
+///
+/// The keys of one limit are one space, whichever rule has found them: an API key that reads
+/// `192.0.2.1` and a client at that address share a count if both are counted under one limit. Give
+/// each kind of key a limit of its own.
 ///
 /// # Examples
 ///
@@ -94,52 +99,6 @@ impl KeyExtractor for Shared {
     }
 }
 
-/// A count for each path, as it was sent: `/a`, `/a/` and `/%61` are three.
-///
-/// So callers choose how many there are. Where paths have parameters, or lead nowhere, count by the
-/// route instead; in axum by `MatchedPath`, in a [`from_fn`] and a `route_layer`. In a nested router the
-/// path lacks what the outer one has matched.
-///
-/// # Examples
-///
-/// ```
-/// use axum::extract::MatchedPath;
-/// use quorate_tower::{Rule, from_fn};
-///
-/// let by_route = from_fn(|request| {
-///     request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
-/// });
-/// let rule = Rule::new("route", by_route);
-/// # let _ = rule;
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Path;
-
-impl KeyExtractor for Path {
-    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        Ok(request.uri.path().into())
-    }
-}
-
-/// A count for each method and path, as [`Path`] has them.
-///
-/// # Examples
-///
-/// ```
-/// use quorate_tower::{ClientAddress, MethodAndPath, Rule};
-///
-/// let each_client_and_call = Rule::new("calls", (ClientAddress::new(), MethodAndPath));
-/// # let _ = each_client_and_call;
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MethodAndPath;
-
-impl KeyExtractor for MethodAndPath {
-    fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        Ok(format!("{} {}", request.method, request.uri.path()).into_bytes())
-    }
-}
-
 /// Two keys as one. The length of the first stands in front, so that no two pairs are alike.
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
@@ -152,13 +111,23 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
 
 /// Counts by whatever a closure finds in a request; `None` if there is no key.
 ///
+/// Of two texts that callers choose make a pair of extractors and not one text: `"a-b"` and `"c"`
+/// with a dash between them are `"a"` and `"b-c"`. For what callers send in a field there is
+/// [`Header`](crate::Header), for the host [`Host`](crate::Host).
+///
 /// # Examples
 ///
 /// ```
 /// use quorate_tower::{Rule, from_fn};
 ///
-/// let by_host = from_fn(|request| request.uri.host().map(str::to_owned));
-/// let rule = Rule::new("host", by_host);
+/// /// Whose request it is, as a layer outside found out.
+/// #[derive(Clone)]
+/// struct Tenant(String);
+///
+/// let by_tenant = from_fn(|request| {
+///     request.extensions.get().map(|Tenant(name)| name.clone())
+/// });
+/// let rule = Rule::new("tenant", by_tenant);
 /// # let _ = rule;
 /// ```
 pub fn from_fn<K: Into<Vec<u8>> + 'static>(
@@ -179,33 +148,45 @@ where
     }
 }
 
+/// The one line of a field, if there is any.
+pub(crate) fn only<'a>(
+    name: &HeaderName,
+    request: &'a Parts,
+) -> Result<Option<&'a HeaderValue>, NoKey> {
+    let mut lines = request.headers.get_all(name).iter();
+    let line = lines.next();
+    match lines.next() {
+        Some(_) => {
+            Err(NoKey::Unreadable { what: format!("the field {name} more than once").into() })
+        }
+        None => Ok(line),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;
 
     use super::*;
 
-    fn request(uri: &str) -> Parts {
-        Request::post(uri).body(()).expect("a request").into_parts().0
+    fn request() -> Parts {
+        Request::post("/").body(()).expect("a request").into_parts().0
     }
 
     #[test]
-    fn paths_are_without_their_query() {
-        let request = request("http://example.org/a/b?c=d");
-        assert_eq!(Path.key(&request), Ok(b"/a/b".to_vec()));
-        assert_eq!(MethodAndPath.key(&request), Ok(b"POST /a/b".to_vec()));
-        assert_eq!(Shared.key(&request), Ok(Vec::new()));
+    fn all_share_the_empty_key() {
+        assert_eq!(Shared.key(&request()), Ok(Vec::new()));
     }
 
     #[test]
     fn no_two_pairs_are_alike() {
         let pair = |a: &'static str, b: &'static str| {
-            (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request("/"))
+            (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request())
         };
         assert_ne!(pair("ab", "c"), pair("a", "bc"));
         assert_ne!(pair("", "1:a"), pair("1:", "a"));
         assert_eq!(pair("alice", "/"), Ok(b"5:alice/".to_vec()));
-        let none = (Path, from_fn(|_| None::<String>)).key(&request("/"));
+        let none = (Shared, from_fn(|_| None::<String>)).key(&request());
         assert!(matches!(none, Err(NoKey::NotSent { .. })));
     }
 }

@@ -9,8 +9,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use quorate_ratelimit::RateLimiter;
 use quorate_tower::{
-    ClientAddress, Header, KeyExtractor, MissingKey, Network, PeerAddress, ProxyField,
-    RateLimitLayer, Rule,
+    ClientAddress, Header, Host, KeyExtractor, MethodAndPath, MissingKey, Network, NoKey, Path,
+    PeerAddress, ProxyField, RateLimitLayer, Rule,
 };
 use support::{call, group, inside, used};
 
@@ -211,4 +211,91 @@ fn a_token_has_one_key_however_its_scheme_is_written() {
     }
     // Without a scheme it is a token by itself, in which capitals count.
     assert_ne!(key(b"t0Ken"), key(b"T0KEN"));
+}
+
+/// The host that a request is for stands in its target with HTTP/2, and in a field with HTTP/1.1,
+/// where a key by the target's was always absent.
+#[test]
+fn a_host_has_one_key_however_it_is_written() {
+    let key = |target: &str, lines: &[(&'static str, &[u8])]| {
+        let mut request = request(STRANGER, lines);
+        *request.uri_mut() = target.parse().expect("a target");
+        Host.key(&request.into_parts().0)
+    };
+    let example = Ok(b"example.org".to_vec());
+    for host in
+        ["example.org", "EXAMPLE.org", "example.org.", "example.org:80", "Example.Org.:8443"]
+    {
+        assert_eq!(key("/", &[("host", host.as_bytes())]), example, "{host}");
+        assert_eq!(key(&format!("http://{host}/a"), &[]), example, "{host}");
+        let both = key(&format!("http://{host}/a"), &[("host", b"example.ORG")]);
+        assert_eq!(both, example, "{host}");
+        let by_field = Header(http::header::HOST);
+        let parts = request(STRANGER, &[("host", host.as_bytes())]).into_parts().0;
+        assert_eq!(by_field.key(&parts), example, "{host}");
+    }
+    assert_eq!(key("/", &[("host", b"[2001:DB8:0::1]:443")]), Ok(b"[2001:db8::1]".to_vec()));
+    assert_eq!(key("http://[2001:db8::1]/", &[]), Ok(b"[2001:db8::1]".to_vec()));
+    assert!(matches!(key("/", &[]), Err(NoKey::NotSent { .. })));
+    for host in [
+        &b""[..],
+        b"\xff",
+        b"example.org\xff",
+        b"example.org, other.example",
+        b"example..org",
+        b"example.org..",
+        b".",
+        b"ex%61mple.org",
+        b"me@example.org",
+        b"example.org:http",
+        b"example.org:80:80",
+        b"2001:db8::1",
+        b"[2001:db8::1",
+        b"[example.org]",
+        &[b'a'; 300],
+    ] {
+        let unreadable = key("/", &[("host", host)]);
+        assert!(matches!(unreadable, Err(NoKey::Unreadable { .. })), "{}", host.escape_ascii());
+    }
+    // One of them is what the service inside goes by, and which one nobody knows here.
+    for lines in [
+        vec![("host", &b"other.example"[..])],
+        vec![("host", b"example.org"), ("host", b"example.org")],
+    ] {
+        let unreadable = key("http://example.org/", &lines);
+        assert!(matches!(unreadable, Err(NoKey::Unreadable { .. })), "{lines:?}");
+    }
+}
+
+/// A path had a count for each way to write it, so that whoever is denied writes it in another.
+#[test]
+fn a_path_has_one_key_however_it_is_written() {
+    let keys = |target: &str| {
+        let parts = Request::post(target).body(()).expect("a target").into_parts().0;
+        [Path.key(&parts), MethodAndPath.key(&parts)]
+            .map(|key| String::from_utf8(key.expect("a key")).expect("a path is text"))
+    };
+    for path in [
+        "/a/login",
+        "/%61/login",
+        "/a/%6cogi%6E",
+        "/a/./login",
+        "/a/b/../login",
+        "/../a/login",
+        "/%2e%2E/a/%2e/login",
+        "/a/login/x/..",
+        "http://other.example/a/login?b",
+        "/a/login/.",
+    ] {
+        let [by_path, by_both] = keys(path);
+        // A path that ends in dots is that of a folder.
+        let by_path = by_path.strip_suffix('/').unwrap_or(&by_path);
+        assert_eq!(by_path, "/a/login", "{path}");
+        assert_eq!(by_both.trim_end_matches('/'), "POST /a/login", "{path}");
+    }
+    // What is another resource stays another.
+    let others =
+        ["/a/login", "/a/login/", "/a//login", "/A/login", "/a%2flogin", "/a/login;b", "/b"];
+    let keys: std::collections::BTreeSet<_> = others.map(keys).into_iter().collect();
+    assert_eq!(keys.len(), others.len());
 }
