@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::Extensions;
 use http::request::Parts;
 
+use crate::carried::Carried;
 use crate::forwarded::ProxyField;
 use crate::hop::Hop;
 use crate::key::{KeyExtractor, NoKey};
@@ -47,6 +48,10 @@ type Socket = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 ///   are.
 /// - IPv6 addresses count together by their first 64 bits, which one customer has at least; a count for
 ///   each address would be 2^64 counts for everyone. IPv4 addresses that are written as IPv6 are IPv4.
+/// - IPv6 addresses that carry an IPv4 address count as that: behind NAT64 (`64:ff9b::/96`,
+///   `64:ff9b:1::/48`) and with Teredo (`2001::/32`) one network of 64 bits has all of them, and
+///   with 6to4 (`2002::/16`) each has 65,536 such networks. Of a prefix of a translator's own
+///   nothing can be known: there count by all bits, or at the translator.
 ///
 /// # Behind proxies
 ///
@@ -222,30 +227,28 @@ impl ClientAddress {
     fn find(&self, request: &Parts) -> Result<IpAddr, NoKey> {
         let mut address = self.socket_address(request)?;
         let mut hops = self.field.hops(&request.headers);
+        let unreadable = |what: String| Err(NoKey::Unreadable { what: what.into() });
         for _ in 0..=MAX_PROXIES {
             if !self.is_trusted(address) {
                 return Ok(address);
             }
-            let name = self.field.name();
             address = match hops.next() {
                 Some(Hop::Address(hop)) => hop,
                 // The proxy speaks for itself.
                 None => return Ok(address),
                 Some(Hop::Unnamed) => {
+                    let name = self.field.name();
                     let what = format!("an address in the field {name}: a proxy does not tell it");
                     return Err(NoKey::NotSent { what: what.into() });
                 }
                 Some(Hop::Unreadable) => {
-                    let what = format!("a field {name} with a hop that cannot be read");
-                    return Err(NoKey::Unreadable { what: what.into() });
+                    let name = self.field.name();
+                    return unreadable(format!("a field {name} with a hop that cannot be read"));
                 }
             };
         }
-        let what = format!(
-            "a field {} that leads over more than {MAX_PROXIES} proxies",
-            self.field.name()
-        );
-        Err(NoKey::Unreadable { what: what.into() })
+        let name = self.field.name();
+        unreadable(format!("a field {name} that leads over more than {MAX_PROXIES} proxies"))
     }
 
     fn socket_address(&self, request: &Parts) -> Result<IpAddr, NoKey> {
@@ -269,10 +272,15 @@ fn socket(extensions: &Extensions) -> Option<IpAddr> {
 impl KeyExtractor for ClientAddress {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
         let address = self.find(request)?;
-        let (prefix, bits) = match address {
-            IpAddr::V4(_) => (self.ipv4_prefix, 32),
-            IpAddr::V6(_) => (self.ipv6_prefix, 128),
+        let (address, prefix) = match address {
+            IpAddr::V4(_) => (address, self.ipv4_prefix),
+            IpAddr::V6(whole) => match Carried::by(whole) {
+                Carried::Address(carried) => (carried.into(), self.ipv4_prefix),
+                Carried::Nothing => (address, self.ipv6_prefix),
+                Carried::Somewhere => (address, 128),
+            },
         };
+        let bits = if address.is_ipv4() { 32 } else { 128 };
         let key = match first_of(address, prefix) {
             whole if prefix == bits => whole.to_string(),
             first => format!("{first}/{prefix}"),

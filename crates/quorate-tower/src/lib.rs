@@ -75,7 +75,7 @@
 //! By default the address of the socket, and no field of the request is believed, for anyone can
 //! write one. [`ClientAddress`] takes the networks of your proxies and reads what they have added,
 //! from the end; a hop that cannot be read is refused, and never counted as somebody else. IPv6
-//! clients count by their first 64 bits.
+//! clients count by their first 64 bits, or by the IPv4 address that theirs carries.
 //!
 //! # Cost that is known afterwards
 //!
@@ -127,6 +127,7 @@
 
 mod address;
 mod admission;
+mod carried;
 mod demand;
 mod fields;
 mod forwarded;

@@ -299,3 +299,41 @@ fn a_path_has_one_key_however_it_is_written() {
     let keys: std::collections::BTreeSet<_> = others.map(keys).into_iter().collect();
     assert_eq!(keys.len(), others.len());
 }
+
+/// Behind a translator all of IPv4 has one /64: four billion clients had one count. With 6to4 it is
+/// the other way round: whoever has one IPv4 address has 65,536 of /64, and a count for each.
+#[test]
+fn an_ipv6_address_that_carries_an_ipv4_address_counts_as_that() {
+    let client = ClientAddress::new();
+    let key = |from: &str| {
+        let key = client.key(&request(from, &[]).into_parts().0).expect("an address");
+        String::from_utf8(key).expect("text")
+    };
+    for (from, expected) in [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::c000:202", "192.0.2.2"),
+        ("64:ff9b:1::192.0.2.1", "192.0.2.1"),
+        ("64:ff9b:1:7:0:1:c000:201", "192.0.2.1"),
+        // Translators whose prefix is shorter put the address elsewhere, and zeros behind it.
+        ("64:ff9b:1:c000:2:100::", "64:ff9b:1:c000:2:100::"),
+        ("64:ff9b:1:7:c0:2:100:0", "64:ff9b:1:7:c0:2:100:0"),
+        ("2002:c000:201:7::1", "192.0.2.1"),
+        ("2002:c000:201:8::1", "192.0.2.1"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "192.0.2.45"),
+        // These carry none.
+        ("64:ff9b::1:c000:201", "64:ff9b::/64"),
+        ("64:ff9b:2::c000:201", "64:ff9b:2::/64"),
+        ("2001:db8::c000:201", "2001:db8::/64"),
+    ] {
+        assert_eq!(key(from), expected, "{from}");
+    }
+    let by_network = client.clone().ipv4_prefix(24);
+    let parts = request("64:ff9b::192.0.2.1", &[]).into_parts().0;
+    assert_eq!(by_network.key(&parts), Ok(b"192.0.2.0/24".to_vec()));
+    // To be trusted, and for logs, it stays what it is.
+    let trusting = ClientAddress::new().trusted_proxies(Network::PRIVATE);
+    let fields = [("x-forwarded-for", &b"6.6.6.6"[..])];
+    let parts = request("64:ff9b::10.0.0.1", &fields).into_parts().0;
+    assert_eq!(trusting.address(&parts), Some("64:ff9b::10.0.0.1".parse().expect("an address")));
+}
