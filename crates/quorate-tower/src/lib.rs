@@ -118,6 +118,25 @@
 //! later is given back. What fails in the service inside without a response counts as it was taken or
 //! reserved.
 //!
+//! # What callers can do at most
+//!
+//! A request is written by its caller, and nothing of it is believed that its caller could gain by:
+//!
+//! | who | can, at most |
+//! |---|---|
+//! | a stranger | use up the count of its own address, and of what it names as its key where nothing inside or outside checks that (an API key, a host, a path); a count for each key that it invents, until [`Bounds`](quorate::Bounds) are reached |
+//! | a client behind a trusted proxy | the same: what it writes in front of what the proxy appends is not read |
+//! | a trusted proxy | be whoever it likes, in each request |
+//!
+//! - What cannot be read (a hop, a key that comes twice, two hosts) is refused with 400 and counted
+//!   as nobody. A key has at most 508 bytes.
+//! - No idempotency key is taken from a request, by whatever field: whoever chooses one can have an
+//!   answer repeated that counts nothing. A handler that knows whose request it is may call
+//!   [`idempotency_key`](quorate_ratelimit::RateLimiter::idempotency_key) with an id that holds for
+//!   that caller alone, and looks at [`repeated`](quorate_ratelimit::Decision::repeated) before it
+//!   does the work again.
+//! - The sizes of heads and bodies, and how slowly they come, are for the server to bound.
+//!
 //! # What is not here
 //!
 //! Bodies are neither read nor buffered; a cost that only the end of a body shows is for the handler to

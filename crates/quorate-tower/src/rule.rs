@@ -103,6 +103,10 @@ impl Rule {
     /// Applies only to requests of which this is true: the plan of a customer, a method, a path. All
     /// others are not limited by this rule.
     ///
+    /// The path of a request is as its caller wrote it, and `/%6cogin` is not `/login`: if the
+    /// service inside decodes paths, compare what [`Path`](crate::Path) makes of it, or limit the
+    /// route itself (in axum by a `route_layer`).
+    ///
     /// # Examples
     ///
     /// A browser's preflight is not what its user asked for:
@@ -112,6 +116,16 @@ impl Rule {
     /// use quorate_tower::{ClientAddress, Rule};
     ///
     /// let rule = Rule::new("api", ClientAddress::new()).when(|it| it.method != Method::OPTIONS);
+    /// # let _ = rule;
+    /// ```
+    ///
+    /// One path, however it is written:
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, KeyExtractor, Path, Rule};
+    ///
+    /// let rule = Rule::new("login", ClientAddress::new())
+    ///     .when(|request| Path.key(request).is_ok_and(|path| path == b"/login"));
     /// # let _ = rule;
     /// ```
     #[must_use]

@@ -337,3 +337,21 @@ fn an_ipv6_address_that_carries_an_ipv4_address_counts_as_that() {
     let parts = request("64:ff9b::10.0.0.1", &fields).into_parts().0;
     assert_eq!(trusting.address(&parts), Some("64:ff9b::10.0.0.1".parse().expect("an address")));
 }
+
+/// Whoever chooses an idempotency key can have an answer repeated that counts nothing: no field of
+/// a request is taken for one.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_brings_an_id_is_counted_as_often_as_it_comes() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let lines: [(&'static str, &[u8]); 4] = [
+        ("idempotency-key", b"\"one\""),
+        ("x-idempotency-key", b"one"),
+        ("x-request-id", b"one"),
+        ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    for expected in [200, 200, 429] {
+        let rule = Rule::new("two", ClientAddress::new());
+        assert_eq!(status(limiter, rule, request(STRANGER, &lines)).await, expected);
+    }
+}
