@@ -150,6 +150,8 @@ mod carried;
 mod demand;
 mod fields;
 mod forwarded;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod hop;
 mod host;
