@@ -101,12 +101,14 @@
 //! curl -i 127.0.0.1:8101/v1/acquire -d '{"limit":"mail","key":"alice","amount":4}'
 //! ```
 
+mod peer_connections;
 mod peer_holds;
 mod peer_http;
 mod peer_limits;
 mod peer_metrics;
 mod peer_problem;
 mod peer_rules;
+mod peer_server;
 mod peer_tls;
 
 use std::future::Future;
@@ -128,6 +130,7 @@ use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::peer_server::Server;
 use crate::peer_tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
@@ -254,10 +257,10 @@ async fn serve(options: Options) -> Result<(), String> {
         tokio::spawn(watch_limits(limiter.clone(), file));
     }
     tokio::spawn(print_alerts(limiter.clone()));
-    let service = peer_http::routes(peer.clone(), limiter, options.headers);
-    let server = axum::serve(listener, service)
-        .with_graceful_shutdown(async { stopped.await.unwrap_or_default() });
-    let server = tokio::spawn(server.into_future());
+    let routes = peer_http::routes(peer.clone(), limiter, options.headers);
+    let server = Server::new(routes, peer_http::max_body_bytes);
+    let stopped = async { stopped.await.unwrap_or_default() };
+    let server = tokio::spawn(server.serve(listener, stopped));
     stop_signal()?.await;
 
     // First the requests under way, which need the peer; then the hand-over.

@@ -16,14 +16,18 @@
 //! GET  /metrics                               numbers for Prometheus: `peer_metrics.rs`
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
+//!
+//! `peer_server.rs` bounds connections, sizes and times. Too large a body is 413, one that does not
+//! come 408, too large a head 431.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Query, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use quorate::Peer;
@@ -38,6 +42,8 @@ use crate::{peer_holds, peer_limits, peer_metrics, peer_rules};
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Largest limits file: more than a group can hold.
+const MAX_FILE_BYTES: usize = 256 * 1024;
 
 /// What every request can use.
 #[derive(Clone)]
@@ -45,6 +51,12 @@ pub(crate) struct Service {
     pub(crate) peer: Peer,
     pub(crate) limiter: RateLimiter,
     pub(crate) headers: HeaderStyle,
+}
+
+/// The largest body of a request.
+pub(crate) fn max_body_bytes(head: &Parts) -> usize {
+    // Nothing else than a limits file is put.
+    if head.method == Method::PUT { MAX_FILE_BYTES } else { MAX_BODY_BYTES }
 }
 
 /// All paths of this service.
@@ -67,7 +79,6 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> 
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(Service { peer, limiter, headers })
 }
 

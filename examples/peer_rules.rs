@@ -9,7 +9,7 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -23,15 +23,9 @@ use crate::peer_http::Service;
 use crate::peer_limits::refused;
 use crate::peer_problem::Problem;
 
-/// Largest limits file: more than a group can hold.
-const MAX_FILE_BYTES: usize = 256 * 1024;
-
 /// The paths about limits as such.
 pub(crate) fn routes() -> Router<Service> {
-    Router::new()
-        .route("/v1/limits", get(limits).put(change))
-        .layer(DefaultBodyLimit::max(MAX_FILE_BYTES))
-        .route("/v1/top", get(top))
+    Router::new().route("/v1/limits", get(limits).put(change)).route("/v1/top", get(top))
 }
 
 async fn limits(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {

@@ -224,6 +224,37 @@ impl ClientAddress {
         self.find(request).ok()
     }
 
+    /// The key of this address: for what is counted by clients beside their requests, such as
+    /// connections, and to look at a count or reset it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::Ipv6Addr;
+    ///
+    /// use quorate_tower::ClientAddress;
+    ///
+    /// let client = ClientAddress::new();
+    /// assert_eq!(client.key_of([192, 0, 2, 1].into()), b"192.0.2.1");
+    /// assert_eq!(client.key_of(Ipv6Addr::LOCALHOST.into()), b"::/64");
+    /// ```
+    pub fn key_of(&self, address: IpAddr) -> Vec<u8> {
+        let (address, prefix) = match address.to_canonical() {
+            address @ IpAddr::V4(_) => (address, self.ipv4_prefix),
+            address @ IpAddr::V6(whole) => match Carried::by(whole) {
+                Carried::Address(carried) => (carried.into(), self.ipv4_prefix),
+                Carried::Nothing => (address, self.ipv6_prefix),
+                Carried::Somewhere => (address, 128),
+            },
+        };
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let key = match first_of(address, prefix) {
+            whole if prefix == bits => whole.to_string(),
+            first => format!("{first}/{prefix}"),
+        };
+        key.into_bytes()
+    }
+
     fn find(&self, request: &Parts) -> Result<IpAddr, NoKey> {
         let mut address = self.socket_address(request)?;
         let mut hops = self.field.hops(&request.headers);
@@ -271,21 +302,7 @@ fn socket(extensions: &Extensions) -> Option<IpAddr> {
 
 impl KeyExtractor for ClientAddress {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        let address = self.find(request)?;
-        let (address, prefix) = match address {
-            IpAddr::V4(_) => (address, self.ipv4_prefix),
-            IpAddr::V6(whole) => match Carried::by(whole) {
-                Carried::Address(carried) => (carried.into(), self.ipv4_prefix),
-                Carried::Nothing => (address, self.ipv6_prefix),
-                Carried::Somewhere => (address, 128),
-            },
-        };
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let key = match first_of(address, prefix) {
-            whole if prefix == bits => whole.to_string(),
-            first => format!("{first}/{prefix}"),
-        };
-        Ok(key.into_bytes())
+        Ok(self.key_of(self.find(request)?))
     }
 }
 
