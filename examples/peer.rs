@@ -102,6 +102,7 @@
 //! ```
 
 mod peer_connections;
+mod peer_door;
 mod peer_holds;
 mod peer_http;
 mod peer_limits;
@@ -130,6 +131,7 @@ use quorate_tls::TlsTransport;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::peer_door::Door;
 use crate::peer_server::Server;
 use crate::peer_tls::TlsOptions;
 
@@ -161,6 +163,11 @@ struct Options {
     /// Where this peer serves HTTP.
     #[arg(long, value_name = "HOST:PORT")]
     http: String,
+    /// Names by which callers reach the HTTP of this peer, beside localhost and those that other
+    /// options give it: one under which it is asked otherwise leads a browser here for somebody
+    /// else.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    allow_host: Vec<String>,
     /// Name of the group.
     #[arg(long, default_value = "default")]
     group: String,
@@ -243,6 +250,7 @@ async fn serve(options: Options) -> Result<(), String> {
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}", options.http))?;
     let tls = options.tls.transport(options.failure_timeout)?;
+    let door = door(&options, &listener)?;
     let peer = start(&options, &limits, tls.as_ref()).await?;
     if let Some(tls) = tls {
         tokio::spawn(peer_tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
@@ -258,7 +266,7 @@ async fn serve(options: Options) -> Result<(), String> {
     }
     tokio::spawn(print_alerts(limiter.clone()));
     let routes = peer_http::routes(peer.clone(), limiter, options.headers);
-    let server = Server::new(routes, peer_http::max_body_bytes);
+    let server = Server::new(door, routes, peer_http::max_body_bytes);
     let stopped = async { stopped.await.unwrap_or_default() };
     let server = tokio::spawn(server.serve(listener, stopped));
     stop_signal()?.await;
@@ -285,6 +293,18 @@ fn told(end: &Shutdown, peer: &Peer) -> String {
         Shutdown::NotHandedOver { reason } => format!("stopped without handing over: {reason}"),
         _ => "stopped".to_owned(),
     }
+}
+
+/// Lets in whoever asks this peer by a name that it has.
+fn door(options: &Options, listener: &TcpListener) -> Result<Door, String> {
+    let Options { name, http, listen, peers, advertise, allow_host, .. } = options;
+    if let Some(wrong) = allow_host.iter().find(|name| peer_door::host(name).is_none()) {
+        return Err(format!("--allow-host {wrong} is no name of a host, like quota.example"));
+    }
+    let own = peers.iter().filter(|(peer, _)| peer == name).map(|(_, address)| address);
+    let named = [http].into_iter().chain(listen).chain(advertise).chain(own).chain(allow_host);
+    let listens_at = listener.local_addr().map_err(|error| format!("--http {http}: {error}"))?;
+    Ok(Door::new(listens_at, named.map(String::as_str)))
 }
 
 fn check(options: &Options) -> Result<(), String> {

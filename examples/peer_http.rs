@@ -17,6 +17,9 @@
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
 //!
+//! Requests that a browser makes for a page of somebody else are refused, whatever they ask
+//! (`peer_door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
+//!
 //! `peer_server.rs` bounds connections, sizes and times. Too large a body is 413, one that does not
 //! come 408, too large a head 431.
 
@@ -234,7 +237,7 @@ async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static s
     }
 }
 
-/// Reads a body whatever its content type says, so that `curl -d` is enough.
+/// Reads a body; whether its content type will do the door has said, for which `curl -d` is enough.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
     let Json(value) = Json::from_bytes(body).map_err(|error| {
         let what = match &error {

@@ -32,6 +32,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    #[cfg(test)]
+    pub(crate) fn error(&self) -> &'static str {
+        self.error
+    }
+
     pub(crate) fn not_ready(reason: NoPrimaryReason) -> Self {
         let detail = format!("{reason}; {LOOK}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)

@@ -30,6 +30,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tower_service::Service as _;
 
 use crate::peer_connections::{Connection, Connections, Phase};
+use crate::peer_door::Door;
 use crate::peer_problem::Problem;
 
 /// Open connections at one address, beyond which others are closed for new ones: a part of the
@@ -49,6 +50,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A service at one address.
 pub(crate) struct Server {
+    door: Door,
     routes: Router,
     max_body_bytes: fn(&Parts) -> usize,
     connections: Arc<Connections>,
@@ -56,8 +58,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// `max_body_bytes` is the largest body of a request with this head.
-    pub(crate) fn new(routes: Router, max_body_bytes: fn(&Parts) -> usize) -> Arc<Self> {
-        Arc::new(Self { routes, max_body_bytes, connections: Connections::new(MAX_CONNECTIONS) })
+    pub(crate) fn new(
+        door: Door,
+        routes: Router,
+        max_body_bytes: fn(&Parts) -> usize,
+    ) -> Arc<Self> {
+        let connections = Connections::new(MAX_CONNECTIONS);
+        Arc::new(Self { door, routes, max_body_bytes, connections })
     }
 
     /// Serves until it is stopped, and then what is under way. Connections end with this future.
@@ -112,7 +119,9 @@ impl Server {
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let taken = self.connections.take(&ClientAddress::new().key_of(from));
-        let (number, server, stopping) = (taken.number, self.clone(), stopping.clone());
+        let number = taken.number;
+        let server = self.clone();
+        let stopping = stopping.clone();
         let task = tasks.spawn(async move {
             server.serve_one(io, &taken.connection, stopping).await;
             drop(taken);
@@ -163,9 +172,10 @@ impl Server {
         response
     }
 
-    /// The request with its body, within bounds.
+    /// The request with its body, within bounds, if the door lets it in.
     async fn whole(&self, request: hyper::Request<Incoming>) -> Result<Request, Problem> {
         let (head, body) = request.into_parts();
+        self.door.check(&head)?;
         let most = (self.max_body_bytes)(&head);
         let body = if body.is_end_stream() { Bytes::new() } else { read(body, most).await? };
         Ok(Request::from_parts(head, Body::from(body)))
@@ -279,7 +289,8 @@ mod tests {
                 .route("/long", get(async || vec![b'a'; 1 << 20]));
             let connections = Connections::new(4);
             let max_body_bytes = |_: &Parts| 100;
-            let server = Arc::new(Server { routes, max_body_bytes, connections });
+            let door = Door::new(([127, 0, 0, 1], 80).into(), ["a"]);
+            let server = Arc::new(Server { door, routes, max_body_bytes, connections });
             let (stop, stopping) = watch::channel(());
             Self { server, tasks: JoinSet::new(), stop: Some(stop), stopping }
         }
@@ -373,6 +384,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whom_the_door_keeps_out_is_refused_before_anything_is_done() {
+        let mut bench = Bench::new();
+        let request = b"POST /echo HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 101\r\n\r\n";
+        let answer = all(bench.connect(STRANGER), request).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+        assert!(answer.contains(r#""error":"unknown_host""#), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_connection_is_kept_between_requests_but_not_for_ever() {
         let mut bench = Bench::new();
         let mut stream = bench.connect(CUSTOMER);
@@ -439,7 +459,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_under_way_is_answered_before_the_end() {
         let mut bench = Bench::new();
-        let (mut idle, mut working) = (bench.connect(CUSTOMER), bench.connect(CUSTOMER));
+        let mut idle = bench.connect(CUSTOMER);
+        let mut working = bench.connect(CUSTOMER);
         ask(&mut idle).await;
         working.write_all(b"GET /work HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("it is read");
         bench.pass(1).await;

@@ -142,7 +142,8 @@ fn pairs(first: &[u8], second: &[u8]) {
     if let Ok(line) = HeaderValue::from_bytes(second) {
         parts.headers.insert(X_REAL_IP, line);
     }
-    let (Ok(first), Ok(second)) = (both.0.key(&parts), both.1.key(&parts)) else { return };
+    let Ok(first) = both.0.key(&parts) else { return };
+    let Ok(second) = both.1.key(&parts) else { return };
     let pair = both.key(&parts).expect("both are there");
     let colon = pair.iter().position(|byte| *byte == b':').expect("a length comes first");
     let length = std::str::from_utf8(&pair[..colon]).ok().and_then(|it| it.parse().ok());
