@@ -44,6 +44,10 @@
 //!     --http 127.0.0.1:8105
 //! ```
 //!
+//! What changes the group is served at the same address as long as that is on loopback. Off
+//! loopback it has an address of its own: `--admin-http`, or a port of loopback that is printed at
+//! the start.
+//!
 //! Over TLS, with a CA of your own: each peer shows a certificate that names it, and whoever has none
 //! is kept out. `dev_certs` prints the options for each peer; SIGHUP, or a change of the files, has
 //! them read again. `--tls permissive` is for changing a group that runs, peer by peer.
@@ -101,6 +105,7 @@
 //! curl -i 127.0.0.1:8101/v1/acquire -d '{"limit":"mail","key":"alice","amount":4}'
 //! ```
 
+mod peer_addresses;
 mod peer_connections;
 mod peer_door;
 mod peer_holds;
@@ -114,7 +119,6 @@ mod peer_tls;
 
 use std::future::Future;
 use std::io::Write;
-use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -126,13 +130,14 @@ use quorate::{
     StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
-use quorate_ratelimit::{AtCapacity, Carry, FileChange, HeaderStyle, Limit, Limits, RateLimiter};
+use quorate_ratelimit::{AtCapacity, Carry, FileChange, Limit, Limits, RateLimiter};
 use quorate_tls::TlsTransport;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::peer_door::Door;
-use crate::peer_server::Server;
+use crate::peer_addresses::{Address, HttpOptions};
+use crate::peer_http::Service;
 use crate::peer_tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
@@ -160,14 +165,6 @@ struct Options {
     /// Where the others reach this peer, from now on, whatever their --peers says.
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
-    /// Where this peer serves HTTP.
-    #[arg(long, value_name = "HOST:PORT")]
-    http: String,
-    /// Names by which callers reach the HTTP of this peer, beside localhost and those that other
-    /// options give it: one under which it is asked otherwise leads a browser here for somebody
-    /// else.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
-    allow_host: Vec<String>,
     /// Name of the group.
     #[arg(long, default_value = "default")]
     group: String,
@@ -218,15 +215,12 @@ struct Options {
     /// is kept.
     #[arg(long, requires = "limits")]
     watch_limits: bool,
-    /// Fields of the answers: retry-after, with denials; ietf, the RateLimit fields of draft 11; x-epoch
-    /// or x-delta, X-RateLimit-* with the reset as a moment or as a wait.
-    #[arg(long, value_name = "STYLE", default_value = "retry-after")]
-    #[arg(value_parser = arguments::headers())]
-    headers: HeaderStyle,
     /// Talk plain text on the network too: HTTP, and between peers without TLS. Without this only
     /// loopback addresses are listened on for that.
     #[arg(long)]
     plaintext_on_network: bool,
+    #[command(flatten)]
+    http: HttpOptions,
     #[command(flatten)]
     tls: TlsOptions,
 }
@@ -246,34 +240,39 @@ async fn serve(options: Options) -> Result<(), String> {
     check(&options)?;
     let limits = read_limits(options.limits.as_deref())?;
     say(&format!("limits:\n{limits}"));
-    let listener = TcpListener::bind(&options.http)
-        .await
-        .map_err(|error| format!("cannot serve HTTP on {}: {error}", options.http))?;
+    let addresses = options.http.listen(hosts(&options)).await?;
     let tls = options.tls.transport(options.failure_timeout)?;
-    let door = door(&options, &listener)?;
     let peer = start(&options, &limits, tls.as_ref()).await?;
     if let Some(tls) = tls {
         tokio::spawn(peer_tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
     }
-    let Options { name, group, http, .. } = &options;
+    let Options { name, group, http: HttpOptions { http, .. }, .. } = &options;
     say(&format!("peer {name} of group {group}: http://{http}/v1/status"));
+    if let Some(admin) = addresses.iter().find_map(Address::of_admin) {
+        say(&format!("what changes the group is served at http://{admin} and nowhere else"));
+    }
     tokio::spawn(print_events(peer.clone()));
 
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let limiter = RateLimiter::new(peer.clone(), &limits).at_capacity(options.at_capacity);
     if let Some(file) = options.limits.clone().filter(|_| options.watch_limits) {
         tokio::spawn(watch_limits(limiter.clone(), file));
     }
     tokio::spawn(print_alerts(limiter.clone()));
-    let routes = peer_http::routes(peer.clone(), limiter, options.headers);
-    let server = Server::new(door, routes, peer_http::max_body_bytes);
-    let stopped = async { stopped.await.unwrap_or_default() };
-    let server = tokio::spawn(server.serve(listener, stopped));
+    let service = Service { peer: peer.clone(), limiter, headers: options.http.headers };
+    let (stop, stopped) = watch::channel(());
+    let mut served = JoinSet::new();
+    for address in addresses {
+        let mut stopped = stopped.clone();
+        // It ends with what would change it.
+        let stopped = async move { stopped.changed().await.unwrap_or_default() };
+        served.spawn(address.serve(service.clone(), stopped));
+    }
     stop_signal()?.await;
 
     // First the requests under way, which need the peer; then the hand-over.
     drop(stop);
-    if tokio::time::timeout(DRAIN, server).await.is_err() {
+    let drained = async { while served.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
         say("some requests were still under way");
     }
     let end = peer.shutdown().await;
@@ -295,30 +294,16 @@ fn told(end: &Shutdown, peer: &Peer) -> String {
     }
 }
 
-/// Lets in whoever asks this peer by a name that it has.
-fn door(options: &Options, listener: &TcpListener) -> Result<Door, String> {
-    let Options { name, http, listen, peers, advertise, allow_host, .. } = options;
-    if let Some(wrong) = allow_host.iter().find(|name| peer_door::host(name).is_none()) {
-        return Err(format!("--allow-host {wrong} is no name of a host, like quota.example"));
-    }
-    let own = peers.iter().filter(|(peer, _)| peer == name).map(|(_, address)| address);
-    let named = [http].into_iter().chain(listen).chain(advertise).chain(own).chain(allow_host);
-    let listens_at = listener.local_addr().map_err(|error| format!("--http {http}: {error}"))?;
-    Ok(Door::new(listens_at, named.map(String::as_str)))
+/// Where others reach this peer: names that lead here by its own settings.
+fn hosts(options: &Options) -> impl Iterator<Item = &str> {
+    let Options { name, listen, peers, advertise, .. } = options;
+    let own = peers.iter().filter(move |(peer, _)| peer == name).map(|(_, address)| address);
+    listen.iter().chain(advertise).chain(own).map(String::as_str)
 }
 
 fn check(options: &Options) -> Result<(), String> {
     storage(options)?;
-    let http = options.http.to_socket_addrs();
-    let mut http = http.map_err(|error| format!("--http {}: {error}", options.http))?;
-    if !options.plaintext_on_network && http.any(|address| !address.ip().is_loopback()) {
-        return Err(format!(
-            "--http {} is not a loopback address, and HTTP here is plain text without any check \
-             of who asks: listen on 127.0.0.1, or allow it with --plaintext-on-network",
-            options.http
-        ));
-    }
-    Ok(())
+    options.http.check(options.plaintext_on_network)
 }
 
 /// Where this peer keeps its counts.

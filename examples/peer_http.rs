@@ -17,6 +17,10 @@
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
 //!
+//! PUT limits, reset, switch-primary, leave, forget and priority change the group. They are served
+//! at the address of `--admin-http`, and elsewhere answered with 403 `admin_elsewhere`
+//! (`peer_addresses.rs`).
+//!
 //! Requests that a browser makes for a page of somebody else are refused, whatever they ask
 //! (`peer_door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
 //!
@@ -28,9 +32,10 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use quorate::Peer;
@@ -56,25 +61,38 @@ pub(crate) struct Service {
     pub(crate) headers: HeaderStyle,
 }
 
-/// The largest body of a request.
-pub(crate) fn max_body_bytes(head: &Parts) -> usize {
-    // Nothing else than a limits file is put.
-    if head.method == Method::PUT { MAX_FILE_BYTES } else { MAX_BODY_BYTES }
+/// What is served at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// All but what changes the group.
+    Callers,
+    /// All of it.
+    Whole,
+}
+
+impl Face {
+    /// The largest body of a request, by its head.
+    pub(crate) fn max_body_bytes(self) -> fn(&Parts) -> usize {
+        match self {
+            Self::Callers => |_| MAX_BODY_BYTES,
+            // Nothing else than a limits file is put.
+            Self::Whole => {
+                |head| if head.method == Method::PUT { MAX_FILE_BYTES } else { MAX_BODY_BYTES }
+            }
+        }
+    }
 }
 
 /// All paths of this service.
-pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> Router {
+pub(crate) fn routes(service: Service, face: Face) -> Router {
     Router::new()
         .merge(peer_limits::routes())
         .merge(peer_holds::routes())
         .merge(peer_rules::routes())
+        .merge(admin_routes(face))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/digest", get(digest))
-        .route("/v1/switch-primary", post(switch_primary))
-        .route("/v1/leave", post(leave))
-        .route("/v1/forget", post(forget))
-        .route("/v1/priority", post(priority))
         .route("/metrics", get(peer_metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
@@ -82,8 +100,28 @@ pub(crate) fn routes(peer: Peer, limiter: RateLimiter, headers: HeaderStyle) -> 
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
         })
-        .with_state(Service { peer, limiter, headers })
+        .with_state(service)
 }
+
+/// What changes the group, or takes back what was counted.
+fn admin_routes(face: Face) -> Router<Service> {
+    let routes = Router::new()
+        .merge(peer_limits::admin_routes())
+        .merge(peer_rules::admin_routes())
+        .route("/v1/switch-primary", post(switch_primary))
+        .route("/v1/leave", post(leave))
+        .route("/v1/forget", post(forget))
+        .route("/v1/priority", post(priority));
+    match face {
+        Face::Callers => routes.route_layer(from_fn(async |_: Request, _: Next| {
+            Problem::new(StatusCode::FORBIDDEN, "admin_elsewhere", ELSEWHERE)
+        })),
+        Face::Whole => routes,
+    }
+}
+
+const ELSEWHERE: &str = "this changes the group, and is served at the address of --admin-http only, \
+                         which this peer has printed at its start; nothing was done";
 
 const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \
                      /v1/debit, /v1/refund and /v1/reset, POST /v1/reserve, /v1/commit and \
@@ -257,4 +295,101 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use quorate_ratelimit::testing::TestGroup;
+    use quorate_ratelimit::{Limit, Limits};
+    use tower_service::Service as _;
+
+    use super::*;
+
+    async fn group() -> TestGroup {
+        let limits = Limits::builder().limit("mail", Limit::per_day(1).burst(5)).build();
+        let group = TestGroup::start(&limits.expect("usable"), ["a", "b", "c"], |peer| peer).await;
+        group.expect("the settings are valid")
+    }
+
+    fn service(group: &TestGroup, name: &str) -> Service {
+        let limiter = group.limiter(name).clone();
+        Service { peer: limiter.peer().clone(), limiter, headers: HeaderStyle::RetryAfter }
+    }
+
+    /// The status and the body of an answer.
+    async fn ask(routes: &Router, request: (&str, &str), body: &str) -> (u16, Value) {
+        let (method, path) = request;
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
+        let answer = routes.clone().call(request.expect("a request")).await.expect("infallible");
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.expect("it is all there");
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    const ADMIN: [((&str, &str), &str); 6] = [
+        (("PUT", "/v1/limits?carry=keep"), "limits.mail.rate = \"7/s\""),
+        (("POST", "/v1/reset"), r#"{"limit":"mail","key":"alice"}"#),
+        (("POST", "/v1/priority"), r#"{"priority":7}"#),
+        (("POST", "/v1/switch-primary"), r#"{"to":"nobody"}"#),
+        (("POST", "/v1/forget"), r#"{"peer":"nobody"}"#),
+        (("POST", "/v1/leave"), ""),
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changes_the_group_is_served_at_the_address_for_it_only() {
+        let group = group().await;
+        let service = service(&group, "a");
+        let callers = routes(service.clone(), Face::Callers);
+        let taken = ask(&callers, ("POST", "/v1/acquire"), r#"{"limit":"mail","key":"alice"}"#);
+        assert_eq!(taken.await.0, 200);
+        for (request, body) in ADMIN {
+            let (status, problem) = ask(&callers, request, body).await;
+            assert_eq!(
+                (status, &problem["error"]),
+                (403, &json!("admin_elsewhere")),
+                "{request:?}"
+            );
+        }
+        assert_eq!(service.limiter.peek("mail", "alice", 1).await.expect("a primary").used(), 1);
+        assert_eq!(service.limiter.limits_status().revision, 0);
+        assert_eq!(member_names(&service.peer).len(), 3);
+
+        let whole = routes(service.clone(), Face::Whole);
+        for (request, body) in ADMIN {
+            let (status, answer) = ask(&whole, request, body).await;
+            let is_done = status == 200 || answer["error"] == "not_member";
+            assert!(is_done, "{request:?}: {status} {answer}");
+        }
+        assert_eq!(service.limiter.limits_status().revision, 1);
+        assert_eq!(member_names(&service.peer).len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_are_served_at_both_addresses() {
+        let group = group().await;
+        let item = r#"{"limit":"mail","key":"alice","amount":1}"#;
+        for face in [Face::Callers, Face::Whole] {
+            let routes = routes(service(&group, "a"), face);
+            for (request, body) in [
+                (("GET", "/v1/status"), ""),
+                (("GET", "/v1/limits"), ""),
+                (("GET", "/v1/top?limit=mail"), ""),
+                (("GET", "/v1/events?since=0"), ""),
+                (("GET", "/v1/digest"), ""),
+                (("GET", "/metrics"), ""),
+                (("GET", "/healthz"), ""),
+                (("GET", "/readyz"), ""),
+                (("POST", "/v1/acquire"), item),
+                (("POST", "/v1/peek"), item),
+                (("POST", "/v1/debit"), item),
+                (("POST", "/v1/refund"), item),
+            ] {
+                let (status, answer) = ask(&routes, request, body).await;
+                assert_eq!(status, 200, "{request:?} at {face:?}: {answer}");
+            }
+            assert_eq!(ask(&routes, ("GET", "/v1/forget"), "").await.0 / 100, 4);
+            assert_eq!(ask(&routes, ("GET", "/nowhere"), "").await.0, 404);
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! GET /v1/limits                        the group's limits, as a limits file
 //! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
-//!                                       was taken is kept, or carry=proportional, or carry=reset
+//!                                       was taken is kept, or carry=proportional, or carry=reset; at the
+//!                                       address of --admin-http
 //! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most
 //! ```
 
@@ -12,7 +13,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use quorate::PolicyError;
 use quorate_ratelimit::{Carry, Limits, LimitsSpec, Top};
@@ -25,7 +26,12 @@ use crate::peer_problem::Problem;
 
 /// The paths about limits as such.
 pub(crate) fn routes() -> Router<Service> {
-    Router::new().route("/v1/limits", get(limits).put(change)).route("/v1/top", get(top))
+    Router::new().route("/v1/limits", get(limits)).route("/v1/top", get(top))
+}
+
+/// What callers have no say in.
+pub(crate) fn admin_routes() -> Router<Service> {
+    Router::new().route("/v1/limits", put(change))
 }
 
 async fn limits(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
