@@ -258,7 +258,8 @@ async fn serve(options: Options) -> Result<(), String> {
         tokio::spawn(watch_limits(limiter.clone(), file));
     }
     tokio::spawn(print_alerts(limiter.clone()));
-    let service = Service { peer: peer.clone(), limiter, headers: options.http.headers };
+    let HttpOptions { headers, accept_ids: accepts_ids, .. } = options.http;
+    let service = Service { peer: peer.clone(), limiter, headers, accepts_ids };
     let (stop, stopped) = watch::channel(());
     let mut served = JoinSet::new();
     for address in addresses {

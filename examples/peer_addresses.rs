@@ -36,6 +36,11 @@ pub(crate) struct HttpOptions {
     /// else.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     allow_host: Vec<String>,
+    /// Take the "id" of a request as an idempotency key. Whoever chooses an id can have an answer
+    /// repeated that counts nothing: only where all callers are services of your own that look at
+    /// "repeated" before they do the work again.
+    #[arg(long)]
+    pub(crate) accept_ids: bool,
     /// Fields of the answers: retry-after, with denials; ietf, the RateLimit fields of draft 11;
     /// x-epoch or x-delta, X-RateLimit-* with the reset as a moment or as a wait.
     #[arg(long, value_name = "STYLE", default_value = "retry-after")]

@@ -59,7 +59,26 @@ pub(crate) struct Service {
     pub(crate) peer: Peer,
     pub(crate) limiter: RateLimiter,
     pub(crate) headers: HeaderStyle,
+    /// Whether requests may bring an idempotency key.
+    pub(crate) accepts_ids: bool,
 }
+
+impl Service {
+    /// Refuses an idempotency key unless they were asked for (`--accept-ids`): whoever chooses one
+    /// can have an answer repeated that counts nothing, as often as they like.
+    pub(crate) fn check_id(&self, id: Option<&String>) -> Result<(), Problem> {
+        match id {
+            Some(_) if !self.accepts_ids => {
+                Err(Problem::new(StatusCode::BAD_REQUEST, "ids_not_accepted", IDS))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const IDS: &str = "this peer takes no id: whoever chooses one has its answer repeated and nothing \
+                   counted, as often as it asks. Start it with --accept-ids if all its callers are \
+                   services of your own, or leave the id out; nothing was counted";
 
 /// What is served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,7 +333,8 @@ mod tests {
 
     fn service(group: &TestGroup, name: &str) -> Service {
         let limiter = group.limiter(name).clone();
-        Service { peer: limiter.peer().clone(), limiter, headers: HeaderStyle::RetryAfter }
+        let peer = limiter.peer().clone();
+        Service { peer, limiter, headers: HeaderStyle::RetryAfter, accepts_ids: false }
     }
 
     /// The status and the body of an answer.
@@ -363,6 +383,52 @@ mod tests {
         }
         assert_eq!(service.limiter.limits_status().revision, 1);
         assert_eq!(member_names(&service.peer).len(), 2);
+    }
+
+    /// 20 of 20 were let through under a limit of 5 by whoever sent the same id each time.
+    #[tokio::test(start_paused = true)]
+    async fn an_id_lifts_no_limit_unless_that_was_asked_for() {
+        let group = group().await;
+        let routes = routes(service(&group, "a"), Face::Whole);
+        let amount = r#"{"limit":"mail","key":"alice","amount":1,"id":"one"}"#;
+        let items = r#"{"items":[{"limit":"mail","key":"alice"}],"id":"one"}"#;
+        for (path, body) in [
+            ("/v1/acquire", amount),
+            ("/v1/acquire-up-to", amount),
+            ("/v1/acquire-all", items),
+            ("/v1/debit", amount),
+            ("/v1/refund", amount),
+        ] {
+            for _ in 0..20 {
+                let (status, problem) = ask(&routes, ("POST", path), body).await;
+                assert_eq!(
+                    (status, &problem["error"]),
+                    (400, &json!("ids_not_accepted")),
+                    "{path}"
+                );
+                assert!(problem["detail"].as_str().is_some_and(|it| it.contains("--accept-ids")));
+            }
+        }
+        let used = group.limiter("a").peek("mail", "alice", 1).await.expect("a primary").used();
+        assert_eq!(used, 0);
+        let none = r#"{"limit":"mail","key":"alice","amount":1,"id":null}"#;
+        assert_eq!(ask(&routes, ("POST", "/v1/acquire"), none).await.0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_was_asked_for_is_charged_once_for_its_key_and_amount() {
+        let group = group().await;
+        let service = Service { accepts_ids: true, ..service(&group, "a") };
+        let routes = routes(service, Face::Whole);
+        for (key, amount, is_repeated) in
+            [("alice", 1, false), ("alice", 1, true), ("bob", 1, false), ("alice", 2, false)]
+        {
+            let body = json!({ "limit": "mail", "key": key, "amount": amount, "id": "one" });
+            let (status, answer) = ask(&routes, ("POST", "/v1/acquire"), &body.to_string()).await;
+            assert_eq!((status, &answer["repeated"]), (200, &json!(is_repeated)), "{body}");
+        }
+        let used = group.limiter("a").peek("mail", "alice", 1).await.expect("a primary").used();
+        assert_eq!(used, 3);
     }
 
     #[tokio::test(start_paused = true)]

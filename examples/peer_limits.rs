@@ -12,9 +12,15 @@
 //! ```
 //!
 //! Each is answered with 200, 429 if it is denied, 503 without a primary, 504 if the outcome is
-//! unknown, 400 or 404. With an `"id"`, the request's own, a retry of any of the first three, of debit
-//! or of refund is charged once and gets the first answer, for ten minutes. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered
-//! as one of 1 would be.
+//! unknown, 400 or 404. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is
+//! answered as one of 1 would be.
+//!
+//! At a peer that was started with `--accept-ids` a request may have an `"id"` of its own: a retry
+//! of any of the first three, of debit or of refund, with the same id, limit, key and amount, is
+//! charged once and gets the first answer, with `"repeated": true`, for ten minutes. Elsewhere an
+//! id is refused (`ids_not_accepted`), for a caller that sends the same one each time is never
+//! denied: ids are for services of your own, which make a new one for each request of theirs, never
+//! hand on what a stranger sent, and do not do the work again for an answer that is repeated.
 
 use std::time::SystemTime;
 
@@ -58,7 +64,8 @@ pub(crate) struct Amount {
     pub(crate) key: String,
     #[serde(default = "one")]
     pub(crate) amount: u64,
-    /// Idempotency key: a retry with it is charged once and gets the first answer.
+    /// Idempotency key, where such are accepted: a retry with it is charged once and gets the first
+    /// answer.
     #[serde(default)]
     id: Option<String>,
 }
@@ -69,6 +76,7 @@ fn one() -> u64 {
 
 async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).acquire(&limit, &key, amount).await,
         None => service.limiter.acquire(&limit, &key, amount).await,
@@ -78,6 +86,7 @@ async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response
 
 async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).acquire_up_to(&limit, &key, amount).await,
         None => service.limiter.acquire_up_to(&limit, &key, amount).await,
@@ -92,6 +101,7 @@ async fn peek(State(service): State<Service>, body: Bytes) -> Result<Response, P
 
 async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).debit(&limit, &key, amount).await,
         None => service.limiter.debit(&limit, &key, amount).await,
@@ -101,6 +111,7 @@ async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, 
 
 async fn refund(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).refund(&limit, &key, amount).await,
         None => service.limiter.refund(&limit, &key, amount).await,
@@ -131,6 +142,7 @@ struct All {
 async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let All { items, id } =
         read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
+    service.check_id(id.as_ref())?;
     let asked: Vec<_> =
         items.iter().map(|Amount { limit, key, amount, .. }| (&**limit, key, *amount)).collect();
     let joint = match &id {
