@@ -4,18 +4,20 @@
 //! | `--http` | `--admin-http` | what changes the group is served |
 //! |---|---|---|
 //! | on loopback | left out | at the same address |
-//! | off loopback | left out | at a port of loopback that the system chooses, printed at the start |
+//! | off loopback | left out | at a port of loopback that is printed at the start |
 //! | anywhere | given | there, and nowhere else |
 //!
 //! The address for the group serves all the rest as well. Neither asks who the caller is.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU16;
 
 use clap::Args;
 use quorate_examples::arguments;
 use quorate_ratelimit::HeaderStyle;
 use tokio::net::TcpListener;
 
+use crate::peer_connections::Connections;
 use crate::peer_door::{self, Door};
 use crate::peer_http::{self, Face, Service};
 use crate::peer_server::Server;
@@ -36,6 +38,11 @@ pub(crate) struct HttpOptions {
     /// else.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     allow_host: Vec<String>,
+    /// Most connections at each of these addresses. Beyond that the one that has waited longest for
+    /// its caller is closed, of whoever has most of them. Each takes one of the files that the
+    /// process may have open.
+    #[arg(long, value_name = "N", default_value = "512")]
+    max_connections: NonZeroU16,
     /// Take the "id" of a request as an idempotency key. Whoever chooses an id can have an answer
     /// repeated that counts nothing: only where all callers are services of your own that look at
     /// "repeated" before they do the work again.
@@ -53,6 +60,7 @@ pub(crate) struct Address {
     listener: TcpListener,
     face: Face,
     door: Door,
+    max_connections: NonZeroU16,
 }
 
 impl HttpOptions {
@@ -86,14 +94,17 @@ impl HttpOptions {
         named.extend(self.admin_http.as_deref());
         named.extend(self.allow_host.iter().map(String::as_str));
         let (callers, at) = bind(&self.http).await?;
-        let door = Door::new(at, named.iter().copied());
-        let Some(admin) = self.admin_apart(at) else {
-            return Ok(vec![Address { listener: callers, face: Face::Whole, door }]);
+        let max_connections = self.max_connections;
+        let address = |listener, at, face| {
+            let door = Door::new(at, named.iter().copied());
+            Address { listener, face, door, max_connections }
         };
+        let Some(admin) = self.admin_apart(at) else {
+            return Ok(vec![address(callers, at, Face::Whole)]);
+        };
+        let callers = address(callers, at, Face::Callers);
         let (admin, at) = bind(admin).await?;
-        let callers = Address { listener: callers, face: Face::Callers, door };
-        let door = Door::new(at, named);
-        Ok(vec![callers, Address { listener: admin, face: Face::Whole, door }])
+        Ok(vec![callers, address(admin, at, Face::Whole)])
     }
 
     /// Where what changes the group is served, if that is not where callers are served.
@@ -121,8 +132,10 @@ impl Address {
 
     /// Serves until it is stopped.
     pub(crate) async fn serve(self, service: Service, stopped: impl Future<Output = ()>) {
-        let Self { listener, face, door } = self;
-        let server = Server::new(door, peer_http::routes(service, face), face.max_body_bytes());
+        let Self { listener, face, door, max_connections } = self;
+        let connections = Connections::new(max_connections.get().into());
+        let routes = peer_http::routes(service, face);
+        let server = Server::new(connections, door, routes, face.max_body_bytes());
         server.serve(listener, stopped).await;
     }
 }

@@ -139,8 +139,8 @@ fn admin_routes(face: Face) -> Router<Service> {
     }
 }
 
-const ELSEWHERE: &str = "this changes the group, and is served at the address of --admin-http only, \
-                         which this peer has printed at its start; nothing was done";
+const ELSEWHERE: &str = "this changes the group, and is served at the address of --admin-http \
+                         only, which this peer has printed at its start; nothing was done";
 
 const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \
                      /v1/debit, /v1/refund and /v1/reset, POST /v1/reserve, /v1/commit and \

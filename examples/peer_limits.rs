@@ -8,7 +8,7 @@
 //! POST /v1/peek           {"limit","key","amount"}  what an acquire would come to
 //! POST /v1/debit          {"limit","key","amount"}  takes what was used, room for it or not
 //! POST /v1/refund         {"limit","key","amount"}  gives back; "granted" says how much
-//! POST /v1/reset          {"limit","key"}           forgets what was taken; at the address of --admin-http
+//! POST /v1/reset          {"limit","key"}           forgets what was taken; where --admin-http is
 //! ```
 //!
 //! Each is answered with 200, 429 if it is denied, 503 without a primary, 504 if the outcome is

@@ -3,8 +3,8 @@
 //! ```text
 //! GET /v1/limits                        the group's limits, as a limits file
 //! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
-//!                                       was taken is kept, or carry=proportional, or carry=reset; at the
-//!                                       address of --admin-http
+//!                                       was taken is kept, or carry=proportional, or carry=reset;
+//!                                       where --admin-http is
 //! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most
 //! ```
 

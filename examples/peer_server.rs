@@ -32,9 +32,6 @@ use crate::peer_connections::{Connection, Connections, Phase, Watched};
 use crate::peer_door::Door;
 use crate::peer_problem::Problem;
 
-/// Open connections at one address, beyond which others are closed for new ones: a part of the
-/// files that a process may have open, often 1,024.
-const MAX_CONNECTIONS: usize = 512;
 /// Largest head of a request, far above what browsers and proxies send.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Most fields in it.
@@ -58,11 +55,11 @@ pub(crate) struct Server {
 impl Server {
     /// `max_body_bytes` is the largest body of a request with this head.
     pub(crate) fn new(
+        connections: Arc<Connections>,
         door: Door,
         routes: Router,
         max_body_bytes: fn(&Parts) -> usize,
     ) -> Arc<Self> {
-        let connections = Connections::new(MAX_CONNECTIONS);
         Arc::new(Self { door, routes, max_body_bytes, connections })
     }
 
@@ -230,10 +227,8 @@ mod tests {
                 .route("/echo", post(async |body: Bytes| body))
                 .route("/work", get(async || sleep(Duration::from_secs(25)).await))
                 .route("/long", get(async || vec![b'a'; 1 << 20]));
-            let connections = Connections::new(4);
-            let max_body_bytes = |_: &Parts| 100;
             let door = Door::new(([127, 0, 0, 1], 80).into(), ["a"]);
-            let server = Arc::new(Server { door, routes, max_body_bytes, connections });
+            let server = Server::new(Connections::new(4), door, routes, |_| 100);
             let (stop, stopping) = watch::channel(());
             Self { server, tasks: JoinSet::new(), stop: Some(stop), stopping }
         }

@@ -20,7 +20,10 @@
 //! ```
 //!
 //! With `-- --behind 127.0.0.1/32` a proxy on this machine is believed, and the third command is
-//! another client with every other address.
+//! another client with every other address, and 400 if what it says is none.
+//!
+//! `axum::serve` has no bounds on connections and times: on a network have a proxy in front that
+//! does, or serve as `peer_server.rs` does.
 
 use std::error::Error;
 use std::net::SocketAddr;

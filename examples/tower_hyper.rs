@@ -29,7 +29,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use quorate::Peer;
 use quorate::transport::InProcess;
@@ -88,7 +88,11 @@ where
             request.extensions_mut().insert(PeerAddress(peer));
             service.call(request)
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), served);
+        // Whoever does not send a request in time makes room. On a network bound the connections as
+        // well, and the time of bodies: `peer_server.rs` does.
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+        let connection = builder.serve_connection(TokioIo::new(stream), served);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 eprintln!("{peer}: {error}");

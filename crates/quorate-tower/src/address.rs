@@ -64,7 +64,7 @@ type Socket = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 /// |---|---|
 /// | says nothing: no such field, or no hop left in it | is the proxy's own, and counts as such |
 /// | does not name its client: `unknown`, `_hidden`, no `for` | has no key: [`NoKey::NotSent`] |
-/// | has written what cannot be read, or `X-Real-IP` comes twice | is refused with 400, by every rule |
+/// | has written what cannot be read, or `X-Real-IP` comes twice | is refused by every rule: 400 |
 ///
 /// Nobody is ever counted as somebody else. A client that is refused in this way sits behind a
 /// proxy that passes on what it was sent and appends nothing.

@@ -120,13 +120,16 @@
 //!
 //! # What callers can do at most
 //!
-//! A request is written by its caller, and nothing of it is believed that its caller could gain by:
+//! A request is written by its caller, and nothing of it is believed that its caller could gain by.
 //!
-//! | who | can, at most |
-//! |---|---|
-//! | a stranger | use up the count of its own address, and of what it names as its key where nothing inside or outside checks that (an API key, a host, a path); a count for each key that it invents, until [`Bounds`](quorate::Bounds) are reached |
-//! | a client behind a trusted proxy | the same: what it writes in front of what the proxy appends is not read |
-//! | a trusted proxy | be whoever it likes, in each request |
+//! - A stranger can use up the count of its own address, and that of what it names as its key where
+//!   nothing checks that: an API key, a host, a path. For keys that it invents it has a count each,
+//!   until [`Bounds`](quorate::Bounds) are reached.
+//! - A client behind a trusted proxy can do the same: what it writes in front of what the proxy
+//!   appends is not read.
+//! - A trusted proxy can be whoever it likes, in each request.
+//!
+//! What holds it to that:
 //!
 //! - What cannot be read (a hop, a key that comes twice, two hosts) is refused with 400 and counted
 //!   as nobody. A key has at most 508 bytes.
