@@ -19,7 +19,8 @@
 //! | `calls`, `slots`, `expiry` | the caller's side of a forwarded call; tables of waiting callers; their deadlines |
 //! | `serve`, `replying` | the primary's side; calls that are not answered at once |
 //! | `waiters` | callers at the primary that wait for a majority |
-//! | `connection`, `outbox`, `attendance` | an open connection, how bytes get onto it, and whether its task is run |
+//! | `connection`, `outbox` | an open connection, and how bytes get onto it |
+//! | `attendant`, `attendance` | the task that reads it; whether that task is run |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
 //! | `admission` | how many may come in |
 //! | `roster` | who the members are and where they are reached |
@@ -35,6 +36,7 @@
 mod addresses;
 mod admission;
 mod attendance;
+mod attendant;
 mod builder;
 mod calls;
 mod certificates;
