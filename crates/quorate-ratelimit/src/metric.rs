@@ -257,5 +257,10 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
             "Bytes of cells in them.",
             stats.piece_bytes_sent,
         ),
+        Metric::counter(
+            "quorate_paused_reads_total",
+            "Times that a connection was not read for a while.",
+            stats.reads_paused,
+        ),
     ]
 }

@@ -470,6 +470,12 @@ pub struct Bounds {
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
     /// are not read. Each holds at most `max_piece_bytes`. Default 256.
     pub max_inbound_messages: usize,
+    /// Bytes of replies to calls that wait on one connection until the other end takes them, those
+    /// to calls that wait for a majority included; beyond it that connection is not read, and its
+    /// calls wait in the other end's buffers. A reply has 94 bytes at most. Of a member only those
+    /// that can be sent count, for the majority may wait for what it says next. Default 1 MiB, at
+    /// least 64 KiB.
+    pub max_reply_bytes: usize,
 }
 
 impl Bounds {
@@ -492,6 +498,7 @@ impl Bounds {
             ("max_connections_per_address", self.max_connections_per_address, 1),
             ("max_handshakes", self.max_handshakes, 1),
             ("max_inbound_messages", self.max_inbound_messages, 1),
+            ("max_reply_bytes", self.max_reply_bytes, 64 * 1024),
         ];
         let errors: Vec<ConfigError> = bounds
             .into_iter()
@@ -524,6 +531,7 @@ impl Default for Bounds {
             max_connections_per_address: 512,
             max_handshakes: 128,
             max_inbound_messages: 256,
+            max_reply_bytes: 1024 * 1024,
         }
     }
 }

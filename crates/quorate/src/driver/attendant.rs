@@ -1,4 +1,7 @@
 //! The task that reads one open connection: it passes on what comes, and answers what it can.
+//!
+//! It reads no more than it can put somewhere: nothing from a peer whose replies are not taken, or
+//! whose messages the event loop is behind with.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::task::Waker;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use super::connection::{Connection, Identity};
+use super::connection::{Connection, Counted, Identity};
 use super::handshake::Agreed;
 use super::links::Chain;
 use super::serve::Batch;
@@ -99,9 +102,7 @@ impl Attendant<'_> {
     async fn take(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
         let lane = self.connection.identity.lane;
         match (kind, lane) {
-            (kind::CALLS, Lane::Data | Lane::Calls) => {
-                self.connection.serve(self.shared, &body, &mut self.batch)?;
-            }
+            (kind::CALLS, Lane::Data | Lane::Calls) => self.serve(body).await?,
             (kind::REPLIES, Lane::Data | Lane::Calls) => {
                 let settled = self.connection.settle(&body, &mut self.wakers);
                 self.wakers.drain(..).for_each(Waker::wake);
@@ -111,6 +112,7 @@ impl Attendant<'_> {
             (kind::MERGE, Lane::Data) => {
                 if let Frame::Merge(merge) = wire::decode(kind, body)? {
                     self.connection.serve_merge(self.shared, &merge);
+                    self.wait_for_room().await?;
                 }
             }
             (kind::MERGE_REPLY, Lane::Data) => {
@@ -140,6 +142,38 @@ impl Attendant<'_> {
             Ok(_) => Ended::Refused,
             Err(error) => error.into(),
         }
+    }
+
+    /// Decides the calls of a frame, as far as their replies have room.
+    async fn serve(&mut self, mut calls: Bytes) -> Result<(), Ended> {
+        while !calls.is_empty() {
+            if !self.connection.serve(self.shared, &mut calls, &mut self.batch)? {
+                self.wait_for_room().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads nothing more while the other end does not take its replies.
+    ///
+    /// Those that wait for a majority count as well, but not on the data lane of a member: its
+    /// confirmations, which make up the majority, come behind its calls there.
+    async fn wait_for_room(&mut self) -> Result<(), Ended> {
+        let mut counted = Counted::All;
+        if self.connection.has_room(counted) {
+            return Ok(());
+        }
+        let identity = &self.connection.identity;
+        if identity.lane == Lane::Data && self.shared.roster.members().contains(&identity.peer) {
+            counted = Counted::Ready;
+        }
+        // Most readers are only a moment behind: they have taken it when it has been written.
+        self.connection.flush();
+        if self.connection.has_room(counted) {
+            return Ok(());
+        }
+        self.shared.tally.reads_paused.add(1);
+        Ok(self.connection.wait_for_room(counted).await?)
     }
 
     /// Passes a message on; waits while the event loop has too many, and reads nothing meanwhile.

@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) identity: Identity,
     /// When something last came over the control lane of this link.
     heard: Arc<AtomicU64>,
+    /// Most bytes of replies that wait before nothing more is read.
+    max_reply_bytes: usize,
     state: Mutex<State>,
     attendance: Attendance,
 }
@@ -61,6 +63,17 @@ pub(super) struct State {
     pub(super) calls: Slots<CallEnd>,
     /// Calls from the other end that wait for a majority, or for a hand-over to end.
     pub(super) replying: Replying,
+    /// Set while nothing is read: what it is waited for.
+    paused: Option<Counted>,
+}
+
+/// Which replies count when it is decided whether more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Those that can be sent, and are not taken.
+    Ready,
+    /// And those that cannot be sent yet.
+    All,
 }
 
 /// How a forwarded call ended.
@@ -85,9 +98,11 @@ impl Connection {
             outbox: Outbox::new(writer, max_bytes, bounds.max_piece_bytes),
             calls: Slots::new(budget.clone()),
             replying: Replying::new(budget.clone()),
+            paused: None,
         };
         let attendance = Attendance::default();
-        Self { identity, heard, state: Mutex::new(state), attendance }
+        let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
+        Self { identity, heard, max_reply_bytes, state, attendance }
     }
 
     /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
@@ -159,7 +174,8 @@ impl Connection {
                 return;
             }
         }
-        let task = if state.outbox.is_idle() { None } else { state.outbox.schedule() };
+        let is_done = state.outbox.is_idle() && !self.may_resume(&state);
+        let task = if is_done { None } else { state.outbox.schedule() };
         drop(state);
         task.into_iter().for_each(Waker::wake);
     }
@@ -210,6 +226,41 @@ impl Connection {
         is_failed
     }
 
+    /// Whether replies are within their bound.
+    pub(super) fn has_room(&self, counted: Counted) -> bool {
+        self.has_room_in(&self.lock(), counted)
+    }
+
+    pub(super) fn has_room_in(&self, state: &State, counted: Counted) -> bool {
+        let to_come = match counted {
+            Counted::Ready => 0,
+            Counted::All => state.replying.reply_bytes(),
+        };
+        state.outbox.reply_bytes() + to_come < self.max_reply_bytes
+    }
+
+    /// Whether what this connection's task waits for has come.
+    fn may_resume(&self, state: &State) -> bool {
+        state.paused.is_some_and(|counted| self.has_room_in(state, counted))
+    }
+
+    /// Waits until replies are within their bound, and writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed, here or there.
+    pub(super) async fn wait_for_room(&self, counted: Counted) -> io::Result<()> {
+        std::future::poll_fn(|context| {
+            self.poll_flush(context)?;
+            let mut state = self.lock();
+            // Under the lock: whoever makes room from here on wakes this task.
+            let has_room = self.has_room_in(&state, counted);
+            state.paused = (!has_room).then_some(counted);
+            if has_room { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+
     /// Waits for bytes and appends them to `buffer`, and writes meanwhile.
     ///
     /// # Errors
@@ -249,8 +300,7 @@ impl Connection {
     }
 }
 
-/// Bytes that may wait on one connection: a full transfer window, and as much again for calls and
-/// replies.
+/// Bytes that may wait on one connection: a full transfer window, and as much again for calls.
 pub(super) fn max_outbox_bytes(bounds: &Bounds) -> usize {
     2 * (bounds.transfer_window + 1) * (bounds.max_piece_bytes + BODY_SLACK_BYTES)
 }

@@ -17,7 +17,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
-use crate::wire::{self, Start};
+use crate::wire::replies::MAX_REPLY_BYTES;
+use crate::wire::{self, Frame, MergeReply, Start, kind};
 
 pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -42,6 +43,10 @@ pub(super) struct Outbox {
     task: Option<Waker>,
     max_bytes: usize,
     max_body: usize,
+    /// Of `pending`, bytes of replies.
+    pending_replies: usize,
+    /// Of `writing`, bytes of replies at most.
+    writing_replies: usize,
 }
 
 /// A frame of calls or replies at the end of `pending` that can still grow.
@@ -83,6 +88,8 @@ impl Outbox {
             task: None,
             max_bytes,
             max_body,
+            pending_replies: 0,
+            writing_replies: 0,
         }
     }
 
@@ -111,6 +118,27 @@ impl Outbox {
             self.open = Some(Open { kind, start: wire::begin(kind, &mut self.pending), at });
         }
         &mut self.pending
+    }
+
+    /// Appends a reply to a call, which `push` writes.
+    pub(super) fn push_reply(&mut self, push: impl FnOnce(&mut BytesMut)) {
+        let body = self.body(kind::REPLIES, MAX_REPLY_BYTES);
+        let before = body.len();
+        push(body);
+        self.pending_replies += self.pending.len() - before;
+    }
+
+    /// Appends the reply to a merge.
+    pub(super) fn push_merge_reply(&mut self, reply: MergeReply) {
+        let frames = self.frames();
+        let before = frames.len();
+        wire::encode(&Frame::MergeReply(reply), frames);
+        self.pending_replies += self.pending.len() - before;
+    }
+
+    /// Bytes of replies that wait, at most: those of a write under way count until it has ended.
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.pending_replies + self.writing_replies
     }
 
     /// Where to append whole frames.
@@ -165,6 +193,7 @@ impl Outbox {
         if self.writing.is_empty() {
             self.close_frame();
             std::mem::swap(&mut self.writing, &mut self.pending);
+            self.writing_replies = std::mem::take(&mut self.pending_replies);
         }
         Some(CheckedOut { writer, bytes: std::mem::take(&mut self.writing) })
     }
@@ -176,6 +205,7 @@ impl Outbox {
         }
         self.writer = Some(out.writer);
         self.writing = out.bytes;
+        self.writing_replies = self.writing_replies.min(self.writing.len());
         self.must_flush = written.is_pending();
         self.is_blocked = written.is_pending();
         if written.is_ready() && self.writing.capacity() > KEPT_BYTES {

@@ -10,8 +10,11 @@ use super::slots::Budget;
 use crate::id::{GroupTime, Position, Time};
 use crate::model::Answer;
 use crate::store::Store;
+use crate::wire::MergeReply;
 use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
-use crate::wire::{self, Frame, MergeReply, kind};
+
+/// Merges of one peer that wait at most: it sends one, and the same again if that takes long.
+const MAX_MERGES: usize = 4;
 
 /// What is waiting, in the order of decisions.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(super) struct Replying {
     waiting: VecDeque<Waiting>,
     /// Calls that came during a hand-over, by id.
     held: Vec<u32>,
+    /// How many of those that wait are merges.
+    merges: usize,
     budget: Arc<Budget>,
 }
 
@@ -37,15 +42,22 @@ pub(super) enum Reply {
     Merge { number: u64, units: u64, dropped: u64 },
 }
 
+impl Reply {
+    fn is_merge(&self) -> bool {
+        matches!(self, Self::Merge { .. })
+    }
+}
+
 impl Replying {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { waiting: VecDeque::new(), held: Vec::new(), budget }
+        Self { waiting: VecDeque::new(), held: Vec::new(), merges: 0, budget }
     }
 
     /// Adds a decision; they come in order, for one task decides for this connection. It has been
     /// made, so it is taken even if the budget is spent; see [`super::serve`].
     pub(super) fn wait(&mut self, waiting: Waiting) {
         self.budget.take_anyway();
+        self.merges += usize::from(waiting.reply.is_merge());
         self.waiting.push_back(waiting);
     }
 
@@ -56,6 +68,16 @@ impl Replying {
             self.held.push(id);
         }
         is_kept
+    }
+
+    /// Bytes that the replies will have, at most.
+    pub(super) fn reply_bytes(&self) -> usize {
+        (self.waiting.len() + self.held.len()) * MAX_REPLY_BYTES
+    }
+
+    /// Whether one more merge may wait.
+    pub(super) fn takes_merge(&self) -> bool {
+        self.merges < MAX_MERGES && !self.budget.is_spent()
     }
 
     /// Answers what may be answered; a merge is forgotten by its sender, and waits for a majority
@@ -73,13 +95,11 @@ impl Replying {
             let first = *first;
             self.pop();
             match first.reply {
-                Reply::Call { id, answer, group_time } => {
-                    let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+                Reply::Call { id, answer, group_time } => outbox.push_reply(|body| {
                     replies::push_decided(body, id, &answer, first.position, group_time);
-                }
+                }),
                 Reply::Merge { number, units, dropped } => {
-                    let reply = MergeReply { number, ok: true, units, dropped };
-                    wire::encode(&Frame::MergeReply(reply), outbox.frames());
+                    outbox.push_merge_reply(MergeReply { number, ok: true, units, dropped });
                 }
             }
         }
@@ -110,8 +130,7 @@ impl Replying {
     pub(super) fn end_held(&mut self, outbox: &mut Outbox) {
         self.budget.give(self.held.len());
         for id in self.held.drain(..) {
-            let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
-            replies::push_refused(body, id, Refusal::Held, 0);
+            outbox.push_reply(|body| replies::push_refused(body, id, Refusal::Held, 0));
         }
     }
 
@@ -120,28 +139,27 @@ impl Replying {
         self.budget.give(self.waiting.len() + self.held.len());
         self.waiting = VecDeque::new();
         self.held = Vec::new();
+        self.merges = 0;
     }
 
     fn end_first(&mut self, outbox: &mut Outbox) {
         let Some(first) = self.pop() else { return };
         match first.reply {
-            Reply::Call { id, .. } => {
-                let body = outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
+            Reply::Call { id, .. } => outbox.push_reply(|body| {
                 replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
-            }
+            }),
             Reply::Merge { number, .. } => {
                 let reply = MergeReply { number, ok: false, units: 0, dropped: 0 };
-                wire::encode(&Frame::MergeReply(reply), outbox.frames());
+                outbox.push_merge_reply(reply);
             }
         }
     }
 
     fn pop(&mut self) -> Option<Waiting> {
-        let first = self.waiting.pop_front();
-        if first.is_some() {
-            self.budget.give(1);
-        }
-        first
+        let first = self.waiting.pop_front()?;
+        self.budget.give(1);
+        self.merges -= usize::from(first.reply.is_merge());
+        Some(first)
     }
 }
 

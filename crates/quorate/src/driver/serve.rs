@@ -1,7 +1,9 @@
 //! The primary's side of forwarded calls: the task that reads them decides them, straight against
 //! the store, and answers a whole batch at once.
 
-use super::connection::Connection;
+use bytes::{Buf, Bytes};
+
+use super::connection::{Connection, Counted, State};
 use super::replying::{Reply, Waiting};
 use super::routing::Way;
 use super::shared::Shared;
@@ -10,8 +12,12 @@ use crate::error::Bounded;
 use crate::id::{Ballot, Time};
 use crate::store::{Decided, Refused};
 use crate::wire::calls::Reader;
-use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
-use crate::wire::{Merge, MergeReply, WireError, kind};
+use crate::wire::replies::{self, Refusal};
+use crate::wire::{Merge, MergeReply, WireError};
+
+/// Calls that are decided before it is looked whether their replies are taken: a frame of short
+/// ones has twenty times as many.
+const STEP_CALLS: usize = 1024;
 
 /// What became of the calls of one batch, by what is to be done with them. Kept between batches
 /// for its memory.
@@ -53,7 +59,8 @@ impl Batch {
 }
 
 impl Connection {
-    /// Decides the calls of one frame and appends the replies; the caller flushes.
+    /// Decides the next calls of a frame, takes them off `calls`, and appends the replies; the
+    /// caller flushes. Returns whether replies are within their bound.
     ///
     /// # Errors
     ///
@@ -61,14 +68,17 @@ impl Connection {
     pub(super) fn serve(
         &self,
         shared: &Shared,
-        body: &[u8],
+        calls: &mut Bytes,
         batch: &mut Batch,
-    ) -> Result<(), WireError> {
+    ) -> Result<bool, WireError> {
         batch.clear();
         let time = shared.clock.coarse();
-        let mut reader = Reader::new(body);
+        let mut reader = Reader::new(calls);
         let mut served = 0;
         let end = loop {
+            if served == STEP_CALLS {
+                break Ok(());
+            }
             let call = match reader.next_call() {
                 Ok(Some(call)) => call,
                 Ok(None) => break Ok(()),
@@ -77,15 +87,17 @@ impl Connection {
             served += 1;
             decide(shared, time, call.id, call.items, batch);
         };
+        let rest = reader.rest_bytes();
+        calls.advance(calls.len() - rest);
         shared.tally.served.add(served);
         if batch.has_changed {
             shared.changed.notify_one();
         }
-        self.reply(shared, time, batch);
-        end
+        let has_room = self.reply(shared, time, batch);
+        end.map(|()| has_room)
     }
 
-    fn reply(&self, shared: &Shared, time: Time, batch: &mut Batch) {
+    fn reply(&self, shared: &Shared, time: Time, batch: &mut Batch) -> bool {
         let is_sure = batch.answered.first().is_none_or(|(_, first)| {
             let ballot = first.position.ballot;
             let is_one_reign = batch.answered.iter().all(|(_, d)| d.position.ballot == ballot);
@@ -95,24 +107,25 @@ impl Connection {
         let mut state = self.lock();
         let state = &mut *state;
         for (id, decided) in batch.answered.drain(..) {
-            let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
-            if is_sure {
-                let Decided { answer, position, group_time, .. } = decided;
-                replies::push_decided(body, id, &answer, position, group_time);
-            } else {
-                replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
-            }
+            state.outbox.push_reply(|body| {
+                if is_sure {
+                    let Decided { answer, position, group_time, .. } = decided;
+                    replies::push_decided(body, id, &answer, position, group_time);
+                } else {
+                    replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
+                }
+            });
         }
         for (id, refusal, bound) in batch.refused.drain(..) {
-            let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
             let refusal = refusal.as_of(self.identity.end.version);
-            replies::push_refused(body, id, refusal, bound);
+            state.outbox.push_reply(|body| replies::push_refused(body, id, refusal, bound));
         }
         if !batch.held.is_empty() {
             for id in batch.held.drain(..) {
                 if !state.replying.hold(id) {
-                    let body = state.outbox.body(kind::REPLIES, MAX_REPLY_BYTES);
-                    replies::push_refused(body, id, Refusal::Held, 0);
+                    state.outbox.push_reply(|body| {
+                        replies::push_refused(body, id, Refusal::Held, 0);
+                    });
                 }
             }
             // Under the lock: whoever changes the route from here on finds them.
@@ -129,11 +142,12 @@ impl Connection {
             self.settle_waiting(shared, state);
             shared.expiry.announce(deadline);
         }
+        self.has_room_in(state, Counted::All)
     }
 
     /// Answers what is decided already by the time it is queued: under the lock, so that whoever
     /// commits or ends the reign from here on finds the rest.
-    fn settle_waiting(&self, shared: &Shared, state: &mut super::connection::State) {
+    fn settle_waiting(&self, shared: &Shared, state: &mut State) {
         state.replying.release(&shared.store, &mut state.outbox);
         state.replying.end_past(&shared.routing, &mut state.outbox);
     }
@@ -142,6 +156,14 @@ impl Connection {
     pub(super) fn serve_merge(&self, shared: &Shared, merge: &Merge) {
         let time = shared.clock.coarse();
         let (number, identity) = (merge.number, &self.identity);
+        // Kept there, and tried again.
+        let refused = MergeReply { number, ok: false, units: 0, dropped: 0 };
+        {
+            let mut state = self.lock();
+            if !state.replying.takes_merge() {
+                return state.outbox.push_merge_reply(refused);
+            }
+        }
         let merged = shared.store.merge(
             time,
             &identity.peer,
@@ -162,12 +184,7 @@ impl Connection {
                 shared.expiry.announce(deadline);
                 shared.changed.notify_one();
             }
-            Err(_) => {
-                // Kept there, and tried again.
-                let reply = MergeReply { number, ok: false, units: 0, dropped: 0 };
-                let frame = crate::wire::Frame::MergeReply(reply);
-                crate::wire::encode(&frame, state.outbox.frames());
-            }
+            Err(_) => state.outbox.push_merge_reply(refused),
         }
     }
 }
@@ -180,7 +197,8 @@ fn decide(
     batch: &mut Batch,
 ) {
     let acknowledge = shared.answers_after;
-    if acknowledge == Acknowledge::Majority && shared.budget.is_spent() {
+    let would_wait = || acknowledge == Acknowledge::Majority || shared.store.is_bound_reached();
+    if shared.budget.is_spent() && would_wait() {
         // What is decided must be kept until it is answered: so nothing more is decided.
         shared.tally.refused_for_waiting.add(1);
         batch.refused.push((id, Refusal::TooManyCalls, shared.budget.max()));

@@ -39,6 +39,9 @@ pub struct PeerStats {
     pub pieces_sent: u64,
     /// Their cells, as they travel, in bytes.
     pub piece_bytes_sent: u64,
+    /// Times that nothing was read from a connection for a while, for the other end did not take
+    /// its replies.
+    pub reads_paused: u64,
 }
 
 /// The same, as it is counted.
@@ -55,6 +58,7 @@ pub(super) struct Tally {
     links_lost: Count,
     pieces_sent: Count,
     piece_bytes_sent: Count,
+    pub(super) reads_paused: Count,
 }
 
 /// A number that only grows.
@@ -110,6 +114,7 @@ impl Shared {
             links_lost: tally.links_lost.get(),
             pieces_sent: tally.pieces_sent.get(),
             piece_bytes_sent: tally.piece_bytes_sent.get(),
+            reads_paused: tally.reads_paused.get(),
         }
     }
 }

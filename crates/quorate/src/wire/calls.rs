@@ -91,6 +91,11 @@ impl<'b> Reader<'b> {
         Self { rest: body, items: [Item { key: &[], args: [0; ARGUMENT_WORDS] }; MAX_ITEMS] }
     }
 
+    /// Bytes that have not been read yet: the next call begins so many before the end.
+    pub fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next call; `None` at the end. Its items are overwritten by the next one's, its keys
     /// live as long as the body.
     ///

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
+pub(crate) mod raw;
+
 use std::time::Duration;
 
 use quorate::transport::InProcess;

@@ -1,0 +1,229 @@
+//! Peers that ask and do not listen: what waits for them is bounded, and nobody else waits.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use quorate::protocol::message::Lane;
+use quorate::transport::InProcess;
+use quorate::wire::{Frame, Merge};
+use quorate::{Acknowledge, Bounds, GroupConfig, Peer, PeerBuilder};
+use support::raw::{self, Raw};
+use support::{LONG, NAMES, Trio, add, builder, count};
+use tokio::time::{sleep, timeout};
+
+/// More than any peer is to take in for somebody who reads nothing.
+const FAR_TOO_MUCH: usize = 8 * 1024 * 1024;
+/// As long as nothing else happens.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// A group of one.
+async fn alone(network: &InProcess, setup: fn(PeerBuilder) -> PeerBuilder) -> Peer {
+    let peer = setup(builder(network, "a").members([("a", "a")])).start().await;
+    let peer = peer.expect("the settings are valid");
+    peer.wait_ready(LONG).await.expect("a group of one is ready");
+    peer
+}
+
+/// A client of the group of one.
+async fn client(network: &InProcess, name: &str, lane: Lane) -> Raw {
+    let hello = raw::hello(&raw::group(&["a"]), name, lane);
+    Raw::connect(&*network.at(name), "a", hello).await.expect("clients are let in")
+}
+
+/// A client that only sends; what was sent, and what could not be.
+struct Talker {
+    raw: Raw,
+    sent: usize,
+    next: u32,
+    rest: BytesMut,
+}
+
+impl Talker {
+    fn new(raw: Raw) -> Self {
+        Self { raw, sent: 0, next: 0, rest: BytesMut::new() }
+    }
+
+    /// Sends frames until no more is taken, or far too much.
+    async fn talk(&mut self, mut frame: impl FnMut(u32) -> BytesMut) {
+        while self.sent < FAR_TOO_MUCH && self.rest.is_empty() {
+            self.rest = frame(self.next);
+            self.next += 1;
+            let taken = self.raw.send_some(&self.rest, MOMENT).await.expect("it is not closed");
+            self.sent += taken;
+            self.rest.advance(taken);
+        }
+    }
+}
+
+/// The calls of one frame.
+const CALLS: u32 = 100;
+
+fn calls(number: u32) -> BytesMut {
+    raw::calls(number * CALLS..(number + 1) * CALLS, "k")
+}
+
+/// A client that sent calls and read nothing was answered all the same: the answers were kept for
+/// it, 200 MiB of them in a second.
+#[tokio::test(start_paused = true)]
+async fn calls_are_not_taken_from_a_client_that_does_not_read_the_replies() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let mut client = Talker::new(client(&network, "x", Lane::Data).await);
+    client.talk(calls).await;
+    assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
+    assert_eq!(peer.stats().reads_paused, 1);
+    // Nobody else waits for it.
+    add(&peer, "other", 1).await.expect("there is a primary");
+    // What it was asked is answered, once and in order, when it reads.
+    let (mut next, end) = (0, client.next * CALLS);
+    while next < end {
+        if next == end - CALLS {
+            client.raw.send(&client.rest).await.expect("it is taken again");
+        }
+        for (reply, is_decided) in client.raw.receive_replies().await.expect("it is open") {
+            assert_eq!((reply, is_decided), (next, true));
+            next += 1;
+        }
+    }
+    assert_eq!(count(&peer, "k").await, u64::from(end));
+}
+
+/// One frame of short calls may have twenty times as many as are looked at in one go.
+#[tokio::test(start_paused = true)]
+async fn one_frame_with_many_calls_is_bounded_like_many_frames() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| {
+        builder.bounds(Bounds { max_reply_bytes: 64 * 1024, ..Bounds::default() })
+    })
+    .await;
+    let mut client = client(&network, "x", Lane::Data).await;
+    let frame = raw::calls(0..10_000, "k");
+    client.send(&frame).await.expect("a frame fits into the other end's buffers");
+    sleep(MOMENT).await;
+    let decided = count(&peer, "k").await;
+    assert!((1_000..5_000).contains(&decided), "{decided} are decided");
+    let mut replies = 0;
+    while replies < 10_000 {
+        replies += client.receive_replies().await.expect("it is open").len();
+    }
+    assert_eq!(count(&peer, "k").await, 10_000);
+}
+
+/// A client of a group of three talks to one of them.
+async fn talks_to(trio: &Trio, to: &str, group: &GroupConfig) -> Talker {
+    let hello = raw::hello(group, "x", Lane::Data);
+    let raw = Raw::connect(&*trio.network.at("x"), to, hello).await.expect("it is let in");
+    let mut client = Talker::new(raw);
+    client.talk(calls).await;
+    assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_replica_are_bounded_as_answers_are() {
+    let trio = Trio::start(|builder| builder).await;
+    let mut client = talks_to(&trio, &trio.a_replica(), &raw::group(&NAMES)).await;
+    let replies = client.raw.receive_replies().await.expect("it is open");
+    assert!(replies.iter().all(|(_, is_decided)| !is_decided));
+}
+
+/// Replies that wait for a majority are in no outbox yet.
+#[tokio::test(start_paused = true)]
+async fn replies_that_wait_for_a_majority_are_bounded_for_each_client() {
+    let trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+    let primary = trio.primary();
+    cut_off(&trio, &primary);
+    let group = GroupConfig { acknowledge: Acknowledge::Majority, ..raw::group(&NAMES) };
+    let mut client = talks_to(&trio, &primary, &group).await;
+    // No client takes the places of all.
+    let decided = trio.peer(&primary).status().unreplicated_units;
+    assert!((5_000..20_000).contains(&decided), "{decided} units are decided");
+    // They are answered when that is known, and the client is read again.
+    heal(&trio, &primary);
+    let replies = client.raw.receive_replies().await.expect("it is open");
+    assert!(replies[0].1, "a majority holds it");
+    client.raw.send(&client.rest).await.expect("it is taken again");
+}
+
+/// Also where callers need not wait but for the bound on what a failover may lose.
+#[tokio::test(start_paused = true)]
+async fn replies_that_wait_for_the_bound_on_losses_are_bounded_too() {
+    let trio = Trio::start(|builder| {
+        let bounds = Bounds { max_waiting_calls: 1_000, ..Bounds::default() };
+        builder.max_unreplicated(10).bounds(bounds)
+    })
+    .await;
+    let primary = trio.primary();
+    cut_off(&trio, &primary);
+    let group = GroupConfig { max_unreplicated: 10, ..raw::group(&NAMES) };
+    let mut client = talks_to(&trio, &primary, &group).await;
+    let decided = trio.peer(&primary).status().unreplicated_units;
+    assert!((900..2_100).contains(&decided), "{decided} units are decided");
+    // Those that found no place are refused, with nothing written.
+    let mut last = client.raw.receive_replies().await.expect("it is open");
+    while last.iter().all(|(_, is_decided)| *is_decided) {
+        last = client.raw.receive_replies().await.expect("it is open");
+    }
+    assert!(trio.peer(&primary).stats().refused_for_waiting > 0);
+}
+
+/// A peer sends one merge at a time; each that was sent besides waited for a majority as well.
+#[tokio::test(start_paused = true)]
+async fn few_merges_of_one_peer_wait_for_a_majority() {
+    let trio = Trio::start(|builder| builder).await;
+    let primary = trio.primary();
+    cut_off(&trio, &primary);
+    let hello = raw::hello(&raw::group(&NAMES), "x", Lane::Data);
+    let raw = Raw::connect(&*trio.network.at("x"), &primary, hello).await.expect("let in");
+    let mut client = Talker::new(raw);
+    let merge = |number| {
+        let entries = Vec::new();
+        raw::bytes(&Frame::Merge(Merge { number: u64::from(number) + 1, entries }))
+    };
+    client.talk(merge).await;
+    assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
+    let (kind, body) = client.raw.receive().await.expect("it is open");
+    let Ok(Frame::MergeReply(reply)) = quorate::wire::decode(kind, body) else {
+        panic!("merges are answered, not frame {kind}");
+    };
+    assert!(!reply.ok && reply.number == 5, "the fifth is refused first: {reply:?}");
+}
+
+/// A client that reads is not held up by its own speed, and not by those who do not read.
+#[tokio::test(start_paused = true)]
+async fn a_fast_client_is_answered_whatever_others_do() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let mut deaf = Talker::new(client(&network, "deaf", Lane::Data).await);
+    deaf.talk(calls).await;
+    let mut fast = client(&network, "fast", Lane::Data).await;
+    let frames: u32 = 500;
+    let mut all = BytesMut::new();
+    for number in 0..frames {
+        all.unsplit(raw::calls(number * CALLS..(number + 1) * CALLS, "fast"));
+    }
+    let mut replies = 0;
+    while !all.is_empty() {
+        let taken = fast.send_some(&all, Duration::from_millis(1)).await.expect("it is open");
+        all.advance(taken);
+        while let Ok(some) = timeout(Duration::from_millis(1), fast.receive_replies()).await {
+            replies += some.expect("it is open").len();
+        }
+    }
+    assert_eq!(replies, (frames * CALLS) as usize);
+    assert_eq!(count(&peer, "fast").await, u64::from(frames * CALLS));
+}
+
+fn cut_off(trio: &Trio, name: &str) {
+    for other in NAMES.into_iter().filter(|other| *other != name) {
+        trio.network.cut(name, other);
+    }
+}
+
+fn heal(trio: &Trio, name: &str) {
+    for other in NAMES.into_iter().filter(|other| *other != name) {
+        trio.network.heal(name, other);
+    }
+}
