@@ -262,5 +262,13 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
             "Times that a connection was not read for a while.",
             stats.reads_paused,
         ),
+        Metric::new(
+            "quorate_closed_connections_total",
+            MetricKind::Counter,
+            "Open connections closed here, by why.",
+        )
+        .with([("reason", "silent")], stats.closed_silent)
+        .with([("reason", "not_taking")], stats.closed_not_taking)
+        .with([("reason", "unfinished")], stats.closed_unfinished),
     ]
 }

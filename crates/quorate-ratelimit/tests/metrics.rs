@@ -139,7 +139,7 @@ async fn names_keep_to_the_conventions() {
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
         assert_eq!(metric.kind == MetricKind::Counter, name.ends_with("_total"), "{name}");
         assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
-        let known = ["bound", "kind", "limit", "outcome", "peer"];
+        let known = ["bound", "kind", "limit", "outcome", "peer", "reason"];
         let labels = metric.samples.iter().flat_map(|sample| &sample.labels);
         assert!(labels.into_iter().all(|(label, _)| known.contains(label)), "{name}");
     }

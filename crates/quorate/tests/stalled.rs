@@ -1,4 +1,5 @@
-//! Peers that ask and do not listen: what waits for them is bounded, and nobody else waits.
+//! Peers that ask and do not listen, or begin and do not end: what waits for them is bounded, they
+//! are closed in time, and nobody else waits.
 
 mod support;
 
@@ -8,15 +9,18 @@ use bytes::{Buf, BytesMut};
 use quorate::protocol::message::Lane;
 use quorate::transport::InProcess;
 use quorate::wire::{Frame, Merge};
-use quorate::{Acknowledge, Bounds, GroupConfig, Peer, PeerBuilder};
+use quorate::{Acknowledge, Bounds, GroupConfig, Peer, PeerBuilder, PeerStats};
 use support::raw::{self, Raw};
 use support::{LONG, NAMES, Trio, add, builder, count};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// More than any peer is to take in for somebody who reads nothing.
 const FAR_TOO_MUCH: usize = 8 * 1024 * 1024;
 /// As long as nothing else happens.
 const MOMENT: Duration = Duration::from_millis(100);
+/// Of the peers here, their default.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A group of one.
 async fn alone(network: &InProcess, setup: fn(PeerBuilder) -> PeerBuilder) -> Peer {
@@ -30,6 +34,24 @@ async fn alone(network: &InProcess, setup: fn(PeerBuilder) -> PeerBuilder) -> Pe
 async fn client(network: &InProcess, name: &str, lane: Lane) -> Raw {
     let hello = raw::hello(&raw::group(&["a"]), name, lane);
     Raw::connect(&*network.at(name), "a", hello).await.expect("clients are let in")
+}
+
+/// Keeps the control lane of a client as a client does.
+async fn heartbeats(network: &InProcess, name: &str) -> JoinHandle<()> {
+    let mut control = client(network, name, Lane::Control).await;
+    tokio::spawn(async move {
+        for number in 0.. {
+            if control.send(&raw::bytes(&raw::ping(number))).await.is_err() {
+                return;
+            }
+            let pause = tokio::time::Instant::now() + Duration::from_secs(1);
+            while let Ok(received) = tokio::time::timeout_at(pause, control.receive()).await {
+                if received.is_err() {
+                    return;
+                }
+            }
+        }
+    })
 }
 
 /// A client that only sends; what was sent, and what could not be.
@@ -189,6 +211,70 @@ async fn few_merges_of_one_peer_wait_for_a_majority() {
         panic!("merges are answered, not frame {kind}");
     };
     assert!(!reply.ok && reply.number == 5, "the fifth is refused first: {reply:?}");
+}
+
+/// How often connections were closed, by why: for taking nothing, and for a frame without an end.
+fn closed(stats: &PeerStats) -> (u64, u64) {
+    (stats.closed_not_taking, stats.closed_unfinished)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_other_end_takes_nothing_is_closed_in_time() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let control = heartbeats(&network, "x").await;
+    let mut client = Talker::new(client(&network, "x", Lane::Data).await);
+    client.talk(calls).await;
+    sleep(IO_TIMEOUT - Duration::from_secs(1)).await;
+    assert_eq!(closed(&peer.stats()), (0, 0), "it has its time");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(closed(&peer.stats()), (1, 0));
+    client.raw.wait_closed().await;
+    assert!(!control.is_finished(), "the other lane is heard");
+}
+
+/// Slow is not stalled.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_other_end_takes_a_little_is_kept() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let _control = heartbeats(&network, "x").await;
+    let mut client = Talker::new(client(&network, "x", Lane::Data).await);
+    client.talk(calls).await;
+    for _ in 0..10 {
+        sleep(IO_TIMEOUT / 2).await;
+        // What has come besides is not asked for.
+        client.raw.receive_some(1).await.expect("it is open");
+    }
+    assert_eq!(closed(&peer.stats()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_does_not_end_is_not_waited_for() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let _control = heartbeats(&network, "x").await;
+    let mut client = client(&network, "x", Lane::Data).await;
+    let frame = raw::calls(0..CALLS, "k");
+    let (half, rest) = frame.split_at(frame.len() / 2);
+    // One that takes its time is read.
+    for byte in half {
+        client.send(&[*byte]).await.expect("it is open");
+        sleep(IO_TIMEOUT / 2 / half.len() as u32).await;
+    }
+    client.send(rest).await.expect("it is open");
+    assert_eq!(client.receive_replies().await.expect("it is open").len(), CALLS as usize);
+    // One that comes byte by byte, for ever, is not.
+    let trickle = async {
+        for byte in &frame {
+            if client.send(&[*byte]).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    timeout(2 * IO_TIMEOUT, trickle).await.expect("it is closed");
+    assert_eq!(closed(&peer.stats()), (0, 1));
 }
 
 /// A client that reads is not held up by its own speed, and not by those who do not read.

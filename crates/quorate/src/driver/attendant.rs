@@ -50,6 +50,7 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
         connection: &connection,
         reader: stream.reader,
         buffer,
+        frame: 1,
         batch: Batch::default(),
         wakers: Vec::new(),
     };
@@ -82,6 +83,8 @@ struct Attendant<'a> {
     connection: &'a Arc<Connection>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
+    /// The number of the next frame.
+    frame: u64,
     batch: Batch,
     wakers: Vec<Waker>,
 }
@@ -91,10 +94,11 @@ impl Attendant<'_> {
         let max_body = self.shared.config.bounds.max_piece_bytes + BODY_SLACK_BYTES;
         loop {
             while let Some((kind, body)) = wire::split(&mut self.buffer, max_body)? {
+                self.frame += 1;
                 self.take(kind, body).await?;
             }
             // What was appended above is written here, all at once.
-            self.connection.read(&mut *self.reader, &mut self.buffer).await?;
+            self.connection.read(&mut *self.reader, &mut self.buffer, self.frame).await?;
             self.connection.hear(self.shared.clock.coarse());
         }
     }

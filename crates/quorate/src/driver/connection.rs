@@ -20,8 +20,9 @@ use super::attendance::Attendance;
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
 use super::slots::{Budget, Slots};
+use super::stall::{Progress, Stall};
 use crate::config::Bounds;
-use crate::id::{PeerName, Time};
+use crate::id::{PeerKind, PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::transport::{Certificate, Protection};
@@ -46,6 +47,13 @@ pub(super) struct Identity {
     pub(super) certificate: Option<Certificate>,
 }
 
+impl Identity {
+    /// Whether the other end came in and is no member, as far as it says itself.
+    pub(super) fn is_guest(&self) -> bool {
+        !self.is_dialed && self.end.kind != PeerKind::Member
+    }
+}
+
 /// An open connection.
 pub(super) struct Connection {
     pub(super) identity: Identity,
@@ -53,6 +61,8 @@ pub(super) struct Connection {
     heard: Arc<AtomicU64>,
     /// Most bytes of replies that wait before nothing more is read.
     max_reply_bytes: usize,
+    /// Which frame is waited for of which a part has come; see [`Progress`].
+    unfinished: AtomicU64,
     state: Mutex<State>,
     attendance: Attendance,
 }
@@ -65,6 +75,7 @@ pub(super) struct State {
     pub(super) replying: Replying,
     /// Set while nothing is read: what it is waited for.
     paused: Option<Counted>,
+    progress: Progress,
 }
 
 /// Which replies count when it is decided whether more is read.
@@ -99,10 +110,12 @@ impl Connection {
             calls: Slots::new(budget.clone()),
             replying: Replying::new(budget.clone()),
             paused: None,
+            progress: Progress::default(),
         };
         let attendance = Attendance::default();
         let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
-        Self { identity, heard, max_reply_bytes, state, attendance }
+        let unfinished = AtomicU64::new(0);
+        Self { identity, heard, max_reply_bytes, unfinished, state, attendance }
     }
 
     /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
@@ -155,6 +168,14 @@ impl Connection {
         }
         wire::encode(frame, state.outbox.frames());
         true
+    }
+
+    /// Looks whether this connection gets anywhere; why not, if it has not for `patience`.
+    pub(super) fn stall(&self, now: Time, patience: Duration) -> Option<Stall> {
+        let mut state = self.lock();
+        let (blocked_at, unfinished) =
+            (state.outbox.blocked_at(), self.unfinished.load(Ordering::Relaxed));
+        state.progress.stall(blocked_at, unfinished, now, patience)
     }
 
     /// Writes what waits, here and now, as far as the writer takes it.
@@ -261,12 +282,26 @@ impl Connection {
         .await
     }
 
-    /// Waits for bytes and appends them to `buffer`, and writes meanwhile.
+    /// Waits for bytes and appends them to `buffer`, and writes meanwhile. `frame` is the number of
+    /// the next frame, of which `buffer` may hold a part.
     ///
     /// # Errors
     ///
     /// If the connection is closed, here or there.
     pub(super) async fn read(
+        &self,
+        reader: &mut (dyn AsyncRead + Send + Unpin),
+        buffer: &mut BytesMut,
+        frame: u64,
+    ) -> io::Result<()> {
+        let unfinished = if buffer.is_empty() { 0 } else { frame };
+        self.unfinished.store(unfinished, Ordering::Relaxed);
+        let read = self.read_some(reader, buffer).await;
+        self.unfinished.store(0, Ordering::Relaxed);
+        read
+    }
+
+    async fn read_some(
         &self,
         reader: &mut (dyn AsyncRead + Send + Unpin),
         buffer: &mut BytesMut,

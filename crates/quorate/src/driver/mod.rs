@@ -21,6 +21,7 @@
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `attendant`, `attendance` | the task that reads it; whether that task is run |
+//! | `stall` | whether it gets anywhere |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
 //! | `admission` | how many may come in |
 //! | `roster` | who the members are and where they are reached |
@@ -61,6 +62,7 @@ mod serve;
 mod settings;
 mod shared;
 mod slots;
+mod stall;
 mod status;
 mod storage;
 mod tally;

@@ -47,6 +47,8 @@ pub(super) struct Outbox {
     pending_replies: usize,
     /// Of `writing`, bytes of replies at most.
     writing_replies: usize,
+    /// Bytes that the writer has taken so far.
+    taken: u64,
 }
 
 /// A frame of calls or replies at the end of `pending` that can still grow.
@@ -60,6 +62,8 @@ struct Open {
 pub(super) struct CheckedOut {
     writer: Writer,
     bytes: BytesMut,
+    /// How many they were.
+    length: usize,
 }
 
 /// What a caller is to do after it has pushed and unlocked.
@@ -90,11 +94,17 @@ impl Outbox {
             max_body,
             pending_replies: 0,
             writing_replies: 0,
+            taken: 0,
         }
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// Bytes that the writer has taken so far, if it takes no more at present.
+    pub(super) fn blocked_at(&self) -> Option<u64> {
+        self.is_blocked.then_some(self.taken)
     }
 
     /// Whether `bytes` more are within the bound.
@@ -195,7 +205,8 @@ impl Outbox {
             std::mem::swap(&mut self.writing, &mut self.pending);
             self.writing_replies = std::mem::take(&mut self.pending_replies);
         }
-        Some(CheckedOut { writer, bytes: std::mem::take(&mut self.writing) })
+        let bytes = std::mem::take(&mut self.writing);
+        Some(CheckedOut { writer, length: bytes.len(), bytes })
     }
 
     /// Puts the writer back. After [`Poll::Pending`] the rest is up to the connection's task.
@@ -206,6 +217,7 @@ impl Outbox {
         self.writer = Some(out.writer);
         self.writing = out.bytes;
         self.writing_replies = self.writing_replies.min(self.writing.len());
+        self.taken += (out.length - self.writing.len()) as u64;
         self.must_flush = written.is_pending();
         self.is_blocked = written.is_pending();
         if written.is_ready() && self.writing.capacity() > KEPT_BYTES {

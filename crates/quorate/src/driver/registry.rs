@@ -223,18 +223,12 @@ impl Registry {
         self.links.lock().values().flat_map(|link| link.open.iter().cloned()).collect()
     }
 
-    /// Closes the connections of links over whose control lane nothing has come since `before`.
-    pub(super) fn close_silent(&self, before: Time) {
-        let silent: Vec<_> = {
-            let links = self.links.lock();
-            let is_silent = |link: &&Link| link.heard.load(Ordering::Relaxed) < before.0;
-            let silent = links.values().filter(is_silent);
-            silent.flat_map(|link| link.open.iter().cloned()).collect()
-        };
-        for connection in silent {
-            tracing::warn!(peer = %connection.identity.peer, "closed a silent connection");
-            connection.close();
-        }
+    /// Connections of links over whose control lane nothing has come since `before`.
+    pub(super) fn silent(&self, before: Time) -> Vec<Arc<Connection>> {
+        let links = self.links.lock();
+        let is_silent = |link: &&Link| link.heard.load(Ordering::Relaxed) < before.0;
+        let silent = links.values().filter(is_silent);
+        silent.flat_map(|link| link.open.iter().cloned()).collect()
     }
 
     /// Counts changes.

@@ -42,6 +42,12 @@ pub struct PeerStats {
     /// Times that nothing was read from a connection for a while, for the other end did not take
     /// its replies.
     pub reads_paused: u64,
+    /// Connections closed because the other end took nothing of what it was sent.
+    pub closed_not_taking: u64,
+    /// Connections closed because nothing came over them.
+    pub closed_silent: u64,
+    /// Connections closed because the other end had begun a frame and did not end it.
+    pub closed_unfinished: u64,
 }
 
 /// The same, as it is counted.
@@ -59,6 +65,20 @@ pub(super) struct Tally {
     pieces_sent: Count,
     piece_bytes_sent: Count,
     pub(super) reads_paused: Count,
+    closed_not_taking: Count,
+    closed_silent: Count,
+    closed_unfinished: Count,
+}
+
+/// Why an open connection was closed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// The other end took nothing.
+    NotTaking,
+    /// Nothing came.
+    Silent,
+    /// A frame was begun and not ended.
+    Unfinished,
 }
 
 /// A number that only grows.
@@ -89,6 +109,16 @@ impl Tally {
         count.add(1);
     }
 
+    /// Counts a connection that was closed here.
+    pub(super) fn note_closed(&self, why: Closed) {
+        let count = match why {
+            Closed::NotTaking => &self.closed_not_taking,
+            Closed::Silent => &self.closed_silent,
+            Closed::Unfinished => &self.closed_unfinished,
+        };
+        count.add(1);
+    }
+
     /// Counts a message that is on its way.
     pub(super) fn note_sent(&self, message: &Message) {
         if let Message::Piece(piece) = message {
@@ -115,6 +145,9 @@ impl Shared {
             pieces_sent: tally.pieces_sent.get(),
             piece_bytes_sent: tally.piece_bytes_sent.get(),
             reads_paused: tally.reads_paused.get(),
+            closed_not_taking: tally.closed_not_taking.get(),
+            closed_silent: tally.closed_silent.get(),
+            closed_unfinished: tally.closed_unfinished.get(),
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connection::Connection;
 use super::event_loop::EventLoop;
+use super::shared::Shared;
+use super::stall::Stall;
 use super::status::Status;
+use super::tally::Closed;
 use crate::id::{Ballot, GroupId, PeerKind, PeerName, Time};
 use crate::protocol::io::{LinkEnd, Route};
 use crate::protocol::message::Message;
@@ -20,6 +24,37 @@ const ATTEND_DIVISOR: u32 = 4;
 /// Shortest pause between two steps.
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
+impl Shared {
+    /// Closes connections that get nowhere.
+    fn close_stuck(&self, now: Time) {
+        for connection in self.registry.silent(now.before(self.group.failure_timeout)) {
+            self.close_as(&connection, Closed::Silent);
+        }
+        // A peer is not given less time for a frame than for a sign of life.
+        let patience = self.group.io_timeout.max(self.group.failure_timeout);
+        for connection in self.registry.all() {
+            match connection.stall(now, patience) {
+                Some(Stall::NotTaken) => self.close_as(&connection, Closed::NotTaking),
+                Some(Stall::Unfinished) => self.close_as(&connection, Closed::Unfinished),
+                None => {}
+            }
+        }
+    }
+
+    fn close_as(&self, connection: &Connection, why: Closed) {
+        let identity = &connection.identity;
+        let (peer, lane) = (&identity.peer, identity.lane);
+        if identity.is_guest() {
+            // There may be many, time and again.
+            tracing::debug!(%peer, ?lane, ?why, "closed a connection");
+        } else {
+            tracing::warn!(%peer, ?lane, ?why, "closed a connection");
+        }
+        self.tally.note_closed(why);
+        connection.close();
+    }
+}
+
 impl EventLoop {
     /// What is done once per heartbeat.
     pub(super) fn keep_house(&mut self, now: Time) {
@@ -28,7 +63,7 @@ impl EventLoop {
         self.agenda.heartbeat = now.after(heartbeat);
         // After a stall of this process there may be much to read from whoever seems silent.
         if lateness < heartbeat {
-            shared.registry.close_silent(now.before(shared.group.failure_timeout));
+            shared.close_stuck(now);
         }
         shared.watch_certificate();
         self.must_publish = true;
