@@ -2,7 +2,7 @@
 //!
 //! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
 
-use quorate::{Link, PeerRole, PeerStats, Status, StorageState};
+use quorate::{Connections, Link, PeerRole, PeerStats, Status, StorageState};
 
 use crate::limiter::RateLimiter;
 use crate::stats::{Counts, Stats};
@@ -101,6 +101,7 @@ impl RateLimiter {
         let status = self.peer().status();
         metrics.extend(of_group(&status));
         metrics.extend(of_room(&status));
+        metrics.extend(of_connections(&status.connections));
         metrics.extend(of_peer(&self.peer().stats()));
         metrics
     }
@@ -211,6 +212,34 @@ fn of_room(status: &Status) -> Vec<Metric> {
     ]
 }
 
+fn of_connections(connections: &Connections) -> Vec<Metric> {
+    let gauge = |name, help, value: usize| Metric::gauge(name, help, value as u64);
+    vec![
+        gauge("quorate_connections", "Connections that came in.", connections.open),
+        gauge("quorate_max_connections", "The most that are let in.", connections.max),
+        gauge(
+            "quorate_handshakes",
+            "Connections whose handshake is not over.",
+            connections.handshakes,
+        ),
+        gauge(
+            "quorate_max_handshakes",
+            "The most of these that are let in.",
+            connections.max_handshakes,
+        ),
+        gauge(
+            "quorate_buffered_bytes",
+            "Bytes that wait for guests, or that they have sent a part of.",
+            connections.buffered_bytes,
+        ),
+        gauge(
+            "quorate_max_buffered_bytes",
+            "Beyond this, guests that hold much are closed.",
+            connections.max_buffered_bytes,
+        ),
+    ]
+}
+
 fn of_peer(stats: &PeerStats) -> Vec<Metric> {
     vec![
         Metric::counter(
@@ -262,6 +291,11 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
             "Times that a connection was not read for a while.",
             stats.reads_paused,
         ),
+        Metric::counter(
+            "quorate_dropped_messages_total",
+            "Messages dropped because too much waited for their receiver.",
+            stats.messages_dropped,
+        ),
         Metric::new(
             "quorate_closed_connections_total",
             MetricKind::Counter,
@@ -269,6 +303,8 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
         )
         .with([("reason", "silent")], stats.closed_silent)
         .with([("reason", "not_taking")], stats.closed_not_taking)
-        .with([("reason", "unfinished")], stats.closed_unfinished),
+        .with([("reason", "unfinished")], stats.closed_unfinished)
+        .with([("reason", "garbled")], stats.closed_garbled)
+        .with([("reason", "crowded")], stats.closed_crowded),
     ]
 }

@@ -468,7 +468,8 @@ pub struct Bounds {
     /// Default 128.
     pub max_handshakes: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
-    /// are not read. Each holds at most `max_piece_bytes`. Default 256.
+    /// are not read, and also not beyond as many bytes as may wait to be sent on one connection
+    /// (`max_piece_bytes`). Default 256.
     pub max_inbound_messages: usize,
     /// Bytes of replies to calls that wait on one connection until the other end takes them, those
     /// to calls that wait for a majority included; beyond it that connection is not read, and its
@@ -476,6 +477,13 @@ pub struct Bounds {
     /// that can be sent count, for the majority may wait for what it says next. Default 1 MiB, at
     /// least 64 KiB.
     pub max_reply_bytes: usize,
+    /// Bytes that all guests hold together: frames of theirs that have come in part, and replies,
+    /// pieces and messages that wait for them. A guest is whoever connects here and is no member:
+    /// clients, joiners, and whoever says to be one. Beyond it each guest that holds more than its
+    /// part, `max_buffered_bytes / max_connections`, is closed when it asks for more. Default 64
+    /// MiB, at least 1 MiB; twice that is the most that guests cost, besides about 100 KiB for each
+    /// connection in use.
+    pub max_buffered_bytes: usize,
 }
 
 impl Bounds {
@@ -499,6 +507,7 @@ impl Bounds {
             ("max_handshakes", self.max_handshakes, 1),
             ("max_inbound_messages", self.max_inbound_messages, 1),
             ("max_reply_bytes", self.max_reply_bytes, 64 * 1024),
+            ("max_buffered_bytes", self.max_buffered_bytes, 1024 * 1024),
         ];
         let errors: Vec<ConfigError> = bounds
             .into_iter()
@@ -532,6 +541,7 @@ impl Default for Bounds {
             max_handshakes: 128,
             max_inbound_messages: 256,
             max_reply_bytes: 1024 * 1024,
+            max_buffered_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -91,8 +91,9 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent, PeerBuilder,
-    PeerStats, PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState,
+    Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
+    PeerBuilder, PeerStats, PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch,
+    StorageState,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

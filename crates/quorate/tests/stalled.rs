@@ -11,7 +11,7 @@ use quorate::transport::InProcess;
 use quorate::wire::{Frame, Merge};
 use quorate::{Acknowledge, Bounds, GroupConfig, Peer, PeerBuilder, PeerStats};
 use support::raw::{self, Raw};
-use support::{LONG, NAMES, Trio, add, builder, count};
+use support::{LONG, NAMES, Trio, add, builder, count, until};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -213,6 +213,29 @@ async fn few_merges_of_one_peer_wait_for_a_majority() {
     assert!(!reply.ok && reply.number == 5, "the fifth is refused first: {reply:?}");
 }
 
+/// A peer that says too much of itself keeps nobody from the event loop, and what it is answered is
+/// bounded.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_heartbeats_is_taken_at_a_pace() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder).await;
+    let _data = client(&network, "x", Lane::Data).await;
+    let mut control = Talker::new(client(&network, "x", Lane::Control).await);
+    control.talk(|number| raw::bytes(&raw::ping(number.into()))).await;
+    assert!(control.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", control.sent);
+    assert!(peer.stats().reads_paused > 0);
+    // It is heard all the same, and so never silent.
+    for _ in 0..LONG.as_secs() {
+        let taken = control.raw.send_some(&control.rest, Duration::from_secs(1)).await;
+        control.rest.advance(taken.expect("it is not closed"));
+        if control.rest.is_empty() {
+            control.rest = raw::bytes(&raw::ping(0));
+        }
+    }
+    until(&peer, |status| status.peers.iter().any(|peer| peer.link == quorate::Link::Up)).await;
+    add(&peer, "k", 1).await.expect("there is a primary");
+}
+
 /// How often connections were closed, by why: for taking nothing, and for a frame without an end.
 fn closed(stats: &PeerStats) -> (u64, u64) {
     (stats.closed_not_taking, stats.closed_unfinished)
@@ -230,6 +253,7 @@ async fn a_connection_whose_other_end_takes_nothing_is_closed_in_time() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!(closed(&peer.stats()), (1, 0));
     client.raw.wait_closed().await;
+    assert_eq!(peer.status().connections.buffered_bytes, 0);
     assert!(!control.is_finished(), "the other lane is heard");
 }
 
@@ -300,6 +324,44 @@ async fn a_fast_client_is_answered_whatever_others_do() {
     }
     assert_eq!(replies, (frames * CALLS) as usize);
     assert_eq!(count(&peer, "fast").await, u64::from(frames * CALLS));
+}
+
+/// Each keeps to its own bound, and there are many.
+#[tokio::test(start_paused = true)]
+async fn guests_that_hold_much_are_closed_when_all_of_them_hold_too_much() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| {
+        let max_buffered_bytes = 2 * 1024 * 1024;
+        builder.bounds(Bounds { max_connections: 64, max_buffered_bytes, ..Bounds::default() })
+    })
+    .await;
+    let mut quiet = client(&network, "quiet", Lane::Data).await;
+    let mut greedy = Vec::new();
+    for number in 0..20 {
+        let mut client = Talker::new(client(&network, &format!("x{number}"), Lane::Data).await);
+        let talking = async {
+            while client.sent < FAR_TOO_MUCH && client.rest.is_empty() {
+                client.rest = calls(client.next);
+                client.next += 1;
+                let taken = client.raw.send_some(&client.rest, MOMENT).await?;
+                client.sent += taken;
+                client.rest.advance(taken);
+            }
+            std::io::Result::Ok(())
+        };
+        // Closed, or not read any more.
+        let _ = talking.await;
+        greedy.push(client);
+    }
+    let held = peer.status().connections.buffered_bytes;
+    assert!(held < 4 * 1024 * 1024, "guests hold {held} bytes");
+    assert!(peer.stats().closed_crowded > 10, "{:?}", peer.stats());
+    // Who holds little is none of them.
+    quiet.send(&raw::calls(0..1, "quiet")).await.expect("it is open");
+    assert_eq!(quiet.receive_replies().await.expect("it is open"), [(0, true)]);
+    drop(greedy);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(peer.status().connections.buffered_bytes, 0);
 }
 
 fn cut_off(trio: &Trio, name: &str) {

@@ -65,6 +65,15 @@ impl Admission {
         }
     }
 
+    /// Connections that are open, and those of them whose handshake is not over.
+    pub(super) fn counts(&self) -> [Taken; 2] {
+        let now = self.state.lock().all;
+        [
+            Taken { now: now.open, max: self.max.open },
+            Taken { now: now.shaking, max: self.max.shaking },
+        ]
+    }
+
     /// Counts a connection from `address`, whose handshake begins, until what is returned is
     /// dropped.
     ///
@@ -93,6 +102,13 @@ impl Admission {
         }
         Ok(Admitted { admission: self.clone(), host, is_shaking: true })
     }
+}
+
+/// How many there are of something, and how many there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) now: usize,
+    pub(super) max: usize,
 }
 
 impl State {

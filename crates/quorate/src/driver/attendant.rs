@@ -1,11 +1,12 @@
 //! The task that reads one open connection: it passes on what comes, and answers what it can.
 //!
-//! It reads no more than it can put somewhere: nothing from a peer whose replies are not taken, or
-//! whose messages the event loop is behind with.
+//! It reads no more than it can put somewhere: nothing from a peer whose replies are not taken,
+//! from one whose messages the event loop is behind with, or from a guest that says too much.
 
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
@@ -13,8 +14,10 @@ use tokio::io::AsyncRead;
 use super::connection::{Connection, Counted, Identity};
 use super::handshake::Agreed;
 use super::links::Chain;
+use super::pace::Pace;
 use super::serve::Batch;
-use super::shared::{Command, Inbound, Shared};
+use super::shared::{Command, Shared};
+use super::tally::Closed;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
@@ -41,22 +44,30 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
     };
     let heard = shared.registry.heard(&identity.peer);
     let bounds = &shared.config.bounds;
-    let connection = Connection::new(identity, stream.writer, heard, bounds, &shared.budget);
+    let (budget, buffered) = (&shared.budget, &shared.buffered);
+    let connection = Connection::new(identity, stream.writer, heard, bounds, budget, buffered);
     let connection = Arc::new(connection);
     let now = shared.clock.time();
     let _open = shared.registry.open(reservation, connection.clone(), now);
+    let identity = &connection.identity;
+    let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
+    let pace = identity
+        .is_guest()
+        .then(|| Pace::new(shared.group.heartbeat, identity.end.kind, lane, now));
     let attendant = Attendant {
         shared: &shared,
         connection: &connection,
         reader: stream.reader,
         buffer,
         frame: 1,
+        pace,
         batch: Batch::default(),
         wakers: Vec::new(),
     };
     let Err(error) = attendant.run().await;
-    let identity = &connection.identity;
-    let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
+    if let Some(reason) = error.reason() {
+        shared.tally.note_closed(reason);
+    }
     let error = Chain(&error);
     tracing::debug!(%peer, ?lane, address, %error, "connection ended");
 }
@@ -64,10 +75,10 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
 /// Why an open connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
+    #[error("max_buffered_bytes wait for guests, and for this one more than its part")]
+    Crowded,
     #[error("connection lost")]
     Io(#[from] io::Error),
-    #[error("the peer does not keep to the format")]
-    Wire(#[from] WireError),
     #[error("frame of kind {kind} on the {lane:?} lane")]
     Misplaced { kind: u8, lane: Lane },
     #[error("the peer has refused this connection")]
@@ -76,6 +87,19 @@ enum Ended {
     Stopped,
     #[error("this peer is shut down")]
     ShutDown,
+    #[error("the peer does not keep to the format")]
+    Wire(#[from] WireError),
+}
+
+impl Ended {
+    /// What it is counted as.
+    fn reason(&self) -> Option<Closed> {
+        match self {
+            Self::Crowded => Some(Closed::Crowded),
+            Self::Misplaced { .. } | Self::Wire(_) => Some(Closed::Garbled),
+            Self::Io(_) | Self::Refused | Self::Stopped | Self::ShutDown => None,
+        }
+    }
 }
 
 struct Attendant<'a> {
@@ -85,17 +109,25 @@ struct Attendant<'a> {
     buffer: BytesMut,
     /// The number of the next frame.
     frame: u64,
+    /// Of a guest.
+    pace: Option<Pace>,
     batch: Batch,
     wakers: Vec<Waker>,
 }
 
 impl Attendant<'_> {
     async fn run(mut self) -> Result<std::convert::Infallible, Ended> {
-        let max_body = self.shared.config.bounds.max_piece_bytes + BODY_SLACK_BYTES;
+        let lane = self.connection.identity.lane;
+        let max_body = max_body(self.shared.config.bounds.max_piece_bytes, lane);
         loop {
             while let Some((kind, body)) = wire::split(&mut self.buffer, max_body)? {
                 self.frame += 1;
                 self.take(kind, body).await?;
+            }
+            if self.pace.is_some() {
+                // What is taken at once is not held.
+                self.connection.flush();
+                self.weigh()?;
             }
             // What was appended above is written here, all at once.
             self.connection.read(&mut *self.reader, &mut self.buffer, self.frame).await?;
@@ -119,15 +151,7 @@ impl Attendant<'_> {
                     self.wait_for_room().await?;
                 }
             }
-            (kind::MERGE_REPLY, Lane::Data) => {
-                if let Frame::MergeReply(reply) = wire::decode(kind, body)? {
-                    let identity = &self.connection.identity;
-                    let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
-                    let merged = Command::Merged { peer, incarnation, reply };
-                    // If the loop is too busy the merge is sent again, and answered again.
-                    let _ = self.shared.commands.try_send(merged);
-                }
-            }
+            (kind::MERGE_REPLY, Lane::Data) => self.merge_reply(kind, body)?,
             (kind::REFUSE, _) => return Err(self.refused(kind, body)),
             (kind, lane) => return Err(Ended::Misplaced { kind, lane }),
         }
@@ -176,23 +200,54 @@ impl Attendant<'_> {
         if self.connection.has_room(counted) {
             return Ok(());
         }
+        self.weigh()?;
         self.shared.tally.reads_paused.add(1);
         Ok(self.connection.wait_for_room(counted).await?)
     }
 
+    /// Looks whether a guest holds too much of what all of them may.
+    fn weigh(&self) -> Result<(), Ended> {
+        if self.connection.may_hold(self.buffer.len()) { Ok(()) } else { Err(Ended::Crowded) }
+    }
+
     /// Passes a message on; waits while the event loop has too many, and reads nothing meanwhile.
     async fn message(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
+        let bytes = body.len();
         let Frame::Message(message) = wire::decode(kind, body)? else { return Ok(()) };
         let identity = &self.connection.identity;
         if message.lane() != identity.lane {
             return Err(Ended::Misplaced { kind, lane: identity.lane });
         }
-        let inbox = match identity.lane {
-            Lane::Control => &self.shared.inboxes.control,
-            Lane::Data | Lane::Calls => &self.shared.inboxes.data,
+        let inbox = self.shared.inboxes.of(identity.lane);
+        let from = (identity.peer.clone(), identity.end.incarnation);
+        inbox.send(from, message, bytes).await.map_err(|_| Ended::ShutDown)?;
+        let pause = match &mut self.pace {
+            Some(pace) => pace.count(self.shared.clock.coarse()),
+            None => Duration::ZERO,
         };
+        if !pause.is_zero() {
+            self.shared.tally.reads_paused.add(1);
+            self.connection.pause(pause).await?;
+        }
+        Ok(())
+    }
+
+    fn merge_reply(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
+        let Frame::MergeReply(reply) = wire::decode(kind, body)? else { return Ok(()) };
+        let identity = &self.connection.identity;
         let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
-        let inbound = Inbound { peer, incarnation, message };
-        inbox.send(inbound).await.map_err(|_| Ended::ShutDown)
+        let merged = Command::Merged { peer, incarnation, reply };
+        // If the loop is too busy the merge is sent again, and answered again.
+        let _ = self.shared.commands.try_send(merged);
+        Ok(())
+    }
+}
+
+/// Longest body of a frame. What is said on the control lane is short: the longest is a change of
+/// the policy.
+fn max_body(max_piece_bytes: usize, lane: Lane) -> usize {
+    match lane {
+        Lane::Control => BODY_SLACK_BYTES,
+        Lane::Data | Lane::Calls => max_piece_bytes + BODY_SLACK_BYTES,
     }
 }

@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, watch};
 use super::addresses;
 use super::clock::Clock;
 use super::event_loop::{EventLoop, Inputs};
+use super::inbox::{Inbox, Inboxes};
 use super::links;
 use super::settings;
-use super::shared::{Enlisted, Inboxes, Parts, Shared};
+use super::shared::{Enlisted, Parts, Shared};
 use super::status::Status;
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
@@ -502,8 +503,8 @@ impl PeerBuilder {
         } else {
             Clock::system(self.group.failure_timeout)
         };
-        let (control, control_inbox) = mpsc::channel(bounds.max_inbound_messages);
-        let (data, data_inbox) = mpsc::channel(bounds.max_inbound_messages);
+        let (control, control_inbox) = Inbox::new(&bounds);
+        let (data, data_inbox) = Inbox::new(&bounds);
         let (commands, command_inbox) = mpsc::channel(MAX_COMMANDS);
         let now = clock.now();
         let incarnation = Incarnation(random());

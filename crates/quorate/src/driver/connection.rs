@@ -17,6 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::attendance::Attendance;
+use super::buffered::{Buffered, Share};
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
 use super::slots::{Budget, Slots};
@@ -61,6 +62,8 @@ pub(super) struct Connection {
     heard: Arc<AtomicU64>,
     /// Most bytes of replies that wait before nothing more is read.
     max_reply_bytes: usize,
+    /// What it holds, of a guest.
+    share: Option<Share>,
     /// Which frame is waited for of which a part has come; see [`Progress`].
     unfinished: AtomicU64,
     state: Mutex<State>,
@@ -103,8 +106,13 @@ impl Connection {
         heard: Arc<AtomicU64>,
         bounds: &Bounds,
         budget: &Arc<Budget>,
+        buffered: &Arc<Buffered>,
     ) -> Self {
-        let max_bytes = max_outbox_bytes(bounds);
+        let share = identity.is_guest().then(|| Share::new(buffered.clone()));
+        let max_bytes = match identity.lane {
+            Lane::Control => bounds.max_piece_bytes,
+            Lane::Data | Lane::Calls => max_outbox_bytes(bounds),
+        };
         let state = State {
             outbox: Outbox::new(writer, max_bytes, bounds.max_piece_bytes),
             calls: Slots::new(budget.clone()),
@@ -115,7 +123,7 @@ impl Connection {
         let attendance = Attendance::default();
         let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
         let unfinished = AtomicU64::new(0);
-        Self { identity, heard, max_reply_bytes, unfinished, state, attendance }
+        Self { identity, heard, max_reply_bytes, share, unfinished, state, attendance }
     }
 
     /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
@@ -168,6 +176,22 @@ impl Connection {
         }
         wire::encode(frame, state.outbox.frames());
         true
+    }
+
+    /// Notes how much has come of a frame that is not whole, and looks whether a guest holds too
+    /// much of what all of them may.
+    pub(super) fn may_hold(&self, begun: usize) -> bool {
+        let Some(share) = &self.share else { return true };
+        share.set_begun(begun);
+        self.weigh()
+    }
+
+    /// Looks anew at what this connection holds; whether it may.
+    pub(super) fn weigh(&self) -> bool {
+        let Some(share) = &self.share else { return true };
+        // Under the lock, so that what was seen last counts.
+        let state = self.lock();
+        share.set_waiting(state.outbox.waiting_bytes() + state.replying.reply_bytes())
     }
 
     /// Looks whether this connection gets anywhere; why not, if it has not for `patience`.
@@ -282,6 +306,20 @@ impl Connection {
         .await
     }
 
+    /// Reads nothing for a while, and writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closed, here or there.
+    pub(super) async fn pause(&self, pause: Duration) -> io::Result<()> {
+        let mut pause = std::pin::pin!(tokio::time::sleep(pause));
+        std::future::poll_fn(|context| {
+            self.poll_flush(context)?;
+            pause.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+
     /// Waits for bytes and appends them to `buffer`, and writes meanwhile. `frame` is the number of
     /// the next frame, of which `buffer` may hold a part.
     ///
@@ -335,7 +373,8 @@ impl Connection {
     }
 }
 
-/// Bytes that may wait on one connection: a full transfer window, and as much again for calls.
+/// Bytes that may wait on one connection of the data lane: a full transfer window, and as much
+/// again for calls.
 pub(super) fn max_outbox_bytes(bounds: &Bounds) -> usize {
     2 * (bounds.transfer_window + 1) * (bounds.max_piece_bytes + BODY_SLACK_BYTES)
 }

@@ -21,10 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::connection::Connection;
+use super::inbox::Inbound;
 use super::merging::Merging;
 use super::registry::LinkUp;
 use super::routing::Way;
-use super::shared::{Command, Inbound, Shared};
+use super::shared::{Command, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
 use super::upkeep::group_of;
@@ -234,7 +235,7 @@ impl EventLoop {
     }
 
     fn message(&mut self, inbound: Inbound) {
-        let Inbound { peer, incarnation, message } = inbound;
+        let Inbound { peer, incarnation, message, .. } = inbound;
         let is_linked = self.links.get(&peer).is_some_and(|up| up.end.incarnation == incarnation);
         if !is_linked {
             return;
@@ -345,7 +346,8 @@ impl EventLoop {
         let Some(connection) = self.shared.registry.pick(to, incarnation, lane) else { return };
         self.shared.tally.note_sent(&message);
         if !connection.push_message(message) {
-            tracing::warn!(%to, ?lane, "dropped a message: too much waits to be sent");
+            self.shared.tally.messages_dropped.add(1);
+            tracing::debug!(%to, ?lane, "dropped a message: too much waits to be sent");
         }
         self.flush_later(connection);
     }

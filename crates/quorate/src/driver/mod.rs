@@ -20,10 +20,11 @@
 //! | `serve`, `replying` | the primary's side; calls that are not answered at once |
 //! | `waiters` | callers at the primary that wait for a majority |
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
-//! | `attendant`, `attendance` | the task that reads it; whether that task is run |
-//! | `stall` | whether it gets anywhere |
+//! | `attendant`, `inbox` | the task that reads it, and how messages get to the event loop |
+//! | `attendance` | whether that task is run |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
 //! | `admission` | how many may come in |
+//! | `pace`, `buffered`, `stall` | what they may say, what they may hold, and whether they get anywhere |
 //! | `roster` | who the members are and where they are reached |
 //! | `settings` | what must be equal at two peers, and what may differ |
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
@@ -38,6 +39,7 @@ mod addresses;
 mod admission;
 mod attendance;
 mod attendant;
+mod buffered;
 mod builder;
 mod calls;
 mod certificates;
@@ -50,9 +52,11 @@ mod expiry;
 mod face;
 mod fill;
 mod handshake;
+mod inbox;
 mod links;
 mod merging;
 mod outbox;
+mod pace;
 mod refusals;
 mod registry;
 mod replying;
@@ -76,7 +80,7 @@ pub use events::{Events, NumberedEvent};
 pub use fill::Fill;
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
-pub use status::{Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
+pub use status::{Connections, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
 pub use tally::PeerStats;
 
 pub(crate) use shared::Shared;

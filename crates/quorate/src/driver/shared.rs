@@ -10,11 +10,13 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::admission::Admission;
+use super::buffered::Buffered;
 use super::certificates;
 use super::clock::Clock;
 use super::events::EventLog;
 use super::expiry::Expiry;
 use super::fill::FillWatch;
+use super::inbox::Inboxes;
 use super::refusals::{Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
@@ -29,18 +31,9 @@ use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::model::Model;
 use crate::protocol::Standing;
-use crate::protocol::message::Message;
 use crate::store::{Overlay, Store};
 use crate::transport::Transport;
 use crate::wire::MergeReply;
-
-/// A message that has come in, on its way to the event loop.
-#[derive(Debug)]
-pub(super) struct Inbound {
-    pub(super) peer: PeerName,
-    pub(super) incarnation: Incarnation,
-    pub(super) message: Message,
-}
 
 /// What the event loop is asked to do.
 #[derive(Debug)]
@@ -95,6 +88,7 @@ pub(crate) struct Shared {
     pub(super) refusals: Refusals,
     pub(super) differences: Differences,
     pub(super) admission: Arc<Admission>,
+    pub(super) buffered: Arc<Buffered>,
     pub(super) certificate_expiry: certificates::Expiry,
     pub(super) fill: FillWatch,
     pub(super) tally: Tally,
@@ -111,12 +105,6 @@ pub(crate) struct Shared {
     /// Cells that were read at the start.
     pub(super) recovered_cells: u64,
     is_shut_down: AtomicBool,
-}
-
-/// Where messages wait for the event loop, by lane.
-pub(super) struct Inboxes {
-    pub(super) control: mpsc::Sender<Inbound>,
-    pub(super) data: mpsc::Sender<Inbound>,
 }
 
 /// A transport that has taken this peer on; it lets the peer go when this is dropped.
@@ -193,6 +181,7 @@ impl Shared {
             refusals: Refusals::default(),
             differences: Differences::default(),
             admission: Arc::new(Admission::new(&bounds)),
+            buffered: Arc::new(Buffered::new(&bounds)),
             certificate_expiry: certificates::Expiry::default(),
             fill: FillWatch::default(),
             tally: Tally::default(),

@@ -82,6 +82,8 @@ pub struct Status {
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
+    /// Connections that came in, and what guests hold.
+    pub connections: Connections,
     /// The other members, and whoever else is connected.
     pub peers: Vec<PeerStatus>,
     /// Peers that were refused, here or there; the newest 32.
@@ -144,6 +146,40 @@ impl MemberStatus {
             is_counted,
         });
         known.collect()
+    }
+}
+
+/// Connections that came in, and what guests hold: those peers at their other ends that are no
+/// members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Connections {
+    /// Connections that are open.
+    pub open: usize,
+    /// The most that are let in: `max_connections`, or less where this process may not open so many
+    /// files.
+    pub max: usize,
+    /// Of those that are open, the ones whose handshake is not over.
+    pub handshakes: usize,
+    /// The most of these: `max_handshakes`.
+    pub max_handshakes: usize,
+    /// Bytes that wait for guests, or that they have sent a part of.
+    pub buffered_bytes: usize,
+    /// Beyond this, guests that hold much are closed: `max_buffered_bytes`.
+    pub max_buffered_bytes: usize,
+}
+
+impl Connections {
+    fn of(shared: &Shared) -> Self {
+        let [open, shaking] = shared.admission.counts();
+        Self {
+            open: open.now,
+            max: open.max,
+            handshakes: shaking.now,
+            max_handshakes: shaking.max,
+            buffered_bytes: shared.buffered.bytes(),
+            max_buffered_bytes: shared.config.bounds.max_buffered_bytes,
+        }
     }
 }
 
@@ -233,6 +269,7 @@ impl Status {
             max_bytes: usage.max_bytes,
             fill: shared.fill.fill(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            connections: Connections::of(shared),
             peers,
             refusals: shared.refusals.all(),
         }
@@ -249,6 +286,7 @@ impl Status {
         let usage = shared.store.usage();
         (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
         self.refusals = shared.refusals.all();
+        self.connections = Connections::of(shared);
         self.certificate = shared.transport.certificate();
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);

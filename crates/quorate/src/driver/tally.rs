@@ -39,15 +39,22 @@ pub struct PeerStats {
     pub pieces_sent: u64,
     /// Their cells, as they travel, in bytes.
     pub piece_bytes_sent: u64,
-    /// Times that nothing was read from a connection for a while, for the other end did not take
-    /// its replies.
-    pub reads_paused: u64,
+    /// Connections closed because guests hold more than `max_buffered_bytes`, and these more than
+    /// their part.
+    pub closed_crowded: u64,
+    /// Connections closed because what they carried was no frame, or none that belongs there.
+    pub closed_garbled: u64,
     /// Connections closed because the other end took nothing of what it was sent.
     pub closed_not_taking: u64,
     /// Connections closed because nothing came over them.
     pub closed_silent: u64,
     /// Connections closed because the other end had begun a frame and did not end it.
     pub closed_unfinished: u64,
+    /// Times that nothing was read from a connection for a while: the other end did not take its
+    /// replies, or a guest said too much.
+    pub reads_paused: u64,
+    /// Messages dropped because too much waited for the peer that they were for.
+    pub messages_dropped: u64,
 }
 
 /// The same, as it is counted.
@@ -65,6 +72,9 @@ pub(super) struct Tally {
     pieces_sent: Count,
     piece_bytes_sent: Count,
     pub(super) reads_paused: Count,
+    pub(super) messages_dropped: Count,
+    closed_crowded: Count,
+    closed_garbled: Count,
     closed_not_taking: Count,
     closed_silent: Count,
     closed_unfinished: Count,
@@ -73,6 +83,10 @@ pub(super) struct Tally {
 /// Why an open connection was closed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
+    /// Guests hold too much.
+    Crowded,
+    /// It carried what belongs to no connection, or not to this one.
+    Garbled,
     /// The other end took nothing.
     NotTaking,
     /// Nothing came.
@@ -112,6 +126,8 @@ impl Tally {
     /// Counts a connection that was closed here.
     pub(super) fn note_closed(&self, why: Closed) {
         let count = match why {
+            Closed::Crowded => &self.closed_crowded,
+            Closed::Garbled => &self.closed_garbled,
             Closed::NotTaking => &self.closed_not_taking,
             Closed::Silent => &self.closed_silent,
             Closed::Unfinished => &self.closed_unfinished,
@@ -144,10 +160,13 @@ impl Shared {
             links_lost: tally.links_lost.get(),
             pieces_sent: tally.pieces_sent.get(),
             piece_bytes_sent: tally.piece_bytes_sent.get(),
-            reads_paused: tally.reads_paused.get(),
+            closed_crowded: tally.closed_crowded.get(),
+            closed_garbled: tally.closed_garbled.get(),
             closed_not_taking: tally.closed_not_taking.get(),
             closed_silent: tally.closed_silent.get(),
             closed_unfinished: tally.closed_unfinished.get(),
+            reads_paused: tally.reads_paused.get(),
+            messages_dropped: tally.messages_dropped.get(),
         }
     }
 }

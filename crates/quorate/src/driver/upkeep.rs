@@ -33,6 +33,8 @@ impl Shared {
         // A peer is not given less time for a frame than for a sign of life.
         let patience = self.group.io_timeout.max(self.group.failure_timeout);
         for connection in self.registry.all() {
+            // What was written since it last read something is not held any more.
+            connection.weigh();
             match connection.stall(now, patience) {
                 Some(Stall::NotTaken) => self.close_as(&connection, Closed::NotTaking),
                 Some(Stall::Unfinished) => self.close_as(&connection, Closed::Unfinished),
