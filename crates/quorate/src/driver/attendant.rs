@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
+use super::calls::NotSettled;
 use super::connection::{Connection, Counted, Identity};
 use super::handshake::Agreed;
 use super::links::Chain;
@@ -87,6 +88,8 @@ enum Ended {
     Stopped,
     #[error("this peer is shut down")]
     ShutDown,
+    #[error("a reply to what was not asked")]
+    Unasked,
     #[error("the peer does not keep to the format")]
     Wire(#[from] WireError),
 }
@@ -96,8 +99,17 @@ impl Ended {
     fn reason(&self) -> Option<Closed> {
         match self {
             Self::Crowded => Some(Closed::Crowded),
-            Self::Misplaced { .. } | Self::Wire(_) => Some(Closed::Garbled),
+            Self::Misplaced { .. } | Self::Unasked | Self::Wire(_) => Some(Closed::Garbled),
             Self::Io(_) | Self::Refused | Self::Stopped | Self::ShutDown => None,
+        }
+    }
+}
+
+impl From<NotSettled> for Ended {
+    fn from(error: NotSettled) -> Self {
+        match error {
+            NotSettled::Unasked => Self::Unasked,
+            NotSettled::Wire(error) => Self::Wire(error),
         }
     }
 }
@@ -234,6 +246,9 @@ impl Attendant<'_> {
 
     fn merge_reply(&mut self, kind: u8, body: Bytes) -> Result<(), Ended> {
         let Frame::MergeReply(reply) = wire::decode(kind, body)? else { return Ok(()) };
+        if !self.connection.is_merge_reply_due() {
+            return Err(Ended::Unasked);
+        }
         let identity = &self.connection.identity;
         let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
         let merged = Command::Merged { peer, incarnation, reply };

@@ -45,6 +45,21 @@ pub(super) enum NoOutcome {
     Unknown,
 }
 
+/// Why replies were not handed on.
+#[derive(Debug)]
+pub(super) enum NotSettled {
+    /// One is to nothing that waits for a reply.
+    Unasked,
+    /// They cannot be read.
+    Wire(WireError),
+}
+
+impl From<WireError> for NotSettled {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
 impl Connection {
     /// Sends a call to the other end when first polled.
     pub(super) fn forward<'a>(
@@ -60,12 +75,18 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the replies cannot be read: the connection is to be closed.
-    pub(super) fn settle(&self, body: &[u8], wakers: &mut Vec<Waker>) -> Result<(), WireError> {
+    /// If the replies cannot be read, or one is to nothing that was asked: the connection is to be
+    /// closed.
+    pub(super) fn settle(&self, body: &[u8], wakers: &mut Vec<Waker>) -> Result<(), NotSettled> {
         let mut state = self.lock();
         for reply in Reader::new(body) {
             let reply = reply?;
-            wakers.extend(state.calls.settle(Id(reply.id), CallEnd::Answered(reply.outcome)));
+            let id = Id(reply.id);
+            // Once it is closed here, nothing is waited for.
+            if !state.calls.is_due(id) && !state.outbox.is_closed() {
+                return Err(NotSettled::Unasked);
+            }
+            wakers.extend(state.calls.settle(id, CallEnd::Answered(reply.outcome)));
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::transport::{Certificate, Protection};
 use crate::wire::replies::Outcome;
-use crate::wire::{self, BODY_SLACK_BYTES, Frame};
+use crate::wire::{self, BODY_SLACK_BYTES, Frame, Merge};
 
 /// Rounds of writing that an inline writer does for others before it leaves the rest to the task.
 const INLINE_ROUNDS: usize = 2;
@@ -74,6 +74,8 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     /// Callers here that wait for the other end.
     pub(super) calls: Slots<CallEnd>,
+    /// Merges that were sent to the other end and not answered.
+    merges_sent: usize,
     /// Calls from the other end that wait for a majority, or for a hand-over to end.
     pub(super) replying: Replying,
     /// Set while nothing is read: what it is waited for.
@@ -116,6 +118,7 @@ impl Connection {
         let state = State {
             outbox: Outbox::new(writer, max_bytes, bounds.max_piece_bytes),
             calls: Slots::new(budget.clone()),
+            merges_sent: 0,
             replying: Replying::new(budget.clone()),
             paused: None,
             progress: Progress::default(),
@@ -168,8 +171,23 @@ impl Connection {
         self.push_frame(&Frame::Message(message))
     }
 
+    /// Appends a merge for the primary; false if it was dropped because too much waits already.
+    pub(super) fn push_merge(&self, merge: Merge) -> bool {
+        let is_pushed = self.push_frame(&Frame::Merge(merge));
+        self.lock().merges_sent += usize::from(is_pushed);
+        is_pushed
+    }
+
+    /// A reply to a merge has come; false if it is one that nobody waits for.
+    pub(super) fn is_merge_reply_due(&self) -> bool {
+        let mut state = self.lock();
+        let is_due = state.merges_sent > 0;
+        state.merges_sent -= usize::from(is_due);
+        is_due
+    }
+
     /// Appends a frame; false if it was dropped because too much waits already.
-    pub(super) fn push_frame(&self, frame: &Frame) -> bool {
+    fn push_frame(&self, frame: &Frame) -> bool {
         let mut state = self.lock();
         if state.outbox.is_closed() || !state.outbox.has_room(0) {
             return false;

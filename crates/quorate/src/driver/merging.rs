@@ -14,7 +14,7 @@ use crate::id::{Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
 use crate::store::Sealed;
-use crate::wire::{Frame, Merge, MergeReply};
+use crate::wire::{Merge, MergeReply};
 
 /// An upper bound of one entry of a batch on the wire.
 const ENTRY_BYTES: usize = crate::model::MAX_KEY_BYTES + 64;
@@ -142,10 +142,9 @@ impl Merging {
 
     fn send(&mut self, shared: &Shared, now: Time, to: (PeerName, Incarnation), sealed: Sealed) {
         let Sealed { number, entries, .. } = sealed;
-        let frame = Frame::Merge(Merge { number, entries });
         let connection = shared.registry.pick(&to.0, to.1, Lane::Data);
         if connection.is_some_and(|connection| {
-            let is_sent = connection.push_frame(&frame);
+            let is_sent = connection.push_merge(Merge { number, entries });
             connection.flush();
             is_sent
         }) {

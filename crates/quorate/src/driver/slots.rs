@@ -151,6 +151,12 @@ impl<R> Slots<R> {
         Some(Id::new(index, self.slots[index].generation))
     }
 
+    /// Whether a reply of this id is still to come: it was sent, and none has come yet.
+    pub(crate) fn is_due(&self, id: Id) -> bool {
+        let slot = self.slots.get(id.index()).filter(|slot| slot.generation == id.generation());
+        slot.is_some_and(|slot| !matches!(slot.state, State::Free { .. } | State::Settled(_)))
+    }
+
     /// What a caller waits for has come; returns whom to wake. Ids that are not waited for are
     /// ignored: a peer may send any.
     pub(crate) fn settle(&mut self, id: Id, result: R) -> Option<Waker> {
