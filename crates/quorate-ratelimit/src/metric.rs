@@ -292,6 +292,11 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
             stats.reads_paused,
         ),
         Metric::counter(
+            "quorate_omitted_events_total",
+            "Events not told, for peers that are no members caused too many.",
+            stats.events_omitted,
+        ),
+        Metric::counter(
             "quorate_dropped_messages_total",
             "Messages dropped because too much waited for their receiver.",
             stats.messages_dropped,

@@ -453,7 +453,8 @@ pub struct Bounds {
     /// Most calls that wait at one peer, forwarded, held or waiting for a majority; beyond it
     /// calls are refused as overloaded. Default 65,536, about 200 bytes each.
     pub max_waiting_calls: usize,
-    /// Events kept for late readers. Default 1,024.
+    /// Events kept for late readers, a quarter of them for what peers cause that are no members.
+    /// Default 1,024.
     pub max_events: usize,
     /// Incoming connections at the same time; beyond it new ones are closed. Each client takes two,
     /// each other member four at most while it reconnects: room for `2 * clients + 24`. Default

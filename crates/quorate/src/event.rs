@@ -271,3 +271,18 @@ pub enum Event {
         to: PeerName,
     },
 }
+
+impl Event {
+    /// Whom it is about, if that peer alone can make it happen as often as it likes.
+    #[cfg(feature = "driver")]
+    pub(crate) fn passing(&self) -> Option<&str> {
+        match self {
+            Self::PeerUp { peer }
+            | Self::PeerDown { peer }
+            | Self::ModelDiffers { peer, .. }
+            | Self::TransportDiffers { peer, .. } => Some(peer.as_str()),
+            Self::ConfigMismatch { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+}

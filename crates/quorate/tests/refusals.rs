@@ -5,11 +5,14 @@ mod support;
 
 use std::time::Duration;
 
+use quorate::protocol::message::Lane;
 use quorate::transport::{InProcess, Tcp, Transport as _};
+use quorate::wire::{Hello, Refuse};
 use quorate::{
-    Bounds, ConfigError, DecideError, Event, Mode, NoPrimaryReason, Peer, PeerBuilder, Refusal,
-    StartError,
+    Bounds, ConfigError, DecideError, Event, GroupConfig, Mode, NoPrimaryReason, Peer, PeerBuilder,
+    PeerKind, Refusal, StartError,
 };
+use support::raw::{self, Raw};
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -195,6 +198,64 @@ async fn unusable_addresses_are_named_before_anything_is_started() {
     let twice = builder(&network, "a").members([("a", "x"), ("b", "x")]).start().await;
     let Err(StartError::Config(errors)) = twice else { panic!("two members have one address") };
     assert!(matches!(&errors[..], [ConfigError::SameAddress { .. }]), "{errors:?}");
+}
+
+/// One that comes again and again under names that it makes up.
+#[tokio::test(start_paused = true)]
+async fn one_stranger_fills_neither_the_refusals_nor_the_events() {
+    let trio = Trio::start(|builder| builder).await;
+    let a = trio.peer("a");
+    let known = events(a).len();
+    let knock = async |from: &str, hello: Hello| {
+        let refused = Raw::refused(&*trio.network.at(from), "a", hello).await;
+        refused.expect("it is refused in order")
+    };
+    // A peer that is refused for a cause is to be seen among them.
+    let group = raw::group(&NAMES);
+    let other = GroupConfig { mode: Mode::Relaxed, ..group.clone() };
+    knock("somewhere", raw::hello(&other, "newcomer", Lane::Control)).await;
+    for number in 0..1_000 {
+        // In its own name, and in a member's, with a cause that is another each time.
+        let other = GroupConfig { io_timeout: Duration::from_millis(number), ..group.clone() };
+        let own = format!("z{number}");
+        let cause = knock("mallory", raw::hello(&other, &own, Lane::Control)).await;
+        assert_eq!(cause.field, "io_timeout");
+        let hello = Hello { kind: PeerKind::Member, ..raw::hello(&other, "b", Lane::Control) };
+        knock("mallory", hello).await;
+        let verdict = Refuse { field: format!("f{number}"), ours: "x".into(), theirs: "y".into() };
+        let hello = raw::hello(&group, &own, Lane::Control);
+        Raw::refuse(&*trio.network.at("mallory"), "a", hello, verdict).await.expect("it listens");
+    }
+    let refusals = a.status().refusals;
+    assert!(refusals.len() < 32, "{} refusals", refusals.len());
+    assert!(refusals.iter().any(|refusal| refusal.peer == "newcomer"), "{refusals:#?}");
+    let told = events(a).len() - known;
+    assert!((2..64).contains(&told), "{told} events");
+}
+
+/// Clients are nobody's doing: what they cause does not push out what a member did.
+#[tokio::test(start_paused = true)]
+async fn clients_that_come_and_go_push_no_other_event_out() {
+    let trio = Trio::start(|builder| builder).await;
+    let a = trio.peer("a");
+    let before = events(a);
+    assert!(before.iter().any(|event| matches!(event, Event::Founded { .. })) || before.len() > 3);
+    for number in 0..1_500 {
+        let name = format!("x{number}");
+        let hello = |lane| raw::hello(&raw::group(&NAMES), &name, lane);
+        let at = trio.network.at("mallory");
+        let control = Raw::connect(&*at, "a", hello(Lane::Control)).await.expect("it is let in");
+        let data = Raw::connect(&*at, "a", hello(Lane::Data)).await.expect("it is let in");
+        until(a, |status| status.peers.iter().any(|peer| peer.name.as_str() == name)).await;
+        drop((control, data));
+    }
+    let status = until(a, |status| status.connections.open < 10).await;
+    assert!(status.peers.len() < 10, "nothing is kept of them");
+    let after = events(a);
+    assert_eq!(after[..before.len()], before, "what has happened to the group is still there");
+    let stats = a.stats();
+    assert!(stats.links_made > 1_000, "all are counted");
+    assert!(stats.events_omitted > 1_000 && after.len() < 600, "{} events", after.len());
 }
 
 /// A peer on real TCP, and its address.

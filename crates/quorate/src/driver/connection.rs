@@ -28,7 +28,7 @@ use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::transport::{Certificate, Protection};
 use crate::wire::replies::Outcome;
-use crate::wire::{self, BODY_SLACK_BYTES, Frame, Merge};
+use crate::wire::{self, BODY_SLACK_BYTES, Frame, Merge, Refuse};
 
 /// Rounds of writing that an inline writer does for others before it leaves the rest to the task.
 const INLINE_ROUNDS: usize = 2;
@@ -184,6 +184,12 @@ impl Connection {
         let is_due = state.merges_sent > 0;
         state.merges_sent -= usize::from(is_due);
         is_due
+    }
+
+    /// Appends the last word of this process.
+    pub(super) fn push_goodbye(&self) {
+        // Dropped where too much waits: the others wait for its end then.
+        self.push_frame(&Frame::Refuse(Refuse::goodbye()));
     }
 
     /// Appends a frame; false if it was dropped because too much waits already.

@@ -1,7 +1,9 @@
-//! Events: a ring that late readers can ask, and a bounded broadcast with a counted lag.
+//! Events: rings that late readers can ask, and a bounded broadcast with a counted lag.
 //!
-//! There is one store of events, the ring. A subscriber remembers the number it wants next; one
-//! that is slower than the ring loses the oldest and is told how many.
+//! There is one store of events. A subscriber remembers the number it wants next; one that is
+//! slower loses the oldest and is told how many. What guests cause, peers that are no members, has
+//! a quarter of the room to itself: whoever comes and goes pushes out nothing that the group has
+//! done.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,37 +41,81 @@ struct Newest {
     is_closed: bool,
 }
 
+/// Of what a guest causes, this part of the room is for.
+const GUESTS_PART: usize = 4;
+
+/// Who has caused an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The group, or this peer itself.
+    Group,
+    /// Somebody who is no member.
+    Guest,
+}
+
+/// What is kept, the newest of each cause; numbers grow in both.
 #[derive(Debug)]
 struct Ring {
-    events: VecDeque<NumberedEvent>,
-    max: usize,
+    of_group: Kept,
+    of_guests: Kept,
     newest: u64,
 }
 
+#[derive(Debug)]
+struct Kept {
+    events: VecDeque<NumberedEvent>,
+    max: usize,
+}
+
+impl Kept {
+    fn new(max: usize) -> Self {
+        Self { events: VecDeque::new(), max }
+    }
+
+    fn push(&mut self, event: NumberedEvent) {
+        self.events.push_back(event);
+        if self.events.len() > self.max {
+            self.events.pop_front();
+        }
+    }
+
+    /// The events from `number` on, oldest first.
+    fn from(&self, number: u64) -> impl Iterator<Item = &NumberedEvent> {
+        let index = self.events.partition_point(|event| event.number < number);
+        self.events.range(index..)
+    }
+}
+
 impl Ring {
+    fn new(max: usize) -> Self {
+        let of_guests = max / GUESTS_PART;
+        let of_group = max.max(1) - of_guests;
+        Self { of_group: Kept::new(of_group), of_guests: Kept::new(of_guests), newest: 0 }
+    }
+
     /// The oldest event from `number` on.
     fn first_from(&self, number: u64) -> Option<&NumberedEvent> {
-        let oldest = self.events.front()?.number;
-        let index = usize::try_from(number.saturating_sub(oldest)).ok()?;
-        self.events.get(index)
+        let firsts = [self.of_group.from(number).next(), self.of_guests.from(number).next()];
+        firsts.into_iter().flatten().min_by_key(|event| event.number)
     }
 }
 
 impl EventLog {
     pub(crate) fn new(max: usize) -> Self {
-        let ring = Ring { events: VecDeque::new(), max: max.max(1), newest: 0 };
-        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(Newest::default()) }
+        let ring = Arc::new(Mutex::new(Ring::new(max)));
+        Self { ring, newest: watch::Sender::new(Newest::default()) }
     }
 
-    pub(crate) fn push(&self, at_ms: u64, event: Event) {
+    pub(crate) fn push(&self, at_ms: u64, event: Event, cause: Cause) {
         let number = {
             let mut ring = self.ring.lock();
             ring.newest += 1;
             let number = ring.newest;
-            if ring.events.len() == ring.max {
-                ring.events.pop_front();
-            }
-            ring.events.push_back(NumberedEvent { number, at_ms, event });
+            let kept = match cause {
+                Cause::Group => &mut ring.of_group,
+                Cause::Guest => &mut ring.of_guests,
+            };
+            kept.push(NumberedEvent { number, at_ms, event });
             number
         };
         self.newest.send_modify(|newest| newest.number = newest.number.max(number));
@@ -85,7 +131,11 @@ impl EventLog {
     /// Events with numbers above `number` that are still kept, oldest first.
     pub(crate) fn since(&self, number: u64) -> Vec<NumberedEvent> {
         let ring = self.ring.lock();
-        ring.events.iter().filter(|event| event.number > number).cloned().collect()
+        let from = number.saturating_add(1);
+        let mut events: Vec<_> = ring.of_group.from(from).cloned().collect();
+        events.extend(ring.of_guests.from(from).cloned());
+        events.sort_by_key(|event| event.number);
+        events
     }
 
     /// No more events will come.
@@ -96,8 +146,9 @@ impl EventLog {
 
 /// Events of one peer as they happen.
 ///
-/// A reader that falls behind by more than `Bounds::max_events` misses the oldest; how many is
-/// counted in [`Events::lagged`]. Numbers have no gaps otherwise.
+/// A reader that falls behind by more than `Bounds::max_events`, or by a quarter of that where it
+/// is about peers that are no members, misses the oldest; how many is counted in
+/// [`Events::lagged`]. Numbers have no gaps otherwise.
 #[derive(Clone, Debug)]
 pub struct Events {
     ring: Arc<Mutex<Ring>>,
@@ -150,10 +201,10 @@ mod tests {
     #[tokio::test]
     async fn a_reader_gets_every_event_in_order_and_then_the_end() {
         let log = EventLog::new(8);
-        log.push(0, event("before"));
+        log.push(0, event("before"), Cause::Group);
         let mut events = log.subscribe();
-        log.push(1, event("a"));
-        log.push(2, event("b"));
+        log.push(1, event("a"), Cause::Group);
+        log.push(2, event("b"), Cause::Guest);
         log.close();
         assert_eq!(events.next().await.map(|e| (e.number, e.event)), Some((2, event("a"))));
         assert_eq!(events.next().await.map(|e| (e.number, e.event)), Some((3, event("b"))));
@@ -166,7 +217,7 @@ mod tests {
         let log = EventLog::new(2);
         let mut events = log.subscribe();
         for name in ["a", "b", "c", "d", "e"] {
-            log.push(0, event(name));
+            log.push(0, event(name), Cause::Group);
         }
         assert_eq!(events.next().await.map(|e| e.number), Some(4));
         assert_eq!(events.lagged(), 3);
@@ -175,12 +226,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn guests_push_out_what_guests_did_and_readers_see_all_in_order() {
+        let log = EventLog::new(8);
+        let mut events = log.subscribe();
+        log.push(0, event("a"), Cause::Group);
+        for name in ["x", "y", "z"] {
+            log.push(0, event(name), Cause::Guest);
+        }
+        log.push(0, event("b"), Cause::Group);
+        let numbers = |kept: Vec<NumberedEvent>| kept.iter().map(|e| e.number).collect::<Vec<_>>();
+        assert_eq!(numbers(log.since(0)), [1, 3, 4, 5]);
+        assert_eq!(numbers(log.since(3)), [4, 5]);
+        let mut read = Vec::new();
+        for _ in 0..4 {
+            read.extend(events.next().await.map(|event| event.number));
+        }
+        assert_eq!((read, events.lagged()), (vec![1, 3, 4, 5], 1));
+        assert_eq!(log.since(u64::MAX), []);
+    }
+
+    #[tokio::test]
     async fn a_waiting_reader_is_woken() {
         let log = EventLog::new(2);
         let mut events = log.subscribe();
         let reader = tokio::spawn(async move { events.next().await });
         tokio::task::yield_now().await;
-        log.push(7, event("a"));
+        log.push(7, event("a"), Cause::Group);
         assert_eq!(reader.await.expect("it does not panic").map(|e| e.at_ms), Some(7));
     }
 }

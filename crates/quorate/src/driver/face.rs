@@ -15,7 +15,6 @@ use crate::model::{Model, Value};
 use crate::peer::Shutdown;
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
-use crate::wire::{Frame, Refuse};
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
@@ -217,7 +216,7 @@ impl Shared {
         self.set_shut_down();
         self.store.retire();
         for connection in self.registry.all() {
-            connection.push_frame(&Frame::Refuse(Refuse::goodbye()));
+            connection.push_goodbye();
             connection.flush();
         }
     }

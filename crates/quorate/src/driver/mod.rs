@@ -31,12 +31,14 @@
 //! | `merging` | what becomes of local decisions |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
+//! | `allowance` | how often something is told of |
 //! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
 mod addresses;
 mod admission;
+mod allowance;
 mod attendance;
 mod attendant;
 mod buffered;

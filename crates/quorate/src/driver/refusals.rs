@@ -6,21 +6,33 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::allowance::{Allowance, Allowances};
 use super::shared::Shared;
 use crate::event::Event;
 use crate::id::{PeerName, Time};
+use crate::transport::host;
 
-/// Refusals kept.
-const MAX_REFUSALS: usize = 32;
-/// Of these, refusals of strangers: whoever has proved nothing is not to push out what members say.
-const MAX_STRANGERS: usize = 8;
+/// Refusals of members that are kept: each may differ in every setting, and so may whoever says to
+/// be one.
+const MAX_OF_MEMBERS: usize = 64;
+/// Refusals of one member.
+const MAX_OF_ONE: usize = 12;
+/// Refusals of others: whoever has proved nothing pushes out nothing that concerns a member.
+const MAX_OF_GUESTS: usize = 16;
+/// Of these, those that came from one host.
+const MAX_OF_HOST: usize = 12;
+/// Refusals of those who have not even said who they are.
+const MAX_OF_STRANGERS: usize = 8;
 /// A stranger is told of when it is still refused after this time: a peer that tries TLS first and plain
 /// text next, or whoever looks in once, is nothing to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// And then again after this time, if it goes on.
 const REMINDER: Duration = Duration::from_secs(600);
-/// Shortest time between two such tellings, of whomever.
+/// Shortest time between two such tellings, of whomever; and between two of one difference whose
+/// values change.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Refusals of others that are told at once before there is such a pause, of all hosts and of one.
+const AT_ONCE: [u32; 2] = [24, 12];
 
 /// Who refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -53,66 +65,71 @@ pub struct Refusal {
     pub by: RefusedBy,
 }
 
+/// Whom a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Somebody by a name that is no member's.
+    Guest,
+    /// A member, by its name.
+    Member,
+    /// Whoever has proved nothing, by its host.
+    Stranger,
+}
+
 /// The newest refusal of each (peer, field), until that peer is let in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
-    kept: Mutex<VecDeque<Kept>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    kept: VecDeque<Kept>,
+    /// What the embedder may be told of members and guests.
+    tellings: Allowances,
     /// When the embedder may be told of a stranger next.
-    next_telling: Mutex<Time>,
+    next_stranger: Time,
 }
 
 #[derive(Debug)]
 struct Kept {
     refusal: Refusal,
+    about: About,
     /// When it last happened, by the clock that does not jump.
     at: Time,
     /// Of a stranger: when it is to be told.
-    due: Option<Time>,
+    due: Time,
+    /// Whether the embedder knows of these values.
+    is_told: bool,
+    /// When it was last told of any.
+    told_at: Option<Time>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let [of_all, of_host] = AT_ONCE.map(|at_once| Allowance::new(at_once, PAUSE));
+        let tellings = Allowances::new(of_all, of_host);
+        let state = State { kept: VecDeque::new(), tellings, next_stranger: Time(0) };
+        Self { state: Mutex::new(state) }
+    }
 }
 
 impl Refusals {
-    /// Keeps a refusal; returns the event if the like of it was not known.
-    pub(super) fn record(&self, refusal: Refusal, at: Time) -> Option<Event> {
-        let mut kept = self.kept.lock();
-        let is_same = |Kept { refusal: other, .. }: &Kept| {
-            other.peer == refusal.peer && other.field == refusal.field
+    /// Keeps a refusal; returns the event if it is time to tell it.
+    pub(super) fn record(&self, refusal: Refusal, about: About, at: Time) -> Option<Event> {
+        let mut state = self.state.lock();
+        let known = state.take(&refusal, about);
+        let mut kept = Kept {
+            due: known.as_ref().map_or_else(|| at.after(PATIENCE), |known| known.due),
+            is_told: known.as_ref().is_some_and(|known| known.says_the_same(&refusal)),
+            told_at: known.and_then(|known| known.told_at),
+            refusal,
+            about,
+            at,
         };
-        let known = kept.iter().position(is_same).and_then(|index| kept.remove(index));
-        let is_news = known.is_none_or(|Kept { refusal: known, .. }| {
-            (&known.ours, &known.theirs) != (&refusal.ours, &refusal.theirs)
-        });
-        if kept.len() == MAX_REFUSALS {
-            kept.pop_front();
-        }
-        let event = is_news.then(|| mismatch(&refusal));
-        kept.push_back(Kept { refusal, at, due: None });
-        event
-    }
-
-    /// Keeps a refusal of somebody who has proved nothing, under the host that it came from; returns the
-    /// event if it is time to tell it.
-    pub(super) fn record_stranger(&self, refusal: Refusal, at: Time) -> Option<Event> {
-        let mut kept = self.kept.lock();
-        let is_same = |Kept { refusal: other, due, .. }: &Kept| {
-            due.is_some() && other.peer == refusal.peer && other.field == refusal.field
-        };
-        let known = kept.iter().position(is_same).and_then(|index| kept.remove(index));
-        let mut due = known.and_then(|known| known.due).unwrap_or_else(|| at.after(PATIENCE));
-        let strangers = kept.iter().filter(|kept| kept.due.is_some()).count();
-        let oldest = kept.iter().position(|kept| kept.due.is_some());
-        if let Some(oldest) = oldest.filter(|_| strangers >= MAX_STRANGERS) {
-            kept.remove(oldest);
-        } else if kept.len() == MAX_REFUSALS {
-            kept.pop_front();
-        }
-        let mut next_telling = self.next_telling.lock();
-        let is_told = at >= due && at >= *next_telling;
-        if is_told {
-            *next_telling = at.after(PAUSE);
-            due = at.after(REMINDER);
-        }
-        let event = is_told.then(|| mismatch(&refusal));
-        kept.push_back(Kept { refusal, at, due: Some(due) });
+        let event = state.tell(&mut kept).then(|| mismatch(&kept.refusal));
+        state.make_room(&kept);
+        state.kept.push_back(kept);
         event
     }
 
@@ -120,19 +137,91 @@ impl Refusals {
     ///
     /// A difference that only the state machine sees is told again with the next heartbeat.
     pub(super) fn forget(&self, peer: &str) {
-        self.kept.lock().retain(|kept| kept.refusal.peer != peer);
+        self.state.lock().kept.retain(|kept| kept.refusal.peer != peer);
     }
 
     /// All that are kept, oldest first.
     pub(super) fn all(&self) -> Vec<Refusal> {
-        self.kept.lock().iter().map(|kept| kept.refusal.clone()).collect()
+        self.state.lock().kept.iter().map(|kept| kept.refusal.clone()).collect()
     }
 
     /// Whether `peer` was refused at `since` or later.
     fn has_since(&self, since: Time, peer: &PeerName) -> bool {
-        let kept = self.kept.lock();
-        kept.iter().any(|kept| kept.at >= since && kept.refusal.peer == peer.as_str())
+        let state = self.state.lock();
+        state.kept.iter().any(|kept| kept.at >= since && kept.refusal.peer == peer.as_str())
     }
+}
+
+impl State {
+    /// Takes out what is kept of the like of a refusal.
+    fn take(&mut self, refusal: &Refusal, about: About) -> Option<Kept> {
+        let is_same = |kept: &Kept| {
+            let (one, other) = (&kept.refusal, refusal);
+            kept.about == about && (&one.peer, &one.field) == (&other.peer, &other.field)
+        };
+        let index = self.kept.iter().position(is_same)?;
+        self.kept.remove(index)
+    }
+
+    /// Whether a refusal is to be told now; it is told then.
+    fn tell(&mut self, kept: &mut Kept) -> bool {
+        let at = kept.at;
+        let is_time = match kept.about {
+            About::Stranger => at >= kept.due && at >= self.next_stranger,
+            // Whose values change again and again is told of now and then.
+            About::Guest | About::Member => {
+                let is_soon = kept.told_at.is_some_and(|told| at < told.after(PAUSE));
+                !kept.is_told && !is_soon && self.tellings.take(host_of(&kept.refusal), at)
+            }
+        };
+        if is_time {
+            if kept.about == About::Stranger {
+                self.next_stranger = at.after(PAUSE);
+            }
+            kept.due = at.after(REMINDER);
+            (kept.is_told, kept.told_at) = (true, Some(at));
+        }
+        is_time
+    }
+
+    /// Drops the oldest of those that one more must not be added to.
+    fn make_room(&mut self, new: &Kept) {
+        let is_of_its_kind = |kept: &Kept| kept.about == new.about;
+        let is_of_its_own = |kept: &Kept| match new.about {
+            About::Member => is_of_its_kind(kept) && kept.refusal.peer == new.refusal.peer,
+            About::Guest | About::Stranger => {
+                is_of_its_kind(kept) && host_of(&kept.refusal) == host_of(&new.refusal)
+            }
+        };
+        let (max, max_of_one) = match new.about {
+            About::Member => (MAX_OF_MEMBERS, MAX_OF_ONE),
+            About::Guest => (MAX_OF_GUESTS, MAX_OF_HOST),
+            About::Stranger => (MAX_OF_STRANGERS, MAX_OF_STRANGERS),
+        };
+        self.keep_below(max_of_one, is_of_its_own);
+        self.keep_below(max, is_of_its_kind);
+    }
+
+    fn keep_below(&mut self, max: usize, is_one: impl Fn(&Kept) -> bool) {
+        while self.kept.iter().filter(|kept| is_one(kept)).count() >= max {
+            let Some(oldest) = self.kept.iter().position(&is_one) else { return };
+            self.kept.remove(oldest);
+        }
+    }
+}
+
+impl Kept {
+    /// Whether the embedder was told of these very values.
+    fn says_the_same(&self, refusal: &Refusal) -> bool {
+        let is_same =
+            (&self.refusal.ours, &self.refusal.theirs) == (&refusal.ours, &refusal.theirs);
+        self.is_told && is_same
+    }
+}
+
+/// Where a refusal came from.
+fn host_of(refusal: &Refusal) -> &str {
+    host(&refusal.address)
 }
 
 fn mismatch(refusal: &Refusal) -> Event {
@@ -177,82 +266,133 @@ mod tests {
         }
     }
 
+    fn record(refusals: &Refusals, refusal: Refusal, at: Time) -> Option<Event> {
+        refusals.record(refusal, About::Member, at)
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time(0).after(Duration::from_secs(seconds))
+    }
+
     #[test]
     fn each_difference_is_told_once_and_kept_once() {
         let refusals = Refusals::default();
-        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_some());
-        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_none());
-        assert!(refusals.record(refusal("b", "relaxed"), Time(0)).is_some());
+        assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_some());
+        assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_none());
+        assert!(record(&refusals, refusal("b", "relaxed"), Time(0)).is_some());
         assert_eq!(refusals.all().len(), 2);
     }
 
     #[test]
     fn a_peer_that_was_let_in_is_forgotten_and_news_again() {
         let refusals = Refusals::default();
-        refusals.record(refusal("a", "relaxed"), Time(0));
-        refusals.record(Refusal { field: "members".into(), ..refusal("a", "x") }, Time(0));
-        refusals.record(refusal("b", "relaxed"), Time(0));
+        record(&refusals, refusal("a", "relaxed"), Time(0));
+        record(&refusals, Refusal { field: "members".into(), ..refusal("a", "x") }, Time(0));
+        record(&refusals, refusal("b", "relaxed"), Time(0));
         refusals.forget("a");
         assert_eq!(refusals.all(), [refusal("b", "relaxed")]);
-        assert!(refusals.record(refusal("a", "relaxed"), Time(0)).is_some());
+        assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_some());
     }
 
     #[test]
     fn an_old_refusal_is_kept_and_not_current() {
         let (refusals, a) = (Refusals::default(), PeerName::from("a"));
-        refusals.record(refusal("a", "relaxed"), Time(5));
+        record(&refusals, refusal("a", "relaxed"), Time(5));
         assert!(refusals.has_since(Time(5), &a));
         assert!(!refusals.has_since(Time(6), &a));
         assert!(!refusals.has_since(Time(5), &"b".into()));
-        refusals.record(refusal("a", "relaxed"), Time(7));
+        record(&refusals, refusal("a", "relaxed"), Time(7));
         assert!(refusals.has_since(Time(6), &a));
+    }
+
+    #[test]
+    fn a_difference_whose_values_change_is_told_now_and_then_and_kept_as_it_is() {
+        let refusals = Refusals::default();
+        let told = (0..35).filter(|second| {
+            record(&refusals, refusal("a", &second.to_string()), at(*second)).is_some()
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [0, 10, 20, 30]);
+        assert_eq!(refusals.all(), [refusal("a", "34")]);
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_told_when_it_happens_again() {
+        let refusals = Refusals::default();
+        let told = (0..100).filter(|number: &u32| {
+            record(&refusals, refusal(&number.to_string(), "relaxed"), Time(0)).is_some()
+        });
+        assert_eq!(told.count(), 12, "all are from one host");
+        let last = || refusal("99", "relaxed");
+        assert!(record(&refusals, last(), at(1)).is_none());
+        assert!(record(&refusals, last(), at(10)).is_some());
+        assert!(record(&refusals, last(), at(100)).is_none());
     }
 
     #[test]
     fn a_stranger_is_told_of_if_it_goes_on_and_then_seldom() {
         let refusals = Refusals::default();
-        let at = |seconds| Time(0).after(Duration::from_secs(seconds));
+        let stranger = |host: &str, fault: &str, second| {
+            refusals.record(refusal(host, fault), About::Stranger, at(second))
+        };
         let mut told = Vec::new();
         for second in 0..1500 {
             // Two faults of one host, in turn.
             let fault = if second % 2 == 0 { "garbage" } else { "plain" };
-            if refusals.record_stranger(refusal("10.0.0.1", fault), at(second)).is_some() {
+            if stranger("10.0.0.1", fault, second).is_some() {
                 told.push(second);
             }
         }
         assert_eq!(told, [2, 602, 1202]);
         // One that got in meanwhile, as a peer does that tries TLS first, is not told of.
         for second in 2000..2100 {
-            assert_eq!(refusals.record_stranger(refusal("10.0.0.2", "tls"), at(second)), None);
+            assert_eq!(stranger("10.0.0.2", "tls", second), None);
             refusals.forget("10.0.0.2");
         }
     }
 
     #[test]
-    fn strangers_neither_push_out_members_nor_flood_the_embedder() {
+    fn whoever_is_no_member_neither_pushes_out_members_nor_floods_the_embedder() {
         let refusals = Refusals::default();
-        refusals.record(refusal("b", "relaxed"), Time(0));
-        let mut told = 0;
+        record(&refusals, refusal("b", "relaxed"), Time(0));
+        let (mut told_of_strangers, mut told_of_guests) = (0, 0);
         for second in 0..100 {
-            for host in 0..50 {
-                let at = Time(0).after(Duration::from_secs(second));
-                let stranger = refusal(&format!("10.0.0.{host}"), "x");
-                told += u32::from(refusals.record_stranger(stranger, at).is_some());
+            for number in 0..50 {
+                let knock = |about, told: &mut u32| {
+                    let address = format!("10.0.0.{}:1", number % 10);
+                    let refusal = Refusal { address, ..refusal(&format!("x{number}"), "x") };
+                    *told += u32::from(refusals.record(refusal, about, at(second)).is_some());
+                };
+                knock(About::Stranger, &mut told_of_strangers);
+                knock(About::Guest, &mut told_of_guests);
             }
         }
-        assert!(told <= 10, "{told}");
+        assert!(told_of_strangers <= 10, "{told_of_strangers}");
+        assert!(told_of_guests <= AT_ONCE[0] + 10, "{told_of_guests}");
         let all = refusals.all();
-        assert_eq!((all.len(), &*all[0].peer), (1 + MAX_STRANGERS, "b"));
+        assert_eq!((all.len(), &*all[0].peer), (1 + MAX_OF_STRANGERS + MAX_OF_GUESTS, "b"));
     }
 
     #[test]
-    fn only_the_newest_are_kept() {
+    fn one_host_leaves_room_for_guests_of_others() {
         let refusals = Refusals::default();
+        refusals.record(refusal("newcomer", "relaxed"), About::Guest, Time(0));
         for number in 0..100 {
-            refusals.record(refusal(&number.to_string(), "relaxed"), Time(0));
+            let address = format!("10.0.0.1:{number}");
+            let refusal = Refusal { address, ..refusal(&format!("z{number}"), "x") };
+            refusals.record(refusal, About::Guest, at(number));
         }
         let all = refusals.all();
-        assert_eq!(all.len(), MAX_REFUSALS);
-        assert_eq!(all[0].peer, "68");
+        assert_eq!((all.len(), &*all[0].peer), (1 + MAX_OF_HOST, "newcomer"));
+    }
+
+    #[test]
+    fn only_the_newest_of_a_member_are_kept() {
+        let refusals = Refusals::default();
+        for number in 0..100 {
+            let field = format!("f{number}");
+            record(&refusals, Refusal { field, ..refusal("a", "x") }, Time(0));
+        }
+        let all = refusals.all();
+        assert_eq!((all.len(), &*all[0].field), (MAX_OF_ONE, "f88"));
     }
 }

@@ -116,6 +116,14 @@ impl Roster {
         names
     }
 
+    /// Whether a member goes by this name, or one of the settings does.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        let known = self.known.read();
+        let mut members = known.members();
+        members.any(|member| member.name.as_str() == name)
+            || self.configured.keys().any(|configured| configured.as_str() == name)
+    }
+
     /// What a peer that gives this name claims to be.
     pub(super) fn claim<'a>(&self, peer: &'a PeerName) -> Claim<'a> {
         let is_member = self.members().contains(peer) || self.configured.contains_key(peer);

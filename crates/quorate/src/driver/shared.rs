@@ -7,17 +7,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::admission::Admission;
+use super::allowance::Allowance;
 use super::buffered::Buffered;
 use super::certificates;
 use super::clock::Clock;
-use super::events::EventLog;
+use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
 use super::inbox::Inboxes;
-use super::refusals::{Refusal, Refusals, RefusedBy};
+use super::refusals::{About, Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
 use super::routing::Routing;
@@ -34,6 +36,12 @@ use crate::protocol::Standing;
 use crate::store::{Overlay, Store};
 use crate::transport::Transport;
 use crate::wire::MergeReply;
+
+/// Events that guests cause and that are told at once: all clients of a large group may restart
+/// together.
+const GUEST_EVENTS: u32 = 256;
+/// And after that one in this time.
+const GUEST_EVENT_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the event loop is asked to do.
 #[derive(Debug)]
@@ -85,6 +93,8 @@ pub(crate) struct Shared {
     pub(super) waiters: Waiters,
     pub(super) budget: Arc<Budget>,
     pub(super) events: EventLog,
+    /// Events that guests may cause.
+    guest_events: Mutex<Allowance>,
     pub(super) refusals: Refusals,
     pub(super) differences: Differences,
     pub(super) admission: Arc<Admission>,
@@ -178,6 +188,7 @@ impl Shared {
             waiters: Waiters::new(budget.clone()),
             budget,
             events: EventLog::new(bounds.max_events),
+            guest_events: Mutex::new(Allowance::new(GUEST_EVENTS, GUEST_EVENT_PAUSE)),
             refusals: Refusals::default(),
             differences: Differences::default(),
             admission: Arc::new(Admission::new(&bounds)),
@@ -209,20 +220,34 @@ impl Shared {
 
     /// Tells the embedder.
     pub(super) fn tell(&self, event: Event) {
-        tracing::info!(peer = %self.config.name, ?event, "event");
         self.tally.note(&event);
-        self.events.push(self.clock.wall_ms(), event);
+        let cause = match event.passing() {
+            Some(peer) if !self.roster.is_known(peer) => Cause::Guest,
+            _ => Cause::Group,
+        };
+        if cause == Cause::Guest && !self.guest_events.lock().take(self.clock.coarse()) {
+            self.tally.events_omitted.add(1);
+            return;
+        }
+        tracing::info!(peer = %self.config.name, ?event, "event");
+        self.events.push(self.clock.wall_ms(), event, cause);
     }
 
-    /// Notes that a peer was refused, here or there; returns whether that is news.
+    /// Notes that a peer was refused, here or there, which has said who it is; returns whether it
+    /// is time to tell of it.
     pub(super) fn refused(&self, refusal: Refusal) -> bool {
-        let event = self.refusals.record(refusal, self.clock.time());
-        event.map(|event| self.tell(event)).is_some()
+        let is_member = self.roster.is_known(&refusal.peer);
+        self.note_refusal(refusal, if is_member { About::Member } else { About::Guest })
     }
 
-    /// Notes that somebody was refused who has proved nothing; returns whether that is news.
+    /// Notes that somebody was refused who has proved nothing; returns whether it is time to tell
+    /// of it.
     pub(super) fn refused_stranger(&self, refusal: Refusal) -> bool {
-        let event = self.refusals.record_stranger(refusal, self.clock.time());
+        self.note_refusal(refusal, About::Stranger)
+    }
+
+    fn note_refusal(&self, refusal: Refusal, about: About) -> bool {
+        let event = self.refusals.record(refusal, about, self.clock.time());
         event.map(|event| self.tell(event)).is_some()
     }
 

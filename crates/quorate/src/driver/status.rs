@@ -86,7 +86,8 @@ pub struct Status {
     pub connections: Connections,
     /// The other members, and whoever else is connected.
     pub peers: Vec<PeerStatus>,
-    /// Peers that were refused, here or there; the newest 32.
+    /// Peers that were refused, here or there: the newest 64 of members, 16 of others that have
+    /// said who they are, and 8 of those who have not.
     pub refusals: Vec<Refusal>,
 }
 

@@ -55,6 +55,8 @@ pub struct PeerStats {
     pub reads_paused: u64,
     /// Messages dropped because too much waited for the peer that they were for.
     pub messages_dropped: u64,
+    /// Events that were not told, for peers that are no members caused too many.
+    pub events_omitted: u64,
 }
 
 /// The same, as it is counted.
@@ -73,6 +75,7 @@ pub(super) struct Tally {
     piece_bytes_sent: Count,
     pub(super) reads_paused: Count,
     pub(super) messages_dropped: Count,
+    pub(super) events_omitted: Count,
     closed_crowded: Count,
     closed_garbled: Count,
     closed_not_taking: Count,
@@ -167,6 +170,7 @@ impl Shared {
             closed_unfinished: tally.closed_unfinished.get(),
             reads_paused: tally.reads_paused.get(),
             messages_dropped: tally.messages_dropped.get(),
+            events_omitted: tally.events_omitted.get(),
         }
     }
 }

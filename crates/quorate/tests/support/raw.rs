@@ -8,7 +8,7 @@ use quorate::protocol::Standing;
 use quorate::protocol::message::{Brief, Lane, Message};
 use quorate::transport::{Stream, Transport};
 use quorate::wire::replies::Outcome;
-use quorate::wire::{self, Frame, Hello, calls, kind, replies};
+use quorate::wire::{self, Frame, Hello, Refuse, calls, kind, replies};
 use quorate::{
     Ballot, GroupConfig, GroupTime, Incarnation, Item, MemberId, PeerKind, PeerName, Position,
 };
@@ -119,6 +119,40 @@ impl Raw {
         let (kind, body) = raw.receive().await?;
         assert_eq!((kind, body.len()), (kind::CALLS, 0), "{:?}", wire::decode(kind, body));
         Ok(raw)
+    }
+
+    /// Is refused, and hears why.
+    pub(crate) async fn refused(
+        transport: &dyn Transport,
+        address: &str,
+        hello: Hello,
+    ) -> io::Result<Refuse> {
+        let mut raw = Self::open(transport, address).await?;
+        raw.send(&bytes(&Frame::Hello(hello))).await?;
+        loop {
+            let (kind, body) = raw.receive().await?;
+            match wire::decode(kind, body).map_err(io::Error::other)? {
+                Frame::Hello(_) => {}
+                Frame::Refuse(refuse) => return Ok(refuse),
+                other => panic!("not refused, but {other:?}"),
+            }
+        }
+    }
+
+    /// Refuses a peer that would let it in.
+    pub(crate) async fn refuse(
+        transport: &dyn Transport,
+        address: &str,
+        hello: Hello,
+        refuse: Refuse,
+    ) -> io::Result<()> {
+        let mut raw = Self::open(transport, address).await?;
+        raw.send(&bytes(&Frame::Hello(hello))).await?;
+        let (kind, _) = raw.receive().await?;
+        assert_eq!(kind, kind::HELLO);
+        raw.send(&bytes(&Frame::Refuse(refuse))).await?;
+        raw.wait_closed().await;
+        Ok(())
     }
 
     /// Sends all of it.
