@@ -93,10 +93,15 @@ impl Roster {
         }
     }
 
-    /// The name of the peer at an address, as it says itself.
+    /// The name of the peer at an address, as it says itself. Whoever was there before is not.
     pub(super) fn introduce(&self, peer: &PeerName, address: &str) {
-        let last = self.known.write().introduced.insert(peer.clone(), address.to_owned());
-        if last.as_deref() != Some(address) {
+        let is_news = {
+            let introduced = &mut self.known.write().introduced;
+            introduced.retain(|name, at| name == peer || at != address);
+            let last = introduced.insert(peer.clone(), address.to_owned());
+            last.as_deref() != Some(address)
+        };
+        if is_news {
             self.changed();
         }
     }
@@ -336,6 +341,10 @@ mod tests {
         assert_eq!(roster.addresses(&"b".into()), ["b:2", "b:1"]);
         roster.introduce(&"e".into(), "e:1");
         assert_eq!(names(&roster), ["b", "c", "e"], "those may all have gone");
+        for number in 0..1_000 {
+            roster.introduce(&format!("f{number}").into(), "e:1");
+        }
+        assert_eq!(names(&roster), ["b", "c", "f999"], "one address is one peer");
     }
 
     #[test]

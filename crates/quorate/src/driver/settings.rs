@@ -2,8 +2,8 @@
 //! those of the model and of the transport, which may differ while they roll.
 //!
 //! A difference in the first refuses the connection. One in the second is told once for each start
-//! of the other peer, and stays in the status until it comes back with equal ones
-//! (docs/protocol.md, section 12).
+//! of the other peer, and stays in the status until it comes back with equal ones, or, of a peer
+//! that is no member, until it is gone (docs/protocol.md, section 12).
 
 use std::collections::BTreeMap;
 
@@ -37,25 +37,50 @@ impl Difference {
     }
 }
 
-/// How settings of the other members that may differ do differ from this peer's.
+/// Peers of which differences are kept: every member, and clients by the dozen.
+const MAX_DIFFERING: usize = 64;
+
+/// How settings of other peers that may differ do differ from this peer's.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
-    /// As the start of each that was connected last has told.
+    /// As the start of each that was connected last has told; only of those that differ.
     told: Mutex<BTreeMap<PeerName, (Incarnation, Vec<Difference>)>>,
 }
 
 impl Differences {
-    /// Keeps what differs at a start of a peer; returns whether that start was not known yet.
-    fn keep(&self, peer: &PeerName, incarnation: Incarnation, differ: &[Difference]) -> bool {
+    /// Keeps what differs at a start of a peer; returns whether that is news. `is_member` says of
+    /// whom something is kept before all others.
+    fn keep(
+        &self,
+        peer: &PeerName,
+        incarnation: Incarnation,
+        differ: &[Difference],
+        is_member: impl Fn(&PeerName) -> bool,
+    ) -> bool {
         let mut told = self.told.lock();
+        if differ.is_empty() {
+            told.remove(peer);
+            return false;
+        }
         if told.get(peer).is_some_and(|(known, _)| *known == incarnation) {
             return false;
         }
-        told.insert(peer.clone(), (incarnation, differ.to_vec()));
+        if told.len() >= MAX_DIFFERING && !told.contains_key(peer) {
+            let other = told.keys().find(|name| !is_member(name)).cloned();
+            other.map(|other| told.remove(&other));
+        }
+        if told.len() < MAX_DIFFERING || told.contains_key(peer) {
+            told.insert(peer.clone(), (incarnation, differ.to_vec()));
+        }
         true
     }
 
-    /// What differs at a peer, if it has ever been connected.
+    /// Forgets peers that are not `wanted` any more.
+    pub(super) fn retain(&self, wanted: impl Fn(&PeerName) -> bool) {
+        self.told.lock().retain(|peer, _| wanted(peer));
+    }
+
+    /// What differs at a peer, if it was connected last with settings that do.
     pub(super) fn of(&self, peer: &PeerName) -> Vec<Difference> {
         self.told.lock().get(peer).map(|(_, differ)| differ.clone()).unwrap_or_default()
     }
@@ -67,7 +92,8 @@ impl Shared {
         let model = rolling(&self.model_settings, &hello.model_settings);
         let transport = self.compare_tls(hello);
         let differ: Vec<_> = model.iter().chain(&transport).cloned().collect();
-        if !self.differences.keep(&hello.peer, hello.incarnation, &differ) {
+        let is_member = |peer: &PeerName| self.roster.is_known(peer.as_str());
+        if !self.differences.keep(&hello.peer, hello.incarnation, &differ, is_member) {
             return;
         }
         for Difference { field, ours, theirs } in model {
@@ -167,12 +193,33 @@ mod tests {
     fn each_start_of_a_peer_is_news_once_and_the_last_one_counts() {
         let (differences, b) = (Differences::default(), PeerName::from("b"));
         let differ = [Difference::new("limits", "1", "2")];
-        assert!(differences.keep(&b, Incarnation(1), &differ));
-        assert!(!differences.keep(&b, Incarnation(1), &differ));
+        let keep = |start, differ: &[Difference]| {
+            differences.keep(&b, Incarnation(start), differ, |_| true)
+        };
+        assert!(keep(1, &differ));
+        assert!(!keep(1, &differ));
         assert_eq!(differences.of(&b), differ);
-        assert!(differences.keep(&b, Incarnation(2), &differ));
-        assert!(differences.keep(&b, Incarnation(3), &[]));
+        assert!(keep(2, &differ));
+        assert!(!keep(3, &[]), "nothing differs");
         assert_eq!((differences.of(&b), differences.of(&"c".into())), (vec![], vec![]));
+    }
+
+    #[test]
+    fn differences_of_clients_are_bounded_and_go_with_them() {
+        let differences = Differences::default();
+        let differ = [Difference::new("limits", "1", "2")];
+        let is_member = |name: &PeerName| name.as_str() < "b";
+        for name in ["a", "a1"] {
+            differences.keep(&name.into(), Incarnation(1), &differ, is_member);
+        }
+        for number in 0..8_000 {
+            let name = PeerName::from(format!("x{number}"));
+            assert!(differences.keep(&name, Incarnation(1), &differ, is_member), "it is news");
+        }
+        assert_eq!(differences.told.lock().len(), MAX_DIFFERING);
+        assert_eq!(differences.of(&"a".into()), differ);
+        differences.retain(|name| is_member(name) || name.as_str() == "x7999");
+        assert_eq!(differences.told.lock().len(), 3);
     }
 
     #[test]

@@ -226,7 +226,7 @@ pub struct PeerStatus {
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
     /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the start
-    /// of it that was connected last.
+    /// of it that was connected last. Kept of 64 peers, members before others.
     pub differs: Vec<Difference>,
 }
 

@@ -68,6 +68,10 @@ impl EventLoop {
             shared.close_stuck(now);
         }
         shared.watch_certificate();
+        let up = &self.links;
+        let is_there =
+            |peer: &PeerName| up.contains_key(peer) || shared.roster.is_known(peer.as_str());
+        shared.differences.retain(is_there);
         self.must_publish = true;
     }
 
