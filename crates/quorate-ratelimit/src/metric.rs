@@ -292,6 +292,16 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
             stats.reads_paused,
         ),
         Metric::counter(
+            "quorate_turned_away_connections_total",
+            "Connections that were not let in.",
+            stats.turned_away,
+        ),
+        Metric::counter(
+            "quorate_failed_accepts_total",
+            "Times that the system gave no connection that was to be accepted.",
+            stats.accepts_failed,
+        ),
+        Metric::counter(
             "quorate_omitted_events_total",
             "Events not told, for peers that are no members caused too many.",
             stats.events_omitted,

@@ -457,16 +457,21 @@ pub struct Bounds {
     /// Default 1,024.
     pub max_events: usize,
     /// Incoming connections at the same time; beyond it new ones are closed. Each client takes two,
-    /// each other member four at most while it reconnects: room for `2 * clients + 24`. Default
-    /// 1,024, for 500 clients. A connection holds memory only for what waits on it.
+    /// each other member four at most while it reconnects: room for `2 * clients + 28`. Default
+    /// 1,024, for 498 clients. A connection holds memory only for what waits on it. 28 of them, or
+    /// a quarter if that is less, are for addresses of members. Where connections are sockets, no
+    /// more are let in than half of the files that this process may open when it starts.
     pub max_connections: usize,
-    /// Of these, connections from one address (of IPv6, one network of 64 bits); beyond it new ones
-    /// are closed. Default 512: several peers and clients may share a host, or a gateway to one.
+    /// Of these, connections from one address (of IPv6, one network of 64 bits, and twice as many
+    /// from one of 56); beyond it new ones are closed. Default 512: several peers and clients may
+    /// share a host, or a gateway to one.
     pub max_connections_per_address: usize,
-    /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones are
-    /// closed, and whoever was closed tries again. One address may have a quarter of them. A handshake
-    /// ends within 5 s, or half of the failure timeout, and holds at most about 250 KiB until then.
-    /// Default 128.
+    /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones
+    /// are closed, and whoever was closed tries again. One address may have as many as are a third
+    /// of the places that are free, which is a quarter of all, and always one while there is a
+    /// place; a network of IPv6 of 56 bits as many as are free. 28 of them, or a quarter if that is
+    /// less, are for addresses of members. A handshake ends within 5 s, or half of the failure
+    /// timeout, and holds at most about 250 KiB until then. Default 128.
     pub max_handshakes: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
     /// are not read, and also not beyond as many bytes as may wait to be sent on one connection

@@ -3,14 +3,17 @@
 
 mod support;
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use quorate::protocol::message::Lane;
-use quorate::transport::{InProcess, Tcp, Transport as _};
+use quorate::transport::{BoxFuture, InProcess, Incoming, Listener, Stream, Tcp, Transport};
 use quorate::wire::{Hello, Refuse};
 use quorate::{
     Bounds, ConfigError, DecideError, Event, GroupConfig, Mode, NoPrimaryReason, Peer, PeerBuilder,
-    PeerKind, Refusal, StartError,
+    PeerKind, PeerName, Refusal, StartError,
 };
 use support::raw::{self, Raw};
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
@@ -337,6 +340,127 @@ async fn half_open_connections_are_bounded_and_make_room_when_they_are_overdue()
     assert_eq!(count(&peer, "k").await, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn places_are_kept_for_addresses_of_members() {
+    let network = InProcess::network();
+    let bounds = Bounds { max_handshakes: 8, ..Bounds::default() };
+    let peer = builder(&network, "a").bounds(bounds).start().await;
+    let peer = peer.expect("the settings are valid");
+    let soon = Duration::from_millis(1);
+    let mut held = Vec::new();
+    let mut knock = async |from: &str| {
+        let mut stream = network.at(from).connect("a", None).await.expect("it listens");
+        let read = tokio::time::timeout(soon, stream.reader.read(&mut [0; 8])).await;
+        held.push(stream);
+        // Whoever is let in is waited for.
+        read.is_err()
+    };
+    for host in 0..6 {
+        assert!(knock(&format!("host{host}")).await, "there are six places for others");
+    }
+    assert!(!knock("host7").await);
+    assert!(knock("b").await && knock("c").await, "and one for each member");
+    assert!(!knock("b").await, "all are taken");
+    let connections = peer.status().connections;
+    assert_eq!((connections.handshakes, connections.max_handshakes), (8, 8));
+    assert_eq!(peer.stats().turned_away, 2);
+}
+
+/// A network whose system has no more descriptors, as long as it is told so.
+struct Exhausted {
+    network: Arc<dyn Transport>,
+    is_exhausted: Arc<AtomicBool>,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Exhausted {
+    fn result(&self) -> io::Result<()> {
+        if !self.is_exhausted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        // What the system calls "too many open files".
+        Err(io::Error::from_raw_os_error(24))
+    }
+
+    fn copy(&self) -> Self {
+        let (is_exhausted, failures) = (self.is_exhausted.clone(), self.failures.clone());
+        Self { network: self.network.clone(), is_exhausted, failures }
+    }
+}
+
+impl Transport for Exhausted {
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = self.network.listen(address).await?;
+            Ok(Box::new(ExhaustedListener(listener, self.copy())) as Box<dyn Listener>)
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(async move {
+            self.result()?;
+            self.network.connect(address, to).await
+        })
+    }
+
+    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        self.network.is_private(address)
+    }
+}
+
+struct ExhaustedListener(Box<dyn Listener>, Exhausted);
+
+impl Listener for ExhaustedListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        Box::pin(async move {
+            self.1.result()?;
+            self.0.accept().await
+        })
+    }
+}
+
+/// Neither the listener nor the links of members end with it, and nothing is tried without a pause.
+#[tokio::test(start_paused = true)]
+async fn a_peer_without_descriptors_waits_and_goes_on() {
+    let network = InProcess::network();
+    let (is_exhausted, failures) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let transport = |name| {
+        let (is_exhausted, failures) = (is_exhausted.clone(), Arc::clone(&failures));
+        Arc::new(Exhausted { network: network.at(name), is_exhausted, failures })
+    };
+    let mut peers = Vec::new();
+    for name in NAMES {
+        let peer = builder(&network, name).transport(transport(name)).start().await;
+        peers.push(peer.expect("the settings are valid"));
+    }
+    for peer in &peers {
+        peer.wait_ready(LONG).await.expect("three peers form a group");
+    }
+    is_exhausted.store(true, Ordering::Relaxed);
+    // One is gone, and its next start finds no way in; the others go on over what is open.
+    let [a, b, c] = peers.try_into().expect("there are three");
+    drop(c);
+    // The runtime drops its tasks before it runs this one again.
+    tokio::task::yield_now().await;
+    let c = builder(&network, "c").transport(transport("c")).start().await;
+    let c = c.expect("the settings are valid");
+    tokio::time::sleep(LONG).await;
+    add(&a, "k", 1).await.expect("there is a primary");
+    add(&b, "k", 1).await.expect("there is a primary");
+    let failed = failures.load(Ordering::Relaxed);
+    // Each tries to accept twenty times a second at most, and to connect once.
+    assert!((60..3 * 25 * 60).contains(&failed), "{failed} failures in a minute");
+    assert!(a.stats().accepts_failed <= 20 * 60 + 1);
+    is_exhausted.store(false, Ordering::Relaxed);
+    c.wait_ready(LONG).await.expect("it finds the others");
+    assert_eq!(count(&c, "k").await, 2);
+}
+
 #[tokio::test]
 async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
     let (peer, address) = on_tcp(Bounds::default()).await;
@@ -355,7 +479,7 @@ async fn garbage_on_the_port_is_closed_and_leaves_nothing() {
         let read = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await;
         match read.expect("it does not hang") {
             Ok(_) => assert!(rest.is_empty(), "garbage is not answered"),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
         }
     }
     // On a busy machine its lease, of a third of a second, may have ended meanwhile.

@@ -2,28 +2,41 @@
 //! address, and how many of them have not shown yet who they are.
 //!
 //! A stranger can make a peer hold something only until the handshake is over or its deadline has
-//! come; these bounds say how much. Those of one address are a part of those of all, so that one
-//! host, however many connections it opens, leaves room for the others.
+//! come; these bounds say how much. Those of one address are a part of those of all, and the part
+//! is the smaller the less is left: one host, or a few, however many connections they open, leave
+//! room for the others. Some places are for addresses of members only.
+//!
+//! Who shares the first 64 bits of an IPv6 address is one host, and 256 such hosts are one site; of
+//! an IPv4 address that is written as an IPv6 one, by mapping or NAT64, that one counts.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::config::Bounds;
+use crate::config::{Bounds, MAX_MEMBERS};
 use crate::id::Time;
 use crate::transport;
 
-/// One address may have this part of the handshakes under way.
-const SHARE_OF_HANDSHAKES: usize = 4;
+/// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
+const PART_OF_FREE: usize = 3;
+/// A site may have this many times the connections of a host.
+const HOSTS_OF_SITE: usize = 2;
+/// Places that are kept for members: each of them takes four at most while it reconnects. No more
+/// than a quarter of all.
+const FOR_MEMBERS: usize = 4 * MAX_MEMBERS;
+/// Of the files that this process may open, connections may take this part.
+const PART_OF_FILES: usize = 2;
 
 /// Counts connections that came in.
 #[derive(Debug)]
 pub(super) struct Admission {
     max: Counts,
-    max_per_host: Counts,
+    /// Of these, places that only addresses of members get.
+    for_members: Counts,
+    max_per_host: usize,
     state: Mutex<State>,
 }
 
@@ -38,29 +51,42 @@ struct Counts {
 #[derive(Debug, Default)]
 struct State {
     all: Counts,
-    hosts: BTreeMap<String, Counts>,
+    /// By host, and by site.
+    origins: BTreeMap<String, Counts>,
 }
 
 /// Which bound a connection would break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
-    #[error("max_connections, {max}, are open")]
+    #[error("{max} are open, and more only for members: see max_connections")]
     Connections { max: usize },
     #[error("max_connections_per_address, {max}, are open from there")]
     PerAddress { max: usize },
-    #[error("max_handshakes, {max}, are under way")]
+    #[error("{max} handshakes are under way, and more only for members: see max_handshakes")]
     Handshakes { max: usize },
-    #[error("a quarter of max_handshakes, {max}, are under way from there")]
-    HandshakesPerAddress { max: usize },
+    #[error("{count} handshakes are under way from there: more than its part of max_handshakes")]
+    HandshakesPerAddress { count: usize },
 }
 
 impl Admission {
-    pub(super) fn new(bounds: &Bounds) -> Self {
-        let shaking = bounds.max_handshakes;
-        let per_host = shaking.div_ceil(SHARE_OF_HANDSHAKES);
+    /// `files` are those that this process may open, if connections are made of them.
+    pub(super) fn new(bounds: &Bounds, files: Option<usize>) -> Self {
+        let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
+        let max = Counts { open: bounds.max_connections.min(most), shaking: bounds.max_handshakes };
+        if max.open < bounds.max_connections {
+            let (max, wanted) = (max.open, bounds.max_connections);
+            tracing::warn!(
+                files,
+                max,
+                wanted,
+                "few files may be opened: fewer connections are let in"
+            );
+        }
+        let kept = |places: usize| FOR_MEMBERS.min(places / 4);
         Self {
-            max: Counts { open: bounds.max_connections, shaking },
-            max_per_host: Counts { open: bounds.max_connections_per_address, shaking: per_host },
+            max,
+            for_members: Counts { open: kept(max.open), shaking: kept(max.shaking) },
+            max_per_host: bounds.max_connections_per_address,
             state: Mutex::default(),
         }
     }
@@ -75,32 +101,65 @@ impl Admission {
     }
 
     /// Counts a connection from `address`, whose handshake begins, until what is returned is
-    /// dropped.
+    /// dropped. `is_of_member` says whether a member has that address.
     ///
     /// # Errors
     ///
     /// The bound that it would break. Nothing is counted.
-    pub(super) fn admit(self: &Arc<Self>, address: &str) -> Result<Admitted, Full> {
-        let host = of_one_host(address);
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: &str,
+        is_of_member: bool,
+    ) -> Result<Admitted, Full> {
+        let origin = Origin::of(address);
         let mut state = self.state.lock();
-        let there = state.hosts.get(&host).copied().unwrap_or_default();
-        if state.all.open >= self.max.open {
-            return Err(Full::Connections { max: self.max.open });
+        let kept = if is_of_member { Counts::default() } else { self.for_members };
+        let (open, shaking) = (self.max.open - kept.open, self.max.shaking - kept.shaking);
+        if state.all.open >= open {
+            return Err(Full::Connections { max: open });
         }
-        if there.open >= self.max_per_host.open {
-            return Err(Full::PerAddress { max: self.max_per_host.open });
+        if state.all.shaking >= shaking {
+            return Err(Full::Handshakes { max: shaking });
         }
-        if there.shaking >= self.max_per_host.shaking {
-            return Err(Full::HandshakesPerAddress { max: self.max_per_host.shaking });
+        let host = state.of(&origin.host);
+        let site = origin.site.as_ref().map(|site| state.of(site)).unwrap_or_default();
+        for (there, max) in [(host, self.max_per_host), (site, self.max_per_host * HOSTS_OF_SITE)] {
+            if there.open >= max {
+                return Err(Full::PerAddress { max });
+            }
         }
-        if state.all.shaking >= self.max.shaking {
-            return Err(Full::Handshakes { max: self.max.shaking });
+        // What others have left is not what a member's part is measured by.
+        let taken = if is_of_member { 0 } else { state.all.shaking };
+        let free = self.max.shaking - taken;
+        // One of each is let in as long as there is any place.
+        let is_too_many = |count: usize, part: usize| count > 0 && count * part >= free;
+        if is_too_many(host.shaking, PART_OF_FREE) || is_too_many(site.shaking, 1) {
+            return Err(Full::HandshakesPerAddress { count: host.shaking.max(site.shaking) });
         }
-        for counts in state.counts(&host) {
+        state.each(&origin, |counts| {
             counts.open += 1;
             counts.shaking += 1;
+        });
+        Ok(Admitted { admission: self.clone(), origin, is_shaking: true })
+    }
+}
+
+impl State {
+    /// What there is from one origin.
+    fn of(&self, origin: &str) -> Counts {
+        self.origins.get(origin).copied().unwrap_or_default()
+    }
+
+    /// Changes the counts of all, and of where a connection comes from.
+    fn each(&mut self, origin: &Origin, change: impl Fn(&mut Counts)) {
+        change(&mut self.all);
+        for name in [Some(&origin.host), origin.site.as_ref()].into_iter().flatten() {
+            let counts = self.origins.entry(name.clone()).or_default();
+            change(counts);
+            if *counts == Counts::default() {
+                self.origins.remove(name);
+            }
         }
-        Ok(Admitted { admission: self.clone(), host, is_shaking: true })
     }
 }
 
@@ -111,17 +170,11 @@ pub(super) struct Taken {
     pub(super) max: usize,
 }
 
-impl State {
-    fn counts(&mut self, host: &str) -> [&mut Counts; 2] {
-        [&mut self.all, self.hosts.entry(host.to_owned()).or_default()]
-    }
-}
-
 /// A connection that is counted.
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
-    host: String,
+    origin: Origin,
     is_shaking: bool,
 }
 
@@ -130,7 +183,7 @@ impl Admitted {
     pub(super) fn settle(&mut self) {
         if std::mem::take(&mut self.is_shaking) {
             let mut state = self.admission.state.lock();
-            state.counts(&self.host).into_iter().for_each(|counts| counts.shaking -= 1);
+            state.each(&self.origin, |counts| counts.shaking -= 1);
         }
     }
 }
@@ -139,10 +192,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         self.settle();
         let mut state = self.admission.state.lock();
-        state.counts(&self.host).into_iter().for_each(|counts| counts.open -= 1);
-        if state.hosts.get(&self.host) == Some(&Counts::default()) {
-            state.hosts.remove(&self.host);
-        }
+        state.each(&self.origin, |counts| counts.open -= 1);
     }
 }
 
@@ -169,19 +219,64 @@ impl Pacer {
     }
 }
 
-/// What all addresses of one host have in common: an IPv6 host has at least 64 bits to choose its
-/// address from.
-fn of_one_host(address: &str) -> String {
+/// Where a connection comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    host: String,
+    /// Of an IPv6 host: the site that it is of.
+    site: Option<String>,
+}
+
+impl Origin {
+    /// What is at an address. An IPv6 host has at least 64 bits to choose its address from, and a
+    /// site as a rule 8 more, or 16.
+    fn of(address: &str) -> Self {
+        match ip(address) {
+            Some(IpAddr::V6(address)) => {
+                let first = |bits: u32| {
+                    let network = u128::from(address) & (u128::MAX << (128 - bits));
+                    format!("{}/{bits}", Ipv6Addr::from(network))
+                };
+                Self { host: first(64), site: Some(first(56)) }
+            }
+            Some(IpAddr::V4(address)) => Self { host: address.to_string(), site: None },
+            None => Self { host: transport::host(address).to_owned(), site: None },
+        }
+    }
+}
+
+/// The IP address in an address, if there is one; as IPv4 if it stands for one.
+pub(super) fn ip(address: &str) -> Option<IpAddr> {
     let host = transport::host(address);
     // An address of one link comes with the name of an interface.
     let host = host.split('%').next().unwrap_or(host);
-    match host.parse() {
-        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
-            Some(address) => address.to_string(),
-            None => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).to_string(),
-        },
-        _ => host.to_owned(),
+    let ip = host.parse::<IpAddr>().ok()?.to_canonical();
+    match ip {
+        IpAddr::V6(address) => Some(behind_nat64(address).map_or(ip, IpAddr::V4)),
+        IpAddr::V4(_) => Some(ip),
     }
+}
+
+/// The IPv4 address of a host that is seen through a NAT64, by the prefix that is the same
+/// everywhere.
+fn behind_nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+        }
+        _ => None,
+    }
+}
+
+/// How many files this process may open at present; not known on all systems.
+pub(super) fn files() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        usize::try_from(limit.current?).ok()
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 #[cfg(test)]
@@ -189,55 +284,113 @@ mod tests {
     use super::*;
 
     fn admission(max: usize, per_address: usize, handshakes: usize) -> Arc<Admission> {
-        Arc::new(Admission::new(&Bounds {
+        let bounds = Bounds {
             max_connections: max,
             max_connections_per_address: per_address,
             max_handshakes: handshakes,
             ..Bounds::default()
-        }))
+        };
+        Arc::new(Admission::new(&bounds, None))
+    }
+
+    fn guest(admission: &Arc<Admission>, address: &str) -> Result<Admitted, Full> {
+        admission.admit(address, false)
     }
 
     #[test]
     fn one_address_takes_its_part_and_leaves_room_for_others() {
-        let admission = admission(4, 2, 100);
-        let first = admission.admit("10.0.0.1:1").expect("there is room");
-        let _second = admission.admit("10.0.0.1:2").expect("there is room");
-        let full = admission.admit("10.0.0.1:3").expect_err("it has its part");
+        let admission = admission(5, 2, 100);
+        let first = guest(&admission, "10.0.0.1:1").expect("there is room");
+        let _second = guest(&admission, "10.0.0.1:2").expect("there is room");
+        let full = guest(&admission, "10.0.0.1:3").expect_err("it has its part");
         assert_eq!(full, Full::PerAddress { max: 2 });
-        let _others = ["10.0.0.2:1", "10.0.0.3:1"].map(|at| admission.admit(at).expect("room"));
-        let full = admission.admit("10.0.0.4:1").expect_err("there are four");
+        let _others =
+            ["10.0.0.2:1", "10.0.0.3:1"].map(|at| guest(&admission, at).expect("there is room"));
+        let full = guest(&admission, "10.0.0.4:1").expect_err("there are four");
         assert_eq!(full, Full::Connections { max: 4 });
         drop(first);
-        admission.admit("10.0.0.1:3").expect("one has gone");
+        guest(&admission, "10.0.0.1:3").expect("one has gone");
     }
 
     #[test]
     fn who_shows_who_it_is_makes_room_for_the_next() {
         let admission = admission(100, 100, 8);
-        let mut first = admission.admit("10.0.0.1:1").expect("a quarter is two");
-        let _second = admission.admit("10.0.0.1:2").expect("a quarter is two");
-        let full = admission.admit("10.0.0.1:3").expect_err("two are half open");
-        assert_eq!(full, Full::HandshakesPerAddress { max: 2 });
+        let mut first = guest(&admission, "10.0.0.1:1").expect("a quarter is two");
+        let _second = guest(&admission, "10.0.0.1:2").expect("a quarter is two");
+        let full = guest(&admission, "10.0.0.1:3").expect_err("two are half open");
+        assert_eq!(full, Full::HandshakesPerAddress { count: 2 });
         first.settle();
         first.settle();
-        let _third = admission.admit("10.0.0.1:3").expect("one is open");
-        let hosts = (2..8).map(|host| format!("10.0.0.{host}:1"));
-        let _more: Vec<_> = hosts.map(|at| admission.admit(&at).expect("there is room")).collect();
-        let full = admission.admit("10.0.0.9:1").expect_err("eight are half open");
-        assert_eq!(full, Full::Handshakes { max: 8 });
+        let _third = guest(&admission, "10.0.0.1:3").expect("one is open");
+        let hosts = (2..6).map(|host| format!("10.0.0.{host}:1"));
+        let _more: Vec<_> =
+            hosts.map(|at| guest(&admission, &at).expect("there is room")).collect();
+        let full = guest(&admission, "10.0.0.9:1").expect_err("six are half open");
+        assert_eq!(full, Full::Handshakes { max: 6 });
+    }
+
+    /// Four addresses, each with its quarter, held all places.
+    #[test]
+    fn a_few_addresses_never_hold_all_places_and_members_get_in_whatever_others_do() {
+        let admission = admission(1_024, 512, 128);
+        let mut held = Vec::new();
+        for host in 1..=4 {
+            while let Ok(admitted) = guest(&admission, &format!("10.0.0.{host}:1")) {
+                held.push(admitted);
+            }
+        }
+        assert!(held.len() < 100, "{} of 128", held.len());
+        held.push(guest(&admission, "10.0.0.5:1").expect("a fifth gets in"));
+        // A hundred hosts, and a site of 256 of IPv6, hold what is left.
+        for host in 0..=255 {
+            held.extend(guest(&admission, &format!("10.0.1.{host}:1")));
+            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
+        }
+        let full = guest(&admission, "10.0.2.1:1").expect_err("none is left");
+        assert_eq!(full, Full::Handshakes { max: 100 });
+        let members = (1..=7).flat_map(|host| [host; 4]);
+        for host in members {
+            let admitted = admission.admit(&format!("10.9.0.{host}:1"), true);
+            held.push(admitted.expect("places are kept for members"));
+        }
+        let full = admission.admit("10.9.0.1:1", true).expect_err("all are taken");
+        assert_eq!(full, Full::Handshakes { max: 128 });
+    }
+
+    #[test]
+    fn a_site_of_many_hosts_takes_its_part() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        for host in 0..=255 {
+            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
+        }
+        assert_eq!(held.len(), 32, "twice as many connections as a host");
+        held.iter_mut().for_each(Admitted::settle);
+        let full = guest(&admission, "[2001:db8:0:7::1]:1").expect_err("it has its part");
+        assert_eq!(full, Full::PerAddress { max: 32 });
+        guest(&admission, "[2001:db8:0:100::1]:1").expect("another site");
+    }
+
+    #[test]
+    fn a_process_that_may_open_few_files_lets_few_in() {
+        let max = |files| Admission::new(&Bounds::default(), files).counts()[0].max;
+        assert_eq!([None, Some(1_000_000), Some(1_024)].map(max), [1_024, 1_024, 512]);
+        assert_eq!(Some(1).map(|files| max(Some(files))), Some(1));
     }
 
     #[test]
     fn nothing_is_kept_of_those_that_have_gone() {
         let admission = admission(100, 100, 100);
         for host in 0..50 {
-            let mut admitted = admission.admit(&format!("10.0.0.{host}:1")).expect("room");
-            if host % 2 == 0 {
-                admitted.settle();
+            for address in [format!("10.0.0.{host}:1"), format!("[2001:db8::{host}]:1")] {
+                let mut admitted = guest(&admission, &address).expect("there is room");
+                if host % 2 == 0 {
+                    admitted.settle();
+                }
             }
         }
         let state = admission.state.lock();
-        assert_eq!((state.all, state.hosts.len()), (Counts::default(), 0));
+        assert_eq!((state.all, state.origins.len()), (Counts::default(), 0));
     }
 
     #[test]
@@ -251,11 +404,19 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_host_is_one_address_whatever_it_calls_itself() {
-        assert_eq!(of_one_host("[2001:db8::1]:5"), of_one_host("[2001:db8::ffff:2]:6"));
-        assert_ne!(of_one_host("[2001:db8::1]:5"), of_one_host("[2001:db8:0:1::1]:5"));
-        assert_eq!(of_one_host("[::ffff:10.0.0.1]:5"), of_one_host("10.0.0.1:9"));
-        assert_eq!(of_one_host("[fe80::1%2]:5"), of_one_host("[fe80::2%2]:6"));
-        assert_eq!(of_one_host("a"), "a");
+    fn a_host_is_one_whatever_it_calls_itself() {
+        let host = |address| Origin::of(address).host;
+        let site = |address| Origin::of(address).site;
+        assert_eq!(host("[2001:db8::1]:5"), host("[2001:db8::ffff:2]:6"));
+        assert_ne!(host("[2001:db8::1]:5"), host("[2001:db8:0:1::1]:5"));
+        assert_eq!(site("[2001:db8::1]:5"), site("[2001:db8:0:ff::1]:5"));
+        assert_ne!(site("[2001:db8::1]:5"), site("[2001:db8:0:100::1]:5"));
+        assert_eq!(host("[fe80::1%2]:5"), host("[fe80::2%2]:6"));
+        // All of IPv4 behind a NAT64 would be one network of IPv6.
+        for address in ["[::ffff:10.0.0.1]:5", "[64:ff9b::10.0.0.1]:5"] {
+            assert_eq!(Origin::of(address), Origin { host: "10.0.0.1".into(), site: None });
+        }
+        assert_ne!(host("[64:ff9b::10.0.0.1]:5"), host("[64:ff9b::10.0.0.2]:5"));
+        assert_eq!(Origin::of("a"), Origin { host: "a".into(), site: None });
     }
 }

@@ -27,6 +27,9 @@ use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let Agreed { stream, buffer, hello, reservation } = agreed;
     shared.compare_rolling(&hello);
+    if is_dialed || stream.proof.is_some() {
+        shared.roster.meet(&hello.peer, &stream.peer_address);
+    }
     let identity = Identity {
         peer: hello.peer,
         end: LinkEnd {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::admission::{Admitted, Pacer};
+use super::admission::{Admitted, Full, Pacer};
 use super::attendant::attend;
 use super::handshake::{Agreed, HandshakeError, Side, shake};
 use super::refusals::Refusal;
@@ -199,13 +199,13 @@ pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool
 /// Accepts connections, for ever, and attends to those that are admitted.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
-    let mut turned_away = Pacer::default();
+    let (mut turned_away, mut failures) = (Pacer::default(), Pacer::default());
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next() => {}
             incoming = listener.accept() => match incoming {
-                Ok(incoming) => match shared.admission.admit(&incoming.peer_address) {
+                Ok(incoming) => match admit(&shared, &incoming.peer_address) {
                     Ok(admitted) => {
                         connections.spawn(welcome(shared.clone(), incoming, admitted));
                     }
@@ -217,12 +217,22 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
                     }
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    shared.tally.accepts_failed.add(1);
+                    if let Some(count) = failures.count(shared.clock.coarse()) {
+                        tracing::warn!(%error, count, "cannot accept connections");
+                    }
+                    // Where no more files may be opened, trying again at once would be all it does.
                     sleep(FIRST_PAUSE).await;
                 }
             },
         }
     }
+}
+
+fn admit(shared: &Shared, address: &str) -> Result<Admitted, Full> {
+    let is_of_member = shared.roster.is_member_at(address);
+    let admitted = shared.admission.admit(address, is_of_member);
+    admitted.inspect_err(|_| shared.tally.turned_away.add(1))
 }
 
 async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {

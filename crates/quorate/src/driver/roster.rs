@@ -13,12 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::admission::ip;
 use super::settings::Difference;
 use crate::config::PeerConfig;
 use crate::id::{Member, PeerKind, PeerName, Position};
 use crate::protocol::message::Membership;
 use crate::protocol::{Applicant, Objection, Standing};
-use crate::transport::Claim;
+use crate::transport::{Claim, host};
 use crate::wire::{Hello, MAX_LISTED};
 
 /// What a refusal names that is about who a peer is, and not about its settings.
@@ -41,6 +42,9 @@ struct Known {
     /// What members have told, and the membership that it was from.
     told: (Position, Vec<Member>),
     introduced: BTreeMap<PeerName, String>,
+    /// Where members were met: the hosts of addresses that have names, and of those that dial from
+    /// elsewhere.
+    met: BTreeMap<PeerName, String>,
 }
 
 impl Known {
@@ -127,6 +131,25 @@ impl Roster {
         let mut members = known.members();
         members.any(|member| member.name.as_str() == name)
             || self.configured.keys().any(|configured| configured.as_str() == name)
+    }
+
+    /// A member was met at an address, and it was sure to be it: it was dialed there, or has proved
+    /// who it is.
+    pub(super) fn meet(&self, peer: &PeerName, address: &str) {
+        if self.is_known(peer.as_str()) {
+            self.known.write().met.insert(peer.clone(), host(address).to_owned());
+        }
+    }
+
+    /// Whether an address is one of a member.
+    pub(super) fn is_member_at(&self, address: &str) -> bool {
+        let (here, known) = (ip(address), self.known.read());
+        let is_it = |other: &str| match here {
+            Some(here) => ip(other) == Some(here),
+            None => host(other) == host(address),
+        };
+        known.members().any(|member| is_it(&member.address))
+            || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
     }
 
     /// What a peer that gives this name claims to be.
@@ -390,6 +413,19 @@ mod tests {
             assert!(says(5).is_some());
             assert_eq!(says(6), None);
         }
+    }
+
+    #[test]
+    fn addresses_of_members_are_known_by_word_by_settings_and_from_meeting_them() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        roster.set_membership(&membership(&[("b", "10.0.0.2:7101"), ("c", "c.example:7101")]));
+        let is_known = |address| roster.is_member_at(address);
+        assert!(is_known("10.0.0.2:50123") && is_known("[::ffff:10.0.0.2]:5") && is_known("b"));
+        assert!(!is_known("10.0.0.3:50123"));
+        roster.meet(&"c".into(), "10.0.0.3:7101");
+        roster.meet(&"x".into(), "10.0.0.4:7101");
+        assert!(is_known("10.0.0.3:50123"));
+        assert!(!is_known("10.0.0.4:50123"), "it is no member");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::admission::Admission;
+use super::admission::{Admission, files};
 use super::allowance::Allowance;
 use super::buffered::Buffered;
 use super::certificates;
@@ -169,6 +169,8 @@ impl Shared {
         let attention = Arc::new(Notify::new());
         let registry = Arc::new(Registry::new(attention.clone()));
         let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
+        let has_sockets = enlisted.transport.has_tcp_addresses();
+        let admission = Admission::new(&bounds, has_sockets.then(files).flatten());
         let now = clock.now();
         Self {
             version: parts.version,
@@ -191,7 +193,7 @@ impl Shared {
             guest_events: Mutex::new(Allowance::new(GUEST_EVENTS, GUEST_EVENT_PAUSE)),
             refusals: Refusals::default(),
             differences: Differences::default(),
-            admission: Arc::new(Admission::new(&bounds)),
+            admission: Arc::new(admission),
             buffered: Arc::new(Buffered::new(&bounds)),
             certificate_expiry: certificates::Expiry::default(),
             fill: FillWatch::default(),

@@ -57,6 +57,12 @@ pub struct PeerStats {
     pub messages_dropped: u64,
     /// Events that were not told, for peers that are no members caused too many.
     pub events_omitted: u64,
+    /// Connections that were not let in: too many are open, or in their handshake, in all or from
+    /// there.
+    pub turned_away: u64,
+    /// Times that the system gave no connection that was to be accepted: this process has opened as
+    /// many files as it may, for one.
+    pub accepts_failed: u64,
 }
 
 /// The same, as it is counted.
@@ -76,6 +82,8 @@ pub(super) struct Tally {
     pub(super) reads_paused: Count,
     pub(super) messages_dropped: Count,
     pub(super) events_omitted: Count,
+    pub(super) turned_away: Count,
+    pub(super) accepts_failed: Count,
     closed_crowded: Count,
     closed_garbled: Count,
     closed_not_taking: Count,
@@ -171,6 +179,8 @@ impl Shared {
             reads_paused: tally.reads_paused.get(),
             messages_dropped: tally.messages_dropped.get(),
             events_omitted: tally.events_omitted.get(),
+            turned_away: tally.turned_away.get(),
+            accepts_failed: tally.accepts_failed.get(),
         }
     }
 }
