@@ -36,7 +36,9 @@ impl fmt::Display for StorageKind {
 pub enum Storage {
     /// In a directory as well as in memory.
     Disk {
-        /// The directory: of this peer alone, and on a local disk. Made if it is missing.
+        /// The directory: of this peer alone, and on a local disk. Made if it is missing, for the
+        /// user of this process only; what other users may do in one that is there is taken from
+        /// them, unless it holds other things as well.
         dir: PathBuf,
         /// When what was written is made to outlast a loss of power.
         sync: SyncPolicy,

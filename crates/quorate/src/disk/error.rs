@@ -24,6 +24,8 @@ pub enum Action {
     Lock,
     /// Open it.
     Open,
+    /// Keep other users out of it.
+    Protect,
     /// Read it.
     Read,
     /// Remove it.
@@ -44,6 +46,7 @@ impl fmt::Display for Action {
             Self::List => "list",
             Self::Lock => "lock",
             Self::Open => "open",
+            Self::Protect => "protect",
             Self::Read => "read",
             Self::Remove => "remove",
             Self::Rename => "rename",

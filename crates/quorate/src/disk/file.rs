@@ -38,6 +38,13 @@ pub trait Directory: Send + Sync + fmt::Debug {
 
     /// Makes all names as they are now outlast a loss of power.
     fn sync(&self) -> io::Result<()>;
+
+    /// Takes from others than the owner what they may do with these files, and with the directory
+    /// itself unless it `is_shared`; whether they may still change what is in it. As far as the
+    /// system has such rights, and they are this process's to take.
+    fn protect(&self, _own: &[String], _is_shared: bool) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// One file.

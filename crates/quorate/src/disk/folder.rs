@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::{Action, IoError};
 use super::file::{Directory, DirectoryLock, File};
-use super::name::TEMPORARY;
+use super::name::{self, TEMPORARY};
 
 /// A directory; cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +32,15 @@ impl Folder {
 
     pub(super) fn list(&self) -> Result<Vec<String>, IoError> {
         self.0.list().map_err(|error| IoError::new(Action::List, self.path(), error))
+    }
+
+    /// Takes from others what they may do with the files of this layer, and with the directory if
+    /// it holds nothing else; whether they may still change what is in it.
+    pub(super) fn protect(&self) -> Result<bool, IoError> {
+        let (own, other): (Vec<_>, Vec<_>) =
+            self.list()?.into_iter().partition(|n| name::is_own(n));
+        let open = self.0.protect(&own, !other.is_empty());
+        open.map_err(|error| IoError::new(Action::Protect, self.path(), error))
     }
 
     pub(super) fn open(&self, name: &str) -> Result<NamedFile, IoError> {

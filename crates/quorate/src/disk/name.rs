@@ -58,6 +58,11 @@ pub(super) fn is_aside(name: &str) -> bool {
     name.strip_prefix(ASIDE).is_some_and(|name| name == STATE || Name::parse(name) != Name::Other)
 }
 
+/// Whether this layer has made a file of this name.
+pub(super) fn is_own(name: &str) -> bool {
+    [LOCK, STATE].contains(&name) || is_aside(name) || Name::parse(name) != Name::Other
+}
+
 /// The number in a name, if the name is exactly what is written for it.
 fn number(name: &str, prefix: &str) -> Option<u64> {
     let number = name.strip_prefix(prefix)?.parse().ok()?;
@@ -81,6 +86,10 @@ mod tests {
             assert_eq!(Name::parse(&set_aside), Name::Other);
         }
         assert!(!is_aside("older-notes") && !is_aside(STATE) && !is_aside(&segment(3)));
+        for own in ["lock", "state", "state.tmp", "older-state", "log-0000000001"] {
+            assert!(is_own(own), "{own}");
+        }
+        assert!(!is_own("notes") && !is_own("older-notes") && !is_own("a.tmp"));
         for other in ["log-1", "log-+000000001", "log-", "snapshot-x", "state", "lock", "a.tmp"] {
             assert_eq!(Name::parse(other), Name::Other, "{other}");
         }

@@ -83,6 +83,9 @@ pub struct Recovered {
     /// Whether the machine has not been started anew since the directory was last opened: then the
     /// process that had it is known to have ended, for it held the lock.
     pub is_same_boot: bool,
+    /// Whether other users of the machine may change what is in the directory, and it is not this
+    /// process's to forbid it: the directory is another user's, or holds other things as well.
+    pub is_open_to_others: bool,
 }
 
 /// The end of the log that a crash left half written. It was never known to be synced.
@@ -238,6 +241,7 @@ impl Recovery {
     pub fn finish(mut self) -> Result<(Storage, Recovered), OpenError> {
         while self.next_batch()?.is_some() {}
         let is_new = self.state.is_none();
+        let is_open_to_others = self.folder.protect()?;
         let report = Recovered {
             position: self.chain.position,
             is_new,
@@ -245,6 +249,7 @@ impl Recovery {
             torn_tail: self.torn_tail.clone(),
             may_lack_acknowledged: self.may_lack_acknowledged(),
             is_same_boot: self.is_same_boot(),
+            is_open_to_others,
         };
         let storage = self.into_storage()?;
         Ok((storage, report))

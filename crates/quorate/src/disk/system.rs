@@ -2,13 +2,23 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
 
 use super::error::{Action, IoError, OpenError};
 use super::file::{Directory, DirectoryLock, File};
+
+/// What a file is made with, and a directory: keys of users are nobody else's business.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+/// What others than the owner may do, and of that, what changes a directory.
+const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A directory of the file system.
 #[derive(Debug)]
@@ -19,7 +29,7 @@ pub struct SystemDirectory {
 }
 
 impl SystemDirectory {
-    /// Opens a directory, and makes it first if it is not there.
+    /// Opens a directory, and makes it first if it is not there, for this user only.
     ///
     /// # Errors
     ///
@@ -32,7 +42,11 @@ impl SystemDirectory {
         };
         let missing = path.ancestors().take_while(|path| !path.exists()).count();
         if !path.is_dir() {
-            fs::create_dir_all(&path).map_err(named(Action::Create))?;
+            // Those that it is in may be for others as well.
+            path.parent().map_or(Ok(()), fs::create_dir_all).map_err(named(Action::Create))?;
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(DIRECTORY_MODE);
+            builder.create(&path).map_err(named(Action::Create))?;
         }
         sync_names(&path, missing).map_err(named(Action::Sync))?;
         let handle = fs::File::open(&path).map_err(named(Action::Open))?;
@@ -41,9 +55,23 @@ impl SystemDirectory {
 
     fn options() -> fs::OpenOptions {
         let mut options = fs::OpenOptions::new();
-        options.read(true).write(true);
+        options.read(true).write(true).mode(FILE_MODE);
         options
     }
+}
+
+/// Takes away what others may do with a file or directory, if it is this user's to take. Whether it
+/// was, is for whoever looks at it afterwards.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    // Not what a link leads to: that is not in the directory.
+    let metadata = fs::symlink_metadata(path)?;
+    let is_own = metadata.uid() == geteuid().as_raw() && !metadata.is_symlink();
+    if is_own && metadata.mode() & OTHERS != 0 {
+        let mode = metadata.mode() & 0o7777 & !OTHERS;
+        // A file system that knows no modes refuses it.
+        _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    }
+    Ok(())
 }
 
 /// Makes the names of new directories last: of this one, and of those that it is in.
@@ -97,6 +125,14 @@ impl Directory for SystemDirectory {
 
     fn sync(&self) -> io::Result<()> {
         self.handle.sync_all()
+    }
+
+    fn protect(&self, own: &[String], is_shared: bool) -> io::Result<bool> {
+        own.iter().try_for_each(|name| close_to_others(&self.path.join(name)))?;
+        if !is_shared {
+            close_to_others(&self.path.canonicalize()?)?;
+        }
+        Ok(self.handle.metadata()?.mode() & OTHERS_WRITE != 0)
     }
 }
 
@@ -179,6 +215,73 @@ mod tests {
         let found = recovery.next_batch().expect("it is sound").expect("there is a batch");
         assert_eq!((found.from, found.end), (batch.from, batch.end));
         assert_eq!(recovery.next_batch().expect("it is sound"), None);
+    }
+
+    /// What others than the owner may do: bits of the mode.
+    fn open_to_others(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").mode() & 0o077
+    }
+
+    fn modes(path: &Path) -> Vec<(String, u32)> {
+        let entries = fs::read_dir(path).expect("a directory").map(|entry| {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().into_string().expect("text");
+            (name, open_to_others(&entry.path()))
+        });
+        entries.collect()
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is this user's");
+    }
+
+    /// Keys of users stand in the files, and whoever may open the lock can hold it.
+    #[test]
+    fn nobody_else_reads_what_is_stored() {
+        let temporary = Temporary::new("mode");
+        let path = temporary.0.join("quota");
+        let recovery = open(directory(&path), options()).expect("a new directory");
+        let (mut storage, report) = recovery.finish().expect("a new directory");
+        storage.save(HardState::default()).expect("there is room");
+        storage.close().expect("it can be synced");
+        assert!(!report.is_open_to_others);
+        assert_eq!(open_to_others(&path), 0);
+        let made = modes(&path);
+        assert!(made.len() >= 3 && made.iter().all(|(_, others)| *others == 0), "{made:?}");
+        // As an older version has left it, with what was set aside.
+        fs::write(path.join("older-state"), b"").expect("there is room");
+        for (name, _) in modes(&path) {
+            set_mode(&path.join(name), 0o644);
+        }
+        set_mode(&path, 0o755);
+        let recovery = open(directory(&path), options()).expect("it was closed");
+        assert_eq!(open_to_others(&path), 0o055, "nothing is changed before all has been read");
+        let (storage, report) = recovery.finish().expect("it is sound");
+        assert!(!report.is_open_to_others);
+        assert_eq!(open_to_others(&path), 0);
+        let tightened = modes(&path);
+        assert!(tightened.iter().all(|(_, others)| *others == 0), "{tightened:?}");
+        drop(storage);
+    }
+
+    /// A directory that holds other things is not this layer's to close: what it writes there is.
+    #[test]
+    fn a_directory_with_other_files_is_left_as_it_is_and_told_of_if_others_may_write() {
+        let temporary = Temporary::new("shared");
+        fs::create_dir(&temporary.0).expect("there is room");
+        fs::write(temporary.0.join("notes"), b"somebody else's").expect("there is room");
+        set_mode(&temporary.0.join("notes"), 0o644);
+        for (mode, is_open) in [(0o755, false), (0o777, true)] {
+            set_mode(&temporary.0, mode);
+            let recovery = open(directory(&temporary.0), options()).expect("it is usable");
+            let (storage, report) = recovery.finish().expect("it is usable");
+            assert_eq!(report.is_open_to_others, is_open);
+            assert_eq!(open_to_others(&temporary.0), mode & 0o077);
+            for (name, others) in modes(&temporary.0) {
+                assert_eq!(others != 0, name == "notes", "{name}");
+            }
+            drop(storage);
+        }
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl PeerBuilder {
     /// Has a peer in memory remember its ballot and its vote in this directory, and nothing else: its
     /// cells are lost by a restart as before. It keeps a restarted peer from voting in a ballot that
     /// it has left, whatever the clocks of the group say. Not used with storage on disk, which
-    /// remembers them itself.
+    /// remembers them itself. It is kept from other users as one for storage on disk is.
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
         self

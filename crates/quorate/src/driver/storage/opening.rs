@@ -87,6 +87,10 @@ impl Opening {
         }
         self.tell(recovery.progress());
         let (storage, found) = recovery.finish()?;
+        if found.is_open_to_others {
+            let (peer, path) = (&self.peer, path.display());
+            tracing::warn!(%peer, %path, "other users may change what is in this peer's directory");
+        }
         Ok(Opened { storage, found })
     }
 
