@@ -111,7 +111,13 @@ impl Raw {
         address: &str,
         hello: Hello,
     ) -> io::Result<Self> {
-        let mut raw = Self::open(transport, address).await?;
+        let stream = transport.connect(address, None).await?;
+        Self::over(stream, hello).await
+    }
+
+    /// The same over a stream that is open.
+    pub(crate) async fn over(stream: Stream, hello: Hello) -> io::Result<Self> {
+        let mut raw = Self { stream, received: BytesMut::new() };
         raw.send(&bytes(&Frame::Hello(hello))).await?;
         let (kind, body) = raw.receive().await?;
         assert_eq!(kind, kind::HELLO, "{:?}", wire::decode(kind, body));
