@@ -23,7 +23,7 @@
 //! | `attendant`, `inbox` | the task that reads it, and how messages get to the event loop |
 //! | `attendance` | whether that task is run |
 //! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
-//! | `admission` | how many may come in |
+//! | `admission`, `origin` | how many may come in, by where they come from |
 //! | `pace`, `buffered`, `stall` | what they may say, what they may hold, and whether they get anywhere |
 //! | `roster` | who the members are and where they are reached |
 //! | `settings` | what must be equal at two peers, and what may differ |
@@ -57,6 +57,7 @@ mod handshake;
 mod inbox;
 mod links;
 mod merging;
+mod origin;
 mod outbox;
 mod pace;
 mod refusals;

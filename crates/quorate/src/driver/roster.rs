@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::admission::ip;
+use super::origin::ip;
 use super::settings::Difference;
 use crate::config::PeerConfig;
 use crate::id::{Member, PeerKind, PeerName, Position};
