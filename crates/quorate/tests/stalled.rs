@@ -191,6 +191,31 @@ async fn replies_that_wait_for_the_bound_on_losses_are_bounded_too() {
     assert!(trio.peer(&primary).stats().refused_for_waiting > 0);
 }
 
+/// A member's confirmations come behind its calls, over the same connection: were it not read while
+/// they wait for a majority, there would be none.
+#[tokio::test(start_paused = true)]
+async fn calls_of_a_member_never_hold_up_the_majority_that_they_wait_for() {
+    let mut trio = Trio::start(|builder| {
+        let bounds = Bounds { max_reply_bytes: 64 * 1024, ..Bounds::default() };
+        builder.acknowledge(Acknowledge::Majority).bounds(bounds)
+    })
+    .await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    let third = NAMES.into_iter().find(|name| *name != primary && *name != replica);
+    trio.crash(third.expect("there are three")).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..5_000 {
+        let peer = trio.peer(&replica).clone();
+        callers.spawn(async move { add(&peer, "k", 1).await.map(drop) });
+    }
+    let started = tokio::time::Instant::now();
+    while let Some(ended) = callers.join_next().await {
+        ended.expect("it does not panic").expect("a majority is there");
+    }
+    assert!(started.elapsed() < IO_TIMEOUT / 2, "{:?}", started.elapsed());
+    assert_eq!(trio.peer(&primary).stats().refused_for_waiting, 0);
+}
+
 /// A peer sends one merge at a time; each that was sent besides waited for a majority as well.
 #[tokio::test(start_paused = true)]
 async fn few_merges_of_one_peer_wait_for_a_majority() {

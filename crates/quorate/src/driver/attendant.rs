@@ -202,13 +202,17 @@ impl Attendant<'_> {
     /// Those that wait for a majority count as well, but not on the data lane of a member: its
     /// confirmations, which make up the majority, come behind its calls there.
     async fn wait_for_room(&mut self) -> Result<(), Ended> {
-        let mut counted = Counted::All;
-        if self.connection.has_room(counted) {
+        if self.connection.has_room(Counted::All) {
             return Ok(());
         }
         let identity = &self.connection.identity;
-        if identity.lane == Lane::Data && self.shared.roster.members().contains(&identity.peer) {
-            counted = Counted::Ready;
+        let is_member = self.shared.roster.is_known(identity.peer.as_str());
+        let counted = match identity.lane {
+            Lane::Data if is_member => Counted::Ready,
+            _ => Counted::All,
+        };
+        if self.connection.has_room(counted) {
+            return Ok(());
         }
         // Most readers are only a moment behind: they have taken it when it has been written.
         self.connection.flush();
@@ -237,7 +241,7 @@ impl Attendant<'_> {
         let from = (identity.peer.clone(), identity.end.incarnation);
         inbox.send(from, message, bytes).await.map_err(|_| Ended::ShutDown)?;
         let pause = match &mut self.pace {
-            Some(pace) => pace.count(self.shared.clock.coarse()),
+            Some(pace) => pace.count(bytes, self.shared.clock.coarse()),
             None => Duration::ZERO,
         };
         if !pause.is_zero() {

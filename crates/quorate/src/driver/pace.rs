@@ -1,5 +1,6 @@
-//! How many messages of a guest are taken in a heartbeat. A peer that keeps to the protocol says a
-//! few; what one says beyond that would only keep the event loop from the others.
+//! How many messages of a guest are taken in a heartbeat, long ones counted several times. A peer
+//! that keeps to the protocol says a few; what one says beyond that would only keep the event loop
+//! from the others.
 
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ const MAX_MESSAGES: u32 = 64;
 /// The same of the connection over which a joiner is brought up to date: it says of every piece
 /// that it has come.
 const MAX_CATCH_UP: u32 = 4_096;
+
+/// A message counts once more for each of so many bytes: those of a heartbeat have less.
+const LONG_BYTES: usize = 4096;
 
 /// Counts the messages of one connection.
 #[derive(Debug)]
@@ -30,12 +34,12 @@ impl Pace {
         Self { heartbeat, max, began: now, count: 0 }
     }
 
-    /// Counts one more at `now`; for how long the next one is to wait.
-    pub(super) fn count(&mut self, now: Time) -> Duration {
+    /// Counts one more of this length at `now`; for how long the next one is to wait.
+    pub(super) fn count(&mut self, bytes: usize, now: Time) -> Duration {
         if now.since(self.began) >= self.heartbeat {
             (self.began, self.count) = (now, 0);
         }
-        self.count += 1;
+        self.count += u32::try_from(1 + bytes / LONG_BYTES).unwrap_or(u32::MAX).min(self.max);
         let is_fast = self.count >= self.max;
         if is_fast { self.began.after(self.heartbeat).since(now) } else { Duration::ZERO }
     }
@@ -51,12 +55,16 @@ mod tests {
         let mut pace = Pace::new(heartbeat, PeerKind::Client, Lane::Control, Time(0));
         let mut now = Time(0);
         for _ in 0..10 * MAX_MESSAGES {
-            now = now.after(pace.count(now));
+            now = now.after(pace.count(100, now));
         }
         assert_eq!(now, Time(0).after(heartbeat * 10));
         for _ in 0..100 {
             now = now.after(heartbeat / 8);
-            assert_eq!(pace.count(now), Duration::ZERO);
+            assert_eq!(pace.count(1_000, now), Duration::ZERO);
         }
+        let mut now = now.after(heartbeat);
+        assert_eq!(pace.count(100_000, now), Duration::ZERO, "a change of the policy");
+        now = now.after(heartbeat / 2);
+        assert_eq!(pace.count(usize::MAX, now), heartbeat / 2);
     }
 }
