@@ -382,7 +382,7 @@ fn be_group(runtime: &Runtime, files: u64) {
             "report" => say(report(&peers, primary, &process)),
             "quiet" => {
                 let quiet = until(&peers[primary], |status| {
-                    status.connections.open <= 4 && status.peers.len() == 2
+                    status.connections.open <= 6 && status.peers.len() == 2
                 });
                 runtime.block_on(quiet);
                 say("it is quiet");

@@ -230,8 +230,12 @@ impl Connection {
     pub(super) fn flush(&self) {
         let mut context = Context::from_waker(Waker::noop());
         let mut state = self.lock();
+        let mut has_rest = true;
         for _ in 0..INLINE_ROUNDS {
-            let Some(mut out) = state.outbox.check_out() else { return };
+            let Some(mut out) = state.outbox.check_out() else {
+                has_rest = false;
+                break;
+            };
             drop(state);
             let written = out.write(&mut context);
             state = self.lock();
@@ -243,8 +247,8 @@ impl Connection {
                 return;
             }
         }
-        let is_done = state.outbox.is_idle() && !self.may_resume(&state);
-        let task = if is_done { None } else { state.outbox.schedule() };
+        let must_run = (has_rest && !state.outbox.is_idle()) || self.may_resume(&state);
+        let task = if must_run { state.outbox.schedule() } else { None };
         drop(state);
         task.into_iter().for_each(Waker::wake);
     }
