@@ -143,6 +143,17 @@ pub enum ConfigError {
         /// The name.
         name: PeerName,
     },
+    /// Two names differ only in capitals: they would be two peers here, and one to DNS and to people.
+    #[error(
+        "the names {first} and {second} differ only in capitals, which certificates and people do \
+         not tell apart: rename one of the two"
+    )]
+    Alike {
+        /// The name that stands first in the list.
+        first: PeerName,
+        /// The other one.
+        second: PeerName,
+    },
     /// Two members have one address.
     #[error("{first} and {second} are both at {address}: give each member an address of its own")]
     SameAddress {
@@ -295,11 +306,15 @@ impl GroupConfig {
         if !is_name(&self.group) {
             errors.push(ConfigError::Name { what: "group", name: self.group.clone() });
         }
-        let mut seen = BTreeSet::new();
+        let mut seen: BTreeSet<&PeerName> = BTreeSet::new();
         let others = (kind != PeerKind::Member).then_some(me);
         for name in self.members.iter().chain(others) {
             if !is_name(name.as_str()) {
                 errors.push(ConfigError::Name { what: "peer", name: name.to_string() });
+            }
+            if let Some(first) = seen.iter().find(|other| name.differs_only_in_case(other)) {
+                let first = PeerName::clone(first);
+                errors.push(ConfigError::Alike { first, second: name.clone() });
             }
             if !seen.insert(name) {
                 errors.push(ConfigError::Twice { name: name.clone() });
@@ -627,6 +642,13 @@ mod tests {
             said,
             "a replication interval of 3600s is out of range: use 0 to a heartbeat, 1s"
         );
+    }
+
+    #[test]
+    fn names_that_differ_only_in_capitals_are_told() {
+        let members = ["a", "b", "B"].map(PeerName::from).to_vec();
+        let said = complaint(&GroupConfig { members, ..three() });
+        assert!(said.starts_with("the names b and B differ only in capitals"), "{said}");
     }
 
     #[test]

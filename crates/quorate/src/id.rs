@@ -31,6 +31,19 @@ impl PeerName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether two names differ, and in capitals only. They name two peers, but what is beside a
+    /// group may take one for the other: DNS, many file systems, people.
+    ///
+    /// ```
+    /// use quorate::PeerName;
+    /// let name = |text| PeerName::new(text);
+    /// assert!(name("a").differs_only_in_case(&name("A")));
+    /// assert!(!name("a").differs_only_in_case(&name("a")));
+    /// ```
+    pub fn differs_only_in_case(&self, other: &Self) -> bool {
+        self != other && self.0.eq_ignore_ascii_case(&other.0)
+    }
 }
 
 impl From<&str> for PeerName {

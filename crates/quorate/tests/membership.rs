@@ -365,6 +365,36 @@ async fn the_name_of_a_member_or_a_living_client_is_refused() {
     assert_eq!(count(&living, "k").await, 0);
 }
 
+/// Certificates and people take `B` for `b`.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_differs_from_a_members_in_capitals_only_is_refused() {
+    let trio = Trio::start(|builder| builder).await;
+    let contacts = |name: &str| stranger(&trio.network, name).join(["a", "c"]);
+    let told = "b is a member: names that differ only in capitals are refused";
+    for alike in [contacts("B").listen("B"), contacts("B").client()] {
+        let peer = start(alike).await;
+        let status = until(&peer, |status| status.refusals.len() >= 2).await;
+        let refusal = &status.refusals[0];
+        assert_eq!((&*refusal.field, &*refusal.theirs, &*refusal.ours), ("member", told, "B"));
+        assert!(peer.wait_ready(LONG).await.is_err());
+    }
+    assert_eq!(members(&trio.peers[0].status()), "abc");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_with_two_names_that_differ_in_capitals_only_starts_nothing() {
+    let members = |names: [&'static str; 3]| names.map(|name| (name, name));
+    let network = InProcess::network();
+    for names in [["a", "b", "B"], ["a", "A", "c"]] {
+        let started = stranger(&network, "a").members(members(names)).start().await;
+        let Err(StartError::Config(errors)) = started else { panic!("two are alike: {names:?}") };
+        assert!(errors[0].to_string().contains("differ only in capitals"), "{errors:?}");
+    }
+    let started = stranger(&network, "B").client().members(members(["a", "b", "c"])).start().await;
+    let Err(StartError::Config(errors)) = started else { panic!("it is alike one of them") };
+    assert!(errors[0].to_string().contains("differ only in capitals"), "{errors:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_group_tells_a_joiner_why_it_is_not_let_in() {
     let network = InProcess::network();

@@ -226,6 +226,15 @@ impl Roster {
         is_founder && hello.kind == PeerKind::Member && !hello.has_state
     }
 
+    /// A member by the settings whose name differs from this one in capitals only, as long as this
+    /// peer holds no list.
+    fn alike<'a>(&'a self, known: &Known, peer: &PeerName) -> Option<&'a PeerName> {
+        if known.has_state() || self.configured.contains_key(peer) {
+            return None;
+        }
+        self.configured.keys().find(|member| peer.differs_only_in_case(member))
+    }
+
     /// What speaks against a peer that would be let in otherwise; `own` is where this peer stands.
     pub(super) fn stranger(&self, own: &Standing, hello: &Hello) -> Option<Difference> {
         let known = self.known.read();
@@ -236,6 +245,9 @@ impl Roster {
         if let Some(objection) = membership.objection(own, &Applicant { peer, id, kind, standing })
         {
             return Some(objection_of(membership, objection, peer));
+        }
+        if let Some(alike) = self.alike(&known, peer) {
+            return refused(&alike_to(alike));
         }
         match (self.kind, hello.kind) {
             (PeerKind::Client, PeerKind::Client) => refused("a client, as this peer is"),
@@ -257,6 +269,11 @@ impl Roster {
     }
 }
 
+/// Why a name is refused that differs from that of a member in capitals only.
+fn alike_to(member: &PeerName) -> String {
+    format!("{member} is a member: names that differ only in capitals are refused")
+}
+
 /// What a list of members says against a peer, for people to read.
 fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Difference {
     let members = || {
@@ -264,6 +281,7 @@ fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Dif
         names.join(",")
     };
     let (field, ours) = match objection {
+        Objection::Alike => (STRANGER, list.alike(peer).map(alike_to).unwrap_or_default()),
         Objection::Removed => (STRANGER, format!("{peer} was removed from the group")),
         Objection::NameRemoved => {
             (STRANGER, format!("{peer} was removed from the group: it may join as a new one"))
@@ -381,6 +399,10 @@ mod tests {
         assert_eq!(says("z", PeerKind::Joiner, false), None);
         let taken = Some("the name of a member");
         assert_eq!(says("b", PeerKind::Client, false).as_deref(), taken);
+        for kind in [PeerKind::Member, PeerKind::Joiner, PeerKind::Client] {
+            let alike = says("B", kind, false).expect("it is alike one of the list");
+            assert!(alike.starts_with("b is a member: names that differ only"), "{alike}");
+        }
         let mut held = membership(&[("a", ""), ("b", "")]);
         held.removed = vec![member("c", ""), Member { id: Some(MemberId(9)), ..member("d", "") }];
         roster.set_membership(&held);

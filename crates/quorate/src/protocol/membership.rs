@@ -18,6 +18,13 @@ impl Membership {
         self.voters.iter().chain(self.next.iter().flatten()).any(|m| m.name == *name)
     }
 
+    /// A member whose name differs from this one in capitals only, now or after the change under
+    /// way.
+    pub fn alike(&self, name: &PeerName) -> Option<&PeerName> {
+        let mut all = self.voters.iter().chain(self.next.iter().flatten()).map(|m| &m.name);
+        all.find(|other| name.differs_only_in_case(other))
+    }
+
     /// Whether there still is one after the change under way.
     pub fn keeps(&self, name: &PeerName) -> bool {
         self.next.as_ref().unwrap_or(&self.voters).iter().any(|m| m.name == *name)
@@ -85,11 +92,12 @@ impl Membership {
 
     /// This membership with one more member, as a joint change from this one.
     ///
-    /// Returns `None` if a change is under way, there is a member of that name, this one was
-    /// removed, or there are as many as may be.
+    /// Returns `None` if a change is under way, there is a member of that name or of one that
+    /// differs in capitals only, this one was removed, or there are as many as may be.
     pub fn adding(&self, member: Member, stamp: Position) -> Option<Self> {
         let is_back = |id| self.has_removed(&member.name, id);
-        let is_refused = self.has(&member.name) || member.id.is_none_or(is_back);
+        let is_taken = self.has(&member.name) || self.alike(&member.name).is_some();
+        let is_refused = is_taken || member.id.is_none_or(is_back);
         if self.next.is_some() || is_refused || self.voters.len() >= MAX_MEMBERS {
             return None;
         }
@@ -222,6 +230,8 @@ mod tests {
         assert!(m.has_removed(&b.name, MemberId(2)) && m.has_removed_name(&b.name));
         assert_eq!(m.adding(b.clone(), blank), None, "what was removed does not come back");
         let again = Member { id: Some(MemberId(9)), ..b };
+        let alike = Member { name: "C".into(), ..again.clone() };
+        assert_eq!(m.adding(alike, blank), None, "there is c");
         assert_eq!(next(m.adding(again, blank)), ["a", "b", "c"]);
     }
 

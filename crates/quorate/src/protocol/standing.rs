@@ -54,6 +54,8 @@ pub struct Applicant<'a> {
 /// What a list of members says against a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objection {
+    /// It is none of them, and its name differs from that of one in capitals only.
+    Alike,
     /// It was counted out.
     Removed,
     /// A member of its name was, and it does not ask to join as a new one.
@@ -71,6 +73,8 @@ impl Membership {
         let Applicant { peer, id, kind, standing } = *applicant;
         let objection = if self.has_removed(peer, id) {
             Objection::Removed
+        } else if !self.has(peer) && self.alike(peer).is_some() {
+            Objection::Alike
         } else if kind == PeerKind::Client || self.voters.is_empty() || self.has(peer) {
             return None;
         } else if kind == PeerKind::Joiner {
@@ -146,6 +150,7 @@ mod tests {
             assert_eq!(against("c", 1, Joiner, &theirs), None, "a new one of that name");
             let old = u64::from(u32::from('c'));
             for kind in [Member, Joiner, Client] {
+                assert_eq!(against("B", 1, kind, &theirs), Some(Objection::Alike));
                 assert_eq!(against("c", old, kind, &theirs), Some(Objection::Removed));
             }
         }
