@@ -16,8 +16,9 @@ pub(crate) struct Description {
     pub(crate) told: Certificate,
     /// When it begins, in milliseconds since the Unix epoch.
     pub(crate) not_before_ms: u64,
-    dns_names: Vec<String>,
-    uris: Vec<String>,
+    /// Those that may be wildcards included, which name nobody.
+    pub(crate) dns_names: Vec<String>,
+    pub(crate) uris: Vec<String>,
 }
 
 /// The bytes are no certificate.
@@ -47,16 +48,6 @@ impl Description {
         let validity = content.validity();
         let told = Certificate::new(subject, names.collect(), millis(&validity.not_after));
         Ok(Self { told, not_before_ms: millis(&validity.not_before), dns_names, uris })
-    }
-
-    /// Whether it has this DNS name. A wildcard is not a name of anybody.
-    pub(crate) fn has_dns_name(&self, name: &str) -> bool {
-        self.dns_names.iter().any(|own| own.eq_ignore_ascii_case(name))
-    }
-
-    /// Whether it has this URI.
-    pub(crate) fn has_uri(&self, uri: &str) -> bool {
-        self.uris.iter().any(|own| own == uri)
     }
 }
 

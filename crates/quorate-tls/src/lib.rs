@@ -38,7 +38,8 @@
 //! The second row is stricter because nobody knows such a name yet: under a CA that signs for other
 //! services too, every one of them has some DNS name. Give every certificate both, or have
 //! [`TlsConfig::names`] put other patterns in the place of both rows, such as
-//! `{peer}.quota.example`. Names with a wildcard name nobody.
+//! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not name
+//! `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other kinds.
 //!
 //! # Changing from plain text to TLS
 //!

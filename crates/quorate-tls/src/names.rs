@@ -37,8 +37,22 @@ impl Pattern {
     }
 
     fn names(&self, description: &Description, peer: &PeerName) -> bool {
-        let name = self.name(peer);
-        if self.is_uri { description.has_uri(&name) } else { description.has_dns_name(&name) }
+        let names = if self.is_uri { &description.uris } else { &description.dns_names };
+        names.iter().any(|name| self.is_of(name.as_bytes(), peer.as_str().as_bytes()))
+    }
+
+    /// Whether a name is this pattern's of a peer. The peer's name counts to the byte, for `a` and
+    /// `A` are two peers; what a pattern has around it does as the kind of name has it.
+    fn is_of(&self, name: &[u8], peer: &[u8]) -> bool {
+        let is_equal = match self.is_uri {
+            true => <[u8]>::eq,
+            false => <[u8]>::eq_ignore_ascii_case,
+        };
+        let Some((before, rest)) = name.split_at_checked(self.before.len()) else { return false };
+        let Some((middle, after)) = rest.split_at_checked(peer.len()) else { return false };
+        middle == peer
+            && is_equal(before, self.before.as_bytes())
+            && is_equal(after, self.after.as_bytes())
     }
 
     fn wanted(&self, peer: &PeerName) -> String {
@@ -122,7 +136,7 @@ mod tests {
     fn a_member_is_named_by_dns_or_uri_and_a_newcomer_by_uri_only() {
         let names = Names::of_default();
         assert_eq!(proves(&names, &["b"], "b"), [true, false]);
-        assert_eq!(proves(&names, &["other.example", "B"], "b"), [true, false]);
+        assert_eq!(proves(&names, &["other.example", "b"], "b"), [true, false]);
         assert_eq!(proves(&names, &["quorate:b"], "b"), [true, true]);
         assert_eq!(proves(&names, &["a_1.site"], "a_1.site"), [true, false]);
         for other in ["a", "bb", "*", "*.b", "quorate:bb", "quorate:B", "spiffe://x/b", "b.example"]
@@ -131,6 +145,68 @@ mod tests {
         }
         assert_eq!(proves(&names, &[], "b"), [false, false]);
         assert_eq!(proves(&names, &["*.example"], "b.example"), [false, false]);
+    }
+
+    /// DNS takes `B` for `b`, and so did the check: a certificate of one member proved the other.
+    #[test]
+    fn names_that_others_take_for_one_are_two() {
+        let names = Names::of_default();
+        for (certificate, peer) in [
+            ("B", "b"),
+            ("b", "B"),
+            ("b.", "b"),
+            ("b", "b."),
+            ("b", "b.b"),
+            ("*", "b"),
+            ("*.site", "b.site"),
+            ("xn--b-xga", "b"),
+            ("quorate:B", "b"),
+            ("QUORATE:b", "b"),
+            ("quorate:%62", "b"),
+            ("quorate:b.", "b"),
+            ("quorate:b/", "b"),
+            ("quorate:b#x", "b"),
+            ("quorate:b?x", "b"),
+            ("quorate://b", "b"),
+            ("quorate: b", "b"),
+        ] {
+            assert_eq!(proves(&names, &[certificate], peer), [false, false], "{certificate}");
+        }
+        // Each name of a certificate counts, and none of them for another.
+        let both = ["b", "quorate:B", "c"];
+        assert_eq!(proves(&names, &both, "b"), [true, false]);
+        assert_eq!(proves(&names, &both, "B"), [true, true]);
+        assert_eq!(proves(&names, &both, "C"), [false, false]);
+    }
+
+    #[test]
+    fn the_subject_and_addresses_name_nobody() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "b");
+        let address = "192.0.2.1";
+        params.subject_alt_names = vec![
+            rcgen::SanType::IpAddress(address.parse().expect("an address")),
+            rcgen::SanType::Rfc822Name("b".try_into().expect("ASCII")),
+        ];
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let described = Description::of(certificate.der()).expect("it is one");
+        for peer in ["b", address].map(PeerName::from) {
+            for claim in [Claim::Member(&peer), Claim::Newcomer(&peer)] {
+                assert!(!Names::of_default().prove(&described, claim), "{peer}");
+            }
+        }
+    }
+
+    #[test]
+    fn around_the_name_a_pattern_counts_as_its_kind_of_name_does() {
+        let patterns = ["{peer}.Quota.example", "spiffe://Example.org/{peer}"];
+        let names = Names::of_patterns(&patterns.map(str::to_owned)).expect("usable");
+        assert_eq!(proves(&names, &["b.quota.EXAMPLE"], "b"), [true, true]);
+        assert_eq!(proves(&names, &["spiffe://Example.org/b"], "b"), [true, true]);
+        for other in ["B.quota.example", "spiffe://example.org/b", "b.quota.example."] {
+            assert_eq!(proves(&names, &[other], "b"), [false, false], "{other}");
+        }
     }
 
     #[test]
