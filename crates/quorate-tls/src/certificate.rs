@@ -4,7 +4,10 @@ use quorate::Certificate;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_cert::der::Decode;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
+/// Names that a certificate may have: more than a group has peers, with two for each.
+const MAX_NAMES: usize = 128;
 /// Longest subject, and most names, that are told to people.
 const MAX_SUBJECT_CHARS: usize = 256;
 const MAX_NAMES_TOLD: usize = 16;
@@ -38,8 +41,13 @@ impl Description {
             ),
             error => NotCertificate(format!("{error:?}")),
         })?;
-        let dns_names: Vec<String> = verified.valid_dns_names().map(str::to_owned).collect();
-        let uris: Vec<String> = verified.valid_uri_names().map(str::to_owned).collect();
+        let dns_names = verified.valid_dns_names().take(MAX_NAMES + 1).map(str::to_owned);
+        let dns_names: Vec<String> = dns_names.collect();
+        let uris = verified.valid_uri_names().take(MAX_NAMES + 1).map(str::to_owned);
+        let uris: Vec<String> = uris.collect();
+        if dns_names.len() + uris.len() > MAX_NAMES {
+            return Err(NotCertificate(format!("it has more than {MAX_NAMES} names")));
+        }
         let read = x509_cert::Certificate::from_der(der);
         let read = read.map_err(|error| NotCertificate(error.to_string()))?;
         let content = read.tbs_certificate();
@@ -51,13 +59,60 @@ impl Description {
     }
 }
 
+/// What a certificate of a CA says.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    /// Its subject, for people.
+    pub(crate) subject: String,
+    /// Its first and last moment, in milliseconds since the Unix epoch.
+    pub(crate) not_before_ms: u64,
+    pub(crate) not_after_ms: u64,
+    /// Whether it says that it is a CA, and may sign certificates.
+    pub(crate) may_sign: bool,
+}
+
+impl Authority {
+    /// Reads the certificate of a CA, or of what is taken for one.
+    pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
+        let read = x509_cert::Certificate::from_der(der);
+        let read = read.map_err(|error| NotCertificate(error.to_string()))?;
+        let content = read.tbs_certificate();
+        let validity = content.validity();
+        Ok(Self {
+            subject: printable(&content.subject().to_string()),
+            not_before_ms: millis(&validity.not_before),
+            not_after_ms: millis(&validity.not_after),
+            may_sign: may_sign_certificates(der),
+        })
+    }
+}
+
+/// Whether a certificate is one of a CA that may sign others.
+pub(crate) fn may_sign_certificates(der: &CertificateDer<'_>) -> bool {
+    let Ok(read) = x509_cert::Certificate::from_der(der) else { return false };
+    let constraints = read.tbs_certificate().get_extension::<BasicConstraints>();
+    let is_ca = matches!(constraints, Ok(Some((_, constraints))) if constraints.ca);
+    is_ca && has_usage(&read, KeyUsage::key_cert_sign)
+}
+
+/// Whether the holder of a certificate may sign lists of revocations.
+pub(crate) fn may_sign_lists(der: &CertificateDer<'_>) -> bool {
+    let read = x509_cert::Certificate::from_der(der);
+    read.is_ok_and(|read| has_usage(&read, KeyUsage::crl_sign))
+}
+
+/// Whether a key may be used in this way: if it names no usage, in any.
+fn has_usage(certificate: &x509_cert::Certificate, usage: fn(&KeyUsage) -> bool) -> bool {
+    match certificate.tbs_certificate().get_extension::<KeyUsage>() {
+        Ok(Some((_, named))) => usage(&named),
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
 /// The subject of a certificate, for people; a CA need not be one that a peer could have.
 pub(crate) fn subject(der: &CertificateDer<'_>) -> String {
-    let read = x509_cert::Certificate::from_der(der);
-    read.map_or_else(
-        |_| "(unreadable)".to_owned(),
-        |read| printable(&read.tbs_certificate().subject().to_string()),
-    )
+    Authority::of(der).map_or_else(|_| "(unreadable)".to_owned(), |read| read.subject)
 }
 
 fn millis(time: &x509_cert::time::Time) -> u64 {

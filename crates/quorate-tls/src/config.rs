@@ -86,7 +86,7 @@ impl TlsConfig {
     /// Certificates and a key in PEM files.
     ///
     /// `ca` has the certificates of all CAs that this peer trusts, one or several: while a CA is
-    /// being replaced, the old one and the new. `certificate` has this peer's own, followed by those
+    /// being replaced, the old one and the new. Each is trusted as long as its certificate is valid. `certificate` has this peer's own, followed by those
     /// of the CAs between it and `ca`, if there are any; `key` has its private key.
     pub fn from_pem_files(
         ca: impl Into<PathBuf>,
@@ -145,8 +145,10 @@ impl TlsConfig {
     }
 
     /// Adds a PEM file with certificates that were revoked (CRLs, of any of the CAs). It is read
-    /// again with the others. A CRL counts for the certificates of its CA, also after its next one
-    /// is due; certificates of other CAs are not held to it. Open connections are not ended by it:
+    /// again with the others. A CRL counts for the certificates of its CA, on every path that leads
+    /// over it, also after its next one is due; certificates of other CAs are not held to it. A CA
+    /// that has signed a new key of its own under its name is one CA with both. Who signs a CRL has
+    /// the key usage `cRLSign`, if it names any. Open connections are not ended by it:
     /// restart the peer that is to lose one.
     pub fn crl_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source.crls.push(Place::File(path.into()));

@@ -13,14 +13,16 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
-use webpki::{BorrowedCertRevocationList, CertRevocationList, anchor_from_trusted_cert};
+use webpki::{anchor_from_trusted_cert, spki_for_anchor};
 
-use crate::certificate::{Description, moment, subject};
+use crate::certificate::{Authority, Description, moment};
 use crate::error::CredentialsError;
+use crate::fault::PeerFault;
 use crate::inquiry::Inquiry;
 use crate::names::Names;
+use crate::revocations::Revocations;
 use crate::source::{Material, Source};
-use crate::trust::{Shown, Trust, is_signed_by_one};
+use crate::trust::{Anchor, Shown, Trust, VerifyError};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -28,8 +30,6 @@ pub(crate) struct Credentials {
     pub(crate) trust: Arc<Trust>,
     /// This peer's own certificate, with the end of the first to end of those sent with it.
     pub(crate) own: Certificate,
-    /// The subjects of the CAs, for people.
-    pub(crate) trusted: Vec<String>,
     description: Description,
     key: Arc<SingleCertAndKey>,
     provider: Arc<CryptoProvider>,
@@ -43,34 +43,13 @@ impl Credentials {
     ) -> Result<Self, CredentialsError> {
         check_provider(provider)?;
         let Material { cas, chain, key, crls } = source.read()?;
-        let damaged = |origin: String, error: &dyn std::fmt::Debug| CredentialsError::Damaged {
-            origin,
-            source: format!("{error:?}").into(),
-        };
-        let mut anchors = Vec::new();
-        for ca in &cas {
-            let anchor = anchor_from_trusted_cert(ca);
-            let anchor = anchor.map_err(|error| damaged(source.ca.origin(), &error))?;
-            anchors.push(anchor.to_owned());
-        }
-        let mut lists: Vec<CertRevocationList<'static>> = Vec::new();
-        for (place, crl) in &crls {
-            let list = BorrowedCertRevocationList::from_der(crl).and_then(|list| list.to_owned());
-            let list = list.map_err(|error| CredentialsError::Damaged {
-                origin: source.crls[*place].origin(),
-                source: format!("{error:?}; it takes a CRL of version 2, with a CRL number").into(),
-            })?;
-            lists.push(list.into());
-        }
         let algorithms = provider.signature_verification_algorithms;
         let known: Vec<_> = cas.iter().chain(chain.iter().skip(1)).collect();
-        for (place, crl) in &crls {
-            if !is_signed_by_one(crl, &known, algorithms) {
-                let (crl, ca) = (source.crls[*place].origin(), source.ca.origin());
-                return Err(CredentialsError::ForeignCrl { crl, ca });
-            }
-        }
-        let trust = Trust { anchors, crls: lists, algorithms };
+        let trust = Trust {
+            anchors: anchors(source, &cas)?,
+            revocations: Revocations::read(source, &crls, &known, &algorithms)?,
+            algorithms,
+        };
         let (description, own) = check_chain(source, &trust, &chain)?;
         let certified =
             CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
@@ -85,11 +64,15 @@ impl Credentials {
         Ok(Self {
             trust: Arc::new(trust),
             own,
-            trusted: cas.iter().map(subject).collect(),
             description,
             key: Arc::new(SingleCertAndKey::from(certified)),
             provider: provider.clone(),
         })
+    }
+
+    /// The subjects of the CAs that are trusted at present, for people.
+    pub(crate) fn trusted(&self) -> Vec<String> {
+        self.trust.current(UnixTime::now()).map(|anchor| anchor.subject.clone()).collect()
     }
 
     /// Checks that these peers, which run in this process, are named.
@@ -176,26 +159,83 @@ fn check_chain(
             not_after: moment(ends),
         });
     }
-    for shown in [Shown::ByDialer, Shown::ByListener] {
-        // Whether it was revoked is for the others to say: what has revoked it must be usable here.
-        let verified = trust.verify_unrevoked(leaf, intermediates, now, shown);
-        let (certificate, subject) = (origin(), description.told.to_string());
-        verified.map_err(|error| match error {
-            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-                CredentialsError::Untrusted { certificate, subject, ca: source.ca.origin() }
-            }
-            webpki::Error::RequiredEkuNotFoundContext(_) => {
-                CredentialsError::Usage { certificate, subject, usage: shown.usage() }
-            }
-            error => {
-                let source = format!("{error:?}").into();
-                CredentialsError::Unusable { certificate, subject, source }
-            }
-        })?;
-    }
     let mut own = description.told.clone();
     own.not_after_ms = ends;
+    for shown in [Shown::ByDialer, Shown::ByListener] {
+        // Whether it was revoked is for the others to say: what has revoked it must be usable here.
+        let current: Vec<_> = trust.current(now).collect();
+        let verified = trust.anchor_of(&current, leaf, intermediates, now, shown);
+        let anchor = verified.map_err(|error| {
+            let ended = ended_ca(source, trust, chain, now).filter(|_| error.is_unknown_ca());
+            ended.unwrap_or_else(|| unusable(source, &description, error, shown))
+        })?;
+        own.not_after_ms = own.not_after_ms.min(anchor.not_after_ms);
+    }
     Ok((description, own))
+}
+
+/// What is wrong with this peer's own certificate, as the others would see it.
+fn unusable(
+    source: &Source,
+    description: &Description,
+    error: VerifyError,
+    shown: Shown,
+) -> CredentialsError {
+    let certificate = source.certificate.origin();
+    let subject = description.told.to_string();
+    match error {
+        VerifyError::UnknownCa => {
+            CredentialsError::Untrusted { certificate, subject, ca: source.ca.origin() }
+        }
+        VerifyError::Verifier(webpki::Error::RequiredEkuNotFoundContext(_)) => {
+            CredentialsError::Usage { certificate, subject, usage: shown.usage() }
+        }
+        error => {
+            let fault = PeerFault::of_verification(error, subject.clone(), shown.usage());
+            CredentialsError::Unusable { certificate, subject, source: Box::new(fault) }
+        }
+    }
+}
+
+/// The CA above this peer's certificate, if it is there and has ended, or has not begun.
+fn ended_ca(
+    source: &Source,
+    trust: &Trust,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Option<CredentialsError> {
+    let (leaf, intermediates) = chain.split_first()?;
+    let all: Vec<_> = trust.anchors.iter().collect();
+    let anchor = trust.anchor_of(&all, leaf, intermediates, now, Shown::ByListener).ok()?;
+    Some(CredentialsError::CaNotCurrent {
+        ca: source.ca.origin(),
+        subject: anchor.subject.clone(),
+        not_before: moment(anchor.not_before_ms),
+        not_after: moment(anchor.not_after_ms),
+    })
+}
+
+/// The CAs of the file, each of which has to be one.
+fn anchors(
+    source: &Source,
+    cas: &[CertificateDer<'static>],
+) -> Result<Vec<Anchor>, CredentialsError> {
+    let damaged = |error: String| CredentialsError::Damaged {
+        origin: source.ca.origin(),
+        source: error.into(),
+    };
+    let read = |der: &CertificateDer<'static>| {
+        let ca = Authority::of(der).map_err(|error| damaged(error.to_string()))?;
+        if !ca.may_sign {
+            return Err(CredentialsError::NotCa { ca: source.ca.origin(), subject: ca.subject });
+        }
+        let trusted = anchor_from_trusted_cert(der);
+        let trusted = trusted.map_err(|error| damaged(format!("{error:?}")))?.to_owned();
+        let key = spki_for_anchor(&trusted).to_vec();
+        let Authority { subject, not_before_ms, not_after_ms, .. } = ca;
+        Ok(Anchor { trusted, key, subject, not_before_ms, not_after_ms })
+    };
+    cas.iter().map(read).collect()
 }
 
 /// The protocol by the versions that this peer speaks, the newest first.

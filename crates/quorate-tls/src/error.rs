@@ -105,6 +105,45 @@ pub enum CredentialsError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A certificate in the file of the CAs is not one of a CA.
+    #[error(
+        "the certificate {subject} in {ca} is no CA: take it out, or put in its place the \
+         certificate of the CA that has signed it (basic constraints CA, and key usage \
+         keyCertSign if it names any)"
+    )]
+    NotCa {
+        /// The file of the CAs.
+        ca: String,
+        /// The certificate's subject.
+        subject: String,
+    },
+    /// The CA that has signed the certificate has ended, or has not begun, so that the other peers
+    /// would refuse it.
+    #[error(
+        "the CA {subject} in {ca} is valid from {not_before} to {not_after} only: renew it there, or \
+         set this machine's clock"
+    )]
+    CaNotCurrent {
+        /// The file of the CAs.
+        ca: String,
+        /// The CA's subject.
+        subject: String,
+        /// Its first moment.
+        not_before: String,
+        /// Its last moment.
+        not_after: String,
+    },
+    /// A list of revocations is signed by a CA whose certificate does not let it.
+    #[error(
+        "the revocations in {crl} are signed by {subject}, which may not: its certificate names key \
+         usages, and cRLSign is not one of them"
+    )]
+    MayNotRevoke {
+        /// The file of the revocations.
+        crl: String,
+        /// The CA's subject.
+        subject: String,
+    },
     /// A list of revocations is of no CA that is known here.
     #[error(
         "the revocations in {crl} are not signed by any CA in {ca}, nor by one that this peer's \

@@ -4,6 +4,8 @@ use quorate::RefusedBy;
 use quorate::transport::Unwanted;
 
 use crate::certificate::moment;
+use crate::chain::{MAX_BYTES, MAX_CERTIFICATES};
+use crate::trust::VerifyError;
 
 /// Why the other end of a connection is not wanted, or does not want this one. The connection is
 /// closed, and nothing was sent on it.
@@ -77,6 +79,16 @@ pub enum PeerFault {
         /// Whose it is.
         certificate: String,
     },
+    /// It shows more certificates than anybody needs, and none of them was read.
+    #[error(
+        "it shows {certificates} certificates of {bytes} bytes, and at most {MAX_CERTIFICATES} certificates of {MAX_BYTES} bytes are read: leave out there what does not lead to its CA"
+    )]
+    TooMuch {
+        /// How many it shows.
+        certificates: usize,
+        /// Their bytes together.
+        bytes: usize,
+    },
     /// No CA that is trusted here has signed its certificate.
     #[error(
         "its certificate {certificate} is of a CA that is not trusted here: add that CA to both ends, or use another certificate there"
@@ -108,10 +120,23 @@ pub enum PeerFault {
 impl PeerFault {
     /// Why a certificate that was verified is not good.
     pub(crate) fn of_verification(
-        error: &webpki::Error,
+        error: VerifyError,
         certificate: String,
         usage: &'static str,
     ) -> Self {
+        match error {
+            VerifyError::TooMuch { certificates, bytes } => Self::TooMuch { certificates, bytes },
+            VerifyError::TooManyChecks => Self::Invalid {
+                certificate,
+                reason: "too many CAs that are trusted here have the name of its CA".to_owned(),
+            },
+            VerifyError::UnknownCa => Self::UnknownCa { certificate },
+            VerifyError::Revoked => Self::Revoked { certificate },
+            VerifyError::Verifier(error) => Self::of_verifier(&error, certificate, usage),
+        }
+    }
+
+    fn of_verifier(error: &webpki::Error, certificate: String, usage: &'static str) -> Self {
         let seconds = |time: &rustls::pki_types::UnixTime| moment(time.as_secs() * 1000);
         match error {
             webpki::Error::CertExpired { not_after, .. } => {
@@ -119,11 +144,6 @@ impl PeerFault {
             }
             webpki::Error::CertNotValidYet { not_before, .. } => {
                 Self::NotYetValid { certificate, not_before: seconds(not_before) }
-            }
-            webpki::Error::CertRevoked => Self::Revoked { certificate },
-            // A CA of the same name with another key is another CA.
-            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-                Self::UnknownCa { certificate }
             }
             webpki::Error::RequiredEkuNotFoundContext(_) => Self::WrongUsage { certificate, usage },
             error => Self::Invalid { certificate, reason: format!("{error:?}") },
@@ -158,6 +178,10 @@ impl PeerFault {
             Self::Incompatible { reason } => ("tls", "TLS 1.3".to_owned(), reason.clone()),
             Self::NoProtocol { ours } => ("tls", ours.clone(), "another protocol".to_owned()),
             Self::NoCertificate => ("certificate", trusted(), "none".to_owned()),
+            Self::TooMuch { certificates, bytes } => {
+                let most = format!("at most {MAX_CERTIFICATES} of {MAX_BYTES} bytes");
+                ("certificate", most, format!("{certificates} of {bytes} bytes"))
+            }
             Self::Refused { certificate, alert } => {
                 ("certificate", certificate.clone(), format!("refused there: {alert}"))
             }

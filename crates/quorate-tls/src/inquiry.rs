@@ -14,6 +14,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::certificate::Description;
+use crate::chain;
 use crate::fault::PeerFault;
 use crate::names::Names;
 use crate::trust::{Shown, Trust};
@@ -105,6 +106,8 @@ impl Inquiry {
         now: UnixTime,
         shown: Shown,
     ) -> Result<Description, PeerFault> {
+        let fits = chain::check_size(end_entity, intermediates);
+        fits.map_err(|error| PeerFault::of_verification(error, String::new(), shown.usage()))?;
         let described = Description::of(end_entity).map_err(|error| {
             let certificate = "(unreadable)".to_owned();
             PeerFault::Invalid { certificate, reason: error.to_string() }
@@ -112,7 +115,7 @@ impl Inquiry {
         let certificate = described.told.to_string();
         let verified = self.trust.verify(end_entity, intermediates, now, shown);
         verified.map_err(|error| {
-            PeerFault::of_verification(&error, certificate.clone(), shown.usage())
+            PeerFault::of_verification(error, certificate.clone(), shown.usage())
         })?;
         if let Some(wanted) = &self.wanted {
             let claim = Claim::Member(wanted);

@@ -26,7 +26,8 @@
 //! TLS 1.3 only, both ends with a certificate, a protocol name (ALPN) with the version of Quorate's
 //! protocol, no resumption and no early data. Of the other end's certificate, on both sides:
 //!
-//! 1. a CA of [`TlsConfig`] has signed it, it is valid at present, and no given CRL revokes it;
+//! 1. a CA of [`TlsConfig`] has signed it, by itself or by others that are shown with it, all of them
+//!    are valid at present, the CA included, and on that path no given CRL revokes any of them;
 //! 2. **it names the peer that the other end claims to be**. A certificate of another service under
 //!    the same CA gets nobody in.
 //!
@@ -40,6 +41,10 @@
 //! [`TlsConfig::names`] put other patterns in the place of both rows, such as
 //! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not name
 //! `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other kinds.
+//!
+//! Of what an end shows, 8 certificates of 16 KiB together are looked at, and 128 names of its own.
+//! Which of them a trusted CA has signed is found out from that CA down, so that certificates which
+//! somebody has made up cost a check of a signature each and no search.
 //!
 //! # Changing from plain text to TLS
 //!
@@ -65,6 +70,7 @@
 //!   where both features are on.
 
 mod certificate;
+mod chain;
 mod config;
 mod credentials;
 mod error;
@@ -73,7 +79,9 @@ mod fault;
 pub mod fuzzing;
 mod inquiry;
 mod names;
+mod revocations;
 mod session;
+mod signed;
 mod source;
 mod transport;
 mod trust;

@@ -177,7 +177,7 @@ impl Shared {
         let mut last_refusal = self.last_refusal.lock();
         let (event, result) = match loaded {
             Ok(loaded) => {
-                let (own, trusted) = (loaded.own.clone(), loaded.trusted.clone());
+                let (own, trusted) = (loaded.own.clone(), loaded.trusted());
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;
                 *last_refusal = None;

@@ -19,6 +19,7 @@ use rcgen::{
 /// A CA.
 pub(crate) struct Authority {
     pub(crate) pem: String,
+    params: CertificateParams,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -30,14 +31,62 @@ pub(crate) struct Issued {
     serial: SerialNumber,
 }
 
+impl Issued {
+    /// The same, shown with these certificates.
+    pub(crate) fn with(&self, others: &[&str]) -> Self {
+        let certificate = format!("{}\n{}", self.certificate, others.join("\n"));
+        Self { certificate, ..self.clone() }
+    }
+}
+
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        Self::new_with(name, |_| {})
+    }
+
+    pub(crate) fn new_with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        change(&mut params);
         let key = KeyPair::generate().expect("the system has random numbers");
         let pem = params.self_signed(&key).expect("a usable CA").pem();
-        Self { pem, issuer: Issuer::new(params, key) }
+        Self { pem, params: params.clone(), issuer: Issuer::new(params, key) }
+    }
+
+    /// The same CA with a certificate that is valid now.
+    pub(crate) fn renewed(&self) -> Self {
+        let mut params = self.params.clone();
+        let valid = CertificateParams::default();
+        (params.not_before, params.not_after) = (valid.not_before, valid.not_after);
+        let key = KeyPair::from_pem(&self.issuer.key().serialize_pem()).expect("it was one");
+        let pem = params.self_signed(&key).expect("a usable CA").pem();
+        Self { pem, params: params.clone(), issuer: Issuer::new(params, key) }
+    }
+
+    /// A CA that this one has signed.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let mut below = Self::new(name);
+        below.pem = self.sign(&below).certificate;
+        below
+    }
+
+    /// A certificate of another CA, of that one's name and key, signed by this one.
+    pub(crate) fn sign(&self, other: &Self) -> Issued {
+        self.sign_with(other, |_| {})
+    }
+
+    pub(crate) fn sign_with(
+        &self,
+        other: &Self,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
+        let (mut params, serial) = (other.params.clone(), rand_serial());
+        params.serial_number = Some(serial.clone());
+        change(&mut params);
+        let certificate = params.signed_by(other.issuer.key(), &self.issuer);
+        let certificate = certificate.expect("a usable certificate").pem();
+        Issued { certificate, key: String::new(), serial }
     }
 
     /// A certificate with these names: URIs where there is a colon, else DNS names.
@@ -83,7 +132,7 @@ fn rand_serial() -> SerialNumber {
     SerialNumber::from(std::hash::RandomState::new().build_hasher().finish() >> 1)
 }
 
-fn named(name: &str, names: &[&str]) -> CertificateParams {
+pub(crate) fn named(name: &str, names: &[&str]) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);
@@ -95,6 +144,22 @@ fn named(name: &str, names: &[&str]) -> CertificateParams {
         })
         .collect();
     params
+}
+
+/// Who has a certificate of this name, as somebody who signs others with it.
+pub(crate) fn issuer(issued: &Issued, name: &str) -> Authority {
+    let mut params = named(name, &[]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::from_pem(&issued.key).expect("it was one");
+    Authority { pem: String::new(), params: params.clone(), issuer: Issuer::new(params, key) }
+}
+
+/// As it is 35 days after a CA has ended.
+pub(crate) fn ended(params: &mut CertificateParams) {
+    let now = time::OffsetDateTime::from(std::time::UNIX_EPOCH)
+        + std::time::Duration::from_secs(rustls::pki_types::UnixTime::now().as_secs());
+    params.not_before = now - time::Duration::days(400);
+    params.not_after = now - time::Duration::days(35);
 }
 
 pub(crate) fn expired(params: &mut CertificateParams) {
