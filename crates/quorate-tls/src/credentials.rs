@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quorate::transport::Claim;
 use quorate::wire::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
-use quorate::{Certificate, PeerName};
+use quorate::{Certificate, Event, PeerName};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -23,6 +23,9 @@ use crate::names::Names;
 use crate::revocations::Revocations;
 use crate::source::{Material, Source};
 use crate::trust::{Anchor, Shown, Trust, VerifyError};
+
+/// CAs that are told of at a time.
+const MAX_TOLD: usize = 8;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -73,6 +76,18 @@ impl Credentials {
     /// The subjects of the CAs that are trusted at present, for people.
     pub(crate) fn trusted(&self) -> Vec<String> {
         self.trust.current(UnixTime::now()).map(|anchor| anchor.subject.clone()).collect()
+    }
+
+    /// What is to be told of the CAs that are not.
+    pub(crate) fn untrusted(&self) -> Vec<Event> {
+        let now_ms = UnixTime::now().as_secs().saturating_mul(1000);
+        let not_current = self.trust.anchors.iter().filter(|anchor| !anchor.is_current(now_ms));
+        let event = |anchor: &Anchor| Event::CaNotTrusted {
+            subject: anchor.subject.clone(),
+            not_before_ms: anchor.not_before_ms,
+            not_after_ms: anchor.not_after_ms,
+        };
+        not_current.take(MAX_TOLD).map(event).collect()
     }
 
     /// Checks that these peers, which run in this process, are named.

@@ -156,7 +156,7 @@ impl TlsTransport {
 }
 
 impl Shared {
-    fn current(&self) -> Arc<Credentials> {
+    pub(crate) fn current(&self) -> Arc<Credentials> {
         self.current.read().clone()
     }
 
@@ -175,9 +175,11 @@ impl Shared {
             Ok(loaded)
         });
         let mut last_refusal = self.last_refusal.lock();
-        let (event, result) = match loaded {
+        let mut events = Vec::new();
+        let result = match loaded {
             Ok(loaded) => {
                 let (own, trusted) = (loaded.own.clone(), loaded.trusted());
+                let untrusted = loaded.untrusted();
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;
                 *last_refusal = None;
@@ -185,17 +187,19 @@ impl Shared {
                     self.looks.lock().used(fingerprint);
                 }
                 let Certificate { subject, not_after_ms, .. } = own.clone();
-                (Some(Event::CertificateRenewed { subject, not_after_ms, trusted }), Ok(own))
+                events.push(Event::CertificateRenewed { subject, not_after_ms, trusted });
+                events.extend(untrusted);
+                Ok(own)
             }
             Err(error) => {
                 let sentence = error.to_string();
                 let is_told = last_refusal.replace(sentence.clone()).as_ref() == Some(&sentence);
                 let is_wanted = !is_told || asked == Asked::ByEmbedder;
-                let event = Event::CertificateRefused { error: sentence };
-                (is_wanted.then_some(event), Err(error))
+                events.extend(is_wanted.then_some(Event::CertificateRefused { error: sentence }));
+                Err(error)
             }
         };
-        if let Some(event) = event {
+        for event in events {
             // Without a peer that runs there is nobody to tell it.
             let _ = self.events.send(event);
         }

@@ -112,8 +112,8 @@ impl Trust {
         self.verify_under(&anchors, end_entity, others, now, shown, is_good).map(drop)
     }
 
-    /// The same without lists of revocations, under these CAs, be they valid or not; returns the one
-    /// above it.
+    /// The same without lists of revocations, under these CAs, be they valid or not; returns the
+    /// one above it.
     pub(crate) fn anchor_of<'a>(
         &self,
         anchors: &[&'a Anchor],

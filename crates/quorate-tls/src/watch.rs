@@ -18,6 +18,7 @@ impl Shared {
 
     async fn tell_all(&self, tell: &(dyn Fn(Event) + Send + Sync)) {
         let mut events = self.events.subscribe();
+        self.current().untrusted().into_iter().for_each(tell);
         loop {
             match events.recv().await {
                 Ok(event) => tell(event),

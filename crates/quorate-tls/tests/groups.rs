@@ -288,6 +288,32 @@ async fn files_are_read_again_and_bad_ones_are_refused_with_an_event() {
     assert_eq!(peer.status().certificate, Some(renewed));
 }
 
+/// An ended CA was trusted like any other, and nobody was told.
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_has_ended_is_told_at_the_start_and_when_files_are_read() {
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let old = Authority::new_with("old", support::ended);
+    let tls = config(&[&old, &ca], &ca.issue(&["a"])).over(network.at("a")).transport();
+    let tls = tls.expect("one of them is valid");
+    let peer = builder(&tls, "a").start().await.expect("the settings are valid");
+    let told = |peer: &Peer| -> usize {
+        let of_old = |event: &Event| {
+            matches!(event, Event::CaNotTrusted { subject, not_after_ms, .. }
+                if subject == "CN=old" && *not_after_ms > 0)
+        };
+        events(peer).iter().filter(|event| of_old(event)).count()
+    };
+    until(&peer, |_| told(&peer) == 1).await;
+    let Issued { certificate, key, .. } = ca.issue(&["a"]);
+    tls.replace(format!("{}\n{}", ca.pem, old.pem), certificate, key).expect("they are good");
+    until(&peer, |_| told(&peer) == 2).await;
+    let trusted = |event: &Event| match event {
+        Event::CertificateRenewed { trusted, .. } => trusted == &["CN=group"],
+        _ => false,
+    };
+    assert!(events(&peer).iter().any(trusted), "{:?}", events(&peer));
+}
+
 #[tokio::test(start_paused = true)]
 async fn watched_files_are_read_when_they_have_changed() {
     let (network, ca, folder) =
@@ -429,6 +455,18 @@ async fn the_end_of_a_certificate_is_told_before_it_comes() {
     until(&peer, |_| told(&peer) == [30]).await;
     tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
     until(&peer, |_| told(&peer) == [30, 7]).await;
+}
+
+/// The others trust it no longer than its CA.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_its_ca_is_told_as_the_end_of_a_certificate() {
+    let network = InProcess::network();
+    let ca = Authority::new_with("group", |params| params.not_after = in_hours(7 * 24 - 1));
+    let tls = config(&[&ca], &ca.issue(&["a"])).over(network.at("a")).transport();
+    let peer = builder(&tls.expect("it is valid"), "a").start().await.expect("valid settings");
+    let is_told =
+        |event: &Event| matches!(event, Event::CertificateExpiring { within_days: 7, .. });
+    until(&peer, |_| events(&peer).iter().any(is_told)).await;
 }
 
 fn in_hours(hours: u64) -> time::OffsetDateTime {

@@ -189,6 +189,16 @@ pub enum Event {
         /// What is wrong with them, and what to do.
         error: String,
     },
+    /// A CA among this peer's files is not trusted: it has ended, or has not begun. Told when a peer
+    /// starts and when files are read.
+    CaNotTrusted {
+        /// Its subject.
+        subject: String,
+        /// Its first moment, in milliseconds since the Unix epoch.
+        not_before_ms: u64,
+        /// Its last moment, in milliseconds since the Unix epoch.
+        not_after_ms: u64,
+    },
     /// This peer's files of an older founding were kept under other names before another group's
     /// data took their place. They stay until that happens again, or someone removes them.
     OlderFilesSetAside {
