@@ -3,7 +3,8 @@
 //! - `check.rs`: a check on the primary, beside governor
 //! - `disk.rs`: storage on disk, beside memory
 //! - `forward.rs`: a check at another peer, beside a bare round trip and Redis
-//! - `tls.rs`: the same over TLS, beside plain TCP
+//! - `strangers.rs`: what handshakes of strangers cost
+//! - `tls.rs`: a check at another peer over TLS, beside plain TCP
 //!
 //! `cargo bench -p quorate-benches` runs all; docs/performance.md says what came of it and what
 //! is weak about the numbers.

@@ -77,6 +77,7 @@ mod error;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
+mod handshake;
 mod inquiry;
 mod names;
 mod revocations;
@@ -85,6 +86,7 @@ mod signed;
 mod source;
 mod transport;
 mod trust;
+mod turns;
 mod watch;
 
 pub use config::{Provider, TlsConfig};

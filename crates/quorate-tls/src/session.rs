@@ -7,10 +7,9 @@
 //!                  (a lock, held for the cryptography and never during a system call)
 //! ```
 //!
-//! tokio-rustls does the handshake. Its stream could be split into halves too, but those hold one
-//! lock while they read or write the socket: a caller that writes would wait for the task that reads.
-//! It also reads 4 KiB at a time and writes with vectors, which a lone caller notices
-//! (docs/performance.md).
+//! The stream of tokio-rustls could be split into halves too, but those hold one lock while they read
+//! or write the socket: a caller that writes would wait for the task that reads. It also reads 4 KiB at
+//! a time and writes with vectors, which a lone caller notices (docs/performance.md).
 
 use std::io;
 use std::pin::Pin;
@@ -24,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
 
 use crate::credentials::protocols_told;
 use crate::fault::PeerFault;
+use crate::handshake::Shaken;
 
 /// One read of the socket takes this much.
 const READ_BYTES: usize = 64 * 1024;
@@ -38,19 +38,21 @@ pub(crate) type Wire = Join<Reader, Writer>;
 
 /// The stream of a session; `own` is what errors call this peer's certificate.
 pub(crate) fn stream(
-    connection: Connection,
-    wire: Wire,
+    shaken: Shaken,
     peer_address: String,
     proof: Arc<dyn Proof>,
     own: String,
 ) -> Stream {
+    let Shaken { connection, wire, rest: mut bytes } = shaken;
+    let unread = 0..bytes.len();
+    bytes.resize(bytes.len().max(READ_BYTES), 0);
     let (reader, writer) = wire.into_inner();
     let session = Arc::new(Mutex::new(connection));
     let reading = Reading {
         session: session.clone(),
         reader,
-        bytes: vec![0; READ_BYTES].into(),
-        unread: 0..0,
+        bytes: bytes.into(),
+        unread,
         is_over: false,
         own,
     };
@@ -257,9 +259,4 @@ fn words(name: &str) -> String {
         words.extend(c.to_lowercase());
     }
     words.replace("unknown ca", "unknown CA")
-}
-
-/// What rustls says in an error of the handshake.
-pub(crate) fn tls_error(error: &io::Error) -> Option<&Error> {
-    error.get_ref()?.downcast_ref()
 }

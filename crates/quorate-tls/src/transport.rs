@@ -14,19 +14,20 @@ use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::{Certificate, Event, PeerName, Tls};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
-use rustls::{Connection, Error};
+use rustls::{ClientConnection, Error, ServerConnection};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::broadcast;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config::TlsConfig;
 use crate::credentials::{Credentials, protocols_told};
 use crate::error::CredentialsError;
 use crate::fault::PeerFault;
+use crate::handshake::{Broken, BrokenBy, MAX_BYTES, Shaken, shake};
 use crate::inquiry::Inquiry;
 use crate::names::Names;
 use crate::session::{self, Wire};
 use crate::source::{Place, Source};
+use crate::turns::Turns;
 use crate::watch::Looks;
 
 /// How long an end that is not wanted may take to read why.
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     /// The peers of this process that it serves. Held while files are read and put to use, so that
     /// what is used names all of them, and a slower reload never undoes a later one.
     own: Mutex<BTreeSet<PeerName>>,
+    /// For the handshakes of connections that come in.
+    turns: Turns,
     /// How often in a row an address has closed TLS without a word.
     silent: Mutex<BTreeMap<String, u32>>,
     pub(crate) events: broadcast::Sender<Event>,
@@ -105,6 +108,7 @@ impl TlsTransport {
             source: Mutex::new(source),
             current: RwLock::new(Arc::new(current)),
             own: Mutex::default(),
+            turns: Turns::default(),
             silent: Mutex::default(),
             last_refusal: Mutex::default(),
             events: broadcast::Sender::new(MAX_EVENTS),
@@ -216,20 +220,18 @@ impl Shared {
         let current = self.current();
         let own = current.own.to_string();
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), to.cloned());
-        let connector = TlsConnector::from(current.client(inquiry.clone()));
         let wire = tokio::io::join(stream.reader, stream.writer);
-        let name = server_name(address, to);
-        let connected = connector.connect(name, wire).into_fallible().await;
-        let session = match connected {
-            Ok(session) => session,
-            Err((error, wire)) => {
+        let config = current.client(inquiry.clone());
+        let connection = ClientConnection::new(config, server_name(address, to));
+        let connection = connection.map_err(|error| Failed::Network(io::Error::other(error)))?;
+        match shake(connection.into(), wire, None).await {
+            Ok(shaken) => finish(shaken, stream.peer_address, &inquiry, own),
+            Err(Broken { error, wire }) => {
                 let failed = Failed::of(error, &inquiry, &own);
                 part(wire).await;
-                return Err(failed);
+                Err(failed)
             }
-        };
-        let (wire, connection) = session.into_inner();
-        finish(connection.into(), wire, stream.peer_address, &inquiry, own)
+        }
     }
 
     /// Whether what came of dialing an address says that plain text is talked there: so it answered, or
@@ -285,14 +287,12 @@ impl Shared {
         let current = self.current();
         let own = current.own.to_string();
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), None);
-        let acceptor = TlsAcceptor::from(current.server(inquiry.clone()));
-        let accepted = acceptor.accept(tokio::io::join(reader, writer)).into_fallible().await;
-        match accepted {
-            Ok(session) => {
-                let (wire, connection) = session.into_inner();
-                finish(connection.into(), wire, peer_address, &inquiry, own)
-            }
-            Err((error, wire)) => {
+        let connection = ServerConnection::new(current.server(inquiry.clone()));
+        let connection = connection.map_err(|error| Failed::Network(io::Error::other(error)))?;
+        let wire = tokio::io::join(reader, writer);
+        match shake(connection.into(), wire, Some(&self.turns)).await {
+            Ok(shaken) => finish(shaken, peer_address, &inquiry, own),
+            Err(Broken { error, wire }) => {
                 let failed = Failed::of(error, &inquiry, &own).at_listener();
                 part(wire).await;
                 Err(failed)
@@ -314,20 +314,31 @@ enum Failed {
 }
 
 impl Failed {
-    fn of(error: io::Error, inquiry: &Inquiry, own: &str) -> Self {
+    fn of(error: BrokenBy, inquiry: &Inquiry, own: &str) -> Self {
         if let Some(fault) = inquiry.fault() {
             return Self::Unwanted(fault);
         }
-        let Some(said) = session::tls_error(&error) else {
-            let closed = [
-                io::ErrorKind::UnexpectedEof,
-                io::ErrorKind::ConnectionReset,
-                io::ErrorKind::ConnectionAborted,
-                io::ErrorKind::BrokenPipe,
-            ];
-            let is_closed = closed.contains(&error.kind());
-            return if is_closed { Self::Silent(error) } else { Self::Network(error) };
-        };
+        match error {
+            BrokenBy::Io(error) => Self::of_connection(error),
+            BrokenBy::Tls(error) => Self::of_tls(&error, own),
+            BrokenBy::TooMuch => {
+                let reason = format!("its handshake has more than {MAX_BYTES} bytes");
+                Self::Unwanted(PeerFault::Garbage { reason })
+            }
+        }
+    }
+
+    fn of_connection(error: io::Error) -> Self {
+        let closed = [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+        ];
+        if closed.contains(&error.kind()) { Self::Silent(error) } else { Self::Network(error) }
+    }
+
+    fn of_tls(said: &Error, own: &str) -> Self {
         match said {
             Error::InvalidMessage(_) => Self::Plain,
             Error::NoCertificatesPresented => Self::Unwanted(PeerFault::NoCertificate),
@@ -370,19 +381,18 @@ impl From<Failed> for io::Error {
 
 /// Checks what rustls leaves to its user, and makes the stream.
 fn finish(
-    connection: Connection,
-    wire: Wire,
+    shaken: Shaken,
     peer_address: String,
     inquiry: &Inquiry,
     own: String,
 ) -> Result<Stream, Failed> {
     // rustls lets a client in that names no protocol at all.
-    if connection.alpn_protocol().is_none() {
+    if shaken.connection.alpn_protocol().is_none() {
         let fault = PeerFault::NoProtocol { ours: protocols_told() };
         return Err(Failed::Unwanted(fault));
     }
     let proof = inquiry.proof().ok_or(Failed::Unwanted(PeerFault::NoCertificate))?;
-    Ok(session::stream(connection, wire, peer_address, proof, own))
+    Ok(session::stream(shaken, peer_address, proof, own))
 }
 
 /// The name that is sent in plain text, for routers that pass TLS through: the host that is dialed,

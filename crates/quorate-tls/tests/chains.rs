@@ -158,6 +158,58 @@ async fn what_a_stranger_shows_costs_a_signature_for_each_certificate() {
     assert_eq!(signatures_checked(b(&[&ca]), &shown).await, 3);
 }
 
+/// All that were there were verified one after the other, before anything else had its turn.
+#[tokio::test(start_paused = true)]
+async fn strangers_take_turns_with_everything_else() {
+    const STRANGERS: usize = 24;
+    let ca = Authority::new("group");
+    let network = InProcess::network();
+    let b = b(&[&ca]).rustls_0_23_provider(counting()).over(network.at("b")).transport();
+    let b = b.expect("the certificate is good");
+    let shown = Authority::new("group").issue(&["a"]).with(&pems(&fakes(7, "group")));
+    let mut listener = b.listen("b").await.expect("the address is free");
+    let mut strangers = tokio::task::JoinSet::new();
+    let mut come = Vec::new();
+    for _ in 0..STRANGERS {
+        let (network, shown) = (network.clone(), shown.clone());
+        strangers
+            .spawn(async move { strangers::dial(&network, "b", Some(&shown), PROTOCOL).await });
+        come.push(listener.accept().await.expect("one comes").open);
+    }
+    CHECKED.set(0);
+    let mut accepted: tokio::task::JoinSet<_> = come.into_iter().collect();
+    // Something else that has to do: two tasks that send a token to and fro.
+    let (there, mut come_there) = tokio::sync::mpsc::channel(1);
+    let (back, mut come_back) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(()) = come_there.recv().await {
+            back.send(()).await.expect("it waits for that");
+        }
+    });
+    let mut most = 0;
+    while !accepted.is_empty() {
+        let before = CHECKED.get();
+        there.send(()).await.expect("it runs");
+        come_back.recv().await.expect("it runs");
+        most = most.max(CHECKED.get() - before);
+        while let Some(one) = accepted.try_join_next() {
+            assert!(one.expect("it does not panic").is_err(), "a stranger");
+        }
+    }
+    assert_eq!(CHECKED.get(), STRANGERS * 8);
+    assert!(most <= 16, "of one stranger for each of the two: {most}");
+}
+
+/// As many bytes as TLS takes in one message, and more than anybody needs.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_of_more_bytes_than_anybody_needs_is_broken_off() {
+    let ca = Authority::new("group");
+    let names: Vec<String> = (0..5_000).map(|number| format!("name-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = fault(shown_to_b(b(&[&ca]), &ca.issue(&names)).await);
+    assert!(found.to_string().contains("more than 49152 bytes"), "{found}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_trusted_cas_of_one_name_have_a_bound_together() {
     let cas = fakes(20, "group");

@@ -425,6 +425,32 @@ async fn what_comes_after_a_goodbye_is_the_end() {
     tokio::time::timeout(LONG, both).await.expect("it does not hang").1.unwrap_or_default();
 }
 
+/// What stands behind the handshake in one read is the first that is read of the session.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_right_behind_the_handshake_arrives() {
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let [a, b] = ["a", "b"].map(|name| support::at(&network, &ca, name, Tls::Required));
+    let mut listener = b.listen("b").await.expect("the address is free");
+    for length in [1, 5_000, 7_000, 8_192, 20_000, 150_000] {
+        let sent: Vec<u8> = (0..length).map(|byte: u32| byte as u8).collect();
+        let to = PeerName::from("b");
+        let dialing = async {
+            let mut stream = a.connect("b", Some(&to)).await.expect("b is good");
+            stream.writer.write_all(&sent).await.expect("there is room");
+            stream.writer.flush().await.expect("there is room");
+            stream
+        };
+        let accepting = async {
+            let mut stream = listener.accept().await.expect("one comes").open.await?;
+            let mut got = vec![0; sent.len()];
+            stream.reader.read_exact(&mut got).await?;
+            Ok::<_, io::Error>(got)
+        };
+        let (got, _kept) = tokio::join!(accepting, dialing);
+        assert!(got.expect("all of it comes") == sent, "{length}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_list_of_revocations_counts_for_the_ca_that_signed_it_and_no_other() {
     let (ca, twin) = (Authority::new("group"), Authority::new("group"));
