@@ -3,6 +3,7 @@
 //! ```text
 //!   ca.pem  ca.key     the CA; its key is what makes more certificates later
 //!   a.pem   a.key      of the peer a: the DNS name a, and the URI quorate:a
+//!   w.pem   w.key      of the client w, which can be no member: the URI quorate-client:w
 //! ```
 
 use std::fs::{self, OpenOptions};
@@ -31,11 +32,28 @@ pub fn files(dir: &Path, name: &str) -> [PathBuf; 3] {
 ///
 /// If the folder cannot be written, or its CA cannot be read.
 pub fn make(dir: &Path, names: &[impl AsRef<str>]) -> io::Result<()> {
+    make_of(dir, names, peer)
+}
+
+/// The same for clients of the group.
+///
+/// # Errors
+///
+/// If the folder cannot be written, or its CA cannot be read.
+pub fn make_for_clients(dir: &Path, names: &[impl AsRef<str>]) -> io::Result<()> {
+    make_of(dir, names, client)
+}
+
+fn make_of(
+    dir: &Path,
+    names: &[impl AsRef<str>],
+    params: fn(&str) -> io::Result<CertificateParams>,
+) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let issuer = authority(dir)?;
     for name in names.iter().map(AsRef::as_ref) {
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let certificate = peer(name)?.signed_by(&key, &issuer).map_err(io::Error::other)?;
+        let certificate = params(name)?.signed_by(&key, &issuer).map_err(io::Error::other)?;
         let [_, of_certificate, of_key] = files(dir, name);
         fs::write(of_certificate, certificate.pem())?;
         write_secret(&of_key, &key.serialize_pem())?;
@@ -64,14 +82,23 @@ fn authority(dir: &Path) -> io::Result<Issuer<'static, KeyPair>> {
 }
 
 fn peer(name: &str) -> io::Result<CertificateParams> {
+    let dns = SanType::DnsName(name.try_into().map_err(io::Error::other)?);
+    named(name, vec![dns, uri(format!("quorate:{name}"))?])
+}
+
+fn client(name: &str) -> io::Result<CertificateParams> {
+    named(name, vec![uri(format!("quorate-client:{name}"))?])
+}
+
+fn uri(text: String) -> io::Result<SanType> {
+    Ok(SanType::URI(text.try_into().map_err(io::Error::other)?))
+}
+
+fn named(name: &str, names: Vec<SanType>) -> io::Result<CertificateParams> {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);
-    let text = |text: String| text.try_into().map_err(io::Error::other);
-    params.subject_alt_names = vec![
-        SanType::DnsName(text(name.to_owned())?),
-        SanType::URI(text(format!("quorate:{name}"))?),
-    ];
+    params.subject_alt_names = names;
     // A peer accepts connections and makes them.
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

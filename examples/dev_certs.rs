@@ -1,6 +1,7 @@
 //! A CA and certificates to try TLS with: `cargo run --example dev_certs -- DIR a b c`.
 //!
-//! Writes `ca.pem`, and for each peer `NAME.pem` and `NAME.key`; run it again with other names for
+//! Writes `ca.pem`, and for each peer `NAME.pem` and `NAME.key`; with `--client NAME` for a client as
+//! well, which can be no member with it. Run it again with other names for
 //! more certificates of the same CA, or with the same names to renew them. For trying only: whoever
 //! can read `ca.key` can be any peer.
 
@@ -16,8 +17,11 @@ struct Options {
     /// Folder for the files; made if it is not there.
     dir: PathBuf,
     /// Names of the peers.
-    #[arg(required = true, value_parser = name)]
+    #[arg(required_unless_present = "client", value_parser = name)]
     names: Vec<String>,
+    /// Name of a client; several may be given.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    client: Vec<String>,
 }
 
 /// Names that are names of peers and of files.
@@ -30,12 +34,14 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    let Options { dir, names } = Options::parse();
-    if let Err(error) = certificates::make(&dir, &names) {
+    let Options { dir, names, client } = Options::parse();
+    let made = certificates::make(&dir, &names);
+    let made = made.and_then(|()| certificates::make_for_clients(&dir, &client));
+    if let Err(error) = made {
         eprintln!("dev_certs: {}: {error}", dir.display());
         return ExitCode::FAILURE;
     }
-    for name in names {
+    for name in names.into_iter().chain(client) {
         let [ca, certificate, key] = certificates::files(&dir, &name);
         let [ca, certificate, key] = [ca.display(), certificate.display(), key.display()];
         println!("{name}: --tls-ca {ca} --tls-cert {certificate} --tls-key {key}");

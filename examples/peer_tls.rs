@@ -33,6 +33,9 @@ pub(crate) struct TlsOptions {
     /// Names of peers in certificates, like {peer}.quota.example or spiffe://example.org/quota/{peer}.
     #[arg(long, value_name = "PATTERN,..", value_delimiter = ',', requires = "tls_ca")]
     tls_names: Vec<String>,
+    /// Names of clients that can be no members, in place of the URI quorate-client:{peer}.
+    #[arg(long, value_name = "PATTERN,..", value_delimiter = ',', requires = "tls_ca")]
+    tls_client_names: Vec<String>,
     /// How far TLS is used: off, permissive (with who can, while the group changes) or required;
     /// required if left out. With the files: without any of these options there is no TLS either.
     #[arg(long, value_name = "STAGE", value_parser = arguments::tls(), requires = "tls_ca")]
@@ -53,6 +56,7 @@ impl TlsOptions {
         let mut config = TlsConfig::from_pem_files(ca, certificate, key)
             .stage(self.tls.unwrap_or_default())
             .names(self.tls_names.iter().map(String::as_str))
+            .client_names(self.tls_client_names.iter().map(String::as_str))
             .watch(WATCH)
             .over(Arc::new(Tcp::default().user_timeout(failure_timeout)));
         if let Some(crl) = &self.tls_crl {

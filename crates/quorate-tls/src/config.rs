@@ -54,7 +54,8 @@ impl Provider {
 /// | setting | default | why |
 /// |---|---|---|
 /// | `stage` | [`Tls::Required`] | secure unless told otherwise |
-/// | `names` | the DNS name or `quorate:` URI of a member, the URI of a newcomer | one CA may serve more than this group |
+/// | `names` | the DNS name or `quorate:` URI of a member, the URI of a joiner | one CA may serve more than this group |
+/// | `client_names` | the `quorate-client:` URI of a client | who calls need not be able to become a member |
 /// | `crl_file` | none | most private CAs issue short-lived certificates instead |
 /// | `watch` | off | an embedder may have a way of its own to notice |
 /// | `provider` | aws-lc-rs if that feature is on, else ring | |
@@ -65,6 +66,7 @@ pub struct TlsConfig {
     pub(crate) source: Source,
     pub(crate) stage: Tls,
     pub(crate) names: Vec<String>,
+    pub(crate) client_names: Vec<String>,
     pub(crate) watch: Option<Duration>,
     pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) inner: Option<Arc<dyn Transport>>,
@@ -72,11 +74,12 @@ pub struct TlsConfig {
 
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, stage, names, watch, .. } = self;
+        let Self { source, stage, names, client_names, watch, .. } = self;
         f.debug_struct("TlsConfig")
             .field("source", source)
             .field("stage", stage)
             .field("names", names)
+            .field("client_names", client_names)
             .field("watch", watch)
             .finish_non_exhaustive()
     }
@@ -121,6 +124,7 @@ impl TlsConfig {
             source,
             stage: Tls::default(),
             names: Vec::new(),
+            client_names: Vec::new(),
             watch: None,
             provider: None,
             inner: None,
@@ -134,13 +138,22 @@ impl TlsConfig {
         self
     }
 
-    /// What certificates name peers by, in place of the default: DNS names and URIs with `{peer}`
+    /// What certificates name members by, in place of the default: DNS names and URIs with `{peer}`
     /// where the peer's name stands, like `{peer}.quota.example` or
-    /// `spiffe://example.org/quota/{peer}`. Any of them is enough, for members and newcomers alike:
-    /// choose patterns that no other service under the same CA can have. `{peer}` alone lets whoever
-    /// has a certificate of the CA join under its own name, and is for a CA of the group's own.
+    /// `spiffe://example.org/quota/{peer}`. Any of them is enough, for members that are known, for
+    /// who joins, and for clients, who may be less: choose patterns that no other service under the
+    /// same CA can have. `{peer}` alone lets whoever has a certificate of the CA join under its own
+    /// name, and is for a CA of the group's own.
     pub fn names<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.names = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What certificates name clients by that can be nothing else, in place of the URI
+    /// `quorate-client:` with the client's name: patterns as those of [`TlsConfig::names`], which
+    /// must not be able to make the same name.
+    pub fn client_names<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.client_names = patterns.into_iter().map(Into::into).collect();
         self
     }
 

@@ -97,17 +97,21 @@ impl Credentials {
         names: &Names,
         peers: &BTreeSet<PeerName>,
     ) -> Result<(), CredentialsError> {
-        // Others may know it as a member, or not: here it is enough if one of the two fits.
+        // Others may know it as a member, or not, or it is a client: here it is enough if one fits.
         let is_unnamed = |peer: &&PeerName| {
-            !names.prove(&self.description, Claim::Member(peer))
-                && !names.prove(&self.description, Claim::Newcomer(peer))
+            let claims = [Claim::Member(peer), Claim::Joiner(peer), Claim::Client(peer)];
+            !claims.into_iter().any(|claim| names.prove(&self.description, claim))
         };
         let Some(peer) = peers.iter().find(is_unnamed) else { return Ok(()) };
         Err(CredentialsError::NotNamed {
             certificate: source.certificate.origin(),
             subject: self.own.to_string(),
             peer: peer.to_string(),
-            wanted: names.wanted(Claim::Member(peer)),
+            wanted: format!(
+                "{}, or, for a client, {}",
+                names.wanted(Claim::Member(peer)),
+                names.wanted(Claim::Client(peer)),
+            ),
         })
     }
 

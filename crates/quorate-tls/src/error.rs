@@ -191,6 +191,18 @@ pub enum CredentialsError {
         /// The pattern.
         pattern: String,
     },
+    /// Two patterns of names can give one name to two peers, or to peers of two kinds.
+    #[error(
+        "the patterns {first:?} and {second:?} can make one name of two peers, or of a member and \
+         somebody who is to be less: have them differ in what stands before or behind {{peer}}, by \
+         more than letters, digits, - _ ."
+    )]
+    PatternsClash {
+        /// One of them.
+        first: String,
+        /// The other one.
+        second: String,
+    },
     /// There is nothing that encrypts.
     #[error(
         "no provider of cryptography: turn on the feature `ring` or `aws-lc-rs` of quorate-tls, or \

@@ -24,9 +24,20 @@ use crate::trust::{Shown, Trust};
 pub(crate) struct Inquiry {
     trust: Arc<Trust>,
     names: Arc<Names>,
-    /// Whom the dialer wants to reach, if it knows; the listener learns by the other end's word.
-    wanted: Option<PeerName>,
+    wanted: Wanted,
     found: Mutex<Found>,
+}
+
+/// Whom this end wants at the other.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// The listener learns who it is by the other end's word.
+    Anybody,
+    /// The dialer knows.
+    Member(PeerName),
+    /// The dialer knows an address only: whoever is there is told of this peer before it has said
+    /// its name, and so has to be of the group.
+    SomeMember,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +70,7 @@ impl Proof for Verified {
 }
 
 impl Inquiry {
-    pub(crate) fn new(trust: Arc<Trust>, names: Arc<Names>, wanted: Option<PeerName>) -> Arc<Self> {
+    pub(crate) fn new(trust: Arc<Trust>, names: Arc<Names>, wanted: Wanted) -> Arc<Self> {
         Arc::new(Self { trust, names, wanted, found: Mutex::default() })
     }
 
@@ -117,14 +128,16 @@ impl Inquiry {
         verified.map_err(|error| {
             PeerFault::of_verification(error, certificate.clone(), shown.usage())
         })?;
-        if let Some(wanted) = &self.wanted {
-            let claim = Claim::Member(wanted);
-            if !self.names.prove(&described, claim) {
-                let wanted = self.names.wanted(claim);
-                return Err(PeerFault::WrongName { certificate, wanted });
+        let missing = match &self.wanted {
+            Wanted::Member(peer) if !self.names.prove(&described, Claim::Member(peer)) => {
+                self.names.wanted(Claim::Member(peer))
             }
-        }
-        Ok(described)
+            Wanted::SomeMember if !self.names.prove_some_member(&described) => {
+                self.names.wanted_of_some_member()
+            }
+            Wanted::Anybody | Wanted::Member(_) | Wanted::SomeMember => return Ok(described),
+        };
+        Err(PeerFault::WrongName { certificate, wanted: missing })
     }
 
     fn verify_signature(

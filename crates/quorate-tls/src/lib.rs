@@ -33,12 +33,20 @@
 //!
 //! | the other end says that it is | its certificate has |
 //! |---|---|
-//! | a peer that this one knows as a member, `b` | the DNS name `b` or the URI `quorate:b` |
-//! | any other: a joiner, a client, or a member that a joiner or client meets first | the URI `quorate:b` |
+//! | a peer that this one knows as a member, `b` | the URI `quorate:b` or the DNS name `b` |
+//! | another member or a joiner, `b` | the URI `quorate:b` |
+//! | a client, `b` | the URI `quorate-client:b` or `quorate:b` |
 //!
 //! The second row is stricter because nobody knows such a name yet: under a CA that signs for other
-//! services too, every one of them has some DNS name. Give every certificate both, or have
-//! [`TlsConfig::names`] put other patterns in the place of both rows, such as
+//! services too, every one of them has some DNS name. Whoever joins at an address and does not know
+//! who is there wants the URI of some member, before it says anything of itself. With
+//! `quorate-client:b` nobody becomes a member: give that to instances that only call the group. The
+//! URIs `quorate-admin:b` and `quorate-viewer:b` are kept for those who command the group or look at
+//! it; they prove no member and no client, and of a certificate with one of these three the DNS names
+//! count for nothing.
+//!
+//! Give every member's certificate both names, or have [`TlsConfig::names`] put other patterns in the
+//! place of the first two rows, and [`TlsConfig::client_names`] of the third, such as
 //! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not name
 //! `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other kinds.
 //!

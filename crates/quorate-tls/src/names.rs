@@ -1,4 +1,4 @@
-//! Which names in a certificate prove that its holder is a peer.
+//! Which names in a certificate prove that its holder is a peer, and what to the group.
 
 use quorate::PeerName;
 use quorate::transport::Claim;
@@ -8,6 +8,8 @@ use crate::error::CredentialsError;
 
 /// Where a pattern has the peer's name.
 const PLACE: &str = "{peer}";
+/// Longest name of a peer.
+const MAX_NAME_BYTES: usize = 64;
 
 /// A DNS name or URI with a place for the peer's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +20,17 @@ struct Pattern {
 }
 
 impl Pattern {
+    /// A URI that ends in the name.
+    fn uri(before: &str) -> Self {
+        Self { before: before.to_owned(), after: String::new(), is_uri: true }
+    }
+
     fn parse(text: &str) -> Result<Self, CredentialsError> {
         let unusable = || CredentialsError::Pattern { pattern: text.to_owned() };
         let (before, after) = text.split_once(PLACE).ok_or_else(unusable)?;
         let is_uri = before.contains(':');
-        let is_dns =
-            |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let is_text = |part: &str| part.bytes().all(|b| b.is_ascii_graphic());
+        let is_dns = |part: &str| part.bytes().all(is_in_name);
         let is_usable = if is_uri { is_text } else { is_dns };
         if after.contains(PLACE) || !is_usable(before) || !is_usable(after) {
             return Err(unusable());
@@ -32,80 +38,189 @@ impl Pattern {
         Ok(Self { before: before.to_owned(), after: after.to_owned(), is_uri })
     }
 
-    fn name(&self, peer: &PeerName) -> String {
+    fn parse_all(texts: &[String]) -> Result<Vec<Self>, CredentialsError> {
+        texts.iter().map(|text| Self::parse(text)).collect()
+    }
+
+    fn name(&self, peer: &str) -> String {
         format!("{}{peer}{}", self.before, self.after)
     }
 
     fn names(&self, description: &Description, peer: &PeerName) -> bool {
-        let names = if self.is_uri { &description.uris } else { &description.dns_names };
-        names.iter().any(|name| self.is_of(name.as_bytes(), peer.as_str().as_bytes()))
+        self.peers(description).any(|named| named == peer.as_str().as_bytes())
     }
 
-    /// Whether a name is this pattern's of a peer. The peer's name counts to the byte, for `a` and
-    /// `A` are two peers; what a pattern has around it does as the kind of name has it.
-    fn is_of(&self, name: &[u8], peer: &[u8]) -> bool {
-        let is_equal = match self.is_uri {
+    /// Whom a certificate names by this pattern. Peers' names count to the byte, for `a` and `A` are
+    /// two; what the pattern has around them does as the kind of name has it.
+    fn peers<'a>(&'a self, description: &'a Description) -> impl Iterator<Item = &'a [u8]> {
+        let names = match self.is_uri {
+            true => &description.uris[..],
+            // Whoever is to be no member has a DNS name all the same.
+            false if description.uris.iter().any(|uri| is_of_lesser_role(uri)) => &[],
+            false => &description.dns_names[..],
+        };
+        names.iter().filter_map(|name| self.peer_in(name.as_bytes()))
+    }
+
+    fn peer_in<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        let end = name.len().checked_sub(self.after.len())?;
+        let (rest, after) = name.split_at_checked(end)?;
+        let (before, peer) = rest.split_at_checked(self.before.len())?;
+        let is_name =
+            (1..=MAX_NAME_BYTES).contains(&peer.len()) && peer.iter().all(|byte| is_in_name(*byte));
+        let is_equal = self.equality();
+        let fits =
+            is_equal(before, self.before.as_bytes()) && is_equal(after, self.after.as_bytes());
+        (fits && is_name).then_some(peer)
+    }
+
+    fn equality(&self) -> fn(&[u8], &[u8]) -> bool {
+        match self.is_uri {
             true => <[u8]>::eq,
             false => <[u8]>::eq_ignore_ascii_case,
+        }
+    }
+
+    /// Whether some name is this pattern's of one peer and the other's of another peer.
+    fn takes_for_another(&self, other: &Self) -> bool {
+        let is_equal = self.equality();
+        // What one has more than the other would be part of a peer's name.
+        let differs_within_name = |one: &[u8], other: &[u8], is_at_end: bool| {
+            let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+            let more = long.len() - short.len();
+            let (same, rest) = match is_at_end {
+                true => (&long[more..], &long[..more]),
+                false => (&long[..short.len()], &long[short.len()..]),
+            };
+            is_equal(same, short) && rest.iter().all(|byte| is_in_name(*byte))
         };
-        let Some((before, rest)) = name.split_at_checked(self.before.len()) else { return false };
-        let Some((middle, after)) = rest.split_at_checked(peer.len()) else { return false };
-        middle == peer
-            && is_equal(before, self.before.as_bytes())
-            && is_equal(after, self.after.as_bytes())
+        self.is_uri == other.is_uri
+            && differs_within_name(self.before.as_bytes(), other.before.as_bytes(), false)
+            && differs_within_name(self.after.as_bytes(), other.after.as_bytes(), true)
     }
 
     fn wanted(&self, peer: &PeerName) -> String {
         let kind = if self.is_uri { "URI" } else { "DNS name" };
-        format!("{kind} {}", self.name(peer))
+        format!("{kind} {}", self.name(peer.as_str()))
     }
 }
 
-/// What certificates name peers by.
+/// What a name of a peer is made of.
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
+}
+
+const MEMBER: &str = "quorate:";
+const CLIENT: &str = "quorate-client:";
+const ADMIN: &str = "quorate-admin:";
+const VIEWER: &str = "quorate-viewer:";
+
+/// Whether a URI says of its holder that it is something else than a member.
+fn is_of_lesser_role(uri: &str) -> bool {
+    [CLIENT, ADMIN, VIEWER].into_iter().any(|role| uri.starts_with(role))
+}
+
+/// What certificates name peers by, for each thing that one can be to the group.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    of_members: Vec<Pattern>,
-    of_newcomers: Vec<Pattern>,
+    /// Of members that are known as such.
+    members: Vec<Pattern>,
+    /// Of who is a member and not known, or wants to become one.
+    joiners: Vec<Pattern>,
+    /// Of clients. Who may be a member may be less, too.
+    clients: Vec<Pattern>,
+    admins: Vec<Pattern>,
+    viewers: Vec<Pattern>,
 }
 
 impl Names {
-    /// See the crate's documentation.
-    pub(crate) fn of_default() -> Self {
-        let uri = Pattern { before: "quorate:".into(), after: String::new(), is_uri: true };
+    /// See the crate's documentation; of no patterns of members, or of clients, the default.
+    pub(crate) fn of(members: &[String], clients: &[String]) -> Result<Self, CredentialsError> {
+        let uri = Pattern::uri(MEMBER);
         let dns = Pattern { before: String::new(), after: String::new(), is_uri: false };
-        Self { of_members: vec![dns, uri.clone()], of_newcomers: vec![uri] }
+        let (members, joiners) = match members {
+            [] => (vec![uri.clone(), dns], vec![uri]),
+            given => (Pattern::parse_all(given)?, Pattern::parse_all(given)?),
+        };
+        let clients = match clients {
+            [] => vec![Pattern::uri(CLIENT)],
+            given => Pattern::parse_all(given)?,
+        };
+        let (admins, viewers) = (vec![Pattern::uri(ADMIN)], vec![Pattern::uri(VIEWER)]);
+        let names = Self { members, joiners, clients, admins, viewers };
+        names.check()?;
+        Ok(names)
     }
 
-    /// The same patterns for everybody.
-    pub(crate) fn of_patterns(patterns: &[String]) -> Result<Self, CredentialsError> {
-        let parsed: Result<Vec<_>, _> = patterns.iter().map(|text| Pattern::parse(text)).collect();
-        let parsed = parsed?;
-        Ok(Self { of_members: parsed.clone(), of_newcomers: parsed })
-    }
-
-    fn of(&self, claim: Claim<'_>) -> &[Pattern] {
-        match claim {
-            Claim::Member(_) => &self.of_members,
-            Claim::Newcomer(_) => &self.of_newcomers,
+    /// Refuses patterns of which two take one name for two peers, or for two roles.
+    fn check(&self) -> Result<(), CredentialsError> {
+        let Self { members, clients, admins, viewers, .. } = self;
+        let roles = [members, clients, admins, viewers];
+        let all: Vec<(usize, &Pattern)> = roles
+            .iter()
+            .enumerate()
+            .flat_map(|(role, list)| list.iter().map(move |pattern| (role, pattern)))
+            .collect();
+        for (index, (role, one)) in all.iter().enumerate() {
+            let others = all[index + 1..].iter();
+            let mut clashing = others.filter(|(other_role, other)| {
+                let is_repeated = role == other_role && one == other;
+                !is_repeated && one.takes_for_another(other)
+            });
+            if let Some((_, other)) = clashing.next() {
+                let (first, second) = (one.name(PLACE), other.name(PLACE));
+                return Err(CredentialsError::PatternsClash { first, second });
+            }
         }
+        Ok(())
+    }
+
+    fn of_claim(&self, claim: Claim<'_>) -> impl Iterator<Item = &Pattern> {
+        let (own, more): (&[Pattern], &[Pattern]) = match claim {
+            Claim::Admin(_) => (&self.admins, &[]),
+            Claim::Client(_) => (&self.clients, &self.joiners),
+            Claim::Joiner(_) => (&self.joiners, &[]),
+            Claim::Member(_) => (&self.members, &[]),
+            Claim::Viewer(_) => (&self.viewers, &[]),
+        };
+        own.iter().chain(more)
     }
 
     /// Whether the certificate proves the claim.
     pub(crate) fn prove(&self, description: &Description, claim: Claim<'_>) -> bool {
-        self.of(claim).iter().any(|pattern| pattern.names(description, claim.peer()))
+        self.of_claim(claim).any(|pattern| pattern.names(description, claim.peer()))
     }
 
-    /// What a certificate needs to prove the claim.
+    /// Whether the certificate proves of anybody that it may be a member.
+    pub(crate) fn prove_some_member(&self, description: &Description) -> bool {
+        self.joiners.iter().any(|pattern| pattern.peers(description).next().is_some())
+    }
+
+    /// What a certificate needs to prove the claim. The same of a member and of who is none: it is
+    /// told to whoever asks.
     pub(crate) fn wanted(&self, claim: Claim<'_>) -> String {
         let peer = claim.peer();
-        let wanted: Vec<_> = self.of(claim).iter().map(|pattern| pattern.wanted(peer)).collect();
-        let wanted = format!("one with the {}", wanted.join(" or the "));
+        let list = |patterns: &mut dyn Iterator<Item = &Pattern>| {
+            let wanted: Vec<_> = patterns.map(|pattern| pattern.wanted(peer)).collect();
+            wanted.join(" or the ")
+        };
         match claim {
-            Claim::Newcomer(_) if self.of_members != self.of_newcomers => {
-                format!("{wanted} (a DNS name alone is enough for known members only)")
+            Claim::Joiner(_) | Claim::Member(_) => {
+                let wanted = list(&mut self.joiners.iter());
+                let mut more = self.members.iter().filter(|one| !self.joiners.contains(one));
+                match list(&mut more) {
+                    more if more.is_empty() => format!("one with the {wanted}"),
+                    more => format!("one with the {wanted} (of a known member the {more} will do)"),
+                }
             }
-            _ => wanted,
+            claim => format!("one with the {}", list(&mut self.of_claim(claim))),
         }
+    }
+
+    /// What a certificate needs to prove of anybody that it may be a member.
+    pub(crate) fn wanted_of_some_member(&self) -> String {
+        let wanted: Vec<_> = self.joiners.iter().map(|one| one.name(PLACE)).collect();
+        format!("one of a member, {}", wanted.join(" or "))
     }
 }
 
@@ -129,12 +244,32 @@ mod tests {
 
     fn proves(names: &Names, certificate: &[&str], peer: &str) -> [bool; 2] {
         let (described, peer) = (described(certificate), PeerName::from(peer));
-        [Claim::Member(&peer), Claim::Newcomer(&peer)].map(|claim| names.prove(&described, claim))
+        [Claim::Member(&peer), Claim::Joiner(&peer)].map(|claim| names.prove(&described, claim))
+    }
+
+    fn default() -> Names {
+        Names::of(&[], &[]).expect("usable")
+    }
+
+    /// What a certificate proves of a peer.
+    fn roles(names: &Names, certificate: &[&str], peer: &str) -> Vec<&'static str> {
+        let (described, peer) = (described(certificate), PeerName::from(peer));
+        [
+            ("member", Claim::Member(&peer)),
+            ("joiner", Claim::Joiner(&peer)),
+            ("client", Claim::Client(&peer)),
+            ("admin", Claim::Admin(&peer)),
+            ("viewer", Claim::Viewer(&peer)),
+        ]
+        .into_iter()
+        .filter(|(_, claim)| names.prove(&described, *claim))
+        .map(|(role, _)| role)
+        .collect()
     }
 
     #[test]
     fn a_member_is_named_by_dns_or_uri_and_a_newcomer_by_uri_only() {
-        let names = Names::of_default();
+        let names = default();
         assert_eq!(proves(&names, &["b"], "b"), [true, false]);
         assert_eq!(proves(&names, &["other.example", "b"], "b"), [true, false]);
         assert_eq!(proves(&names, &["quorate:b"], "b"), [true, true]);
@@ -150,7 +285,7 @@ mod tests {
     /// DNS takes `B` for `b`, and so did the check: a certificate of one member proved the other.
     #[test]
     fn names_that_others_take_for_one_are_two() {
-        let names = Names::of_default();
+        let names = default();
         for (certificate, peer) in [
             ("B", "b"),
             ("b", "B"),
@@ -192,8 +327,8 @@ mod tests {
         let certificate = params.self_signed(&key).expect("a certificate");
         let described = Description::of(certificate.der()).expect("it is one");
         for peer in ["b", address].map(PeerName::from) {
-            for claim in [Claim::Member(&peer), Claim::Newcomer(&peer)] {
-                assert!(!Names::of_default().prove(&described, claim), "{peer}");
+            for claim in [Claim::Member(&peer), Claim::Joiner(&peer), Claim::Client(&peer)] {
+                assert!(!default().prove(&described, claim), "{peer}");
             }
         }
     }
@@ -201,7 +336,7 @@ mod tests {
     #[test]
     fn around_the_name_a_pattern_counts_as_its_kind_of_name_does() {
         let patterns = ["{peer}.Quota.example", "spiffe://Example.org/{peer}"];
-        let names = Names::of_patterns(&patterns.map(str::to_owned)).expect("usable");
+        let names = Names::of(&patterns.map(str::to_owned), &[]).expect("usable");
         assert_eq!(proves(&names, &["b.quota.EXAMPLE"], "b"), [true, true]);
         assert_eq!(proves(&names, &["spiffe://Example.org/b"], "b"), [true, true]);
         for other in ["B.quota.example", "spiffe://example.org/b", "b.quota.example."] {
@@ -212,7 +347,7 @@ mod tests {
     #[test]
     fn patterns_take_the_place_of_both() {
         let patterns = ["{peer}.quota.example", "spiffe://example.org/quota/{peer}"];
-        let names = Names::of_patterns(&patterns.map(str::to_owned)).expect("usable");
+        let names = Names::of(&patterns.map(str::to_owned), &[]).expect("usable");
         assert_eq!(proves(&names, &["b.quota.example"], "b"), [true, true]);
         assert_eq!(proves(&names, &["spiffe://example.org/quota/b"], "b"), [true, true]);
         for other in ["b", "quorate:b", "b.billing.example", "spiffe://example.org/quota/b/x"] {
@@ -220,12 +355,95 @@ mod tests {
         }
     }
 
+    /// A client's certificate joined as a member.
+    #[test]
+    fn a_certificate_proves_the_role_that_it_is_for() {
+        let names = default();
+        for (certificate, expected) in [
+            (&["quorate:b"][..], &["member", "joiner", "client"][..]),
+            (&["quorate-client:b"], &["client"]),
+            (&["quorate-admin:b"], &["admin"]),
+            (&["quorate-viewer:b"], &["viewer"]),
+            (&["b"], &["member"]),
+            // Who is to be less has a DNS name all the same.
+            (&["b", "quorate-client:b"], &["client"]),
+            (&["b", "quorate-admin:x"], &[]),
+            (&["b", "quorate-viewer:b"], &["viewer"]),
+            (&["b", "quorate-admin:b", "quorate:b"], &["member", "joiner", "client", "admin"]),
+            (&["quorate-client:B", "Quorate-client:b", "quorate-client:b."], &[]),
+            (&["quorate-admin", "quorate-superuser:b"], &[]),
+        ] {
+            assert_eq!(roles(&names, certificate, "b"), expected, "{certificate:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_of_clients_prove_clients_only_and_those_of_members_both() {
+        let names = ["{peer}.quota.example".to_owned()];
+        let clients = ["{peer}.web.example".to_owned(), "spiffe://x/web/{peer}".to_owned()];
+        let names = Names::of(&names, &clients).expect("usable");
+        let member = ["member", "joiner", "client"];
+        assert_eq!(roles(&names, &["b.quota.example"], "b"), member);
+        assert_eq!(roles(&names, &["b.web.example"], "b"), ["client"]);
+        assert_eq!(roles(&names, &["spiffe://x/web/b"], "b"), ["client"]);
+        assert_eq!(roles(&names, &["quorate-client:b"], "b"), [""; 0]);
+        let names = Names::of(&["{peer}".to_owned()], &[]).expect("usable");
+        assert_eq!(roles(&names, &["b"], "b"), member);
+        assert_eq!(roles(&names, &["quorate-client:b"], "b"), ["client"]);
+        assert_eq!(roles(&names, &["b", "quorate-client:b"], "b"), ["client"]);
+    }
+
+    #[test]
+    fn patterns_that_take_one_name_for_two_peers_or_roles_are_refused() {
+        let of = |members: &[&str], clients: &[&str]| {
+            let owned =
+                |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            Names::of(&owned(members), &owned(clients))
+        };
+        for (members, clients) in [
+            (&["{peer}", "{peer}.quota.example"][..], &[][..]),
+            (&["{peer}.example", "{peer}.quota.EXAMPLE"], &[]),
+            (&["a-{peer}", "a-{peer}.x"], &[]),
+            (&["a.{peer}", "{peer}.a"], &[]),
+            (&["spiffe://x/{peer}"], &["spiffe://x/client-{peer}"]),
+            (&["{peer}"], &["{peer}.web.example"]),
+            (&["{peer}.x"], &["{peer}.x"]),
+            (&["quorate-client:{peer}"], &[]),
+            (&["quorate-admin:{peer}"], &[]),
+            (&["quorate:{peer}", "quorate-viewer:{peer}"], &[]),
+            (&[], &["quorate:{peer}"]),
+            (&[], &["{peer}"]),
+        ] {
+            let refused = of(members, clients);
+            let clashes = matches!(refused, Err(CredentialsError::PatternsClash { .. }));
+            assert!(clashes, "{members:?} {clients:?}");
+        }
+        for (members, clients) in [
+            (&["{peer}", "quorate:{peer}"][..], &[][..]),
+            (&["{peer}.quota.example"], &["{peer}.web.example"]),
+            (&["spiffe://x/{peer}", "spiffe://x/quota/{peer}"], &["spiffe://x/web/{peer}"]),
+            (&["{peer}.x", "{peer}.x"], &[]),
+        ] {
+            assert!(of(members, clients).is_ok(), "{members:?} {clients:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_does_not_say_who_is_a_member() {
+        let (names, b) = (default(), PeerName::from("b"));
+        let wanted = "one with the URI quorate:b (of a known member the DNS name b will do)";
+        assert_eq!(names.wanted(Claim::Member(&b)), wanted);
+        assert_eq!(names.wanted(Claim::Joiner(&b)), wanted);
+        let wanted = "one with the URI quorate-client:b or the URI quorate:b";
+        assert_eq!(names.wanted(Claim::Client(&b)), wanted);
+    }
+
     #[test]
     fn a_pattern_has_one_place_and_only_what_a_name_can_have() {
         for unusable in
             ["", "b", "{peer}{peer}", "{peer}.a b", "*.{peer}", "spiffe://x/ {peer}", "{peer}:x"]
         {
-            let parsed = Names::of_patterns(&[unusable.to_owned()]);
+            let parsed = Names::of(&[unusable.to_owned()], &[]);
             assert!(matches!(parsed, Err(CredentialsError::Pattern { .. })), "{unusable}");
         }
     }

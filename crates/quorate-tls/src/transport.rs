@@ -23,7 +23,7 @@ use crate::credentials::{Credentials, protocols_told};
 use crate::error::CredentialsError;
 use crate::fault::PeerFault;
 use crate::handshake::{Broken, BrokenBy, MAX_BYTES, Shaken, shake};
-use crate::inquiry::Inquiry;
+use crate::inquiry::{Inquiry, Wanted};
 use crate::names::Names;
 use crate::session::{self, Wire};
 use crate::source::{Place, Source};
@@ -92,11 +92,8 @@ impl fmt::Debug for TlsTransport {
 impl TlsTransport {
     pub(crate) fn new(mut config: TlsConfig) -> Result<Self, CredentialsError> {
         let (provider, inner) = (config.take_provider()?, config.take_inner());
-        let TlsConfig { source, stage, names, watch, .. } = config;
-        let names = match &names[..] {
-            [] => Names::of_default(),
-            patterns => Names::of_patterns(patterns)?,
-        };
+        let TlsConfig { source, stage, names, client_names, watch, .. } = config;
+        let names = Names::of(&names, &client_names)?;
         // Taken first: what changes while it is read is read again.
         let fingerprint = watch.map_or(0, |_| source.fingerprint());
         let current = Credentials::load(&source, &provider)?;
@@ -219,7 +216,8 @@ impl Shared {
     ) -> Result<Stream, Failed> {
         let current = self.current();
         let own = current.own.to_string();
-        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), to.cloned());
+        let wanted = to.cloned().map_or(Wanted::SomeMember, Wanted::Member);
+        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), wanted);
         let wire = tokio::io::join(stream.reader, stream.writer);
         let config = current.client(inquiry.clone());
         let connection = ClientConnection::new(config, server_name(address, to));
@@ -286,7 +284,7 @@ impl Shared {
     ) -> Result<Stream, Failed> {
         let current = self.current();
         let own = current.own.to_string();
-        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), None);
+        let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), Wanted::Anybody);
         let connection = ServerConnection::new(current.server(inquiry.clone()));
         let connection = connection.map_err(|error| Failed::Network(io::Error::other(error)))?;
         let wire = tokio::io::join(reader, writer);

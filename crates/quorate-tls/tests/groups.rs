@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use peers::{Counter, LONG, NAMES, add, count, events, until};
-use quorate::transport::{InProcess, Tcp};
+use quorate::transport::{InProcess, Tcp, Transport};
 use quorate::{Event, Link, Peer, PeerBuilder, Protection, RefusedBy, Shutdown, StartError, Tls};
 use quorate_tls::{CredentialsError, TlsTransport};
 use support::{Authority, Folder, Issued, config, shared};
@@ -366,13 +366,74 @@ async fn joiners_and_clients_need_a_certificate_of_the_groups_own() {
     assert!(billing.wait_ready(Duration::from_secs(5)).await.is_err());
     let status = until(&trio.peers[1], |status| !status.refusals.is_empty()).await;
     assert_eq!((&*status.refusals[0].peer, &*status.refusals[0].field), ("billing", "certificate"));
-    let client = start("web-1", &["quorate:web-1"], PeerBuilder::client).await;
+    let client = start("web-1", &["web-1", "quorate-client:web-1"], PeerBuilder::client).await;
     client.wait_ready(LONG).await.expect("it may");
     assert_eq!(add(&client, "k", 2).await.expect("there is a primary").answer.words[0], 2);
+    // Who may be a member may be a client as well.
+    let client = start("web-2", &["quorate:web-2"], PeerBuilder::client).await;
+    client.wait_ready(LONG).await.expect("it may");
     let d = start("d", &["d", "quorate:d"], joiner).await;
     until(&d, |status| status.members.len() == 4 && status.members.iter().all(|m| m.is_counted))
         .await;
     assert_eq!(count(&d, "k").await, 2);
+}
+
+/// A client's certificate joined as a member, with a vote and all data.
+#[tokio::test(start_paused = true)]
+async fn a_certificate_of_a_client_or_of_who_commands_makes_no_member() {
+    let trio = Trio::start(Tls::Required).await;
+    // Whose own transport does not mind.
+    let start = async |name: &str, names: &[&str], setup: fn(PeerBuilder) -> PeerBuilder| {
+        let tls = config(&[&trio.ca], &trio.ca.issue(names)).over(trio.network.at(name));
+        let tls = Careless(tls.transport().expect("the certificate is good"));
+        let builder = Peer::builder(name, Counter).join(["b"]).listen(name);
+        setup(builder.transport(Arc::new(tls)).tokio_clock()).start().await.expect("valid settings")
+    };
+    let joiner = |builder: PeerBuilder| builder;
+    for (name, role, setup) in [
+        ("d", "quorate-client:d", joiner as fn(PeerBuilder) -> PeerBuilder),
+        ("e", "quorate-admin:e", joiner),
+        ("f", "quorate-viewer:f", joiner),
+        ("g", "quorate-admin:g", PeerBuilder::client),
+        ("h", "quorate-viewer:h", PeerBuilder::client),
+    ] {
+        let peer = start(name, &[name, role], setup).await;
+        let status = until(&peer, |status| !status.refusals.is_empty()).await;
+        let refusal = &status.refusals[0];
+        assert_eq!((&*refusal.field, refusal.by), ("certificate", RefusedBy::Them), "{role}");
+        assert!(refusal.theirs.contains(&format!("URI quorate:{name}")), "{refusal:?}");
+        assert!(peer.wait_ready(Duration::from_secs(5)).await.is_err(), "{role}");
+        assert_eq!(trio.peers[0].status().members.len(), 3, "{role}");
+    }
+}
+
+/// Who joins knows an address, and told whoever was there of the group before it had heard a name.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_to_another_service_at_an_address_to_join_at() {
+    use tokio::io::AsyncReadExt;
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let other = config(&[&ca], &ca.issue(&["billing", "quorate-client:billing"]));
+    let other = other.over(network.at("b")).transport().expect("the certificate is good");
+    let mut listener = other.listen("b").await.expect("the address is free");
+    let accepting = async {
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            let incoming = listener.accept().await.expect("it tries again");
+            let Ok(mut stream) = incoming.open.await else { continue };
+            // It is done with its handshake before the other end has looked at its certificate.
+            let _ = stream.reader.read_to_end(&mut heard).await;
+        }
+        heard
+    };
+    let tls = config(&[&ca], &ca.issue(&["quorate:d"])).over(network.at("d")).transport();
+    let builder = Peer::builder("d", Counter).join(["b"]).listen("d").tokio_clock();
+    let builder = builder.transport(shared(&tls.expect("the certificate is good")));
+    let d = builder.start().await.expect("the settings are valid");
+    assert_eq!(accepting.await, b"", "it has heard a Hello");
+    let status = until(&d, |status| !status.refusals.is_empty()).await;
+    let refusal = &status.refusals[0];
+    assert_eq!((&*refusal.field, refusal.by), ("certificate", RefusedBy::Us));
+    assert_eq!(refusal.ours, "one of a member, quorate:{peer}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,9 +443,35 @@ async fn a_peer_with_the_certificate_of_another_is_not_started() {
     let error = builder(&tls, "a").start().await.expect_err("it is b's");
     assert!(matches!(error, StartError::Transport { .. }), "{error}");
     let expected = "a cannot be served by its transport: the certificate CN=b (b, quorate:b) in the \
-                    certificate that was given does not name a: it takes one with the DNS name a or \
-                    the URI quorate:a";
+                    certificate that was given does not name a: it takes one with the URI quorate:a \
+                    (of a known member the DNS name a will do), or, for a client, one with the \
+                    URI quorate-client:a or the URI quorate:a";
     assert_eq!(error.to_string(), expected);
+}
+
+/// A transport that starts with whatever certificate it has.
+struct Careless(TlsTransport);
+impl Transport for Careless {
+    fn listen<'a>(
+        &'a self,
+        address: &'a str,
+    ) -> quorate::transport::BoxFuture<'a, std::io::Result<Box<dyn quorate::transport::Listener>>>
+    {
+        self.0.listen(address)
+    }
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a quorate::PeerName>,
+    ) -> quorate::transport::BoxFuture<'a, std::io::Result<quorate::transport::Stream>> {
+        self.0.connect(address, to)
+    }
+    fn is_private<'a>(
+        &'a self,
+        address: &'a str,
+    ) -> quorate::transport::BoxFuture<'a, std::io::Result<bool>> {
+        self.0.is_private(address)
+    }
 }
 
 /// A member that claims another member's name, with a certificate that is good for its own.
@@ -397,30 +484,6 @@ async fn a_member_cannot_pass_for_another() {
     let tls =
         config(&[&trio.ca], &issued).names(["{peer}", "quorate:{peer}"]).over(trio.network.at("b"));
     let tls = tls.transport().expect("the certificate is good");
-    struct Careless(TlsTransport);
-    impl quorate::transport::Transport for Careless {
-        fn listen<'a>(
-            &'a self,
-            address: &'a str,
-        ) -> quorate::transport::BoxFuture<'a, std::io::Result<Box<dyn quorate::transport::Listener>>>
-        {
-            self.0.listen(address)
-        }
-        fn connect<'a>(
-            &'a self,
-            address: &'a str,
-            to: Option<&'a quorate::PeerName>,
-        ) -> quorate::transport::BoxFuture<'a, std::io::Result<quorate::transport::Stream>>
-        {
-            self.0.connect(address, to)
-        }
-        fn is_private<'a>(
-            &'a self,
-            address: &'a str,
-        ) -> quorate::transport::BoxFuture<'a, std::io::Result<bool>> {
-            self.0.is_private(address)
-        }
-    }
     let b = Peer::builder("b", Counter)
         .members(NAMES.map(|name| (name, name)))
         .transport(Arc::new(Careless(tls)))

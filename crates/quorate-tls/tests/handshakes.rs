@@ -82,7 +82,7 @@ async fn peers_of_one_ca_that_are_whom_they_say_to_be_talk_and_know_it() {
         let proof = stream.proof.as_ref().expect("it was proved");
         let (other, third) = (PeerName::from(other), PeerName::from("c"));
         assert!(proof.is_of(Claim::Member(&other)));
-        assert!(!proof.is_of(Claim::Newcomer(&other)), "it has a DNS name only");
+        assert!(!proof.is_of(Claim::Joiner(&other)), "it has a DNS name only");
         assert!(!proof.is_of(Claim::Member(&third)));
         assert_eq!(proof.certificate().to_string(), described(other.as_str()));
     }
@@ -147,8 +147,8 @@ async fn a_listener_that_is_not_whom_it_is_taken_for_is_refused() {
         let network = InProcess::network();
         let a = config(&[&ca], &ca.issue(&["a"]));
         let (at_b, at_a) = connect(&network, a, config(&[&ca], &ca.issue(&[name]))).await;
-        let (certificate, wanted) =
-            (described(name), "one with the DNS name b or the URI quorate:b");
+        let certificate = described(name);
+        let wanted = "one with the URI quorate:b (of a known member the DNS name b will do)";
         let wrong = PeerFault::WrongName { certificate, wanted: wanted.into() };
         assert_eq!(fault(at_a), (wrong, RefusedBy::Us));
         assert!(matches!(fault(at_b), (PeerFault::Refused { .. }, RefusedBy::Them)));

@@ -145,7 +145,7 @@ impl Handshake<'_> {
     /// Holds the name that the other end gives against what the transport has proved of it.
     async fn check_proof(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
         let Some(proof) = &self.stream.proof else { return Ok(()) };
-        let claim = self.shared.roster.claim(&hello.peer);
+        let claim = self.shared.roster.claim(&hello.peer, hello.kind);
         if proof.is_of(claim) {
             return Ok(());
         }

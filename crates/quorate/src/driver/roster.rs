@@ -152,10 +152,14 @@ impl Roster {
             || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
     }
 
-    /// What a peer that gives this name claims to be.
-    pub(super) fn claim<'a>(&self, peer: &'a PeerName) -> Claim<'a> {
-        let is_member = self.members().contains(peer) || self.configured.contains_key(peer);
-        if is_member { Claim::Member(peer) } else { Claim::Newcomer(peer) }
+    /// What a peer that gives this name, and says that it is this to the group, claims to be.
+    pub(super) fn claim<'a>(&self, peer: &'a PeerName, kind: PeerKind) -> Claim<'a> {
+        let is_known = || self.members().contains(peer) || self.configured.contains_key(peer);
+        match kind {
+            PeerKind::Client => Claim::Client(peer),
+            PeerKind::Member | PeerKind::Joiner if is_known() => Claim::Member(peer),
+            PeerKind::Member | PeerKind::Joiner => Claim::Joiner(peer),
+        }
     }
 
     /// The members that this peer dials: all others, unless it was counted out itself. One without a

@@ -79,20 +79,31 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// Whom somebody says to be.
+/// Whom somebody says to be, and what to the group. What proves one of these need not prove another:
+/// a proof gives no more than it was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim<'a> {
-    /// This peer, whom nobody here knows yet: it wants to join, or to use the group as a client.
-    Newcomer(&'a PeerName),
-    /// This member of the group.
+    /// Somebody of this name who changes the group by commands.
+    Admin(&'a PeerName),
+    /// This client of the group, which calls it.
+    Client(&'a PeerName),
+    /// This peer, which nobody here knows as a member: it is one, or wants to become one.
+    Joiner(&'a PeerName),
+    /// This member of the group, which is known here.
     Member(&'a PeerName),
+    /// Somebody of this name who looks at the group's status.
+    Viewer(&'a PeerName),
 }
 
 impl<'a> Claim<'a> {
     /// The name.
     pub fn peer(self) -> &'a PeerName {
         match self {
-            Self::Member(peer) | Self::Newcomer(peer) => peer,
+            Self::Admin(peer)
+            | Self::Client(peer)
+            | Self::Joiner(peer)
+            | Self::Member(peer)
+            | Self::Viewer(peer) => peer,
         }
     }
 }
@@ -105,7 +116,8 @@ pub trait Proof: fmt::Debug + Send + Sync {
     /// What proved it.
     fn certificate(&self) -> &Certificate;
 
-    /// What would prove that it is whom it says to be, for whoever is to get it.
+    /// What would prove that it is whom it says to be, for whoever is to get it. It is told to the
+    /// other end, which has proved nothing then, and must not say who is a member.
     fn wanted(&self, claim: Claim<'_>) -> String;
 }
 
