@@ -154,6 +154,7 @@ fn advice(error: &SwitchError) -> &'static str {
 impl From<RemoveError> for Problem {
     fn from(error: RemoveError) -> Self {
         let (status, name) = match error {
+            RemoveError::NotAllowed { .. } => (StatusCode::FORBIDDEN, "client"),
             RemoveError::NotMember { .. } => (StatusCode::NOT_FOUND, "not_member"),
             RemoveError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
             // It may be done already: the members in the status tell.

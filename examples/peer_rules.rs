@@ -113,6 +113,7 @@ impl From<PolicyError> for Problem {
             PolicyError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
             // It may be done already: the revision tells.
             PolicyError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            PolicyError::NotAllowed => (StatusCode::FORBIDDEN, "client"),
             PolicyError::OldVersion => (StatusCode::CONFLICT, "old_version"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "not_changed"),
         };

@@ -50,7 +50,9 @@ impl RateLimiter {
     /// once a majority holds them. What was taken under limits that are changed is carried over.
     ///
     /// A raised limit works at once, and one that stays the same is not touched. The change goes through
-    /// the primary, and can be asked for at any peer; of two at the same time the later one stands.
+    /// the primary, and can be asked for at any member; of two at the same time the later one stands.
+    /// Clients may where every member lets them
+    /// ([`clients_may_change_policy`](quorate::PeerBuilder::clients_may_change_policy)).
     ///
     /// # Errors
     ///
@@ -171,6 +173,10 @@ impl RateLimiter {
             match self.change_limits(limits, carry).await {
                 Ok(revision) => told(FileChange::Taken { revision }),
                 Err(PolicyError::Refused { reason }) => told(FileChange::Refused { reason }),
+                // Nor will they be the next time.
+                Err(error @ PolicyError::NotAllowed) => {
+                    told(FileChange::Refused { reason: error.to_string() });
+                }
                 Err(error) => {
                     told(FileChange::Failed { error });
                     continue;

@@ -99,6 +99,7 @@ impl Peer {
             priority: plan.priorities[index],
             address: String::new(),
             verify_interval: plan.verify_interval,
+            client_rights: Default::default(),
             bounds: plan.bounds,
         };
         let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));

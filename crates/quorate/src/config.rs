@@ -10,6 +10,21 @@ use siphasher::sip::SipHasher13;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
+/// What the clients of a group may have it do besides deciding their calls.
+///
+/// Default: nothing. What counts is what the primary's settings say, so every member is given the
+/// same. Over TLS it is proved who is a client; in plain text its word is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ClientRights {
+    /// Have it decide by another policy, which for rate limits is by other limits
+    /// ([`PeerBuilder::clients_may_change_policy`](crate::PeerBuilder::clients_may_change_policy)).
+    pub change_policy: bool,
+    /// Have it forget members that are gone
+    /// ([`PeerBuilder::clients_may_remove_members`](crate::PeerBuilder::clients_may_remove_members)).
+    pub remove_members: bool,
+}
+
 /// What a peer without a primary does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -583,6 +598,8 @@ pub struct PeerConfig {
     /// 10 min; 0 for never. It costs each peer about 50 ns for every cell, in which replication
     /// waits; so it is left out while that would be more than a twentieth of the failure timeout.
     pub verify_interval: Duration,
+    /// What clients may ask of this peer, as primary. Default: their calls, and nothing else.
+    pub client_rights: ClientRights,
     /// What this peer holds at most.
     pub bounds: Bounds,
 }

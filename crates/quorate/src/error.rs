@@ -178,6 +178,13 @@ pub enum PolicyError {
     /// changed.
     #[error("a member runs an older version: upgrade all members first")]
     OldVersion,
+    /// This peer is a client, and the members do not let clients change the policy. Nothing was
+    /// changed.
+    #[error(
+        "a client may not change the policy: ask at a member, or let clients do so at every member \
+         by clients_may_change_policy()"
+    )]
+    NotAllowed,
     /// The change is too long. Nothing was changed.
     #[error("a change of {bytes} bytes is longer than {max}")]
     TooLong {
@@ -209,6 +216,16 @@ pub enum RemoveError {
     NoPrimary {
         /// How long it was waited for.
         waited: Duration,
+    },
+    /// The peer that asks is a client, and the members do not let clients have others counted out.
+    /// Nothing was changed.
+    #[error(
+        "a client may not have {peer} counted out: ask at a member, or let clients do so at every \
+         member by clients_may_remove_members()"
+    )]
+    NotAllowed {
+        /// The peer named.
+        peer: PeerName,
     },
     /// There is no member of that name. Nothing was changed.
     #[error("{peer} is not a member of this group")]

@@ -87,7 +87,8 @@ pub mod transport;
 pub mod wire;
 
 pub use config::{
-    Acknowledge, Bounds, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect, PeerConfig,
+    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect,
+    PeerConfig,
 };
 #[cfg(feature = "driver")]
 pub use driver::{

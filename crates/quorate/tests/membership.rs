@@ -307,6 +307,21 @@ async fn a_hundred_clients_use_the_group_and_follow_a_failover() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_told_what_it_may_not_do_and_how_it_may() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let client = start(client(&trio.network, "x")).await;
+    client.wait_ready(LONG).await.expect("there is a primary");
+    let gone = trio.a_replica();
+    trio.crash(&gone).await;
+    until(&client, |status| status.peers.iter().any(|peer| peer.link == Link::Down)).await;
+    let error = client.forget(gone.as_str()).await.expect_err("it is a client").to_string();
+    assert!(error.ends_with("by clients_may_remove_members()"), "{error}");
+    let error = client.change_policy("x").await.expect_err("it is a client").to_string();
+    assert!(error.ends_with("by clients_may_change_policy()"), "{error}");
+    trio.peers[0].forget(gone.as_str()).await.expect("a member may");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_learns_of_members_that_it_was_not_told_of() {
     let mut trio = Trio::start(|builder| builder).await;
     let client = start(stranger(&trio.network, "x").client().join(["a"])).await;

@@ -19,7 +19,9 @@ use super::shared::{Enlisted, Parts, Shared};
 use super::status::Status;
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
-use crate::config::{Acknowledge, Bounds, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig};
+use crate::config::{
+    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig,
+};
 use crate::disk::{Directory, OpenError, Progress, StorageId};
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
@@ -145,6 +147,7 @@ impl PeerBuilder {
                 priority: 100,
                 address: String::new(),
                 verify_interval: VERIFY_INTERVAL,
+                client_rights: ClientRights::default(),
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -201,7 +204,8 @@ impl PeerBuilder {
 
     /// Makes this peer a client: it uses the group like any other peer, finds the primary and the
     /// next one, and in relaxed mode decides alone without one; but it neither votes nor holds data,
-    /// and hundreds of them burden a group little. It dials the members of its list
+    /// changes neither the policy nor the members unless they let it, and hundreds of them burden a
+    /// group little. It dials the members of its list
     /// ([`PeerBuilder::members`], which need not be complete), or those at the addresses of
     /// [`PeerBuilder::join`], and is told of the others. It listens nowhere and stores nothing.
     pub fn client(mut self) -> Self {
@@ -320,6 +324,21 @@ impl PeerBuilder {
     /// 10 min; 0 for never. One that differs is copied anew, and says so by an event.
     pub fn verify_interval(mut self, interval: Duration) -> Self {
         self.peer.verify_interval = interval;
+        self
+    }
+
+    /// Lets the clients of the group change its policy ([`Peer::change_policy`]), which for rate
+    /// limits is its limits. Without this they are refused by name. Set it at every member: that of
+    /// the primary counts.
+    pub fn clients_may_change_policy(mut self) -> Self {
+        self.peer.client_rights.change_policy = true;
+        self
+    }
+
+    /// Lets the clients of the group have members forgotten that are gone ([`Peer::forget`]). Without
+    /// this they are refused by name. Set it at every member: that of the primary counts.
+    pub fn clients_may_remove_members(mut self) -> Self {
+        self.peer.client_rights.remove_members = true;
         self
     }
 

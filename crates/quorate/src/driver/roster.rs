@@ -310,7 +310,10 @@ mod tests {
     fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
         let (name, address, bounds) = ("a".into(), String::new(), Bounds::default());
         let verify_interval = Duration::ZERO;
-        let peer = PeerConfig { name, kind, priority: 1, address, verify_interval, bounds };
+        let client_rights = Default::default();
+        let priority = 1;
+        let peer =
+            PeerConfig { name, kind, priority, address, verify_interval, client_rights, bounds };
         let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
         Roster::new(&peer, configured.collect())
     }

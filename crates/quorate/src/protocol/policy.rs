@@ -48,6 +48,7 @@ impl PolicyOutcome {
         match self {
             Self::Changed { revision } => Ok(revision),
             Self::Refused { reason } => Err(PolicyError::Refused { reason }),
+            Self::NotAllowed => Err(PolicyError::NotAllowed),
             Self::OldVersion => Err(PolicyError::OldVersion),
         }
     }
@@ -71,7 +72,12 @@ impl Machine {
         if !self.is_primary() {
             return;
         }
-        if let Some(outcome) = self.consider_policy(from, request, bytes) {
+        let is_allowed = !self.is_client(&from.0) || self.config.client_rights.change_policy;
+        let outcome = match is_allowed {
+            true => self.consider_policy(from, request, bytes),
+            false => Some(PolicyOutcome::NotAllowed),
+        };
+        if let Some(outcome) = outcome {
             self.send(from, Message::PolicyChanged { request, outcome });
         }
     }

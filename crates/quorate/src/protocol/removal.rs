@@ -22,6 +22,7 @@ impl Machine {
     ) -> Result<(), RemoveError> {
         match outcome {
             RemoveOutcome::Removed => Ok(()),
+            RemoveOutcome::NotAllowed => Err(RemoveError::NotAllowed { peer }),
             RemoveOutcome::NotMember => Err(RemoveError::NotMember { peer }),
             RemoveOutcome::Alive => Err(RemoveError::Alive { peer }),
             RemoveOutcome::LastMember => Err(RemoveError::LastMember { peer }),
@@ -43,7 +44,12 @@ impl Machine {
         if !self.is_primary() {
             return;
         }
-        if let Some(outcome) = self.consider_removal(peer, *peer == from.0) {
+        let is_allowed = !self.is_client(&from.0) || self.config.client_rights.remove_members;
+        let outcome = match is_allowed {
+            true => self.consider_removal(peer, *peer == from.0),
+            false => Some(RemoveOutcome::NotAllowed),
+        };
+        if let Some(outcome) = outcome {
             self.send(from, Message::Removed { request, outcome });
         }
     }

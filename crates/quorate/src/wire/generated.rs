@@ -311,6 +311,9 @@ pub struct Removed {
     pub request: u64,
     #[prost(enumeration = "RemoveOutcome", tag = "2")]
     pub outcome: i32,
+    /// Whoever asks is a client, and may not: whatever the outcome.
+    #[prost(bool, tag = "3")]
+    pub not_allowed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangePolicy {
@@ -330,6 +333,9 @@ pub struct PolicyChanged {
     /// Why the model does not take it.
     #[prost(string, optional, tag = "3")]
     pub refused: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whoever asks is a client, and may not; `refused` says so to who does not know this field.
+    #[prost(bool, tag = "4")]
+    pub not_allowed: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Peers {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::config::{Acknowledge, Bounds, GroupConfig, PeerConfig};
+use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, PeerConfig};
 use crate::error::{PolicyError, RemoveError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
@@ -122,6 +122,8 @@ pub(super) struct Group {
     /// What those are that are no members by list.
     pub(super) kinds: BTreeMap<PeerName, PeerKind>,
     pub(super) bounds: Bounds,
+    /// What clients may ask of peers that start from now on.
+    pub(super) client_rights: ClientRights,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
     linked: BTreeSet<(PeerName, PeerName)>,
@@ -151,6 +153,7 @@ impl Group {
             addresses: BTreeMap::new(),
             kinds: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
+            client_rights: ClientRights::default(),
             has_storage: false,
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
@@ -188,9 +191,15 @@ impl Group {
             self.kinds.get(&name).copied().unwrap_or_default(),
             self.addresses.get(&name).cloned().unwrap_or_default(),
         );
-        let verify_interval = VERIFY;
-        let config =
-            PeerConfig { name: name.clone(), kind, priority, address, verify_interval, bounds };
+        let config = PeerConfig {
+            name: name.clone(),
+            kind,
+            priority,
+            address,
+            verify_interval: VERIFY,
+            client_rights: self.client_rights,
+            bounds,
+        };
         let kept = self.has_storage.then(Kept::default);
         let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
         let mut group = self.config.clone();

@@ -76,6 +76,7 @@ impl Replica {
             priority: 100,
             address: String::new(),
             verify_interval: VERIFY,
+            client_rights: Default::default(),
             bounds,
         };
         let now = Time(1_000_000_000);

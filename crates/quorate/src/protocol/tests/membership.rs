@@ -316,6 +316,27 @@ fn a_client_finds_the_primary_and_the_next_one_and_holds_nothing() {
 }
 
 #[test]
+fn a_client_has_nobody_counted_out_unless_the_members_let_it() {
+    for may in [false, true] {
+        let mut group = Group::new(&["a", "b", "c"]);
+        group.client_rights.remove_members = may;
+        ["a", "b", "c"].iter().for_each(|name| group.start(name));
+        group.start_as("x", PeerKind::Client);
+        group.run(SECOND * 5);
+        let primary = group.primary().expect("founded").to_string();
+        let gone = others(&primary.as_str().into())[0];
+        group.kill(gone);
+        group.run(SECOND * 4);
+        group.remove("x", gone);
+        group.run(SECOND * 4);
+        let expected =
+            if may { Ok(()) } else { Err(RemoveError::NotAllowed { peer: gone.into() }) };
+        assert_eq!(group.removed("x"), Some(&expected));
+        assert_eq!(group.members(&primary).0.len(), if may { 2 } else { 3 });
+    }
+}
+
+#[test]
 fn a_client_goes_back_to_an_older_ballot_and_raises_nobodys() {
     let (mut group, primary) = three();
     group.start_as("x", PeerKind::Client);

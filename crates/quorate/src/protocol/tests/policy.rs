@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::group::{Group, others};
 use crate::error::PolicyError;
 use crate::event::Event;
+use crate::id::PeerKind;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,6 +37,25 @@ fn what_changes_nothing_keeps_the_revision_and_what_is_refused_says_why() {
     let refused = PolicyError::Refused { reason: "it says nothing".to_owned() };
     assert_eq!(group.changed(rest[1]), [Ok(1), Err(refused)]);
     assert_eq!(group.policy(primary.as_str()), (1, "two".to_owned()));
+}
+
+/// Whoever used the group could change what it decides by.
+#[test]
+fn a_client_changes_nothing_unless_the_members_let_it() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    group.start_as("x", PeerKind::Client);
+    group.run(SECOND * 2);
+    group.change_policy("x", 1, "two");
+    assert_eq!(group.changed("x"), [Err(PolicyError::NotAllowed)], "at once");
+    assert_eq!(group.policy(primary.as_str()), (0, String::new()));
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.client_rights.change_policy = true;
+    ["a", "b", "c"].iter().for_each(|name| group.start(name));
+    group.start_as("x", PeerKind::Client);
+    group.run(SECOND * 5);
+    group.change_policy("x", 1, "two");
+    assert_eq!(group.changed("x"), [Ok(1)]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             peer: bounds::peer("peer to be removed", &remove.peer)?,
         },
         Kind::Removed(removed) => {
-            Message::Removed { request: removed.request, outcome: outcome(removed.outcome())? }
+            Message::Removed { request: removed.request, outcome: outcome(&removed)? }
         }
         Kind::ChangePolicy(change) => {
             bounds::bytes("change of the policy", change.bytes.len(), 0, MAX_POLICY_BYTES)?;
@@ -58,7 +58,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         }
         Kind::PolicyChanged(changed) => Message::PolicyChanged {
             request: changed.request,
-            outcome: policy_outcome(changed.revision, changed.refused)?,
+            outcome: policy_outcome(changed.revision, changed.refused, changed.not_allowed)?,
         },
         Kind::Peers(peers) => Message::Peers {
             stamp: position(peers.stamp)?,
@@ -139,8 +139,13 @@ fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     history.into_iter().map(reign).collect()
 }
 
-fn policy_outcome(revision: Option<u64>, refused: Option<String>) -> Read<PolicyOutcome> {
+fn policy_outcome(
+    revision: Option<u64>,
+    refused: Option<String>,
+    not_allowed: bool,
+) -> Read<PolicyOutcome> {
     Ok(match (revision, refused) {
+        (None, _) if not_allowed => PolicyOutcome::NotAllowed,
         (Some(revision), _) => PolicyOutcome::Changed { revision },
         (None, Some(reason)) => {
             PolicyOutcome::Refused { reason: bounds::text("reason of a refusal", reason)? }
@@ -149,8 +154,9 @@ fn policy_outcome(revision: Option<u64>, refused: Option<String>) -> Read<Policy
     })
 }
 
-fn outcome(outcome: proto::RemoveOutcome) -> Read<RemoveOutcome> {
-    Ok(match outcome {
+fn outcome(removed: &proto::Removed) -> Read<RemoveOutcome> {
+    Ok(match removed.outcome() {
+        _ if removed.not_allowed => RemoveOutcome::NotAllowed,
         proto::RemoveOutcome::RemoveUnspecified => {
             return Err(WireError::Missing { field: "outcome" });
         }

@@ -56,6 +56,7 @@ fn kind(message: &Message) -> Kind {
         Message::Removed { request, outcome } => Kind::Removed(proto::Removed {
             request: *request,
             outcome: proto::RemoveOutcome::from(*outcome).into(),
+            not_allowed: *outcome == RemoveOutcome::NotAllowed,
         }),
         Message::ChangePolicy { request, bytes } => {
             Kind::ChangePolicy(proto::ChangePolicy { request: *request, bytes: bytes.clone() })
@@ -113,9 +114,13 @@ fn policy_changed(request: u64, outcome: &PolicyOutcome) -> proto::PolicyChanged
         PolicyOutcome::Changed { revision } => (Some(*revision), None),
         // The reader's bound.
         PolicyOutcome::Refused { reason } => (None, Some(bounds::cut(reason, MAX_SETTING_BYTES))),
+        // A peer that does not know of this has a sentence.
+        PolicyOutcome::NotAllowed => (None, Some("a client may not change the policy")),
         PolicyOutcome::OldVersion => (None, None),
     };
-    proto::PolicyChanged { request, revision, refused: refused.map(str::to_owned) }
+    let refused = refused.map(str::to_owned);
+    let not_allowed = *outcome == PolicyOutcome::NotAllowed;
+    proto::PolicyChanged { request, revision, refused, not_allowed }
 }
 
 impl From<RemoveOutcome> for proto::RemoveOutcome {
@@ -126,7 +131,8 @@ impl From<RemoveOutcome> for proto::RemoveOutcome {
             RemoveOutcome::Alive => Self::RemoveAlive,
             RemoveOutcome::LastMember => Self::RemoveLastMember,
             RemoveOutcome::Primary => Self::RemovePrimary,
-            RemoveOutcome::OldVersion => Self::RemoveOldVersion,
+            // To a peer that does not know of the first.
+            RemoveOutcome::NotAllowed | RemoveOutcome::OldVersion => Self::RemoveOldVersion,
         }
     }
 }

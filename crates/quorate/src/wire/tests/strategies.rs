@@ -319,6 +319,7 @@ fn membership() -> BoxedStrategy<Membership> {
 fn outcome() -> impl Strategy<Value = RemoveOutcome> {
     prop_oneof![
         Just(RemoveOutcome::Removed),
+        Just(RemoveOutcome::NotAllowed),
         Just(RemoveOutcome::NotMember),
         Just(RemoveOutcome::Alive),
         Just(RemoveOutcome::LastMember),
@@ -344,6 +345,7 @@ fn policy_outcome() -> BoxedStrategy<PolicyOutcome> {
     prop_oneof![
         number().prop_map(|revision| PolicyOutcome::Changed { revision }),
         ".{0,40}".prop_map(|reason| PolicyOutcome::Refused { reason }),
+        Just(PolicyOutcome::NotAllowed),
         Just(PolicyOutcome::OldVersion),
     ]
     .boxed()
