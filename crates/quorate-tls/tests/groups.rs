@@ -407,6 +407,30 @@ async fn a_certificate_of_a_client_or_of_who_commands_makes_no_member() {
     }
 }
 
+/// With one certificate that names nobody here it claimed name after name, and filled the events.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_with_a_certificate_of_the_ca_is_one_stranger_whatever_it_claims() {
+    let (network, ca) = (InProcess::network(), Authority::new("group"));
+    let a = support::at(&network, &ca, "a", Tls::Required);
+    let a = builder(&a, "a").start().await.expect("the settings are valid");
+    let issued = ca.issue(&["billing", "quorate:billing"]);
+    let mut strangers = Vec::new();
+    for number in 0..50 {
+        let tls = config(&[&ca], &issued).over(network.at("evil")).transport();
+        let tls = Careless(tls.expect("the certificate is good"));
+        let stranger = Peer::builder(format!("n{number}"), Counter).transport(Arc::new(tls));
+        let stranger = stranger.tokio_clock().join(["a"]).client().start().await;
+        strangers.push(stranger.expect("the settings are valid"));
+    }
+    let told = |theirs: &str| theirs.contains(", as n");
+    until(&a, |status| status.refusals.iter().any(|refusal| told(&refusal.theirs))).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let kept: Vec<_> = a.status().refusals.into_iter().map(|refusal| refusal.peer).collect();
+    assert_eq!(kept, ["evil"]);
+    let told = |event: &Event| matches!(event, Event::ConfigMismatch { .. });
+    assert!(events(&a).iter().filter(|event| told(event)).count() <= 1, "{:?}", events(&a));
+}
+
 /// Who joins knows an address, and told whoever was there of the group before it had heard a name.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_told_to_another_service_at_an_address_to_join_at() {
@@ -497,7 +521,7 @@ async fn a_member_cannot_pass_for_another() {
     };
     let status = until(&trio.peers[0], is_refused).await;
     let found = status.refusals.iter().find(|refusal| refusal.peer == "b").expect("found");
-    assert!(found.ours.contains("DNS name b") && found.theirs == "CN=c (c)", "{found:?}");
+    assert!(found.ours.contains("DNS name b") && found.theirs == "CN=c (c), as b", "{found:?}");
     assert!(b.status().peers.iter().all(|peer| peer.link == Link::Down));
     assert!(trio.peers[0].status().peers.iter().any(|peer| peer.link == Link::Down));
 }

@@ -143,6 +143,29 @@ async fn a_caller_is_told_that_the_peer_is_refused_and_only_while_it_is() {
     assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum });
 }
 
+/// Each name that somebody invented was an event, and pushed out what members had said.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_with_many_names_is_one_stranger() {
+    let network = InProcess::network();
+    let a = builder(&network, "a").start().await.expect("the settings are valid");
+    let b = builder(&network, "b").mode(Mode::Relaxed).start().await.expect("valid settings");
+    until(&a, |status| status.refusals.iter().any(|refusal| refusal.peer == "b")).await;
+    let mut strangers = Vec::new();
+    for number in 0..50 {
+        let stranger = Peer::builder(format!("n{number}"), Counter).tokio_clock();
+        let stranger = stranger.transport(network.at("evil")).client().join(["a"]).group("x");
+        strangers.push(stranger.start().await.expect("the settings are valid"));
+    }
+    for stranger in &strangers {
+        until(stranger, |status| !status.refusals.is_empty()).await;
+    }
+    let kept: Vec<_> = a.status().refusals.into_iter().map(|refusal| refusal.peer).collect();
+    assert_eq!(kept, ["b", "evil"]);
+    let told = |event: &Event| matches!(event, Event::ConfigMismatch { .. });
+    assert!(events(&a).iter().filter(|event| told(event)).count() <= 2, "{:?}", events(&a));
+    drop(b);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_address_is_named() {
     let network = InProcess::network();

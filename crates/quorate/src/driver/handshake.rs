@@ -57,6 +57,15 @@ impl Side {
     }
 }
 
+/// Under what name a refusal of the other end is kept.
+#[derive(Clone, Debug)]
+enum Other {
+    /// A peer that is known by this name, or an address that this peer dials.
+    Peer(String),
+    /// Its host: it has given any name that it likes, or none.
+    Stranger,
+}
+
 /// A connection whose handshake is done.
 pub(super) struct Agreed {
     pub(super) stream: Stream,
@@ -118,8 +127,8 @@ impl Handshake<'_> {
         };
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
-            self.note_holder(&hello, false);
-            return Err(self.refuse(&hello, differences).await);
+            self.note_holder(&side, &hello, false);
+            return Err(self.refuse(&side, &hello, differences).await);
         }
         // A restarted peer may be back before the end of its old connections is noticed.
         let patience = (self.shared.group.failure_timeout / 8).min(Duration::from_millis(250));
@@ -130,12 +139,12 @@ impl Handshake<'_> {
                 let ours = format!("held by a living peer (incarnation {holder})");
                 let theirs = format!("{} (incarnation {})", hello.peer, hello.incarnation);
                 let differences = vec![Difference::new("peer", ours, theirs)];
-                return Err(self.refuse(&hello, differences).await);
+                return Err(self.refuse(&side, &hello, differences).await);
             }
         };
         let sent = self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await;
         // Where the other side has closed already, its verdict says why.
-        self.receive_verdict(&hello).await?;
+        self.receive_verdict(&side, &hello).await?;
         sent?;
         self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
@@ -143,15 +152,40 @@ impl Handshake<'_> {
     }
 
     /// Holds the name that the other end gives against what the transport has proved of it.
-    async fn check_proof(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+    async fn check_proof(&mut self, side: &Side, hello: &Hello) -> Result<(), HandshakeError> {
         let Some(proof) = &self.stream.proof else { return Ok(()) };
         let claim = self.shared.roster.claim(&hello.peer, hello.kind);
         if proof.is_of(claim) {
             return Ok(());
         }
-        let (ours, theirs) = (proof.wanted(claim), proof.certificate().to_string());
-        let difference = Difference::new("certificate", ours, printable(&theirs));
-        Err(self.refuse(hello, vec![difference]).await)
+        let field = "certificate".to_owned();
+        let (ours, theirs) = (proof.wanted(claim), printable(&proof.certificate().to_string()));
+        let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
+        self.part(what.clone()).await;
+        let theirs = format!("{theirs}, as {}", hello.peer);
+        self.keep(self.caller(side), Refuse { theirs: theirs.clone(), ..what }, RefusedBy::Us);
+        Err(HandshakeError::Refused { field, ours, theirs })
+    }
+
+    /// Who is at the other end, by what this end knows of itself: whom it has dialed, or a host.
+    fn caller(&self, side: &Side) -> Other {
+        match side {
+            Side::Dialer { to: Some(to), .. } => Other::Peer(to.to_string()),
+            Side::Dialer { to: None, .. } => Other::Peer(self.stream.peer_address.clone()),
+            Side::Acceptor => Other::Stranger,
+        }
+    }
+
+    /// Who is at the other end, by its `Hello`: whoever has proved nothing has a name of its own
+    /// choice, which counts where this peer knows it anyway.
+    fn other(&self, side: &Side, hello: &Hello) -> Other {
+        let is_proven = self.stream.proof.is_some();
+        let is_dialed = matches!(side, Side::Dialer { to: Some(to), .. } if *to == hello.peer);
+        if is_proven || is_dialed || self.shared.roster.is_known(hello.peer.as_str()) {
+            Other::Peer(hello.peer.to_string())
+        } else {
+            self.caller(side)
+        }
     }
 
     /// Whoever it was refused as, it is let in now.
@@ -236,33 +270,31 @@ impl Handshake<'_> {
         match wire::decode(kind, body)? {
             Frame::Hello(hello) => {
                 // Whoever is not whom it says to be is told nothing of this group.
-                let proven = self.check_proof(&hello).await;
+                let proven = self.check_proof(side, &hello).await;
                 if proven.is_err() {
                     self.shared.note_unheard(side.dialed());
                 }
                 proven.map(|()| hello)
             }
-            Frame::Refuse(refuse) => {
-                let peer = match side {
-                    Side::Dialer { to: Some(to), .. } => to.to_string(),
-                    Side::Dialer { to: None, .. } => self.stream.peer_address.clone(),
-                    Side::Acceptor => return Err(HandshakeError::Unexpected { kind }),
-                };
-                self.shared.note_unheard(side.dialed());
-                Err(self.refused_by_them(peer, refuse))
-            }
+            Frame::Refuse(refuse) => match self.caller(side) {
+                Other::Stranger => Err(HandshakeError::Unexpected { kind }),
+                dialed => {
+                    self.shared.note_unheard(side.dialed());
+                    Err(self.refused_by_them(dialed, refuse))
+                }
+            },
             _ => Err(HandshakeError::Unexpected { kind }),
         }
     }
 
-    async fn receive_verdict(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+    async fn receive_verdict(&mut self, side: &Side, hello: &Hello) -> Result<(), HandshakeError> {
         let (kind, body) = self.receive().await?;
         match kind {
             kind::CALLS if body.is_empty() => Ok(()),
             kind::REFUSE => match wire::decode(kind, body)? {
                 Frame::Refuse(refuse) => {
-                    self.note_holder(hello, refuse.field == STRANGER);
-                    Err(self.refused_by_them(hello.peer.to_string(), refuse))
+                    self.note_holder(side, hello, refuse.field == STRANGER);
+                    Err(self.refused_by_them(self.other(side, hello), refuse))
                 }
                 _ => Err(HandshakeError::Unexpected { kind }),
             },
@@ -272,24 +304,32 @@ impl Handshake<'_> {
 
     /// Notes a peer that holds a state and cannot be linked with, whoever refuses whom: one of this
     /// peer's list, or of a group that lives and does not count this peer.
-    fn note_holder(&self, hello: &Hello, is_spurned: bool) {
+    /// Whoever gives a name that this peer has neither dialed nor seen a proof of may be anybody.
+    fn note_holder(&self, side: &Side, hello: &Hello, is_spurned: bool) {
+        let is_sure = self.stream.proof.is_some() || side.dialed() == Some(&hello.peer);
         let is_listed = || self.shared.roster.members().contains(&hello.peer);
-        if hello.has_state && (is_spurned || is_listed()) {
+        if hello.has_state && is_sure && (is_spurned || is_listed()) {
             let position = hello.standing.position;
             self.shared.note_holder(Some(position).filter(|position| !position.is_blank()));
         }
     }
 
     /// Tells the other side why, and keeps all differences.
-    async fn refuse(&mut self, hello: &Hello, differences: Vec<Difference>) -> HandshakeError {
+    async fn refuse(
+        &mut self,
+        side: &Side,
+        hello: &Hello,
+        differences: Vec<Difference>,
+    ) -> HandshakeError {
         let Some(Difference { field, ours, theirs }) = differences.first().cloned() else {
             return HandshakeError::Timeout;
         };
         // The first difference is enough for the other side: it finds the others by itself.
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
+        let other = self.other(side, hello);
         for Difference { field, ours, theirs } in differences {
-            self.keep(hello.peer.to_string(), (field, ours, theirs), RefusedBy::Us);
+            self.keep(other.clone(), Refuse { field, ours, theirs }, RefusedBy::Us);
         }
         HandshakeError::Refused { field, ours, theirs }
     }
@@ -314,18 +354,24 @@ impl Handshake<'_> {
     }
 
     /// Keeps why the other side does not want this connection; its `ours` are `theirs` here.
-    fn refused_by_them(&self, peer: String, refuse: Refuse) -> HandshakeError {
+    fn refused_by_them(&self, other: Other, refuse: Refuse) -> HandshakeError {
         let Refuse { field, ours: theirs, theirs: ours } = refuse;
         let (field, ours, theirs) = (printable(&field), printable(&ours), printable(&theirs));
-        let what = (field.clone(), ours.clone(), theirs.clone());
-        self.keep(peer, what, RefusedBy::Them);
+        let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
+        self.keep(other, what, RefusedBy::Them);
         HandshakeError::Refused { field, ours, theirs }
     }
 
-    fn keep(&self, peer: String, (field, ours, theirs): (String, String, String), by: RefusedBy) {
+    fn keep(&self, other: Other, refuse: Refuse, by: RefusedBy) {
+        let Refuse { field, ours, theirs } = refuse;
         let address = self.stream.peer_address.clone();
         let at_ms = self.shared.clock.wall_ms();
-        self.shared.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
+        let refusal =
+            |peer| Refusal { peer, address: address.clone(), field, ours, theirs, at_ms, by };
+        match other {
+            Other::Peer(peer) => self.shared.refused(refusal(peer)),
+            Other::Stranger => self.shared.refused_stranger(refusal(host(&address).to_owned())),
+        };
     }
 }
 

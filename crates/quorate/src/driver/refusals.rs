@@ -49,7 +49,7 @@ pub enum RefusedBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The other peer, as it or the member list calls it; of somebody who has proved nothing, the host.
+    /// The other peer, as the member list calls it, or as it has proved; of anybody else, the host.
     pub peer: String,
     /// Its address.
     pub address: String,

@@ -154,10 +154,9 @@ impl Roster {
 
     /// What a peer that gives this name, and says that it is this to the group, claims to be.
     pub(super) fn claim<'a>(&self, peer: &'a PeerName, kind: PeerKind) -> Claim<'a> {
-        let is_known = || self.members().contains(peer) || self.configured.contains_key(peer);
         match kind {
             PeerKind::Client => Claim::Client(peer),
-            PeerKind::Member | PeerKind::Joiner if is_known() => Claim::Member(peer),
+            PeerKind::Member | PeerKind::Joiner if self.is_known(peer.as_str()) => Claim::Member(peer),
             PeerKind::Member | PeerKind::Joiner => Claim::Joiner(peer),
         }
     }
