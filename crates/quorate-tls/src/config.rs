@@ -58,6 +58,7 @@ impl Provider {
 /// | `client_names` | the `quorate-client:` URI of a client | who calls need not be able to become a member |
 /// | `crl_file` | none | most private CAs issue short-lived certificates instead |
 /// | `watch` | off | an embedder may have a way of its own to notice |
+/// | `exposed_key_allowed` | off | who reads the key can be this peer |
 /// | `provider` | aws-lc-rs if that feature is on, else ring | |
 /// | `over` | [`Tcp`] | |
 #[derive(Clone)]
@@ -101,6 +102,7 @@ impl TlsConfig {
             certificate: Place::File(certificate.into()),
             key: Place::File(key.into()),
             crls: Vec::new(),
+            is_exposed_key_allowed: false,
         })
     }
 
@@ -112,10 +114,11 @@ impl TlsConfig {
         key: impl Into<Vec<u8>>,
     ) -> Self {
         Self::from_source(Source {
-            ca: Place::Bytes("CA", ca.into()),
-            certificate: Place::Bytes("certificate", certificate.into()),
-            key: Place::Bytes("key", key.into()),
+            ca: Place::Bytes("CA", ca.into().into()),
+            certificate: Place::Bytes("certificate", certificate.into().into()),
+            key: Place::Bytes("key", key.into().into()),
             crls: Vec::new(),
+            is_exposed_key_allowed: false,
         })
     }
 
@@ -170,7 +173,15 @@ impl TlsConfig {
 
     /// The same from bytes in PEM.
     pub fn crl_pem(mut self, crl: impl Into<Vec<u8>>) -> Self {
-        self.source.crls.push(Place::Bytes("CRL", crl.into()));
+        self.source.crls.push(Place::Bytes("CRL", crl.into().into()));
+        self
+    }
+
+    /// Takes a key from a file that everybody on this machine can read, or others can change. Without
+    /// this such a file is refused, on systems where files have modes: a key's has `0600`, or `0640`
+    /// with a group of its own.
+    pub fn exposed_key_allowed(mut self) -> Self {
+        self.source.is_exposed_key_allowed = true;
         self
     }
 

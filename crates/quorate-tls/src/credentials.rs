@@ -54,8 +54,8 @@ impl Credentials {
             algorithms,
         };
         let (description, own) = check_chain(source, &trust, &chain)?;
-        let certified =
-            CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        let certified = CertifiedKey::from_der(chain, key.clone_key(), provider).map_err(
+            |error| match error {
                 rustls::Error::InconsistentKeys(_) => CredentialsError::KeyMismatch {
                     certificate: source.certificate.origin(),
                     key: source.key.origin(),
@@ -63,7 +63,8 @@ impl Credentials {
                 error => {
                     CredentialsError::Key { origin: source.key.origin(), source: Box::new(error) }
                 }
-            })?;
+            },
+        )?;
         Ok(Self {
             trust: Arc::new(trust),
             own,

@@ -41,6 +41,17 @@ pub enum CredentialsError {
         /// The file.
         origin: String,
     },
+    /// A file with a private key can be read by everybody, or changed by others than its owner.
+    #[error(
+        "the private key in {origin} is open to others (mode {mode:04o}): set the mode to 0600, or to \
+         0640 with a group of its own; for a Kubernetes secret by its defaultMode"
+    )]
+    KeyExposed {
+        /// The file.
+        origin: String,
+        /// Its mode, as `chmod` takes it.
+        mode: u32,
+    },
     /// PEM, but not what is to be in it.
     #[error("{origin} cannot be used: {source}")]
     Damaged {

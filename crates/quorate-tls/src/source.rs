@@ -8,11 +8,14 @@ use std::path::PathBuf;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use crate::error::CredentialsError;
 
-/// Most bytes of one file: lists of revocations can be long.
-const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Most bytes of a file of certificates or of a key.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Most bytes of one with revocations: those can be long.
+const MAX_CRL_BYTES: usize = 32 * 1024 * 1024;
 /// In the first line of a private key that is encrypted.
 const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
 
@@ -21,8 +24,8 @@ const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
 pub(crate) enum Place {
     /// In a file.
     File(PathBuf),
-    /// Here, under the name that errors give it.
-    Bytes(&'static str, Vec<u8>),
+    /// Here, under the name that errors give it. They may be a key: no copy is left behind.
+    Bytes(&'static str, Zeroizing<Vec<u8>>),
 }
 
 impl fmt::Debug for Place {
@@ -41,24 +44,39 @@ impl Place {
         }
     }
 
-    fn read(&self) -> Result<Vec<u8>, CredentialsError> {
+    /// What is in it, if `is_wanted` takes the file, and it is no larger than this.
+    fn read(
+        &self,
+        max_bytes: usize,
+        is_wanted: impl FnOnce(&File) -> Result<(), CredentialsError>,
+    ) -> Result<Zeroizing<Vec<u8>>, CredentialsError> {
         let path = match self {
             Self::File(path) => path,
             Self::Bytes(_, bytes) => return Ok(bytes.clone()),
         };
         let unread = |source| CredentialsError::Read { origin: self.origin(), source };
-        let mut bytes = Vec::new();
         let file = File::open(path).map_err(unread)?;
-        let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
-        if read as u64 > MAX_BYTES {
-            return Err(CredentialsError::TooLarge { origin: self.origin(), max_bytes: MAX_BYTES });
+        is_wanted(&file)?;
+        let length = file.metadata().map_err(unread)?.len();
+        let room = usize::try_from(length).unwrap_or(max_bytes).min(max_bytes) + 1;
+        // All at once: a buffer that grows leaves copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        let most = max_bytes as u64 + 1;
+        let read = file.take(most).read_to_end(&mut bytes).map_err(unread)?;
+        if read > max_bytes {
+            let (origin, max_bytes) = (self.origin(), max_bytes as u64);
+            return Err(CredentialsError::TooLarge { origin, max_bytes });
         }
         Ok(bytes)
     }
 
     /// All items of one kind in it, at least one.
-    fn items<T: PemObject>(&self, what: &'static str) -> Result<Vec<T>, CredentialsError> {
-        let bytes = self.read()?;
+    fn items<T: PemObject>(
+        &self,
+        what: &'static str,
+        max_bytes: usize,
+    ) -> Result<Vec<T>, CredentialsError> {
+        let bytes = self.read(max_bytes, |_| Ok(()))?;
         let items: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
         let items = items.map_err(|error| self.damaged(error))?;
         match items.is_empty() {
@@ -79,13 +97,15 @@ pub(crate) struct Source {
     pub(crate) certificate: Place,
     pub(crate) key: Place,
     pub(crate) crls: Vec<Place>,
+    /// Whether others may read or change the file of the key.
+    pub(crate) is_exposed_key_allowed: bool,
 }
 
 /// What was read, not yet looked into.
 pub(crate) struct Material {
     pub(crate) cas: Vec<CertificateDer<'static>>,
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) key: Zeroizing<PrivateKeyDer<'static>>,
     /// Each with the number of its place.
     pub(crate) crls: Vec<(usize, CertificateRevocationListDer<'static>)>,
 }
@@ -95,10 +115,10 @@ impl Source {
     pub(crate) fn read(&self) -> Result<Material, CredentialsError> {
         let mut crls = Vec::new();
         for (index, place) in self.crls.iter().enumerate() {
-            let found = place.items::<CertificateRevocationListDer<'_>>("CRL (X509 CRL)")?;
+            let found = place.items("CRL (X509 CRL)", MAX_CRL_BYTES)?;
             crls.extend(found.into_iter().map(|crl| (index, crl)));
         }
-        let key = self.key.read()?;
+        let key = self.key.read(MAX_BYTES, |file| self.check_mode(file))?;
         if key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
             return Err(CredentialsError::EncryptedKey { origin: self.key.origin() });
         }
@@ -109,11 +129,32 @@ impl Source {
             error => self.key.damaged(error),
         })?;
         Ok(Material {
-            cas: self.ca.items("CA certificate")?,
-            chain: self.certificate.items("certificate")?,
-            key,
+            cas: self.ca.items("CA certificate", MAX_BYTES)?,
+            chain: self.certificate.items("certificate", MAX_BYTES)?,
+            key: Zeroizing::new(key),
             crls,
         })
+    }
+
+    /// Refuses a key that everybody on this machine can read, or that others than its owner can
+    /// change. A group may read it: that is how a service which is not root is given one.
+    #[cfg(unix)]
+    fn check_mode(&self, file: &File) -> Result<(), CredentialsError> {
+        use std::os::unix::fs::PermissionsExt;
+        const BY_OTHERS: u32 = 0o027;
+        let origin = || self.key.origin();
+        let read = file.metadata();
+        let read = read.map_err(|source| CredentialsError::Read { origin: origin(), source })?;
+        let mode = read.permissions().mode() & 0o777;
+        if mode & BY_OTHERS != 0 && !self.is_exposed_key_allowed {
+            return Err(CredentialsError::KeyExposed { origin: origin(), mode });
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn check_mode(&self, _: &File) -> Result<(), CredentialsError> {
+        Ok(())
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
@@ -130,7 +171,8 @@ impl Source {
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for place in self.places() {
-            place.read().unwrap_or_default().hash(&mut hasher);
+            let read = place.read(MAX_CRL_BYTES, |_| Ok(()));
+            read.unwrap_or_default().hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -142,14 +184,15 @@ mod tests {
 
     #[test]
     fn no_bytes_of_a_key_are_shown() {
-        let key = Place::Bytes("key", b"secret".to_vec());
+        let key = Place::Bytes("key", b"secret".to_vec().into());
         assert_eq!(format!("{key:?}"), "the key that was given");
     }
 
     #[test]
     fn what_is_missing_or_damaged_is_named_with_its_place() {
-        let place = |text: &str| Place::Bytes("CA", text.as_bytes().to_vec());
-        let found = |text: &str| place(text).items::<CertificateDer<'_>>("CA certificate");
+        let place = |text: &str| Place::Bytes("CA", text.as_bytes().to_vec().into());
+        let items = |place: Place| place.items::<CertificateDer<'_>>("CA certificate", MAX_BYTES);
+        let found = |text: &str| items(place(text));
         let error = found("nothing here").expect_err("there is none");
         assert!(matches!(&error, CredentialsError::Missing { .. }), "{error}");
         assert!(
@@ -159,7 +202,7 @@ mod tests {
         let error = found("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
         assert!(matches!(error, Err(CredentialsError::Damaged { .. })));
         let absent = Place::File("/nonexistent/ca.pem".into());
-        let error = absent.items::<CertificateDer<'_>>("CA certificate").expect_err("no file");
+        let error = items(absent).expect_err("no file");
         assert!(error.to_string().starts_with("cannot read /nonexistent/ca.pem: "), "{error}");
     }
 }

@@ -126,11 +126,7 @@ impl TlsTransport {
     ///
     /// What is wrong with the new files. What was read before stays in use.
     pub fn reload(&self) -> Result<Certificate, CredentialsError> {
-        let source = self.shared.source.lock().clone();
-        if !source.has_files() {
-            return Err(CredentialsError::NotFiles);
-        }
-        self.shared.use_source(source, Asked::ByEmbedder)
+        self.shared.reload(Asked::ByEmbedder)
     }
 
     /// The same with new bytes in PEM; lists of revocations stay those of the settings, and files
@@ -145,14 +141,15 @@ impl TlsTransport {
         certificate: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Result<Certificate, CredentialsError> {
-        let crls = self.shared.source.lock().crls.clone();
+        let own = self.shared.own.lock();
+        let before = self.shared.source.lock().clone();
         let source = Source {
-            ca: Place::Bytes("CA", ca.into()),
-            certificate: Place::Bytes("certificate", certificate.into()),
-            key: Place::Bytes("key", key.into()),
-            crls,
+            ca: Place::Bytes("CA", ca.into().into()),
+            certificate: Place::Bytes("certificate", certificate.into().into()),
+            key: Place::Bytes("key", key.into().into()),
+            ..before
         };
-        self.shared.use_source(source, Asked::ByEmbedder)
+        self.shared.use_source(&own, source, Asked::ByEmbedder)
     }
 }
 
@@ -161,18 +158,29 @@ impl Shared {
         self.current.read().clone()
     }
 
+    /// Reads the files again, if there are any. Blocks.
+    pub(crate) fn reload(&self, asked: Asked) -> Result<Certificate, CredentialsError> {
+        // What is to be read is looked up by whose turn it is, or it may be what was replaced.
+        let own = self.own.lock();
+        let source = self.source.lock().clone();
+        if !source.has_files() {
+            return Err(CredentialsError::NotFiles);
+        }
+        self.use_source(&own, source, asked)
+    }
+
     /// Loads what a source has, and uses it if it is good. A refusal that is told already is told again
-    /// only to whoever asks.
-    pub(crate) fn use_source(
+    /// only to whoever asks. `own` are the peers of this process.
+    fn use_source(
         &self,
+        own: &BTreeSet<PeerName>,
         source: Source,
         asked: Asked,
     ) -> Result<Certificate, CredentialsError> {
-        let own = self.own.lock();
         // Taken first: what changes while it is read is read again.
         let fingerprint = self.watch.map(|_| source.fingerprint());
         let loaded = Credentials::load(&source, &self.provider).and_then(|loaded| {
-            loaded.check_names(&source, &self.names, &own)?;
+            loaded.check_names(&source, &self.names, own)?;
             Ok(loaded)
         });
         let mut last_refusal = self.last_refusal.lock();

@@ -7,7 +7,6 @@ use quorate::Event;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::source::Source;
 use crate::transport::{Asked, Shared};
 
 impl Shared {
@@ -39,25 +38,15 @@ impl Shared {
         loop {
             ticks.tick().await;
             let source = self.source.lock().clone();
-            let Some(fingerprint) = blocking({
-                let source = source.clone();
-                move || source.fingerprint()
-            })
-            .await
-            else {
-                return;
-            };
+            let looked = blocking(move || source.fingerprint()).await;
+            let Some(fingerprint) = looked else { return };
             let is_due = self.looks.lock().is_due(fingerprint);
             if is_due {
-                self.reload_in_background(source).await;
+                let shared = self.clone();
+                // What is wrong with them was told by an event.
+                blocking(move || shared.reload(Asked::ByWatch).is_ok()).await;
             }
         }
-    }
-
-    async fn reload_in_background(self: &Arc<Self>, source: Source) {
-        let shared = self.clone();
-        // What is wrong with it was told by an event.
-        blocking(move || shared.use_source(source, Asked::ByWatch).is_ok()).await;
     }
 }
 

@@ -314,6 +314,61 @@ async fn a_ca_that_has_ended_is_told_at_the_start_and_when_files_are_read() {
     assert!(events(&peer).iter().any(trusted), "{:?}", events(&peer));
 }
 
+/// A reload took down what to read, waited for its turn, and undid what had come meanwhile.
+#[test]
+fn a_reload_never_undoes_a_replacement() {
+    let (ca, folder) = (Authority::new("group"), Folder::new("race"));
+    let [ca_file, certificate, key] = folder.write_all(&[&ca], &ca.issue(&["a"]));
+    let new = ca.issue(&["a", "new"]);
+    for _ in 0..100 {
+        let tls = quorate_tls::TlsConfig::from_pem_files(&ca_file, &certificate, &key).transport();
+        let tls = tls.expect("the files are good");
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                both.wait();
+                // After the replacement there is nothing to read.
+                let _ = tls.reload();
+            });
+            both.wait();
+            let (certificate, key) = (new.certificate.clone(), new.key.clone());
+            tls.replace(ca.pem.clone(), certificate, key).expect("they are good");
+        });
+        assert_eq!(tls.certificate().expect("it has one").names, ["a", "new"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_or_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let (ca, folder) = (Authority::new("group"), Folder::new("mode"));
+    let [ca_file, certificate, key] = folder.write_all(&[&ca], &ca.issue(&["a"]));
+    let config = || quorate_tls::TlsConfig::from_pem_files(&ca_file, &certificate, &key);
+    for (mode, is_good) in [
+        (0o600, true),
+        (0o400, true),
+        (0o640, true),
+        (0o644, false),
+        (0o660, false),
+        (0o602, false),
+    ] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&key, permissions).expect("it is this test's own");
+        match config().transport() {
+            Ok(_) => assert!(is_good, "{mode:o}"),
+            Err(error) => {
+                assert!(
+                    !is_good && matches!(error, CredentialsError::KeyExposed { .. }),
+                    "{error}"
+                );
+                assert!(error.to_string().contains(&format!("mode {mode:04o}")), "{error}");
+            }
+        }
+        config().exposed_key_allowed().transport().expect("in so many words");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn watched_files_are_read_when_they_have_changed() {
     let (network, ca, folder) =
