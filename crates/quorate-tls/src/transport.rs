@@ -116,6 +116,12 @@ impl TlsTransport {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// The questions of one handshake, as its credentials and names have them.
+    pub(crate) fn inquiry(&self, wanted: Wanted) -> Arc<Inquiry> {
+        let trust = self.shared.current().trust.clone();
+        Inquiry::new(trust, self.shared.names.clone(), wanted)
+    }
+
     /// Reads all files again: connections made from now on use what is in them, those that are open
     /// go on. Blocks while files are read. Returns this peer's certificate.
     ///

@@ -88,6 +88,44 @@ async fn more_than_16_kib_of_certificates_are_refused_unread() {
     assert!(found.to_string().contains("more than 128 names"), "{found}");
 }
 
+/// The body of the fuzz target `shown`, on its corpus and on what is drawn here.
+#[test]
+fn whatever_is_shown_only_who_is_good_is_let_in() {
+    let (transport, cards) = support::cards::deck();
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/shown");
+    let mut inputs: Vec<Vec<u8>> = Vec::new();
+    for file in std::fs::read_dir(corpus).expect("the corpus is committed") {
+        inputs.push(std::fs::read(file.expect("a file").path()).expect("it can be read"));
+    }
+    assert!(inputs.len() > 4, "it has seeds");
+    // Each by itself, and with all that could help it.
+    inputs.extend((0..20).map(|card| vec![0, card]));
+    inputs.extend((0..20).map(|card| vec![0, card, 0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 14]));
+    let mut random = 1_u64;
+    inputs.extend((0..3_000).map(|length| {
+        let draw = |_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random as u8
+        };
+        (0..length % 40).map(draw).collect()
+    }));
+    for data in &inputs {
+        quorate_tls::fuzzing::shown(&transport, &cards, data);
+        quorate_tls::fuzzing::certificate(data);
+    }
+    // Every bit of a good one.
+    for place in 0..cards[5].der.len() * 8 {
+        let [high, low] = u16::try_from(place / 8).expect("it is short").to_be_bytes();
+        let what = 5 + 8 * u8::try_from(place % 8).expect("a bit");
+        quorate_tls::fuzzing::shown(&transport, &cards, &[what, 5, high, low]);
+        let mut der = cards[5].der.clone();
+        der[place / 8] ^= 1 << (place % 8);
+        quorate_tls::fuzzing::certificate(&der);
+    }
+}
+
 thread_local! {
     /// Signatures of certificates that this thread has checked.
     static CHECKED: Cell<usize> = const { Cell::new(0) };
