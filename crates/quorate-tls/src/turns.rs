@@ -1,10 +1,10 @@
 //! Whose turn it is to do the cryptography of a handshake that came in.
 //!
-//! Whoever connects makes a peer agree on keys, sign, and verify, before it has shown who it is, and
-//! can do so again and again. So such steps are done one at a time, in the order in which they are
-//! asked for. After each all other tasks have their turn, and there is a pause in proportion to what
-//! it took: strangers, however many, get a quarter of one core, and nothing else waits for more than
-//! one step at a time.
+//! Whoever connects makes a peer agree on keys, sign, and verify, before it has shown who it is,
+//! and can do so again and again. So such steps are done one at a time, in the order in which they
+//! are asked for. After each all other tasks have their turn, and there is a pause in proportion to
+//! what it took: strangers, however many, get a quarter of one core, and nothing else waits for
+//! more than one step at a time.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// A pause is so many times as long as the step before it.
 const PAUSES: u32 = 3;
+/// A step that took longer was not all of it at work: the process may have been stopped in it.
+const LONGEST_STEP: Duration = Duration::from_millis(50);
 /// Pauses shorter than this are taken together: a lone handshake waits for nothing.
 const BURST: Duration = Duration::from_millis(5);
 
@@ -64,7 +66,7 @@ impl Turn<'_> {
     fn count(&mut self) {
         let Some(began) = self.began.take() else { return };
         let now = Instant::now();
-        let spent = now.saturating_duration_since(began);
+        let spent = now.saturating_duration_since(began).min(LONGEST_STEP);
         *self.paid = now.max(*self.paid) + spent * PAUSES;
     }
 }
@@ -101,6 +103,16 @@ mod tests {
         let began = Instant::now();
         step(&turns, STEP).await;
         assert_eq!(began.elapsed(), STEP);
+    }
+
+    /// It would have let nobody in for as long again.
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_stopped_pauses_for_a_moment() {
+        let turns = Turns::default();
+        step(&turns, Duration::from_secs(3600)).await;
+        let began = Instant::now();
+        drop(turns.take().await);
+        assert!(began.elapsed() <= LONGEST_STEP * PAUSES, "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
