@@ -128,8 +128,17 @@ pub(crate) fn moment(unix_ms: u64) -> String {
 
 /// Text of a certificate, for logs and status pages.
 fn printable(text: &str) -> String {
-    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let visible = text.chars().map(|c| if is_hidden(c) { ' ' } else { c });
     visible.take(MAX_SUBJECT_CHARS).collect()
+}
+
+/// Whether a character cannot be seen, and may change how those beside it are: their order, say.
+fn is_hidden(c: char) -> bool {
+    let is_mark = matches!(
+        c,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    c.is_control() || is_mark
 }
 
 #[cfg(test)]
@@ -141,6 +150,11 @@ mod tests {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
         assert_eq!(moment(1_798_761_599_999), "2026-12-31T23:59:59Z");
         assert_eq!(moment(u64::MAX), "the far future");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_printed() {
+        assert_eq!(printable("CN=a\n\u{202e}b\u{200b}\u{feff}ö"), "CN=a  b  ö");
     }
 
     #[test]
