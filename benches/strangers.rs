@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A peer to which strangers come, beside one to which none does.
 fn flood() -> Result<Table, Box<dyn Error>> {
-    let head = ["strangers", "handshakes a second", "part of the thread", "late: p50 µs", "p99 µs"];
+    let head = ["strangers", "handshakes a second", "part of thread", "late: p50 µs", "p99 µs"];
     let mut table = Table::new(&head);
     let own = Authority::new(CA)?;
     let tls = own.config(&[])?;

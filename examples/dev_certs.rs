@@ -1,9 +1,9 @@
 //! A CA and certificates to try TLS with: `cargo run --example dev_certs -- DIR a b c`.
 //!
-//! Writes `ca.pem`, and for each peer `NAME.pem` and `NAME.key`; with `--client NAME` for a client as
-//! well, which can be no member with it. Run it again with other names for
-//! more certificates of the same CA, or with the same names to renew them. For trying only: whoever
-//! can read `ca.key` can be any peer.
+//! Writes `ca.pem`, and for each peer `NAME.pem` and `NAME.key`; with `--client NAME` for a client
+//! as well, which can be no member with it. Run it again with other names for more certificates of
+//! the same CA, or with the same names to renew them. For trying only: whoever can read `ca.key`
+//! can be any peer.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -49,9 +49,9 @@ impl RateLimiter {
     /// they are changed again; a limit that is not among them is none any more. Returns their revision
     /// once a majority holds them. What was taken under limits that are changed is carried over.
     ///
-    /// A raised limit works at once, and one that stays the same is not touched. The change goes through
-    /// the primary, and can be asked for at any member; of two at the same time the later one stands.
-    /// Clients may where every member lets them
+    /// A raised limit works at once, and one that stays the same is not touched. The change goes
+    /// through the primary, and can be asked for at any member; of two at the same time the later
+    /// one stands. Clients may where every member lets them
     /// ([`clients_may_change_policy`](quorate::PeerBuilder::clients_may_change_policy)).
     ///
     /// # Errors

@@ -90,8 +90,9 @@ impl TlsConfig {
     /// Certificates and a key in PEM files.
     ///
     /// `ca` has the certificates of all CAs that this peer trusts, one or several: while a CA is
-    /// being replaced, the old one and the new. Each is trusted as long as its certificate is valid. `certificate` has this peer's own, followed by those
-    /// of the CAs between it and `ca`, if there are any; `key` has its private key.
+    /// being replaced, the old one and the new. Each is trusted as long as its certificate is
+    /// valid. `certificate` has this peer's own, followed by those of the CAs between it and `ca`,
+    /// if there are any; `key` has its private key.
     pub fn from_pem_files(
         ca: impl Into<PathBuf>,
         certificate: impl Into<PathBuf>,
@@ -177,9 +178,9 @@ impl TlsConfig {
         self
     }
 
-    /// Takes a key from a file that everybody on this machine can read, or others can change. Without
-    /// this such a file is refused, on systems where files have modes: a key's has `0600`, or `0640`
-    /// with a group of its own.
+    /// Takes a key from a file that everybody on this machine can read, or others can change.
+    /// Without this such a file is refused, on systems where files have modes: a key's has `0600`,
+    /// or `0640` with a group of its own.
     pub fn exposed_key_allowed(mut self) -> Self {
         self.source.is_exposed_key_allowed = true;
         self

@@ -43,8 +43,8 @@ pub enum CredentialsError {
     },
     /// A file with a private key can be read by everybody, or changed by others than its owner.
     #[error(
-        "the private key in {origin} is open to others (mode {mode:04o}): set the mode to 0600, or to \
-         0640 with a group of its own; for a Kubernetes secret by its defaultMode"
+        "the private key in {origin} is open to others (mode {mode:04o}): set the mode to 0600, or \
+         to 0640 with a group of its own; for a Kubernetes secret by its defaultMode"
     )]
     KeyExposed {
         /// The file.
@@ -131,8 +131,8 @@ pub enum CredentialsError {
     /// The CA that has signed the certificate has ended, or has not begun, so that the other peers
     /// would refuse it.
     #[error(
-        "the CA {subject} in {ca} is valid from {not_before} to {not_after} only: renew it there, or \
-         set this machine's clock"
+        "the CA {subject} in {ca} is valid from {not_before} to {not_after} only: renew it there, \
+         or set this machine's clock"
     )]
     CaNotCurrent {
         /// The file of the CAs.
@@ -146,8 +146,8 @@ pub enum CredentialsError {
     },
     /// A list of revocations is signed by a CA whose certificate does not let it.
     #[error(
-        "the revocations in {crl} are signed by {subject}, which may not: its certificate names key \
-         usages, and cRLSign is not one of them"
+        "the revocations in {crl} are signed by {subject}, which may not: its certificate names \
+         key usages, and cRLSign is not one of them"
     )]
     MayNotRevoke {
         /// The file of the revocations.

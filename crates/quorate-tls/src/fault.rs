@@ -81,7 +81,8 @@ pub enum PeerFault {
     },
     /// It shows more certificates than anybody needs, and none of them was read.
     #[error(
-        "it shows {certificates} certificates of {bytes} bytes, and at most {MAX_CERTIFICATES} certificates of {MAX_BYTES} bytes are read: leave out there what does not lead to its CA"
+        "it shows {certificates} certificates of {bytes} bytes, and at most {MAX_CERTIFICATES} \
+         certificates of {MAX_BYTES} bytes are read: leave out there what does not lead to its CA"
     )]
     TooMuch {
         /// How many it shows.

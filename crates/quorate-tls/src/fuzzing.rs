@@ -49,9 +49,9 @@ pub struct Card {
 /// A certificate as it is shown: the bytes, and of which card, if it is whole.
 type Shown = (Vec<u8>, Option<usize>);
 
-/// Whatever an end shows, of these certificates and of any bytes, both ends let in exactly whose own
-/// certificate is a good one, whole, with what it needs to be; it proves that member and no other;
-/// and nothing panics.
+/// Whatever an end shows, of these certificates and of any bytes, both ends let in exactly whose
+/// own certificate is a good one, whole, with what it needs to be; it proves that member and no
+/// other; and nothing panics.
 ///
 /// `transport` trusts the CA that has signed the good ones, and has the lists of revocations.
 pub fn shown(transport: &TlsTransport, cards: &[Card], data: &[u8]) {

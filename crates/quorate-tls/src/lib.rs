@@ -26,8 +26,8 @@
 //! TLS 1.3 only, both ends with a certificate, a protocol name (ALPN) with the version of Quorate's
 //! protocol, no resumption and no early data. Of the other end's certificate, on both sides:
 //!
-//! 1. a CA of [`TlsConfig`] has signed it, by itself or by others that are shown with it, all of them
-//!    are valid at present, the CA included, and on that path no given CRL revokes any of them;
+//! 1. a CA of [`TlsConfig`] has signed it, by itself or by others that are shown with it, all of
+//!    them are valid at present, the CA included, and on that path no given CRL revokes any of them;
 //! 2. **it names the peer that the other end claims to be**. A certificate of another service under
 //!    the same CA gets nobody in.
 //!
@@ -41,14 +41,15 @@
 //! services too, every one of them has some DNS name. Whoever joins at an address and does not know
 //! who is there wants the URI of some member, before it says anything of itself. With
 //! `quorate-client:b` nobody becomes a member: give that to instances that only call the group. The
-//! URIs `quorate-admin:b` and `quorate-viewer:b` are kept for those who command the group or look at
-//! it; they prove no member and no client, and of a certificate with one of these three the DNS names
-//! count for nothing.
+//! URIs `quorate-admin:b` and `quorate-viewer:b` are kept for those who command the group or look
+//! at it; they prove no member and no client, and of a certificate with one of these three the DNS
+//! names count for nothing.
 //!
-//! Give every member's certificate both names, or have [`TlsConfig::names`] put other patterns in the
-//! place of the first two rows, and [`TlsConfig::client_names`] of the third, such as
-//! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not name
-//! `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other kinds.
+//! Give every member's certificate both names, or have [`TlsConfig::names`] put other patterns in
+//! the place of the first two rows, and [`TlsConfig::client_names`] of the third, such as
+//! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not
+//! name `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other
+//! kinds.
 //!
 //! Of what an end shows, 8 certificates of 16 KiB together are looked at, and 128 names of its own.
 //! Which of them a trusted CA has signed is found out from that CA down, so that certificates which

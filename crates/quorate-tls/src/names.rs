@@ -50,8 +50,8 @@ impl Pattern {
         self.peers(description).any(|named| named == peer.as_str().as_bytes())
     }
 
-    /// Whom a certificate names by this pattern. Peers' names count to the byte, for `a` and `A` are
-    /// two; what the pattern has around them does as the kind of name has it.
+    /// Whom a certificate names by this pattern. Peers' names count to the byte, for `a` and `A`
+    /// are two; what the pattern has around them does as the kind of name has it.
     fn peers<'a>(&'a self, description: &'a Description) -> impl Iterator<Item = &'a [u8]> {
         let names = match self.is_uri {
             true => &description.uris[..],

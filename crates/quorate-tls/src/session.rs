@@ -7,9 +7,9 @@
 //!                  (a lock, held for the cryptography and never during a system call)
 //! ```
 //!
-//! The stream of tokio-rustls could be split into halves too, but those hold one lock while they read
-//! or write the socket: a caller that writes would wait for the task that reads. It also reads 4 KiB at
-//! a time and writes with vectors, which a lone caller notices (docs/performance.md).
+//! The stream of tokio-rustls could be split into halves too, but those hold one lock while they
+//! read or write the socket: a caller that writes would wait for the task that reads. It also reads
+//! 4 KiB at a time and writes with vectors, which a lone caller notices (docs/performance.md).
 
 use std::io;
 use std::pin::Pin;

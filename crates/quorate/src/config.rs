@@ -158,7 +158,8 @@ pub enum ConfigError {
         /// The name.
         name: PeerName,
     },
-    /// Two names differ only in capitals: they would be two peers here, and one to DNS and to people.
+    /// Two names differ only in capitals: they would be two peers here, and one to DNS and to
+    /// people.
     #[error(
         "the names {first} and {second} differ only in capitals, which certificates and people do \
          not tell apart: rename one of the two"

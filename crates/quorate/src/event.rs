@@ -189,8 +189,8 @@ pub enum Event {
         /// What is wrong with them, and what to do.
         error: String,
     },
-    /// A CA among this peer's files is not trusted: it has ended, or has not begun. Told when a peer
-    /// starts and when files are read.
+    /// A CA among this peer's files is not trusted: it has ended, or has not begun. Told when a
+    /// peer starts and when files are read.
     CaNotTrusted {
         /// Its subject.
         subject: String,

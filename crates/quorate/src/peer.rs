@@ -272,10 +272,10 @@ impl Peer {
         self.handle.shared.leave().await
     }
 
-    /// Has another peer counted out of the group that is gone for good; to be asked of any peer, of a
-    /// client where the members let it ([`PeerBuilder::clients_may_remove_members`]). As
-    /// long as a member that has crashed is not forgotten, it counts: in a group of three with one
-    /// gone, the two that are left must both be there.
+    /// Has another peer counted out of the group that is gone for good; to be asked of any peer, of
+    /// a client where the members let it ([`PeerBuilder::clients_may_remove_members`]). As long as
+    /// a member that has crashed is not forgotten, it counts: in a group of three with one gone,
+    /// the two that are left must both be there.
     ///
     /// Takes no longer than the I/O timeout.
     ///

@@ -335,8 +335,8 @@ impl PeerBuilder {
         self
     }
 
-    /// Lets the clients of the group have members forgotten that are gone ([`Peer::forget`]). Without
-    /// this they are refused by name. Set it at every member: that of the primary counts.
+    /// Lets the clients of the group have members forgotten that are gone ([`Peer::forget`]).
+    /// Without this they are refused by name. Set it at every member: that of the primary counts.
     pub fn clients_may_remove_members(mut self) -> Self {
         self.peer.client_rights.remove_members = true;
         self

@@ -79,8 +79,8 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// Whom somebody says to be, and what to the group. What proves one of these need not prove another:
-/// a proof gives no more than it was made for.
+/// Whom somebody says to be, and what to the group. What proves one of these need not prove
+/// another: a proof gives no more than it was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim<'a> {
     /// Somebody of this name who changes the group by commands.
