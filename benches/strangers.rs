@@ -87,7 +87,8 @@ fn flood() -> Result<Table, Box<dyn Error>> {
         });
         let mut coming = JoinSet::new();
         for _ in 0..count {
-            let (stranger, address) = (stranger.clone(), address.clone());
+            let stranger = stranger.clone();
+            let address = address.clone();
             coming.spawn_on(async move { stranger.come_again(&address).await }, strangers.handle());
         }
         let flooded = Flooded::default();
@@ -118,7 +119,8 @@ impl Flooded {
             let mut opening = JoinSet::new();
             loop {
                 let Ok(incoming) = listener.accept().await else { continue };
-                let (spent, handshakes) = (self.spent_nanos.clone(), self.handshakes.clone());
+                let spent = self.spent_nanos.clone();
+                let handshakes = self.handshakes.clone();
                 opening.spawn(async move {
                     let mut timed = Timed { future: incoming.open, spent: Duration::ZERO };
                     // What becomes of it makes no difference here.
@@ -293,7 +295,8 @@ struct Authority {
 
 impl Authority {
     fn new(name: &str) -> Result<Self, rcgen::Error> {
-        let (params, key) = (authority(name, 0), KeyPair::generate()?);
+        let params = authority(name, 0);
+        let key = KeyPair::generate()?;
         let pem = params.self_signed(&key)?.pem();
         Ok(Self { pem, issuer: Issuer::new(params, key) })
     }

@@ -64,7 +64,8 @@ pub fn shown(transport: &TlsTransport, cards: &[Card], data: &[u8]) {
         fits && sets.iter().any(|set| set.iter().all(|needed| wholes.contains(needed)))
     });
     let rest: Vec<_> = rest.iter().map(|(der, _)| CertificateDer::from(der.as_slice())).collect();
-    let (first, now) = (CertificateDer::from(first.as_slice()), UnixTime::now());
+    let first = CertificateDer::from(first.as_slice());
+    let now = UnixTime::now();
     for is_dialer in [false, true] {
         let inquiry = transport.inquiry(Wanted::Anybody);
         let verified = match is_dialer {

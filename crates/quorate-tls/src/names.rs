@@ -146,7 +146,8 @@ impl Names {
             [] => vec![Pattern::uri(CLIENT)],
             given => Pattern::parse_all(given)?,
         };
-        let (admins, viewers) = (vec![Pattern::uri(ADMIN)], vec![Pattern::uri(VIEWER)]);
+        let admins = vec![Pattern::uri(ADMIN)];
+        let viewers = vec![Pattern::uri(VIEWER)];
         let names = Self { members, joiners, clients, admins, viewers };
         names.check()?;
         Ok(names)
@@ -168,7 +169,8 @@ impl Names {
                 !is_repeated && one.takes_for_another(other)
             });
             if let Some((_, other)) = clashing.next() {
-                let (first, second) = (one.name(PLACE), other.name(PLACE));
+                let first = one.name(PLACE);
+                let second = other.name(PLACE);
                 return Err(CredentialsError::PatternsClash { first, second });
             }
         }

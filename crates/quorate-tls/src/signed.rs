@@ -22,8 +22,7 @@ impl<'a> Signed<'a> {
         });
         let (content, algorithm, signature) = parts.ok()?;
         reader.finish().ok()?;
-        let (algorithm, signature) = (algorithm.value(), signature.as_bytes()?);
-        Some(Self { content, algorithm, signature })
+        Some(Self { content, algorithm: algorithm.value(), signature: signature.as_bytes()? })
     }
 
     /// Whether it was signed with this key, a `SubjectPublicKeyInfo`. One check of a signature at

@@ -64,7 +64,8 @@ impl Place {
         let most = max_bytes as u64 + 1;
         let read = file.take(most).read_to_end(&mut bytes).map_err(unread)?;
         if read > max_bytes {
-            let (origin, max_bytes) = (self.origin(), max_bytes as u64);
+            let origin = self.origin();
+            let max_bytes = max_bytes as u64;
             return Err(CredentialsError::TooLarge { origin, max_bytes });
         }
         Ok(bytes)

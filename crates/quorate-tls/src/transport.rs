@@ -193,7 +193,8 @@ impl Shared {
         let mut events = Vec::new();
         let result = match loaded {
             Ok(loaded) => {
-                let (own, trusted) = (loaded.own.clone(), loaded.trusted());
+                let own = loaded.own.clone();
+                let trusted = loaded.trusted();
                 let untrusted = loaded.untrusted();
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;

@@ -159,7 +159,8 @@ impl Handshake<'_> {
             return Ok(());
         }
         let field = "certificate".to_owned();
-        let (ours, theirs) = (proof.wanted(claim), printable(&proof.certificate().to_string()));
+        let ours = proof.wanted(claim);
+        let theirs = printable(&proof.certificate().to_string());
         let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(what.clone()).await;
         let theirs = format!("{theirs}, as {}", hello.peer);
