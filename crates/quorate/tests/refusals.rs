@@ -254,9 +254,9 @@ async fn one_stranger_fills_neither_the_refusals_nor_the_events() {
     }
     let refusals = a.status().refusals;
     assert!(refusals.len() < 32, "{} refusals", refusals.len());
-    assert!(refusals.iter().any(|refusal| refusal.peer == "newcomer"), "{refusals:#?}");
+    assert!(refusals.iter().any(|refusal| refusal.peer == "somewhere"), "{refusals:#?}");
     let told = events(a).len() - known;
-    assert!((2..64).contains(&told), "{told} events");
+    assert!(told < 64, "{told} events");
 }
 
 /// Clients are nobody's doing: what they cause does not push out what a member did.

@@ -156,7 +156,9 @@ impl Roster {
     pub(super) fn claim<'a>(&self, peer: &'a PeerName, kind: PeerKind) -> Claim<'a> {
         match kind {
             PeerKind::Client => Claim::Client(peer),
-            PeerKind::Member | PeerKind::Joiner if self.is_known(peer.as_str()) => Claim::Member(peer),
+            PeerKind::Member | PeerKind::Joiner if self.is_known(peer.as_str()) => {
+                Claim::Member(peer)
+            }
             PeerKind::Member | PeerKind::Joiner => Claim::Joiner(peer),
         }
     }
