@@ -21,8 +21,10 @@ const MAX_OF_ONE: usize = 12;
 const MAX_OF_GUESTS: usize = 16;
 /// Of these, those that came from one host.
 const MAX_OF_HOST: usize = 12;
-/// Refusals of those who have not even said who they are.
-const MAX_OF_STRANGERS: usize = 8;
+/// Refusals of those who have not shown who they are.
+const MAX_OF_STRANGERS: usize = 16;
+/// Of these, those that came from one host.
+const MAX_OF_STRANGE_HOST: usize = 8;
 /// A stranger is told of when it is still refused after this time: a peer that tries TLS first and plain
 /// text next, or whoever looks in once, is nothing to tell.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -196,7 +198,7 @@ impl State {
         let (max, max_of_one) = match new.about {
             About::Member => (MAX_OF_MEMBERS, MAX_OF_ONE),
             About::Guest => (MAX_OF_GUESTS, MAX_OF_HOST),
-            About::Stranger => (MAX_OF_STRANGERS, MAX_OF_STRANGERS),
+            About::Stranger => (MAX_OF_STRANGERS, MAX_OF_STRANGE_HOST),
         };
         self.keep_below(max_of_one, is_of_its_own);
         self.keep_below(max, is_of_its_kind);
