@@ -148,14 +148,16 @@ impl Counters {
     }
 }
 
-/// Adds to a counter; nobody else writes one that is the thread's own.
+/// Adds to a counter, which never goes back; nobody else writes one that is the thread's own.
 #[inline]
 fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
     if is_own {
-        let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
+        let sum = counter.load(Ordering::Relaxed).saturating_add(amount);
         counter.store(sum, Ordering::Relaxed);
     } else {
-        counter.fetch_add(amount, Ordering::Relaxed);
+        let add = |sum: u64| Some(sum.saturating_add(amount));
+        // It never fails: there is always a sum.
+        let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 }
 
@@ -215,6 +217,19 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!([counters.of(0), counters.of(1)], [expected, expected]);
+    }
+
+    #[test]
+    fn no_count_goes_back_however_many_units_are_taken() {
+        let counters = Counters::new(2);
+        for units in [u64::MAX, 7] {
+            counters.note(0, Outcome::Allowed, Basis::Primary, units);
+            counters.note(1, Outcome::Allowed, Basis::Primary, units);
+            assert_eq!(counters.of(0).granted, u64::MAX);
+        }
+        let mut both = counters.of(0);
+        both += counters.of(1);
+        assert_eq!((both.granted, both.allowed), (u64::MAX, 4));
     }
 
     #[test]

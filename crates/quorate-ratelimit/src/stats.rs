@@ -58,7 +58,8 @@ pub struct Counts {
     pub uncounted: u64,
     /// How many of all these were made by this peer alone, without a primary.
     pub local: u64,
-    /// Units that were taken. Of a call that was repeated with an idempotency key: once.
+    /// Units that were taken; `u64::MAX` if they are more. Of a call that was repeated with an
+    /// idempotency key: once.
     pub granted: u64,
     /// Calls that were not decided.
     pub errors: ErrorCounts,
@@ -89,7 +90,7 @@ impl AddAssign for Counts {
         self.shadowed += other.shadowed;
         self.uncounted += other.uncounted;
         self.local += other.local;
-        self.granted = self.granted.wrapping_add(other.granted);
+        self.granted = self.granted.saturating_add(other.granted);
         self.errors += other.errors;
     }
 }

@@ -125,3 +125,21 @@ async fn a_peer_that_starts_waits_for_its_group_before_it_counts_alone() {
         assert_eq!(decision.basis, Basis::Primary);
     }
 }
+
+/// The sum of both used to overflow: a panic of whoever looked at the status, or a small number.
+#[tokio::test(start_paused = true)]
+async fn units_of_any_size_add_up_in_the_status_of_a_peer_that_lost_its_majority() {
+    let trio = Trio::start(|builder| builder.mode(Mode::Relaxed)).await;
+    let primary = trio.peer(&trio.primary()).clone();
+    cut_off(&trio, primary.name().as_str());
+    let unanswered = primary.clone();
+    tokio::spawn(async move { add(&unanswered, "k", u64::MAX).await });
+    until(&primary, |status| status.unreplicated_units == u64::MAX).await;
+    until(&primary, |status| !status.quorum).await;
+    let local = add(&primary, "other", u64::MAX).await.expect("a relaxed peer always answers");
+    assert!(local.basis.is_local());
+    let status = primary.status();
+    assert_eq!((status.overlay_units, status.unacknowledged_units), (u64::MAX, u64::MAX));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(primary.status().unacknowledged_units, u64::MAX, "it goes on");
+}

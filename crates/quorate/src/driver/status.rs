@@ -237,6 +237,7 @@ impl Status {
         let silence = machine.primary_silence;
         let members = MemberStatus::all(shared, machine.members);
         let usage = shared.store.usage();
+        let overlay_units = shared.overlay.units();
         Self {
             size: members.len(),
             members,
@@ -261,8 +262,8 @@ impl Status {
             mode: shared.group.mode,
             position: machine.position,
             unreplicated_units: machine.unreplicated_units,
-            overlay_units: shared.overlay.units(),
-            unacknowledged_units: machine.unreplicated_units + shared.overlay.units(),
+            overlay_units,
+            unacknowledged_units: machine.unreplicated_units.saturating_add(overlay_units),
             catching_up: machine.catching_up,
             cells: usage.cells,
             max_cells: usage.max_cells,
@@ -281,7 +282,7 @@ impl Status {
         self.position = shared.store.position();
         self.unreplicated_units = shared.store.unreplicated_units();
         self.overlay_units = shared.overlay.units();
-        self.unacknowledged_units = self.unreplicated_units + self.overlay_units;
+        self.unacknowledged_units = self.unreplicated_units.saturating_add(self.overlay_units);
         self.storage_state = StorageState::of(shared);
         self.storage_error = shared.storage_error.get().cloned();
         let usage = shared.store.usage();

@@ -6,7 +6,7 @@ use super::cell::KeyRef;
 use super::marks::Mark;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
-use super::{Held, Store, Upkeep};
+use super::{Held, Store, Units, Upkeep};
 use crate::id::{GroupTime, Position, Sequence};
 use crate::model::{MAX_KEY_BYTES, Value};
 use crate::protocol::message::{BatchEnd, Meta, Reign};
@@ -133,8 +133,7 @@ impl Store {
         }
         self.room.set(Amount::default());
         self.order.clear_changed();
-        self.order.set_units(0);
-        self.commitment.units.store(0, Ordering::Relaxed);
+        *self.commitment.units.lock() = Units::default();
         self.commitment.group_time.store(0, Ordering::Relaxed);
         *self.commitment.position.lock() = Position::BLANK;
         *self.commitment.answerable.lock() = Position::BLANK;
@@ -232,8 +231,7 @@ impl Store {
         }
         self.authority.set_clock(end.group_time);
         self.order.clear_changed();
-        self.order.set_units(0);
-        self.commitment.units.store(0, Ordering::Relaxed);
+        *self.commitment.units.lock() = Units::default();
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Cut {
     /// Its group time: not before that of any operation in it.
     pub group_time: GroupTime,
     /// Units decided in this reign up to the cut, exactly; 0 where this peer does not reign.
-    pub units: u64,
+    pub units: u128,
     /// The changes; `None` if they are larger than asked for.
     pub records: Option<Records>,
 }
@@ -113,7 +113,7 @@ impl Store {
             repair.iter().filter_map(|key| Some((self.place(KeyRef::split(key)?), key))).collect();
         repairs.sort_by_key(|(place, _)| place.shard);
 
-        let mut units: u64 = 0;
+        let mut units = 0;
         let mut repairs = repairs.as_slice();
         for (number, lane) in self.shards.iter().enumerate() {
             let own = repairs.partition_point(|(place, _)| place.shard as usize <= number);
@@ -121,7 +121,7 @@ impl Store {
             repairs = rest;
             bug::at(Point::BetweenShards);
             let mut shard = lane.0.lock();
-            units = units.saturating_add(shard.units_at(opened.number));
+            units += shard.units_at(opened.number);
             gather.take(&shard, opened.number, mine);
             shard.close(opened.number);
         }
@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Ends a cut that every shard has been taken for; it is the position held from now on.
-    pub(super) fn close_cut(&self, upkeep: &mut Upkeep, opened: &Opened, units: u64) {
+    pub(super) fn close_cut(&self, upkeep: &mut Upkeep, opened: &Opened, units: u128) {
         if !upkeep.is_reigning {
             return;
         }
@@ -164,7 +164,7 @@ impl Store {
         }
         upkeep.last_end = opened.end;
         let mut marks = self.marks.lock();
-        let units = marks.units_before().saturating_add(units);
+        let units = marks.units_before() + units;
         marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });
         drop(marks);
         let mut held = self.held.lock();
@@ -174,13 +174,13 @@ impl Store {
 
     /// Makes the position held cover everything decided so far.
     /// Returns the units of the reign.
-    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) -> u64 {
+    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) -> u128 {
         let group_time = self.authority.clock();
         let opened = self.open_cut(upkeep, group_time);
-        let mut units: u64 = 0;
+        let mut units = 0;
         for lane in &self.shards {
             let mut shard = lane.0.lock();
-            units = units.saturating_add(shard.units_at(opened.number));
+            units += shard.units_at(opened.number);
             shard.close(opened.number);
         }
         self.close_cut(upkeep, &opened, units);

@@ -244,7 +244,7 @@ impl Store {
     pub(super) fn account(&self, shard: &mut Shard, units: u64) {
         let max_unpublished = self.commitment.max_unpublished.load(Ordering::Relaxed);
         if let Some(units) = shard.account(units, max_unpublished) {
-            self.order.add_units(units);
+            self.order.publish(units);
         }
     }
 
@@ -252,9 +252,8 @@ impl Store {
     /// the shards have not published, at most a sixteenth of the bound.
     #[inline]
     fn is_beyond_bound(&self) -> bool {
-        let committed = self.commitment.units.load(Ordering::Relaxed);
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
-        self.order.units().saturating_sub(committed) > bound && !bug::is(Bug::CapIgnored)
+        self.order.outstanding() > bound && !bug::is(Bug::CapIgnored)
     }
 
     /// The position of an operation of this reign.

@@ -90,8 +90,8 @@ impl Store {
         opened: &Opened,
         digest: &mut Digest,
         mut first: impl FnMut(&Shard),
-    ) -> u64 {
-        let mut units: u64 = 0;
+    ) -> u128 {
+        let mut units = 0;
         for lane in &self.shards {
             let mut from = 0;
             loop {
@@ -109,7 +109,7 @@ impl Store {
                 shard.frozen.collected = to as u32;
                 from = to;
                 if to == shard.slots.len() {
-                    units = units.saturating_add(shard.units_at(opened.number));
+                    units += shard.units_at(opened.number);
                     add_images(digest, &shard, opened.number, opened.group_time);
                     shard.close(opened.number);
                     break;

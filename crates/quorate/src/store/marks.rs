@@ -12,7 +12,7 @@ const MAX_MARKS: usize = 1024;
 pub(super) struct Mark {
     pub(super) sequence: u64,
     /// Units decided in this store's own reigns up to here.
-    pub(super) units: u64,
+    pub(super) units: u128,
     pub(super) group_time: GroupTime,
 }
 
@@ -21,17 +21,17 @@ pub(super) struct Mark {
 pub(super) struct Marks {
     marks: VecDeque<Mark>,
     /// Units of earlier reigns of this store.
-    units_before: u64,
+    units_before: u128,
 }
 
 impl Marks {
     /// Counts what follows towards a new reign; returns the units of those before.
-    pub(super) fn begin_reign(&mut self) -> u64 {
+    pub(super) fn begin_reign(&mut self) -> u128 {
         self.units_before = self.units();
         self.units_before
     }
 
-    pub(super) fn units_before(&self) -> u64 {
+    pub(super) fn units_before(&self) -> u128 {
         self.units_before
     }
 
@@ -50,7 +50,7 @@ impl Marks {
     }
 
     /// Units up to and including `sequence`; `None` if that is not known exactly.
-    pub(super) fn units_at(&self, sequence: Sequence) -> Option<u64> {
+    pub(super) fn units_at(&self, sequence: Sequence) -> Option<u128> {
         let next = self.marks.partition_point(|mark| mark.sequence <= sequence.0);
         let before = self.marks.get(next.checked_sub(1)?)?;
         // Between two cuts only a stretch without units is known.
@@ -60,7 +60,7 @@ impl Marks {
     }
 
     /// Units up to the newest cut.
-    pub(super) fn units(&self) -> u64 {
+    pub(super) fn units(&self) -> u128 {
         self.marks.back().map_or(0, |last| last.units)
     }
 
@@ -75,7 +75,7 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn mark(sequence: u64, units: u64) -> Mark {
+    fn mark(sequence: u64, units: u128) -> Mark {
         Mark { sequence, units, group_time: GroupTime(sequence * 10) }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten() {
         let mut marks = Marks::default();
-        (1..=MAX_MARKS as u64 + 1).for_each(|at| marks.push(mark(at, at)));
+        (1..=MAX_MARKS as u64 + 1).for_each(|at| marks.push(mark(at, at.into())));
         assert_eq!(marks.units_at(Sequence(1)), None);
         assert_eq!(marks.units_at(Sequence(2)), Some(2));
     }

@@ -116,13 +116,22 @@ struct Commitment {
     position: Mutex<Position>,
     /// What may be answered to those who wait.
     answerable: Mutex<Position>,
-    units: AtomicU64,
+    units: Mutex<Units>,
     /// A group time that a majority has seen pass.
     group_time: AtomicU64,
-    /// Published units that may be acknowledged beyond those.
+    /// Units that may be acknowledged beyond those.
     max_unreplicated: AtomicU64,
     /// Units that each shard may keep to itself, to spare all others a look.
     max_unpublished: AtomicU64,
+}
+
+/// Units of this store's reign, or of its last.
+#[derive(Default)]
+struct Units {
+    /// What a majority holds of them.
+    committed: u128,
+    /// All of them, once the reign has ended.
+    ended: u128,
 }
 
 impl Store {

@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::EPOCH_BITS;
 
+/// As many units as the word for them can hold: how many there are is not known then.
+const SATURATED: u64 = u64::MAX;
+
 /// What every operation writes, together on one line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Order {
     /// Sequence of the last decision, or the end of the last cut.
     word: AtomicU64,
-    /// Units decided in this reign that have been published.
-    units: AtomicU64,
+    /// Published units of this reign that no majority holds, and on top the most that may be
+    /// unpublished; [`SATURATED`] if they are that many or more.
+    outstanding: AtomicU64,
     /// Whether anything changed since the last cut.
     is_changed: AtomicBool,
 }
@@ -39,28 +43,41 @@ impl Order {
         self.is_changed.store(false, Ordering::Release);
     }
 
+    /// Publishes units of one shard, under its lock.
     #[inline]
-    pub(super) fn add_units(&self, units: u64) {
-        let add = |published: u64| Some(published.saturating_add(units));
+    pub(super) fn publish(&self, units: u128) {
+        let units = u64::try_from(units).unwrap_or(SATURATED);
+        let add = |outstanding: u64| Some(outstanding.saturating_add(units));
         // It never fails: there is always a sum.
-        let _ = self.units.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        let _ = self.outstanding.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// A majority holds so many units more. Whether it is known how many are outstanding: if not,
+    /// nothing was changed, and [`Order::set_outstanding`] is to say it.
+    pub(super) fn settle(&self, units: u128) -> bool {
+        let units = u64::try_from(units).unwrap_or(SATURATED);
+        let less = |outstanding: u64| {
+            (outstanding != SATURATED).then(|| outstanding.saturating_sub(units))
+        };
+        self.outstanding.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     #[inline]
-    pub(super) fn units(&self) -> u64 {
-        self.units.load(Ordering::Relaxed)
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Sets it while no shard can publish.
+    pub(super) fn set_outstanding(&self, units: u128) {
+        let units = u64::try_from(units).unwrap_or(SATURATED);
+        self.outstanding.store(units, Ordering::Relaxed);
     }
 
     /// Starts a reign whose first sequence is above `boundary`.
     pub(super) fn begin(&self, boundary: u64) {
         // One past the boundary: the reign itself is its first change.
         self.word.store(boundary + 1, Ordering::Release);
-        self.set_units(0);
         self.is_changed.store(true, Ordering::Release);
-    }
-
-    pub(super) fn set_units(&self, units: u64) {
-        self.units.store(units, Ordering::Relaxed);
     }
 
     /// Ends an epoch between two operations and returns its end: the last one again if nothing was

@@ -184,6 +184,7 @@ impl Inner {
     }
 }
 
+/// Units of entries; `u64::MAX` if they are more.
 fn units(entries: &Entries) -> u64 {
     entries.values().fold(0, |sum, local| sum.saturating_add(local.delta.units))
 }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Store;
 use super::marks::Mark;
 use super::order::boundary_above;
+use super::{Store, Units};
 use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::message::{MAX_HISTORY, Reign};
 
@@ -25,7 +25,8 @@ impl Store {
             let mut shard = lane.0.lock();
             (shard.units, shard.published) = (0, 0);
         }
-        self.commitment.units.store(0, Ordering::Relaxed);
+        *self.commitment.units.lock() = Units::default();
+        self.order.set_outstanding(self.max_unpublished());
         self.order.begin(boundary);
 
         // What is shared with other histories ends where this state was adopted, not at the
@@ -80,7 +81,8 @@ impl Store {
         let mut upkeep = self.upkeep.lock();
         if upkeep.is_reigning {
             self.order.clear_changed();
-            self.order.set_units(self.advance(&mut upkeep));
+            let units = self.advance(&mut upkeep);
+            self.commitment.units.lock().ended = units;
             upkeep.is_reigning = false;
             self.authority.set_reigning(false);
         }
@@ -121,19 +123,43 @@ impl Store {
     pub fn set_committed(&self, position: Position) {
         *self.commitment.position.lock() = position;
         let marks = self.marks.lock();
-        if let Some(units) = marks.units_at(position.sequence) {
-            let units = units.saturating_sub(marks.units_before());
-            self.commitment.units.fetch_max(units, Ordering::Relaxed);
-        }
+        let units = marks.units_at(position.sequence);
+        let units = units.map(|units| units.saturating_sub(marks.units_before()));
         if let Some(group_time) = marks.group_time_at(position.sequence) {
             self.commitment.group_time.fetch_max(group_time.0, Ordering::Relaxed);
         }
+        drop(marks);
+        if let Some(units) = units {
+            self.settle_units(units);
+        }
     }
 
-    /// Units decided in this reign, or the last, that a majority does not hold.
+    /// A majority holds so many units of this reign.
+    fn settle_units(&self, units: u128) {
+        let mut known = self.commitment.units.lock();
+        let more = units.saturating_sub(known.committed);
+        known.committed += more;
+        if !self.order.settle(more) {
+            self.count_outstanding(known.committed);
+        }
+    }
+
+    /// Counts anew what is outstanding, where its word could not hold it any more.
+    #[cold]
+    fn count_outstanding(&self, committed: u128) {
+        // All at once, in the order of their numbers: nobody publishes meanwhile.
+        let shards: Vec<_> = self.shards.iter().map(|lane| lane.0.lock()).collect();
+        let published: u128 = shards.iter().map(|shard| shard.published).sum();
+        let outstanding = (published + self.max_unpublished()).saturating_sub(committed);
+        self.order.set_outstanding(outstanding);
+    }
+
+    /// Units decided in this reign, or the last, that a majority does not hold; `u64::MAX` if they
+    /// are more.
     pub fn unreplicated_units(&self) -> u64 {
-        let committed = self.commitment.units.load(Ordering::Relaxed);
-        self.decided_units().saturating_sub(committed)
+        let committed = self.commitment.units.lock().committed;
+        let units = self.decided_units().saturating_sub(committed);
+        u64::try_from(units).unwrap_or(u64::MAX)
     }
 
     /// Sets the bound on unreplicated units beyond which answers wait; none until then. To be set
@@ -142,33 +168,38 @@ impl Store {
         // Shards keep small amounts to themselves; the bound holds whatever they keep.
         let shards = self.shards.len() as u64;
         let max_unpublished = max_unreplicated / 16 / shards;
-        let max_published = max_unreplicated - max_unpublished * shards;
         self.commitment.max_unpublished.store(max_unpublished, Ordering::Relaxed);
-        self.commitment.max_unreplicated.store(max_published, Ordering::Relaxed);
+        self.commitment.max_unreplicated.store(max_unreplicated, Ordering::Relaxed);
+        self.order.set_outstanding(self.max_unpublished());
+    }
+
+    /// Units that all shards together may keep to themselves.
+    fn max_unpublished(&self) -> u128 {
+        let of_each = self.commitment.max_unpublished.load(Ordering::Relaxed);
+        u128::from(of_each) * self.shards.len() as u128
     }
 
     /// Whether more than half of the units that may be unreplicated are: answers may soon wait.
     pub fn is_bound_near(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
-        let committed = self.commitment.units.load(Ordering::Relaxed);
-        self.order.units().saturating_sub(committed) > bound / 2
+        self.order.outstanding() > bound / 2
     }
 
-    fn decided_units(&self) -> u64 {
+    fn decided_units(&self) -> u128 {
         if self.authority.is_reigning() {
-            self.shards.iter().fold(0, |sum, lane| lane.0.lock().units.saturating_add(sum))
+            self.shards.iter().map(|lane| lane.0.lock().units).sum()
         } else {
-            self.order.units()
+            self.commitment.units.lock().ended
         }
     }
 
     /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer
-    /// known exactly.
+    /// known exactly, or more than can be told.
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
         let in_reign = self.authority.is_reigning().then(|| self.decided_units());
         let marks = self.marks.lock();
-        let decided = in_reign
-            .map_or_else(|| marks.units(), |units| marks.units_before().saturating_add(units));
-        marks.units_at(at).map(|kept| decided.saturating_sub(kept))
+        let decided = in_reign.map_or_else(|| marks.units(), |units| marks.units_before() + units);
+        let kept = marks.units_at(at)?;
+        u64::try_from(decided.saturating_sub(kept)).ok()
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Frozen {
     /// Number of the cut that the rest belongs to; 0 for none.
     pub(super) cut: u64,
     /// The shard's units at the end of the cut.
-    pub(super) units: u64,
+    pub(super) units: u128,
     /// Slots changed since, as they were.
     pub(super) images: Vec<Image>,
     /// Slots below this number have been collected already.
@@ -54,10 +54,11 @@ pub(super) struct Shard {
     pub(super) feed: Feed,
     free: Vec<u32>,
     key_bytes: usize,
-    /// Units decided in this reign by operations accounted to this shard.
-    pub(super) units: u64,
+    /// Units decided in this reign by operations accounted to this shard. Exact: no reign has so many
+    /// operations that their units, each a `u64`, come to more.
+    pub(super) units: u128,
     /// How many of them all can see.
-    pub(super) published: u64,
+    pub(super) published: u128,
     pub(super) frozen: Frozen,
     /// Number of the last cut that has taken all it needs from here.
     pub(super) closed: u64,
@@ -175,11 +176,10 @@ impl Shard {
     /// Accounts units to this shard; returns those that are to be published, now that they are more
     /// than a shard may keep to itself.
     #[inline]
-    pub(super) fn account(&mut self, units: u64, max_unpublished: u64) -> Option<u64> {
-        // A peer's merge may claim any number of units.
-        self.units = self.units.saturating_add(units);
+    pub(super) fn account(&mut self, units: u64, max_unpublished: u64) -> Option<u128> {
+        self.units += u128::from(units);
         let unpublished = self.units - self.published;
-        if unpublished <= max_unpublished {
+        if unpublished <= u128::from(max_unpublished) {
             return None;
         }
         self.published = self.units;
@@ -187,7 +187,7 @@ impl Shard {
     }
 
     /// Units at the end of the open cut.
-    pub(super) fn units_at(&self, cut: u64) -> u64 {
+    pub(super) fn units_at(&self, cut: u64) -> u128 {
         if cut != 0 && self.frozen.cut == cut { self.frozen.units } else { self.units }
     }
 

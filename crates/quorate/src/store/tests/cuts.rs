@@ -70,7 +70,7 @@ fn more_decisions_than_an_epoch_has_run_into_the_next() {
     add_all(&store, (0..EPOCH + 10).map(|_| "a"));
     let second = follow_from_blank(&store);
     assert_eq!(second.end.sequence.0, first.end.sequence.0 + 2 * EPOCH);
-    assert_eq!(second.units, EPOCH + 11);
+    assert_eq!(second.units, u128::from(EPOCH) + 11);
 }
 
 fn follow_from_blank(store: &Store) -> Cut {

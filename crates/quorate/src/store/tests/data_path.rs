@@ -215,3 +215,39 @@ fn group_time_never_goes_back() {
     let cut = store.cut(GroupTime(0), Sequence(0), &[], usize::MAX);
     assert_eq!(cut.group_time, GroupTime(16), "not behind any operation in it");
 }
+
+/// One operation of the most units there are used to fill the sums for good: whatever was decided after
+/// it was answered at once, as if nothing were unreplicated.
+#[test]
+fn the_bound_holds_after_operations_of_any_size_and_in_the_next_reign() {
+    let store = primary();
+    store.set_max_unreplicated(100);
+    let decide = |key: &str, units| {
+        let item = Item { key: key.as_bytes(), args: [units, 0] };
+        store.decide(Time(1_000), &[item], &Meter, Acknowledge::Primary).expect("authorized")
+    };
+    for key in ["a", "b", "c"] {
+        assert!(decide(key, u64::MAX).must_wait, "more than may be lost");
+        assert!(decide(key, 1).must_wait, "and so is what comes on top of it");
+    }
+    assert_eq!(store.unreplicated_units(), u64::MAX, "as many as can be told");
+    assert!(store.is_bound_reached() && store.is_bound_near());
+
+    store.set_committed(cut_since(&store, Sequence(0)).end);
+    assert_eq!(store.unreplicated_units(), 0);
+    assert!(!store.is_bound_reached() && !store.is_bound_near());
+    assert!(!decide("d", 90).must_wait);
+    assert!(decide("d", 11).must_wait, "101 are unreplicated");
+    assert_eq!(store.unreplicated_units(), 101);
+
+    let end = store.end_reign();
+    assert_eq!(store.unreplicated_units(), 101);
+    store.begin_reign(ballot(2), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    assert!(!decide("e", 90).must_wait);
+    let cut = cut_since(&store, end.sequence);
+    assert_eq!(cut.units, 90);
+    store.set_committed(cut.end);
+    assert_eq!(store.unreplicated_units(), 0);
+    assert!(!decide("f", 90).must_wait, "everything before it is committed");
+}

@@ -53,6 +53,23 @@ impl Model for Bank {
     }
 }
 
+/// Takes as many units as the first argument says.
+pub(super) struct Meter;
+
+impl Model for Meter {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], _: GroupTime) -> Answer {
+        let units = items[0].args[0];
+        cells[0].set(Value { words: [units, 0, 0], expires: GroupTime::MAX });
+        Answer { code: 1, units, ..Answer::default() }
+    }
+
+    fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
+
+    fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: GroupTime) -> u64 {
+        0
+    }
+}
+
 pub(super) fn bounds() -> Bounds {
     Bounds { shards: 4, max_cells: 10_000, ..Bounds::default() }
 }
