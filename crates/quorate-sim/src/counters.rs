@@ -49,7 +49,8 @@ impl Counters {
     }
 
     pub(crate) fn add_many(&mut self, name: &'static str, count: u64) {
-        *self.0.entry(name).or_default() += count;
+        let sum = self.0.entry(name).or_default();
+        *sum = sum.saturating_add(count);
     }
 
     pub(crate) fn get(&self, name: &str) -> u64 {

@@ -191,10 +191,10 @@ impl History {
     ) -> Result<u64, String> {
         let model = Arc::clone(&self.model);
         let reign = self.open(at, group_time)?;
-        let mut units = 0;
+        let mut units: u64 = 0;
         for (key, delta) in entries {
             let mut cell = Cell::new(reign.live(key, group_time));
-            units += model.merge(key, delta, &mut cell, group_time);
+            units = units.saturating_add(model.merge(key, delta, &mut cell, group_time));
             reign.write(at.sequence, key.clone(), &cell);
         }
         reign.step(at.sequence, units, Some(merge));

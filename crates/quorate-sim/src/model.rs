@@ -153,8 +153,9 @@ fn transfer(items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
 fn count(items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
     let mut answer = Answer { code: DONE, ..Answer::default() };
     for (item, cell) in items.iter().zip(cells) {
-        cell.set(plain(word(cell.value()) + item.args[0]));
-        answer.units += item.args[0];
+        // As large as can be: a counter goes round, and says so by no word of its own.
+        cell.set(plain(word(cell.value()).wrapping_add(item.args[0])));
+        answer.units = answer.units.saturating_add(item.args[0]);
     }
     answer
 }

@@ -41,6 +41,8 @@ pub(crate) struct Load {
     pub(crate) think: Duration,
     /// Operations sent at once, per mille.
     pub(crate) burst: u64,
+    /// Additions to counters that are of as many units as there can be, or nearly, per mille.
+    pub(crate) large: u64,
     /// Keys of each family.
     pub(crate) keys: usize,
     pub(crate) limit: u64,
@@ -136,6 +138,7 @@ impl Plan {
                 clients: 0,
                 think: SECOND,
                 burst: 0,
+                large: 0,
                 keys: 4,
                 limit: 1_000_000,
                 window: Duration::from_secs(3600),
@@ -243,6 +246,7 @@ impl Load {
             clients: random.pick(&[2, 3, 3, 4, 6]),
             think: timeout / random.pick(&[4, 8, 8, 16]),
             burst: random.pick(&[0, 100, 300]),
+            large: random.pick(&[0, 0, 50, 300]),
             keys: random.pick(&[1, 3, 3, 8]),
             limit: random.pick(&[10, 30, 30, 200]),
             window,

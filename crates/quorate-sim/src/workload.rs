@@ -81,6 +81,7 @@ impl World {
         let keys = self.plan.load.keys;
         let random = &mut self.load_random;
         let amount = random.between(1, 5);
+        let is_large = random.chance(self.plan.load.large);
         let one = random.index(keys);
         let is_relaxed = self.plan.group.mode == Mode::Relaxed;
         match random.index(20) {
@@ -94,6 +95,10 @@ impl World {
                 (Kind::Transfer, vec![(key(b't', one), amount), (key(b't', other), amount)])
             }
             17..19 if !is_relaxed => (Kind::Refund, vec![(key(b'l', one), amount)]),
+            _ if is_large => {
+                let amount = random.pick(&[u64::MAX, u64::MAX - amount, 1 << 63]);
+                (Kind::Count, vec![(key(b'c', one), amount)])
+            }
             _ => (Kind::Count, vec![(key(b'c', one), amount)]),
         }
     }

@@ -71,6 +71,8 @@ pub enum Bug {
     AnswerBeforeCommit,
     /// Under `Primary` the cap on unreplicated units is not kept.
     CapIgnored,
+    /// Units that no majority holds are counted in a word that wraps around.
+    UnitsWrap,
     /// What a deposed primary gave up is not reported.
     LossUnreported,
     /// Cells are removed before they have expired by the time of the group.
@@ -142,7 +144,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -173,6 +175,7 @@ impl Bug {
         Self::OldReignCounts,
         Self::AnswerBeforeCommit,
         Self::CapIgnored,
+        Self::UnitsWrap,
         Self::LossUnreported,
         Self::ExpiryByOwnClock,
         Self::GroupTimeBack,

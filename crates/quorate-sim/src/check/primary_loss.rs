@@ -16,7 +16,7 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(super) struct PrimaryLoss {
     /// Units that each incarnation has reported as given up, and whether each report was exact.
-    reported: BTreeMap<(usize, Incarnation), (u64, bool)>,
+    reported: BTreeMap<(usize, Incarnation), (u128, bool)>,
 }
 
 impl Check for PrimaryLoss {
@@ -30,7 +30,7 @@ impl Check for PrimaryLoss {
         {
             let (sum, all_exact) =
                 self.reported.entry((*peer, process.incarnation)).or_insert((0, true));
-            *sum += units;
+            *sum += u128::from(*units);
             *all_exact &= exact;
         }
         Ok(())
@@ -41,12 +41,12 @@ impl Check for PrimaryLoss {
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
             world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
-        let mut lost: BTreeMap<(usize, Incarnation), u64> = BTreeMap::new();
+        let mut lost: BTreeMap<(usize, Incarnation), u128> = BTreeMap::new();
         let same = world.history.reigns().filter(|(b, _)| world.history.are_kin(*b, newest));
         for (ballot, reign) in same {
             let fork = kept.get(&ballot).copied().unwrap_or_default();
             let units = acknowledged_past(reign, fork);
-            let cap = world.plan.group.max_unreplicated;
+            let cap = u128::from(world.plan.group.max_unreplicated);
             if units > cap {
                 let ballot = world.short(ballot);
                 return Err(format!("{ballot} lost {units} acknowledged units, more than {cap}"));
@@ -66,7 +66,7 @@ impl Check for PrimaryLoss {
     }
 }
 
-fn acknowledged_past(reign: &Reign, fork: Sequence) -> u64 {
+fn acknowledged_past(reign: &Reign, fork: Sequence) -> u128 {
     let steps = reign.steps_past(fork).iter();
-    steps.filter(|step| step.is_acknowledged).map(|step| step.units).sum()
+    steps.filter(|step| step.is_acknowledged).map(|step| u128::from(step.units)).sum()
 }

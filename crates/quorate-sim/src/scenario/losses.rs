@@ -11,6 +11,7 @@ use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "isolated_primary", plan: at_once, script: isolated_primary },
+    Scenario { name: "large_units", plan: at_once, script: large_units },
     Scenario { name: "tail_of_another_key", plan: three, script: tail_of_another_key },
     Scenario { name: "tail_that_is_longer", plan: three, script: tail_that_is_longer },
     Scenario { name: "policy_that_is_lost", plan: three, script: policy_that_is_lost },
@@ -51,6 +52,27 @@ fn isolated_primary(world: &mut World) {
     }
     world.wait_for_other_than(FIRST);
     world.count(1, 3);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(3_000));
+}
+
+/// As many units as there can be are decided before, and while, a primary is alone: what is answered on
+/// top of them is lost with them.
+fn large_units(world: &mut World) {
+    world.found();
+    for _ in 0..2 {
+        world.count(FIRST, u64::MAX);
+        world.count(FIRST, 3);
+    }
+    world.part(&[FIRST], &[1, 2]);
+    for _ in 0..30 {
+        world.count(FIRST, 1);
+    }
+    world.count(FIRST, u64::MAX - 20);
+    for _ in 0..30 {
+        world.count(FIRST, 1);
+    }
+    world.wait_for_other_than(FIRST);
     world.join(&[FIRST], &[1, 2]);
     world.wait(ms(3_000));
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::EPOCH_BITS;
+use crate::bug::{self, Bug};
 
 /// As many units as the word for them can hold: how many there are is not known then.
 const SATURATED: u64 = u64::MAX;
@@ -47,7 +48,12 @@ impl Order {
     #[inline]
     pub(super) fn publish(&self, units: u128) {
         let units = u64::try_from(units).unwrap_or(SATURATED);
-        let add = |outstanding: u64| Some(outstanding.saturating_add(units));
+        let add = |outstanding: u64| {
+            if bug::is(Bug::UnitsWrap) {
+                return Some(outstanding.wrapping_add(units));
+            }
+            Some(outstanding.saturating_add(units))
+        };
         // It never fails: there is always a sum.
         let _ = self.outstanding.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
