@@ -82,7 +82,8 @@ impl Log {
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         let sequence = Sequence(self.position.sequence.0 + EPOCH);
         self.position = Position { ballot, sequence };
-        let end = BatchEnd { position: self.position, group_time: GroupTime(1), meta: None };
+        let (position, group_time) = (self.position, GroupTime(1));
+        let end = BatchEnd { position, group_time, expired_before: GroupTime(0), meta: None };
         Ok(self.files.append(&Staged { from, records: vec![records], end })?)
     }
 }
@@ -142,7 +143,7 @@ fn recover(path: &Path) -> Result<(Vec<String>, Store, Files), Box<dyn Error>> {
     let before = stopwatch::now();
     let mut recovery = open(path)?;
     while let Some(batch) = recovery.next_batch()? {
-        store.apply(batch)?;
+        store.restore(batch)?;
     }
     let progress = recovery.progress();
     let (files, _) = recovery.finish()?;
@@ -160,7 +161,9 @@ fn snapshot(store: &Store, mut files: Files) -> Result<(), Box<dyn Error>> {
     while !cursor.is_done() {
         writer.write(&store.copy(&mut cursor, 256 * 1024))?;
     }
-    let sealed = files.seal(writer, store.position(), store.group_time(), store.meta())?;
+    let cut = store.cut(store.group_time(), Sequence(u64::MAX), &[], 0);
+    let end = cut.batch_end(Some(store.meta()));
+    let sealed = files.seal(writer, end)?;
     let finished = sealed.finish()?;
     files.install(finished)?;
     Ok(files.close()?)

@@ -282,7 +282,12 @@ fn data_messages() -> Vec<Message> {
                 .into_iter()
                 .map(|value| Record { key: &key, value })
                 .collect(),
-            end: Some(BatchEnd { position: POSITION, group_time: TIME, meta: Some(meta) }),
+            end: Some(BatchEnd {
+                position: POSITION,
+                group_time: TIME,
+                expired_before: GroupTime(TIME.0 - 1_000),
+                meta: Some(meta),
+            }),
             total: 2,
             digest: Some(Digest { position: POSITION, cells: 7, digest: 8 }),
         }),

@@ -48,8 +48,7 @@ impl StorageThread {
             return Ok(false);
         };
         writer.write(records)?;
-        let BatchEnd { position, group_time, meta } = end;
-        match self.storage.seal(writer, position, group_time, meta.unwrap_or_default()) {
+        match self.storage.seal(writer, end) {
             Ok(sealed) => {
                 self.snapshot = Snapshot::Sealed(sealed);
                 Ok(true)

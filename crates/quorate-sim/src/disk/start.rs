@@ -132,7 +132,7 @@ impl World {
 fn read(disk: &HostDisk, options: Options, store: &Store) -> Result<(Storage, Recovered), String> {
     let mut recovery = open(disk.disk.directory(), options).map_err(|error| error.to_string())?;
     while let Some(batch) = recovery.next_batch().map_err(|error| error.to_string())? {
-        store.apply(batch).map_err(|error| error.to_string())?;
+        store.restore(batch).map_err(|error| error.to_string())?;
     }
     recovery.finish().map_err(|error| error.to_string())
 }

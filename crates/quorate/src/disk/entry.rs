@@ -182,7 +182,12 @@ mod tests {
             index: 0,
             from: Some(Position::BLANK),
             records: records.into_iter().collect(),
-            end: Some(BatchEnd { position, group_time: GroupTime(5), meta: Some(Meta::default()) }),
+            end: Some(BatchEnd {
+                position,
+                group_time: GroupTime(5),
+                expired_before: GroupTime(3),
+                meta: Some(Meta::default()),
+            }),
         }
     }
 

@@ -97,7 +97,7 @@ pub(super) fn recover(disk: &SimulatedDisk) -> Result<Storage, OpenError> {
     let store = Store::with_hash_seed(Bounds { shards: 4, ..Bounds::default() }, 1);
     let mut recovery = open(disk.directory(), options)?;
     while let Some(batch) = recovery.next_batch()? {
-        store.apply(batch).map_err(|error| recovery.refuse(error))?;
+        store.restore(batch).map_err(|error| recovery.refuse(error))?;
     }
     let (storage, found) = recovery.finish()?;
     assert_eq!(storage.position(), found.position, "the log goes on where it ends");
@@ -108,7 +108,12 @@ pub(super) fn recover(disk: &SimulatedDisk) -> Result<Storage, OpenError> {
 fn write(mut storage: Storage) -> Position {
     let ballot = Ballot { generation: Generation(7), term: Term(7) };
     let position = Position { ballot, sequence: Sequence(EPOCH) };
-    let end = BatchEnd { position, group_time: GroupTime(1), meta: Some(Meta::default()) };
+    let end = BatchEnd {
+        position,
+        group_time: GroupTime(1),
+        expired_before: GroupTime(0),
+        meta: Some(Meta::default()),
+    };
     let batch = Staged { from: None, records: Vec::new(), end };
     storage.append(&batch).expect("there is room");
     storage.sync().expect("there is room");

@@ -10,9 +10,9 @@ use super::log::Log;
 use super::name::{self, STATE};
 use super::snapshot::{FinishedSnapshot, Owner, SealedSnapshot, SnapshotWriter, judge, temporary};
 use super::state::State;
-use crate::id::{GroupTime, Position};
+use crate::id::Position;
 use crate::protocol::io::HardState;
-use crate::protocol::message::{BatchEnd, Meta};
+use crate::protocol::message::BatchEnd;
 use crate::store::Staged;
 
 /// Data of one peer on its disk.
@@ -181,10 +181,9 @@ impl Storage {
     pub fn seal(
         &mut self,
         writer: SnapshotWriter,
-        position: Position,
-        group_time: GroupTime,
-        meta: Meta,
+        end: BatchEnd,
     ) -> Result<SealedSnapshot, SnapshotError> {
+        let position = end.position;
         self.failure.check()?;
         if writer.copy_breaks != self.log.copy_breaks() {
             writer.abandon()?;
@@ -197,7 +196,7 @@ impl Storage {
         let begun = self.log.begin_segment();
         self.failure.note(begun)?;
         self.synced = position;
-        let end = BatchEnd { position, group_time, meta: Some(meta) };
+        let end = BatchEnd { meta: Some(end.meta.unwrap_or_default()), ..end };
         let (segment, chain) = (self.log.segment(), self.log.chain());
         Ok(SealedSnapshot { writer, segment, chain, end })
     }

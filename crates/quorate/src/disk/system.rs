@@ -202,7 +202,8 @@ mod tests {
         assert!(report.is_new);
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         let position = Position { ballot, sequence: Sequence(1 << 16) };
-        let end = BatchEnd { position, group_time: GroupTime(1), meta: None };
+        let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
+        let end = BatchEnd { position, group_time, expired_before, meta: None };
         let batch = Staged { from: Some(Position::BLANK), records: Vec::new(), end };
         storage.append(&batch).expect("there is room");
         assert_eq!(storage.sync().expect("it can be synced"), position);

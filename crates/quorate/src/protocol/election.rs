@@ -457,7 +457,7 @@ impl Machine {
         self.receiver.clear();
         let (ballot, position) = (self.ballot, self.store.position());
         // Nothing builds on cells that are known to be wrong.
-        let history = if self.must_copy { Vec::new() } else { self.meta.history.clone() };
+        let history = if self.copies_all() { Vec::new() } else { self.meta.history.clone() };
         self.send(&source, Message::Position { ballot, position, history, pull: true });
     }
 

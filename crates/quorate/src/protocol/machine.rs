@@ -56,6 +56,8 @@ pub struct Machine {
     pub(super) receiver: Receiver,
     /// This peer's cells have been found to be wrong: it takes no batch that builds on them.
     pub(super) must_copy: bool,
+    /// Cells have been dropped here that may live where the present primary's history leads.
+    pub(super) lacks_cells: bool,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -210,6 +212,7 @@ impl Machine {
             watch,
             receiver: Receiver::default(),
             must_copy: false,
+            lacks_cells: false,
             pull: None,
             last_reign: None,
             next_ping: now.time,

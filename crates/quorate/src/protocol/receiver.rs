@@ -67,6 +67,13 @@ impl Receiver {
         *self = Self { from, transfer, next: u32::MAX, ..Self::default() };
     }
 
+    /// Forgets everything staged, but for the fork that was found: the same sender begins anew.
+    pub(super) fn start_over(&mut self) {
+        let fork = self.fork;
+        self.clear();
+        self.fork = fork;
+    }
+
     /// The tail past `at` has been named from `position`: a batch from `at` repairs it.
     pub(super) fn forked(&mut self, at: Position, position: Position) {
         self.fork = Some((at, position));
@@ -136,7 +143,8 @@ mod tests {
 
     fn piece(transfer: u64, index: u32, is_last: bool) -> Piece {
         let position = Position { ballot: Ballot::NONE, sequence: Sequence(9) };
-        let end = BatchEnd { position, group_time: GroupTime(0), meta: None };
+        let (group_time, expired_before) = (GroupTime(0), GroupTime(0));
+        let end = BatchEnd { position, group_time, expired_before, meta: None };
         Piece {
             ballot: Ballot::NONE,
             transfer,

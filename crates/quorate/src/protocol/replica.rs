@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, PeerKind, PeerName, Position, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
 use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
@@ -13,7 +13,7 @@ use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
 use crate::protocol::receiver::{Batch, CatchUp, Received};
 use crate::protocol::sender::Sender;
 use crate::record::Record;
-use crate::store::{Digest, Staged};
+use crate::store::{ApplyError, Digest, Staged};
 
 /// Bytes that a named key takes beside its own.
 const KEY_OVERHEAD_BYTES: usize = 8;
@@ -135,6 +135,8 @@ impl Machine {
         self.ballot = ballot;
         self.voted_for = None;
         self.leader = None;
+        // Of a later history something may be missing, or not.
+        self.lacks_cells = false;
         if let Some(disk) = &mut self.disk {
             disk.forget_answers();
         }
@@ -191,9 +193,14 @@ impl Machine {
     ) {
         let (ballot, position) = (self.ballot, self.store.position());
         // Nothing of another group is kept: without a history everything is copied anew.
-        let is_usable = self.meta.group_id == group_id && !self.must_copy;
+        let is_usable = self.meta.group_id == group_id && !self.copies_all();
         let history = if is_usable { self.meta.history.clone() } else { Vec::new() };
         self.send(from, Message::Position { ballot, position, history, pull: false });
+    }
+
+    /// Whether nothing can be built on the cells held here: everything is to be copied anew.
+    pub(super) fn copies_all(&self) -> bool {
+        self.must_copy || self.lacks_cells
     }
 
     /// This peer's cells are not those of the primary at the same position: something has changed
@@ -240,7 +247,7 @@ impl Machine {
     fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
         let records = keys.iter().map(|key| Record { key, value: None }).collect();
         let group_time = self.store.group_time();
-        let end = BatchEnd { position: at, group_time, meta: None };
+        let end = BatchEnd { position: at, group_time, expired_before: GroupTime(0), meta: None };
         let from = Some(self.store.position());
         // Best effort: this is a bug on purpose.
         let _ = self.store.apply(Staged { from, records: vec![records], end });
@@ -311,11 +318,17 @@ impl Machine {
         }
         let batch = Staged { from: from_held, records, end };
         let kept = self.has_log().then(|| batch.clone());
-        if self.store.apply(batch).is_err() {
-            self.receiver.clear();
+        if let Err(error) = self.store.apply(batch) {
+            if matches!(error, ApplyError::Missing { .. }) {
+                self.lacks_cells = true;
+                self.receiver.start_over();
+            } else {
+                self.receiver.clear();
+            }
             self.send(from, Message::Lost { ballot });
             return;
         }
+        self.lacks_cells = false;
         if has_meta {
             self.reload_meta();
         }

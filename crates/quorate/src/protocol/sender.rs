@@ -312,22 +312,20 @@ impl Transfer {
         // Every loose copy leaves less for the exact cut, but keys to be repaired stay, and changes
         // may come as fast as they are copied: a cut that may grow is reached at last.
         let bytes = source.bounds.max_cut_bytes.saturating_mul(1 << self.rounds.min(30));
-        let Taken { cut, digest } = source.cut(since, &self.repair, bytes);
+        let Taken { mut cut, digest } = source.cut(since, &self.repair, bytes);
         self.digest = digest;
         if self.total == 0 {
             let cells = || source.store.cells() as u64;
             self.total = cut.records.as_ref().map_or_else(cells, |records| records.len() as u64);
         }
-        match cut.records {
+        match cut.records.take() {
             Some(records) => {
                 self.cut = records;
                 self.copy = None;
-                let (position, group_time) = (cut.end, cut.group_time);
                 // As of the cut: a change made while the pieces travel belongs to the next one.
                 let with_meta = self.with_meta || self.meta_version != source.meta_version;
-                let meta = with_meta.then(|| source.meta.clone());
                 self.meta_version = source.meta_version;
-                self.end = Some(BatchEnd { position, group_time, meta });
+                self.end = Some(cut.batch_end(with_meta.then(|| source.meta.clone())));
             }
             None => {
                 let cursor = CopyCursor::since(since);

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Meta};
@@ -236,7 +236,7 @@ impl Machine {
         let is_news = from.is_none() || disk.meta_version != meta_version;
         disk.meta_version = meta_version;
         let meta = is_news.then(|| meta.clone());
-        let end = BatchEnd { position: cut.end, group_time: cut.group_time, meta };
+        let end = cut.batch_end(meta);
         let records = cut.records.into_iter().filter(|records| !records.is_empty()).collect();
         let append = disk.append(Staged { from, records, end }, None);
         self.outputs.push_back(append);
@@ -249,7 +249,8 @@ impl Machine {
         }
         let Some(disk) = &mut self.disk else { return };
         let (position, group_time) = (Position::BLANK, self.store.group_time());
-        let end = BatchEnd { position, group_time, meta: Some(Meta::default()) };
+        let (meta, expired_before) = (Some(Meta::default()), GroupTime(0));
+        let end = BatchEnd { position, group_time, expired_before, meta };
         let append = disk.append(Staged { from: None, records: Vec::new(), end }, None);
         self.outputs.push_back(append);
     }
@@ -260,12 +261,11 @@ impl Machine {
         let since = since.min(disk.appended.sequence);
         let cut = self.store.cut(self.group_time(), since, &[], usize::MAX);
         let records: Records = cut.records.clone().unwrap_or_default();
-        let (position, group_time) = (cut.end, cut.group_time);
-        if disk.appended != position {
+        let end = cut.batch_end(Some(self.meta.clone()));
+        if disk.appended != end.position {
             // More than the log lacks: what it has already is as of the same cut.
             self.append_cut(cut);
         }
-        let end = BatchEnd { position, group_time, meta: Some(self.meta.clone()) };
         self.outputs.push_back(Output::EndSnapshot { records, end });
     }
 

@@ -38,6 +38,18 @@ pub enum ApplyError {
         /// The position held.
         held: Position,
     },
+    /// The batch builds on what is held, and would bring group time back to before the expiry of cells
+    /// that have been dropped here: they may live there. Only one that replaces everything can be
+    /// applied.
+    #[error(
+        "the batch ends at group time {group_time}, cells that expired by {missing_before} have gone"
+    )]
+    Missing {
+        /// Group time of its end, in nanoseconds.
+        group_time: u64,
+        /// Cells that had expired by then have gone, in nanoseconds of group time.
+        missing_before: u64,
+    },
     /// A key is empty or too long.
     #[error("a key of {bytes} bytes is not usable")]
     Key {
@@ -102,16 +114,50 @@ impl Store {
     ///
     /// See [`ApplyError`]; nothing was written.
     pub fn apply(&self, batch: Staged) -> Result<(), ApplyError> {
+        self.adopt_batch(batch, |upkeep, batch| {
+            let group_time = batch.end.group_time.0;
+            let missing_before = upkeep.sweep.missing_before().0;
+            if batch.from.is_some() && group_time < missing_before {
+                return Err(ApplyError::Missing { group_time, missing_before });
+            }
+            Ok(())
+        })
+    }
+
+    /// The same with a batch that this peer had applied before and kept: that nothing was missing for
+    /// it has been seen then.
+    ///
+    /// # Errors
+    ///
+    /// See [`ApplyError`]; nothing was written.
+    pub fn restore(&self, batch: Staged) -> Result<(), ApplyError> {
+        self.adopt_batch(batch, |_, _| Ok(()))
+    }
+
+    fn adopt_batch(
+        &self,
+        batch: Staged,
+        check: impl FnOnce(&Upkeep, &Staged) -> Result<(), ApplyError>,
+    ) -> Result<(), ApplyError> {
         let mut upkeep = self.upkeep.lock();
         self.check(&upkeep, &batch)?;
+        check(&upkeep, &batch)?;
         let shares = self.share(&batch.records)?;
         let Staged { from, end, .. } = &batch;
         let sequence = end.position.sequence;
+        let told = end.expired_before.min(end.group_time);
         if from.is_none() {
             self.replace(&shares, sequence);
-            upkeep.sweep.reset(sequence);
-            self.commitment.group_time.store(0, Ordering::Relaxed);
+            // Whoever does not say what it lacks lacks nothing that lives.
+            let missing_before = if told == GroupTime(0) { end.group_time } else { told };
+            upkeep.sweep.reset(missing_before);
+            self.commitment.expired_before.store(told.0, Ordering::Relaxed);
         } else {
+            upkeep.sweep.note_missing(told);
+            // What a majority had seen before may have been taken back.
+            let known = self.commitment.expired_before.load(Ordering::Relaxed);
+            let known = known.min(end.group_time.0).max(told.0);
+            self.commitment.expired_before.store(known, Ordering::Relaxed);
             // Within a reign sequences only grow, except in what no peer writes.
             let held = self.position();
             if held.ballot != end.position.ballot || sequence < held.sequence {
@@ -134,7 +180,7 @@ impl Store {
         self.room.set(Amount::default());
         self.order.clear_changed();
         *self.commitment.units.lock() = Units::default();
-        self.commitment.group_time.store(0, Ordering::Relaxed);
+        self.commitment.expired_before.store(0, Ordering::Relaxed);
         *self.commitment.position.lock() = Position::BLANK;
         *self.commitment.answerable.lock() = Position::BLANK;
         self.authority.set_reigning(false);

@@ -15,6 +15,7 @@ use super::marks::Mark;
 use super::{Store, Upkeep};
 use crate::bug::{self, Point};
 use crate::id::{GroupTime, Position, Sequence};
+use crate::protocol::message::{BatchEnd, Meta};
 use crate::record::Records;
 
 /// The changes up to an exact cut.
@@ -24,10 +25,20 @@ pub struct Cut {
     pub end: Position,
     /// Its group time: not before that of any operation in it.
     pub group_time: GroupTime,
+    /// Cells that had expired by then may be missing; no later than the group time.
+    pub expired_before: GroupTime,
     /// Units decided in this reign up to the cut, exactly; 0 where this peer does not reign.
     pub units: u128,
     /// The changes; `None` if they are larger than asked for.
     pub records: Option<Records>,
+}
+
+impl Cut {
+    /// The end of a batch of these changes.
+    pub fn batch_end(&self, meta: Option<Meta>) -> BatchEnd {
+        let Self { end: position, group_time, expired_before, .. } = *self;
+        BatchEnd { position, group_time, expired_before, meta }
+    }
 }
 
 /// The cut that operations must save for, if one is open.
@@ -126,9 +137,25 @@ impl Store {
             shard.close(opened.number);
         }
         self.close_cut(&mut upkeep, &opened, units);
-        let end = self.position();
-        let units = if upkeep.is_reigning { units } else { 0 };
-        Cut { end, group_time: opened.group_time, units, records: gather.finish() }
+        self.end_cut(&upkeep, &opened, units, gather)
+    }
+
+    /// A cut that has been closed.
+    pub(super) fn end_cut(
+        &self,
+        upkeep: &Upkeep,
+        opened: &Opened,
+        units: u128,
+        gather: Gather,
+    ) -> Cut {
+        let group_time = opened.group_time;
+        Cut {
+            end: self.position(),
+            group_time,
+            expired_before: self.expired_before(&upkeep.sweep, group_time),
+            units: if upkeep.is_reigning { units } else { 0 },
+            records: gather.finish(),
+        }
     }
 
     /// Fixes the end of a cut. From here to [`Store::close_cut`] operations save for it.

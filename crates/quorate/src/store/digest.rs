@@ -77,10 +77,8 @@ impl Store {
         let gather_all = |shard: &Shard| gather.take(shard, opened.number, &[]);
         let units = self.digest_shards(&opened, &mut digest, gather_all);
         self.close_cut(&mut upkeep, &opened, units);
-        let end = self.position();
-        digest.position = end;
-        let units = if upkeep.is_reigning { units } else { 0 };
-        let cut = Cut { end, group_time: opened.group_time, units, records: gather.finish() };
+        let cut = self.end_cut(&upkeep, &opened, units, gather);
+        digest.position = cut.end;
         (cut, digest)
     }
 

@@ -117,8 +117,8 @@ struct Commitment {
     /// What may be answered to those who wait.
     answerable: Mutex<Position>,
     units: Mutex<Units>,
-    /// A group time that a majority has seen pass.
-    group_time: AtomicU64,
+    /// A group time that a majority has seen pass: cells that had expired by then may go.
+    expired_before: AtomicU64,
     /// Units that may be acknowledged beyond those.
     max_unreplicated: AtomicU64,
     /// Units that each shard may keep to itself, to spare all others a look.

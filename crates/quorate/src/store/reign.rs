@@ -126,7 +126,7 @@ impl Store {
         let units = marks.units_at(position.sequence);
         let units = units.map(|units| units.saturating_sub(marks.units_before()));
         if let Some(group_time) = marks.group_time_at(position.sequence) {
-            self.commitment.group_time.fetch_max(group_time.0, Ordering::Relaxed);
+            self.commitment.expired_before.fetch_max(group_time.0, Ordering::Relaxed);
         }
         drop(marks);
         if let Some(units) = units {

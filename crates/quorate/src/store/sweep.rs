@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Store;
 use super::cell::KeyRef;
 use crate::bug::{self, Bug};
-use crate::id::{GroupTime, Sequence, nanos};
+use crate::id::{GroupTime, nanos};
 
 /// Slots looked at under one hold of a shard's lock.
 const MAX_STEP: usize = 512;
@@ -15,29 +15,36 @@ const LOOKS_PER_CELL: usize = 8;
 /// How long a cell stays after its expiry while no majority is known to have seen it expire.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Where sweeping has come to, and what it may have forgotten too early.
+/// Where sweeping has come to, and what may be missing for it.
 ///
 /// The group time of a cut that a majority does not hold can be taken back: if another history
 /// wins, its group time may be earlier, and a cell that has expired here may live there. So a cell
 /// is removed once a majority is known to hold a cut at which it had expired, or else after a
-/// grace; and in the second case it is remembered that a fork before this needs a full copy.
+/// grace. Where even that is taken back, by a founding without those that knew, the cells that went
+/// are copied again (docs/protocol.md, section 3.11).
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     shard: usize,
     slot: usize,
-    /// The position at which cells were last removed without a majority's word.
-    forgotten_at: Sequence,
+    /// Every cell that is missing here had expired by then.
+    missing_before: GroupTime,
 }
 
 impl Sweep {
-    /// Whether cells have been removed that a history which left this one after `since` may hold.
-    pub(super) fn has_forgotten_since(&self, since: Sequence) -> bool {
-        since < self.forgotten_at
+    /// Every cell that is missing here had expired by then.
+    pub(super) fn missing_before(&self) -> GroupTime {
+        self.missing_before
+    }
+
+    /// Cells that had expired by then may be missing, for they are at the peer that this state comes
+    /// from.
+    pub(super) fn note_missing(&mut self, before: GroupTime) {
+        self.missing_before = self.missing_before.max(before);
     }
 
     /// Starts over with another state.
-    pub(super) fn reset(&mut self, forgotten_at: Sequence) {
-        *self = Self { forgotten_at, ..Self::default() };
+    pub(super) fn reset(&mut self, missing_before: GroupTime) {
+        *self = Self { missing_before, ..Self::default() };
     }
 }
 
@@ -46,21 +53,15 @@ impl Store {
     pub fn sweep(&self, max: usize) -> usize {
         // No cut is open while this lock is held.
         let mut upkeep = self.upkeep.lock();
-        let position = self.position();
-        let graced = GroupTime(self.group_time().0.saturating_sub(nanos(GRACE)));
-        let committed = GroupTime(self.commitment.group_time.load(Ordering::Relaxed));
-        let mut horizon = committed.max(graced);
-        if bug::is(Bug::ExpiryByOwnClock) {
-            // A clock an hour ahead of the group's.
-            horizon = self.group_time().after(GRACE * 60);
-        }
+        let expired_before = self.droppable();
         let mut removed = 0;
         let mut looks = max.saturating_mul(LOOKS_PER_CELL);
         let mut shards = 0;
         while removed < max && looks > 0 && shards <= self.shards.len() {
             let step = MAX_STEP.min(looks);
             let budget = max - removed;
-            let (seen, gone, is_end) = self.sweep_step(&upkeep.sweep, horizon, step, budget);
+            let (seen, gone, is_end) =
+                self.sweep_step(&mut upkeep.sweep, expired_before, step, budget);
             removed += gone;
             looks -= seen.min(looks);
             upkeep.sweep.slot += seen;
@@ -70,17 +71,39 @@ impl Store {
                 upkeep.sweep.shard = (upkeep.sweep.shard + 1) % self.shards.len();
             }
         }
-        if removed > 0 && graced > committed {
-            upkeep.sweep.forgotten_at = position.sequence;
-        }
         removed
+    }
+
+    /// As if cells had been dropped that expired then, for tests.
+    #[cfg(test)]
+    pub(crate) fn miss_before(&self, time: GroupTime) {
+        self.upkeep.lock().sweep.note_missing(time);
+    }
+
+    /// Cells that had expired by then may go. Never after the group time of the position held: what has
+    /// expired by that is no part of the state, and of no digest.
+    fn droppable(&self) -> GroupTime {
+        let held = self.group_time();
+        let graced = GroupTime(held.0.saturating_sub(nanos(GRACE)));
+        let told = GroupTime(self.commitment.expired_before.load(Ordering::Relaxed));
+        if bug::is(Bug::ExpiryByOwnClock) {
+            // A clock an hour ahead of the group's.
+            return held.after(GRACE * 60);
+        }
+        told.max(graced).min(held)
+    }
+
+    /// What a state taken from here says of what it may lack, its group time being this: see
+    /// [`BatchEnd::expired_before`](crate::protocol::message::BatchEnd).
+    pub(super) fn expired_before(&self, sweep: &Sweep, group_time: GroupTime) -> GroupTime {
+        self.droppable().max(sweep.missing_before).min(group_time)
     }
 
     /// One step in one shard: slots seen, cells removed, and whether the shard has been seen whole.
     fn sweep_step(
         &self,
-        sweep: &Sweep,
-        horizon: GroupTime,
+        sweep: &mut Sweep,
+        expired_before: GroupTime,
         step: usize,
         max: usize,
     ) -> (usize, usize, bool) {
@@ -90,12 +113,14 @@ impl Store {
         let expired: Vec<u32> = shard
             .slots
             .range(sweep.slot, end)
-            .filter(|(_, slot)| slot.value.expires <= horizon)
+            .filter(|(_, slot)| slot.value.expires <= expired_before)
             .map(|(at, _)| at)
             .take(max)
             .collect();
         for &at in &expired {
-            if let Some(key) = KeyRef::split(shard.slots.get(at).key.bytes()) {
+            let slot = shard.slots.get(at);
+            if let Some(key) = KeyRef::split(slot.key.bytes()) {
+                sweep.note_missing(slot.value.expires);
                 let place = self.place(key);
                 shard.remove(place.tag, at);
             }

@@ -12,6 +12,8 @@ use crate::id::{
 /// Most members, or names of peers, in one list of a message.
 pub const MAX_LISTED: usize = 16;
 pub use crate::record::MAX_RECORD_KEY_BYTES;
+/// Latest group time of a state, in the year 2262: clocks that go on from it do not overflow.
+pub const MAX_GROUP_TIME: GroupTime = GroupTime::MAX_READ;
 /// Most settings in a [`Hello`](super::Hello), those of the model included.
 pub const MAX_SETTINGS: usize = 64;
 /// Most settings of the model in a [`Hello`](super::Hello).

@@ -393,6 +393,9 @@ pub struct BatchEnd {
     pub group_time: u64,
     #[prost(message, optional, tag = "3")]
     pub meta: ::core::option::Option<Meta>,
+    /// Cells that had expired by then may be dropped; 0 if that is not said. 4 is kept free.
+    #[prost(uint64, tag = "5")]
+    pub expired_before: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Piece {

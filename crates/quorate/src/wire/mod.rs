@@ -43,7 +43,8 @@ mod tests;
 pub use self::calls::Calls;
 pub use self::replies::Replies;
 pub use bounds::{
-    MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS,
+    MAX_GROUP_TIME, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES,
+    MAX_SETTINGS,
 };
 pub use error::{ProtobufError, WireError};
 pub use frame::{

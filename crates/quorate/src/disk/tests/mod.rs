@@ -194,7 +194,7 @@ impl Peer {
         let mut recovery = open(disk.directory(), options)?;
         let store = store();
         while let Some(batch) = recovery.next_batch()? {
-            store.apply(batch).expect("what is recovered continues what was before");
+            store.restore(batch).expect("what is recovered continues what was before");
         }
         let progress = recovery.progress();
         assert_eq!(progress.bytes, progress.total_bytes);
@@ -277,11 +277,12 @@ impl Peer {
         let owned: Vec<_> = changes.iter().map(record).collect();
         let records: Records =
             owned.iter().map(|(key, value)| Record { key, value: *value }).collect();
-        let end = BatchEnd { position: to, group_time: version.group_time, meta };
+        let (group_time, expired_before) = (version.group_time, GroupTime(0));
+        let end = BatchEnd { position: to, group_time, expired_before, meta };
         let batch = Staged { from, records: vec![records], end };
         history.versions.push(version);
         self.storage.append(&batch)?;
-        self.store.apply(batch).expect("scripts continue the chain");
+        self.store.restore(batch).expect("scripts continue the chain");
         Ok(())
     }
 
@@ -315,8 +316,9 @@ impl Peer {
             writer.write(&self.store.copy(&mut cursor, 300))?;
         }
         let cut = self.store.cut(GroupTime(0), since, &[], usize::MAX);
+        let end = cut.batch_end(Some(self.store.meta()));
         writer.write(&cut.records.expect("the cut is within its bound"))?;
-        let sealed = self.storage.seal(writer, cut.end, cut.group_time, self.store.meta())?;
+        let sealed = self.storage.seal(writer, end)?;
         history.synced = history.versions.len() - 1;
         self.is_copying = false;
         meanwhile(self, history)?;

@@ -136,7 +136,7 @@ fn a_batch_that_does_not_continue_the_log_is_refused_and_the_log_goes_on() {
     let (disk, mut history) = (SimulatedDisk::new(1), History::new());
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3]).expect("nothing goes wrong");
-    let end = BatchEnd { position: position(1, 9), group_time: GroupTime(0), meta: None };
+    let end = end_at(position(1, 9));
     let batch = Staged { from: Some(position(1, 8)), records: Vec::new(), end };
     let before = disk.operations();
     let refused = peer.storage.append(&batch);
@@ -220,7 +220,7 @@ fn a_snapshot_ends_where_the_log_does() {
     append_all(&mut peer, &mut history, [4]).expect("nothing goes wrong");
     let writer = peer.storage.begin_snapshot().expect("there is room");
     let elsewhere = position(1, 7);
-    let sealed = peer.storage.seal(writer, elsewhere, GroupTime(0), Meta::default());
+    let sealed = peer.storage.seal(writer, end_at(elsewhere));
     assert!(
         matches!(sealed, Err(SnapshotError::Position { position, .. }) if position == elsewhere)
     );
@@ -236,7 +236,8 @@ fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
     let finish = |peer: &mut Peer, mut writer: SnapshotWriter| {
         writer.write(&peer.store.copy(&mut CopyCursor::since(Sequence(0)), usize::MAX))?;
         let Version { position, group_time, meta, .. } = state_of(&peer.store);
-        peer.storage.seal(writer, position, group_time, meta)?.finish()
+        let end = BatchEnd { group_time, meta: Some(meta), ..end_at(position) };
+        peer.storage.seal(writer, end)?.finish()
     };
     let [first, second, third] =
         [(); 3].map(|()| peer.storage.begin_snapshot().expect("there is room"));
@@ -253,4 +254,9 @@ fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
     peer.close(&mut history).expect("nothing goes wrong");
     let peer = Peer::start(&disk, &mut history).expect("nothing is wrong");
     assert_eq!(peer.report.position, history.last().position);
+}
+
+/// The end of a batch, at the beginning of time.
+fn end_at(position: Position) -> BatchEnd {
+    BatchEnd { position, group_time: GroupTime(0), expired_before: GroupTime(0), meta: None }
 }

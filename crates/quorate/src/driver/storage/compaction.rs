@@ -112,11 +112,8 @@ impl Worker {
         let Step::Copied(mut writer) = std::mem::take(&mut self.compaction.step) else {
             return Ok(());
         };
-        let BatchEnd { position, group_time, meta } = end;
         let written = writer.write(records);
-        let meta = meta.unwrap_or_default();
-        let sealed =
-            written.and_then(|()| self.storage().seal(*writer, position, group_time, meta));
+        let sealed = written.and_then(|()| self.storage().seal(*writer, end));
         match sealed {
             Ok(sealed) => {
                 self.finish(sealed);

@@ -75,7 +75,7 @@ impl Opening {
         let mut recovery = disk::open(directory, self.options())?;
         let mut told = Told::default();
         while let Some(batch) = recovery.next_batch()? {
-            store.apply(batch).map_err(|error| recovery.refuse(error))?;
+            store.restore(batch).map_err(|error| recovery.refuse(error))?;
             if is_given_up.load(Ordering::Acquire) {
                 // Nobody hears this.
                 let source = Arc::new(io::ErrorKind::Interrupted.into());

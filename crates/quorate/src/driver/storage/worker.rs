@@ -229,8 +229,7 @@ impl Worker {
             appended => (Some(appended), appended.sequence),
         };
         let cut = self.store.cut(self.store.group_time(), since, &[], usize::MAX);
-        let (position, group_time) = (cut.end, cut.group_time);
-        let end = BatchEnd { position, group_time, meta: Some(self.store.meta()) };
+        let end = cut.batch_end(Some(self.store.meta()));
         let records = cut.records.into_iter().filter(|records| !records.is_empty()).collect();
         Some(Staged { from, records, end })
     }

@@ -129,7 +129,12 @@ impl Replica {
             index: 0,
             from,
             records: [Record { key: b"\0k", value: Some(value) }].into_iter().collect(),
-            end: Some(BatchEnd { position: at(epochs), group_time: GroupTime(1), meta }),
+            end: Some(BatchEnd {
+                position: at(epochs),
+                group_time: GroupTime(1),
+                expired_before: GroupTime(0),
+                meta,
+            }),
             total: 1,
             digest: None,
         }))

@@ -168,7 +168,8 @@ fn a_digest_is_that_of_the_operations_before_its_cut() {
             records.push(&[&[0], &key[..]].concat(), Some(&value));
         }
         let group_time = GroupTime(1_000);
-        let end = BatchEnd { position: digest.position, group_time, meta: None };
+        let (position, expired_before) = (digest.position, GroupTime(0));
+        let end = BatchEnd { position, group_time, expired_before, meta: None };
         let batch = Staged { from: None, records: vec![records.finish()], end };
         blank.apply(batch).expect("replaces everything");
         assert_eq!(blank.digest(), digest);

@@ -139,7 +139,11 @@ impl World {
                 let Some(keys) = tail else { return self.copy(follower, 400, &[]) };
                 let cut = self.cut(common, &keys, usize::MAX);
                 let batch = staged(self.primary(), Some(store.position()), cut);
-                store.apply(batch).expect("from the position held");
+                match self.follower(follower).apply(batch) {
+                    Ok(()) => {}
+                    Err(ApplyError::Missing { .. }) => return self.copy(follower, 400, &[]),
+                    Err(error) => panic!("{error}"),
+                }
             }
             None => return self.copy(follower, 400, &[]),
         }

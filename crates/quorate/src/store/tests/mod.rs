@@ -7,7 +7,7 @@ mod equivalence;
 mod merging;
 mod reigns;
 
-use super::{CELL_BYTES, CopyCursor, Cut, Decided, Refused, Staged, Store, cell_bytes};
+use super::{ApplyError, CELL_BYTES, CopyCursor, Cut, Decided, Refused, Staged, Store, cell_bytes};
 use crate::config::{Acknowledge, Bounds};
 use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
@@ -134,8 +134,8 @@ pub(super) fn sorted(records: &Records) -> Vec<Record<'_>> {
 
 /// A batch that brings a follower to a cut.
 pub(super) fn staged(store: &Store, from: Option<Position>, cut: Cut) -> Staged {
+    let end = cut.batch_end(Some(store.meta()));
     let records = cut.records.expect("the cut is within its bound");
-    let end = BatchEnd { position: cut.end, group_time: cut.group_time, meta: Some(store.meta()) };
     Staged { from, records: vec![records], end }
 }
 

@@ -194,21 +194,80 @@ fn one_step_of_sweeping_looks_at_eight_slots_for_each_cell_it_may_remove() {
     assert_eq!(store.sweep(1), 1);
 }
 
+/// Followers used to keep every cell for a minute more: a switch of the primary then met a store that
+/// was full of them.
 #[test]
-fn expired_cells_go_after_a_grace_and_then_older_forks_need_a_copy() {
+fn followers_drop_what_a_majority_has_seen_expire_as_soon_as_they_are_told() {
+    let (store, follower) = (primary(), follower());
+    for number in 0..100 {
+        add_until(&store, 10, &number.to_string(), 20);
+    }
+    add_until(&store, 30, "stays", 0);
+    let cut = follow(&store, &follower);
+    assert_eq!(follower.sweep(1_000), 0, "the primary did not know yet what a majority holds");
+    store.set_committed(cut.end);
+    add_until(&store, 31, "stays", 0);
+    let cut = follow(&store, &follower);
+    assert_eq!(cut.expired_before, GroupTime(30));
+    assert_eq!((store.sweep(1_000), follower.sweep(1_000)), (100, 100));
+    assert_eq!((store.cells(), follower.cells()), (1, 1));
+    assert_eq!(follower.digest(), store.digest());
+
+    // Nor does it forget when it is primary itself, or is copied from.
+    follower.begin_reign(ballot(2), GroupTime(0));
+    let cut = cut_since(&follower, Sequence(0));
+    assert_eq!(cut.expired_before, GroupTime(30));
+    let copy = super::follower();
+    add_until(&store, 40, "late", 25);
+    copy.apply(staged(&follower, None, cut)).expect("replaces everything");
+    assert_eq!(copy.digest(), follower.digest());
+}
+
+#[test]
+fn a_peer_that_is_told_nothing_drops_expired_cells_after_a_grace() {
     const SECOND: u64 = 1_000_000_000;
     let (store, follower) = (primary(), follower());
     add_until(&store, 10, "a", 20);
-    let early = follow(&store, &follower).end.sequence;
+    follow(&store, &follower);
     add_until(&store, 50 * SECOND, "b", 0);
     follow(&store, &follower);
     assert_eq!(follower.sweep(10), 0);
     add_until(&store, 61 * SECOND, "b", 0);
-    let late = follow(&store, &follower).end.sequence;
+    follow(&store, &follower);
     assert_eq!(follower.sweep(10), 1);
     assert_eq!(follower.digest(), store.digest());
-    assert_eq!(follower.keys_since(early, 10), None);
-    assert_eq!(follower.keys_since(late, 10), Some(Vec::new()));
+}
+
+/// What a majority has seen expire is never taken back within a generation. A survivor that knew
+/// nothing of it may found another, and its clock may be behind.
+#[test]
+fn cells_that_were_dropped_by_a_time_that_is_taken_back_are_copied_anew() {
+    let (old, survivor) = (primary(), follower());
+    add_until(&old, 10, "lives", 30);
+    let common = follow(&old, &survivor).end;
+    add_until(&old, 40, "tail", 0);
+    old.set_committed(cut_since(&old, Sequence(0)).end);
+    assert_eq!(old.sweep(10), 1);
+    old.end_reign();
+
+    survivor.begin_reign(ballot(2), GroupTime(0));
+    survivor.grant(Time(u64::MAX), 0);
+    add_until(&survivor, 20, "new", 0);
+    let keys = old.keys_since(common.sequence, 100).expect("few");
+    let repair = || survivor.cut(GroupTime(0), common.sequence, &keys, usize::MAX);
+    let refused = old.apply(staged(&survivor, Some(old.position()), repair()));
+    assert_eq!(refused, Err(ApplyError::Missing { group_time: 20, missing_before: 30 }));
+    assert_eq!(balance(&old, "tail"), Some(1), "nothing was written");
+    // Whatever a majority had seen, cells that live now stay.
+    let all = cut_since(&survivor, Sequence(0));
+    old.apply(staged(&survivor, None, all)).expect("replaces everything");
+    assert_eq!((old.sweep(10), balance(&old, "lives")), (0, Some(1)));
+    assert_eq!(old.digest(), survivor.digest());
+
+    // Once the time has come again, a batch that builds on what is there does.
+    add_until(&survivor, 31, "new", 0);
+    follow(&survivor, &old);
+    assert_eq!(old.digest(), survivor.digest());
 }
 
 #[test]

@@ -261,6 +261,7 @@ fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
     Ok(BatchEnd {
         position: position(end.position)?,
         group_time: bounds::clock("group time", end.group_time)?,
+        expired_before: bounds::clock("expired before", end.expired_before)?,
         meta: end.meta.map(meta).transpose()?,
     })
 }

@@ -239,6 +239,7 @@ impl From<&BatchEnd> for proto::BatchEnd {
         Self {
             position: Some(end.position.into()),
             group_time: end.group_time.0,
+            expired_before: end.expired_before.0,
             meta: end.meta.as_ref().map(Into::into),
         }
     }

@@ -403,8 +403,14 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn piece() -> BoxedStrategy<Piece> {
-    let end = (position(), clock(), option::of(meta()))
-        .prop_map(|(position, group_time, meta)| BatchEnd { position, group_time, meta });
+    let end = (position(), clock(), clock(), option::of(meta())).prop_map(
+        |(position, group_time, expired_before, meta)| BatchEnd {
+            position,
+            group_time,
+            expired_before,
+            meta,
+        },
+    );
     let ending = (option::of(end), option::of((number(), any::<u64>())));
     ((ballot(), number(), any::<u32>()), option::of(position()), records(), ending, number())
         .prop_map(|((ballot, transfer, index), from, records, (end, digest), total)| {
