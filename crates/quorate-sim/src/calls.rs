@@ -165,7 +165,14 @@ impl World {
                 self.answer_when_due(peer, origin, done, decided.must_wait);
             }
             Err(refused) => {
+                if self.process(peer).is_some_and(|process| process.store.take_wake()) {
+                    self.wake(peer);
+                }
                 self.see(&Seen::Refused { peer, op, is_unchanged: before == after });
+                if matches!(refused, Refused::Full { .. }) {
+                    self.counters.add("refused for room");
+                    self.see(&Seen::Full { peer, op });
+                }
                 match refused {
                     Refused::Held => self.park(peer, origin),
                     _ => self.answer(peer, origin, Err(NotDone::Refused)),

@@ -274,6 +274,12 @@ impl History {
         Ok(follower.cells)
     }
 
+    /// Cells of a reign, as it is now, that expire after `time`.
+    pub(crate) fn live_cells(&self, ballot: Ballot, time: GroupTime) -> usize {
+        let cells = self.reigns.get(&ballot).map(|reign| reign.current.values());
+        cells.into_iter().flatten().filter(|value| value.expires > time).count()
+    }
+
     /// The reigns in which a merge was executed.
     pub(crate) fn reigns_of(&self, id: MergeId) -> Vec<Ballot> {
         let has = |reign: &Reign| reign.steps.iter().any(|step| step.merge == Some(id));

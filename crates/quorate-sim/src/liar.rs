@@ -125,7 +125,8 @@ impl World {
             }
             Lie::Data => {
                 let brief = self.false_brief(ballot, position, &meta);
-                let end = BatchEnd { position, group_time: GroupTime(1), meta: Some(meta) };
+                let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
+                let end = BatchEnd { position, group_time, expired_before, meta: Some(meta) };
                 let piece = Piece {
                     ballot,
                     transfer: u64::MAX,

@@ -125,6 +125,10 @@ impl World {
         let number = merge.number;
         let origin = Origin::Merge { peer: from.0, incarnation: from.1, number };
         let merged = process.store.merge(time, &name, from.1, number, &merge.entries, &*model);
+        let must_wake = merged.is_err() && process.store.take_wake();
+        if must_wake {
+            self.wake(peer);
+        }
         let Ok(merged) = merged else { return };
         let (position, group_time) = (merged.position, merged.group_time);
         let id = (from.0, from.1, number);

@@ -85,6 +85,11 @@ fn family(key: &[u8]) -> Family {
     }
 }
 
+/// Whether a key is one of the simulator's own limits: its cell expires.
+pub(crate) fn is_limit(key: &[u8]) -> bool {
+    family(key) == Family::Limit
+}
+
 impl SimModel {
     /// The window that a limit is in, and what is used of it.
     fn usage(&self, value: Option<&Value>, now: GroupTime) -> (u64, u64) {

@@ -43,6 +43,8 @@ pub(crate) struct Load {
     pub(crate) burst: u64,
     /// Additions to counters that are of as many units as there can be, or nearly, per mille.
     pub(crate) large: u64,
+    /// Nothing but limits is asked for: every cell expires.
+    pub(crate) is_expiring: bool,
     /// Keys of each family.
     pub(crate) keys: usize,
     pub(crate) limit: u64,
@@ -100,7 +102,22 @@ impl Plan {
             group,
         };
         plan.draw_members(&mut random, profile);
+        plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
         plan
+    }
+
+    /// Loads at the edge of what a store holds. Of a sequence of its own: the rest of a seed stays what
+    /// it was.
+    fn draw_edges(&mut self, random: &mut Random) {
+        self.load.large = random.pick(&[0, 0, 50, 300]);
+        if random.chance(150) {
+            let timeout = self.timeout();
+            self.group.mode = Mode::Strict;
+            self.load.is_expiring = true;
+            self.load.keys = random.pick(&[3, 8]);
+            self.load.window = random.pick(&[timeout / 2, timeout * 2]);
+            self.bounds.max_cells = random.pick(&[2, 4, 12]);
+        }
     }
 
     /// Whether members come and go. A blank majority with an old list may found beside a group that
@@ -139,6 +156,7 @@ impl Plan {
                 think: SECOND,
                 burst: 0,
                 large: 0,
+                is_expiring: false,
                 keys: 4,
                 limit: 1_000_000,
                 window: Duration::from_secs(3600),
@@ -246,7 +264,8 @@ impl Load {
             clients: random.pick(&[2, 3, 3, 4, 6]),
             think: timeout / random.pick(&[4, 8, 8, 16]),
             burst: random.pick(&[0, 100, 300]),
-            large: random.pick(&[0, 0, 50, 300]),
+            large: 0,
+            is_expiring: false,
             keys: random.pick(&[1, 3, 3, 8]),
             limit: random.pick(&[10, 30, 30, 200]),
             window,

@@ -64,6 +64,13 @@ impl World {
         }
     }
 
+    /// Whether a majority has been together with this peer for so long.
+    pub(crate) fn is_led_by(&self, peer: usize, long: Duration) -> bool {
+        let with =
+            |other: &usize| *other == peer || self.together.length(self.now, peer, *other) >= long;
+        (0..self.plan.peers()).filter(with).count() >= self.plan.majority()
+    }
+
     /// Whether some `count` of `peers` have all been together for so long.
     pub(crate) fn were_together(&self, peers: &[usize], count: usize, long: Duration) -> bool {
         (0_u32..1 << peers.len()).any(|set| {

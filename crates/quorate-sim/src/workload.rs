@@ -81,10 +81,11 @@ impl World {
         let keys = self.plan.load.keys;
         let random = &mut self.load_random;
         let amount = random.between(1, 5);
-        let is_large = random.chance(self.plan.load.large);
+        let is_large = self.plan.load.large > 0 && random.chance(self.plan.load.large);
         let one = random.index(keys);
         let is_relaxed = self.plan.group.mode == Mode::Relaxed;
-        match random.index(20) {
+        let kinds = if self.plan.load.is_expiring { 12 } else { 20 };
+        match random.index(kinds) {
             0..9 => (Kind::Acquire, vec![(key(b'l', one), amount)]),
             9..12 => {
                 let items = vec![(key(b'p', one), amount), (key(b'q', one), amount)];

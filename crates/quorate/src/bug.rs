@@ -77,6 +77,10 @@ pub enum Bug {
     LossUnreported,
     /// Cells are removed before they have expired by the time of the group.
     ExpiryByOwnClock,
+    /// Group time goes on with decisions only: in an idle group nothing expires.
+    TimeStandsStill,
+    /// Followers are not told which cells may be dropped.
+    ExpiryUntold,
     /// A new primary takes group time from its own wall clock, even backwards.
     GroupTimeBack,
     // --- hand-over (section 8)
@@ -144,7 +148,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 63] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -178,6 +182,8 @@ impl Bug {
         Self::UnitsWrap,
         Self::LossUnreported,
         Self::ExpiryByOwnClock,
+        Self::TimeStandsStill,
+        Self::ExpiryUntold,
         Self::GroupTimeBack,
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,

@@ -2,9 +2,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use quorate::store::CELL_BYTES;
-use quorate::{Acknowledge, Bounded, Bounds, DecideError, Decision, Event, Fill, Item, Peer};
-use support::{Trio, add, builder, events, until};
+use quorate::transport::InProcess;
+use quorate::{
+    Acknowledge, Answer, Bounded, Bounds, Cell, DecideError, Decision, Delta, Event, Fill,
+    GroupTime, Item, Model, Peer, PeerBuilder, Value,
+};
+use support::{LONG, NAMES, Trio, add, builder, events, until};
 
 fn refused(result: Result<Decision, DecideError>) -> Option<(Bounded, u64)> {
     match result {
@@ -28,7 +34,7 @@ fn told(peer: &Peer) -> Vec<Event> {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_full_of_cells_says_so_once_and_refuses_new_keys_at_every_peer() {
-    let bounds = |b: quorate::PeerBuilder| b.bounds(Bounds { max_cells: 10, ..Bounds::default() });
+    let bounds = |b: PeerBuilder| b.bounds(Bounds { max_cells: 10, ..Bounds::default() });
     let trio = Trio::start(bounds).await;
     let primary = trio.peer(&trio.primary()).clone();
     fill(&primary, 0..7).await;
@@ -54,7 +60,7 @@ async fn a_group_that_is_full_of_cells_says_so_once_and_refuses_new_keys_at_ever
         assert_eq!(refused(add(peer, "new", 1).await), Some((Bounded::Cells, 10)));
         assert!(add(peer, "0", 1).await.is_ok(), "a key that is there goes on");
     }
-    tokio::time::sleep(support::LONG).await;
+    tokio::time::sleep(LONG).await;
     assert_eq!(told(&primary).len(), 2);
     let digests: Vec<_> = trio.peers.iter().map(|peer| peer.digest().digest).collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]));
@@ -62,7 +68,7 @@ async fn a_group_that_is_full_of_cells_says_so_once_and_refuses_new_keys_at_ever
 
 const MAX_BYTES: usize = 10 * CELL_BYTES;
 
-fn little_memory(builder: quorate::PeerBuilder) -> quorate::PeerBuilder {
+fn little_memory(builder: PeerBuilder) -> PeerBuilder {
     builder.bounds(Bounds { max_bytes: MAX_BYTES, ..Bounds::default() })
 }
 
@@ -81,7 +87,7 @@ async fn memory_that_is_used_up_is_named_at_every_peer_that_knows_the_word() {
     trio.crash(&replica).await;
     let old = little_memory(builder(&trio.network, &replica)).wire_version(1).start().await;
     let old = old.expect("its address is free");
-    old.wait_ready(support::LONG).await.expect("it follows");
+    old.wait_ready(LONG).await.expect("it follows");
     assert_eq!(refused(add(&old, &long, 1).await), Some((Bounded::Cells, MAX_BYTES as u64)));
 }
 
@@ -107,4 +113,64 @@ async fn a_primary_that_has_too_many_calls_is_not_taken_for_a_full_store() {
         result.as_ref().is_err_and(|error| !error.is_store_full())
             && refused(result) == Some((Bounded::WaitingCalls, 8))
     }));
+}
+
+/// How long a cell of [`Brief`] lives.
+const LIFETIME: Duration = Duration::from_secs(2);
+
+/// Notes that a key was asked for, for a while.
+struct Brief;
+
+impl Model for Brief {
+    fn decide(&self, _: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        for cell in cells {
+            cell.set(Value { words: [1, 0, 0], expires: now.after(LIFETIME) });
+        }
+        Answer { code: 1, units: 1, ..Answer::default() }
+    }
+
+    fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
+
+    fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: GroupTime) -> u64 {
+        0
+    }
+}
+
+/// It stayed full for ever: the time by which cells go moved with writes only, and what is refused
+/// writes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_cells_have_expired_takes_new_keys_again() {
+    let network = InProcess::network();
+    let mut peers = Vec::new();
+    for name in NAMES {
+        let peer = Peer::builder(name, Brief)
+            .members(NAMES.map(|name| (name, name)))
+            .transport(network.at(name))
+            .bounds(Bounds { max_cells: 1, ..Bounds::default() })
+            .tokio_clock();
+        peers.push(peer.start().await.expect("the settings are valid"));
+    }
+    for peer in &peers {
+        peer.wait_ready(LONG).await.expect("three peers form a group");
+    }
+    for round in 0..3 {
+        for (number, peer) in peers.iter().enumerate() {
+            let key = format!("{round} {number}");
+            add(peer, &key, 1).await.expect("there is room");
+            assert_eq!(refused(add(peer, "another", 1).await), Some((Bounded::Cells, 1)));
+            tokio::time::sleep(LIFETIME + Duration::from_secs(130)).await;
+        }
+    }
+    for peer in &peers {
+        until(peer, |status| status.cells == 0).await;
+    }
+    // Seen to be expired with the next heartbeat, and not only then where somebody asks.
+    add(&peers[0], "last", 1).await.expect("there is room");
+    tokio::time::sleep(LIFETIME).await;
+    let mut refusals = 0;
+    while refused(add(&peers[0], "new", 1).await).is_some() {
+        refusals += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refusals <= 3, "{refusals} calls were refused in as many hundredths of a second");
 }

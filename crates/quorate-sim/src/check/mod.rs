@@ -9,6 +9,7 @@ mod equal_positions;
 mod first_change;
 mod generation;
 mod handed_over;
+mod has_room;
 mod limit_held;
 mod majority_kept;
 mod merged_once;
@@ -50,6 +51,10 @@ pub(crate) enum Seen<'a> {
     Cut { peer: usize, from: Position, to: Position, group_time: GroupTime },
     /// An operation has ended for its caller.
     Ended { op: usize, outcome: Outcome },
+    /// A primary has no room for what an operation needs.
+    Full { peer: usize, op: usize },
+    /// Nobody has asked for anything for so long that every limit has expired.
+    Idled,
     /// The state machine reports something.
     Event { peer: usize, event: &'a GroupEvent },
     /// A decision has been made.
@@ -122,6 +127,7 @@ impl Checks {
             Box::new(first_change::FirstChange::default()),
             Box::new(generation::GenerationRule),
             Box::new(handed_over::HandedOver::default()),
+            Box::new(has_room::HasRoom::default()),
             Box::new(limit_held::LimitHeld::default()),
             Box::new(majority_kept::MajorityKept::default()),
             Box::new(merged_once::MergedOnce::default()),

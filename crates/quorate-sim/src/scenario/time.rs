@@ -17,6 +17,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "late_promises", plan: || plan(&[1, 2, 3]), script: late_promises },
     Scenario { name: "frozen_in_a_call", plan: at_once, script: frozen_in_a_call },
     Scenario { name: "cells_expire", plan: short_windows, script: cells_expire },
+    Scenario { name: "nobody_asks_any_more", plan: small_store, script: nobody_asks_any_more },
     Scenario { name: "clock_a_day_ahead", plan: a_day_ahead, script: clock_a_day_ahead },
 ];
 
@@ -29,6 +30,14 @@ fn at_once() -> Plan {
 fn short_windows() -> Plan {
     let mut plan = plan(&[1, 2, 3]);
     plan.load.window = ms(5_000);
+    plan
+}
+
+/// With room for a few cells, all of which expire.
+fn small_store() -> Plan {
+    let mut plan = short_windows();
+    plan.load.is_expiring = true;
+    plan.bounds.max_cells = 3;
     plan
 }
 
@@ -71,6 +80,16 @@ fn cells_expire(world: &mut World) {
         world.issue(1, model::Kind::Acquire, vec![(key(b'l', 0), 1)], None);
         world.wait(ms(1_000));
         world.count(2, 1);
+    }
+}
+
+/// The store is filled, and then nobody asks for anything: what expires goes all the same, at every
+/// peer, and makes room.
+fn nobody_asks_any_more(world: &mut World) {
+    world.found();
+    for index in 0..5 {
+        world.issue(1, model::Kind::Acquire, vec![(key(b'l', index % 4), 1)], None);
+        world.wait(ms(20));
     }
 }
 

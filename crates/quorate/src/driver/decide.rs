@@ -202,6 +202,9 @@ impl Shared {
             Refused::NoAuthority if self.routing.way() != Way::Here => Detour::Again,
             Refused::NoAuthority => Detour::Alone(NoPrimaryReason::LeaseEnded),
             Refused::Full { what, bound } => {
+                if self.store.take_wake() {
+                    self.changed.notify_one();
+                }
                 DecideError::Overloaded { what: *what, bound: *bound }.into()
             }
             Refused::Invalid { what, bound } => DecideError::Invalid { what, bound: *bound }.into(),

@@ -136,7 +136,12 @@ impl Merging {
                 self.step = Step::Own { number, position, units, dropped };
                 shared.changed.notify_one();
             }
-            Err(_) => self.not_before = now.after(retry(shared) / 4),
+            Err(_) => {
+                if shared.store.take_wake() {
+                    shared.changed.notify_one();
+                }
+                self.not_before = now.after(retry(shared) / 4);
+            }
         }
     }
 

@@ -41,6 +41,9 @@ impl Batch {
 
     fn refuse(&mut self, shared: &Shared, id: u32, refused: &Refused) {
         let way = shared.routing.way();
+        if matches!(refused, Refused::Full { .. }) {
+            self.has_changed |= shared.store.take_wake();
+        }
         match refused {
             // Elected and not yet serving, or released and not yet replaced: it takes a moment.
             Refused::Held => self.held.push(id),
@@ -184,7 +187,13 @@ impl Connection {
                 shared.expiry.announce(deadline);
                 shared.changed.notify_one();
             }
-            Err(_) => state.outbox.push_merge_reply(refused),
+            Err(_) => {
+                if shared.store.take_wake() {
+                    shared.changed.notify_one();
+                }
+                // Kept there, and tried again.
+                state.outbox.push_merge_reply(refused);
+            }
         }
     }
 }

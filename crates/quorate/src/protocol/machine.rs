@@ -373,6 +373,7 @@ impl Machine {
         if self.now.time >= self.next_ping {
             self.ping_all();
             self.next_ping = self.now.time.after(self.group.heartbeat);
+            self.pass_time();
         }
         match &self.role {
             Role::Follower => self.follower_tick(),

@@ -186,6 +186,18 @@ impl Machine {
         }
     }
 
+    /// Lets group time go on where nothing is decided and cells are to expire (section 3.13): with every
+    /// heartbeat at most.
+    pub(super) fn pass_time(&mut self) {
+        let Role::Primary(reign) = &self.role else { return };
+        let is_calm = reign.is_established && reign.has_lease() && reign.hand_over.is_none();
+        let is_due = is_calm && self.store.is_time_due(self.group_time());
+        if is_due && !bug::is(Bug::TimeStandsStill) {
+            // Whoever ticks as primary replicates.
+            self.store.pass_time();
+        }
+    }
+
     /// Whether followers are to compare their state now: the next time comes an interval later.
     fn begin_verification(&mut self) -> bool {
         let (now, interval) = (self.now.time, self.config.verify_interval);

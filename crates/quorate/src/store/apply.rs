@@ -7,6 +7,7 @@ use super::marks::Mark;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use super::{Held, Store, Units, Upkeep};
+use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Position, Sequence};
 use crate::model::{MAX_KEY_BYTES, Value};
 use crate::protocol::message::{BatchEnd, Meta, Reign};
@@ -145,7 +146,10 @@ impl Store {
         let shares = self.share(&batch.records)?;
         let Staged { from, end, .. } = &batch;
         let sequence = end.position.sequence;
-        let told = end.expired_before.min(end.group_time);
+        let mut told = end.expired_before.min(end.group_time);
+        if bug::is(Bug::ExpiryUntold) {
+            told = GroupTime(0);
+        }
         if from.is_none() {
             self.replace(&shares, sequence);
             // Whoever does not say what it lacks lacks nothing that lives.
@@ -317,6 +321,7 @@ impl Shard {
     /// Takes a value as it is, expiry included: it is another peer's, exactly.
     fn overwrite(&mut self, at: u32, value: Value, sequence: u64) {
         self.slots.get_mut(at).value.expires = GroupTime(0);
+        self.soonest.note(value.expires);
         self.change(at, value, Stamp { sequence, saving: None });
     }
 }

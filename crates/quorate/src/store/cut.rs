@@ -190,6 +190,8 @@ impl Store {
             return;
         }
         upkeep.last_end = opened.end;
+        let expired_before = self.expired_before(&upkeep.sweep, opened.group_time);
+        upkeep.sweep.note_told(expired_before);
         let mut marks = self.marks.lock();
         let units = marks.units_before() + units;
         marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });

@@ -56,6 +56,13 @@ pub enum Refused {
     },
 }
 
+/// Whether room may be made for an operation that finds none.
+#[derive(Clone, Copy)]
+enum Attempt {
+    First,
+    Last,
+}
+
 /// Checks what does not depend on any state.
 #[inline]
 pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
@@ -112,12 +119,38 @@ impl Store {
             [item] => self.decide_one(time, item, model, acknowledge),
             // A few, as usual, need little room.
             [_, _] | [_, _, _] | [_, _, _, _] => {
-                self.decide_several::<4>(time, items, model, acknowledge)
+                self.decide_several::<4>(time, items, model, acknowledge, Attempt::First)
             }
-            _ => self.decide_several::<MAX_ITEMS>(time, items, model, acknowledge),
+            _ => {
+                let attempt = Attempt::First;
+                self.decide_several::<MAX_ITEMS>(time, items, model, acknowledge, attempt)
+            }
         };
         if bug::is(Bug::RefusedWrites) && self.authority.is_held() {
             return Err(Refused::Held);
+        }
+        decided
+    }
+
+    /// Decides once more if expired cells were in the way. The caller holds no lock.
+    #[cold]
+    #[inline(never)]
+    fn decide_in_new_room(
+        &self,
+        refused: Refused,
+        time: Time,
+        items: &[Item<'_>],
+        model: &dyn Model,
+        acknowledge: Acknowledge,
+    ) -> Result<Decided, Refused> {
+        let decided = if self.make_room(time) {
+            let attempt = Attempt::Last;
+            self.decide_several::<MAX_ITEMS>(time, items, model, acknowledge, attempt)
+        } else {
+            Err(refused)
+        };
+        if matches!(decided, Err(Refused::Full { .. })) {
+            self.room.note_refused();
         }
         decided
     }
@@ -145,7 +178,11 @@ impl Store {
         if found.is_none() && changed.is_some() {
             let mut new = Amount::default();
             new.add(key);
-            self.room.reserve(new)?;
+            if let Err(refused) = self.room.reserve(new) {
+                drop(shard);
+                let items = std::slice::from_ref(item);
+                return self.decide_in_new_room(refused, time, items, model, acknowledge);
+            }
         }
         let sequence = self.order.take();
         let stamp = shard.prepare(self.stamp(sequence));
@@ -166,6 +203,7 @@ impl Store {
         items: &[Item<'_>],
         model: &dyn Model,
         acknowledge: Acknowledge,
+        attempt: Attempt,
     ) -> Result<Decided, Refused> {
         check(items)?;
         let mut places = [Place::default(); N];
@@ -193,7 +231,13 @@ impl Store {
                 new.add(KeyRef::model(item.key));
             }
         }
-        self.room.reserve(new)?;
+        if let Err(refused) = self.room.reserve(new) {
+            drop(locks);
+            return match attempt {
+                Attempt::First => self.decide_in_new_room(refused, time, items, model, acknowledge),
+                Attempt::Last => Err(refused),
+            };
+        }
 
         let sequence = self.order.take();
         let stamp = self.stamp(sequence);

@@ -62,6 +62,25 @@ impl Store {
         entries: &[(Bytes, Delta)],
         model: &dyn Model,
     ) -> Result<Merged, Refused> {
+        let mut merged = self.merge_once(time, origin, incarnation, number, entries, model);
+        if matches!(merged, Err(Refused::Full { .. })) && self.make_room(time) {
+            merged = self.merge_once(time, origin, incarnation, number, entries, model);
+        }
+        if matches!(merged, Err(Refused::Full { .. })) {
+            self.room.note_refused();
+        }
+        merged
+    }
+
+    fn merge_once(
+        &self,
+        time: Time,
+        origin: &PeerName,
+        incarnation: Incarnation,
+        number: u64,
+        entries: &[(Bytes, Delta)],
+        model: &dyn Model,
+    ) -> Result<Merged, Refused> {
         check_entries(entries)?;
         let record_key = [origin.as_str().as_bytes(), &incarnation.0.to_le_bytes()].concat();
         check_key(&record_key)?;

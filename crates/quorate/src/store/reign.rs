@@ -22,8 +22,7 @@ impl Store {
         self.authority.set_ballot(ballot);
         self.authority.set_clock(held.group_time.max(group_time));
         for lane in &self.shards {
-            let mut shard = lane.0.lock();
-            (shard.units, shard.published) = (0, 0);
+            lane.0.lock().begin_reign();
         }
         *self.commitment.units.lock() = Units::default();
         self.order.set_outstanding(self.max_unpublished());
@@ -38,6 +37,8 @@ impl Store {
         history.drain(..excess);
 
         upkeep.is_reigning = true;
+        // Of what the followers were told before nothing is known here.
+        upkeep.sweep.note_told(GroupTime(0));
         self.authority.set_reigning(true);
         upkeep.last_end = boundary;
         let mut marks = self.marks.lock();
@@ -149,7 +150,7 @@ impl Store {
     fn count_outstanding(&self, committed: u128) {
         // All at once, in the order of their numbers: nobody publishes meanwhile.
         let shards: Vec<_> = self.shards.iter().map(|lane| lane.0.lock()).collect();
-        let published: u128 = shards.iter().map(|shard| shard.published).sum();
+        let published: u128 = shards.iter().map(|shard| shard.published()).sum();
         let outstanding = (published + self.max_unpublished()).saturating_sub(committed);
         self.order.set_outstanding(outstanding);
     }
@@ -187,7 +188,7 @@ impl Store {
 
     fn decided_units(&self) -> u128 {
         if self.authority.is_reigning() {
-            self.shards.iter().map(|lane| lane.0.lock().units).sum()
+            self.shards.iter().map(|lane| lane.0.lock().units()).sum()
         } else {
             self.commitment.units.lock().ended
         }

@@ -1,6 +1,6 @@
 //! How much room cells take, and how much there is: two sums, kept where cells are made and removed.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::Refused;
 use super::cell::{self, KeyRef};
@@ -72,6 +72,8 @@ pub(super) struct Room {
     max_cells: usize,
     max_bytes: usize,
     refused: AtomicU64,
+    /// The state machine is to be told that time goes on.
+    must_wake: AtomicBool,
 }
 
 impl Room {
@@ -82,6 +84,7 @@ impl Room {
             max_cells: bounds.max_cells,
             max_bytes: bounds.max_bytes,
             refused: AtomicU64::new(0),
+            must_wake: AtomicBool::new(false),
         }
     }
 
@@ -119,7 +122,6 @@ impl Room {
     #[cold]
     fn refuse(&self, new: Amount, is_by_cells: bool) -> Refused {
         self.remove(new);
-        self.refused.fetch_add(1, Ordering::Relaxed);
         let (what, bound) = if is_by_cells {
             (Bounded::Cells, self.max_cells)
         } else {
@@ -128,8 +130,21 @@ impl Room {
         Refused::Full { what, bound: bound as u64 }
     }
 
+    /// An operation is refused for good.
+    pub(super) fn note_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn ask_to_wake(&self) {
+        self.must_wake.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_wake(&self) -> bool {
+        self.must_wake.load(Ordering::Relaxed) && self.must_wake.swap(false, Ordering::AcqRel)
+    }
+
     /// Cells are gone.
-    pub(super) fn remove(&self, old: Amount) {
+    fn remove(&self, old: Amount) {
         self.cells.fetch_sub(old.cells, Ordering::Relaxed);
         self.bytes.fetch_sub(old.bytes, Ordering::Relaxed);
     }

@@ -6,6 +6,7 @@ use super::cut::Saving;
 use super::feed::Feed;
 use super::index::Index;
 use super::room::{Amount, CELL_BYTES};
+use super::sweep::Soonest;
 use crate::bug::{self, Bug};
 use crate::model::Value;
 
@@ -54,11 +55,13 @@ pub(super) struct Shard {
     pub(super) feed: Feed,
     free: Vec<u32>,
     key_bytes: usize,
-    /// Units decided in this reign by operations accounted to this shard. Exact: no reign has so many
-    /// operations that their units, each a `u64`, come to more.
-    pub(super) units: u128,
-    /// How many of them all can see.
-    pub(super) published: u128,
+    /// When the first of its cells expires, at the earliest.
+    pub(super) soonest: Soonest,
+    /// Units decided in this reign by operations accounted to this shard, as far as all can see them.
+    /// Exact: no reign has so many operations that their units, each a `u64`, come to more.
+    published: u128,
+    /// Those that the shard keeps to itself.
+    unpublished: u64,
     pub(super) frozen: Frozen,
     /// Number of the last cut that has taken all it needs from here.
     pub(super) closed: u64,
@@ -114,6 +117,8 @@ impl Shard {
         let slot = self.slots.get_mut(at);
         slot.key = Key::new(key);
         slot.value = value;
+        // A change of it moves the expiry to no earlier time.
+        self.soonest.note(value.expires);
         self.key_bytes += slot.key.boxed_bytes();
         let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         slot.sequence = sequence;
@@ -152,7 +157,7 @@ impl Shard {
         if self.frozen.cut != saving.cut {
             self.frozen.images.clear();
             self.frozen.cut = saving.cut;
-            self.frozen.units = self.units;
+            self.frozen.units = self.units();
         }
         Some(saving)
     }
@@ -177,18 +182,38 @@ impl Shard {
     /// than a shard may keep to itself.
     #[inline]
     pub(super) fn account(&mut self, units: u64, max_unpublished: u64) -> Option<u128> {
-        self.units += u128::from(units);
-        let unpublished = self.units - self.published;
-        if unpublished <= u128::from(max_unpublished) {
-            return None;
+        match self.unpublished.checked_add(units) {
+            Some(unpublished) if unpublished <= max_unpublished => {
+                self.unpublished = unpublished;
+                None
+            }
+            _ => {
+                let news = u128::from(self.unpublished) + u128::from(units);
+                self.unpublished = 0;
+                self.published += news;
+                Some(news)
+            }
         }
-        self.published = self.units;
-        Some(unpublished)
+    }
+
+    /// Counts units from nothing again.
+    pub(super) fn begin_reign(&mut self) {
+        (self.published, self.unpublished) = (0, 0);
+    }
+
+    /// Units decided in this reign.
+    pub(super) fn units(&self) -> u128 {
+        self.published + u128::from(self.unpublished)
+    }
+
+    /// How many of them all can see.
+    pub(super) fn published(&self) -> u128 {
+        self.published
     }
 
     /// Units at the end of the open cut.
     pub(super) fn units_at(&self, cut: u64) -> u128 {
-        if cut != 0 && self.frozen.cut == cut { self.frozen.units } else { self.units }
+        if cut != 0 && self.frozen.cut == cut { self.frozen.units } else { self.units() }
     }
 
     /// Marks the shard as done with for `cut`: operations need not save any more.

@@ -1,12 +1,18 @@
 //! Removing expired cells, a few at a time.
+//!
+//! ```text
+//!  a cut ──▶ a majority holds it ──▶ what had expired at its group time may go ──▶ followers are told
+//!    ▲                                                                                with the next cut
+//!    └── made although nothing was decided, where cells have expired since the last
+//! ```
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Store;
 use super::cell::KeyRef;
+use super::{Store, Upkeep};
 use crate::bug::{self, Bug};
-use crate::id::{GroupTime, nanos};
+use crate::id::{GroupTime, Time, nanos};
 
 /// Slots looked at under one hold of a shard's lock.
 const MAX_STEP: usize = 512;
@@ -14,6 +20,29 @@ const MAX_STEP: usize = 512;
 const LOOKS_PER_CELL: usize = 8;
 /// How long a cell stays after its expiry while no majority is known to have seen it expire.
 const GRACE: Duration = Duration::from_secs(60);
+/// Cells removed at most by an operation that has found no room.
+const ROOM_CELLS: usize = 64;
+/// After an operation has found nothing to remove, no other looks for so long.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
+
+/// When the first of some cells expires, at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Soonest(GroupTime);
+
+impl Default for Soonest {
+    /// Of no cells.
+    fn default() -> Self {
+        Self(GroupTime::MAX)
+    }
+}
+
+impl Soonest {
+    /// One more cell.
+    #[inline]
+    pub(super) fn note(&mut self, expires: GroupTime) {
+        self.0 = self.0.min(expires);
+    }
+}
 
 /// Where sweeping has come to, and what may be missing for it.
 ///
@@ -21,13 +50,19 @@ const GRACE: Duration = Duration::from_secs(60);
 /// wins, its group time may be earlier, and a cell that has expired here may live there. So a cell
 /// is removed once a majority is known to hold a cut at which it had expired, or else after a
 /// grace. Where even that is taken back, by a founding without those that knew, the cells that went
-/// are copied again (docs/protocol.md, section 3.11).
+/// are copied again (docs/protocol.md, section 3.12).
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     shard: usize,
     slot: usize,
+    /// When the first cell expired of the shard under way, before it was begun.
+    before: Soonest,
     /// Every cell that is missing here had expired by then.
     missing_before: GroupTime,
+    /// What followers are told of that with the last cut.
+    told: GroupTime,
+    /// Operations that find no room do not look before.
+    next_look: GroupTime,
 }
 
 impl Sweep {
@@ -42,38 +77,93 @@ impl Sweep {
         self.missing_before = self.missing_before.max(before);
     }
 
+    /// A cut that followers are sent says this.
+    pub(super) fn note_told(&mut self, expired_before: GroupTime) {
+        self.told = expired_before;
+    }
+
     /// Starts over with another state.
     pub(super) fn reset(&mut self, missing_before: GroupTime) {
         *self = Self { missing_before, ..Self::default() };
+    }
+
+    fn begin_shard(&mut self, number: usize) {
+        (self.shard, self.slot, self.before) = (number, 0, Soonest::default());
     }
 }
 
 impl Store {
     /// Removes up to `max` expired cells, looking at a bounded number; returns how many went.
     pub fn sweep(&self, max: usize) -> usize {
-        // No cut is open while this lock is held.
-        let mut upkeep = self.upkeep.lock();
+        self.remove_expired(&mut self.upkeep.lock(), max)
+    }
+
+    /// The same; no cut is open while the upkeep's lock is held.
+    fn remove_expired(&self, upkeep: &mut Upkeep, max: usize) -> usize {
         let expired_before = self.droppable();
         let mut removed = 0;
         let mut looks = max.saturating_mul(LOOKS_PER_CELL);
         let mut shards = 0;
         while removed < max && looks > 0 && shards <= self.shards.len() {
+            let sweep = &mut upkeep.sweep;
             let step = MAX_STEP.min(looks);
-            let budget = max - removed;
-            let (seen, gone, is_end) =
-                self.sweep_step(&mut upkeep.sweep, expired_before, step, budget);
+            let (seen, gone, is_end) = self.sweep_step(sweep, expired_before, step, max - removed);
             removed += gone;
             looks -= seen.min(looks);
-            upkeep.sweep.slot += seen;
+            sweep.slot += seen;
             if is_end {
                 shards += 1;
-                upkeep.sweep.slot = 0;
-                upkeep.sweep.shard = (upkeep.sweep.shard + 1) % self.shards.len();
+                sweep.begin_shard((sweep.shard + 1) % self.shards.len());
             }
         }
         removed
     }
 
+    /// One step in one shard: slots seen, cells removed, and whether the shard has been seen whole. One
+    /// of which nothing has expired is not looked through.
+    fn sweep_step(
+        &self,
+        sweep: &mut Sweep,
+        expired_before: GroupTime,
+        step: usize,
+        max: usize,
+    ) -> (usize, usize, bool) {
+        let mut shard = self.shards[sweep.shard].0.lock();
+        let shard = &mut *shard;
+        if sweep.slot == 0 {
+            if shard.soonest.0 > expired_before {
+                return (0, 0, true);
+            }
+            // Found anew: of what is seen, and of what comes meanwhile.
+            sweep.before = std::mem::take(&mut shard.soonest);
+        }
+        let before = shard.amount();
+        let mut next = (sweep.slot + step).min(shard.slots.len());
+        let mut expired = Vec::new();
+        for (at, slot) in shard.slots.range(sweep.slot, next) {
+            if slot.value.expires > expired_before {
+                shard.soonest.note(slot.value.expires);
+            } else if expired.len() < max {
+                expired.push(at);
+            } else {
+                next = at as usize;
+                break;
+            }
+        }
+        for &at in &expired {
+            let slot = shard.slots.get(at);
+            if let Some(key) = KeyRef::split(slot.key.bytes()) {
+                sweep.note_missing(slot.value.expires);
+                let place = self.place(key);
+                shard.remove(place.tag, at);
+            }
+        }
+        self.room.change(before, shard.amount());
+        (next.saturating_sub(sweep.slot), expired.len(), next >= shard.slots.len())
+    }
+}
+
+impl Store {
     /// As if cells had been dropped that expired then, for tests.
     #[cfg(test)]
     pub(crate) fn miss_before(&self, time: GroupTime) {
@@ -99,38 +189,65 @@ impl Store {
         self.droppable().max(sweep.missing_before).min(group_time)
     }
 
-    /// One step in one shard: slots seen, cells removed, and whether the shard has been seen whole.
-    fn sweep_step(
-        &self,
-        sweep: &mut Sweep,
-        expired_before: GroupTime,
-        step: usize,
-        max: usize,
-    ) -> (usize, usize, bool) {
-        let mut shard = self.shards[sweep.shard].0.lock();
-        let end = (sweep.slot + step).min(shard.slots.len());
-        let before = shard.amount();
-        let expired: Vec<u32> = shard
-            .slots
-            .range(sweep.slot, end)
-            .filter(|(_, slot)| slot.value.expires <= expired_before)
-            .map(|(at, _)| at)
-            .take(max)
-            .collect();
-        for &at in &expired {
-            let slot = shard.slots.get(at);
-            if let Some(key) = KeyRef::split(slot.key.bytes()) {
-                sweep.note_missing(slot.value.expires);
-                let place = self.place(key);
-                shard.remove(place.tag, at);
+    /// Whether group time has to go on at `now`, although nothing was decided since the last cut: cells
+    /// have expired that go only when a majority holds a later one, or some have gone, or may go, of
+    /// which followers were not told.
+    pub fn is_time_due(&self, now: GroupTime) -> bool {
+        self.is_due(&self.upkeep.lock(), now)
+    }
+
+    /// Makes the next cut one of its own, so that its group time is held and told; whether that is the
+    /// first change since the last cut. Where this peer does not reign nothing is done.
+    pub fn pass_time(&self) -> bool {
+        self.begin_cut(&self.upkeep.lock())
+    }
+
+    fn is_due(&self, upkeep: &Upkeep, now: GroupTime) -> bool {
+        if !upkeep.is_reigning || self.order.is_changed() {
+            return false;
+        }
+        let sweep = &upkeep.sweep;
+        let shards = self.shards.iter().map(|lane| lane.0.lock().soonest);
+        let Soonest(soonest) = shards.fold(sweep.before, Soonest::min);
+        let is_waited_for = soonest <= now && self.group_time() < soonest;
+        let is_untold = sweep.told < soonest && soonest <= self.droppable();
+        is_waited_for || is_untold || sweep.missing_before > sweep.told
+    }
+
+    fn begin_cut(&self, upkeep: &Upkeep) -> bool {
+        if !upkeep.is_reigning {
+            return false;
+        }
+        self.order.take();
+        self.order.note_change()
+    }
+
+    /// Removes expired cells for an operation that has found no room; whether any went. If none can
+    /// yet, group time is made to go on: see [`Store::take_wake`].
+    ///
+    /// The caller holds no lock. The work is bounded, and of many that find nothing only one in a
+    /// while looks.
+    #[cold]
+    pub(super) fn make_room(&self, time: Time) -> bool {
+        let Ok(now) = self.authority.admit(time) else { return false };
+        // Whoever has it makes a cut, or removes cells already.
+        let Some(mut upkeep) = self.upkeep.try_lock() else { return false };
+        if now < upkeep.sweep.next_look {
+            return false;
+        }
+        let is_made = self.remove_expired(&mut upkeep, ROOM_CELLS) > 0;
+        if !is_made {
+            upkeep.sweep.next_look = now.after(LOOK_PAUSE);
+            if self.is_due(&upkeep, now) && self.begin_cut(&upkeep) {
+                self.room.ask_to_wake();
             }
         }
-        self.room.change(before, shard.amount());
-        // Stopped early: go on behind the last one removed.
-        let next = match expired.last() {
-            Some(&last) if expired.len() == max => last as usize + 1,
-            _ => end,
-        };
-        (next.saturating_sub(sweep.slot), expired.len(), next >= shard.slots.len())
+        is_made
+    }
+
+    /// Whether the state machine must be told of a change, because an operation has found no room and
+    /// cells would go if group time went on. To be asked after [`Refused::Full`](super::Refused::Full).
+    pub fn take_wake(&self) -> bool {
+        self.room.take_wake()
     }
 }

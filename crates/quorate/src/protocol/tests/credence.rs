@@ -72,6 +72,7 @@ fn claims(group: &Group, ballot: Ballot) -> Vec<Message> {
     let end = BatchEnd {
         position: at(ballot),
         group_time: GroupTime(1),
+        expired_before: GroupTime(0),
         meta: Some(Meta { history: Vec::new(), ..meta }),
     };
     let piece = Piece {

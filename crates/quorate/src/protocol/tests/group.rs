@@ -21,7 +21,7 @@ use crate::store::{Decided, Refused, Store};
 /// How often these peers compare their cells.
 pub(super) const VERIFY: Duration = Duration::from_secs(60);
 
-/// Adds the first argument to a cell that never expires.
+/// Adds the first argument to a cell that expires at the second, or never if that is 0.
 pub(super) struct Adder;
 
 impl Model for Adder {
@@ -29,7 +29,8 @@ impl Model for Adder {
         let mut sum = 0;
         for (item, cell) in items.iter().zip(cells) {
             let total = cell.value().map_or(0, |v| v.words[0]) + item.args[0];
-            cell.set(Value { words: [total, 0, 0], expires: GroupTime::MAX });
+            let expires = if item.args[1] == 0 { u64::MAX } else { item.args[1] };
+            cell.set(Value { words: [total, 0, 0], expires: GroupTime(expires) });
             sum += item.args[0];
         }
         Answer { code: 1, units: sum, words: [0; 6] }
@@ -451,15 +452,43 @@ impl Group {
 
     /// Adds to a key at a peer that should be primary.
     pub(super) fn add(&mut self, at: &str, key: &str, amount: u64) -> Result<Decided, Refused> {
+        self.decide(at, key, [amount, 0])
+    }
+
+    /// Adds one to a key that expires after so long.
+    pub(super) fn add_for(
+        &mut self,
+        at: &str,
+        key: &str,
+        lifetime: Duration,
+    ) -> Result<Decided, Refused> {
+        let expires = self.clock().wall.after(lifetime);
+        self.decide(at, key, [1, expires.0])
+    }
+
+    fn decide(&mut self, at: &str, key: &str, args: [u64; 2]) -> Result<Decided, Refused> {
         let name = PeerName::from(at);
-        let items = [Item { key: key.as_bytes(), args: [amount, 0] }];
-        let acknowledge = self.config.acknowledge;
-        let decided = self.peers[&name].store.decide(self.now, &items, &Adder, acknowledge)?;
-        if decided.wake {
+        let items = [Item { key: key.as_bytes(), args }];
+        let (store, acknowledge) = (&self.peers[&name].store, self.config.acknowledge);
+        let decided = store.decide(self.now, &items, &Adder, acknowledge);
+        let must_wake = decided.as_ref().map_or_else(|_| store.take_wake(), |d| d.wake);
+        if must_wake {
             self.input(&name, Input::Changed);
         }
         self.settle();
-        Ok(decided)
+        decided
+    }
+
+    /// Every peer removes what it may.
+    pub(super) fn sweep(&self) {
+        for peer in self.peers.values() {
+            peer.store.sweep(1_000);
+        }
+    }
+
+    /// How many cells each peer holds, in the order of names.
+    pub(super) fn cells(&self) -> Vec<usize> {
+        self.peers.values().map(|peer| peer.store.cells()).collect()
     }
 
     pub(super) fn total(&self, at: &str, key: &str) -> u64 {

@@ -1,6 +1,7 @@
 //! The protocol in directed schedules; the simulator goes where these do not.
 
 mod credence;
+mod expiry;
 mod failover;
 mod following;
 mod founding;

@@ -4,6 +4,7 @@ mod concurrency;
 mod cuts;
 mod data_path;
 mod equivalence;
+mod expiry;
 mod merging;
 mod reigns;
 

@@ -259,8 +259,11 @@ fn what_leaves_nothing_above_itself_is_refused() {
         };
         assert!(read_message(Kind::Position(whereabouts)).is_err(), "{position:?}");
     }
-    let end =
-        proto::BatchEnd { position: Some(last), group_time: GroupTime::MAX_READ.0 + 1, meta: None };
+    let end = proto::BatchEnd {
+        position: Some(last),
+        group_time: GroupTime::MAX_READ.0 + 1,
+        ..Default::default()
+    };
     let piece = proto::Piece { ballot: ballot(&last), end: Some(end), ..Default::default() };
     assert!(read_message(Kind::Piece(piece)).is_err());
 }

@@ -1,0 +1,89 @@
+//! Expired cells stand in nobody's way (docs/protocol.md, section 3.13): an operation is refused for
+//! room only if what lives, or has lived lately, fills the store. And they go, at every peer alike,
+//! whether anything is decided or not.
+//!
+//! That is said of a primary that a majority has been together with for a while, over a network that
+//! loses nothing and keeps the order: what nobody can see expire stays. Group time is not behind the slowest wall clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quorate::GroupTime;
+
+use crate::check::{Check, Seen};
+use crate::clock::Moment;
+use crate::model::is_limit;
+use crate::world::World;
+
+#[derive(Debug, Default)]
+pub(super) struct HasRoom {
+    /// Since when each peer decides.
+    since: BTreeMap<usize, Moment>,
+}
+
+impl Check for HasRoom {
+    fn name(&self) -> &'static str {
+        "has_room"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Authority { peer } => {
+                self.since.insert(*peer, world.now);
+                Ok(())
+            }
+            Seen::Full { peer, op } => self.full(world, *peer, *op),
+            Seen::Idled => idled(world),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl HasRoom {
+    fn full(&self, world: &World, peer: usize, op: usize) -> Result<(), String> {
+        let Some(process) = world.process(peer) else { return Ok(()) };
+        let (Some(ballot), Some(since)) = (process.reign, self.since.get(&peer)) else {
+            return Ok(());
+        };
+        let lately = lately(world);
+        let is_settled = world.now.since(*since) > lately * 2
+            && world.is_led_by(peer, lately * 2)
+            && world.plan.style.is_orderly
+            && world.plan.disk.as_ref().is_none_or(|disk| disk.stalls == 0);
+        if !is_settled {
+            return Ok(());
+        }
+        let long_ago = GroupTime(slowest_wall(world).0.saturating_sub(lately.as_nanos() as u64));
+        let live = world.history.live_cells(ballot, long_ago);
+        let needed = world.ops[op].items.len();
+        if live + needed <= world.plan.bounds.max_cells {
+            let max = world.plan.bounds.max_cells;
+            return Err(format!("call {op} is refused for room with {live} of {max} cells live"));
+        }
+        Ok(())
+    }
+}
+
+fn idled(world: &World) -> Result<(), String> {
+    for (peer, name) in world.plan.group.members.iter().enumerate() {
+        let Some(process) = world.process(peer).filter(|_| world.is_counted(peer)) else {
+            continue;
+        };
+        let cells = process.cells(&world.keys);
+        let left = cells.keys().filter(|key| is_limit(key)).count();
+        if left > 0 {
+            return Err(format!("{name} holds {left} cells that have expired long ago"));
+        }
+    }
+    Ok(())
+}
+
+/// By then a majority has surely seen what there was to be seen.
+fn lately(world: &World) -> Duration {
+    world.plan.timeout()
+}
+
+fn slowest_wall(world: &World) -> GroupTime {
+    let walls = world.peers.iter().map(|peer| peer.clock.now(world.now).wall);
+    walls.min().unwrap_or_default()
+}
