@@ -218,6 +218,9 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
         Event::LocalDecisionsDiscarded { units } => {
             format!("has discarded {units} units that it admitted alone")
         }
+        Event::LocalDecisionsRefused { units, reason } => {
+            format!("has dropped {units} units that it admitted alone: {reason}")
+        }
         Event::ChangesLost { units, exact } => {
             format!("reports {}{units} units lost", if *exact { "" } else { "at most " })
         }

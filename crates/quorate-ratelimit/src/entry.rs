@@ -65,6 +65,12 @@ impl Entry {
         Self { id, index: 0, name, limit, rule, share, former, is_unusual }
     }
 
+    /// Whether a peer of a strict group decides it alone.
+    pub(crate) fn may_be_decided_alone(&self) -> bool {
+        use WithoutPrimary::{Open, Share};
+        matches!(self.limit.without_primary, Share { .. } | Open)
+    }
+
     /// Decides about one key; a shadow denies nothing.
     #[inline]
     pub(crate) fn decide(

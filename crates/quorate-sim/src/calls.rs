@@ -14,6 +14,7 @@ use quorate::{
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::check::Seen;
+use crate::merging::MergeReply;
 use crate::model::{DENIED, DONE, Kind};
 use crate::network::Payload;
 use crate::workload::Outcome;
@@ -59,7 +60,7 @@ pub(crate) enum Origin {
     /// A call forwarded by another.
     There { op: usize, peer: usize, incarnation: Incarnation },
     /// A merge of what a relaxed peer decided alone.
-    Merge { peer: usize, incarnation: Incarnation, number: u64 },
+    Merge { peer: usize, incarnation: Incarnation, number: u64, is_merged: bool },
 }
 
 impl Origin {
@@ -287,8 +288,9 @@ impl World {
                 let reply = Payload::Reply(Reply { op, result });
                 self.transmit(peer, to, incarnation, reply);
             }
-            Origin::Merge { peer: to, incarnation, number } => {
-                self.answer_merge(peer, to, incarnation, number, result.is_ok());
+            Origin::Merge { peer: to, incarnation, number, is_merged } => {
+                let reply = MergeReply { number, is_merged };
+                self.answer_merge(peer, (to, incarnation), reply, result.is_ok());
             }
         }
     }

@@ -181,12 +181,13 @@ impl History {
         Ok((answer, cells))
     }
 
-    /// The merge once more, on the reference: how many units it must have counted.
+    /// The merge once more, on the reference: how many units it must have counted. One that has changed
+    /// nothing has no name.
     pub(crate) fn merge(
         &mut self,
         at: Position,
         group_time: GroupTime,
-        merge: MergeId,
+        merge: Option<MergeId>,
         entries: &[(Bytes, Delta)],
     ) -> Result<u64, String> {
         let model = Arc::clone(&self.model);
@@ -197,7 +198,7 @@ impl History {
             units = units.saturating_add(model.merge(key, delta, &mut cell, group_time));
             reign.write(at.sequence, key.clone(), &cell);
         }
-        reign.step(at.sequence, units, Some(merge));
+        reign.step(at.sequence, units, merge);
         Ok(units)
     }
 

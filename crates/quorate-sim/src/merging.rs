@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
+use quorate::store::{Refused, SealedBatch};
 use quorate::{Answer, Delta, GroupTime, Incarnation, Item, OnReconnect};
 
 use crate::calls::{Done, Origin, item};
@@ -16,13 +17,16 @@ use crate::world::{Event, World};
 #[derive(Clone, Debug)]
 pub(crate) struct Merge {
     pub(crate) number: u64,
+    pub(crate) sealed_at: GroupTime,
     pub(crate) entries: Vec<(Bytes, Delta)>,
 }
 
-/// The primary's answer once a majority holds the merge.
+/// The primary's answer once a majority holds the merge, or if it will never be merged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MergeReply {
     pub(crate) number: u64,
+    /// Whether it is part of the group's cells.
+    pub(crate) is_merged: bool,
 }
 
 /// What a process is merging.
@@ -91,6 +95,7 @@ impl World {
     /// Sends what was decided alone, as soon as there is a primary, and again until it is held.
     pub(crate) fn merge_now(&mut self, peer: usize) {
         let (on_reconnect, keys) = (self.plan.group.on_reconnect, self.plan.merge_keys);
+        let now = self.local_group_time(peer);
         let Some(process) = self.process_mut(peer) else { return };
         if process.overlay.is_empty() {
             return;
@@ -104,8 +109,8 @@ impl World {
             self.counters.add("overlays discarded");
             return;
         }
-        let Some(sealed) = process.overlay.seal(keys) else { return };
-        let merge = Merge { number: sealed.number, entries: sealed.entries };
+        let Some(sealed) = process.overlay.seal(keys, now) else { return };
+        let merge = Merge { number: sealed.number, sealed_at: sealed.at, entries: sealed.entries };
         match route {
             Route::Here { .. } => self.on_merge(peer, (peer, incarnation), merge),
             Route::There { peer: name, incarnation, .. } => {
@@ -122,14 +127,25 @@ impl World {
         let name = self.plan.group.members[from.0].clone();
         let model = std::sync::Arc::clone(&self.model);
         let Some(process) = self.process(peer) else { return };
-        let number = merge.number;
-        let origin = Origin::Merge { peer: from.0, incarnation: from.1, number };
-        let merged = process.store.merge(time, &name, from.1, number, &merge.entries, &*model);
+        let Merge { number, sealed_at, ref entries } = merge;
+        let incarnation = from.1;
+        let batch = SealedBatch { origin: &name, incarnation, number, sealed_at, entries };
+        let merged = process.store.merge(time, &batch, &*model);
         let must_wake = merged.is_err() && process.store.take_wake();
         if must_wake {
             self.wake(peer);
         }
-        let Ok(merged) = merged else { return };
+        let merged = match merged {
+            Ok(merged) => merged,
+            Err(Refused::Forgotten { .. }) => {
+                self.counters.add("merges too late");
+                let reply = MergeReply { number, is_merged: false };
+                return self.send_merge_reply(peer, from, reply);
+            }
+            Err(_) => return,
+        };
+        let is_merged = merged.is_recorded;
+        let origin = Origin::Merge { peer: from.0, incarnation, number, is_merged };
         let (position, group_time) = (merged.position, merged.group_time);
         let id = (from.0, from.1, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
@@ -137,6 +153,7 @@ impl World {
             format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
         });
         if !merged.already {
+            let id = merged.is_recorded.then_some(id);
             match self.history.merge(position, group_time, id, &merge.entries) {
                 Ok(units) if units == merged.units => {}
                 Ok(units) => {
@@ -159,15 +176,21 @@ impl World {
     pub(crate) fn answer_merge(
         &mut self,
         peer: usize,
-        to: usize,
-        incarnation: Incarnation,
-        number: u64,
+        to: (usize, Incarnation),
+        reply: MergeReply,
         is_held: bool,
     ) {
-        if !is_held {
-            return;
+        if is_held {
+            self.send_merge_reply(peer, to, reply);
         }
-        let reply = MergeReply { number };
+    }
+
+    fn send_merge_reply(
+        &mut self,
+        peer: usize,
+        (to, incarnation): (usize, Incarnation),
+        reply: MergeReply,
+    ) {
         if to == peer {
             if self.peers[peer].runs(incarnation) {
                 self.on_merge_reply(peer, reply);
@@ -181,12 +204,17 @@ impl World {
     pub(crate) fn on_merge_reply(&mut self, peer: usize, reply: MergeReply) {
         let Some(process) = self.process_mut(peer) else { return };
         let units = process.overlay.confirm(reply.number);
-        process.merging.confirmed += u128::from(units);
-        let incarnation = process.incarnation;
-        // Not to let one merge of all units there can be hide the others.
-        self.counters.add_many("units merged", units.min(1_000));
-        let id = (peer, incarnation, reply.number);
-        self.see(&Seen::Confirmed { id });
+        if reply.is_merged {
+            process.merging.confirmed += u128::from(units);
+            let incarnation = process.incarnation;
+            // Not to let one merge of all units there can be hide the others.
+            self.counters.add_many("units merged", units.min(1_000));
+            let id = (peer, incarnation, reply.number);
+            self.see(&Seen::Confirmed { id });
+        } else {
+            process.merging.discarded += u128::from(units);
+            self.counters.add("batches without effect");
+        }
         self.merge_now(peer);
     }
 }

@@ -114,6 +114,13 @@ pub enum Event {
         /// Units discarded.
         units: u64,
     },
+    /// The primary takes what this peer decided alone from nobody, or not any more: it was dropped.
+    LocalDecisionsRefused {
+        /// Units dropped; some of them may have been merged before.
+        units: u64,
+        /// Why, as the primary says it.
+        reason: String,
+    },
     /// Decisions of a deposed primary were given up.
     ChangesLost {
         /// Units given up.

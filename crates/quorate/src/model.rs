@@ -118,6 +118,12 @@ pub trait Model: Any + Send + Sync {
         mode
     }
 
+    /// Whether any peer of a group in this mode may decide anything alone. Where none may, nobody is
+    /// taken at its word that it did: what it wants to have merged is refused.
+    fn may_decide_alone(&self, mode: Mode) -> bool {
+        mode == Mode::Relaxed
+    }
+
     /// Decides one operation at a peer without a primary, on cells as that peer knows them: what the
     /// group has replicated, or what was decided alone since.
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {

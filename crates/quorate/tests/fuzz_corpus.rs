@@ -185,9 +185,16 @@ fn frames() -> Vec<Frame> {
         Frame::Replies(Replies::from_body(packed_replies().into())),
         Frame::Merge(Merge {
             number: 1,
+            sealed_at: TIME,
             entries: vec![(Bytes::from_static(b"key"), Delta { words: [1, 2, 3], units: 4 })],
         }),
-        Frame::MergeReply(MergeReply { number: 1, ok: true, units: 3, dropped: 1 }),
+        Frame::MergeReply(MergeReply {
+            number: 1,
+            ok: true,
+            units: 3,
+            dropped: 1,
+            refused: Some("reason".into()),
+        }),
     ];
     frames.extend(control_messages().into_iter().map(Frame::Message));
     frames.extend(data_messages().into_iter().map(Frame::Message));

@@ -4,8 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::{Basis, Event, Mode, OnReconnect, Peer};
-use support::{LONG, NAMES, Trio, add, count, events, until};
+use quorate::{
+    Answer, Basis, Cell, Delta, Event, GroupTime, Item, Mode, Model, OnReconnect, Peer, Value,
+};
+use support::{Counter, LONG, NAMES, Trio, add, count, events, until};
 
 fn cut_off(trio: &Trio, name: &str) {
     for other in NAMES.into_iter().filter(|other| *other != name) {
@@ -142,4 +144,54 @@ async fn units_of_any_size_add_up_in_the_status_of_a_peer_that_lost_its_majority
     assert_eq!((status.overlay_units, status.unacknowledged_units), (u64::MAX, u64::MAX));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(primary.status().unacknowledged_units, u64::MAX, "it goes on");
+}
+
+/// Decides alone whatever mode the group is in.
+struct Lenient;
+
+impl Model for Lenient {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        Counter.decide(items, cells, now)
+    }
+
+    fn mode_of(&self, _: &[Item<'_>], _: Mode) -> Mode {
+        Mode::Relaxed
+    }
+
+    fn accumulate(
+        &self,
+        item: &Item<'_>,
+        before: Option<&Value>,
+        after: &Value,
+        delta: &mut Delta,
+    ) {
+        Counter.accumulate(item, before, after, delta);
+    }
+
+    fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        Counter.merge(key, delta, cell, now)
+    }
+}
+
+/// Any client could have cells written in a strict group that said that it had decided alone.
+#[tokio::test(start_paused = true)]
+async fn a_strict_group_merges_nothing_and_says_so() {
+    let trio = Trio::start(|builder| builder).await;
+    let client = Peer::builder("x", Lenient)
+        .client()
+        .members(NAMES.map(|name| (name, name)))
+        .transport(trio.network.at("x"))
+        .tokio_clock();
+    let client = client.start().await.expect("the settings are valid");
+    client.wait_ready(LONG).await.expect("there is a primary");
+    cut_off(&trio, "x");
+    until(&client, |status| !status.quorum).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    for key in ["k", "l"] {
+        assert!(add(&client, key, 5).await.expect("it decides alone").basis.is_local());
+    }
+    heal(&trio, "x");
+    let reason = "nobody decides alone in this group: its mode is strict".to_owned();
+    told(&client, &Event::LocalDecisionsRefused { units: 10, reason }).await;
+    assert_eq!((client.status().overlay_units, trio.peers[0].status().cells), (0, 0));
 }

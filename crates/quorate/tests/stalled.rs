@@ -5,11 +5,13 @@ mod support;
 
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use quorate::protocol::message::Lane;
 use quorate::transport::InProcess;
 use quorate::wire::{Frame, Merge};
-use quorate::{Acknowledge, Bounds, GroupConfig, Peer, PeerBuilder, PeerStats};
+use quorate::{
+    Acknowledge, Bounds, Delta, GroupConfig, GroupTime, Mode, Peer, PeerBuilder, PeerStats,
+};
 use support::raw::{self, Raw};
 use support::{LONG, NAMES, Trio, add, builder, count, until};
 use tokio::task::JoinHandle;
@@ -216,19 +218,24 @@ async fn calls_of_a_member_never_hold_up_the_majority_that_they_wait_for() {
     assert_eq!(trio.peer(&primary).stats().refused_for_waiting, 0);
 }
 
+/// A merge of one local decision.
+fn merge(number: u32) -> BytesMut {
+    let delta = Delta { units: 1, ..Delta::default() };
+    let entries = vec![(Bytes::from_static(b"k"), delta)];
+    let number = u64::from(number) + 1;
+    raw::bytes(&Frame::Merge(Merge { number, sealed_at: GroupTime(0), entries }))
+}
+
 /// A peer sends one merge at a time; each that was sent besides waited for a majority as well.
 #[tokio::test(start_paused = true)]
 async fn few_merges_of_one_peer_wait_for_a_majority() {
-    let trio = Trio::start(|builder| builder).await;
+    let trio = Trio::start(|builder| builder.mode(Mode::Relaxed)).await;
     let primary = trio.primary();
     cut_off(&trio, &primary);
-    let hello = raw::hello(&raw::group(&NAMES), "x", Lane::Data);
+    let group = GroupConfig { mode: Mode::Relaxed, ..raw::group(&NAMES) };
+    let hello = raw::hello(&group, "x", Lane::Data);
     let raw = Raw::connect(&*trio.network.at("x"), &primary, hello).await.expect("let in");
     let mut client = Talker::new(raw);
-    let merge = |number| {
-        let entries = Vec::new();
-        raw::bytes(&Frame::Merge(Merge { number: u64::from(number) + 1, entries }))
-    };
     client.talk(merge).await;
     assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
     let (kind, body) = client.raw.receive().await.expect("it is open");
@@ -236,6 +243,19 @@ async fn few_merges_of_one_peer_wait_for_a_majority() {
         panic!("merges are answered, not frame {kind}");
     };
     assert!(!reply.ok && reply.number == 5, "the fifth is refused first: {reply:?}");
+}
+
+/// A group in which nobody decides alone refuses every merge, and says so: that is longer than the
+/// merge.
+#[tokio::test(start_paused = true)]
+async fn merges_are_not_taken_from_a_client_that_does_not_read_why_they_are_refused() {
+    let network = InProcess::network();
+    let peer = alone(&network, |builder| builder.mode(Mode::Strict)).await;
+    let mut client = Talker::new(client(&network, "x", Lane::Data).await);
+    client.talk(merge).await;
+    assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
+    assert_eq!(peer.stats().reads_paused, 1);
+    add(&peer, "other", 1).await.expect("there is a primary");
 }
 
 /// A peer that says too much of itself keeps nobody from the event loop, and what it is answered is

@@ -41,6 +41,29 @@ fn a_limit_may_say_what_the_group_does_not() {
     }
 }
 
+/// Whether a group merges what others say that they decided alone.
+#[test]
+fn some_limit_must_let_a_peer_of_a_strict_group_decide_alone() {
+    let limit = Limit::per_second(1);
+    let may = |choice: WithoutPrimary, mode: Mode| {
+        let store = Store::new(&[("group", limit), ("own", limit.without_primary(choice))]);
+        store.model.may_decide_alone(mode)
+    };
+    use WithoutPrimary::{AsGroup, Open, Refuse};
+    for choice in [AsGroup, Refuse, Open, WithoutPrimary::share(500)] {
+        assert!(may(choice, Mode::Relaxed));
+        assert_eq!(may(choice, Mode::Strict), !matches!(choice, AsGroup | Refuse), "{choice:?}");
+    }
+    // Nor is anything lost of what was decided before the last of them was taken out.
+    let open = limit.without_primary(Open);
+    let mut store = Store::new(&[("l", open)]);
+    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    assert!(store.model.may_decide_alone(Mode::Strict), "the code says so");
+    let mut store = Store::new(&[("l", limit)]);
+    store.change(&[("l", open)], crate::policy::Carry::Keep).expect("usable");
+    assert!(store.model.may_decide_alone(Mode::Strict), "the group says so");
+}
+
 #[test]
 fn what_was_decided_alone_counts_after_a_change() {
     let limit = |max, hours: u32| {

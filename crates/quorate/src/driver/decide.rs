@@ -208,6 +208,8 @@ impl Shared {
                 DecideError::Overloaded { what: *what, bound: *bound }.into()
             }
             Refused::Invalid { what, bound } => DecideError::Invalid { what, bound: *bound }.into(),
+            // Said of merges only.
+            Refused::Forgotten { .. } => DecideError::Invalid { what: "merge", bound: 0 }.into(),
         }
     }
 
@@ -321,7 +323,9 @@ impl Shared {
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),
-            Err(Refused::NoAuthority | Refused::Held) => Err(DecideError::NoPrimary { reason }),
+            Err(Refused::NoAuthority | Refused::Held | Refused::Forgotten { .. }) => {
+                Err(DecideError::NoPrimary { reason })
+            }
         }
     }
 

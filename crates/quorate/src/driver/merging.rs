@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::id::{Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
-use crate::store::Sealed;
+use crate::store::{Refused, Sealed, SealedBatch};
 use crate::wire::{Merge, MergeReply};
 
 /// An upper bound of one entry of a batch on the wire.
@@ -60,7 +60,7 @@ impl Merging {
             return;
         }
         let max_keys = (shared.config.bounds.max_piece_bytes / ENTRY_BYTES).max(1);
-        let Some(sealed) = shared.overlay.seal(max_keys) else { return };
+        let Some(sealed) = shared.overlay.seal(max_keys, shared.group_time()) else { return };
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),
             Route::There { peer, incarnation, .. } => {
@@ -95,6 +95,8 @@ impl Merging {
         }
         if reply.ok {
             self.confirm(shared, reply.number, reply.units, reply.dropped);
+        } else if let Some(reason) = reply.refused {
+            self.drop_batch(shared, reply.number, reason);
         } else {
             self.step = Step::Idle;
             self.not_before = now.after(retry(shared) / 4);
@@ -127,14 +129,17 @@ impl Merging {
     }
 
     fn merge_here(&mut self, shared: &Shared, now: Time, sealed: Sealed) {
-        let Sealed { number, entries, .. } = sealed;
-        let (name, incarnation) = (&shared.config.name, shared.incarnation);
-        let model = &*shared.model;
-        match shared.store.merge(now, name, incarnation, number, &entries, model) {
+        let Sealed { number, at: sealed_at, ref entries, .. } = sealed;
+        let (origin, incarnation) = (&shared.config.name, shared.incarnation);
+        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
+        match shared.store.merge(now, &batch, &*shared.model) {
             Ok(merged) => {
                 let (position, units, dropped) = (merged.position, merged.units, merged.dropped);
                 self.step = Step::Own { number, position, units, dropped };
                 shared.changed.notify_one();
+            }
+            Err(refused @ Refused::Forgotten { .. }) => {
+                self.drop_batch(shared, number, refused.to_string());
             }
             Err(_) => {
                 if shared.store.take_wake() {
@@ -146,10 +151,10 @@ impl Merging {
     }
 
     fn send(&mut self, shared: &Shared, now: Time, to: (PeerName, Incarnation), sealed: Sealed) {
-        let Sealed { number, entries, .. } = sealed;
+        let Sealed { number, at: sealed_at, entries, .. } = sealed;
         let connection = shared.registry.pick(&to.0, to.1, Lane::Data);
         if connection.is_some_and(|connection| {
-            let is_sent = connection.push_merge(Merge { number, entries });
+            let is_sent = connection.push_merge(Merge { number, sealed_at, entries });
             connection.flush();
             is_sent
         }) {
@@ -170,6 +175,14 @@ impl Merging {
         self.not_before = Time(0);
     }
 
+    /// Forgets a batch that will never be merged.
+    fn drop_batch(&mut self, shared: &Shared, number: u64, reason: String) {
+        let units = shared.overlay.confirm(number);
+        shared.tell(Event::LocalDecisionsRefused { units, reason });
+        self.step = Step::Idle;
+        self.not_before = Time(0);
+    }
+
     /// Tells what was merged since the last time.
     fn report(&mut self, shared: &Shared) {
         let (units, dropped) = (self.units, self.dropped);
@@ -177,6 +190,18 @@ impl Merging {
             (self.units, self.dropped) = (0, 0);
             shared.tell(Event::LocalDecisionsMerged { units, dropped });
         }
+    }
+}
+
+impl Shared {
+    /// Why nothing is merged that other peers decided alone, if that is so: by the settings of this group
+    /// none of them would send it.
+    pub(super) fn refuses_merges(&self) -> Option<&'static str> {
+        if self.group.on_reconnect == OnReconnect::Overwrite {
+            return Some("on_reconnect is overwrite: what was decided alone is dropped");
+        }
+        let is_possible = self.model.may_decide_alone(self.group.mode);
+        (!is_possible).then_some("nobody decides alone in this group: its mode is strict")
     }
 }
 

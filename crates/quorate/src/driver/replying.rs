@@ -99,7 +99,8 @@ impl Replying {
                     replies::push_decided(body, id, &answer, first.position, group_time);
                 }),
                 Reply::Merge { number, units, dropped } => {
-                    outbox.push_merge_reply(MergeReply { number, ok: true, units, dropped });
+                    let reply = MergeReply { number, ok: true, units, dropped, refused: None };
+                    outbox.push_merge_reply(reply);
                 }
             }
         }
@@ -149,8 +150,7 @@ impl Replying {
                 replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
             }),
             Reply::Merge { number, .. } => {
-                let reply = MergeReply { number, ok: false, units: 0, dropped: 0 };
-                outbox.push_merge_reply(reply);
+                outbox.push_merge_reply(MergeReply::not_yet(number));
             }
         }
     }

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::config::Acknowledge;
 use crate::error::Bounded;
 use crate::id::{Ballot, Time};
-use crate::store::{Decided, Refused};
+use crate::store::{Decided, Merged, Refused, SealedBatch};
 use crate::wire::calls::Reader;
 use crate::wire::replies::{self, Refusal};
 use crate::wire::{Merge, MergeReply, WireError};
@@ -57,6 +57,8 @@ impl Batch {
             }
             Refused::Full { bound, .. } => self.refused.push((id, Refusal::CellsFull, *bound)),
             Refused::Invalid { bound, .. } => self.refused.push((id, Refusal::Invalid, *bound)),
+            // Said of merges only.
+            Refused::Forgotten { .. } => self.refused.push((id, Refusal::Invalid, 0)),
         }
     }
 }
@@ -155,26 +157,18 @@ impl Connection {
         state.replying.end_past(&shared.routing, &mut state.outbox);
     }
 
-    /// Merges what a relaxed peer decided alone; the reply is sent when a majority holds it.
+    /// Merges what a peer decided alone; the reply is sent when a majority holds it.
     pub(super) fn serve_merge(&self, shared: &Shared, merge: &Merge) {
         let time = shared.clock.coarse();
-        let (number, identity) = (merge.number, &self.identity);
-        // Kept there, and tried again.
-        let refused = MergeReply { number, ok: false, units: 0, dropped: 0 };
-        {
-            let mut state = self.lock();
-            if !state.replying.takes_merge() {
-                return state.outbox.push_merge_reply(refused);
+        let number = merge.number;
+        let merged = match shared.refuses_merges() {
+            Some(reason) => {
+                Err(MergeReply { refused: Some(reason.to_owned()), ..MergeReply::not_yet(number) })
             }
-        }
-        let merged = shared.store.merge(
-            time,
-            &identity.peer,
-            identity.end.incarnation,
-            number,
-            &merge.entries,
-            &*shared.model,
-        );
+            // Kept there, and tried again.
+            None if !self.lock().replying.takes_merge() => Err(MergeReply::not_yet(number)),
+            None => self.merge(shared, time, merge),
+        };
         let mut state = self.lock();
         let state = &mut *state;
         match merged {
@@ -187,14 +181,26 @@ impl Connection {
                 shared.expiry.announce(deadline);
                 shared.changed.notify_one();
             }
-            Err(_) => {
+            Err(reply) => {
                 if shared.store.take_wake() {
                     shared.changed.notify_one();
                 }
-                // Kept there, and tried again.
-                state.outbox.push_merge_reply(refused);
+                state.outbox.push_merge_reply(reply);
             }
         }
+    }
+
+    /// Merges, or says what the sender is to do with the batch.
+    fn merge(&self, shared: &Shared, time: Time, merge: &Merge) -> Result<Merged, MergeReply> {
+        let Merge { number, sealed_at, ref entries } = *merge;
+        let (origin, incarnation) = (&self.identity.peer, self.identity.end.incarnation);
+        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
+        shared.store.merge(time, &batch, &*shared.model).map_err(|refused| {
+            let is_for_good = matches!(refused, Refused::Forgotten { .. });
+            let refused = is_for_good.then(|| refused.to_string());
+            // Else it is kept there, and tried again.
+            MergeReply { refused, ..MergeReply::not_yet(number) }
+        })
     }
 }
 

@@ -232,9 +232,10 @@ impl Store {
         };
         let loaded: Vec<Shard> = (0..self.shards.len()).map(load).collect();
         let mut all = Amount::default();
-        for Amount { cells, bytes } in loaded.iter().map(Shard::amount) {
+        for Amount { cells, bytes, records } in loaded.iter().map(Shard::amount) {
             all.cells += cells;
             all.bytes += bytes;
+            all.records += records;
         }
         for (lane, mut shard) in self.shards.iter().zip(loaded) {
             std::mem::swap(&mut *lane.0.lock(), &mut shard);

@@ -1,6 +1,7 @@
 //! The data path: one operation on one or several cells.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -45,6 +46,12 @@ pub enum Refused {
         what: Bounded,
         /// Its value.
         bound: u64,
+    },
+    /// What was decided alone was sealed longer ago than merges are remembered: it may have been merged.
+    #[error("it was sealed more than {memory:?} ago, and may have been merged since")]
+    Forgotten {
+        /// How long merges are remembered.
+        memory: Duration,
     },
     /// The operation is not usable.
     #[error("{what} (bound {bound})")]

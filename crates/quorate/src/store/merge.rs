@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Store;
 use super::cell::{KeyRef, MERGES};
@@ -13,6 +14,43 @@ use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{Cell, Delta, Model, Value};
 
+/// How long it is remembered, in group time, that a batch of local decisions was merged. One that was
+/// sealed longer ago is not merged: it may have been.
+pub const MERGE_MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Most records of merges, one for each start of a peer that has merged anything lately; beyond it what
+/// others decided alone is kept by them, until some have expired. 128 bytes each, and the name if it is
+/// longer than 13.
+pub const MAX_MERGE_RECORDS: usize = 16_384;
+
+/// What a peer decided alone, on its way into the group's cells.
+#[derive(Clone, Copy, Debug)]
+pub struct SealedBatch<'a> {
+    /// Who decided it.
+    pub origin: &'a PeerName,
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// Grows with every batch of an incarnation.
+    pub number: u64,
+    /// When it was sealed, in group time as far as its origin could tell; the same however often it
+    /// comes. 0 if its origin does not say.
+    pub sealed_at: GroupTime,
+    /// The model's keys and what was decided about each.
+    pub entries: &'a [(Bytes, Delta)],
+}
+
+impl SealedBatch<'_> {
+    /// Whether this may be a repeat of a merge that nobody remembers any more.
+    fn is_forgotten(&self, now: GroupTime) -> bool {
+        self.sealed_at != GroupTime(0) && self.sealed_at.after(MERGE_MEMORY) <= now
+    }
+
+    /// Until when its merge is to be remembered: for as long as a repeat is taken.
+    fn remembered_until(&self, now: GroupTime) -> GroupTime {
+        // A claim about the future is believed for as long as the past is remembered.
+        self.sealed_at.clamp(now, now.after(MERGE_MEMORY)).after(MERGE_MEMORY)
+    }
+}
+
 /// What came of a merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merged {
@@ -22,6 +60,9 @@ pub struct Merged {
     pub dropped: u64,
     /// Whether it had been merged before: nothing was changed now.
     pub already: bool,
+    /// Whether it has changed any cell, and is remembered for that. What changes nothing need not be:
+    /// a repeat may as well.
+    pub is_recorded: bool,
     /// Answer only when [`Store::committed`] covers this.
     pub position: Position,
     /// The group time of the merge.
@@ -32,7 +73,8 @@ pub struct Merged {
 
 impl Merged {
     fn already(position: Position, group_time: GroupTime) -> Self {
-        Self { units: 0, dropped: 0, already: true, position, group_time, wake: false }
+        let (already, is_recorded, wake) = (true, true, false);
+        Self { units: 0, dropped: 0, already, is_recorded, position, group_time, wake }
     }
 }
 
@@ -45,7 +87,7 @@ struct Target<'a> {
 }
 
 impl Store {
-    /// Applies what `origin` decided alone, as one change together with the record that it was.
+    /// Applies what a peer decided alone, as one change together with the record that it was.
     ///
     /// A batch with a number not above the last one of the same incarnation has been merged
     /// already: nothing is changed.
@@ -56,15 +98,12 @@ impl Store {
     pub fn merge(
         &self,
         time: Time,
-        origin: &PeerName,
-        incarnation: Incarnation,
-        number: u64,
-        entries: &[(Bytes, Delta)],
+        batch: &SealedBatch<'_>,
         model: &dyn Model,
     ) -> Result<Merged, Refused> {
-        let mut merged = self.merge_once(time, origin, incarnation, number, entries, model);
+        let mut merged = self.merge_once(time, batch, model);
         if matches!(merged, Err(Refused::Full { .. })) && self.make_room(time) {
-            merged = self.merge_once(time, origin, incarnation, number, entries, model);
+            merged = self.merge_once(time, batch, model);
         }
         if matches!(merged, Err(Refused::Full { .. })) {
             self.room.note_refused();
@@ -75,12 +114,10 @@ impl Store {
     fn merge_once(
         &self,
         time: Time,
-        origin: &PeerName,
-        incarnation: Incarnation,
-        number: u64,
-        entries: &[(Bytes, Delta)],
+        batch: &SealedBatch<'_>,
         model: &dyn Model,
     ) -> Result<Merged, Refused> {
+        let SealedBatch { origin, incarnation, number, entries, .. } = *batch;
         check_entries(entries)?;
         let record_key = [origin.as_str().as_bytes(), &incarnation.0.to_le_bytes()].concat();
         check_key(&record_key)?;
@@ -93,6 +130,9 @@ impl Store {
             .collect();
         let mut locks = self.lock_all(&places);
         let now = self.authority.admit(time)?;
+        if batch.is_forgotten(now) {
+            return Err(Refused::Forgotten { memory: MERGE_MEMORY });
+        }
 
         let shard = lock_of(&mut locks, record_place);
         let record = shard.find(record_place.tag, record_key);
@@ -115,9 +155,12 @@ impl Store {
             units = units.saturating_add(model.merge(key, delta, &mut cell, now));
             targets.push(Target { key: target, place, found, cell });
         }
-        let mut cell = Cell::default();
-        cell.set(Value { words: [number, 0, 0], expires: GroupTime::MAX });
-        targets.push(Target { key: record_key, place: record_place, found: record, cell });
+        let is_recorded = targets.iter().any(|target| target.cell.is_changed());
+        if is_recorded {
+            let mut cell = Cell::default();
+            cell.set(Value { words: [number, 0, 0], expires: batch.remembered_until(now) });
+            targets.push(Target { key: record_key, place: record_place, found: record, cell });
+        }
         let mut new = Amount::default();
         let made =
             targets.iter().filter(|target| target.cell.is_changed() && target.found.is_none());
@@ -131,6 +174,7 @@ impl Store {
             units,
             dropped: taken.saturating_sub(units),
             already: false,
+            is_recorded,
             position: self.position_of(sequence),
             group_time: now,
             wake: self.order.note_change(),
@@ -167,6 +211,9 @@ fn lock_of<'g>(locks: &'g mut Guards<'_>, place: Place) -> &'g mut Shard {
 }
 
 fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
+    if entries.is_empty() {
+        return Err(Refused::Invalid { what: "entries of a merge, at least", bound: 1 });
+    }
     let mut keys: Vec<&Bytes> = entries.iter().map(|(key, _)| key).collect();
     keys.sort_unstable();
     for key in &keys {

@@ -26,6 +26,8 @@ pub struct Overlay {
 struct Inner {
     /// Number of the last batch sealed.
     number: u64,
+    /// When it was.
+    sealed_at: GroupTime,
     open: Entries,
     sealed: Entries,
 }
@@ -44,6 +46,8 @@ struct Local {
 pub struct Sealed {
     /// Grows with every batch of an incarnation.
     pub number: u64,
+    /// When it was sealed, in group time as far as could be told.
+    pub at: GroupTime,
     /// What was decided, by key, in the order of keys.
     pub entries: Vec<(Bytes, Delta)>,
     /// Units of all entries.
@@ -106,7 +110,7 @@ impl Overlay {
         Ok(answer)
     }
 
-    /// Seals up to `max_keys` open entries under the next number, or returns the sealed batch that
+    /// Seals up to `max_keys` open entries at `now` under the next number, or returns the sealed batch that
     /// has not been confirmed yet; `None` if there is nothing to merge.
     ///
     /// An entry gathers all operations on its key, so a bound may put the keys of one operation into
@@ -114,7 +118,7 @@ impl Overlay {
     /// no promise: deltas are merged key by key, in any order; each batch is counted once; and what a
     /// relaxed peer decided alone is lost with it anyhow. Whole operations cannot be sealed: those
     /// that share keys would chain into a batch without bound.
-    pub fn seal(&self, max_keys: usize) -> Option<Sealed> {
+    pub fn seal(&self, max_keys: usize, now: GroupTime) -> Option<Sealed> {
         let mut inner = self.inner.lock();
         if inner.sealed.is_empty() {
             let rest = inner.open.keys().nth(max_keys.max(1)).cloned();
@@ -124,15 +128,18 @@ impl Overlay {
                 return None;
             }
             inner.number += 1;
+            inner.sealed_at = now;
         }
         Some(Sealed {
             number: inner.number,
+            at: inner.sealed_at,
             entries: inner.sealed.iter().map(|(key, local)| (key.clone(), local.delta)).collect(),
             units: units(&inner.sealed),
         })
     }
 
-    /// Forgets the sealed batch `number`: a majority holds its merge. Returns its units.
+    /// Forgets the sealed batch `number`: a majority holds its merge, or it will never be merged. Returns
+    /// its units.
     pub fn confirm(&self, number: u64) -> u64 {
         let mut inner = self.inner.lock();
         if inner.number != number {

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::Refused;
-use super::cell::{self, KeyRef};
+use super::cell::{self, KeyRef, MERGES};
+use super::merge::MAX_MERGE_RECORDS;
 use crate::config::Bounds;
 use crate::error::Bounded;
 
@@ -52,6 +53,8 @@ pub struct Usage {
 pub(super) struct Amount {
     pub(super) cells: usize,
     pub(super) bytes: usize,
+    /// How many of the cells are records of merges.
+    pub(super) records: usize,
 }
 
 impl Amount {
@@ -60,6 +63,7 @@ impl Amount {
     pub(super) fn add(&mut self, key: KeyRef<'_>) {
         self.cells += 1;
         self.bytes += cell_bytes(key.rest.len());
+        self.records += usize::from(key.namespace == MERGES);
     }
 }
 
@@ -69,6 +73,7 @@ impl Amount {
 pub(super) struct Room {
     cells: AtomicUsize,
     bytes: AtomicUsize,
+    records: AtomicUsize,
     max_cells: usize,
     max_bytes: usize,
     refused: AtomicU64,
@@ -81,6 +86,7 @@ impl Room {
         Self {
             cells: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            records: AtomicUsize::new(0),
             max_cells: bounds.max_cells,
             max_bytes: bounds.max_bytes,
             refused: AtomicU64::new(0),
@@ -109,12 +115,26 @@ impl Room {
         if new.cells == 0 {
             return Ok(());
         }
+        if new.records > 0 {
+            self.reserve_records(new.records)?;
+        }
         // Each sum is held against its bound as it was when this was added: whatever others add at
         // the same time, none of the two is passed.
         let cells = self.cells.fetch_add(new.cells, Ordering::Relaxed) + new.cells;
         let bytes = self.bytes.fetch_add(new.bytes, Ordering::Relaxed) + new.bytes;
         if cells > self.max_cells || bytes > self.max_bytes {
             return Err(self.refuse(new, cells > self.max_cells));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn reserve_records(&self, new: usize) -> Result<(), Refused> {
+        let records = self.records.fetch_add(new, Ordering::Relaxed) + new;
+        if records > MAX_MERGE_RECORDS {
+            self.records.fetch_sub(new, Ordering::Relaxed);
+            let (what, bound) = (Bounded::MergeRecords, MAX_MERGE_RECORDS as u64);
+            return Err(Refused::Full { what, bound });
         }
         Ok(())
     }
@@ -147,6 +167,7 @@ impl Room {
     fn remove(&self, old: Amount) {
         self.cells.fetch_sub(old.cells, Ordering::Relaxed);
         self.bytes.fetch_sub(old.bytes, Ordering::Relaxed);
+        self.records.fetch_sub(old.records, Ordering::Relaxed);
     }
 
     /// A shard has taken over what another peer has decided, whether there is room for it or not.
@@ -154,12 +175,14 @@ impl Room {
         // Wraps around if there is less; the sums are what counts.
         self.cells.fetch_add(after.cells.wrapping_sub(before.cells), Ordering::Relaxed);
         self.bytes.fetch_add(after.bytes.wrapping_sub(before.bytes), Ordering::Relaxed);
+        self.records.fetch_add(after.records.wrapping_sub(before.records), Ordering::Relaxed);
     }
 
     /// All cells have been replaced.
     pub(super) fn set(&self, all: Amount) {
         self.cells.store(all.cells, Ordering::Relaxed);
         self.bytes.store(all.bytes, Ordering::Relaxed);
+        self.records.store(all.records, Ordering::Relaxed);
     }
 }
 
@@ -172,6 +195,7 @@ impl super::Store {
     /// The same, counted anew cell by cell, for tests.
     #[cfg(test)]
     pub(super) fn recount(&self) -> (usize, usize) {
+        let records = self.room.records.load(Ordering::Relaxed);
         let mut all = Amount::default();
         for lane in &self.shards {
             let shard = lane.0.lock();
@@ -179,6 +203,7 @@ impl super::Store {
                 all.add(KeyRef::split(slot.key.bytes()).expect("no cell has an empty key"));
             }
         }
+        assert_eq!(all.records, records, "records of merges");
         (all.cells, all.bytes)
     }
 }

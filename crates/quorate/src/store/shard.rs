@@ -1,7 +1,7 @@
 //! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
 
 use super::EPOCH_BITS;
-use super::cell::{Key, KeyRef, Slot, Slots};
+use super::cell::{Key, KeyRef, MERGES, Slot, Slots};
 use super::cut::Saving;
 use super::feed::Feed;
 use super::index::Index;
@@ -55,6 +55,8 @@ pub(super) struct Shard {
     pub(super) feed: Feed,
     free: Vec<u32>,
     key_bytes: usize,
+    /// Records of merges among its cells.
+    records: usize,
     /// When the first of its cells expires, at the earliest.
     pub(super) soonest: Soonest,
     /// Units decided in this reign by operations accounted to this shard, as far as all can see them.
@@ -70,8 +72,8 @@ pub(super) struct Shard {
 impl Shard {
     /// What the cells held are counted with.
     pub(super) fn amount(&self) -> Amount {
-        let cells = self.index.len();
-        Amount { cells, bytes: cells * CELL_BYTES + self.key_bytes }
+        let (cells, records) = (self.index.len(), self.records);
+        Amount { cells, bytes: cells * CELL_BYTES + self.key_bytes, records }
     }
 
     /// An empty shard with room for `cells`.
@@ -120,6 +122,7 @@ impl Shard {
         // A change of it moves the expiry to no earlier time.
         self.soonest.note(value.expires);
         self.key_bytes += slot.key.boxed_bytes();
+        self.records += usize::from(key.namespace == MERGES);
         let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         slot.sequence = sequence;
         self.index.insert(tag, at);
@@ -134,6 +137,7 @@ impl Shard {
         debug_assert!(was_there, "a cell is found by its key");
         let slot = self.slots.get_mut(at);
         self.key_bytes -= slot.key.boxed_bytes();
+        self.records -= usize::from(slot.key.bytes().first() == Some(&MERGES));
         // Whatever entry it has is stale from now on.
         *slot = Slot::FREE;
         self.free.push(at);

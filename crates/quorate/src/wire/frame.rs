@@ -95,7 +95,7 @@ pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
         kind::CALLS => Frame::Calls(Calls::from_body(body)),
         kind::REPLIES => Frame::Replies(Replies::from_body(body)),
         kind::MERGE => Frame::Merge(parse::<proto::Merge>(kind, body)?.try_into()?),
-        kind::MERGE_REPLY => Frame::MergeReply(parse::<proto::MergeReply>(kind, body)?.into()),
+        kind::MERGE_REPLY => Frame::MergeReply(parse::<proto::MergeReply>(kind, body)?.try_into()?),
         kind => return Err(WireError::Kind { kind }),
     })
 }

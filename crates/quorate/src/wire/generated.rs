@@ -471,10 +471,14 @@ pub struct Delta {
 pub struct Merge {
     #[prost(uint64, tag = "1")]
     pub number: u64,
+    /// At least one.
     #[prost(message, repeated, tag = "2")]
     pub entries: ::prost::alloc::vec::Vec<Delta>,
+    /// Group time as far as the sender could tell; 0 if it does not say.
+    #[prost(uint64, tag = "3")]
+    pub sealed_at: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MergeReply {
     #[prost(uint64, tag = "1")]
     pub number: u64,
@@ -484,6 +488,9 @@ pub struct MergeReply {
     pub units: u64,
     #[prost(uint64, tag = "4")]
     pub dropped: u64,
+    /// Why it will never be merged.
+    #[prost(string, optional, tag = "5")]
+    pub refused: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

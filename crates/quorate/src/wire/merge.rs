@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::bounds;
+use super::bounds::{self, MAX_SETTING_BYTES};
 use super::error::WireError;
 use super::generated as proto;
+use crate::id::GroupTime;
 use crate::model::{Delta, MAX_KEY_BYTES};
 
 /// A batch of local decisions, to be merged all at once and only once.
@@ -12,12 +13,14 @@ use crate::model::{Delta, MAX_KEY_BYTES};
 pub struct Merge {
     /// Number of the batch, growing per incarnation of the sender.
     pub number: u64,
+    /// When it was sealed, in group time as far as the sender could tell; 0 if it does not say.
+    pub sealed_at: GroupTime,
     /// The model's keys and what was decided about them.
     pub entries: Vec<(Bytes, Delta)>,
 }
 
 /// Answer to a [`Merge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeReply {
     /// The number of the batch.
     pub number: u64,
@@ -27,6 +30,15 @@ pub struct MergeReply {
     pub units: u64,
     /// Units that were dropped, their windows having closed.
     pub dropped: u64,
+    /// Why it will never be merged, if that is so: the sender drops the batch.
+    pub refused: Option<String>,
+}
+
+impl MergeReply {
+    /// It has not been merged, as far as is known: the sender is to send it again.
+    pub fn not_yet(number: u64) -> Self {
+        Self { number, ok: false, units: 0, dropped: 0, refused: None }
+    }
 }
 
 impl From<&Merge> for proto::Merge {
@@ -38,7 +50,11 @@ impl From<&Merge> for proto::Merge {
             word_2: delta.words[2],
             units: delta.units,
         };
-        Self { number: merge.number, entries: merge.entries.iter().map(entry).collect() }
+        Self {
+            number: merge.number,
+            entries: merge.entries.iter().map(entry).collect(),
+            sealed_at: merge.sealed_at.0,
+        }
     }
 }
 
@@ -51,19 +67,29 @@ impl TryFrom<proto::Merge> for Merge {
             let words = [entry.word_0, entry.word_1, entry.word_2];
             Ok((entry.key, Delta { words, units: entry.units }))
         };
-        let entries = merge.entries.into_iter().map(entry).collect::<Result<_, WireError>>()?;
-        Ok(Self { number: merge.number, entries })
+        let entries =
+            merge.entries.into_iter().map(entry).collect::<Result<Vec<_>, WireError>>()?;
+        bounds::count("entries of a merge", entries.len(), 1, usize::MAX)?;
+        let sealed_at = bounds::clock("group time", merge.sealed_at)?;
+        Ok(Self { number: merge.number, sealed_at, entries })
     }
 }
 
 impl From<&MergeReply> for proto::MergeReply {
     fn from(reply: &MergeReply) -> Self {
-        Self { number: reply.number, ok: reply.ok, units: reply.units, dropped: reply.dropped }
+        let MergeReply { number, ok, units, dropped, ref refused } = *reply;
+        // The reader's bound.
+        let refused = refused.as_ref().map(|reason| bounds::cut(reason, MAX_SETTING_BYTES));
+        Self { number, ok, units, dropped, refused: refused.map(str::to_owned) }
     }
 }
 
-impl From<proto::MergeReply> for MergeReply {
-    fn from(reply: proto::MergeReply) -> Self {
-        Self { number: reply.number, ok: reply.ok, units: reply.units, dropped: reply.dropped }
+impl TryFrom<proto::MergeReply> for MergeReply {
+    type Error = WireError;
+
+    fn try_from(reply: proto::MergeReply) -> Result<Self, WireError> {
+        let proto::MergeReply { number, ok, units, dropped, refused } = reply;
+        let refused = refused.map(|reason| bounds::text("reason of a refusal", reason));
+        Ok(Self { number, ok, units, dropped, refused: refused.transpose()? })
     }
 }

@@ -265,9 +265,14 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
                         .map(|next| account((first + next * 7) % ACCOUNTS).into())
                         .map(|key| (key, Delta { words: [1, 0, 0], units: 1 }))
                         .collect();
-                    let incarnation = crate::id::Incarnation(number);
-                    let merged =
-                        store.merge(Time(1_000), &origin, incarnation, count, &entries, &Bank);
+                    let batch = crate::store::SealedBatch {
+                        origin: &origin,
+                        incarnation: crate::id::Incarnation(number),
+                        number: count,
+                        sealed_at: GroupTime(1_000),
+                        entries: &entries,
+                    };
+                    let merged = store.merge(Time(1_000), &batch, &Bank);
                     assert_eq!(merged.map(|merged| merged.units), Ok(10));
                 }
             });

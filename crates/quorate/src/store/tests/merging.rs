@@ -2,13 +2,27 @@ use bytes::Bytes;
 
 use super::*;
 use crate::error::Bounded;
-use crate::id::{Incarnation, PeerName};
+use crate::id::{Incarnation, PeerName, nanos};
 use crate::model::Delta;
-use crate::store::{MERGES, Merged, Overlay};
+use crate::store::{MAX_MERGE_RECORDS, MERGE_MEMORY, MERGES, Merged, Overlay, SealedBatch};
+
+/// When everything here is sealed.
+const SEALED: GroupTime = GroupTime(1_000);
 
 fn merge(store: &Store, number: u64, entries: &[(Bytes, Delta)]) -> Result<Merged, Refused> {
-    let origin = PeerName::from("b");
-    store.merge(Time(1_000), &origin, Incarnation(7), number, entries, &Bank)
+    merge_at(store, 1_000, (Incarnation(7), number), SEALED, entries)
+}
+
+fn merge_at(
+    store: &Store,
+    time: u64,
+    (incarnation, number): (Incarnation, u64),
+    sealed_at: GroupTime,
+    entries: &[(Bytes, Delta)],
+) -> Result<Merged, Refused> {
+    let origin = &PeerName::from("b");
+    let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
+    store.merge(Time(time), &batch, &Bank)
 }
 
 fn entry(key: &'static str, amount: u64) -> (Bytes, Delta) {
@@ -94,7 +108,7 @@ fn units_of_several_keys_are_split_and_the_first_gets_the_remainder() {
     let (store, overlay) = (primary(), Overlay::new(10));
     let items = [item(b"c", 1), item(b"unchanged", 0), item(b"a", 4)];
     decide(&overlay, &store, &items).expect("room");
-    let sealed = overlay.seal(10).expect("two entries");
+    let sealed = overlay.seal(10, SEALED).expect("two entries");
     let units: Vec<_> = sealed.entries.iter().map(|(key, d)| (&key[..], d.units)).collect();
     assert_eq!(units, [(b"a".as_slice(), 2), (b"c", 3)]);
     assert_eq!(sealed.units, 5);
@@ -103,24 +117,24 @@ fn units_of_several_keys_are_split_and_the_first_gets_the_remainder() {
 #[test]
 fn a_sealed_batch_stays_until_it_is_confirmed() {
     let (store, overlay) = (primary(), Overlay::new(10));
-    assert_eq!(overlay.seal(10), None);
+    assert_eq!(overlay.seal(10, SEALED), None);
     for key in ["a", "b", "c"] {
         decide(&overlay, &store, &[item(key.as_bytes(), 1)]).expect("room");
     }
-    let first = overlay.seal(2).expect("three entries");
+    let first = overlay.seal(2, SEALED).expect("three entries");
     assert_eq!((first.number, first.entries.len(), first.units), (1, 2, 2));
     decide(&overlay, &store, &[item(b"a", 1)]).expect("room");
-    assert_eq!(overlay.seal(2).as_ref(), Some(&first), "the same until confirmed");
+    assert_eq!(overlay.seal(2, SEALED).as_ref(), Some(&first), "the same until confirmed");
     assert_eq!(overlay.confirm(9), 0);
     assert_eq!(overlay.confirm(1), 2);
     assert_eq!(overlay.confirm(1), 0);
-    let second = overlay.seal(10).expect("a again, and c");
+    let second = overlay.seal(10, SEALED).expect("a again, and c");
     assert_eq!((second.number, second.units), (2, 2));
     let deltas: Vec<_> = second.entries.iter().map(|(_, delta)| delta.words[0]).collect();
     assert_eq!(deltas, [1, 1], "only what was decided since");
     assert_eq!(overlay.confirm(2), 2);
     assert!(overlay.is_empty());
-    assert_eq!(overlay.seal(10), None);
+    assert_eq!(overlay.seal(10, SEALED), None);
 }
 
 #[test]
@@ -135,7 +149,7 @@ fn a_full_overlay_refuses_new_keys_only() {
     decide(&overlay, &store, &both[..1]).expect("room");
     decide(&overlay, &store, &[item(b"a", 1)]).expect("it is there");
     assert_eq!(decide(&overlay, &store, &[item(b"c", -1)]).map(|a| a.code), Ok(0));
-    overlay.seal(10);
+    overlay.seal(10, SEALED);
     let again = decide(&overlay, &store, &[item(b"a", 1)]);
     assert_eq!(
         again,
@@ -155,11 +169,101 @@ fn what_was_decided_alone_arrives_once() {
         decide(&overlay, &store, &[item(key.as_bytes(), 3)]).expect("room");
     }
     add(&store, "a", 100);
-    while let Some(sealed) = overlay.seal(2) {
+    while let Some(sealed) = overlay.seal(2, SEALED) {
         merge(&store, sealed.number, &sealed.entries).expect("authorized");
         let again = merge(&store, sealed.number, &sealed.entries).expect("authorized");
         assert!(again.already);
         overlay.confirm(sealed.number);
     }
     assert_eq!(["a", "b", "c"].map(|key| balance(&store, key)), [Some(116), Some(3), Some(3)]);
+}
+
+fn record(store: &Store, incarnation: u64) -> Option<Value> {
+    store.read(MERGES, &[b"b".as_slice(), &incarnation.to_le_bytes()].concat())
+}
+
+/// Each used to leave a cell for ever.
+#[test]
+fn a_merge_that_changes_nothing_leaves_nothing() {
+    let store = primary();
+    cut_since(&store, Sequence(0));
+    assert!(matches!(merge(&store, 1, &[]), Err(Refused::Invalid { bound: 1, .. })));
+    let closed = merge(&store, 1, &[entry("closed", 4)]).expect("authorized");
+    assert_eq!((closed.units, closed.dropped), (0, 4));
+    assert!(!closed.is_recorded && !closed.already && closed.wake);
+    assert_eq!((store.cells(), record(&store, 7)), (0, None));
+    assert!(cut_since(&store, Sequence(0)).end > closed.position, "waits for a cut of its own");
+    let merged = merge(&store, 2, &[entry("a", 1)]).expect("authorized");
+    assert!(merged.is_recorded);
+    assert!(merge(&store, 1, &[entry("a", 1)]).expect("authorized").already, "an older number");
+}
+
+/// A batch is taken for as long as its merge is remembered, and no longer: however often it comes, and
+/// however the time of the group jumps, it counts once.
+#[test]
+fn a_repeat_is_known_or_refused_whenever_it_comes() {
+    let memory = nanos(MERGE_MEMORY);
+    let entries = [entry("a", 5)];
+    for sealed_at in [1, 1_000, 5_000] {
+        let (store, seal) = (primary(), GroupTime(sealed_at));
+        let at = |time| merge_at(&store, time, (Incarnation(7), 1), seal, &entries);
+        assert!(!at(2_000).expect("it is new").already);
+        assert!(at(sealed_at + memory - 1).expect("remembered").already);
+        let late = Err(Refused::Forgotten { memory: MERGE_MEMORY });
+        assert_eq!(at(sealed_at + memory), late);
+        assert_eq!(balance(&store, "a"), Some(5), "sealed at {sealed_at}");
+        let expires = record(&store, 7).map(|record| record.expires);
+        assert_eq!(expires, Some(GroupTime(sealed_at.max(2_000) + memory)));
+        pass(&store, sealed_at + memory + 5_000);
+        store.sweep(10);
+        assert_eq!(record(&store, 7), None);
+        assert_eq!(at(sealed_at + memory + 6_000), late);
+    }
+    // Of an older peer, and of one whose clock is a year ahead.
+    for sealed_at in [GroupTime(0), GroupTime(50 * memory)] {
+        let store = primary();
+        let at = |time| merge_at(&store, time, (Incarnation(7), 1), sealed_at, &entries);
+        assert!(!at(2_000).expect("it is new").already);
+        assert!(at(2_000 + memory - 1).expect("remembered").already);
+        let expires = record(&store, 7).map_or(GroupTime::MAX, |record| record.expires);
+        assert!(expires <= GroupTime(2_000 + 2 * memory), "{expires:?}");
+    }
+}
+
+/// A cut at this group time, held by a majority.
+fn pass(store: &Store, time: u64) {
+    store.pass_time();
+    let cut = store.cut(GroupTime(time), Sequence(u64::MAX), &[], 0);
+    store.set_committed(cut.end);
+}
+
+#[test]
+fn records_of_merges_have_a_bound_and_make_room_when_they_expire() {
+    let bounds = Bounds { max_cells: 1 << 20, ..bounds() };
+    let store = Store::with_hash_seed(bounds, 1);
+    store.begin_reign(ballot(1), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    let one = |time: u64, incarnation: u64| {
+        let origin = (Incarnation(incarnation), 1);
+        merge_at(&store, time, origin, GroupTime(time), &[entry("a", 1)])
+    };
+    let max = MAX_MERGE_RECORDS as u64;
+    for incarnation in 0..max {
+        one(1_000, incarnation).expect("there is room");
+    }
+    let full = Refused::Full { what: Bounded::MergeRecords, bound: max };
+    assert_eq!(one(1_000, max), Err(full));
+    assert_eq!(balance(&store, "a"), Some(max), "nothing was written");
+    assert!(one(1_000, 0).expect("it is there").already);
+    assert_eq!((store.usage().cells, store.usage().bytes), store.recount());
+    let later = 2_000 + nanos(MERGE_MEMORY);
+    pass(&store, later);
+    one(later, max).expect("the others have expired");
+    assert_eq!((store.usage().cells, store.usage().bytes), store.recount());
+
+    // A follower counts them as well.
+    let follower = follower();
+    let cut = cut_since(&store, Sequence(0));
+    follower.apply(staged(&store, None, cut)).expect("replaces everything");
+    assert_eq!((follower.usage().cells, follower.usage().bytes), follower.recount());
 }

@@ -14,8 +14,9 @@ use crate::protocol::message::{Lane, MAX_HISTORY, MAX_REMOVED, Message};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
 use crate::wire::{
-    Frame, Hello, MAX_HELLO_BYTES, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES,
-    MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode, kind, replies, split,
+    Frame, Hello, MAX_GROUP_TIME, MAX_HELLO_BYTES, MAX_LISTED, MAX_MODEL_SETTINGS,
+    MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode, kind,
+    replies, split,
 };
 
 fn read(kind: u8, message: &impl prost::Message) -> Result<Frame, WireError> {
@@ -158,11 +159,36 @@ fn keys_have_bounds() {
     }
     let merge = |bytes| {
         let entries = vec![proto::Delta { key: key(bytes), ..Default::default() }];
-        read(kind::MERGE, &proto::Merge { number: 1, entries })
+        read(kind::MERGE, &proto::Merge { number: 1, entries, sealed_at: 0 })
     };
     assert!(merge(0).is_err());
     assert!(merge(MAX_KEY_BYTES).is_ok());
     assert!(merge(MAX_KEY_BYTES + 1).is_err());
+}
+
+#[test]
+fn a_merge_has_entries_and_a_time_that_clocks_reach() {
+    let merge = |count: usize, sealed_at| {
+        let entry = proto::Delta { key: Bytes::from_static(b"k"), ..Default::default() };
+        let entries = vec![entry; count];
+        read(kind::MERGE, &proto::Merge { number: 1, entries, sealed_at })
+    };
+    assert!(merge(1, 0).is_ok() && merge(2, MAX_GROUP_TIME.0).is_ok());
+    assert!(matches!(merge(0, 0), Err(WireError::Count { count: 0, min: 1, .. })));
+    let late = merge(1, MAX_GROUP_TIME.0 + 1);
+    assert!(matches!(late, Err(WireError::Value { field: "group time", .. })));
+}
+
+/// A primary that is given a later one could go on with no clock: everything would have expired.
+#[test]
+fn no_state_is_of_a_time_that_no_clock_reaches() {
+    let piece = |group_time, expired_before| {
+        let end = proto::BatchEnd { position: position(), group_time, meta: None, expired_before };
+        let piece = proto::Piece { ballot: ballot(), end: Some(end), ..Default::default() };
+        read_message(Kind::Piece(piece)).is_ok()
+    };
+    let last = MAX_GROUP_TIME.0;
+    assert!(piece(last, last) && !piece(last + 1, 0) && !piece(0, last + 1));
 }
 
 #[test]

@@ -227,14 +227,20 @@ fn merge() -> BoxedStrategy<Merge> {
     let delta = (prop::array::uniform3(number()), number())
         .prop_map(|(words, units)| Delta { words, units });
     let key = vec(any::<u8>(), 1..=MAX_KEY_BYTES).prop_map(Bytes::from);
-    (number(), vec((key, delta), 0..9))
-        .prop_map(|(number, entries)| Merge { number, entries })
+    (number(), clock(), vec((key, delta), 1..9))
+        .prop_map(|(number, sealed_at, entries)| Merge { number, sealed_at, entries })
         .boxed()
 }
 
 fn merge_reply() -> BoxedStrategy<MergeReply> {
-    (number(), any::<bool>(), number(), number())
-        .prop_map(|(number, ok, units, dropped)| MergeReply { number, ok, units, dropped })
+    (number(), any::<bool>(), number(), number(), option::of(".{0,40}"))
+        .prop_map(|(number, ok, units, dropped, refused)| MergeReply {
+            number,
+            ok,
+            units,
+            dropped,
+            refused,
+        })
         .boxed()
 }
 
