@@ -8,7 +8,7 @@ use quorate::protocol::message::{Lane, Message};
 use quorate::transport::InProcess;
 use quorate::wire::replies::{self, Refusal, Replies};
 use quorate::wire::{self, BODY_SLACK_BYTES, Calls, Frame, Merge, MergeReply, kind};
-use quorate::{Ballot, Item, Link, Peer, Position};
+use quorate::{Ballot, GroupTime, Item, Link, Peer, Position};
 use support::raw::{self, Raw, bytes};
 use support::{LONG, add, builder, count, events, until};
 
@@ -55,7 +55,8 @@ fn hello(lane: Lane) -> wire::Hello {
 
 /// What no peer says over the data lane.
 fn wrong_for_data() -> Vec<BytesMut> {
-    let merge_reply = |number| MergeReply { number, ok: true, units: u64::MAX, dropped: u64::MAX };
+    let merge_reply =
+        |number| MergeReply { number, ok: true, units: u64::MAX, dropped: u64::MAX, refused: None };
     vec![
         frame(99, b""),
         frame(0, b"x"),
@@ -90,8 +91,14 @@ fn wrong_for_control() -> Vec<BytesMut> {
         frame(kind::CALLS, b""),
         replies(&[]),
         replies(&[1]),
-        bytes(&Frame::Merge(Merge { number: 1, entries: Vec::new() })),
-        bytes(&Frame::MergeReply(MergeReply { number: 1, ok: true, units: 1, dropped: 0 })),
+        bytes(&Frame::Merge(Merge { number: 1, sealed_at: GroupTime(0), entries: Vec::new() })),
+        bytes(&Frame::MergeReply(MergeReply {
+            number: 1,
+            ok: true,
+            units: 1,
+            dropped: 0,
+            refused: None,
+        })),
         bytes(&Frame::Message(held)),
         bytes(&Frame::Hello(hello(Lane::Control))),
         header(kind::MESSAGE, BODY_SLACK_BYTES + 1),

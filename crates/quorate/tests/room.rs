@@ -136,23 +136,29 @@ impl Model for Brief {
     }
 }
 
-/// It stayed full for ever: the time by which cells go moved with writes only, and what is refused
-/// writes nothing.
-#[tokio::test(start_paused = true)]
-async fn a_store_whose_cells_have_expired_takes_new_keys_again() {
+/// Three peers that note keys for a while, and so many at a time.
+async fn brief(max_cells: usize) -> Vec<Peer> {
     let network = InProcess::network();
     let mut peers = Vec::new();
     for name in NAMES {
         let peer = Peer::builder(name, Brief)
             .members(NAMES.map(|name| (name, name)))
             .transport(network.at(name))
-            .bounds(Bounds { max_cells: 1, ..Bounds::default() })
+            .bounds(Bounds { max_cells, ..Bounds::default() })
             .tokio_clock();
         peers.push(peer.start().await.expect("the settings are valid"));
     }
     for peer in &peers {
         peer.wait_ready(LONG).await.expect("three peers form a group");
     }
+    peers
+}
+
+/// It stayed full for ever: the time by which cells go moved with writes only, and what is refused
+/// writes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_cells_have_expired_takes_new_keys_again() {
+    let peers = brief(1).await;
     for round in 0..3 {
         for (number, peer) in peers.iter().enumerate() {
             let key = format!("{round} {number}");
@@ -173,4 +179,32 @@ async fn a_store_whose_cells_have_expired_takes_new_keys_again() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(refusals <= 3, "{refusals} calls were refused in as many hundredths of a second");
+}
+
+/// Two hundred new keys a second, for so long; whether all of them found room.
+async fn churn(peer: &Peer, round: &str, seconds: u32) -> bool {
+    let mut has_room = true;
+    for number in 0..seconds * 200 {
+        has_room &= add(peer, &format!("{round} {number}"), 1).await.is_ok();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    has_room
+}
+
+/// Replicas kept what had expired for a minute more: the one that was switched to was full.
+#[tokio::test(start_paused = true)]
+async fn replicas_hold_no_more_than_the_primary_and_take_over_with_as_much_room() {
+    // 400 live at a time, and as many expire in two heartbeats.
+    let peers = brief(1_000).await;
+    let primary = peers[0].status().primary.expect("there is one");
+    let primary = peers.iter().find(|peer| *peer.name() == primary).expect("it is one of them");
+    assert!(churn(primary, "before", 20).await);
+    let cells: Vec<usize> = peers.iter().map(|peer| peer.status().cells).collect();
+    assert!(cells.iter().all(|cells| *cells <= 1_000), "{cells:?}");
+    let next = peers.iter().find(|peer| peer.name() != primary.name()).expect("two others");
+    primary.switch_primary(next.name().clone()).await.expect("it is ready");
+    assert!(churn(next, "after", 10).await);
+    tokio::time::sleep(LIFETIME + Duration::from_secs(5)).await;
+    let cells: Vec<usize> = peers.iter().map(|peer| peer.status().cells).collect();
+    assert_eq!(cells, [0, 0, 0], "nobody asks any more");
 }

@@ -87,6 +87,8 @@ pub(super) struct Agenda {
     pub(super) sweep: Time,
     /// Connections whose tasks run on the callers' runtime are looked after then.
     pub(super) attend: Time,
+    /// Operations that had been refused for room by the last step of sweeping.
+    pub(super) refused: u64,
     /// A status that may have changed is published then.
     pub(super) publish: Option<Time>,
     /// What was written is synced then.
@@ -115,6 +117,7 @@ impl EventLoop {
             heartbeat: now,
             sweep: now,
             attend: now,
+            refused: 0,
             publish: None,
             sync: None,
             last_published: now,

@@ -114,7 +114,10 @@ impl EventLoop {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let heartbeat = shared.group.heartbeat;
         let pause = heartbeat * SWEEP_HEARTBEATS / steps;
-        let pause = if has_more { SWEEP_PAUSE } else { pause.max(SWEEP_PAUSE) };
+        // While operations find no room, what has expired is not to be in their way.
+        let refused = shared.store.usage().refused;
+        let is_short = std::mem::replace(&mut self.agenda.refused, refused) != refused;
+        let pause = if has_more || is_short { SWEEP_PAUSE } else { pause.max(SWEEP_PAUSE) };
         self.agenda.sweep = now.after(pause.min(heartbeat));
     }
 
