@@ -32,6 +32,8 @@ pub(crate) struct MergeReply {
 /// What a process is merging.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Merging {
+    /// The batch that is to be merged.
+    sealed: Option<u64>,
     /// Units of local decisions, confirmed and not.
     pub(crate) decided: u128,
     pub(crate) confirmed: u128,
@@ -110,6 +112,7 @@ impl World {
             return;
         }
         let Some(sealed) = process.overlay.seal(keys, now) else { return };
+        process.merging.sealed = Some(sealed.number);
         let merge = Merge { number: sealed.number, sealed_at: sealed.at, entries: sealed.entries };
         match route {
             Route::Here { .. } => self.on_merge(peer, (peer, incarnation), merge),
@@ -203,6 +206,10 @@ impl World {
     /// The origin forgets what a majority holds.
     pub(crate) fn on_merge_reply(&mut self, peer: usize, reply: MergeReply) {
         let Some(process) = self.process_mut(peer) else { return };
+        if process.merging.sealed.take_if(|sealed| *sealed == reply.number).is_none() {
+            // An answer to a copy that came late.
+            return;
+        }
         let units = process.overlay.confirm(reply.number);
         if reply.is_merged {
             process.merging.confirmed += u128::from(units);
