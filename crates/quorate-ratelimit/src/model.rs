@@ -101,7 +101,8 @@ impl Model for RateLimitModel {
         }
     }
 
-    /// Whether the group, or some limit, by the code or as it was changed, lets a peer alone decide.
+    /// Whether the group, or some limit, by the code or as it was changed, lets a peer alone
+    /// decide.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         let lets = |table: &Table| table.entries.iter().any(|entry| entry.may_be_decided_alone());
         mode == Mode::Relaxed || lets(self.live.code()) || lets(&self.live.load())

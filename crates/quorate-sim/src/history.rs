@@ -181,8 +181,8 @@ impl History {
         Ok((answer, cells))
     }
 
-    /// The merge once more, on the reference: how many units it must have counted. One that has changed
-    /// nothing has no name.
+    /// The merge once more, on the reference: how many units it must have counted. One that has
+    /// changed nothing has no name.
     pub(crate) fn merge(
         &mut self,
         at: Position,

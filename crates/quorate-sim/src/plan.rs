@@ -106,8 +106,8 @@ impl Plan {
         plan
     }
 
-    /// Loads at the edge of what a store holds. Of a sequence of its own: the rest of a seed stays what
-    /// it was.
+    /// Loads at the edge of what a store holds. Of a sequence of its own: the rest of a seed stays
+    /// what it was.
     fn draw_edges(&mut self, random: &mut Random) {
         self.load.large = random.pick(&[0, 0, 50, 300]);
         if random.chance(150) {

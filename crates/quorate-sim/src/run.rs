@@ -73,8 +73,8 @@ impl World {
         u64::try_from(recovery).unwrap_or(u64::MAX)
     }
 
-    /// In some runs nobody asks for anything until every limit has expired, and what is due then has
-    /// been done.
+    /// In some runs nobody asks for anything until every limit has expired, and what is due then
+    /// has been done.
     fn idle(&mut self) {
         /// One in so many seeds.
         const SEEDS: u64 = 4;

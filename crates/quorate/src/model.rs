@@ -118,8 +118,8 @@ pub trait Model: Any + Send + Sync {
         mode
     }
 
-    /// Whether any peer of a group in this mode may decide anything alone. Where none may, nobody is
-    /// taken at its word that it did: what it wants to have merged is refused.
+    /// Whether any peer of a group in this mode may decide anything alone. Where none may, nobody
+    /// is taken at its word that it did: what it wants to have merged is refused.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         mode == Mode::Relaxed
     }

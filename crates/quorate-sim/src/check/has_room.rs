@@ -1,9 +1,10 @@
-//! Expired cells stand in nobody's way (docs/protocol.md, section 3.13): an operation is refused for
-//! room only if what lives, or has lived lately, fills the store. And they go, at every peer alike,
-//! whether anything is decided or not.
+//! Expired cells stand in nobody's way (docs/protocol.md, section 3.13): an operation is refused
+//! for room only if what lives, or has lived lately, fills the store. And they go, at every peer
+//! alike, whether anything is decided or not.
 //!
-//! That is said of a primary that a majority has been together with for a while, over a network that
-//! loses nothing and keeps the order: what nobody can see expire stays. Group time is not behind the slowest wall clock.
+//! That is said of a primary that a majority has been together with for a while, over a network
+//! that loses nothing and keeps the order: what nobody can see expire stays. Group time is not
+//! behind the slowest wall clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use quorate::GroupTime;
 
 use crate::check::{Check, Seen};
-use crate::clock::Moment;
+use crate::clock::{Moment, nanos};
 use crate::model::is_limit;
 use crate::world::World;
 
@@ -42,9 +43,8 @@ impl Check for HasRoom {
 impl HasRoom {
     fn full(&self, world: &World, peer: usize, op: usize) -> Result<(), String> {
         let Some(process) = world.process(peer) else { return Ok(()) };
-        let (Some(ballot), Some(since)) = (process.reign, self.since.get(&peer)) else {
-            return Ok(());
-        };
+        let Some(ballot) = process.reign else { return Ok(()) };
+        let Some(since) = self.since.get(&peer) else { return Ok(()) };
         let lately = lately(world);
         let is_settled = world.now.since(*since) > lately * 2
             && world.is_led_by(peer, lately * 2)
@@ -53,7 +53,7 @@ impl HasRoom {
         if !is_settled {
             return Ok(());
         }
-        let long_ago = GroupTime(slowest_wall(world).0.saturating_sub(lately.as_nanos() as u64));
+        let long_ago = GroupTime(slowest_wall(world).0.saturating_sub(nanos(lately)));
         let live = world.history.live_cells(ballot, long_ago);
         let needed = world.ops[op].items.len();
         if live + needed <= world.plan.bounds.max_cells {

@@ -56,8 +56,8 @@ fn isolated_primary(world: &mut World) {
     world.wait(ms(3_000));
 }
 
-/// As many units as there can be are decided before, and while, a primary is alone: what is answered on
-/// top of them is lost with them.
+/// As many units as there can be are decided before, and while, a primary is alone: what is
+/// answered on top of them is lost with them.
 fn large_units(world: &mut World) {
     world.found();
     for _ in 0..2 {

@@ -130,8 +130,13 @@ impl Merging {
 
     fn merge_here(&mut self, shared: &Shared, now: Time, sealed: Sealed) {
         let Sealed { number, at: sealed_at, ref entries, .. } = sealed;
-        let (origin, incarnation) = (&shared.config.name, shared.incarnation);
-        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
+        let batch = SealedBatch {
+            origin: &shared.config.name,
+            incarnation: shared.incarnation,
+            number,
+            sealed_at,
+            entries,
+        };
         match shared.store.merge(now, &batch, &*shared.model) {
             Ok(merged) => {
                 let (position, units, dropped) = (merged.position, merged.units, merged.dropped);
@@ -194,8 +199,8 @@ impl Merging {
 }
 
 impl Shared {
-    /// Why nothing is merged that other peers decided alone, if that is so: by the settings of this group
-    /// none of them would send it.
+    /// Why nothing is merged that other peers decided alone, if that is so: by the settings of this
+    /// group none of them would send it.
     pub(super) fn refuses_merges(&self) -> Option<&'static str> {
         if self.group.on_reconnect == OnReconnect::Overwrite {
             return Some("on_reconnect is overwrite: what was decided alone is dropped");

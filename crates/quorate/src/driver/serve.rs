@@ -193,8 +193,13 @@ impl Connection {
     /// Merges, or says what the sender is to do with the batch.
     fn merge(&self, shared: &Shared, time: Time, merge: &Merge) -> Result<Merged, MergeReply> {
         let Merge { number, sealed_at, ref entries } = *merge;
-        let (origin, incarnation) = (&self.identity.peer, self.identity.end.incarnation);
-        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
+        let batch = SealedBatch {
+            origin: &self.identity.peer,
+            incarnation: self.identity.end.incarnation,
+            number,
+            sealed_at,
+            entries,
+        };
         shared.store.merge(time, &batch, &*shared.model).map_err(|refused| {
             let is_for_good = matches!(refused, Refused::Forgotten { .. });
             let refused = is_for_good.then(|| refused.to_string());

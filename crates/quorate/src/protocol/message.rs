@@ -162,8 +162,8 @@ pub struct BatchEnd {
     pub position: Position,
     /// Group time of the cut.
     pub group_time: GroupTime,
-    /// A group time that a majority has seen pass: cells that had expired by then may be dropped, and
-    /// some may be missing already. 0 if the sender does not say (section 3.11).
+    /// A group time that a majority has seen pass: cells that had expired by then may be dropped,
+    /// and some may be missing already. 0 if the sender does not say (section 3.11).
     pub expired_before: GroupTime,
     /// Replicated state other than cells as of the cut; `None` if unchanged since `from`.
     pub meta: Option<Meta>,

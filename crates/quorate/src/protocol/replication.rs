@@ -186,8 +186,8 @@ impl Machine {
         }
     }
 
-    /// Lets group time go on where nothing is decided and cells are to expire (section 3.13): with every
-    /// heartbeat at most.
+    /// Lets group time go on where nothing is decided and cells are to expire (section 3.13): with
+    /// every heartbeat at most.
     pub(super) fn pass_time(&mut self) {
         let Role::Primary(reign) = &self.role else { return };
         let is_calm = reign.is_established && reign.has_lease() && reign.hand_over.is_none();

@@ -249,8 +249,8 @@ impl Machine {
         }
         let Some(disk) = &mut self.disk else { return };
         let (position, group_time) = (Position::BLANK, self.store.group_time());
-        let (meta, expired_before) = (Some(Meta::default()), GroupTime(0));
-        let end = BatchEnd { position, group_time, expired_before, meta };
+        let meta = Some(Meta::default());
+        let end = BatchEnd { position, group_time, expired_before: GroupTime(0), meta };
         let append = disk.append(Staged { from: None, records: Vec::new(), end }, None);
         self.outputs.push_back(append);
     }

@@ -39,12 +39,10 @@ pub enum ApplyError {
         /// The position held.
         held: Position,
     },
-    /// The batch builds on what is held, and would bring group time back to before the expiry of cells
-    /// that have been dropped here: they may live there. Only one that replaces everything can be
-    /// applied.
-    #[error(
-        "the batch ends at group time {group_time}, cells that expired by {missing_before} have gone"
-    )]
+    /// The batch builds on what is held, and would bring group time back to before the expiry of
+    /// cells that have been dropped here: they may live there. Only one that replaces everything
+    /// can be applied.
+    #[error("the batch ends at group time {group_time}, cells up to {missing_before} have gone")]
     Missing {
         /// Group time of its end, in nanoseconds.
         group_time: u64,
@@ -125,8 +123,8 @@ impl Store {
         })
     }
 
-    /// The same with a batch that this peer had applied before and kept: that nothing was missing for
-    /// it has been seen then.
+    /// The same with a batch that this peer had applied before and kept: that nothing was missing
+    /// for it has been seen then.
     ///
     /// # Errors
     ///

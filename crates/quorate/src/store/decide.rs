@@ -47,7 +47,8 @@ pub enum Refused {
         /// Its value.
         bound: u64,
     },
-    /// What was decided alone was sealed longer ago than merges are remembered: it may have been merged.
+    /// What was decided alone was sealed longer ago than merges are remembered: it may have been
+    /// merged.
     #[error("it was sealed more than {memory:?} ago, and may have been merged since")]
     Forgotten {
         /// How long merges are remembered.

@@ -14,12 +14,12 @@ use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{Cell, Delta, Model, Value};
 
-/// How long it is remembered, in group time, that a batch of local decisions was merged. One that was
-/// sealed longer ago is not merged: it may have been.
+/// How long it is remembered, in group time, that a batch of local decisions was merged. One that
+/// was sealed longer ago is not merged: it may have been.
 pub const MERGE_MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Most records of merges, one for each start of a peer that has merged anything lately; beyond it what
-/// others decided alone is kept by them, until some have expired. 128 bytes each, and the name if it is
-/// longer than 13.
+/// Most records of merges, one for each start of a peer that has merged anything lately; beyond it
+/// what others decided alone is kept by them, until some have expired. 128 bytes each, and the name
+/// if it is longer than 13.
 pub const MAX_MERGE_RECORDS: usize = 16_384;
 
 /// What a peer decided alone, on its way into the group's cells.
@@ -60,8 +60,8 @@ pub struct Merged {
     pub dropped: u64,
     /// Whether it had been merged before: nothing was changed now.
     pub already: bool,
-    /// Whether it has changed any cell, and is remembered for that. What changes nothing need not be:
-    /// a repeat may as well.
+    /// Whether it has changed any cell, and is remembered for that. What changes nothing need not
+    /// be: a repeat may as well.
     pub is_recorded: bool,
     /// Answer only when [`Store::committed`] covers this.
     pub position: Position,
@@ -73,8 +73,15 @@ pub struct Merged {
 
 impl Merged {
     fn already(position: Position, group_time: GroupTime) -> Self {
-        let (already, is_recorded, wake) = (true, true, false);
-        Self { units: 0, dropped: 0, already, is_recorded, position, group_time, wake }
+        Self {
+            units: 0,
+            dropped: 0,
+            already: true,
+            is_recorded: true,
+            position,
+            group_time,
+            wake: false,
+        }
     }
 }
 

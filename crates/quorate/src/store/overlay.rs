@@ -110,8 +110,8 @@ impl Overlay {
         Ok(answer)
     }
 
-    /// Seals up to `max_keys` open entries at `now` under the next number, or returns the sealed batch that
-    /// has not been confirmed yet; `None` if there is nothing to merge.
+    /// Seals up to `max_keys` open entries at `now` under the next number, or returns the sealed
+    /// batch that has not been confirmed yet; `None` if there is nothing to merge.
     ///
     /// An entry gathers all operations on its key, so a bound may put the keys of one operation into
     /// two batches, of which the first may be merged and the second lost with this peer. That breaks
@@ -138,8 +138,8 @@ impl Overlay {
         })
     }
 
-    /// Forgets the sealed batch `number`: a majority holds its merge, or it will never be merged. Returns
-    /// its units.
+    /// Forgets the sealed batch `number`: a majority holds its merge, or it will never be merged.
+    /// Returns its units.
     pub fn confirm(&self, number: u64) -> u64 {
         let mut inner = self.inner.lock();
         if inner.number != number {

@@ -133,8 +133,8 @@ impl Room {
         let records = self.records.fetch_add(new, Ordering::Relaxed) + new;
         if records > MAX_MERGE_RECORDS {
             self.records.fetch_sub(new, Ordering::Relaxed);
-            let (what, bound) = (Bounded::MergeRecords, MAX_MERGE_RECORDS as u64);
-            return Err(Refused::Full { what, bound });
+            let bound = MAX_MERGE_RECORDS as u64;
+            return Err(Refused::Full { what: Bounded::MergeRecords, bound });
         }
         Ok(())
     }

@@ -59,8 +59,8 @@ pub(super) struct Shard {
     records: usize,
     /// When the first of its cells expires, at the earliest.
     pub(super) soonest: Soonest,
-    /// Units decided in this reign by operations accounted to this shard, as far as all can see them.
-    /// Exact: no reign has so many operations that their units, each a `u64`, come to more.
+    /// Units decided in this reign by operations accounted to this shard, as far as all can see
+    /// them. Exact: no reign has so many operations that their units, each a `u64`, come to more.
     published: u128,
     /// Those that the shard keeps to itself.
     unpublished: u64,
@@ -72,8 +72,9 @@ pub(super) struct Shard {
 impl Shard {
     /// What the cells held are counted with.
     pub(super) fn amount(&self) -> Amount {
-        let (cells, records) = (self.index.len(), self.records);
-        Amount { cells, bytes: cells * CELL_BYTES + self.key_bytes, records }
+        let cells = self.index.len();
+        let bytes = cells * CELL_BYTES + self.key_bytes;
+        Amount { cells, bytes, records: self.records }
     }
 
     /// An empty shard with room for `cells`.
@@ -202,7 +203,8 @@ impl Shard {
 
     /// Counts units from nothing again.
     pub(super) fn begin_reign(&mut self) {
-        (self.published, self.unpublished) = (0, 0);
+        self.published = 0;
+        self.unpublished = 0;
     }
 
     /// Units decided in this reign.

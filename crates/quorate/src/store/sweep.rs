@@ -1,8 +1,9 @@
 //! Removing expired cells, a few at a time.
 //!
 //! ```text
-//!  a cut ──▶ a majority holds it ──▶ what had expired at its group time may go ──▶ followers are told
-//!    ▲                                                                                with the next cut
+//!  a cut ──▶ a majority holds it ──▶ what had expired at its group time may go
+//!    ▲                                                     │
+//!    │      followers are told with the next cut ◀─────────┘
 //!    └── made although nothing was decided, where cells have expired since the last
 //! ```
 
@@ -71,8 +72,8 @@ impl Sweep {
         self.missing_before
     }
 
-    /// Cells that had expired by then may be missing, for they are at the peer that this state comes
-    /// from.
+    /// Cells that had expired by then may be missing, for they are at the peer that this state
+    /// comes from.
     pub(super) fn note_missing(&mut self, before: GroupTime) {
         self.missing_before = self.missing_before.max(before);
     }
@@ -88,7 +89,9 @@ impl Sweep {
     }
 
     fn begin_shard(&mut self, number: usize) {
-        (self.shard, self.slot, self.before) = (number, 0, Soonest::default());
+        self.shard = number;
+        self.slot = 0;
+        self.before = Soonest::default();
     }
 }
 
@@ -119,8 +122,8 @@ impl Store {
         removed
     }
 
-    /// One step in one shard: slots seen, cells removed, and whether the shard has been seen whole. One
-    /// of which nothing has expired is not looked through.
+    /// One step in one shard: slots seen, cells removed, and whether the shard has been seen whole.
+    /// One of which nothing has expired is not looked through.
     fn sweep_step(
         &self,
         sweep: &mut Sweep,
@@ -170,8 +173,8 @@ impl Store {
         self.upkeep.lock().sweep.note_missing(time);
     }
 
-    /// Cells that had expired by then may go. Never after the group time of the position held: what has
-    /// expired by that is no part of the state, and of no digest.
+    /// Cells that had expired by then may go. Never after the group time of the position held: what
+    /// has expired by that is no part of the state, and of no digest.
     fn droppable(&self) -> GroupTime {
         let held = self.group_time();
         let graced = GroupTime(held.0.saturating_sub(nanos(GRACE)));
@@ -189,15 +192,15 @@ impl Store {
         self.droppable().max(sweep.missing_before).min(group_time)
     }
 
-    /// Whether group time has to go on at `now`, although nothing was decided since the last cut: cells
-    /// have expired that go only when a majority holds a later one, or some have gone, or may go, of
-    /// which followers were not told.
+    /// Whether group time has to go on at `now`, although nothing was decided since the last cut:
+    /// cells have expired that go only when a majority holds a later one, or some have gone, or may
+    /// go, of which followers were not told.
     pub fn is_time_due(&self, now: GroupTime) -> bool {
         self.is_due(&self.upkeep.lock(), now)
     }
 
-    /// Makes the next cut one of its own, so that its group time is held and told; whether that is the
-    /// first change since the last cut. Where this peer does not reign nothing is done.
+    /// Makes the next cut one of its own, so that its group time is held and told; whether that is
+    /// the first change since the last cut. Where this peer does not reign nothing is done.
     pub fn pass_time(&self) -> bool {
         self.begin_cut(&self.upkeep.lock())
     }
@@ -245,8 +248,9 @@ impl Store {
         is_made
     }
 
-    /// Whether the state machine must be told of a change, because an operation has found no room and
-    /// cells would go if group time went on. To be asked after [`Refused::Full`](super::Refused::Full).
+    /// Whether the state machine must be told of a change, because an operation has found no room
+    /// and cells would go if group time went on. To be asked after
+    /// [`Refused::Full`](super::Refused::Full).
     pub fn take_wake(&self) -> bool {
         self.room.take_wake()
     }

@@ -59,8 +59,9 @@ fn a_question_that_comes_twice_disturbs_no_repair() {
     assert!(group.saw(old.as_str(), lost), "{:?}", group.peers[&old].events);
 }
 
-/// Group time was taken back by a founding, behind the expiry of cells that have gone here: what builds
-/// on the rest is refused, and all is copied. What was given up is told as exactly as otherwise.
+/// Group time was taken back by a founding, behind the expiry of cells that have gone here: what
+/// builds on the rest is refused, and all is copied. What was given up is told as exactly as
+/// otherwise.
 #[test]
 fn a_peer_that_may_lack_cells_that_live_copies_everything() {
     let mut group = Group::founded(&["a", "b", "c"]);

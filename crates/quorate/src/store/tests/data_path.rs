@@ -216,8 +216,8 @@ fn group_time_never_goes_back() {
     assert_eq!(cut.group_time, GroupTime(16), "not behind any operation in it");
 }
 
-/// One operation of the most units there are used to fill the sums for good: whatever was decided after
-/// it was answered at once, as if nothing were unreplicated.
+/// One operation of the most units there are used to fill the sums for good: whatever was decided
+/// after it was answered at once, as if nothing were unreplicated.
 #[test]
 fn the_bound_holds_after_operations_of_any_size_and_in_the_next_reign() {
     let store = primary();

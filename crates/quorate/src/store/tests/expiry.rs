@@ -35,8 +35,8 @@ fn one_step_of_sweeping_looks_at_eight_slots_for_each_cell_it_may_remove() {
     assert_eq!(store.sweep(1), 1);
 }
 
-/// Followers used to keep every cell for a minute more: a switch of the primary then met a store that
-/// was full of them.
+/// Followers used to keep every cell for a minute more: a switch of the primary then met a store
+/// that was full of them.
 #[test]
 fn followers_drop_what_a_majority_has_seen_expire_as_soon_as_they_are_told() {
     let (store, follower) = (primary(), follower());

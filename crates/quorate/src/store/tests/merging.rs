@@ -198,8 +198,8 @@ fn a_merge_that_changes_nothing_leaves_nothing() {
     assert!(merge(&store, 1, &[entry("a", 1)]).expect("authorized").already, "an older number");
 }
 
-/// A batch is taken for as long as its merge is remembered, and no longer: however often it comes, and
-/// however the time of the group jumps, it counts once.
+/// A batch is taken for as long as its merge is remembered, and no longer: however often it comes,
+/// and however the time of the group jumps, it counts once.
 #[test]
 fn a_repeat_is_known_or_refused_whenever_it_comes() {
     let memory = nanos(MERGE_MEMORY);
