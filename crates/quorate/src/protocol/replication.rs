@@ -21,6 +21,8 @@ use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::Message;
 use crate::protocol::sender::{Sender, Source};
 
+/// Expired cells that a new primary removes before it serves, at most: about a millisecond.
+const FIRST_SWEEP_CELLS: usize = 8_192;
 /// What the digest of a cell takes, roughly.
 const DIGEST_TIME: Duration = Duration::from_nanos(50);
 
@@ -245,6 +247,10 @@ impl Machine {
         reign.is_established |= is_first;
         if is_news && reign.is_established {
             self.store.set_committed(Position { ballot, sequence: held });
+        }
+        if is_first {
+            // What had expired by then is not to be in the way of the first calls.
+            self.store.sweep(FIRST_SWEEP_CELLS);
         }
         // It may have been held back for want of progress, with the promises all there.
         let is_due = is_news && reign.is_lease_short(now, self.group.heartbeat);
