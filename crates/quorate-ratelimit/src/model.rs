@@ -1,12 +1,13 @@
 //! The model that peers replicate: which limit a key belongs to, and what an operation does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 
-use crate::answer::to_answer;
+use crate::answer::{code, to_answer, word};
 use crate::auxiliary::Auxiliary;
 use crate::deciding::{Judge, taken};
 use crate::live::Live;
@@ -110,6 +111,15 @@ impl Model for RateLimitModel {
 
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         Judge { table: &self.live.load(), is_alone: true }.decide(items, cells, now)
+    }
+
+    /// Whether a denial is near its end, or a shadow would have been one.
+    fn may_differ_within(&self, answer: &Answer, time: Duration) -> bool {
+        match answer.code {
+            code::DENIED => u128::from(answer.words[word::RETRY_AFTER]) <= time.as_nanos(),
+            code::SHADOW => true,
+            _ => false,
+        }
     }
 
     fn accumulate(

@@ -1,6 +1,7 @@
 //! What is replicated: a model says how an operation changes cells, and knows nothing of peers.
 
 use std::any::Any;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -128,6 +129,17 @@ pub trait Model: Any + Send + Sync {
     /// group has replicated, or what was decided alone since.
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         self.decide(items, cells, now)
+    }
+
+    /// Whether the operation of this answer, which changed nothing, might be answered otherwise if it
+    /// came by `time` later. It is decided once more then, by a reading of the clock that does not lag.
+    ///
+    /// What is decided by a single cell is decided by a cheap reading of the clock at first, which lags
+    /// by a few milliseconds: somebody who was told to wait, and has waited as long, would be early by
+    /// as much. A model for which time does not matter says no.
+    fn may_differ_within(&self, answer: &Answer, time: Duration) -> bool {
+        let _ = (answer, time);
+        true
     }
 
     /// Adds to `delta` what a local decision did to one key: `before` and `after` are the value of

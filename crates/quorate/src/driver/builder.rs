@@ -128,7 +128,8 @@ pub struct PeerBuilder {
     model: Arc<dyn Model>,
     transport: Option<Arc<dyn Transport>>,
     is_plaintext_allowed: bool,
-    has_tokio_clock: bool,
+    /// Whether time is tokio's, and how often a coarse reading of it moves on.
+    tokio_clock: Option<Duration>,
     version: u32,
     storage: Storage,
     state_dir: Option<PathBuf>,
@@ -156,7 +157,7 @@ impl PeerBuilder {
             model,
             transport: None,
             is_plaintext_allowed: false,
-            has_tokio_clock: false,
+            tokio_clock: None,
             version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
             state_dir: None,
@@ -371,7 +372,14 @@ impl PeerBuilder {
     /// Takes time from tokio's clock, which tests can pause.
     #[doc(hidden)]
     pub fn tokio_clock(mut self) -> Self {
-        self.has_tokio_clock = true;
+        self.tokio_clock = Some(Duration::ZERO);
+        self
+    }
+
+    /// The same with coarse readings that lag, as the machine's do: they move on once in each `tick`.
+    #[doc(hidden)]
+    pub fn tokio_clock_with_ticks(mut self, tick: Duration) -> Self {
+        self.tokio_clock = Some(tick);
         self
     }
 
@@ -431,9 +439,9 @@ impl PeerBuilder {
             let dialed = addresses.values().chain(&self.contacts);
             refuse_plaintext(&*transport, dialed).await?;
         }
-        let tasks = match self.has_tokio_clock {
-            true => Tasks::on_this_runtime(),
-            false => Tasks::on_own_thread(&self.peer.name).map_err(StartError::Thread)?,
+        let tasks = match self.tokio_clock {
+            Some(_) => Tasks::on_this_runtime(),
+            None => Tasks::on_own_thread(&self.peer.name).map_err(StartError::Thread)?,
         };
         let store = Arc::new(Store::new(self.peer.bounds));
         let opened = self.open(&store).await?;
@@ -517,10 +525,9 @@ impl PeerBuilder {
     fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
         let Setup { model_settings, addresses, enlisted, listener, store, opened, tasks } = setup;
         let bounds = self.peer.bounds;
-        let clock = if self.has_tokio_clock {
-            Clock::tokio()
-        } else {
-            Clock::system(self.group.failure_timeout)
+        let clock = match self.tokio_clock {
+            Some(tick) => Clock::tokio(tick),
+            None => Clock::system(self.group.failure_timeout),
         };
         let (control, control_inbox) = Inbox::new(&bounds);
         let (data, data_inbox) = Inbox::new(&bounds);
@@ -567,7 +574,7 @@ impl PeerBuilder {
             now,
         );
         shared.roster.set_membership(machine.membership());
-        let is_clock_held = self.has_tokio_clock;
+        let is_clock_held = self.tokio_clock.is_some();
         let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;
         let first = Arc::new(Status::new(&shared, machine.status(now)));
         let (publisher, status) = watch::channel(first);

@@ -3,7 +3,8 @@
 //! ```text
 //!   Time (timeouts, leases)   CLOCK_BOOTTIME: goes on while the machine is suspended
 //!     coarse reading          CLOCK_MONOTONIC_COARSE + offset: a few ns instead of 20 to 40, late
-//!                             by up to one scheduler tick (1 to 10 ms), which the lease allows for
+//!                             by up to one scheduler tick (1 to 10 ms) and never ahead; the lease
+//!                             allows for it, and a refusal by it is looked at again (`decide.rs`)
 //!   wall (steers group time)  CLOCK_REALTIME
 //! ```
 //!
@@ -33,13 +34,17 @@ pub(crate) enum Clock {
     Tokio(TokioClock),
 }
 
+/// A coarse reading may lag by so many times what its clock resolves: ticks come late.
+const LATE_TICKS: u32 = 2;
+
 impl Clock {
     pub(crate) fn system(failure_timeout: Duration) -> Self {
         Self::System(SystemClock::new(failure_timeout))
     }
 
-    pub(crate) fn tokio() -> Self {
-        Self::Tokio(TokioClock { start: Instant::now(), wall: read_wall() })
+    /// Tokio's clock, whose coarse readings move on once in each `tick`; always, if that is zero.
+    pub(crate) fn tokio(tick: Duration) -> Self {
+        Self::Tokio(TokioClock { start: Instant::now(), wall: read_wall(), tick: nanos(tick) })
     }
 
     /// An exact reading.
@@ -55,7 +60,15 @@ impl Clock {
     pub(crate) fn coarse(&self) -> Time {
         match self {
             Self::System(clock) => clock.coarse(),
-            Self::Tokio(clock) => clock.time(),
+            Self::Tokio(clock) => clock.coarse(),
+        }
+    }
+
+    /// By how much a coarse reading may lag behind an exact one; zero if there is no difference.
+    pub(crate) fn coarse_lag(&self) -> Duration {
+        match self {
+            Self::System(clock) => clock.coarse_lag(),
+            Self::Tokio(clock) => Duration::from_nanos(clock.tick),
         }
     }
 
@@ -93,15 +106,20 @@ impl Clock {
 pub(crate) struct SystemClock {
     /// Boot time minus monotonic time.
     offset: AtomicU64,
-    is_coarse_usable: bool,
+    /// What the coarse clock resolves, if it is good enough.
+    resolution: Option<Duration>,
 }
+
+/// How far the offset may be from what it is: below this the difference between two readings of it is
+/// the time between their two clocks, above it the machine slept.
+const OFFSET_SLACK: Duration = Duration::from_millis(1);
 
 impl SystemClock {
     fn new(failure_timeout: Duration) -> Self {
         let max_lag = MAX_COARSE_LAG.min(failure_timeout / COARSE_LAG_DIVISOR);
         let clock = Self {
             offset: AtomicU64::new(read::offset()),
-            is_coarse_usable: read::coarse_resolution().is_some_and(|lag| lag <= max_lag),
+            resolution: read::coarse_resolution().filter(|lag| *lag <= max_lag),
         };
         clock.refresh();
         clock
@@ -113,20 +131,22 @@ impl SystemClock {
 
     #[inline]
     fn coarse(&self) -> Time {
-        if self.is_coarse_usable {
+        if self.resolution.is_some() {
             Time(read::coarse() + self.offset.load(Ordering::Relaxed))
         } else {
             self.time()
         }
     }
 
+    fn coarse_lag(&self) -> Duration {
+        self.resolution.map_or(Duration::ZERO, |tick| tick * LATE_TICKS + OFFSET_SLACK)
+    }
+
     fn refresh(&self) {
         let offset = read::offset();
-        // Below this it is the time between the two readings, above it the machine slept.
-        let slack = nanos(Duration::from_millis(1));
-        if offset.abs_diff(self.offset.load(Ordering::Relaxed)) > slack {
+        if offset.abs_diff(self.offset.load(Ordering::Relaxed)) > nanos(OFFSET_SLACK) {
             // The second reading tells a sleep from a thread that lost its turn between the two.
-            let offset = offset.min(read::offset());
+            let offset = offset.max(read::offset());
             self.offset.store(offset, Ordering::Relaxed);
         }
     }
@@ -147,9 +167,11 @@ mod read {
         nanos(clock_gettime(ClockId::MonotonicCoarse))
     }
 
+    /// In this order it is too small by the time between the two, and a coarse reading never ahead of
+    /// an exact one.
     pub(super) fn offset() -> u64 {
-        let monotonic = nanos(clock_gettime(ClockId::Monotonic));
-        boot().saturating_sub(monotonic)
+        let boot = boot();
+        boot.saturating_sub(nanos(clock_gettime(ClockId::Monotonic)))
     }
 
     pub(super) fn coarse_resolution() -> Option<Duration> {
@@ -193,6 +215,8 @@ mod read {
 pub(crate) struct TokioClock {
     start: Instant,
     wall: GroupTime,
+    /// How often a coarse reading moves on, in nanoseconds; 0 for always.
+    tick: u64,
 }
 
 /// What a clock without a zero of its own starts at: nothing may be taken as long ago.
@@ -201,6 +225,11 @@ const START: Time = Time(1_000_000_000_000);
 impl TokioClock {
     fn time(&self) -> Time {
         START.after(self.start.elapsed())
+    }
+
+    fn coarse(&self) -> Time {
+        let time = self.time();
+        Time(time.0 - time.0.checked_rem(self.tick).unwrap_or(0))
     }
 }
 
@@ -220,8 +249,7 @@ mod tests {
         let before = clock.time();
         let coarse = clock.coarse();
         let after = clock.time();
-        // A millisecond for the two readings that make the offset.
-        assert!(coarse <= after.after(Duration::from_millis(1)), "{coarse:?} {after:?}");
+        assert!(coarse <= after, "{coarse:?} {after:?}");
         assert!(coarse.after(MAX_COARSE_LAG * 2) >= before, "{coarse:?} {before:?}");
     }
 
@@ -234,11 +262,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tokio_time_can_be_advanced() {
-        let clock = Clock::tokio();
+        let clock = Clock::tokio(Duration::ZERO);
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(3)).await;
         let after = clock.now();
         assert_eq!(after.time.since(before.time), Duration::from_secs(3));
         assert_eq!(after.wall.0 - before.wall.0, 3_000_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn coarse_tokio_time_moves_on_by_ticks() {
+        let tick = Duration::from_millis(10);
+        let clock = Clock::tokio(tick);
+        for _ in 0..25 {
+            tokio::time::advance(Duration::from_millis(3)).await;
+            let (coarse, exact) = (clock.coarse(), clock.time());
+            assert!(coarse <= exact && exact.since(coarse) < clock.coarse_lag());
+            assert_eq!(coarse.0 % 10_000_000, 0);
+        }
     }
 }

@@ -110,7 +110,7 @@ impl Shared {
 
     /// Group time, as far as this peer can tell.
     pub(crate) fn group_time(&self) -> GroupTime {
-        self.routing.group_time(self.clock.coarse()).max(self.store.group_time())
+        self.routing.group_time(self.clock.time()).max(self.store.group_time())
     }
 
     /// Visits the model's cells of this peer's copy that have not expired.

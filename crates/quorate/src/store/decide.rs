@@ -28,6 +28,8 @@ pub struct Decided {
     pub must_wait: bool,
     /// Whether this is the first change since the last cut: the state machine must be told.
     pub wake: bool,
+    /// Whether anything was changed or taken.
+    pub changed: bool,
 }
 
 /// Why an operation was not decided. Nothing was written.
@@ -272,7 +274,7 @@ impl Store {
     #[inline]
     fn unchanged(&self, answer: Answer, group_time: GroupTime) -> Decided {
         let position = self.position_of(self.order.take());
-        Decided { answer, position, group_time, must_wait: false, wake: false }
+        Decided { answer, position, group_time, must_wait: false, wake: false, changed: false }
     }
 
     /// An answer that changed something, written already.
@@ -288,7 +290,8 @@ impl Store {
             Acknowledge::Majority => true,
             Acknowledge::Primary => self.is_beyond_bound(),
         };
-        Decided { answer, position, group_time, must_wait, wake: self.order.note_change() }
+        let wake = self.order.note_change();
+        Decided { answer, position, group_time, must_wait, wake, changed: true }
     }
 
     /// Accounts units to a shard, under its lock.
