@@ -7,6 +7,10 @@ use crate::id::{GroupTime, Time};
 
 /// Behind the majority's clocks by more than this, group time jumps; below, it is steered.
 const JUMP: Duration = Duration::from_millis(100);
+/// Ahead of them by no more than this it is left alone: what is known of other clocks is late by the way
+/// of a heartbeat, now more and now less, and whoever was told to wait for a time would be early by what
+/// it is slowed meanwhile.
+const LEAD: Duration = Duration::from_millis(10);
 /// Steering changes the speed of group time by a tenth at most.
 const STEER_DIVISOR: u64 = 10;
 
@@ -44,7 +48,8 @@ impl GroupClock {
         } else if target > read {
             self.offset = self.offset.wrapping_add_unsigned(step.min(target.0 - read.0));
         } else {
-            self.offset = self.offset.wrapping_sub_unsigned(step.min(read.0 - target.0));
+            let lead = (read.0 - target.0).saturating_sub(crate::id::nanos(LEAD));
+            self.offset = self.offset.wrapping_sub_unsigned(step.min(lead));
         }
     }
 }
@@ -82,10 +87,29 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_is_late_now_more_and_now_less_slows_nothing() {
+        const MS: u64 = 1_000_000;
+        let start = 1000 * SECOND;
+        let mut clock = GroupClock::start(Time(0), GroupTime(start));
+        for tick in 1..200 {
+            let now = tick * 50 * MS;
+            // What a heartbeat took on its way.
+            let late = tick * 7 % 10 * MS;
+            clock.steer(Time(now), GroupTime(start + now - late));
+            assert_eq!(clock.read(Time(now)), GroupTime(start + now));
+        }
+    }
+
+    #[test]
     fn small_differences_are_steered_to_the_point() {
         let mut clock = GroupClock::start(Time(0), GroupTime(1000 * SECOND));
-        let ahead = SECOND / 20;
-        clock.steer(Time(SECOND), GroupTime(1001 * SECOND + ahead));
-        assert_eq!(clock.read(Time(SECOND)), GroupTime(1001 * SECOND + ahead));
+        let difference = SECOND / 20;
+        let ahead = GroupTime(1001 * SECOND + difference);
+        clock.steer(Time(SECOND), ahead);
+        assert_eq!(clock.read(Time(SECOND)), ahead);
+        // Back as far as the lead that is left.
+        clock.steer(Time(2 * SECOND), GroupTime(1002 * SECOND));
+        let read = clock.read(Time(2 * SECOND)).0;
+        assert_eq!(read, 1002 * SECOND + crate::id::nanos(LEAD));
     }
 }
