@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Answer, Basis, GroupId, MAX_ITEMS, Position, Term};
+use quorate::{Answer, Basis, GroupId, GroupTime, MAX_ITEMS, Position, Term};
 
 use crate::answer::{DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, word};
 use crate::error::AcquireError;
@@ -37,7 +37,7 @@ pub struct Decision {
     pub granted: u64,
     /// Whether it was counted. False only where there was no room for the count of a new key and
     /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of which
-    /// nothing was taken, and group, term and position say nothing.
+    /// nothing was taken, and group, term, position and group time say nothing.
     pub counted: bool,
     /// Whether this is the answer of an earlier call with the same idempotency key: nothing was taken
     /// by this one.
@@ -55,6 +55,9 @@ pub struct Decision {
     pub group_id: Option<GroupId>,
     /// The reign of the primary that decided.
     pub term: Term,
+    /// When it was decided, in group time, which keeps to the wall clocks of a majority of the members. Of
+    /// a local decision: an estimate.
+    pub group_time: GroupTime,
     /// Its place in the order of all decisions: positions of one term order them exactly. Of a
     /// local decision: the state that this peer's copy held.
     pub position: Position,
@@ -116,17 +119,17 @@ impl Decision {
         amount: u64,
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
-        let quorate::Decision { answer, basis, group_id, position, .. } = decided;
-        Self::of_answer(limit, amount, answer, (*basis, *group_id, *position))
+        let quorate::Decision { answer, basis, group_id, position, group_time, .. } = decided;
+        Self::of_answer(limit, amount, answer, (*basis, *group_id, *position, *group_time))
     }
 
-    /// The same of an answer, and of who gave it.
+    /// The same of an answer, and of who gave it and when.
     #[inline(always)]
     pub(crate) fn of_answer(
         limit: &str,
         amount: u64,
         answer: &Answer,
-        (basis, group_id, position): (Basis, Option<GroupId>, Position),
+        (basis, group_id, position, group_time): (Basis, Option<GroupId>, Position, GroupTime),
     ) -> Result<Self, AcquireError> {
         let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
@@ -160,6 +163,7 @@ impl Decision {
             basis,
             group_id,
             term: position.ballot.term,
+            group_time,
             position,
             window: window(words[word::WINDOW]),
             crossed: None,
@@ -184,6 +188,7 @@ impl Decision {
             basis,
             group_id: None,
             term: Position::BLANK.ballot.term,
+            group_time: GroupTime(0),
             position: Position::BLANK,
             window: None,
             crossed: None,

@@ -38,12 +38,16 @@ pub enum HeaderStyle {
 pub enum Reset {
     /// The seconds until then.
     Delta,
-    /// The moment, in seconds since the Unix epoch.
+    /// The moment, in seconds since the Unix epoch: by group time, which a majority of the members' wall
+    /// clocks keep.
     Epoch,
 }
 
 /// Name and value of a field.
 pub type Header = (&'static str, String);
+
+/// Group time that is no farther than this from a machine's clock is taken for the time of all clocks.
+const SAME_CLOCK: Duration = Duration::from_secs(60);
 
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
@@ -52,7 +56,10 @@ impl Decision {
     /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at the
     /// wall time `now`. A counter denies nothing and has none.
     ///
-    /// Times are whole seconds, rounded up: a client that comes then is not denied for being early.
+    /// Times are whole seconds, rounded up: a client that comes then is not denied for being early. A
+    /// moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a second is that
+    /// second. It is counted from when the decision was made, in group time; from `now` if the two are
+    /// more than a minute apart.
     ///
     /// # Examples
     ///
@@ -79,7 +86,8 @@ impl Decision {
         let Some(window) = limit.window_seconds() else { return Vec::new() };
         let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
         // A denial is over when the same amount is admitted; else all of it is there again then.
-        let reset = wait.unwrap_or_else(|| seconds_up(self.reset_after));
+        let reset_after = self.retry_after.unwrap_or(self.reset_after);
+        let reset = wait.unwrap_or_else(|| seconds_up(reset_after));
         let mut headers = match style {
             HeaderStyle::RetryAfter => Vec::new(),
             HeaderStyle::IetfDraft11 => {
@@ -94,7 +102,7 @@ impl Decision {
             HeaderStyle::XRateLimit { reset: kind } => {
                 let reset = match kind {
                     Reset::Delta => reset,
-                    Reset::Epoch => seconds_up(since_epoch(now)).saturating_add(reset),
+                    Reset::Epoch => seconds_up(self.made(now).saturating_add(reset_after)),
                 };
                 vec![
                     ("X-RateLimit-Limit", self.limit.to_string()),
@@ -105,6 +113,13 @@ impl Decision {
         };
         headers.extend(wait.map(|wait| ("Retry-After", wait.to_string())));
         headers
+    }
+
+    /// When it was made, since the Unix epoch: from then on its times run.
+    fn made(&self, now: SystemTime) -> Duration {
+        let now = since_epoch(now);
+        let made = Duration::from_nanos(self.group_time.0);
+        if made.abs_diff(now) <= SAME_CLOCK { made } else { now }
     }
 }
 
@@ -190,7 +205,7 @@ mod tests {
             answer =
                 limits.model().decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));
         }
-        let by = (Basis::Primary, None, Position::BLANK);
+        let by = (Basis::Primary, None, Position::BLANK, GroupTime(START));
         Decision::of_answer("l", 1, &answer, by).expect("decided")
     }
 
@@ -211,7 +226,33 @@ mod tests {
         );
         let x = |reset| headers(minute, &[30], HeaderStyle::XRateLimit { reset });
         assert!(x(Reset::Delta).ends_with("X-RateLimit-Remaining: 70\nX-RateLimit-Reset: 20\n"));
-        assert!(x(Reset::Epoch).ends_with("X-RateLimit-Reset: 1753000021\n"));
+        assert!(x(Reset::Epoch).ends_with("X-RateLimit-Reset: 1753000020\n"));
+    }
+
+    /// What "a second late" was: the moment and the wait were rounded up, each by itself.
+    #[test]
+    fn a_moment_is_rounded_up_once_and_from_when_it_was_decided() {
+        const EPOCH: HeaderStyle = HeaderStyle::XRateLimit { reset: Reset::Epoch };
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_nanos(START);
+        let reset = |limit: Limit, amounts: &[u64], now: SystemTime| {
+            let headers = decided(limit, amounts).headers("l", &limit, EPOCH, now);
+            headers[2].1.parse::<u64>().expect("it is a number")
+        };
+        let minute = Limit::window(100, Duration::from_secs(60));
+        let rate = Limit::per_second(1).burst(1);
+        // Said a moment after it was decided, and by a clock that is a little behind or ahead of it.
+        for apart in [0, 3, 700, 59_000].map(Duration::from_millis) {
+            for now in [wall + apart, wall - apart] {
+                assert_eq!(reset(minute, &[30], now), 1_753_000_020);
+                assert_eq!(reset(minute, &[100, 1], now), 1_753_000_020);
+                // A second after a quarter past.
+                assert_eq!(reset(rate, &[1, 1], now), 1_753_000_002);
+            }
+        }
+        // A clock of its own day: as long from then on.
+        let hour = Duration::from_secs(3600);
+        assert_eq!(reset(minute, &[30], wall + hour), 1_753_003_620);
+        assert_eq!(reset(minute, &[30], wall - hour), 1_752_996_420);
     }
 
     #[test]
