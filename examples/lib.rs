@@ -46,7 +46,15 @@ mod tests {
         let text = toml::to_string(&LimitsSpec::from(&limits)).expect("it is written");
         let again: LimitsSpec = toml::from_str(&text).expect("it is TOML");
         assert_eq!(again.build().expect("usable").to_string(), limits.to_string());
-        let kinds = ["per 1s", "each window", "sliding", "per month", "at once", "a counter"];
+        let kinds = [
+            "per 1s",
+            "each window",
+            "30 in any 1m, sliding",
+            "about 100000 in any 1m, sliding",
+            "per month",
+            "at once",
+            "a counter",
+        ];
         assert!(kinds.iter().all(|kind| limits.to_string().contains(kind)), "{limits}");
     }
 }

@@ -305,6 +305,9 @@ fn share(limit: &Limit, rule: &Rule, per_mille: u16, taken: &[u64]) -> Option<Ru
         }
         Kind::Window { max, length } => Kind::Window { max: part(max), length },
         Kind::Sliding { max, length } => Kind::Sliding { max: part(max), length },
+        Kind::ApproximateSliding { max, length } => {
+            Kind::ApproximateSliding { max: part(max), length }
+        }
         Kind::Calendar { max, calendar } => Kind::Calendar { max: part(max), calendar },
         // Of all that are held, as this peer knows them: their holders may be here, and go on.
         Kind::Concurrent { max, .. } => {

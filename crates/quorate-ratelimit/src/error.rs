@@ -118,9 +118,12 @@ pub enum LimitError {
         /// The text given.
         text: String,
     },
-    /// `sliding` without a window.
+    /// `sliding` or `approximate_sliding` without a window.
     #[error("sliding is for a window: write window = \"60s\" and max beside it")]
     SlidingAlone,
+    /// Both `sliding` and `approximate_sliding`.
+    #[error("a window is sliding or approximate_sliding: leave out one of them")]
+    SlidingBoth,
     /// Something else beside `counter`.
     #[error("a counter has no rate, burst, window or max: leave them out, or leave out counter")]
     CounterMore,

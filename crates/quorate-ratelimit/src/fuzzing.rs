@@ -24,6 +24,7 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
 
 fn limits() -> Limits {
     let builder = Limits::builder()
+        .limit("about", Limit::approximate_sliding(9, Duration::from_millis(700)))
         .limit("alerts", Limit::per_minute(9).alert_at(50).alert_at(100))
         .limit("concurrent", Limit::concurrent(5).lease(Duration::from_secs(2)))
         .limit("counter", Limit::counter())

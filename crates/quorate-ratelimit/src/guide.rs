@@ -8,6 +8,7 @@
 //! | "1,000 mails a day", told to customers | `Limit::window(1000, day)` | the count and its end are easy to tell |
 //! | a billing month, a week from Sunday, in a time zone | `Limit::calendar(1000, Calendar::month(15).in_zone(..))` | days of 23 and 25 hours, months without a 31st |
 //! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | two counters; its bound is stated there |
+//! | the same of very many, about | `Limit::approximate_sliding(100_000, minute)` | two counters; at worst twice as many |
 //! | at most so many at once | `Limit::concurrent(8)` | permits, held by a guard and free when their holder dies |
 //! | to count, and decide elsewhere | `Limit::counter()` | denies nothing, never begins anew |
 //! | to see what a limit would do | the same with `.shadow()` | counts, reports, denies nothing |
@@ -191,7 +192,8 @@
 //! | governor `Quota::per_second(n).allow_burst(b)` | `Limit::per_second(n).burst(b)` |
 //! | governor `check_key`, `until_key_ready` | [`RateLimiter::acquire`], [`RateLimiter::wait`] |
 //! | Redis `INCR` and `EXPIRE` | `Limit::window(max, length)` |
-//! | Redis sliding window by two counters | `Limit::sliding(max, length)` |
+//! | Redis sliding window by two counters | `Limit::approximate_sliding(max, length)` |
+//! | Redis sliding window by a sorted set | `Limit::sliding(max, length)` |
 //! | Redis `INCR`, `DECRBY` without expiry | `Limit::counter()`, [`RateLimiter::debit`], [`RateLimiter::refund`] |
 //! | Gubernator `TOKEN_BUCKET`, `LEAKY_BUCKET` | `Limit::window`, `Limit::per_second` and its like |
 //! | Gubernator hits 0; negative hits; `RESET_REMAINING` | [`RateLimiter::peek`]; [`RateLimiter::refund`]; [`RateLimiter::reset`] |

@@ -151,9 +151,9 @@ impl Limit {
             Kind::Concurrent { lease, .. } => Some(seconds_up(lease).max(1)),
             Kind::Counter => None,
             Kind::Calendar { calendar, .. } => Some(calendar.nominal_seconds()),
-            Kind::Window { length, .. } | Kind::Sliding { length, .. } => {
-                Some(seconds_up(length).max(1))
-            }
+            Kind::Window { length, .. }
+            | Kind::Sliding { length, .. }
+            | Kind::ApproximateSliding { length, .. } => Some(seconds_up(length).max(1)),
             Kind::Rate { amount, period } => {
                 let full = u128::from(self.capacity()) * period.as_nanos();
                 let seconds = full.div_ceil(u128::from(amount) * 1_000_000_000);

@@ -95,6 +95,7 @@
 
 mod alert;
 mod answer;
+mod approximate;
 mod auxiliary;
 mod bounds;
 mod calendar;
@@ -139,7 +140,6 @@ mod rule;
 mod seat;
 mod several;
 mod slices;
-mod sliding;
 mod spec;
 mod stats;
 mod table;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::approximate::MAX_SLIDING;
 use crate::bounds::{MAX_LEASE, MAX_WINDOW, MIN_LEASE, MIN_WINDOW};
 use crate::calendar::Calendar;
 use crate::error::LimitError;
 use crate::slices::MAX_UNITS as MAX_PERMITS;
-use crate::sliding::MAX_SLIDING;
 use crate::without_primary::WithoutPrimary;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many units of one key are admitted, and in which time.
 ///
-/// There are six kinds:
+/// There are seven kinds:
 ///
 /// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`, `per`) is a token bucket. It holds at
 ///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
@@ -26,7 +26,8 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
 ///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
 ///   the max within a moment around it; a rate with a small burst does not allow that.
-/// - a **sliding** window counts the time of its length before each decision, by two counters.
+/// - a **sliding** window counts the time of its length before each decision.
+/// - an **approximate sliding** window does so by two counters: cheap, and up to twice the max.
 /// - a **calendar** window is a day, week, month, quarter or year in a time zone.
 /// - a **counter** is a number that is added to and subtracted from, and denies nothing.
 /// - a **concurrency** limit is a number of permits that are held at once, and given back.
@@ -84,6 +85,7 @@ pub(crate) enum Kind {
     Rate { amount: u64, period: Duration },
     Window { max: u64, length: Duration },
     Sliding { max: u64, length: Duration },
+    ApproximateSliding { max: u64, length: Duration },
     Calendar { max: u64, calendar: Calendar },
     Concurrent { max: u64, lease: Duration },
     Counter,
@@ -196,6 +198,29 @@ impl Limit {
     /// ```
     pub const fn sliding(max: u64, length: Duration) -> Self {
         Self::of(Kind::Sliding { max, length })
+    }
+
+    /// About `max` units in the time of `length` before each decision, by two counters: what the present
+    /// window of that length has, and the part of the one before it that still lies within.
+    ///
+    /// If units come evenly, no time of `length` has more than `max`. At worst one has up to twice the
+    /// max: if those of one window come all at its end, a time that reaches the part `p` into the next
+    /// one has up to `max * (1 + p)`. And at worst, if those of one window come all at its beginning,
+    /// they are waited for twice the `length`. `length` is a whole number of milliseconds, 1 ms to 366
+    /// days; `max` is below 2^47.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::Limit;
+    ///
+    /// const PAGES: Limit = Limit::approximate_sliding(100_000, Duration::from_secs(60));
+    /// assert_eq!(PAGES.to_string(), "about 100000 in any 1m, sliding");
+    /// ```
+    pub const fn approximate_sliding(max: u64, length: Duration) -> Self {
+        Self::of(Kind::ApproximateSliding { max, length })
     }
 
     /// `max` units in each window of a calendar; with the feature `calendar`.
@@ -378,6 +403,7 @@ impl Limit {
                 None,
                 Kind::Window { max, .. }
                 | Kind::Sliding { max, .. }
+                | Kind::ApproximateSliding { max, .. }
                 | Kind::Calendar { max, .. }
                 | Kind::Concurrent { max, .. },
             ) => max,
@@ -414,16 +440,28 @@ impl Limit {
             (
                 Kind::Window { max: 0, .. }
                 | Kind::Sliding { max: 0, .. }
+                | Kind::ApproximateSliding { max: 0, .. }
                 | Kind::Calendar { max: 0, .. }
                 | Kind::Concurrent { max: 0, .. },
                 _,
             ) => Err(LimitError::ZeroMax),
             (Kind::Calendar { calendar, .. }, _) => calendar.check(),
-            (Kind::Sliding { max, .. }, _) if max > MAX_SLIDING => {
+            (Kind::Sliding { max, .. } | Kind::ApproximateSliding { max, .. }, _)
+                if max > MAX_SLIDING =>
+            {
                 Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
             }
-            (Kind::Window { length, .. } | Kind::Sliding { length, .. }, _) => {
-                if is_window(length) { Ok(()) } else { Err(LimitError::WindowLength { length }) }
+            (
+                Kind::Window { length, .. }
+                | Kind::Sliding { length, .. }
+                | Kind::ApproximateSliding { length, .. },
+                _,
+            ) => {
+                if is_window(length) {
+                    Ok(())
+                } else {
+                    Err(LimitError::WindowLength { length })
+                }
             }
             (Kind::Concurrent { max, .. }, _) if max > MAX_PERMITS => {
                 Err(LimitError::Permits { max, most: MAX_PERMITS })
@@ -449,6 +487,14 @@ impl Limit {
     pub(crate) const fn slide(mut self) -> Self {
         if let Kind::Window { max, length } = self.kind {
             self.kind = Kind::Sliding { max, length };
+        }
+        self
+    }
+
+    /// A fixed window as an approximate sliding one.
+    pub(crate) const fn slide_about(mut self) -> Self {
+        if let Kind::Window { max, length } = self.kind {
+            self.kind = Kind::ApproximateSliding { max, length };
         }
         self
     }

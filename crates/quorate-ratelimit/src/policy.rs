@@ -222,6 +222,10 @@ fn has_same_cells(one: &Limit, other: &Limit) -> bool {
         }
         (Kind::Window { length: a, .. }, Kind::Window { length: b, .. })
         | (Kind::Sliding { length: a, .. }, Kind::Sliding { length: b, .. })
+        | (
+            Kind::ApproximateSliding { length: a, .. },
+            Kind::ApproximateSliding { length: b, .. },
+        )
         | (Kind::Concurrent { lease: a, .. }, Kind::Concurrent { lease: b, .. }) => a == b,
         (Kind::Calendar { calendar: a, .. }, Kind::Calendar { calendar: b, .. }) => a == b,
         (Kind::Counter, Kind::Counter) => true,
@@ -237,7 +241,9 @@ fn life(limit: &Limit, units: u64) -> u64 {
         Kind::Rate { amount, period } => {
             u128::from(units).saturating_mul(period.as_nanos()) / u128::from(amount.max(1))
         }
-        Kind::Window { length, .. } | Kind::Sliding { length, .. } => length.as_nanos() * 2,
+        Kind::Window { length, .. }
+        | Kind::Sliding { length, .. }
+        | Kind::ApproximateSliding { length, .. } => length.as_nanos() * 2,
         Kind::Concurrent { lease, .. } => lease.as_nanos() * 2,
         Kind::Calendar { calendar, .. } => u128::from(calendar.nominal_seconds()) * 1_000_000_000,
         Kind::Counter => u128::from(u64::MAX),

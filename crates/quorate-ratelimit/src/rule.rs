@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::approximate::ApproximateSliding;
 use crate::concurrency::Concurrency;
 use crate::counter::Counter;
 use crate::limit::{Kind, Limit};
 use crate::operation::Order;
 use crate::outcome::{Effect, Outcome};
-use crate::sliding::Sliding;
 use crate::token_bucket::TokenBucket;
 use crate::window::Window;
 
 /// A limit with the constants that its decisions need.
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
+    ApproximateSliding(ApproximateSliding),
     Concurrency(Concurrency),
     Counter(Counter),
-    Sliding(Sliding),
     TokenBucket(TokenBucket),
     Window(Window),
 }
@@ -38,7 +38,9 @@ impl Rule {
                 Self::Concurrency(Concurrency::new(max, nanos(lease), salt))
             }
             Kind::Counter => Self::Counter(Counter::new(salt)),
-            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length), salt)),
+            Kind::ApproximateSliding { max, length } | Kind::Sliding { max, length } => {
+                Self::ApproximateSliding(ApproximateSliding::new(max, nanos(length), salt))
+            }
             Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length), salt)),
         }
     }
@@ -60,7 +62,7 @@ impl Rule {
         match self {
             Self::Concurrency(concurrency) => concurrency.tag(),
             Self::Counter(counter) => counter.tag(),
-            Self::Sliding(sliding) => sliding.tag(),
+            Self::ApproximateSliding(sliding) => sliding.tag(),
             Self::TokenBucket(bucket) => bucket.tag(),
             Self::Window(window) => window.tag(),
         }
@@ -78,7 +80,7 @@ impl Rule {
         match self {
             Self::Concurrency(concurrency) => concurrency.decide(cell, order, now),
             Self::Counter(counter) => counter.decide(cell, order, effect),
-            Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
+            Self::ApproximateSliding(sliding) => sliding.decide(cell, order, now, effect),
             Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
             Self::Window(window) => window.decide(cell, order, now, effect),
         }
@@ -88,13 +90,16 @@ impl Rule {
     pub(crate) fn returnable(&self, units: u64, elapsed: u64) -> u64 {
         match self {
             Self::TokenBucket(bucket) => units.saturating_sub(bucket.flowed_in(elapsed)),
-            Self::Concurrency(_) | Self::Counter(_) | Self::Sliding(_) | Self::Window(_) => units,
+            Self::ApproximateSliding(_)
+            | Self::Concurrency(_)
+            | Self::Counter(_)
+            | Self::Window(_) => units,
         }
     }
 
     /// Whether units are of a window.
     pub(crate) fn has_windows(&self) -> bool {
-        matches!(self, Self::Sliding(_) | Self::Window(_))
+        matches!(self, Self::ApproximateSliding(_) | Self::Window(_))
     }
 
     /// Units that count at `at` in a cell of this rule.
@@ -102,7 +107,7 @@ impl Rule {
         match self {
             Self::Concurrency(concurrency) => concurrency.used(value, at),
             Self::Counter(counter) => counter.used(value),
-            Self::Sliding(sliding) => sliding.used(value, at),
+            Self::ApproximateSliding(sliding) => sliding.used(value, at),
             Self::TokenBucket(bucket) => bucket.used(value, at),
             Self::Window(window) => window.used(value, at),
         }
@@ -114,7 +119,7 @@ impl Rule {
         match self {
             Self::Concurrency(_) => None,
             Self::Counter(counter) => Some(counter.with(units)),
-            Self::Sliding(sliding) => Some(sliding.with(units, at)),
+            Self::ApproximateSliding(sliding) => Some(sliding.with(units, at)),
             Self::TokenBucket(bucket) => Some(bucket.with(units, at)),
             Self::Window(window) => Some(window.with(units, at)),
         }
@@ -125,7 +130,7 @@ impl Rule {
         match self {
             Self::Concurrency(concurrency) => concurrency.accumulate(before, after, delta),
             Self::Counter(counter) => counter.accumulate(before, after, delta),
-            Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
+            Self::ApproximateSliding(sliding) => sliding.accumulate(before, after, delta),
             Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
             Self::Window(window) => window.accumulate(before, after, delta),
         }
@@ -141,7 +146,7 @@ impl Rule {
         match self {
             Self::Concurrency(concurrency) => concurrency.merge(value, delta, now),
             Self::Counter(counter) => counter.merge(value, delta),
-            Self::Sliding(sliding) => sliding.merge(value, delta, now),
+            Self::ApproximateSliding(sliding) => sliding.merge(value, delta, now),
             Self::TokenBucket(bucket) => bucket.merge(value, delta, now),
             Self::Window(window) => window.merge(value, delta, now),
         }

@@ -14,7 +14,7 @@ use crate::period::{self, Period};
 use crate::without_primary::WithoutPrimary;
 
 /// One limit of a limits file: `rate` with an optional `burst`, `window` with `max`, which may be
-/// `sliding`, `calendar` with `max`, `concurrent`, or `counter`.
+/// `sliding` or `approximate_sliding`, `calendar` with `max`, `concurrent`, or `counter`.
 ///
 /// Text stays text until [`LimitSpec::limit`], so that an error can name the limit and what was
 /// written.
@@ -46,6 +46,9 @@ pub struct LimitSpec {
     /// Whether the window slides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sliding: bool,
+    /// Whether the window slides about, by two counters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approximate_sliding: bool,
     /// Whether this is a plain counter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counter: bool,
@@ -139,8 +142,11 @@ impl LimitSpec {
         if let Some(zone) = &self.time_zone {
             return Err(LimitError::CalendarText { text: format!("time_zone {zone}") });
         }
-        if self.sliding && self.window.is_none() {
+        if (self.sliding || self.approximate_sliding) && self.window.is_none() {
             return Err(LimitError::SlidingAlone);
+        }
+        if self.sliding && self.approximate_sliding {
+            return Err(LimitError::SlidingBoth);
         }
         match (&self.rate, &self.window) {
             (Some(rate), None) => match self.max {
@@ -151,7 +157,11 @@ impl LimitSpec {
                 (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
                 (None, None) => Err(LimitError::MaxMissing { window: window.clone() }),
                 (Some(max), None) => Limit::parse_window(max, window).and_then(|fixed| {
-                    let limit = if self.sliding { fixed.slide() } else { fixed };
+                    let limit = match (self.sliding, self.approximate_sliding) {
+                        (true, _) => fixed.slide(),
+                        (false, true) => fixed.slide_about(),
+                        (false, false) => fixed,
+                    };
                     limit.check().map(|()| limit)
                 }),
             },
@@ -174,7 +184,8 @@ impl LimitSpec {
 
     fn calendar_of(&self, kind: &str) -> Result<Limit, LimitError> {
         let unreadable = || LimitError::CalendarText { text: kind.to_owned() };
-        let has_more = self.rate.is_some() || self.window.is_some() || self.sliding;
+        let slides = self.sliding || self.approximate_sliding;
+        let has_more = self.rate.is_some() || self.window.is_some() || slides;
         if let Some(burst) = self.burst {
             return Err(LimitError::WindowBurst { burst });
         }
@@ -217,6 +228,10 @@ impl From<&Limit> for LimitSpec {
             Kind::Sliding { max, length } => {
                 (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
                 spec.sliding = true;
+            }
+            Kind::ApproximateSliding { max, length } => {
+                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
+                spec.approximate_sliding = true;
             }
             Kind::Calendar { max, calendar } => {
                 let (kind, starts_on) = calendar.written();
@@ -376,6 +391,15 @@ mod tests {
         let minute = Duration::from_secs(60);
         let sliding = r#"{"window": "60s", "max": 7, "sliding": true}"#;
         assert_eq!(read(sliding), Ok(Limit::sliding(7, minute)));
+        let about = r#"{"window": "60s", "max": 7, "approximate_sliding": true}"#;
+        assert_eq!(read(about), Ok(Limit::approximate_sliding(7, minute)));
+        let both = r#"{"window": "60s", "max": 7, "sliding": true, "approximate_sliding": true}"#;
+        assert_eq!(read(both), Err(LimitError::SlidingBoth));
+        let alone = r#"{"rate": "5/s", "approximate_sliding": true}"#;
+        assert_eq!(read(alone), Err(LimitError::SlidingAlone));
+        for limit in [Limit::sliding(7, minute), Limit::approximate_sliding(7, minute)] {
+            assert_eq!(LimitSpec::from(&limit).limit(), Ok(limit));
+        }
         assert_eq!(read(r#"{"counter": true}"#), Ok(Limit::counter()));
         assert_eq!(read(r#"{"counter": true, "max": 5}"#), Err(LimitError::CounterMore));
         assert_eq!(read(r#"{"rate": "5/s", "sliding": true}"#), Err(LimitError::SlidingAlone));

@@ -82,6 +82,9 @@ impl fmt::Display for Limit {
                 write!(f, "{max} in each window of {}", Period(length))
             }
             Kind::Sliding { max, length } => write!(f, "{max} in any {}, sliding", Period(length)),
+            Kind::ApproximateSliding { max, length } => {
+                write!(f, "about {max} in any {}, sliding", Period(length))
+            }
             Kind::Calendar { max, calendar } => write!(f, "{max} per {calendar}"),
             Kind::Concurrent { max, lease } => write!(f, "{max} at once, lease {}", Period(lease)),
             Kind::Counter => f.write_str("a counter"),

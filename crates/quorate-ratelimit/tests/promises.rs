@@ -398,13 +398,14 @@ proptest! {
     /// Two counters against a list of everything that was admitted: the same decisions, the stated
     /// bound, and a denied amount is admitted exactly after its `retry_after`.
     #[test]
-    fn a_sliding_window_admits_what_its_two_counters_say_and_no_more_than_its_bound(
+    fn an_approximate_sliding_window_admits_what_its_two_counters_say_and_no_more_than_its_bound(
         max in 1..60u64,
         length_ms in 1..20_000u64,
         steps in prop::collection::vec((0..3000u32, 0..400u32), 1..80),
     ) {
         let length = length_ms * MILLISECOND;
-        let mut one = OneKey::new(Limit::sliding(max, std::time::Duration::from_millis(length_ms)));
+        let of = std::time::Duration::from_millis(length_ms);
+        let mut one = OneKey::new(Limit::approximate_sliding(max, of));
         let mut admitted: Vec<(u64, u64)> = Vec::new();
         let mut now = START;
         for (gap, amount) in steps {
@@ -439,15 +440,16 @@ proptest! {
         }
     }
 
-    /// Every operation on a sliding window: what is given back is of the window that was named, and
-    /// no more than was taken there.
+    /// Every operation on an approximate sliding window: what is given back is of the window that was
+    /// named, and no more than was taken there.
     #[test]
-    fn a_sliding_window_gives_back_to_the_window_that_it_was_taken_from(
+    fn an_approximate_sliding_window_gives_back_to_the_window_that_it_was_taken_from(
         max in 1..50u64,
         steps in prop::collection::vec((0..9000u64, 0..60u64, 0..6u64, 0..3u64), 1..60),
     ) {
         let ten = 10 * SECOND;
-        let mut one = OneKey::new(Limit::sliding(max, std::time::Duration::from_secs(10)));
+        let length = std::time::Duration::from_secs(10);
+        let mut one = OneKey::new(Limit::approximate_sliding(max, length));
         let mut counts: std::collections::BTreeMap<u64, u64> = Default::default();
         let mut now = START;
         for (millis, amount, operation, ago) in steps {
@@ -644,6 +646,7 @@ fn limits() -> impl Strategy<Value = Limit> {
         (1..100u64, 1..100u64).prop_map(|(amount, burst)| Limit::per_day(amount).burst(burst)),
         (1..100u64).prop_map(move |max| Limit::window(max, length)),
         (1..100u64).prop_map(move |max| Limit::sliding(max, length)),
+        (1..100u64).prop_map(move |max| Limit::approximate_sliding(max, length)),
         Just(Limit::counter()),
     ]
 }

@@ -1,5 +1,5 @@
-//! Sliding windows, by two counters: what the present window of fixed length has, and as much of what
-//! the one before it has as still lies within the length.
+//! Approximate sliding windows, by two counters: what the present window of fixed length has, and as
+//! much of what the one before it has as still lies within the length.
 //!
 //! ```text
 //!   │◀── length ──▶│◀── length ──▶│
@@ -11,7 +11,10 @@
 //! That takes the previous window's units for spread evenly. If they were, no time of `length` has
 //! more than `max`, and at most one unit less is admitted than could be. If they came all at its end,
 //! a time of `length` that reaches `e` into the present window has at most `max * (1 + e / length)`:
-//! never twice the max, and as with a fixed window only a caller who aims at the edge sees it.
+//! up to twice the max. If they came all at its beginning, they are waited for until nothing of the
+//! present window counts, up to twice the length: then half of the max is admitted.
+//!
+//! What is not here: sliding windows that hold what they say (`sliding.rs`).
 //!
 //! A cell's words: the start of the present window, its count, and the previous one's in the lower 47
 //! bits of the last word, below the tag of the length. The present window is the later one of the
@@ -29,9 +32,9 @@ use crate::outcome::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdic
 /// Most units of the previous window that a cell can hold, and so the largest max.
 pub(crate) const MAX_SLIDING: u64 = HELD_MARK - 1;
 
-/// A sliding window, prepared for deciding.
+/// An approximate sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sliding {
+pub(crate) struct ApproximateSliding {
     length: Divisor,
     max: u64,
     tag: u64,
@@ -45,7 +48,7 @@ struct Counts {
     previous: u64,
 }
 
-impl Sliding {
+impl ApproximateSliding {
     /// `max` units, at most [`MAX_SLIDING`], in each `length` nanoseconds; none is zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         // Even, so that it is no fixed window's; not a multiple of 4, so that it is no counter's.
@@ -275,21 +278,22 @@ mod tests {
     use crate::window::Window;
 
     #[test]
-    fn tags_tell_sliding_windows_from_all_other_cells() {
+    fn tags_tell_approximate_sliding_windows_from_all_other_cells() {
         for length in 1..10_000 {
-            let tag = Sliding::new(1, length, 0).tag;
+            let sliding = ApproximateSliding::new(1, length, 0);
+            let tag = sliding.tag;
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             let mut cell = Cell::new(None);
             let order = Order { operation: Operation::Acquire, amount: 1 };
             Window::new(1, length, 0).decide(&mut cell, order, GroupTime(0), Effect::Take);
             let words = cell.value().expect("one is admitted").words;
-            assert_eq!(Sliding::new(1, length, 0).unpack(&words), None);
+            assert_eq!(sliding.unpack(&words), None);
         }
     }
 
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
-        let (sliding, length) = (Sliding::new(10, 1000, 0), 1000);
+        let (sliding, length) = (ApproximateSliding::new(10, 1000, 0), 1000);
         let local = Counts { start: 9 * length, current: 3, previous: 4 };
         let delta = Delta { words: sliding.pack(local), units: 7 };
         let merged = sliding.merge(None, &delta, GroupTime(5 * length));
