@@ -38,15 +38,16 @@ pub enum HeaderStyle {
 pub enum Reset {
     /// The seconds until then.
     Delta,
-    /// The moment, in seconds since the Unix epoch: by group time, which a majority of the members' wall
-    /// clocks keep.
+    /// The moment, in seconds since the Unix epoch: by group time, which a majority of the
+    /// members' wall clocks keep.
     Epoch,
 }
 
 /// Name and value of a field.
 pub type Header = (&'static str, String);
 
-/// Group time that is no farther than this from a machine's clock is taken for the time of all clocks.
+/// Group time that is no farther than this from a machine's clock is taken for the time of all
+/// clocks.
 const SAME_CLOCK: Duration = Duration::from_secs(60);
 
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
@@ -56,10 +57,10 @@ impl Decision {
     /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at the
     /// wall time `now`. A counter denies nothing and has none.
     ///
-    /// Times are whole seconds, rounded up: a client that comes then is not denied for being early. A
-    /// moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a second is that
-    /// second. It is counted from when the decision was made, in group time; from `now` if the two are
-    /// more than a minute apart.
+    /// Times are whole seconds, rounded up: a client that comes then is not denied for being
+    /// early. A moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a
+    /// second is that second. It is counted from when the decision was made, in group time; from
+    /// `now` if the two are more than a minute apart.
     ///
     /// # Examples
     ///
@@ -240,7 +241,8 @@ mod tests {
         };
         let minute = Limit::window(100, Duration::from_secs(60));
         let rate = Limit::per_second(1).burst(1);
-        // Said a moment after it was decided, and by a clock that is a little behind or ahead of it.
+        // Said a moment after it was decided, and by a clock that is a little behind or ahead of
+        // it.
         for apart in [0, 3, 700, 59_000].map(Duration::from_millis) {
             for now in [wall + apart, wall - apart] {
                 assert_eq!(reset(minute, &[30], now), 1_753_000_020);

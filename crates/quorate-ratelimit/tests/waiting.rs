@@ -1,6 +1,6 @@
 //! Whoever waits exactly as long as an answer says is admitted, if nobody else has taken anything
-//! meanwhile: on a clock whose cheap readings lag by a tick, as the machine's do, wherever the call is
-//! made.
+//! meanwhile: on a clock whose cheap readings lag by a tick, as the machine's do, wherever the
+//! call is made.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ async fn pass(time: Duration) {
     advance(time - time / 2).await;
 }
 
-/// Takes until it is denied, at any phase of the clock, and comes back when it was told to: how often
-/// that was, and how often it was denied again.
+/// Takes until it is denied, at any phase of the clock, and comes back when it was told to: how
+/// often that was, and how often it was denied again.
 async fn early(limiter: &RateLimiter, limit: &str, key: &str, rounds: u32) -> (u32, u32) {
     let mut came = 0;
     let mut denied = 0;

@@ -131,12 +131,13 @@ pub trait Model: Any + Send + Sync {
         self.decide(items, cells, now)
     }
 
-    /// Whether the operation of this answer, which changed nothing, might be answered otherwise if it
-    /// came by `time` later. It is decided once more then, by a reading of the clock that does not lag.
+    /// Whether the operation of this answer, which changed nothing, might be answered otherwise if
+    /// it came by `time` later. It is decided once more then, by a reading of the clock that does
+    /// not lag.
     ///
-    /// What is decided by a single cell is decided by a cheap reading of the clock at first, which lags
-    /// by a few milliseconds: somebody who was told to wait, and has waited as long, would be early by
-    /// as much. A model for which time does not matter says no.
+    /// What is decided by a single cell is decided by a cheap reading of the clock at first, which
+    /// lags by a few milliseconds: somebody who was told to wait, and has waited as long, would be
+    /// early by as much. A model for which time does not matter says no.
     fn may_differ_within(&self, answer: &Answer, time: Duration) -> bool {
         let _ = (answer, time);
         true

@@ -376,7 +376,8 @@ impl PeerBuilder {
         self
     }
 
-    /// The same with coarse readings that lag, as the machine's do: they move on once in each `tick`.
+    /// The same with coarse readings that lag, as the machine's do: they move on once in each
+    /// `tick`.
     #[doc(hidden)]
     pub fn tokio_clock_with_ticks(mut self, tick: Duration) -> Self {
         self.tokio_clock = Some(tick);

@@ -110,8 +110,8 @@ pub(crate) struct SystemClock {
     resolution: Option<Duration>,
 }
 
-/// How far the offset may be from what it is: below this the difference between two readings of it is
-/// the time between their two clocks, above it the machine slept.
+/// How far the offset may be from what it is: below this the difference between two readings of it
+/// is the time between their two clocks, above it the machine slept.
 const OFFSET_SLACK: Duration = Duration::from_millis(1);
 
 impl SystemClock {
@@ -167,8 +167,8 @@ mod read {
         nanos(clock_gettime(ClockId::MonotonicCoarse))
     }
 
-    /// In this order it is too small by the time between the two, and a coarse reading never ahead of
-    /// an exact one.
+    /// In this order it is too small by the time between the two, and a coarse reading never ahead
+    /// of an exact one.
     pub(super) fn offset() -> u64 {
         let boot = boot();
         boot.saturating_sub(nanos(clock_gettime(ClockId::Monotonic)))

@@ -155,8 +155,9 @@ impl Shared {
         }
     }
 
-    /// Decides here by the cheap reading of the clock that the call began with. Several cells, beside
-    /// which an exact one costs little, are decided by that: a permit counts from its own moment.
+    /// Decides here by the cheap reading of the clock that the call began with. Several cells,
+    /// beside which an exact one costs little, are decided by that: a permit counts from its own
+    /// moment.
     #[inline(always)]
     fn decide_at_once(&self, started: Time, items: &[Item<'_>]) -> Result<Decision, Detour> {
         if items.len() > 1 {

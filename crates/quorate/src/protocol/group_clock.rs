@@ -7,9 +7,9 @@ use crate::id::{GroupTime, Time};
 
 /// Behind the majority's clocks by more than this, group time jumps; below, it is steered.
 const JUMP: Duration = Duration::from_millis(100);
-/// Ahead of them by no more than this it is left alone: what is known of other clocks is late by the way
-/// of a heartbeat, now more and now less, and whoever was told to wait for a time would be early by what
-/// it is slowed meanwhile.
+/// Ahead of them by no more than this it is left alone: what is known of other clocks is late by
+/// the way of a heartbeat, now more and now less, and whoever was told to wait for a time would be
+/// early by what it is slowed meanwhile.
 const LEAD: Duration = Duration::from_millis(10);
 /// Steering changes the speed of group time by a tenth at most.
 const STEER_DIVISOR: u64 = 10;
