@@ -1,5 +1,5 @@
-//! Approximate sliding windows, by two counters: what the present window of fixed length has, and as
-//! much of what the one before it has as still lies within the length.
+//! Approximate sliding windows, by two counters: what the present window of fixed length has, and
+//! as much of what the one before it has as still lies within the length.
 //!
 //! ```text
 //!   │◀── length ──▶│◀── length ──▶│
@@ -30,7 +30,7 @@ use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 
 /// Most units of the previous window that a cell can hold, and so the largest max.
-pub(crate) const MAX_SLIDING: u64 = HELD_MARK - 1;
+pub(crate) const MAX_APPROXIMATE: u64 = HELD_MARK - 1;
 
 /// An approximate sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ struct Counts {
 }
 
 impl ApproximateSliding {
-    /// `max` units, at most [`MAX_SLIDING`], in each `length` nanoseconds; none is zero.
+    /// `max` units, at most [`MAX_APPROXIMATE`], in each `length` nanoseconds; none is zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         // Even, so that it is no fixed window's; not a multiple of 4, so that it is no counter's.
         let tag = fnv(1 ^ salt, &length.to_le_bytes()) >> (TAG_SHIFT + 1);
@@ -172,8 +172,14 @@ impl ApproximateSliding {
         part as u64
     }
 
-    pub(crate) fn tag(&self) -> u64 {
+    pub(crate) const fn tag(&self) -> u64 {
         self.tag
+    }
+
+    /// The start of the present window of a cell's words, its count and the previous one's; `None`
+    /// if they are not of this length.
+    pub(crate) fn read(&self, words: &[u64; 3]) -> Option<[u64; 3]> {
+        self.unpack(words).map(|Counts { start, current, previous }| [start, current, previous])
     }
 
     /// Units that count at `at`: as many of the previous window's as still do.
@@ -221,7 +227,7 @@ impl ApproximateSliding {
             return None;
         }
         counts.current = counts.current.saturating_add(current);
-        counts.previous = counts.previous.saturating_add(previous).min(MAX_SLIDING);
+        counts.previous = counts.previous.saturating_add(previous).min(MAX_APPROXIMATE);
         Some((self.value(counts), current.saturating_add(previous)))
     }
 
@@ -242,7 +248,7 @@ impl ApproximateSliding {
             return counts;
         }
         let is_next = self.end(counts.start) == start;
-        let previous = if is_next { counts.current.min(MAX_SLIDING) } else { 0 };
+        let previous = if is_next { counts.current.min(MAX_APPROXIMATE) } else { 0 };
         Counts { start, current: 0, previous }
     }
 
@@ -259,7 +265,7 @@ impl ApproximateSliding {
 
     #[inline]
     fn pack(&self, counts: Counts) -> [u64; 3] {
-        let previous = counts.previous.min(MAX_SLIDING);
+        let previous = counts.previous.min(MAX_APPROXIMATE);
         [counts.start, counts.current, previous | self.tag << TAG_SHIFT]
     }
 
@@ -267,7 +273,7 @@ impl ApproximateSliding {
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<Counts> {
         let [start, current, last] = *words;
-        let previous = last & MAX_SLIDING;
+        let previous = last & MAX_APPROXIMATE;
         (last >> TAG_SHIFT == self.tag).then_some(Counts { start, current, previous })
     }
 }

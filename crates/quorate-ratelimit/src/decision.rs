@@ -45,7 +45,8 @@ pub struct Decision {
     /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
     pub shadow: bool,
     /// How long to wait until the same amount is admitted, if nobody else takes anything
-    /// meanwhile; `None` if it was admitted now.
+    /// meanwhile; `None` if it was admitted now. Of permits, when one lapses at the latest; a
+    /// second, where a peer without a primary has a share that is smaller than the amount.
     pub retry_after: Option<Duration>,
     /// How long until nothing counts any more: the bucket is full again, or the window is over.
     pub reset_after: Duration,
@@ -55,13 +56,14 @@ pub struct Decision {
     pub group_id: Option<GroupId>,
     /// The reign of the primary that decided.
     pub term: Term,
-    /// When it was decided, in group time, which keeps to the wall clocks of a majority of the members. Of
-    /// a local decision: an estimate.
+    /// When it was decided, in group time, which keeps to the wall clocks of a majority of the
+    /// members. Of a local decision: an estimate.
     pub group_time: GroupTime,
     /// Its place in the order of all decisions: positions of one term order them exactly. Of a
     /// local decision: the state that this peer's copy held.
     pub position: Position,
-    /// The start of the window that it counts for, in group time; `None` for a rate.
+    /// The start of the window that it counts for, in group time; of a sliding window, of the
+    /// slice of time. `None` for a rate.
     pub window: Option<SystemTime>,
     /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
     /// [`Limit::alert_at`](crate::Limit::alert_at).

@@ -54,8 +54,8 @@ impl Entry {
 
     /// A limit that was changed before.
     pub(crate) fn changed(name: String, limit: Limit, rule: Rule, former: Vec<Former>) -> Self {
-        let tags: Vec<u64> =
-            former.iter().map(|former| former.rule.tag()).chain([rule.tag()]).collect();
+        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
+        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
         let share = match limit.without_primary {
             WithoutPrimary::Share { per_mille } => share(&limit, &rule, per_mille, &tags),
             _ => None,
@@ -126,10 +126,10 @@ impl Entry {
         let is_held = value.words[2] & HELD_MARK != 0;
         let mut bare = marked(*value, false);
         let tag = bare.words[2] >> TAG_SHIFT;
-        if tag == self.rule.tag() {
+        if self.rule.reads(tag) {
             return (Some(bare), is_held);
         }
-        let found = self.former.iter().position(|former| former.rule.tag() == tag);
+        let found = self.former.iter().position(|former| former.rule.reads(tag));
         for index in (0..found.map_or(0, |index| index + 1)).rev() {
             let former = &self.former[index];
             let next = index.checked_sub(1).map_or(&self.rule, |next| &self.former[next].rule);

@@ -31,6 +31,8 @@ fn limits() -> Limits {
         .limit("rate", Limit::per_second(7).burst(9))
         .limit("shadow", Limit::window(5, Duration::from_secs(1)).shadow())
         .limit("sliding", Limit::sliding(9, Duration::from_millis(700)))
+        .limit("sliding, large", Limit::sliding(90_000, Duration::from_millis(700)))
+        .limit("sliding, small", Limit::sliding(2, Duration::from_millis(700)))
         .limit("slow", Limit::per_day(1).burst(u64::MAX))
         .limit("window", Limit::window(9, Duration::from_millis(900)));
     #[cfg(feature = "calendar")]
@@ -202,6 +204,8 @@ pub fn cells(data: &[u8]) {
         let one = Item { key: key.as_ref(), args: [1, 0] };
         model.decide(&[one], std::slice::from_mut(&mut cell), GroupTime(START));
         let tag = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
+        // Or that of a sliding window's in the version before.
+        let tag = tag ^ u64::from(numbers.byte() % 4 == 0) << 50;
         let words = [numbers.number(), numbers.number(), tag | numbers.number() >> 16];
         let now = numbers.number() % (u64::MAX / 2);
         let mut known = BTreeMap::from([(
@@ -272,12 +276,15 @@ mod tests {
 
         #[test]
         fn any_policy_is_taken_or_refused(
-            limits in prop::collection::vec((0..5usize, 1..9u64, 0..9u64, 0..4u64), 0..4),
-            change in prop::collection::vec((0..5usize, 1..9u64), 0..4),
+            limits in prop::collection::vec((0..6usize, 1..9u64, 0..9u64, 0..4u64), 0..4),
+            change in prop::collection::vec((0..6usize, 1..9u64), 0..4),
             carry in 0..4usize,
             noise in prop::collection::vec(any::<(usize, u8)>(), 0..3),
         ) {
             let spec = |kind: usize, number: u64| match kind {
+                5 => format!(
+                    "{{\"window\":\"{number}s\",\"max\":9,\"approximate_sliding\":true}}"
+                ),
                 0 => format!("{{\"rate\":\"{number}/s\"}}"),
                 1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
                 2 => format!("{{\"concurrent\":{number}}}"),
@@ -285,7 +292,7 @@ mod tests {
                 _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
             };
             let versions = |(kind, number, salt, until): (usize, u64, u64, u64)| {
-                let (is, was) = (spec(kind, number), spec((kind + 1) % 5, number + 1));
+                let (is, was) = (spec(kind, number), spec((kind + 1) % 6, number + 1));
                 let was = format!("{{\"is\":{was},\"salt\":9,\"scale\":[{until},{salt}],\"until\":{until}}}");
                 format!("{{\"is\":{is},\"salt\":{salt},\"was\":[{was}]}}")
             };

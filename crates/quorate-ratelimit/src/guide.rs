@@ -7,7 +7,7 @@
 //! | to protect a service from bursts | `Limit::per_second(n).burst(b)` | steady, no edge at which twice as much gets through |
 //! | "1,000 mails a day", told to customers | `Limit::window(1000, day)` | the count and its end are easy to tell |
 //! | a billing month, a week from Sunday, in a time zone | `Limit::calendar(1000, Calendar::month(15).in_zone(..))` | days of 23 and 25 hours, months without a 31st |
-//! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | two counters; its bound is stated there |
+//! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | never more; what is taken comes back late by an eighth of a minute at most |
 //! | the same of very many, about | `Limit::approximate_sliding(100_000, minute)` | two counters; at worst twice as many |
 //! | at most so many at once | `Limit::concurrent(8)` | permits, held by a guard and free when their holder dies |
 //! | to count, and decide elsewhere | `Limit::counter()` | denies nothing, never begins anew |
@@ -18,6 +18,21 @@
 //! share. Every key has a count of its own under every limit, 128 bytes, until it is full or over
 //! again; `Bounds::max_cells` bounds them all, and a key beyond it is refused, never another one
 //! forgotten.
+//!
+//! # Windows that slide
+//!
+//! | | `Limit::window` | `Limit::sliding` | `Limit::approximate_sliding` |
+//! |---|---|---|---|
+//! | most in any time of the length | twice the max | the max | twice the max |
+//! | at least, asked all the time | the max each length | the max each length and a slice | the max each two lengths |
+//! | longest `retry_after` | the length | the length | two lengths |
+//! | what is taken comes back | at the end of its window | after the length, and a slice at most | little by little |
+//!
+//! A slice is a thirty-second of the length for a max below 8, a sixteenth below 64, and an eighth
+//! else; of a max above 4,095 a sixty-third may stay taken for longer, while units are taken. "In
+//! any minute" is by group time, which the primary stamps: the stamp of what it takes lags by up
+//! to a tick of its clock, so that a stop-watch beside it may see two of them a few milliseconds
+//! less than a minute apart.
 //!
 //! # Sizing
 //!
@@ -104,6 +119,9 @@
 //! | `Keep` | 80 of 200 |
 //! | `Proportional` | 160 of 200 |
 //! | `Reset` | 0 of 200 |
+//!
+//! What is kept in another rate, length or kind counts there as if it had been taken at the moment
+//! of the change; where only the max of a window changes, units keep their time.
 //!
 //! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a lowered one
 //! admits nothing until what is used is below it again. To go back to what the code says, change to that.

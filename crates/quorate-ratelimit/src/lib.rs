@@ -69,12 +69,16 @@
 //!
 //! # What is promised
 //!
-//! - A rate admits at most `burst + rate * T` units of a key in any time T of group time, and a
-//!   window at most its max, a sliding window as [`Limit::sliding`] says: exactly, with whole numbers, from one a day to ten million a second.
-//!   What that means across failovers is the core's promise, by mode and acknowledgement.
+//! - A rate admits at most `burst + rate * T` units of a key in any time T of group time, a window
+//!   at most its max, and a sliding window at most its max in any time of its length: exactly,
+//!   with whole numbers, from one a day to ten million a second. What that means across failovers
+//!   is the core's promise, by mode and acknowledgement.
+//! - Whoever waits exactly as long as a decision says is admitted if nobody else has taken anything
+//!   meanwhile: to the nanosecond of group time, which a majority of wall clocks steers.
 //! - Denied amounts are not counted.
-//! - A refund gives back no more than was taken, and of a window only to the window that it was taken
-//!   from; a debit counts what was used even if there was no room for it.
+//! - A refund gives back no more than was taken, and of a window only to the window that it was
+//!   taken from, of a sliding one to the slice; a debit counts what was used even if there was no
+//!   room for it.
 //! - Group time that went back, by a failover or a step of a clock, neither opens an older window
 //!   nor fills a bucket twice.
 //! - What a peer decided alone, in relaxed mode, counts when it is merged as far as it still
@@ -111,6 +115,7 @@ mod denials;
 mod divisor;
 mod entry;
 mod error;
+mod fields;
 mod follow_up;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -123,6 +128,7 @@ mod limit;
 mod limiter;
 mod limits;
 mod live;
+mod log;
 mod metric;
 mod model;
 mod operation;
@@ -140,6 +146,8 @@ mod rule;
 mod seat;
 mod several;
 mod slices;
+mod sliding;
+mod span;
 mod spec;
 mod stats;
 mod table;

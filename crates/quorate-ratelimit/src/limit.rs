@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::approximate::MAX_SLIDING;
+use crate::approximate::MAX_APPROXIMATE;
 use crate::bounds::{MAX_LEASE, MAX_WINDOW, MIN_LEASE, MIN_WINDOW};
 use crate::calendar::Calendar;
 use crate::error::LimitError;
 use crate::slices::MAX_UNITS as MAX_PERMITS;
+use crate::sliding::MAX_SLIDING;
 use crate::without_primary::WithoutPrimary;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -26,8 +27,8 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
 ///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
 ///   the max within a moment around it; a rate with a small burst does not allow that.
-/// - a **sliding** window counts the time of its length before each decision.
-/// - an **approximate sliding** window does so by two counters: cheap, and up to twice the max.
+/// - a **sliding** window admits up to its *max* in any time of its length.
+/// - an **approximate sliding** window does so about, by two counters: up to twice the max.
 /// - a **calendar** window is a day, week, month, quarter or year in a time zone.
 /// - a **counter** is a number that is added to and subtracted from, and denies nothing.
 /// - a **concurrency** limit is a number of permits that are held at once, and given back.
@@ -179,12 +180,26 @@ impl Limit {
         Self::of(Kind::Window { max, length })
     }
 
-    /// `max` units in the time of `length` before each decision, by two counters: what the present
-    /// window of that length has, and the part of the one before it that still lies within.
+    /// `max` units in any time of `length`: in group time no such time, its end left out, sees
+    /// more than `max` units admitted, whatever comes when.
     ///
-    /// If units come evenly, no time of `length` has more than `max`. If those of one window come all
-    /// at its end, a time that reaches the part `p` into the next one has at most `max * (1 + p)`.
-    /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^47.
+    /// A unit counts for `length` from when it was taken on, and then no longer than to the end of
+    /// its slice of time: a slice is a thirty-second of `length` if `max` is below 8, a sixteenth
+    /// if it is below 64, and an eighth else. So units come back late by an eighth of `length` at
+    /// most, never early; and those that were taken last, as all are by a burst within one slice,
+    /// at once when `length` is over. Of a `max` above 4,095 a sixty-third may stay taken for
+    /// longer, while units are taken. No denial says to wait for longer than `length`, and none
+    /// again if nobody else takes anything.
+    ///
+    /// What is given back by [`RateLimiter::refund_of`] is given back to its slice; by
+    /// [`RateLimiter::refund`] to the present one, and what is not there to the oldest ones that
+    /// count.
+    ///
+    /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^47. For very
+    /// large ones [`Limit::approximate_sliding`] costs a little less.
+    ///
+    /// [`RateLimiter::refund`]: crate::RateLimiter::refund
+    /// [`RateLimiter::refund_of`]: crate::RateLimiter::refund_of
     ///
     /// # Examples
     ///
@@ -200,14 +215,15 @@ impl Limit {
         Self::of(Kind::Sliding { max, length })
     }
 
-    /// About `max` units in the time of `length` before each decision, by two counters: what the present
-    /// window of that length has, and the part of the one before it that still lies within.
+    /// About `max` units in the time of `length` before each decision, by two counters: what the
+    /// present window of that length has, and the part of the one before it that still lies
+    /// within.
     ///
-    /// If units come evenly, no time of `length` has more than `max`. At worst one has up to twice the
-    /// max: if those of one window come all at its end, a time that reaches the part `p` into the next
-    /// one has up to `max * (1 + p)`. And at worst, if those of one window come all at its beginning,
-    /// they are waited for twice the `length`. `length` is a whole number of milliseconds, 1 ms to 366
-    /// days; `max` is below 2^47.
+    /// If units come evenly, no time of `length` has more than `max`. At worst one has up to twice
+    /// the max: if those of one window come all at its end, a time that reaches the part `p` into
+    /// the next one has up to `max * (1 + p)`. And at worst, if those of one window come all at
+    /// its beginning, they are waited for twice the `length`. `length` is a whole number of
+    /// milliseconds, 1 ms to 366 days; `max` is below 2^47.
     ///
     /// # Examples
     ///
@@ -446,10 +462,11 @@ impl Limit {
                 _,
             ) => Err(LimitError::ZeroMax),
             (Kind::Calendar { calendar, .. }, _) => calendar.check(),
-            (Kind::Sliding { max, .. } | Kind::ApproximateSliding { max, .. }, _)
-                if max > MAX_SLIDING =>
-            {
+            (Kind::Sliding { max, .. }, _) if max > MAX_SLIDING => {
                 Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
+            }
+            (Kind::ApproximateSliding { max, .. }, _) if max > MAX_APPROXIMATE => {
+                Err(LimitError::SlidingMax { max, most: MAX_APPROXIMATE })
             }
             (
                 Kind::Window { length, .. }

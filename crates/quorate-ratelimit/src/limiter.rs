@@ -383,9 +383,10 @@ impl RateLimiter {
         self.call(limit, key.as_ref(), amount, Operation::Debit).await
     }
 
-    /// Gives back units of the present window, or of a rate, and no more than were taken and have not
-    /// flowed back; `granted` says how many. Where a window may have ended since they were taken use
-    /// [`RateLimiter::refund_of`].
+    /// Gives back units of the present window, or of a rate, and no more than were taken and have
+    /// not flowed back; `granted` says how many. Of a sliding window those of its present slice
+    /// come first, and then the oldest that count. Where a window, or the slice, may have ended
+    /// since they were taken use [`RateLimiter::refund_of`].
     ///
     /// # Errors
     ///

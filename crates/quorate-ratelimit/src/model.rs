@@ -187,5 +187,6 @@ impl Model for RateLimitModel {
     }
 }
 
-/// Which operations this version knows. Peers that differ in it name each other.
-const OPERATIONS_REVISION: u32 = 5;
+/// Which operations this version knows, and which cells it reads. Peers that differ in it name
+/// each other.
+const OPERATIONS_REVISION: u32 = 6;

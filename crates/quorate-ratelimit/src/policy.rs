@@ -170,7 +170,8 @@ impl Versions {
         if before == *limit {
             return Ok(self.clone());
         }
-        let tags: Vec<u64> = former.iter().map(|f| f.rule.tag()).chain([rule.tag()]).collect();
+        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
+        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
         let next = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
         if carry == Carry::Reset {
             return Ok(Self { is, salt: next(&tags), was: Vec::new() });

@@ -23,7 +23,9 @@ use crate::deciding::confirm;
 use crate::entry::{Entry, marked};
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
-use crate::slices::{MAX_UNITS, Slices};
+use crate::rule::Rule;
+use crate::slices::{Lapsed, MAX_UNITS, Slices};
+use crate::sliding::Sliding;
 
 /// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
 /// this, its units are given back.
@@ -86,7 +88,9 @@ pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: Gro
     for lapsed in lapsed.iter().filter(|lapsed| counts(lapsed.start)) {
         units = units.saturating_add(entry.rule.returnable(lapsed.units, now.0 - lapsed.start));
     }
-    if units > 0 {
+    if let Rule::Sliding(sliding) = &entry.rule {
+        lapsed.iter().for_each(|lapsed| give_back_parts(entry, sliding, limit, *lapsed, now));
+    } else if units > 0 {
         let order = Order { operation: Operation::Refund { window_ms: None }, amount: units };
         entry.decide(limit, order, now, Effect::Take);
     }
@@ -95,6 +99,27 @@ pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: Gro
     }
     if held.total() == 0 {
         mark(limit, false);
+    }
+}
+
+/// Gives back units of a slice of holds to the parts of a sliding window that they may have been
+/// taken in, the oldest first: so none that stays leaves before its time.
+fn give_back_parts(
+    entry: &Entry,
+    sliding: &Sliding,
+    limit: &mut Cell,
+    lapsed: Lapsed,
+    now: GroupTime,
+) {
+    let mut units = lapsed.units;
+    let end = lapsed.start.saturating_add(slices(entry).length() - 1);
+    for part in sliding.parts_within(lapsed.start, end, now.0) {
+        if units == 0 {
+            return;
+        }
+        let operation = Operation::Refund { window_ms: Some(part) };
+        let order = Order { operation, amount: units };
+        units -= entry.decide(limit, order, now, Effect::Take).granted;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::counter::Counter;
 use crate::limit::{Kind, Limit};
 use crate::operation::Order;
 use crate::outcome::{Effect, Outcome};
+use crate::sliding::Sliding;
 use crate::token_bucket::TokenBucket;
 use crate::window::Window;
 
@@ -19,6 +20,7 @@ pub(crate) enum Rule {
     ApproximateSliding(ApproximateSliding),
     Concurrency(Concurrency),
     Counter(Counter),
+    Sliding(Sliding),
     TokenBucket(TokenBucket),
     Window(Window),
 }
@@ -38,7 +40,8 @@ impl Rule {
                 Self::Concurrency(Concurrency::new(max, nanos(lease), salt))
             }
             Kind::Counter => Self::Counter(Counter::new(salt)),
-            Kind::ApproximateSliding { max, length } | Kind::Sliding { max, length } => {
+            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length), salt)),
+            Kind::ApproximateSliding { max, length } => {
                 Self::ApproximateSliding(ApproximateSliding::new(max, nanos(length), salt))
             }
             Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length), salt)),
@@ -50,7 +53,7 @@ impl Rule {
     pub(crate) fn apart(limit: &Limit, mut salt: u64, taken: &[u64]) -> (Self, u64) {
         loop {
             let rule = Self::new(limit, salt);
-            if !taken.contains(&rule.tag()) {
+            if !rule.tags().any(|tag| taken.contains(&tag)) {
                 return (rule, salt);
             }
             salt = salt.wrapping_add(1);
@@ -63,9 +66,24 @@ impl Rule {
             Self::Concurrency(concurrency) => concurrency.tag(),
             Self::Counter(counter) => counter.tag(),
             Self::ApproximateSliding(sliding) => sliding.tag(),
+            Self::Sliding(sliding) => sliding.tag(),
             Self::TokenBucket(bucket) => bucket.tag(),
             Self::Window(window) => window.tag(),
         }
+    }
+
+    /// Of all cells that it reads: those of the version before this one may have another.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = u64> + use<> {
+        let former = match self {
+            Self::Sliding(sliding) => Some(sliding.former_tag()),
+            _ => None,
+        };
+        [self.tag()].into_iter().chain(former)
+    }
+
+    /// Whether it reads cells of a tag.
+    pub(crate) fn reads(&self, tag: u64) -> bool {
+        self.tags().any(|own| own == tag)
     }
 
     /// Decides about one key, and changes its cell if that is what comes of it.
@@ -81,6 +99,7 @@ impl Rule {
             Self::Concurrency(concurrency) => concurrency.decide(cell, order, now),
             Self::Counter(counter) => counter.decide(cell, order, effect),
             Self::ApproximateSliding(sliding) => sliding.decide(cell, order, now, effect),
+            Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
             Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
             Self::Window(window) => window.decide(cell, order, now, effect),
         }
@@ -93,13 +112,14 @@ impl Rule {
             Self::ApproximateSliding(_)
             | Self::Concurrency(_)
             | Self::Counter(_)
+            | Self::Sliding(_)
             | Self::Window(_) => units,
         }
     }
 
     /// Whether units are of a window.
     pub(crate) fn has_windows(&self) -> bool {
-        matches!(self, Self::ApproximateSliding(_) | Self::Window(_))
+        matches!(self, Self::ApproximateSliding(_) | Self::Sliding(_) | Self::Window(_))
     }
 
     /// Units that count at `at` in a cell of this rule.
@@ -108,6 +128,7 @@ impl Rule {
             Self::Concurrency(concurrency) => concurrency.used(value, at),
             Self::Counter(counter) => counter.used(value),
             Self::ApproximateSliding(sliding) => sliding.used(value, at),
+            Self::Sliding(sliding) => sliding.used(value, at),
             Self::TokenBucket(bucket) => bucket.used(value, at),
             Self::Window(window) => window.used(value, at),
         }
@@ -120,6 +141,7 @@ impl Rule {
             Self::Concurrency(_) => None,
             Self::Counter(counter) => Some(counter.with(units)),
             Self::ApproximateSliding(sliding) => Some(sliding.with(units, at)),
+            Self::Sliding(sliding) => Some(sliding.with(units, at)),
             Self::TokenBucket(bucket) => Some(bucket.with(units, at)),
             Self::Window(window) => Some(window.with(units, at)),
         }
@@ -131,6 +153,7 @@ impl Rule {
             Self::Concurrency(concurrency) => concurrency.accumulate(before, after, delta),
             Self::Counter(counter) => counter.accumulate(before, after, delta),
             Self::ApproximateSliding(sliding) => sliding.accumulate(before, after, delta),
+            Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
             Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
             Self::Window(window) => window.accumulate(before, after, delta),
         }
@@ -147,6 +170,7 @@ impl Rule {
             Self::Concurrency(concurrency) => concurrency.merge(value, delta, now),
             Self::Counter(counter) => counter.merge(value, delta),
             Self::ApproximateSliding(sliding) => sliding.merge(value, delta, now),
+            Self::Sliding(sliding) => sliding.merge(value, delta, now),
             Self::TokenBucket(bucket) => bucket.merge(value, delta, now),
             Self::Window(window) => window.merge(value, delta, now),
         }

@@ -440,8 +440,8 @@ proptest! {
         }
     }
 
-    /// Every operation on an approximate sliding window: what is given back is of the window that was
-    /// named, and no more than was taken there.
+    /// Every operation on an approximate sliding window: what is given back is of the window that
+    /// was named, and no more than was taken there.
     #[test]
     fn an_approximate_sliding_window_gives_back_to_the_window_that_it_was_taken_from(
         max in 1..50u64,

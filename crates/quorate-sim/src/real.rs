@@ -26,6 +26,8 @@ const IDS: u8 = 12;
 /// Most units of a window, and most permits.
 pub(crate) const MAX: u64 = 12;
 pub(crate) const PERMITS: u64 = 3;
+/// The length of a window.
+pub(crate) const WINDOW: Duration = Duration::from_secs(20);
 /// How long a permit is held without being renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
@@ -33,12 +35,11 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
 
 /// The limits of every run.
 pub(crate) fn limits() -> Limits {
-    let window = Duration::from_secs(20);
     Limits::builder()
         .limit("bucket", Limit::per_second(1).burst(MAX))
         .limit("permits", Limit::concurrent(PERMITS).lease(LEASE))
-        .limit("sliding", Limit::sliding(MAX, window))
-        .limit("window", Limit::window(MAX, window))
+        .limit("sliding", Limit::sliding(MAX, WINDOW))
+        .limit("window", Limit::window(MAX, WINDOW))
         .build()
         .expect("these limits break no rule")
 }

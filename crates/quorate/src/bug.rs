@@ -144,11 +144,13 @@ pub enum Bug {
     RepeatNotHeld,
     /// A reservation that was settled is settled again.
     CommitTwice,
+    /// A slice of a sliding window leaves before the length has passed since its end.
+    SliceLeavesEarly,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 64] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -212,6 +214,7 @@ impl Bug {
         Self::PolicyAnsweredEarly,
         Self::RepeatNotHeld,
         Self::CommitTwice,
+        Self::SliceLeavesEarly,
     ];
 }
 

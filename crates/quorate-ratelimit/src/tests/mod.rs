@@ -5,6 +5,7 @@ mod alone;
 mod changes;
 mod permits;
 mod reservations;
+mod sliding;
 
 use std::collections::BTreeMap;
 

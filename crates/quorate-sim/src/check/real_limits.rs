@@ -1,7 +1,8 @@
 //! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between
-//! (promise 3): by everything that was acknowledged, no window has more than its max, a bucket no more
-//! than its burst and what has flowed back, there are never more permits than places, a reservation is
-//! no more than it was settled by, and a request with an idempotency key is charged once.
+//! (promise 3): by everything that was acknowledged, no window has more than its max, a sliding
+//! one in no time of its length, a bucket no more than its burst and what has flowed back, there
+//! are never more permits than places, a reservation is no more than it was settled by, and a
+//! request with an idempotency key is charged once.
 //!
 //! The references are sums over what was acknowledged, in the order of positions. What was given back
 //! counts from its execution on, acknowledged or not: others may have taken it.
@@ -15,7 +16,7 @@ use crate::calls::Done;
 use crate::check::{Check, Seen};
 use crate::clock::nanos;
 use crate::model::{DONE, Kind};
-use crate::real::{LEASE, MAX, PERMITS, is_of};
+use crate::real::{LEASE, MAX, PERMITS, WINDOW, is_of};
 use crate::world::World;
 
 /// The bit of an answer that says it is an earlier one's.
@@ -78,11 +79,21 @@ impl Check for RealLimits {
 
 type Key = Vec<u8>;
 
+/// Units of a sliding window: when they were taken, and in what part of it, in milliseconds.
+#[derive(Debug)]
+struct Taken {
+    at: u64,
+    part: u64,
+    units: u64,
+}
+
 /// Everything of one founding, in sums.
 #[derive(Debug, Default)]
 struct Reference {
-    /// Units by key and window; of sliding windows too.
+    /// Units by key and window.
     windows: BTreeMap<(Key, u64), i64>,
+    /// Units that were taken in sliding windows, by key.
+    sliding: BTreeMap<Key, Vec<Taken>>,
     /// Units and when, by key.
     buckets: BTreeMap<Key, Vec<(u64, u64)>>,
     /// Units and until when they are held, by key and permit.
@@ -104,12 +115,15 @@ impl Reference {
         match entry.number {
             operation::ACQUIRE => {
                 for (key, amount) in items.iter().filter(|_| sure) {
-                    self.acquire(world, key, *amount, now)?;
+                    self.acquire(key, *amount, now, window)?;
                 }
                 let record = items.last().filter(|(_, amount)| sure && *amount == 0);
                 record.map_or(Ok(()), |(record, _)| self.charge(record, now))
             }
-            operation::REFUND => self.add(&key, window, -granted.cast_signed()),
+            operation::REFUND => {
+                self.give_back(&key, window, granted, now);
+                Ok(())
+            }
             operation::RESERVE if sure => {
                 self.reservations.insert(items[1].0.to_vec(), (granted, window));
                 self.add(&key, window, granted.cast_signed())
@@ -133,11 +147,13 @@ impl Reference {
         }
     }
 
-    fn acquire(&mut self, world: &World, key: &[u8], amount: u64, now: u64) -> Result<(), String> {
-        let _ = world;
-        let length = 20_000_000_000;
-        if is_of("window", key) || is_of("sliding", key) {
+    fn acquire(&mut self, key: &[u8], amount: u64, now: u64, part: u64) -> Result<(), String> {
+        let length = nanos(WINDOW);
+        if is_of("window", key) {
             return self.add(key, now / length * length / 1_000_000, amount.cast_signed());
+        }
+        if is_of("sliding", key) {
+            return self.slide(key, Taken { at: now, part, units: amount });
         }
         if !is_of("bucket", key) {
             return Ok(());
@@ -154,6 +170,29 @@ impl Reference {
             }
         }
         Ok(())
+    }
+
+    /// Units of a sliding window: with all of the length before, no more than the max.
+    fn slide(&mut self, key: &[u8], newest: Taken) -> Result<(), String> {
+        let now = newest.at;
+        let taken = self.sliding.entry(key.to_vec()).or_default();
+        taken.push(newest);
+        let within = taken.iter().filter(|taken| now - taken.at < nanos(WINDOW));
+        let units: u64 = within.map(|taken| taken.units).sum();
+        if units <= MAX { Ok(()) } else { Err(format!("{units} of {MAX} in {WINDOW:?}")) }
+    }
+
+    /// Takes off what was given back: of the part that the answer names, and then the oldest.
+    fn give_back(&mut self, key: &[u8], part: u64, mut units: u64, now: u64) {
+        let Some(taken) = self.sliding.get_mut(key) else { return };
+        taken.retain(|taken| now - taken.at < nanos(WINDOW));
+        let (of_part, of_others): (Vec<_>, Vec<_>) =
+            taken.iter_mut().partition(|taken| taken.part == part);
+        for taken in of_part.into_iter().rev().chain(of_others) {
+            let back = units.min(taken.units);
+            taken.units -= back;
+            units -= back;
+        }
     }
 
     fn add(&mut self, key: &[u8], window: u64, units: i64) -> Result<(), String> {

@@ -17,6 +17,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "policy_that_is_lost", plan: three, script: policy_that_is_lost },
     Scenario { name: "renewal_of_what_is_lost", plan: real, script: renewal_of_what_is_lost },
     Scenario { name: "settled_once", plan: real, script: settled_once },
+    Scenario { name: "asked_all_the_time", plan: real, script: asked_all_the_time },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
 ];
@@ -136,6 +137,19 @@ fn renewal_of_what_is_lost(world: &mut World) {
     world.kill(FIRST, true);
     world.filters.clear();
     world.wait_for_other_than(FIRST);
+}
+
+/// A key under a sliding window is asked for all the time, through the loss of its primary.
+fn asked_all_the_time(world: &mut World) {
+    world.found();
+    for round in 0..130 {
+        if round == 40 {
+            world.kill(FIRST, true);
+            world.wait_for_other_than(FIRST);
+        }
+        world.ask(2, operation::ACQUIRE, "sliding", 1);
+        world.wait(ms(300));
+    }
 }
 
 /// A reservation is settled twice, the second time at another primary, and then all is taken.
