@@ -128,3 +128,27 @@ async fn a_shadow_says_no_more_than_the_limit_would() {
         }
     }
 }
+
+/// What is held lasts as long as its holder is told, from when it was asked for: the reading that it
+/// counts by must not be an older one.
+#[tokio::test(start_paused = true)]
+async fn a_permit_lasts_its_lease_from_when_it_was_asked_for() {
+    let lease = Duration::from_millis(200);
+    let jobs = Limit::concurrent(1).lease(lease);
+    let limits = Limits::builder().limit("jobs", jobs).build().expect("usable");
+    let lagging = |peer: PeerBuilder| peer.tokio_clock_with_ticks(TICK);
+    let group = TestGroup::start(&limits, NAMES, lagging).await.expect("usable settings");
+    group.pass(Duration::from_secs(120)).await;
+    for name in NAMES {
+        let limiter = group.limiter(name);
+        for round in 0..100u32 {
+            let key = format!("{name} {round}");
+            pass(Duration::from_micros(8_370)).await;
+            let (decision, id) = limiter.take_permit("jobs", &key, 1).await.expect("it is decided");
+            assert_eq!((decision.reset_after, id.is_some()), (lease, true));
+            pass(lease - Duration::from_nanos(1)).await;
+            let (other, _) = limiter.take_permit("jobs", &key, 1).await.expect("it is decided");
+            assert!(!other.allowed, "{key}");
+        }
+    }
+}
