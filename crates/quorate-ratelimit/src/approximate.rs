@@ -9,17 +9,18 @@
 //! ```
 //!
 //! That takes the previous window's units for spread evenly. If they were, no time of `length` has
-//! more than `max`, and at most one unit less is admitted than could be. If they came all at its end,
-//! a time of `length` that reaches `e` into the present window has at most `max * (1 + e / length)`:
-//! up to twice the max. If they came all at its beginning, they are waited for until nothing of the
-//! present window counts, up to twice the length: then half of the max is admitted.
+//! more than `max`, and at most one unit less is admitted than could be. If they came all at its
+//! end, a time of `length` that reaches `e` into the present window has at most
+//! `max * (1 + e / length)`: up to twice the max. If they came all at its beginning, they are
+//! waited for until nothing of the present window counts, up to twice the length: then half of the
+//! max is admitted.
 //!
 //! What is not here: sliding windows that hold what they say (`sliding.rs`).
 //!
-//! A cell's words: the start of the present window, its count, and the previous one's in the lower 47
-//! bits of the last word, below the tag of the length. The present window is the later one of the
-//! cell's and the one that `now` falls into, as for fixed windows. The cell expires when nothing of the
-//! present window can matter any more: two lengths after it began.
+//! A cell's words: the start of the present window, its count, and the previous one's in the lower
+//! 47 bits of the last word, below the tag of the length. The present window is the later one of
+//! the cell's and the one that `now` falls into, as for fixed windows. The cell expires when
+//! nothing of the present window can matter any more: two lengths after it began.
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
@@ -132,7 +133,8 @@ impl ApproximateSliding {
         self.max.saturating_sub(used)
     }
 
-    /// The part of the previous window's units that lies within the length before `now`, rounded up.
+    /// The part of the previous window's units that lies within the length before `now`, rounded
+    /// up.
     #[inline]
     fn weighed(&self, counts: Counts, now: GroupTime) -> u64 {
         let still_within = self.length.get() - self.elapsed(counts, now);

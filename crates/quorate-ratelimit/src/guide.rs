@@ -30,9 +30,8 @@
 //!
 //! A slice is a thirty-second of the length for a max below 8, a sixteenth below 64, and an eighth
 //! else; of a max above 4,095 a sixty-third may stay taken for longer, while units are taken. "In
-//! any minute" is by group time, which the primary stamps: the stamp of what it takes lags by up
-//! to a tick of its clock, so that a stop-watch beside it may see two of them a few milliseconds
-//! less than a minute apart.
+//! any minute" is by group time, which runs as the clocks of a majority do, and a tenth faster
+//! while it comes up with them.
 //!
 //! # Sizing
 //!

@@ -184,7 +184,7 @@ impl RateLimiter {
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
-        let decided = self.peer.decide(&[item]).await;
+        let decided = self.peer.decide_by(&[item], named.reading, None).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {
@@ -230,7 +230,7 @@ impl RateLimiter {
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
         let until = Instant::now() + timeout;
-        let decided = self.peer.decide_within(&[item], timeout).await;
+        let decided = self.peer.decide_by(&[item], named.reading, Some(timeout)).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {
@@ -520,7 +520,7 @@ impl RateLimiter {
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key)?;
         let item = Item { key, args: [amount, operation.argument()] };
-        let decided = self.peer.decide(&[item]).await;
+        let decided = self.peer.decide_by(&[item], named.reading, None).await;
         let decision = self.read(named, operation, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {

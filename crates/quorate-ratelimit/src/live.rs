@@ -52,6 +52,12 @@ impl Live {
         }
     }
 
+    /// The limits of a decision, if they were ever changed.
+    #[inline(always)]
+    pub(crate) fn changed(&self) -> Option<Guard<Arc<Table>>> {
+        self.has_changed.load(Ordering::Acquire).then(|| self.present.load())
+    }
+
     /// The same, to be kept.
     pub(crate) fn present(&self) -> Arc<Table> {
         self.present.load_full()

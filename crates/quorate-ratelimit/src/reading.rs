@@ -1,11 +1,13 @@
 //! From what the group decided to what the caller is told, counted on the way.
 
-use quorate::DecideError;
+use quorate::{DecideError, Reading};
 
 use crate::counters::Outcome;
 use crate::decision::{Decision, JointDecision};
+use crate::entry::Entry;
 use crate::error::AcquireError;
 use crate::key::{Key, Room, limit_of};
+use crate::limit::Kind;
 use crate::limiter::RateLimiter;
 use crate::operation::Operation;
 
@@ -16,6 +18,8 @@ pub(crate) struct Named<'n> {
     /// By which it is counted.
     index: usize,
     pub(crate) name: &'n str,
+    /// By which reading of the clock it is decided at the primary itself.
+    pub(crate) reading: Reading,
 }
 
 impl RateLimiter {
@@ -23,7 +27,10 @@ impl RateLimiter {
     #[inline(always)]
     pub(crate) fn named<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
         match self.code().table.find_name(name) {
-            Some(entry) => Ok(Named { id: entry.id, index: entry.index as usize, name }),
+            Some(entry) => {
+                let reading = self.reading(entry);
+                Ok(Named { id: entry.id, index: entry.index as usize, name, reading })
+            }
             None => self.named_since(name),
         }
     }
@@ -31,14 +38,27 @@ impl RateLimiter {
     #[cold]
     fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
         let id = self.limits().id(name).map_err(|error| self.failed(None, error))?;
-        Ok(Named { id, index: self.code().iter().count(), name })
+        Ok(Named { id, index: self.code().iter().count(), name, reading: Reading::Exact })
+    }
+
+    /// In a sliding window what is taken now is told from what is taken a moment later.
+    #[inline(always)]
+    fn reading(&self, entry: &Entry) -> Reading {
+        let is_sliding = |entry: &Entry| matches!(entry.limit.kind, Kind::Sliding { .. });
+        let is_exact = match self.live().changed() {
+            // It may be another limit by now.
+            Some(present) => present.find(entry.id).is_some_and(is_sliding),
+            None => is_sliding(entry),
+        };
+        if is_exact { Reading::Exact } else { Reading::Cheap }
     }
 
     /// The limit of a key that was named before; of one that is none any more, the name is empty.
     pub(crate) fn named_of<'n>(&self, name: &'n str, key: &[u8]) -> Named<'n> {
         let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
         let index = known.unwrap_or_else(|| self.code().iter().count());
-        Named { id: limit_of(key).unwrap_or_default(), index, name }
+        let id = limit_of(key).unwrap_or_default();
+        Named { id, index, name, reading: Reading::Exact }
     }
 
     /// The key of a caller's cell, written into `room`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate::{Mode, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
 use quorate_ratelimit::{Limit, Limits, RateLimiter, WithoutPrimary};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// How often a cheap reading of the clock moves on.
@@ -129,8 +129,8 @@ async fn a_shadow_says_no_more_than_the_limit_would() {
     }
 }
 
-/// What is held lasts as long as its holder is told, from when it was asked for: the reading that it
-/// counts by must not be an older one.
+/// What is held lasts as long as its holder is told, from when it was asked for: the reading that
+/// it counts by must not be an older one.
 #[tokio::test(start_paused = true)]
 async fn a_permit_lasts_its_lease_from_when_it_was_asked_for() {
     let lease = Duration::from_millis(200);
@@ -149,6 +149,35 @@ async fn a_permit_lasts_its_lease_from_when_it_was_asked_for() {
             pass(lease - Duration::from_nanos(1)).await;
             let (other, _) = limiter.take_permit("jobs", &key, 1).await.expect("it is decided");
             assert!(!other.allowed, "{key}");
+        }
+    }
+}
+
+/// By the readings that lag, what is taken is stamped up to a tick early, and would leave as early.
+#[tokio::test(start_paused = true)]
+async fn a_sliding_window_holds_by_a_stop_watch_too() {
+    let length = Duration::from_millis(130);
+    let limits = Limits::builder().limit("few", Limit::sliding(3, length)).build();
+    let limits = limits.expect("usable");
+    let lagging = |peer: PeerBuilder| peer.tokio_clock_with_ticks(TICK);
+    let group = TestGroup::start(&limits, NAMES, lagging).await.expect("usable settings");
+    group.pass(Duration::from_secs(120)).await;
+    for name in NAMES {
+        for round in 0..40 {
+            let key = format!("{name} {round}");
+            pass(Duration::from_micros(23_370)).await;
+            let begun = Instant::now();
+            let taken = group.limiter(name).acquire("few", &key, 3).await;
+            assert!(taken.expect("it is decided").allowed);
+            loop {
+                advance(Duration::from_micros(300)).await;
+                let next = group.limiter(name).acquire("few", &key, 1).await;
+                if next.expect("it is decided").allowed {
+                    break;
+                }
+            }
+            let within = begun.elapsed();
+            assert!(within >= length, "4 of 3 within {within:?}: {key}");
         }
     }
 }

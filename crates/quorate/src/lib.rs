@@ -93,7 +93,7 @@ pub use config::{
 #[cfg(feature = "driver")]
 pub use driver::{
     Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
-    PeerBuilder, PeerStats, PeerStatus, Refusal, RefusedBy, StartError, Status, StatusWatch,
+    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch,
     StorageState,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{
-    Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Shared, Status, StatusWatch,
-    Tasks,
+    Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared, Status,
+    StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName};
@@ -140,7 +140,7 @@ impl Peer {
     ) -> impl Future<Output = Result<Decision, DecideError>> + Send {
         // Not an async function around another: at the primary a call is a few dozen nanoseconds.
         let shared = &self.handle.shared;
-        shared.decide(items, shared.io_timeout())
+        shared.decide(items, Reading::Cheap, shared.io_timeout())
     }
 
     /// The same, with a deadline of its own.
@@ -157,7 +157,26 @@ impl Peer {
         items: &[Item<'_>],
         timeout: Duration,
     ) -> impl Future<Output = Result<Decision, DecideError>> + Send {
-        self.handle.shared.decide(items, timeout)
+        self.handle.shared.decide(items, Reading::Cheap, timeout)
+    }
+
+    /// The same by this reading of the clock, and with a deadline of its own if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::decide`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Peer::decide`].
+    pub fn decide_by(
+        &self,
+        items: &[Item<'_>],
+        reading: Reading,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = Result<Decision, DecideError>> + Send {
+        let shared = &self.handle.shared;
+        shared.decide(items, reading, timeout.unwrap_or_else(|| shared.io_timeout()))
     }
 
     /// A snapshot of this peer and its group, as this peer sees it. What its event loop knows is

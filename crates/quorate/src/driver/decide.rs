@@ -66,6 +66,21 @@ pub struct Decision {
     pub group_time: GroupTime,
 }
 
+/// By which reading of its clock the primary decides a call on one cell that is made there.
+///
+/// Calls on several cells, and those that other peers forward, are decided by an exact one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// One that costs little and lags by up to a tick of the machine, a few milliseconds; what
+    /// changes nothing by it is decided once more by an exact one, if that may be otherwise
+    /// ([`Model::may_differ_within`](crate::Model::may_differ_within)).
+    #[default]
+    Cheap,
+    /// An exact one, for some tens of nanoseconds: for what is taken at that time to be told from
+    /// what is taken a moment later.
+    Exact,
+}
+
 /// First pause before a held call asks again without having been told to.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Longest such pause.
@@ -102,11 +117,13 @@ impl Shared {
     pub(crate) async fn decide(
         &self,
         items: &[Item<'_>],
+        reading: Reading,
         timeout: Duration,
     ) -> Result<Decision, DecideError> {
-        let started = self.clock.coarse();
+        let is_cheap = reading == Reading::Cheap && items.len() == 1;
+        let started = if is_cheap { self.clock.coarse() } else { self.clock.time() };
         // What most calls at the primary come to, before anything else is set up for them.
-        let detour = match self.decide_at_once(started, items) {
+        let detour = match self.decide_here(started, started, is_cheap, items) {
             Ok(decision) => return Ok(decision),
             Err(detour) => detour,
         };
@@ -155,17 +172,6 @@ impl Shared {
         }
     }
 
-    /// Decides here by the cheap reading of the clock that the call began with. Several cells,
-    /// beside which an exact one costs little, are decided by that: a permit counts from its own
-    /// moment.
-    #[inline(always)]
-    fn decide_at_once(&self, started: Time, items: &[Item<'_>]) -> Result<Decision, Detour> {
-        if items.len() > 1 {
-            return self.decide_here_again(started, items);
-        }
-        self.decide_here(started, started, true, items)
-    }
-
     #[inline(never)]
     fn decide_here_again(&self, started: Time, items: &[Item<'_>]) -> Result<Decision, Detour> {
         self.decide_here(started, self.clock.time(), false, items)
@@ -178,7 +184,7 @@ impl Shared {
         &self,
         started: Time,
         time: Time,
-        may_lag: bool,
+        is_cheap: bool,
         items: &[Item<'_>],
     ) -> Result<Decision, Detour> {
         // Before the route is there, and after it has gone, nothing is decided here.
@@ -193,7 +199,7 @@ impl Shared {
             Ok(decided) => decided,
             Err(refused) => return Err(self.refused_here(&refused)),
         };
-        if may_lag && !decided.changed && self.is_early(&decided.answer) {
+        if is_cheap && !decided.changed && self.is_early(&decided.answer) {
             return Err(Detour::Again);
         }
         if decided.wake {

@@ -78,7 +78,7 @@ mod upkeep;
 mod waiters;
 
 pub use builder::{PeerBuilder, StartError};
-pub use decide::{Basis, Decision};
+pub use decide::{Basis, Decision, Reading};
 pub use events::{Events, NumberedEvent};
 pub use fill::Fill;
 pub use refusals::{Refusal, RefusedBy};
