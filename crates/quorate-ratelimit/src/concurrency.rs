@@ -62,7 +62,10 @@ impl Concurrency {
     pub(crate) fn decide(&self, cell: &Cell, order: Order, now: GroupTime) -> Outcome {
         let (held, _) = self.slices.roll(cell.value(), now);
         match order.operation {
-            Operation::Peek => self.outcome(held, now, self.verdict(held, order.amount.max(1)), 0),
+            Operation::Peek => {
+                let units = order.amount.max(1);
+                self.refusal(held, now, self.verdict(held, units), units)
+            }
             _ => self.outcome(held, now, Verdict::Unsupported, 0),
         }
     }
@@ -89,7 +92,7 @@ impl Concurrency {
                 }
                 let verdict = self.verdict(held, units);
                 if verdict != Verdict::Allowed || units == 0 {
-                    return self.outcome(held, now, verdict, 0);
+                    return self.refusal(held, now, verdict, units);
                 }
                 held.add(units);
                 permit.set(self.written(Permit { units, slice: held.number() }));
@@ -135,17 +138,25 @@ impl Concurrency {
     }
 
     fn outcome(&self, held: Held, now: GroupTime, verdict: Verdict, granted: u64) -> Outcome {
-        let until = |slice: u64| self.slices.lapses(slice).saturating_sub(now.0);
-        let is_denied = verdict == Verdict::Denied;
+        let lapses = self.slices.lapses(held.number());
         Outcome {
             limit: self.max,
             remaining: self.max.saturating_sub(held.total()),
             granted,
-            // Unless one is given back earlier.
-            retry_after: if is_denied { held.oldest().map_or(0, until) } else { 0 },
-            reset_after: if held.total() == 0 { 0 } else { until(held.number()) },
+            reset_after: if held.total() == 0 { 0 } else { lapses.saturating_sub(now.0) },
             ..Outcome::new(verdict)
         }
+    }
+
+    /// What nothing was taken for: if it is denied, until enough leases have ended, unless permits
+    /// are given back earlier.
+    fn refusal(&self, held: Held, now: GroupTime, verdict: Verdict, units: u64) -> Outcome {
+        let outcome = self.outcome(held, now, verdict, 0);
+        if verdict != Verdict::Denied {
+            return outcome;
+        }
+        let lapses = self.slices.lapses(held.leaving(self.max - units));
+        Outcome { retry_after: lapses.saturating_sub(now.0), ..outcome }
     }
 
     /// Units held at `at`, all of them.

@@ -132,10 +132,15 @@ impl Held {
         self.counts.iter().sum()
     }
 
-    /// The oldest slice that has units.
-    pub(crate) fn oldest(&self) -> Option<u64> {
-        let age = self.counts.iter().rposition(|count| *count > 0)?;
-        Some(self.number.saturating_sub(age as u64))
+    /// The slice with which, when it lapses, no more than so many units are left.
+    pub(crate) fn leaving(&self, most: u64) -> u64 {
+        let mut total = self.total();
+        let mut age = COUNTED as u64;
+        while age > 0 && total > most {
+            age -= 1;
+            total -= self.counts[age as usize];
+        }
+        self.number.saturating_sub(age)
     }
 
     /// Whether a slice counts.
@@ -238,6 +243,7 @@ mod tests {
         some.remove(17, 9);
         some.remove(21, 9);
         some.remove(20, 9);
-        assert_eq!((some, some.oldest()), (held(20, [0, 2, 1]), Some(18)));
+        assert_eq!(some, held(20, [0, 2, 1]));
+        assert_eq!([2, 1, 0].map(|most| some.leaving(most)), [18, 19, 19]);
     }
 }

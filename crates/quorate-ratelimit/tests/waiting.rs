@@ -181,3 +181,30 @@ async fn a_sliding_window_holds_by_a_stop_watch_too() {
         }
     }
 }
+
+/// A denial of several permits told when the first of them would be free.
+#[tokio::test(start_paused = true)]
+async fn several_permits_are_free_when_a_denial_says_so() {
+    let jobs = Limit::concurrent(3).lease(Duration::from_secs(2));
+    let limits = Limits::builder().limit("jobs", jobs).build().expect("usable");
+    let lagging = |peer: PeerBuilder| peer.tokio_clock_with_ticks(TICK);
+    let group = TestGroup::start(&limits, NAMES, lagging).await.expect("usable settings");
+    group.pass(Duration::from_secs(120)).await;
+    for name in NAMES {
+        for amount in 1..=3 {
+            let limiter = group.limiter(name);
+            let key = format!("{name} {amount}");
+            for _ in 0..3 {
+                let (_, id) = limiter.take_permit("jobs", &key, 1).await.expect("it is decided");
+                assert!(id.is_some());
+                pass(Duration::from_millis(600)).await;
+            }
+            let (denied, _) = limiter.take_permit("jobs", &key, amount).await.expect("decided");
+            let asked = limiter.peek("jobs", &key, amount).await.expect("it is decided");
+            assert_eq!(asked.retry_after, denied.retry_after);
+            pass(denied.retry_after.expect("all are held")).await;
+            let (again, _) = limiter.take_permit("jobs", &key, amount).await.expect("decided");
+            assert!(again.allowed, "{key}: {again:?}");
+        }
+    }
+}
