@@ -55,6 +55,8 @@ pub struct TestGroup {
     names: Vec<String>,
     setup: fn(PeerBuilder) -> PeerBuilder,
     running: BTreeMap<String, RateLimiter>,
+    /// Peers that were killed, and may not quite be gone.
+    killed: BTreeMap<String, Peer>,
 }
 
 impl TestGroup {
@@ -70,8 +72,14 @@ impl TestGroup {
         setup: fn(PeerBuilder) -> PeerBuilder,
     ) -> Result<Self, StartError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let (network, running) = (InProcess::network(), BTreeMap::new());
-        let mut group = Self { network, limits: limits.clone(), names, setup, running };
+        let mut group = Self {
+            network: InProcess::network(),
+            limits: limits.clone(),
+            names,
+            setup,
+            running: BTreeMap::new(),
+            killed: BTreeMap::new(),
+        };
         for name in group.names.clone() {
             group.restart(&name).await?;
         }
@@ -117,20 +125,28 @@ impl TestGroup {
         primary.unwrap_or_else(|_| panic!("no primary among {:?}", self.running.keys()))
     }
 
-    /// Ends a peer as a crash does: it tells nobody, and what only it held is gone.
+    /// Ends a peer as a crash does: it tells nobody, and what only it held is gone. Whoever still holds a
+    /// clone of its limiter, such as the layer under test, gets errors from then on
+    /// (`DecideError::ShuttingDown`), as of a peer that is dead.
     pub fn kill(&mut self, name: &str) {
-        self.running.remove(name);
+        if let Some(limiter) = self.running.remove(name) {
+            limiter.peer().abort();
+            self.killed.insert(name.to_owned(), limiter.peer().clone());
+        }
     }
 
-    /// Starts a peer that does not run; in memory it is blank.
+    /// Starts a peer anew, and kills it before if it runs; in memory it is blank. Clones of its old
+    /// limiter stay dead.
     ///
     /// # Errors
     ///
     /// If its settings are not usable.
     pub async fn restart(&mut self, name: &str) -> Result<(), StartError> {
         self.kill(name);
-        // The tasks of a peer that was dropped end when the runtime comes to them.
-        tokio::task::yield_now().await;
+        if let Some(dead) = self.killed.remove(name) {
+            // Its address, and its directory, are free when nothing of it is left.
+            dead.shutdown().await;
+        }
         let builder = Peer::builder(name, self.limits.model())
             .members(self.names.iter().map(|name| (name.as_str(), name.as_str())))
             .transport(self.network.at(name))

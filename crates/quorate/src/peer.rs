@@ -21,8 +21,9 @@ use crate::store::Digest;
 /// One peer of a group, running in this process.
 ///
 /// A handle is cheap to clone and can be used from any thread. When the last one is dropped the
-/// peer ends at once, as if its process had died: [`Peer::shutdown`] hands over first. Its address
-/// is free again when the runtime has dropped its tasks, a moment later.
+/// peer ends at once, as if its process had died, and so it does by [`Peer::abort`] while there are
+/// others: [`Peer::shutdown`] hands over first. Its address is free again when the runtime has dropped
+/// its tasks, a moment later.
 ///
 /// # Examples
 ///
@@ -234,7 +235,7 @@ impl Peer {
         let shared = &self.handle.shared;
         match tokio::time::timeout(timeout, self.ready()).await {
             Ok(status) => Ok(status),
-            Err(_) if shared.is_relaxed() => Ok(self.status()),
+            Err(_) if shared.is_relaxed() && !shared.has_ended() => Ok(self.status()),
             Err(_) => {
                 let status = Box::new(self.status());
                 let reason = shared.not_ready_reason();
@@ -384,8 +385,9 @@ impl Peer {
     /// answers, then the connections are closed, and storage on disk is synced and closed. Takes no longer than the failure timeout and two
     /// heartbeats.
     ///
-    /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown waits for
-    /// nothing and reports [`Shutdown::WasReplica`].
+    /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown reports
+    /// [`Shutdown::WasReplica`] at once; after [`Peer::abort`], when the peer's tasks are gone and its
+    /// address and directory are free.
     ///
     /// # Cancel safety
     ///
@@ -393,6 +395,13 @@ impl Peer {
     /// the last handle.
     pub async fn shutdown(&self) -> Shutdown {
         let handle = &*self.handle;
+        if handle.shared.has_ended() {
+            handle.tasks.end().await;
+            if let Some(storage) = &handle.storage {
+                storage.gone().await;
+            }
+            return Shutdown::WasReplica;
+        }
         if handle.shared.has_shut_down() {
             return Shutdown::WasReplica;
         }
@@ -407,6 +416,33 @@ impl Peer {
             tracing::error!(peer = %self.name(), %error, "the storage was not closed");
         }
         end
+    }
+
+    /// Ends this peer at once, as the death of its process would, however many handles there are: it
+    /// hands nothing over, tells nobody, and writes nothing more to its disk. For tests of what a
+    /// service does when a peer dies under it; [`Peer::shutdown`] is for everything else.
+    ///
+    /// Calls that come later get [`DecideError::ShuttingDown`], at every handle, and those under way an
+    /// unknown outcome. [`Peer::shutdown`] waits until nothing of the peer is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::Peer;
+    ///
+    /// /// Whoever still holds a handle has a dead peer then.
+    /// async fn kill(peer: &Peer) {
+    ///     peer.abort();
+    ///     peer.shutdown().await;
+    /// }
+    /// ```
+    pub fn abort(&self) {
+        let handle = &*self.handle;
+        if let Some(storage) = &handle.storage {
+            storage.abandon();
+        }
+        handle.shared.close();
+        handle.tasks.abort();
     }
 
     /// A digest of the cells, the same at all peers at the same position: compare digests whose

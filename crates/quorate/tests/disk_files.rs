@@ -345,3 +345,20 @@ async fn a_taken_address_leaves_the_directory_as_after_an_orderly_end() {
     let peer = try_start(&InProcess::network(), &["a"], "a", &folder.of("a")).await;
     assert_eq!(peer.expect("the directory is free at once").status().recovered_cells, 1);
 }
+
+/// A directory is locked by the process that uses it: a dead one uses none, whoever has a handle of it.
+#[tokio::test]
+async fn a_peer_that_is_aborted_leaves_its_directory_free_and_loses_nothing() {
+    let folder = Folder::new("aborted");
+    let peer = alone(&folder).await;
+    let handle = peer.clone();
+    add(&peer, "k", 3).await.expect("it decides");
+    peer.abort();
+    assert_eq!(peer.shutdown().await, quorate::Shutdown::WasReplica);
+    assert_eq!(add(&handle, "k", 1).await, Err(DecideError::ShuttingDown));
+    let again = try_start(&InProcess::network(), &["a"], "a", &folder.of("a")).await;
+    let again = again.expect("the directory is free");
+    again.wait_ready(LONG).await.expect("a group of one is ready");
+    assert_eq!(count(&again, "k").await, 3);
+    assert!(handle.wait_ready(Duration::ZERO).await.is_err(), "the dead stay dead");
+}

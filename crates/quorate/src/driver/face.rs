@@ -1,5 +1,6 @@
 //! What the handle asks of the driver, other than decisions.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,11 @@ impl Shared {
         self.is_shut_down()
     }
 
+    /// Whether its calls have ended and its connections are closed.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Acquire)
+    }
+
     /// Waits until the group decides here.
     pub(crate) async fn ready(&self) {
         let mut changes = self.routing.watch();
@@ -60,6 +66,9 @@ impl Shared {
     }
 
     fn is_ready(&self) -> bool {
+        if self.has_ended() {
+            return false;
+        }
         match self.routing.way() {
             Way::Here => true,
             Way::There => self.routing.connection().is_some(),
@@ -225,6 +234,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.set_shut_down();
         self.store.retire();
+        self.is_ended.store(true, Ordering::Release);
         for connection in self.registry.all() {
             connection.close();
         }

@@ -115,6 +115,8 @@ pub(crate) struct Shared {
     /// Cells that were read at the start.
     pub(super) recovered_cells: u64,
     is_shut_down: AtomicBool,
+    /// Whether nothing of this peer goes on any more.
+    pub(super) is_ended: AtomicBool,
 }
 
 /// A transport that has taken this peer on; it lets the peer go when this is dropped.
@@ -204,6 +206,7 @@ impl Shared {
             expiry: Expiry::new(attention.clone()),
             attention,
             is_shut_down: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
             group,
             roster: Roster::new(&config, addresses),
             is_plaintext_allowed: parts.is_plaintext_allowed,

@@ -293,6 +293,12 @@ impl Status {
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);
         }
+        if shared.has_ended() {
+            // What the event loop said last was of a peer that lived.
+            self.primary = None;
+            self.quorum = false;
+            self.peers.iter_mut().for_each(|peer| peer.link = Link::Down);
+        }
     }
 }
 

@@ -99,14 +99,17 @@ impl Tasks {
         }
     }
 
+    /// Has all tasks end, and those that they have spawned, when the runtime comes to them.
+    pub(crate) fn abort(&self) {
+        self.beside.lock().iter().for_each(AbortHandle::abort);
+        self.handles.lock().iter().for_each(JoinHandle::abort);
+    }
+
     /// Ends all tasks, and those that they have spawned, and waits until they are gone: then
     /// addresses are free again.
     pub(crate) async fn end(&self) {
-        self.beside.lock().drain(..).for_each(|task| task.abort());
+        self.abort();
         let handles = std::mem::take(&mut *self.handles.lock());
-        for handle in &handles {
-            handle.abort();
-        }
         for handle in handles {
             // Aborted is what it is to be.
             let _ = handle.await;

@@ -128,12 +128,25 @@ impl Keeper {
         // Closed before, if nobody answers.
         closed.await.unwrap_or(Ok(()))
     }
+
+    /// Ends the storage as the death of the process would.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Release);
+        self.orders.queue_up(Task::Abandon);
+    }
+
+    /// Waits until a storage that was closed or abandoned is gone, and its directory free.
+    pub(crate) async fn gone(&self) {
+        let (reply, gone) = oneshot::channel();
+        self.orders.queue_up(Task::Close(reply));
+        // Nobody answers: the thread drops what it has not looked at when all else is dropped.
+        _ = gone.await;
+    }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.is_abandoned.store(true, Ordering::Release);
-        self.orders.queue_up(Task::Abandon);
+        self.abandon();
     }
 }
 

@@ -91,10 +91,10 @@ impl Worker {
             for (task, hold) in waiting {
                 holds.push(hold);
                 if self.is_abandoned.load(Ordering::Acquire) {
-                    return;
+                    return self.abandon((inbox, task));
                 }
                 match self.handle(task) {
-                    Next::Abandon => return,
+                    Next::Abandon => return self.abandon(inbox),
                     Next::Close(reply) => return self.end(inbox, reply),
                     Next::GoOn => {}
                 }
@@ -190,6 +190,14 @@ impl Worker {
     /// After it was closed: nothing is asked of it then.
     pub(super) fn storage(&mut self) -> &mut Storage {
         self.storage.as_mut().expect("the thread ends when the storage is closed")
+    }
+
+    /// Ends as the death of the process would. Whoever waits for an answer is told by `rest`, which is
+    /// dropped when the directory is free.
+    fn abandon<T>(mut self, rest: T) {
+        self.compaction.join();
+        drop(self);
+        drop(rest);
     }
 
     /// Ends in an orderly way. The directory is free when that is said: what may still hold its
