@@ -107,6 +107,10 @@
 //! dropped. When its process dies the place is free within one and a half leases. What may not be done
 //! twice, not even for a moment, should also check the permit's id where it is done: [`PermitId`] fences.
 //!
+//! Ids of permits and of reservations are bearer tokens: whoever has one can give back, renew or settle
+//! what it names, and who has none can guess none. Hand them to nobody else, and keep them out of logs,
+//! as their `Debug` does; they have the caller's key in them, readable.
+//!
 //! # Changing limits
 //!
 //! Limits in code are those of the group until somebody changes them, by

@@ -1,8 +1,6 @@
 //! The handle that an application asks.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use quorate::{Item, MAX_ITEMS, Peer};
@@ -21,7 +19,6 @@ use crate::live::Live;
 use crate::model::RateLimitModel;
 use crate::operation::Operation;
 use crate::record;
-use crate::ticket::Nonce;
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
 ///
@@ -43,9 +40,6 @@ pub struct RateLimiter {
 struct Shared {
     teller: Teller,
     denials: Denials,
-    /// Drawn for this limiter, and the permits and reservations that it has named since.
-    drawn: (u64, u64),
-    named: AtomicU64,
 }
 
 impl RateLimiter {
@@ -60,14 +54,7 @@ impl RateLimiter {
             Some(model) => Arc::clone(model.live()),
             None => Arc::new(Live::new(Arc::clone(&limits.table))),
         };
-        let random = RandomState::new();
-        let drawn = (random.hash_one(0), random.hash_one(1));
-        let shared = Shared {
-            teller: Teller::new(),
-            denials: Denials::new(),
-            drawn,
-            named: AtomicU64::new(0),
-        };
+        let shared = Shared { teller: Teller::new(), denials: Denials::new() };
         // One more for limits that come later.
         let counters = Arc::new(Counters::new(limits.iter().count() + 1));
         let (code, shared, at_capacity) = (limits.clone(), Arc::new(shared), AtCapacity::default());
@@ -129,17 +116,6 @@ impl RateLimiter {
 
     pub(crate) fn denials(&self) -> &Denials {
         &self.shared.denials
-    }
-
-    /// A number that nobody draws twice.
-    pub(crate) fn nonce(&self) -> Nonce {
-        let Shared { drawn: (one, two), named, .. } = &*self.shared;
-        let mut nonce = Nonce::default();
-        let numbers = [*one, *two, named.fetch_add(1, Ordering::Relaxed)];
-        for (bytes, number) in nonce.chunks_exact_mut(8).zip(numbers) {
-            bytes.copy_from_slice(&number.to_le_bytes());
-        }
-        nonce
     }
 
     /// Takes `amount` units of `key` under the limit called `limit`, or none at all, within the

@@ -20,9 +20,21 @@ use crate::ticket::{Ticket, TicketError};
 
 /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
 /// In serde it is the same text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+///
+/// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can. It is
+/// drawn at random, and one tells nothing of another: a guess meets one of n permits that are held with a
+/// chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not show it, its text does.
+/// The text also has the caller's key in it.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PermitId(Ticket);
+
+/// Without what makes it valid, for logs.
+impl fmt::Debug for PermitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PermitId(..)")
+    }
+}
 
 impl From<PermitId> for String {
     fn from(id: PermitId) -> Self {
@@ -203,7 +215,7 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<(Decision, Option<PermitId>), AcquireError> {
         let named = self.named(limit)?;
-        let id = PermitId(Ticket::new(self.key(named, key.as_ref())?, self.nonce()));
+        let id = PermitId(Ticket::new(self.key(named, key.as_ref())?));
         let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))

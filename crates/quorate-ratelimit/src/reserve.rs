@@ -33,9 +33,21 @@ pub struct Reserved {
 
 /// Names a reservation, at any peer: text that may travel.
 /// In serde it is the same text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+///
+/// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else can. It
+/// is drawn at random, and one tells nothing of another: a guess meets one of n open reservations with a
+/// chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not show it, its text does.
+/// The text also has the caller's key in it.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReservationId(Ticket);
+
+/// Without what makes it valid, for logs.
+impl fmt::Debug for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReservationId(..)")
+    }
+}
 
 impl From<ReservationId> for String {
     fn from(id: ReservationId) -> Self {
@@ -108,7 +120,7 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<Reserved, AcquireError> {
         let named = self.named(limit)?;
-        let ticket = Ticket::new(self.key(named, key.as_ref())?, self.nonce());
+        let ticket = Ticket::new(self.key(named, key.as_ref())?);
         let decision = self.on_reservation(named, &ticket, amount, Paired::Reserve).await?;
         let id = decision.allowed.then_some(ReservationId(ticket));
         Ok(Reserved { decision, id })

@@ -120,6 +120,70 @@ async fn an_id_works_at_any_peer_and_nonsense_is_none() {
     assert!(matches!(wrong, Err(AcquireError::Unsupported { .. })), "{wrong:?}");
 }
 
+/// Ids were a number of the limiter and a counter: from one of one's own the next one's permit was given
+/// back, and any amount was committed to a reservation of somebody else.
+#[tokio::test(start_paused = true)]
+async fn from_ids_of_ones_own_nothing_follows_for_those_of_others() {
+    const NONCE_DIGITS: usize = 48;
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let mut drawn: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..40 {
+        let (_, id) = limiter.take_permit("jobs", "mine", 1).await.expect("a primary");
+        let id = id.expect("free");
+        assert_eq!(limiter.release_permit(&id).await.expect("a primary").granted, 1);
+        let text = id.to_string();
+        let bytes = (0..NONCE_DIGITS).step_by(2);
+        let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
+        drawn.push(bytes.map(byte).collect());
+    }
+    // No byte of them stands still, or counts: one that is drawn is the same in all with 2^-312.
+    for at in 0..NONCE_DIGITS / 2 {
+        let is_same = drawn.iter().all(|nonce| nonce[at] == drawn[0][at]);
+        let step = drawn[1][at].wrapping_sub(drawn[0][at]);
+        let counts = drawn.windows(2).all(|two| two[1][at].wrapping_sub(two[0][at]) == step);
+        assert!(!is_same && !counts, "byte {at} of an id can be foretold");
+    }
+
+    // What was possible: the neighbours of one's own id, with the other's key behind.
+    let (_, theirs) = limiter.take_permit("jobs", "theirs", 1).await.expect("a primary");
+    let theirs = theirs.expect("free").to_string();
+    let reserved = limiter.reserve("tokens", "theirs", 6).await.expect("a primary");
+    let reservation = reserved.id.expect("room").to_string();
+    let (_, mine) = limiter.take_permit("jobs", "mine", 1).await.expect("a primary");
+    let mine = mine.expect("free").to_string();
+    for step in -50..=50i128 {
+        let counter = u64::from_str_radix(&mine[32..NONCE_DIGITS], 16).expect("hexadecimal");
+        let counter = u64::from_be_bytes(counter.to_le_bytes());
+        let guess = counter.wrapping_add(step as u64).to_le_bytes();
+        let guess: String = guess.iter().map(|byte| format!("{byte:02x}")).collect();
+        let permit = format!("{}{guess}{}", &mine[..32], &theirs[NONCE_DIGITS..]);
+        let permit: PermitId = permit.parse().expect("well formed");
+        let released = limiter.release_permit(&permit).await.expect("a primary");
+        assert_eq!(released.granted, 0, "{step}: somebody else's permit");
+        let guess = format!("{}{guess}{}", &mine[..32], &reservation[NONCE_DIGITS..]);
+        let guess: ReservationId = guess.parse().expect("well formed");
+        let committed = limiter.commit(&guess, 1_000_000).await;
+        assert_eq!(committed, Err(AcquireError::Ended), "{step}: somebody else's reservation");
+    }
+    assert_eq!(limiter.peek("jobs", "theirs", 1).await.expect("a primary").remaining, 1);
+    assert_eq!(limiter.peek("tokens", "theirs", 1).await.expect("a primary").remaining, 4);
+}
+
+/// A log line is no place for what whoever reads it can give back.
+#[tokio::test(start_paused = true)]
+async fn an_id_is_told_to_whoever_asks_for_it_and_not_to_logs() {
+    let group = group().await;
+    let (_, id) = group.limiter("a").take_permit("jobs", "k", 1).await.expect("a primary");
+    let id = id.expect("free");
+    assert_eq!(format!("{id:?}"), "PermitId(..)");
+    assert_eq!(id.to_string().parse(), Ok(id));
+    let reserved = group.limiter("a").reserve("tokens", "k", 1).await.expect("a primary");
+    let id = reserved.id.clone().expect("room");
+    let number = &id.to_string()[..48];
+    assert!(!format!("{reserved:?}").contains(number), "{reserved:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shadow_of_permits_admits_everybody_and_loses_nobody() {
     let group = group().await;
