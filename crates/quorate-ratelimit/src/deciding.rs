@@ -10,7 +10,7 @@ use crate::auxiliary::{Auxiliary, limits_in};
 use crate::concurrency::PermitOrder;
 use crate::entry::Entry;
 use crate::operation::{Operation, Order, Paired};
-use crate::outcome::{Effect, Outcome, Verdict};
+use crate::outcome::{Effect, Marks, Outcome, Verdict};
 use crate::record::Record;
 use crate::reserving;
 use crate::rule::Rule;
@@ -75,7 +75,11 @@ impl Judge<'_> {
         }
         let known = record.as_deref().and_then(Record::of);
         if let (Some(known), Some(record)) = (known, record.as_deref_mut()) {
-            confirm(record);
+            if known.is_used_up() && items.iter().any(|item| self.is_limited(item)) {
+                let until = record.value().map_or(now, |value| value.expires);
+                return self.refuse_repeat(known, items, cells, (now, until));
+            }
+            known.count(record);
             return self.repeat(known, items, cells, now);
         }
         // A peer alone settles nothing: it could not tell the group.
@@ -111,6 +115,7 @@ impl Judge<'_> {
                 window_ms: answer.words[word::WINDOW],
                 remaining: answer.words[word::REMAINING],
                 granted: answer.words[word::GRANTED],
+                repeats: 0,
             };
             known.write(record, now);
         }
@@ -141,6 +146,39 @@ impl Judge<'_> {
         words[word::WINDOW] = known.window_ms;
         words[word::INDEX] = known.index as u64 | REPEATED;
         Answer { code: code::ALLOWED, units: 0, words }
+    }
+
+    /// Whether an item takes units of a limit that may deny them.
+    fn is_limited(self, item: &Item<'_>) -> bool {
+        let takes = Order::of(item).is_some_and(|order| order.operation.takes());
+        takes && self.table.of(item.key).is_some_and(Entry::may_deny)
+    }
+
+    /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call must not
+    /// choose by that whether it is charged.
+    fn refuse_repeat(
+        self,
+        known: Record,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        (now, until): (GroupTime, GroupTime),
+    ) -> Answer {
+        let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
+            return refusal(code::UNKNOWN_OPERATION, known.index);
+        };
+        let Some(entry) = self.table.of(item.key) else {
+            return refusal(code::UNKNOWN_LIMIT, known.index);
+        };
+        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let present = self.decide_one(entry, cell, peek, now, Effect::Ask);
+        let denied = Outcome {
+            verdict: Verdict::Denied,
+            granted: 0,
+            retry_after: until.0.saturating_sub(now.0),
+            marks: Marks::default(),
+            ..present
+        };
+        to_answer(known.index, &denied, 0)
     }
 
     /// Two passes, so that nothing is written before every item is known to be admitted.

@@ -87,6 +87,11 @@ impl Entry {
         self.rule.decide(cell, order, now, effect)
     }
 
+    /// Whether it ever denies anything: shadows and counters do not.
+    pub(crate) fn may_deny(&self) -> bool {
+        !self.limit.is_shadow && !matches!(self.rule, Rule::Counter(_))
+    }
+
     #[inline]
     fn shade(&self, outcome: &mut Outcome) {
         let is_refusal = matches!(outcome.verdict, Verdict::Denied | Verdict::Never);

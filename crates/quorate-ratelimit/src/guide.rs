@@ -143,6 +143,14 @@
 //! the first answer, at any peer and across a failover, for ten minutes. A call that was refused wrote
 //! nothing, and can be tried again in any case.
 //!
+//! Such an answer has `Decision::repeated`. It says that the units were taken before, by the same request,
+//! and not that there was room for another one: a caller who may choose the key passes a limit as often as
+//! it sends the same one again. So make the key of something that is yours (a job, a payment, a number drawn
+//! when the request came in), never of a field of a request whose sender is being limited. If it has to
+//! come from outside, put who sends it in front, authenticated, and let `repeated` return the first
+//! result instead of doing the work anew. An answer is given again [`MAX_REPEATS`] times, which is more than
+//! failures ask for, and bounds what a mistake here costs.
+//!
 //! ```
 //! use quorate::DecideError;
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -232,6 +240,7 @@
 //! let a minute pass, and none of it takes any time.
 //!
 //! [`Carry`]: crate::Carry
+//! [`MAX_REPEATS`]: crate::MAX_REPEATS
 //! [`PermitId`]: crate::PermitId
 //! [`WithoutPrimary`]: crate::WithoutPrimary
 //! [`RateLimiter::acquire_up_to`]: crate::RateLimiter::acquire_up_to

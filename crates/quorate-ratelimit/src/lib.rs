@@ -180,7 +180,7 @@ pub use metric::{Metric, MetricKind, Sample};
 pub use model::RateLimitModel;
 pub use permit::{Permit, PermitId, Permitted};
 pub use policy::Carry;
-pub use record::IDEMPOTENCY_TIME;
+pub use record::{IDEMPOTENCY_TIME, MAX_REPEATS};
 pub use reserve::{RESERVATION_TIME, ReservationId, Reserved};
 pub use several::{Explained, Explanation};
 pub use spec::{LimitSpec, LimitsSpec, StartsOn};

@@ -14,6 +14,8 @@ fn limits() -> Limits {
     Limits::builder()
         .limit("api", Limit::per_second(10).burst(5))
         .limit("mail", Limit::window(100, DAY))
+        .limit("seen", Limit::counter())
+        .limit("tried", Limit::window(1, DAY).shadow())
         .build()
         .expect("usable")
 }
@@ -434,4 +436,50 @@ async fn a_retry_of_a_refund_or_debit_counts_once() {
         let taken = taken.expect("a primary");
         assert_eq!((taken.granted, taken.remaining), (80, 0));
     }
+}
+
+/// Whoever chooses the id of a call chooses whether it is charged: 20 of 20 passed under 5 an hour.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_used_again_and_again_lifts_a_limit_only_so_far() {
+    let (_network, limiters) = start(&NAMES, |builder| builder).await;
+    let most = quorate_ratelimit::MAX_REPEATS;
+    let once = |index: u32| limiters[index as usize % 3].idempotency_key("chosen by a caller");
+    let first = once(0).acquire("mail", "k", 10).await.expect("a primary");
+    assert!(first.allowed && !first.repeated);
+    for index in 0..most {
+        let again = once(index).acquire("mail", "k", 10).await.expect("a primary");
+        assert!(again.allowed && again.repeated && again.remaining == 90, "{index}: {again:?}");
+    }
+    tokio::time::sleep(LONG).await;
+    for index in 0..4 {
+        let denied = once(index).acquire("mail", "k", 10).await.expect("a primary");
+        assert!(!denied.allowed && denied.granted == 0 && denied.remaining == 90, "{denied:?}");
+        let wait = denied.retry_after.expect("of a denial");
+        assert!(wait <= quorate_ratelimit::IDEMPOTENCY_TIME - LONG, "{wait:?}");
+        assert!(wait > quorate_ratelimit::IDEMPOTENCY_TIME - LONG * 2, "{wait:?}");
+    }
+    // Each of several in a call of its own has its own count, and a debit lifts a limit as well.
+    let joint = [("mail", "j", 3), ("api", "j", 2)];
+    for index in 0..=most + 1 {
+        let told = once(index).acquire_all(&joint).await.expect("a primary");
+        assert_eq!(told.allowed, index <= most, "{index}: {told:?}");
+        assert_eq!(told.violated.is_empty(), told.allowed);
+        let told = once(index).debit("mail", "d", 30).await.expect("a primary");
+        assert_eq!(told.allowed, index <= most, "{index}: {told:?}");
+    }
+    // What gives back gives back once, however often it is asked for.
+    for index in 0..most * 2 {
+        let back = once(index).refund("mail", "k", 4).await.expect("a primary");
+        assert_eq!((back.allowed, back.granted, back.remaining), (true, 4, 94), "{index}");
+    }
+    // And what denies nothing denies no repeat.
+    for index in 0..most * 2 {
+        for limit in ["seen", "tried"] {
+            let told = once(index).acquire(limit, "k", 1).await.expect("a primary");
+            assert!(told.allowed, "{limit} {index}: {told:?}");
+        }
+    }
+    tokio::time::sleep(quorate_ratelimit::IDEMPOTENCY_TIME).await;
+    let new = once(0).acquire("mail", "k", 10).await.expect("a primary");
+    assert!(new.allowed && !new.repeated && new.remaining == 84, "after its time it is charged");
 }
