@@ -1,20 +1,18 @@
-//! Calendar windows: days, weeks, months, quarters and years, in a time zone.
+//! Calendars: days, weeks, months, quarters and years, in a time zone, and the dates on which they begin.
+//! A month that has no such day begins on its last one.
 //!
-//! Where each window begins is worked out once, when the limits are built, for all windows up to the
-//! year 2100: a decision looks it up, and knows no calendar. Days on which clocks change have 23 or 25
-//! hours, and a month that has no such day begins on its last one.
+//! At which moments their windows begin and end is worked out by `calendar_windows.rs`.
 
 use std::fmt;
-use std::sync::Arc;
+
+#[cfg(feature = "calendar")]
+use jiff::{ToSpan as _, civil::Date};
 
 use crate::error::LimitError;
 use crate::spec::StartsOn;
 
 /// Longest name of a time zone.
 const MAX_ZONE_BYTES: usize = 40;
-/// The years whose windows are known. Before them is one window, and after them another.
-#[cfg(feature = "calendar")]
-const YEARS: std::ops::Range<i16> = 2020..2101;
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,67 +189,75 @@ impl Calendar {
         Err(LimitError::CalendarFeature)
     }
 
-    /// Without the feature no such limit passes its check.
-    #[cfg(not(feature = "calendar"))]
-    pub(crate) fn starts(&self) -> Arc<[u64]> {
-        Arc::from([])
-    }
-
     #[cfg(feature = "calendar")]
     fn check_zone(&self) -> Result<(), LimitError> {
         let unknown = |_| LimitError::TimeZone { name: self.zone.name().to_owned() };
-        jiff::tz::TimeZone::get(self.zone.name()).map(drop).map_err(unknown)
+        self.time_zone().map(drop).map_err(unknown)
+    }
+}
+
+/// On which dates its windows begin.
+#[cfg(feature = "calendar")]
+impl Calendar {
+    /// The rules of its time zone.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub(crate) fn time_zone(&self) -> Result<jiff::tz::TimeZone, jiff::Error> {
+        #[cfg(test)]
+        crate::calendar_windows::work::note(|work| work.zones += 1);
+        jiff::tz::TimeZone::get(self.zone.name())
     }
 
-    /// The starts of all windows, in nanoseconds of group time, in order. Empty if the zone is unknown,
-    /// which a check finds.
-    #[cfg(feature = "calendar")]
-    pub(crate) fn starts(&self) -> Arc<[u64]> {
-        use jiff::civil::Date;
-        let Ok(zone) = jiff::tz::TimeZone::get(self.zone.name()) else { return Arc::from([]) };
-        let begins = |date: Date| {
-            // The first moment of a day, where midnight does not exist too.
-            let noon = date.at(12, 0, 0, 0).to_zoned_datetime(zone.clone()).ok()?;
-            let start = noon.start_of_day().ok()?.timestamp().as_nanosecond();
-            u64::try_from(start).ok()
-        };
-        let mut starts: Vec<u64> = self.dates().into_iter().filter_map(begins).collect();
-        starts.dedup();
-        starts.into()
-    }
-
-    #[cfg(feature = "calendar")]
-    fn dates(&self) -> Vec<jiff::civil::Date> {
-        use jiff::civil::Date;
-        let date = |year: i16, month: i8, day: i8| Date::new(year, month, day).ok();
-        let months = |every: usize| {
-            YEARS.flat_map(move |year| (1..=12i8).step_by(every).map(move |month| (year, month)))
-        };
+    /// The date on which the window of a date begins.
+    pub(crate) fn start_of(&self, date: Date) -> Date {
+        let first_of = |month: i8| Date::new(date.year(), month, 1).unwrap_or(date);
         match self.unit {
-            Unit::Day | Unit::Week(_) => {
-                let wanted = match self.unit {
-                    Unit::Week(starts) => Some(starts as i8 + 1),
-                    _ => None,
-                };
-                months(1)
-                    .flat_map(|(year, month)| {
-                        (1..=31).filter_map(move |day| date(year, month, day))
-                    })
-                    .filter(|date| {
-                        wanted.is_none_or(|day| date.weekday().to_monday_one_offset() == day)
-                    })
-                    .collect()
+            Unit::Day => date,
+            Unit::Week(starts) => {
+                let days = date.weekday().to_monday_zero_offset() - starts as i8;
+                date.saturating_sub(days.rem_euclid(7).days())
             }
-            Unit::Month(anchor) => months(1)
-                .filter_map(|(year, month)| {
-                    let last = date(year, month, 1)?.days_in_month();
-                    date(year, month, last.min(anchor as i8))
-                })
-                .collect(),
-            Unit::Quarter => months(3).filter_map(|(year, month)| date(year, month, 1)).collect(),
-            Unit::Year => months(12).filter_map(|(year, month)| date(year, month, 1)).collect(),
+            Unit::Month(anchor) => {
+                let start = in_month_of(date, anchor);
+                if start <= date { start } else { in_month_of(before_month_of(date), anchor) }
+            }
+            Unit::Quarter => first_of((date.month() - 1) / 3 * 3 + 1),
+            Unit::Year => first_of(1),
         }
     }
+
+    /// The date on which the window after the one that begins on `start` begins.
+    pub(crate) fn next(&self, start: Date) -> Date {
+        match self.unit {
+            Unit::Day => start.saturating_add(1.day()),
+            Unit::Week(_) => start.saturating_add(7.days()),
+            Unit::Month(anchor) => {
+                in_month_of(start.last_of_month().saturating_add(1.day()), anchor)
+            }
+            Unit::Quarter => start.saturating_add(3.months()),
+            Unit::Year => start.saturating_add(1.year()),
+        }
+    }
+
+    /// The date on which the window before the one that begins on `start` begins.
+    pub(crate) fn previous(&self, start: Date) -> Date {
+        self.start_of(start.saturating_sub(1.day()))
+    }
+}
+
+/// This day of the month of a date, or its last.
+#[cfg(feature = "calendar")]
+fn in_month_of(date: Date, day: u8) -> Date {
+    let day = date.days_in_month().min(day as i8);
+    Date::new(date.year(), date.month(), day).unwrap_or(date)
+}
+
+/// A date in the month before.
+#[cfg(feature = "calendar")]
+fn before_month_of(date: Date) -> Date {
+    date.first_of_month().saturating_sub(1.day())
 }
 
 impl fmt::Display for Calendar {
@@ -271,57 +277,6 @@ impl fmt::Display for Calendar {
 #[cfg(all(test, feature = "calendar"))]
 mod tests {
     use super::*;
-
-    /// The windows around a moment, as (start, end) in UTC.
-    fn window(calendar: Calendar, at: &str) -> (String, String) {
-        let starts = calendar.starts();
-        let at: jiff::Timestamp = at.parse().expect("a moment");
-        let at = u64::try_from(at.as_nanosecond()).expect("after the epoch");
-        let next = starts.partition_point(|start| *start <= at);
-        let told = |nanos: u64| {
-            jiff::Timestamp::from_nanosecond(nanos.into()).expect("in range").to_string()
-        };
-        (told(starts[next - 1]), told(starts[next]))
-    }
-
-    fn expect(calendar: Calendar, at: &str, start: &str, end: &str) {
-        assert_eq!(calendar.check(), Ok(()));
-        assert_eq!(window(calendar, at), (start.to_owned(), end.to_owned()), "{calendar} at {at}");
-    }
-
-    #[test]
-    fn days_weeks_months_quarters_and_years_begin_where_they_do() {
-        let at = "2026-11-28T10:00:00Z";
-        expect(Calendar::day(), at, "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z");
-        let week = Calendar::week(Weekday::Monday);
-        expect(week, at, "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z");
-        let week = Calendar::week(Weekday::Sunday);
-        expect(week, at, "2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z");
-        expect(Calendar::month(1), at, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
-        expect(Calendar::quarter(), at, "2026-10-01T00:00:00Z", "2027-01-01T00:00:00Z");
-        expect(Calendar::year(), at, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn a_month_without_its_day_begins_on_its_last() {
-        let month = Calendar::month(31);
-        expect(month, "2027-02-10T00:00:00Z", "2027-01-31T00:00:00Z", "2027-02-28T00:00:00Z");
-        expect(month, "2028-02-29T00:00:00Z", "2028-02-29T00:00:00Z", "2028-03-31T00:00:00Z");
-        expect(month, "2027-04-30T00:00:00Z", "2027-04-30T00:00:00Z", "2027-05-31T00:00:00Z");
-    }
-
-    #[test]
-    fn days_on_which_clocks_change_are_shorter_or_longer() {
-        let berlin = Calendar::day().in_zone("Europe/Berlin");
-        // 23 hours, and 25.
-        expect(berlin, "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
-        expect(berlin, "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
-        // Where clocks go forward at midnight a day begins at one.
-        let cairo = Calendar::day().in_zone("Africa/Cairo");
-        expect(cairo, "2026-04-24T12:00:00Z", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z");
-        let month = Calendar::month(1).in_zone("America/New_York");
-        expect(month, "2026-11-28T00:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z");
-    }
 
     #[test]
     fn what_is_no_day_or_zone_is_refused() {

@@ -103,6 +103,7 @@ mod approximate;
 mod auxiliary;
 mod bounds;
 mod calendar;
+mod calendar_windows;
 mod capacity;
 mod changing;
 mod concurrency;

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorate::{GroupTime, Policy};
+use quorate::{GroupTime, MAX_POLICY_BYTES, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::MAX_LIMITS;
 use crate::entry::{Entry, Former};
 use crate::limit::{Kind, Limit};
 use crate::rule::Rule;
@@ -86,9 +87,7 @@ fn is_zero(salt: &u64) -> bool {
 ///
 /// If they cannot be read, or break a rule of this version.
 pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
-    let replicated: Replicated =
-        serde_json::from_slice(&policy.bytes).map_err(|error| error.to_string())?;
-    let entries = replicated.limits.into_iter().map(|(name, versions)| {
+    let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
         let (limit, rule, former) =
             versions.prepare().map_err(|error| format!("{name}: {error}"))?;
         Ok(Entry::changed(name, limit, rule, former))
@@ -109,34 +108,62 @@ pub(crate) fn change(
     request: &[u8],
     now: GroupTime,
 ) -> Result<Option<Vec<u8>>, String> {
+    // All of this is done in the primary's event loop: sizes and numbers before anything is made of it.
+    within_bounds(request)?;
     let Change { carry, limits } =
         serde_json::from_slice(request).map_err(|error| error.to_string())?;
     // The rules of a set: names, their number, two with one id.
-    let spec = LimitsSpec { limits };
-    spec.build().map_err(|error| error.to_string())?;
+    let limits = LimitsSpec { limits }.build().map_err(|error| error.to_string())?;
     let before = match policy.revision {
         0 => Replicated::of_code(code),
-        _ => serde_json::from_slice(&policy.bytes).map_err(|error| error.to_string())?,
+        _ => Replicated::read(&policy.bytes)?,
     };
     let mut after = Replicated::default();
-    for (name, is) in spec.limits {
-        let limit = is.limit().map_err(|error| error.to_string())?;
-        let versions = match before.limits.get(&name) {
+    for (name, limit) in limits.iter() {
+        let versions = match before.limits.get(name) {
             // It may have been there before: what was taken then is another limit's.
             None => Versions { salt: policy.revision, ..Versions::new(&limit) },
             Some(versions) => versions
                 .changed(&limit, carry, now)
                 .map_err(|why| format!("limit {name}: {why}"))?,
         };
-        after.limits.insert(name, versions);
+        after.limits.insert(name.to_owned(), versions);
     }
     if after == before {
         return Ok(None);
     }
-    serde_json::to_vec(&after).map(Some).map_err(|error| error.to_string())
+    let bytes = serde_json::to_vec(&after).map_err(|error| error.to_string())?;
+    within_bounds(&bytes).map(|()| Some(bytes))
+}
+
+/// Refuses what is longer than a policy may be, or a change of one.
+fn within_bounds(bytes: &[u8]) -> Result<(), String> {
+    let length = bytes.len();
+    if length <= MAX_POLICY_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "these limits take {length} bytes, and {MAX_POLICY_BYTES} is most: have fewer of them, or fewer \
+         that still carry over what they were (carry=reset)"
+    ))
 }
 
 impl Replicated {
+    /// Reads the bytes of a policy: at most as many as the core lets in, and of a limit no more forms
+    /// than are ever kept.
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        within_bounds(bytes)?;
+        let read: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let count = read.limits.len();
+        if count > MAX_LIMITS {
+            return Err(format!("{count} limits are more than {MAX_LIMITS}"));
+        }
+        if let Some((name, _)) = read.limits.iter().find(|(_, of)| of.was.len() > MAX_FORMER) {
+            return Err(format!("limit {name} has more than {MAX_FORMER} former forms"));
+        }
+        Ok(read)
+    }
+
     fn of_code(code: &Table) -> Self {
         let limits = code.entries.iter();
         Self {
@@ -165,8 +192,11 @@ impl Versions {
     }
 
     fn changed(&self, limit: &Limit, carry: Carry, now: GroupTime) -> Result<Self, String> {
-        let (before, rule, former) = self.prepare()?;
         let is = LimitSpec::from(limit);
+        if is == self.is {
+            return Ok(self.clone());
+        }
+        let (before, rule, former) = self.prepare()?;
         if before == *limit {
             return Ok(self.clone());
         }

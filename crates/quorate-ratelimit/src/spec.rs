@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::MAX_LIMITS;
 use crate::calendar::{Calendar, Weekday};
-use crate::error::{LimitError, LimitsError};
+use crate::error::{LimitError, LimitsError, LimitsErrorKind};
 use crate::limit::{Kind, Limit};
 use crate::limits::{Limits, LimitsBuilder};
 use crate::period::{self, Period};
@@ -203,8 +204,7 @@ impl LimitSpec {
             _ => return Err(unreadable()),
         };
         let zone = self.time_zone.as_deref().unwrap_or("UTC");
-        let limit = Limit::calendar(max, calendar.in_zone(zone));
-        limit.check().map(|()| limit)
+        Ok(Limit::calendar(max, calendar.in_zone(zone)))
     }
 }
 
@@ -316,6 +316,10 @@ impl LimitsSpec {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn build(&self) -> Result<Limits, LimitsError> {
+        let count = self.limits.len();
+        if count > MAX_LIMITS {
+            return Err(LimitsError { broken: vec![LimitsErrorKind::Count { count }] });
+        }
         let builder = Limits::builder();
         let add = |builder: LimitsBuilder, (name, spec)| builder.spec(name, spec);
         self.limits.iter().fold(builder, add).build()

@@ -1,5 +1,5 @@
 //! Fixed windows: a count that begins anew at each multiple of the length, or with each window of a
-//! calendar (`calendar.rs`).
+//! calendar (`calendar_windows.rs`).
 //!
 //! A cell's words: the start of its window in nanoseconds of group time, the count, and the tag of
 //! the length in the upper 16 bits. The window of a decision is the later one of the cell's and
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::calendar::Calendar;
+use crate::calendar_windows::CalendarWindows;
 use crate::counting::{self, Asked};
 use crate::divisor::Divisor;
 use crate::hash::fnv;
@@ -32,8 +33,8 @@ pub(crate) struct Window {
 enum Frame {
     /// At the multiples of a length.
     Fixed(Divisor),
-    /// At these moments of a calendar.
-    Calendar(Arc<[u64]>),
+    /// At those of a calendar.
+    Calendar(Arc<CalendarWindows>),
 }
 
 impl Frame {
@@ -42,10 +43,7 @@ impl Frame {
     fn start(&self, now: u64) -> u64 {
         match self {
             Self::Fixed(length) => length.divide_short(now) * length.get(),
-            Self::Calendar(starts) => {
-                let next = starts.partition_point(|start| *start <= now);
-                next.checked_sub(1).map_or(0, |index| starts[index])
-            }
+            Self::Calendar(windows) => windows.around(now).0,
         }
     }
 
@@ -54,10 +52,7 @@ impl Frame {
     fn end(&self, start: u64) -> u64 {
         match self {
             Self::Fixed(length) => start.saturating_add(length.get()),
-            Self::Calendar(starts) => {
-                let next = starts.partition_point(|other| *other <= start);
-                starts.get(next).copied().unwrap_or(u64::MAX)
-            }
+            Self::Calendar(windows) => windows.around(start).1,
         }
     }
 }
@@ -82,7 +77,7 @@ impl Window {
     pub(crate) fn calendar(max: u64, calendar: &Calendar, salt: u64) -> Self {
         let tag = fnv(2 ^ salt, calendar.to_string().as_bytes());
         let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
-        Self { frame: Frame::Calendar(calendar.starts()), max, tag }
+        Self { frame: Frame::Calendar(Arc::new(CalendarWindows::new(calendar))), max, tag }
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use quorate::{GroupTime, MAX_POLICY_BYTES, Model, Policy};
 
 use super::{SECOND, START, Store};
 use crate::answer::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
@@ -185,7 +186,6 @@ fn the_window_before_a_change_of_length_still_counts_in_part() {
 
 #[test]
 fn a_change_that_cannot_be_read_or_breaks_a_rule_is_refused() {
-    use quorate::{GroupTime, Model, Policy};
     let store = Store::new(&[("l", Limit::per_second(1))]);
     for request in [
         &b""[..],
@@ -202,6 +202,99 @@ fn a_change_that_cannot_be_read_or_breaks_a_rule_is_refused() {
     // A policy of a newer version: the model goes on with what it had.
     let unusable = Policy { revision: 7, bytes: b"{\"limits\":{\"l\":{\"is\":{}}}}"[..].into() };
     assert!(store.model.set_policy(&unusable).is_err());
+}
+
+/// The bytes of a change to so many daily limits, in the time zones of five continents.
+#[cfg(feature = "calendar")]
+fn daily_limits(carry: &str, count: usize, max: u64) -> Vec<u8> {
+    const ZONES: [&str; 5] =
+        ["UTC", "Europe/Berlin", "Africa/Cairo", "America/New_York", "Asia/Kathmandu"];
+    let limit = |number: usize| {
+        let zone = ZONES[number % ZONES.len()];
+        let limit = serde_json::json!({ "calendar": "day", "max": max, "time_zone": zone });
+        (format!("l{number}"), limit)
+    };
+    let limits: std::collections::BTreeMap<_, _> = (0..count).map(limit).collect();
+    let change = serde_json::json!({ "carry": carry, "limits": limits });
+    serde_json::to_vec(&change).expect("it is written")
+}
+
+/// A thousand daily limits took ten seconds inside the event loop, and 613 MiB: the lease was gone.
+#[cfg(feature = "calendar")]
+#[test]
+fn the_largest_change_of_calendars_works_out_none_of_their_days() {
+    use crate::calendar_windows::work;
+
+    let store = Store::new(&[("l", Limit::per_second(1))]);
+    let mut policy = Policy::default();
+    _ = work::take();
+    for (carry, count, max) in [
+        ("keep", 1_000, 100),
+        ("keep", 1_000, 200),
+        ("proportional", 400, 300),
+        ("reset", 1_000, 400),
+        ("keep", 1_000, 400),
+    ] {
+        let request = daily_limits(carry, count, max);
+        assert!(request.len() <= MAX_POLICY_BYTES);
+        let changed = store.model.change_policy(&policy, &request, GroupTime(store.now));
+        let changed = changed.expect("it fits");
+        let work::Work { days, zones } = work::take();
+        assert_eq!(days, 0, "{carry}: days were worked out to change a policy");
+        assert!(
+            zones <= count * 6,
+            "{carry}: {zones} time zones were looked up for {count} limits"
+        );
+        let Some(bytes) = changed else { continue };
+        policy = Policy { revision: policy.revision + 1, bytes };
+        store.model.set_policy(&policy).expect("it is usable");
+        let work::Work { days, zones } = work::take();
+        assert_eq!(days, 0, "{carry}: days were worked out to take a policy up");
+        assert!(
+            zones <= count * 6,
+            "{carry}: {zones} time zones were looked up for {count} limits"
+        );
+    }
+    assert_eq!(policy.revision, 4, "the same again is no change");
+}
+
+#[cfg(feature = "calendar")]
+#[test]
+fn what_is_too_large_is_refused_before_anything_is_made_of_it() {
+    use crate::calendar_windows::work;
+
+    let store = Store::new(&[("l", Limit::per_second(1))]);
+    let change = |request: &[u8]| {
+        let changed = store.model.change_policy(&Policy::default(), request, GroupTime(store.now));
+        changed.expect_err("it is too large")
+    };
+    _ = work::take();
+    let request = daily_limits("keep", 2_000, 1);
+    assert!(request.len() > MAX_POLICY_BYTES);
+    assert!(change(&request).contains("98304 is most"));
+    let many: String = (0..4_097).map(|number| format!("\"{number:x}\":{{}},")).collect();
+    let many = format!("{{\"limits\":{{{}}}}}", many.trim_end_matches(','));
+    assert!(many.len() <= MAX_POLICY_BYTES);
+    assert_eq!(change(many.as_bytes()), "4097 limits are more than 4096");
+    let set = |bytes: Vec<u8>| {
+        let policy = Policy { revision: 1, bytes: bytes.into() };
+        store.model.set_policy(&policy).expect_err("it is too large")
+    };
+    assert!(set(request).contains("98304 is most"));
+    assert_eq!(set(many.replace("{}", "{\"is\":{}}").into()), "4097 limits are more than 4096");
+    let was = ["{\"is\":{\"calendar\":\"day\",\"max\":1},\"at\":1,\"until\":9}"; 9].join(",");
+    let deep = format!("{{\"limits\":{{\"l\":{{\"is\":{{}},\"was\":[{was}]}}}}}}");
+    assert_eq!(set(deep.into()), "limit l has more than 8 former forms");
+    assert_eq!(work::take(), work::Work::default());
+    // One that would be too large with all that it carries over is as little.
+    let kept = daily_limits("keep", 1_000, 100);
+    let first = store.model.change_policy(&Policy::default(), &kept, GroupTime(store.now));
+    let bytes = first.expect("it fits").expect("a change");
+    let policy = Policy { revision: 1, bytes };
+    let scaled = daily_limits("proportional", 1_000, 200);
+    let refused = store.model.change_policy(&policy, &scaled, GroupTime(store.now));
+    assert!(refused.expect_err("too large").contains("carry=reset"));
+    assert_eq!(work::take().days, 0);
 }
 
 proptest! {
