@@ -1,5 +1,5 @@
-//! Calendars: days, weeks, months, quarters and years, in a time zone, and the dates on which they begin.
-//! A month that has no such day begins on its last one.
+//! Calendars: days, weeks, months, quarters and years, in a time zone, and the dates on which they
+//! begin. A month that has no such day begins on its last one.
 //!
 //! At which moments their windows begin and end is worked out by `calendar_windows.rs`.
 

@@ -1,12 +1,12 @@
 //! The windows of a calendar as moments of group time.
 //!
-//! They are worked out when they are asked for, from the dates on which they begin and the rules of the
-//! time zone, in a microsecond or two; the one that was asked for last is kept, and found again with a
-//! load. So a limit costs nothing to prepare, however long its calendar goes on. Days on which clocks
-//! change have 23 or 25 hours.
+//! They are worked out when they are asked for, from the dates on which they begin and the rules of
+//! the time zone, in a microsecond or two; the one that was asked for last is kept, and found again
+//! with a load. So a limit costs nothing to prepare, however long its calendar goes on. Days on
+//! which clocks change have 23 or 25 hours.
 //!
-//! Known are the windows of the years 2020 to 2100. Before them is one window, and their last one does
-//! not end.
+//! Known are the windows of the years 2020 to 2100. Before them is one window, and their last one
+//! does not end.
 
 #[cfg(feature = "calendar")]
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +23,8 @@ pub(crate) struct CalendarWindows {
     calendar: Calendar,
     /// `None` if it is unknown, which a check finds.
     zone: Option<TimeZone>,
-    /// The window that was asked for last: its start above its end, in seconds. All of them begin at a
-    /// whole one.
+    /// The window that was asked for last: its start above its end, in seconds. All of them begin
+    /// at a whole one.
     last: AtomicU64,
 }
 
@@ -37,7 +37,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// The end, in seconds, of a window that does not end.
 #[cfg(feature = "calendar")]
 const NEVER: u32 = u32::MAX;
-/// Windows looked at beside the one that a date points to: at most one, where clocks change at midnight.
+/// Windows looked at beside the one that a date points to: at most one, where clocks change at
+/// midnight.
 #[cfg(feature = "calendar")]
 const MAX_STEPS: usize = 4;
 
@@ -228,8 +229,8 @@ mod tests {
         expect(month, "2026-11-28T00:00:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z");
     }
 
-    /// Every beginning of a window up to the year 2100, one by one: as they were worked out before, and
-    /// as peers of an older build do.
+    /// Every beginning of a window up to the year 2100, one by one: as they were worked out before,
+    /// and as peers of an older build do.
     fn all(calendar: &Calendar) -> Vec<u64> {
         let zone = calendar.time_zone().expect("it is known");
         let mut dates: Vec<Date> = Vec::new();

@@ -154,8 +154,8 @@ impl Judge<'_> {
         takes && self.table.of(item.key).is_some_and(Entry::may_deny)
     }
 
-    /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call must not
-    /// choose by that whether it is charged.
+    /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call
+    /// must not choose by that whether it is charged.
     fn refuse_repeat(
         self,
         known: Record,

@@ -39,9 +39,9 @@ pub struct Decision {
     /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of which
     /// nothing was taken, and group, term, position and group time say nothing.
     pub counted: bool,
-    /// Whether this is the answer of an earlier call with the same idempotency key: nothing was taken
-    /// by this one. What the first call was allowed to do may have been done: do it again only if that
-    /// does no harm, or if the key cannot be another's, or another request's.
+    /// Whether this is the answer of an earlier call with the same idempotency key: nothing was
+    /// taken by this one. What the first call was allowed to do may have been done: do it again
+    /// only if that does no harm, or if the key cannot be another's, or another request's.
     pub repeated: bool,
     /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
     pub shadow: bool,

@@ -4,6 +4,7 @@
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::concurrency::{Concurrency, PermitOrder};
+use crate::former::{self, Charge, FormNumber, Former};
 use crate::hash::limit_id;
 use crate::limit::{Kind, Limit};
 use crate::operation::{Operation, Order};
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) name: Box<str>,
     pub(crate) limit: Limit,
     pub(crate) rule: Rule,
+    /// The number of this form of it.
+    pub(crate) form: FormNumber,
     /// What of it a peer alone has, if that is a share.
     share: Option<Rule>,
     /// What it was, the last one first, while cells of that may live.
@@ -28,32 +31,18 @@ pub(crate) struct Entry {
     is_unusual: bool,
 }
 
-/// What a limit was before it was changed.
-#[derive(Clone, Debug)]
-pub(crate) struct Former {
-    pub(crate) rule: Rule,
-    /// What its units were multiplied and divided by on their way to the next form.
-    pub(crate) scale: (u64, u64),
-    /// When it became that, in group time.
-    pub(crate) until: u64,
-}
-
-impl Former {
-    /// Units that were carried over to the next form.
-    fn units(&self, value: &Value) -> u64 {
-        let (to, from) = self.scale;
-        let scaled = u128::from(self.rule.used(value, self.until)) * u128::from(to);
-        u64::try_from(scaled.div_ceil(u128::from(from).max(1))).unwrap_or(u64::MAX)
-    }
-}
-
 impl Entry {
     pub(crate) fn new(name: String, limit: Limit) -> Self {
-        Self::changed(name, limit, Rule::new(&limit, 0), Vec::new())
+        Self::changed(name, limit, (Rule::new(&limit, 0), 0), Vec::new())
     }
 
-    /// A limit that was changed before.
-    pub(crate) fn changed(name: String, limit: Limit, rule: Rule, former: Vec<Former>) -> Self {
+    /// A limit that was changed before, or may have been.
+    pub(crate) fn changed(
+        name: String,
+        limit: Limit,
+        (rule, form): (Rule, FormNumber),
+        former: Vec<Former>,
+    ) -> Self {
         let rules = former.iter().map(|former| &former.rule).chain([&rule]);
         let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
         let share = match limit.without_primary {
@@ -62,7 +51,7 @@ impl Entry {
         };
         let is_unusual = !former.is_empty() || limit.alerts[0] > 0 || limit.is_shadow;
         let (id, name, former) = (limit_id(&name), name.into(), former.into());
-        Self { id, index: 0, name, limit, rule, share, former, is_unusual }
+        Self { id, index: 0, name, limit, rule, form, share, former, is_unusual }
     }
 
     /// Whether a peer of a strict group decides it alone.
@@ -138,7 +127,7 @@ impl Entry {
         for index in (0..found.map_or(0, |index| index + 1)).rev() {
             let former = &self.former[index];
             let next = index.checked_sub(1).map_or(&self.rule, |next| &self.former[next].rule);
-            let units = former.units(&bare);
+            let units = former.used(&bare);
             // What holds nothing is absent.
             let Some(carried) = next.with(units, former.until).filter(|_| units > 0) else {
                 return (None, is_held);
@@ -146,6 +135,25 @@ impl Entry {
             bare = carried;
         }
         (Some(bare), is_held)
+    }
+
+    /// What this limit has been charged with for units that were taken under a form of it, and
+    /// when.
+    pub(crate) fn charge(&self, form: FormNumber, units: u64, since: u64, now: u64) -> Charge {
+        let forms = if form == self.form {
+            &self.former[..0]
+        } else {
+            match self.former.iter().position(|former| former.number == form) {
+                Some(index) => &self.former[..=index],
+                None => return Charge::FORGOTTEN,
+            }
+        };
+        Charge::of((&self.rule, forms), units, (since, now))
+    }
+
+    /// What is reserved of a key, as the present form reads it.
+    pub(crate) fn holds(&self, value: Option<&Value>, term: u64) -> Option<Value> {
+        former::present_holds(value?, (&self.rule, &self.former), term)
     }
 
     /// Whether an order has taken a key past its thresholds.

@@ -107,9 +107,9 @@
 //! dropped. When its process dies the place is free within one and a half leases. What may not be done
 //! twice, not even for a moment, should also check the permit's id where it is done: [`PermitId`] fences.
 //!
-//! Ids of permits and of reservations are bearer tokens: whoever has one can give back, renew or settle
-//! what it names, and who has none can guess none. Hand them to nobody else, and keep them out of logs,
-//! as their `Debug` does; they have the caller's key in them, readable.
+//! Ids of permits and of reservations are bearer tokens: whoever has one can give back, renew or
+//! settle what it names, and who has none can guess none. Hand them to nobody else, and keep them
+//! out of logs, as their `Debug` does; they have the caller's key in them, readable.
 //!
 //! # Changing limits
 //!
@@ -125,6 +125,12 @@
 //!
 //! What is kept in another rate, length or kind counts there as if it had been taken at the moment
 //! of the change; where only the max of a window changes, units keep their time.
+//!
+//! What is held at that moment survives it. A reservation is settled by what was used, to the unit,
+//! however what it had taken was carried over; permits stay held, and are counted by the new max,
+//! whatever the rule. Two things are exempt: of a limit that becomes another rate, length or kind
+//! what was reserved stays taken, and permits are not carried into another lease, which needs
+//! `Reset` and gives up those that are held.
 //!
 //! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a lowered one
 //! admits nothing until what is used is below it again. To go back to what the code says, change to that.
@@ -143,13 +149,14 @@
 //! the first answer, at any peer and across a failover, for ten minutes. A call that was refused wrote
 //! nothing, and can be tried again in any case.
 //!
-//! Such an answer has `Decision::repeated`. It says that the units were taken before, by the same request,
-//! and not that there was room for another one: a caller who may choose the key passes a limit as often as
-//! it sends the same one again. So make the key of something that is yours (a job, a payment, a number drawn
-//! when the request came in), never of a field of a request whose sender is being limited. If it has to
-//! come from outside, put who sends it in front, authenticated, and let `repeated` return the first
-//! result instead of doing the work anew. An answer is given again [`MAX_REPEATS`] times, which is more than
-//! failures ask for, and bounds what a mistake here costs.
+//! Such an answer has `Decision::repeated`. It says that the units were taken before, by the same
+//! request, and not that there was room for another one: a caller who may choose the key passes a
+//! limit as often as it sends the same one again. So make the key of something that is yours (a
+//! job, a payment, a number drawn when the request came in), never of a field of a request whose
+//! sender is being limited. If it has to come from outside, put who sends it in front,
+//! authenticated, and let `repeated` return the first result instead of doing the work anew. An
+//! answer is given again [`MAX_REPEATS`] times, which is more than failures ask for, and bounds
+//! what a mistake here costs.
 //!
 //! ```
 //! use quorate::DecideError;

@@ -18,11 +18,11 @@ use crate::record;
 /// not kept: a retry may be admitted.
 ///
 /// The key is as good as the units: who repeats a request that was admitted is let through with
-/// `Decision::repeated`, and pays nothing. So it must be chosen by the service or by whoever is trusted not
-/// to use it for something new: never taken from a request of a caller who is being limited. To bound what
-/// comes of one that was, the answer is given again [`MAX_REPEATS`](crate::MAX_REPEATS) times; from then on
-/// the same call is denied until the key is forgotten, unless it only gives back, or its limits are
-/// shadows or counters.
+/// `Decision::repeated`, and pays nothing. So it must be chosen by the service or by whoever is
+/// trusted not to use it for something new: never taken from a request of a caller who is being
+/// limited. To bound what comes of one that was, the answer is given again
+/// [`MAX_REPEATS`](crate::MAX_REPEATS) times; from then on the same call is denied until the key is
+/// forgotten, unless it only gives back, or its limits are shadows or counters.
 ///
 /// What a relaxed peer decides alone it knows alone, until it is merged: the same call at two peers
 /// that are cut off from each other is charged twice.
@@ -36,9 +36,9 @@ pub struct Idempotent<'a> {
 }
 
 impl RateLimiter {
-    /// Gives the next call an idempotency key, such as the id of a job or of a payment: of any length, and
-    /// as unlikely to be drawn twice as you need. Not one that the caller chooses who is to be limited:
-    /// whoever sends the same one again is not charged; see [`Idempotent`].
+    /// Gives the next call an idempotency key, such as the id of a job or of a payment: of any
+    /// length, and as unlikely to be drawn twice as you need. Not one that the caller chooses who
+    /// is to be limited: whoever sends the same one again is not charged; see [`Idempotent`].
     ///
     /// # Examples
     ///

@@ -87,7 +87,8 @@
 //!   paid back.
 //! - Permits are never held by more than the max, each from when it was taken or last renewed for a
 //!   lease; half a lease later at the latest a place whose holder was not heard of is free.
-//! - A reservation takes what it was settled by, once; what is not settled comes back.
+//! - A reservation takes what it was settled by, once, whatever its limit was changed to meanwhile;
+//!   what is not settled comes back.
 //! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's next
 //!   decision on.
 //!
@@ -118,6 +119,7 @@ mod entry;
 mod error;
 mod fields;
 mod follow_up;
+mod former;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;

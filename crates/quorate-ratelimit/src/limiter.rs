@@ -427,8 +427,8 @@ impl RateLimiter {
         self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
     }
 
-    /// Forgets what was taken of a key: its bucket is full, or its window empty. Nothing is given back any
-    /// more of what is reserved of it.
+    /// Forgets what was taken of a key: its bucket is full, or its window empty. What is reserved
+    /// of it is forgotten too, and counts by what was used when it is committed.
     ///
     /// # Errors
     ///

@@ -21,10 +21,10 @@ use crate::ticket::{Ticket, TicketError};
 /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
 /// In serde it is the same text.
 ///
-/// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can. It is
-/// drawn at random, and one tells nothing of another: a guess meets one of n permits that are held with a
-/// chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not show it, its text does.
-/// The text also has the caller's key in it.
+/// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can.
+/// It is drawn at random, and one tells nothing of another: a guess meets one of n permits that are
+/// held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not
+/// show it, its text does. The text also has the caller's key in it.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PermitId(Ticket);

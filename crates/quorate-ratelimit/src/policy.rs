@@ -11,7 +11,8 @@ use quorate::{GroupTime, MAX_POLICY_BYTES, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::MAX_LIMITS;
-use crate::entry::{Entry, Former};
+use crate::entry::Entry;
+use crate::former::{FormNumber, Former};
 use crate::limit::{Kind, Limit};
 use crate::rule::Rule;
 use crate::spec::{LimitSpec, LimitsSpec};
@@ -31,7 +32,8 @@ pub enum Carry {
     Keep,
     /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they are.
     Proportional,
-    /// It is forgotten: keys of a limit that is changed begin anew.
+    /// It is forgotten: keys of a limit that is changed begin anew. What is reserved of them counts
+    /// when it is committed, by what was used; permits stay held as long as the lease is the same.
     Reset,
 }
 
@@ -77,6 +79,12 @@ struct Was {
     until: u64,
 }
 
+/// The forms of a limit whose cells may live are far fewer than these numbers, and their salts grow
+/// by little.
+fn form_number(salt: u64) -> FormNumber {
+    salt as FormNumber
+}
+
 fn is_zero(salt: &u64) -> bool {
     *salt == 0
 }
@@ -90,7 +98,7 @@ pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
     let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
         let (limit, rule, former) =
             versions.prepare().map_err(|error| format!("{name}: {error}"))?;
-        Ok(Entry::changed(name, limit, rule, former))
+        Ok(Entry::changed(name, limit, (rule, form_number(versions.salt)), former))
     });
     let entries: Result<Vec<Entry>, String> = entries.collect();
     Ok(Table::new(entries?, policy.revision))
@@ -108,7 +116,8 @@ pub(crate) fn change(
     request: &[u8],
     now: GroupTime,
 ) -> Result<Option<Vec<u8>>, String> {
-    // All of this is done in the primary's event loop: sizes and numbers before anything is made of it.
+    // All of this is done in the primary's event loop: sizes and numbers before anything is made of
+    // it.
     within_bounds(request)?;
     let Change { carry, limits } =
         serde_json::from_slice(request).map_err(|error| error.to_string())?;
@@ -143,14 +152,14 @@ fn within_bounds(bytes: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "these limits take {length} bytes, and {MAX_POLICY_BYTES} is most: have fewer of them, or fewer \
-         that still carry over what they were (carry=reset)"
+        "these limits take {length} bytes, and {MAX_POLICY_BYTES} is most: have fewer of them, or \
+         fewer that still carry over what they were (carry=reset)"
     ))
 }
 
 impl Replicated {
-    /// Reads the bytes of a policy: at most as many as the core lets in, and of a limit no more forms
-    /// than are ever kept.
+    /// Reads the bytes of a policy: at most as many as the core lets in, and of a limit no more
+    /// forms than are ever kept.
     fn read(bytes: &[u8]) -> Result<Self, String> {
         within_bounds(bytes)?;
         let read: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
@@ -182,11 +191,17 @@ impl Versions {
     /// The limit, its rule, and what its cells may have been written by.
     fn prepare(&self) -> Result<(Limit, Rule, Vec<Former>), String> {
         let limit = self.is.limit().map_err(|error| error.to_string())?;
-        let mut former = Vec::new();
+        let (mut former, mut next) = (Vec::new(), limit);
         for Was { is, salt, scale, at, .. } in &self.was {
             let limit = is.limit().map_err(|error| error.to_string())?;
-            let (rule, scale, until) = (Rule::new(&limit, *salt), scale.unwrap_or((1, 1)), *at);
-            former.push(Former { rule, scale, until });
+            former.push(Former {
+                number: form_number(*salt),
+                rule: Rule::new(&limit, *salt),
+                scale: scale.unwrap_or((1, 1)),
+                until: *at,
+                is_renumbered: has_same_cells(&limit, &next),
+            });
+            next = limit;
         }
         Ok((limit, Rule::new(&limit, self.salt), former))
     }
@@ -203,7 +218,10 @@ impl Versions {
         let rules = former.iter().map(|former| &former.rule).chain([&rule]);
         let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
         let next = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
-        if carry == Carry::Reset {
+        let has_permits = |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. });
+        // What is held at this moment is no count that begins anew.
+        let keeps_permits = has_permits(limit) && has_same_cells(&before, limit);
+        if carry == Carry::Reset && !keeps_permits {
             return Ok(Self { is, salt: next(&tags), was: Vec::new() });
         }
         let (old, new) = (before.capacity().max(1), limit.capacity().max(1));
@@ -219,7 +237,6 @@ impl Versions {
             // The same cells, by another number.
             return Ok(Self { is, ..self.clone() });
         }
-        let has_permits = |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. });
         if has_permits(limit) || has_permits(&before) {
             return Err(
                 "permits cannot be carried over into another lease or kind of limit: change \

@@ -2,14 +2,16 @@
 //! together with the cells that were charged. A retry finds it and gets the same answer, whichever
 //! peer is primary by then.
 //!
-//! A record's key is the id 0, which no limit has, and a hash of the idempotency key and of all that
-//! was asked: the same key for another request is another request. Only what was admitted is recorded,
-//! for a denial charges nothing.
+//! A record's key is the id 0, which no limit has, and a hash of the idempotency key and of all
+//! that was asked: the same key for another request is another request. Only what was admitted is
+//! recorded, for a denial charges nothing.
 //!
 //! ```text
-//!   word 0   repeats 8 │ index of the item that the answer speaks of 8 │ start of its window in ms 48
+//!   word 0   repeats 8 │ index of the item that the answer speaks of 8 │ start of its window 48
 //!   word 1   units that remained        word 2   units that were granted
 //! ```
+//!
+//! Starts are in milliseconds.
 
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 /// How long an answer is kept for a retry.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
 
-/// How often the answer to a call that took units is given again; after that the same call is denied for
-/// the rest of [`IDEMPOTENCY_TIME`].
+/// How often the answer to a call that took units is given again; after that the same call is
+/// denied for the rest of [`IDEMPOTENCY_TIME`].
 pub const MAX_REPEATS: u32 = 16;
 
 const KEPT_NANOS: u64 = IDEMPOTENCY_TIME.as_secs() * 1_000_000_000;
@@ -68,8 +70,8 @@ impl Record {
         cell.set(Value { words: self.words(), expires });
     }
 
-    /// Counts that it is given again. That is a change, so that it is not given before a majority holds
-    /// what it was given for.
+    /// Counts that it is given again. That is a change, so that it is not given before a majority
+    /// holds what it was given for.
     pub(crate) fn count(self, cell: &mut Cell) {
         if let Some(Value { expires, .. }) = cell.value().copied()
             && !bug::is(Bug::RepeatNotHeld)

@@ -34,10 +34,10 @@ pub struct Reserved {
 /// Names a reservation, at any peer: text that may travel.
 /// In serde it is the same text.
 ///
-/// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else can. It
-/// is drawn at random, and one tells nothing of another: a guess meets one of n open reservations with a
-/// chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not show it, its text does.
-/// The text also has the caller's key in it.
+/// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else
+/// can. It is drawn at random, and one tells nothing of another: a guess meets one of n open
+/// reservations with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does
+/// not show it, its text does. The text also has the caller's key in it.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReservationId(Ticket);
@@ -83,10 +83,13 @@ impl RateLimiter {
     /// are given back by themselves, half that time later at the latest: when the next one who would be
     /// denied for them asks.
     ///
-    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Of a rate, what would
-    /// have flowed back meanwhile is back already. Of a limit that was changed to another rate, length or
-    /// kind meanwhile, and of a key that was reset, what was reserved stays taken. Where nobody is ever
-    /// denied, by counters and shadows, what lapses is found by the next who reserves.
+    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Of a rate,
+    /// what would have flowed back meanwhile is back already. A limit whose max or burst is changed
+    /// meanwhile is left with what is committed, whatever was carried over. Of one that was changed
+    /// to another rate, length or kind, what was reserved stays taken, and more counts as well; of
+    /// one that was changed with [`Carry::Reset`](crate::Carry::Reset), and of a key that was
+    /// reset, it is forgotten, and what is committed counts anew. Where nobody is ever denied, by
+    /// counters and shadows, what lapses is found by the next who reserves.
     ///
     /// Without a primary it is refused, in relaxed mode too.
     ///

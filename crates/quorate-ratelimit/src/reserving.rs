@@ -15,16 +15,26 @@
 //! them. Of a window only what was reserved in it is given back to it.
 //!
 //! All of this is the group's: a peer alone neither reserves nor commits.
+//!
+//! A limit may be changed in between. The reservation names the form of the limit that it was made
+//! under, and what it has been charged with is worked out from there (`former.rs`), so that a
+//! commit leaves what was used and nothing else: with what was reserved carried over it is that
+//! part which it settles, and where that was forgotten it counts anew.
+//!
+//! ```text
+//!   a reservation    units   │ form 16, slice 48 │ tag 16, age of the holds 2, since in ms 46
+//! ```
 
 use quorate::bug::{self, Bug};
 use quorate::{Cell, GroupTime, Value};
 
 use crate::deciding::confirm;
 use crate::entry::{Entry, marked};
+use crate::former::{Charge, FormNumber};
 use crate::operation::{Operation, Order};
 use crate::outcome::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 use crate::rule::Rule;
-use crate::slices::{Lapsed, MAX_UNITS, Slices};
+use crate::slices::{COUNTED, Held, Lapsed, MAX_UNITS, Slices};
 use crate::sliding::Sliding;
 
 /// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
@@ -33,13 +43,23 @@ pub(crate) const TERM_NANOS: u64 = 300_000_000_000;
 
 /// What a reservation's cell has in place of a limit's tag.
 const RESERVATION_TAG: u64 = 0x7ff0;
-/// Bits of a reservation's last word below its tag: the start of its window, or of a rate when it was
-/// made, in milliseconds.
-const SINCE_MASK: u64 = (1 << TAG_SHIFT) - 1;
+/// Where the age of the key's holds stands in its last word, below its tag.
+const AGE_SHIFT: u32 = TAG_SHIFT - 2;
+/// Bits below that: the start of its window, or of a rate when it was made, in milliseconds.
+const SINCE_MASK: u64 = (1 << AGE_SHIFT) - 1;
+/// Bits of its slice, below the form of the limit.
+const SLICE_BITS: u32 = 48;
 
-/// The holds of a limit: those of another form of it are none. What was reserved under that stays taken.
+/// The holds of a limit's keys.
 fn slices(entry: &Entry) -> Slices {
     Slices::new(TERM_NANOS, entry.rule.tag())
+}
+
+/// What is reserved of a key at `now`, and what has lapsed since that was written; nothing, if the
+/// limit has become another since than it was: what was reserved under that stays taken.
+fn roll(entry: &Entry, holds: &Cell, now: GroupTime) -> (Held, [Lapsed; COUNTED]) {
+    let present = entry.holds(holds.value(), TERM_NANOS);
+    slices(entry).roll(present.as_ref(), now)
 }
 
 /// What a reservation's cell holds.
@@ -50,6 +70,10 @@ struct Reservation {
     slice: Option<u64>,
     /// The window that they were taken in, or when they were, in milliseconds.
     since_ms: u64,
+    /// The form of the limit that they were taken under.
+    form: FormNumber,
+    /// How often what is reserved of the key had been forgotten by then.
+    age: u8,
 }
 
 /// The cells of an operation on a reservation.
@@ -63,22 +87,35 @@ impl Reservation {
     const ENDED: u64 = u64::MAX;
 
     fn of(cell: &Cell) -> Option<Self> {
-        let [units, slice, last] = cell.value()?.words;
-        let slice = (slice != Self::ENDED).then_some(slice);
-        let since_ms = last & SINCE_MASK;
-        (last >> TAG_SHIFT == RESERVATION_TAG).then_some(Self { units, slice, since_ms })
+        let [units, second, last] = cell.value()?.words;
+        let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
+        let form = (second >> SLICE_BITS) as FormNumber;
+        let (since_ms, age) = (last & SINCE_MASK, (last >> AGE_SHIFT) as u8 & 3);
+        let is_one = last >> TAG_SHIFT == RESERVATION_TAG;
+        is_one.then_some(Self { units, slice, since_ms, form, age })
     }
 
     fn write(self, cell: &mut Cell, expires: GroupTime) {
-        let Self { units, slice, since_ms } = self;
-        let last = since_ms.min(SINCE_MASK) | RESERVATION_TAG << TAG_SHIFT;
-        cell.set(Value { words: [units, slice.unwrap_or(Self::ENDED), last], expires });
+        let Self { units, slice, since_ms, form, age } = self;
+        let second = slice.map_or(Self::ENDED, |slice| slice | u64::from(form) << SLICE_BITS);
+        let last = since_ms.min(SINCE_MASK) | u64::from(age) << AGE_SHIFT;
+        let words = [units, second, last | RESERVATION_TAG << TAG_SHIFT];
+        cell.set(Value { words, expires });
+    }
+
+    /// What its limit has been charged with for it.
+    fn charge(self, entry: &Entry, held: Held, now: GroupTime) -> Charge {
+        if self.age != held.age() {
+            return Charge::FORGOTTEN;
+        }
+        let since = self.since_ms.saturating_mul(NANOS_PER_MS);
+        entry.charge(self.form, self.units, since, now.0)
     }
 }
 
 /// Gives back what was reserved of a key and has lapsed; decides nothing.
 pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: GroupTime) {
-    let (held, lapsed) = slices(entry).roll(holds.value(), now);
+    let (held, lapsed) = roll(entry, holds, now);
     let peek = Order { operation: Operation::Peek, amount: 1 };
     let mut bare = Cell::new(entry.present(limit.value()).0);
     let window = entry.rule.decide(&mut bare, peek, now, Effect::Ask).window;
@@ -125,9 +162,12 @@ fn give_back_parts(
 
 /// Forgets what was reserved of a key that is reset: nothing of it is given back.
 pub(crate) fn forget(entry: &Entry, holds: &mut Cell, now: GroupTime) {
-    let slices = slices(entry);
-    if slices.read(holds.value()).is_some_and(|held| held.total() > 0) {
-        holds.set(slices.value(slices.none(now)));
+    let (mut held, _) = roll(entry, holds, now);
+    if held.total() > 0 {
+        held.forget();
+        let expires = holds.value().map_or(GroupTime(0), |value| value.expires);
+        let value = slices(entry).value(held);
+        holds.set(Value { expires: value.expires.max(expires), ..value });
     }
 }
 
@@ -139,8 +179,7 @@ pub(crate) fn reserve(
     now: GroupTime,
 ) -> Outcome {
     settle(entry, cells.limit, cells.holds, now);
-    let slices = slices(entry);
-    let (mut held, _) = slices.roll(cells.holds.value(), now);
+    let (mut held, _) = roll(entry, cells.holds, now);
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
@@ -157,8 +196,9 @@ pub(crate) fn reserve(
     }
     let units = outcome.granted;
     let since_ms = outcome.window.unwrap_or(now.0) / NANOS_PER_MS;
-    let expires = GroupTime(slices.lapses(held.number()));
-    Reservation { units, slice: Some(held.number()), since_ms }.write(cells.reservation, expires);
+    let expires = GroupTime(slices(entry).lapses(held.number()));
+    let (slice, form, age) = (Some(held.number()), entry.form, held.age());
+    Reservation { units, slice, since_ms, form, age }.write(cells.reservation, expires);
     outcome.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
@@ -170,11 +210,12 @@ pub(crate) fn reserve(
 
 /// Settles a reservation by what was used of it; 0 to cancel it.
 ///
-/// No more is given back than the key's holds still have of its slice: they are none once the limit has
-/// changed its form or the key was reset. Of a rate, what has flowed back since was given back by time.
+/// No more is given back than the limit was charged with for it, or than the key's holds still have
+/// of its slice, and nothing once the limit has become another. Of a rate, what has flowed back
+/// since was given back by time.
 pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: GroupTime) -> Outcome {
     settle(entry, cells.limit, cells.holds, now);
-    let (mut held, _) = slices(entry).roll(cells.holds.value(), now);
+    let (mut held, _) = roll(entry, cells.holds, now);
     let Some(known) = Reservation::of(cells.reservation) else {
         return Outcome::new(Verdict::Ended);
     };
@@ -187,15 +228,18 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     if known.units > 0 && !held.counts(slice) {
         return Outcome::new(Verdict::Ended);
     }
-    let removed = held.remove(slice, known.units);
-    let order = if actual < known.units {
-        let unused = (known.units - actual).min(removed.max(twice.map_or(0, |_| known.units)));
-        let since = known.since_ms.saturating_mul(NANOS_PER_MS);
-        let amount = entry.rule.returnable(unused, now.0.saturating_sub(since));
+    let charge = known.charge(entry, held, now);
+    let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
+    let order = if actual < charge.total {
+        // Holds of an older form are fewer where a rate has flowed meanwhile.
+        let is_exact = known.form == entry.form && twice.is_none();
+        let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
+        let unused = (charge.total - actual).min(most);
+        let amount = unused.saturating_sub(charge.flowed);
         let window_ms = entry.rule.has_windows().then_some(known.since_ms);
         Order { operation: Operation::Refund { window_ms }, amount }
     } else {
-        Order { operation: Operation::Debit, amount: actual - known.units }
+        Order { operation: Operation::Debit, amount: actual - charge.total }
     };
     let mut outcome = entry.decide(cells.limit, order, now, Effect::Take);
     if removed > 0 {
@@ -231,7 +275,7 @@ fn mark(limit: &mut Cell, is_held: bool) {
 }
 
 /// Kept for as long as the limit's cell counts: what lapses may be given back until then.
-fn write_holds(entry: &Entry, holds: &mut Cell, held: crate::slices::Held, limit: &Cell) {
+fn write_holds(entry: &Entry, holds: &mut Cell, held: Held, limit: &Cell) {
     let mut value = slices(entry).value(held);
     let until = limit.value().map_or(GroupTime(0), |value| value.expires);
     value.expires = value.expires.max(until);

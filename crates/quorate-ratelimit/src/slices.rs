@@ -10,8 +10,9 @@
 //!                    └── lapses when 10 begins
 //! ```
 //!
-//! A cell's words: three counts of 42 bits in the first two words, the number of the present slice in
-//! the lower 47 bits of the last one, and the tag above them.
+//! A cell's words: three counts of 42 bits in the first two words, and above them, in two bits, how
+//! often its units were forgotten; the number of the present slice in the lower 47 bits of the last
+//! word, and the tag above them.
 
 use quorate::{GroupTime, Value};
 
@@ -23,8 +24,10 @@ pub(crate) const MAX_UNITS: u64 = (1 << COUNT_BITS) - 1;
 
 const COUNT_BITS: u32 = 42;
 /// Slices that count, the present one included.
-const COUNTED: usize = 3;
+pub(crate) const COUNTED: usize = 3;
 const NUMBER_MASK: u64 = (1 << 47) - 1;
+/// What is left of 128 bits beside the counts.
+const AGES: u8 = 3;
 
 /// The length of slices, and what their cells are told by.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Held {
     number: u64,
     /// The newest first.
     counts: [u64; COUNTED],
+    /// Counts how often all units were forgotten, up to 3 and then from 0.
+    age: u8,
 }
 
 /// Units of one slice that count no more.
@@ -58,7 +63,7 @@ impl Slices {
 
     /// Nothing, at `now`.
     pub(crate) fn none(&self, now: GroupTime) -> Held {
-        Held { number: self.number(now), counts: [0; COUNTED] }
+        Held { number: self.number(now), counts: [0; COUNTED], age: 0 }
     }
 
     /// What a cell holds, as it is written there.
@@ -69,7 +74,8 @@ impl Slices {
         }
         let packed = u128::from(high) << 64 | u128::from(low);
         let count = |place: u32| (packed >> (place * COUNT_BITS)) as u64 & MAX_UNITS;
-        Some(Held { number: last & NUMBER_MASK, counts: [count(0), count(1), count(2)] })
+        let age = (packed >> (COUNTED as u32 * COUNT_BITS)) as u8;
+        Some(Held { number: last & NUMBER_MASK, counts: [count(0), count(1), count(2)], age })
     }
 
     /// What a cell holds at `now`, and what has lapsed since it was written. Group time that goes back
@@ -92,14 +98,22 @@ impl Slices {
     }
 
     pub(crate) fn value(&self, held: Held) -> Value {
-        let packed = held
-            .counts
-            .iter()
-            .rev()
-            .fold(0u128, |packed, count| packed << COUNT_BITS | u128::from(*count & MAX_UNITS));
+        let add = |packed, count: &u64| packed << COUNT_BITS | u128::from(*count & MAX_UNITS);
+        let packed = held.counts.iter().rev().fold(u128::from(held.age & AGES), add);
         let last = held.number & NUMBER_MASK | self.tag << TAG_SHIFT;
         let words = [packed as u64, (packed >> 64) as u64, last];
         Value { words, expires: GroupTime(self.lapses(held.number)) }
+    }
+
+    /// What a cell of another form holds, as this one reads it: so many of the units of each slice,
+    /// by when it began.
+    pub(crate) fn carried(&self, held: Held, units: impl Fn(u64, u64) -> u64) -> Held {
+        let mut carried = held;
+        for (age, count) in carried.counts.iter_mut().enumerate() {
+            let start = held.number.saturating_sub(age as u64).saturating_mul(self.slice.get());
+            *count = units(*count, start).min(MAX_UNITS);
+        }
+        carried
     }
 
     /// How long a slice is, in nanoseconds.
@@ -126,6 +140,17 @@ impl Held {
     /// Number of the present slice.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How often its units were forgotten, of the last four times: what was held before is none of
+    /// these.
+    pub(crate) fn age(&self) -> u8 {
+        self.age
+    }
+
+    /// Forgets all units.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { counts: [0; COUNTED], age: (self.age + 1) & AGES, ..*self };
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -197,13 +222,16 @@ mod tests {
     const SLICES: Slices = Slices::new(TERM, 8);
 
     fn held(number: u64, counts: [u64; 3]) -> Held {
-        Held { number, counts }
+        Held { number, counts, age: 0 }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let most = held(1 << 46, [MAX_UNITS, MAX_UNITS - 1, MAX_UNITS - 2]);
-        assert_eq!(SLICES.read(Some(&SLICES.value(most))), Some(most));
+        let mut most = held(1 << 46, [MAX_UNITS, MAX_UNITS - 1, MAX_UNITS - 2]);
+        for age in [0, 1, 2, 3] {
+            most.age = age;
+            assert_eq!(SLICES.read(Some(&SLICES.value(most))), Some(most));
+        }
         let other = Slices::new(TERM, 16);
         assert_eq!(other.read(Some(&SLICES.value(most))), None);
     }
@@ -234,6 +262,18 @@ mod tests {
         let (rolled, lapsed) = at(99);
         assert_eq!((rolled.total(), lapsed.map(|lapsed| lapsed.units)), (0, [1, 2, 3]));
         assert_eq!(at(5).0, held(20, [1, 2, 3]), "time that goes back changes nothing");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_told_from_what_comes_after_it() {
+        let mut some = held(20, [1, 2, 3]);
+        let ages: Vec<u8> = (0..5)
+            .map(|_| {
+                some.forget();
+                some.age()
+            })
+            .collect();
+        assert_eq!((some.total(), some.number(), ages), (0, 20, vec![1, 2, 3, 0, 1]));
     }
 
     #[test]

@@ -152,6 +152,11 @@ impl Sliding {
         parts.map(move |number| self.part(number) / NANOS_PER_MS)
     }
 
+    /// Whether what was taken at a moment is sure to count at a later one.
+    pub(crate) fn counts(&self, taken: u64, at: u64) -> bool {
+        at.saturating_sub(taken) < self.span.length()
+    }
+
     pub(crate) fn tag(&self) -> u64 {
         self.tag
     }

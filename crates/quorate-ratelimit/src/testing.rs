@@ -125,8 +125,8 @@ impl TestGroup {
         primary.unwrap_or_else(|_| panic!("no primary among {:?}", self.running.keys()))
     }
 
-    /// Ends a peer as a crash does: it tells nobody, and what only it held is gone. Whoever still holds a
-    /// clone of its limiter, such as the layer under test, gets errors from then on
+    /// Ends a peer as a crash does: it tells nobody, and what only it held is gone. Whoever still
+    /// holds a clone of its limiter, such as the layer under test, gets errors from then on
     /// (`DecideError::ShuttingDown`), as of a peer that is dead.
     pub fn kill(&mut self, name: &str) {
         if let Some(limiter) = self.running.remove(name) {

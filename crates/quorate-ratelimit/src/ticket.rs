@@ -1,9 +1,10 @@
 //! What names a permit or a reservation: the key it is of, and a number drawn for it.
 //!
-//! Whoever has the number can renew, give back or settle what it names, so nobody may guess one: all of it
-//! comes from the system's source of randomness, anew each time, and nothing follows from one for any
-//! other. What is held lies in a cell whose key is a hash of 128 bits of key and number
-//! (`auxiliary.rs`), compared in full: a guess meets one of n that are held with a chance of n / 2^128.
+//! Whoever has the number can renew, give back or settle what it names, so nobody may guess one:
+//! all of it comes from the system's source of randomness, anew each time, and nothing follows from
+//! one for any other. What is held lies in a cell whose key is a hash of 128 bits of key and number
+//! (`auxiliary.rs`), compared in full: a guess meets one of n that are held with a chance of n /
+//! 2^128.
 
 use std::fmt;
 use std::str::FromStr;

@@ -120,8 +120,8 @@ async fn an_id_works_at_any_peer_and_nonsense_is_none() {
     assert!(matches!(wrong, Err(AcquireError::Unsupported { .. })), "{wrong:?}");
 }
 
-/// Ids were a number of the limiter and a counter: from one of one's own the next one's permit was given
-/// back, and any amount was committed to a reservation of somebody else.
+/// Ids were a number of the limiter and a counter: from one of one's own the next one's permit was
+/// given back, and any amount was committed to a reservation of somebody else.
 #[tokio::test(start_paused = true)]
 async fn from_ids_of_ones_own_nothing_follows_for_those_of_others() {
     const NONCE_DIGITS: usize = 48;

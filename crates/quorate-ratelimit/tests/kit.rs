@@ -51,8 +51,8 @@ async fn a_relaxed_peer_that_is_cut_off_decides_alone_and_is_merged() {
     assert_eq!(merged.expect("a primary").remaining, 93);
 }
 
-/// The service under test holds clones, in its layer and its tasks. A kill that left the peer running for
-/// as long as one of them lived tested nothing.
+/// The service under test holds clones, in its layer and its tasks. A kill that left the peer
+/// running for as long as one of them lived tested nothing.
 #[tokio::test(start_paused = true)]
 async fn a_killed_peer_is_dead_whoever_still_holds_a_clone_of_its_limiter() {
     let majority = |peer: quorate::PeerBuilder| peer.acknowledge(Acknowledge::Majority);

@@ -156,8 +156,8 @@ pub trait Model: Any + Send + Sync {
     /// What the group is to decide by after `request`; `None` if that changes nothing. Asked of the
     /// primary's model, whatever the bytes of a request mean to it.
     ///
-    /// It is asked in the primary's event loop, and heartbeats wait meanwhile: it must end within some
-    /// milliseconds whatever it is given, so look at sizes and numbers first.
+    /// It is asked in the primary's event loop, and heartbeats wait meanwhile: it must end within
+    /// some milliseconds whatever it is given, so look at sizes and numbers first.
     ///
     /// # Errors
     ///
@@ -172,9 +172,9 @@ pub trait Model: Any + Send + Sync {
         Err("what this group decides by cannot be changed while it runs".to_owned())
     }
 
-    /// Decides by this policy from now on; by what it was made with at revision 0. It is called before
-    /// anything is decided by the state that the policy is part of, and while other threads decide; in
-    /// the event loop of each peer, so it must not take long either.
+    /// Decides by this policy from now on; by what it was made with at revision 0. It is called
+    /// before anything is decided by the state that the policy is part of, and while other threads
+    /// decide; in the event loop of each peer, so it must not take long either.
     ///
     /// # Errors
     ///

@@ -22,8 +22,8 @@ use crate::store::Digest;
 ///
 /// A handle is cheap to clone and can be used from any thread. When the last one is dropped the
 /// peer ends at once, as if its process had died, and so it does by [`Peer::abort`] while there are
-/// others: [`Peer::shutdown`] hands over first. Its address is free again when the runtime has dropped
-/// its tasks, a moment later.
+/// others: [`Peer::shutdown`] hands over first. Its address is free again when the runtime has
+/// dropped its tasks, a moment later.
 ///
 /// # Examples
 ///
@@ -386,8 +386,8 @@ impl Peer {
     /// heartbeats.
     ///
     /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown reports
-    /// [`Shutdown::WasReplica`] at once; after [`Peer::abort`], when the peer's tasks are gone and its
-    /// address and directory are free.
+    /// [`Shutdown::WasReplica`] at once; after [`Peer::abort`], when the peer's tasks are gone and
+    /// its address and directory are free.
     ///
     /// # Cancel safety
     ///
@@ -418,12 +418,12 @@ impl Peer {
         end
     }
 
-    /// Ends this peer at once, as the death of its process would, however many handles there are: it
-    /// hands nothing over, tells nobody, and writes nothing more to its disk. For tests of what a
-    /// service does when a peer dies under it; [`Peer::shutdown`] is for everything else.
+    /// Ends this peer at once, as the death of its process would, however many handles there are:
+    /// it hands nothing over, tells nobody, and writes nothing more to its disk. For tests of what
+    /// a service does when a peer dies under it; [`Peer::shutdown`] is for everything else.
     ///
-    /// Calls that come later get [`DecideError::ShuttingDown`], at every handle, and those under way an
-    /// unknown outcome. [`Peer::shutdown`] waits until nothing of the peer is left.
+    /// Calls that come later get [`DecideError::ShuttingDown`], at every handle, and those under
+    /// way an unknown outcome. [`Peer::shutdown`] waits until nothing of the peer is left.
     ///
     /// # Examples
     ///

@@ -346,7 +346,8 @@ async fn a_taken_address_leaves_the_directory_as_after_an_orderly_end() {
     assert_eq!(peer.expect("the directory is free at once").status().recovered_cells, 1);
 }
 
-/// A directory is locked by the process that uses it: a dead one uses none, whoever has a handle of it.
+/// A directory is locked by the process that uses it: a dead one uses none, whoever has a handle of
+/// it.
 #[tokio::test]
 async fn a_peer_that_is_aborted_leaves_its_directory_free_and_loses_nothing() {
     let folder = Folder::new("aborted");

@@ -2,6 +2,7 @@
 //! too simple to be wrong.
 
 mod alone;
+mod carried;
 mod changes;
 mod permits;
 mod reservations;

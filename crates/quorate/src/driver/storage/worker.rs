@@ -192,8 +192,8 @@ impl Worker {
         self.storage.as_mut().expect("the thread ends when the storage is closed")
     }
 
-    /// Ends as the death of the process would. Whoever waits for an answer is told by `rest`, which is
-    /// dropped when the directory is free.
+    /// Ends as the death of the process would. Whoever waits for an answer is told by `rest`, which
+    /// is dropped when the directory is free.
     fn abandon<T>(mut self, rest: T) {
         self.compaction.join();
         drop(self);
