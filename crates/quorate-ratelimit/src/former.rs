@@ -6,8 +6,8 @@
 //!                     × 200/100          × 1
 //! ```
 //!
-//! A form is known by a number: the lower bits of what makes the tag of its cells, which grows with every
-//! change. Reservations name the form that they were made under.
+//! A form is known by a number: the lower bits of what makes the tag of its cells, which grows with
+//! every change. Reservations name the form that they were made under.
 
 use quorate::{Cell, GroupTime, Value};
 
@@ -72,8 +72,8 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Of units that were taken under a form, when they were taken, of a limit that was these forms, the
-    /// last one first, and is `present`.
+    /// Of units that were taken under a form, when they were taken, of a limit that was these
+    /// forms, the last one first, and is `present`.
     pub(crate) fn of(
         (present, forms): (&Rule, &[Former]),
         units: u64,
@@ -99,8 +99,8 @@ impl Charge {
     pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false };
 }
 
-/// What is reserved of a key, as the present form reads it: the same, or of an older form whose numbers
-/// alone were changed since.
+/// What is reserved of a key, as the present form reads it: the same, or of an older form whose
+/// numbers alone were changed since.
 pub(crate) fn present_holds(
     value: &Value,
     (present, forms): (&Rule, &[Former]),
@@ -119,12 +119,13 @@ pub(crate) fn present_holds(
         let next = index.checked_sub(1).map_or(present, |next| &forms[next].rule);
         let (old, new) = (Slices::new(term, form.rule.tag()), Slices::new(term, next.tag()));
         let units = |units: u64, start: u64| {
-            // Of a slice in which a window began a part is of the one before, and nobody gives that back.
+            // Of a slice in which a window began a part is of the one before, and nobody gives that
+            // back.
             if !form.carried(start.saturating_add(old.length() - 1)) {
                 return 0;
             }
-            // Whoever settles the slice takes off what has flowed back since it began. What had before the
-            // change was scaled with it.
+            // Whoever settles the slice takes off what has flowed back since it began. What had
+            // before the change was scaled with it.
             let left = form.rule.returnable(units, form.until.saturating_sub(start));
             let flowed = units - left.min(units);
             form.part(units).saturating_sub(form.part(flowed).saturating_sub(flowed))

@@ -104,8 +104,10 @@ impl Reservation {
     }
 
     /// What its limit has been charged with for it.
-    fn charge(self, entry: &Entry, held: Held, now: GroupTime) -> Charge {
-        if self.age != held.age() {
+    fn charge(self, entry: &Entry, (held, slice): (Held, u64), now: GroupTime) -> Charge {
+        // A peer whose code has another limit of the same name has counted afresh.
+        let is_missing = self.form == entry.form && held.units_of(slice) < self.units;
+        if self.age != held.age() || is_missing && !bug::is(Bug::CommitTwice) {
             return Charge::FORGOTTEN;
         }
         let since = self.since_ms.saturating_mul(NANOS_PER_MS);
@@ -228,7 +230,7 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     if known.units > 0 && !held.counts(slice) {
         return Outcome::new(Verdict::Ended);
     }
-    let charge = known.charge(entry, held, now);
+    let charge = known.charge(entry, (held, slice), now);
     let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
     let order = if actual < charge.total {
         // Holds of an older form are fewer where a rate has flowed meanwhile.

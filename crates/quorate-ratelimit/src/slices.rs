@@ -173,6 +173,11 @@ impl Held {
         number <= self.number && self.number - number < COUNTED as u64
     }
 
+    /// Units of a slice; none, if it counts no more.
+    pub(crate) fn units_of(&self, number: u64) -> u64 {
+        if self.counts(number) { self.counts[(self.number - number) as usize] } else { 0 }
+    }
+
     /// Adds units to the present slice; as many as it can hold.
     pub(crate) fn add(&mut self, units: u64) {
         self.counts[0] = self.counts[0].saturating_add(units).min(MAX_UNITS);

@@ -1,5 +1,5 @@
-//! What is held when a limit is changed: reservations and permits survive it, under every rule by which
-//! what was taken is carried over, and are settled afterwards to the unit.
+//! What is held when a limit is changed: reservations and permits survive it, under every rule by
+//! which what was taken is carried over, and are settled afterwards to the unit.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ fn used(store: &mut Store, max: u64) -> u64 {
     max - store.decide(&[peek, Item { key: &holds, args: [0, 0] }]).remaining
 }
 
-/// A window of 100, 10 of it reserved, becomes one of 200, and 3 were used: with `proportional` 20 were
-/// left as used, with `reset` none.
+/// A window of 100, 10 of it reserved, becomes one of 200, and 3 were used: with `proportional` 20
+/// were left as used, with `reset` none.
 #[test]
 fn a_commit_after_a_change_of_the_max_counts_what_was_used_and_nothing_else() {
     for kind in 0..KINDS {
@@ -93,8 +93,8 @@ fn what_lapses_after_a_change_of_the_max_is_given_back_as_it_was_carried_over() 
     }
 }
 
-/// Of another rate, length or kind the page says that what was reserved stays taken; what was used beyond
-/// it counts, and after `reset` all that was used.
+/// Of another rate, length or kind the page says that what was reserved stays taken; what was used
+/// beyond it counts, and after `reset` all that was used.
 #[test]
 fn a_commit_after_a_change_of_form_gives_nothing_back_and_loses_nothing() {
     for (before, after) in [(0, 1), (0, 2), (2, 0), (1, 2)] {
@@ -138,7 +138,21 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
     }
 }
 
-/// Slices of holds are cut without regard to windows: one in which a window begins has units of two.
+/// Another length in the code of the next primary starts its keys afresh; what was reserved before
+/// is used all the same.
+#[test]
+fn a_commit_after_another_codes_limit_counts_what_was_used() {
+    for (actual, expected) in [(0, 0), (3, 3), (12, 12)] {
+        let mut store = store(&[("l", limit(0, 100))]);
+        store.reservation("l", 1, Paired::Reserve, 10);
+        store.model = super::set(&[("l", limit(2, 100))]).model();
+        let told = store.reservation("l", 1, Paired::Commit, actual);
+        assert_eq!((told.code, told.third, told.remaining), (ALLOWED, actual, 100 - expected));
+    }
+}
+
+/// Slices of holds are cut without regard to windows: one in which a window begins has units of
+/// two.
 #[test]
 fn what_is_reserved_as_a_window_begins_is_settled_after_a_change() {
     let length = 1_000 * SECOND;
@@ -216,9 +230,9 @@ impl Exact {
 }
 
 proptest! {
-    /// Against sums of fractions: whatever is taken, reserved, settled and changed in between, what counts
-    /// is what was taken and what is reserved, each scaled by the changes since. It is never less, and
-    /// more only by what was rounded up.
+    /// Against sums of fractions: whatever is taken, reserved, settled and changed in between, what
+    /// counts is what was taken and what is reserved, each scaled by the changes since. It is never
+    /// less, and more only by what was rounded up.
     #[test]
     fn what_is_reserved_is_settled_exactly_through_any_changes(
         kind in 0..KINDS,
