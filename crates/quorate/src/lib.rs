@@ -93,8 +93,8 @@ pub use config::{
 #[cfg(feature = "driver")]
 pub use driver::{
     Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
-    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch,
-    StorageState,
+    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,
+    StatusWatch, StorageState,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

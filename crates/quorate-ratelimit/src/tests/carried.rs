@@ -173,6 +173,34 @@ fn what_is_reserved_as_a_window_begins_is_settled_after_a_change() {
     }
 }
 
+/// A sliding window is cut by its max, into finer slices the smaller it is: what was taken in one of
+/// those is found in what they have become.
+#[test]
+fn what_is_reserved_of_a_sliding_window_is_settled_through_finer_and_coarser_slices() {
+    let length = Duration::from_secs(3_600);
+    let limit = |max| Limit::sliding(max, length);
+    for (before, after) in [(7, 60), (7, 600), (60, 7), (600, 7), (60, 600), (600, 60), (7, 6)] {
+        for (first, second) in [(0, 0), (40, 0), (0, 40), (40, 40), (110, 110), (150, 1)] {
+            for actual in [0, 2, 5, 6] {
+                for other in [0, 1] {
+                    let mut store = Store::new(&[("l", limit(before))]);
+                    store.acquire("l", other);
+                    store.now += 70 * SECOND;
+                    store.reservation("l", 1, Paired::Reserve, 5);
+                    store.now += first * SECOND;
+                    store.change(&[("l", limit(after))], Carry::Keep).expect("usable");
+                    store.now += second * SECOND;
+                    let told = store.reservation("l", 1, Paired::Commit, actual);
+                    let case = format!("{before} {after} {first} {second} {actual} {other}");
+                    assert_eq!(told.code, ALLOWED, "{case}");
+                    let expected = after.saturating_sub(actual + other);
+                    assert_eq!(store.remaining("l"), expected, "{case}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn of_a_rate_what_has_flowed_back_before_a_change_is_not_given_back_after_it() {
     for (carry, left) in [(Carry::Keep, 20), (Carry::Proportional, 50)] {
