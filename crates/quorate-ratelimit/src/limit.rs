@@ -255,8 +255,11 @@ impl Limit {
 
     /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
     /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count. It
-    /// denies nothing, never begins anew, and takes memory until it is reset and forgotten with its
-    /// group. Use `Acknowledge::Majority` where none of it may get lost.
+    /// denies nothing and never begins anew. Use `Acknowledge::Majority` where none of it may get lost.
+    ///
+    /// Each key that was ever counted keeps its cell for as long as the group has its data: a reset
+    /// sets it to 0, and removes nothing. So keys are to be few and known, such as tenants; where
+    /// callers make them up a [`Limit::window`] of a long time forgets those that are not used.
     ///
     /// [`RateLimiter::debit`]: crate::RateLimiter::debit
     /// [`RateLimiter::refund`]: crate::RateLimiter::refund

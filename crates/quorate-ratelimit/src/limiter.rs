@@ -430,6 +430,9 @@ impl RateLimiter {
     /// Forgets what was taken of a key: its bucket is full, or its window empty. What is reserved
     /// of it is forgotten too, and counts by what was used when it is committed.
     ///
+    /// Its cell stays until it would have expired without: one of a counter
+    /// ([`Limit::counter`](crate::Limit::counter)) for good.
+    ///
     /// # Errors
     ///
     /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
