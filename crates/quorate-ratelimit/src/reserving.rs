@@ -89,7 +89,7 @@ impl Reservation {
     fn of(cell: &Cell) -> Option<Self> {
         let [units, second, last] = cell.value()?.words;
         let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
-        let form = (second >> SLICE_BITS) as FormNumber;
+        let form = slice.map_or(0, |_| (second >> SLICE_BITS) as FormNumber);
         let (since_ms, age) = (last & SINCE_MASK, (last >> AGE_SHIFT) as u8 & 3);
         let is_one = last >> TAG_SHIFT == RESERVATION_TAG;
         is_one.then_some(Self { units, slice, since_ms, form, age })
