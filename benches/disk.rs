@@ -18,7 +18,7 @@ use quorate::record::{Record, Records};
 use quorate::store::{EPOCH, Staged, Store};
 use quorate::transport::InProcess;
 use quorate::{
-    Acknowledge, Ballot, Bounds, Generation, GroupTime, Peer, Position, Sequence, Storage,
+    Acknowledge, Ballot, Bounds, Generation, GroupTime, Lead, Peer, Position, Sequence, Storage,
     SyncPolicy, Term, Value,
 };
 use quorate_benches::group::{WINDOW, limits};
@@ -82,8 +82,13 @@ impl Log {
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         let sequence = Sequence(self.position.sequence.0 + EPOCH);
         self.position = Position { ballot, sequence };
-        let (position, group_time) = (self.position, GroupTime(1));
-        let end = BatchEnd { position, group_time, expired_before: GroupTime(0), meta: None };
+        let end = BatchEnd {
+            position: self.position,
+            group_time: GroupTime(1),
+            lead: Lead::default(),
+            expired_before: GroupTime(0),
+            meta: None,
+        };
         Ok(self.files.append(&Staged { from, records: vec![records], end })?)
     }
 }

@@ -7,8 +7,11 @@
 //! that is renewed by a peer alone counts in both slices when that is merged, until the older one lapses.
 //!
 //! A permit's cell: its units, the moment at which its slice lapses, and the tag of the limit.
+//!
+//! All of it goes by the group's steady clock: where the calendar jumps, for the clocks of a
+//! majority were put right, no permit has been held for longer, and none lapses.
 
-use quorate::{Cell, Delta, GroupTime, Value};
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::deciding::confirm;
 use crate::hash::fnv;
@@ -58,7 +61,8 @@ impl Concurrency {
         self.tag
     }
 
-    /// A peek; permits are taken one by one, by [`Concurrency::decide_permit`].
+    /// A peek, at this steady time; permits are taken one by one, by
+    /// [`Concurrency::decide_permit`].
     pub(crate) fn decide(&self, cell: &Cell, order: Order, now: GroupTime) -> Outcome {
         let (held, _) = self.slices.roll(cell.value(), now);
         match order.operation {
@@ -75,8 +79,9 @@ impl Concurrency {
         cell: &mut Cell,
         permit: &mut Cell,
         order: PermitOrder,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Outcome {
+        let now = context.steady();
         let (mut held, _) = self.slices.roll(cell.value(), now);
         let known = self.permit(permit).filter(|known| held.counts(known.slice));
         match order {
@@ -95,8 +100,8 @@ impl Concurrency {
                     return self.refusal(held, now, verdict, units);
                 }
                 held.add(units);
-                permit.set(self.written(Permit { units, slice: held.number() }));
-                cell.set(self.slices.value(held));
+                permit.set(self.written(Permit { units, slice: held.number() }, context));
+                cell.set(self.slices.value(held, context));
                 let outcome = self.outcome(held, now, Verdict::Allowed, units);
                 Outcome { reset_after: self.lease, ..outcome }
             }
@@ -109,8 +114,8 @@ impl Concurrency {
                 } else {
                     held.remove(slice, units);
                     held.add(units);
-                    permit.set(self.written(Permit { units, slice: held.number() }));
-                    cell.set(self.slices.value(held));
+                    permit.set(self.written(Permit { units, slice: held.number() }, context));
+                    cell.set(self.slices.value(held, context));
                 }
                 let outcome = self.outcome(held, now, Verdict::Allowed, units);
                 Outcome { reset_after: self.lease, ..outcome }
@@ -122,8 +127,8 @@ impl Concurrency {
                     return self.outcome(held, now, Verdict::Allowed, 0);
                 };
                 held.remove(slice, units);
-                permit.set(self.written(Permit { units: 0, slice }));
-                cell.set(self.slices.value(held));
+                permit.set(self.written(Permit { units: 0, slice }, context));
+                cell.set(self.slices.value(held, context));
                 self.outcome(held, now, Verdict::Allowed, units)
             }
         }
@@ -159,7 +164,7 @@ impl Concurrency {
         Outcome { retry_after: lapses.saturating_sub(now.0), ..outcome }
     }
 
-    /// Units held at `at`, all of them.
+    /// Units held at this steady time, all of them.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         self.slices.roll(Some(value), GroupTime(at)).0.total()
     }
@@ -172,7 +177,7 @@ impl Concurrency {
         let known = Value { words: delta.words, expires: GroupTime::MAX };
         let (mut known, _) = self.slices.roll(Some(&known), at);
         known.move_on(&before, &after);
-        delta.words = self.slices.value(known).words;
+        delta.words = self.slices.words(known);
     }
 
     /// Counts what is still held of what was taken locally. Bounded by the max in each slice, whatever
@@ -181,13 +186,13 @@ impl Concurrency {
         &self,
         value: Option<&Value>,
         delta: &Delta,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Option<(Value, u64)> {
         let local = Value { words: delta.words, expires: GroupTime::MAX };
         let local = self.slices.read(Some(&local))?;
-        let (mut held, _) = self.slices.roll(value, now);
+        let (mut held, _) = self.slices.roll(value, context.steady());
         let units = held.merge(&local, self.max);
-        (units > 0).then(|| (self.slices.value(held), units))
+        (units > 0).then(|| (self.slices.value(held, context), units))
     }
 
     fn permit(&self, cell: &Cell) -> Option<Permit> {
@@ -196,16 +201,18 @@ impl Concurrency {
         is_own.then(|| Permit { units, slice: self.slices.that_lapses(lapses) })
     }
 
-    fn written(&self, Permit { units, slice }: Permit) -> Value {
+    fn written(&self, Permit { units, slice }: Permit, context: DecideContext) -> Value {
         let lapses = self.slices.lapses(slice);
-        Value { words: [units, lapses, self.tag << TAG_SHIFT], expires: GroupTime(lapses) }
+        let expires = context.by_calendar(GroupTime(lapses));
+        Value { words: [units, lapses, self.tag << TAG_SHIFT], expires }
     }
 }
 
 impl Concurrency {
     /// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed. One of
     /// a peer whose clock is ahead counts in the present slice, as its units do.
-    pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, now: GroupTime) {
+    pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) {
+        let now = context.steady();
         let local = Value { words: delta.words, expires: GroupTime::MAX };
         let Some(local) = self.permit(&Cell::new(Some(local))) else { return };
         let present = self.slices.none(now).number();
@@ -213,7 +220,7 @@ impl Concurrency {
         let newness = |permit: Permit| (permit.slice, permit.units == 0);
         let is_newer = |known: Permit| newness(local) > newness(known);
         if self.slices.lapses(local.slice) > now.0 && self.permit(cell).is_none_or(is_newer) {
-            cell.set(self.written(local));
+            cell.set(self.written(local, context));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an operation on several items comes to: all or none, once, or on a permit or reservation.
 
 use quorate::bug::{self, Bug};
-use quorate::{Answer, Cell, GroupTime, Item};
+use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
 
 use crate::answer::{
     DENYING, HELD, INDEX_BITS, REPEATED, SHADOWED, code, refusal, to_answer, word,
@@ -25,16 +25,21 @@ pub(crate) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Decides several items, of which the last may be cells beside those of limits.
-    pub(crate) fn decide(self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+    pub(crate) fn decide(
+        self,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+        context: DecideContext,
+    ) -> Answer {
         let count = limits_in(items);
         let (items, beside) = items.split_at(count);
         let (cells, others) = cells.split_at_mut(count);
         let kinds: [Option<Auxiliary>; 2] =
             std::array::from_fn(|index| Auxiliary::of(beside.get(index)?.key));
         match (kinds, items, &mut *others) {
-            ([None, _], ..) => self.decide_all(items, cells, now),
+            ([None, _], ..) => self.decide_all(items, cells, context),
             ([Some(Auxiliary::Permit), None], [item], [permit]) => {
-                self.decide_permit(item, &mut cells[0], permit, now)
+                self.decide_permit(item, &mut cells[0], permit, context)
             }
             (
                 [Some(Auxiliary::Reservation), Some(Auxiliary::Holds)],
@@ -42,9 +47,9 @@ impl Judge<'_> {
                 [reservation, holds],
             ) => {
                 let cells = reserving::Cells { limit: &mut cells[0], reservation, holds };
-                self.decide_reservation(item, cells, now)
+                self.decide_reservation(item, cells, context)
             }
-            _ => self.decide_with_holds(items, cells, beside, others, now),
+            _ => self.decide_with_holds(items, cells, beside, others, context),
         }
     }
 
@@ -56,7 +61,7 @@ impl Judge<'_> {
         cells: &mut [Cell],
         beside: &[Item<'_>],
         others: &mut [Cell],
-        now: GroupTime,
+        context: DecideContext,
     ) -> Answer {
         let unknown = || refusal(code::UNKNOWN_OPERATION, 0);
         let (beside, others, mut record) = match (beside, others) {
@@ -76,11 +81,11 @@ impl Judge<'_> {
         let known = record.as_deref().and_then(Record::of);
         if let (Some(known), Some(record)) = (known, record.as_deref_mut()) {
             if known.is_used_up() && items.iter().any(|item| self.is_limited(item)) {
-                let until = record.value().map_or(now, |value| value.expires);
-                return self.refuse_repeat(known, items, cells, (now, until));
+                let until = record.value().map_or_else(|| context.now(), |value| value.expires);
+                return self.refuse_repeat(known, items, cells, (context, until));
             }
             known.count(record);
-            return self.repeat(known, items, cells, now);
+            return self.repeat(known, items, cells, context);
         }
         // A peer alone settles nothing: it could not tell the group.
         for (item, holds) in beside.iter().zip(others).filter(|_| !self.is_alone) {
@@ -88,15 +93,15 @@ impl Judge<'_> {
             if let (Some(entry), Some(cell)) =
                 (self.table.of(items[index].key), cells.get_mut(index))
             {
-                reserving::settle(entry, cell, holds, now);
+                reserving::settle(entry, cell, holds, context);
                 if Order::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
-                    reserving::forget(entry, holds, now);
+                    reserving::forget(entry, holds, context);
                 }
             }
         }
         match record {
-            None => self.decide_all(items, cells, now),
-            Some(record) => self.decide_once(items, cells, record, now),
+            None => self.decide_all(items, cells, context),
+            Some(record) => self.decide_once(items, cells, record, context),
         }
     }
 
@@ -106,9 +111,9 @@ impl Judge<'_> {
         items: &[Item<'_>],
         cells: &mut [Cell],
         record: &mut Cell,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Answer {
-        let answer = self.decide_all(items, cells, now);
+        let answer = self.decide_all(items, cells, context);
         if matches!(answer.code, code::ALLOWED | code::SHADOW) {
             let known = Record {
                 index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
@@ -117,7 +122,7 @@ impl Judge<'_> {
                 granted: answer.words[word::GRANTED],
                 repeats: 0,
             };
-            known.write(record, now);
+            known.write(record, context.now());
         }
         answer
     }
@@ -128,7 +133,7 @@ impl Judge<'_> {
         known: Record,
         items: &[Item<'_>],
         cells: &mut [Cell],
-        now: GroupTime,
+        context: DecideContext,
     ) -> Answer {
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
@@ -137,7 +142,7 @@ impl Judge<'_> {
             return refusal(code::UNKNOWN_LIMIT, known.index);
         };
         let peek = Order { operation: Operation::Peek, amount: 1 };
-        let present = entry.decide(cell, peek, now, Effect::Ask);
+        let present = entry.decide(cell, peek, context, Effect::Ask);
         let mut words = [0; 6];
         words[word::LIMIT] = present.limit;
         words[word::REMAINING] = known.remaining;
@@ -161,7 +166,7 @@ impl Judge<'_> {
         known: Record,
         items: &[Item<'_>],
         cells: &mut [Cell],
-        (now, until): (GroupTime, GroupTime),
+        (context, until): (DecideContext, GroupTime),
     ) -> Answer {
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
@@ -170,11 +175,11 @@ impl Judge<'_> {
             return refusal(code::UNKNOWN_LIMIT, known.index);
         };
         let peek = Order { operation: Operation::Peek, amount: 1 };
-        let present = self.decide_one(entry, cell, peek, now, Effect::Ask);
+        let present = self.decide_one(entry, cell, peek, context, Effect::Ask);
         let denied = Outcome {
             verdict: Verdict::Denied,
             granted: 0,
-            retry_after: until.0.saturating_sub(now.0),
+            retry_after: until.0.saturating_sub(context.now().0),
             marks: Marks::default(),
             ..present
         };
@@ -182,7 +187,7 @@ impl Judge<'_> {
     }
 
     /// Two passes, so that nothing is written before every item is known to be admitted.
-    fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+    fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], context: DecideContext) -> Answer {
         let mut units: u64 = 0;
         let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
         let mut crossed: [u64; 2] = [0; 2];
@@ -192,7 +197,7 @@ impl Judge<'_> {
                 Ok(read) => read,
                 Err(answer) => return answer,
             };
-            let outcome = self.decide_one(entry, cell, order, now, Effect::Ask);
+            let outcome = self.decide_one(entry, cell, order, context, Effect::Ask);
             match outcome.verdict {
                 Verdict::Allowed => {}
                 Verdict::Shadow => shadowed |= 1 << index,
@@ -223,7 +228,7 @@ impl Judge<'_> {
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
             if let Ok((entry, order)) = self.read(index, item) {
-                self.decide_one(entry, cell, order, now, Effect::Take);
+                self.decide_one(entry, cell, order, context, Effect::Take);
             }
         }
         answer
@@ -235,13 +240,13 @@ impl Judge<'_> {
         entry: &Entry,
         cell: &mut Cell,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
         effect: Effect,
     ) -> Outcome {
         if self.is_alone {
-            return entry.decide_alone(cell, order, now, effect);
+            return entry.decide_alone(cell, order, context, effect);
         }
-        entry.decide(cell, order, now, effect)
+        entry.decide(cell, order, context, effect)
     }
 
     fn decide_permit(
@@ -249,7 +254,7 @@ impl Judge<'_> {
         item: &Item<'_>,
         cell: &mut Cell,
         permit: &mut Cell,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Answer {
         let Some(entry) = self.table.of(item.key) else {
             return refusal(code::UNKNOWN_LIMIT, 0);
@@ -264,7 +269,7 @@ impl Judge<'_> {
         let Rule::Concurrency(concurrency) = rule else {
             return refusal(code::UNSUPPORTED, 0);
         };
-        let outcome = entry.decide_permit(*concurrency, (cell, permit), order, now);
+        let outcome = entry.decide_permit(*concurrency, (cell, permit), order, context);
         let is_taken = matches!(order, PermitOrder::Take { .. });
         let is_new = is_taken && !outcome.marks.is_repeated;
         to_answer(0, &outcome, if is_new { outcome.granted } else { 0 })
@@ -274,7 +279,7 @@ impl Judge<'_> {
         self,
         item: &Item<'_>,
         mut cells: reserving::Cells<'_>,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Answer {
         let Some(entry) = self.table.of(item.key) else {
             return refusal(code::UNKNOWN_LIMIT, 0);
@@ -284,8 +289,8 @@ impl Judge<'_> {
         }
         let amount = item.args[0];
         let outcome = match Paired::of(item.args[1]) {
-            Some(Paired::Reserve) => reserving::reserve(entry, &mut cells, amount, now),
-            Some(Paired::Commit) => reserving::commit(entry, &mut cells, amount, now),
+            Some(Paired::Reserve) => reserving::reserve(entry, &mut cells, amount, context),
+            Some(Paired::Commit) => reserving::commit(entry, &mut cells, amount, context),
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
         // What a commit takes beyond what was reserved is no more than that.

@@ -1,7 +1,7 @@
 //! One limit of a set, ready to decide: with what it was before it was changed, and what a peer alone
 //! has of it.
 
-use quorate::{Cell, Delta, GroupTime, Value};
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::concurrency::{Concurrency, PermitOrder};
 use crate::former::{self, Charge, FormNumber, Former};
@@ -66,14 +66,14 @@ impl Entry {
         &self,
         cell: &mut Cell,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
         effect: Effect,
     ) -> Outcome {
         let is_marked = cell.value().is_some_and(|value| value.words[2] & HELD_MARK != 0);
         if is_marked || self.is_unusual {
-            return self.decide_unusual(cell, order, now, effect);
+            return self.decide_unusual(cell, order, context, effect);
         }
-        self.rule.decide(cell, order, now, effect)
+        self.rule.decide(cell, order, context, effect)
     }
 
     /// Whether it ever denies anything: shadows and counters do not.
@@ -96,15 +96,15 @@ impl Entry {
         &self,
         cell: &mut Cell,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
         effect: Effect,
     ) -> Outcome {
         let (before, is_held) = self.present(cell.value());
         let mut bare = Cell::new(before);
-        let mut outcome = self.rule.decide(&mut bare, order, now, effect);
+        let mut outcome = self.rule.decide(&mut bare, order, context, effect);
         outcome.marks.is_held = is_held;
         if outcome.granted > 0 {
-            outcome.marks.crossed = self.crossed(&self.rule, before, &outcome, order, now);
+            outcome.marks.crossed = self.crossed(&self.rule, before, &outcome, order, context);
         }
         if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
             cell.set(marked(*value, is_held));
@@ -152,8 +152,13 @@ impl Entry {
     }
 
     /// What is reserved of a key, as the present form reads it.
-    pub(crate) fn holds(&self, value: Option<&Value>, term: u64) -> Option<Value> {
-        former::present_holds(value?, (&self.rule, &self.former), term)
+    pub(crate) fn holds(
+        &self,
+        value: Option<&Value>,
+        term: u64,
+        context: DecideContext,
+    ) -> Option<Value> {
+        former::present_holds(value?, (&self.rule, &self.former), term, context)
     }
 
     /// Whether an order has taken a key past its thresholds.
@@ -163,13 +168,13 @@ impl Entry {
         before: Option<Value>,
         outcome: &Outcome,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
     ) -> [bool; 2] {
         if matches!(order.operation, Operation::Refund { .. } | Operation::Reset) {
             return [false; 2];
         }
         let peek = Order { operation: Operation::Peek, amount: 1 };
-        let left = rule.decide(&mut Cell::new(before), peek, now, Effect::Ask).remaining;
+        let left = rule.decide(&mut Cell::new(before), peek, context, Effect::Ask).remaining;
         let [before, after] =
             [left, outcome.remaining].map(|left| outcome.limit.saturating_sub(left));
         self.limit.alerts.map(|percent| {
@@ -190,15 +195,15 @@ impl Entry {
         concurrency: Concurrency,
         (cell, permit): (&mut Cell, &mut Cell),
         order: PermitOrder,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Outcome {
         let before = cell.value().copied();
-        let mut outcome = concurrency.decide_permit(cell, permit, order, now);
+        let mut outcome = concurrency.decide_permit(cell, permit, order, context);
         match order {
             PermitOrder::Take { .. } if outcome.granted > 0 && !outcome.marks.is_repeated => {
                 let order = Order { operation: Operation::Acquire, amount: outcome.granted };
                 let rule = Rule::Concurrency(concurrency);
-                outcome.marks.crossed = self.crossed(&rule, before, &outcome, order, now);
+                outcome.marks.crossed = self.crossed(&rule, before, &outcome, order, context);
             }
             PermitOrder::Take { units } => self.soften(&mut outcome, units),
             PermitOrder::Renew | PermitOrder::Release => {}
@@ -212,17 +217,17 @@ impl Entry {
         &self,
         cell: &mut Cell,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
         effect: Effect,
     ) -> Outcome {
         let is_asked = matches!(order.operation, Operation::Acquire | Operation::AcquireUpTo);
         if self.limit.without_primary == WithoutPrimary::Open && is_asked {
             let order = Order { operation: Operation::Debit, ..order };
-            return self.decide(cell, order, now, effect);
+            return self.decide(cell, order, context, effect);
         }
-        let Some(share) = &self.share else { return self.decide(cell, order, now, effect) };
+        let Some(share) = &self.share else { return self.decide(cell, order, context, effect) };
         // The group's own cells are of another rule, but for permits: this peer counts from nothing.
-        let mut outcome = share.decide(cell, order, now, effect);
+        let mut outcome = share.decide(cell, order, context, effect);
         self.soften(&mut outcome, order.amount);
         self.shade(&mut outcome);
         outcome
@@ -274,11 +279,13 @@ impl Entry {
     }
 
     /// Applies what a peer decided alone; the units that were counted.
-    pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+    pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) -> u64 {
         let (present, is_held) = self.present(cell.value());
         let is_held = is_held || delta.words[2] & HELD_MARK != 0;
         let bare = self.carried(delta);
-        let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, now) else { return 0 };
+        let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, context) else {
+            return 0;
+        };
         cell.set(marked(value, is_held));
         units
     }

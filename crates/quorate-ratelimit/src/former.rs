@@ -9,7 +9,7 @@
 //! A form is known by a number: the lower bits of what makes the tag of its cells, which grows with
 //! every change. Reservations name the form that they were made under.
 
-use quorate::{Cell, GroupTime, Value};
+use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::operation::{Operation, Order};
 use crate::outcome::Effect;
@@ -55,7 +55,8 @@ impl Former {
         }
         let peek = Order { operation: Operation::Peek, amount: 1 };
         let mut none = Cell::new(None);
-        let open = self.rule.decide(&mut none, peek, GroupTime(self.until), Effect::Ask).window;
+        let until = DecideContext::at(GroupTime(self.until));
+        let open = self.rule.decide(&mut none, peek, until, Effect::Ask).window;
         open.is_none_or(|start| since >= start)
     }
 }
@@ -105,6 +106,7 @@ pub(crate) fn present_holds(
     value: &Value,
     (present, forms): (&Rule, &[Former]),
     term: u64,
+    context: DecideContext,
 ) -> Option<Value> {
     let found = forms
         .iter()
@@ -121,18 +123,18 @@ pub(crate) fn present_holds(
         let units = |units: u64, start: u64| {
             // Of a slice in which a window began a part is of the one before, and nobody gives that
             // back.
-            if !form.carried(start.saturating_add(old.length() - 1)) {
+            let end = GroupTime(start.saturating_add(old.length() - 1));
+            if !form.carried(context.by_calendar(end).0) {
                 return 0;
             }
             // Whoever settles the slice takes off what has flowed back since it began. What had
-            // before the change was scaled with it.
-            let left = form.rule.returnable(units, form.until.saturating_sub(start));
+            // before the change was scaled with it; all of it, if that cannot be told.
+            let began = context.calendar_at(GroupTime(start)).map_or(0, |(began, _)| began.0);
+            let left = form.rule.returnable(units, form.until.saturating_sub(began));
             let flowed = units - left.min(units);
             form.part(units).saturating_sub(form.part(flowed).saturating_sub(flowed))
         };
-        let expires = value.expires;
-        value = new.value(old.carried(old.read(Some(&value))?, units));
-        value.expires = expires;
+        value.words = new.words(old.carried(old.read(Some(&value))?, units));
     }
     Some(value)
 }

@@ -87,6 +87,9 @@
 //!   paid back.
 //! - Permits are never held by more than the max, each from when it was taken or last renewed for a
 //!   lease; half a lease later at the latest a place whose holder was not heard of is free.
+//! - What is held lapses by time that has passed and by no other: permits, reservations and answers
+//!   kept for an idempotency key are not touched where group time jumps because clocks were put
+//!   right. Windows and rates go by that time, as they say.
 //! - A reservation takes what it was settled by, once, whatever its limit was changed to meanwhile;
 //!   what is not settled comes back.
 //! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's next

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
+use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 
 use crate::answer::{code, to_answer, word};
 use crate::auxiliary::Auxiliary;
@@ -63,18 +63,22 @@ impl RateLimitModel {
 }
 
 impl Model for RateLimitModel {
-    #[inline]
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
+        self.decide_at(DecideContext::at(now), items, cells)
+    }
+
+    #[inline]
+    fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         let table = self.live.load();
         let judge = Judge { table: &table, is_alone: false };
         let ([item], [cell]) = (items, &mut *cells) else {
-            return judge.decide(items, cells, now);
+            return judge.decide(items, cells, context);
         };
         let (entry, order) = match judge.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
-        let outcome = entry.decide(cell, order, now, Effect::Take);
+        let outcome = entry.decide(cell, order, context, Effect::Take);
         to_answer(0, &outcome, taken(order, &outcome))
     }
 
@@ -110,7 +114,16 @@ impl Model for RateLimitModel {
     }
 
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
-        Judge { table: &self.live.load(), is_alone: true }.decide(items, cells, now)
+        self.decide_alone_at(DecideContext::at(now), items, cells)
+    }
+
+    fn decide_alone_at(
+        &self,
+        context: DecideContext,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+    ) -> Answer {
+        Judge { table: &self.live.load(), is_alone: true }.decide(items, cells, context)
     }
 
     /// Whether a denial is near its end, or a shadow would have been one.
@@ -147,17 +160,22 @@ impl Model for RateLimitModel {
     /// A window that has closed is dropped, and so is what would have flowed back into a bucket by
     /// now. At one instant, the order of merges does not matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {
+        self.merge_at(DecideContext::at(now), key, delta, cell)
+    }
+
+    fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
         match Auxiliary::of(key) {
-            Some(Auxiliary::Record) => record::merge(delta, cell, now),
+            Some(Auxiliary::Record) => record::merge(delta, cell, context.now()),
             Some(Auxiliary::Permit) => {
                 // Its key does not say of which limit it is: those of one lease read each other's.
                 if let Some(concurrency) = self.live.load().permits_of(delta.words[2]) {
-                    concurrency.merge_permit(delta, cell, now);
+                    concurrency.merge_permit(delta, cell, context);
                 }
             }
             Some(Auxiliary::Holds | Auxiliary::Reservation) => {}
             None => {
-                return self.live.load().of(key).map_or(0, |entry| entry.merge(delta, cell, now));
+                let table = self.live.load();
+                return table.of(key).map_or(0, |entry| entry.merge(delta, cell, context));
             }
         }
         0

@@ -21,7 +21,7 @@ use quorate::{Cell, Delta, GroupTime, Item, Value};
 use crate::answer::NO_WINDOW;
 use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 
-/// How long an answer is kept for a retry.
+/// How long an answer is kept for a retry, whatever clocks do.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
 
 /// How often the answer to a call that took units is given again; after that the same call is

@@ -16,8 +16,10 @@ use crate::reading::Named;
 use crate::reserving::TERM_NANOS;
 use crate::ticket::{Ticket, TicketError};
 
-/// How long a reservation lasts at least that is neither committed nor cancelled; its units are given
-/// back by one and a half times this.
+/// How long a reservation lasts at least that is neither committed nor cancelled; its units are
+/// given back by one and a half times this. Group time that jumps meanwhile, for clocks were put
+/// right, lets it lapse no earlier; if it lapses after that its units are not given back to a
+/// window or rate, for nobody can tell to which they belong.
 pub const RESERVATION_TIME: Duration = Duration::from_nanos(TERM_NANOS);
 
 /// What became of a reservation that was asked for.

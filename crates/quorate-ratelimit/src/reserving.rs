@@ -26,7 +26,7 @@
 //! ```
 
 use quorate::bug::{self, Bug};
-use quorate::{Cell, GroupTime, Value};
+use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::deciding::confirm;
 use crate::entry::{Entry, marked};
@@ -55,11 +55,11 @@ fn slices(entry: &Entry) -> Slices {
     Slices::new(TERM_NANOS, entry.rule.tag())
 }
 
-/// What is reserved of a key at `now`, and what has lapsed since that was written; nothing, if the
-/// limit has become another since than it was: what was reserved under that stays taken.
-fn roll(entry: &Entry, holds: &Cell, now: GroupTime) -> (Held, [Lapsed; COUNTED]) {
-    let present = entry.holds(holds.value(), TERM_NANOS);
-    slices(entry).roll(present.as_ref(), now)
+/// What is reserved of a key at present, and what has lapsed since that was written; nothing, if
+/// the limit has become another since than it was: what was reserved under that stays taken.
+fn roll(entry: &Entry, holds: &Cell, context: DecideContext) -> (Held, [Lapsed; COUNTED]) {
+    let present = entry.holds(holds.value(), TERM_NANOS, context);
+    slices(entry).roll(present.as_ref(), context.steady())
 }
 
 /// What a reservation's cell holds.
@@ -104,37 +104,44 @@ impl Reservation {
     }
 
     /// What its limit has been charged with for it.
-    fn charge(self, entry: &Entry, (held, slice): (Held, u64), now: GroupTime) -> Charge {
+    fn charge(self, entry: &Entry, (held, slice): (Held, u64), context: DecideContext) -> Charge {
         // A peer whose code has another limit of the same name has counted afresh.
         let is_missing = self.form == entry.form && held.units_of(slice) < self.units;
         if self.age != held.age() || is_missing && !bug::is(Bug::CommitTwice) {
             return Charge::FORGOTTEN;
         }
         let since = self.since_ms.saturating_mul(NANOS_PER_MS);
-        entry.charge(self.form, self.units, since, now.0)
+        entry.charge(self.form, self.units, since, context.now().0)
     }
 }
 
 /// Gives back what was reserved of a key and has lapsed; decides nothing.
-pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: GroupTime) {
-    let (held, lapsed) = roll(entry, holds, now);
+pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, context: DecideContext) {
+    let (held, lapsed) = roll(entry, holds, context);
     let peek = Order { operation: Operation::Peek, amount: 1 };
     let mut bare = Cell::new(entry.present(limit.value()).0);
-    let window = entry.rule.decide(&mut bare, peek, now, Effect::Ask).window;
-    // Of a slice that began before the window a part may have been taken in an older one.
-    let counts = |start: u64| window.is_none_or(|window| start >= window);
+    let window = entry.rule.decide(&mut bare, peek, context, Effect::Ask).window;
     let mut units: u64 = 0;
-    for lapsed in lapsed.iter().filter(|lapsed| counts(lapsed.start)) {
-        units = units.saturating_add(entry.rule.returnable(lapsed.units, now.0 - lapsed.start));
+    for Lapsed { start, units: of_slice } in lapsed {
+        units = units.saturating_add(match context.calendar_at(GroupTime(start)) {
+            // Of a slice that began before the window a part may have been taken in an older one.
+            Some((began, _)) if window.is_none_or(|window| began.0 >= window) => {
+                entry.rule.returnable(of_slice, context.now().0.saturating_sub(began.0))
+            }
+            // The calendar has jumped since: in which window it was, or how much has flowed back,
+            // nobody can tell.
+            None if !entry.rule.is_timed() => of_slice,
+            Some(_) | None => 0,
+        });
     }
     if let Rule::Sliding(sliding) = &entry.rule {
-        lapsed.iter().for_each(|lapsed| give_back_parts(entry, sliding, limit, *lapsed, now));
+        lapsed.iter().for_each(|lapsed| give_back_parts(entry, sliding, limit, *lapsed, context));
     } else if units > 0 {
         let order = Order { operation: Operation::Refund { window_ms: None }, amount: units };
-        entry.decide(limit, order, now, Effect::Take);
+        entry.decide(limit, order, context, Effect::Take);
     }
     if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_holds(entry, holds, held, limit);
+        write_holds(entry, (holds, limit), held, context);
     }
     if held.total() == 0 {
         mark(limit, false);
@@ -142,33 +149,36 @@ pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, now: Gro
 }
 
 /// Gives back units of a slice of holds to the parts of a sliding window that they may have been
-/// taken in, the oldest first: so none that stays leaves before its time.
+/// taken in, the oldest first: so none that stays leaves before its time. Where the calendar has
+/// jumped since, nobody can tell in which, and they stay taken.
 fn give_back_parts(
     entry: &Entry,
     sliding: &Sliding,
     limit: &mut Cell,
     lapsed: Lapsed,
-    now: GroupTime,
+    context: DecideContext,
 ) {
+    let end = GroupTime(lapsed.start.saturating_add(slices(entry).length() - 1));
+    let Some((from, _)) = context.calendar_at(GroupTime(lapsed.start)) else { return };
+    let Some((_, to)) = context.calendar_at(end) else { return };
     let mut units = lapsed.units;
-    let end = lapsed.start.saturating_add(slices(entry).length() - 1);
-    for part in sliding.parts_within(lapsed.start, end, now.0) {
+    for part in sliding.parts_within(from.0, to.0, context.now().0) {
         if units == 0 {
             return;
         }
         let operation = Operation::Refund { window_ms: Some(part) };
         let order = Order { operation, amount: units };
-        units -= entry.decide(limit, order, now, Effect::Take).granted;
+        units -= entry.decide(limit, order, context, Effect::Take).granted;
     }
 }
 
 /// Forgets what was reserved of a key that is reset: nothing of it is given back.
-pub(crate) fn forget(entry: &Entry, holds: &mut Cell, now: GroupTime) {
-    let (mut held, _) = roll(entry, holds, now);
+pub(crate) fn forget(entry: &Entry, holds: &mut Cell, context: DecideContext) {
+    let (mut held, _) = roll(entry, holds, context);
     if held.total() > 0 {
         held.forget();
         let expires = holds.value().map_or(GroupTime(0), |value| value.expires);
-        let value = slices(entry).value(held);
+        let value = slices(entry).value(held, context);
         holds.set(Value { expires: value.expires.max(expires), ..value });
     }
 }
@@ -178,33 +188,33 @@ pub(crate) fn reserve(
     entry: &Entry,
     cells: &mut Cells<'_>,
     amount: u64,
-    now: GroupTime,
+    context: DecideContext,
 ) -> Outcome {
-    settle(entry, cells.limit, cells.holds, now);
-    let (mut held, _) = roll(entry, cells.holds, now);
+    settle(entry, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(entry, cells.holds, context);
     if let Some(known) = Reservation::of(cells.reservation) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
-        return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, now) };
+        return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, context) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
         return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
     }
     let order = Order { operation: Operation::Acquire, amount };
-    let mut outcome = entry.decide(cells.limit, order, now, Effect::Take);
+    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
     outcome.marks.is_held = false;
     if !matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow) {
         return outcome;
     }
     let units = outcome.granted;
-    let since_ms = outcome.window.unwrap_or(now.0) / NANOS_PER_MS;
-    let expires = GroupTime(slices(entry).lapses(held.number()));
+    let since_ms = outcome.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
+    let expires = context.by_calendar(GroupTime(slices(entry).lapses(held.number())));
     let (slice, form, age) = (Some(held.number()), entry.form, held.age());
     Reservation { units, slice, since_ms, form, age }.write(cells.reservation, expires);
     outcome.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
-        write_holds(entry, cells.holds, held, cells.limit);
+        write_holds(entry, (cells.holds, cells.limit), held, context);
         mark(cells.limit, true);
     }
     outcome
@@ -215,9 +225,14 @@ pub(crate) fn reserve(
 /// No more is given back than the limit was charged with for it, or than the key's holds still have
 /// of its slice, and nothing once the limit has become another. Of a rate, what has flowed back
 /// since was given back by time.
-pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: GroupTime) -> Outcome {
-    settle(entry, cells.limit, cells.holds, now);
-    let (mut held, _) = roll(entry, cells.holds, now);
+pub(crate) fn commit(
+    entry: &Entry,
+    cells: &mut Cells<'_>,
+    actual: u64,
+    context: DecideContext,
+) -> Outcome {
+    settle(entry, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(entry, cells.holds, context);
     let Some(known) = Reservation::of(cells.reservation) else {
         return Outcome::new(Verdict::Ended);
     };
@@ -225,12 +240,12 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     let Some(slice) = known.slice.or(twice) else {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
-        return repeated(entry, cells.limit, known, now);
+        return repeated(entry, cells.limit, known, context);
     };
     if known.units > 0 && !held.counts(slice) {
         return Outcome::new(Verdict::Ended);
     }
-    let charge = known.charge(entry, (held, slice), now);
+    let charge = known.charge(entry, (held, slice), context);
     let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
     let order = if actual < charge.total {
         // Holds of an older form are fewer where a rate has flowed meanwhile.
@@ -243,15 +258,15 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
     } else {
         Order { operation: Operation::Debit, amount: actual - charge.total }
     };
-    let mut outcome = entry.decide(cells.limit, order, now, Effect::Take);
+    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
     if removed > 0 {
-        write_holds(entry, cells.holds, held, cells.limit);
+        write_holds(entry, (cells.holds, cells.limit), held, context);
     }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
     // Remembered for as long again: who asks again for an answer that was lost is not told that it is
     // over.
-    let expires = GroupTime(now.0.saturating_add(TERM_NANOS));
+    let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
     Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
     outcome.granted = actual;
     outcome.marks.is_held = false;
@@ -259,9 +274,9 @@ pub(crate) fn commit(entry: &Entry, cells: &mut Cells<'_>, actual: u64, now: Gro
 }
 
 /// The answer once more that an earlier call got.
-fn repeated(entry: &Entry, limit: &Cell, known: Reservation, now: GroupTime) -> Outcome {
+fn repeated(entry: &Entry, limit: &Cell, known: Reservation, context: DecideContext) -> Outcome {
     let order = Order { operation: Operation::Peek, amount: 1 };
-    let outcome = entry.decide(&mut limit.clone(), order, now, Effect::Ask);
+    let outcome = entry.decide(&mut limit.clone(), order, context, Effect::Ask);
     let (verdict, granted) = (Verdict::Allowed, known.units);
     Outcome { verdict, granted, ..outcome }.repeated()
 }
@@ -277,8 +292,13 @@ fn mark(limit: &mut Cell, is_held: bool) {
 }
 
 /// Kept for as long as the limit's cell counts: what lapses may be given back until then.
-fn write_holds(entry: &Entry, holds: &mut Cell, held: Held, limit: &Cell) {
-    let mut value = slices(entry).value(held);
+fn write_holds(
+    entry: &Entry,
+    (holds, limit): (&mut Cell, &Cell),
+    held: Held,
+    context: DecideContext,
+) {
+    let mut value = slices(entry).value(held, context);
     let until = limit.value().map_or(GroupTime(0), |value| value.expires);
     value.expires = value.expires.max(until);
     holds.set(value);

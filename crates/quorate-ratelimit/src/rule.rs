@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::{Cell, Delta, GroupTime, Value};
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::approximate::ApproximateSliding;
 use crate::concurrency::Concurrency;
@@ -86,17 +86,26 @@ impl Rule {
         self.tags().any(|own| own == tag)
     }
 
+    /// What the clock shows by which units of this rule count: the steady one of what is held, else
+    /// the calendar.
+    pub(crate) fn clock(&self, context: DecideContext) -> GroupTime {
+        if matches!(self, Self::Concurrency(_)) { context.steady() } else { context.now() }
+    }
+
     /// Decides about one key, and changes its cell if that is what comes of it.
     #[inline]
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
         order: Order,
-        now: GroupTime,
+        context: DecideContext,
         effect: Effect,
     ) -> Outcome {
+        // What is held lapses by the steady clock; all else begins anew, and flows back, by the
+        // calendar.
+        let now = context.now();
         match self {
-            Self::Concurrency(concurrency) => concurrency.decide(cell, order, now),
+            Self::Concurrency(concurrency) => concurrency.decide(cell, order, context.steady()),
             Self::Counter(counter) => counter.decide(cell, order, effect),
             Self::ApproximateSliding(sliding) => sliding.decide(cell, order, now, effect),
             Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
@@ -117,12 +126,18 @@ impl Rule {
         }
     }
 
+    /// Whether it matters when units were taken.
+    pub(crate) fn is_timed(&self) -> bool {
+        !matches!(self, Self::Counter(_))
+    }
+
     /// Whether units are of a window.
     pub(crate) fn has_windows(&self) -> bool {
         matches!(self, Self::ApproximateSliding(_) | Self::Sliding(_) | Self::Window(_))
     }
 
-    /// Units that count at `at` in a cell of this rule.
+    /// Units that count at `at` in a cell of this rule: by the steady clock of what is held, else
+    /// by the calendar.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         match self {
             Self::Concurrency(concurrency) => concurrency.used(value, at),
@@ -164,10 +179,11 @@ impl Rule {
         &self,
         value: Option<&Value>,
         delta: &Delta,
-        now: GroupTime,
+        context: DecideContext,
     ) -> Option<(Value, u64)> {
+        let now = context.now();
         match self {
-            Self::Concurrency(concurrency) => concurrency.merge(value, delta, now),
+            Self::Concurrency(concurrency) => concurrency.merge(value, delta, context),
             Self::Counter(counter) => counter.merge(value, delta),
             Self::ApproximateSliding(sliding) => sliding.merge(value, delta, now),
             Self::Sliding(sliding) => sliding.merge(value, delta, now),

@@ -1,8 +1,9 @@
 //! Units by the time at which they lapse: what permits and reservations are counted by.
 //!
 //! Time is cut into slices of half a term. What is taken in one slice counts through the two that
-//! follow it, and then lapses by itself, between one and one and a half terms later: nobody has to be
-//! there to take it back.
+//! follow it, and then lapses by itself, between one and one and a half terms later: nobody has to
+//! be there to take it back. Time is the group's steady one here: a clock that is put right lets
+//! nothing lapse.
 //!
 //! ```text
 //!   slice    │    7     │    8     │    9     │    10    │
@@ -14,7 +15,7 @@
 //! often its units were forgotten; the number of the present slice in the lower 47 bits of the last
 //! word, and the tag above them.
 
-use quorate::{GroupTime, Value};
+use quorate::{DecideContext, GroupTime, Value};
 
 use crate::divisor::Divisor;
 use crate::outcome::TAG_SHIFT;
@@ -61,7 +62,7 @@ impl Slices {
         Self { slice: Divisor::new(term.div_ceil(2)), tag }
     }
 
-    /// Nothing, at `now`.
+    /// Nothing, at this steady time.
     pub(crate) fn none(&self, now: GroupTime) -> Held {
         Held { number: self.number(now), counts: [0; COUNTED], age: 0 }
     }
@@ -78,8 +79,8 @@ impl Slices {
         Some(Held { number: last & NUMBER_MASK, counts: [count(0), count(1), count(2)], age })
     }
 
-    /// What a cell holds at `now`, and what has lapsed since it was written. Group time that goes back
-    /// leaves the slice where it is.
+    /// What a cell holds at this steady time, and what has lapsed since it was written. Time that
+    /// goes back leaves the slice where it is.
     pub(crate) fn roll(&self, value: Option<&Value>, now: GroupTime) -> (Held, [Lapsed; COUNTED]) {
         let mut lapsed = [Lapsed { start: 0, units: 0 }; COUNTED];
         let Some(mut held) = self.read(value) else { return (self.none(now), lapsed) };
@@ -97,12 +98,17 @@ impl Slices {
         (held, lapsed)
     }
 
-    pub(crate) fn value(&self, held: Held) -> Value {
+    /// A cell with this, until the last of it lapses.
+    pub(crate) fn value(&self, held: Held, context: DecideContext) -> Value {
+        let expires = context.by_calendar(GroupTime(self.lapses(held.number())));
+        Value { words: self.words(held), expires }
+    }
+
+    pub(crate) fn words(&self, held: Held) -> [u64; 3] {
         let add = |packed, count: &u64| packed << COUNT_BITS | u128::from(*count & MAX_UNITS);
         let packed = held.counts.iter().rev().fold(u128::from(held.age & AGES), add);
         let last = held.number & NUMBER_MASK | self.tag << TAG_SHIFT;
-        let words = [packed as u64, (packed >> 64) as u64, last];
-        Value { words, expires: GroupTime(self.lapses(held.number)) }
+        [packed as u64, (packed >> 64) as u64, last]
     }
 
     /// What a cell of another form holds, as this one reads it: so many of the units of each slice,
@@ -121,7 +127,7 @@ impl Slices {
         self.slice.get()
     }
 
-    /// When units of a slice count no more.
+    /// When units of a slice count no more, by the steady clock.
     pub(crate) fn lapses(&self, number: u64) -> u64 {
         number.saturating_add(COUNTED as u64).saturating_mul(self.slice.get())
     }
@@ -230,15 +236,19 @@ mod tests {
         Held { number, counts, age: 0 }
     }
 
+    fn value(held: Held) -> Value {
+        SLICES.value(held, DecideContext::at(GroupTime(0)))
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
         let mut most = held(1 << 46, [MAX_UNITS, MAX_UNITS - 1, MAX_UNITS - 2]);
         for age in [0, 1, 2, 3] {
             most.age = age;
-            assert_eq!(SLICES.read(Some(&SLICES.value(most))), Some(most));
+            assert_eq!(SLICES.read(Some(&value(most))), Some(most));
         }
         let other = Slices::new(TERM, 16);
-        assert_eq!(other.read(Some(&SLICES.value(most))), None);
+        assert_eq!(other.read(Some(&value(most))), None);
     }
 
     #[test]
@@ -247,7 +257,7 @@ mod tests {
             let now = 10 * TERM + at;
             let mut taken = SLICES.none(GroupTime(now));
             taken.add(5);
-            let value = SLICES.value(taken);
+            let value = value(taken);
             let counts = |later: u64| SLICES.roll(Some(&value), GroupTime(now + later)).0.total();
             assert_eq!(counts(TERM), 5, "after a term they count");
             assert_eq!(counts(TERM + TERM / 2), 0);
@@ -257,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_has_lapsed_is_told_once_and_with_its_slice() {
-        let value = SLICES.value(held(20, [1, 2, 3]));
+        let value = value(held(20, [1, 2, 3]));
         let at = |number: u64| SLICES.roll(Some(&value), GroupTime(number * TERM / 2));
         let (rolled, lapsed) = at(21);
         assert_eq!(rolled, held(21, [0, 1, 2]));

@@ -88,12 +88,14 @@ impl RateLimiter {
         let table = self.live().present();
         let Some(entry) = table.find(id) else { return Vec::new() };
         let mut heap = BinaryHeap::with_capacity(n + 1);
-        self.peer().visit_cells(&mut |key, value, now| {
+        let context = self.peer().group_time();
+        let at = entry.rule.clock(context).0;
+        self.peer().visit_cells(&mut |key, value, _| {
             if key.first_chunk() != Some(&id.to_le_bytes()) {
                 return;
             }
             let (present, _) = entry.present(Some(value));
-            let used = present.map_or(0, |value| entry.rule.used(&value, now.0));
+            let used = present.map_or(0, |value| entry.rule.used(&value, at));
             if used > 0 {
                 push(&mut heap, (used, key.into()), n);
             }

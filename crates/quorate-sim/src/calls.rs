@@ -8,7 +8,7 @@ use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::Refused;
 use quorate::{
-    Acknowledge, Answer, Ballot, GroupTime, Incarnation, Item, Mode, Position, Time, Value,
+    Acknowledge, Answer, Ballot, DecideContext, Incarnation, Item, Mode, Position, Time, Value,
 };
 
 use quorate_ratelimit::fuzzing::operation;
@@ -38,7 +38,9 @@ pub(crate) struct Reply {
 pub(crate) struct Done {
     pub(crate) answer: Answer,
     pub(crate) position: Position,
-    pub(crate) group_time: GroupTime,
+    pub(crate) context: DecideContext,
+    /// What the clock of its decider showed before.
+    pub(crate) read: Time,
 }
 
 /// Why there is no answer.
@@ -158,7 +160,7 @@ impl World {
         match decided {
             Ok(decided) => {
                 let (answer, position) = (decided.answer, decided.position);
-                let done = Done { answer, position, group_time: decided.group_time };
+                let done = Done { answer, position, context: decided.context, read: time };
                 self.on_decided(peer, origin, &items, done, &after);
                 if decided.wake {
                     self.wake(peer);
@@ -210,7 +212,7 @@ impl World {
                 format!("decides {origin:?} {what:?} at {position}: {answer:?}")
             },
         );
-        let (expected, cells) = match self.history.decide(position, done.group_time, items) {
+        let (expected, cells) = match self.history.decide(position, done.context, items) {
             Ok(expected) => expected,
             Err(what) => return self.fail("monotone", what),
         };
@@ -218,7 +220,7 @@ impl World {
             let what = format!("at {position} the answer is {answer:?}, not {expected:?}");
             self.fail("equal_positions", what);
         }
-        let is_live = |value: &Option<Value>| value.filter(|v| v.expires > done.group_time);
+        let is_live = |value: &Option<Value>| value.filter(|v| v.expires > done.context.steady());
         for (index, item) in items.iter().enumerate() {
             let (found, wanted) = (is_live(&after[index]), is_live(&cells[index]));
             if found != wanted {

@@ -47,14 +47,14 @@ impl World {
     }
 
     /// Ends that, and plays to the reference what was decided meanwhile.
-    pub(crate) fn leave_cuts(&mut self, peer: usize, log: Option<Log>) {
+    pub(crate) fn leave_cuts(&mut self, peer: usize, time: Time, log: Option<Log>) {
         let Some(log) = log else { return };
         bug::visit(None);
         for (pair, decided) in log.take() {
             let (answer, position) = (decided.answer, decided.position);
             let keys = pair.map(|account| key(b't', account));
             let items: [Item<'_>; 2] = [0, 1].map(|i| item(&keys[i], 1, Kind::Transfer));
-            match self.history.decide(position, decided.group_time, &items) {
+            match self.history.decide(position, decided.context, &items) {
                 Ok((expected, _)) if expected == answer => {}
                 Ok((expected, _)) => {
                     let what = format!("in a cut, at {position}: {answer:?}, not {expected:?}");
@@ -62,7 +62,7 @@ impl World {
                 }
                 Err(what) => self.fail("monotone", what),
             }
-            let done = Done { answer, position, group_time: decided.group_time };
+            let done = Done { answer, position, context: decided.context, read: time };
             self.see(&Seen::Executed { op: None, done });
             if decided.wake {
                 self.wake(peer);

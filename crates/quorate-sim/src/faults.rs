@@ -445,6 +445,7 @@ impl World {
             let Event::Issue { op } = event else { continue };
             if is_stale && self.ops[op].outcome.is_none() {
                 let time = self.peers[peer].clock.time(since);
+                self.ops[op].asked = time;
                 self.call(peer, op, time);
             } else {
                 self.on_issue(op);
@@ -469,6 +470,11 @@ impl World {
         let by = self.fault_random.pick(&[second / 10, second, 60 * second, day, 25_000 * day]);
         let by = if self.fault_random.chance(500) { by } else { -by.min(10_000 * day) };
         self.counters.add("clock steps");
+        self.put_clock(peer, by);
+    }
+
+    /// Moves the wall clock of a peer.
+    pub(crate) fn put_clock(&mut self, peer: usize, by: i64) {
         self.see(&Seen::Clocks);
         self.peers[peer].clock.step(by);
         self.see(&Seen::Clocks);

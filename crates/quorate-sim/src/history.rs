@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate::{
-    Answer, Ballot, Cell, Delta, GroupTime, Incarnation, Item, Model, Position, Sequence, Value,
+    Answer, Ballot, Cell, DecideContext, Delta, GroupTime, Incarnation, Item, Model, Position,
+    Sequence, Value,
 };
 
 use crate::model::SimModel;
@@ -42,8 +43,8 @@ pub(crate) struct Reign {
     pub(crate) parent: Option<Position>,
     /// The ballot of the founding that it goes back to without any loss allowed in between.
     pub(crate) founding: Ballot,
-    /// The newest group time of the reign's state.
-    pub(crate) group_time: GroupTime,
+    /// The newest group time of the reign's state, by both clocks.
+    context: DecideContext,
     base: Cells,
     current: Cells,
     writes: Vec<Write>,
@@ -61,7 +62,7 @@ struct Write {
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) sequence: Sequence,
-    pub(crate) group_time: GroupTime,
+    context: DecideContext,
     pub(crate) units: u64,
     /// Whether its caller was told that it was done.
     pub(crate) is_acknowledged: bool,
@@ -107,12 +108,12 @@ impl History {
     ) {
         let before = parent.and_then(|parent| self.reigns.get(&parent.ballot));
         let founding = before.filter(|_| !is_founding).map_or(ballot, |before| before.founding);
-        let group_time = self.group_time_at(parent);
+        let context = self.context_at(parent);
         let reign = Reign {
             primary,
             parent,
             founding,
-            group_time,
+            context,
             current: cells.clone(),
             base: cells,
             writes: Vec::new(),
@@ -147,35 +148,36 @@ impl History {
     }
 
     /// Group time of the last operation in the state at `parent`.
-    fn group_time_at(&self, parent: Option<Position>) -> GroupTime {
-        let Some(parent) = parent else { return GroupTime(0) };
+    fn context_at(&self, parent: Option<Position>) -> DecideContext {
+        let blank = DecideContext::at(GroupTime(0));
+        let Some(parent) = parent else { return blank };
         let last = self.path(parent).find_map(|end| {
             let steps = &self.reigns.get(&end.ballot)?.steps;
             let kept = steps.partition_point(|step| step.sequence <= end.sequence);
             steps[..kept].last()
         });
-        last.map_or(GroupTime(0), |step| step.group_time)
+        last.map_or(blank, |step| step.context)
     }
 
     /// The operation once more, on the reference: what its answer and its cells must be.
     pub(crate) fn decide(
         &mut self,
         at: Position,
-        group_time: GroupTime,
+        context: DecideContext,
         items: &[Item<'_>],
     ) -> Result<(Answer, Vec<Option<Value>>), String> {
         let model = Arc::clone(&self.model);
-        let reign = self.open(at, group_time)?;
+        let reign = self.open(at, context)?;
         let mut cells: Vec<Cell> =
-            items.iter().map(|item| Cell::new(reign.live(item.key, group_time))).collect();
-        let answer = model.decide(items, &mut cells, group_time);
+            items.iter().map(|item| Cell::new(reign.live(item.key, context))).collect();
+        let answer = model.decide_at(context, items, &mut cells);
         for (item, cell) in items.iter().zip(&cells) {
             reign.write(at.sequence, Bytes::copy_from_slice(item.key), cell);
         }
         reign.step(at.sequence, answer.units, None);
         let written = |(item, cell): (&Item<'_>, &Cell)| match cell.is_changed() {
             true => reign.current.get(item.key).copied(),
-            false => cell.value().copied(),
+            false => cell.value().map(|value| kept(value, context)),
         };
         let cells = items.iter().zip(&cells).map(written).collect();
         Ok((answer, cells))
@@ -186,23 +188,23 @@ impl History {
     pub(crate) fn merge(
         &mut self,
         at: Position,
-        group_time: GroupTime,
+        context: DecideContext,
         merge: Option<MergeId>,
         entries: &[(Bytes, Delta)],
     ) -> Result<u64, String> {
         let model = Arc::clone(&self.model);
-        let reign = self.open(at, group_time)?;
+        let reign = self.open(at, context)?;
         let mut units: u64 = 0;
         for (key, delta) in entries {
-            let mut cell = Cell::new(reign.live(key, group_time));
-            units = units.saturating_add(model.merge(key, delta, &mut cell, group_time));
+            let mut cell = Cell::new(reign.live(key, context));
+            units = units.saturating_add(model.merge_at(context, key, delta, &mut cell));
             reign.write(at.sequence, key.clone(), &cell);
         }
         reign.step(at.sequence, units, merge);
         Ok(units)
     }
 
-    fn open(&mut self, at: Position, group_time: GroupTime) -> Result<&mut Reign, String> {
+    fn open(&mut self, at: Position, context: DecideContext) -> Result<&mut Reign, String> {
         let reign = self
             .reigns
             .get_mut(&at.ballot)
@@ -210,11 +212,12 @@ impl History {
         if let Some(last) = reign.steps.last().filter(|last| last.sequence >= at.sequence) {
             return Err(format!("a decision at {at} after one at {}", last.sequence));
         }
-        if group_time < reign.group_time {
-            let (new, old) = (group_time.0, reign.group_time.0);
-            return Err(format!("group time went back at {at}: from {old} to {new}"));
+        let is_back = context.steady() < reign.context.steady();
+        if is_back || context.now() < reign.context.now() {
+            let old = reign.context;
+            return Err(format!("group time went back at {at}: from {old:?} to {context:?}"));
         }
-        reign.group_time = group_time;
+        reign.context = context;
         Ok(reign)
     }
 
@@ -307,27 +310,35 @@ impl Reign {
         &self.steps[first..]
     }
 
-    fn live(&self, key: &[u8], group_time: GroupTime) -> Option<Value> {
-        self.current.get(key).filter(|value| value.expires > group_time).copied()
+    /// A cell as the model sees it.
+    fn live(&self, key: &[u8], context: DecideContext) -> Option<Value> {
+        let value = self.current.get(key).filter(|value| value.expires > context.steady())?;
+        Some(Value { expires: context.by_calendar(value.expires), ..*value })
     }
 
     fn write(&mut self, sequence: Sequence, key: Bytes, cell: &Cell) {
         if let Some(value) = cell.value().filter(|_| cell.is_changed()) {
             // A store keeps the later expiry.
             let known = self.current.get(&key).map_or(GroupTime(0), |known| known.expires);
-            let value = Value { expires: value.expires.max(known), ..*value };
+            let value = kept(value, self.context);
+            let value = Value { expires: value.expires.max(known), ..value };
             self.current.insert(key.clone(), value);
             self.writes.push(Write { sequence, key, value });
         }
     }
 
     fn step(&mut self, sequence: Sequence, units: u64, merge: Option<MergeId>) {
-        let group_time = self.group_time;
-        self.steps.push(Step { sequence, group_time, units, is_acknowledged: false, merge });
+        let context = self.context;
+        self.steps.push(Step { sequence, context, units, is_acknowledged: false, merge });
     }
 }
 
-/// Says in what two sets of cells differ; `None` if they are equal at `group_time`.
+/// A value as a store keeps it: its expiry is by the steady clock.
+fn kept(value: &Value, context: DecideContext) -> Value {
+    Value { expires: context.by_steady(value.expires), ..*value }
+}
+
+/// Says in what two sets of cells differ; `None` if they are equal at this steady time.
 pub(crate) fn difference(expected: &Cells, found: &Cells, group_time: GroupTime) -> Option<String> {
     let is_live = |value: &&Value| value.expires > group_time;
     for (key, value) in expected {

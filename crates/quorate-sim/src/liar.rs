@@ -8,7 +8,7 @@ use quorate::protocol::message::{
 };
 use quorate::record::Records;
 use quorate::{
-    Ballot, GroupTime, Incarnation, Member, PeerKind, PeerName, Position, Sequence, Term,
+    Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, Position, Sequence, Term,
 };
 
 use crate::peer::Process;
@@ -126,7 +126,8 @@ impl World {
             Lie::Data => {
                 let brief = self.false_brief(ballot, position, &meta);
                 let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
-                let end = BatchEnd { position, group_time, expired_before, meta: Some(meta) };
+                let lead = Lead::default();
+                let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(meta) };
                 let piece = Piece {
                     ballot,
                     transfer: u64::MAX,

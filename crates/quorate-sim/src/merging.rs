@@ -4,7 +4,7 @@ use bytes::Bytes;
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::{Refused, SealedBatch};
-use quorate::{Answer, Delta, GroupTime, Incarnation, Item, OnReconnect};
+use quorate::{Answer, DecideContext, Delta, GroupTime, Incarnation, Item, OnReconnect};
 
 use crate::calls::{Done, Origin, item};
 use crate::check::Seen;
@@ -61,9 +61,12 @@ impl World {
     }
 
     /// Group time as a peer without a primary estimates it.
-    fn local_group_time(&self, peer: usize) -> GroupTime {
+    fn local_group_time(&self, peer: usize) -> DecideContext {
         let wall = self.peers[peer].clock.now(self.now).wall;
-        self.process(peer).map_or(wall, |process| process.store.group_time().max(wall))
+        let Some(process) = self.process(peer) else { return DecideContext::at(wall) };
+        let lead = process.store.lead();
+        let steady = process.store.group_time().max(GroupTime(wall.0.saturating_sub(lead.nanos)));
+        DecideContext::new(steady, lead)
     }
 
     /// Decides on the local copy and says so.
@@ -71,11 +74,11 @@ impl World {
         let (keys, kind) = (self.ops[op].items.clone(), self.ops[op].kind);
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        let now = self.local_group_time(peer);
+        let context = self.local_group_time(peer);
         let model = std::sync::Arc::clone(&self.model);
         let Some(process) = self.process_mut(peer) else { return };
         let units = process.overlay.units();
-        match process.overlay.decide(&process.store, now, &items, &*model) {
+        match process.overlay.decide(&process.store, context, &items, &*model) {
             Ok(answer) => {
                 process.merging.decided += u128::from(answer.units);
                 let grown = process.overlay.units() - units;
@@ -111,7 +114,7 @@ impl World {
             self.counters.add("overlays discarded");
             return;
         }
-        let Some(sealed) = process.overlay.seal(keys, now) else { return };
+        let Some(sealed) = process.overlay.seal(keys, now.steady()) else { return };
         process.merging.sealed = Some(sealed.number);
         let merge = Merge { number: sealed.number, sealed_at: sealed.at, entries: sealed.entries };
         match route {
@@ -149,7 +152,7 @@ impl World {
         };
         let is_merged = merged.is_recorded;
         let origin = Origin::Merge { peer: from.0, incarnation, number, is_merged };
-        let (position, group_time) = (merged.position, merged.group_time);
+        let (position, context) = (merged.position, merged.context);
         let id = (from.0, from.1, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
         self.note(peer, &[10, number, merged.units], |_| {
@@ -157,7 +160,7 @@ impl World {
         });
         if !merged.already {
             let id = merged.is_recorded.then_some(id);
-            match self.history.merge(position, group_time, id, &merge.entries) {
+            match self.history.merge(position, context, id, &merge.entries) {
                 Ok(units) if units == merged.units => {}
                 Ok(units) => {
                     let found = merged.units;
@@ -171,7 +174,12 @@ impl World {
             self.wake(peer);
         }
         let must_wait = !bug::is(Bug::OverlayForgottenEarly);
-        self.answer_when_due(peer, origin, Done { answer, position, group_time }, must_wait);
+        self.answer_when_due(
+            peer,
+            origin,
+            Done { answer, position, context, read: time },
+            must_wait,
+        );
         self.on_committed(peer);
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Policy, Value};
+use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Model, Policy, Value};
 
 use quorate_ratelimit::RateLimitModel;
 
@@ -176,6 +176,13 @@ impl Model for SimModel {
         }
     }
 
+    fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+        match Kind::from_code(items[0].args[1]) {
+            Kind::Real(number) => self.real.decide_at(context, &real::items(items, number), cells),
+            _ => self.decide(items, cells, context.now()),
+        }
+    }
+
     fn accumulate(
         &self,
         item: &Item<'_>,
@@ -212,6 +219,22 @@ impl Model for SimModel {
         _: GroupTime,
     ) -> Result<Option<Bytes>, String> {
         Ok((policy.bytes != request).then(|| Bytes::copy_from_slice(request)))
+    }
+
+    fn decide_alone_at(
+        &self,
+        context: DecideContext,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+    ) -> Answer {
+        self.decide_at(context, items, cells)
+    }
+
+    fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
+        match family(key) {
+            Family::Real => self.real.merge_at(context, real::bare(key), delta, cell),
+            _ => self.merge(key, delta, cell, context.now()),
+        }
     }
 
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64 {

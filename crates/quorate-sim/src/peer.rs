@@ -215,7 +215,7 @@ impl World {
             process.machine.handle(now, input);
         }
         #[cfg(feature = "bugs")]
-        self.leave_cuts(peer, log);
+        self.leave_cuts(peer, now.time, log);
         while let Some(process) = self.peers[peer].process.as_mut() {
             let Some(output) = process.machine.poll_output() else { break };
             self.on_output(peer, output);

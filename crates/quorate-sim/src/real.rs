@@ -132,16 +132,16 @@ pub(crate) fn draw(random: &mut Random) -> (Kind, Vec<(Bytes, u64)>) {
     (Kind::Real(number), items)
 }
 
-/// An operation on the first key of a limit, and on one permit or reservation of it.
-pub(crate) fn one(number: u8, limit: &str, amount: u64) -> (Kind, Vec<(Bytes, u64)>) {
+/// An operation on the first key of a limit, and on the permit or reservation of it with this id.
+pub(crate) fn one(number: u8, limit: &str, amount: u64, id: u8) -> (Kind, Vec<(Bytes, u64)>) {
     let key = key(limit, 0);
     let mut items = vec![(marked(key.as_ref()), amount)];
     match number {
         operation::PERMIT_TAKE | operation::PERMIT_RENEW | operation::PERMIT_RELEASE => {
-            items.push((marked(&permit_key(&key, 1)), 0));
+            items.push((marked(&permit_key(&key, id)), 0));
         }
         operation::RESERVE | operation::COMMIT => {
-            items.extend(reservation_keys(&key, 1).map(|key| (marked(&key), 0)));
+            items.extend(reservation_keys(&key, id).map(|key| (marked(&key), 0)));
         }
         _ => {}
     }

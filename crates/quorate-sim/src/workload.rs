@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::{Incarnation, Mode};
+use quorate::{Incarnation, Mode, Time};
 
 use crate::calls::Done;
 use crate::check::Seen;
@@ -21,6 +21,8 @@ pub(crate) struct Op {
     /// Where it was called.
     pub(crate) peer: usize,
     pub(crate) incarnation: Incarnation,
+    /// What the clock of its caller showed before.
+    pub(crate) asked: Time,
     client: Option<usize>,
     pub(crate) outcome: Option<Outcome>,
     /// Whether some primary has executed it, with effect.
@@ -114,8 +116,9 @@ impl World {
     ) -> Option<usize> {
         let incarnation = self.process(peer)?.incarnation;
         let op = self.ops.len();
+        let asked = self.peers[peer].clock.time(self.now);
         let (outcome, is_executed) = (None, false);
-        self.ops.push(Op { kind, items, peer, incarnation, client, outcome, is_executed });
+        self.ops.push(Op { kind, items, peer, incarnation, asked, client, outcome, is_executed });
         self.at(self.plan.group.io_timeout, Event::Deadline { op });
         self.on_issue(op);
         Some(op)

@@ -83,6 +83,8 @@ pub enum Bug {
     ExpiryUntold,
     /// A new primary takes group time from its own wall clock, even backwards.
     GroupTimeBack,
+    /// What the calendar is put forward by, the steady clock is put forward by too.
+    SteadyClockJumps,
     // --- hand-over (section 8)
     /// A primary that has released its reign decides again in it.
     ReleaseTakenBack,
@@ -150,7 +152,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 64] = [
+    pub const ALL: [Self; 65] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -187,6 +189,7 @@ impl Bug {
         Self::TimeStandsStill,
         Self::ExpiryUntold,
         Self::GroupTimeBack,
+        Self::SteadyClockJumps,
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,
         Self::RefusedWrites,

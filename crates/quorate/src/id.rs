@@ -347,6 +347,24 @@ impl GroupTime {
     }
 }
 
+/// How far the calendar of a group is ahead of its steady clock (docs/protocol.md, section 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lead {
+    /// In nanoseconds; it never shrinks.
+    pub nanos: u64,
+    /// When it last grew by a jump, by the steady clock. Since then it has grown by no more than a
+    /// tenth of the time that passed.
+    pub jumped: GroupTime,
+}
+
+impl Lead {
+    /// What the calendar shows when the steady clock shows this.
+    #[inline]
+    pub fn by_calendar(self, steady: GroupTime) -> GroupTime {
+        GroupTime(steady.0.saturating_add(self.nanos))
+    }
+}
+
 /// One reading of both clocks, handed to the state machine with every input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {

@@ -99,12 +99,12 @@ pub use driver::{
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
 pub use id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, Member,
-    MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
+    Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
 };
 pub use model::{
-    ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, Delta, Item, MAX_ITEMS, MAX_KEY_BYTES, Model,
-    VALUE_WORDS, Value,
+    ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,
+    MAX_KEY_BYTES, Model, VALUE_WORDS, Value,
 };
 #[cfg(feature = "driver")]
 pub use peer::{NotReadyError, Peer, Shutdown};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Mode;
-use crate::id::GroupTime;
+use crate::id::{GroupTime, Lead};
 use crate::policy::Policy;
 
 /// Words of a cell's value.
@@ -25,7 +25,9 @@ pub const MAX_ITEMS: usize = 16;
 pub struct Value {
     /// The model's own words.
     pub words: [u64; VALUE_WORDS],
-    /// From this group time on the cell counts as absent, at every peer alike.
+    /// From this group time on the cell counts as absent, at every peer alike: by the calendar, as
+    /// an operation sees it. Where the calendar is put forward the expiry moves with it, for
+    /// nothing has been there for longer by that.
     ///
     /// It never moves to an earlier time: of the old expiry and the new one the later is kept. See
     /// [`Model`].
@@ -71,6 +73,85 @@ impl Cell {
     }
 }
 
+/// When something is decided, by the two clocks of a group (docs/protocol.md, section 9).
+///
+/// The *calendar* follows the wall clocks of a majority: where they are put forward it jumps. The
+/// *steady* clock never jumps, and never runs faster than the primary's own: what is held for
+/// somebody lapses by it, for a clock that is put right is no time that has passed. It shows an
+/// earlier time than the calendar, or the same, and the distance never shrinks.
+///
+/// # Examples
+///
+/// ```
+/// use quorate::{DecideContext, GroupTime, Lead};
+///
+/// // The calendar was put forward by 45 when the steady clock showed 900.
+/// let context = DecideContext::new(GroupTime(955), Lead { nanos: 45, jumped: GroupTime(900) });
+/// assert_eq!(context.now(), GroupTime(1_000));
+/// assert_eq!(context.by_calendar(GroupTime(960)), GroupTime(1_005));
+/// // Since then it has shown no earlier time than this, and no later one.
+/// assert_eq!(context.calendar_at(GroupTime(925)), Some((GroupTime(967), GroupTime(970))));
+/// assert_eq!(context.calendar_at(GroupTime(899)), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecideContext {
+    steady: GroupTime,
+    lead: Lead,
+}
+
+impl DecideContext {
+    /// The moment at which the steady clock shows this.
+    #[inline]
+    pub const fn new(steady: GroupTime, lead: Lead) -> Self {
+        Self { steady, lead }
+    }
+
+    /// A moment at which both clocks show the same: they have never been apart.
+    pub const fn at(now: GroupTime) -> Self {
+        Self { steady: now, lead: Lead { nanos: 0, jumped: GroupTime(0) } }
+    }
+
+    /// What the calendar shows.
+    #[inline]
+    pub fn now(self) -> GroupTime {
+        self.lead.by_calendar(self.steady)
+    }
+
+    /// What the steady clock shows.
+    #[inline]
+    pub const fn steady(self) -> GroupTime {
+        self.steady
+    }
+
+    /// What the calendar will show when the steady clock shows `steady`, if it is not put forward
+    /// meanwhile; never, of never. For [`Value::expires`].
+    #[inline]
+    pub fn by_calendar(self, steady: GroupTime) -> GroupTime {
+        if steady == GroupTime::MAX { steady } else { self.lead.by_calendar(steady) }
+    }
+
+    /// The earliest and the latest that the calendar may have shown when the steady clock showed
+    /// this, which has passed; `None` if it has jumped since.
+    pub fn calendar_at(self, steady: GroupTime) -> Option<(GroupTime, GroupTime)> {
+        const STEER_DIVISOR: u64 = 10;
+        if steady < self.lead.jumped {
+            return None;
+        }
+        let latest = self.lead.by_calendar(steady);
+        let grown = self.steady.0.saturating_sub(steady.0) / STEER_DIVISOR;
+        Some((GroupTime(latest.0.saturating_sub(grown.min(self.lead.nanos))), latest))
+    }
+
+    /// The other way round than [`DecideContext::by_calendar`].
+    #[inline]
+    pub fn by_steady(self, now: GroupTime) -> GroupTime {
+        if now == GroupTime::MAX {
+            return now;
+        }
+        GroupTime(now.0.saturating_sub(self.lead.nanos))
+    }
+}
+
 /// What an operation decided, in the model's own words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -110,6 +191,12 @@ pub trait Model: Any + Send + Sync {
     /// all cells as they are.
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer;
 
+    /// The same, for a model that asks for both clocks of the group; `decide` is told what the
+    /// calendar shows.
+    fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+        self.decide(items, cells, context.now())
+    }
+
     /// What a peer without a primary does with this operation: refuse it, or decide it alone. `mode` is
     /// the group's.
     ///
@@ -129,6 +216,16 @@ pub trait Model: Any + Send + Sync {
     /// group has replicated, or what was decided alone since.
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         self.decide(items, cells, now)
+    }
+
+    /// The same, for a model that asks for both clocks of the group.
+    fn decide_alone_at(
+        &self,
+        context: DecideContext,
+        items: &[Item<'_>],
+        cells: &mut [Cell],
+    ) -> Answer {
+        self.decide_alone(items, cells, context.now())
     }
 
     /// Whether the operation of this answer, which changed nothing, might be answered otherwise if
@@ -152,6 +249,11 @@ pub trait Model: Any + Send + Sync {
     /// The rest (a window that has closed meanwhile) is dropped. The order of merges must not
     /// matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
+
+    /// The same, for a model that asks for both clocks of the group.
+    fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
+        self.merge(key, delta, cell, context.now())
+    }
 
     /// What the group is to decide by after `request`; `None` if that changes nothing. Asked of the
     /// primary's model, whatever the bytes of a request mean to it.

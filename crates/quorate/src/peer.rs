@@ -13,8 +13,8 @@ use crate::driver::{
     StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName};
-use crate::model::{Item, Model, Value};
+use crate::id::{GroupTime, PeerName, Time};
+use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::store::Digest;
 
@@ -353,6 +353,29 @@ impl Peer {
     /// cells wait meanwhile, a moment each. It must not decide anything itself.
     pub fn visit_cells(&self, visit: &mut dyn FnMut(&[u8], &Value, GroupTime)) {
         self.handle.shared.visit(visit);
+    }
+
+    /// What the two clocks of the group show, as far as this peer can tell.
+    pub fn group_time(&self) -> DecideContext {
+        self.handle.shared.group_time()
+    }
+
+    /// A reading of this peer's clock: it never goes back, and goes on while the machine is
+    /// suspended. What is held under a lease is measured by it, and by no clock that stands still
+    /// meanwhile.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate::{Peer, Time};
+    ///
+    /// /// Whether so much time has passed since then, however much of it was slept through.
+    /// fn is_over(peer: &Peer, since: Time, lease: Duration) -> bool {
+    ///     peer.time().since(since) >= lease
+    /// }
+    /// ```
+    pub fn time(&self) -> Time {
+        self.handle.shared.time()
     }
 
     /// The model that this peer was started with, if it is an `M`.

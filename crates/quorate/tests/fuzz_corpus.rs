@@ -16,7 +16,7 @@ use quorate::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
 };
 use quorate::{
-    Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Member,
+    Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Lead, Member,
     MemberId, PeerKind, PeerName, Policy, Position, Sequence, Term, Value,
 };
 
@@ -292,6 +292,7 @@ fn data_messages() -> Vec<Message> {
             end: Some(BatchEnd {
                 position: POSITION,
                 group_time: TIME,
+                lead: Lead { nanos: 9, jumped: TIME },
                 expired_before: GroupTime(TIME.0 - 1_000),
                 meta: Some(meta),
             }),

@@ -4,13 +4,16 @@
 mod alone;
 mod carried;
 mod changes;
+mod jumps;
 mod permits;
 mod reservations;
 mod sliding;
 
 use std::collections::BTreeMap;
 
-use quorate::{Answer, Cell, Delta, GroupTime, Item, Mode, Model, Policy, Value};
+use quorate::{
+    Answer, Cell, DecideContext, Delta, GroupTime, Item, Lead, Mode, Model, Policy, Value,
+};
 
 use crate::answer::word;
 use crate::auxiliary::Auxiliary;
@@ -24,11 +27,14 @@ use crate::spec::LimitsSpec;
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_753_000_000 * SECOND;
 
-/// A model and its cells, as a store holds them.
+/// A model and its cells, as a store holds them: expiries by the steady clock.
 pub(crate) struct Store {
     pub(crate) model: RateLimitModel,
     pub(crate) cells: BTreeMap<Vec<u8>, Value>,
+    /// What the calendar shows.
     pub(crate) now: u64,
+    /// How far it is ahead of the steady clock.
+    pub(crate) lead: Lead,
     policy: Policy,
 }
 
@@ -46,18 +52,31 @@ pub(crate) struct Told {
 impl Store {
     pub(crate) fn new(limits: &[(&str, Limit)]) -> Self {
         let model = set(limits).model();
-        Self { model, cells: BTreeMap::new(), now: START, policy: Policy::default() }
+        let (cells, lead, policy) = (BTreeMap::new(), Lead::default(), Policy::default());
+        Self { model, cells, now: START, lead, policy }
+    }
+
+    pub(crate) fn context(&self) -> DecideContext {
+        DecideContext::new(GroupTime(self.now - self.lead.nanos), self.lead)
+    }
+
+    /// The clocks of a majority are put forward.
+    pub(crate) fn jump(&mut self, nanos: u64) {
+        self.lead = Lead { nanos: self.lead.nanos + nanos, jumped: self.context().steady() };
+        self.now += nanos;
     }
 
     pub(crate) fn seen(&self, key: &[u8]) -> Option<Value> {
-        self.cells.get(key).copied().filter(|value| value.expires.0 > self.now)
+        let context = self.context();
+        let value = self.cells.get(key).filter(|value| value.expires > context.steady())?;
+        Some(Value { expires: context.by_calendar(value.expires), ..*value })
     }
 
     /// Decides, and writes as a store does: the later expiry is kept.
     pub(crate) fn decide(&mut self, items: &[Item<'_>]) -> Told {
         let mut cells: Vec<Cell> =
             items.iter().map(|item| Cell::new(self.seen(item.key))).collect();
-        let answer = self.model.decide(items, &mut cells, GroupTime(self.now));
+        let answer = self.model.decide_at(self.context(), items, &mut cells);
         for (item, cell) in items.iter().zip(&cells).filter(|(_, cell)| cell.is_changed()) {
             self.write(item.key, cell);
         }
@@ -66,6 +85,9 @@ impl Store {
 
     fn write(&mut self, key: &[u8], cell: &Cell) {
         let mut value = *cell.value().expect("a changed cell has a value");
+        if value.expires != GroupTime::MAX {
+            value.expires.0 = value.expires.0.saturating_sub(self.lead.nanos);
+        }
         if let Some(before) = self.cells.get(key) {
             value.expires = value.expires.max(before.expires);
         }
@@ -174,7 +196,7 @@ pub(crate) fn merge(store: &mut Store, deltas: &BTreeMap<Vec<u8>, Delta>) -> u64
     let mut units = 0;
     for (key, delta) in deltas {
         let mut cell = Cell::new(store.seen(key));
-        units += store.model.merge(key, delta, &mut cell, GroupTime(store.now));
+        units += store.model.merge_at(store.context(), key, delta, &mut cell);
         if cell.is_changed() {
             store.write(key, &cell);
         }

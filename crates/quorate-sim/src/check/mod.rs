@@ -18,6 +18,7 @@ mod no_empty_peer;
 mod one_change;
 mod one_decider;
 mod one_vote;
+mod permits_held;
 mod policy_kept;
 mod primary_loss;
 mod real_limits;
@@ -136,6 +137,7 @@ impl Checks {
             Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
             Box::new(one_vote::OneVote::default()),
+            Box::new(permits_held::PermitsHeld::default()),
             Box::new(policy_kept::PolicyKept::default()),
             Box::new(primary_loss::PrimaryLoss::default()),
             Box::new(real_limits::RealLimits::default()),

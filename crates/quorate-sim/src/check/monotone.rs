@@ -1,12 +1,14 @@
 //! Ballots and positions never go back within an incarnation (S3, S6), and group time never goes
-//! back along a history, nor ahead of what a majority's clocks have ever shown (S13; design,
-//! section 5). That decisions are in order is checked by the history itself.
+//! back along a history, nor ahead of what a majority's clocks have ever shown (S13;
+//! docs/protocol.md, section 9); its steady clock never shows more time than has passed. That
+//! decisions are in order is checked by the history itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate::{Ballot, GroupTime, Position};
+use quorate::{Ballot, GroupTime, Position, Sequence};
 
+use crate::calls::Done;
 use crate::check::{Check, Seen};
 use crate::world::World;
 
@@ -18,6 +20,9 @@ pub(super) struct Monotone {
     leads: Vec<u64>,
     /// The smallest majority that the group has had.
     smallest: Option<usize>,
+    /// How far the steady clock of each reign has been ahead of the time since the start, by a
+    /// clock as fast as any: each time that it was less than ever before.
+    steady: BTreeMap<Ballot, Vec<(Sequence, i128)>>,
 }
 
 impl Check for Monotone {
@@ -56,10 +61,12 @@ impl Check for Monotone {
                 if from.ballot == to.ballot && *group_time < last {
                     return Err(format!("the group time of {to} is before that of {from}"));
                 }
-                Ok(())
+                self.within_time(world, *to, *group_time)
             }
             Seen::Executed { done, .. } => {
-                self.within_clocks(world, done.position, done.group_time)
+                self.within_time(world, done.position, done.context.steady())?;
+                self.note_time(world, *done);
+                self.within_clocks(world, done.position, done.context.now())
             }
             _ => Ok(()),
         }
@@ -81,6 +88,44 @@ impl Monotone {
         let smallest = self.smallest.map_or(majority, |smallest| smallest.min(majority));
         self.smallest = Some(smallest);
         smallest
+    }
+
+    /// Steady time is measured by the clocks of primaries, whatever the wall clocks show. A reign
+    /// goes on from the state that it took over: by what the one before was slowed after that it is
+    /// not.
+    fn within_time(&self, world: &World, at: Position, steady: GroupTime) -> Result<(), String> {
+        const MARGIN: i128 = 200_000_000;
+        let reign = world.history.reign(at.ballot);
+        let parent = reign.and_then(|reign| reign.parent.filter(|_| reign.founding != at.ballot));
+        let least = self.least(at).or_else(|| self.least(parent?));
+        let Some(least) = least else { return Ok(()) };
+        let fast = ahead(world, steady) - least - MARGIN;
+        if fast > 0 {
+            return Err(format!("the steady clock at {at} is {} ms fast", fast / 1_000_000));
+        }
+        Ok(())
+    }
+
+    fn least(&self, at: Position) -> Option<i128> {
+        let of_reign = self.steady.get(&at.ballot)?;
+        let before = of_reign.partition_point(|(sequence, _)| *sequence <= at.sequence);
+        of_reign[..before].last().map(|(_, least)| *least)
+    }
+
+    /// A call may go by a reading from before its process was frozen: such a one says nothing.
+    fn note_time(&mut self, world: &World, done: Done) {
+        const FRESH: Duration = Duration::from_millis(10);
+        let ballot = done.position.ballot;
+        let Some(reign) = world.history.reign(ballot) else { return };
+        let shown = world.peers[reign.primary.0].clock.time(world.now);
+        if shown.since(done.read) > FRESH {
+            return;
+        }
+        let ahead = ahead(world, done.context.steady());
+        let of_reign = self.steady.entry(ballot).or_default();
+        if of_reign.last().is_none_or(|(_, least)| ahead < *least) {
+            of_reign.push((done.position.sequence, ahead));
+        }
     }
 
     /// One clock far ahead must not carry the group with it.
@@ -114,4 +159,9 @@ fn forward(world: &World, peer: usize, from: Position, to: Position) -> Result<(
     }
     let name = &world.plan.group.members[peer];
     Err(format!("the position of {name} went back from {from} to {to}"))
+}
+
+/// How far a time is ahead of the time since the start, by a clock as fast as any.
+fn ahead(world: &World, steady: GroupTime) -> i128 {
+    i128::from(steady.0) - i128::from(world.now.0) * 102 / 100
 }

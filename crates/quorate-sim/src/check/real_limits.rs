@@ -4,7 +4,8 @@
 //! are never more permits than places, a reservation is no more than it was settled by, and a
 //! request with an idempotency key is charged once.
 //!
-//! The references are sums over what was acknowledged, in the order of positions. What was given back
+//! The references are sums over what was acknowledged, in the order of positions and by the clocks
+//! of the group: what is held by its steady clock, the rest by its calendar. What was given back
 //! counts from its execution on, acknowledged or not: others may have taken it.
 
 use std::collections::BTreeMap;
@@ -107,7 +108,8 @@ struct Reference {
 impl Reference {
     fn apply(&mut self, world: &World, entry: &Entry) -> Result<(), String> {
         let items = &world.ops[entry.op].items;
-        let now = entry.done.group_time.0;
+        let context = entry.done.context;
+        let (now, steady) = (context.now().0, context.steady().0);
         let words = entry.done.answer.words;
         let (granted, window) = (words[2], words[4]);
         let key = items[0].0.to_vec();
@@ -118,7 +120,7 @@ impl Reference {
                     self.acquire(key, *amount, now, window)?;
                 }
                 let record = items.last().filter(|(_, amount)| sure && *amount == 0);
-                record.map_or(Ok(()), |(record, _)| self.charge(record, now))
+                record.map_or(Ok(()), |(record, _)| self.charge(record, steady))
             }
             operation::REFUND => {
                 self.give_back(&key, window, granted, now);
@@ -137,7 +139,7 @@ impl Reference {
                 self.add(&key, window, -back)
             }
             operation::PERMIT_TAKE | operation::PERMIT_RENEW if sure => {
-                self.hold(key, items[1].0.to_vec(), granted, now)
+                self.hold(key, items[1].0.to_vec(), granted, steady)
             }
             operation::PERMIT_RELEASE => {
                 self.permits.remove(&(key, items[1].0.to_vec()));

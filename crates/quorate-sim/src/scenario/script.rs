@@ -88,7 +88,12 @@ impl World {
 
     /// An operation on a real limit, and a moment for it to travel.
     pub(super) fn ask(&mut self, peer: usize, number: u8, limit: &str, amount: u64) {
-        let (kind, items) = real::one(number, limit, amount);
+        self.ask_by(peer, number, limit, amount, 1);
+    }
+
+    /// The same by the permit or reservation with this id.
+    pub(super) fn ask_by(&mut self, peer: usize, number: u8, limit: &str, amount: u64, id: u8) {
+        let (kind, items) = real::one(number, limit, amount, id);
         self.issue(peer, kind, items, None);
         self.wait(ms(20));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate::Acknowledge;
+use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::filter::{Filter, Kind};
@@ -10,7 +11,8 @@ use super::script::{FIRST, ms, plan};
 use crate::clock::nanos;
 use crate::model;
 use crate::plan::Plan;
-use crate::workload::key;
+use crate::real::PERMITS;
+use crate::workload::{Outcome, key};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -19,6 +21,8 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "cells_expire", plan: short_windows, script: cells_expire },
     Scenario { name: "nobody_asks_any_more", plan: small_store, script: nobody_asks_any_more },
     Scenario { name: "clock_a_day_ahead", plan: a_day_ahead, script: clock_a_day_ahead },
+    Scenario { name: "slow_clock_put_right", plan: two_slow, script: slow_clock_put_right },
+    Scenario { name: "put_right_and_over", plan: two_slow, script: put_right_and_over },
 ];
 
 fn at_once() -> Plan {
@@ -47,6 +51,17 @@ fn a_day_ahead() -> Plan {
     plan.clocks[1] = (0, day);
     plan
 }
+
+/// Two of three clocks are slow, and with them the group's calendar.
+fn two_slow() -> Plan {
+    let mut plan = plan(&[1, 2, 3]);
+    plan.clocks[1] = (0, -SLOW);
+    plan.clocks[2] = (0, -SLOW);
+    plan
+}
+
+/// By how much, in nanoseconds.
+const SLOW: i64 = 45_000_000_000;
 
 /// Heartbeats are answered late, and then not at all: the lease counts from their sending.
 fn late_promises(world: &mut World) {
@@ -100,4 +115,39 @@ fn clock_a_day_ahead(world: &mut World) {
     world.kill(FIRST, true);
     world.wait_for_other_than(FIRST);
     world.count(1, 5);
+}
+
+/// All permits are held when one of two slow clocks is put right: the calendar jumps, and no lease
+/// ends.
+fn slow_clock_put_right(world: &mut World) {
+    world.found();
+    world.ask_by(1, operation::PERMIT_TAKE, "permits", PERMITS, 1);
+    world.put_clock(1, SLOW);
+    for id in 2..5 {
+        world.wait(ms(600));
+        world.ask_by(2, operation::PERMIT_TAKE, "permits", 1, id);
+    }
+    // A lease ends all the same.
+    world.wait(ms(4_000));
+    world.ask_by(2, operation::PERMIT_TAKE, "permits", PERMITS, 6);
+    let last = world.ops.last().and_then(|op| op.outcome);
+    if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == model::DONE) {
+        world.fail("permits_held", format!("permits are not free in the end: {last:?}"));
+    }
+}
+
+/// The same while nobody decides: the next primary goes by its own clock, and by the calendar
+/// before.
+fn put_right_and_over(world: &mut World) {
+    world.found();
+    world.ask_by(1, operation::PERMIT_TAKE, "permits", PERMITS, 1);
+    world.put_clock(1, SLOW);
+    world.wait(ms(500));
+    world.switch(FIRST, Some(2));
+    world.wait_for_other_than(FIRST);
+    world.put_clock(2, 2 * SLOW);
+    for id in 2..5 {
+        world.wait(ms(400));
+        world.ask_by(2, operation::PERMIT_TAKE, "permits", 1, id);
+    }
 }

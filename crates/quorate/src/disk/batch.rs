@@ -64,8 +64,8 @@ impl Handout {
     }
 
     pub(super) fn piece(&mut self, records: Records) -> Staged {
-        let BatchEnd { position, group_time, expired_before, .. } = self.end;
-        let next = BatchEnd { position, group_time, expired_before, meta: None };
+        let BatchEnd { position, group_time, lead, expired_before, .. } = self.end;
+        let next = BatchEnd { position, group_time, lead, expired_before, meta: None };
         let end = std::mem::replace(&mut self.end, next);
         let from = self.from.replace(position);
         Staged { from, records: vec![records], end }

@@ -163,7 +163,7 @@ pub(super) fn portions(records: &[Records]) -> Vec<Records> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Generation, GroupTime, Sequence, Term};
+    use crate::id::{Generation, GroupTime, Lead, Sequence, Term};
     use crate::model::Value;
     use crate::protocol::message::Meta;
     use crate::record::Record;
@@ -185,6 +185,7 @@ mod tests {
             end: Some(BatchEnd {
                 position,
                 group_time: GroupTime(5),
+                lead: Lead::default(),
                 expired_before: GroupTime(3),
                 meta: Some(Meta::default()),
             }),

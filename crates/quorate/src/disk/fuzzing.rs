@@ -15,7 +15,7 @@ use super::simulated::SimulatedDisk;
 use super::state::StorageId;
 use super::{OpenError, Options, Storage, open};
 use crate::config::Bounds;
-use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
 use crate::protocol::io::HardState;
 use crate::protocol::message::{BatchEnd, Meta};
 use crate::store::{EPOCH, Staged, Store};
@@ -111,6 +111,7 @@ fn write(mut storage: Storage) -> Position {
     let end = BatchEnd {
         position,
         group_time: GroupTime(1),
+        lead: Lead::default(),
         expired_before: GroupTime(0),
         meta: Some(Meta::default()),
     };

@@ -183,12 +183,12 @@ impl Storage {
         writer: SnapshotWriter,
         end: BatchEnd,
     ) -> Result<SealedSnapshot, SnapshotError> {
-        let position = end.position;
         self.failure.check()?;
         if writer.copy_breaks != self.log.copy_breaks() {
             writer.abandon()?;
             return Err(SnapshotError::Void);
         }
+        let position = end.position;
         if position != self.position() {
             writer.abandon()?;
             return Err(SnapshotError::Position { position, end: self.position() });

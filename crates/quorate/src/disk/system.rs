@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::disk::{Options, StorageId, open};
-    use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term};
+    use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
     use crate::protocol::io::HardState;
     use crate::protocol::message::BatchEnd;
     use crate::store::Staged;
@@ -202,8 +202,13 @@ mod tests {
         assert!(report.is_new);
         let ballot = Ballot { generation: Generation(1), term: Term(1) };
         let position = Position { ballot, sequence: Sequence(1 << 16) };
-        let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
-        let end = BatchEnd { position, group_time, expired_before, meta: None };
+        let end = BatchEnd {
+            position,
+            group_time: GroupTime(1),
+            lead: Lead::default(),
+            expired_before: GroupTime(0),
+            meta: None,
+        };
         let batch = Staged { from: Some(Position::BLANK), records: Vec::new(), end };
         storage.append(&batch).expect("there is room");
         assert_eq!(storage.sync().expect("it can be synced"), position);

@@ -62,7 +62,8 @@ pub struct Decision {
     /// Its place in the order of all decisions of its reign. Of a local decision: the state that
     /// this peer's copy holds.
     pub position: Position,
-    /// The group time it was decided at. Of a local decision: an estimate.
+    /// The group time it was decided at, by the calendar: nanoseconds since the Unix epoch. Of a
+    /// local decision: an estimate.
     pub group_time: GroupTime,
 }
 
@@ -292,7 +293,7 @@ impl Shared {
             (_, Some(connection)) => connection.heard(),
             (_, None) => self.routing.alone_since(),
         };
-        self.routing.group_time(at)
+        self.by_calendar(self.routing.group_time(at))
     }
 
     /// What is done with an operation where there is no primary.
@@ -339,13 +340,14 @@ impl Shared {
         if self.mode_of(items) == Mode::Strict {
             return Err(DecideError::NoPrimary { reason });
         }
-        let group_time = self.group_time();
-        match self.overlay.decide(&self.store, group_time, items, &*self.model) {
+        let context = self.group_time();
+        match self.overlay.decide(&self.store, context, items, &*self.model) {
             Ok(answer) => {
                 self.tally.decided_alone.add(1);
                 let position = self.store.position();
                 let group_id = self.routing.group_id();
                 let basis = Basis::Local { since: self.alone_since() };
+                let group_time = context.now();
                 Ok(Decision { answer, basis, group_id, position, group_time })
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
@@ -382,9 +384,9 @@ impl Shared {
 
     #[inline]
     fn decision(&self, decided: &Decided) -> Decision {
-        let Decided { answer, position, group_time, .. } = *decided;
+        let Decided { answer, position, context, .. } = *decided;
         let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-        Decision { answer, basis, group_id, position, group_time }
+        Decision { answer, basis, group_id, position, group_time: context.now() }
     }
 
     #[cold]

@@ -11,8 +11,8 @@ use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName};
-use crate::model::{Model, Value};
+use crate::id::{GroupTime, PeerName, Time};
+use crate::model::{DecideContext, Model, Value};
 use crate::peer::Shutdown;
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
@@ -117,19 +117,31 @@ impl Shared {
         changed.await.unwrap_or(Err(PolicyError::ShuttingDown))
     }
 
-    /// Group time, as far as this peer can tell.
-    pub(crate) fn group_time(&self) -> GroupTime {
-        self.routing.group_time(self.clock.time()).max(self.store.group_time())
+    /// Group time by both clocks, as far as this peer can tell.
+    pub(crate) fn group_time(&self) -> DecideContext {
+        let steady = self.routing.group_time(self.clock.time()).max(self.store.group_time());
+        DecideContext::new(steady, self.store.lead())
+    }
+
+    /// What the calendar shows when the steady clock shows this.
+    pub(super) fn by_calendar(&self, steady: GroupTime) -> GroupTime {
+        self.store.lead().by_calendar(steady)
+    }
+
+    /// A reading of the clock that this peer's leases are measured by.
+    pub(crate) fn time(&self) -> Time {
+        self.clock.time()
     }
 
     /// Visits the model's cells of this peer's copy that have not expired.
     pub(crate) fn visit(&self, visit: &mut dyn FnMut(&[u8], &Value, GroupTime)) {
-        let now = self.group_time();
+        let context = self.group_time();
         self.store.for_each(&mut |key, value| {
             if let Some((&MODEL, key)) = key.split_first()
-                && value.expires > now
+                && value.expires > context.steady()
             {
-                visit(key, value, now);
+                let value = Value { expires: context.by_calendar(value.expires), ..*value };
+                visit(key, &value, context.now());
             }
         });
     }

@@ -60,7 +60,9 @@ impl Merging {
             return;
         }
         let max_keys = (shared.config.bounds.max_piece_bytes / ENTRY_BYTES).max(1);
-        let Some(sealed) = shared.overlay.seal(max_keys, shared.group_time()) else { return };
+        let Some(sealed) = shared.overlay.seal(max_keys, shared.group_time().steady()) else {
+            return;
+        };
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),
             Route::There { peer, incarnation, .. } => {

@@ -58,7 +58,7 @@ pub(super) struct Routing {
     reason: AtomicU8,
     /// When there last was one, or a connection to it.
     alone_since: AtomicU64,
-    /// Newest group time seen, minus the clock's reading then.
+    /// Newest steady group time seen, minus the clock's reading then.
     group_time_offset: AtomicI64,
 }
 
@@ -171,12 +171,12 @@ impl Routing {
         self.reason.store(reason, Ordering::Relaxed);
     }
 
-    /// Group time at `time`, as far as it can be known without the primary.
+    /// Steady group time at `time`, as far as it can be known without the primary.
     pub(super) fn group_time(&self, time: Time) -> GroupTime {
         GroupTime(time.0.wrapping_add_signed(self.group_time_offset.load(Ordering::Relaxed)))
     }
 
-    /// Notes that group time was seen to be `group_time` at `time`.
+    /// Notes that steady group time was seen to be `group_time` at `time`.
     pub(super) fn set_group_time(&self, time: Time, group_time: GroupTime) {
         let offset = group_time.0.wrapping_sub(time.0) as i64;
         self.group_time_offset.store(offset, Ordering::Relaxed);

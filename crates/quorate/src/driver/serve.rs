@@ -115,8 +115,8 @@ impl Connection {
         for (id, decided) in batch.answered.drain(..) {
             state.outbox.push_reply(|body| {
                 if is_sure {
-                    let Decided { answer, position, group_time, .. } = decided;
-                    replies::push_decided(body, id, &answer, position, group_time);
+                    let Decided { answer, position, context, .. } = decided;
+                    replies::push_decided(body, id, &answer, position, context.now());
                 } else {
                     replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
                 }
@@ -141,8 +141,8 @@ impl Connection {
         }
         if !batch.waiting.is_empty() {
             for (id, decided) in batch.waiting.drain(..) {
-                let Decided { answer, position, group_time, .. } = decided;
-                let reply = Reply::Call { id, answer, group_time };
+                let Decided { answer, position, context, .. } = decided;
+                let reply = Reply::Call { id, answer, group_time: context.now() };
                 state.replying.wait(Waiting { position, deadline, reply });
             }
             self.settle_waiting(shared, state);

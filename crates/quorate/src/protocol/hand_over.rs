@@ -158,7 +158,7 @@ impl Machine {
         self.append_rest();
         // Until the route says so, whoever asks the store is held rather than refused.
         self.store.hold();
-        self.leave_reign(None);
+        self.leave_reign(&mut reign);
         let deadline = now.after(self.group.failure_timeout / 2);
         self.held_until = deadline;
         let (request, to) = (hand_over.request, hand_over.to.0.clone());

@@ -142,6 +142,8 @@ pub const POLICY_VERSION: u32 = 3;
 
 /// From this version of the protocol on calls have a lane of their own.
 pub const CALLS_VERSION: u32 = 4;
+/// From this version of the protocol on peers know that group time has two clocks.
+pub const CLOCKS_VERSION: u32 = 4;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]

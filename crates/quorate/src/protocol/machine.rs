@@ -58,6 +58,9 @@ pub struct Machine {
     pub(super) must_copy: bool,
     /// Cells have been dropped here that may live where the present primary's history leads.
     pub(super) lacks_cells: bool,
+    /// When this start took up the state that it holds, from a primary or by the last cut of a
+    /// reign of its own; `None` while it holds what its storage has kept, or nothing.
+    pub(super) adopted: Option<Time>,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -213,6 +216,7 @@ impl Machine {
             receiver: Receiver::default(),
             must_copy: false,
             lacks_cells: false,
+            adopted: None,
             pull: None,
             last_reign: None,
             next_ping: now.time,

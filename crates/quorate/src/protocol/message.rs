@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position, Sequence};
+use crate::id::{
+    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, PeerName, Position, Sequence,
+};
 use crate::policy::Policy;
 use crate::record::Records;
 use crate::store::Digest;
@@ -160,8 +162,10 @@ pub enum PolicyOutcome {
 pub struct BatchEnd {
     /// The cut.
     pub position: Position,
-    /// Group time of the cut.
+    /// Group time of the cut, by the steady clock.
     pub group_time: GroupTime,
+    /// How far the calendar is ahead of that.
+    pub lead: Lead,
     /// A group time that a majority has seen pass: cells that had expired by then may be dropped,
     /// and some may be missing already. 0 if the sender does not say (section 3.11).
     pub expired_before: GroupTime,

@@ -57,9 +57,7 @@ impl PolicyOutcome {
 impl Machine {
     /// Whether a linked peer knows of no policies.
     pub(super) fn has_old_policy(&self, name: &PeerName) -> bool {
-        let end =
-            self.remotes.get(name).filter(|r| r.linked.is_some()).and_then(|r| r.last.as_ref());
-        end.is_some_and(|end| end.version < POLICY_VERSION)
+        self.speaks_less_than(name, POLICY_VERSION)
     }
 
     /// Another peer asks for a change.
@@ -105,7 +103,7 @@ impl Machine {
         if self.meta.membership.names().into_iter().any(|name| self.has_old_policy(name)) {
             return Some(PolicyOutcome::OldVersion);
         }
-        let at = match self.model.0.change_policy(&self.meta.policy, bytes, self.group_time()) {
+        let at = match self.model.0.change_policy(&self.meta.policy, bytes, self.calendar()) {
             Err(reason) => return Some(PolicyOutcome::Refused { reason }),
             Ok(None) => self.policy_at(),
             Ok(Some(changed)) if changed.len() > MAX_POLICY_BYTES => {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
-use crate::id::{GroupTime, PeerName, Sequence, Time};
+use crate::id::{GroupTime, Lead, PeerName, Sequence, Time};
 use crate::protocol::group_clock::GroupClock;
 use crate::protocol::hand_over::HandOver;
-use crate::protocol::io::Route;
+use crate::protocol::io::{CLOCKS_VERSION, Route};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Message};
 use crate::protocol::policy::Change;
@@ -86,14 +86,11 @@ impl Machine {
             && self.has_data()
             && self.last_reign != Some(self.store.position().ballot)
             && !was_released;
-        let start = if bug::is(Bug::GroupTimeBack) {
-            self.now.wall
-        } else {
-            self.store.group_time().max(self.majority_wall())
-        };
-        let clock = GroupClock::start(now, start);
+        let clock = self.first_clock();
+        let start = clock.steady(now);
         let is_first = campaign == Campaign::NewGeneration && !self.has_data();
         self.store.begin_reign(self.ballot, start);
+        self.store.put_forward(clock.lead());
         self.reload_meta();
         self.role = Role::Primary(Box::new(PrimaryState {
             first: Sequence(0),
@@ -141,6 +138,37 @@ impl Machine {
         self.wake_soon();
     }
 
+    /// Group time at the beginning of a reign: not before any stamp of the adopted state, and where
+    /// a majority's clocks are.
+    ///
+    /// The steady clock goes on by what this peer has seen pass since it took that state up. What
+    /// it has not seen, for it has been restarted since, is no time that has passed.
+    fn first_clock(&self) -> GroupClock {
+        let (now, target) = (self.now.time, self.majority_wall());
+        let may_part = self.may_clocks_part();
+        if bug::is(Bug::GroupTimeBack) {
+            return GroupClock::start(
+                now,
+                (self.now.wall, Lead::default()),
+                GroupTime(0),
+                may_part,
+            );
+        }
+        if self.store.position().is_blank() {
+            // Nothing has been stamped: both begin at one time.
+            return GroupClock::start(now, (target, Lead::default()), target, may_part);
+        }
+        let passed = self.adopted.map_or(Duration::ZERO, |adopted| now.since(adopted));
+        let steady = self.store.group_time().after(passed);
+        GroupClock::start(now, (steady, self.store.lead()), target, may_part)
+    }
+
+    /// Whether every member that is linked knows of both clocks.
+    fn may_clocks_part(&self) -> bool {
+        let is_old = |name: &PeerName| self.speaks_less_than(name, CLOCKS_VERSION);
+        !self.meta.membership.names().into_iter().any(is_old)
+    }
+
     /// Asks a peer where it stands, to replicate to it from there.
     pub(super) fn follow_me(&mut self, peer: &PeerName, now: Time) {
         let is_established = matches!(&self.role, Role::Primary(r) if r.is_established);
@@ -163,7 +191,7 @@ impl Machine {
     /// Ends whatever this peer was; a primary gives up its authority for good.
     pub(super) fn step_down(&mut self) {
         let role = std::mem::replace(&mut self.role, Role::Follower);
-        let Role::Primary(reign) = role else { return };
+        let Role::Primary(mut reign) = role else { return };
         if !bug::is(Bug::OldPrimaryKeepsDeciding) {
             self.store.end_reign();
         }
@@ -171,7 +199,7 @@ impl Machine {
         if reign.is_unborn() {
             self.forget_founding();
         }
-        self.leave_reign(reign.hand_over);
+        self.leave_reign(&mut reign);
         let (ballot, to) = (self.ballot, self.config.name.clone());
         // Whoever promised this reign anything need not wait for it to run out.
         self.send_to_all(&Message::Release { ballot, to });
@@ -188,28 +216,39 @@ impl Machine {
     /// stand in the way of the one that came to be.
     fn forget_founding(&mut self) {
         self.store.clear();
+        self.adopted = None;
         self.reload_meta();
         self.append_blank();
         self.last_reign = None;
     }
 
     /// Forgets what belongs to a reign that has ended.
-    pub(super) fn leave_reign(&mut self, hand_over: Option<HandOver>) {
+    pub(super) fn leave_reign(&mut self, reign: &mut PrimaryState) {
         for remote in self.remotes.values_mut() {
             remote.sender = None;
             remote.answered = Time(0);
         }
         self.watch.hopeful = self.now.time;
-        if let Some(hand_over) = hand_over {
+        // What has passed since the last cut of the reign has been seen to pass.
+        let now = self.now.time;
+        let since_cut = reign.clock.steady(now).0.saturating_sub(self.store.group_time().0);
+        self.adopted = Some(now.before(Duration::from_nanos(since_cut)));
+        if let Some(hand_over) = reign.hand_over.take() {
             self.abort_switch(hand_over);
         }
     }
 
+    /// Group time by the steady clock.
     pub(super) fn group_time(&self) -> GroupTime {
         match &self.role {
-            Role::Primary(reign) => reign.clock.read(self.now.time),
+            Role::Primary(reign) => reign.clock.steady(self.now.time),
             _ => self.store.group_time(),
         }
+    }
+
+    /// Group time by the calendar.
+    pub(super) fn calendar(&self) -> GroupTime {
+        self.store.lead().by_calendar(self.group_time())
     }
 
     /// The wall clock that a majority of the members has reached: one clock in the year 2099
@@ -317,8 +356,11 @@ impl Machine {
 
     fn steer_clock(&mut self) {
         let (now, target) = (self.now.time, self.majority_wall());
+        let may_part = self.may_clocks_part();
         if let Role::Primary(reign) = &mut self.role {
+            reign.clock.set_may_part(may_part);
             reign.clock.steer(now, target);
+            self.store.put_forward(reign.clock.lead());
         }
     }
 

@@ -138,13 +138,18 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Ballot, GroupTime, Sequence};
+    use crate::id::{Ballot, GroupTime, Lead, Sequence};
     use crate::record::Record;
 
     fn piece(transfer: u64, index: u32, is_last: bool) -> Piece {
         let position = Position { ballot: Ballot::NONE, sequence: Sequence(9) };
-        let (group_time, expired_before) = (GroupTime(0), GroupTime(0));
-        let end = BatchEnd { position, group_time, expired_before, meta: None };
+        let end = BatchEnd {
+            position,
+            group_time: GroupTime(0),
+            lead: Lead::default(),
+            expired_before: GroupTime(0),
+            meta: None,
+        };
         Piece {
             ballot: Ballot::NONE,
             transfer,

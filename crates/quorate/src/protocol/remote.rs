@@ -111,6 +111,12 @@ impl Machine {
         self.wake_soon();
     }
 
+    /// Whether a linked peer speaks only versions of the protocol below this one.
+    pub(super) fn speaks_less_than(&self, name: &PeerName, version: u32) -> bool {
+        let linked = self.remotes.get(name).filter(|remote| remote.linked.is_some());
+        linked.and_then(|remote| remote.last.as_ref()).is_some_and(|end| end.version < version)
+    }
+
     pub(super) fn on_link_down(
         &mut self,
         peer: &PeerName,

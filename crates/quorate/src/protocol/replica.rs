@@ -246,8 +246,9 @@ impl Machine {
     /// What must not be done: the tail goes before there is anything in its place.
     fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
         let records = keys.iter().map(|key| Record { key, value: None }).collect();
-        let group_time = self.store.group_time();
-        let end = BatchEnd { position: at, group_time, expired_before: GroupTime(0), meta: None };
+        let (group_time, lead) = (self.store.group_time(), self.store.lead());
+        let expired_before = GroupTime(0);
+        let end = BatchEnd { position: at, group_time, lead, expired_before, meta: None };
         let from = Some(self.store.position());
         // Best effort: this is a bug on purpose.
         let _ = self.store.apply(Staged { from, records: vec![records], end });
@@ -329,6 +330,10 @@ impl Machine {
             return;
         }
         self.lacks_cells = false;
+        // A batch without changes, such as one with a digest, is as old as the state that is held.
+        if position != held || self.adopted.is_none() {
+            self.adopted = Some(self.now.time);
+        }
         if has_meta {
             self.reload_meta();
         }

@@ -15,7 +15,9 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{
+    Ballot, GroupId, GroupTime, Incarnation, Lead, PeerName, Position, Sequence, Time,
+};
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Meta};
@@ -249,8 +251,9 @@ impl Machine {
         }
         let Some(disk) = &mut self.disk else { return };
         let (position, group_time) = (Position::BLANK, self.store.group_time());
+        let (lead, expired_before) = (Lead::default(), GroupTime(0));
         let meta = Some(Meta::default());
-        let end = BatchEnd { position, group_time, expired_before: GroupTime(0), meta };
+        let end = BatchEnd { position, group_time, lead, expired_before, meta };
         let append = disk.append(Staged { from: None, records: Vec::new(), end }, None);
         self.outputs.push_back(append);
     }

@@ -8,7 +8,7 @@ use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use super::{Held, Store, Units, Upkeep};
 use crate::bug::{self, Bug};
-use crate::id::{GroupTime, Position, Sequence};
+use crate::id::{GroupTime, Lead, Position, Sequence};
 use crate::model::{MAX_KEY_BYTES, Value};
 use crate::protocol::message::{BatchEnd, Meta, Reign};
 use crate::record::{Record, Records};
@@ -188,6 +188,7 @@ impl Store {
         self.authority.set_reigning(false);
         self.marks.lock().clear();
         self.authority.set_clock(GroupTime(0));
+        self.authority.set_lead(Lead::default());
         // Numbers of cuts are never used again, whatever else is forgotten.
         *upkeep = Upkeep { cuts: upkeep.cuts, ..Upkeep::default() };
         *self.held.lock() = Held::default();
@@ -275,10 +276,12 @@ impl Store {
         self.mark_adoption(&held, end);
         held.position = end.position;
         held.group_time = end.group_time;
+        held.lead = end.lead;
         if let Some(meta) = &end.meta {
             held.meta = meta.clone();
         }
         self.authority.set_clock(end.group_time);
+        self.authority.set_lead(end.lead);
         self.order.clear_changed();
         *self.commitment.units.lock() = Units::default();
     }

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 
 use super::Refused;
 use crate::bug::{self, Bug};
-use crate::id::{Ballot, Generation, GroupTime, Term, Time};
+use crate::id::{Ballot, Generation, GroupTime, Lead, Term, Time};
+use crate::model::DecideContext;
 
 /// The primary's right to decide, written by the state machine and read under a shard's lock.
 ///
@@ -18,10 +19,15 @@ pub(super) struct Authority {
     gate: AtomicU64,
     /// End of the lease, held or not; 0 without authority.
     lease_until: AtomicU64,
-    /// What makes group time of a clock reading.
+    /// What makes steady time of a clock reading.
     offset: AtomicI64,
-    /// The newest group time of any operation or cut: group time never goes back.
+    /// The newest steady time of any operation or cut: it never goes back.
     clock: AtomicU64,
+    /// How far the calendar is ahead of the steady clock, in nanoseconds. A word of its own:
+    /// whoever reads it sees the calendar jump, and never the steady clock.
+    lead: AtomicU64,
+    /// When that last grew by a jump. Written before it, and read after it.
+    jumped: AtomicU64,
     generation: AtomicU64,
     term: AtomicU64,
     is_held: AtomicBool,
@@ -36,14 +42,32 @@ impl Authority {
     /// A lock taken after [`Authority::close`] sees it closed once the closer has taken and
     /// released that lock in between: this is what makes `revoke` a barrier.
     #[inline]
-    pub(super) fn admit(&self, time: Time) -> Result<GroupTime, Refused> {
+    pub(super) fn admit(&self, time: Time) -> Result<DecideContext, Refused> {
         let gate = self.gate.load(Ordering::Acquire);
         let is_overlooked = (bug::is(Bug::LeaseNotChecked) && gate > 0)
             || (bug::is(Bug::RefusedWrites) && self.is_held());
         if gate <= time.0 && !is_overlooked {
             return Err(self.refusal());
         }
-        Ok(self.stamp(time))
+        Ok(self.context(self.stamp(time)))
+    }
+
+    /// Both clocks when the steady one shows this.
+    #[inline]
+    fn context(&self, steady: GroupTime) -> DecideContext {
+        DecideContext::new(steady, self.lead())
+    }
+
+    /// How far the calendar is ahead of the steady clock.
+    #[inline]
+    pub(super) fn lead(&self) -> Lead {
+        let nanos = self.lead.load(Ordering::Acquire);
+        Lead { nanos, jumped: GroupTime(self.jumped.load(Ordering::Relaxed)) }
+    }
+
+    pub(super) fn set_lead(&self, lead: Lead) {
+        self.jumped.store(lead.jumped.0, Ordering::Relaxed);
+        self.lead.store(lead.nanos, Ordering::Release);
     }
 
     #[cold]
@@ -51,10 +75,10 @@ impl Authority {
         if self.is_held() { Refused::Held } else { Refused::NoAuthority }
     }
 
-    /// The group time of an operation: that of its clock, but never behind any other's.
+    /// The steady time of an operation: that of its clock, but never behind any other's.
     ///
-    /// Published before the operation takes its sequence, so that the group time of a cut is not
-    /// behind that of any operation in it.
+    /// Published before the operation takes its sequence, so that the time of a cut is not behind
+    /// that of any operation in it.
     #[inline]
     fn stamp(&self, time: Time) -> GroupTime {
         let reached = time.0.wrapping_add_signed(self.offset.load(Ordering::Relaxed));

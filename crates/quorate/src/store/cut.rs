@@ -14,7 +14,7 @@ use super::collect::Gather;
 use super::marks::Mark;
 use super::{Store, Upkeep};
 use crate::bug::{self, Point};
-use crate::id::{GroupTime, Position, Sequence};
+use crate::id::{GroupTime, Lead, Position, Sequence};
 use crate::protocol::message::{BatchEnd, Meta};
 use crate::record::Records;
 
@@ -23,8 +23,10 @@ use crate::record::Records;
 pub struct Cut {
     /// The cut.
     pub end: Position,
-    /// Its group time: not before that of any operation in it.
+    /// Its group time, by the steady clock: not before that of any operation in it.
     pub group_time: GroupTime,
+    /// How far the calendar is ahead of that: no less than for any operation in it.
+    pub lead: Lead,
     /// Cells that had expired by then may be missing; no later than the group time.
     pub expired_before: GroupTime,
     /// Units decided in this reign up to the cut, exactly; 0 where this peer does not reign.
@@ -36,8 +38,8 @@ pub struct Cut {
 impl Cut {
     /// The end of a batch of these changes.
     pub fn batch_end(&self, meta: Option<Meta>) -> BatchEnd {
-        let Self { end: position, group_time, expired_before, .. } = *self;
-        BatchEnd { position, group_time, expired_before, meta }
+        let Self { end: position, group_time, lead, expired_before, .. } = *self;
+        BatchEnd { position, group_time, lead, expired_before, meta }
     }
 }
 
@@ -93,6 +95,7 @@ pub(super) struct Opened {
     pub(super) number: u64,
     pub(super) end: u64,
     pub(super) group_time: GroupTime,
+    pub(super) lead: Lead,
 }
 
 impl Store {
@@ -152,6 +155,7 @@ impl Store {
         Cut {
             end: self.position(),
             group_time,
+            lead: opened.lead,
             expired_before: self.expired_before(&upkeep.sweep, group_time),
             units: if upkeep.is_reigning { units } else { 0 },
             records: gather.finish(),
@@ -163,7 +167,7 @@ impl Store {
         if !upkeep.is_reigning {
             let held = self.held.lock();
             let (end, group_time) = (held.position.sequence.0, held.group_time);
-            return Opened { number: 0, end, group_time };
+            return Opened { number: 0, end, group_time, lead: held.lead };
         }
         let last_end = upkeep.last_end;
         let end = self.order.end_epoch(last_end, |end| {
@@ -172,12 +176,13 @@ impl Store {
             self.opened.open(upkeep.cuts, end);
         });
         // After the word has moved: the operations before it have published their group times.
-        let group_time = if end == last_end {
-            self.group_time()
+        let (group_time, lead) = if end == last_end {
+            let held = self.held.lock();
+            (held.group_time, held.lead)
         } else {
-            self.authority.advance_clock(group_time)
+            (self.authority.advance_clock(group_time), self.authority.lead())
         };
-        Opened { number: upkeep.cuts, end, group_time }
+        Opened { number: upkeep.cuts, end, group_time, lead }
     }
 
     /// Ends a cut that every shard has been taken for; it is the position held from now on.
@@ -199,6 +204,7 @@ impl Store {
         let mut held = self.held.lock();
         held.position = self.position_of(opened.end);
         held.group_time = opened.group_time;
+        held.lead = opened.lead;
     }
 
     /// Makes the position held cover everything decided so far.

@@ -12,8 +12,8 @@ use super::shard::{Place, Shard, Stamp};
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::error::Bounded;
-use crate::id::{GroupTime, Position, Sequence, Time};
-use crate::model::{Answer, Cell, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
+use crate::id::{Position, Sequence, Time};
+use crate::model::{Answer, Cell, DecideContext, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
 
 /// What came of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Decided {
     pub answer: Answer,
     /// Its place in the order of all decisions.
     pub position: Position,
-    /// The group time it was decided at.
-    pub group_time: GroupTime,
+    /// The group time it was decided at, by both clocks.
+    pub context: DecideContext,
     /// Whether to answer only when [`Store::committed`] covers `position`.
     pub must_wait: bool,
     /// Whether this is the first change since the last cut: the state machine must be told.
@@ -96,16 +96,19 @@ pub(super) fn check_key(key: &[u8]) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A cell as the model sees it at `now`.
+/// A cell as the model sees it: expiries are kept by the steady clock, and told by the calendar.
 #[inline]
-pub(super) fn seen(value: Option<Value>, now: GroupTime) -> Cell {
-    Cell::new(value.filter(|value| value.expires > now))
+pub(super) fn seen(value: Option<Value>, context: DecideContext) -> Cell {
+    let value = value.filter(|value| value.expires > context.steady());
+    let told = |value: Value| Value { expires: context.by_calendar(value.expires), ..value };
+    Cell::new(value.map(told))
 }
 
-/// The value that an operation gave to a cell, if it did.
+/// The value that an operation gave to a cell, if it did, as it is kept.
 #[inline]
-pub(super) fn change_of(cell: &Cell) -> Option<Value> {
-    cell.value().copied().filter(|_| cell.is_changed())
+pub(super) fn change_of(cell: &Cell, context: DecideContext) -> Option<Value> {
+    let value = cell.value().copied().filter(|_| cell.is_changed());
+    value.map(|value| Value { expires: context.by_steady(value.expires), ..value })
 }
 
 impl Store {
@@ -177,13 +180,14 @@ impl Store {
         let key = KeyRef::model(item.key);
         let place = self.place(key);
         let mut shard = self.lock(place.shard);
-        let now = self.authority.admit(time)?;
+        let context = self.authority.admit(time)?;
         let found = shard.find(place.tag, key);
-        let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
-        let answer = model.decide(std::slice::from_ref(item), std::slice::from_mut(&mut cell), now);
-        let changed = change_of(&cell);
+        let mut cell = seen(found.map(|at| shard.slots.get(at).value), context);
+        let (items, cells) = (std::slice::from_ref(item), std::slice::from_mut(&mut cell));
+        let answer = model.decide_at(context, items, cells);
+        let changed = change_of(&cell, context);
         if changed.is_none() && answer.units == 0 {
-            return Ok(self.unchanged(answer, now));
+            return Ok(self.unchanged(answer, context));
         }
         if found.is_none() && changed.is_some() {
             let mut new = Amount::default();
@@ -203,7 +207,7 @@ impl Store {
         // While the lock is held: without it the reign may end.
         let position = self.position_of(sequence);
         drop(shard);
-        Ok(self.changed(answer, position, now, acknowledge))
+        Ok(self.changed(answer, position, context, acknowledge))
     }
 
     /// Decides an operation on up to `N` keys.
@@ -221,19 +225,19 @@ impl Store {
             *place = self.place(KeyRef::model(item.key));
         }
         let mut locks = Locks::<N>::take(self, &places[..items.len()]);
-        let now = self.authority.admit(time)?;
+        let context = self.authority.admit(time)?;
 
         let mut found = [None; N];
         let mut cells = [Cell::default(); N];
         for (index, item) in items.iter().enumerate() {
             let shard = locks.shard(index);
             found[index] = shard.find(places[index].tag, KeyRef::model(item.key));
-            cells[index] = seen(found[index].map(|at| shard.slots.get(at).value), now);
+            cells[index] = seen(found[index].map(|at| shard.slots.get(at).value), context);
         }
         let cells = &mut cells[..items.len()];
-        let answer = model.decide(items, cells, now);
+        let answer = model.decide_at(context, items, cells);
         if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
-            return Ok(self.unchanged(answer, now));
+            return Ok(self.unchanged(answer, context));
         }
         let mut new = Amount::default();
         for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
@@ -258,7 +262,7 @@ impl Store {
             {
                 stamp = Stamp { sequence: saving.end, saving: None };
             }
-            if let Some(value) = change_of(&cells[index]) {
+            if let Some(value) = change_of(&cells[index], context) {
                 let key = KeyRef::model(item.key);
                 shard.put(places[index].tag, key, found[index], value, stamp);
             }
@@ -266,15 +270,15 @@ impl Store {
         self.account(locks.shard(0), answer.units);
         let position = self.position_of(sequence);
         drop(locks);
-        Ok(self.changed(answer, position, now, acknowledge))
+        Ok(self.changed(answer, position, context, acknowledge))
     }
 
     /// An answer that changed nothing: it has its place in the order and waits for nobody. The
     /// caller holds its shards' locks.
     #[inline]
-    fn unchanged(&self, answer: Answer, group_time: GroupTime) -> Decided {
+    fn unchanged(&self, answer: Answer, context: DecideContext) -> Decided {
         let position = self.position_of(self.order.take());
-        Decided { answer, position, group_time, must_wait: false, wake: false, changed: false }
+        Decided { answer, position, context, must_wait: false, wake: false, changed: false }
     }
 
     /// An answer that changed something, written already.
@@ -283,7 +287,7 @@ impl Store {
         &self,
         answer: Answer,
         position: Position,
-        group_time: GroupTime,
+        context: DecideContext,
         acknowledge: Acknowledge,
     ) -> Decided {
         let must_wait = match acknowledge {
@@ -291,7 +295,7 @@ impl Store {
             Acknowledge::Primary => self.is_beyond_bound(),
         };
         let wake = self.order.note_change();
-        Decided { answer, position, group_time, must_wait, wake, changed: true }
+        Decided { answer, position, context, must_wait, wake, changed: true }
     }
 
     /// Accounts units to a shard, under its lock.

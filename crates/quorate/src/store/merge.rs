@@ -12,7 +12,7 @@ use super::room::Amount;
 use super::shard::{Place, Shard};
 use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
-use crate::model::{Cell, Delta, Model, Value};
+use crate::model::{DecideContext, Delta, Model, Value};
 
 /// How long it is remembered, in group time, that a batch of local decisions was merged. One that
 /// was sealed longer ago is not merged: it may have been.
@@ -65,21 +65,21 @@ pub struct Merged {
     pub is_recorded: bool,
     /// Answer only when [`Store::committed`] covers this.
     pub position: Position,
-    /// The group time of the merge.
-    pub group_time: GroupTime,
+    /// The group time of the merge, by both clocks.
+    pub context: DecideContext,
     /// Whether this is the first change since the last cut: the state machine must be told.
     pub wake: bool,
 }
 
 impl Merged {
-    fn already(position: Position, group_time: GroupTime) -> Self {
+    fn already(position: Position, context: DecideContext) -> Self {
         Self {
             units: 0,
             dropped: 0,
             already: true,
             is_recorded: true,
             position,
-            group_time,
+            context,
             wake: false,
         }
     }
@@ -90,7 +90,7 @@ struct Target<'a> {
     key: KeyRef<'a>,
     place: Place,
     found: Option<u32>,
-    cell: Cell,
+    change: Option<Value>,
 }
 
 impl Store {
@@ -136,7 +136,8 @@ impl Store {
             .chain([record_place])
             .collect();
         let mut locks = self.lock_all(&places);
-        let now = self.authority.admit(time)?;
+        let context = self.authority.admit(time)?;
+        let now = context.steady();
         if batch.is_forgotten(now) {
             return Err(Refused::Forgotten { memory: MERGE_MEMORY });
         }
@@ -149,7 +150,7 @@ impl Store {
             && !bug::is(Bug::OverlayMergedTwice)
         {
             let position = self.position_of(slot.sequence);
-            return Ok(Merged::already(position, now));
+            return Ok(Merged::already(position, context));
         }
 
         let mut units: u64 = 0;
@@ -158,19 +159,20 @@ impl Store {
             let shard = lock_of(&mut locks, place);
             let target = KeyRef::model(key);
             let found = shard.find(place.tag, target);
-            let mut cell = seen(found.map(|at| shard.slots.get(at).value), now);
-            units = units.saturating_add(model.merge(key, delta, &mut cell, now));
-            targets.push(Target { key: target, place, found, cell });
+            let mut cell = seen(found.map(|at| shard.slots.get(at).value), context);
+            units = units.saturating_add(model.merge_at(context, key, delta, &mut cell));
+            let change = change_of(&cell, context);
+            targets.push(Target { key: target, place, found, change });
         }
-        let is_recorded = targets.iter().any(|target| target.cell.is_changed());
+        let is_recorded = targets.iter().any(|target| target.change.is_some());
         if is_recorded {
-            let mut cell = Cell::default();
-            cell.set(Value { words: [number, 0, 0], expires: batch.remembered_until(now) });
-            targets.push(Target { key: record_key, place: record_place, found: record, cell });
+            let expires = batch.remembered_until(now);
+            let change = Some(Value { words: [number, 0, 0], expires });
+            targets.push(Target { key: record_key, place: record_place, found: record, change });
         }
         let mut new = Amount::default();
         let made =
-            targets.iter().filter(|target| target.cell.is_changed() && target.found.is_none());
+            targets.iter().filter(|target| target.change.is_some() && target.found.is_none());
         made.for_each(|target| new.add(target.key));
         self.room.reserve(new)?;
 
@@ -183,7 +185,7 @@ impl Store {
             already: false,
             is_recorded,
             position: self.position_of(sequence),
-            group_time: now,
+            context,
             wake: self.order.note_change(),
         })
     }
@@ -191,10 +193,10 @@ impl Store {
     fn write_all(&self, locks: &mut Guards<'_>, targets: &[Target<'_>]) -> u64 {
         let sequence = self.order.take();
         let stamp = self.stamp(sequence);
-        for Target { key, place, found, cell } in targets {
+        for Target { key, place, found, change } in targets {
             let shard = lock_of(locks, *place);
             let stamp = shard.prepare(stamp);
-            if let Some(value) = change_of(cell) {
+            if let Some(value) = *change {
                 shard.put(place.tag, *key, *found, value, stamp);
             }
         }

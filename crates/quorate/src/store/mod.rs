@@ -54,7 +54,7 @@ pub use overlay::{Overlay, Sealed};
 pub use room::{CELL_BYTES, Usage, cell_bytes};
 
 use crate::config::Bounds;
-use crate::id::{GroupTime, Position};
+use crate::id::{GroupTime, Lead, Position};
 use crate::model::Value;
 use crate::protocol::message::Meta;
 use authority::Authority;
@@ -94,7 +94,10 @@ struct Lane(Mutex<Shard>);
 #[derive(Default)]
 struct Held {
     position: Position,
+    /// By the steady clock.
     group_time: GroupTime,
+    /// How far the calendar is ahead of that.
+    lead: Lead,
     meta: Meta,
 }
 
@@ -172,9 +175,14 @@ impl Store {
         self.held.lock().position
     }
 
-    /// Group time of [`Store::position`].
+    /// Group time of [`Store::position`], by the steady clock: cells expire by it.
     pub fn group_time(&self) -> GroupTime {
         self.held.lock().group_time
+    }
+
+    /// How far the calendar is ahead of the steady clock at present.
+    pub fn lead(&self) -> Lead {
+        self.authority.lead()
     }
 
     /// Replicated state other than cells.

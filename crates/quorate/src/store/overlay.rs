@@ -10,7 +10,7 @@ use super::cell::MODEL;
 use super::decide::{Refused, change_of, check, seen};
 use crate::error::Bounded;
 use crate::id::GroupTime;
-use crate::model::{Answer, Cell, Delta, Item, MAX_ITEMS, Model, Value};
+use crate::model::{Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS, Model, Value};
 
 /// Local decisions of one incarnation.
 ///
@@ -60,7 +60,7 @@ impl Overlay {
         Self { max_keys, inner: Mutex::default() }
     }
 
-    /// Decides one operation locally at group time `now`, on what this peer knows.
+    /// Decides one operation locally at this moment of group time, on what this peer knows.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Overlay {
     pub fn decide(
         &self,
         store: &Store,
-        now: GroupTime,
+        context: DecideContext,
         items: &[Item<'_>],
         model: &dyn Model,
     ) -> Result<Answer, Refused> {
@@ -78,11 +78,11 @@ impl Overlay {
         let mut cells = [Cell::default(); MAX_ITEMS];
         for (index, item) in items.iter().enumerate() {
             let value = inner.value(item.key).or_else(|| store.read(MODEL, item.key));
-            cells[index] = seen(value, now);
+            cells[index] = seen(value, context);
             before[index] = cells[index].value().copied();
         }
         let cells = &mut cells[..items.len()];
-        let answer = model.decide_alone(items, cells, now);
+        let answer = model.decide_alone_at(context, items, cells);
         let changed = cells.iter().filter(|cell| cell.is_changed()).count() as u64;
         let Some(share) = answer.units.checked_div(changed) else {
             return Ok(answer);
@@ -98,13 +98,13 @@ impl Overlay {
         // The remainder goes to the first.
         let mut units = share + answer.units % changed;
         for ((item, cell), before) in items.iter().zip(&*cells).zip(&before) {
-            let Some(after) = change_of(cell) else {
+            let (Some(after), Some(kept)) = (cell.value(), change_of(cell, context)) else {
                 continue;
             };
             let local = inner.entry(item.key);
-            model.accumulate(item, before.as_ref(), &after, &mut local.delta);
+            model.accumulate(item, before.as_ref(), after, &mut local.delta);
             local.delta.units = local.delta.units.saturating_add(units);
-            local.value = after;
+            local.value = kept;
             units = share;
         }
         Ok(answer)

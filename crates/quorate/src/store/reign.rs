@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::marks::Mark;
 use super::order::boundary_above;
 use super::{Store, Units};
-use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
+use crate::id::{Ballot, GroupTime, Lead, Position, Sequence, Time};
 use crate::protocol::message::{MAX_HISTORY, Reign};
 
 impl Store {
@@ -13,7 +13,8 @@ impl Store {
     ///
     /// Everything held so far belongs to a cut at the next epoch boundary, and the reign is the
     /// first change after it: the next cut has a position under the new ballot even if nothing is
-    /// decided. Until then the position held stays what it was.
+    /// decided. Until then the position held stays what it was. Group time is not before
+    /// `group_time` by the steady clock.
     pub fn begin_reign(&self, ballot: Ballot, group_time: GroupTime) {
         self.end_reign();
         let mut upkeep = self.upkeep.lock();
@@ -46,8 +47,14 @@ impl Store {
         marks.push(Mark { sequence: after.0, units, group_time: held.group_time });
     }
 
-    /// Gives authority until `lease_until`, or more of it; group time is the caller's clock plus
-    /// `group_offset`. Ends a hold. Does nothing where this peer does not reign.
+    /// Sets how far the calendar is ahead of the steady clock from now on: no less than before. For
+    /// a peer that reigns.
+    pub fn put_forward(&self, lead: Lead) {
+        self.authority.set_lead(lead);
+    }
+
+    /// Gives authority until `lease_until`, or more of it; steady group time is the caller's clock
+    /// plus `group_offset`. Ends a hold. Does nothing where this peer does not reign.
     pub fn grant(&self, lease_until: Time, group_offset: i64) {
         self.authority.open(lease_until, group_offset);
     }

@@ -232,7 +232,8 @@ impl Store {
     /// while looks.
     #[cold]
     pub(super) fn make_room(&self, time: Time) -> bool {
-        let Ok(now) = self.authority.admit(time) else { return false };
+        let Ok(context) = self.authority.admit(time) else { return false };
+        let now = context.steady();
         // Whoever has it makes a cut, or removes cells already.
         let Some(mut upkeep) = self.upkeep.try_lock() else { return false };
         if now < upkeep.sweep.next_look {

@@ -389,6 +389,7 @@ pub struct Tail {
 pub struct BatchEnd {
     #[prost(message, optional, tag = "1")]
     pub position: ::core::option::Option<Position>,
+    /// By the steady clock: protocol.md, section 9.
     #[prost(uint64, tag = "2")]
     pub group_time: u64,
     #[prost(message, optional, tag = "3")]
@@ -396,6 +397,12 @@ pub struct BatchEnd {
     /// Cells that had expired by then may be dropped; 0 if that is not said. 4 is kept free.
     #[prost(uint64, tag = "5")]
     pub expired_before: u64,
+    /// How far the calendar is ahead of that, in nanoseconds.
+    #[prost(uint64, tag = "6")]
+    pub lead: u64,
+    /// When that last grew by a jump, by the steady clock.
+    #[prost(uint64, tag = "7")]
+    pub jumped: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Piece {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::config::Bounds;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Member, MemberId, Position, Sequence, Term,
+    Ballot, Generation, GroupId, GroupTime, Lead, Member, MemberId, Position, Sequence, Term,
 };
 use crate::model::Value;
 use crate::policy::Policy;
@@ -35,6 +35,7 @@ type Cells = BTreeMap<Vec<u8>, Value>;
 struct Version {
     position: Position,
     group_time: GroupTime,
+    lead: Lead,
     meta: Meta,
     cells: Cells,
 }
@@ -51,6 +52,8 @@ struct History {
     tried: HardState,
     /// Starts that were seen.
     starts: u64,
+    /// How far the calendar is ahead in what is appended from now on.
+    lead: Lead,
 }
 
 impl History {
@@ -58,6 +61,7 @@ impl History {
         let version = Version {
             position: Position::BLANK,
             group_time: GroupTime(0),
+            lead: Lead::default(),
             meta: Meta::default(),
             cells: Cells::new(),
         };
@@ -67,6 +71,7 @@ impl History {
             saved: HardState::default(),
             tried: HardState::default(),
             starts: 0,
+            lead: Lead::default(),
         }
     }
 
@@ -270,6 +275,7 @@ impl Peer {
     ) -> Result<(), Stop> {
         version.position = to;
         version.group_time = GroupTime(to.sequence.0 + 5);
+        version.lead = history.lead;
         if let Some(meta) = &meta {
             version.meta = meta.clone();
         }
@@ -277,8 +283,9 @@ impl Peer {
         let owned: Vec<_> = changes.iter().map(record).collect();
         let records: Records =
             owned.iter().map(|(key, value)| Record { key, value: *value }).collect();
-        let (group_time, expired_before) = (version.group_time, GroupTime(0));
-        let end = BatchEnd { position: to, group_time, expired_before, meta };
+        let (group_time, lead) = (version.group_time, version.lead);
+        let expired_before = GroupTime(0);
+        let end = BatchEnd { position: to, group_time, lead, expired_before, meta };
         let batch = Staged { from, records: vec![records], end };
         history.versions.push(version);
         self.storage.append(&batch)?;
@@ -345,6 +352,7 @@ fn all(cells: &Cells) -> Vec<(Vec<u8>, Option<Value>)> {
 fn assert_same(found: &Version, expected: &Version) {
     assert_eq!(found.position, expected.position);
     assert_eq!((found.group_time, &found.meta), (expected.group_time, &expected.meta));
+    assert_eq!(found.lead, expected.lead);
     let keys = found.cells.keys().chain(expected.cells.keys());
     let differs = |key: &&Vec<u8>| found.cells.get(*key) != expected.cells.get(*key);
     let differing: Vec<_> =
@@ -356,7 +364,7 @@ fn state_of(store: &Store) -> Version {
     let mut cells = Cells::new();
     store.for_each(&mut |key, value| _ = cells.insert(key.to_vec(), *value));
     let (position, group_time, meta) = (store.position(), store.group_time(), store.meta());
-    Version { position, group_time, meta, cells }
+    Version { position, group_time, lead: store.lead(), meta, cells }
 }
 
 /// The next position of the same reign.

@@ -1,5 +1,6 @@
 //! What goes in comes out, in the same order, in pieces that fit into memory.
 
+use crate::id::Lead;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -235,8 +236,8 @@ fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
     append_all(&mut peer, &mut history, [30]).expect("nothing goes wrong");
     let finish = |peer: &mut Peer, mut writer: SnapshotWriter| {
         writer.write(&peer.store.copy(&mut CopyCursor::since(Sequence(0)), usize::MAX))?;
-        let Version { position, group_time, meta, .. } = state_of(&peer.store);
-        let end = BatchEnd { group_time, meta: Some(meta), ..end_at(position) };
+        let Version { position, group_time, lead, meta, .. } = state_of(&peer.store);
+        let end = BatchEnd { group_time, lead, meta: Some(meta), ..end_at(position) };
         peer.storage.seal(writer, end)?.finish()
     };
     let [first, second, third] =
@@ -258,5 +259,29 @@ fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
 
 /// The end of a batch, at the beginning of time.
 fn end_at(position: Position) -> BatchEnd {
-    BatchEnd { position, group_time: GroupTime(0), expired_before: GroupTime(0), meta: None }
+    BatchEnd {
+        position,
+        group_time: GroupTime(0),
+        lead: Lead::default(),
+        expired_before: GroupTime(0),
+        meta: None,
+    }
+}
+
+/// How far the calendar was put forward is part of a state: what is held would lapse otherwise.
+#[test]
+fn the_lead_of_the_calendar_is_recovered_from_the_log_and_from_a_snapshot() {
+    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
+    for (sizes, lead, is_snapshot) in [(3, 45, false), (5, 90, true), (2, 91, false)] {
+        let lead = Lead { nanos: lead, jumped: GroupTime(lead * 2) };
+        history.lead = lead;
+        append_all(&mut peer, &mut history, [sizes]).expect("nothing goes wrong");
+        if is_snapshot {
+            peer.snapshot(&mut history, |_, _| Ok(())).expect("nothing goes wrong");
+        }
+        peer.close(&mut history).expect("nothing goes wrong");
+        peer = Peer::start(&disk, &mut history).expect("nothing is wrong");
+        assert_eq!(peer.store.lead(), lead);
+    }
 }

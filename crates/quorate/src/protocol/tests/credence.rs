@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, PeerKind, PeerName,
-    Position, Sequence, Term,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerKind,
+    PeerName, Position, Sequence, Term,
 };
 use crate::protocol::io::Input;
 use crate::protocol::message::{
@@ -72,6 +72,7 @@ fn claims(group: &Group, ballot: Ballot) -> Vec<Message> {
     let end = BatchEnd {
         position: at(ballot),
         group_time: GroupTime(1),
+        lead: Lead::default(),
         expired_before: GroupTime(0),
         meta: Some(Meta { history: Vec::new(), ..meta }),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::group::{Group, VERIFY, others};
 use crate::config::{Acknowledge, Bounds};
 use crate::event::Event;
-use crate::id::{GroupTime, PeerName};
+use crate::id::{GroupTime, Lead, PeerName};
 use crate::model::Value;
 use crate::protocol::message::{BatchEnd, Message};
 use crate::record::Record;
@@ -110,7 +110,13 @@ fn with_a_silent_change() -> (Group, PeerName, &'static str) {
     let value = Some(Value { words: [8, 0, 0], expires: GroupTime::MAX });
     let records = vec![[Record { key: b"\0k", value }].into_iter().collect()];
     let (position, group_time) = (store.position(), store.group_time());
-    let end = BatchEnd { position, group_time, expired_before: GroupTime(0), meta: None };
+    let end = BatchEnd {
+        position,
+        group_time,
+        lead: Lead::default(),
+        expired_before: GroupTime(0),
+        meta: None,
+    };
     store.apply(Staged { from: Some(position), records, end }).expect("it is its own state");
     assert_eq!(group.total(changed, "k"), 8);
     (group, primary, changed)

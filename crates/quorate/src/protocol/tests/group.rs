@@ -125,6 +125,10 @@ pub(super) struct Group {
     pub(super) bounds: Bounds,
     /// What clients may ask of peers that start from now on.
     pub(super) client_rights: ClientRights,
+    /// How far wall clocks are off, in seconds.
+    pub(super) walls: BTreeMap<PeerName, i64>,
+    /// The newest version of the protocol that some speak.
+    pub(super) versions: BTreeMap<PeerName, u32>,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
     linked: BTreeSet<(PeerName, PeerName)>,
@@ -155,6 +159,8 @@ impl Group {
             kinds: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
             client_rights: ClientRights::default(),
+            walls: BTreeMap::new(),
+            versions: BTreeMap::new(),
             has_storage: false,
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
@@ -177,8 +183,10 @@ impl Group {
         group
     }
 
-    fn clock(&self) -> Now {
-        Now { time: self.now, wall: GroupTime(1_700_000_000_000_000_000 + self.now.0) }
+    fn clock(&self, name: &PeerName) -> Now {
+        let wall = 1_700_000_000_000_000_000 + self.now.0;
+        let off = self.walls.get(name).copied().unwrap_or_default() * 1_000_000_000;
+        Now { time: self.now, wall: GroupTime(wall.wrapping_add_signed(off)) }
     }
 
     pub(super) fn start(&mut self, name: &str) {
@@ -208,8 +216,8 @@ impl Group {
             group.members = vec![name.clone()];
         }
         let model = Arc::new(Judge::default());
-        let machine =
-            Machine::new(group, config, start, Arc::clone(&store), model.clone(), self.clock());
+        let now = self.clock(&name);
+        let machine = Machine::new(group, config, start, Arc::clone(&store), model.clone(), now);
         let peer = Peer {
             machine,
             store,
@@ -343,7 +351,8 @@ impl Group {
                     let kind = self.kinds.get(b).copied().unwrap_or_default();
                     let address = self.addresses.get(b).cloned().unwrap_or_default();
                     let end = LinkEnd::member(self.peers[b].incarnation);
-                    let end = LinkEnd { kind, address, ..end };
+                    let version = self.versions.get(b).copied().unwrap_or(end.version);
+                    let end = LinkEnd { kind, address, version, ..end };
                     self.input(a, Input::LinkUp { peer: b.clone(), end });
                 }
             }
@@ -351,7 +360,7 @@ impl Group {
     }
 
     pub(super) fn input(&mut self, name: &PeerName, input: Input) {
-        let now = self.clock();
+        let now = self.clock(name);
         let Some(peer) = self.peers.get_mut(name) else {
             return;
         };
@@ -462,7 +471,7 @@ impl Group {
         key: &str,
         lifetime: Duration,
     ) -> Result<Decided, Refused> {
-        let expires = self.clock().wall.after(lifetime);
+        let expires = self.clock(&at.into()).wall.after(lifetime);
         self.decide(at, key, [1, expires.0])
     }
 

@@ -8,8 +8,8 @@ use super::group::{Judge, VERIFY};
 use crate::config::{Bounds, GroupConfig, PeerConfig};
 use crate::event::Event;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Member, MemberId, Now, PeerKind, PeerName,
-    Position, Sequence, Term, Time,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
+    PeerName, Position, Sequence, Term, Time,
 };
 use crate::model::Value;
 use crate::policy::Policy;
@@ -132,6 +132,7 @@ impl Replica {
             end: Some(BatchEnd {
                 position: at(epochs),
                 group_time: GroupTime(1),
+                lead: Lead::default(),
                 expired_before: GroupTime(0),
                 meta,
             }),

@@ -1,3 +1,4 @@
+use crate::id::Lead;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -168,8 +169,13 @@ fn a_digest_is_that_of_the_operations_before_its_cut() {
             records.push(&[&[0], &key[..]].concat(), Some(&value));
         }
         let group_time = GroupTime(1_000);
-        let (position, expired_before) = (digest.position, GroupTime(0));
-        let end = BatchEnd { position, group_time, expired_before, meta: None };
+        let end = BatchEnd {
+            position: digest.position,
+            group_time,
+            lead: Lead::default(),
+            expired_before: GroupTime(0),
+            meta: None,
+        };
         let batch = Staged { from: None, records: vec![records.finish()], end };
         blank.apply(batch).expect("replaces everything");
         assert_eq!(blank.digest(), digest);

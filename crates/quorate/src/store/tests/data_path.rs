@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::Bounded;
-use crate::model::{MAX_ITEMS, MAX_KEY_BYTES};
+use crate::id::Lead;
+use crate::model::{DecideContext, MAX_ITEMS, MAX_KEY_BYTES};
 
 #[test]
 fn a_blank_store_decides_nothing() {
@@ -205,13 +206,13 @@ fn an_expiry_never_moves_to_an_earlier_time() {
 #[test]
 fn group_time_never_goes_back() {
     let store = primary();
-    assert_eq!(add_until(&store, 10, "a", 0).group_time, GroupTime(10));
-    assert_eq!(add_until(&store, 5, "b", 0).group_time, GroupTime(10));
+    assert_eq!(add_until(&store, 10, "a", 0).context.now(), GroupTime(10));
+    assert_eq!(add_until(&store, 5, "b", 0).context.now(), GroupTime(10));
     let cut = store.cut(GroupTime(15), Sequence(0), &[], usize::MAX);
     assert_eq!(cut.group_time, GroupTime(15));
-    assert_eq!(add_until(&store, 12, "a", 0).group_time, GroupTime(15));
+    assert_eq!(add_until(&store, 12, "a", 0).context.now(), GroupTime(15));
     store.grant(Time(u64::MAX), -5);
-    assert_eq!(add_until(&store, 21, "a", 0).group_time, GroupTime(16));
+    assert_eq!(add_until(&store, 21, "a", 0).context.now(), GroupTime(16));
     let cut = store.cut(GroupTime(0), Sequence(0), &[], usize::MAX);
     assert_eq!(cut.group_time, GroupTime(16), "not behind any operation in it");
 }
@@ -250,4 +251,79 @@ fn the_bound_holds_after_operations_of_any_size_and_in_the_next_reign() {
     store.set_committed(cut.end);
     assert_eq!(store.unreplicated_units(), 0);
     assert!(!decide("f", 90).must_wait, "everything before it is committed");
+}
+
+/// A model of which every cell lives for 100 by the calendar, and that tells both clocks.
+struct Clocks;
+
+impl Model for Clocks {
+    fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: GroupTime) -> Answer {
+        unreachable!("it asks for both clocks")
+    }
+
+    fn decide_at(&self, context: DecideContext, _: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+        let seen = cells[0].value().map_or(0, |value| value.expires.0);
+        if seen == 0 {
+            let expires = GroupTime(context.now().0 + 100);
+            cells[0].set(Value { words: [1, 0, 0], expires });
+        }
+        let words = [context.now().0, context.steady().0, seen, 0, 0, 0];
+        Answer { code: 1, units: 0, words }
+    }
+
+    fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
+
+    fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: GroupTime) -> u64 {
+        0
+    }
+}
+
+fn lead(nanos: u64) -> Lead {
+    Lead { nanos, jumped: GroupTime(nanos / 100) }
+}
+
+/// The calendar, the steady clock, and the expiry that is seen, 0 for an absent cell.
+fn clocks(store: &Store, time: u64, key: &str) -> [u64; 3] {
+    let items = [item(key.as_bytes(), 0)];
+    let decided = store.decide(Time(time), &items, &Clocks, Acknowledge::Primary);
+    let words = decided.expect("the store may decide").answer.words;
+    [words[0], words[1], words[2]]
+}
+
+/// The clock of a majority was put right, and everything that was held had lapsed.
+#[test]
+fn an_expiry_moves_along_where_the_calendar_is_put_forward() {
+    let store = primary();
+    assert_eq!(clocks(&store, 1_000, "a"), [1_000, 1_000, 0]);
+    store.put_forward(lead(45_000));
+    assert_eq!(clocks(&store, 1_050, "a"), [46_050, 1_050, 46_100], "50 are left of 100");
+    assert_eq!(clocks(&store, 1_050, "b"), [46_050, 1_050, 0]);
+    store.put_forward(lead(50_000));
+    assert_eq!(clocks(&store, 1_099, "a"), [51_099, 1_099, 51_100]);
+    assert_eq!(clocks(&store, 1_149, "b"), [51_149, 1_149, 51_150]);
+    assert_eq!(clocks(&store, 1_150, "a")[2], 0, "it has expired");
+    // One that never comes does not move.
+    add_until(&store, 1_150, "c", 0);
+    assert_eq!(clocks(&store, 1_200, "c")[2], u64::MAX);
+}
+
+#[test]
+fn a_follower_takes_over_both_clocks_and_holds_equal_cells() {
+    let (primary, follower) = (primary(), follower());
+    clocks(&primary, 1_000, "a");
+    primary.put_forward(lead(45_000));
+    clocks(&primary, 1_050, "b");
+    let cut = follow(&primary, &follower);
+    assert_eq!((cut.group_time, cut.lead), (GroupTime(1_050), lead(45_000)));
+    assert_eq!((follower.group_time(), follower.lead()), (cut.group_time, cut.lead));
+    assert_eq!(primary.digest(), follower.digest());
+    primary.end_reign();
+    follower.begin_reign(ballot(2), GroupTime(1_060));
+    follower.grant(Time(u64::MAX), 0);
+    assert_eq!(clocks(&follower, 1_070, "a"), [46_070, 1_070, 46_100]);
+    // What another history has put forward goes with it.
+    let blank = Store::with_hash_seed(bounds(), 3);
+    blank.put_forward(lead(99));
+    blank.clear();
+    assert_eq!(blank.lead(), Lead::default());
 }

@@ -109,7 +109,7 @@ impl World {
             .decide(Time(self.time), &items, &Bank, Acknowledge::Primary)
             .expect("the primary may decide");
 
-        let now = decided.group_time;
+        let now = decided.context.now();
         let seen = |key: &Vec<u8>| self.cells.get(key).copied().filter(|v| v.expires > now);
         let mut cells: Vec<Cell> = keys.iter().map(|key| Cell::new(seen(key))).collect();
         let answer = Bank.decide(&items, &mut cells, now);

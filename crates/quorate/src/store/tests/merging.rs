@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::error::Bounded;
 use crate::id::{Incarnation, PeerName, nanos};
-use crate::model::Delta;
+use crate::model::{DecideContext, Delta};
 use crate::store::{MAX_MERGE_RECORDS, MERGE_MEMORY, MERGES, Merged, Overlay, SealedBatch};
 
 /// When everything here is sealed.
@@ -30,7 +30,7 @@ fn entry(key: &'static str, amount: u64) -> (Bytes, Delta) {
 }
 
 fn decide(overlay: &Overlay, store: &Store, items: &[Item<'_>]) -> Result<Answer, Refused> {
-    overlay.decide(store, GroupTime(1_000), items, &Bank)
+    overlay.decide(store, DecideContext::at(GroupTime(1_000)), items, &Bank)
 }
 
 #[test]

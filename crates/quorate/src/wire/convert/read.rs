@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, MemberId, PeerName, Position};
+use crate::id::{
+    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerName, Position,
+};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
@@ -257,10 +259,15 @@ fn keys(list: proto::KeyList) -> Read<Vec<Bytes>> {
     list.keys.into_iter().map(bounds::record_key).collect()
 }
 
+/// The calendar shows a time that there is, whatever the lead: past it, cells would never expire.
 fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
+    let group_time = bounds::clock("group time", end.group_time)?;
+    let most = GroupTime::MAX_READ.0 - group_time.0;
+    let nanos = bounds::number("lead of the calendar", end.lead, 0, most)?;
     Ok(BatchEnd {
         position: position(end.position)?,
-        group_time: bounds::clock("group time", end.group_time)?,
+        group_time,
+        lead: Lead { nanos, jumped: bounds::clock("jump of the calendar", end.jumped)? },
         expired_before: bounds::clock("expired before", end.expired_before)?,
         meta: end.meta.map(meta).transpose()?,
     })

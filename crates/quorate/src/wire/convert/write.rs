@@ -240,6 +240,8 @@ impl From<&BatchEnd> for proto::BatchEnd {
             position: Some(end.position.into()),
             group_time: end.group_time.0,
             expired_before: end.expired_before.0,
+            lead: end.lead.nanos,
+            jumped: end.lead.jumped.0,
             meta: end.meta.as_ref().map(Into::into),
         }
     }

@@ -183,7 +183,8 @@ fn a_merge_has_entries_and_a_time_that_clocks_reach() {
 #[test]
 fn no_state_is_of_a_time_that_no_clock_reaches() {
     let piece = |group_time, expired_before| {
-        let end = proto::BatchEnd { position: position(), group_time, meta: None, expired_before };
+        let position = position();
+        let end = proto::BatchEnd { position, group_time, expired_before, ..Default::default() };
         let piece = proto::Piece { ballot: ballot(), end: Some(end), ..Default::default() };
         read_message(Kind::Piece(piece)).is_ok()
     };
@@ -407,6 +408,20 @@ fn a_call_that_breaks_a_bound_is_not_read() {
         let read = calls::Reader::new(&call).next_call().map(|call| call.is_some());
         assert_eq!(read.is_ok(), is_ok, "{items} items, {key} bytes");
     }
+}
+
+#[test]
+fn the_calendar_shows_a_time_that_there_is() {
+    let ending = |group_time, lead| {
+        let end = proto::BatchEnd { position: position(), group_time, lead, ..Default::default() };
+        let piece = proto::Piece { ballot: ballot(), end: Some(end), ..Default::default() };
+        read_message(Kind::Piece(piece))
+    };
+    let last = MAX_GROUP_TIME.0;
+    assert!(ending(7, last - 7).is_ok());
+    let (field, value) = ("lead of the calendar", last - 6);
+    let error = WireError::Value { field, value, min: 0, max: last - 7 };
+    assert_eq!(ending(7, value).unwrap_err().to_string(), error.to_string());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, MAX_NAME_BYTES, Member, MemberId,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_NAME_BYTES, Member, MemberId,
     PeerKind, PeerName, Position, Sequence, Term,
 };
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
@@ -409,12 +409,11 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn piece() -> BoxedStrategy<Piece> {
-    let end = (position(), clock(), clock(), option::of(meta())).prop_map(
-        |(position, group_time, expired_before, meta)| BatchEnd {
-            position,
-            group_time,
-            expired_before,
-            meta,
+    let lead = (number(), clock());
+    let end = (position(), clock(), lead, clock(), option::of(meta())).prop_map(
+        |(position, group_time, (nanos, jumped), expired_before, meta)| {
+            let lead = Lead { nanos: nanos.min(GroupTime::MAX_READ.0 - group_time.0), jumped };
+            BatchEnd { position, group_time, lead, expired_before, meta }
         },
     );
     let ending = (option::of(end), option::of((number(), any::<u64>())));
