@@ -104,8 +104,11 @@
 //! ```
 //!
 //! A guard renews its permit every third of the lease, at any primary, and gives it back when it is
-//! dropped. When its process dies the place is free within one and a half leases. What may not be done
-//! twice, not even for a moment, should also check the permit's id where it is done: [`PermitId`] fences.
+//! dropped. When its process dies the place is free within one and a half leases. Clocks that are
+//! put right end no lease, and [`Permit::is_lost`] says that one is over before anybody else may
+//! have the place, also right after the machine was suspended; a virtual machine whose clocks were
+//! stopped with it cannot know. What may not be done twice, not even for a moment, should also
+//! check the permit's id where it is done: [`PermitId`] fences.
 //!
 //! Ids of permits and of reservations are bearer tokens: whoever has one can give back, renew or
 //! settle what it names, and who has none can guess none. Hand them to nobody else, and keep them

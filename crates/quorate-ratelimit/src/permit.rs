@@ -2,17 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::task::Poll;
-use std::time::Duration;
 
 use quorate::Item;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::auxiliary::Auxiliary;
 use crate::decision::Decision;
 use crate::error::AcquireError;
+use crate::guard::Permit;
 use crate::limiter::RateLimiter;
 use crate::operation::Paired;
 use crate::reading::Named;
@@ -76,75 +73,6 @@ pub struct Permitted {
     pub permit: Option<Permit>,
 }
 
-/// A permit that is held: renewed every third of its lease, and given back when this is dropped.
-///
-/// If it cannot be renewed within its lease, because this peer has no primary for as long (in relaxed mode
-/// too, unless it was given without one), somebody else may have its place: [`Permit::is_lost`] says so, [`Permit::lost`] waits for it, and whoever guards
-/// something that must not be done twice passes the id on, which is good for nothing then.
-#[derive(Debug)]
-#[must_use = "the permit is given back when this is dropped"]
-pub struct Permit {
-    id: PermitId,
-    lease: Duration,
-    is_lost: watch::Receiver<bool>,
-    held: Held,
-}
-
-/// What holds a permit; dropped, it has the permit given back.
-#[derive(Debug)]
-enum Held {
-    /// A task that renews it until it is told what becomes of it.
-    Renewed(Option<oneshot::Sender<Left>>),
-    /// Nothing: a shadow has no place for it, and none is lost.
-    Shadow { _lost: watch::Sender<bool> },
-}
-
-/// That a permit is left to whoever has its id.
-#[derive(Debug)]
-struct Left;
-
-impl Permit {
-    /// What names it.
-    pub fn id(&self) -> &PermitId {
-        &self.id
-    }
-
-    /// How long it is held without being renewed.
-    pub fn lease(&self) -> Duration {
-        self.lease
-    }
-
-    /// Whether its lease has ended without being renewed: somebody else may have its place.
-    pub fn is_lost(&self) -> bool {
-        *self.is_lost.borrow()
-    }
-
-    /// Waits until its lease has ended without being renewed.
-    ///
-    /// # Cancel safety
-    ///
-    /// A future that is dropped has no effect.
-    pub async fn lost(&self) {
-        let mut is_lost = self.is_lost.clone();
-        if is_lost.wait_for(|is_lost| *is_lost).await.is_err() {
-            // The runtime ends: nobody renews it any more.
-        }
-    }
-
-    /// Stops renewing it, and does not give it back: that is for whoever has its id, by
-    /// [`RateLimiter::renew_permit`] and [`RateLimiter::release_permit`], at any peer. Left alone it is
-    /// free within one and a half leases.
-    pub fn detach(mut self) -> PermitId {
-        if let Held::Renewed(stop) = &mut self.held
-            && let Some(stop) = stop.take()
-        {
-            // A task that has ended has nothing to be told.
-            let _ = stop.send(Left);
-        }
-        self.id.clone()
-    }
-}
-
 impl RateLimiter {
     /// Takes a place of a concurrency limit, held until the permit is dropped.
     ///
@@ -181,14 +109,17 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
     ) -> Result<Permitted, AcquireError> {
         // From when it was asked for: it may have been decided at once.
-        let asked = Instant::now();
+        let asked = self.peer().time();
         let (decision, id) = self.take_permit(limit, key, 1).await?;
-        let permit = id.map(|id| self.hold(id, &decision, asked));
+        let permit = id.map(|id| Permit::hold(self, id, &decision, asked));
         Ok(Permitted { decision, permit })
     }
 
-    /// Takes `amount` places under one id, held for a lease, which is the decision's `reset_after`, and
-    /// longer if [`RateLimiter::renew_permit`] is called within it; there is an id if they were admitted.
+    /// Takes `amount` places under one id, held for a lease, which is the decision's `reset_after`,
+    /// and longer if [`RateLimiter::renew_permit`] is called within it; there is an id if they were
+    /// admitted. Count the lease from before the call, take off a twentieth for clocks that run
+    /// apart, and use a clock that goes on while the machine is suspended
+    /// ([`Peer::time`](quorate::Peer::time)).
     ///
     /// # Errors
     ///
@@ -290,83 +221,4 @@ impl RateLimiter {
         let decision = self.read_held(named, amount, decided)?;
         Ok(self.told(decision, named.name, key))
     }
-
-    fn hold(&self, id: PermitId, decision: &Decision, asked: Instant) -> Permit {
-        let lease = decision.reset_after;
-        let (lost, is_lost) = watch::channel(false);
-        if decision.shadow {
-            return Permit { id, lease, is_lost, held: Held::Shadow { _lost: lost } };
-        }
-        let (stop, stopped) = oneshot::channel();
-        let renewal = Renewal {
-            limiter: self.clone(),
-            id: id.clone(),
-            lease,
-            held_until: asked + lease,
-            is_of_group: !decision.basis.is_local(),
-        };
-        tokio::spawn(renewal.run(lost, stopped));
-        Permit { id, lease, is_lost, held: Held::Renewed(Some(stop)) }
-    }
-}
-
-/// A permit that is renewed as long as its guard lives.
-struct Renewal {
-    limiter: RateLimiter,
-    id: PermitId,
-    lease: Duration,
-    held_until: Instant,
-    /// Whether the group has given it: then only the group renews it, and not a peer alone.
-    is_of_group: bool,
-}
-
-impl Renewal {
-    /// Renews it until its guard is dropped, and gives it back then.
-    async fn run(mut self, lost: watch::Sender<bool>, mut stopped: oneshot::Receiver<Left>) {
-        let mut pause = self.lease / 3;
-        loop {
-            let left = self.held_until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                lost.send_replace(true);
-                break;
-            }
-            match first(&mut stopped, sleep(pause.min(left))).await {
-                Some(Ok(Left)) => return,
-                Some(Err(_)) => break,
-                None => {}
-            }
-            let asked = Instant::now();
-            match timeout_at(self.held_until, self.limiter.renew_permit(&self.id)).await {
-                Ok(Ok(renewed)) if !(self.is_of_group && renewed.basis.is_local()) => {
-                    // Merged, what a peer alone has given is the group's.
-                    self.is_of_group |= !renewed.basis.is_local();
-                    (self.held_until, pause) = (asked + self.lease, self.lease / 3);
-                }
-                Ok(Err(AcquireError::Ended)) => {
-                    lost.send_replace(true);
-                    return;
-                }
-                // Soon again, as long as it may be held.
-                Ok(_) | Err(_) => pause = self.lease / 10,
-            }
-        }
-        // Best effort: if it fails the permit is free when its lease has ended.
-        let _ = self.limiter.release_permit(&self.id).await;
-    }
-}
-
-/// What the guard's end was left with, unless the pause is over before.
-async fn first(
-    stopped: &mut oneshot::Receiver<Left>,
-    pause: Sleep,
-) -> Option<Result<Left, oneshot::error::RecvError>> {
-    let mut pause = std::pin::pin!(pause);
-    let mut stopped = std::pin::pin!(stopped);
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(left) = stopped.as_mut().poll(context) {
-            return Poll::Ready(Some(left));
-        }
-        pause.as_mut().poll(context).map(|()| None)
-    })
-    .await
 }

@@ -1,5 +1,8 @@
 //! Permits and reservations at a group, across failovers.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use quorate::{Acknowledge, PeerBuilder};
@@ -72,6 +75,57 @@ async fn a_holder_that_is_cut_off_is_told_when_its_lease_has_ended() {
     assert_eq!(group.limiter(&primary).peek("jobs", "k", 1).await.expect("a primary").remaining, 1);
     group.pass(LEASE).await;
     assert_eq!(group.limiter(&primary).peek("jobs", "k", 1).await.expect("a primary").remaining, 2);
+}
+
+/// The clock goes on, and nothing else: what a machine that was suspended finds when it goes on.
+async fn suspend(time: Duration) {
+    let mut asleep = pin!(tokio::time::advance(time));
+    poll_fn(|context| {
+        let _ = asleep.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_was_suspended_knows_before_any_of_its_tasks_has_run() {
+    let group = group().await;
+    let permit = group.limiter("a").permit("jobs", "k").await.expect("a primary").permit;
+    let permit = permit.expect("free");
+    let left = permit.left();
+    assert!(left > LEASE * 9 / 10 && left <= LEASE * 19 / 20, "{left:?}");
+    suspend(left - Duration::from_millis(1)).await;
+    assert!(!permit.is_lost());
+    suspend(Duration::from_millis(1)).await;
+    assert!(permit.is_lost(), "a twentieth before anybody else may have it");
+    // Once it is lost it stays so, and whoever waits for that is told.
+    let before = tokio::time::Instant::now();
+    permit.lost().await;
+    assert!(before.elapsed() <= LEASE / 10, "{:?}", before.elapsed());
+    group.pass(LEASE * 2).await;
+    assert!(permit.is_lost() && permit.left().is_zero());
+    assert_eq!(group.limiter("a").peek("jobs", "k", 1).await.expect("a primary").remaining, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_has_a_place_while_its_holder_is_told_that_it_has_it() {
+    let group = group().await;
+    let primary = group.primary().await;
+    let holder = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let first = group.limiter(holder).permit("jobs", "k").await.expect("a primary").permit;
+    let second = group.limiter(&primary).permit("jobs", "k").await.expect("a primary").permit;
+    let (first, second) = (first.expect("free"), second.expect("free"));
+    group.isolate(&[holder]);
+    let cut = tokio::time::Instant::now();
+    let mut third = None;
+    while third.is_none() {
+        group.pass(Duration::from_millis(500)).await;
+        let held = !first.is_lost();
+        third = group.limiter(&primary).permit("jobs", "k").await.expect("a primary").permit;
+        assert!(!(held && third.is_some()), "after {:?}", cut.elapsed());
+    }
+    assert!(cut.elapsed() <= LEASE * 3 / 2, "{:?}", cut.elapsed());
+    assert!(!second.is_lost(), "it has been renewed");
 }
 
 #[tokio::test(start_paused = true)]
