@@ -3,8 +3,8 @@
 //! alike, whether anything is decided or not.
 //!
 //! That is said of a primary that a majority has been together with for a while, over a network
-//! that loses nothing and keeps the order: what nobody can see expire stays. Group time is not
-//! behind the slowest wall clock.
+//! that loses nothing and keeps the order: what nobody can see expire stays. Expiries are kept by
+//! the steady clock, which goes on by nine tenths of the time that passes at least.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use quorate::GroupTime;
 
 use crate::check::{Check, Seen};
-use crate::clock::{Moment, nanos};
+use crate::clock::Moment;
 use crate::model::is_limit;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct HasRoom {
-    /// Since when each peer decides.
-    since: BTreeMap<usize, Moment>,
+    /// Since when each peer decides, and the steady time that it began at, at the earliest.
+    since: BTreeMap<usize, (Moment, GroupTime)>,
 }
 
 impl Check for HasRoom {
@@ -30,7 +30,9 @@ impl Check for HasRoom {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Authority { peer } => {
-                self.since.insert(*peer, world.now);
+                if let Some(process) = world.process(*peer) {
+                    self.since.insert(*peer, (world.now, process.store.group_time()));
+                }
                 Ok(())
             }
             Seen::Full { peer, op } => self.full(world, *peer, *op),
@@ -44,16 +46,18 @@ impl HasRoom {
     fn full(&self, world: &World, peer: usize, op: usize) -> Result<(), String> {
         let Some(process) = world.process(peer) else { return Ok(()) };
         let Some(ballot) = process.reign else { return Ok(()) };
-        let Some(since) = self.since.get(&peer) else { return Ok(()) };
+        let Some((since, began)) = self.since.get(&peer) else { return Ok(()) };
         let lately = lately(world);
-        let is_settled = world.now.since(*since) > lately * 2
+        let passed = world.now.since(*since);
+        let is_settled = passed > lately * 2
             && world.is_led_by(peer, lately * 2)
             && world.plan.style.is_orderly
             && world.plan.disk.as_ref().is_none_or(|disk| disk.stalls == 0);
         if !is_settled {
             return Ok(());
         }
-        let long_ago = GroupTime(slowest_wall(world).0.saturating_sub(nanos(lately)));
+        // Its clock may be a little slow as well.
+        let long_ago = began.after((passed * 89 / 100).saturating_sub(lately));
         let live = world.history.live_cells(ballot, long_ago);
         let needed = world.ops[op].items.len();
         if live + needed <= world.plan.bounds.max_cells {
@@ -81,9 +85,4 @@ fn idled(world: &World) -> Result<(), String> {
 /// By then a majority has surely seen what there was to be seen.
 fn lately(world: &World) -> Duration {
     world.plan.timeout()
-}
-
-fn slowest_wall(world: &World) -> GroupTime {
-    let walls = world.peers.iter().map(|peer| peer.clock.now(world.now).wall);
-    walls.min().unwrap_or_default()
 }

@@ -88,6 +88,14 @@ struct Taken {
     units: u64,
 }
 
+/// A reservation: what it took of which window, and how much of it was given back.
+#[derive(Debug)]
+struct Reserved {
+    units: u64,
+    window: u64,
+    back: i64,
+}
+
 /// Everything of one founding, in sums.
 #[derive(Debug, Default)]
 struct Reference {
@@ -99,8 +107,8 @@ struct Reference {
     buckets: BTreeMap<Key, Vec<(u64, u64)>>,
     /// Units and until when they are held, by key and permit.
     permits: BTreeMap<(Key, Key), (u64, u64)>,
-    /// Units and their window, by reservation.
-    reservations: BTreeMap<Key, (u64, u64)>,
+    /// By reservation.
+    reservations: BTreeMap<Key, Reserved>,
     /// When a request was charged, by its record.
     charged: BTreeMap<Key, u64>,
 }
@@ -127,16 +135,19 @@ impl Reference {
                 Ok(())
             }
             operation::RESERVE if sure => {
-                self.reservations.insert(items[1].0.to_vec(), (granted, window));
+                let reserved = Reserved { units: granted, window, back: 0 };
+                self.reservations.insert(items[1].0.to_vec(), reserved);
                 self.add(&key, window, granted.cast_signed())
             }
             operation::COMMIT => {
-                let Some((units, window)) = self.reservations.remove(&items[1].0.to_vec()) else {
-                    return Ok(());
-                };
+                let reservation = self.reservations.get_mut(&items[1].0.to_vec());
+                let Some(reserved) = reservation else { return Ok(()) };
                 // What was used beyond what was reserved is taken, room for it or not.
-                let back = units.saturating_sub(items[0].1).cast_signed();
-                self.add(&key, window, -back)
+                let back = reserved.units.saturating_sub(items[0].1).cast_signed();
+                // Settled anew and not told of an earlier answer, it is in a history without that.
+                let more = back - std::mem::replace(&mut reserved.back, back);
+                let window = reserved.window;
+                self.add(&key, window, -more)
             }
             operation::PERMIT_TAKE | operation::PERMIT_RENEW if sure => {
                 self.hold(key, items[1].0.to_vec(), granted, steady)
