@@ -210,6 +210,9 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
         }
         Event::QuorumLost { .. } => "has lost its majority and decides nothing".to_owned(),
         Event::QuorumRegained { .. } => "has a majority again".to_owned(),
+        Event::ClockDoubted { .. } => {
+            "finds that its clock may have stood still, and asks the others".to_owned()
+        }
         Event::SteppedDown { .. } => "is not primary any more".to_owned(),
         Event::MemberReplaced { peer } => format!("counts {peer} as a member again"),
         Event::LocalDecisionsMerged { units, dropped } => {

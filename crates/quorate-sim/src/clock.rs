@@ -33,17 +33,40 @@ pub(crate) struct Clock {
     rate: u64,
     /// What the wall clock shows beyond the local clock.
     wall: u64,
+    /// It has stood since then.
+    stopped: Option<Moment>,
 }
 
 const MILLION: u64 = 1_000_000;
 
 impl Clock {
+    /// Stands still.
+    pub(crate) fn stop(&mut self, at: Moment) {
+        if !self.is_stopped() {
+            self.local = self.time(at).0;
+            self.stopped = Some(at);
+            // Of every moment it shows the same.
+            self.anchor = Moment::END;
+        }
+    }
+
+    /// Goes on from where it stands; for how long it stood.
+    pub(crate) fn go_on(&mut self, at: Moment) -> Duration {
+        let Some(stopped) = self.stopped.take() else { return Duration::ZERO };
+        self.anchor = at;
+        at.since(stopped)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// A clock that started `uptime` before the simulation and gains `drift` parts per million.
     pub(crate) fn new(uptime: Duration, drift: i64, wall_offset: i64) -> Self {
         let local = nanos(uptime);
         let wall = (WALL_START - local).wrapping_add_signed(wall_offset);
         let rate = MILLION.saturating_add_signed(drift);
-        Self { anchor: Moment(0), local, rate, wall }
+        Self { anchor: Moment(0), local, rate, wall, stopped: None }
     }
 
     /// What it shows at `at`; of a moment before its speed changed last, what it showed then.
@@ -62,7 +85,7 @@ impl Clock {
             return Moment::END;
         }
         let elapsed = time.0.saturating_sub(self.local);
-        Moment(self.anchor.0 + scale(elapsed, MILLION, self.rate) + 1)
+        Moment(self.anchor.0.saturating_add(scale(elapsed, MILLION, self.rate) + 1))
     }
 
     /// The real length of a duration that this clock measures.
@@ -77,8 +100,10 @@ impl Clock {
 
     /// Runs faster or slower from now on.
     pub(crate) fn drift(&mut self, at: Moment, drift: i64) {
-        self.local = self.time(at).0;
-        self.anchor = at;
+        if !self.is_stopped() {
+            self.local = self.time(at).0;
+            self.anchor = at;
+        }
         self.rate = MILLION.saturating_add_signed(drift);
     }
 }
@@ -116,6 +141,21 @@ mod tests {
         let mut clock = Clock::new(Duration::from_secs(5), 0, 0);
         clock.drift(Moment(1_000), 20_000);
         assert_eq!(clock.time(Moment(400)), clock.time(Moment(1_000)));
+    }
+
+    #[test]
+    fn a_clock_that_stands_goes_on_from_where_it_stood() {
+        let mut clock = Clock::new(Duration::from_secs(5), 0, 0);
+        clock.stop(Moment(1_000));
+        clock.drift(Moment(1_500), 0);
+        let stood = clock.now(Moment(9_000));
+        assert_eq!(
+            (stood.time, clock.moment(Time(u64::MAX - 1))),
+            (Time(5_000_001_000), Moment::END)
+        );
+        assert_eq!(clock.go_on(Moment(9_000)), Duration::from_nanos(8_000));
+        assert_eq!(clock.time(Moment(9_007)), Time(5_000_001_007));
+        assert_eq!(clock.go_on(Moment(9_010)), Duration::ZERO);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// What every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 32] = [
+const EXPECTED: [&str; 34] = [
     "acknowledged",
     "campaigns",
     "changes lost",
@@ -39,7 +39,9 @@ const EXPECTED: [&str; 32] = [
     "refused",
     "restarts",
     "second looks failed",
+    "sleeps",
     "slow links",
+    "standstills",
     "unknown",
 ];
 

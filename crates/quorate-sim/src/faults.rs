@@ -8,6 +8,7 @@ use quorate::protocol::io::Input;
 use crate::check::Seen;
 use crate::clock::Moment;
 use crate::random::Random;
+use crate::standstill::Setting;
 use crate::world::{Event, World};
 
 /// A kind of fault.
@@ -43,12 +44,16 @@ pub(crate) enum Fault {
     OneWay,
     /// A process is frozen.
     Pause,
+    /// A machine is suspended.
+    Sleep,
     /// A peer's messages take long.
     Slow,
     /// The members fall into groups that do not hear each other.
     Split,
     /// Heartbeats pass between two peers, data do not.
     Stall,
+    /// A virtual machine is paused, and its clocks stand.
+    Standstill,
     /// A bit of a disk is flipped, or the disk replaced by a new one.
     DiskDamage,
     /// A disk refuses an operation.
@@ -86,13 +91,16 @@ pub(crate) enum Profile {
 /// What undoes a fault.
 #[derive(Clone, Debug)]
 pub(crate) enum Undo {
+    GoOn { peer: usize, incarnation: Incarnation, setting: Setting },
     Flap { one: usize, other: usize, is_cut: bool, left: u64, period: Duration },
     Heal(Vec<(usize, usize)>),
     Mend { peer: usize },
     Restart { peer: usize },
     Resume { peer: usize, incarnation: Incarnation },
+    SetWall { peer: usize, by: Duration },
     Unslow(Vec<(usize, usize)>, Duration),
     Unstall(Vec<(usize, usize)>),
+    Wake { peer: usize, incarnation: Incarnation },
 }
 
 impl Profile {
@@ -138,11 +146,19 @@ impl Profile {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
             Isolate, Join, Kill, KillMajority, Leave, Lie, OneWay, Pause, Priority, Reset, Roll,
-            Slow, Split, Stall, Strand, Unlink,
+            Sleep, Slow, Split, Stall, Standstill, Strand, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
-            Self::Clocks => vec![(ClockStep, 5), (Drift, 3), (Kill, 1), (Isolate, 1), (Pause, 1)],
+            Self::Clocks => vec![
+                (ClockStep, 5),
+                (Drift, 3),
+                (Kill, 1),
+                (Isolate, 1),
+                (Pause, 1),
+                (Sleep, 2),
+                (Standstill, 3),
+            ],
             Self::Disks => vec![
                 (Crash, 4),
                 (DiskDamage, 2),
@@ -187,14 +203,16 @@ impl Profile {
                 (Pause, 3),
                 (Reset, 1),
                 (Roll, 1),
+                (Sleep, 1),
                 (Slow, 1),
                 (Split, 3),
                 (Stall, 1),
+                (Standstill, 1),
                 (Strand, 1),
                 (Unlink, 2),
             ],
             Self::Partitions => vec![(Isolate, 3), (Split, 4), (OneWay, 3), (Unlink, 2)],
-            Self::Pauses => vec![(Pause, 5), (Isolate, 1), (Kill, 1)],
+            Self::Pauses => vec![(Pause, 5), (Isolate, 1), (Kill, 1), (Sleep, 2), (Standstill, 2)],
             Self::Restarts => {
                 vec![
                     (Kill, 4),
@@ -285,9 +303,11 @@ impl World {
             Fault::Priority => self.fault_priority(peer),
             Fault::OneWay => self.cut_one_way(peer, length),
             Fault::Pause => self.pause_for(peer, length),
+            Fault::Sleep => self.sleep_for(peer, length),
             Fault::Slow => self.slow(peer, length),
             Fault::Split => self.split(length),
             Fault::Stall => self.stall(peer, length),
+            Fault::Standstill => self.stand_for(peer, length),
             Fault::Reset => self.reset_all(peer),
             Fault::Roll => self.fault_roll(peer),
             Fault::Strand => self.fault_strand(peer),
@@ -437,6 +457,7 @@ impl World {
             return;
         }
         let Some(since) = self.peers[peer].paused.take() else { return };
+        _ = self.start_clock(peer);
         self.note(peer, &[14], |_| "runs on".into());
         let inbox = std::mem::take(&mut self.peers[peer].inbox);
         let (calls, rest): (Vec<_>, Vec<_>) =

@@ -32,6 +32,7 @@ mod random;
 mod real;
 mod run;
 mod scenario;
+mod standstill;
 mod stranded;
 mod together;
 mod trace;

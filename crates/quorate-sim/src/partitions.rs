@@ -138,7 +138,10 @@ impl World {
                 self.counters.add("restarts");
                 self.start(peer);
             }
+            Undo::GoOn { peer, incarnation, setting } => self.go_on(peer, incarnation, setting),
             Undo::Resume { peer, incarnation } => self.resume(peer, incarnation),
+            Undo::SetWall { peer, by } => self.set_wall(peer, by),
+            Undo::Wake { peer, incarnation } => self.wake_up(peer, incarnation),
             Undo::Unslow(paths, extra) => {
                 for (from, to) in paths {
                     let path = self.network.path(from, to);

@@ -23,6 +23,7 @@ use crate::members::List;
 use crate::merging::Merging;
 use crate::network::{ConnectionId, Payload};
 use crate::plan::Plan;
+use crate::standstill::Unnoticed;
 use crate::world::{Event, World};
 
 /// Expired cells removed per tick at most.
@@ -36,6 +37,8 @@ pub(crate) struct Peer {
     pub(crate) is_host_up: bool,
     /// Frozen since then.
     pub(crate) paused: Option<Moment>,
+    /// What has happened to its machine unseen.
+    pub(crate) unnoticed: Unnoticed,
     /// What came while it was frozen.
     pub(crate) inbox: Vec<Event>,
     pub(crate) process: Option<Process>,
@@ -106,7 +109,8 @@ impl Peer {
         let (paused, inbox, process) = (None, Vec::new(), None);
         let list = List::default();
         let (is_host_up, revision) = (true, 0);
-        Self { config, clock, is_host_up, paused, inbox, process, list, disk, revision }
+        let unnoticed = Unnoticed::default();
+        Self { config, clock, is_host_up, paused, unnoticed, inbox, process, list, disk, revision }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -162,6 +166,8 @@ impl World {
         let incarnation = Incarnation(self.process_random.next());
         let seed = self.process_random.next();
         let bounds: Bounds = self.plan.bounds;
+        _ = self.start_clock(peer);
+        self.peers[peer].unnoticed = Unnoticed::default();
         let now = self.peers[peer].clock.now(self.now);
         let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
         let group = self.enlist(peer);
@@ -214,6 +220,7 @@ impl World {
         if let Some(process) = self.process_mut(peer) {
             process.machine.handle(now, input);
         }
+        self.note_turn(peer);
         #[cfg(feature = "bugs")]
         self.leave_cuts(peer, now.time, log);
         while let Some(process) = self.peers[peer].process.as_mut() {

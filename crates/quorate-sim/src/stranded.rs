@@ -8,6 +8,7 @@ use quorate::store::Store;
 
 use crate::clock::{Clock, Moment};
 use crate::disk::HostDisk;
+use crate::standstill::Unnoticed;
 use crate::world::World;
 
 /// What is left of it that matters to others: whether it may decide.
@@ -17,12 +18,14 @@ pub(crate) struct Stranded {
     pub(crate) reign: Ballot,
     store: Arc<Store>,
     clock: Clock,
+    unnoticed: Unnoticed,
 }
 
 impl Stranded {
-    /// Whether it may decide now, by its own clock.
+    /// Whether it may decide now, by its own clock, and its clock has not stood for too long.
     pub(crate) fn is_authorized(&self, now: Moment) -> bool {
-        self.store.is_authorized(self.clock.time(now), self.reign)
+        !self.unnoticed.is_excused(now)
+            && self.store.is_authorized(self.clock.time(now), self.reign)
     }
 }
 
@@ -36,7 +39,8 @@ impl World {
         self.counters.add("stranded processes");
         if let Some(reign) = reign {
             let clock = self.peers[peer].clock.clone();
-            self.stranded.push(Stranded { peer, reign, store, clock });
+            let unnoticed = self.peers[peer].unnoticed;
+            self.stranded.push(Stranded { peer, reign, store, clock, unnoticed });
         }
         self.note(peer, &[22], |_| format!("is stranded as {incarnation}"));
         self.close_all(peer, true, false);

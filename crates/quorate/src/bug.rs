@@ -44,6 +44,10 @@ pub enum Bug {
     LeaseTooLong,
     /// The lease counts from the receipt of the answers, not from the sending of the heartbeats.
     LeaseFromReceipt,
+    /// A primary whose clock has stood still goes on under a lease that has ended meanwhile.
+    StoppedClockIgnored,
+    /// The data path goes by a reading from before the machine slept, until the event loop turns.
+    SleepUnseen,
     /// The store decides without looking at the lease.
     LeaseNotChecked,
     /// A deposed primary keeps its authority when it hears of a higher ballot.
@@ -152,7 +156,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 67] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -170,6 +174,8 @@ impl Bug {
         Self::OldIncarnationHeard,
         Self::LeaseTooLong,
         Self::LeaseFromReceipt,
+        Self::StoppedClockIgnored,
+        Self::SleepUnseen,
         Self::LeaseNotChecked,
         Self::OldPrimaryKeepsDeciding,
         Self::SecondLookSkipped,

@@ -408,6 +408,18 @@ impl GroupConfig {
         self.failure_timeout * 4 / 5
     }
 
+    /// What the wall clock may gain on the clock of leases before that one is taken to have stood: a
+    /// hundredth of the failure timeout, far below what a promise lasts beyond its lease.
+    pub(crate) fn longest_gain(failure_timeout: Duration) -> Duration {
+        failure_timeout / 100
+    }
+
+    /// The same of another peer's wall clock, whose readings come late and which may drift: half of
+    /// what a promise lasts beyond its lease.
+    pub(crate) fn longest_remote_gain(&self) -> Duration {
+        (self.failure_timeout - self.lease()) / 2
+    }
+
     /// How long after it has answered a heartbeat a replica takes it that the lease may run which
     /// rests on the answer: the lease, and a quarter of what a promise lasts beyond it, for clocks
     /// that drift apart.

@@ -59,6 +59,15 @@ pub enum Event {
         /// Its reign.
         ballot: Ballot,
     },
+    /// This primary's clock may have stood still, as that of a paused virtual machine does: a wall
+    /// clock, its own or another member's, has gone ahead of it. It decides again as soon as a majority
+    /// has answered; callers are held meanwhile. A wall clock that was set is told in the same way.
+    ClockDoubted {
+        /// Its reign.
+        ballot: Ballot,
+        /// By how much, in milliseconds.
+        ahead_ms: u64,
+    },
     /// This peer was primary and is not any more.
     SteppedDown {
         /// The reign that ended.

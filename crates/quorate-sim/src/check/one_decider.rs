@@ -3,6 +3,9 @@
 //!
 //! Nobody is left to remember a process that lives on cut off when all members have restarted blank:
 //! beside one of an older founding a group that was founded from nothing may decide.
+//!
+//! A machine whose clock stood for longer than a promise outlasts the lease may decide beside another
+//! until something shows it.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +27,11 @@ impl Check for OneDecider {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
+            Seen::Authority { peer } | Seen::Acknowledged { peer, is_majority: false, .. }
+                if world.is_excused(*peer) =>
+            {
+                Ok(())
+            }
             Seen::Authority { peer } => alone(world, *peer),
             Seen::Reign { peer, ballot, .. } => {
                 let Some(process) = world.process(*peer) else { return Ok(()) };
@@ -73,7 +81,8 @@ fn alone(world: &World, peer: usize) -> Result<(), String> {
         let (peer, other) = (&names[peer], &names[stranded.peer]);
         return Err(format!("{peer} decides while an earlier {other}, cut off, may decide too"));
     }
-    for other in (0..world.plan.peers()).filter(|other| *other != peer) {
+    for other in (0..world.plan.peers()).filter(|other| *other != peer && !world.is_excused(*other))
+    {
         let host = &world.peers[other];
         let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now));
         if may {

@@ -8,16 +8,21 @@ use quorate_ratelimit::fuzzing::operation;
 use super::Scenario;
 use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::clock::nanos;
+use crate::clock::{Moment, nanos};
 use crate::model;
 use crate::plan::Plan;
 use crate::real::PERMITS;
+use crate::standstill::Setting;
 use crate::workload::{Outcome, key};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "late_promises", plan: || plan(&[1, 2, 3]), script: late_promises },
     Scenario { name: "frozen_in_a_call", plan: at_once, script: frozen_in_a_call },
+    Scenario { name: "asleep_past_its_lease", plan: at_once, script: asleep_past_its_lease },
+    Scenario { name: "a_paused_machine", plan: at_once, script: a_paused_machine },
+    Scenario { name: "a_paused_machine_is_set_later", plan: at_once, script: set_later },
+    Scenario { name: "a_short_pause", plan: at_once, script: a_short_pause },
     Scenario { name: "cells_expire", plan: short_windows, script: cells_expire },
     Scenario { name: "nobody_asks_any_more", plan: small_store, script: nobody_asks_any_more },
     Scenario { name: "clock_a_day_ahead", plan: a_day_ahead, script: clock_a_day_ahead },
@@ -86,6 +91,71 @@ fn frozen_in_a_call(world: &mut World) {
         world.run_on(FIRST, incarnation, true, false);
     }
     world.wait(ms(2_000));
+}
+
+/// A primary's machine sleeps for longer than its lease, and calls come before its event loop turns.
+fn asleep_past_its_lease(world: &mut World) {
+    world.found();
+    world.count(FIRST, 1);
+    let asleep = world.pause(FIRST);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 1);
+    world.count(FIRST, 5);
+    if let Some(incarnation) = asleep {
+        world.wake_up(FIRST, incarnation);
+    }
+    world.wait(ms(2_000));
+}
+
+/// A primary's machine is paused until another one decides; its wall clock is set before it answers
+/// the first call.
+fn a_paused_machine(world: &mut World) {
+    world.found();
+    world.count(FIRST, 1);
+    let paused = world.stand(FIRST);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 1);
+    world.count(FIRST, 5);
+    if let Some(incarnation) = paused {
+        world.go_on(FIRST, incarnation, Setting::AtOnce);
+    }
+    world.wait(ms(2_000));
+}
+
+/// The same, cut off from the others, and the wall clock is set a moment later: from then on it
+/// decides nothing.
+fn set_later(world: &mut World) {
+    world.found();
+    world.part(&[FIRST], &[1, 2]);
+    let paused = world.stand(FIRST);
+    world.wait_for_other_than(FIRST);
+    world.count(1, 1);
+    if let Some(incarnation) = paused {
+        world.go_on(FIRST, incarnation, Setting::Never);
+    }
+    let late = world.now.since(Moment(0));
+    world.set_wall(FIRST, late.min(ms(9_000)));
+    for _ in 0..4 {
+        world.count(FIRST, 1);
+        world.count(1, 1);
+    }
+    world.wait(ms(10_000));
+}
+
+/// A primary's machine is paused for less than a promise outlasts the lease, and is cut off
+/// meanwhile: nothing shows it, and nothing has to.
+fn a_short_pause(world: &mut World) {
+    world.found();
+    let paused = world.stand(FIRST);
+    world.part(&[FIRST], &[1, 2]);
+    world.wait(ms(1_200));
+    if let Some(incarnation) = paused {
+        world.go_on(FIRST, incarnation, Setting::Never);
+    }
+    for _ in 0..600 {
+        world.count(FIRST, 1);
+        world.count(1, 1);
+    }
 }
 
 /// A limit is used, and read again a moment before it expires.

@@ -122,7 +122,7 @@ impl Shared {
         timeout: Duration,
     ) -> Result<Decision, DecideError> {
         let is_cheap = reading == Reading::Cheap && items.len() == 1;
-        let started = if is_cheap { self.clock.coarse() } else { self.clock.time() };
+        let started = if is_cheap { self.clock.coarse() } else { self.clock.exact() };
         // What most calls at the primary come to, before anything else is set up for them.
         let detour = match self.decide_here(started, started, is_cheap, items) {
             Ok(decision) => return Ok(decision),
@@ -175,7 +175,7 @@ impl Shared {
 
     #[inline(never)]
     fn decide_here_again(&self, started: Time, items: &[Item<'_>]) -> Result<Decision, Detour> {
-        self.decide_here(started, self.clock.time(), false, items)
+        self.decide_here(started, self.clock.exact(), false, items)
     }
 
     /// Inlined, with all it calls, into the fast path: handing an answer on by memory from

@@ -182,7 +182,10 @@ impl EventLoop {
 
     /// Everything that is due, and everything that the last input has left behind.
     fn turn(&mut self) {
-        self.shared.clock.refresh();
+        if self.shared.clock.refresh() {
+            // Before any call goes by clocks that seem to be in order again.
+            self.input(Input::Tick);
+        }
         self.follow_links();
         let now = self.shared.clock.time();
         if now >= self.agenda.heartbeat {

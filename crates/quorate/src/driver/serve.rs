@@ -78,7 +78,7 @@ impl Connection {
     ) -> Result<bool, WireError> {
         batch.clear();
         // Beside a frame an exact reading costs nothing.
-        let time = shared.clock.time();
+        let time = shared.clock.exact();
         let mut reader = Reader::new(calls);
         let mut served = 0;
         let end = loop {
@@ -238,5 +238,5 @@ fn decide(
 /// The second look at the authority, after the write: a process that was paused in between may
 /// have been replaced.
 pub(super) fn is_still_authorized(shared: &Shared, ballot: Ballot) -> bool {
-    shared.store.is_authorized(shared.clock.time(), ballot)
+    shared.store.is_authorized(shared.clock.exact(), ballot)
 }

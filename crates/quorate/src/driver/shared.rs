@@ -14,7 +14,7 @@ use super::admission::{Admission, files};
 use super::allowance::Allowance;
 use super::buffered::Buffered;
 use super::certificates;
-use super::clock::Clock;
+use super::clock::{Alarm, Clock};
 use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
@@ -174,6 +174,8 @@ impl Shared {
         let has_sockets = enlisted.transport.has_tcp_addresses();
         let admission = Admission::new(&bounds, has_sockets.then(files).flatten());
         let now = clock.now();
+        let store = parts.store.clone();
+        clock.set_alarm(Alarm { store, attention: attention.clone() });
         Self {
             version: parts.version,
             settings: group.settings(),

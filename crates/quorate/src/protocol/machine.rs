@@ -22,6 +22,7 @@ use crate::protocol::receiver::Receiver;
 use crate::protocol::remote::Remote;
 use crate::protocol::requests::{Answer, Ask, Request};
 use crate::protocol::sender::Sender;
+use crate::protocol::standstill::WallWatch;
 use crate::protocol::storage::Disk;
 use crate::store::Store;
 
@@ -39,6 +40,8 @@ pub struct Machine {
     pub(super) random: Random,
     pub(super) started: Time,
     pub(super) now: Now,
+    /// Whether its clock may have stood still.
+    pub(super) wall_watch: WallWatch,
     /// Every other member that is known of, and whoever else is linked.
     pub(super) remotes: BTreeMap<PeerName, Remote>,
     /// A copy of the store's, which only this machine changes.
@@ -203,6 +206,7 @@ impl Machine {
             random: Random::new(seed),
             started: now.time,
             now,
+            wall_watch: WallWatch::new(now.time, now.wall),
             remotes: BTreeMap::new(),
             meta,
             meta_version: 1,
@@ -309,6 +313,7 @@ impl Machine {
             self.watch.hopeful = self.watch.hopeful.after(gap);
             self.wake_soon();
         }
+        self.watch_own_wall(self.now);
     }
 
     fn on_message(&mut self, peer: PeerName, incarnation: Incarnation, message: Message) {

@@ -35,6 +35,7 @@ mod replication;
 mod requests;
 mod sender;
 mod standing;
+mod standstill;
 mod status;
 mod storage;
 mod suspicion;

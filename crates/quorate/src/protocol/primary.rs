@@ -38,6 +38,9 @@ pub(super) struct PrimaryState {
     has_lease: bool,
     /// Whether the lease has ever run: its end is worth an event then.
     had_lease: bool,
+    /// This peer's clock may have stood: callers are held until a majority answers anew, or the lease
+    /// would have ended.
+    doubted_until: Option<Time>,
     /// When who counts last changed in this reign.
     pub(super) changed: Time,
     /// The send time of the newest pings that a majority has answered.
@@ -65,6 +68,16 @@ impl PrimaryState {
     /// Whether the lease ends before the next heartbeats are sure to be answered.
     pub(super) fn is_lease_short(&self, now: Time, heartbeat: Duration) -> bool {
         self.lease_until < now.after(heartbeat)
+    }
+
+    /// Drops the lease until a majority answers pings that are sent from now on; whether it ran.
+    pub(super) fn doubt_lease(&mut self, now: Time) -> bool {
+        let did_run = std::mem::replace(&mut self.has_lease, false);
+        if did_run {
+            self.doubted_until = Some(self.lease_until);
+        }
+        self.lease_until = self.lease_until.min(now);
+        did_run
     }
 
     pub(super) fn committed(&self) -> Sequence {
@@ -105,6 +118,7 @@ impl Machine {
             lease_until: Time(0),
             has_lease: false,
             had_lease: false,
+            doubted_until: None,
             changed: now,
             promised: Time(0),
             leaving: BTreeMap::new(),
@@ -302,7 +316,8 @@ impl Machine {
             return;
         }
         reign.has_lease = true;
-        if std::mem::replace(&mut reign.had_lease, true) {
+        let was_doubted = reign.doubted_until.take().is_some();
+        if std::mem::replace(&mut reign.had_lease, true) && !was_doubted {
             self.event(Event::QuorumRegained { ballot });
         }
         self.set_route(Route::Here { ballot });
@@ -314,16 +329,21 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
-        if !reign.has_lease {
+        let end = match reign.doubted_until {
+            Some(until) => until,
+            None if reign.has_lease => reign.lease_until,
+            None => return,
+        };
+        if now < end {
+            self.wake_by(end);
             return;
         }
-        if now < reign.lease_until {
-            let until = reign.lease_until;
-            self.wake_by(until);
-            return;
-        }
+        let was_doubted = reign.doubted_until.take().is_some();
         reign.has_lease = false;
         let hand_over = reign.hand_over.take();
+        if was_doubted {
+            self.store.revoke();
+        }
         self.event(Event::QuorumLost { ballot });
         self.set_route(Route::Nowhere);
         if let Some(hand_over) = hand_over {

@@ -9,6 +9,7 @@ use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
 use crate::protocol::message::{Brief, Membership, Message};
 use crate::protocol::sender::Sender;
+use crate::protocol::standstill::WallWatch;
 
 /// Pings remembered for the round trips that leases are made of.
 const MAX_PINGS: usize = 64;
@@ -29,6 +30,8 @@ pub(super) struct Remote {
     pub(super) dead: VecDeque<MemberId>,
     pub(super) brief: Option<Brief>,
     pub(super) brief_at: Time,
+    /// What is to be learned from its wall clock about this peer's own.
+    pub(super) wall_watch: Option<WallWatch>,
     /// When anything last came from it.
     pub(super) heard: Time,
     /// The send time of the newest ping that it answered with a promise to this reign.
@@ -250,6 +253,7 @@ impl Machine {
 
     fn on_brief(&mut self, from: &(PeerName, Incarnation), mut brief: Brief) {
         let now = self.now.time;
+        self.watch_remote_wall(&from.0, brief.wall);
         let is_believed = self.believes(&from.0, brief.ballot);
         brief.is_primary &= is_believed;
         let Some(remote) = self.remotes.get_mut(&from.0) else {

@@ -146,14 +146,28 @@ impl Authority {
         self.gate.store(0, Ordering::Release);
     }
 
+    /// Holds whoever asks, and lets nothing be answered that is written already, until it opens again
+    /// or is closed. Nothing where no lease was granted: nobody would do either.
+    pub(super) fn suspend(&self) {
+        let _is_retired = self.is_retired.lock();
+        if self.lease_until.swap(0, Ordering::AcqRel) > 0 {
+            self.hold();
+        }
+    }
+
     /// Closes it for good.
     pub(super) fn retire(&self) {
         let mut is_retired = self.is_retired.lock();
         *is_retired = true;
-        self.close();
+        self.shut();
     }
 
     pub(super) fn close(&self) {
+        let _is_retired = self.is_retired.lock();
+        self.shut();
+    }
+
+    fn shut(&self) {
         self.is_held.store(false, Ordering::Release);
         self.lease_until.store(0, Ordering::Release);
         self.gate.store(0, Ordering::Release);

@@ -64,6 +64,12 @@ impl Store {
         self.authority.hold();
     }
 
+    /// Holds every operation that starts from now on, and lets none be answered that was written, until
+    /// a lease is granted again. Nothing where none was.
+    pub fn suspend(&self) {
+        self.authority.suspend();
+    }
+
     /// Takes the authority away. Every operation under way has ended when this returns.
     pub fn revoke(&self) {
         self.authority.close();

@@ -117,6 +117,9 @@ pub(super) struct Group {
     pub(super) config: GroupConfig,
     pub(super) peers: BTreeMap<PeerName, Peer>,
     pub(super) now: Time,
+    /// By how much the clocks of a peer are behind: the one that leases are measured by, and the wall
+    /// clock, which may be ahead.
+    pub(super) behind: BTreeMap<PeerName, (Duration, i64)>,
     pub(super) priorities: BTreeMap<PeerName, u8>,
     /// Where peers say that they are reached.
     pub(super) addresses: BTreeMap<PeerName, String>,
@@ -153,7 +156,8 @@ impl Group {
         Self {
             config,
             peers: BTreeMap::new(),
-            now: Time(1_000_000_000),
+            now: Time(1_000_000_000_000),
+            behind: BTreeMap::new(),
             priorities: BTreeMap::new(),
             addresses: BTreeMap::new(),
             kinds: BTreeMap::new(),
@@ -186,7 +190,26 @@ impl Group {
     fn clock(&self, name: &PeerName) -> Now {
         let wall = 1_700_000_000_000_000_000 + self.now.0;
         let off = self.walls.get(name).copied().unwrap_or_default() * 1_000_000_000;
-        Now { time: self.now, wall: GroupTime(wall.wrapping_add_signed(off)) }
+        let (behind, wall_behind) = self.behind.get(name).copied().unwrap_or_default();
+        let wall = GroupTime(wall.wrapping_add_signed(off - wall_behind));
+        Now { time: self.now.before(behind), wall }
+    }
+
+    /// The machine of a peer is paused: it does nothing, and nothing closes.
+    pub(super) fn freeze(&mut self, name: &str) -> Peer {
+        self.peers.remove(&PeerName::from(name)).expect("the peer runs")
+    }
+
+    /// It runs on, and its clocks have stood for so long; the wall clock has been set since if
+    /// `is_set`.
+    pub(super) fn thaw(&mut self, name: &str, peer: Peer, stood: Duration, is_set: bool) {
+        let name = PeerName::from(name);
+        let (behind, wall_behind) = self.behind.entry(name.clone()).or_default();
+        *behind += stood;
+        if !is_set {
+            *wall_behind += i64::try_from(stood.as_nanos()).expect("not so long");
+        }
+        self.peers.insert(name, peer);
     }
 
     pub(super) fn start(&mut self, name: &str) {
@@ -426,23 +449,25 @@ impl Group {
         }
     }
 
+    /// When a peer's deadline comes, by the clock of the others.
+    fn due(&self, name: &PeerName) -> Time {
+        let behind = self.behind.get(name).map_or(Duration::ZERO, |(behind, _)| *behind);
+        self.peers[name].machine.deadline().after(behind)
+    }
+
     /// Lets time pass from deadline to deadline.
     pub(super) fn run(&mut self, duration: Duration) {
         let end = self.now.after(duration);
         self.settle();
         for _ in 0..1_000_000 {
-            let next = self.peers.values().map(|p| p.machine.deadline()).min();
+            let next = self.peers.keys().map(|name| self.due(name)).min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 self.now = end;
                 return;
             };
             self.now = self.now.max(next);
-            let due: Vec<PeerName> = self
-                .peers
-                .iter()
-                .filter(|(_, p)| p.machine.deadline() <= self.now)
-                .map(|(name, _)| name.clone())
-                .collect();
+            let due: Vec<PeerName> =
+                self.peers.keys().filter(|name| self.due(name) <= self.now).cloned().collect();
             for name in due {
                 self.input(&name, Input::Tick);
             }
@@ -479,7 +504,7 @@ impl Group {
         let name = PeerName::from(at);
         let items = [Item { key: key.as_bytes(), args }];
         let (store, acknowledge) = (&self.peers[&name].store, self.config.acknowledge);
-        let decided = store.decide(self.now, &items, &Adder, acknowledge);
+        let decided = store.decide(self.clock(&name).time, &items, &Adder, acknowledge);
         let must_wake = decided.as_ref().map_or_else(|_| store.take_wake(), |d| d.wake);
         if must_wake {
             self.input(&name, Input::Changed);

@@ -11,4 +11,5 @@ mod hand_over;
 mod lasting;
 mod membership;
 mod policy;
+mod standstill;
 mod storage;

@@ -1,0 +1,173 @@
+//! Machines that sleep, and virtual machines that are paused: the first find that time has passed,
+//! the second that their clocks have stood. Calls come before the event loop turns.
+
+use std::time::Duration;
+
+use quorate::bug::{self, Bug};
+use quorate::{GroupTime, Incarnation, Time};
+
+use crate::check::Seen;
+use crate::clock::{Moment, nanos};
+use crate::faults::Undo;
+use crate::world::World;
+
+/// A clock that has stood for this part of the failure timeout or longer may break the promise that
+/// one decides, until something shows it: a promise outlasts the lease by a fifth, part of which is
+/// for clocks that drift apart.
+const HARMLESS_DIVISOR: u32 = 8;
+/// What the wall clock may gain before the data path holds its callers, as in the driver.
+const GAIN_DIVISOR: u32 = 100;
+
+/// What has happened to a machine that its process has not noticed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unnoticed {
+    /// How long it slept.
+    slept: Duration,
+    /// Its clock has stood, and nothing has shown it: until then a lease that has ended seems to run.
+    until: Option<Moment>,
+    /// How far the wall clock was ahead of the other when the event loop last turned.
+    lead: Option<i128>,
+}
+
+impl Unnoticed {
+    /// Whether its clock has stood for too long, and nothing has shown it.
+    pub(crate) fn is_excused(&self, now: Moment) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
+
+/// When a wall clock is set right after the clocks of its machine have stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    AtOnce,
+    After(Duration),
+    Never,
+}
+
+impl World {
+    /// A machine sleeps: its process does nothing, and time goes on.
+    pub(crate) fn sleep_for(&mut self, peer: usize, length: Duration) {
+        if let Some(incarnation) = self.pause(peer) {
+            self.counters.add("sleeps");
+            self.undo_after(length, Undo::Wake { peer, incarnation });
+        }
+    }
+
+    /// A virtual machine is paused, and its clocks stand.
+    pub(crate) fn stand_for(&mut self, peer: usize, length: Duration) {
+        let later = self.fault_random.duration(Duration::ZERO, self.plan.timeout());
+        let setting =
+            self.fault_random.pick(&[Setting::AtOnce, Setting::After(later), Setting::Never]);
+        if let Some(incarnation) = self.stand(peer) {
+            self.undo_after(length, Undo::GoOn { peer, incarnation, setting });
+        }
+    }
+
+    /// The same, until it goes on.
+    pub(crate) fn stand(&mut self, peer: usize) -> Option<Incarnation> {
+        let incarnation = self.pause(peer)?;
+        self.counters.add("standstills");
+        let now = self.now;
+        self.peers[peer].clock.stop(now);
+        Some(incarnation)
+    }
+
+    /// A machine that slept is awake: calls come first.
+    pub(crate) fn wake_up(&mut self, peer: usize, incarnation: Incarnation) {
+        if !self.peers[peer].runs(incarnation) {
+            return;
+        }
+        let Some(since) = self.peers[peer].paused else { return };
+        let clock = &self.peers[peer].clock;
+        let slept = clock.time(self.now).since(clock.time(since));
+        self.peers[peer].unnoticed.slept = slept;
+        self.run_on(peer, incarnation, false, false);
+    }
+
+    /// A virtual machine runs on where it stood: calls come first.
+    pub(crate) fn go_on(&mut self, peer: usize, incarnation: Incarnation, setting: Setting) {
+        if !self.peers[peer].runs(incarnation) {
+            return;
+        }
+        let stood = self.start_clock(peer);
+        match setting {
+            Setting::AtOnce => self.set_wall(peer, stood),
+            Setting::After(later) => {
+                self.undo_after(later, Undo::SetWall { peer, by: stood });
+            }
+            Setting::Never => {}
+        }
+        self.run_on(peer, incarnation, false, false);
+    }
+
+    /// The clocks of a machine go on if they stood; for how long they did.
+    pub(crate) fn start_clock(&mut self, peer: usize) -> Duration {
+        let now = self.now;
+        let stood = self.peers[peer].clock.go_on(now);
+        let timeout = self.plan.timeout();
+        let is_harmless = stood < timeout / HARMLESS_DIVISOR;
+        if !stood.is_zero() {
+            let until = (!is_harmless).then(|| now.after(timeout));
+            self.peers[peer].unnoticed.until = until;
+        }
+        stood
+    }
+
+    pub(crate) fn set_wall(&mut self, peer: usize, by: Duration) {
+        self.see(&Seen::Clocks);
+        self.peers[peer].clock.step(nanos(by).cast_signed());
+        self.see(&Seen::Clocks);
+    }
+
+    /// Whether a peer may decide beside another, as protocol.md says in section 5: it stands still,
+    /// or has stood for too long and nothing has shown it.
+    pub(crate) fn is_excused(&self, peer: usize) -> bool {
+        let host = &self.peers[peer];
+        host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
+    }
+
+    /// What the driver's data path does with every reading: where the wall clock has gone ahead, it
+    /// holds its callers, and the event loop turns at once.
+    pub(crate) fn look_at_clocks(&mut self, peer: usize) {
+        if !self.has_gained(peer) {
+            return;
+        }
+        self.peers[peer].unnoticed.until = None;
+        if bug::is(Bug::StoppedClockIgnored) {
+            return;
+        }
+        if let Some(process) = self.process(peer) {
+            process.store.suspend();
+            self.wake(peer);
+        }
+    }
+
+    /// The event loop turns.
+    pub(crate) fn note_turn(&mut self, peer: usize) {
+        if self.has_gained(peer) {
+            self.peers[peer].unnoticed.until = None;
+        }
+        let lead = self.lead(peer);
+        let unnoticed = &mut self.peers[peer].unnoticed;
+        unnoticed.lead = Some(lead);
+        unnoticed.slept = Duration::ZERO;
+    }
+
+    /// A reading of the data path, which lags by a sleep if the bug is back.
+    pub(crate) fn as_noticed(&self, peer: usize, time: Time) -> Time {
+        let slept = self.peers[peer].unnoticed.slept;
+        if bug::is(Bug::SleepUnseen) { time.before(slept) } else { time }
+    }
+
+    /// Whether the wall clock has gone ahead of the other since the event loop last turned.
+    fn has_gained(&self, peer: usize) -> bool {
+        let gain = self.peers[peer].unnoticed.lead.map_or(0, |lead| self.lead(peer) - lead);
+        gain > i128::from(nanos(self.plan.timeout() / GAIN_DIVISOR))
+    }
+
+    fn lead(&self, peer: usize) -> i128 {
+        let now = self.peers[peer].clock.now(self.now);
+        let (Time(time), GroupTime(wall)) = (now.time, now.wall);
+        i128::from(wall) - i128::from(time)
+    }
+}

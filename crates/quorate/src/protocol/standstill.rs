@@ -1,0 +1,137 @@
+//! Signs that the clock which leases are measured by has stood still: wall clocks that have gone
+//! ahead of it (docs/protocol.md, section 5).
+//!
+//! A virtual machine that is paused, or moved while it runs, finds its clocks where they were. Its
+//! wall clock is set right at some time, at once or after minutes; those of others are ahead as soon
+//! as anything is heard of them.
+
+use std::time::Duration;
+
+use crate::bug::{self, Bug};
+use crate::config::GroupConfig;
+use crate::event::Event;
+use crate::id::{GroupTime, Now, PeerName, Time};
+use crate::protocol::io::Route;
+use crate::protocol::machine::{Machine, Role};
+
+/// A wall clock, as seen beside the clock that leases are measured by.
+///
+/// It is compared with how far it was ahead one to two failure timeouts ago, so that many short
+/// stops within one lease add up to a long one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WallWatch {
+    /// How far it was ahead, in nanoseconds, in the period before this one.
+    before: i128,
+    /// The same, in this period.
+    lead: i128,
+    /// When this period began.
+    since: Time,
+    /// When the clock was last seen.
+    seen: Time,
+}
+
+/// Which of the leads of a period counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Baseline {
+    /// The smallest: the clock is read here, so whatever it gains on that is a gain.
+    Least,
+    /// The largest: what another peer says of its clock is late by its way, now more and now less.
+    Most,
+}
+
+impl WallWatch {
+    pub(super) fn new(time: Time, wall: GroupTime) -> Self {
+        let lead = lead(time, wall);
+        Self { before: lead, lead, since: time, seen: time }
+    }
+
+    /// How far the clock has gone ahead. More than `bound` is told once.
+    pub(super) fn gain(
+        &mut self,
+        (time, wall): (Time, GroupTime),
+        baseline: Baseline,
+        period: Duration,
+        bound: Duration,
+    ) -> Option<Duration> {
+        let of = match baseline {
+            Baseline::Least => i128::min,
+            Baseline::Most => i128::max,
+        };
+        let lead = lead(time, wall);
+        if baseline == Baseline::Most && time.since(self.seen) >= period * 2 {
+            // Clocks drift apart while nothing is heard.
+            *self = Self::new(time, wall);
+        }
+        let gain = lead - of(self.before, self.lead);
+        self.seen = time;
+        let bound = i128::try_from(bound.as_nanos()).unwrap_or(i128::MAX);
+        if gain > bound {
+            *self = Self::new(time, wall);
+            return Some(Duration::from_nanos(u64::try_from(gain).unwrap_or(u64::MAX)));
+        }
+        if time.since(self.since) >= period {
+            self.before = std::mem::replace(&mut self.lead, lead);
+            self.since = time;
+        }
+        self.lead = of(self.lead, lead);
+        if baseline == Baseline::Least {
+            // A clock that was set back gains from there.
+            self.before = self.before.min(lead);
+        }
+        None
+    }
+}
+
+fn lead(time: Time, wall: GroupTime) -> i128 {
+    i128::from(wall.0) - i128::from(time.0)
+}
+
+impl Machine {
+    /// Looks at this peer's own clocks.
+    pub(super) fn watch_own_wall(&mut self, now: Now) {
+        let period = self.group.failure_timeout;
+        let bound = GroupConfig::longest_gain(period);
+        let gain = self.wall_watch.gain((now.time, now.wall), Baseline::Least, period, bound);
+        if let Some(gain) = gain {
+            self.on_standstill(gain);
+        }
+    }
+
+    /// Looks at the wall clock of another member, which it has just told.
+    pub(super) fn watch_remote_wall(&mut self, name: &PeerName, wall: GroupTime) {
+        let period = self.group.failure_timeout;
+        let bound = self.group.longest_remote_gain();
+        let now = self.now.time;
+        if !self.knows(name) {
+            return;
+        }
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        let watch = remote.wall_watch.get_or_insert_with(|| WallWatch::new(now, wall));
+        if let Some(gain) = watch.gain((now, wall), Baseline::Most, period, bound) {
+            self.on_standstill(gain);
+        }
+    }
+
+    /// This peer's clock may have stood for so long. What it has promised it keeps for longer than it
+    /// has to; what others have promised it may be over: no ping sent before now counts any more.
+    fn on_standstill(&mut self, gain: Duration) {
+        if bug::is(Bug::StoppedClockIgnored) {
+            return;
+        }
+        self.pings.clear();
+        for remote in self.remotes.values_mut() {
+            remote.answered = Time(0);
+        }
+        let Role::Primary(reign) = &mut self.role else { return };
+        // The driver may have held its callers already.
+        if reign.doubt_lease(self.now.time) {
+            self.store.suspend();
+            let ahead_ms = u64::try_from(gain.as_millis()).unwrap_or(u64::MAX);
+            let ballot = self.ballot;
+            self.event(Event::ClockDoubted { ballot, ahead_ms });
+            self.set_route(Route::Held);
+        }
+        self.ping_all();
+        self.wake_soon();
+    }
+}
