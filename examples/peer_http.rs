@@ -197,6 +197,7 @@ async fn status(State(Service { peer, limiter, .. }): State<Service>) -> Json<Va
         "unreplicated_units": status.unreplicated_units,
         "overlay_units": status.overlay_units,
         "unacknowledged_units": status.unacknowledged_units,
+        "turns": status.turns,
         "peers": peers.collect::<Vec<_>>(),
         "refusals": status.refusals,
     }))

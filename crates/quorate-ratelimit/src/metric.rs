@@ -2,7 +2,7 @@
 //!
 //! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
 
-use quorate::{Connections, Link, PeerRole, PeerStats, Status, StorageState};
+use quorate::{Connections, Link, PeerRole, PeerStats, Status, StorageState, Turns};
 
 use crate::limiter::RateLimiter;
 use crate::stats::{Counts, Stats};
@@ -102,6 +102,7 @@ impl RateLimiter {
         metrics.extend(of_group(&status));
         metrics.extend(of_room(&status));
         metrics.extend(of_connections(&status.connections));
+        metrics.extend(of_turns(&status.turns));
         metrics.extend(of_peer(&self.peer().stats()));
         metrics
     }
@@ -236,6 +237,21 @@ fn of_connections(connections: &Connections) -> Vec<Metric> {
             "quorate_max_buffered_bytes",
             "Beyond this, guests that hold much are closed.",
             connections.max_buffered_bytes,
+        ),
+    ]
+}
+
+fn of_turns(turns: &Turns) -> Vec<Metric> {
+    vec![
+        Metric::gauge(
+            "quorate_longest_turn_microseconds",
+            "The longest turn of the event loop since the start.",
+            turns.longest_us,
+        ),
+        Metric::gauge(
+            "quorate_recent_longest_turn_microseconds",
+            "The longest turn of the event loop in the last one to two minutes.",
+            turns.recent_longest_us,
         ),
     ]
 }

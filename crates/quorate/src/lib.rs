@@ -94,7 +94,7 @@ pub use config::{
 pub use driver::{
     Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
     PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,
-    StatusWatch, StorageState,
+    StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

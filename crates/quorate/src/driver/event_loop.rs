@@ -150,9 +150,11 @@ impl EventLoop {
     pub(super) async fn run(mut self) {
         let mut timer = Box::pin(sleep_until(self.shared.clock.instant_of(Time(0))));
         let (mut urgent, mut messages) = (Vec::new(), Vec::new());
+        self.shared.turns.begin(self.shared.clock.time());
         loop {
             self.turn();
             self.arm(timer.as_mut());
+            self.shared.turns.end(self.shared.clock.time());
             let woken = {
                 let Inputs { control, data, commands, storage } = &mut self.inputs;
                 tokio::select! {
@@ -166,6 +168,7 @@ impl EventLoop {
                     () = timer.as_mut() => Woken::Other,
                 }
             };
+            self.shared.turns.begin(self.shared.clock.time());
             self.follow_links();
             match woken {
                 Woken::Messages => {

@@ -74,6 +74,7 @@ mod status;
 mod storage;
 mod tally;
 mod tasks;
+mod turns;
 mod upkeep;
 mod waiters;
 
@@ -85,6 +86,7 @@ pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
 pub use status::{Connections, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
 pub use tally::PeerStats;
+pub use turns::Turns;
 
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;

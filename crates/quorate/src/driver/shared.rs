@@ -26,6 +26,7 @@ use super::routing::Routing;
 use super::settings::Differences;
 use super::slots::Budget;
 use super::tally::Tally;
+use super::turns::TurnWatch;
 use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::error::{PolicyError, RemoveError, SwitchError};
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     pub(super) certificate_expiry: certificates::Expiry,
     pub(super) fill: FillWatch,
     pub(super) tally: Tally,
+    pub(super) turns: TurnWatch,
     pub(super) inboxes: Inboxes,
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
@@ -202,6 +204,7 @@ impl Shared {
             certificate_expiry: certificates::Expiry::default(),
             fill: FillWatch::default(),
             tally: Tally::default(),
+            turns: TurnWatch::default(),
             inboxes: parts.inboxes,
             commands: parts.commands,
             changed: Notify::new(),

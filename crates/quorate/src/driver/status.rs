@@ -9,6 +9,7 @@ use super::fill::Fill;
 use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
+use super::turns::Turns;
 use crate::config::Mode;
 use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
 use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
@@ -84,6 +85,8 @@ pub struct Status {
     pub primary_silence_ms: Option<u64>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,
+    /// The longest turns of the event loop.
+    pub turns: Turns,
     /// The other members, and whoever else is connected.
     pub peers: Vec<PeerStatus>,
     /// Peers that were refused, here or there: the newest 64 of members, 16 of others that have
@@ -272,6 +275,7 @@ impl Status {
             fill: shared.fill.fill(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
             connections: Connections::of(shared),
+            turns: shared.turns.turns(shared.clock.time()),
             peers,
             refusals: shared.refusals.all(),
         }
@@ -289,6 +293,7 @@ impl Status {
         (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
         self.refusals = shared.refusals.all();
         self.connections = Connections::of(shared);
+        self.turns = shared.turns.turns(shared.clock.time());
         self.certificate = shared.transport.certificate();
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);
