@@ -455,6 +455,8 @@ mod tests {
                 let (status, answer) = ask(&routes, request, body).await;
                 assert_eq!(status, 200, "{request:?} at {face:?}: {answer}");
             }
+            let (_, status) = ask(&routes, ("GET", "/v1/status"), "").await;
+            assert!(status["turns"]["longest_us"].is_u64(), "{status}");
             assert_eq!(ask(&routes, ("GET", "/v1/forget"), "").await.0 / 100, 4);
             assert_eq!(ask(&routes, ("GET", "/nowhere"), "").await.0, 404);
         }

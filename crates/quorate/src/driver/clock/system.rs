@@ -1,155 +1,29 @@
-//! The only place that reads a clock.
-//!
-//! ```text
-//!   Time (timeouts, leases)   CLOCK_BOOTTIME: goes on while the machine is suspended
-//!     coarse reading          CLOCK_MONOTONIC_COARSE + offset: a few ns instead of 20 to 40, late
-//!                             by up to one scheduler tick (1 to 10 ms) and never ahead; the lease
-//!                             allows for it, and a refusal by it is looked at again (`decide.rs`)
-//!   wall (steers group time)  CLOCK_REALTIME
-//! ```
-//!
-//! The offset between the two monotonic clocks changes only when the machine was suspended; the
-//! event loop refreshes it at every turn. Until it has turned, calls find out by themselves: how far
-//! CLOCK_REALTIME_COARSE is ahead of CLOCK_MONOTONIC_COARSE changes when the machine was suspended
-//! and when the wall clock is set, and by nothing else (both are slewed alike). Where it has changed,
-//! an exact reading is taken. What that does not explain is a wall clock that was set: perhaps
-//! because all clocks of a virtual machine had stood still. Then the lease is in doubt, and whoever
-//! asks is held until the event loop has looked at it.
+//! The clocks of a machine that may sleep, and whose wall clock may be set.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::Instant;
-
+use super::Alarm;
+use super::kernel::Kernel;
 use crate::bug::{self, Bug};
 use crate::config::GroupConfig;
 use crate::id::{GroupTime, Now, Time, nanos};
-use crate::store::Store;
 
 /// How much a coarse reading may lag, at most: the lease is published with this margin.
 const MAX_COARSE_LAG: Duration = Duration::from_millis(8);
 /// And no more than this part of the failure timeout.
 const COARSE_LAG_DIVISOR: u32 = 50;
-/// A timer is set for no later than this: nothing waits so long, and far dates overflow.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
 /// Two clocks are read within this time of each other, if the machine lets it.
 const SAME_MOMENT: Duration = Duration::from_micros(50);
 /// How often that is tried.
 const TRIES: u32 = 4;
-
-/// A source of [`Time`] and wall time.
-#[derive(Debug)]
-pub(crate) enum Clock {
-    /// The machine's clocks.
-    System(SystemClock),
-    /// Tokio's clock, which tests can pause and advance.
-    Tokio(TokioClock),
-}
-
 /// A coarse reading may lag by so many times what its clock resolves: ticks come late.
 const LATE_TICKS: u32 = 2;
-
-impl Clock {
-    pub(crate) fn system(failure_timeout: Duration) -> Self {
-        Self::System(SystemClock::new(failure_timeout))
-    }
-
-    /// Tokio's clock, whose coarse readings move on once in each `tick`; always, if that is zero.
-    pub(crate) fn tokio(tick: Duration) -> Self {
-        Self::Tokio(TokioClock { start: Instant::now(), wall: read_wall(), tick: nanos(tick) })
-    }
-
-    /// An exact reading.
-    pub(crate) fn time(&self) -> Time {
-        match self {
-            Self::System(clock) => clock.time(),
-            Self::Tokio(clock) => clock.time(),
-        }
-    }
-
-    /// A cheap reading, late by no more than the lease allows for.
-    #[inline]
-    pub(crate) fn coarse(&self) -> Time {
-        match self {
-            Self::System(clock) => clock.coarse(),
-            Self::Tokio(clock) => clock.coarse(),
-        }
-    }
-
-    /// An exact reading to decide by: unlike [`Clock::time`] it looks for a standstill.
-    #[inline]
-    pub(crate) fn exact(&self) -> Time {
-        match self {
-            Self::System(clock) => clock.exact(),
-            Self::Tokio(clock) => clock.time(),
-        }
-    }
-
-    /// By how much a coarse reading may lag behind an exact one; zero if there is no difference.
-    pub(crate) fn coarse_lag(&self) -> Duration {
-        match self {
-            Self::System(clock) => clock.coarse_lag(),
-            Self::Tokio(clock) => Duration::from_nanos(clock.tick),
-        }
-    }
-
-    /// Both clocks, for the machine.
-    pub(crate) fn now(&self) -> Now {
-        match self {
-            Self::System(clock) => clock.now(),
-            Self::Tokio(clock) => {
-                let time = clock.time();
-                Now { time, wall: clock.wall.after(Duration::from_nanos(time.0 - START.0)) }
-            }
-        }
-    }
-
-    /// Wall time in milliseconds since the Unix epoch, for people.
-    pub(crate) fn wall_ms(&self) -> u64 {
-        self.now().wall.as_millis()
-    }
-
-    /// When a timer for `time` is to fire.
-    pub(crate) fn instant_of(&self, time: Time) -> Instant {
-        Instant::now() + time.since(self.time()).min(LONGEST_WAIT)
-    }
-
-    /// Follows a suspension of the machine, and a wall clock that was set. Whether there was either:
-    /// the machine is to have a look at the time then.
-    #[must_use]
-    pub(crate) fn refresh(&self) -> bool {
-        match self {
-            Self::System(clock) => clock.refresh(),
-            Self::Tokio(_) => false,
-        }
-    }
-
-    /// Sets what is done where the lease is in doubt; once.
-    pub(crate) fn set_alarm(&self, alarm: Alarm) {
-        if let Self::System(clock) = self {
-            _ = clock.alarm.set(alarm);
-        }
-    }
-}
-
-/// What is done where the lease is in doubt.
-#[derive(Debug)]
-pub(crate) struct Alarm {
-    pub(crate) store: Arc<Store>,
-    /// Of the event loop.
-    pub(crate) attention: Arc<Notify>,
-}
-
-impl Alarm {
-    fn raise(&self) {
-        self.store.suspend();
-        self.attention.notify_one();
-    }
-}
+/// How far the offset may be from what it is: below this the difference between two readings of it
+/// is the time between their two clocks, above it the machine slept.
+const OFFSET_SLACK: Duration = Duration::from_millis(1);
 
 /// The clocks of a machine, in nanoseconds.
 pub(crate) trait Readings: fmt::Debug + Send + Sync {
@@ -185,12 +59,8 @@ pub(crate) struct SystemClock<R = Kernel> {
     alarm: OnceLock<Alarm>,
 }
 
-/// How far the offset may be from what it is: below this the difference between two readings of it
-/// is the time between their two clocks, above it the machine slept.
-const OFFSET_SLACK: Duration = Duration::from_millis(1);
-
 impl SystemClock {
-    fn new(failure_timeout: Duration) -> Self {
+    pub(super) fn new(failure_timeout: Duration) -> Self {
         Self::over(Kernel, failure_timeout)
     }
 }
@@ -213,13 +83,18 @@ impl<R: Readings> SystemClock<R> {
         clock
     }
 
-    fn time(&self) -> Time {
+    /// Sets what is done where the lease is in doubt; once.
+    pub(super) fn set_alarm(&self, alarm: Alarm) {
+        _ = self.alarm.set(alarm);
+    }
+
+    pub(super) fn time(&self) -> Time {
         Time(self.readings.boot())
     }
 
     /// Both clocks, read at one moment as far as the machine lets it: a thread that loses its turn in
     /// between must not look like a clock that stood.
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let mut now = Now { time: self.time(), wall: GroupTime(self.readings.wall()) };
         for _ in 1..TRIES {
             if self.time().since(now.time) <= SAME_MOMENT {
@@ -231,7 +106,7 @@ impl<R: Readings> SystemClock<R> {
     }
 
     #[inline]
-    fn coarse(&self) -> Time {
+    pub(super) fn coarse(&self) -> Time {
         let coarse = self.readings.coarse();
         if self.resolution.is_some() && self.is_as_before(coarse) {
             return Time(coarse.wrapping_add(self.offset.load(Ordering::Relaxed)));
@@ -241,7 +116,7 @@ impl<R: Readings> SystemClock<R> {
 
     /// Not inlined: the data path is to stay short.
     #[inline(never)]
-    fn exact(&self) -> Time {
+    pub(super) fn exact(&self) -> Time {
         if !self.is_as_before(self.readings.coarse()) {
             self.look();
         }
@@ -272,13 +147,13 @@ impl<R: Readings> SystemClock<R> {
         }
     }
 
-    fn coarse_lag(&self) -> Duration {
+    pub(super) fn coarse_lag(&self) -> Duration {
         // The machine may have slept for as long as the slack hides.
         let slack = Duration::from_nanos(self.slack);
         self.resolution.map_or(Duration::ZERO, |tick| tick * LATE_TICKS + slack)
     }
 
-    fn refresh(&self) -> bool {
+    pub(super) fn refresh(&self) -> bool {
         let (lead, offset) = self.read_offsets();
         let known = self.offset.load(Ordering::Relaxed);
         let is_other = offset.abs_diff(known) > nanos(OFFSET_SLACK);
@@ -321,130 +196,19 @@ impl<R: Readings> SystemClock<R> {
     }
 }
 
-/// The clocks of the machine that this runs on.
-#[derive(Debug)]
-pub(crate) struct Kernel;
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod read {
-    use std::time::Duration;
-
-    use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
-
-    use super::{Kernel, Readings};
-
-    impl Readings for Kernel {
-        fn boot(&self) -> u64 {
-            nanos(clock_gettime(ClockId::Boottime))
-        }
-
-        fn monotonic(&self) -> u64 {
-            nanos(clock_gettime(ClockId::Monotonic))
-        }
-
-        #[inline]
-        fn coarse(&self) -> u64 {
-            nanos(clock_gettime(ClockId::MonotonicCoarse))
-        }
-
-        #[inline]
-        fn coarse_wall(&self) -> u64 {
-            nanos(clock_gettime(ClockId::RealtimeCoarse))
-        }
-
-        fn wall(&self) -> u64 {
-            super::read_wall().0
-        }
-
-        fn coarse_resolution(&self) -> Option<Duration> {
-            Some(Duration::from_nanos(nanos(clock_getres(ClockId::MonotonicCoarse))))
-        }
-    }
-
-    #[inline]
-    fn nanos(time: Timespec) -> u64 {
-        (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod read {
-    use std::sync::OnceLock;
-    use std::time::{Duration, Instant};
-
-    use super::{Kernel, Readings};
-
-    static START: OnceLock<Instant> = OnceLock::new();
-
-    /// May stand still while the machine is suspended: the wall clock shows it then, to the event
-    /// loop.
-    impl Readings for Kernel {
-        #[expect(clippy::disallowed_methods, reason = "this module is where clocks are read")]
-        fn boot(&self) -> u64 {
-            let start = *START.get_or_init(Instant::now);
-            super::START.0 + crate::id::nanos(start.elapsed())
-        }
-
-        fn monotonic(&self) -> u64 {
-            self.boot()
-        }
-
-        fn coarse(&self) -> u64 {
-            0
-        }
-
-        fn coarse_wall(&self) -> u64 {
-            0
-        }
-
-        fn wall(&self) -> u64 {
-            super::read_wall().0
-        }
-
-        fn coarse_resolution(&self) -> Option<Duration> {
-            None
-        }
-    }
-}
-
-/// Tokio's clock, which tests can pause and advance.
-#[derive(Debug)]
-pub(crate) struct TokioClock {
-    start: Instant,
-    wall: GroupTime,
-    /// How often a coarse reading moves on, in nanoseconds; 0 for always.
-    tick: u64,
-}
-
-/// What a clock without a zero of its own starts at: nothing may be taken as long ago.
-const START: Time = Time(1_000_000_000_000);
-
-impl TokioClock {
-    fn time(&self) -> Time {
-        START.after(self.start.elapsed())
-    }
-
-    fn coarse(&self) -> Time {
-        let time = self.time();
-        Time(time.0 - time.0.checked_rem(self.tick).unwrap_or(0))
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this module is where clocks are read")]
-fn read_wall() -> GroupTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    GroupTime(nanos(since))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
+    use tokio::sync::Notify;
+
+    use super::super::Clock;
     use super::*;
     use crate::config::{Acknowledge, Bounds};
     use crate::id::{Ballot, Generation, Term};
     use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-    use crate::store::Refused;
+    use crate::store::{Refused, Store};
 
     const SECOND: Duration = Duration::from_secs(1);
     const TICK: Duration = Duration::from_millis(4);
@@ -654,27 +418,5 @@ mod tests {
         let clock = Clock::system(Duration::from_millis(20));
         let before = clock.time();
         assert!(clock.coarse() >= before);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tokio_time_can_be_advanced() {
-        let clock = Clock::tokio(Duration::ZERO);
-        let before = clock.now();
-        tokio::time::advance(Duration::from_secs(3)).await;
-        let after = clock.now();
-        assert_eq!(after.time.since(before.time), Duration::from_secs(3));
-        assert_eq!(after.wall.0 - before.wall.0, 3_000_000_000);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn coarse_tokio_time_moves_on_by_ticks() {
-        let tick = Duration::from_millis(10);
-        let clock = Clock::tokio(tick);
-        for _ in 0..25 {
-            tokio::time::advance(Duration::from_millis(3)).await;
-            let (coarse, exact) = (clock.coarse(), clock.time());
-            assert!(coarse <= exact && exact.since(coarse) < clock.coarse_lag());
-            assert_eq!(coarse.0 % 10_000_000, 0);
-        }
     }
 }

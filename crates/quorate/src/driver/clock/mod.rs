@@ -1,0 +1,191 @@
+//! The only place that reads a clock (`kernel.rs`).
+//!
+//! ```text
+//!   Time (timeouts, leases)   CLOCK_BOOTTIME: goes on while the machine is suspended
+//!     coarse reading          CLOCK_MONOTONIC_COARSE + offset: a few ns instead of 20 to 40, late
+//!                             by up to one scheduler tick (1 to 10 ms) and never ahead; the lease
+//!                             allows for it, and a refusal by it is looked at again (`decide.rs`)
+//!   wall (steers group time)  CLOCK_REALTIME
+//! ```
+//!
+//! The offset between the two monotonic clocks changes only when the machine was suspended; the
+//! event loop refreshes it at every turn. Until it has turned, calls find out by themselves: how far
+//! CLOCK_REALTIME_COARSE is ahead of CLOCK_MONOTONIC_COARSE changes when the machine was suspended
+//! and when the wall clock is set, and by nothing else (both are slewed alike). Where it has changed,
+//! an exact reading is taken. What that does not explain is a wall clock that was set: perhaps
+//! because all clocks of a virtual machine had stood still. Then the lease is in doubt, and whoever
+//! asks is held until the event loop has looked at it.
+
+mod kernel;
+mod system;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::kernel::read_wall;
+use self::system::SystemClock;
+use crate::id::{GroupTime, Now, Time, nanos};
+use crate::store::Store;
+
+/// A timer is set for no later than this: nothing waits so long, and far dates overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// A source of [`Time`] and wall time.
+#[derive(Debug)]
+pub(crate) enum Clock {
+    /// The machine's clocks.
+    System(SystemClock),
+    /// Tokio's clock, which tests can pause and advance.
+    Tokio(TokioClock),
+}
+
+impl Clock {
+    pub(crate) fn system(failure_timeout: Duration) -> Self {
+        Self::System(SystemClock::new(failure_timeout))
+    }
+
+    /// Tokio's clock, whose coarse readings move on once in each `tick`; always, if that is zero.
+    pub(crate) fn tokio(tick: Duration) -> Self {
+        Self::Tokio(TokioClock { start: Instant::now(), wall: read_wall(), tick: nanos(tick) })
+    }
+
+    /// An exact reading.
+    pub(crate) fn time(&self) -> Time {
+        match self {
+            Self::System(clock) => clock.time(),
+            Self::Tokio(clock) => clock.time(),
+        }
+    }
+
+    /// A cheap reading, late by no more than the lease allows for.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Time {
+        match self {
+            Self::System(clock) => clock.coarse(),
+            Self::Tokio(clock) => clock.coarse(),
+        }
+    }
+
+    /// An exact reading to decide by: unlike [`Clock::time`] it looks for a standstill.
+    #[inline]
+    pub(crate) fn exact(&self) -> Time {
+        match self {
+            Self::System(clock) => clock.exact(),
+            Self::Tokio(clock) => clock.time(),
+        }
+    }
+
+    /// By how much a coarse reading may lag behind an exact one; zero if there is no difference.
+    pub(crate) fn coarse_lag(&self) -> Duration {
+        match self {
+            Self::System(clock) => clock.coarse_lag(),
+            Self::Tokio(clock) => Duration::from_nanos(clock.tick),
+        }
+    }
+
+    /// Both clocks, for the machine.
+    pub(crate) fn now(&self) -> Now {
+        match self {
+            Self::System(clock) => clock.now(),
+            Self::Tokio(clock) => {
+                let time = clock.time();
+                Now { time, wall: clock.wall.after(Duration::from_nanos(time.0 - START.0)) }
+            }
+        }
+    }
+
+    /// Wall time in milliseconds since the Unix epoch, for people.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.now().wall.as_millis()
+    }
+
+    /// When a timer for `time` is to fire.
+    pub(crate) fn instant_of(&self, time: Time) -> Instant {
+        Instant::now() + time.since(self.time()).min(LONGEST_WAIT)
+    }
+
+    /// Follows a suspension of the machine, and a wall clock that was set. Whether there was either:
+    /// the machine is to have a look at the time then.
+    #[must_use]
+    pub(crate) fn refresh(&self) -> bool {
+        match self {
+            Self::System(clock) => clock.refresh(),
+            Self::Tokio(_) => false,
+        }
+    }
+
+    /// Sets what is done where the lease is in doubt; once.
+    pub(crate) fn set_alarm(&self, alarm: Alarm) {
+        if let Self::System(clock) = self {
+            clock.set_alarm(alarm);
+        }
+    }
+}
+
+/// What is done where the lease is in doubt.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    pub(crate) store: Arc<Store>,
+    /// Of the event loop.
+    pub(crate) attention: Arc<Notify>,
+}
+
+impl Alarm {
+    fn raise(&self) {
+        self.store.suspend();
+        self.attention.notify_one();
+    }
+}
+
+/// Tokio's clock, which tests can pause and advance.
+#[derive(Debug)]
+pub(crate) struct TokioClock {
+    start: Instant,
+    wall: GroupTime,
+    /// How often a coarse reading moves on, in nanoseconds; 0 for always.
+    tick: u64,
+}
+
+/// What a clock without a zero of its own starts at: nothing may be taken as long ago.
+const START: Time = Time(1_000_000_000_000);
+
+impl TokioClock {
+    fn time(&self) -> Time {
+        START.after(self.start.elapsed())
+    }
+
+    fn coarse(&self) -> Time {
+        let time = self.time();
+        Time(time.0 - time.0.checked_rem(self.tick).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokio_time_can_be_advanced() {
+        let clock = Clock::tokio(Duration::ZERO);
+        let before = clock.now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let after = clock.now();
+        assert_eq!(after.time.since(before.time), Duration::from_secs(3));
+        assert_eq!(after.wall.0 - before.wall.0, 3_000_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn coarse_tokio_time_moves_on_by_ticks() {
+        let tick = Duration::from_millis(10);
+        let clock = Clock::tokio(tick);
+        for _ in 0..25 {
+            tokio::time::advance(Duration::from_millis(3)).await;
+            let (coarse, exact) = (clock.coarse(), clock.time());
+            assert!(coarse <= exact && exact.since(coarse) < clock.coarse_lag());
+            assert_eq!(coarse.0 % 10_000_000, 0);
+        }
+    }
+}
