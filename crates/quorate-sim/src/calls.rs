@@ -98,11 +98,10 @@ impl World {
 
     /// The peer's coarse clock: a little behind, as a cached reading is.
     pub(crate) fn coarse_time(&mut self, peer: usize) -> Time {
-        self.look_at_clocks(peer);
         let granule = (self.plan.timeout() / 50).min(Duration::from_millis(8));
         let behind = self.process_random.duration(Duration::ZERO, granule);
         let time = self.peers[peer].clock.time(self.now).before(behind);
-        self.as_noticed(peer, time)
+        self.before_sleep(peer, time)
     }
 
     /// Takes a call where it stands: decided here, forwarded, held, decided alone, or refused.
@@ -245,7 +244,7 @@ impl World {
         done: Done,
         must_wait: bool,
     ) {
-        let time = self.as_noticed(peer, self.peers[peer].clock.time(self.now));
+        let time = self.second_look(peer);
         let Some(process) = self.process_mut(peer) else { return };
         if must_wait && !bug::is(Bug::AnswerBeforeCommit) {
             process.waiting.push_back(Waiting { origin, done });

@@ -126,20 +126,29 @@ impl World {
         host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
     }
 
-    /// What the driver's data path does with every reading: where the wall clock has gone ahead, it
-    /// holds its callers, and the event loop turns at once.
-    pub(crate) fn look_at_clocks(&mut self, peer: usize) {
-        if !self.has_gained(peer) {
-            return;
+    /// A reading of the data path's first look: it lags by a sleep until that is noticed.
+    pub(crate) fn before_sleep(&self, peer: usize, time: Time) -> Time {
+        time.before(self.peers[peer].unnoticed.slept)
+    }
+
+    /// The second look of the driver's data path, which notices: where the wall clock has gone ahead
+    /// it holds its callers, and the event loop turns at once.
+    pub(crate) fn second_look(&mut self, peer: usize) -> Time {
+        let time = self.peers[peer].clock.time(self.now);
+        if bug::is(Bug::SleepUnseen) {
+            return self.before_sleep(peer, time);
         }
-        self.peers[peer].unnoticed.until = None;
-        if bug::is(Bug::StoppedClockIgnored) {
-            return;
+        self.peers[peer].unnoticed.slept = Duration::ZERO;
+        if self.has_gained(peer) {
+            self.peers[peer].unnoticed.until = None;
+            if !bug::is(Bug::StoppedClockIgnored)
+                && let Some(process) = self.process(peer)
+            {
+                process.store.suspend();
+                self.wake(peer);
+            }
         }
-        if let Some(process) = self.process(peer) {
-            process.store.suspend();
-            self.wake(peer);
-        }
+        time
     }
 
     /// The event loop turns.
@@ -151,12 +160,6 @@ impl World {
         let unnoticed = &mut self.peers[peer].unnoticed;
         unnoticed.lead = Some(lead);
         unnoticed.slept = Duration::ZERO;
-    }
-
-    /// A reading of the data path, which lags by a sleep if the bug is back.
-    pub(crate) fn as_noticed(&self, peer: usize, time: Time) -> Time {
-        let slept = self.peers[peer].unnoticed.slept;
-        if bug::is(Bug::SleepUnseen) { time.before(slept) } else { time }
     }
 
     /// Whether the wall clock has gone ahead of the other since the event loop last turned.

@@ -122,7 +122,7 @@ impl Shared {
         timeout: Duration,
     ) -> Result<Decision, DecideError> {
         let is_cheap = reading == Reading::Cheap && items.len() == 1;
-        let started = if is_cheap { self.clock.coarse() } else { self.clock.exact() };
+        let started = if is_cheap { self.clock.coarse() } else { self.clock.time() };
         // What most calls at the primary come to, before anything else is set up for them.
         let detour = match self.decide_here(started, started, is_cheap, items) {
             Ok(decision) => return Ok(decision),
@@ -175,7 +175,7 @@ impl Shared {
 
     #[inline(never)]
     fn decide_here_again(&self, started: Time, items: &[Item<'_>]) -> Result<Decision, Detour> {
-        self.decide_here(started, self.clock.exact(), false, items)
+        self.decide_here(started, self.clock.time(), false, items)
     }
 
     /// Inlined, with all it calls, into the fast path: handing an answer on by memory from
@@ -210,11 +210,24 @@ impl Shared {
             return Err(Detour::Wait(decided));
         }
         // A process that was paused in between may have been replaced.
-        if self.store.is_authorized(self.clock.coarse(), decided.position.ballot) {
+        if self.store.is_authorized(self.clock.later(time), decided.position.ballot) {
             Ok(self.decision(&decided))
         } else {
-            Err(self.unknown(started).into())
+            Err(self.not_authorized(started, decided))
         }
+    }
+
+    /// The lease has ended between the two looks, or is in doubt.
+    #[cold]
+    fn not_authorized(&self, started: Time, decided: Decided) -> Detour {
+        if !decided.changed {
+            return Detour::Again;
+        }
+        if self.store.is_suspended() {
+            // Whatever the clocks have done: what a majority holds is done.
+            return Detour::Wait(decided);
+        }
+        self.unknown(started).into()
     }
 
     /// Whether an answer by a cheap reading of the clock may be another by now.

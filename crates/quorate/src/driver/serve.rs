@@ -39,6 +39,21 @@ impl Batch {
         self.has_changed = false;
     }
 
+    /// The lease has ended between the two looks, or is in doubt: then what was changed waits for a
+    /// majority.
+    #[cold]
+    fn postpone(&mut self, shared: &Shared) {
+        let is_suspended = shared.store.is_suspended();
+        for (id, decided) in self.answered.drain(..) {
+            match (decided.changed, is_suspended) {
+                (false, _) => self.refused.push((id, Refusal::Held, 0)),
+                (true, true) => self.waiting.push((id, decided)),
+                (true, false) => self.refused.push((id, Refusal::OutcomeUnknown, 0)),
+            }
+        }
+        self.waiting.sort_by_key(|(_, decided)| decided.position.sequence);
+    }
+
     fn refuse(&mut self, shared: &Shared, id: u32, refused: &Refused) {
         let way = shared.routing.way();
         if matches!(refused, Refused::Full { .. }) {
@@ -78,7 +93,7 @@ impl Connection {
     ) -> Result<bool, WireError> {
         batch.clear();
         // Beside a frame an exact reading costs nothing.
-        let time = shared.clock.exact();
+        let time = shared.clock.time();
         let mut reader = Reader::new(calls);
         let mut served = 0;
         let end = loop {
@@ -107,19 +122,18 @@ impl Connection {
         let is_sure = batch.answered.first().is_none_or(|(_, first)| {
             let ballot = first.position.ballot;
             let is_one_reign = batch.answered.iter().all(|(_, d)| d.position.ballot == ballot);
-            is_one_reign && is_still_authorized(shared, ballot)
+            is_one_reign && is_still_authorized(shared, time, ballot)
         });
+        if !is_sure {
+            batch.postpone(shared);
+        }
         let deadline = time.after(shared.group.io_timeout);
         let mut state = self.lock();
         let state = &mut *state;
         for (id, decided) in batch.answered.drain(..) {
+            let Decided { answer, position, context, .. } = decided;
             state.outbox.push_reply(|body| {
-                if is_sure {
-                    let Decided { answer, position, context, .. } = decided;
-                    replies::push_decided(body, id, &answer, position, context.now());
-                } else {
-                    replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
-                }
+                replies::push_decided(body, id, &answer, position, context.now());
             });
         }
         for (id, refusal, bound) in batch.refused.drain(..) {
@@ -160,7 +174,7 @@ impl Connection {
 
     /// Merges what a peer decided alone; the reply is sent when a majority holds it.
     pub(super) fn serve_merge(&self, shared: &Shared, merge: &Merge) {
-        let time = shared.clock.coarse();
+        let time = shared.clock.time();
         let number = merge.number;
         let merged = match shared.refuses_merges() {
             Some(reason) => {
@@ -237,6 +251,6 @@ fn decide(
 
 /// The second look at the authority, after the write: a process that was paused in between may
 /// have been replaced.
-pub(super) fn is_still_authorized(shared: &Shared, ballot: Ballot) -> bool {
-    shared.store.is_authorized(shared.clock.exact(), ballot)
+fn is_still_authorized(shared: &Shared, first: Time, ballot: Ballot) -> bool {
+    shared.store.is_authorized(shared.clock.later(first), ballot)
 }

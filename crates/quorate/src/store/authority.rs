@@ -155,6 +155,10 @@ impl Authority {
         }
     }
 
+    pub(super) fn is_suspended(&self) -> bool {
+        self.is_held() && self.lease_until.load(Ordering::Acquire) == 0
+    }
+
     /// Closes it for good.
     pub(super) fn retire(&self) {
         let mut is_retired = self.is_retired.lock();

@@ -70,6 +70,11 @@ impl Store {
         self.authority.suspend();
     }
 
+    /// Whether that is so at present.
+    pub fn is_suspended(&self) -> bool {
+        self.authority.is_suspended()
+    }
+
     /// Takes the authority away. Every operation under way has ended when this returns.
     pub fn revoke(&self) {
         self.authority.close();

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! The offset between the two monotonic clocks changes only when the machine was suspended; the
-//! event loop refreshes it at every turn. Until it has turned, calls find out by themselves: how far
-//! CLOCK_REALTIME_COARSE is ahead of CLOCK_MONOTONIC_COARSE changes when the machine was suspended
-//! and when the wall clock is set, and by nothing else (both are slewed alike). Where it has changed,
-//! an exact reading is taken. What that does not explain is a wall clock that was set: perhaps
-//! because all clocks of a virtual machine had stood still. Then the lease is in doubt, and whoever
-//! asks is held until the event loop has looked at it.
+//! event loop refreshes it at every turn. Until it has turned, calls find out by themselves: their
+//! second look at the lease goes by CLOCK_REALTIME_COARSE, which is as cheap. How far that one is
+//! ahead of the monotonic clock changes when the machine was suspended and when the wall clock is
+//! set, and by nothing else (both are slewed alike). So where the two looks see different times, an
+//! exact reading is taken. What a suspension does not explain is a wall clock that was set ahead:
+//! perhaps because all clocks of a virtual machine had stood still. Then the lease is in doubt, and
+//! whoever asks is held until the event loop has looked at it.
 
 mod kernel;
 mod system;
@@ -69,12 +70,13 @@ impl Clock {
         }
     }
 
-    /// An exact reading to decide by: unlike [`Clock::time`] it looks for a standstill.
+    /// A second reading, for the second look at a lease: as cheap, and late by no more even if the
+    /// machine has slept since the event loop last turned, before the first reading or after it.
     #[inline]
-    pub(crate) fn exact(&self) -> Time {
+    pub(crate) fn later(&self, first: Time) -> Time {
         match self {
-            Self::System(clock) => clock.exact(),
-            Self::Tokio(clock) => clock.time(),
+            Self::System(clock) => clock.later(first),
+            Self::Tokio(clock) => clock.coarse(),
         }
     }
 
@@ -117,7 +119,7 @@ impl Clock {
         }
     }
 
-    /// Sets what is done where the lease is in doubt; once.
+    /// Sets what is done where clocks have moved against each other; once.
     pub(crate) fn set_alarm(&self, alarm: Alarm) {
         if let Self::System(clock) = self {
             clock.set_alarm(alarm);
@@ -125,7 +127,7 @@ impl Clock {
     }
 }
 
-/// What is done where the lease is in doubt.
+/// What is done where clocks have moved against each other.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     pub(crate) store: Arc<Store>,
@@ -134,8 +136,11 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    fn raise(&self) {
-        self.store.suspend();
+    /// The clocks have moved against each other, in a way that no sleep explains if `is_in_doubt`.
+    fn raise(&self, is_in_doubt: bool) {
+        if is_in_doubt {
+            self.store.suspend();
+        }
         self.attention.notify_one();
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::Alarm;
 use super::kernel::Kernel;
@@ -57,6 +59,10 @@ pub(crate) struct SystemClock<R = Kernel> {
     /// What the coarse clock resolves, if it is good enough.
     resolution: Option<Duration>,
     alarm: OnceLock<Alarm>,
+    /// Held by who writes offset and lead: the two belong together.
+    following: Mutex<()>,
+    /// They have moved since the event loop last looked.
+    has_moved: AtomicBool,
 }
 
 impl SystemClock {
@@ -77,13 +83,15 @@ impl<R: Readings> SystemClock<R> {
             max_gain: nanos(GroupConfig::longest_gain(failure_timeout) + slack),
             resolution: tick.filter(|lag| *lag <= max_lag),
             alarm: OnceLock::new(),
+            following: Mutex::new(()),
+            has_moved: AtomicBool::new(false),
             readings,
         };
         _ = clock.refresh();
         clock
     }
 
-    /// Sets what is done where the lease is in doubt; once.
+    /// Sets what is done where they have moved against each other; once.
     pub(super) fn set_alarm(&self, alarm: Alarm) {
         _ = self.alarm.set(alarm);
     }
@@ -107,44 +115,35 @@ impl<R: Readings> SystemClock<R> {
 
     #[inline]
     pub(super) fn coarse(&self) -> Time {
-        let coarse = self.readings.coarse();
-        if self.resolution.is_some() && self.is_as_before(coarse) {
-            return Time(coarse.wrapping_add(self.offset.load(Ordering::Relaxed)));
+        if self.resolution.is_some() {
+            let coarse = self.readings.coarse();
+            Time(coarse.wrapping_add(self.offset.load(Ordering::Relaxed)))
+        } else {
+            self.time()
         }
-        self.exact()
     }
 
-    /// Not inlined: the data path is to stay short.
-    #[inline(never)]
-    pub(super) fn exact(&self) -> Time {
-        if !self.is_as_before(self.readings.coarse()) {
-            self.look();
-        }
-        self.time()
-    }
-
-    /// Whether the machine has not slept, nor its wall clock been set, since the last refresh.
-    ///
-    /// The wall clock is read last: a machine that sleeps between the two readings is noticed.
+    /// The wall clock says how late it is: where that is another time than the first reading, the
+    /// machine has slept, the wall clock was set, or this thread has lost its turn.
     #[inline]
-    fn is_as_before(&self, coarse: u64) -> bool {
-        let lead = self.readings.coarse_wall().wrapping_sub(coarse);
-        let change = lead.wrapping_sub(self.lead.load(Ordering::Acquire));
-        change.wrapping_add(self.slack) <= self.slack * 2 || bug::is(Bug::SleepUnseen)
+    pub(super) fn later(&self, first: Time) -> Time {
+        let lead = self.lead.load(Ordering::Acquire);
+        let coarse = self.readings.coarse_wall().wrapping_sub(lead);
+        let time = coarse.wrapping_add(self.offset.load(Ordering::Relaxed));
+        let is_as_before = time.wrapping_sub(first.0).wrapping_add(self.slack) <= self.slack * 2;
+        if self.resolution.is_some() && is_as_before {
+            return Time(time.max(first.0));
+        }
+        self.look()
     }
 
-    /// The lead has changed: raises the alarm where no suspension explains it.
     #[cold]
-    fn look(&self) {
-        let (lead, offset) = self.read_offsets();
-        let lead_gain = lead.wrapping_sub(self.lead.load(Ordering::Acquire)).cast_signed();
-        let slept = offset.wrapping_sub(self.offset.load(Ordering::Relaxed)).cast_signed();
-        let gain = lead_gain.saturating_sub(slept);
-        if gain > self.max_gain.cast_signed()
-            && let Some(alarm) = self.alarm.get()
-        {
-            alarm.raise();
+    fn look(&self) -> Time {
+        if bug::is(Bug::SleepUnseen) {
+            return self.coarse();
         }
+        self.follow();
+        self.time()
     }
 
     pub(super) fn coarse_lag(&self) -> Duration {
@@ -154,21 +153,37 @@ impl<R: Readings> SystemClock<R> {
     }
 
     pub(super) fn refresh(&self) -> bool {
-        let (lead, offset) = self.read_offsets();
-        let known = self.offset.load(Ordering::Relaxed);
-        let is_other = offset.abs_diff(known) > nanos(OFFSET_SLACK);
-        if is_other {
+        self.follow();
+        self.has_moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// Follows the clocks where they have moved against each other: raises the alarm before anybody
+    /// can go by what they show now.
+    fn follow(&self) {
+        let _only = self.following.lock();
+        let (lead, mut offset) = self.read_offsets();
+        let lead_gain = lead.wrapping_sub(self.lead.load(Ordering::Relaxed));
+        let mut slept = offset.wrapping_sub(self.offset.load(Ordering::Relaxed));
+        let has_slept = slept.cast_signed().unsigned_abs() > nanos(OFFSET_SLACK);
+        if has_slept {
             // The second reading tells a sleep from a thread that lost its turn between the two.
-            let offset = offset.max(self.read_offset());
-            self.offset.store(offset, Ordering::Relaxed);
+            offset = offset.max(self.read_offset());
+            slept = offset.wrapping_sub(self.offset.load(Ordering::Relaxed));
         }
         // What readings on both sides of a tick may differ by is no change.
-        let change = lead.wrapping_sub(self.lead.load(Ordering::Relaxed));
-        let has_moved = change.wrapping_add(self.slack) > self.slack * 2;
+        let has_moved = lead_gain.wrapping_add(self.slack) > self.slack * 2;
+        if !has_slept && !has_moved {
+            return;
+        }
+        let gain = lead_gain.wrapping_sub(slept).cast_signed();
+        if let Some(alarm) = self.alarm.get() {
+            alarm.raise(gain > self.max_gain.cast_signed());
+        }
+        self.has_moved.store(true, Ordering::Relaxed);
+        self.offset.store(offset, Ordering::Relaxed);
         if has_moved {
             self.lead.store(lead, Ordering::Release);
         }
-        is_other || has_moved
     }
 
     /// The lead, and then the offset: a sleep between the two leaves a lead that is too small, and is
@@ -199,7 +214,6 @@ impl<R: Readings> SystemClock<R> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     use tokio::sync::Notify;
 
@@ -290,45 +304,41 @@ mod tests {
         SystemClock::over(Invented::up(), SECOND * 10)
     }
 
-    /// A reading is late by a tick and no more.
-    fn check(clock: &SystemClock<Invented>, what: &str) {
-        for time in [clock.coarse(), clock.exact()] {
-            assert!(time <= clock.time(), "{what}: {time:?} is ahead");
-            assert!(clock.time().since(time) <= TICK, "{what}: {:?}", clock.time().since(time));
-        }
-    }
-
-    fn is_coarse(clock: &SystemClock<Invented>) -> bool {
-        clock.coarse() != clock.time()
+    /// A second reading is late by a tick and no more, whatever the first was.
+    fn check(clock: &SystemClock<Invented>, first: Time, what: &str) {
+        let time = clock.later(first);
+        assert!(time <= clock.time(), "{what}: {time:?} is ahead");
+        assert!(clock.time().since(time) <= TICK, "{what}: {:?}", clock.time().since(time));
+        let next = clock.coarse();
+        assert!(next <= clock.time(), "{what}: {next:?} is ahead");
+        assert!(clock.time().since(next) <= TICK, "{what}: {:?}", clock.time().since(next));
     }
 
     #[test]
-    fn a_machine_that_slept_is_late_by_no_more_than_a_tick_before_the_loop_turns() {
+    fn a_machine_that_slept_is_late_by_a_tick_before_the_loop_turns() {
         let clock = invented();
         clock.readings.pass(Duration::from_millis(1_003));
-        check(&clock, "awake");
-        assert!(is_coarse(&clock));
+        let first = clock.coarse();
+        check(&clock, first, "awake");
         clock.readings.sleep(SECOND * 30);
-        check(&clock, "slept");
-        assert!(clock.refresh());
-        check(&clock, "refreshed");
-        assert!(is_coarse(&clock), "cheap again");
+        check(&clock, first, "slept between two readings");
+        clock.readings.sleep(SECOND * 30);
+        check(&clock, clock.coarse(), "slept before both");
+        assert!(clock.refresh(), "the loop is told");
         assert!(!clock.refresh());
+        check(&clock, clock.coarse(), "refreshed");
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_costs_exact_readings_until_the_loop_turns() {
+    fn a_wall_clock_that_is_set_moves_no_reading() {
         let clock = invented();
         clock.readings.pass(Duration::from_millis(1_003));
         clock.readings.set_ahead(SECOND * 3_600);
-        check(&clock, "set ahead");
-        assert!(!is_coarse(&clock));
+        check(&clock, clock.coarse(), "set ahead");
         clock.readings.set_back(SECOND * 7_200);
-        check(&clock, "set back");
-        assert!(!is_coarse(&clock));
+        check(&clock, clock.time(), "set back");
         assert!(clock.refresh());
-        check(&clock, "refreshed");
-        assert!(is_coarse(&clock));
+        check(&clock, clock.coarse(), "refreshed");
     }
 
     #[test]
@@ -337,12 +347,13 @@ mod tests {
         clock.readings.pass(Duration::from_millis(1_003));
         clock.readings.sleep(SECOND * 30);
         clock.readings.set_back(SECOND * 7);
-        check(&clock, "slept, and set back");
+        check(&clock, clock.coarse(), "slept, and set back");
         clock.readings.set_ahead(SECOND * 14);
-        check(&clock, "and ahead");
+        clock.readings.sleep(SECOND * 30);
+        check(&clock, clock.coarse(), "set ahead, and slept");
         assert!(clock.refresh());
         clock.readings.sleep(SECOND * 30);
-        check(&clock, "slept again");
+        check(&clock, clock.coarse(), "slept again");
     }
 
     #[test]
@@ -350,7 +361,8 @@ mod tests {
         let clock = invented();
         clock.readings.pass(Duration::from_millis(1_003));
         clock.readings.has_ticked.store(true, Ordering::Relaxed);
-        assert!(is_coarse(&clock));
+        let first = clock.coarse();
+        assert_eq!(clock.later(first), first.after(TICK));
         assert!(!clock.refresh());
     }
 
@@ -365,7 +377,8 @@ mod tests {
         (clock, store)
     }
 
-    fn decide(clock: &SystemClock<Invented>, store: &Store) -> Result<(), Refused> {
+    /// As the data path does: a look before the write, and another one after it.
+    fn decide(clock: &SystemClock<Invented>, store: &Store) -> Result<bool, Refused> {
         struct Nothing;
         impl Model for Nothing {
             fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: GroupTime) -> Answer {
@@ -379,15 +392,27 @@ mod tests {
             }
         }
         let items = [Item { key: b"k", args: [0, 0] }];
-        store.decide(clock.coarse(), &items, &Nothing, Acknowledge::Primary).map(|_| ())
+        let first = clock.coarse();
+        let decided = store.decide(first, &items, &Nothing, Acknowledge::Primary)?;
+        Ok(store.is_authorized(clock.later(first), decided.position.ballot))
     }
 
     /// A virtual machine was paused: its clocks stood, and then its wall clock is set.
     #[test]
     fn a_gain_that_no_sleep_explains_holds_whoever_asks() {
         let (clock, store) = primary();
-        assert_eq!(decide(&clock, &store), Ok(()));
+        assert_eq!(decide(&clock, &store), Ok(true));
         clock.readings.set_ahead(SECOND * 30);
+        assert_eq!(decide(&clock, &store), Ok(false), "not to be answered");
+        assert!(store.is_suspended());
+        assert_eq!(decide(&clock, &store), Err(Refused::Held));
+    }
+
+    #[test]
+    fn the_loop_holds_whoever_asks_before_it_goes_by_a_clock_that_gained() {
+        let (clock, store) = primary();
+        clock.readings.set_ahead(SECOND * 30);
+        assert!(clock.refresh());
         assert_eq!(decide(&clock, &store), Err(Refused::Held));
     }
 
@@ -395,12 +420,12 @@ mod tests {
     fn a_sleep_or_a_wall_clock_that_is_set_back_holds_nobody() {
         let (clock, store) = primary();
         clock.readings.sleep(SECOND * 5);
-        assert_eq!(decide(&clock, &store), Ok(()));
+        assert_eq!(decide(&clock, &store), Ok(true));
         clock.readings.set_back(SECOND * 30);
-        assert_eq!(decide(&clock, &store), Ok(()));
-        assert!(clock.refresh());
+        assert_eq!(decide(&clock, &store), Ok(true));
         clock.readings.sleep(SECOND * 5);
-        assert_eq!(decide(&clock, &store), Err(Refused::NoAuthority), "the lease has ended");
+        assert_eq!(decide(&clock, &store), Ok(false), "the lease has ended");
+        assert_eq!(decide(&clock, &store), Err(Refused::NoAuthority));
     }
 
     #[test]
