@@ -23,7 +23,8 @@ const GAIN_DIVISOR: u32 = 100;
 pub(crate) struct Unnoticed {
     /// How long it slept.
     slept: Duration,
-    /// Its clock has stood, and nothing has shown it: until then a lease that has ended seems to run.
+    /// Its clock has stood, and nothing has shown it: until then a lease that has ended seems to
+    /// run.
     until: Option<Moment>,
     /// How far the wall clock was ahead of the other when the event loop last turned.
     lead: Option<i128>,
@@ -131,8 +132,8 @@ impl World {
         time.before(self.peers[peer].unnoticed.slept)
     }
 
-    /// The second look of the driver's data path, which notices: where the wall clock has gone ahead
-    /// it holds its callers, and the event loop turns at once.
+    /// The second look of the driver's data path, which notices: where the wall clock has gone
+    /// ahead it holds its callers, and the event loop turns at once.
     pub(crate) fn second_look(&mut self, peer: usize) -> Time {
         let time = self.peers[peer].clock.time(self.now);
         if bug::is(Bug::SleepUnseen) {

@@ -408,8 +408,8 @@ impl GroupConfig {
         self.failure_timeout * 4 / 5
     }
 
-    /// What the wall clock may gain on the clock of leases before that one is taken to have stood: a
-    /// hundredth of the failure timeout, far below what a promise lasts beyond its lease.
+    /// What the wall clock may gain on the clock of leases before that one is taken to have stood:
+    /// a hundredth of the failure timeout, far below what a promise lasts beyond its lease.
     pub(crate) fn longest_gain(failure_timeout: Duration) -> Duration {
         failure_timeout / 100
     }

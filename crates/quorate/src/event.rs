@@ -60,8 +60,9 @@ pub enum Event {
         ballot: Ballot,
     },
     /// This primary's clock may have stood still, as that of a paused virtual machine does: a wall
-    /// clock, its own or another member's, has gone ahead of it. It decides again as soon as a majority
-    /// has answered; callers are held meanwhile. A wall clock that was set is told in the same way.
+    /// clock, its own or another member's, has gone ahead of it. It decides again as soon as a
+    /// majority has answered; callers are held meanwhile. A wall clock that was set is told in the
+    /// same way.
     ClockDoubted {
         /// Its reign.
         ballot: Ballot,

@@ -4,8 +4,8 @@
 //! Nobody is left to remember a process that lives on cut off when all members have restarted blank:
 //! beside one of an older founding a group that was founded from nothing may decide.
 //!
-//! A machine whose clock stood for longer than a promise outlasts the lease may decide beside another
-//! until something shows it.
+//! A machine whose clock stood for longer than a promise outlasts the lease may decide beside
+//! another until something shows it.
 
 use std::collections::BTreeMap;
 

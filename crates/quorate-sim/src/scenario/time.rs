@@ -93,7 +93,8 @@ fn frozen_in_a_call(world: &mut World) {
     world.wait(ms(2_000));
 }
 
-/// A primary's machine sleeps for longer than its lease, and calls come before its event loop turns.
+/// A primary's machine sleeps for longer than its lease, and calls come before its event loop
+/// turns.
 fn asleep_past_its_lease(world: &mut World) {
     world.found();
     world.count(FIRST, 1);

@@ -11,8 +11,8 @@ use crate::id::{Time, nanos};
 /// The longest turn of the last one to two of these is told.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The longest turns of the event loop. Between two turns it answers no heartbeat and sends none: one
-/// that comes near the failure timeout ends the lease of a primary.
+/// The longest turns of the event loop. Between two turns it answers no heartbeat and sends none:
+/// one that comes near the failure timeout ends the lease of a primary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Turns {

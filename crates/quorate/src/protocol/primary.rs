@@ -38,8 +38,8 @@ pub(super) struct PrimaryState {
     has_lease: bool,
     /// Whether the lease has ever run: its end is worth an event then.
     had_lease: bool,
-    /// This peer's clock may have stood: callers are held until a majority answers anew, or the lease
-    /// would have ended.
+    /// This peer's clock may have stood: callers are held until a majority answers anew, or the
+    /// lease would have ended.
     doubted_until: Option<Time>,
     /// When who counts last changed in this reign.
     pub(super) changed: Time,

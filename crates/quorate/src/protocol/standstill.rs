@@ -2,8 +2,8 @@
 //! ahead of it (docs/protocol.md, section 5).
 //!
 //! A virtual machine that is paused, or moved while it runs, finds its clocks where they were. Its
-//! wall clock is set right at some time, at once or after minutes; those of others are ahead as soon
-//! as anything is heard of them.
+//! wall clock is set right at some time, at once or after minutes; those of others are ahead as
+//! soon as anything is heard of them.
 
 use std::time::Duration;
 
@@ -112,8 +112,9 @@ impl Machine {
         }
     }
 
-    /// This peer's clock may have stood for so long. What it has promised it keeps for longer than it
-    /// has to; what others have promised it may be over: no ping sent before now counts any more.
+    /// This peer's clock may have stood for so long. What it has promised it keeps for longer than
+    /// it has to; what others have promised it may be over: no ping sent before now counts any
+    /// more.
     fn on_standstill(&mut self, gain: Duration) {
         if bug::is(Bug::StoppedClockIgnored) {
             return;

@@ -146,8 +146,8 @@ impl Authority {
         self.gate.store(0, Ordering::Release);
     }
 
-    /// Holds whoever asks, and lets nothing be answered that is written already, until it opens again
-    /// or is closed. Nothing where no lease was granted: nobody would do either.
+    /// Holds whoever asks, and lets nothing be answered that is written already, until it opens
+    /// again or is closed. Nothing where no lease was granted: nobody would do either.
     pub(super) fn suspend(&self) {
         let _is_retired = self.is_retired.lock();
         if self.lease_until.swap(0, Ordering::AcqRel) > 0 {

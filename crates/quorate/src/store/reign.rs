@@ -64,8 +64,8 @@ impl Store {
         self.authority.hold();
     }
 
-    /// Holds every operation that starts from now on, and lets none be answered that was written, until
-    /// a lease is granted again. Nothing where none was.
+    /// Holds every operation that starts from now on, and lets none be answered that was written,
+    /// until a lease is granted again. Nothing where none was.
     pub fn suspend(&self) {
         self.authority.suspend();
     }

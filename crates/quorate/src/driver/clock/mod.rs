@@ -109,8 +109,8 @@ impl Clock {
         Instant::now() + time.since(self.time()).min(LONGEST_WAIT)
     }
 
-    /// Follows a suspension of the machine, and a wall clock that was set. Whether there was either:
-    /// the machine is to have a look at the time then.
+    /// Follows a suspension of the machine, and a wall clock that was set. Whether there was
+    /// either: the machine is to have a look at the time then.
     #[must_use]
     pub(crate) fn refresh(&self) -> bool {
         match self {

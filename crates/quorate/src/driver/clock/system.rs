@@ -53,8 +53,8 @@ pub(crate) struct SystemClock<R = Kernel> {
     lead: AtomicU64,
     /// What the lead may differ by without a reason: the two were read on both sides of a tick.
     slack: u64,
-    /// What the wall clock may gain without an alarm: a little more than the machine lets pass, which
-    /// gives the lease back.
+    /// What the wall clock may gain without an alarm: a little more than the machine lets pass,
+    /// which gives the lease back.
     max_gain: u64,
     /// What the coarse clock resolves, if it is good enough.
     resolution: Option<Duration>,
@@ -100,8 +100,8 @@ impl<R: Readings> SystemClock<R> {
         Time(self.readings.boot())
     }
 
-    /// Both clocks, read at one moment as far as the machine lets it: a thread that loses its turn in
-    /// between must not look like a clock that stood.
+    /// Both clocks, read at one moment as far as the machine lets it: a thread that loses its turn
+    /// in between must not look like a clock that stood.
     pub(super) fn now(&self) -> Now {
         let mut now = Now { time: self.time(), wall: GroupTime(self.readings.wall()) };
         for _ in 1..TRIES {
@@ -186,8 +186,8 @@ impl<R: Readings> SystemClock<R> {
         }
     }
 
-    /// The lead, and then the offset: a sleep between the two leaves a lead that is too small, and is
-    /// noticed by the next reading.
+    /// The lead, and then the offset: a sleep between the two leaves a lead that is too small, and
+    /// is noticed by the next reading.
     fn read_offsets(&self) -> (u64, u64) {
         let readings = &self.readings;
         let mut coarse = readings.coarse();

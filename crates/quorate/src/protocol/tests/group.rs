@@ -117,8 +117,8 @@ pub(super) struct Group {
     pub(super) config: GroupConfig,
     pub(super) peers: BTreeMap<PeerName, Peer>,
     pub(super) now: Time,
-    /// By how much the clocks of a peer are behind: the one that leases are measured by, and the wall
-    /// clock, which may be ahead.
+    /// By how much the clocks of a peer are behind: the one that leases are measured by, and the
+    /// wall clock, which may be ahead.
     pub(super) behind: BTreeMap<PeerName, (Duration, i64)>,
     pub(super) priorities: BTreeMap<PeerName, u8>,
     /// Where peers say that they are reached.
