@@ -32,6 +32,10 @@ pub enum Bug {
     FixedElectionTimer,
     /// Fewer than a majority of votes are enough: half of the members.
     HalfIsMajority,
+    /// A better placed member is waited for though it reaches no majority.
+    LeafWaitedFor,
+    /// A member that refused its vote, and comes to hold the primary unreachable, is not asked again.
+    RefusalIsFinal,
     // --- amnesia and identity
     /// A restarted incarnation votes as if it were the one that the membership names.
     AmnesiacVotes,
@@ -156,7 +160,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 69] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -169,6 +173,8 @@ impl Bug {
         Self::ProgressIgnored,
         Self::FixedElectionTimer,
         Self::HalfIsMajority,
+        Self::LeafWaitedFor,
+        Self::RefusalIsFinal,
         Self::AmnesiacVotes,
         Self::OldIncarnationCounts,
         Self::OldIncarnationHeard,

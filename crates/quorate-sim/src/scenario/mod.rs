@@ -9,6 +9,7 @@ mod elections;
 mod filter;
 mod founding;
 mod hand_overs;
+mod lasting;
 mod liars;
 mod links;
 mod losses;
@@ -49,6 +50,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         elections::ALL,
         founding::ALL,
         hand_overs::ALL,
+        lasting::ALL,
         liars::ALL,
         links::ALL,
         losses::ALL,

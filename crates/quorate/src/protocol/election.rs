@@ -209,17 +209,38 @@ impl Machine {
             self.wake_by(deadline);
             return;
         }
+        let is_early = matches!(self.role, Role::PreCandidate(_));
         self.give_up_campaign();
+        self.watch.was_early = is_early;
     }
 
     /// Lets others try, and tries again after a fresh draw.
     pub(super) fn give_up_campaign(&mut self) {
         self.role = Role::Follower;
+        self.watch.was_early = false;
         self.watch.rounds += 1;
         let step = self.patience();
         let delay = step + self.random.below(step * 4);
         self.watch.campaign_at = Some(self.now.time.after(delay));
         self.wake_soon();
+    }
+
+    /// A member has come to hold the primary unreachable, and has its vote to give from now on: a
+    /// candidate that it has refused asks it again, and one that has given up has another turn.
+    pub(super) fn on_suspicion(&mut self, from: &(PeerName, Incarnation)) {
+        match &self.role {
+            Role::PreCandidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+                let request = canvass.request(self.store.position());
+                self.send(from, Message::PreVote(request));
+            }
+            Role::Follower if self.watch.was_early => {
+                self.watch.was_early = false;
+                self.watch.campaign_at = None;
+                // The rounds before ended for want of votes, not because links are slow.
+                self.watch.rounds = 0;
+            }
+            _ => {}
+        }
     }
 
     /// Whether this peer would give `from` its vote.
@@ -387,6 +408,7 @@ impl Machine {
 
     /// Someone else stands: gives it time.
     pub(super) fn make_way(&mut self) {
+        self.watch.was_early = false;
         let step = self.patience();
         let wait = step * 2 + self.random.below(step * 4);
         self.watch.campaign_at = Some(self.now.time.after(wait));

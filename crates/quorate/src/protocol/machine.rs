@@ -148,6 +148,9 @@ pub(super) struct Watch {
     pub(super) has_announced: bool,
     pub(super) has_agreed: bool,
     pub(super) campaign_at: Option<Time>,
+    /// This peer has asked too early: it was not refused for good, and tries again when another
+    /// member comes to hold the primary unreachable.
+    pub(super) was_early: bool,
     /// Before this the successor of a hand-over goes first, whatever has been agreed meanwhile.
     pub(super) way_until: Time,
     /// When this peer last had a primary, or saw a member with data that might become one.

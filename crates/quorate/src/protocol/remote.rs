@@ -264,6 +264,10 @@ impl Machine {
                 || old.position.is_blank() != brief.position.is_blank()
                 || old.is_primary != brief.is_primary
         });
+        let suspected = remote.brief.as_ref().and_then(|old| old.suspects);
+        let is_suspicion = brief.suspects.is_some()
+            && brief.suspects != suspected
+            && !bug::is(Bug::RefusalIsFinal);
         let ballot = brief.ballot;
         let follows = match is_believed {
             true => self.must_follow(&from.0, &brief),
@@ -275,6 +279,9 @@ impl Machine {
         if ballot > self.ballot && follows {
             self.adopt_ballot(ballot);
             self.make_way();
+        }
+        if is_suspicion && self.knows(&from.0) {
+            self.on_suspicion(from);
         }
         if is_news && !matches!(self.role, Role::Primary(_)) {
             self.wake_soon();

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
@@ -185,7 +186,8 @@ impl Machine {
                 continue;
             };
             let is_counted = remote.id().is_some_and(|id| self.meta.membership.counts(name, id));
-            if is_counted {
+            // One that reaches no majority is not waited for: in a star only the hub can win.
+            if is_counted && (brief.has_quorum || bug::is(Bug::LeafWaitedFor)) {
                 let position = Reverse(brief.position);
                 list.push((leaves(name), brief.priority, position, name.clone()));
             }
