@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// What every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 34] = [
+const EXPECTED: [&str; 37] = [
     "acknowledged",
     "campaigns",
     "changes lost",
@@ -26,8 +26,11 @@ const EXPECTED: [&str; 34] = [
     "hand-overs",
     "held calls",
     "kills",
+    "lasting cuts",
+    "lasting stars",
     "link refusals",
     "links",
+    "members gone for good",
     "members replaced",
     "merges",
     "messages",

@@ -79,6 +79,7 @@ pub(crate) enum Profile {
     Flaps,
     HandOvers,
     Kills,
+    Lasting,
     Liars,
     Members,
     Mixed,
@@ -104,13 +105,14 @@ pub(crate) enum Undo {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Calm,
         Self::Clocks,
         Self::Disks,
         Self::Flaps,
         Self::HandOvers,
         Self::Kills,
+        Self::Lasting,
         Self::Liars,
         Self::Members,
         Self::Mixed,
@@ -128,6 +130,7 @@ impl Profile {
             Self::Flaps => "flaps",
             Self::HandOvers => "hand-overs",
             Self::Kills => "kills",
+            Self::Lasting => "lasting",
             Self::Liars => "liars",
             Self::Members => "members",
             Self::Mixed => "mixed",
@@ -171,6 +174,8 @@ impl Profile {
             Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1), (Reset, 3)],
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
+            // They begin by a script of their own.
+            Self::Lasting => Vec::new(),
             Self::Liars => vec![(Crash, 2), (HandOver, 1), (Isolate, 2), (Kill, 2), (Lie, 20)],
             Self::Members => vec![
                 (Crash, 1),
@@ -262,7 +267,7 @@ impl World {
     }
 
     /// Half of all faults hit the primary, if there is one.
-    fn victim(&mut self) -> usize {
+    pub(crate) fn victim(&mut self) -> usize {
         let primary = (0..self.plan.peers())
             .find(|peer| self.process(*peer).is_some_and(crate::peer::Process::is_primary));
         let any = self.fault_random.index(self.plan.peers());
@@ -318,7 +323,7 @@ impl World {
         }
     }
 
-    fn other_than(&mut self, peer: usize) -> usize {
+    pub(crate) fn other_than(&mut self, peer: usize) -> usize {
         let size = self.plan.peers();
         (peer + 1 + self.fault_random.index(size - 1)) % size
     }

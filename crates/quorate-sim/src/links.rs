@@ -131,6 +131,7 @@ impl World {
             let other = &world.plan.group.members[other];
             format!("link to {other} is {}", if is_up { "up" } else { "down" })
         });
+        self.overdue.changed = self.now;
         self.note_together();
     }
 

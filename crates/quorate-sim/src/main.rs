@@ -16,6 +16,7 @@ mod during_cuts;
 mod faults;
 mod history;
 mod keepers;
+mod lasting;
 mod liar;
 mod links;
 mod members;

@@ -62,6 +62,8 @@ pub(crate) struct FaultPlan {
     pub(crate) triggers: Vec<Trigger>,
     /// A majority of the members keeps its data: no kill that would leave fewer.
     pub(crate) is_careful: bool,
+    /// Faults that last, instead of those that are drawn.
+    pub(crate) is_lasting: bool,
 }
 
 /// What the command line fixes; the rest is drawn.
@@ -103,6 +105,9 @@ impl Plan {
         };
         plan.draw_members(&mut random, profile);
         plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
+        if profile == Profile::Lasting {
+            plan.make_lasting();
+        }
         plan
     }
 
@@ -110,6 +115,15 @@ impl Plan {
     /// what it was.
     fn draw_edges(&mut self, random: &mut Random) {
         self.load.large = random.pick(&[0, 0, 50, 300]);
+        let are_members_fixed = self.faults.weights.iter().all(|(fault, _)| *fault != Fault::Join);
+        if random.chance(150) && are_members_fixed {
+            self.draw_few_candidates(random);
+        }
+        // As many as may be asked to agree: a majority of those who found the group.
+        let most = self.founders / 2 + 1;
+        if random.chance(500) {
+            self.group.agreement = 1 + random.index(most);
+        }
         if random.chance(150) {
             let timeout = self.timeout();
             self.group.mode = Mode::Strict;
@@ -118,6 +132,19 @@ impl Plan {
             self.load.window = random.pick(&[timeout / 2, timeout * 2]);
             self.bounds.max_cells = random.pick(&[2, 4, 12]);
         }
+    }
+
+    /// A minority may not be promoted, and copies take many pieces, one at a time.
+    fn draw_few_candidates(&mut self, random: &mut Random) {
+        let most = (self.founders - 1) / 2;
+        let mut order: Vec<usize> = (0..self.founders).collect();
+        random.shuffle(&mut order);
+        order.truncate(random.index(most + 1));
+        for peer in order {
+            self.priorities[peer] = 0;
+        }
+        self.bounds.max_piece_bytes = 100;
+        self.bounds.transfer_window = 1;
     }
 
     /// Whether members come and go. A blank majority with an old list may found beside a group that
@@ -167,6 +194,7 @@ impl Plan {
                 weights: Vec::new(),
                 triggers: Vec::new(),
                 is_careful: true,
+                is_lasting: false,
             },
             clocks: vec![(0, 0); peers],
             merge_keys: 1_000,
@@ -283,6 +311,6 @@ impl FaultPlan {
         };
         let triggers = Trigger::draw(random, profile);
         let is_careful = random.chance(750);
-        Self { phase, gap, weights: profile.weights(), triggers, is_careful }
+        Self { phase, gap, weights: profile.weights(), triggers, is_careful, is_lasting: false }
     }
 }

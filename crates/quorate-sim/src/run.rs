@@ -41,6 +41,9 @@ impl World {
         self.start_policies();
         let calm = self.fault_random.duration(timeout / 10, timeout * 2);
         self.run_until(self.now.after(calm));
+        if self.plan.faults.is_lasting {
+            return self.last_through();
+        }
         self.start_faults();
         self.run_until(self.now.after(self.plan.faults.phase));
     }

@@ -7,6 +7,7 @@ use quorate::{Incarnation, Mode, Time};
 
 use crate::calls::Done;
 use crate::check::Seen;
+use crate::clock::Moment;
 use crate::model::{DENIED, Kind};
 use crate::plan::Plan;
 use crate::real;
@@ -24,6 +25,7 @@ pub(crate) struct Op {
     /// What the clock of its caller showed before.
     pub(crate) asked: Time,
     client: Option<usize>,
+    pub(crate) issued: Moment,
     pub(crate) outcome: Option<Outcome>,
     /// Whether some primary has executed it, with effect.
     pub(crate) is_executed: bool,
@@ -117,8 +119,19 @@ impl World {
         let incarnation = self.process(peer)?.incarnation;
         let op = self.ops.len();
         let asked = self.peers[peer].clock.time(self.now);
+        let issued = self.now;
         let (outcome, is_executed) = (None, false);
-        self.ops.push(Op { kind, items, peer, incarnation, asked, client, outcome, is_executed });
+        self.ops.push(Op {
+            kind,
+            items,
+            peer,
+            incarnation,
+            asked,
+            client,
+            issued,
+            outcome,
+            is_executed,
+        });
         self.at(self.plan.group.io_timeout, Event::Deadline { op });
         self.on_issue(op);
         Some(op)

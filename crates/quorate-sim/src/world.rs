@@ -21,6 +21,7 @@ use crate::clock::{Clock, Moment};
 use crate::counters::Counters;
 use crate::faults::{Fault, Undo};
 use crate::history::History;
+use crate::lasting::Overdue;
 use crate::liar::Liar;
 use crate::model::SimModel;
 use crate::network::{ConnectionId, Network, Packet};
@@ -127,6 +128,8 @@ pub(crate) struct World {
     pub(crate) is_busy_in_cuts: bool,
     /// A peer that is no member, and lies.
     pub(crate) liar: Option<Liar>,
+    /// Since when an election is due, while faults last.
+    pub(crate) overdue: Overdue,
     pub(crate) switches: u64,
     /// Switches that have ended, with whether the primary changed.
     pub(crate) switched: Vec<(u64, bool)>,
@@ -182,6 +185,7 @@ impl World {
             #[cfg(feature = "bugs")]
             is_busy_in_cuts: false,
             liar: None,
+            overdue: Overdue::default(),
             switches: 0,
             switched: Vec::new(),
             process_random: random.fork(),
@@ -222,7 +226,7 @@ impl World {
         false
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let Some((at, event)) = self.queue.pop() else { return };
         self.now = self.now.max(at);
         if self.queue.pushed() > MAX_EVENTS {

@@ -4,6 +4,7 @@
 //! ends the run. References are to docs/protocol.md and to the numbered promises of
 //! docs/architecture.md (S1 to S27 where a checker covers one of those invariants).
 
+mod calls_end;
 mod conserved;
 mod equal_positions;
 mod first_change;
@@ -123,6 +124,7 @@ pub(crate) struct Checks(Vec<Box<dyn Check>>);
 impl Checks {
     pub(crate) fn all() -> Self {
         Self(vec![
+            Box::new(calls_end::CallsEnd),
             Box::new(conserved::Conserved),
             Box::new(equal_positions::EqualPositions),
             Box::new(first_change::FirstChange::default()),

@@ -1,0 +1,33 @@
+//! Every call ends: it is answered, refused, or ended at its deadline, wherever it was made and
+//! whatever became of the peers.
+
+use crate::check::{Check, Seen};
+use crate::world::World;
+
+#[derive(Debug)]
+pub(super) struct CallsEnd;
+
+impl Check for CallsEnd {
+    fn name(&self) -> &'static str {
+        "calls_end"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        let Seen::Ended { op, .. } = seen else { return Ok(()) };
+        let (long, bound) = (world.now.since(world.ops[*op].issued), world.plan.group.io_timeout);
+        if long > bound {
+            return Err(format!("call {op} has ended after {long:?}, not within {bound:?}"));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, world: &World) -> Result<(), String> {
+        let bound = world.plan.group.io_timeout;
+        let is_open =
+            |op: &&crate::workload::Op| op.outcome.is_none() && world.now.since(op.issued) > bound;
+        match world.ops.iter().find(is_open) {
+            Some(op) => Err(format!("a call has not ended within {bound:?}: {op:?}")),
+            None => Ok(()),
+        }
+    }
+}
