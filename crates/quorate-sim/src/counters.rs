@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// What every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 37] = [
+const EXPECTED: [&str; 38] = [
     "acknowledged",
     "campaigns",
     "changes lost",
@@ -35,6 +35,7 @@ const EXPECTED: [&str; 37] = [
     "merges",
     "messages",
     "new generations",
+    "one-sided closes",
     "one-way cuts",
     "partitions",
     "pauses",

@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     Roll,
     /// The same, and a second process is started under its name.
     Strand,
+    /// Connections are closed at one end, and the other end does not see it for long.
+    OneEnd,
     /// Two peers do not hear each other.
     Unlink,
 }
@@ -148,8 +150,8 @@ impl Profile {
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
-            Isolate, Join, Kill, KillMajority, Leave, Lie, OneWay, Pause, Priority, Reset, Roll,
-            Sleep, Slow, Split, Stall, Standstill, Strand, Unlink,
+            Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
+            Roll, Sleep, Slow, Split, Stall, Standstill, Strand, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -171,7 +173,9 @@ impl Profile {
                 (Kill, 2),
                 (KillMajority, 2),
             ],
-            Self::Flaps => vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneWay, 1), (Reset, 3)],
+            Self::Flaps => {
+                vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneEnd, 3), (OneWay, 1), (Reset, 3)]
+            }
             Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
             // They begin by a script of their own.
@@ -204,6 +208,7 @@ impl Profile {
                 (Kill, 4),
                 (KillMajority, 1),
                 (Lie, 1),
+                (OneEnd, 1),
                 (OneWay, 2),
                 (Pause, 3),
                 (Reset, 1),
@@ -306,6 +311,7 @@ impl World {
             Fault::Leave => self.fault_leave(peer),
             Fault::Lie => self.fault_lie(),
             Fault::Priority => self.fault_priority(peer),
+            Fault::OneEnd => self.close_one_end(peer, length),
             Fault::OneWay => self.cut_one_way(peer, length),
             Fault::Pause => self.pause_for(peer, length),
             Fault::Sleep => self.sleep_for(peer, length),

@@ -22,7 +22,7 @@ impl World {
         let pause = self.plan.group.heartbeat / 2;
         let pause = self.process_random.duration(pause / 4, pause);
         self.at(pause, Event::Dial { one, other });
-        if !self.network.is_connected(one, other) {
+        if !self.network.is_dialable(self.now, one, other) {
             return;
         }
         let running = |peer: &Peer| {
@@ -273,6 +273,11 @@ impl World {
             EndState::Open => self.receive(peer, packet),
             EndState::Opening => {}
             EndState::Closed if is_reset => {}
+            EndState::Closed
+                if self.now < self.network.end(packet.connection, packet.end).mute_until =>
+            {
+                self.counters.add("sent to a closed end");
+            }
             EndState::Closed => {
                 if bug::is(Bug::OldIncarnationHeard) {
                     self.receive(peer, packet.clone());

@@ -70,6 +70,8 @@ pub(crate) struct End {
     pub(crate) state: EndState,
     /// When the control lane was last heard here.
     pub(crate) heard: Moment,
+    /// Until then, closed, it does not say so to what still arrives.
+    pub(crate) mute_until: Moment,
     /// When the last packet towards this end arrives, per lane: nothing overtakes it.
     clear: [Moment; 2],
 }
@@ -131,6 +133,8 @@ pub(crate) struct Path {
     pub(crate) cuts: u32,
     /// Faults that hold back its data lane.
     pub(crate) stalls: u32,
+    /// Until then no connection can be made.
+    pub(crate) undialable: Moment,
     /// What faults add to the delay.
     pub(crate) slow: Duration,
     /// What waits for it to heal.
@@ -170,10 +174,12 @@ impl Network {
         (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
         for path in &mut self.paths {
             (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
+            path.undialable = Moment::default();
         }
         // What is sent from now on does not wait behind what a slow path still holds.
         for end in self.connections.iter_mut().flatten() {
             end.clear = [Moment::default(); 2];
+            end.mute_until = Moment::default();
         }
         self.hasten(now)
     }
@@ -206,6 +212,11 @@ impl Network {
 
     pub(crate) fn is_connected(&self, one: usize, other: usize) -> bool {
         !self.is_cut(one, other) && !self.is_cut(other, one)
+    }
+
+    /// Whether a connection can be made now.
+    pub(crate) fn is_dialable(&self, now: Moment, one: usize, other: usize) -> bool {
+        self.is_connected(one, other) && now >= self.paths[one * self.size + other].undialable
     }
 
     /// Whether no fault touches the paths between two hosts.
@@ -255,6 +266,7 @@ impl Network {
             incarnation,
             state: EndState::Opening,
             heard: opens,
+            mute_until: Moment::default(),
             clear: [opens; 2],
         };
         self.connections.push([end(dialer, dials), end(listener, listens)]);

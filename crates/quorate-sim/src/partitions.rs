@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::faults::Undo;
 use crate::world::{Event, World};
 
@@ -78,6 +79,36 @@ impl World {
             }
         }
         self.cut_for(paths, length, "partitions");
+    }
+
+    /// A peer sees its connections close, with one other or with all, and the other ends do not: not
+    /// before `length` has passed, or their own timeout. In half of all cases nobody can dial before.
+    pub(crate) fn one_ended(&mut self, peer: usize, other: usize, until: Moment, may_dial: bool) {
+        let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
+            return;
+        };
+        for (connection, end) in self.network.ends_of(peer, incarnation) {
+            if self.network.end(connection, 1 - end).peer == other {
+                self.network.end_mut(connection, end).mute_until = until;
+                self.close(connection, end, false, false);
+            }
+        }
+        if !may_dial {
+            self.network.path(peer, other).undialable = until;
+            self.network.path(other, peer).undialable = until;
+        }
+    }
+
+    pub(crate) fn close_one_end(&mut self, peer: usize, length: Duration) {
+        self.counters.add("one-sided closes");
+        let chosen = self.other_than(peer);
+        let is_all = self.fault_random.chance(300);
+        let may_dial = self.fault_random.chance(500);
+        let until = self.now.after(length);
+        let others = (0..self.plan.peers()).filter(|other| *other != peer);
+        for other in others.filter(|other| is_all || *other == chosen) {
+            self.one_ended(peer, other, until, may_dial);
+        }
     }
 
     pub(crate) fn flap(&mut self, peer: usize) {

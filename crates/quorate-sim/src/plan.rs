@@ -140,8 +140,8 @@ impl Plan {
         let mut order: Vec<usize> = (0..self.founders).collect();
         random.shuffle(&mut order);
         order.truncate(random.index(most + 1));
-        for peer in order {
-            self.priorities[peer] = 0;
+        for (peer, priority) in self.priorities.iter_mut().enumerate() {
+            *priority = if order.contains(&peer) { 0 } else { (*priority).max(1) };
         }
         self.bounds.max_piece_bytes = 100;
         self.bounds.transfer_window = 1;

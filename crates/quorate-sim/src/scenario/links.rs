@@ -12,6 +12,12 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario { name: "reset_and_doubled", plan: || plan(&[1, 2, 3]), script: reset_and_doubled },
     Scenario { name: "reset_all_the_time", plan: || plan(&[1, 2, 3]), script: reset_all_the_time },
+    Scenario { name: "closed_at_one_end", plan: || plan(&[1, 2, 3]), script: closed_at_one_end },
+    Scenario {
+        name: "closed_at_a_replica",
+        plan: || plan(&[1, 2, 3]),
+        script: closed_at_a_replica,
+    },
     Scenario { name: "crossed_connections", plan: || plan(&[1, 2, 3]), script: crossed },
 ];
 
@@ -56,6 +62,31 @@ fn reset_all_the_time(world: &mut World) {
     for _ in 0..20 {
         world.reset_all(FIRST);
         world.wait(ms(700));
+    }
+    if world.last_reign() != reign {
+        world.fail("links", format!("the primary changed: {}", world.describe()));
+    }
+}
+
+/// The primary sees its connections close, the others do not, and nobody can dial for longer than a
+/// failure timeout: what they send goes nowhere, and they find out by themselves.
+fn closed_at_one_end(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.one_ended(FIRST, 1, world.now.after(ms(15_000)), false);
+    world.one_ended(FIRST, 2, world.now.after(ms(15_000)), false);
+    world.expect_other_than(FIRST, ms(10_200));
+    world.count(1, 1);
+}
+
+/// The same at the other end, with one replica: the primary goes on with the other.
+fn closed_at_a_replica(world: &mut World) {
+    world.found();
+    let reign = world.last_reign();
+    world.one_ended(1, FIRST, world.now.after(ms(15_000)), false);
+    for _ in 0..30 {
+        world.count(FIRST, 1);
+        world.wait(ms(500));
     }
     if world.last_reign() != reign {
         world.fail("links", format!("the primary changed: {}", world.describe()));
