@@ -88,7 +88,7 @@ impl World {
         if self.peers[peer].process.is_none() || self.ops[op].outcome.is_some() {
             return;
         }
-        if self.peers[peer].paused.is_some() {
+        if self.peers[peer].paused.is_some() && !self.peers[peer].starves {
             self.peers[peer].inbox.push(Event::Issue { op });
             return;
         }
@@ -100,8 +100,14 @@ impl World {
     pub(crate) fn coarse_time(&mut self, peer: usize) -> Time {
         let granule = (self.plan.timeout() / 50).min(Duration::from_millis(8));
         let behind = self.process_random.duration(Duration::ZERO, granule);
-        let time = self.peers[peer].clock.time(self.now).before(behind);
+        let time = self.reading(peer).before(behind);
         self.before_sleep(peer, time)
+    }
+
+    /// What whoever handles a call reads from the clock.
+    pub(crate) fn reading(&self, peer: usize) -> Time {
+        let turned = self.peers[peer].paused.filter(|_| bug::is(Bug::ClockOfTheLoop));
+        self.peers[peer].clock.time(turned.unwrap_or(self.now))
     }
 
     /// Takes a call where it stands: decided here, forwarded, held, decided alone, or refused.
@@ -153,6 +159,9 @@ impl World {
         let kind = self.ops[op].kind;
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
+        if self.peers[peer].starves {
+            self.counters.add("calls at starved loops");
+        }
         let Some(process) = self.process(peer) else { return };
         let before = process.read_all(&items);
         let acknowledge = self.answers_after(peer);

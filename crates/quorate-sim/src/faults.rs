@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     Roll,
     /// The same, and a second process is started under its name.
     Strand,
+    /// A process whose event loop does not turn, while calls are decided at its store.
+    Starve,
     /// Connections are closed at one end, and the other end does not see it for long.
     OneEnd,
     /// Two peers do not hear each other.
@@ -151,7 +153,7 @@ impl Profile {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
             Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
-            Roll, Sleep, Slow, Split, Stall, Standstill, Strand, Unlink,
+            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, Strand, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -218,11 +220,19 @@ impl Profile {
                 (Split, 3),
                 (Stall, 1),
                 (Standstill, 1),
+                (Starve, 1),
                 (Strand, 1),
                 (Unlink, 2),
             ],
             Self::Partitions => vec![(Isolate, 3), (Split, 4), (OneWay, 3), (Unlink, 2)],
-            Self::Pauses => vec![(Pause, 5), (Isolate, 1), (Kill, 1), (Sleep, 2), (Standstill, 2)],
+            Self::Pauses => vec![
+                (Pause, 5),
+                (Starve, 4),
+                (Isolate, 1),
+                (Kill, 1),
+                (Sleep, 2),
+                (Standstill, 2),
+            ],
             Self::Restarts => {
                 vec![
                     (Kill, 4),
@@ -319,6 +329,7 @@ impl World {
             Fault::Split => self.split(length),
             Fault::Stall => self.stall(peer, length),
             Fault::Standstill => self.stand_for(peer, length),
+            Fault::Starve => self.starve_for(peer, length),
             Fault::Reset => self.reset_all(peer),
             Fault::Roll => self.fault_roll(peer),
             Fault::Strand => self.fault_strand(peer),
@@ -409,6 +420,7 @@ impl World {
         let host = &mut self.peers[peer];
         host.process = None;
         host.paused = None;
+        host.starves = false;
         host.inbox.clear();
         host.is_host_up = !with_host;
         self.note_together();
@@ -447,6 +459,21 @@ impl World {
         Some(incarnation)
     }
 
+    fn starve_for(&mut self, peer: usize, length: Duration) {
+        if let Some(incarnation) = self.starve(peer) {
+            self.undo_after(length, Undo::Resume { peer, incarnation });
+        }
+    }
+
+    /// The event loop of a process does not turn any more. Its connections are still read, and calls
+    /// are decided at its store by whoever makes or reads them.
+    pub(crate) fn starve(&mut self, peer: usize) -> Option<Incarnation> {
+        let incarnation = self.pause(peer)?;
+        self.peers[peer].starves = true;
+        self.counters.add("starved loops");
+        Some(incarnation)
+    }
+
     /// A frozen process runs on: calls first, as if it had been frozen just before them.
     pub(crate) fn resume(&mut self, peer: usize, incarnation: Incarnation) {
         // A thread may have read the clock before it froze, and writes only now.
@@ -469,6 +496,7 @@ impl World {
         }
         let Some(since) = self.peers[peer].paused.take() else { return };
         _ = self.start_clock(peer);
+        self.peers[peer].starves = false;
         self.note(peer, &[14], |_| "runs on".into());
         let inbox = std::mem::take(&mut self.peers[peer].inbox);
         let (calls, rest): (Vec<_>, Vec<_>) =

@@ -259,7 +259,9 @@ impl World {
         if !self.peers[peer].is_host_up {
             return;
         }
-        let is_frozen = self.peers[peer].paused.is_some() && self.peers[peer].runs(incarnation);
+        let is_frozen = self.peers[peer].paused.is_some()
+            && self.peers[peer].runs(incarnation)
+            && !self.is_read_all_the_same(&packet, state);
         if is_frozen && state != EndState::Closed {
             self.peers[peer].inbox.push(Event::Arrive(Box::new(packet)));
             return;
@@ -287,6 +289,13 @@ impl World {
                 self.transmit_on(Packet { connection, end, payload });
             }
         }
+    }
+
+    /// Whether a packet is handled where it is read, and its peer's event loop is not needed.
+    fn is_read_all_the_same(&self, packet: &Packet, state: EndState) -> bool {
+        let peer = self.network.end(packet.connection, packet.end).peer;
+        let is_on_data_path = matches!(packet.payload, Payload::Call(_) | Payload::Reply(_));
+        self.peers[peer].starves && is_on_data_path && state == EndState::Open
     }
 
     fn receive(&mut self, peer: usize, packet: Packet) {

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) paused: Option<Moment>,
     /// What has happened to its machine unseen.
     pub(crate) unnoticed: Unnoticed,
+    /// Only its event loop is frozen.
+    pub(crate) starves: bool,
     /// What came while it was frozen.
     pub(crate) inbox: Vec<Event>,
     pub(crate) process: Option<Process>,
@@ -108,9 +110,21 @@ impl Peer {
         let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
         let (paused, inbox, process) = (None, Vec::new(), None);
         let list = List::default();
-        let (is_host_up, revision) = (true, 0);
+        let (is_host_up, revision, starves) = (true, 0, false);
         let unnoticed = Unnoticed::default();
-        Self { config, clock, is_host_up, paused, unnoticed, inbox, process, list, disk, revision }
+        Self {
+            config,
+            clock,
+            is_host_up,
+            paused,
+            unnoticed,
+            starves,
+            inbox,
+            process,
+            list,
+            disk,
+            revision,
+        }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -182,6 +196,7 @@ impl World {
             Machine::new(group, config, start, Arc::clone(&store), self.model.clone(), now);
         self.peers[peer].is_host_up = true;
         self.peers[peer].paused = None;
+        self.peers[peer].starves = false;
         self.peers[peer].process = Some(Process {
             incarnation,
             id,

@@ -135,7 +135,7 @@ impl World {
     /// The second look of the driver's data path, which notices: where the wall clock has gone
     /// ahead it holds its callers, and the event loop turns at once.
     pub(crate) fn second_look(&mut self, peer: usize) -> Time {
-        let time = self.peers[peer].clock.time(self.now);
+        let time = self.reading(peer);
         if bug::is(Bug::SleepUnseen) {
             return self.before_sleep(peer, time);
         }

@@ -48,6 +48,7 @@ impl World {
         let host = &mut self.peers[peer];
         host.process = None;
         host.paused = None;
+        host.starves = false;
         host.inbox.clear();
         if host.disk.is_some() {
             // The first one holds the lock of its own.

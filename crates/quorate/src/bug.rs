@@ -58,6 +58,8 @@ pub enum Bug {
     OldPrimaryKeepsDeciding,
     /// The driver does not look at the authority again after the write.
     SecondLookSkipped,
+    /// Calls are decided by a reading that the event loop has left, however long it has not turned.
+    ClockOfTheLoop,
     // --- replication (section 3)
     /// A follower confirms a batch before it has applied it.
     AcknowledgeBeforeApply,
@@ -160,7 +162,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 69] = [
+    pub const ALL: [Self; 70] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -185,6 +187,7 @@ impl Bug {
         Self::LeaseNotChecked,
         Self::OldPrimaryKeepsDeciding,
         Self::SecondLookSkipped,
+        Self::ClockOfTheLoop,
         Self::AcknowledgeBeforeApply,
         Self::LooseCut,
         Self::HalfOperation,

@@ -23,6 +23,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "a_paused_machine", plan: at_once, script: a_paused_machine },
     Scenario { name: "a_paused_machine_is_set_later", plan: at_once, script: set_later },
     Scenario { name: "a_short_pause", plan: at_once, script: a_short_pause },
+    Scenario { name: "starved_loop", plan: at_once, script: starved_loop },
     Scenario { name: "cells_expire", plan: short_windows, script: cells_expire },
     Scenario { name: "nobody_asks_any_more", plan: small_store, script: nobody_asks_any_more },
     Scenario { name: "clock_a_day_ahead", plan: a_day_ahead, script: clock_a_day_ahead },
@@ -89,6 +90,23 @@ fn frozen_in_a_call(world: &mut World) {
     world.count(1, 1);
     if let Some(incarnation) = frozen {
         world.run_on(FIRST, incarnation, true, false);
+    }
+    world.wait(ms(2_000));
+}
+
+/// The primary's event loop does not turn for longer than a failure timeout, and its callers go on:
+/// they are served until its lease ends, and refused from then on.
+fn starved_loop(world: &mut World) {
+    world.found();
+    let starved = world.starve(FIRST);
+    for _ in 0..24 {
+        world.count(FIRST, 1);
+        world.count(2, 1);
+        world.wait(ms(500));
+    }
+    world.expect_other_than(FIRST, ms(1));
+    if let Some(incarnation) = starved {
+        world.run_on(FIRST, incarnation, false, true);
     }
     world.wait(ms(2_000));
 }
