@@ -38,7 +38,7 @@ mod hello;
 mod merge;
 pub mod replies;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::calls::Calls;
 pub use self::replies::Replies;

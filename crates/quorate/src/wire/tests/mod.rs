@@ -3,7 +3,7 @@
 mod bounds;
 mod layout;
 mod round_trip;
-mod strategies;
+pub(crate) mod strategies;
 
 use bytes::{Bytes, BytesMut};
 

@@ -104,7 +104,7 @@ pub(super) fn records() -> BoxedStrategy<Records> {
         .boxed()
 }
 
-pub(super) fn message() -> BoxedStrategy<Message> {
+pub(crate) fn message() -> BoxedStrategy<Message> {
     prop_oneof![control_message(), data_message()].boxed()
 }
 
