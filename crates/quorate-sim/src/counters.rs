@@ -47,6 +47,8 @@ const EXPECTED: [&str; 39] = [
     "slow links",
     "standstills",
     "starved loops",
+    "thin links",
+    "waits behind data",
     "unknown",
 ];
 

@@ -48,6 +48,8 @@ pub(crate) enum Fault {
     Sleep,
     /// A peer's messages take long.
     Slow,
+    /// What a peer sends, or is sent, is carried by a few bytes a second.
+    Thin,
     /// The members fall into groups that do not hear each other.
     Split,
     /// Heartbeats pass between two peers, data do not.
@@ -104,6 +106,7 @@ pub(crate) enum Undo {
     Resume { peer: usize, incarnation: Incarnation },
     SetWall { peer: usize, by: Duration },
     Unslow(Vec<(usize, usize)>, Duration),
+    Unthin(Vec<(usize, usize)>),
     Unstall(Vec<(usize, usize)>),
     Wake { peer: usize, incarnation: Incarnation },
 }
@@ -153,7 +156,7 @@ impl Profile {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
             Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
-            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, Strand, Unlink,
+            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, Strand, Thin, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -244,7 +247,7 @@ impl Profile {
                     (Unlink, 1),
                 ]
             }
-            Self::Slow => vec![(Slow, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
+            Self::Slow => vec![(Slow, 4), (Thin, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
         }
     }
 }
@@ -326,6 +329,7 @@ impl World {
             Fault::Pause => self.pause_for(peer, length),
             Fault::Sleep => self.sleep_for(peer, length),
             Fault::Slow => self.slow(peer, length),
+            Fault::Thin => self.thin(peer, length),
             Fault::Split => self.split(length),
             Fault::Stall => self.stall(peer, length),
             Fault::Standstill => self.stand_for(peer, length),

@@ -7,8 +7,10 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use quorate::Incarnation;
 use quorate::protocol::message::{Lane, Message};
+use quorate::wire::{self, Frame};
 
 use crate::calls::{Call, Reply};
 use crate::clock::Moment;
@@ -38,6 +40,17 @@ impl Payload {
             Self::Call(_) | Self::Merge(_) | Self::MergeReply(_) | Self::Reply(_) => Lane::Data,
             Self::Reset { .. } => Lane::Control,
         }
+    }
+}
+
+impl Payload {
+    /// Its length on the wire; of what is no message of the protocol about that.
+    fn bytes(&self) -> u64 {
+        const OTHER: u64 = 100;
+        let Self::Protocol(message) = self else { return OTHER };
+        let mut buffer = BytesMut::new();
+        wire::encode(&Frame::Message(message.clone()), &mut buffer);
+        buffer.len() as u64
     }
 }
 
@@ -133,6 +146,10 @@ pub(crate) struct Path {
     pub(crate) cuts: u32,
     /// Faults that hold back its data lane.
     pub(crate) stalls: u32,
+    /// Bytes that it carries in a second, if that is bounded.
+    pub(crate) rate: Option<u64>,
+    /// What is sent before this waits until then: the bytes before it are under way.
+    busy: Moment,
     /// Until then no connection can be made.
     pub(crate) undialable: Moment,
     /// What faults add to the delay.
@@ -149,6 +166,10 @@ pub(crate) struct Network {
     random: Random,
     paths: Vec<Path>,
     connections: Vec<[End; 2]>,
+    /// How long the control lane has waited behind data, and how often.
+    pub(crate) waits: u64,
+    /// For how long it does at most: so much data fits into the buffers on the way.
+    pub(crate) most_wait: Duration,
 }
 
 /// What becomes of a packet that is sent.
@@ -162,7 +183,8 @@ pub(crate) enum Transit {
 impl Network {
     pub(crate) fn new(size: usize, style: Style, random: Random) -> Self {
         let paths = vec![Path::default(); size * size];
-        Self { size, style, random, paths, connections: Vec::new() }
+        let (connections, waits, most_wait) = (Vec::new(), 0, Duration::ZERO);
+        Self { size, style, random, paths, connections, waits, most_wait }
     }
 
     /// All paths work, and nothing is lost, doubled, late or overtaken any more.
@@ -174,7 +196,7 @@ impl Network {
         (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
         for path in &mut self.paths {
             (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
-            path.undialable = Moment::default();
+            (path.undialable, path.busy, path.rate) = (Moment::default(), Moment::default(), None);
         }
         // What is sent from now on does not wait behind what a slow path still holds.
         for end in self.connections.iter_mut().flatten() {
@@ -319,6 +341,7 @@ impl Network {
 
     fn arrival(&mut self, now: Moment, from: usize, to: usize, packet: &Packet) -> Moment {
         let lane = packet.payload.lane();
+        let now = self.carried(now, from, to, &packet.payload);
         let arrives = now.after(self.delay(from, to, lane));
         let is_loose = !self.style.is_orderly
             && (lane == Lane::Control || self.random.chance(self.style.reorder));
@@ -329,6 +352,22 @@ impl Network {
         let clear = &mut self.connections[packet.connection.0][packet.end].clear[index];
         *clear = arrives.max(Moment(clear.0 + 1));
         *clear
+    }
+
+    /// When a path of a bounded rate has taken a payload: data one after the other, and what is on the
+    /// control lane behind what the buffers hold of them. The two are connections of their own, and share
+    /// the wire.
+    fn carried(&mut self, now: Moment, from: usize, to: usize, payload: &Payload) -> Moment {
+        let path = &mut self.paths[from * self.size + to];
+        let Some(rate) = path.rate else { return now };
+        let waits = path.busy.since(now);
+        if payload.lane() == Lane::Control {
+            self.waits += u64::from(!waits.is_zero());
+            return now.after(waits.min(self.most_wait));
+        }
+        let nanos = payload.bytes().saturating_mul(1_000_000_000) / rate.max(1);
+        path.busy = path.busy.max(now).after(Duration::from_nanos(nanos));
+        path.busy
     }
 
     fn delay(&mut self, from: usize, to: usize, lane: Lane) -> Duration {

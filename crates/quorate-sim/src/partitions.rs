@@ -148,6 +148,25 @@ impl World {
         self.later(length, Undo::Unslow(paths, extra));
     }
 
+    /// What takes long then are copies of a state, and data wait behind them.
+    pub(crate) fn thin(&mut self, peer: usize, length: Duration) {
+        let from = self.fault_random.chance(500);
+        let paths = self.paths_of(peer, from, !from);
+        // So many bytes in a failure timeout.
+        let bytes = self.fault_random.pick(&[5_000, 20_000, 60_000]);
+        let rate = bytes * 1_000 / u64::try_from(self.plan.timeout().as_millis()).unwrap_or(1);
+        self.counters.add("thin links");
+        self.network.most_wait = self.plan.timeout() / self.fault_random.pick(&[5, 20, 100]);
+        self.make_thin(&paths, rate);
+        self.later(length * 2, Undo::Unthin(paths));
+    }
+
+    pub(crate) fn make_thin(&mut self, paths: &[(usize, usize)], rate: u64) {
+        for &(from, to) in paths {
+            self.network.path(from, to).rate = Some(rate);
+        }
+    }
+
     pub(crate) fn stall(&mut self, peer: usize, length: Duration) {
         let step = 1 + self.fault_random.index(self.plan.peers() - 1);
         let other = (peer + step) % self.plan.peers();
@@ -179,6 +198,11 @@ impl World {
                     path.slow = path.slow.saturating_sub(extra);
                 }
                 self.note_together();
+            }
+            Undo::Unthin(paths) => {
+                for (from, to) in paths {
+                    self.network.path(from, to).rate = None;
+                }
             }
             Undo::Unstall(paths) => {
                 for (from, to) in paths {

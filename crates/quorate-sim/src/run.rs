@@ -51,6 +51,7 @@ impl World {
     /// Heals everything, comes to rest and reports.
     pub(crate) fn end(mut self) -> Report {
         let recovery = if self.failure.is_none() { self.recover() } else { 0 };
+        self.counters.add_many("waits behind data", self.network.waits);
         let simulated = Duration::from_nanos(self.now.0);
         let Self { failure, counters, trace, .. } = self;
         Report { failure, counters, simulated, recovery, trace }

@@ -30,6 +30,8 @@ pub enum Bug {
     ProgressIgnored,
     /// Every campaign is delayed by the same draw.
     FixedElectionTimer,
+    /// A primary resigns though a member that a majority needs takes its copy piece by piece.
+    CopyIsNoProgress,
     /// Fewer than a majority of votes are enough: half of the members.
     HalfIsMajority,
     /// A better placed member is waited for though it reaches no majority.
@@ -162,7 +164,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 70] = [
+    pub const ALL: [Self; 71] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -174,6 +176,7 @@ impl Bug {
         Self::VotesUnderOwnMembership,
         Self::ProgressIgnored,
         Self::FixedElectionTimer,
+        Self::CopyIsNoProgress,
         Self::HalfIsMajority,
         Self::LeafWaitedFor,
         Self::RefusalIsFinal,

@@ -3,6 +3,7 @@
 //! A scenario has a plan without chance in it and a script; after the script everything is healed
 //! and the group must come to rest, as in any other run.
 
+mod copies;
 mod cuts;
 mod disks;
 mod elections;
@@ -45,6 +46,7 @@ impl Scenario {
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let themes = [
+        copies::ALL,
         cuts::ALL,
         disks::ALL,
         elections::ALL,

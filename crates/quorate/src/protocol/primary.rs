@@ -395,13 +395,27 @@ impl Machine {
         if reign.has_lease {
             return false;
         }
-        let since = reign.lease_until.max(reign.started);
+        let since = reign.lease_until.max(reign.started).max(self.last_staged(reign));
         let is_late = self.now.time >= since.after(self.group.failure_timeout);
         let is_hopeless = !self
             .meta
             .membership
             .has_majority(|name, id| self.remotes.get(name).is_none_or(|r| !r.dead.contains(&id)));
         is_late || is_hopeless
+    }
+
+    /// When a member last took another piece of its copy, while a majority promises: the copy is what
+    /// the lease waits for, however long it takes, and another primary would begin it anew.
+    fn last_staged(&self, reign: &PrimaryState) -> Time {
+        let is_promised = self.now.time < reign.promised.after(self.group.lease());
+        if !is_promised || bug::is(Bug::CopyIsNoProgress) {
+            return Time(0);
+        }
+        let senders = self.remotes.iter().filter_map(|(name, remote)| {
+            let is_counted = self.meta.membership.counts(name, remote.id()?);
+            remote.sender.as_ref().filter(|_| is_counted)
+        });
+        senders.map(Sender::staged).max().unwrap_or(Time(0))
     }
 
     /// How long an answer is waited for before it is asked for again.

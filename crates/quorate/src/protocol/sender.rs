@@ -74,6 +74,8 @@ pub(super) struct Sender {
     transfers: u64,
     meta_version: Option<u64>,
     progressed: Time,
+    /// When the receiver last staged a piece more than before.
+    staged: Time,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,8 @@ impl Sender {
     pub(super) fn new(now: Time, first: &mut u64) -> Self {
         *first = first_transfer(now, *first);
         let transfers = *first;
-        Self { phase: Phase::Asked, held: None, transfers, meta_version: None, progressed: now }
+        let (held, meta_version, staged) = (None, None, Time(0));
+        Self { phase: Phase::Asked, held, transfers, meta_version, progressed: now, staged }
     }
 
     /// The last position that the receiver is known to hold.
@@ -153,6 +156,11 @@ impl Sender {
     /// When something last came back from the receiver.
     pub(super) fn progressed(&self) -> Time {
         self.progressed
+    }
+
+    /// When the receiver last staged a piece more than before.
+    pub(super) fn staged(&self) -> Time {
+        self.staged
     }
 
     /// Starts over: the receiver's position is to be asked again.
@@ -229,7 +237,10 @@ impl Sender {
             return;
         };
         if transfer.number == number && index < transfer.sent {
-            transfer.staged = transfer.staged.max(index + 1);
+            if index >= transfer.staged {
+                transfer.staged = index + 1;
+                self.staged = now;
+            }
             self.progressed = now;
             self.pump(source, out);
         }
