@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// What every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 39] = [
+const EXPECTED: [&str; 41] = [
     "acknowledged",
     "campaigns",
     "changes lost",

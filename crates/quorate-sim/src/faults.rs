@@ -228,14 +228,9 @@ impl Profile {
                 (Unlink, 2),
             ],
             Self::Partitions => vec![(Isolate, 3), (Split, 4), (OneWay, 3), (Unlink, 2)],
-            Self::Pauses => vec![
-                (Pause, 5),
-                (Starve, 4),
-                (Isolate, 1),
-                (Kill, 1),
-                (Sleep, 2),
-                (Standstill, 2),
-            ],
+            Self::Pauses => {
+                vec![(Pause, 5), (Starve, 4), (Isolate, 1), (Kill, 1), (Sleep, 2), (Standstill, 2)]
+            }
             Self::Restarts => {
                 vec![
                     (Kill, 4),
@@ -469,8 +464,8 @@ impl World {
         }
     }
 
-    /// The event loop of a process does not turn any more. Its connections are still read, and calls
-    /// are decided at its store by whoever makes or reads them.
+    /// The event loop of a process does not turn any more. Its connections are still read, and
+    /// calls are decided at its store by whoever makes or reads them.
     pub(crate) fn starve(&mut self, peer: usize) -> Option<Incarnation> {
         let incarnation = self.pause(peer)?;
         self.peers[peer].starves = true;

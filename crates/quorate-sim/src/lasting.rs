@@ -1,5 +1,5 @@
-//! Faults that last: a member is gone for good, a path is lost one way, a star or a part of the group
-//! is left. Nothing is healed, and the rest must have a primary within a bound.
+//! Faults that last: a member is gone for good, a path is lost one way, a star or a part of the
+//! group is left. Nothing is healed, and the rest must have a primary within a bound.
 //!
 //! An election is *due* while nobody decides, and some member that may be promoted reaches, by what
 //! the network really does, members that are a majority with it and are all without a primary: they
@@ -205,8 +205,8 @@ impl World {
         self.note(0, &[24], |_| format!("somebody decides {after:?} after an election was due"));
     }
 
-    /// Somebody must decide by now. For three heartbeats whoever is gone counts as being in reach: each
-    /// that stands before the winner then costs two steps of an election.
+    /// Somebody must decide by now. For three heartbeats whoever is gone counts as being in reach:
+    /// each that stands before the winner then costs two steps of an election.
     fn judge(&mut self, since: Duration) {
         let rounds = self.counters.get("campaigns") - self.overdue.campaigns;
         let due = Moment(self.now.0 - nanos(since));

@@ -354,9 +354,9 @@ impl Network {
         *clear
     }
 
-    /// When a path of a bounded rate has taken a payload: data one after the other, and what is on the
-    /// control lane behind what the buffers hold of them. The two are connections of their own, and share
-    /// the wire.
+    /// When a path of a bounded rate has taken a payload: data one after the other, and what is on
+    /// the control lane behind what the buffers hold of them. The two are connections of their own,
+    /// and share the wire.
     fn carried(&mut self, now: Moment, from: usize, to: usize, payload: &Payload) -> Moment {
         let path = &mut self.paths[from * self.size + to];
         let Some(rate) = path.rate else { return now };

@@ -81,8 +81,9 @@ impl World {
         self.cut_for(paths, length, "partitions");
     }
 
-    /// A peer sees its connections close, with one other or with all, and the other ends do not: not
-    /// before `length` has passed, or their own timeout. In half of all cases nobody can dial before.
+    /// A peer sees its connections close, with one other or with all, and the other ends do not:
+    /// not before `length` has passed, or their own timeout. In half of all cases nobody can dial
+    /// before.
     pub(crate) fn one_ended(&mut self, peer: usize, other: usize, until: Moment, may_dial: bool) {
         let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
             return;

@@ -1,5 +1,5 @@
-//! Copies of a state that take longer than a failure timeout, over links that carry little: nobody loses
-//! the primary because of them.
+//! Copies of a state that take longer than a failure timeout, over links that carry little: nobody
+//! loses the primary because of them.
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
@@ -39,8 +39,8 @@ fn expect_reign(world: &mut World, reign: Option<quorate::Ballot>) {
     }
 }
 
-/// A replica comes back blank. Its copy takes more than two failure timeouts, heartbeats wait behind
-/// it for a whole heartbeat, and the group goes on.
+/// A replica comes back blank. Its copy takes more than two failure timeouts, heartbeats wait
+/// behind it for a whole heartbeat, and the group goes on.
 fn thin_link(world: &mut World) {
     world.found();
     fill(world);
@@ -55,8 +55,8 @@ fn thin_link(world: &mut World) {
     expect_reign(world, reign);
 }
 
-/// One member is gone for good while another is far behind: nothing is acknowledged until its copy is
-/// there, and nobody is elected meanwhile.
+/// One member is gone for good while another is far behind: nothing is acknowledged until its copy
+/// is there, and nobody is elected meanwhile.
 fn all_wait_for(world: &mut World) {
     world.found();
     world.kill(2, false);

@@ -404,8 +404,8 @@ impl Machine {
         is_late || is_hopeless
     }
 
-    /// When a member last took another piece of its copy, while a majority promises: the copy is what
-    /// the lease waits for, however long it takes, and another primary would begin it anew.
+    /// When a member last took another piece of its copy, while a majority promises: the copy is
+    /// what the lease waits for, however long it takes, and another primary would begin it anew.
     fn last_staged(&self, reign: &PrimaryState) -> Time {
         let is_promised = self.now.time < reign.promised.after(self.group.lease());
         if !is_promised || bug::is(Bug::CopyIsNoProgress) {

@@ -1,6 +1,6 @@
 //! Whatever a member says that can be read from the wire, to peers in every role: nobody panics,
-//! nothing wraps, and what a peer keeps stays bounded. A member that lies may do harm to the group; it
-//! must not end the processes of the others.
+//! nothing wraps, and what a peer keeps stays bounded. A member that lies may do harm to the group;
+//! it must not end the processes of the others.
 
 use std::time::Duration;
 
