@@ -153,9 +153,13 @@ impl TlsConfig {
         self
     }
 
-    /// What certificates name clients by that can be nothing else, in place of the URI
+    /// What certificates name clients by that are to be nothing else, in place of the URI
     /// `quorate-client:` with the client's name: patterns as those of [`TlsConfig::names`], which
     /// must not be able to make the same name.
+    ///
+    /// Of a certificate with a name that looks like one of these patterns, of whatever client and
+    /// in capitals or not, DNS names count for nothing as a member's. A URI of a member does count,
+    /// for nobody has one by chance.
     pub fn client_names<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.client_names = patterns.into_iter().map(Into::into).collect();
         self

@@ -42,12 +42,13 @@
 //! who is there wants the URI of some member, before it says anything of itself. With
 //! `quorate-client:b` nobody becomes a member: give that to instances that only call the group. The
 //! URIs `quorate-admin:b` and `quorate-viewer:b` are kept for those who command the group or look
-//! at it; they prove no member and no client, and of a certificate with one of these three the DNS
-//! names count for nothing.
+//! at it; they prove no member and no client, and of a certificate with one of these three, in
+//! capitals or not, the DNS names count for nothing.
 //!
 //! Give every member's certificate both names, or have [`TlsConfig::names`] put other patterns in
 //! the place of the first two rows, and [`TlsConfig::client_names`] of the third, such as
-//! `{peer}.quota.example`. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not
+//! `{peer}.quota.example`. Whoever has a name that looks like one of a client's patterns is no
+//! member by a DNS name. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not
 //! name `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other
 //! kinds.
 //!

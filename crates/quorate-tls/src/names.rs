@@ -53,25 +53,37 @@ impl Pattern {
     /// Whom a certificate names by this pattern. Peers' names count to the byte, for `a` and `A`
     /// are two; what the pattern has around them does as the kind of name has it.
     fn peers<'a>(&'a self, description: &'a Description) -> impl Iterator<Item = &'a [u8]> {
-        let names = match self.is_uri {
-            true => &description.uris[..],
-            // Whoever is to be no member has a DNS name all the same.
-            false if description.uris.iter().any(|uri| is_of_lesser_role(uri)) => &[],
-            false => &description.dns_names[..],
-        };
-        names.iter().filter_map(|name| self.peer_in(name.as_bytes()))
+        let names = self.names_of_kind(description).iter();
+        names.filter_map(|name| self.peer_in(name.as_bytes()))
+    }
+
+    /// Whether a certificate has a name that looks like one of this pattern, of whomever, and
+    /// however it is written: who has it may not have been meant for more.
+    fn marks(&self, description: &Description) -> bool {
+        let looks_like =
+            |name: &String| self.place_in(name.as_bytes(), <[u8]>::eq_ignore_ascii_case).is_some();
+        self.names_of_kind(description).iter().any(looks_like)
+    }
+
+    fn names_of_kind<'a>(&self, description: &'a Description) -> &'a [String] {
+        if self.is_uri { &description.uris } else { &description.dns_names }
     }
 
     fn peer_in<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
-        let end = name.len().checked_sub(self.after.len())?;
-        let (rest, after) = name.split_at_checked(end)?;
-        let (before, peer) = rest.split_at_checked(self.before.len())?;
+        let peer = self.place_in(name, self.equality())?;
         let is_name =
             (1..=MAX_NAME_BYTES).contains(&peer.len()) && peer.iter().all(|byte| is_in_name(*byte));
-        let is_equal = self.equality();
+        is_name.then_some(peer)
+    }
+
+    /// What stands where this pattern has its place.
+    fn place_in<'a>(&self, name: &'a [u8], is_equal: fn(&[u8], &[u8]) -> bool) -> Option<&'a [u8]> {
+        let end = name.len().checked_sub(self.after.len())?;
+        let (rest, after) = name.split_at_checked(end)?;
+        let (before, place) = rest.split_at_checked(self.before.len())?;
         let fits =
             is_equal(before, self.before.as_bytes()) && is_equal(after, self.after.as_bytes());
-        (fits && is_name).then_some(peer)
+        fits.then_some(place)
     }
 
     fn equality(&self) -> fn(&[u8], &[u8]) -> bool {
@@ -81,9 +93,9 @@ impl Pattern {
         }
     }
 
-    /// Whether some name is this pattern's of one peer and the other's of another peer.
-    fn takes_for_another(&self, other: &Self) -> bool {
-        let is_equal = self.equality();
+    /// Whether some name is this pattern's of one peer and the other's of another peer, if what the
+    /// patterns have around them is compared in this way.
+    fn takes_for_another(&self, other: &Self, is_equal: fn(&[u8], &[u8]) -> bool) -> bool {
         // What one has more than the other would be part of a peer's name.
         let differs_within_name = |one: &[u8], other: &[u8], is_at_end: bool| {
             let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
@@ -115,9 +127,12 @@ const CLIENT: &str = "quorate-client:";
 const ADMIN: &str = "quorate-admin:";
 const VIEWER: &str = "quorate-viewer:";
 
-/// Whether a URI says of its holder that it is something else than a member.
+/// Whether a URI says of its holder that it is something else than a member; the scheme of a URI
+/// is the same in capitals.
 fn is_of_lesser_role(uri: &str) -> bool {
-    [CLIENT, ADMIN, VIEWER].into_iter().any(|role| uri.starts_with(role))
+    let begins_with =
+        |role: &str| uri.get(..role.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(role));
+    [CLIENT, ADMIN, VIEWER].into_iter().any(begins_with)
 }
 
 /// What certificates name peers by, for each thing that one can be to the group.
@@ -156,7 +171,11 @@ impl Names {
     /// Refuses patterns of which two take one name for two peers, or for two roles.
     fn check(&self) -> Result<(), CredentialsError> {
         let Self { members, clients, admins, viewers, .. } = self;
-        let roles = [members, clients, admins, viewers];
+        // It makes nobody a member, whatever else clients are named by.
+        const CLIENTS: usize = 1;
+        const RESERVED: usize = 4;
+        let reserved = [Pattern::uri(CLIENT)];
+        let roles = [members, clients, admins, viewers, &reserved[..]];
         let all: Vec<(usize, &Pattern)> = roles
             .iter()
             .enumerate()
@@ -164,9 +183,11 @@ impl Names {
             .collect();
         for (index, (role, one)) in all.iter().enumerate() {
             let others = all[index + 1..].iter();
-            let mut clashing = others.filter(|(other_role, other)| {
-                let is_repeated = role == other_role && one == other;
-                !is_repeated && one.takes_for_another(other)
+            let mut clashing = others.filter(|(other_role, other)| match role == other_role {
+                true => one != other && one.takes_for_another(other, one.equality()),
+                false if *role == CLIENTS && *other_role == RESERVED => false,
+                // What differs in capitals only is too near to be two roles.
+                false => one.takes_for_another(other, <[u8]>::eq_ignore_ascii_case),
             });
             if let Some((_, other)) = clashing.next() {
                 let first = one.name(PLACE);
@@ -190,12 +211,24 @@ impl Names {
 
     /// Whether the certificate proves the claim.
     pub(crate) fn prove(&self, description: &Description, claim: Claim<'_>) -> bool {
-        self.of_claim(claim).any(|pattern| pattern.names(description, claim.peer()))
+        let mut patterns = self.of_claim(claim).filter(|pattern| self.counts(pattern, description));
+        patterns.any(|pattern| pattern.names(description, claim.peer()))
     }
 
     /// Whether the certificate proves of anybody that it may be a member.
     pub(crate) fn prove_some_member(&self, description: &Description) -> bool {
-        self.joiners.iter().any(|pattern| pattern.peers(description).next().is_some())
+        let mut patterns = self.joiners.iter().filter(|one| self.counts(one, description));
+        patterns.any(|pattern| pattern.peers(description).next().is_some())
+    }
+
+    /// Whether a certificate's names of the kind that a pattern is for count. Whoever is to be no
+    /// member has a DNS name all the same, so a name of a lesser role takes the others' worth away;
+    /// a client's own is worth what it says.
+    fn counts(&self, pattern: &Pattern, description: &Description) -> bool {
+        let is_clients = self.clients.contains(pattern);
+        let is_marked = || self.clients.iter().any(|client| client.marks(description));
+        let is_less = || description.uris.iter().any(|uri| is_of_lesser_role(uri));
+        pattern.is_uri || !(is_less() || (!is_clients && is_marked()))
     }
 
     /// What a certificate needs to prove the claim. The same of a member and of who is none: it is
@@ -374,8 +407,43 @@ mod tests {
             (&["b", "quorate-admin:b", "quorate:b"], &["member", "joiner", "client", "admin"]),
             (&["quorate-client:B", "Quorate-client:b", "quorate-client:b."], &[]),
             (&["quorate-admin", "quorate-superuser:b"], &[]),
+            // The scheme of a URI is the same in capitals: it proves nothing, and means no member.
+            (&["b", "QUORATE-CLIENT:b"], &[]),
+            (&["b", "Quorate-Viewer:x"], &[]),
+            (&["b", "quorate-admIN:x"], &[]),
         ] {
             assert_eq!(roles(&names, certificate, "b"), expected, "{certificate:?}");
+        }
+    }
+
+    /// Only the built-in URIs did that: with patterns for clients of its own a group took the
+    /// certificate of a client that has a DNS name, as most have, for a member's.
+    #[test]
+    fn whoever_is_named_as_a_client_by_a_pattern_is_no_member_by_a_dns_name() {
+        let uri = &["spiffe://x/web/{peer}"][..];
+        let dns = &["{peer}.web.example"][..];
+        let quota = &["{peer}.quota.example"][..];
+        for (members, clients, certificate, expected) in [
+            (&[][..], uri, &["b", "spiffe://x/web/b"][..], &["client"][..]),
+            (&[], uri, &["b", "spiffe://x/web/c"], &[]),
+            (&[], uri, &["b", "SPIFFE://X/web/b"], &[]),
+            (&[], uri, &["b", "spiffe://x/web/b/c"], &[]),
+            (&[], uri, &["b", "spiffe://x/other/b"], &["member"]),
+            (&[], uri, &["quorate:b", "spiffe://x/web/b"], &["member", "joiner", "client"]),
+            (quota, uri, &["b.quota.example", "spiffe://x/web/b"], &["client"]),
+            (quota, dns, &["b.quota.example", "b.web.example"], &["client"]),
+            (quota, dns, &["b.quota.example", "c.WEB.example"], &[]),
+            (quota, dns, &["b.quota.example", "*.web.example"], &[]),
+            (quota, dns, &["b.quota.example", "web.example"], &["member", "joiner", "client"]),
+            (quota, dns, &["b.web.example", "quorate-viewer:b"], &["viewer"]),
+        ] {
+            let owned =
+                |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            let names = Names::of(&owned(members), &owned(clients)).expect("usable");
+            let found = roles(&names, certificate, "b");
+            assert_eq!(found, expected, "{members:?} {clients:?} {certificate:?}");
+            let is_some_member = names.prove_some_member(&described(certificate));
+            assert_eq!(is_some_member, expected.contains(&"joiner"), "{certificate:?}");
         }
     }
 
@@ -415,6 +483,10 @@ mod tests {
             (&["quorate:{peer}", "quorate-viewer:{peer}"], &[]),
             (&[], &["quorate:{peer}"]),
             (&[], &["{peer}"]),
+            // Neither do capitals, or clients of other names, make a member of a client.
+            (&["quorate-client:{peer}"], &["spiffe://x/web/{peer}"]),
+            (&["Quorate-Client:{peer}"], &[]),
+            (&["spiffe://x/{peer}"], &["SPIFFE://x/{peer}"]),
         ] {
             let refused = of(members, clients);
             let clashes = matches!(refused, Err(CredentialsError::PatternsClash { .. }));
@@ -425,6 +497,8 @@ mod tests {
             (&["{peer}.quota.example"], &["{peer}.web.example"]),
             (&["spiffe://x/{peer}", "spiffe://x/quota/{peer}"], &["spiffe://x/web/{peer}"]),
             (&["{peer}.x", "{peer}.x"], &[]),
+            (&["spiffe://x/{peer}", "spiffe://X/{peer}"], &[]),
+            (&[], &["quorate-client:{peer}", "quorate-client:web-{peer}"][1..]),
         ] {
             assert!(of(members, clients).is_ok(), "{members:?} {clients:?}");
         }
