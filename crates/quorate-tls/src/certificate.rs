@@ -72,6 +72,10 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
+    pub(crate) fn is_current(&self, now_ms: u64) -> bool {
+        (self.not_before_ms..=self.not_after_ms).contains(&now_ms)
+    }
+
     /// Reads the certificate of a CA, or of what is taken for one.
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
         let read = x509_cert::Certificate::from_der(der);

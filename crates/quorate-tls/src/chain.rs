@@ -26,6 +26,24 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024;
 /// one name.
 const MAX_SIGNATURES: usize = 64;
 
+/// Signatures that may still be checked of what one end shows.
+pub(crate) struct Checks {
+    left: usize,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { left: MAX_SIGNATURES }
+    }
+}
+
+impl Checks {
+    fn take(&mut self) -> Result<(), VerifyError> {
+        self.left = self.left.checked_sub(1).ok_or(VerifyError::TooManyChecks)?;
+        Ok(())
+    }
+}
+
 /// Refuses more than anybody needs, before any of it is read.
 pub(crate) fn check_size(
     end_entity: &CertificateDer<'_>,
@@ -66,18 +84,18 @@ struct Issuer<'a> {
 /// # Errors
 ///
 /// If no trusted CA stands above the end's own certificate, or that is not found out with as many
-/// checks as there may be.
+/// checks as are left.
 pub(crate) fn vouched<'a>(
     anchors: &[&Anchor],
     end_entity: &'a CertificateDer<'a>,
     others: &'a [CertificateDer<'a>],
     algorithms: &WebPkiSupportedAlgorithms,
+    checks: &mut Checks,
 ) -> Result<Vec<CertificateDer<'a>>, VerifyError> {
     let unreadable = || VerifyError::Verifier(webpki::Error::BadDer);
     let mut shown = vec![Shown::read(end_entity).ok_or_else(unreadable)?];
     // What cannot be read is of no use to any path.
     shown.extend(others.iter().filter_map(Shown::read));
-    let mut left = MAX_SIGNATURES;
     let mut issuers: Vec<Issuer<'_>> = anchors.iter().map(|anchor| anchor.issuer()).collect();
     let mut next = 0;
     while let Some(issuer) = issuers.get(next) {
@@ -87,7 +105,7 @@ pub(crate) fn vouched<'a>(
             if one.is_vouched || one.certificate.issuer() != &*issuer.name {
                 continue;
             }
-            left = left.checked_sub(1).ok_or(VerifyError::TooManyChecks)?;
+            checks.take()?;
             one.is_vouched = one.signed.is_by(&issuer.key, algorithms);
             if one.is_vouched && index > 0 && may_sign_certificates(one.der) {
                 found.push(one.as_issuer());

@@ -167,28 +167,24 @@ fn check_chain(
     let missing = || CredentialsError::Missing { what: "certificate", origin: origin() };
     let (leaf, intermediates) = chain.split_first().ok_or_else(missing)?;
     let ends = described.iter().map(|one| one.told.not_after_ms).min().ok_or_else(missing)?;
-    let begins = described.iter().map(|one| one.not_before_ms).max().ok_or_else(missing)?;
-    let description = described.swap_remove(0);
     let now = UnixTime::now();
     let now_ms = now.as_secs() * 1000;
-    if now_ms < begins || now_ms > ends {
+    let is_over = |one: &&Description| now_ms < one.not_before_ms || now_ms > one.told.not_after_ms;
+    if let Some(over) = described.iter().find(is_over) {
         return Err(CredentialsError::NotCurrent {
             certificate: origin(),
-            subject: description.told.to_string(),
-            not_before: moment(begins),
-            not_after: moment(ends),
+            subject: over.told.to_string(),
+            not_before: moment(over.not_before_ms),
+            not_after: moment(over.told.not_after_ms),
         });
     }
+    let description = described.swap_remove(0);
     let mut own = description.told.clone();
     own.not_after_ms = ends;
     for shown in [Shown::ByDialer, Shown::ByListener] {
         // Whether it was revoked is for the others to say: what has revoked it must be usable here.
-        let current: Vec<_> = trust.current(now).collect();
-        let verified = trust.anchor_of(&current, leaf, intermediates, now, shown);
-        let anchor = verified.map_err(|error| {
-            let ended = ended_ca(source, trust, chain, now).filter(|_| error.is_unknown_ca());
-            ended.unwrap_or_else(|| unusable(source, &description, error, shown))
-        })?;
+        let verified = trust.anchor_of(leaf, intermediates, now, shown);
+        let anchor = verified.map_err(|error| unusable(source, &description, error, shown))?;
         own.not_after_ms = own.not_after_ms.min(anchor.not_after_ms);
     }
     Ok((description, own))
@@ -207,6 +203,14 @@ fn unusable(
         VerifyError::UnknownCa => {
             CredentialsError::Untrusted { certificate, subject, ca: source.ca.origin() }
         }
+        VerifyError::CaNotCurrent { subject, not_before_ms, not_after_ms } => {
+            CredentialsError::CaNotCurrent {
+                ca: source.ca.origin(),
+                subject,
+                not_before: moment(not_before_ms),
+                not_after: moment(not_after_ms),
+            }
+        }
         VerifyError::Verifier(webpki::Error::RequiredEkuNotFoundContext(_)) => {
             CredentialsError::Usage { certificate, subject, usage: shown.usage() }
         }
@@ -215,24 +219,6 @@ fn unusable(
             CredentialsError::Unusable { certificate, subject, source: Box::new(fault) }
         }
     }
-}
-
-/// The CA above this peer's certificate, if it is there and has ended, or has not begun.
-fn ended_ca(
-    source: &Source,
-    trust: &Trust,
-    chain: &[CertificateDer<'_>],
-    now: UnixTime,
-) -> Option<CredentialsError> {
-    let (leaf, intermediates) = chain.split_first()?;
-    let all: Vec<_> = trust.anchors.iter().collect();
-    let anchor = trust.anchor_of(&all, leaf, intermediates, now, Shown::ByListener).ok()?;
-    Some(CredentialsError::CaNotCurrent {
-        ca: source.ca.origin(),
-        subject: anchor.subject.clone(),
-        not_before: moment(anchor.not_before_ms),
-        not_after: moment(anchor.not_after_ms),
-    })
 }
 
 /// The CAs of the file, each of which has to be one.

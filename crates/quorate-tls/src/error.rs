@@ -166,7 +166,7 @@ pub enum CredentialsError {
         /// The file of the CAs.
         ca: String,
     },
-    /// The certificate has ended, or has not begun.
+    /// The certificate, or one that is sent with it, has ended or has not begun.
     #[error(
         "the certificate {subject} in {certificate} is valid from {not_before} to {not_after} only: \
          renew it, or set this machine's clock"
@@ -174,11 +174,11 @@ pub enum CredentialsError {
     NotCurrent {
         /// The file of the certificate.
         certificate: String,
-        /// The certificate's subject.
+        /// The subject and names of the one of the file that is not valid.
         subject: String,
         /// Its first moment.
         not_before: String,
-        /// Its last moment, or that of a certificate sent with it.
+        /// Its last moment.
         not_after: String,
     },
     /// The certificate is another peer's.

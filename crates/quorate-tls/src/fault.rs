@@ -15,6 +15,21 @@ use crate::trust::VerifyError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerFault {
+    /// The CA that has signed its certificate is in the CA file here, and has ended or has not
+    /// begun.
+    #[error(
+        "its certificate {certificate} is of the CA {ca}, which is in the CA file here and valid from {not_before} to {not_after} only: renew that CA, or put another one in its place, at both ends, or set this machine's clock"
+    )]
+    CaNotCurrent {
+        /// Whose it is.
+        certificate: String,
+        /// The CA's subject.
+        ca: String,
+        /// The CA's first moment.
+        not_before: String,
+        /// The CA's last moment.
+        not_after: String,
+    },
     /// It does not keep to TLS: a scanner, or another kind of service.
     #[error("it does not talk TLS: {reason}")]
     Garbage {
@@ -34,6 +49,20 @@ pub enum PeerFault {
     Incompatible {
         /// What does not fit.
         reason: String,
+    },
+    /// A certificate between its own and the CA, which it shows as well, has ended or has not begun.
+    #[error(
+        "the certificate {intermediate}, which it shows between its own, {certificate}, and the CA, is valid from {not_before} to {not_after} only: put a current one in the certificate's file there, or set the clocks"
+    )]
+    IntermediateNotCurrent {
+        /// Whose its own is.
+        certificate: String,
+        /// The subject of the one between.
+        intermediate: String,
+        /// That one's first moment.
+        not_before: String,
+        /// That one's last moment.
+        not_after: String,
     },
     /// Its certificate cannot be used for another reason.
     #[error("its certificate {certificate} cannot be used: {reason}")]
@@ -132,6 +161,22 @@ impl PeerFault {
                 reason: "too many CAs that are trusted here have the name of its CA".to_owned(),
             },
             VerifyError::UnknownCa => Self::UnknownCa { certificate },
+            VerifyError::CaNotCurrent { subject, not_before_ms, not_after_ms } => {
+                Self::CaNotCurrent {
+                    certificate,
+                    ca: subject,
+                    not_before: moment(not_before_ms),
+                    not_after: moment(not_after_ms),
+                }
+            }
+            VerifyError::IntermediateNotCurrent { subject, not_before_ms, not_after_ms } => {
+                Self::IntermediateNotCurrent {
+                    certificate,
+                    intermediate: subject,
+                    not_before: moment(not_before_ms),
+                    not_after: moment(not_after_ms),
+                }
+            }
             VerifyError::Revoked => Self::Revoked { certificate },
             VerifyError::Verifier(error) => Self::of_verifier(&error, certificate, usage),
         }
@@ -155,10 +200,12 @@ impl PeerFault {
     pub(crate) fn alert(&self) -> rustls::Error {
         use rustls::CertificateError as Fault;
         let fault = match self {
-            Self::Expired { .. } => Fault::Expired,
+            // TLS has one alert for both ends of a time.
+            Self::Expired { .. } | Self::IntermediateNotCurrent { .. } => Fault::Expired,
             Self::NotYetValid { .. } => Fault::NotValidYet,
             Self::Revoked { .. } => Fault::Revoked,
-            Self::UnknownCa { .. } => Fault::UnknownIssuer,
+            // It may be current at the other end, which has a file of its own.
+            Self::UnknownCa { .. } | Self::CaNotCurrent { .. } => Fault::UnknownIssuer,
             Self::WrongName { .. } => Fault::NotValidForName,
             Self::WrongUsage { .. } => Fault::InvalidPurpose,
             _ => Fault::BadEncoding,
@@ -203,6 +250,15 @@ impl PeerFault {
             }
             Self::UnknownCa { certificate } => {
                 ("certificate", trusted(), format!("{certificate}, of another CA"))
+            }
+            Self::CaNotCurrent { certificate, ca, not_before, not_after } => {
+                let theirs =
+                    format!("{certificate}, of the CA {ca}, valid {not_before} to {not_after}");
+                ("certificate", "one of a CA that is valid".to_owned(), theirs)
+            }
+            Self::IntermediateNotCurrent { certificate, intermediate, not_before, not_after } => {
+                let between = format!("{intermediate}, valid {not_before} to {not_after}");
+                ("certificate", "a valid one".to_owned(), format!("{certificate}, by {between}"))
             }
             Self::WrongUsage { certificate, usage } => {
                 ("certificate", format!("one for {usage}"), certificate.clone())

@@ -6,7 +6,8 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use crate::chain;
+use crate::certificate::Authority;
+use crate::chain::{self, Checks};
 use crate::revocations::Revocations;
 
 /// Which end of a connection a certificate is shown at.
@@ -63,6 +64,10 @@ pub(crate) enum VerifyError {
     TooManyChecks,
     /// No trusted CA stands above it.
     UnknownCa,
+    /// The CA above it is known here, and has ended or has not begun.
+    CaNotCurrent { subject: String, not_before_ms: u64, not_after_ms: u64 },
+    /// A certificate between it and the CA has ended or has not begun.
+    IntermediateNotCurrent { subject: String, not_before_ms: u64, not_after_ms: u64 },
     /// It was revoked, or one between it and the CA, on every path that there is.
     Revoked,
     /// What the verifier says.
@@ -70,8 +75,44 @@ pub(crate) enum VerifyError {
 }
 
 impl VerifyError {
-    pub(crate) fn is_unknown_ca(&self) -> bool {
-        matches!(self, Self::UnknownCa)
+    fn of_ca(anchor: &Anchor) -> Self {
+        let Anchor { subject, not_before_ms, not_after_ms, .. } = anchor;
+        Self::CaNotCurrent {
+            subject: subject.clone(),
+            not_before_ms: *not_before_ms,
+            not_after_ms: *not_after_ms,
+        }
+    }
+
+    /// The same, and if it is a matter of time and not of the end's own certificate, which of the
+    /// others it is of: the verifier does not say.
+    fn of_path(
+        error: webpki::Error,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now_ms: u64,
+    ) -> Self {
+        let is_told = |read: &Authority| match &error {
+            webpki::Error::CertExpired { not_after, .. } => {
+                read.not_after_ms / 1000 == not_after.as_secs()
+            }
+            webpki::Error::CertNotValidYet { not_before, .. } => {
+                read.not_before_ms / 1000 == not_before.as_secs()
+            }
+            _ => false,
+        };
+        let not_current = |der: &CertificateDer<'_>| {
+            Authority::of(der).ok().filter(|read| !read.is_current(now_ms) && is_told(read))
+        };
+        if not_current(end_entity).is_some() {
+            return error.into();
+        }
+        match others.iter().find_map(not_current) {
+            Some(Authority { subject, not_before_ms, not_after_ms, .. }) => {
+                Self::IntermediateNotCurrent { subject, not_before_ms, not_after_ms }
+            }
+            None => error.into(),
+        }
     }
 }
 
@@ -107,46 +148,82 @@ impl Trust {
         now: UnixTime,
         shown: Shown,
     ) -> Result<(), VerifyError> {
-        let anchors: Vec<_> = self.current(now).collect();
         let is_good = |path: &VerifiedPath<'_>| !self.revocations.revoke(path);
-        self.verify_under(&anchors, end_entity, others, now, shown, is_good).map(drop)
+        self.find(end_entity, others, now, shown, &is_good).map(drop)
     }
 
-    /// The same without lists of revocations, under these CAs, be they valid or not; returns the
-    /// one above it.
-    pub(crate) fn anchor_of<'a>(
+    /// The same without lists of revocations; returns the CA above it.
+    pub(crate) fn anchor_of(
         &self,
-        anchors: &[&'a Anchor],
         end_entity: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         now: UnixTime,
         shown: Shown,
-    ) -> Result<&'a Anchor, VerifyError> {
-        self.verify_under(anchors, end_entity, others, now, shown, |_| true)
+    ) -> Result<&Anchor, VerifyError> {
+        self.find(end_entity, others, now, shown, &|_| true)
     }
 
     /// The CAs that are valid.
     pub(crate) fn current(&self, now: UnixTime) -> impl Iterator<Item = &Anchor> {
-        let now_ms = now.as_secs().saturating_mul(1000);
+        let now_ms = millis(now);
         self.anchors.iter().filter(move |anchor| anchor.is_current(now_ms))
     }
 
-    fn verify_under<'a>(
+    /// Looks for a path to a CA that is valid. If there is none, it looks with the checks that are
+    /// left for one to a CA that is not, which is another fault and has another remedy.
+    fn find(
         &self,
-        anchors: &[&'a Anchor],
         end_entity: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         now: UnixTime,
         shown: Shown,
-        is_good: impl Fn(&VerifiedPath<'_>) -> bool,
-    ) -> Result<&'a Anchor, VerifyError> {
+        is_good: &dyn Fn(&VerifiedPath<'_>) -> bool,
+    ) -> Result<&Anchor, VerifyError> {
+        let now_ms = millis(now);
+        let is_current = |anchor: &&Anchor| anchor.is_current(now_ms);
+        let (current, rest): (Vec<_>, Vec<_>) = self.anchors.iter().partition(is_current);
+        let mut checks = Checks::default();
+        let search = Search { trust: self, end_entity, others, now, shown, is_good };
+        match search.under(&current, &mut checks) {
+            Err(VerifyError::UnknownCa) if !rest.is_empty() => {}
+            found => return found,
+        }
+        match search.under(&rest, &mut checks) {
+            Ok(anchor) => Err(VerifyError::of_ca(anchor)),
+            // It was not found out, and makes no difference to whether it is trusted.
+            Err(VerifyError::TooManyChecks) => Err(VerifyError::UnknownCa),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is to be verified, and how.
+struct Search<'a> {
+    trust: &'a Trust,
+    end_entity: &'a CertificateDer<'a>,
+    others: &'a [CertificateDer<'a>],
+    now: UnixTime,
+    shown: Shown,
+    /// Whether a path may be taken: nothing on it was revoked.
+    is_good: &'a dyn Fn(&VerifiedPath<'_>) -> bool,
+}
+
+impl Search<'_> {
+    /// The one of these CAs, be they valid or not, that stands above it.
+    fn under<'b>(
+        &self,
+        anchors: &[&'b Anchor],
+        checks: &mut Checks,
+    ) -> Result<&'b Anchor, VerifyError> {
+        let Self { end_entity, others, now, .. } = *self;
+        let algorithms = &self.trust.algorithms;
         chain::check_size(end_entity, others)?;
-        let others = chain::vouched(anchors, end_entity, others, &self.algorithms)?;
+        let others = chain::vouched(anchors, end_entity, others, algorithms, checks)?;
         let trusted: Vec<_> = anchors.iter().map(|anchor| borrowed(&anchor.trusted)).collect();
         let certificate = EndEntityCert::try_from(end_entity)?;
         let is_revoked = Cell::new(false);
         let check = |path: &VerifiedPath<'_>| {
-            if is_good(path) {
+            if (self.is_good)(path) {
                 return Ok(());
             }
             is_revoked.set(true);
@@ -154,11 +231,11 @@ impl Trust {
             Err(webpki::Error::CertRevoked)
         };
         let verified = certificate.verify_for_usage(
-            self.algorithms.all,
+            algorithms.all,
             &trusted,
             &others,
             now,
-            shown.key_usage(),
+            self.shown.key_usage(),
             None,
             Some(&check),
         );
@@ -168,9 +245,13 @@ impl Trust {
                 index.map(|index| anchors[index]).ok_or(VerifyError::UnknownCa)
             }
             Err(_) if is_revoked.get() => Err(VerifyError::Revoked),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(VerifyError::of_path(error, end_entity, &others, millis(now))),
         }
     }
+}
+
+fn millis(now: UnixTime) -> u64 {
+    now.as_secs().saturating_mul(1000)
 }
 
 fn borrowed<'a>(anchor: &'a TrustAnchor<'_>) -> TrustAnchor<'a> {

@@ -380,15 +380,65 @@ fn config_of(cas: [&String; 2], of: &Authority) -> TlsConfig {
     TlsConfig::from_pem(cas.map(String::as_str).join("\n"), certificate, key)
 }
 
+/// It was told to be of an unknown CA, with the advice to add it to a file that has it.
 #[tokio::test(start_paused = true)]
-async fn a_ca_that_has_ended_vouches_for_nobody() {
+async fn a_ca_that_has_ended_vouches_for_nobody_and_is_told_as_that() {
     let (ca, old) = (Authority::new("group"), Authority::new_with("old", ended));
-    let found = fault(shown_to_b(b(&[&ca, &old]), &old.issue(&["a"])).await);
+    let below = old.below("below");
+    for shown in [old.issue(&["a"]), below.issue(&["a"]).with(&[&below.pem])] {
+        let found = fault(shown_to_b(b(&[&ca, &old]), &shown).await);
+        assert!(matches!(found, PeerFault::CaNotCurrent { .. }), "{found}");
+        let sentence = found.to_string();
+        assert!(sentence.contains("the CA CN=old, which is in the CA file here"), "{sentence}");
+    }
+    // Who is not of it is told as before, and what else is wrong comes first.
+    let found = fault(shown_to_b(b(&[&ca, &old]), &Authority::new("old").issue(&["a"])).await);
     assert!(matches!(found, PeerFault::UnknownCa { .. }), "{found}");
+    let shown = old.issue_with(&["a"], support::expired);
+    let found = fault(shown_to_b(b(&[&ca, &old]), &shown).await);
+    assert!(matches!(found, PeerFault::Expired { .. }), "{found}");
+    let shown = old.issue(&["a"]);
+    let list = old.revoke(&[&shown]);
+    assert!(is_revoked(shown_to_b(b(&[&ca, &old]).crl_pem(list), &shown).await));
     // Of the same key and name, and still valid: as they are when a CA is renewed.
     let renewed = old.renewed();
     shown_to_b(b(&[&ca, &old, &renewed]), &old.issue(&["a"])).await.expect("it goes on");
     let error = b(&[&old]).transport().expect_err("nobody would trust it");
     assert!(matches!(&error, CredentialsError::CaNotCurrent { .. }), "{error}");
     assert!(error.to_string().contains("CN=old"), "{error}");
+}
+
+/// The second search has what the first one has left.
+#[tokio::test(start_paused = true)]
+async fn cas_that_have_ended_cost_a_stranger_no_more_checks_in_all() {
+    let (ca, old) = (Authority::new("group"), Authority::new_with("group", ended));
+    let shown = Authority::new("group").issue(&["a"]).with(&pems(&fakes(7, "group")));
+    assert_eq!(signatures_checked(b(&[&ca, &old]), &shown).await, 16);
+    let many: Vec<_> = (0..20).map(|_| Authority::new_with("group", ended)).collect();
+    let cas: Vec<&Authority> = [&ca].into_iter().chain(&many).collect();
+    assert_eq!(signatures_checked(b(&cas), &shown).await, 64);
+}
+
+/// It was told as the end of the leaf, which is valid.
+#[tokio::test(start_paused = true)]
+async fn a_certificate_between_that_is_over_is_told_by_its_name() {
+    let (ca, one, two) = (Authority::new("group"), Authority::new("one"), Authority::new("two"));
+    for change in [support::expired, support::not_yet_valid] {
+        let first = ca.sign(&one).certificate;
+        let second = one.sign_with(&two, change).certificate;
+        let shown = two.issue(&["a"]).with(&[&second, &first]);
+        let found = fault(shown_to_b(b(&[&ca]), &shown).await);
+        assert!(matches!(found, PeerFault::IntermediateNotCurrent { .. }), "{found}");
+        let sentence = found.to_string();
+        assert!(sentence.contains("CN=two, which it shows between"), "{sentence}");
+        // So are this peer's own.
+        let error = config(&[&ca], &two.issue(&["b"]).with(&[&second, &first])).transport();
+        let error = error.expect_err("it is over");
+        assert!(matches!(&error, CredentialsError::NotCurrent { .. }), "{error}");
+        assert!(error.to_string().contains("the certificate CN=two"), "{error}");
+        // If its own is as well, that is what is told.
+        let shown = two.issue_with(&["a"], support::expired).with(&[&second, &first]);
+        let found = fault(shown_to_b(b(&[&ca]), &shown).await);
+        assert!(matches!(found, PeerFault::Expired { .. }), "{found}");
+    }
 }
