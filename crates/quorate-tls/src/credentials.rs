@@ -79,9 +79,9 @@ impl Credentials {
         self.trust.current(UnixTime::now()).map(|anchor| anchor.subject.clone()).collect()
     }
 
-    /// What is to be told of the CAs that are not.
-    pub(crate) fn untrusted(&self) -> Vec<Event> {
-        let now_ms = UnixTime::now().as_secs().saturating_mul(1000);
+    /// What is to be told of the CAs that are not at that moment.
+    pub(crate) fn untrusted(&self, now: UnixTime) -> Vec<Event> {
+        let now_ms = now.as_secs().saturating_mul(1000);
         let not_current = self.trust.anchors.iter().filter(|anchor| !anchor.is_current(now_ms));
         let event = |anchor: &Anchor| Event::CaNotTrusted {
             subject: anchor.subject.clone(),

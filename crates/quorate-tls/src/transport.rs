@@ -13,7 +13,7 @@ use quorate::transport::{
 use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::{Certificate, Event, PeerName, Tls};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{DnsName, ServerName};
+use rustls::pki_types::{DnsName, ServerName, UnixTime};
 use rustls::{ClientConnection, Error, ServerConnection};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::broadcast;
@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     /// Held by the peer that looks at the files for all of them.
     pub(crate) watching: tokio::sync::Mutex<()>,
     pub(crate) looks: Mutex<Looks>,
+    /// The date by which it is told which CAs are over.
+    pub(crate) now: fn() -> UnixTime,
     /// What was last wrong with new files, until they are good.
     last_refusal: Mutex<Option<String>>,
 }
@@ -90,7 +92,14 @@ impl fmt::Debug for TlsTransport {
 }
 
 impl TlsTransport {
-    pub(crate) fn new(mut config: TlsConfig) -> Result<Self, CredentialsError> {
+    pub(crate) fn new(config: TlsConfig) -> Result<Self, CredentialsError> {
+        Self::with_date(config, UnixTime::now)
+    }
+
+    pub(crate) fn with_date(
+        mut config: TlsConfig,
+        now: fn() -> UnixTime,
+    ) -> Result<Self, CredentialsError> {
         let (provider, inner) = (config.take_provider()?, config.take_inner());
         let TlsConfig { source, stage, names, client_names, watch, .. } = config;
         let names = Names::of(&names, &client_names)?;
@@ -112,6 +121,7 @@ impl TlsTransport {
             watch,
             watching: tokio::sync::Mutex::default(),
             looks: Mutex::new(Looks::new(fingerprint)),
+            now,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -195,7 +205,7 @@ impl Shared {
             Ok(loaded) => {
                 let own = loaded.own.clone();
                 let trusted = loaded.trusted();
-                let untrusted = loaded.untrusted();
+                let untrusted = loaded.untrusted((self.now)());
                 *self.current.write() = Arc::new(loaded);
                 *self.source.lock() = source;
                 *last_refusal = None;

@@ -207,7 +207,7 @@ pub enum Event {
         error: String,
     },
     /// A CA among this peer's files is not trusted: it has ended, or has not begun. Told when a
-    /// peer starts and when files are read.
+    /// peer starts, when files are read, and within a minute of its end.
     CaNotTrusted {
         /// Its subject.
         subject: String,
