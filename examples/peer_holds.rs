@@ -36,7 +36,7 @@ pub(crate) fn routes() -> Router<Service> {
 }
 
 async fn reserve(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, .. } = read(&body, AMOUNT)?;
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
     let reserved = service.limiter.reserve(&limit, &key, amount).await;
     let Reserved { decision, id, .. } = reserved.map_err(|error| problem(error, &service))?;
     let mut body = described(&decision);
@@ -80,7 +80,7 @@ async fn settle(service: &Service, reservation: &str, actual: u64) -> Result<Res
 }
 
 async fn permit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, .. } = read(&body, AMOUNT)?;
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
     let taken = service.limiter.take_permit(&limit, &key, amount).await;
     let (decision, id) = taken.map_err(|error| problem(error, &service))?;
     let mut body = held(&decision);

@@ -416,6 +416,33 @@ mod tests {
         assert_eq!(ask(&routes, ("POST", "/v1/acquire"), none).await.0, 200);
     }
 
+    /// It was read and ignored: a retry was counted twice, and nothing said so.
+    #[tokio::test(start_paused = true)]
+    async fn an_id_is_refused_by_name_where_there_is_none() {
+        let group = group().await;
+        for accepts_ids in [false, true] {
+            let routes = routes(Service { accepts_ids, ..service(&group, "a") }, Face::Whole);
+            let amount = r#"{"limit":"mail","key":"alice","amount":1,"id":"one"}"#;
+            let items = r#"{"items":[{"limit":"mail","key":"alice","id":"one"}]}"#;
+            for (path, body) in [
+                ("/v1/peek", amount),
+                ("/v1/reserve", amount),
+                ("/v1/permit", amount),
+                ("/v1/reset", r#"{"limit":"mail","key":"alice","id":"one"}"#),
+                ("/v1/commit", r#"{"reservation":"x","actual":1,"id":"one"}"#),
+                ("/v1/cancel", r#"{"reservation":"x","id":"one"}"#),
+                ("/v1/acquire-all", items),
+            ] {
+                let (status, problem) = ask(&routes, ("POST", path), body).await;
+                assert_eq!((status, &problem["error"]), (400, &json!("bad_request")), "{path}");
+                let detail = problem["detail"].as_str().unwrap_or_default();
+                assert!(detail.contains("unknown field `id`"), "{path}: {detail}");
+            }
+        }
+        let used = group.limiter("a").peek("mail", "alice", 1).await.expect("a primary").used();
+        assert_eq!(used, 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_id_that_was_asked_for_is_charged_once_for_its_key_and_amount() {
         let group = group().await;

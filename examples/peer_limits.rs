@@ -17,7 +17,8 @@
 //!
 //! At a peer that was started with `--accept-ids` a request may have an `"id"` of its own: a retry
 //! of any of the first three, of debit or of refund, with the same id, limit, key and amount, is
-//! charged once and gets the first answer, with `"repeated": true`, for ten minutes. Elsewhere an
+//! charged once and gets the first answer, with `"repeated": true`, for ten minutes. What else can
+//! be asked, and an item of acquire-all, has no id, and is refused with one. At other peers every
 //! id is refused (`ids_not_accepted`), for a caller that sends the same one each time is never
 //! denied: ids are for services of your own, which make a new one for each request of theirs, never
 //! hand on what a stranger sent, and do not do the work again for an answer that is repeated.
@@ -64,6 +65,16 @@ pub(crate) struct Amount {
     pub(crate) key: String,
     #[serde(default = "one")]
     pub(crate) amount: u64,
+}
+
+/// The same, where a retry can be told from another request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct Repeatable {
+    limit: String,
+    key: String,
+    #[serde(default = "one")]
+    amount: u64,
     /// Idempotency key, where such are accepted: a retry with it is charged once and gets the first
     /// answer.
     #[serde(default)]
@@ -75,7 +86,7 @@ fn one() -> u64 {
 }
 
 async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let Repeatable { limit, key, amount, id } = read(&body, AMOUNT)?;
     service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).acquire(&limit, &key, amount).await,
@@ -85,7 +96,7 @@ async fn acquire(State(service): State<Service>, body: Bytes) -> Result<Response
 }
 
 async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let Repeatable { limit, key, amount, id } = read(&body, AMOUNT)?;
     service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).acquire_up_to(&limit, &key, amount).await,
@@ -95,12 +106,12 @@ async fn acquire_up_to(State(service): State<Service>, body: Bytes) -> Result<Re
 }
 
 async fn peek(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, .. } = read(&body, AMOUNT)?;
+    let Amount { limit, key, amount } = read(&body, AMOUNT)?;
     answer(&service, &limit, service.limiter.peek(&limit, &key, amount).await)
 }
 
 async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let Repeatable { limit, key, amount, id } = read(&body, AMOUNT)?;
     service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).debit(&limit, &key, amount).await,
@@ -110,7 +121,7 @@ async fn debit(State(service): State<Service>, body: Bytes) -> Result<Response, 
 }
 
 async fn refund(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
-    let Amount { limit, key, amount, id } = read(&body, AMOUNT)?;
+    let Repeatable { limit, key, amount, id } = read(&body, AMOUNT)?;
     service.check_id(id.as_ref())?;
     let decided = match &id {
         Some(id) => service.limiter.idempotency_key(id).refund(&limit, &key, amount).await,
@@ -144,7 +155,7 @@ async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Resp
         read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
     service.check_id(id.as_ref())?;
     let asked: Vec<_> =
-        items.iter().map(|Amount { limit, key, amount, .. }| (&**limit, key, *amount)).collect();
+        items.iter().map(|Amount { limit, key, amount }| (&**limit, key, *amount)).collect();
     let joint = match &id {
         Some(id) => service.limiter.idempotency_key(id).acquire_all(&asked).await,
         None => service.limiter.acquire_all(&asked).await,
