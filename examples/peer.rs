@@ -44,8 +44,8 @@
 //!     --http 127.0.0.1:8105
 //! ```
 //!
-//! What changes the group is served at the same address as long as that is on loopback. Off
-//! loopback it has an address of its own: `--admin-http`, or a port of loopback that is printed at
+//! What changes the group, or shows whose keys are used (`top`), is served at the same address as
+//! long as that is on loopback. Off loopback it has an address of its own: `--admin-http`, or a port of loopback that is printed at
 //! the start.
 //!
 //! Over TLS, with a CA of your own: each peer shows a certificate that names it, and whoever has none
@@ -259,7 +259,7 @@ async fn serve(options: Options) -> Result<(), String> {
     }
     tokio::spawn(print_alerts(limiter.clone()));
     let HttpOptions { headers, accept_ids: accepts_ids, .. } = options.http;
-    let service = Service { peer: peer.clone(), limiter, headers, accepts_ids };
+    let service = Service::new(limiter, headers, accepts_ids);
     let (stop, stopped) = watch::channel(());
     let mut served = JoinSet::new();
     for address in addresses {

@@ -1,7 +1,7 @@
 //! Where the example `peer` serves HTTP: one address for callers, and one for what changes the
-//! group.
+//! group or shows what callers have no part in.
 //!
-//! | `--http` | `--admin-http` | what changes the group is served |
+//! | `--http` | `--admin-http` | that is served |
 //! |---|---|---|
 //! | on loopback | left out | at the same address |
 //! | off loopback | left out | at a port of loopback that is printed at the start |
@@ -29,7 +29,7 @@ pub(crate) struct HttpOptions {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: String,
     /// Where it serves what changes the group (leave, forget, switch-primary, priority, reset, PUT
-    /// limits), and nowhere else. If left out: where --http is, if that is on loopback, and else at
+    /// limits) or shows what callers have no part in (top, digest), and nowhere else. If left out: where --http is, if that is on loopback, and else at
     /// a port of loopback that is printed.
     #[arg(long, value_name = "HOST:PORT")]
     admin_http: Option<String>,

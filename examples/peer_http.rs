@@ -17,9 +17,14 @@
 //! GET  /healthz, /readyz                      the process runs; a decision is possible here
 //! ```
 //!
-//! PUT limits, reset, switch-primary, leave, forget and priority change the group. They are served
-//! at the address of `--admin-http`, and elsewhere answered with 403 `admin_elsewhere`
-//! (`peer_addresses.rs`).
+//! PUT limits, reset, switch-primary, leave, forget and priority change the group, top shows whose
+//! keys are used, and digest is work for as long as there are cells. They are served at the address
+//! of `--admin-http`, and elsewhere answered with 403 `admin_elsewhere` (`peer_addresses.rs`). All
+//! the rest is for callers, which are services of one's own: each may take, give back and commit
+//! under any key.
+//!
+//! One digest is worked out at a time, on a thread for that; who asks for another meanwhile is
+//! answered with 503 `digest_running`.
 //!
 //! Requests that a browser makes for a page of somebody else are refused, whatever they ask
 //! (`peer_door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
@@ -28,6 +33,7 @@
 //! come 408, too large a head 431.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
@@ -44,6 +50,8 @@ use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::peer_problem::Problem;
 use crate::{peer_holds, peer_limits, peer_metrics, peer_rules};
@@ -61,9 +69,17 @@ pub(crate) struct Service {
     pub(crate) headers: HeaderStyle,
     /// Whether requests may bring an idempotency key.
     pub(crate) accepts_ids: bool,
+    /// Taken by the digest that is worked out.
+    pub(crate) digesting: Arc<Semaphore>,
 }
 
 impl Service {
+    pub(crate) fn new(limiter: RateLimiter, headers: HeaderStyle, accepts_ids: bool) -> Self {
+        let peer = limiter.peer().clone();
+        let digesting = Arc::new(Semaphore::new(1));
+        Self { peer, limiter, headers, accepts_ids, digesting }
+    }
+
     /// Refuses an idempotency key unless they were asked for (`--accept-ids`): whoever chooses one
     /// can have an answer repeated that counts nothing, as often as they like.
     pub(crate) fn check_id(&self, id: Option<&String>) -> Result<(), Problem> {
@@ -83,7 +99,7 @@ const IDS: &str = "this peer takes no id: whoever chooses one has its answer rep
 /// What is served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Face {
-    /// All but what changes the group.
+    /// What callers ask, and what shows that the peer is well.
     Callers,
     /// All of it.
     Whole,
@@ -111,7 +127,6 @@ pub(crate) fn routes(service: Service, face: Face) -> Router {
         .merge(admin_routes(face))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .route("/v1/digest", get(digest))
         .route("/metrics", get(peer_metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
@@ -122,11 +137,12 @@ pub(crate) fn routes(service: Service, face: Face) -> Router {
         .with_state(service)
 }
 
-/// What changes the group, or takes back what was counted.
+/// What changes the group, takes back what was counted, or shows what is whose.
 fn admin_routes(face: Face) -> Router<Service> {
     let routes = Router::new()
         .merge(peer_limits::admin_routes())
         .merge(peer_rules::admin_routes())
+        .route("/v1/digest", get(digest))
         .route("/v1/switch-primary", post(switch_primary))
         .route("/v1/leave", post(leave))
         .route("/v1/forget", post(forget))
@@ -139,8 +155,9 @@ fn admin_routes(face: Face) -> Router<Service> {
     }
 }
 
-const ELSEWHERE: &str = "this changes the group, and is served at the address of --admin-http \
-                         only, which this peer has printed at its start; nothing was done";
+const ELSEWHERE: &str = "this changes the group, or shows what callers have no part in, and is \
+                         served at the address of --admin-http only, which this peer has printed \
+                         at its start; nothing was done";
 
 const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up-to, /v1/peek, \
                      /v1/debit, /v1/refund and /v1/reset, POST /v1/reserve, /v1/commit and \
@@ -222,15 +239,24 @@ async fn events(
     Ok(Json(json!({ "events": events, "next": next })))
 }
 
-async fn digest(State(Service { peer, .. }): State<Service>) -> Json<Value> {
-    let digest = peer.digest();
-    Json(json!({
+const DIGESTING: &str = "a digest is being worked out, and replication waits for it: one at a time; \
+                         try again when it is there";
+
+async fn digest(State(service): State<Service>) -> Result<Json<Value>, Problem> {
+    let Service { peer, digesting, .. } = service;
+    let busy = |_| Problem::busy("digest_running", DIGESTING);
+    let turn = digesting.try_acquire_owned().map_err(busy)?;
+    // It goes on, and has its turn, if nobody waits for it any more.
+    let (digest, _turn) = spawn_blocking(move || (peer.digest(), turn)).await.map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the peer is ending")
+    })?;
+    Ok(Json(json!({
         "generation": digest.position.ballot.generation,
         "term": digest.position.ballot.term,
         "position": digest.position.sequence,
         "cells": digest.cells,
         "digest": format!("{:016x}", digest.digest),
-    }))
+    })))
 }
 
 #[derive(Deserialize)]
@@ -333,9 +359,7 @@ mod tests {
     }
 
     fn service(group: &TestGroup, name: &str) -> Service {
-        let limiter = group.limiter(name).clone();
-        let peer = limiter.peer().clone();
-        Service { peer, limiter, headers: HeaderStyle::RetryAfter, accepts_ids: false }
+        Service::new(group.limiter(name).clone(), HeaderStyle::RetryAfter, false)
     }
 
     /// The status and the body of an answer.
@@ -348,7 +372,9 @@ mod tests {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    const ADMIN: [((&str, &str), &str); 6] = [
+    const ADMIN: [((&str, &str), &str); 8] = [
+        (("GET", "/v1/top?limit=mail"), ""),
+        (("GET", "/v1/digest"), ""),
         (("PUT", "/v1/limits?carry=keep"), "limits.mail.rate = \"7/s\""),
         (("POST", "/v1/reset"), r#"{"limit":"mail","key":"alice"}"#),
         (("POST", "/v1/priority"), r#"{"priority":7}"#),
@@ -358,7 +384,7 @@ mod tests {
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn what_changes_the_group_is_served_at_the_address_for_it_only() {
+    async fn what_callers_have_no_part_in_is_served_at_the_address_for_it_only() {
         let group = group().await;
         let service = service(&group, "a");
         let callers = routes(service.clone(), Face::Callers);
@@ -384,6 +410,25 @@ mod tests {
         }
         assert_eq!(service.limiter.limits_status().revision, 1);
         assert_eq!(member_names(&service.peer).len(), 2);
+    }
+
+    /// It was worked out where connections are served, as often as anybody asked.
+    #[tokio::test(start_paused = true)]
+    async fn one_digest_is_worked_out_at_a_time_and_elsewhere() {
+        let group = group().await;
+        let routes = routes(service(&group, "a"), Face::Whole);
+        let first = ask(&routes, ("GET", "/v1/digest"), "");
+        tokio::pin!(first);
+        tokio::select! {
+            biased;
+            answer = &mut first => panic!("it was worked out here: {answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+        let (status, problem) = ask(&routes, ("GET", "/v1/digest"), "").await;
+        assert_eq!((status, &problem["error"]), (503, &json!("digest_running")));
+        let (status, answer) = first.await;
+        assert_eq!((status, &answer["cells"]), (200, &json!(0)), "{answer}");
+        assert_eq!(ask(&routes, ("GET", "/v1/digest"), "").await.0, 200);
     }
 
     /// 20 of 20 were let through under a limit of 5 by whoever sent the same id each time.
@@ -468,9 +513,7 @@ mod tests {
             for (request, body) in [
                 (("GET", "/v1/status"), ""),
                 (("GET", "/v1/limits"), ""),
-                (("GET", "/v1/top?limit=mail"), ""),
                 (("GET", "/v1/events?since=0"), ""),
-                (("GET", "/v1/digest"), ""),
                 (("GET", "/metrics"), ""),
                 (("GET", "/healthz"), ""),
                 (("GET", "/readyz"), ""),

@@ -201,9 +201,7 @@ mod tests {
     async fn it_is_served_with_the_type_of_the_format() {
         let group = group().await;
         let limiter = group.limiter("a").clone();
-        let peer = limiter.peer().clone();
-        let headers = HeaderStyle::RetryAfter;
-        let service = Service { peer, limiter, headers, accepts_ids: false };
+        let service = Service::new(limiter, HeaderStyle::RetryAfter, false);
         let response = metrics(State(service)).await.into_response();
         assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; version=0.0.4");
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("it is all there");

@@ -42,6 +42,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)
     }
 
+    /// It is not done now, and may be in a moment.
+    pub(crate) fn busy(error: &'static str, detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, detail).retry(SOON)
+    }
+
     /// With the names there are, for most such requests are misspelt.
     pub(crate) fn unknown_limit(error: &AcquireError, limits: &Limits) -> Self {
         let detail = format!("{error}; {}", names(limits));

@@ -5,7 +5,8 @@
 //! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
 //!                                       was taken is kept, or carry=proportional, or carry=reset;
 //!                                       where --admin-http is
-//! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most
+//! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most: whoever sees them
+//!                                       sees whose they are; where --admin-http is
 //! ```
 
 use axum::body::Bytes;
@@ -26,12 +27,12 @@ use crate::peer_problem::Problem;
 
 /// The paths about limits as such.
 pub(crate) fn routes() -> Router<Service> {
-    Router::new().route("/v1/limits", get(limits)).route("/v1/top", get(top))
+    Router::new().route("/v1/limits", get(limits))
 }
 
 /// What callers have no say in.
 pub(crate) fn admin_routes() -> Router<Service> {
-    Router::new().route("/v1/limits", put(change))
+    Router::new().route("/v1/limits", put(change)).route("/v1/top", get(top))
 }
 
 async fn limits(State(service): State<Service>) -> Result<impl IntoResponse, Problem> {
