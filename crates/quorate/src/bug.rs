@@ -145,12 +145,12 @@ pub enum Bug {
     OwnLogIgnored,
     /// A restarted peer votes while a promise that it does not remember may still run.
     RestartForgetsPromise,
-    // --- relaxed mode (section 9)
+    // --- relaxed mode (docs/architecture.md, on relaxed mode)
     /// A merge is counted again when it is sent again.
     OverlayMergedTwice,
     /// What was decided alone is forgotten before a majority holds its merge.
     OverlayForgottenEarly,
-    // --- policies (section 14)
+    // --- policies (docs/protocol.md, section 14)
     /// A change of the policy is answered before a majority holds it.
     PolicyAnsweredEarly,
     // --- limits (the crate quorate-ratelimit)

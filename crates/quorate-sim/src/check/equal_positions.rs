@@ -1,4 +1,4 @@
-//! Equal positions are equal states (S4; docs/protocol.md, section 3): whatever way a peer came to
+//! Equal positions are equal states (docs/protocol.md, section 3): whatever way a peer came to
 //! a position, its cells are those that the operations up to there make.
 
 use quorate::Event as GroupEvent;

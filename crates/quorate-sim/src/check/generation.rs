@@ -1,5 +1,5 @@
-//! Data are given up only when they cannot be kept (design, section 4 "Founding, loss, and
-//! starting anew"): a new generation begins only if no majority of the members that keep their
+//! Data are given up only when they cannot be kept (docs/protocol.md,
+//! section 6): a new generation begins only if no majority of the members that keep their
 //! data has been together for a failure timeout.
 //!
 //! The members are those of the newest list that a member near the founder knows. What is known to

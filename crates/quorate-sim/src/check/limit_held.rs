@@ -1,4 +1,4 @@
-//! A limit is never exceeded in strict mode under `Majority` (promise 3, S9): for each key and
+//! A limit is never exceeded in strict mode under `Majority`: for each key and
 //! window, what was admitted and acknowledged, less what was given back, is at most the limit.
 
 use std::collections::BTreeMap;

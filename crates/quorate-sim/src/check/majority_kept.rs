@@ -1,4 +1,4 @@
-//! Nothing acknowledged under `Majority` is ever lost within a generation (promise 2, S5, S22):
+//! Nothing acknowledged under `Majority` is ever lost within a generation:
 //! it is in the state that every later primary begins with.
 
 use std::collections::BTreeMap;

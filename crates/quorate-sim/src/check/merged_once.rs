@@ -1,5 +1,5 @@
 //! What a relaxed peer decided alone is merged exactly once, and forgotten by it only when a
-//! majority holds the merge (S15; design, section 3 "Histories and divergence").
+//! majority holds the merge (docs/architecture.md, on relaxed mode).
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! What must hold: one checker per file, each with the promise that it checks.
 //!
 //! The world shows everything worth seeing to every checker as it happens; the first that objects
-//! ends the run. References are to docs/protocol.md and to the numbered promises of
-//! docs/architecture.md (S1 to S27 where a checker covers one of those invariants).
+//! ends the run. docs/testing.md lists them with what they excuse; references are to
+//! docs/protocol.md.
 
 mod calls_end;
 mod conserved;

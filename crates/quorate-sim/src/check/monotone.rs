@@ -1,7 +1,7 @@
-//! Ballots and positions never go back within an incarnation (S3, S6), and group time never goes
-//! back along a history, nor ahead of what a majority's clocks have ever shown (S13;
-//! docs/protocol.md, section 9); its steady clock never shows more time than has passed. That
-//! decisions are in order is checked by the history itself.
+//! Ballots and positions never go back within an incarnation, and group time never goes back along
+//! a history, nor ahead of what a majority's clocks have ever shown (docs/protocol.md, section 9);
+//! its steady clock never shows more time than has passed. That decisions are in order is checked by
+//! the history itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A peer that restarts empty can never empty the others (promise 4, S18): a reign begins with
+//! A peer that restarts empty can never empty the others (docs/protocol.md, section 6): a reign begins with
 //! nothing only when nobody who has data could be heard, and no peer loses its data to anything
 //! but a newer state.
 

@@ -1,4 +1,4 @@
-//! At most one primary decides at any instant (promise 1, S1, S2): of all peers that may decide,
+//! At most one primary decides at any instant (docs/protocol.md, section 5): of all peers that may decide,
 //! by their own clocks, there is one at a time, and one ballot has one primary.
 //!
 //! Nobody is left to remember a process that lives on cut off when all members have restarted blank:

@@ -1,5 +1,5 @@
-//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted in before (S3,
-//! S21; docs/protocol.md, section 4: a voter raises its ballot first).
+//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted in before (docs/protocol.md,
+//! section 4: a voter raises its ballot first).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Under `Primary` the loss at a failover is bounded and reported (promise 2, S8): what is lost of
+//! Under `Primary` the loss at a failover is bounded and reported: what is lost of
 //! a reign is its last stretch, the acknowledged units in it are at most the cap, and at most what
 //! the old primary reported when it came back.
 //!

@@ -1,8 +1,8 @@
-//! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between
-//! (promise 3): by everything that was acknowledged, no window has more than its max, a sliding
-//! one in no time of its length, a bucket no more than its burst and what has flowed back, there
-//! are never more permits than places, a reservation is no more than it was settled by, and a
-//! request with an idempotency key is charged once.
+//! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between:
+//! by everything that was acknowledged, no window has more than its max, a sliding one in no time
+//! of its length, a bucket no more than its burst and what has flowed back, there are never more
+//! permits than places, a reservation is no more than it was settled by, and a request with an
+//! idempotency key is charged once.
 //!
 //! The references are sums over what was acknowledged, in the order of positions and by the clocks
 //! of the group: what is held by its steady clock, the rest by its calendar. What was given back

@@ -1,4 +1,4 @@
-//! Refused means that nothing was written (promise 5, S23).
+//! Refused means that nothing was written.
 
 use crate::check::{Check, Seen};
 use crate::workload::Outcome;

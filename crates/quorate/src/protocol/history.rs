@@ -1,4 +1,4 @@
-//! Histories: where two peers' states last were the same (docs/protocol.md, section 3.3).
+//! Histories: where two peers' states last were the same (docs/protocol.md, section 3.2).
 
 use crate::id::{Position, Sequence};
 use crate::protocol::message::Reign;
