@@ -187,7 +187,7 @@ impl Connections {
     }
 }
 
-/// Whether both lanes to a peer are connected.
+/// Whether the control and the data lane to a peer are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
