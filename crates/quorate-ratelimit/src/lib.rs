@@ -140,6 +140,7 @@ mod metric;
 mod model;
 mod operation;
 mod outcome;
+mod owed;
 mod period;
 mod permit;
 mod policy;

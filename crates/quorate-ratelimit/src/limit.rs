@@ -193,7 +193,14 @@ impl Limit {
     ///
     /// What is given back by [`RateLimiter::refund_of`] is given back to its slice; by
     /// [`RateLimiter::refund`] to the present one, and what is not there to the oldest ones that
-    /// count.
+    /// count. Of a `max` above 4,095 slices are counted in multiples, of less than a sixty-third of
+    /// it: whatever is given back comes back at once and whole, but if less than one multiple of
+    /// it is there when the slice leaves that it was first given back to, that counts again, until
+    /// its own slice leaves. Above 33 million what is given back after its slice is rounded down by
+    /// up to a five-hundredth of a multiple, and above 17,000 million to whole multiples.
+    ///
+    /// A `max` that is changed while the group runs, or debits beyond it, may count by longer
+    /// slices or larger multiples for as long as those units count; then by its own again.
     ///
     /// `length` is a whole number of milliseconds, 1 ms to 366 days; `max` is below 2^47. For very
     /// large ones [`Limit::approximate_sliding`] costs a little less.

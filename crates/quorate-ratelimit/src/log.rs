@@ -14,15 +14,21 @@
 //! 109 bits are all there is for counts: small ones have more slices. A log whose counts grow
 //! changes to a coarser form, of whole slices of its own, so that units leave with the ends of the
 //! new ones. The large form counts earlier slices in multiples; what is left over of one is kept
-//! with the next. So no unit ever leaves before its time, and none is lost.
+//! with the next. Of what is given back of one the multiples are taken off, and the rest is owed
+//! (`owed.rs`). So no unit ever leaves before its time, and none is lost.
+//!
+//! Whenever units are taken it goes back to the form and the multiple of the limit's max, as far as
+//! its counts fit there: an earlier max, or a debit, is felt for as long as what was taken counts.
 //!
 //! In a cell: the moment in the first word; in the other two the counts, the newest slice's in the
 //! lowest bits, the form in two bits above them, and the tag above the mark of reservations.
 
 use quorate::bug::{self, Bug};
 
+use crate::counting;
 use crate::fields::{low, sum};
 use crate::outcome::TAG_SHIFT;
+use crate::owed::Owed;
 use crate::span::{Form, Home, LARGE_BITS, LARGE_FULL, Look, MOST_SCALE, MOST_UNITS, Span};
 
 /// The form's place in the last word, below the mark.
@@ -42,6 +48,8 @@ pub(crate) struct Log {
     newest: u64,
     /// Counts of the slices before it, the latest in the lowest bits.
     earlier: u128,
+    /// Of these, what was given back.
+    owed: Owed,
 }
 
 impl Log {
@@ -49,7 +57,7 @@ impl Log {
     #[inline]
     pub(crate) const fn empty(home: Home, at: u64) -> Self {
         let scale = if matches!(home.form, Form::Large) { home.scale } else { 0 };
-        Self { form: home.form, scale, last: at, newest: 0, earlier: 0 }
+        Self { form: home.form, scale, last: at, newest: 0, earlier: 0, owed: Owed::NONE }
     }
 
     /// So many units, taken at a moment.
@@ -80,7 +88,17 @@ impl Log {
     #[inline]
     pub(crate) fn used(&self, look: &Look) -> u64 {
         let newest = if look.is_newest { self.newest } else { 0 };
-        newest.saturating_add(sum(self.counted(look), self.form) << self.scale)
+        let used = newest.saturating_add(sum(self.counted(look), self.form) << self.scale);
+        used.saturating_sub(self.owed(look))
+    }
+
+    /// Units that were given back and are still counted in slices.
+    #[inline]
+    fn owed(&self, look: &Look) -> u64 {
+        if self.owed.units == 0 || self.owed.before > self.kept(look) {
+            return 0;
+        }
+        self.owed.units
     }
 
     /// The counts of earlier slices that count at a moment.
@@ -103,7 +121,11 @@ impl Log {
     /// Takes units at a moment.
     #[inline]
     pub(crate) fn take(&mut self, span: &Span, home: Home, look: &Look, units: u64) {
-        self.advance(look);
+        if self.is_at(home) {
+            self.advance(look);
+        } else {
+            self.go_home(span, home, look);
+        }
         if self.is_empty() {
             *self = Self::empty(home, look.at);
         }
@@ -113,8 +135,7 @@ impl Log {
     /// Adds units to the newest slice, in a form that has room for them.
     #[inline]
     fn add(&mut self, span: &Span, home: Home, units: u64) {
-        let is_too_fine = self.form == Form::Large && self.scale < home.scale;
-        if self.newest.saturating_add(units) > self.form.most() || is_too_fine {
+        if self.newest.saturating_add(units) > self.form.most() {
             self.make_room(span, home, units);
         }
         self.newest = self.newest.saturating_add(units).min(MOST_UNITS);
@@ -123,11 +144,36 @@ impl Log {
     #[cold]
     fn make_room(&mut self, span: &Span, home: Home, units: u64) {
         while self.form != Form::Large && self.newest.saturating_add(units) > self.form.most() {
-            self.coarsen(span, home);
+            self.grow(span, home);
         }
-        if self.form == Form::Large && self.scale < home.scale {
-            self.recount(home.scale);
+    }
+
+    #[inline]
+    fn is_at(&self, home: Home) -> bool {
+        self.form == home.form && (self.form != Form::Large || self.scale == home.scale)
+    }
+
+    /// Moves on to a moment in the form and the multiple of the max, or as near as its counts let
+    /// it: units of coarser slices leave with the ends of those.
+    #[cold]
+    pub(crate) fn go_home(&mut self, span: &Span, home: Home, look: &Look) {
+        // What has left keeps it from nothing.
+        self.earlier = self.counted(look);
+        if !look.is_newest {
+            self.newest = 0;
         }
+        while self.form < home.form {
+            self.grow(span, home);
+        }
+        if self.form == Form::Large {
+            self.fit(home.scale);
+        }
+        while self.form > home.form {
+            let Some(finer) = self.finer(span) else { break };
+            *self = finer;
+        }
+        let look = self.look(span, look.at);
+        self.advance(&look);
     }
 
     /// Moves on to a moment: what has left is forgotten, and the newest slice is closed if the
@@ -146,13 +192,17 @@ impl Log {
     fn close(&mut self, passed: u64) {
         let (slices, bits) = (self.form.slices(), self.form.bits());
         let Some(passed) = u32::try_from(passed).ok().filter(|passed| *passed <= slices) else {
-            (self.newest, self.earlier) = (0, 0);
+            (self.newest, self.earlier, self.owed) = (0, 0, Owed::NONE);
             return;
         };
+        if self.form == Form::Large && self.newest >> self.scale >= LARGE_FULL {
+            self.fit_newest();
+        }
         let (count, rest) = self.multiples(self.newest);
         let earlier = (self.earlier << bits | u128::from(count)) << (bits * (passed - 1));
         self.earlier = earlier & low(bits * slices);
         self.newest = rest;
+        self.owed = self.owed.after(passed, slices);
     }
 
     /// Units as an earlier slice counts them, and what is left over.
@@ -162,7 +212,7 @@ impl Log {
         }
         let count = units >> self.scale;
         if count >= LARGE_FULL {
-            // More than the max: while it counts nothing is admitted, however much it is.
+            // More than the max, or than any: nothing is admitted while it counts.
             return (LARGE_FULL, 0);
         }
         (count, units & ((1 << self.scale) - 1))
@@ -188,6 +238,7 @@ impl Log {
     /// The next coarser form: two slices become one, with the units of both.
     fn coarsen(&mut self, span: &Span, home: Home) {
         if self.form >= Form::Coarse {
+            // Commutes: what is more than the max is "so many, or more" in any order.
             return self.recount(home.scale.max(self.scale));
         }
         let top = span.number(self.form, self.last);
@@ -203,21 +254,77 @@ impl Log {
         *self = coarse;
     }
 
-    /// The large form with these multiples: what is left over of a slice is kept with the next.
+    /// The next coarser form, with multiples in which all counts are what they were.
+    fn grow(&mut self, span: &Span, home: Home) {
+        if self.form < Form::Coarse {
+            self.coarsen(span, home);
+        } else {
+            self.fit(home.scale.max(self.scale));
+        }
+    }
+
+    /// The next finer form, in which the units of a slice are in the last part of it: they leave
+    /// when they would have. `None` if a count does not fit.
+    fn finer(&self, span: &Span) -> Option<Self> {
+        let form = self.form.finer();
+        let mut finer = Self { form, scale: 0, earlier: 0, owed: Owed::NONE, ..*self };
+        let parts = form.slices() / self.form.slices();
+        let after = span.number(form, self.last) % u64::from(parts);
+        let mut is_fitting = self.newest <= form.most();
+        for before in 1..=self.form.slices() {
+            let units = self.units(before);
+            is_fitting &= units <= form.most() && !self.is_full(before);
+            finer.set_count((before - 1) * parts + after as u32 + 1, units.min(form.most()));
+        }
+        is_fitting.then_some(finer)
+    }
+
+    /// The large form with these multiples.
     fn recount(&mut self, scale: u32) {
+        *self = self.recounted(scale).0;
+    }
+
+    /// The large form with the smallest multiples, not below these, in which all counts are what
+    /// they were.
+    fn fit(&mut self, least: u32) {
+        let mut scale = least;
+        while scale < MOST_SCALE && !self.recounted(scale).1 {
+            scale += 1;
+        }
+        self.recount(scale);
+    }
+
+    /// The same for closing the newest slice, if that can say how many units it has.
+    #[cold]
+    fn fit_newest(&mut self) {
+        while self.newest < MOST_UNITS && self.newest >> self.scale >= LARGE_FULL {
+            self.fit(self.scale + 1);
+        }
+    }
+
+    /// The large form with these multiples, and whether no count is less in it: what is left over
+    /// of a slice is kept with the next.
+    fn recounted(&self, scale: u32) -> (Self, bool) {
         let mut large = Self { form: Form::Large, scale, earlier: 0, ..*self };
+        if scale != self.scale {
+            large.owed = Owed::NONE;
+        }
+        let mut is_fitting = true;
         let mut rest = 0;
         for before in (1..=large.form.slices()).rev() {
             let count;
-            (count, rest) = if self.is_full(before) {
-                (LARGE_FULL, 0)
+            if self.is_full(before) {
+                is_fitting &= scale >= self.scale;
+                (count, rest) = (LARGE_FULL, 0);
             } else {
-                large.multiples(self.units(before) + rest)
-            };
+                let units = self.units(before) + rest;
+                is_fitting &= units >> scale < LARGE_FULL;
+                (count, rest) = large.multiples(units);
+            }
             large.set_count(before, count);
         }
         large.newest = large.newest.saturating_add(rest).min(MOST_UNITS);
-        *self = large;
+        (large, is_fitting)
     }
 
     /// Whether an earlier slice has so many units, or more.
@@ -241,9 +348,12 @@ impl Log {
     #[inline]
     pub(crate) fn falls_to(&self, span: &Span, look: &Look, mut used: u64, most: u64) -> u64 {
         let mut counted = self.counted(look);
+        let owed = self.owed(look);
+        used = used.saturating_add(owed);
         while let Some(before) = self.oldest(counted) {
             used = used.saturating_sub(self.units(before));
-            if used <= most {
+            let owed = if self.owed.before < before { owed } else { 0 };
+            if used.saturating_sub(owed) <= most {
                 return self.leaves(span, before);
             }
             counted &= low(self.form.bits() * (before - 1));
@@ -278,14 +388,26 @@ impl Log {
     }
 
     /// Gives back units that were taken in the slice of a moment, as far as they are there.
+    ///
+    /// What is not there is looked for where it may be kept, the oldest first: in the large form in
+    /// all later slices, and in finer ones within the coarsest that the moment is in, for the form
+    /// may have been that.
     pub(crate) fn give_back_of(&mut self, span: &Span, look: &Look, of: u64, units: u64) -> u64 {
         let top = span.number(self.form, self.last);
-        let before = top.checked_sub(span.number(self.form, of));
-        match before.and_then(|before| u32::try_from(before).ok()) {
-            Some(0) if look.is_newest => self.remove(0, units),
-            Some(before) if (1..=self.kept(look)).contains(&before) => self.remove(before, units),
-            _ => 0,
+        let before = |number| {
+            let before = top.checked_sub(number)?;
+            u32::try_from(before).ok()
+        };
+        let Some(oldest) = before(span.number(self.form, of)) else { return 0 };
+        if oldest > self.kept(look) || !look.is_newest {
+            return 0;
         }
+        if self.form == Form::Large {
+            return self.give_from(look, oldest, units);
+        }
+        let latest = before(span.last_beside(self.form, of)).unwrap_or(0);
+        let slices = (latest..=oldest).rev();
+        slices.fold(0, |given, before| given + self.remove(before, units - given))
     }
 
     /// Gives back units of the slice of the moment, and what is not there from the oldest ones on:
@@ -297,6 +419,9 @@ impl Log {
             let own = self.newest.saturating_sub((1 << self.scale) - 1);
             rest -= self.remove(0, rest.min(own));
         }
+        if self.form == Form::Large {
+            return units - rest + self.give_from(look, self.kept(look), rest);
+        }
         for before in (1..=self.kept(look)).rev() {
             rest -= self.remove(before, rest);
         }
@@ -306,7 +431,7 @@ impl Log {
         units - rest
     }
 
-    /// Takes units off a slice; returns how many. Of one that has more than it can say, none.
+    /// Takes units off a slice, counted by ones; returns how many.
     fn remove(&mut self, before: u32, units: u64) -> u64 {
         if before == 0 {
             let removed = if self.newest == MOST_UNITS { 0 } else { units.min(self.newest) };
@@ -314,9 +439,44 @@ impl Log {
             return removed;
         }
         let count = self.count(before);
-        let removed = if self.is_full(before) { 0 } else { count.min(units >> self.scale) };
+        let removed = count.min(units);
         self.set_count(before, count - removed);
-        removed << self.scale
+        removed
+    }
+
+    /// In the large form: gives back units of a slice and of those after it, which may have been
+    /// left over of that; returns how many. Of what has more than it can say, none.
+    fn give_from(&mut self, look: &Look, oldest: u32, units: u64) -> u64 {
+        let is_said = |before: &u32| *before == 0 || !self.is_full(*before);
+        let there = (0..=oldest).rev().take_while(is_said).map(|before| self.units(before));
+        let there = there.fold(0, u64::saturating_add).min(self.used(look));
+        let units = units.min(there);
+        let (multiple, known) = (1 << self.scale, self.owed(look));
+        let mut owed = known + units;
+        let from = if known > 0 { self.owed.before.max(oldest) } else { oldest };
+        let mut has_more = false;
+        let mut place = from;
+        for before in (1..=from).rev() {
+            if self.is_full(before) {
+                has_more = true;
+                continue;
+            }
+            let count = self.count(before);
+            let taken = count.min(owed / multiple);
+            self.set_count(before, count - taken);
+            owed -= taken * multiple;
+            has_more |= taken < count;
+            if taken > 0 {
+                // What is left of it was given back just now.
+                place = oldest;
+            }
+        }
+        if !has_more {
+            owed -= self.remove(0, owed);
+        }
+        let kept = Owed { units: owed, before: place.max(1) }.kept(self.scale, self.newest);
+        self.owed = kept;
+        units.saturating_sub(owed - kept.units)
     }
 }
 
@@ -328,7 +488,7 @@ impl Log {
         let later = u32::try_from(later).unwrap_or(u32::MAX).min(self.form.slices());
         let units = (0..=later).fold(0u64, |sum, before| sum.saturating_add(self.units(before)));
         self.earlier >>= self.form.bits() * later;
-        (self.newest, self.last) = (0, at);
+        (self.newest, self.last, self.owed) = (0, at, Owed::NONE);
         self.add(span, home, units);
     }
 
@@ -337,15 +497,51 @@ impl Log {
     pub(crate) fn trim(&mut self, look: &Look, most: u64) -> u64 {
         let kept = self.kept(look);
         let newest = if look.is_newest { self.newest } else { 0 };
-        self.newest = newest.min(most);
-        let mut units = self.newest;
+        let mut units = newest.min(most);
+        (self.newest, self.owed) = (units, Owed::NONE);
         for before in 1..=self.form.slices() {
-            let room = (most.saturating_sub(units)).div_ceil(1 << self.scale);
-            let count = if before <= kept { self.count(before).min(room) } else { 0 };
-            self.set_count(before, count);
-            units += count << self.scale;
+            let counted = if before <= kept { self.units(before).min(most - units) } else { 0 };
+            units += counted;
+            self.set_count(before, counted >> self.scale);
+            // Of the one that is cut, less than a multiple.
+            self.newest += counted & ((1 << self.scale) - 1);
         }
         units
+    }
+
+    /// In multiples that are not below those of the max. A count that says "so many, or more" says
+    /// more than this max then.
+    #[inline]
+    pub(crate) fn raised(mut self, home: Home) -> Self {
+        if self.form == Form::Large && self.scale < home.scale {
+            self.recount(home.scale);
+        }
+        self
+    }
+
+    /// What was taken locally, moved on by a decision that has changed a log.
+    pub(crate) fn moved(span: &Span, home: Home, at: u64, mut logs: [Self; 3]) -> Self {
+        if logs.iter().all(|log| log.form != Form::Large) {
+            return Self::combine(span, home, at, logs, |[known, before, after]| {
+                counting::moved(known, before, after)
+            });
+        }
+        logs.iter_mut().for_each(|log| log.advance(&log.look(span, at)));
+        Self::align(span, home, &mut logs);
+        let [mut known, before, after] = logs;
+        let look = known.look(span, at);
+        let (was, is) = (before.used(&look), after.used(&look));
+        if is >= was {
+            known.add(span, home, is - was);
+            return known;
+        }
+        let has_less = |slice: &u32| before.units(*slice) > after.units(*slice);
+        let slice = (0..=known.form.slices()).rev().find(has_less).unwrap_or(0);
+        let slice = if after.owed == before.owed { slice } else { slice.max(after.owed.before) };
+        // Of what others took there nothing was taken locally; the rest of a multiple is later.
+        let most = known.units(slice).saturating_add((1 << known.scale) - 1);
+        known.give_from(&look, slice, (was - is).min(most));
+        known
     }
 
     /// The units of logs slice by slice, as `f` says of their counts; all move on to `at` before.
@@ -385,7 +581,8 @@ impl Log {
         logs: &[Self; N],
         f: &impl Fn([u64; N]) -> u64,
     ) -> Option<Self> {
-        let mut combined = Self { newest: f(logs.map(|log| log.newest)), earlier: 0, ..logs[0] };
+        let newest = f(logs.map(|log| log.newest));
+        let mut combined = Self { newest, earlier: 0, owed: Owed::NONE, ..logs[0] };
         let form = combined.form;
         if form == Form::Large {
             combined.newest = combined.newest.min(MOST_UNITS);
@@ -409,25 +606,23 @@ impl Log {
         let packed = u128::from(third & ((1 << FORM_SHIFT) - 1)) << 64 | u128::from(second);
         let form = Form::of(third >> FORM_SHIFT);
         if form == Form::Large {
-            return Self {
-                form,
-                scale: ((packed >> LARGE_BITS) as u32 & ((1 << SCALE_BITS) - 1)).min(MOST_SCALE),
-                last,
-                newest: packed as u64 & MOST_UNITS,
-                earlier: packed >> (LARGE_BITS + SCALE_BITS),
-            };
+            let scale = (packed >> LARGE_BITS) as u32 & ((1 << SCALE_BITS) - 1);
+            let (newest, scale, owed) = Owed::unpack(packed as u64, scale);
+            let earlier = packed >> (LARGE_BITS + SCALE_BITS);
+            return Self { form, scale, last, newest, earlier, owed };
         }
         let newest = (packed & low(form.bits())) as u64;
         let earlier = packed >> form.bits() & low(form.bits() * form.slices());
-        Self { form, scale: 0, last, newest, earlier }
+        Self { form, scale: 0, last, newest, earlier, owed: Owed::NONE }
     }
 
     /// As a cell's words, the tag apart.
     #[inline]
     pub(crate) fn pack(&self) -> [u64; 3] {
         let packed = if self.form == Form::Large {
-            let scale = u128::from(self.scale) << LARGE_BITS;
-            u128::from(self.newest) | scale | self.earlier << (LARGE_BITS + SCALE_BITS)
+            let owed = self.owed.kept(self.scale, self.newest);
+            let low = u128::from(owed.pack(self.scale, self.newest));
+            low | self.earlier << (LARGE_BITS + SCALE_BITS)
         } else {
             u128::from(self.newest) | self.earlier << self.form.bits()
         };
@@ -515,7 +710,7 @@ mod tests {
         ) {
             let form = Form::of(number);
             let earlier = bits & low(form.bits() * form.slices());
-            let log = Log { form, scale: 0, last: 0, newest: 0, earlier };
+            let log = Log { form, scale: 0, last: 0, newest: 0, earlier, owed: Owed::NONE };
             let all = (1..=form.slices()).map(|before| log.count(before));
             prop_assert_eq!(sum(earlier, form), all.sum::<u64>());
         }
@@ -525,7 +720,7 @@ mod tests {
     fn a_slice_that_has_more_than_it_can_say_blocks_until_it_leaves() {
         let home = Home::new(5_000);
         let at = 1_000 * 320 * MS;
-        let mut log = Log::with(&SPAN, home, at, 1_000_000);
+        let mut log = Log::with(&SPAN, home, at, MOST_UNITS);
         let look = log.look(&SPAN, at + 320 * MS - 1);
         log.take(&SPAN, home, &look, 1);
         assert!(log.used(&look.taken()) > 5_000);

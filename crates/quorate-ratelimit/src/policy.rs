@@ -27,7 +27,8 @@ const MAX_FORMER: usize = 8;
 #[non_exhaustive]
 pub enum Carry {
     /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower limit
-    /// until that is paid back.
+    /// until that is paid back. Of a sliding window so full of merges that it only says "more than
+    /// the max", it says that of the new max as well, until those units leave.
     #[default]
     Keep,
     /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they are.

@@ -185,9 +185,7 @@ impl Sliding {
         let before = before.and_then(|value| read(&value.words)).unwrap_or(none);
         let known = read(&delta.words).unwrap_or(none);
         let at = after.last().max(before.last()).max(known.last());
-        let moved = |[known, before, after]: [u64; 3]| counting::moved(known, before, after);
-        let logs = [known, before, after];
-        let known = Log::combine(&self.span, self.home, at, logs, moved);
+        let known = Log::moved(&self.span, self.home, at, [known, before, after]);
         delta.words = self.value(&known).words;
     }
 
@@ -212,6 +210,8 @@ impl Sliding {
         if units == 0 {
             return None;
         }
+        // No more than the max fits into the form of the max: a peer leaves no other behind.
+        local.go_home(span, home, &local.look(span, local.last()));
         if group.is_empty() {
             return Some((self.value(&local), units));
         }
@@ -236,7 +236,7 @@ impl Sliding {
     #[inline]
     fn read(&self, words: &[u64; 3], now: u64) -> Option<Log> {
         if words[2] >> TAG_SHIFT == self.tag {
-            return Some(Log::unpack(words));
+            return Some(Log::unpack(words).raised(self.home));
         }
         self.read_two_counters(words, now)
     }

@@ -20,7 +20,7 @@ pub(crate) const LARGE_BITS: u32 = 47;
 pub(crate) const MOST_UNITS: u64 = (1 << LARGE_BITS) - 1;
 /// The largest count of an earlier slice in the large form: it says "so many, or more".
 pub(crate) const LARGE_FULL: u64 = (1 << Form::Large.bits()) - 1;
-/// The largest multiple that any max needs, as a power of two; a cell that says more is damaged.
+/// The largest multiple that any max needs, as a power of two.
 pub(crate) const MOST_SCALE: u32 = LARGE_BITS - Form::Large.bits() + 1;
 
 /// How finely time is cut, and how far counts go.
@@ -73,6 +73,14 @@ impl Form {
         }
     }
 
+    pub(crate) const fn finer(self) -> Self {
+        match self {
+            Self::Fine | Self::Medium => Self::Fine,
+            Self::Coarse => Self::Medium,
+            Self::Large => Self::Coarse,
+        }
+    }
+
     pub(crate) fn of(number: u64) -> Self {
         [Self::Fine, Self::Medium, Self::Coarse, Self::Large][(number & 3) as usize]
     }
@@ -114,6 +122,12 @@ impl Span {
         let finest = self.slice.divide_short(at);
         let passed = (finest >> form.shift()) - self.number(form, last);
         Look { at, finest, passed, is_newest: at - last < self.length }
+    }
+
+    /// The last slice of a form within the coarsest one that a moment is in.
+    pub(crate) const fn last_beside(&self, form: Form, at: u64) -> u64 {
+        let parts = Form::Coarse.shift() - form.shift();
+        self.number(form, at) | ((1 << parts) - 1)
     }
 
     /// When a slice begins.

@@ -414,17 +414,23 @@ proptest! {
             log.push(now, answer.units);
         }
         let mut one = OneKey { value: one.value, ..sliding(second, length) };
-        let most = first.max(second);
+        let changed = now;
         for (gap, amount) in after.into_iter().take(40) {
             now += share(gap, length);
             let answer = one.take(now, share(amount, second).max(1));
             log.push(now, answer.units);
             if answer.code == ALLOWED {
                 prop_assert!(log.within(now, length) <= second);
-            } else if most <= 4_095 {
+            } else {
                 let wanted = share(amount, second).max(1);
-                // Those that were taken by longer slices before leave by those.
-                prop_assert!(log.within(now, length + length / 8) + wanted > second);
+                // Those that were taken by longer slices before leave by those, and what was left
+                // over of an earlier max's multiples with the slice of the change.
+                let is_past = now - changed >= length + length / 8;
+                let multiples = [(first, !is_past), (second, true)];
+                let large = multiples.iter().filter(|(max, counts)| *max > 4_095 && *counts);
+                let held_back: u64 = large.map(|(max, _)| max / 63).sum();
+                let late = log.within(now, length + length / 8);
+                prop_assert!(late + held_back + wanted > second, "{} of {}", late, second);
             }
             prop_assert!(answer.code == ALLOWED || answer.words[2] <= length);
         }
@@ -445,17 +451,23 @@ proptest! {
         one.take(1, 1);
         let written = one.value.expect("one unit is admitted").words[2];
         let own = written & 0xffff << 48 | words[2] & 0x7fff_ffff_ffff;
-        for tagged in [own, own ^ 4 << 48, words[2]] {
-            let words = [words[0], words[1], tagged];
+        let cells = [(words[0], own), (now, own), (words[0], own ^ 4 << 48), (words[0], words[2])];
+        for (last, tagged) in cells {
+            let words = [last, words[1], tagged];
             one.value = Some(Value { words, expires: GroupTime(u64::MAX) });
             let argument = if operation == REFUND { REFUND | window << 8 } else { operation };
             let mut delta = Delta { words, units: amount };
             let answer = one.ask_alone(now, amount, argument, &mut delta);
             prop_assert!(answer.words[1] <= answer.words[0]);
             prop_assert!(answer.units <= amount);
-            prop_assert!(one.merge(now, &delta) <= max + max / 63);
+            prop_assert!(one.merge(now, &delta) <= max);
             let merged = one.merge(now, &Delta { words, units: 0 });
-            prop_assert!(merged <= max + max / 63);
+            prop_assert!(merged <= max);
+            // The form and the multiple of a claim do not stay: what is taken later is exact.
+            one.value = None;
+            one.merge(now, &Delta { words, units: 0 });
+            let used = max - one.ask(now, 1, PEEK).words[1];
+            prop_assert!(one.take(now, max - used).units == max - used);
         }
     }
 }

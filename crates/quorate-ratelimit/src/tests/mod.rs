@@ -5,6 +5,7 @@ mod alone;
 mod carried;
 mod changes;
 mod jumps;
+mod large;
 mod permits;
 mod reservations;
 mod sliding;
@@ -83,7 +84,7 @@ impl Store {
         told(&answer)
     }
 
-    fn write(&mut self, key: &[u8], cell: &Cell) {
+    pub(crate) fn write(&mut self, key: &[u8], cell: &Cell) {
         let mut value = *cell.value().expect("a changed cell has a value");
         if value.expires != GroupTime::MAX {
             value.expires.0 = value.expires.0.saturating_sub(self.lead.nanos);
