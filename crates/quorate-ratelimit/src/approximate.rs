@@ -190,6 +190,21 @@ impl ApproximateSliding {
         counts.current.saturating_add(self.weighed(counts, GroupTime(at)))
     }
 
+    /// So many of units that were taken at `since` as are sure to count at `at`; `None` if their
+    /// window is neither the present one then nor the one before.
+    pub(crate) fn part(&self, units: u64, since: u64, at: u64) -> Option<u64> {
+        let length = self.length.get();
+        let start = self.length.divide_short(at) * length;
+        let taken_in = self.length.divide_short(since) * length;
+        if taken_in >= start {
+            return Some(units);
+        }
+        let within = length - (at - start);
+        // Smaller than the units, for what is within is not longer than the length.
+        let part = (u128::from(units) * u128::from(within) / u128::from(length)) as u64;
+        (self.end(taken_in) == start).then_some(part)
+    }
+
     /// A cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let counts = self.counts(None, GroupTime(at));

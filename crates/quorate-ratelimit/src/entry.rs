@@ -8,7 +8,7 @@ use crate::former::{self, Charge, FormNumber, Former};
 use crate::hash::limit_id;
 use crate::limit::{Kind, Limit};
 use crate::operation::{Operation, Order};
-use crate::outcome::{Effect, HELD_MARK, Outcome, TAG_SHIFT, Verdict};
+use crate::outcome::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
 use crate::rule::Rule;
 use crate::token_bucket::{TokenBucket, reduced};
 use crate::without_primary::WithoutPrimary;
@@ -101,6 +101,7 @@ impl Entry {
     ) -> Outcome {
         let (before, is_held) = self.present(cell.value());
         let mut bare = Cell::new(before);
+        let order = self.moved(order);
         let mut outcome = self.rule.decide(&mut bare, order, context, effect);
         outcome.marks.is_held = is_held;
         if outcome.granted > 0 {
@@ -135,6 +136,28 @@ impl Entry {
             bare = carried;
         }
         (Some(bare), is_held)
+    }
+
+    /// An order that gives back units of a window before a change gives them back to the one that
+    /// counts them since; nothing, if none does.
+    fn moved(&self, order: Order) -> Order {
+        let Operation::Refund { window_ms: Some(window_ms) } = order.operation else {
+            return order;
+        };
+        let since = window_ms.saturating_mul(NANOS_PER_MS);
+        match former::moved((&self.rule, &self.former), since) {
+            Some(moved) if moved == since => order,
+            Some(moved) => {
+                let window_ms = Some(moved / NANOS_PER_MS);
+                Order { operation: Operation::Refund { window_ms }, ..order }
+            }
+            None => Order { amount: 0, ..order },
+        }
+    }
+
+    /// When it became what it is, as far as cells of what it was may live.
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.former.first().map_or(0, |former| former.until)
     }
 
     /// What this limit has been charged with for units that were taken under a form of it, and

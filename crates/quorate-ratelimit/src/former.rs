@@ -47,18 +47,39 @@ impl Former {
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }
 
-    /// Whether units that were taken then counted when it became the next form. What was taken in a
-    /// window that had ended was not carried over.
-    fn carried(&self, since: u64) -> bool {
-        if let Rule::Sliding(sliding) = &self.rule {
-            return sliding.counts(since, self.until);
+    /// So many of units that were taken then as are sure to have counted when it became the next
+    /// form. What was taken in a window that had ended was not carried over.
+    fn carried(&self, units: u64, since: u64) -> Option<u64> {
+        match &self.rule {
+            Rule::Sliding(sliding) => sliding.counts(since, self.until).then_some(units),
+            Rule::ApproximateSliding(sliding) => sliding.part(units, since, self.until),
+            rule => (since >= window_at(rule, self.until).unwrap_or(0)).then_some(units),
         }
-        let peek = Order { operation: Operation::Peek, amount: 1 };
-        let mut none = Cell::new(None);
-        let until = DecideContext::at(GroupTime(self.until));
-        let open = self.rule.decide(&mut none, peek, until, Effect::Ask).window;
-        open.is_none_or(|start| since >= start)
     }
+}
+
+/// When the window of a moment began; `None` for what has none.
+fn window_at(rule: &Rule, at: u64) -> Option<u64> {
+    let peek = Order { operation: Operation::Peek, amount: 1 };
+    rule.decide(&mut Cell::new(None), peek, DecideContext::at(GroupTime(at)), Effect::Ask).window
+}
+
+/// What came after a form, of a limit that was these, the last one first, and is `present`.
+fn next<'a>((present, forms): (&'a Rule, &'a [Former]), index: usize) -> &'a Rule {
+    index.checked_sub(1).map_or(present, |next| &forms[next].rule)
+}
+
+/// The window in which the present form counts what was taken in one of any form: each change
+/// takes all that it carries over as taken at its moment. `None` if that was not carried over.
+pub(crate) fn moved((present, forms): (&Rule, &[Former]), mut since: u64) -> Option<u64> {
+    for (index, form) in forms.iter().enumerate().rev() {
+        let start = window_at(next((present, forms), index), form.until).unwrap_or(0);
+        if since < start {
+            form.carried(1, since)?;
+            since = start;
+        }
+    }
+    Some(since)
 }
 
 /// What a limit has been charged with for some units, as it is at present.
@@ -70,6 +91,8 @@ pub(crate) struct Charge {
     pub(crate) flowed: u64,
     /// Whether those that are not used can be given back.
     pub(crate) is_returnable: bool,
+    /// The window in which it counts them, or when they were taken.
+    pub(crate) since: u64,
 }
 
 impl Charge {
@@ -78,26 +101,29 @@ impl Charge {
     pub(crate) fn of(
         (present, forms): (&Rule, &[Former]),
         units: u64,
-        (since, now): (u64, u64),
+        (mut since, now): (u64, u64),
     ) -> Self {
         let (mut total, mut left, mut is_returnable) = (units, units, true);
         let mut from = since;
-        for form in forms.iter().rev() {
-            if !form.carried(since) {
+        for (index, form) in forms.iter().enumerate().rev() {
+            let (Some(all), Some(rest)) = (form.carried(total, since), form.carried(left, since))
+            else {
                 is_returnable = false;
                 break;
-            }
-            left = form.part(form.rule.returnable(left, form.until.saturating_sub(from)));
-            total = form.part(total);
+            };
+            left = form.part(form.rule.returnable(rest, form.until.saturating_sub(from)));
+            total = form.part(all);
             is_returnable &= form.is_renumbered;
             from = form.until;
+            let window = window_at(next((present, forms), index), form.until);
+            since = since.max(window.unwrap_or(form.until));
         }
         left = present.returnable(left, now.saturating_sub(from));
-        Self { total, flowed: total.saturating_sub(left), is_returnable }
+        Self { total, flowed: total.saturating_sub(left), is_returnable, since }
     }
 
     /// Of what was forgotten.
-    pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false };
+    pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false, since: 0 };
 }
 
 /// What is reserved of a key, as the present form reads it: the same, or of an older form whose
@@ -118,15 +144,21 @@ pub(crate) fn present_holds(
         if !form.is_renumbered {
             return None;
         }
-        let next = index.checked_sub(1).map_or(present, |next| &forms[next].rule);
+        let next = next((present, forms), index);
+        // What an earlier change carried over was taken as taken at its moment.
+        let earlier = forms[..=oldest].get(index + 1).map_or(0, |form| form.until);
         let (old, new) = (Slices::new(term, form.rule.tag()), Slices::new(term, next.tag()));
         let units = |units: u64, start: u64| {
             // Of a slice in which a window began a part is of the one before, and nobody gives that
-            // back.
-            let end = GroupTime(start.saturating_add(old.length() - 1));
-            if !form.carried(context.by_calendar(end).0) {
-                return 0;
-            }
+            // back; of one of which a part had left a sliding one, nobody knows which.
+            let taken = match form.rule {
+                Rule::Sliding(_) => match context.calendar_at(GroupTime(start)) {
+                    Some((began, _)) => began,
+                    None => return 0,
+                },
+                _ => context.by_calendar(GroupTime(start.saturating_add(old.length() - 1))),
+            };
+            let Some(units) = form.carried(units, taken.0.max(earlier)) else { return 0 };
             // Whoever settles the slice takes off what has flowed back since it began. What had
             // before the change was scaled with it; all of it, if that cannot be told.
             let began = context.calendar_at(GroupTime(start)).map_or(0, |(began, _)| began.0);

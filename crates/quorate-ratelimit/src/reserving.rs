@@ -149,8 +149,9 @@ pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, context:
 }
 
 /// Gives back units of a slice of holds to the parts of a sliding window that they may have been
-/// taken in, the oldest first: so none that stays leaves before its time. Where the calendar has
-/// jumped since, nobody can tell in which, and they stay taken.
+/// taken in, the oldest first: so none that stays leaves before its time. What was carried over by
+/// a change was taken at its moment. Where the calendar has jumped since, nobody can tell in which,
+/// and they stay taken.
 fn give_back_parts(
     entry: &Entry,
     sliding: &Sliding,
@@ -162,7 +163,14 @@ fn give_back_parts(
     let Some((from, _)) = context.calendar_at(GroupTime(lapsed.start)) else { return };
     let Some((_, to)) = context.calendar_at(end) else { return };
     let mut units = lapsed.units;
-    for part in sliding.parts_within(from.0, to.0, context.now().0) {
+    let changed = entry.changed_at();
+    let from = from.0.max(changed);
+    let now = context.now().0;
+    // Some of them may have left: what is found may be others'.
+    if !sliding.counts(from, now) {
+        return;
+    }
+    for part in sliding.parts_within(from, to.0.max(changed), now) {
         if units == 0 {
             return;
         }
@@ -253,7 +261,7 @@ pub(crate) fn commit(
         let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
         let unused = (charge.total - actual).min(most);
         let amount = unused.saturating_sub(charge.flowed);
-        let window_ms = entry.rule.has_windows().then_some(known.since_ms);
+        let window_ms = entry.rule.has_windows().then_some(charge.since / NANOS_PER_MS);
         Order { operation: Operation::Refund { window_ms }, amount }
     } else {
         Order { operation: Operation::Debit, amount: actual - charge.total }

@@ -21,7 +21,8 @@ const CARRIES: [Carry; 3] = [Carry::Keep, Carry::Proportional, Carry::Reset];
 fn limit(kind: usize, max: u64) -> Limit {
     match kind {
         0 => Limit::window(max, DAY),
-        1 => Limit::sliding(max, DAY),
+        // Of short slices: a change is in another than what was reserved before it.
+        1 => Limit::sliding(max, DAY / 24),
         2 => Limit::per(1, DAY * 300).burst(max),
         #[cfg(feature = "calendar")]
         3 => Limit::calendar(max, crate::calendar::Calendar::day()),
@@ -201,6 +202,101 @@ fn what_is_reserved_of_a_sliding_window_is_settled_through_finer_and_coarser_sli
     }
 }
 
+/// A change that scales takes all that is used as taken at its moment: in another slice than what
+/// was reserved before it.
+#[test]
+fn what_is_reserved_of_a_sliding_window_is_settled_where_a_change_has_put_it() {
+    for max in [4, 40, 100, 1_000, 100_000] {
+        for carry in [Carry::Keep, Carry::Proportional] {
+            for (seconds, actual) in [(2, 1), (20, 0), (20, 1), (33, 1)] {
+                let mut store = Store::new(&[("l", Limit::sliding(max, DAY / 1_440))]);
+                store.reservation("l", 1, Paired::Reserve, max / 2);
+                store.now += seconds * SECOND;
+                for scaled in [2 * max, 4 * max] {
+                    let limit = Limit::sliding(scaled, DAY / 1_440);
+                    store.change(&[("l", limit)], carry).expect("usable");
+                    store.now += seconds * SECOND / 3;
+                }
+                let told = store.reservation("l", 1, Paired::Commit, actual);
+                assert_eq!(4 * max - told.remaining, actual, "{max} {carry:?} {seconds}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_lapses_of_a_sliding_window_is_found_where_a_change_has_put_it() {
+    for carry in [Carry::Keep, Carry::Proportional] {
+        for seconds in [10, 100, 200, 290] {
+            let limit = |max| Limit::sliding(max, DAY / 72);
+            let mut store = Store::new(&[("l", limit(100))]);
+            store.reservation("l", 1, Paired::Reserve, 50);
+            store.now += seconds * SECOND;
+            store.change(&[("l", limit(200))], carry).expect("usable");
+            store.now += TERM_NANOS * 3 / 2;
+            assert_eq!(used(&mut store, 200), 0, "{carry:?} {seconds}");
+            assert_eq!(store.acquire_or_settle("l", 200).code, ALLOWED);
+        }
+    }
+}
+
+/// Of an approximate window a change carries over as much as still counts of the one before.
+#[test]
+fn what_is_reserved_in_the_window_before_a_change_is_settled_after_it() {
+    let length = 200 * SECOND;
+    let limit = |max| Limit::approximate_sliding(max, Duration::from_nanos(length));
+    for (carry, carried) in [(Carry::Keep, 50), (Carry::Proportional, 90)] {
+        for actual in [0, 1, 45] {
+            let mut store = Store::new(&[("l", limit(100))]);
+            store.now = START / length * length + 150 * SECOND;
+            store.reservation("l", 1, Paired::Reserve, 50);
+            store.now += 70 * SECOND;
+            store.change(&[("l", limit(200))], carry).expect("usable");
+            let before = used(&mut store, 200);
+            assert_eq!(before, if carry == Carry::Keep { 45 } else { carried });
+            let told = store.reservation("l", 1, Paired::Commit, actual);
+            let weighed = if carry == Carry::Keep { (actual * 9).div_ceil(10) } else { actual };
+            assert_eq!(200 - told.remaining, weighed, "{carry:?} {actual}");
+        }
+    }
+}
+
+#[test]
+fn units_of_a_decision_before_a_change_are_given_back_where_it_has_put_them() {
+    for (length, seconds) in [(60, 20), (3_600, 1_000)] {
+        for carry in [Carry::Keep, Carry::Proportional] {
+            let limit = |max| Limit::sliding(max, Duration::from_secs(length));
+            let mut store = Store::new(&[("l", limit(100))]);
+            store.acquire("l", 40);
+            let slice = length * 1_000 / 8;
+            let window_ms = Some(store.now / 1_000_000 / slice * slice);
+            store.now += seconds * SECOND;
+            store.change(&[("l", limit(200))], carry).expect("usable");
+            let before = used(&mut store, 200);
+            let told = store.one("l", Operation::Refund { window_ms }, 30);
+            assert_eq!((told.third, 200 - told.remaining), (30, before - 30), "{carry:?}");
+            // What had left by then was not carried over.
+            let window_ms = window_ms.map(|ms| ms - 2_000 * length);
+            assert_eq!(store.one("l", Operation::Refund { window_ms }, 5).third, 0);
+        }
+    }
+}
+
+/// Slices of what is reserved are cut without regard to those of the window: of one that has left
+/// in part others' units were given back.
+#[test]
+fn what_has_left_a_sliding_window_does_not_lapse_in_place_of_others() {
+    let mut store = Store::new(&[("l", Limit::sliding(100, Duration::from_secs(400)))]);
+    store.now = START / (1_200 * SECOND) * (1_200 * SECOND);
+    store.reservation("l", 1, Paired::Reserve, 10);
+    store.now += 140 * SECOND;
+    store.acquire("l", 10);
+    store.now += 60 * SECOND;
+    store.reservation("l", 2, Paired::Reserve, 1);
+    store.now += 250 * SECOND;
+    assert_eq!(used(&mut store, 100), 11);
+}
+
 #[test]
 fn of_a_rate_what_has_flowed_back_before_a_change_is_not_given_back_after_it() {
     for (carry, left) in [(Carry::Keep, 20), (Carry::Proportional, 50)] {
@@ -264,7 +360,7 @@ proptest! {
     #[test]
     fn what_is_reserved_is_settled_exactly_through_any_changes(
         kind in 0..KINDS,
-        steps in prop::collection::vec((0..8u8, 0..6u8, 0..9u64, 0..3usize), 1..40),
+        steps in prop::collection::vec((0..10u8, 0..6u8, 0..9u64, 0..3usize), 1..40),
     ) {
         let mut max = 1_000;
         let mut store = store(&[("l", limit(kind, max))]);
@@ -272,7 +368,13 @@ proptest! {
         let mut open: Vec<(u8, Exact)> = Vec::new();
         let mut changes = 0;
         let mut next = 0;
+        // When the first that is reserved may lapse.
+        let mut lapses = u64::MAX;
+        let begin = store.now;
         for (what, pick, amount, carry) in steps {
+            if open.is_empty() {
+                lapses = store.now + TERM_NANOS;
+            }
             let at = (!open.is_empty()).then(|| usize::from(pick) % open.len().max(1));
             match (what, at) {
                 (0, _) => {
@@ -308,7 +410,12 @@ proptest! {
                     open.iter_mut().for_each(|(_, exact)| exact.scale(scale));
                     max = new;
                 }
-                (7, _) if pick == 0 => {
+                // Nothing leaves by itself.
+                (7.., _) if store.now - begin > 2_800 * SECOND => {}
+                (8, _) if store.now + amount * 20 * SECOND < lapses => {
+                    store.now += amount * 20 * SECOND;
+                }
+                (7 | 8, _) if pick == 0 => {
                     store.now += TERM_NANOS * 3 / 2;
                     taken.slack += open.drain(..).map(|(_, exact)| exact.slack).sum::<f64>();
                 }
