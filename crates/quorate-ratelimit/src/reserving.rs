@@ -22,8 +22,11 @@
 //! part which it settles, and where that was forgotten it counts anew.
 //!
 //! ```text
-//!   a reservation    units   │ form 16, slice 48 │ tag 16, age of the holds 2, since in ms 46
+//!   a reservation    units │ form 16, age 13, slice 34 │ tag 16, age 2, names its form 1, since 45
 //! ```
+//!
+//! The age is that of the holds; the time since which it counts is in milliseconds. One that the
+//! version before this one has made does not name its form: it is taken for one of the present.
 
 use quorate::bug::{self, Bug};
 use quorate::{Cell, DecideContext, GroupTime, Value};
@@ -45,10 +48,16 @@ pub(crate) const TERM_NANOS: u64 = 300_000_000_000;
 const RESERVATION_TAG: u64 = 0x7ff0;
 /// Where the age of the key's holds stands in its last word, below its tag.
 const AGE_SHIFT: u32 = TAG_SHIFT - 2;
+/// The bit below that says that it names its form.
+const NAMES_FORM: u64 = 1 << (AGE_SHIFT - 1);
 /// Bits below that: the start of its window, or of a rate when it was made, in milliseconds.
-const SINCE_MASK: u64 = (1 << AGE_SHIFT) - 1;
-/// Bits of its slice, below the form of the limit.
-const SLICE_BITS: u32 = 48;
+const SINCE_MASK: u64 = NAMES_FORM - 1;
+/// Bits of its slice.
+const SLICE_BITS: u32 = 34;
+/// Bits of the age above it, and of that in the last word.
+const AGE_BITS: (u32, u32) = (13, 2);
+/// Where the form of the limit stands above both; a bit is left between.
+const FORM_SHIFT: u32 = 48;
 
 /// The holds of a limit's keys.
 fn slices(entry: &Entry) -> Slices {
@@ -73,7 +82,7 @@ struct Reservation {
     /// The form of the limit that they were taken under.
     form: FormNumber,
     /// How often what is reserved of the key had been forgotten by then.
-    age: u8,
+    age: u16,
 }
 
 /// The cells of an operation on a reservation.
@@ -86,19 +95,27 @@ pub(crate) struct Cells<'a> {
 impl Reservation {
     const ENDED: u64 = u64::MAX;
 
-    fn of(cell: &Cell) -> Option<Self> {
+    /// What a cell holds, under a limit that is of the form `present`.
+    fn of(cell: &Cell, present: FormNumber) -> Option<Self> {
         let [units, second, last] = cell.value()?.words;
         let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
-        let form = slice.map_or(0, |_| (second >> SLICE_BITS) as FormNumber);
-        let (since_ms, age) = (last & SINCE_MASK, (last >> AGE_SHIFT) as u8 & 3);
+        let named = slice.map_or(0, |_| (second >> FORM_SHIFT) as FormNumber);
+        let form = if last & NAMES_FORM == 0 { present } else { named };
+        let high_age = second >> SLICE_BITS & ((1 << AGE_BITS.0) - 1);
+        let low_age = last >> AGE_SHIFT & ((1 << AGE_BITS.1) - 1);
+        let age = (high_age << AGE_BITS.1 | low_age) as u16;
+        let since_ms = last & SINCE_MASK;
         let is_one = last >> TAG_SHIFT == RESERVATION_TAG;
         is_one.then_some(Self { units, slice, since_ms, form, age })
     }
 
     fn write(self, cell: &mut Cell, expires: GroupTime) {
         let Self { units, slice, since_ms, form, age } = self;
-        let second = slice.map_or(Self::ENDED, |slice| slice | u64::from(form) << SLICE_BITS);
-        let last = since_ms.min(SINCE_MASK) | u64::from(age) << AGE_SHIFT;
+        let age = u64::from(age);
+        let above = u64::from(form) << FORM_SHIFT | age >> AGE_BITS.1 << SLICE_BITS;
+        let second = slice.map_or(Self::ENDED, |slice| slice | above);
+        let low_age = (age & ((1 << AGE_BITS.1) - 1)) << AGE_SHIFT;
+        let last = since_ms.min(SINCE_MASK) | NAMES_FORM | low_age;
         let words = [units, second, last | RESERVATION_TAG << TAG_SHIFT];
         cell.set(Value { words, expires });
     }
@@ -200,7 +217,7 @@ pub(crate) fn reserve(
 ) -> Outcome {
     settle(entry, cells.limit, cells.holds, context);
     let (mut held, _) = roll(entry, cells.holds, context);
-    if let Some(known) = Reservation::of(cells.reservation) {
+    if let Some(known) = Reservation::of(cells.reservation, entry.form) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
         return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, context) };
@@ -241,7 +258,7 @@ pub(crate) fn commit(
 ) -> Outcome {
     settle(entry, cells.limit, cells.holds, context);
     let (mut held, _) = roll(entry, cells.holds, context);
-    let Some(known) = Reservation::of(cells.reservation) else {
+    let Some(known) = Reservation::of(cells.reservation, entry.form) else {
         return Outcome::new(Verdict::Ended);
     };
     let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));

@@ -11,9 +11,10 @@
 //!                    └── lapses when 10 begins
 //! ```
 //!
-//! A cell's words: three counts of 42 bits in the first two words, and above them, in two bits, how
-//! often its units were forgotten; the number of the present slice in the lower 47 bits of the last
-//! word, and the tag above them.
+//! A cell's words: three counts of 42 bits in the first two words; the number of the present slice
+//! in the lower 47 bits of the last word, and the tag above them. How often its units were
+//! forgotten stands in the two bits that are left above the counts and, of slices of two seconds or
+//! more, in the upper 13 bits of the number, which needs no more than 34 then.
 
 use quorate::{DecideContext, GroupTime, Value};
 
@@ -26,9 +27,16 @@ pub(crate) const MAX_UNITS: u64 = (1 << COUNT_BITS) - 1;
 const COUNT_BITS: u32 = 42;
 /// Slices that count, the present one included.
 pub(crate) const COUNTED: usize = 3;
-const NUMBER_MASK: u64 = (1 << 47) - 1;
-/// What is left of 128 bits beside the counts.
-const AGES: u8 = 3;
+const NUMBER_BITS: u32 = 47;
+const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+/// Bits of the ages that are left beside the counts.
+const LOW_AGE_BITS: u32 = 2;
+/// Bits of the ages above the numbers of slices that are not short.
+const HIGH_AGE_BITS: u32 = 13;
+/// The largest age of what has slices that are not short.
+const AGES: u16 = (1 << (LOW_AGE_BITS + HIGH_AGE_BITS)) - 1;
+/// The shortest slice that has numbers of 34 bits, in nanoseconds.
+const NOT_SHORT: u64 = 2_000_000_000;
 
 /// The length of slices, and what their cells are told by.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +52,8 @@ pub(crate) struct Held {
     number: u64,
     /// The newest first.
     counts: [u64; COUNTED],
-    /// Counts how often all units were forgotten, up to 3 and then from 0.
-    age: u8,
+    /// Counts how often all units were forgotten, up to 32,767 and then from 0.
+    age: u16,
 }
 
 /// Units of one slice that count no more.
@@ -75,8 +83,16 @@ impl Slices {
         }
         let packed = u128::from(high) << 64 | u128::from(low);
         let count = |place: u32| (packed >> (place * COUNT_BITS)) as u64 & MAX_UNITS;
-        let age = (packed >> (COUNTED as u32 * COUNT_BITS)) as u8;
-        Some(Held { number: last & NUMBER_MASK, counts: [count(0), count(1), count(2)], age })
+        let (last, bits) = (last & NUMBER_MASK, self.number_bits());
+        let low_age = (packed >> (COUNTED as u32 * COUNT_BITS)) as u16;
+        let age = ((last >> bits) as u16) << LOW_AGE_BITS | low_age;
+        let number = last & ((1 << bits) - 1);
+        Some(Held { number, counts: [count(0), count(1), count(2)], age })
+    }
+
+    /// Bits of the numbers of slices.
+    fn number_bits(&self) -> u32 {
+        if self.slice.get() >= NOT_SHORT { NUMBER_BITS - HIGH_AGE_BITS } else { NUMBER_BITS }
     }
 
     /// What a cell holds at this steady time, and what has lapsed since it was written. Time that
@@ -106,8 +122,10 @@ impl Slices {
 
     pub(crate) fn words(&self, held: Held) -> [u64; 3] {
         let add = |packed, count: &u64| packed << COUNT_BITS | u128::from(*count & MAX_UNITS);
-        let packed = held.counts.iter().rev().fold(u128::from(held.age & AGES), add);
-        let last = held.number & NUMBER_MASK | self.tag << TAG_SHIFT;
+        let low_age = u128::from(held.age) & ((1 << LOW_AGE_BITS) - 1);
+        let packed = held.counts.iter().rev().fold(low_age, add);
+        let high_age = u64::from(held.age >> LOW_AGE_BITS) << self.number_bits();
+        let last = (held.number | high_age) & NUMBER_MASK | self.tag << TAG_SHIFT;
         [packed as u64, (packed >> 64) as u64, last]
     }
 
@@ -148,9 +166,9 @@ impl Held {
         self.number
     }
 
-    /// How often its units were forgotten, of the last four times: what was held before is none of
-    /// these.
-    pub(crate) fn age(&self) -> u8 {
+    /// How often its units were forgotten, of the last 32,768 times: what was held before is none
+    /// of these.
+    pub(crate) fn age(&self) -> u16 {
         self.age
     }
 
@@ -247,6 +265,12 @@ mod tests {
             most.age = age;
             assert_eq!(SLICES.read(Some(&value(most))), Some(most));
         }
+        let long = Slices::new(2 * NOT_SHORT, 8);
+        for age in [0, 3, 4, AGES] {
+            let most = Held { number: u64::MAX / NOT_SHORT, age, ..most };
+            let value = long.value(most, DecideContext::at(GroupTime(0)));
+            assert_eq!(long.read(Some(&value)), Some(most));
+        }
         let other = Slices::new(TERM, 16);
         assert_eq!(other.read(Some(&value(most))), None);
     }
@@ -282,13 +306,10 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_told_from_what_comes_after_it() {
         let mut some = held(20, [1, 2, 3]);
-        let ages: Vec<u8> = (0..5)
-            .map(|_| {
-                some.forget();
-                some.age()
-            })
-            .collect();
-        assert_eq!((some.total(), some.number(), ages), (0, 20, vec![1, 2, 3, 0, 1]));
+        for age in (1..=AGES).chain([0, 1]) {
+            some.forget();
+            assert_eq!((some.total(), some.number(), some.age()), (0, 20, age));
+        }
     }
 
     #[test]

@@ -139,6 +139,42 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
     }
 }
 
+/// Four resets were none.
+#[test]
+fn a_commit_after_many_resets_of_the_key_touches_nobodys_reservation() {
+    for resets in [1, 3, 4, 5, 8, 64, 4_096] {
+        let mut store = store(&[("l", limit(0, 100))]);
+        store.reservation("l", 1, Paired::Reserve, 10);
+        let (key, holds) = (key("l"), Auxiliary::Holds.key(&[&key("l")]));
+        for _ in 0..resets {
+            store.reservation("l", 2, Paired::Reserve, 1);
+            let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
+            store.decide(&[reset, Item { key: &holds, args: [0, 0] }]);
+            store.cells.remove(&Auxiliary::Reservation.key(&[&key, &[2]])[..]);
+        }
+        store.reservation("l", 3, Paired::Reserve, 30);
+        let told = store.reservation("l", 1, Paired::Commit, 0);
+        assert_eq!(100 - told.remaining, 30, "{resets}");
+    }
+}
+
+/// The version before this one wrote no form into a reservation: of a limit that had been changed
+/// by then it was taken for another limit's, and what was used of it counted once more.
+#[test]
+fn a_reservation_of_the_version_before_is_settled_under_a_changed_limit() {
+    for carry in CARRIES {
+        let mut store = store(&[("l", limit(0, 100))]);
+        store.change(&[("l", Limit::window(200, DAY / 2))], carry).expect("usable");
+        store.reservation("l", 1, Paired::Reserve, 60);
+        let own = Auxiliary::Reservation.key(&[&key("l"), &[1]]);
+        let words = &mut store.cells.get_mut(&own[..]).expect("it is reserved").words;
+        words[1] &= (1 << 48) - 1;
+        words[2] &= !(1 << 45);
+        let told = store.reservation("l", 1, Paired::Commit, 50);
+        assert_eq!(200 - told.remaining, 50, "{carry:?}");
+    }
+}
+
 /// Another length in the code of the next primary starts its keys afresh; what was reserved before
 /// is used all the same.
 #[test]
