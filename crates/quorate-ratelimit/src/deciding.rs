@@ -10,7 +10,7 @@ use crate::auxiliary::{Auxiliary, limits_in};
 use crate::concurrency::PermitOrder;
 use crate::entry::Entry;
 use crate::operation::{Operation, Order, Paired};
-use crate::outcome::{Effect, Marks, Outcome, Verdict};
+use crate::outcome::{Effect, Outcome, Verdict};
 use crate::record::Record;
 use crate::reserving;
 use crate::rule::Rule;
@@ -160,7 +160,8 @@ impl Judge<'_> {
     }
 
     /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call
-    /// must not choose by that whether it is charged.
+    /// must not choose by that whether it is charged. It says that it is a repeat, for there may be
+    /// room enough.
     fn refuse_repeat(
         self,
         known: Record,
@@ -180,8 +181,7 @@ impl Judge<'_> {
             verdict: Verdict::Denied,
             granted: 0,
             retry_after: until.0.saturating_sub(context.now().0),
-            marks: Marks::default(),
-            ..present
+            ..present.repeated()
         };
         to_answer(known.index, &denied, 0)
     }

@@ -42,6 +42,9 @@ pub struct Decision {
     /// Whether this is the answer of an earlier call with the same idempotency key: nothing was
     /// taken by this one. What the first call was allowed to do may have been done: do it again
     /// only if that does no harm, or if the key cannot be another's, or another request's.
+    ///
+    /// A denial has it if the answer was given again [`MAX_REPEATS`](crate::MAX_REPEATS) times: the
+    /// limit may have room, but not for this key until it is forgotten, which `retry_after` tells.
     pub repeated: bool,
     /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
     pub shadow: bool,

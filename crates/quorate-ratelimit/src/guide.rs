@@ -159,7 +159,8 @@
 //! sender is being limited. If it has to come from outside, put who sends it in front,
 //! authenticated, and let `repeated` return the first result instead of doing the work anew. An
 //! answer is given again [`MAX_REPEATS`] times, which is more than failures ask for, and bounds
-//! what a mistake here costs.
+//! what a mistake here costs: after that the call is denied, with `repeated` as well, for it is the
+//! key that is used up and not the limit.
 //!
 //! ```
 //! use quorate::DecideError;

@@ -21,8 +21,8 @@ use crate::record;
 /// `Decision::repeated`, and pays nothing. So it must be chosen by the service or by whoever is
 /// trusted not to use it for something new: never taken from a request of a caller who is being
 /// limited. To bound what comes of one that was, the answer is given again
-/// [`MAX_REPEATS`](crate::MAX_REPEATS) times; from then on the same call is denied until the key is
-/// forgotten, unless it only gives back, or its limits are shadows or counters.
+/// [`MAX_REPEATS`](crate::MAX_REPEATS) times; from then on the same call is denied, with
+/// `Decision::repeated` too, until the key is forgotten, unless it only gives back, or its limits are shadows or counters.
 ///
 /// What a relaxed peer decides alone it knows alone, until it is merged: the same call at two peers
 /// that are cut off from each other is charged twice.

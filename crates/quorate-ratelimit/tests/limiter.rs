@@ -454,6 +454,7 @@ async fn an_id_that_is_used_again_and_again_lifts_a_limit_only_so_far() {
     for index in 0..4 {
         let denied = once(index).acquire("mail", "k", 10).await.expect("a primary");
         assert!(!denied.allowed && denied.granted == 0 && denied.remaining == 90, "{denied:?}");
+        assert!(denied.repeated, "it is the key that is used up, not the limit");
         let wait = denied.retry_after.expect("of a denial");
         assert!(wait <= quorate_ratelimit::IDEMPOTENCY_TIME - LONG, "{wait:?}");
         assert!(wait > quorate_ratelimit::IDEMPOTENCY_TIME - LONG * 2, "{wait:?}");
@@ -464,6 +465,7 @@ async fn an_id_that_is_used_again_and_again_lifts_a_limit_only_so_far() {
         let told = once(index).acquire_all(&joint).await.expect("a primary");
         assert_eq!(told.allowed, index <= most, "{index}: {told:?}");
         assert_eq!(told.violated.is_empty(), told.allowed);
+        assert_eq!(told.decision.repeated, index > 0);
         let told = once(index).debit("mail", "d", 30).await.expect("a primary");
         assert_eq!(told.allowed, index <= most, "{index}: {told:?}");
     }
