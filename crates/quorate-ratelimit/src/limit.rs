@@ -189,7 +189,9 @@ impl Limit {
     /// most, never early; and those that were taken last, as all are by a burst within one slice,
     /// at once when `length` is over. Of a `max` above 4,095 a sixty-third may stay taken for
     /// longer, while units are taken. No denial says to wait for longer than `length`, and none
-    /// again if nobody else takes anything.
+    /// again if nobody else takes anything. If group time goes back, as it may by the primary's
+    /// clock, what was taken before leaves at the same moment of group time as ever: `retry_after`
+    /// and `reset_after` are longer than `length` then, by as much as it went back.
     ///
     /// What is given back by [`RateLimiter::refund_of`] is given back to its slice; by
     /// [`RateLimiter::refund`] to the present one, and what is not there to the oldest ones that

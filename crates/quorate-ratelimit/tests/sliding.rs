@@ -524,6 +524,16 @@ fn a_denial_never_tells_more_than_the_length() {
     assert_eq!((denied.words[2], denied.words[3]), (length, length));
 }
 
+/// As the page says: group time that goes back makes waits longer by as much, and no more.
+#[test]
+fn what_was_taken_leaves_at_its_moment_though_time_goes_back() {
+    let mut one = sliding(1, SECOND);
+    assert_eq!(one.take(START, 1).code, ALLOWED);
+    let denied = one.take(START - 5 * SECOND, 1);
+    assert_eq!((denied.code, denied.words[2], denied.words[3]), (DENIED, 6 * SECOND, 6 * SECOND));
+    assert_eq!(one.take(START + SECOND, 1).code, ALLOWED);
+}
+
 #[test]
 fn what_was_debited_beyond_the_max_can_be_given_back() {
     for (max, amount) in [(1, 5), (5, 300), (60, 100_000), (100, u64::MAX / 4)] {
