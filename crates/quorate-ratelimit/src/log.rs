@@ -202,7 +202,9 @@ impl Log {
         let earlier = (self.earlier << bits | u128::from(count)) << (bits * (passed - 1));
         self.earlier = earlier & low(bits * slices);
         self.newest = rest;
-        self.owed = self.owed.after(passed, slices);
+        if self.owed.units > 0 {
+            self.owed = self.owed.after(passed, slices);
+        }
     }
 
     /// Units as an earlier slice counts them, and what is left over.
@@ -280,6 +282,7 @@ impl Log {
     }
 
     /// The large form with these multiples.
+    #[cold]
     fn recount(&mut self, scale: u32) {
         *self = self.recounted(scale).0;
     }
@@ -457,9 +460,10 @@ impl Log {
         let mut has_more = false;
         let mut place = from;
         for before in (1..=from).rev() {
+            // What is after one that does not say how much it has may be of that.
             if self.is_full(before) {
                 has_more = true;
-                continue;
+                break;
             }
             let count = self.count(before);
             let taken = count.min(owed / multiple);
@@ -512,11 +516,10 @@ impl Log {
     /// In multiples that are not below those of the max. A count that says "so many, or more" says
     /// more than this max then.
     #[inline]
-    pub(crate) fn raised(mut self, home: Home) -> Self {
+    pub(crate) fn raise(&mut self, home: Home) {
         if self.form == Form::Large && self.scale < home.scale {
             self.recount(home.scale);
         }
-        self
     }
 
     /// What was taken locally, moved on by a decision that has changed a log.
@@ -620,9 +623,11 @@ impl Log {
     #[inline]
     pub(crate) fn pack(&self) -> [u64; 3] {
         let packed = if self.form == Form::Large {
-            let owed = self.owed.kept(self.scale, self.newest);
-            let low = u128::from(owed.pack(self.scale, self.newest));
-            low | self.earlier << (LARGE_BITS + SCALE_BITS)
+            let mut low = self.newest | u64::from(self.scale) << LARGE_BITS;
+            if self.owed.units > 0 {
+                low = self.owed.kept(self.scale, self.newest).pack(self.scale, self.newest);
+            }
+            u128::from(low) | self.earlier << (LARGE_BITS + SCALE_BITS)
         } else {
             u128::from(self.newest) | self.earlier << self.form.bits()
         };

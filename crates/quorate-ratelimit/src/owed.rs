@@ -66,6 +66,7 @@ impl Owed {
     }
 
     /// The newest slice's units, the scale, and what is owed.
+    #[inline]
     pub(crate) fn unpack(packed: u64, scale: u32) -> (u64, u32, Self) {
         let packed = packed & ((1 << LARGE_BITS) - 1);
         if scale <= MOST_SCALE {

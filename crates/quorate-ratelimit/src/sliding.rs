@@ -70,6 +70,7 @@ impl Sliding {
         effect: Effect,
     ) -> Outcome {
         let mut log = self.log(cell.value(), now.0);
+        log.raise(self.home);
         let span = &self.span;
         // Group time went back since the last decision: what leaves does so later by as much.
         let mut look = log.look(span, log.last().max(now.0));
@@ -200,6 +201,7 @@ impl Sliding {
         let (span, home) = (&self.span, self.home);
         let group = self.log(value, now.0);
         let mut local = self.read(&delta.words, now.0)?;
+        local.raise(home);
         let at = group.last().max(now.0);
         // What a peer took that decided alone with a clock ahead counts as of now: one clock must
         // not move the group's window.
@@ -236,7 +238,7 @@ impl Sliding {
     #[inline]
     fn read(&self, words: &[u64; 3], now: u64) -> Option<Log> {
         if words[2] >> TAG_SHIFT == self.tag {
-            return Some(Log::unpack(words).raised(self.home));
+            return Some(Log::unpack(words));
         }
         self.read_two_counters(words, now)
     }
