@@ -124,6 +124,11 @@ impl Peer {
         Self { handle: Arc::new(Handle { shared, status, tasks, storage }) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
     /// Decides one operation, once for the whole group, within the group's I/O timeout.
     ///
     /// # Errors

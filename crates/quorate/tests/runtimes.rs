@@ -15,23 +15,29 @@ use tokio::sync::oneshot;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Three members of a group on loopback, of which `a` alone may be primary: under load another would
-/// be at times.
-fn builders() -> Vec<PeerBuilder> {
+type Addresses = [(&'static str, String); 3];
+
+/// Three members of a group on loopback.
+fn addresses() -> Addresses {
     let listeners = ["a", "b", "c"].map(|name| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         (name, listener.local_addr().expect("it is bound").to_string(), listener)
     });
-    let members = listeners.each_ref().map(|(name, address, _)| (*name, address.clone()));
-    drop(listeners);
-    let builder = |(name, priority): (&str, u8)| {
-        Peer::builder(name, Counter)
-            .members(members.clone())
-            .failure_timeout(TIMEOUT)
-            .heartbeat(TIMEOUT / 10)
-            .priority(priority)
-    };
-    [("a", 1), ("b", 0), ("c", 0)].map(builder).into()
+    listeners.each_ref().map(|(name, address, _)| (*name, address.clone()))
+}
+
+/// One of them. `a` alone may be primary: under load another would be at times.
+fn builder(members: &Addresses, name: &str) -> PeerBuilder {
+    Peer::builder(name, Counter)
+        .members(members.clone())
+        .failure_timeout(TIMEOUT)
+        .heartbeat(TIMEOUT / 10)
+        .priority(u8::from(name == "a"))
+}
+
+fn builders() -> Vec<PeerBuilder> {
+    let members = addresses();
+    ["a", "b", "c"].map(|name| builder(&members, name)).into()
 }
 
 fn one_thread() -> Runtime {
@@ -89,6 +95,28 @@ fn a_primary_whose_runtime_is_blocked_stays_primary_and_answers_the_others() {
         assert_eq!(blocked.peer.status().primary, Some("a".into()));
         let (first, last) = decide_for(&b, TIMEOUT * 2).await;
         assert_eq!(first.position.ballot, last.position.ballot, "in one reign");
+    });
+    thread.join().expect("it ends with the test");
+}
+
+/// The primary's connection for calls to another member is read on the blocked runtime, where nobody
+/// notices that it has ended. It kept the name of that member for the process that was no more.
+#[test]
+fn a_member_restarts_while_the_runtime_of_the_primary_is_blocked() {
+    let members = addresses();
+    let start = |name| builder(&members, name).start();
+    let (thread, a) = blocked(builder(&members, "a"));
+    one_thread().block_on(async {
+        let _c = start("c").await.expect("the settings are valid");
+        let first = start("b").await.expect("the settings are valid");
+        let blocked = a.await.expect("the group is there");
+        assert_eq!(blocked.peer.status().primary, Some("a".into()));
+        decide_for(&first, TIMEOUT).await;
+        first.shutdown().await;
+        let second = start("b").await.expect("the settings are valid");
+        second.wait_ready(LONG).await.expect("it is let in");
+        decide_for(&second, TIMEOUT * 2).await;
+        assert_eq!(blocked.peer.status().primary, Some("a".into()));
     });
     thread.join().expect("it ends with the test");
 }

@@ -52,7 +52,12 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
     let connection = Connection::new(identity, stream.writer, heard, bounds, budget, buffered);
     let connection = Arc::new(connection);
     let now = shared.clock.time();
-    let _open = shared.registry.open(reservation, connection.clone(), now);
+    let registry = &shared.registry;
+    let open = match reservation {
+        Some(reservation) => Some(registry.open(reservation, connection.clone(), now)),
+        None => registry.open_for_calls(connection.clone()),
+    };
+    let Some(_open) = open else { return tracing::debug!(?connection, "the link has gone") };
     let identity = &connection.identity;
     let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
     let pace = identity

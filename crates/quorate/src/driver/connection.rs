@@ -135,9 +135,9 @@ impl Connection {
         self.identity.lane == Lane::Calls && self.identity.is_dialed
     }
 
-    /// Whether the task that reads it has not run lately although it was woken.
-    pub(super) fn is_neglected(&self) -> bool {
-        self.attendance.is_neglected()
+    /// Whether it is open, and the task that reads it has run when it was woken.
+    pub(super) fn is_attended(&self) -> bool {
+        !self.attendance.is_neglected() && !self.lock().outbox.is_closed()
     }
 
     /// Looks after a connection whose task runs on the callers' runtime, which may not run it:
@@ -152,6 +152,11 @@ impl Connection {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Whether it belongs to the link over whose control lane something came then.
+    pub(super) fn is_of_link(&self, heard: &Arc<AtomicU64>) -> bool {
+        Arc::ptr_eq(&self.heard, heard)
     }
 
     /// When something last came over the control lane of this link.

@@ -26,7 +26,7 @@ use super::registry::Reservation;
 use super::roster::STRANGER;
 use super::settings::{self, Difference, TLS, printable};
 use super::shared::Shared;
-use crate::id::{PeerKind, PeerName};
+use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
@@ -55,6 +55,11 @@ impl Side {
             Self::Acceptor => None,
         }
     }
+
+    /// Whether this peer has dialed for its calls.
+    fn is_for_own_calls(&self) -> bool {
+        matches!(self, Self::Dialer { lane: Lane::Calls, .. })
+    }
 }
 
 /// Under what name a refusal of the other end is kept.
@@ -72,7 +77,8 @@ pub(super) struct Agreed {
     /// What has come after the handshake.
     pub(super) buffer: BytesMut,
     pub(super) hello: Hello,
-    pub(super) reservation: Reservation,
+    /// Of the name; a connection that was dialed for calls holds none.
+    pub(super) reservation: Option<Reservation>,
 }
 
 /// Why a handshake came to nothing.
@@ -90,6 +96,8 @@ pub(super) enum HandshakeError {
     Refused { field: String, ours: String, theirs: String },
     #[error("the other end wants TLS, which this peer does not use")]
     Tls,
+    #[error("dialed for calls, and not linked to {peer} (incarnation {incarnation})")]
+    Unlinked { peer: PeerName, incarnation: Incarnation },
 }
 
 /// Does the handshake of a new connection until its deadline.
@@ -130,18 +138,7 @@ impl Handshake<'_> {
             self.note_holder(&side, &hello, false);
             return Err(self.refuse(&side, &hello, differences).await);
         }
-        // A restarted peer may be back before the end of its old connections is noticed.
-        let patience = (self.shared.group.failure_timeout / 8).min(Duration::from_millis(250));
-        let registry = &self.shared.registry;
-        let reservation = match registry.reserve(&hello.peer, hello.incarnation, patience).await {
-            Ok(reservation) => reservation,
-            Err(holder) => {
-                let ours = format!("held by a living peer (incarnation {holder})");
-                let theirs = format!("{} (incarnation {})", hello.peer, hello.incarnation);
-                let differences = vec![Difference::new("peer", ours, theirs)];
-                return Err(self.refuse(&side, &hello, differences).await);
-            }
-        };
+        let reservation = self.reserve(&side, &hello).await?;
         let sent = self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await;
         // Where the other side has closed already, its verdict says why.
         self.receive_verdict(&side, &hello).await?;
@@ -149,6 +146,33 @@ impl Handshake<'_> {
         self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
+    }
+
+    /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done on
+    /// the embedder's runtime, which may stop in the middle of it. There has to be a link already.
+    async fn reserve(
+        &mut self,
+        side: &Side,
+        hello: &Hello,
+    ) -> Result<Option<Reservation>, HandshakeError> {
+        let registry = &self.shared.registry;
+        let (peer, incarnation) = (&hello.peer, hello.incarnation);
+        if side.is_for_own_calls() {
+            let is_linked = registry.is_held_by(peer, incarnation);
+            let unlinked = || HandshakeError::Unlinked { peer: peer.clone(), incarnation };
+            return if is_linked { Ok(None) } else { Err(unlinked()) };
+        }
+        // A restarted peer may be back before the end of its old connections is noticed.
+        let patience = (self.shared.group.failure_timeout / 8).min(Duration::from_millis(250));
+        match registry.reserve(peer, incarnation, patience).await {
+            Ok(reservation) => Ok(Some(reservation)),
+            Err(holder) => {
+                let ours = format!("held by a living peer (incarnation {holder})");
+                let theirs = format!("{peer} (incarnation {incarnation})");
+                let differences = vec![Difference::new("peer", ours, theirs)];
+                Err(self.refuse(side, hello, differences).await)
+            }
+        }
     }
 
     /// Holds the name that the other end gives against what the transport has proved of it.

@@ -3,6 +3,10 @@
 //! Every member dials every other on all three lanes, and a client every member, so there are up to
 //! six connections between two peers. All of them belong to one incarnation: as long as one is open,
 //! or being opened, another incarnation of that name is refused as a duplicate.
+//!
+//! One that was dialed for calls is none of those. It is read on the embedder's runtime, which may
+//! not run: nobody there may notice that it has ended, and the name is not to be held for that long.
+//! So it goes with the link.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,6 +46,8 @@ struct Link {
     /// Handshakes under way that have been let through.
     reserved: usize,
     open: Vec<Arc<Connection>>,
+    /// Those dialed for calls.
+    for_calls: Vec<Arc<Connection>>,
     /// Which coming up of any link this was the last of.
     ups: u64,
     heard: Arc<AtomicU64>,
@@ -61,15 +67,25 @@ impl Link {
             .into_iter()
             .all(|lane| self.open.iter().any(|connection| connection.identity.lane == lane))
     }
+
+    /// All of its connections.
+    fn all(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.open.iter().chain(&self.for_calls)
+    }
+
+    fn remove(&mut self, connection: &Arc<Connection>) {
+        for list in [&mut self.open, &mut self.for_calls] {
+            list.retain(|open| !Arc::ptr_eq(open, connection));
+        }
+    }
 }
 
-/// Frees the name of a link that has no connections; clients come and go under new ones.
-fn forget_if_unused(links: &mut BTreeMap<PeerName, Link>, peer: &PeerName) -> bool {
-    let is_unused = links.get(peer).is_some_and(|link| link.reserved == 0 && link.open.is_empty());
-    if is_unused {
-        links.remove(peer);
-    }
-    is_unused
+/// Frees the name of a link that nothing holds; clients come and go under new ones. The link, if it
+/// has gone.
+fn forget_if_unused(links: &mut BTreeMap<PeerName, Link>, peer: &PeerName) -> Option<Link> {
+    let link = links.get(peer)?;
+    let is_unused = link.reserved == 0 && link.open.is_empty();
+    if is_unused { links.remove(peer) } else { None }
 }
 
 impl Registry {
@@ -133,7 +149,54 @@ impl Registry {
 
     /// When something last came over the control lane of the link, shared with its connections.
     pub(super) fn heard(&self, peer: &PeerName) -> Arc<AtomicU64> {
-        self.links.lock().entry(peer.clone()).or_default().heard.clone()
+        self.links.lock().get(peer).map(|link| link.heard.clone()).unwrap_or_default()
+    }
+
+    /// Whether this incarnation holds its name.
+    pub(super) fn is_held_by(&self, peer: &PeerName, incarnation: Incarnation) -> bool {
+        let links = self.links.lock();
+        links.get(peer).is_some_and(|link| link.incarnation == Some(incarnation))
+    }
+
+    /// Adds an open connection that was dialed for calls, as long as there is a link to that
+    /// incarnation; the guard removes it, and so does the end of the link.
+    pub(super) fn open_for_calls(self: &Arc<Self>, connection: Arc<Connection>) -> Option<Opened> {
+        let identity = &connection.identity;
+        let replaced = {
+            let mut links = self.links.lock();
+            let link = links.get_mut(&identity.peer)?;
+            // The link may be another one by now, to the same incarnation or not.
+            let is_same = link.incarnation == Some(identity.end.incarnation);
+            if !is_same || !connection.is_of_link(&link.heard) {
+                return None;
+            }
+            std::mem::replace(&mut link.for_calls, vec![connection.clone()])
+        };
+        for connection in replaced {
+            connection.close();
+        }
+        self.changed();
+        Some(Opened { registry: self.clone(), connection })
+    }
+
+    /// Closes a connection. One for calls is open no more from here on, whenever its task runs again.
+    pub(super) fn close(&self, connection: &Arc<Connection>) {
+        if connection.carries_own_calls() {
+            if let Some(link) = self.links.lock().get_mut(&connection.identity.peer) {
+                link.remove(connection);
+            }
+            self.changed();
+        }
+        connection.close();
+    }
+
+    /// A link has gone: so have its connections for calls, and another incarnation may come.
+    fn end(&self, link: Option<Link>) {
+        let Some(link) = link else { return };
+        for connection in link.for_calls {
+            connection.close();
+        }
+        self.released.notify_waiters();
     }
 
     /// Adds an open connection; the guard removes it. An older one of the same peer, lane and
@@ -201,8 +264,10 @@ impl Registry {
     /// certificate that it has shown last.
     pub(super) fn security(&self, peer: &PeerName) -> (Option<Protection>, Option<Certificate>) {
         let links = self.links.lock();
-        let open = links.get(peer).map(|link| &link.open[..]).unwrap_or_default();
-        let protection = open.iter().map(|open| open.identity.protection).min();
+        let link = links.get(peer);
+        let all = link.into_iter().flat_map(Link::all);
+        let protection = all.map(|open| open.identity.protection).min();
+        let open = link.map(|link| &link.open[..]).unwrap_or_default();
         let certificate = open.iter().rev().find_map(|open| open.identity.certificate.clone());
         (protection, certificate)
     }
@@ -220,7 +285,7 @@ impl Registry {
 
     /// All open connections.
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
-        self.links.lock().values().flat_map(|link| link.open.iter().cloned()).collect()
+        self.links.lock().values().flat_map(Link::all).cloned().collect()
     }
 
     /// Connections of links over whose control lane nothing has come since `before`.
@@ -228,7 +293,7 @@ impl Registry {
         let links = self.links.lock();
         let is_silent = |link: &&Link| link.heard.load(Ordering::Relaxed) < before.0;
         let silent = links.values().filter(is_silent);
-        silent.flat_map(|link| link.open.iter().cloned()).collect()
+        silent.flat_map(Link::all).cloned().collect()
     }
 
     /// Counts changes.
@@ -267,14 +332,10 @@ impl Registry {
         let own = {
             let links = self.links.lock();
             let link = links.get(peer).filter(|link| link.incarnation == Some(incarnation));
-            let open = link.map(|link| &link.open[..]).unwrap_or_default();
-            open.iter().find(|open| open.carries_own_calls() && !open.is_neglected()).cloned()
+            let open = link.map(|link| &link.for_calls[..]).unwrap_or_default();
+            open.iter().find(|open| open.is_attended()).cloned()
         };
         own.or_else(|| self.pick(peer, incarnation, Lane::Data))
-    }
-
-    fn released(&self) {
-        self.released.notify_waiters();
     }
 }
 
@@ -290,11 +351,9 @@ impl Drop for Reservation {
         let mut links = self.registry.links.lock();
         let Some(link) = links.get_mut(&self.peer) else { return };
         link.reserved -= 1;
-        let is_unused = forget_if_unused(&mut links, &self.peer);
+        let gone = forget_if_unused(&mut links, &self.peer);
         drop(links);
-        if is_unused {
-            self.registry.released();
-        }
+        self.registry.end(gone);
     }
 }
 
@@ -307,16 +366,95 @@ pub(super) struct Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        let is_unused = {
+        let peer = &self.connection.identity.peer;
+        let gone = {
             let mut links = self.registry.links.lock();
-            let Some(link) = links.get_mut(&self.connection.identity.peer) else { return };
-            link.open.retain(|open| !Arc::ptr_eq(open, &self.connection));
-            forget_if_unused(&mut links, &self.connection.identity.peer)
+            if let Some(link) = links.get_mut(peer) {
+                link.remove(&self.connection);
+            }
+            forget_if_unused(&mut links, peer)
         };
         self.connection.close();
-        if is_unused {
-            self.registry.released();
-        }
+        self.registry.end(gone);
         self.registry.changed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Bounds;
+    use crate::driver::buffered::Buffered;
+    use crate::driver::connection::Identity;
+    use crate::driver::slots::Budget;
+
+    const OLD: Incarnation = Incarnation(1);
+    const NEW: Incarnation = Incarnation(2);
+
+    fn registry() -> Arc<Registry> {
+        Arc::new(Registry::new(Arc::default()))
+    }
+
+    /// A connection that was dialed to a start of `b`.
+    fn connection(registry: &Registry, incarnation: Incarnation, lane: Lane) -> Arc<Connection> {
+        let identity = Identity {
+            peer: "b".into(),
+            end: LinkEnd::member(incarnation),
+            lane,
+            is_dialed: true,
+            address: "b:1".into(),
+            protection: Protection::Plain,
+            certificate: None,
+        };
+        let (bounds, writer) = (Bounds::default(), Box::new(tokio::io::sink()));
+        let heard = registry.heard(&identity.peer);
+        let budget = Arc::new(Budget::new(1));
+        let buffered = Arc::new(Buffered::new(&bounds));
+        Arc::new(Connection::new(identity, writer, heard, &bounds, &budget, &buffered))
+    }
+
+    fn link(registry: &Arc<Registry>, incarnation: Incarnation) -> [Opened; 2] {
+        [Lane::Control, Lane::Data].map(|lane| {
+            let reserved = registry.try_reserve(&"b".into(), incarnation).expect("it is free");
+            registry.open(reserved, connection(registry, incarnation, lane), Time(1))
+        })
+    }
+
+    /// The task of a connection for calls may never run again; what it holds is not dropped then.
+    #[test]
+    fn a_name_is_free_when_its_link_has_gone_whatever_is_open_for_calls() {
+        let registry = registry();
+        let lanes = link(&registry, OLD);
+        let for_calls = connection(&registry, OLD, Lane::Calls);
+        let held = registry.open_for_calls(for_calls.clone()).expect("it is linked");
+        let picked = |incarnation| registry.pick_for_calls(&"b".into(), incarnation);
+        assert!(picked(OLD).is_some_and(|picked| Arc::ptr_eq(&picked, &for_calls)));
+        assert!(registry.try_reserve(&"b".into(), NEW).is_err(), "the old one is linked");
+        drop(lanes);
+        assert!(for_calls.lock().outbox.is_closed(), "whoever waits for replies is told");
+        let lanes = link(&registry, NEW);
+        assert_eq!(registry.all().len(), 2);
+        assert_eq!(registry.silent(Time(1_000)).len(), 2, "it is not closed time and again");
+        assert!(picked(NEW).is_some_and(|picked| picked.identity.lane == Lane::Data));
+        drop(held);
+        assert_eq!(registry.all().len(), 2);
+        drop(lanes);
+        assert!(registry.links.lock().is_empty());
+    }
+
+    #[test]
+    fn a_connection_for_calls_needs_a_link_to_the_same_start() {
+        let registry = registry();
+        assert!(registry.open_for_calls(connection(&registry, OLD, Lane::Calls)).is_none());
+        assert!(registry.links.lock().is_empty(), "nothing is kept of it");
+        let of_none = connection(&registry, OLD, Lane::Calls);
+        let _lanes = link(&registry, OLD);
+        assert!(registry.open_for_calls(of_none).is_none(), "it was of a link before this one");
+        assert!(registry.open_for_calls(connection(&registry, NEW, Lane::Calls)).is_none());
+        let for_calls = connection(&registry, OLD, Lane::Calls);
+        let held = registry.open_for_calls(for_calls.clone()).expect("it is linked");
+        registry.close(&for_calls);
+        assert_eq!(registry.all().len(), 2, "it is open no more");
+        drop(held);
     }
 }

@@ -43,7 +43,7 @@ impl Shared {
         }
     }
 
-    fn close_as(&self, connection: &Connection, why: Closed) {
+    fn close_as(&self, connection: &Arc<Connection>, why: Closed) {
         let identity = &connection.identity;
         let (peer, lane) = (&identity.peer, identity.lane);
         if identity.is_guest() {
@@ -53,7 +53,7 @@ impl Shared {
             tracing::warn!(%peer, ?lane, ?why, "closed a connection");
         }
         self.tally.note_closed(why);
-        connection.close();
+        self.registry.close(connection);
     }
 }
 
@@ -82,11 +82,8 @@ impl EventLoop {
         let (heartbeat, timeout) = (self.shared.group.heartbeat, self.shared.group.failure_timeout);
         let (pause, patience) = (heartbeat / ATTEND_DIVISOR, heartbeat / 2);
         self.agenda.attend = now.after(pause);
-        let mut is_news = false;
         for connection in self.data_connections.iter().filter(|open| open.carries_own_calls()) {
-            let was_neglected = connection.is_neglected();
             let idle = connection.look_after(now, patience);
-            is_news |= connection.is_neglected() != was_neglected;
             if idle.is_some_and(|idle| idle >= timeout / 2) {
                 tracing::warn!(
                     peer = %connection.identity.peer,
@@ -94,12 +91,11 @@ impl EventLoop {
                     "the runtime that this peer was started on does not run its tasks: replies were \
                      not read, and the calls that wait for them end"
                 );
-                connection.close();
+                self.shared.registry.close(connection);
             }
         }
-        if is_news {
-            self.choose_connection();
-        }
+        // A task that runs again says so by itself, and at any time.
+        self.choose_connection();
     }
 
     /// Removes some of the cells that have expired, at a pace that the number of cells demands.
@@ -208,5 +204,114 @@ pub(super) fn group_of(message: &Message) -> Option<(Ballot, GroupId)> {
         }
         Message::Follow { ballot, group_id, .. } => Some((*ballot, (*group_id)?)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use crate::id::GroupTime;
+    use crate::model::{Answer, Cell, Delta, Item, Model, Value};
+    use crate::peer::Peer;
+    use crate::protocol::message::Lane;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// Says yes to everything.
+    struct Idle;
+
+    impl Model for Idle {
+        fn decide(&self, _items: &[Item<'_>], _cells: &mut [Cell], _now: GroupTime) -> Answer {
+            Answer::default()
+        }
+
+        fn accumulate(
+            &self,
+            _item: &Item<'_>,
+            _before: Option<&Value>,
+            _after: &Value,
+            _delta: &mut Delta,
+        ) {
+        }
+
+        fn merge(&self, _key: &[u8], _delta: &Delta, _cell: &mut Cell, _now: GroupTime) -> u64 {
+            0
+        }
+    }
+
+    fn one_thread() -> Runtime {
+        Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    /// Waits until calls for the primary take this lane.
+    async fn until_lane(peer: &Peer, lane: Lane) {
+        let routing = &peer.shared().routing;
+        let mut changes = routing.watch();
+        let waiting = async {
+            while routing.connection().map(|connection| connection.identity.lane) != Some(lane) {
+                changes.changed().await.expect("the peer is there");
+            }
+        };
+        timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("calls take the {lane:?} lane"));
+    }
+
+    /// The task said so itself, between two looks: nobody saw a change, and calls took the data lane
+    /// for ever.
+    #[test]
+    fn calls_go_back_to_their_own_lane_when_its_task_runs_again() {
+        let listeners = ["a", "b"].map(|name| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            (name, listener.local_addr().expect("it is bound").to_string(), listener)
+        });
+        let members = listeners.each_ref().map(|(name, address, _)| (*name, address.clone()));
+        drop(listeners);
+        let builder = |name: &str, priority| {
+            let builder = Peer::builder(name, Idle).members(members.clone()).priority(priority);
+            builder.failure_timeout(TIMEOUT).heartbeat(TIMEOUT / 10)
+        };
+        let (a, b) = (builder("a", 1), builder("b", 0));
+        let (tell, told) = oneshot::channel();
+        let (block, blocked) = oneshot::channel::<mpsc::Receiver<()>>();
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            one_thread().block_on(async {
+                let b = b.start().await.expect("the settings are valid");
+                assert!(tell.send(b).is_ok(), "the test waits");
+                let unblocked = blocked.await.expect("the test goes on");
+                // As a caller that never yields.
+                unblocked.recv().expect("the test goes on");
+                ended.await.expect("the test goes on");
+            });
+        });
+        one_thread().block_on(async {
+            let _a = a.start().await.expect("the settings are valid");
+            let b = told.await.expect("it starts");
+            b.wait_ready(LONG).await.expect("both are there");
+            until_lane(&b, Lane::Calls).await;
+            let (unblock, unblocked) = mpsc::channel();
+            block.send(unblocked).expect("it waits");
+            let caller = b.clone();
+            let waiting = tokio::spawn(async move {
+                loop {
+                    // The first may be answered before the runtime is blocked.
+                    let _ = caller.decide(&[Item { key: b"k", args: [0; 2] }]).await;
+                }
+            });
+            until_lane(&b, Lane::Data).await;
+            unblock.send(()).expect("it waits");
+            until_lane(&b, Lane::Calls).await;
+            waiting.abort();
+            end.send(()).expect("it waits");
+        });
+        thread.join().expect("it ends with the test");
     }
 }
