@@ -11,7 +11,7 @@ use std::future::Future;
 use std::{io, thread};
 
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -38,6 +38,26 @@ struct Thread {
     ended: oneshot::Receiver<()>,
 }
 
+/// The runtime of the peer's own thread. A look-up of a name that hangs is not waited for when it
+/// ends, which may be among tasks of the embedder: tokio lets nobody wait there.
+struct Own(Option<Runtime>);
+
+impl Own {
+    fn block_on(&self, until: impl Future) {
+        if let Self(Some(runtime)) = self {
+            runtime.block_on(until);
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Tasks {
     /// Tasks on a thread of their own.
     ///
@@ -45,18 +65,22 @@ impl Tasks {
     ///
     /// If the thread, or what it waits with, cannot be had.
     pub(super) fn on_own_thread(peer: &PeerName) -> io::Result<Self> {
+        Self::on_thread(thread::Builder::new().name(format!("quorate-{peer}")))
+    }
+
+    fn on_thread(builder: thread::Builder) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
+        let runtime = Own(Some(runtime));
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let run = move || {
             // An error says that the sender has gone, which means the same.
-            let _ = runtime.block_on(stopped);
-            // A look-up of a name that hangs is not waited for.
-            runtime.shutdown_background();
+            runtime.block_on(stopped);
+            drop(runtime);
             drop(end);
         };
-        thread::Builder::new().name(format!("quorate-{peer}")).spawn(run)?;
+        builder.spawn(run)?;
         let thread = Mutex::new(Some(Thread { stop, ended }));
         let (callers, handles) = (Handle::try_current().ok(), Mutex::default());
         Ok(Self { runtime: handle, callers, thread, handles, beside: Mutex::default() })
@@ -152,6 +176,14 @@ mod tests {
             // Never yields, as a caller may not.
             is_done.recv().expect("the task has run meanwhile");
         });
+    }
+
+    /// Its runtime was dropped among the embedder's tasks then, and tokio panicked.
+    #[tokio::test]
+    async fn a_thread_that_cannot_be_had_is_an_error() {
+        let more_than_there_is = thread::Builder::new().stack_size(1 << 50);
+        let started = Tasks::on_thread(more_than_there_is);
+        assert!(started.is_err(), "no stack of 2^50 bytes");
     }
 
     #[tokio::test]
