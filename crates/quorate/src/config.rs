@@ -528,10 +528,10 @@ pub struct Bounds {
     pub max_reply_bytes: usize,
     /// Bytes that all guests hold together: frames of theirs that have come in part, and replies,
     /// pieces and messages that wait for them. A guest is whoever connects here and is no member:
-    /// clients, joiners, and whoever says to be one. Beyond it each guest that holds more than its
-    /// part, `max_buffered_bytes / max_connections`, is closed when it asks for more. Default 64
-    /// MiB, at least 1 MiB; twice that is the most that guests cost, besides about 100 KiB for each
-    /// connection in use.
+    /// clients, joiners until they are counted in, and whoever only says that it is a member. Beyond
+    /// it each guest that holds more than its part, `max_buffered_bytes / max_connections`, is closed
+    /// when it asks for more. Default 64 MiB, at least 1 MiB; twice that is the most that guests cost,
+    /// besides about 100 KiB for each connection in use.
     pub max_buffered_bytes: usize,
 }
 

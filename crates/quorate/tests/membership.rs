@@ -449,3 +449,42 @@ async fn what_a_joiner_lacks_is_named_before_anything_is_started() {
     let Err(StartError::Config(errors)) = start else { panic!("it lacks a port") };
     assert!(matches!(&errors[..], [ConfigError::Contact { .. }]), "{errors:?}");
 }
+
+/// The longest of so many calls, in virtual time.
+async fn longest_of(primary: &Peer, calls: u32) -> Duration {
+    let mut longest = Duration::ZERO;
+    for _ in 0..calls {
+        let began = tokio::time::Instant::now();
+        add(primary, "k", 1).await.expect("a majority is there");
+        longest = longest.max(began.elapsed());
+    }
+    longest
+}
+
+/// They were taken for guests as long as their processes lived, whose messages are read at a pace:
+/// calls waited up to a heartbeat for a majority.
+#[tokio::test(start_paused = true)]
+async fn members_that_have_joined_are_read_as_members() {
+    let network = InProcess::network();
+    let a = Peer::builder("a", Counter).members([("a", "a")]).transport(network.at("a"));
+    let a = start(majority(a.tokio_clock())).await;
+    a.wait_ready(LONG).await.expect("alone");
+    let b = start(majority(joiner(&network, "b", "a"))).await;
+    until_members(&a, "ab").await;
+    let c = start(majority(joiner(&network, "c", "a"))).await;
+    for peer in [&a, &b, &c] {
+        until_members(peer, "abc").await;
+    }
+    for leader in [&a, &b] {
+        if leader.status().primary != Some(leader.status().name) {
+            a.switch_primary("b").await.expect("b is up to date");
+            b.wait_ready(LONG).await.expect("b leads");
+        }
+        let longest = longest_of(leader, 20_000).await;
+        assert!(longest < Duration::from_millis(100), "a call took {longest:?}");
+    }
+    for peer in [&a, &b, &c] {
+        assert_eq!(peer.stats().reads_paused, 0);
+        assert_eq!(peer.status().connections.buffered_bytes, 0);
+    }
+}

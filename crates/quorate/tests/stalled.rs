@@ -6,11 +6,13 @@ mod support;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use quorate::protocol::Standing;
 use quorate::protocol::message::Lane;
 use quorate::transport::InProcess;
-use quorate::wire::{Frame, Merge};
+use quorate::wire::{Frame, Hello, Merge};
 use quorate::{
-    Acknowledge, Bounds, Delta, GroupConfig, GroupTime, Mode, Peer, PeerBuilder, PeerStats,
+    Acknowledge, Ballot, Bounds, Delta, GroupConfig, GroupTime, Mode, Peer, PeerBuilder, PeerKind,
+    PeerStats, Position, Sequence, Term,
 };
 use support::raw::{self, Raw};
 use support::{LONG, NAMES, Trio, add, builder, count, until};
@@ -371,19 +373,19 @@ async fn a_fast_client_is_answered_whatever_others_do() {
     assert_eq!(count(&peer, "fast").await, u64::from(frames * CALLS));
 }
 
-/// Each keeps to its own bound, and there are many.
-#[tokio::test(start_paused = true)]
-async fn guests_that_hold_much_are_closed_when_all_of_them_hold_too_much() {
-    let network = InProcess::network();
-    let peer = alone(&network, |builder| {
-        let max_buffered_bytes = 2 * 1024 * 1024;
-        builder.bounds(Bounds { max_connections: 64, max_buffered_bytes, ..Bounds::default() })
-    })
-    .await;
-    let mut quiet = client(&network, "quiet", Lane::Data).await;
+/// How many bytes are held for forty guests that send calls and read nothing, and how many of them
+/// were closed. `hello` is what each says of itself.
+async fn held_for_many(
+    network: &InProcess,
+    peer: &Peer,
+    hello: impl Fn(Hello) -> Hello,
+) -> (usize, u64) {
     let mut greedy = Vec::new();
-    for number in 0..20 {
-        let mut client = Talker::new(client(&network, &format!("x{number}"), Lane::Data).await);
+    for number in 0..40 {
+        let name = format!("x{number}");
+        let hello = hello(raw::hello(&raw::group(&["a"]), &name, Lane::Data));
+        let raw = Raw::connect(&*network.at(&name), "a", hello).await.expect("it is let in");
+        let mut client = Talker::new(raw);
         let talking = async {
             while client.sent < FAR_TOO_MUCH && client.rest.is_empty() {
                 client.rest = calls(client.next);
@@ -398,15 +400,52 @@ async fn guests_that_hold_much_are_closed_when_all_of_them_hold_too_much() {
         let _ = talking.await;
         greedy.push(client);
     }
-    let held = peer.status().connections.buffered_bytes;
-    assert!(held < 4 * 1024 * 1024, "guests hold {held} bytes");
-    assert!(peer.stats().closed_crowded > 10, "{:?}", peer.stats());
+    (peer.status().connections.buffered_bytes, peer.stats().closed_crowded)
+}
+
+/// A peer that lets guests hold 2 MiB.
+async fn narrow(network: &InProcess) -> Peer {
+    let setup = |builder: PeerBuilder| {
+        let max_buffered_bytes = 2 * 1024 * 1024;
+        builder.bounds(Bounds { max_connections: 64, max_buffered_bytes, ..Bounds::default() })
+    };
+    alone(network, setup).await
+}
+
+/// Each keeps to its own bound, and there are many.
+#[tokio::test(start_paused = true)]
+async fn guests_that_hold_much_are_closed_when_all_of_them_hold_too_much() {
+    let network = InProcess::network();
+    let peer = narrow(&network).await;
+    let mut quiet = client(&network, "quiet", Lane::Data).await;
+    let (held, closed) = held_for_many(&network, &peer, |hello| hello).await;
+    assert!((1..4 * 1024 * 1024).contains(&held), "guests hold {held} bytes");
+    assert!(closed > 30, "{:?}", peer.stats());
     // Who holds little is none of them.
     quiet.send(&raw::calls(0..1, "quiet")).await.expect("it is open");
     assert_eq!(quiet.receive_replies().await.expect("it is open"), [(0, true)]);
-    drop(greedy);
     sleep(Duration::from_secs(2)).await;
     assert_eq!(peer.status().connections.buffered_bytes, 0);
+}
+
+/// What it says of itself made it one, and nothing of what it held was counted: a member that stands
+/// further is let in, whoever it is.
+#[tokio::test(start_paused = true)]
+async fn whoever_says_that_it_is_a_member_is_a_guest() {
+    let network = InProcess::network();
+    let peer = narrow(&network).await;
+    let generation = peer.status().generation;
+    let further = |hello| {
+        let position = Position {
+            ballot: Ballot { generation, term: Term(1_000) },
+            sequence: Sequence(1 << 60),
+        };
+        let standing = Standing { position, generations: vec![generation] };
+        Hello { kind: PeerKind::Member, has_state: true, standing, ..hello }
+    };
+    let (held, closed) = held_for_many(&network, &peer, further).await;
+    assert!((1..4 * 1024 * 1024).contains(&held), "guests hold {held} bytes");
+    assert!(closed > 30, "{:?}", peer.stats());
 }
 
 fn cut_off(trio: &Trio, name: &str) {

@@ -60,16 +60,13 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
     let Some(_open) = open else { return tracing::debug!(?connection, "the link has gone") };
     let identity = &connection.identity;
     let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
-    let pace = identity
-        .is_guest()
-        .then(|| Pace::new(shared.group.heartbeat, identity.end.kind, lane, now));
     let attendant = Attendant {
         shared: &shared,
         connection: &connection,
         reader: stream.reader,
         buffer,
         frame: 1,
-        pace,
+        pace: None,
         batch: Batch::default(),
         wakers: Vec::new(),
     };
@@ -144,7 +141,7 @@ impl Attendant<'_> {
                 self.frame += 1;
                 self.take(kind, body).await?;
             }
-            if self.pace.is_some() {
+            if self.is_guest() {
                 // What is taken at once is not held.
                 self.connection.flush();
                 self.weigh()?;
@@ -211,7 +208,7 @@ impl Attendant<'_> {
             return Ok(());
         }
         let identity = &self.connection.identity;
-        let is_member = self.shared.roster.is_known(identity.peer.as_str());
+        let is_member = self.shared.roster.is_member(&identity.peer);
         let counted = match identity.lane {
             Lane::Data if is_member => Counted::Ready,
             _ => Counted::All,
@@ -231,7 +228,25 @@ impl Attendant<'_> {
 
     /// Looks whether a guest holds too much of what all of them may.
     fn weigh(&self) -> Result<(), Ended> {
-        if self.connection.may_hold(self.buffer.len()) { Ok(()) } else { Err(Ended::Crowded) }
+        let may_hold = self.connection.may_hold(self.buffer.len(), &self.shared.roster);
+        if may_hold { Ok(()) } else { Err(Ended::Crowded) }
+    }
+
+    fn is_guest(&self) -> bool {
+        self.connection.is_guest(&self.shared.roster)
+    }
+
+    /// For how long nothing is read after a message of so many bytes.
+    fn pause(&mut self, bytes: usize) -> Duration {
+        if !self.is_guest() {
+            self.pace = None;
+            return Duration::ZERO;
+        }
+        let now = self.shared.clock.coarse();
+        let identity = &self.connection.identity;
+        let (heartbeat, kind) = (self.shared.group.heartbeat, identity.end.kind);
+        let pace = self.pace.get_or_insert_with(|| Pace::new(heartbeat, kind, identity.lane, now));
+        pace.count(bytes, now)
     }
 
     /// Passes a message on; waits while the event loop has too many, and reads nothing meanwhile.
@@ -245,10 +260,7 @@ impl Attendant<'_> {
         let inbox = self.shared.inboxes.of(identity.lane);
         let from = (identity.peer.clone(), identity.end.incarnation);
         inbox.send(from, message, bytes).await.map_err(|_| Ended::ShutDown)?;
-        let pause = match &mut self.pace {
-            Some(pace) => pace.count(bytes, self.shared.clock.coarse()),
-            None => Duration::ZERO,
-        };
+        let pause = self.pause(bytes);
         if !pause.is_zero() {
             self.shared.tally.reads_paused.add(1);
             self.connection.pause(pause).await?;

@@ -50,6 +50,14 @@ impl Share {
         self.begun.store(bytes, Ordering::Relaxed);
     }
 
+    /// Holds nothing for a guest: the other end has become a member.
+    pub(super) fn let_go(&self) {
+        let before = self.bytes.swap(0, Ordering::Relaxed);
+        if before != 0 {
+            self.all.bytes.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
     /// Sets what waits to be sent; whether the connection may hold what it does.
     pub(super) fn set_waiting(&self, bytes: usize) -> bool {
         let bytes = self.begun.load(Ordering::Relaxed) + bytes;
@@ -85,6 +93,10 @@ mod tests {
         assert!(!shares[0].set_waiting(400), "it holds more than its part");
         drop(shares.remove(0));
         assert_eq!(all.bytes(), 501);
+        assert!(shares[1].set_waiting(500));
+        shares[1].let_go();
+        shares[1].let_go();
+        assert_eq!(all.bytes(), 400);
         assert!(shares[1].set_waiting(500));
         drop(shares);
         assert_eq!(all.bytes(), 0);

@@ -18,12 +18,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::attendance::Attendance;
 use super::buffered::{Buffered, Share};
+use super::guest::Guest;
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
+use super::roster::Roster;
 use super::slots::{Budget, Slots};
 use super::stall::{Progress, Stall};
 use crate::config::Bounds;
-use crate::id::{PeerKind, PeerName, Time};
+use crate::id::{PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::transport::{Certificate, Protection};
@@ -48,13 +50,6 @@ pub(super) struct Identity {
     pub(super) certificate: Option<Certificate>,
 }
 
-impl Identity {
-    /// Whether the other end came in and is no member, as far as it says itself.
-    pub(super) fn is_guest(&self) -> bool {
-        !self.is_dialed && self.end.kind != PeerKind::Member
-    }
-}
-
 /// An open connection.
 pub(super) struct Connection {
     pub(super) identity: Identity,
@@ -62,8 +57,9 @@ pub(super) struct Connection {
     heard: Arc<AtomicU64>,
     /// Most bytes of replies that wait before nothing more is read.
     max_reply_bytes: usize,
-    /// What it holds, of a guest.
-    share: Option<Share>,
+    guest: Guest,
+    /// What it holds, as long as it is of a guest.
+    share: Share,
     /// Which frame is waited for of which a part has come; see [`Progress`].
     unfinished: AtomicU64,
     state: Mutex<State>,
@@ -110,7 +106,7 @@ impl Connection {
         budget: &Arc<Budget>,
         buffered: &Arc<Buffered>,
     ) -> Self {
-        let share = identity.is_guest().then(|| Share::new(buffered.clone()));
+        let (guest, share) = (Guest::new(), Share::new(buffered.clone()));
         let max_bytes = match identity.lane {
             Lane::Control => bounds.max_piece_bytes,
             Lane::Data | Lane::Calls => max_outbox_bytes(bounds),
@@ -126,7 +122,7 @@ impl Connection {
         let attendance = Attendance::default();
         let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
         let unfinished = AtomicU64::new(0);
-        Self { identity, heard, max_reply_bytes, share, unfinished, state, attendance }
+        Self { identity, heard, max_reply_bytes, guest, share, unfinished, state, attendance }
     }
 
     /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
@@ -207,20 +203,28 @@ impl Connection {
         true
     }
 
+    /// Whether the other end has come in and is no member at present.
+    #[inline]
+    pub(super) fn is_guest(&self, roster: &Roster) -> bool {
+        !self.identity.is_dialed && self.guest.is_one(&self.identity.peer, roster)
+    }
+
     /// Notes how much has come of a frame that is not whole, and looks whether a guest holds too
     /// much of what all of them may.
-    pub(super) fn may_hold(&self, begun: usize) -> bool {
-        let Some(share) = &self.share else { return true };
-        share.set_begun(begun);
-        self.weigh()
+    pub(super) fn may_hold(&self, begun: usize, roster: &Roster) -> bool {
+        self.share.set_begun(begun);
+        self.weigh(roster)
     }
 
     /// Looks anew at what this connection holds; whether it may.
-    pub(super) fn weigh(&self) -> bool {
-        let Some(share) = &self.share else { return true };
+    pub(super) fn weigh(&self, roster: &Roster) -> bool {
         // Under the lock, so that what was seen last counts.
         let state = self.lock();
-        share.set_waiting(state.outbox.waiting_bytes() + state.replying.reply_bytes())
+        if !self.is_guest(roster) {
+            self.share.let_go();
+            return true;
+        }
+        self.share.set_waiting(state.outbox.waiting_bytes() + state.replying.reply_bytes())
     }
 
     /// Looks whether this connection gets anywhere; why not, if it has not for `patience`.

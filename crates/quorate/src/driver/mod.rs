@@ -53,6 +53,7 @@ mod events;
 mod expiry;
 mod face;
 mod fill;
+mod guest;
 mod handshake;
 mod inbox;
 mod links;

@@ -10,8 +10,9 @@ use crate::protocol::message::Lane;
 /// Messages of one connection that are taken in a heartbeat: a ping and a pong, and each request of
 /// an embedder once.
 const MAX_MESSAGES: u32 = 64;
-/// The same of the connection over which a joiner is brought up to date: it says of every piece
-/// that it has come.
+/// The same of the data connection of one that is no client. A joiner that is brought up to date
+/// says of every piece that it has come, and a primary that is not known here, for this peer has
+/// fallen behind, sends the pieces.
 const MAX_CATCH_UP: u32 = 4_096;
 
 /// A message counts once more for each of so many bytes: those of a heartbeat have less.
@@ -29,7 +30,7 @@ pub(super) struct Pace {
 impl Pace {
     /// The pace of a guest of this kind, from `now` on.
     pub(super) fn new(heartbeat: Duration, kind: PeerKind, lane: Lane, now: Time) -> Self {
-        let catches_up = kind == PeerKind::Joiner && lane == Lane::Data;
+        let catches_up = kind != PeerKind::Client && lane == Lane::Data;
         let max = if catches_up { MAX_CATCH_UP } else { MAX_MESSAGES };
         Self { heartbeat, max, began: now, count: 0 }
     }

@@ -9,6 +9,7 @@
 //! | an address of a peer whose name was not known | as told by its `Hello` |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -33,6 +34,8 @@ pub(super) struct Roster {
     configured: BTreeMap<PeerName, String>,
     known: RwLock<Known>,
     /// Counts changes.
+    changes: AtomicU64,
+    /// The same, for those who wait for it.
     version: watch::Sender<u64>,
 }
 
@@ -66,7 +69,8 @@ impl Roster {
     /// `configured` are the members of the settings, with their addresses.
     pub(super) fn new(peer: &PeerConfig, configured: BTreeMap<PeerName, String>) -> Self {
         let (me, kind, known) = (peer.name.clone(), peer.kind, RwLock::default());
-        Self { me, kind, configured, known, version: watch::Sender::new(0) }
+        let (changes, version) = (AtomicU64::new(0), watch::Sender::new(0));
+        Self { me, kind, configured, known, changes, version }
     }
 
     /// Sees changes from now on, and the present as one.
@@ -76,7 +80,14 @@ impl Roster {
         version
     }
 
+    /// Counts changes: while it is the same nothing else here is another.
+    #[inline]
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.version.send_modify(|version| *version += 1);
     }
 
@@ -131,6 +142,17 @@ impl Roster {
         let mut members = known.members();
         members.any(|member| member.name.as_str() == name)
             || self.configured.keys().any(|configured| configured.as_str() == name)
+    }
+
+    /// Whether a member goes by this name, by the membership; by the settings as long as none is
+    /// known.
+    pub(super) fn is_member(&self, peer: &PeerName) -> bool {
+        let known = self.known.read();
+        let mut members = known.members().peekable();
+        match members.peek() {
+            Some(_) => members.any(|member| member.name == *peer),
+            None => self.configured.contains_key(peer),
+        }
     }
 
     /// A member was met at an address, and it was sure to be it: it was dialed there, or has proved
@@ -366,6 +388,21 @@ mod tests {
         without.removed = vec![member("a", "")];
         roster.set_membership(&without);
         assert!(names(&roster).is_empty(), "it was counted out");
+    }
+
+    #[test]
+    fn a_member_is_who_is_counted_in_and_before_that_who_is_listed() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let guest = crate::driver::guest::Guest::new();
+        let is_guest = |roster| guest.is_one(&"d".into(), roster);
+        assert!(roster.is_member(&"b".into()) && is_guest(&roster));
+        roster.set_membership(&membership(&[("a", ""), ("d", "")]));
+        assert!(!roster.is_member(&"b".into()), "it was counted out");
+        assert!(!is_guest(&roster), "however it came");
+        let next = Some(vec![member("a", ""), member("e", "")]);
+        roster.set_membership(&Membership { next, ..membership(&[("a", "")]) });
+        assert!(roster.is_member(&"e".into()), "it is being counted in");
+        assert!(is_guest(&roster));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Shared {
         let patience = self.group.io_timeout.max(self.group.failure_timeout);
         for connection in self.registry.all() {
             // What was written since it last read something is not held any more.
-            connection.weigh();
+            connection.weigh(&self.roster);
             match connection.stall(now, patience) {
                 Some(Stall::NotTaken) => self.close_as(&connection, Closed::NotTaking),
                 Some(Stall::Unfinished) => self.close_as(&connection, Closed::Unfinished),
@@ -46,7 +46,7 @@ impl Shared {
     fn close_as(&self, connection: &Arc<Connection>, why: Closed) {
         let identity = &connection.identity;
         let (peer, lane) = (&identity.peer, identity.lane);
-        if identity.is_guest() {
+        if connection.is_guest(&self.roster) {
             // There may be many, time and again.
             tracing::debug!(%peer, ?lane, ?why, "closed a connection");
         } else {
