@@ -364,6 +364,43 @@ async fn a_relaxed_client_decides_alone_without_a_primary_and_merges() {
     until(&client, |_| events(&client).iter().any(merged)).await;
 }
 
+/// A client follows no state, and so knows of group time what its own wall clock says: it sealed by
+/// that, and what a clock that was a week behind had sealed was never merged.
+#[tokio::test(start_paused = true)]
+async fn what_a_client_decided_alone_is_merged_whatever_its_clock_says() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let minute = Duration::from_secs(60);
+    let slow = |builder: PeerBuilder| {
+        builder.mode(Mode::Relaxed).failure_timeout(10 * minute).heartbeat(minute)
+    };
+    let network = InProcess::network();
+    let group = Peer::builder("a", Counter).members([("a", "a")]).transport(network.at("a"));
+    let group = start(slow(group.tokio_clock())).await;
+    group.wait_ready(DAY).await.expect("alone");
+    // Whoever starts from here on is behind: wall clocks are read once, and go on by virtual time.
+    tokio::time::sleep(8 * DAY).await;
+    let client = start(slow(client(&network, "x"))).await;
+    client.wait_ready(DAY).await.expect("there is a primary");
+    let here = add(&group, "k", 1).await.expect("decided").group_time;
+    network.cut("x", "a");
+    let mut alone = add(&client, "k", 1).await;
+    while !alone.as_ref().is_ok_and(|decision| decision.basis.is_local()) {
+        tokio::time::sleep(minute).await;
+        alone = add(&client, "k", 1).await;
+    }
+    let there = alone.expect("it is alone").group_time;
+    assert!(there.after(7 * DAY) < here, "{there:?} is no week before {here:?}");
+    network.heal("x", "a");
+    while client.status().overlay_units > 0 {
+        tokio::time::sleep(minute).await;
+    }
+    let merged = events(&client).into_iter().find_map(|event| match event {
+        Event::LocalDecisionsMerged { units, dropped } => Some((units, dropped)),
+        _ => None,
+    });
+    assert_eq!(merged, Some((1, 0)), "{:?}", events(&client));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_name_of_a_member_or_a_living_client_is_refused() {
     let trio = Trio::start(|builder| builder).await;

@@ -74,7 +74,8 @@ pub(super) struct EventLoop {
     pub(super) members_stamp: Position,
     pub(super) must_publish: bool,
     pub(super) has_committed: bool,
-    pub(super) group_time: GroupTime,
+    /// Steady group time as the store showed it last, and in which reign.
+    pub(super) group_time: (Ballot, GroupTime),
     /// The newest reign heard of, and its group.
     pub(super) heard_group: Option<(Ballot, GroupId)>,
     pub(super) wakers: Vec<Waker>,
@@ -140,7 +141,7 @@ impl EventLoop {
             members_stamp: Position::BLANK,
             must_publish: true,
             has_committed: false,
-            group_time: GroupTime(0),
+            group_time: (Position::BLANK.ballot, GroupTime(0)),
             heard_group: None,
             wakers: Vec::new(),
         }
@@ -206,12 +207,8 @@ impl EventLoop {
         if now >= self.shared.expiry.next() {
             self.expire(now);
         }
+        self.follow_group_time(now);
         self.merging.turn(&self.shared, self.machine.route(), now);
-        let group_time = self.shared.store.group_time();
-        if group_time != self.group_time {
-            self.group_time = group_time;
-            self.shared.routing.set_group_time(now, group_time);
-        }
         if self.agenda.sync.take_if(|due| now >= *due).is_some() {
             self.order(Order::Sync);
         }

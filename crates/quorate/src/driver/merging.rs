@@ -10,11 +10,15 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::config::OnReconnect;
 use crate::event::Event;
-use crate::id::{Incarnation, PeerName, Position, Time};
+use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
-use crate::store::{Refused, Sealed, SealedBatch};
+use crate::store::{MERGE_MEMORY, Refused, Sealed, SealedBatch};
 use crate::wire::{Merge, MergeReply};
+
+/// A batch that does not say when it was sealed is sent for no longer than this after the first time:
+/// the group remembers for [`MERGE_MEMORY`] that it was merged, by a clock that may differ a little.
+const SENT_UNDATED: Duration = Duration::from_secs(MERGE_MEMORY.as_secs() / 8 * 7);
 
 /// An upper bound of one entry of a batch on the wire.
 const ENTRY_BYTES: usize = crate::model::MAX_KEY_BYTES + 64;
@@ -23,6 +27,7 @@ const ENTRY_BYTES: usize = crate::model::MAX_KEY_BYTES + 64;
 #[derive(Debug, Default)]
 pub(super) struct Merging {
     step: Step,
+    first_sent: FirstSent,
     /// Not before then.
     not_before: Time,
     /// Counted since the last event.
@@ -38,6 +43,24 @@ enum Step {
     Sent { number: u64, to: (PeerName, Incarnation), at: Time },
     /// This peer's own store has merged a batch; a majority is to hold it.
     Own { number: u64, position: Position, units: u64, dropped: u64 },
+}
+
+/// The number of the batch that was sent last, and when it was for the first time.
+#[derive(Debug, Default)]
+struct FirstSent {
+    number: u64,
+    at: Time,
+}
+
+impl FirstSent {
+    /// Notes that a batch is about to be sent. Whether it must not be any more: nobody can tell by
+    /// then whether it was merged.
+    fn is_too_long_ago(&mut self, sealed: &Sealed, now: Time) -> bool {
+        if self.number != sealed.number {
+            *self = Self { number: sealed.number, at: now };
+        }
+        sealed.at == GroupTime(0) && now.since(self.at) >= SENT_UNDATED
+    }
 }
 
 impl Merging {
@@ -60,9 +83,14 @@ impl Merging {
             return;
         }
         let max_keys = (shared.config.bounds.max_piece_bytes / ENTRY_BYTES).max(1);
-        let Some(sealed) = shared.overlay.seal(max_keys, shared.group_time().steady()) else {
+        let Some(sealed) = shared.overlay.seal(max_keys, shared.sealing_time(route)) else {
             return;
         };
+        if self.first_sent.is_too_long_ago(&sealed, now) {
+            let reason =
+                format!("it was sent {SENT_UNDATED:?} ago, and may have been merged since");
+            return self.drop_batch(shared, sealed.number, reason);
+        }
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),
             Route::There { peer, incarnation, .. } => {
@@ -201,6 +229,17 @@ impl Merging {
 }
 
 impl Shared {
+    /// The steady group time at which a batch for this primary is sealed; 0, which says nothing, at
+    /// a peer that holds nothing of its reign, as a client never does. What that one knows of group
+    /// time is its own wall clock, or what the group has told it before it was alone for long.
+    fn sealing_time(&self, route: &Route) -> GroupTime {
+        let (Route::Here { ballot } | Route::There { ballot, .. }) = route else {
+            return GroupTime(0);
+        };
+        let holds_some = self.store.position().ballot == *ballot;
+        if holds_some { self.group_time().steady() } else { GroupTime(0) }
+    }
+
     /// Why nothing is merged that other peers decided alone, if that is so: by the settings of this
     /// group none of them would send it.
     pub(super) fn refuses_merges(&self) -> Option<&'static str> {
@@ -215,4 +254,25 @@ impl Shared {
 /// Without an answer for this long a batch is sent again.
 fn retry(shared: &Shared) -> Duration {
     shared.group.failure_timeout / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_without_a_date_is_sent_for_as_long_as_its_merge_is_remembered() {
+        let sealed = |number, at| Sealed { number, at, entries: Vec::new(), units: 0 };
+        let mut first_sent = FirstSent::default();
+        let mut is_too_late =
+            |number, at, now| first_sent.is_too_long_ago(&sealed(number, GroupTime(at)), now);
+        let (sent, later) = (Time(1_000), Time(1_000).after(SENT_UNDATED));
+        assert!(
+            !is_too_late(1, 0, sent) && !is_too_late(1, 0, later.before(Duration::from_secs(1)))
+        );
+        assert!(is_too_late(1, 0, later));
+        assert!(later < sent.after(MERGE_MEMORY), "clocks differ");
+        assert!(!is_too_late(2, 0, later), "the next one is new");
+        assert!(!is_too_late(3, 7, later) && !is_too_late(3, 7, later.after(MERGE_MEMORY)));
+    }
 }

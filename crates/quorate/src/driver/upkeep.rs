@@ -147,6 +147,17 @@ impl EventLoop {
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 
+    /// Group time is what the store has shown last and what has passed since. A later reign may show
+    /// the same once more: then nothing has passed.
+    pub(super) fn follow_group_time(&mut self, now: Time) {
+        let store = &self.shared.store;
+        let group_time = (store.position().ballot, store.group_time());
+        if group_time != self.group_time {
+            self.group_time = group_time;
+            self.shared.routing.set_group_time(now, group_time.1);
+        }
+    }
+
     /// The membership may have changed: the tasks that dial and accept are to know, and the peers
     /// that hold none.
     pub(super) fn follow_members(&mut self) {
