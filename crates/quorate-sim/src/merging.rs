@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
-use quorate::store::{Refused, SealedBatch};
+use quorate::store::SealedBatch;
 use quorate::{Answer, DecideContext, Delta, GroupTime, Incarnation, Item, OnReconnect};
 
 use crate::calls::{Done, Origin, item};
@@ -143,7 +143,7 @@ impl World {
         }
         let merged = match merged {
             Ok(merged) => merged,
-            Err(Refused::Forgotten { .. }) => {
+            Err(refused) if refused.is_for_good() => {
                 self.counters.add("merges too late");
                 let reply = MergeReply { number, is_merged: false };
                 return self.send_merge_reply(peer, from, reply);

@@ -77,8 +77,9 @@ pub enum Bounded {
     /// Cells: [`Bounds::max_cells`](crate::Bounds::max_cells).
     #[error("max_cells")]
     Cells,
-    /// Records of merges: [`MAX_MERGE_RECORDS`](crate::store::MAX_MERGE_RECORDS). No caller meets
-    /// it.
+    /// Records of merges: [`MAX_MERGE_RECORDS`](crate::store::MAX_MERGE_RECORDS), and
+    /// [`MAX_MERGE_RECORDS_OF_PEER`](crate::store::MAX_MERGE_RECORDS_OF_PEER) of them. No caller
+    /// meets it.
     #[error("records of merges")]
     MergeRecords,
     /// Bytes that wait to be sent on a connection: made of `transfer_window` and `max_piece_bytes`.

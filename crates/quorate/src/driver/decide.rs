@@ -250,7 +250,9 @@ impl Shared {
             }
             Refused::Invalid { what, bound } => DecideError::Invalid { what, bound: *bound }.into(),
             // Said of merges only.
-            Refused::Forgotten { .. } => DecideError::Invalid { what: "merge", bound: 0 }.into(),
+            Refused::Forgotten { .. } | Refused::Ahead { .. } => {
+                DecideError::Invalid { what: "merge", bound: 0 }.into()
+            }
         }
     }
 
@@ -365,9 +367,8 @@ impl Shared {
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),
-            Err(Refused::NoAuthority | Refused::Held | Refused::Forgotten { .. }) => {
-                Err(DecideError::NoPrimary { reason })
-            }
+            // The others are about merges, and about being primary.
+            Err(_) => Err(DecideError::NoPrimary { reason }),
         }
     }
 

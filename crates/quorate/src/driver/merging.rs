@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
-use crate::store::{MERGE_MEMORY, Refused, Sealed, SealedBatch};
+use crate::store::{MERGE_MEMORY, Sealed, SealedBatch};
 use crate::wire::{Merge, MergeReply};
 
 /// A batch that does not say when it was sealed is sent for no longer than this after the first time:
@@ -173,7 +173,7 @@ impl Merging {
                 self.step = Step::Own { number, position, units, dropped };
                 shared.changed.notify_one();
             }
-            Err(refused @ Refused::Forgotten { .. }) => {
+            Err(refused) if refused.is_for_good() => {
                 self.drop_batch(shared, number, refused.to_string());
             }
             Err(_) => {

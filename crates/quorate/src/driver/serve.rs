@@ -73,7 +73,9 @@ impl Batch {
             Refused::Full { bound, .. } => self.refused.push((id, Refusal::CellsFull, *bound)),
             Refused::Invalid { bound, .. } => self.refused.push((id, Refusal::Invalid, *bound)),
             // Said of merges only.
-            Refused::Forgotten { .. } => self.refused.push((id, Refusal::Invalid, 0)),
+            Refused::Forgotten { .. } | Refused::Ahead { .. } => {
+                self.refused.push((id, Refusal::Invalid, 0));
+            }
         }
     }
 }
@@ -216,8 +218,7 @@ impl Connection {
             entries,
         };
         shared.store.merge(time, &batch, &*shared.model).map_err(|refused| {
-            let is_for_good = matches!(refused, Refused::Forgotten { .. });
-            let refused = is_for_good.then(|| refused.to_string());
+            let refused = refused.is_for_good().then(|| refused.to_string());
             // Else it is kept there, and tried again.
             MergeReply { refused, ..MergeReply::not_yet(number) }
         })

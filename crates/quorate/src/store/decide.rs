@@ -56,6 +56,13 @@ pub enum Refused {
         /// How long merges are remembered.
         memory: Duration,
     },
+    /// What was decided alone says that it was sealed later than can be: its repeats would be taken
+    /// for longer than its merge is remembered.
+    #[error("it was sealed more than {most:?} ahead of group time")]
+    Ahead {
+        /// How much is taken.
+        most: Duration,
+    },
     /// The operation is not usable.
     #[error("{what} (bound {bound})")]
     Invalid {
@@ -64,6 +71,13 @@ pub enum Refused {
         /// The bound of the rule.
         bound: u64,
     },
+}
+
+impl Refused {
+    /// Whether a merge that was refused for this will never be taken.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Forgotten { .. } | Self::Ahead { .. })
+    }
 }
 
 /// Whether room may be made for an operation that finds none.

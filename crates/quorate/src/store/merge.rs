@@ -11,6 +11,7 @@ use super::decide::{Refused, change_of, check_key, seen};
 use super::room::Amount;
 use super::shard::{Place, Shard};
 use crate::bug::{self, Bug};
+use crate::error::Bounded;
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{DecideContext, Delta, Model, Value};
 
@@ -19,8 +20,11 @@ use crate::model::{DecideContext, Delta, Model, Value};
 pub const MERGE_MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Most records of merges, one for each start of a peer that has merged anything lately; beyond it
 /// what others decided alone is kept by them, until some have expired. 128 bytes each, and the name
-/// if it is longer than 13.
+/// if it is longer than 20.
 pub const MAX_MERGE_RECORDS: usize = 16_384;
+/// Most of these of one peer, by its name: no peer that is started time and again takes them all.
+/// At most 256, for a byte says which of them a record is.
+pub const MAX_MERGE_RECORDS_OF_PEER: usize = 64;
 
 /// What a peer decided alone, on its way into the group's cells.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +48,20 @@ impl SealedBatch<'_> {
         self.sealed_at != GroupTime(0) && self.sealed_at.after(MERGE_MEMORY) <= now
     }
 
+    /// Whether its repeats would be taken for longer than any merge is remembered.
+    fn is_ahead(&self, now: GroupTime) -> bool {
+        self.sealed_at > now.after(MERGE_MEMORY)
+    }
+
     /// Until when its merge is to be remembered: for as long as a repeat is taken.
     fn remembered_until(&self, now: GroupTime) -> GroupTime {
-        // A claim about the future is believed for as long as the past is remembered.
-        self.sealed_at.clamp(now, now.after(MERGE_MEMORY)).after(MERGE_MEMORY)
+        self.sealed_at.max(now).after(MERGE_MEMORY)
+    }
+
+    /// The key of the record of a start of this origin, one of [`MAX_MERGE_RECORDS_OF_PEER`].
+    fn record_key(&self, number: usize) -> Vec<u8> {
+        // No name has such a byte.
+        [self.origin.as_str().as_bytes(), &[number as u8]].concat()
     }
 }
 
@@ -124,9 +138,9 @@ impl Store {
         batch: &SealedBatch<'_>,
         model: &dyn Model,
     ) -> Result<Merged, Refused> {
-        let SealedBatch { origin, incarnation, number, entries, .. } = *batch;
+        let SealedBatch { incarnation, number, entries, .. } = *batch;
         check_entries(entries)?;
-        let record_key = [origin.as_str().as_bytes(), &incarnation.0.to_le_bytes()].concat();
+        let record_key = self.record_of(time, batch)?;
         check_key(&record_key)?;
         let record_key = KeyRef { namespace: MERGES, rest: &record_key };
         let record_place = self.place(record_key);
@@ -141,9 +155,19 @@ impl Store {
         if batch.is_forgotten(now) {
             return Err(Refused::Forgotten { memory: MERGE_MEMORY });
         }
+        if batch.is_ahead(now) {
+            return Err(Refused::Ahead { most: MERGE_MEMORY });
+        }
 
         let shard = lock_of(&mut locks, record_place);
         let record = shard.find(record_place.tag, record_key);
+        if let Some(slot) = record.map(|at| shard.slots.get(at))
+            && slot.value.expires > now
+            && slot.value.words[1] != incarnation.0
+        {
+            // Another start has taken it since it was looked for.
+            return Err(too_many_starts());
+        }
         if let Some(slot) = record.map(|at| shard.slots.get(at))
             && slot.value.expires > now
             && slot.value.words[0] >= number
@@ -167,7 +191,7 @@ impl Store {
         let is_recorded = targets.iter().any(|target| target.change.is_some());
         if is_recorded {
             let expires = batch.remembered_until(now);
-            let change = Some(Value { words: [number, 0, 0], expires });
+            let change = Some(Value { words: [number, incarnation.0, 0], expires });
             targets.push(Target { key: record_key, place: record_place, found: record, change });
         }
         let mut new = Amount::default();
@@ -190,6 +214,23 @@ impl Store {
         })
     }
 
+    /// The key of the record of a batch's origin: the one that it has, else one that is free.
+    fn record_of(&self, time: Time, batch: &SealedBatch<'_>) -> Result<Vec<u8>, Refused> {
+        let now = self.authority.admit(time)?.steady();
+        let mut free = None;
+        for number in 0..MAX_MERGE_RECORDS_OF_PEER {
+            let key = batch.record_key(number);
+            let record = self.read(MERGES, &key);
+            if record.is_some_and(|record| record.words[1] == batch.incarnation.0) {
+                return Ok(key);
+            }
+            if record.is_none_or(|record| record.expires <= now) {
+                free.get_or_insert(key);
+            }
+        }
+        free.ok_or_else(too_many_starts)
+    }
+
     fn write_all(&self, locks: &mut Guards<'_>, targets: &[Target<'_>]) -> u64 {
         let sequence = self.order.take();
         let stamp = self.stamp(sequence);
@@ -210,6 +251,10 @@ impl Store {
         numbers.dedup();
         numbers.into_iter().map(|number| (number, self.lock(number))).collect()
     }
+}
+
+fn too_many_starts() -> Refused {
+    Refused::Full { what: Bounded::MergeRecords, bound: MAX_MERGE_RECORDS_OF_PEER as u64 }
 }
 
 /// Locks by shard number.

@@ -49,7 +49,7 @@ pub use copy::CopyCursor;
 pub use cut::Cut;
 pub use decide::{Decided, Refused};
 pub use digest::Digest;
-pub use merge::{MAX_MERGE_RECORDS, MERGE_MEMORY, Merged, SealedBatch};
+pub use merge::{MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, MERGE_MEMORY, Merged, SealedBatch};
 pub use overlay::{Overlay, Sealed};
 pub use room::{CELL_BYTES, Usage, cell_bytes};
 

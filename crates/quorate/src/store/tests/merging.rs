@@ -4,7 +4,10 @@ use super::*;
 use crate::error::Bounded;
 use crate::id::{Incarnation, PeerName, nanos};
 use crate::model::{DecideContext, Delta};
-use crate::store::{MAX_MERGE_RECORDS, MERGE_MEMORY, MERGES, Merged, Overlay, SealedBatch};
+use crate::store::{
+    MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, MERGE_MEMORY, MERGES, Merged, Overlay,
+    SealedBatch,
+};
 
 /// When everything here is sealed.
 const SEALED: GroupTime = GroupTime(1_000);
@@ -16,11 +19,22 @@ fn merge(store: &Store, number: u64, entries: &[(Bytes, Delta)]) -> Result<Merge
 fn merge_at(
     store: &Store,
     time: u64,
+    start: (Incarnation, u64),
+    sealed_at: GroupTime,
+    entries: &[(Bytes, Delta)],
+) -> Result<Merged, Refused> {
+    merge_of(store, "b", time, start, sealed_at, entries)
+}
+
+fn merge_of(
+    store: &Store,
+    origin: &str,
+    time: u64,
     (incarnation, number): (Incarnation, u64),
     sealed_at: GroupTime,
     entries: &[(Bytes, Delta)],
 ) -> Result<Merged, Refused> {
-    let origin = &PeerName::from("b");
+    let origin = &PeerName::from(origin);
     let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
     store.merge(Time(time), &batch, &Bank)
 }
@@ -79,8 +93,7 @@ fn a_merge_that_does_not_fit_changes_nothing() {
     assert_eq!(merge(&store, 1, &entries), Err(Refused::Full { what: Bounded::Cells, bound: 2 }));
     assert_eq!(store.cells(), 0);
     assert!(!merge(&store, 1, &entries[..1]).expect("fits with its record").already);
-    let record = store.read(MERGES, &[b"b".as_slice(), &7u64.to_le_bytes()].concat());
-    assert_eq!(record.map(|value| value.words[0]), Some(1));
+    assert_eq!(record(&store, 7).map(|value| value.words[0]), Some(1));
     assert_eq!((store.usage().cells, store.usage().bytes), store.recount());
 }
 
@@ -179,7 +192,8 @@ fn what_was_decided_alone_arrives_once() {
 }
 
 fn record(store: &Store, incarnation: u64) -> Option<Value> {
-    store.read(MERGES, &[b"b".as_slice(), &incarnation.to_le_bytes()].concat())
+    let records = (0..MAX_MERGE_RECORDS_OF_PEER as u8).map(|n| store.read(MERGES, &[b'b', n]));
+    records.flatten().find(|record| record.words[1] == incarnation)
 }
 
 /// Each used to leave a cell for ever.
@@ -219,15 +233,57 @@ fn a_repeat_is_known_or_refused_whenever_it_comes() {
         assert_eq!(record(&store, 7), None);
         assert_eq!(at(sealed_at + memory + 6_000), late);
     }
-    // Of an older peer, and of one whose clock is a year ahead.
-    for sealed_at in [GroupTime(0), GroupTime(50 * memory)] {
-        let store = primary();
-        let at = |time| merge_at(&store, time, (Incarnation(7), 1), sealed_at, &entries);
-        assert!(!at(2_000).expect("it is new").already);
-        assert!(at(2_000 + memory - 1).expect("remembered").already);
-        let expires = record(&store, 7).map_or(GroupTime::MAX, |record| record.expires);
-        assert!(expires <= GroupTime(2_000 + 2 * memory), "{expires:?}");
+    // Of one that does not say.
+    let store = primary();
+    let at = |time| merge_at(&store, time, (Incarnation(7), 1), GroupTime(0), &entries);
+    assert!(!at(2_000).expect("it is new").already);
+    assert!(at(2_000 + memory - 1).expect("remembered").already);
+    assert_eq!(record(&store, 7).map(|record| record.expires), Some(GroupTime(2_000 + memory)));
+}
+
+/// It was remembered for two weeks, and taken again for as long as its clock was ahead.
+#[test]
+fn a_merge_from_a_clock_that_is_ahead_counts_once() {
+    let memory = nanos(MERGE_MEMORY);
+    let entries = [entry("a", 5)];
+    let store = primary();
+    let at = |time, ahead| {
+        let sealed_at = GroupTime(2_000 + ahead);
+        merge_at(&store, time, (Incarnation(7), 1), sealed_at, &entries)
+    };
+    let ahead = Err(Refused::Ahead { most: MERGE_MEMORY });
+    assert_eq!(at(2_000, 5 * memory), ahead);
+    assert_eq!(at(2_000, memory + 1), ahead);
+    assert_eq!(store.cells(), 0);
+    assert!(Refused::Ahead { most: MERGE_MEMORY }.is_for_good());
+    assert!(!at(2_000, memory).expect("it is new").already);
+    assert!(at(2_000 + 2 * memory - 1, memory).expect("remembered").already);
+    assert_eq!(at(2_000 + 2 * memory, memory), Err(Refused::Forgotten { memory: MERGE_MEMORY }));
+    assert_eq!(balance(&store, "a"), Some(5));
+}
+
+/// One client that came back time and again took all records: nobody else's merges were taken for a
+/// week.
+#[test]
+fn no_peer_takes_all_records_of_merges() {
+    let store = primary();
+    let one = |origin: &str, time: u64, start: u64| {
+        let start = (Incarnation(start), 1);
+        merge_of(&store, origin, time, start, GroupTime(time), &[entry("a", 1)])
+    };
+    let max = MAX_MERGE_RECORDS_OF_PEER as u64;
+    for start in 0..max {
+        one("x", 1_000, start).expect("there is room");
     }
+    let full = Err(Refused::Full { what: Bounded::MergeRecords, bound: max });
+    assert_eq!(one("x", 1_000, max), full);
+    assert!(one("x", 1_000, 0).expect("it is there").already);
+    one("y", 1_000, max).expect("it is another peer");
+    assert_eq!(balance(&store, "a"), Some(max + 1));
+    // Those that are remembered no more make room, whether they have been swept or not.
+    let later = 1_000 + nanos(MERGE_MEMORY);
+    assert!(!one("x", later, max).expect("the others have expired").already);
+    assert!(one("x", later, max).expect("it is there").already);
 }
 
 /// A cut at this group time, held by a majority.
@@ -243,9 +299,11 @@ fn records_of_merges_have_a_bound_and_make_room_when_they_expire() {
     let store = Store::with_hash_seed(bounds, 1);
     store.begin_reign(ballot(1), GroupTime(0));
     store.grant(Time(u64::MAX), 0);
+    let of_peer = MAX_MERGE_RECORDS_OF_PEER as u64;
     let one = |time: u64, incarnation: u64| {
-        let origin = (Incarnation(incarnation), 1);
-        merge_at(&store, time, origin, GroupTime(time), &[entry("a", 1)])
+        let (origin, start) = (incarnation / of_peer, (Incarnation(incarnation), 1));
+        let origin = format!("p{origin}");
+        merge_of(&store, &origin, time, start, GroupTime(time), &[entry("a", 1)])
     };
     let max = MAX_MERGE_RECORDS as u64;
     for incarnation in 0..max {
