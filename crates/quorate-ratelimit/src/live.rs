@@ -67,6 +67,11 @@ impl Live {
         &self.code
     }
 
+    /// Whether the limits are the group's own, and no more those of the code.
+    pub(crate) fn is_of_group(&self) -> bool {
+        !Arc::ptr_eq(&self.present.load(), &self.code)
+    }
+
     pub(crate) fn set(&self, table: Arc<Table>) {
         self.present.store(table);
         self.has_changed.store(true, Ordering::Release);

@@ -106,11 +106,12 @@ impl Model for RateLimitModel {
         }
     }
 
-    /// Whether the group, or some limit, by the code or as it was changed, lets a peer alone
-    /// decide.
+    /// Whether the group, or some limit of the code, lets a peer alone decide; or limits that the
+    /// group has changed may do so, or may have before they were changed again: who was cut off
+    /// meanwhile has decided by those.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         let lets = |table: &Table| table.entries.iter().any(|entry| entry.may_be_decided_alone());
-        mode == Mode::Relaxed || lets(self.live.code()) || lets(&self.live.load())
+        mode == Mode::Relaxed || lets(self.live.code()) || self.live.is_of_group()
     }
 
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use quorate::{Acknowledge, Event, PeerBuilder, PolicyError};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{AcquireError, Carry, FileChange, Limit, Limits, LimitsSpec};
+use quorate_ratelimit::{
+    AcquireError, Carry, FileChange, Limit, Limits, LimitsSpec, WithoutPrimary,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -125,4 +127,31 @@ async fn a_file_is_taken_up_when_it_changes_and_an_invalid_one_is_refused() {
     }
     watching.abort();
     std::fs::remove_dir_all(&dir).expect("it is there");
+}
+
+/// They were refused for good: by the limits of that moment nobody decides alone.
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_alone_by_limits_that_were_changed_meanwhile_is_merged() {
+    let before = set(&[("api", slow(100))]);
+    let group = group(&before).await;
+    let primary = group.primary().await;
+    let alone = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let open = set(&[("api", slow(100).without_primary(WithoutPrimary::Open))]);
+    let changed = group.limiter(&primary).change_limits(&open, Carry::Keep).await;
+    assert_eq!(changed, Ok(1));
+    group.pass(Duration::from_secs(5)).await;
+    group.isolate(&[alone]);
+    group.pass(Duration::from_secs(60)).await;
+    let limiter = group.limiter(alone);
+    let decision = limiter.acquire("api", "alice", 5).await.expect("it goes on alone");
+    assert!(decision.basis.is_local(), "{decision:?}");
+    let changed = group.limiter(&primary).change_limits(&before, Carry::Keep).await;
+    assert_eq!(changed, Ok(2));
+    group.heal();
+    group.pass(Duration::from_secs(60)).await;
+    let told = limiter.peer().events_since(0);
+    let merged = |event: &Event| matches!(event, Event::LocalDecisionsMerged { units: 5, .. });
+    assert!(told.iter().any(|event| merged(&event.event)), "{told:?}");
+    let decision = limiter.peek("api", "alice", 1).await.expect("there is a primary");
+    assert_eq!(decision.remaining, 95);
 }

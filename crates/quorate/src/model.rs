@@ -206,8 +206,9 @@ pub trait Model: Any + Send + Sync {
         mode
     }
 
-    /// Whether any peer of a group in this mode may decide anything alone. Where none may, nobody
-    /// is taken at its word that it did: what it wants to have merged is refused.
+    /// Whether any peer of a group in this mode may decide anything alone, or may have before the
+    /// policy was changed: whoever is cut off goes on by the one that it has. Where none may,
+    /// nobody is taken at its word that it did: what it wants to have merged is refused, for good.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         mode == Mode::Relaxed
     }

@@ -62,6 +62,11 @@ fn some_limit_must_let_a_peer_of_a_strict_group_decide_alone() {
     let mut store = Store::new(&[("l", limit)]);
     store.change(&[("l", open)], crate::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the group says so");
+    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    assert!(store.model.may_decide_alone(Mode::Strict), "the group has said so");
+    let store = Store::new(&[("l", limit)]);
+    store.model.set_policy(&quorate::Policy::default()).expect("it is that of the code");
+    assert!(!store.model.may_decide_alone(Mode::Strict), "nobody has said so");
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Shared {
     }
 
     /// Why nothing is merged that other peers decided alone, if that is so: by the settings of this
-    /// group none of them would send it.
+    /// group, and by whatever its policy has been, none of them would send it.
     pub(super) fn refuses_merges(&self) -> Option<&'static str> {
         if self.group.on_reconnect == OnReconnect::Overwrite {
             return Some("on_reconnect is overwrite: what was decided alone is dropped");
