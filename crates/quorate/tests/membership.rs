@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use quorate::protocol::message::{Lane, Message};
 use quorate::transport::InProcess;
+use quorate::wire::{Frame, Hello};
 use quorate::{
-    Acknowledge, ConfigError, Event, Link, Mode, Peer, PeerBuilder, PeerKind, PeerRole,
-    RemoveError, StartError, Status, SwitchError,
+    Acknowledge, ConfigError, Event, Link, Member, Mode, Peer, PeerBuilder, PeerKind, PeerRole,
+    Position, RemoveError, Sequence, StartError, Status, SwitchError,
 };
+use support::raw::{self, Raw};
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 
 /// A peer that is on nobody's list.
@@ -303,7 +306,7 @@ async fn a_hundred_clients_use_the_group_and_follow_a_failover() {
         add(client, "k", 1).await.expect("decided");
     }
     assert_eq!(count(&clients[0], "k").await, 200);
-    assert_eq!(clients[0].status().position, quorate::Position::BLANK, "it holds nothing");
+    assert_eq!(clients[0].status().position, Position::BLANK, "it holds nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -415,6 +418,29 @@ async fn the_name_of_a_member_or_a_living_client_is_refused() {
     let status = until(&second, |status| !status.refusals.is_empty()).await;
     assert!(status.refusals[0].theirs.starts_with("held by a living peer"), "{status:?}");
     assert_eq!(count(&living, "k").await, 0);
+}
+
+/// Whoever came in and said that it is a member was believed who the members are: a joiner that has
+/// found nobody yet would have looked for its group where a stranger liked.
+#[tokio::test(start_paused = true)]
+async fn only_whom_a_joiner_has_dialed_tells_it_who_the_members_are() {
+    let network = InProcess::network();
+    let joiner = start(joiner(&network, "j", "nobody")).await;
+    let mut elsewhere = network.at("evil").listen("evil").await.expect("the address is free");
+    let hello = |lane| {
+        let hello = raw::hello(&raw::group(&["x"]), "x", lane);
+        Hello { kind: PeerKind::Member, has_state: true, ..hello }
+    };
+    let connect = async |lane| Raw::connect(&*network.at("x"), "j", hello(lane)).await;
+    let _data = connect(Lane::Data).await.expect("it may bring the group");
+    let mut control = connect(Lane::Control).await.expect("it may bring the group");
+    until(&joiner, |status| status.peers.iter().any(|peer| peer.link == Link::Up)).await;
+    let evil = Member { name: "evil".into(), id: None, address: "evil".into() };
+    let stamp = Position { sequence: Sequence(1 << 60), ..Position::BLANK };
+    let told = Frame::Message(Message::Peers { stamp, members: vec![evil] });
+    control.send(&raw::bytes(&told)).await.expect("it is open");
+    let dialed = tokio::time::timeout(LONG, elsewhere.accept()).await;
+    assert!(dialed.is_err(), "it was dialed");
 }
 
 /// Certificates and people take `B` for `b`.

@@ -31,7 +31,7 @@ use super::storage::{self, Order, Report};
 use super::upkeep::group_of;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
 use crate::protocol::message::{Lane, Message};
@@ -248,7 +248,9 @@ impl EventLoop {
         }
         let named = group_of(&message).map(|(ballot, group_id)| (peer.clone(), ballot, group_id));
         if let Message::Peers { stamp, members } = &message
-            && self.is_member(&peer)
+            // It is a member, or whoever was found where one was looked for. That it says so, and
+            // has come here by itself, makes it none.
+            && self.shared.roster.dialed().contains(&peer)
         {
             self.shared.roster.set_told(*stamp, members);
         }
@@ -256,12 +258,6 @@ impl EventLoop {
         if let Some((peer, ballot, group_id)) = named {
             self.note_group(&peer, ballot, group_id);
         }
-    }
-
-    /// Whether a linked peer may say who the members are: it came as one, or has become one.
-    fn is_member(&self, peer: &PeerName) -> bool {
-        let is_so = |up: &LinkUp| up.end.kind == PeerKind::Member;
-        self.links.get(peer).is_some_and(is_so) || self.shared.roster.members().contains(peer)
     }
 
     fn command(&mut self, command: Command) {
