@@ -1,6 +1,7 @@
-//! A peer that is no member and lies: a client, or one that asks to join. It is linked to everybody
-//! and says whatever a member could say, about the group as it really is (docs/protocol.md, section
-//! 7, rules 13 to 15).
+//! A peer that is no member and lies: a client, one that asks to join, or one that was let in because
+//! it says that it stands further. It is linked to everybody and says whatever a member could say,
+//! about the group as it really is, and a second one vouches for it (docs/protocol.md, section 7,
+//! rules 13 to 15).
 
 use quorate::protocol::io::{Input, LinkEnd};
 use quorate::protocol::message::{
@@ -16,10 +17,14 @@ use crate::world::World;
 
 /// The liar's name; no peer of a plan has it.
 const NAME: &str = "z";
+/// The one that vouches for it.
+const SECOND_NAME: &str = "y";
 /// The last term that is taken from anybody.
 const LAST_TERM: Term = Term((1 << 48) - 1);
 /// The last sequence that is taken from anybody.
 const LAST_SEQUENCE: Sequence = Sequence((1 << 62) - 1);
+
+const SECOND_INCARNATION: Incarnation = Incarnation(0x1148);
 
 /// The liar, as the others see it.
 #[derive(Clone, Copy, Debug)]
@@ -43,22 +48,35 @@ pub(crate) enum Lie {
     Release,
     /// Something was given up, answered, or not received.
     Answer,
+    /// To be primary of a group of which the hearer is a member, and to hold its data; the second liar
+    /// is the third member, and says that it follows.
+    Following,
+    /// The same with a list that names the liar twice, so that it is most of it.
+    Doubled,
 }
 
 impl Lie {
-    const ALL: [Self; 6] =
-        [Self::Primacy, Self::Data, Self::Candidacy, Self::Vote, Self::Release, Self::Answer];
+    const ALL: [Self; 8] = [
+        Self::Primacy,
+        Self::Data,
+        Self::Candidacy,
+        Self::Vote,
+        Self::Release,
+        Self::Answer,
+        Self::Following,
+        Self::Doubled,
+    ];
 }
 
 impl World {
-    /// Whether a message is for the liar, who needs none.
+    /// Whether a message is for a liar, who needs none.
     pub(crate) fn is_for_liar(to: &PeerName) -> bool {
-        to.as_str() == NAME
+        [NAME, SECOND_NAME].contains(&to.as_str())
     }
 
     /// Some lies to everybody, about a ballot that is near, or far away.
     pub(crate) fn fault_lie(&mut self) {
-        let kind = self.fault_random.pick(&[PeerKind::Client, PeerKind::Joiner]);
+        let kind = self.fault_random.pick(&[PeerKind::Client, PeerKind::Joiner, PeerKind::Member]);
         let count = self.fault_random.between(1, 4);
         for _ in 0..count {
             let lie = self.fault_random.pick(&Lie::ALL);
@@ -76,16 +94,31 @@ impl World {
             if !self.peers[peer].is_running() || self.knows_nobody(peer) {
                 continue;
             }
-            self.introduce_liar(peer, liar);
+            self.introduce_liars(peer, liar);
+            if lie == Lie::Following
+                && let Some(brief) = self.following_brief(peer, is_far)
+            {
+                let message = Message::Ping { number: 1, brief };
+                self.tell_lie(peer, lie, (SECOND_NAME, SECOND_INCARNATION), message);
+            }
             for message in self.lies(peer, lie, is_far) {
-                let (peer_name, incarnation) = (PeerName::from(NAME), liar.incarnation);
-                self.note(peer, &[21, lie as u64], |world| {
-                    let payload = crate::network::Payload::Protocol(message.clone());
-                    format!("is told by {NAME}: {}", world.describe_payload(&payload))
-                });
-                self.drive(peer, Input::Message { peer: peer_name, incarnation, message });
+                self.tell_lie(peer, lie, (NAME, liar.incarnation), message);
             }
         }
+    }
+
+    fn tell_lie(
+        &mut self,
+        peer: usize,
+        lie: Lie,
+        (name, incarnation): (&str, Incarnation),
+        message: Message,
+    ) {
+        self.note(peer, &[21, lie as u64], |world| {
+            let payload = crate::network::Payload::Protocol(message.clone());
+            format!("is told by {name}: {}", world.describe_payload(&payload))
+        });
+        self.drive(peer, Input::Message { peer: name.into(), incarnation, message });
     }
 
     /// Whether a peer asks to join and has heard of no member yet: it takes the word of whoever it
@@ -96,12 +129,37 @@ impl World {
         is_joiner && !self.process(peer).is_some_and(has_list)
     }
 
-    fn introduce_liar(&mut self, peer: usize, liar: Liar) {
+    fn introduce_liars(&mut self, peer: usize, liar: Liar) {
         let Some(process) = self.process_mut(peer) else { return };
         if !std::mem::replace(&mut process.hears_liar, true) {
-            let end = LinkEnd { kind: liar.kind, ..LinkEnd::member(liar.incarnation) };
-            self.drive(peer, Input::LinkUp { peer: NAME.into(), end });
+            for (name, incarnation) in [(NAME, liar.incarnation), (SECOND_NAME, SECOND_INCARNATION)]
+            {
+                let end = LinkEnd { kind: liar.kind, ..LinkEnd::member(incarnation) };
+                self.drive(peer, Input::LinkUp { peer: name.into(), end });
+            }
         }
+    }
+
+    /// The ballot of which a lie to a peer is, and where the liar says that it stands.
+    fn false_position(&self, peer: usize, is_far: bool) -> Option<Position> {
+        let process = self.process(peer)?;
+        let known = process.machine.status(self.peers[peer].clock.now(self.now)).ballot;
+        let term = if is_far { LAST_TERM } else { Term(known.term.0 + 1) };
+        Some(Position { ballot: Ballot { term, ..known }, sequence: LAST_SEQUENCE })
+    }
+
+    /// What the second liar says of itself.
+    fn following_brief(&self, peer: usize, is_far: bool) -> Option<Brief> {
+        let position = self.false_position(peer, is_far)?;
+        let meta = self.process(peer)?.store.meta();
+        let brief = self.false_brief(position.ballot, position, &meta);
+        let members = self.false_members(peer, SECOND_NAME);
+        Some(Brief { is_primary: false, members, ..brief })
+    }
+
+    /// The members of a group of the liar, the hearer and another.
+    fn false_members(&self, hearer: usize, third: &str) -> Vec<PeerName> {
+        vec![self.plan.group.members[hearer].clone(), NAME.into(), third.into()]
     }
 
     /// What is said to one peer, who knows what it knows.
@@ -110,10 +168,8 @@ impl World {
         let meta = process.store.meta();
         let status = process.machine.status(self.peers[peer].clock.now(self.now));
         let known = status.ballot;
-        let term = if is_far { LAST_TERM } else { Term(known.term.0 + 1) };
-        let ballot = Ballot { term, ..known };
-        let position = Position { ballot, sequence: LAST_SEQUENCE };
-        let group_id = meta.group_id;
+        let Some(position) = self.false_position(peer, is_far) else { return Vec::new() };
+        let (ballot, group_id) = (position.ballot, meta.group_id);
         match lie {
             Lie::Primacy => {
                 let brief = self.false_brief(ballot, position, &meta);
@@ -125,19 +181,7 @@ impl World {
             }
             Lie::Data => {
                 let brief = self.false_brief(ballot, position, &meta);
-                let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
-                let lead = Lead::default();
-                let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(meta) };
-                let piece = Piece {
-                    ballot,
-                    transfer: u64::MAX,
-                    index: 0,
-                    from: None,
-                    records: Records::default(),
-                    end: Some(end),
-                    total: 0,
-                    digest: None,
-                };
+                let piece = false_piece(position, meta);
                 // The same of the present reign, as if its primary had said so.
                 let own = Piece { ballot: known, ..piece.clone() };
                 vec![Message::Ping { number: 2, brief }, Message::Piece(piece), Message::Piece(own)]
@@ -185,6 +229,16 @@ impl World {
                     Message::StandNow { ballot: known },
                 ]
             }
+            Lie::Following | Lie::Doubled => {
+                let third = if lie == Lie::Following { SECOND_NAME } else { NAME };
+                let brief = self.false_brief(ballot, position, &meta);
+                let brief = Brief { members: self.false_members(peer, third), ..brief };
+                let follow = Message::Follow { ballot, group_id, is_established: true };
+                let piece = Message::Piece(false_piece(position, meta));
+                let ping = Message::Ping { number: 3, brief };
+                // Once more: what it says of its members counts when it has been heard.
+                vec![ping.clone(), ping, follow, piece]
+            }
             Lie::Answer => vec![
                 Message::GaveUp { ballot: known, units: 1 << 40 },
                 Message::Lost { ballot: known },
@@ -221,5 +275,22 @@ impl World {
             of(NAME.into(), Some(Incarnation(0x1147).into())),
         ];
         Membership::settled(stamp, voters)
+    }
+}
+
+/// A state without cells that replaces everything.
+fn false_piece(position: Position, meta: Meta) -> Piece {
+    let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
+    let lead = Lead::default();
+    let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(meta) };
+    Piece {
+        ballot: position.ballot,
+        transfer: u64::MAX,
+        index: 0,
+        from: None,
+        records: Records::default(),
+        end: Some(end),
+        total: 0,
+        digest: None,
     }
 }

@@ -132,6 +132,8 @@ pub enum Bug {
     RemovalToldEarly,
     /// What a client or joiner claims counts as if it were a member's.
     StrangerBelieved,
+    /// A member that reaches no other takes a primary on the word of those that it lists itself.
+    LiarsVouch,
     /// A list of members keeps out whom a newer one names.
     OlderListKeepsOut,
     /// A peer that a newer generation needs the vote of goes by the list of its own.
@@ -164,7 +166,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 71] = [
+    pub const ALL: [Self; 72] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -224,6 +226,7 @@ impl Bug {
         Self::JoinerCountsAtOnce,
         Self::RemovalToldEarly,
         Self::StrangerBelieved,
+        Self::LiarsVouch,
         Self::OlderListKeepsOut,
         Self::OlderListVotes,
         Self::VoteBeforeSave,

@@ -12,9 +12,10 @@
 use std::time::Duration;
 
 use crate::bug::{self, Bug};
+use crate::event::Event;
 use crate::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
 use crate::protocol::founding::seconds_of;
-use crate::protocol::machine::Machine;
+use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::Message;
 
 /// How far ahead of this peer's the term may be that a peer is believed which nobody vouches for.
@@ -28,7 +29,8 @@ const MAX_FOUNDING_AHEAD: Duration = Duration::from_secs(24 * 3600);
 enum Credence {
     /// A member by this peer's list, or by that of a member of it in reach, which may be newer.
     Known,
-    /// This peer reaches nobody of its list: all of them may have been replaced since.
+    /// No member that this peer knows of. But it reaches none of those: all of them may have been
+    /// replaced since.
     Unvouched,
     /// No member.
     Stranger,
@@ -48,7 +50,9 @@ impl Machine {
         }
         let mut reached = self.fellows().filter(|(_, fellow)| self.is_reachable(fellow)).peekable();
         if reached.peek().is_none() {
-            return Credence::Unvouched;
+            let is_sure = self.has_list() && (self.is_led() || self.is_indispensable());
+            let is_stranger = is_sure && !bug::is(Bug::LiarsVouch);
+            return if is_stranger { Credence::Stranger } else { Credence::Unvouched };
         }
         let is_named = reached.any(|(_, fellow)| {
             fellow.brief.as_ref().is_some_and(|brief| brief.members.contains(name))
@@ -74,26 +78,72 @@ impl Machine {
         }
     }
 
+    /// Whether this peer knows who the members are, of its own state or of its settings. Whoever asks
+    /// to join, and holds nothing, does not; nor does a client, which holds nothing ever.
+    fn has_list(&self) -> bool {
+        self.config.kind == PeerKind::Member || self.has_data()
+    }
+
+    /// Whether this peer has a primary of its list, or decides itself: what others have come to
+    /// without it is not its concern yet.
+    fn is_led(&self) -> bool {
+        match (&self.role, &self.leader) {
+            (Role::Primary(reign), _) => reign.has_lease(),
+            (_, Some(leader)) => self.names().contains(&leader.name) && !self.primary_is_absent(),
+            (_, None) => false,
+        }
+    }
+
+    /// Whether no majority of the members can do without this peer: nobody was replaced past it. So it
+    /// is in a group of one or two. A majority may never have held the end of the last removal, and
+    /// have gone on with the one that this peer's list lacks.
+    fn is_indispensable(&self) -> bool {
+        let membership = &self.meta.membership;
+        let members = membership.voters.len() + membership.removed.len().min(1);
+        self.is_member() && members - 1 <= members / 2
+    }
+
     /// Whether a peer may be the primary of a ballot for this one. Whoever follows gives its state
-    /// for the primary's: where nobody vouches for that one, it must have been a member by this
-    /// peer's list, or most members of its group must follow it, as they say themselves. A peer that
-    /// asks to join takes the word of those it has asked.
-    pub(super) fn may_lead(&self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
+    /// for the primary's, and takes it along to its group. So where nobody vouches for that one, it
+    /// must have been a member by this peer's own list: what it says of its members, and they of it, is
+    /// the word of strangers. A peer that has no list takes the word of those it has asked.
+    pub(super) fn may_lead(&mut self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
         match self.credence(&leader.0) {
             Credence::Known => true,
+            Credence::Unvouched if self.has_list() && !bug::is(Bug::LiarsVouch) => {
+                let was_member = self.was_member(leader);
+                if !was_member {
+                    self.tell_unvouched(&leader.0);
+                }
+                was_member
+            }
             Credence::Unvouched => self.was_member(leader) || self.is_led_by(leader, ballot),
             Credence::Stranger => false,
         }
     }
 
-    /// Whether a peer was a member, and was counted out by this peer's list, which may be older than
-    /// the one that it is a member by.
-    fn was_member(&self, peer: &(PeerName, Incarnation)) -> bool {
-        self.id_of(peer).is_some_and(|id| self.meta.membership.has_removed(&peer.0, id))
+    /// Says why a primary is not followed, and what brings this peer back if it is the right one.
+    fn tell_unvouched(&mut self, leader: &PeerName) {
+        let others = self.names().into_iter().filter(|name| **name != self.config.name);
+        let names: Vec<&str> = others.map(PeerName::as_str).collect();
+        let ours = format!(
+            "{}, of whom none is in reach: if all of them were replaced, start this peer blank, with \
+             a list of the members as they are",
+            names.join(",")
+        );
+        let (peer, theirs) = (leader.to_string(), format!("primary {leader}"));
+        self.event(Event::ConfigMismatch { peer, field: "members".into(), ours, theirs });
     }
 
-    /// Whether most members of a group, as its primary lists them, say that they follow it. A peer
-    /// that is a member of some group must be one of that.
+    /// Whether a peer was a member, and was counted out by this peer's list, which may be older than
+    /// the one that it is a member by.
+    fn was_member(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
+        let id = self.id_of(&(name.clone(), *incarnation));
+        let removed = &self.meta.membership.removed;
+        id.is_some() && removed.iter().any(|member| member.name == *name && member.id == id)
+    }
+
+    /// Whether most members of a group, as its primary lists them, say that they follow it.
     fn is_led_by(&self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
         let brief = self.remotes.get(&leader.0).and_then(|remote| remote.brief.as_ref());
         let Some(members) = brief.map(|brief| &brief.members) else { return false };
@@ -104,9 +154,7 @@ impl Machine {
                 brief.ballot == ballot && brief.primary.as_ref() == Some(leader)
             })
         };
-        let is_of_some = self.config.kind == PeerKind::Member || self.has_data();
-        let is_of_it = !is_of_some || members.contains(&self.config.name);
-        is_of_it && members.iter().filter(follows).count() > members.len() / 2
+        members.iter().filter(follows).count() > members.len() / 2
     }
 
     /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none to

@@ -92,6 +92,30 @@ pub(super) fn peer(field: &'static str, name: &str) -> Result<PeerName, WireErro
     checked_name(field, name).map(PeerName::from)
 }
 
+/// Names of peers, each of which counts: one that comes twice would count twice.
+pub(super) fn peers(field: &'static str, names: &[String]) -> Result<Vec<PeerName>, WireError> {
+    count(field, names.len(), 0, MAX_LISTED)?;
+    let names: Vec<PeerName> =
+        names.iter().map(|name| peer(field, name)).collect::<Result<_, _>>()?;
+    distinct(field, names.iter())?;
+    Ok(names)
+}
+
+/// Looks for a name that comes twice in a list, which is a short one.
+pub(super) fn distinct<'a>(
+    field: &'static str,
+    names: impl Iterator<Item = &'a PeerName> + Clone,
+) -> Result<(), WireError> {
+    let mut rest = names.clone();
+    for name in names {
+        rest.next();
+        if rest.clone().any(|other| other == name) {
+            return Err(WireError::Repeated { field, name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn checked_name<'a>(field: &'static str, name: &'a str) -> Result<&'a str, WireError> {
     if is_name(name) {
         Ok(name)

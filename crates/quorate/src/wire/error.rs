@@ -1,5 +1,6 @@
 //! What is wrong with bytes from a peer, or with something that has no form on the wire.
 
+use crate::id::PeerName;
 use crate::record::NotRecords;
 
 /// A rule of the format that is broken; the values are those that broke it.
@@ -61,6 +62,14 @@ pub enum WireError {
         /// What the protobuf decoder says.
         #[source]
         source: ProtobufError,
+    },
+    /// A list that counts for something names a peer twice.
+    #[error("{field} {name} is listed twice")]
+    Repeated {
+        /// What is listed.
+        field: &'static str,
+        /// The name.
+        name: PeerName,
     },
     /// The packed records of a piece cannot be read.
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerKind,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
     PeerName, Position, Sequence, Term,
 };
 use crate::protocol::io::Input;
@@ -236,4 +236,162 @@ fn a_primary_stands_above_the_ballot_of_a_joiner_once_in_a_while() {
     terms.dedup();
     assert!(terms[0] > Term(before.term.0 + 10), "it went above: {terms:?}");
     assert_eq!(terms.len(), 1, "once in a hundred seconds: {terms:?}");
+}
+
+/// Cuts `rest` off and has the others of `liars` say to `victim` that the first of them is the primary of
+/// `ballot`, in which everybody on `members` follows it.
+fn vouch_for_each_other(
+    group: &mut Group,
+    victim: &str,
+    liars: &[&str],
+    members: &[&str],
+    ballot: Ballot,
+) {
+    let start = |group: &Group, name: &str| {
+        let name = PeerName::from(name);
+        let incarnation = group.peers[&name].incarnation;
+        (name, incarnation)
+    };
+    let leader = start(group, liars[0]);
+    let meta = group.peers[&PeerName::from(victim)].store.meta();
+    let say = |mut brief: Brief, is_primary| {
+        brief.members = members.iter().map(|name| PeerName::from(*name)).collect();
+        (brief.primary, brief.is_primary) = (Some(leader.clone()), is_primary);
+        brief
+    };
+    for _ in 0..2 {
+        for follower in &liars[1..] {
+            let brief = say(brief(ballot, at(ballot), meta.group_id), false);
+            let (peer, incarnation) = start(group, follower);
+            let message = Message::Ping { number: 1, brief };
+            group.input(&victim.into(), Input::Message { peer, incarnation, message });
+        }
+        for message in claims(group, ballot) {
+            let message = match message {
+                Message::Ping { number, brief } => {
+                    Message::Ping { number, brief: say(brief, true) }
+                }
+                Message::Pong { number, promise, brief } => {
+                    Message::Pong { number, promise, brief: say(brief, true) }
+                }
+                other => other,
+            };
+            let (peer, incarnation) = leader.clone();
+            group.input(&victim.into(), Input::Message { peer, incarnation, message });
+            group.settle();
+        }
+    }
+}
+
+/// A founded group with 100 units whose members but `a` are down, and `x` and `y` beside it.
+fn alone_among_liars(names: &[&str], kind: PeerKind) -> Group {
+    let mut group = Group::founded(names);
+    let liars = ["x", "y"];
+    liars.iter().for_each(|name| group.start_as(name, kind));
+    group.split(&liars, names);
+    group.run(SECOND);
+    let primary = group.primary().expect("it was founded");
+    group.add(primary.as_str(), "k", 100).expect("the primary decides");
+    group.run(SECOND);
+    names.iter().filter(|name| **name != "a").for_each(|name| group.kill(name));
+    group.run(SECOND * 2);
+    group
+}
+
+/// The story: the list of members that a joiner was primary of was the joiner's own word, and one that
+/// it was in twice, beside its hearer, was followed by most. A member that reached no other gave its
+/// cells for those of the joiner.
+#[test]
+fn a_member_that_reaches_no_other_follows_no_joiner_whoever_vouches_for_it() {
+    for names in [&["a"] as &[&str], &["a", "b"], &NAMES] {
+        for (liars, members) in [
+            (&["x"] as &[&str], &["a", "x", "x"] as &[&str]),
+            (&["x", "y"], &["a", "x", "y"]),
+            (&["x"], &["x"]),
+        ] {
+            for kind in [PeerKind::Joiner, PeerKind::Member] {
+                let mut group = alone_among_liars(names, kind);
+                let before = group.peers[&PeerName::from("a")].store.position();
+                let next = before.ballot.next_term().expect("terms are left");
+                vouch_for_each_other(&mut group, "a", liars, members, next);
+                group.run(SECOND * 20);
+                vouch_for_each_other(&mut group, "a", liars, members, next);
+                assert_eq!(group.total("a", "k"), 100, "{names:?} {members:?} {kind:?}");
+                let after = group.peers[&PeerName::from("a")].store.position();
+                assert_eq!(before.ballot.generation, after.ballot.generation);
+                // It says what it waits for, where all others may have been replaced.
+                let is_told = |event: &Event| {
+                    matches!(event, Event::ConfigMismatch { peer, field, ours, .. }
+                        if peer == "x" && field == "members" && ours.contains("start this peer"))
+                };
+                assert_eq!(group.saw("a", is_told), names.len() > 2, "{names:?} {kind:?}");
+            }
+        }
+    }
+}
+
+/// A member without which no majority of its list can be is behind nobody: no stranger's ballot
+/// concerns it.
+#[test]
+fn a_group_of_one_goes_on_in_its_own_ballot_whatever_strangers_say() {
+    // Of a joiner it may be the primary that stands above its ballot, for its sake.
+    let mut group = alone_among_liars(&["a"], PeerKind::Member);
+    let before = group.peers[&PeerName::from("a")].store.position().ballot;
+    let far = Ballot { term: Term(before.term.0 + 1_000), ..before };
+    vouch_for_each_other(&mut group, "a", &["x", "y"], &["a", "x", "y"], far);
+    group.run(SECOND * 30);
+    assert_eq!(group.primary(), Some("a".into()));
+    group.add("a", "k", 1).expect("it is primary");
+    let after = group.peers[&PeerName::from("a")].store.position().ballot;
+    assert_eq!(after, before, "one reign");
+}
+
+/// A member that hears no other is still primary while its lease runs, and follows while it has a
+/// primary: it listens to no stranger before.
+#[test]
+fn a_member_with_a_primary_takes_no_strangers_ballot() {
+    let (mut group, primary) = group_beside(PeerKind::Member);
+    let victim = others(&primary)[0];
+    for name in [victim, primary.as_str()] {
+        let rest: Vec<&str> = NAMES.into_iter().filter(|other| *other != name).collect();
+        group.split(&[name], &rest);
+        // Past the reach of heartbeats, and within leases and promises.
+        group.run(SECOND * 5);
+        let before = group.peers[&PeerName::from(name)].machine.status(now(&group)).ballot;
+        let far = Ballot { term: Term(before.term.0 + 1_000), ..before };
+        vouch_for_each_other(&mut group, name, &["x"], &[name, "x"], far);
+        let after = group.peers[&PeerName::from(name)].machine.status(now(&group)).ballot;
+        assert_eq!(after, before, "{name}");
+        group.heal();
+        group.split(&["x"], &NAMES);
+        group.run(SECOND * 2);
+    }
+}
+
+fn now(group: &Group) -> Now {
+    Now { time: group.now, wall: GroupTime(0) }
+}
+
+/// The story: a replica that was cut off took a joiner's state of a late term. When the primary died
+/// and the network was mended it was elected with that, past a member that held everything.
+#[test]
+fn a_member_that_was_cut_off_beside_a_joiner_takes_no_group_along() {
+    let (mut group, primary) = group_beside(PeerKind::Joiner);
+    let victim = others(&primary)[0];
+    let rest: Vec<&str> = NAMES.into_iter().filter(|name| *name != victim).collect();
+    group.split(&[victim], &rest);
+    group.run(SECOND * 20);
+    assert_eq!(group.primary(), Some(primary.clone()), "the majority goes on");
+    let own = group.peers[&PeerName::from(victim)].store.position().ballot;
+    let ballot = Ballot { term: Term(own.term.0 + 1_000), ..own };
+    vouch_for_each_other(&mut group, victim, &["x"], &[victim, "x", "x"], ballot);
+    assert_eq!(group.total(victim, "k"), 100, "it keeps what it has");
+    group.kill(primary.as_str());
+    group.heal();
+    group.split(&["x"], &NAMES);
+    group.run(SECOND * 60);
+    assert!(group.primary().is_some(), "two of three");
+    for name in others(&primary) {
+        assert_eq!(group.total(name, "k"), 100, "{name}");
+    }
 }

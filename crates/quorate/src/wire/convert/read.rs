@@ -62,10 +62,9 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             request: changed.request,
             outcome: policy_outcome(changed.revision, changed.refused, changed.not_allowed)?,
         },
-        Kind::Peers(peers) => Message::Peers {
-            stamp: position(peers.stamp)?,
-            members: members(peers.members, MAX_LISTED)?,
-        },
+        Kind::Peers(peers) => {
+            Message::Peers { stamp: position(peers.stamp)?, members: voters(peers.members)? }
+        }
         Kind::StandNow(stand) => Message::StandNow { ballot: ballot(stand.ballot)? },
         Kind::Follow(follow) => Message::Follow {
             ballot: ballot(follow.ballot)?,
@@ -187,11 +186,18 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
     let membership = required("membership", membership)?;
     Ok(Membership {
         stamp: position(membership.stamp)?,
-        voters: members(membership.voters, MAX_LISTED)?,
-        next: membership.next.map(|next| members(next.members, MAX_LISTED)).transpose()?,
+        voters: voters(membership.voters)?,
+        next: membership.next.map(|next| voters(next.members)).transpose()?,
         removed: members(membership.removed, MAX_REMOVED)?,
     })
 }
+/// Members of whom each counts once.
+fn voters(list: Vec<proto::Member>) -> Read<Vec<Member>> {
+    let list = members(list, MAX_LISTED)?;
+    bounds::distinct("member", list.iter().map(|member| &member.name))?;
+    Ok(list)
+}
+
 
 fn meta(meta: proto::Meta) -> Read<Meta> {
     Ok(Meta {
@@ -211,9 +217,6 @@ fn policy(policy: Option<proto::Policy>) -> Read<Policy> {
 
 fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
     let brief = required("brief", brief)?;
-    bounds::count("peers reached", brief.reaches.len(), 0, MAX_LISTED)?;
-    bounds::count("members", brief.members.len(), 0, MAX_LISTED)?;
-    let members = brief.members.iter().map(|name| bounds::peer("member", name));
     Ok(Brief {
         ballot: ballot(brief.ballot)?,
         is_primary: brief.is_primary,
@@ -222,17 +225,13 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         group_id: group(brief.group_id)?,
         is_member: brief.is_member,
         suspects: brief.suspects.map(TryInto::try_into).transpose()?,
-        reaches: brief
-            .reaches
-            .iter()
-            .map(|name| bounds::peer("peer reached", name))
-            .collect::<Read<_>>()?,
+        reaches: bounds::peers("peer reached", &brief.reaches)?,
         priority: bounds::number("priority", brief.priority.into(), 0, u8::MAX.into())?,
         // Clocks are wrong by any amount, and no reason to part: a majority of them counts.
         wall: GroupTime(brief.wall).min(GroupTime::MAX_READ),
         uptime_ms: brief.uptime_ms,
         has_quorum: brief.has_quorum,
-        members: members.collect::<Read<_>>()?,
+        members: bounds::peers("member", &brief.members)?,
     })
 }
 

@@ -49,7 +49,10 @@ fn piece(records: Bytes) -> Kind {
 }
 
 fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
-    let member = |_| proto::Member { name: "a".into(), id: Some(1), address: String::new() };
+    let member = |number: usize| {
+        let name = format!("a{number}");
+        proto::Member { name, id: Some(1), address: String::new() }
+    };
     let membership = proto::Membership {
         stamp: position(),
         voters: (0..voters).map(member).collect(),
@@ -99,6 +102,30 @@ fn bytes_that_are_no_protobuf_keep_their_cause() {
 }
 
 #[test]
+/// The story: a list that named its sender twice was followed by most of it.
+#[test]
+fn nobody_is_listed_twice_where_each_counts() {
+    let twice = |field, name: &str| Err(WireError::Repeated { field, name: name.into() });
+    let names = || vec!["v".into(), "x".into(), "y".into(), "x".into()];
+    let knows = proto::Brief { members: names(), ..brief() };
+    assert_eq!(read_message(ping(knows)), twice("member", "x"));
+    let reaches = proto::Brief { reaches: names(), ..brief() };
+    assert_eq!(read_message(ping(reaches)), twice("peer reached", "x"));
+    for list in 0..3 {
+        let Kind::VoteReply(mut reply) = vote_reply(2, 2, 2) else { unreachable!("it is one") };
+        if let Some(membership) = &mut reply.membership {
+            let next = membership.next.as_mut().map(|next| &mut next.members);
+            let lists = [Some(&mut membership.voters), next, Some(&mut membership.removed)];
+            for list in lists.into_iter().skip(list).take(1).flatten() {
+                list[1].name = list[0].name.clone();
+            }
+        }
+        // One name may have been counted out again and again.
+        let is_read = read_message(Kind::VoteReply(reply)).is_ok();
+        assert_eq!(is_read, list == 2);
+    }
+}
+
 fn lists_have_bounds() {
     let too_many = |max| Err(WireError::Count { field: "members", count: max + 1, min: 0, max });
     assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED, MAX_REMOVED)).is_ok());
@@ -106,10 +133,11 @@ fn lists_have_bounds() {
     assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1, 0)), too_many(MAX_LISTED));
     assert_eq!(read_message(vote_reply(0, 0, MAX_REMOVED + 1)), too_many(MAX_REMOVED));
 
-    let reaches = |count| proto::Brief { reaches: vec!["a".into(); count], ..brief() };
+    let names = |count| (0..count).map(|number| format!("a{number}")).collect();
+    let reaches = |count| proto::Brief { reaches: names(count), ..brief() };
     assert!(read_message(ping(reaches(MAX_LISTED))).is_ok());
     assert!(read_message(ping(reaches(MAX_LISTED + 1))).is_err());
-    let knows = |count| proto::Brief { members: vec!["a".into(); count], ..brief() };
+    let knows = |count| proto::Brief { members: names(count), ..brief() };
     assert!(read_message(ping(knows(MAX_LISTED))).is_ok());
     assert!(read_message(ping(knows(MAX_LISTED + 1))).is_err());
 

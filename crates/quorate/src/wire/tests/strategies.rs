@@ -1,5 +1,7 @@
 //! Any frame that a peer may send.
 
+use std::collections::BTreeSet;
+
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::option;
@@ -140,7 +142,7 @@ fn control_message() -> BoxedStrategy<Message> {
             .prop_map(|(request, bytes)| Message::ChangePolicy { request, bytes: bytes.into() }),
         (number(), policy_outcome())
             .prop_map(|(request, outcome)| Message::PolicyChanged { request, outcome }),
-        (position(), members()).prop_map(|(stamp, members)| Message::Peers { stamp, members }),
+        (position(), voters()).prop_map(|(stamp, members)| Message::Peers { stamp, members }),
     ]
     .boxed()
 }
@@ -316,8 +318,23 @@ fn members() -> BoxedStrategy<Vec<Member>> {
     vec(member, 0..=MAX_LISTED).boxed()
 }
 
+/// Members of whom each counts once.
+fn voters() -> BoxedStrategy<Vec<Member>> {
+    members()
+        .prop_map(|mut list| {
+            let mut seen = BTreeSet::new();
+            list.retain(|member| seen.insert(member.name.clone()));
+            list
+        })
+        .boxed()
+}
+
+fn peers() -> BoxedStrategy<Vec<PeerName>> {
+    voters().prop_map(|list| list.into_iter().map(|member| member.name).collect()).boxed()
+}
+
 fn membership() -> BoxedStrategy<Membership> {
-    (position(), members(), option::of(members()), members())
+    (position(), voters(), option::of(voters()), members())
         .prop_map(|(stamp, voters, next, removed)| Membership { stamp, voters, next, removed })
         .boxed()
 }
@@ -361,7 +378,7 @@ fn brief() -> BoxedStrategy<Brief> {
     (
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
-        (vec(peer(), 0..=MAX_LISTED), vec(peer(), 0..=MAX_LISTED)),
+        (peers(), peers()),
         (any::<u8>(), clock(), number(), any::<bool>()),
     )
         .prop_map(|(first, second, (reaches, members), (priority, wall, uptime_ms, has_quorum))| {
