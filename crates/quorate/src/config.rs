@@ -10,7 +10,8 @@ use siphasher::sip::SipHasher13;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
-/// What the clients of a group may have it do besides deciding their calls.
+/// What the clients of a group may have it do besides deciding their calls, and joiners that are no
+/// members yet with them.
 ///
 /// Default: nothing. What counts is what the primary's settings say, so every member is given the
 /// same. Over TLS it is proved who is a client; in plain text its word is taken.

@@ -183,11 +183,11 @@ pub enum PolicyError {
     /// changed.
     #[error("a member runs an older version: upgrade all members first")]
     OldVersion,
-    /// This peer is a client, and the members do not let clients change the policy. Nothing was
-    /// changed.
+    /// This peer is no member: a client, or one that has not been taken up yet. The members do not let
+    /// such peers change the policy. Nothing was changed.
     #[error(
-        "a client may not change the policy: ask at a member, or let clients do so at every member \
-         by clients_may_change_policy()"
+        "only a member may change the policy: ask at one, or let clients do so at every member by \
+         clients_may_change_policy()"
     )]
     NotAllowed,
     /// The change is too long. Nothing was changed.
@@ -222,11 +222,11 @@ pub enum RemoveError {
         /// How long it was waited for.
         waited: Duration,
     },
-    /// The peer that asks is a client, and the members do not let clients have others counted out.
-    /// Nothing was changed.
+    /// The peer that asks is no member: a client, or one that has not been taken up yet. The members
+    /// do not let such peers have others counted out. Nothing was changed.
     #[error(
-        "a client may not have {peer} counted out: ask at a member, or let clients do so at every \
-         member by clients_may_remove_members()"
+        "only a member may have {peer} counted out: ask at one, or let clients do so at every member \
+         by clients_may_remove_members()"
     )]
     NotAllowed {
         /// The peer named.

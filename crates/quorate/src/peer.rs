@@ -298,7 +298,7 @@ impl Peer {
     }
 
     /// Has another peer counted out of the group that is gone for good; to be asked of any peer, of
-    /// a client where the members let it ([`PeerBuilder::clients_may_remove_members`]). As long as
+    /// one that is no member where they let it ([`PeerBuilder::clients_may_remove_members`]). As long as
     /// a member that has crashed is not forgotten, it counts: in a group of three with one gone,
     /// the two that are left must both be there.
     ///
@@ -322,7 +322,7 @@ impl Peer {
 
     /// Has the group decide by another policy: by what the primary's model makes of `change` (see
     /// [`Model::change_policy`]). Returns the policy's revision once a majority holds it. To be asked of
-    /// any peer; of a client where the members let it ([`PeerBuilder::clients_may_change_policy`]).
+    /// any member; of another peer where they let it ([`PeerBuilder::clients_may_change_policy`]).
     ///
     /// It counts from the primary's next decisions on, key by key within a moment, and for all that is
     /// decided after it has returned. Takes no longer than the I/O timeout.

@@ -122,7 +122,7 @@ pub struct VoteRequest {
 /// What came of asking the primary to remove a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveOutcome {
-    /// Whoever asks is a client, and may not.
+    /// Whoever asks is no member, and may not.
     NotAllowed,
     /// A member in reach runs an older version, which cannot follow the change.
     OldVersion,
@@ -151,7 +151,7 @@ pub enum PolicyOutcome {
         /// Why, as the model says it.
         reason: String,
     },
-    /// Whoever asks is a client, and may not. Nothing was changed.
+    /// Whoever asks is no member, and may not. Nothing was changed.
     NotAllowed,
     /// A member in reach runs an older version, which knows of no policies. Nothing was changed.
     OldVersion,

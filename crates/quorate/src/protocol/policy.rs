@@ -70,14 +70,21 @@ impl Machine {
         if !self.is_primary() {
             return;
         }
-        let is_allowed = !self.is_client(&from.0) || self.config.client_rights.change_policy;
-        let outcome = match is_allowed {
+        let is_allowed = self.config.client_rights.change_policy || self.names().contains(&from.0);
+        // What was made for a member is answered, whatever has become of that one since.
+        let outcome = match is_allowed || self.has_made(from, request) {
             true => self.consider_policy(from, request, bytes),
             false => Some(PolicyOutcome::NotAllowed),
         };
         if let Some(outcome) = outcome {
             self.send(from, Message::PolicyChanged { request, outcome });
         }
+    }
+
+    /// Whether this change was made in this reign, and may be asked for again.
+    fn has_made(&self, from: &(PeerName, Incarnation), request: u64) -> bool {
+        let Role::Primary(reign) = &self.role else { return false };
+        reign.policy_changes.iter().any(|change| change.from == *from && change.request == request)
     }
 
     /// What is to be said of a change as things stand; `None` while it is under way. It is made once,

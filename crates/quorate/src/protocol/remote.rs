@@ -303,11 +303,6 @@ impl Machine {
         true
     }
 
-    /// Whether a linked peer uses the group and is none of it.
-    pub(super) fn is_client(&self, name: &PeerName) -> bool {
-        self.remotes.get(name).and_then(Remote::kind) == Some(PeerKind::Client)
-    }
-
     /// Whether this peer goes along with the ballot of another: it takes part in it, as a member or
     /// because it has pledged itself to a new generation that came to nothing, and will not follow
     /// an older one.

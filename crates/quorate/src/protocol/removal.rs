@@ -44,9 +44,13 @@ impl Machine {
         if !self.is_primary() {
             return;
         }
-        let is_allowed = !self.is_client(&from.0) || self.config.client_rights.remove_members;
+        let is_own_wish = *peer == from.0;
+        // Whoever asks to leave may ask again when it is out.
+        let is_allowed = is_own_wish
+            || self.config.client_rights.remove_members
+            || self.names().contains(&from.0);
         let outcome = match is_allowed {
-            true => self.consider_removal(peer, *peer == from.0),
+            true => self.consider_removal(peer, is_own_wish),
             false => Some(RemoveOutcome::NotAllowed),
         };
         if let Some(outcome) = outcome {

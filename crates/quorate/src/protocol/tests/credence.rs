@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::ClientRights;
 use crate::event::Event;
 use crate::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
@@ -393,5 +394,37 @@ fn a_member_that_was_cut_off_beside_a_joiner_takes_no_group_along() {
     assert!(group.primary().is_some(), "two of three");
     for name in others(&primary) {
         assert_eq!(group.total(name, "k"), 100, "{name}");
+    }
+}
+
+/// The story: only clients were refused, and a joiner that never caught up changed the limits of the
+/// group and had a member counted out that was down.
+#[test]
+fn a_joiner_changes_neither_the_policy_nor_the_members() {
+    for (kind, rights, is_allowed) in [
+        (PeerKind::Joiner, ClientRights::default(), false),
+        (PeerKind::Client, ClientRights::default(), false),
+        (PeerKind::Joiner, ClientRights { change_policy: true, remove_members: true }, true),
+    ] {
+        let mut group = Group::new(&NAMES);
+        group.client_rights = rights;
+        NAMES.iter().for_each(|name| group.start(name));
+        group.start_as("x", kind);
+        group.split(&["x"], &NAMES);
+        group.run(SECOND * 3);
+        let primary = group.primary().expect("it was founded");
+        let bytes = bytes::Bytes::from_static(b"mine");
+        say(&mut group, &Message::ChangePolicy { request: 1, bytes });
+        group.run(SECOND);
+        let revision = u64::from(is_allowed);
+        assert_eq!(group.policy(primary.as_str()).0, revision, "{kind:?} {rights:?}");
+        let gone = others(&primary)[0];
+        group.kill(gone);
+        for _ in 0..15 {
+            say(&mut group, &Message::Remove { request: 2, peer: gone.into() });
+            group.run(SECOND);
+        }
+        let members = group.members(primary.as_str()).0;
+        assert_eq!(!members.contains(gone), is_allowed, "{kind:?} {rights:?}: {members}");
     }
 }
