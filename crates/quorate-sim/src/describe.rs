@@ -107,12 +107,12 @@ impl World {
             }
             Message::PreVote(vote) => format!("PreVote {}", request(vote)),
             Message::Vote(vote) => format!("Vote {}", request(vote)),
-            Message::PreVoteReply { ballot: b, granted, known, .. } => {
-                format!("PreVoteReply {} {granted} knows {}", ballot(b), ballot(known))
+            Message::PreVoteReply { ballot: b, grant, known, .. } => {
+                format!("PreVoteReply {} {grant:?} knows {}", ballot(b), ballot(known))
             }
-            Message::VoteReply { ballot: b, granted, known, position: at, .. } => {
+            Message::VoteReply { ballot: b, grant, known, position: at, .. } => {
                 let (at, known) = (position(at), ballot(known));
-                format!("VoteReply {} {granted} at {at} knows {known}", ballot(b))
+                format!("VoteReply {} {grant:?} at {at} knows {known}", ballot(b))
             }
             Message::Release { ballot: b, to } => format!("Release {} to {to}", ballot(b)),
             Message::StandNow { ballot: b } => format!("StandNow {}", ballot(b)),

@@ -5,7 +5,7 @@
 
 use quorate::protocol::io::{Input, LinkEnd};
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, VoteRequest,
+    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, VoteRequest,
 };
 use quorate::record::Records;
 use quorate::{
@@ -205,16 +205,16 @@ impl World {
             }
             Lie::Vote => {
                 let membership = self.false_list(peer, position);
-                let (granted, own) = (true, Ballot { term: Term(known.term.0 + 1), ..known });
+                let (grant, own) = (Grant::Vote, Ballot { term: Term(known.term.0 + 1), ..known });
                 let pre_vote = |ballot| Message::PreVoteReply {
                     ballot,
-                    granted,
+                    grant,
                     known: ballot,
                     membership: membership.clone(),
                 };
                 let vote = |ballot| Message::VoteReply {
                     ballot,
-                    granted,
+                    grant,
                     known: ballot,
                     position,
                     membership: membership.clone(),

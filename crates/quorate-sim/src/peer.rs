@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::protocol::io::{Input, Output, Route};
-use quorate::protocol::message::{BatchEnd, Membership, Message, Meta, PolicyOutcome};
+use quorate::protocol::message::{BatchEnd, Grant, Membership, Message, Meta, PolicyOutcome};
 use quorate::protocol::{Machine, Standing};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
@@ -305,7 +305,7 @@ impl World {
             Message::PolicyChanged { outcome: PolicyOutcome::Changed { revision }, .. } => {
                 self.on_policy_changed(peer, *revision);
             }
-            Message::VoteReply { ballot, granted: true, .. } => {
+            Message::VoteReply { ballot, grant: Grant::Vote, .. } => {
                 self.see(&Seen::Vote { peer, ballot: *ballot, to });
             }
             _ => {}

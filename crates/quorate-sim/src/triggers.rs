@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use quorate::Event as GroupEvent;
-use quorate::protocol::message::Message;
+use quorate::protocol::message::{Grant, Message};
 
 use crate::faults::{Fault, Profile};
 use crate::random::Random;
@@ -92,7 +92,7 @@ impl World {
             Message::Release { .. } => Moment::Release,
             Message::Tail { .. } => Moment::Tail,
             Message::Vote(_) => Moment::Vote,
-            Message::VoteReply { granted: true, .. } => Moment::VoteReply,
+            Message::VoteReply { grant: Grant::Vote, .. } => Moment::VoteReply,
             _ => return,
         };
         self.trigger(moment, peer, to);

@@ -109,6 +109,8 @@ pub enum Bug {
     BlankFoundsAlone,
     /// A blank majority founds although a member with data is there and refused.
     RefusedHolderIgnored,
+    /// A member whose storage has failed keeps what it holds to itself, and is waited for.
+    FailedHolderSilent,
     /// A blank peer waits for members with data that do not reach enough others to stand.
     HubDefers,
     /// A blank majority founds although a member with data answers.
@@ -166,7 +168,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 72] = [
+    pub const ALL: [Self; 73] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -215,6 +217,7 @@ impl Bug {
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
         Self::RefusedHolderIgnored,
+        Self::FailedHolderSilent,
         Self::HubDefers,
         Self::BlankIgnoresSurvivor,
         Self::PledgeTwice,

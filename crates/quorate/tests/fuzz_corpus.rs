@@ -7,7 +7,7 @@ use std::{env, fs};
 use bytes::{Bytes, BytesMut};
 use quorate::protocol::Standing;
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
+    BatchEnd, Brief, Campaign, Grant, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
     RemoveOutcome, VoteRequest,
 };
 use quorate::record::Record;
@@ -246,14 +246,14 @@ fn control_messages() -> Vec<Message> {
         Message::PreVote(request(Campaign::Ordinary, None)),
         Message::PreVoteReply {
             ballot: BALLOT,
-            granted: true,
+            grant: Grant::Vote,
             known: BALLOT,
             membership: membership(),
         },
         Message::Vote(request(Campaign::NewGeneration, Some(BALLOT))),
         Message::VoteReply {
             ballot: BALLOT,
-            granted: false,
+            grant: Grant::Nothing,
             known: BALLOT.next_term().expect("there is a next one"),
             position: POSITION,
             membership: membership(),

@@ -37,7 +37,6 @@ fn founded(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> 
     let near = (0..world.plan.peers()).filter(|peer| *peer != founder).find(|peer| {
         world.process(*peer).is_some_and(|process| !process.position.is_blank())
             && world.plan.priorities[*peer] > 0
-            && !world.has_failed_storage(*peer)
             && world.together.length(world.now, founder, *peer) >= world.plan.timeout() * 11 / 10
     });
     match near {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Scenario;
 use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::disk::DiskPlan;
+use crate::disk::{DiskPlan, HostDisk};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -29,6 +29,11 @@ pub(super) const ALL: &[Scenario] = &[
         name: "disk_of_the_primary_fails",
         plan: quick_disks,
         script: disk_of_primary_fails,
+    },
+    Scenario {
+        name: "disk_of_the_only_holder_fails",
+        plan: first_stands,
+        script: disk_of_only_holder_fails,
     },
 ];
 
@@ -57,6 +62,11 @@ impl World {
         if let Some(disk) = &mut self.plan.disk {
             disk.delays[peer] = delay;
         }
+    }
+
+    /// Puts an empty disk in the place of a peer's.
+    fn replace_disk(&mut self, peer: usize) {
+        self.peers[peer].disk = Some(HostDisk::new(self.disk_random.next()));
     }
 
     /// Runs until all operations so far have an outcome, for a failure timeout at most.
@@ -173,5 +183,31 @@ fn disk_of_primary_fails(world: &mut World) {
     };
     if !world.ops[before..].iter().all(is_answered) {
         world.fail("liveness", "a peer without storage does not forward".into());
+    }
+}
+
+/// A replica's disk fails, and the others lose theirs: what it still holds in memory is all there is.
+fn disk_of_only_holder_fails(world: &mut World) {
+    world.found();
+    world.count(FIRST, 7);
+    world.wait_for_answers();
+    world.fail_disk(2, world.plan.timeout() * 20);
+    (0..20).for_each(|_| world.count(FIRST, 1));
+    if !world.has_failed_storage(2) {
+        world.fail("scenario", "the disk works".into());
+    }
+    for peer in [FIRST, 1] {
+        world.kill(peer, true);
+        world.replace_disk(peer);
+    }
+    world.start(FIRST);
+    world.start(1);
+    let bound = world.plan.timeout() * 4;
+    if !world.run_while(bound, |world| world.primary().is_some()) {
+        world.fail("liveness", format!("no primary after {bound:?}: {}", world.describe()));
+    }
+    let cells = |peer| world.process(peer).map(|process| process.store.cells());
+    if cells(FIRST) != cells(2) {
+        world.fail("scenario", format!("it began with nothing: {}", world.describe()));
     }
 }

@@ -14,7 +14,7 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
-use crate::protocol::message::{Campaign, Membership, Message, VoteRequest};
+use crate::protocol::message::{Campaign, Grant, Membership, Message, VoteRequest};
 use crate::protocol::remote::Remote;
 
 /// Steps of an election that a round of votes may take.
@@ -32,10 +32,12 @@ pub(super) struct Canvass {
     pub(super) is_forced: bool,
     pub(super) deadline: Time,
     pub(super) votes: BTreeMap<PeerName, Vote>,
+    /// For a new generation: members that have no vote to give and let their state be adopted.
+    lent: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
     pub(super) names: BTreeSet<PeerName>,
     /// For a new generation: members in reach whose states are fresher than the candidate's. Without
-    /// their votes it would be founded past them.
+    /// a word of theirs it would be founded past them.
     pub(super) awaited: BTreeSet<PeerName>,
 }
 
@@ -60,6 +62,17 @@ impl Canvass {
     fn request(&self, position: Position) -> VoteRequest {
         let Self { campaign, ballot, released, is_forced, .. } = *self;
         VoteRequest { ballot, campaign, position, released, is_forced }
+    }
+
+    /// Takes what a member gives; whether that is anything.
+    fn take(&mut self, from: &PeerName, grant: Grant, vote: Vote) -> bool {
+        let list = match grant {
+            Grant::Nothing => return false,
+            Grant::State => &mut self.lent,
+            Grant::Vote => &mut self.votes,
+        };
+        list.insert(from.clone(), vote);
+        true
     }
 
     /// Votes are counted under the newest membership known among the voters: a candidate that
@@ -88,7 +101,9 @@ impl Canvass {
         self.names.contains(name) || newest.has(name) || bug::is(Bug::StrangerBelieved)
     }
 
-    fn has_won(&self, own: &Membership) -> bool {
+    /// Whether the votes suffice. Whoever was told to found without waiting waits for the states of
+    /// others no longer than this round takes.
+    fn has_won(&self, own: &Membership, now: Time) -> bool {
         match self.campaign {
             Campaign::Ordinary => self.newest_membership(own).has_majority(|name, id| {
                 let is_it = |vote: &Vote| vote.id == id || bug::is(Bug::AmnesiacVotes);
@@ -98,12 +113,14 @@ impl Canvass {
             Campaign::NewGeneration => {
                 let has_vote = |name: &&PeerName| self.votes.contains_key(*name);
                 let pledges = self.names.iter().filter(has_vote).count();
-                pledges > self.names.len() / 2 && self.awaited.iter().all(|name| has_vote(&name))
+                let is_over = self.is_forced && now >= self.deadline;
+                let has_said = |name| has_vote(&name) || self.lent.contains_key(name);
+                pledges > self.names.len() / 2 && (is_over || self.awaited.iter().all(has_said))
             }
         }
     }
 
-    /// The voter with the freshest state, `me` if no other is fresher and my cells are sound. Of
+    /// The voter, or lender, with the freshest state, `me` if no other is fresher and my cells are sound. Of
     /// members: what another says that it holds may be anything.
     fn freshest(
         &self,
@@ -112,7 +129,8 @@ impl Canvass {
         is_sound: bool,
     ) -> Option<(PeerName, Incarnation, Position)> {
         let newest = self.newest_membership(own);
-        let counted = self.votes.iter().filter(|(name, _)| self.is_of(newest, name));
+        let heard = self.votes.iter().chain(&self.lent);
+        let counted = heard.filter(|(name, _)| self.is_of(newest, name));
         let best = counted.max_by_key(|(name, vote)| {
             (rank(vote.position), (*name == me) == is_sound, Reverse(*name))
         })?;
@@ -185,8 +203,18 @@ impl Machine {
             Campaign::Ordinary => BTreeSet::new(),
             Campaign::NewGeneration => self.fresher_in_reach(),
         };
-        let canvass =
-            Canvass { campaign, ballot, released, is_forced, deadline, votes, names, awaited };
+        let lent = BTreeMap::new();
+        let canvass = Canvass {
+            campaign,
+            ballot,
+            released,
+            is_forced,
+            deadline,
+            votes,
+            lent,
+            names,
+            awaited,
+        };
         let request = canvass.request(position);
         for to in self.linked_voters() {
             if is_binding {
@@ -210,8 +238,14 @@ impl Machine {
             return;
         }
         let is_early = matches!(self.role, Role::PreCandidate(_));
-        self.give_up_campaign();
-        self.watch.was_early = is_early;
+        self.count();
+        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
+            return;
+        };
+        if self.now.time >= canvass.deadline {
+            self.give_up_campaign();
+            self.watch.was_early = is_early;
+        }
     }
 
     /// Lets others try, and tries again after a fresh draw.
@@ -243,13 +277,30 @@ impl Machine {
         }
     }
 
-    /// Whether this peer would give `from` its vote.
+    /// What this peer would give `from`: its vote, its state, or nothing.
+    ///
+    /// A vote that does not last is none. But a state that this peer still holds is as good as any:
+    /// nothing is acknowledged any more that would change it.
+    fn grant(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> Grant {
+        let is_pledge = request.campaign == Campaign::NewGeneration;
+        if !self.would_vote(from, request) {
+            Grant::Nothing
+        } else if !self.has_failed() {
+            Grant::Vote
+        } else if is_pledge && self.has_data() && !bug::is(Bug::FailedHolderSilent) {
+            Grant::State
+        } else {
+            Grant::Nothing
+        }
+    }
+
+    /// Whether this peer would give `from` its vote, if it had one that lasts.
     fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
         if !self.believes(&from.0, request.ballot) {
             return false;
         }
-        if self.has_failed() || self.has_no_vote_for(from, request.position) {
+        if self.has_no_vote_for(from, request.position) {
             return false;
         }
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
@@ -314,17 +365,17 @@ impl Machine {
     }
 
     pub(super) fn on_pre_vote(&mut self, from: &(PeerName, Incarnation), request: &VoteRequest) {
-        let granted = self.would_vote(from, request);
+        let grant = self.grant(from, request);
         let (ballot, known) = (request.ballot, self.ballot);
         let membership = self.meta.membership.clone();
-        self.send(from, Message::PreVoteReply { ballot, granted, known, membership });
+        self.send(from, Message::PreVoteReply { ballot, grant, known, membership });
     }
 
     pub(super) fn on_pre_vote_reply(
         &mut self,
         from: &(PeerName, Incarnation),
         ballot: Ballot,
-        granted: bool,
+        grant: Grant,
         known: Ballot,
         membership: Membership,
     ) {
@@ -334,19 +385,17 @@ impl Machine {
         let Role::PreCandidate(canvass) = &mut self.role else {
             return;
         };
-        if !granted || canvass.ballot != ballot {
-            return;
-        }
         // A pre-vote says nothing of freshness: positions are read when votes are given.
         let position = Position::BLANK;
         let vote = Vote { incarnation: from.1, id, position, membership };
-        canvass.votes.insert(from.0.clone(), vote);
-        self.count();
+        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+            self.count();
+        }
     }
 
     pub(super) fn on_vote(&mut self, from: &(PeerName, Incarnation), request: &VoteRequest) {
-        let granted = self.would_vote(from, request);
-        if granted {
+        let grant = self.grant(from, request);
+        if grant != Grant::Nothing {
             // First the ballot, then the position: nothing of an older ballot is acknowledged
             // after this, so what the vote says stays true.
             if request.released.is_some() && request.ballot > self.ballot {
@@ -360,12 +409,12 @@ impl Machine {
         }
         let reply = Message::VoteReply {
             ballot: request.ballot,
-            granted,
+            grant,
             known: self.ballot,
             position: self.store.position(),
             membership: self.meta.membership.clone(),
         };
-        if granted {
+        if grant == Grant::Vote {
             self.send_bound(from, reply);
         } else {
             self.send(from, reply);
@@ -377,7 +426,7 @@ impl Machine {
         &mut self,
         from: &(PeerName, Incarnation),
         ballot: Ballot,
-        granted: bool,
+        grant: Grant,
         known: Ballot,
         (position, membership): (Position, Membership),
     ) {
@@ -390,12 +439,10 @@ impl Machine {
         }
         let Some(id) = self.id_of(from) else { return };
         let Role::Candidate(canvass) = &mut self.role else { return };
-        if !granted || canvass.ballot != ballot {
-            return;
-        }
         let vote = Vote { incarnation: from.1, id, position, membership };
-        canvass.votes.insert(from.0.clone(), vote);
-        self.count();
+        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+            self.count();
+        }
     }
 
     /// Keeps who counts by what a voter knows, for as long as it is linked.
@@ -431,13 +478,13 @@ impl Machine {
 
     /// Goes on to the next stage if the votes suffice, this peer's own included once it lasts.
     pub(super) fn count(&mut self) {
-        let own = &self.meta.membership;
+        let (own, now) = (&self.meta.membership, self.now.time);
         match &self.role {
-            Role::PreCandidate(canvass) if canvass.has_won(own) => {
+            Role::PreCandidate(canvass) if canvass.has_won(own, now) => {
                 let (campaign, ballot) = (canvass.campaign, canvass.ballot);
                 self.open_round(campaign, ballot, None, true);
             }
-            Role::Candidate(canvass) if canvass.has_won(own) && self.is_saved() => self.win(),
+            Role::Candidate(canvass) if canvass.has_won(own, now) && self.is_saved() => self.win(),
             _ => {}
         }
     }

@@ -337,12 +337,12 @@ impl Machine {
                 self.on_pong(&from, number, promise, brief);
             }
             Message::PreVote(request) => self.on_pre_vote(&from, &request),
-            Message::PreVoteReply { ballot, granted, known, membership } => {
-                self.on_pre_vote_reply(&from, ballot, granted, known, membership);
+            Message::PreVoteReply { ballot, grant, known, membership } => {
+                self.on_pre_vote_reply(&from, ballot, grant, known, membership);
             }
             Message::Vote(request) => self.on_vote(&from, &request),
-            Message::VoteReply { ballot, granted, known, position, membership } => {
-                self.on_vote_reply(&from, ballot, granted, known, (position, membership));
+            Message::VoteReply { ballot, grant, known, position, membership } => {
+                self.on_vote_reply(&from, ballot, grant, known, (position, membership));
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),

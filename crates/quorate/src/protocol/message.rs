@@ -119,6 +119,18 @@ pub struct VoteRequest {
     pub is_forced: bool,
 }
 
+/// What a candidate is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing.
+    Nothing,
+    /// No vote, for it would not last: the peer's storage takes nothing any more. The candidate may
+    /// adopt its state, though (docs/protocol.md, section 6.4).
+    State,
+    /// The peer's vote, and its state.
+    Vote,
+}
+
 /// What came of asking the primary to remove a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveOutcome {
@@ -220,8 +232,8 @@ pub enum Message {
     PreVoteReply {
         /// The ballot asked for.
         ballot: Ballot,
-        /// Whether the sender would vote.
-        granted: bool,
+        /// What the sender would give.
+        grant: Grant,
         /// The newest ballot the sender knows.
         known: Ballot,
         /// Its membership: the newest among the voters says who is asked.
@@ -233,8 +245,8 @@ pub enum Message {
     VoteReply {
         /// The ballot asked for.
         ballot: Ballot,
-        /// Whether it is granted.
-        granted: bool,
+        /// What is given.
+        grant: Grant,
         /// The newest ballot the sender knows.
         known: Ballot,
         /// The voter's position: freshness decides what.

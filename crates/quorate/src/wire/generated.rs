@@ -272,6 +272,9 @@ pub struct PreVoteReply {
     pub known: ::core::option::Option<Ballot>,
     #[prost(message, optional, tag = "4")]
     pub membership: ::core::option::Option<Membership>,
+    /// Not granted, for no vote of the sender lasts, but its state may be adopted.
+    #[prost(bool, tag = "5")]
+    pub lends_state: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VoteReply {
@@ -285,6 +288,9 @@ pub struct VoteReply {
     pub position: ::core::option::Option<Position>,
     #[prost(message, optional, tag = "5")]
     pub membership: ::core::option::Option<Membership>,
+    /// Not granted, for no vote of the sender lasts, but its state may be adopted.
+    #[prost(bool, tag = "6")]
+    pub lends_state: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Release {

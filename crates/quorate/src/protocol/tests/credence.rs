@@ -10,7 +10,7 @@ use crate::id::{
 };
 use crate::protocol::io::Input;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, VoteRequest,
+    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, VoteRequest,
 };
 use crate::record::Records;
 
@@ -187,12 +187,12 @@ fn a_voter_that_is_no_member_is_neither_adopted_nor_asked_who_counts() {
                 address: String::new(),
             });
             let membership = Membership::settled(at(LAST), members.to_vec());
-            let (known, granted) = (LAST, true);
+            let (known, grant) = (LAST, Grant::Vote);
             let message = if is_binding {
                 let position = at(LAST);
-                Message::VoteReply { ballot, granted, known, position, membership }
+                Message::VoteReply { ballot, grant, known, position, membership }
             } else {
-                Message::PreVoteReply { ballot, granted, known, membership }
+                Message::PreVoteReply { ballot, grant, known, membership }
             };
             say(&mut group, &message);
         }

@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Start};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, Reign, VoteRequest,
+    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, Reign, VoteRequest,
 };
 use crate::record::Record;
 use crate::store::{EPOCH, Store};
@@ -171,7 +171,9 @@ fn held(outputs: &[Output]) -> Vec<Position> {
 }
 
 fn grants(outputs: &[Output]) -> bool {
-    sent(outputs).iter().any(|message| matches!(message, Message::VoteReply { granted: true, .. }))
+    sent(outputs)
+        .iter()
+        .any(|message| matches!(message, Message::VoteReply { grant: Grant::Vote, .. }))
 }
 
 #[test]

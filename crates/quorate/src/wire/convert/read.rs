@@ -7,7 +7,7 @@ use crate::id::{
 };
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
+    BatchEnd, Brief, Campaign, Grant, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
     PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
 };
 use crate::record::Records;
@@ -31,14 +31,14 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::PreVote(request) => Message::PreVote(vote_request(request)?),
         Kind::PreVoteReply(reply) => Message::PreVoteReply {
             ballot: ballot(reply.ballot)?,
-            granted: reply.granted,
+            grant: grant(reply.granted, reply.lends_state),
             known: ballot(reply.known)?,
             membership: membership(reply.membership)?,
         },
         Kind::Vote(request) => Message::Vote(vote_request(request)?),
         Kind::VoteReply(reply) => Message::VoteReply {
             ballot: ballot(reply.ballot)?,
-            granted: reply.granted,
+            grant: grant(reply.granted, reply.lends_state),
             known: ballot(reply.known)?,
             position: position(reply.position)?,
             membership: membership(reply.membership)?,
@@ -131,6 +131,15 @@ fn group(id: Option<Bytes>) -> Read<Option<GroupId>> {
     }
 }
 
+/// An older candidate or voter knows votes only.
+fn grant(granted: bool, lends_state: bool) -> Grant {
+    match (granted, lends_state) {
+        (true, _) => Grant::Vote,
+        (false, true) => Grant::State,
+        (false, false) => Grant::Nothing,
+    }
+}
+
 fn history(history: Vec<proto::Reign>) -> Read<Vec<Reign>> {
     bounds::count("reigns", history.len(), 0, MAX_HISTORY)?;
     let reign = |proto::Reign { generation, term, after }| {
@@ -182,6 +191,13 @@ fn members(members: Vec<proto::Member>, max: usize) -> Read<Vec<Member>> {
     members.into_iter().map(member).collect()
 }
 
+/// Members of whom each counts once.
+fn voters(list: Vec<proto::Member>) -> Read<Vec<Member>> {
+    let list = members(list, MAX_LISTED)?;
+    bounds::distinct("member", list.iter().map(|member| &member.name))?;
+    Ok(list)
+}
+
 fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
     let membership = required("membership", membership)?;
     Ok(Membership {
@@ -191,13 +207,6 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
         removed: members(membership.removed, MAX_REMOVED)?,
     })
 }
-/// Members of whom each counts once.
-fn voters(list: Vec<proto::Member>) -> Read<Vec<Member>> {
-    let list = members(list, MAX_LISTED)?;
-    bounds::distinct("member", list.iter().map(|member| &member.name))?;
-    Ok(list)
-}
-
 
 fn meta(meta: proto::Meta) -> Read<Meta> {
     Ok(Meta {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
 use crate::policy::Policy;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
+    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
     RemoveOutcome, VoteRequest,
 };
 use crate::wire::bounds::{self, MAX_SETTING_BYTES};
@@ -29,22 +29,24 @@ fn kind(message: &Message) -> Kind {
             brief: Some(brief.into()),
         }),
         Message::PreVote(request) => Kind::PreVote(request.into()),
-        Message::PreVoteReply { ballot, granted, known, membership } => {
+        Message::PreVoteReply { ballot, grant, known, membership } => {
             Kind::PreVoteReply(proto::PreVoteReply {
                 ballot: Some((*ballot).into()),
-                granted: *granted,
+                granted: *grant == Grant::Vote,
                 known: Some((*known).into()),
                 membership: Some(membership.into()),
+                lends_state: *grant == Grant::State,
             })
         }
         Message::Vote(request) => Kind::Vote(request.into()),
-        Message::VoteReply { ballot, granted, known, position, membership } => {
+        Message::VoteReply { ballot, grant, known, position, membership } => {
             Kind::VoteReply(proto::VoteReply {
                 ballot: Some((*ballot).into()),
-                granted: *granted,
+                granted: *grant == Grant::Vote,
                 known: Some((*known).into()),
                 position: Some((*position).into()),
                 membership: Some(membership.into()),
+                lends_state: *grant == Grant::State,
             })
         }
         Message::Release { ballot, to } => {

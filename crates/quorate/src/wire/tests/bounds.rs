@@ -62,6 +62,7 @@ fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
     Kind::VoteReply(proto::VoteReply {
         ballot: ballot(),
         granted: true,
+        lends_state: false,
         known: ballot(),
         position: position(),
         membership: Some(membership),
@@ -101,7 +102,6 @@ fn bytes_that_are_no_protobuf_keep_their_cause() {
     assert!(!source.to_string().is_empty());
 }
 
-#[test]
 /// The story: a list that named its sender twice was followed by most of it.
 #[test]
 fn nobody_is_listed_twice_where_each_counts() {
@@ -126,6 +126,7 @@ fn nobody_is_listed_twice_where_each_counts() {
     }
 }
 
+#[test]
 fn lists_have_bounds() {
     let too_many = |max| Err(WireError::Count { field: "members", count: max + 1, min: 0, max });
     assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED, MAX_REMOVED)).is_ok());

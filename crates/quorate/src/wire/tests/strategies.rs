@@ -15,8 +15,8 @@ use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::policy::Policy;
 use crate::protocol::Standing;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Lane, MAX_HISTORY, Membership, Message, Meta, Piece, PolicyOutcome,
-    Reign, RemoveOutcome, VoteRequest,
+    BatchEnd, Brief, Campaign, Grant, Lane, MAX_HISTORY, Membership, Message, Meta, Piece,
+    PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
 use crate::store::Digest;
@@ -116,19 +116,19 @@ fn control_message() -> BoxedStrategy<Message> {
         (number(), option::of(ballot()), brief())
             .prop_map(|(number, promise, brief)| { Message::Pong { number, promise, brief } }),
         vote_request().prop_map(Message::PreVote),
-        (ballot(), any::<bool>(), ballot(), membership()).prop_map(
-            |(ballot, granted, known, membership)| Message::PreVoteReply {
+        (ballot(), grant(), ballot(), membership()).prop_map(
+            |(ballot, grant, known, membership)| Message::PreVoteReply {
                 ballot,
-                granted,
+                grant,
                 known,
                 membership,
             }
         ),
         vote_request().prop_map(Message::Vote),
-        (ballot(), any::<bool>(), ballot(), position(), membership()).prop_map(
-            |(ballot, granted, known, position, membership)| Message::VoteReply {
+        (ballot(), grant(), ballot(), position(), membership()).prop_map(
+            |(ballot, grant, known, position, membership)| Message::VoteReply {
                 ballot,
-                granted,
+                grant,
                 known,
                 position,
                 membership
@@ -337,6 +337,10 @@ fn membership() -> BoxedStrategy<Membership> {
     (position(), voters(), option::of(voters()), members())
         .prop_map(|(stamp, voters, next, removed)| Membership { stamp, voters, next, removed })
         .boxed()
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    prop_oneof![Just(Grant::Nothing), Just(Grant::State), Just(Grant::Vote)]
 }
 
 fn outcome() -> impl Strategy<Value = RemoveOutcome> {
