@@ -581,6 +581,53 @@ async fn a_rollout_of_a_setting_that_cannot_roll_loses_no_counts() {
     }
 }
 
+/// A network in which one address cannot be dialed from here, as behind a firewall.
+struct Firewalled {
+    network: Arc<dyn Transport>,
+    closed: &'static str,
+}
+
+impl Transport for Firewalled {
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        self.network.listen(address)
+    }
+
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        if address == self.closed {
+            return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        }
+        self.network.connect(address, to)
+    }
+
+    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        self.network.is_private(address)
+    }
+}
+
+/// The same where nobody but the holder can dial, in plain text: who accepted had neither dialed it
+/// nor seen a proof of its name, and took it for anybody.
+#[tokio::test(start_paused = true)]
+async fn a_refused_holder_that_only_dials_is_not_founded_past_either() {
+    let mut trio = Trio::start(|builder| builder).await;
+    add(trio.peer("a"), "k", 20).await.expect("there is a primary");
+    let slow = Duration::from_secs(20);
+    for name in ["b", "c"] {
+        trio.take(name).shutdown().await;
+        let network = trio.network.at(name);
+        let transport = Arc::new(Firewalled { network, closed: "a" });
+        let other = builder(&trio.network, name).failure_timeout(slow).transport(transport);
+        trio.peers.push(other.start().await.expect("the settings are valid"));
+    }
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    for name in ["b", "c"] {
+        assert_eq!(trio.peer(name).status().primary, None, "{name} founds nothing past it");
+    }
+}
+
 /// Somebody says in so many words that the data are to be given up.
 #[tokio::test(start_paused = true)]
 async fn a_group_is_founded_past_a_refused_member_when_that_is_asked_for() {

@@ -163,13 +163,16 @@ impl Roster {
         }
     }
 
+    /// Whether a peer is known to be at the host of an address.
+    pub(super) fn is_at(&self, peer: &PeerName, address: &str) -> bool {
+        let met = self.known.read().met.get(peer).cloned();
+        self.addresses(peer).iter().chain(&met).any(|known| is_same_host(known, address))
+    }
+
     /// Whether an address is one of a member.
     pub(super) fn is_member_at(&self, address: &str) -> bool {
-        let (here, known) = (ip(address), self.known.read());
-        let is_it = |other: &str| match here {
-            Some(here) => ip(other) == Some(here),
-            None => host(other) == host(address),
-        };
+        let known = self.known.read();
+        let is_it = |other: &str| is_same_host(other, address);
         known.members().any(|member| is_it(&member.address))
             || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
     }
@@ -293,6 +296,14 @@ impl Roster {
             // member, whether its list names them or not.
             _ => None,
         }
+    }
+}
+
+/// Whether two addresses are of one host, as far as they say.
+fn is_same_host(one: &str, other: &str) -> bool {
+    match ip(other) {
+        Some(other) => ip(one) == Some(other),
+        None => host(one) == host(other),
     }
 }
 
