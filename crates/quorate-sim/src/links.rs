@@ -121,7 +121,7 @@ impl World {
             let kind = self.peers[there.peer].config.kind;
             let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
-            end.has_succeeded = self.successors.contains(&there.incarnation);
+            end.succession = self.successions.get(&there.incarnation).copied().unwrap_or_default();
             self.drive(here.peer, Input::LinkUp { peer, end });
         }
     }

@@ -189,9 +189,7 @@ impl World {
         let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
-        if start.has_succeeded {
-            self.successors.insert(incarnation);
-        }
+        self.successions.insert(incarnation, start.succession);
         let machine =
             Machine::new(group, config, start, Arc::clone(&store), self.model.clone(), now);
         self.peers[peer].is_host_up = true;

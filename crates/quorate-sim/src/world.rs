@@ -9,11 +9,12 @@
 //! One thread, one queue of events, virtual time. The peers run the real state machine and the
 //! real store; this crate stands in for the driver, the network, the clocks and the clients.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quorate::protocol::io::Succession;
 use quorate::{Incarnation, MemberId};
 
 use crate::check::{Checks, Failure, Seen};
@@ -103,8 +104,8 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     /// What each start was counted by.
     pub(crate) ids: BTreeMap<Incarnation, MemberId>,
-    /// Starts that prove the end of the one before them.
-    pub(crate) successors: BTreeSet<Incarnation>,
+    /// Whose end each start proves.
+    pub(crate) successions: BTreeMap<Incarnation, Succession>,
     /// Processes that live on, cut off, while another runs under their name.
     pub(crate) stranded: Vec<Stranded>,
     pub(crate) ops: Vec<Op>,
@@ -167,7 +168,7 @@ impl World {
             network,
             peers,
             ids: BTreeMap::new(),
-            successors: BTreeSet::new(),
+            successions: BTreeMap::new(),
             stranded: Vec::new(),
             ops: Vec::new(),
             history: History::new(Arc::clone(&model)),

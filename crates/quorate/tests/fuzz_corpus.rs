@@ -6,6 +6,7 @@ use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
 use quorate::protocol::Standing;
+use quorate::protocol::io::Succession;
 use quorate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
     RemoveOutcome, VoteRequest,
@@ -172,7 +173,7 @@ fn frames() -> Vec<Frame> {
             address: "192.0.2.1:7101".into(),
             kind: PeerKind::Joiner,
             has_state: true,
-            has_succeeded: true,
+            succession: Succession { start: Some(2), succeeded: Some(1) },
             tls: "required".into(),
             standing: Standing { position: POSITION, generations: vec![BALLOT.generation] },
         }),

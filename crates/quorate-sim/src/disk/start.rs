@@ -70,8 +70,8 @@ impl World {
             has_failed: false,
             snapshot: Snapshot::None,
         };
-        let has_succeeded = is_restart && recovered.is_same_boot;
-        (Start { incarnation, id, seed, kept, has_succeeded }, Some(thread))
+        let succession = thread.storage.state().succession(is_restart && recovered.is_same_boot);
+        (Start { incarnation, id, seed, kept, succession }, Some(thread))
     }
 
     /// What is recovered was written, and includes all that was synced.

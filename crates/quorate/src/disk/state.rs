@@ -19,7 +19,7 @@ use super::header::{
 };
 use crate::config::is_name;
 use crate::id::{MAX_NAME_BYTES, MemberId, PeerName};
-use crate::protocol::io::HardState;
+use crate::protocol::io::{HardState, Succession};
 
 const ACKNOWLEDGES_UNSYNCED: u8 = 1;
 const FLAGS: u8 = ACKNOWLEDGES_UNSYNCED;
@@ -87,6 +87,21 @@ impl State {
         let mut hasher = SipHasher13::new_with_keys((id >> 64) as u64, id as u64);
         hasher.write_u64(self.losses);
         MemberId(hasher.finish())
+    }
+
+    /// Names this start of the peer among all of its storage; `is_restart_here` if the one before it is
+    /// known to have been on the same start of the machine, and of the same id.
+    ///
+    /// By the machine as well as by number: who goes on from a copy counts from where that was made.
+    pub fn succession(&self, is_restart_here: bool) -> Succession {
+        let name = |starts: u64| {
+            let StorageId(id) = self.storage_id;
+            let mut hasher = SipHasher13::new_with_keys((id >> 64) as u64, id as u64);
+            [self.losses, self.boot, starts].into_iter().for_each(|part| hasher.write_u64(part));
+            hasher.finish()
+        };
+        let before = self.starts.checked_sub(1).filter(|_| is_restart_here);
+        Succession { start: Some(name(self.starts)), succeeded: before.map(name) }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -212,6 +227,22 @@ mod tests {
             ..state()
         };
         assert_eq!(State::decode(&blank.encode()), Ok(blank));
+    }
+
+    /// The story: a storage moved to another machine, where the first start of it there ended unseen.
+    /// The second one was taken for proof that the start on the first machine had ended.
+    #[test]
+    fn a_start_proves_the_end_of_none_but_the_one_before_it() {
+        let start = |boot, starts, is_here| State { boot, starts, ..state() }.succession(is_here);
+        let there = start(77, 5, false);
+        let (moved, again) = (start(88, 6, false), start(88, 7, true));
+        assert!(again.proves_end_of(&moved));
+        assert!(!again.proves_end_of(&there) && !moved.proves_end_of(&there));
+        assert!(start(77, 6, true).proves_end_of(&there));
+        // Of an older copy that has been started as often.
+        assert!(!start(88, 6, true).proves_end_of(&there));
+        let unnamed = Succession::default();
+        assert!(!unnamed.proves_end_of(&unnamed) && !again.proves_end_of(&unnamed));
     }
 
     #[test]

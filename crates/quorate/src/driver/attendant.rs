@@ -38,7 +38,7 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
             address: hello.address,
             kind: hello.kind,
             version: hello.versions.1.min(shared.version),
-            has_succeeded: hello.has_succeeded,
+            succession: hello.succession,
         },
         lane: hello.lane,
         is_dialed,

@@ -548,7 +548,7 @@ impl PeerBuilder {
             addresses,
             incarnation,
             id: start.id,
-            has_succeeded: start.has_succeeded,
+            succession: start.succession,
             version: self.version,
             // A caller's change must last here at least, which the machine says in the same way.
             answers_after: if is_synced { Acknowledge::Majority } else { acknowledge },

@@ -238,7 +238,7 @@ impl Handshake<'_> {
             started_ms: shared.started_ms,
             model_settings: shared.model_settings.clone(),
             id: shared.id,
-            has_succeeded: shared.has_succeeded,
+            succession: shared.succession,
             address: Some(shared.config.address.clone()).filter(|_| is_new).unwrap_or_default(),
             kind: if is_new { shared.config.kind } else { PeerKind::Member },
             has_state: is_new && shared.roster.has_state(),

@@ -377,7 +377,7 @@ mod tests {
             address: String::new(),
             kind,
             has_state,
-            has_succeeded: false,
+            succession: Default::default(),
             tls: String::new(),
             standing: Standing::default(),
         }

@@ -34,6 +34,7 @@ use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::model::Model;
 use crate::protocol::Standing;
+use crate::protocol::io::Succession;
 use crate::store::{Overlay, Store};
 use crate::transport::Transport;
 use crate::wire::MergeReply;
@@ -74,8 +75,8 @@ pub(crate) struct Shared {
     pub(super) version: u32,
     /// What this peer is counted by.
     pub(super) id: MemberId,
-    /// See [`LinkEnd::has_succeeded`](crate::protocol::io::LinkEnd::has_succeeded).
-    pub(super) has_succeeded: bool,
+    /// Which start of its storage this is.
+    pub(super) succession: Succession,
     /// Whose write a caller waits for: what the group's settings ask for, or more if this peer is
     /// to answer for nothing that a loss of power may take back.
     pub(super) answers_after: Acknowledge,
@@ -153,7 +154,7 @@ pub(super) struct Parts {
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
-    pub(super) has_succeeded: bool,
+    pub(super) succession: Succession,
     pub(super) version: u32,
     pub(super) answers_after: Acknowledge,
     /// With what was recovered.
@@ -187,7 +188,7 @@ impl Shared {
             recovered_cells: parts.store.cells() as u64,
             store: parts.store,
             id: parts.id,
-            has_succeeded: parts.has_succeeded,
+            succession: parts.succession,
             answers_after: parts.answers_after,
             storage_error: OnceLock::new(),
             overlay: Overlay::new(bounds.max_overlay_keys),

@@ -29,8 +29,27 @@ pub struct Start {
     pub seed: u64,
     /// What the storage remembers; `None` without one. The store holds what it has kept.
     pub kept: Option<Kept>,
-    /// See [`LinkEnd::has_succeeded`].
-    pub has_succeeded: bool,
+    /// See [`Succession`].
+    pub succession: Succession,
+}
+
+/// Which start of a storage this is, and whose end it proves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// Names this start: of the storage, on this start of the machine. `None` in memory, and of a
+    /// peer that does not say.
+    pub start: Option<u64>,
+    /// The start before this one, which is known to have ended: the storage that only one process can
+    /// hold has passed from it to this one on the same machine, which was not started anew since.
+    pub succeeded: Option<u64>,
+}
+
+impl Succession {
+    /// Whether this start proves that another, of the same id, has ended: that one by name. A start
+    /// between the two may have been on another machine than the first, which lives on.
+    pub fn proves_end_of(&self, other: &Self) -> bool {
+        self.succeeded.is_some() && self.succeeded == other.start
+    }
 }
 
 /// What a peer's storage remembers of earlier starts.
@@ -49,7 +68,7 @@ impl Start {
     /// A start in memory: it remembers nothing.
     pub fn in_memory(incarnation: Incarnation, seed: u64) -> Self {
         let id = incarnation.into();
-        Self { incarnation, id, seed, kept: None, has_succeeded: false }
+        Self { incarnation, id, seed, kept: None, succession: Succession::default() }
     }
 }
 
@@ -158,9 +177,8 @@ pub struct LinkEnd {
     pub kind: PeerKind,
     /// The newest version of the protocol that both ends speak.
     pub version: u32,
-    /// Whether the start before this one, under the same id, is known to have ended: the storage
-    /// that only one process can hold has passed to this one on the same machine.
-    pub has_succeeded: bool,
+    /// Which start of its storage it is, and whose end it proves.
+    pub succession: Succession,
 }
 
 impl LinkEnd {
@@ -168,7 +186,8 @@ impl LinkEnd {
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
         let (address, version) = (String::new(), CALLS_VERSION);
-        Self { incarnation, id, address, kind, version, has_succeeded: false }
+        let succession = Succession::default();
+        Self { incarnation, id, address, kind, version, succession }
     }
 }
 

@@ -84,7 +84,9 @@ impl Machine {
                 remote.dead.pop_front();
             }
         }
-        let is_proven = died.as_ref().is_some_and(|died| died.id == end.id && end.has_succeeded);
+        let is_proven = died.as_ref().is_some_and(|died| {
+            died.id == end.id && end.succession.proves_end_of(&died.succession)
+        });
         let dead = std::mem::take(&mut remote.dead);
         *remote = Remote {
             linked: Some(incarnation),

@@ -48,6 +48,11 @@ pub struct Hello {
     /// Whether the start before this one, under the same id, is known to have ended.
     #[prost(bool, tag = "22")]
     pub has_succeeded: bool,
+    /// Names this start of the sender's storage, and the one before it if that is known to have ended.
+    #[prost(fixed64, optional, tag = "23")]
+    pub start: ::core::option::Option<u64>,
+    #[prost(fixed64, optional, tag = "24")]
+    pub succeeded: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Setting {

@@ -7,6 +7,7 @@ use crate::id::{
     Generation, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName,
     Position,
 };
+use crate::protocol::io::Succession;
 use crate::protocol::message::Lane;
 use crate::protocol::{MAX_GENERATIONS, Standing};
 
@@ -17,7 +18,7 @@ pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9)
     + MAX_ADDRESS_BYTES
     + MAX_TLS_BYTES
     + MAX_STANDING_BYTES
-    + 87;
+    + 107;
 /// Longest word for how far a peer uses TLS.
 pub(super) const MAX_TLS_BYTES: usize = 32;
 /// Longest encoding of where a peer stands.
@@ -50,8 +51,8 @@ pub struct Hello {
     pub model_settings: Vec<Setting>,
     /// What the sender is counted by.
     pub id: MemberId,
-    /// Whether the start before this one, under the same id, is known to have ended.
-    pub has_succeeded: bool,
+    /// Which start of the sender's storage it is, and whose end it proves.
+    pub succession: Succession,
     /// Where it is reached; empty if that is for the receiver's settings to say.
     pub address: String,
     /// What it is to the group.
@@ -137,7 +138,10 @@ impl From<&Hello> for proto::Hello {
             }
             .into(),
             has_state: hello.has_state,
-            has_succeeded: hello.has_succeeded,
+            // All that peers know which know no names of starts.
+            has_succeeded: hello.succession.succeeded.is_some(),
+            start: hello.succession.start,
+            succeeded: hello.succession.succeeded,
             tls: hello.tls.clone(),
             position: Some(hello.standing.position).filter(|at| !at.is_blank()).map(Into::into),
             generations: hello.standing.generations.iter().map(|generation| generation.0).collect(),
@@ -189,7 +193,7 @@ impl TryFrom<proto::Hello> for Hello {
             address: bounds::address(hello.address)?,
             kind,
             has_state: hello.has_state,
-            has_succeeded: hello.has_succeeded,
+            succession: Succession { start: hello.start, succeeded: hello.succeeded },
             tls: hello.tls,
             standing,
         })

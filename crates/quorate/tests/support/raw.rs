@@ -43,7 +43,7 @@ pub(crate) fn hello(group: &GroupConfig, name: &str, lane: Lane) -> Hello {
         address: String::new(),
         kind: PeerKind::Client,
         has_state: false,
-        has_succeeded: false,
+        succession: Default::default(),
         tls: String::new(),
         standing: Standing::default(),
     }

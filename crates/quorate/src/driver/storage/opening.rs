@@ -127,8 +127,8 @@ impl Opened {
         }
         let is_restart = !is_new && !may_lack_acknowledged;
         let kept = Some(Kept { hard, is_restart, is_state_only: false });
-        let has_succeeded = is_restart && is_same_boot;
-        Start { id: state.member_id(), kept, has_succeeded, ..in_memory }
+        let succession = state.succession(is_restart && is_same_boot);
+        Start { id: state.member_id(), kept, succession, ..in_memory }
     }
 
     /// What the embedder is told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::group::{Group, others};
 use crate::event::Event;
 use crate::id::{Incarnation, PeerName};
-use crate::protocol::io::{Input, LinkEnd};
+use crate::protocol::io::{Input, LinkEnd, Succession};
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -238,17 +238,31 @@ fn a_primary_that_says_goodbye_is_replaced_at_once() {
 /// still the same one.
 #[test]
 fn storage_that_has_passed_on_proves_an_end() {
-    for (has_succeeded, is_replaced) in [(true, true), (false, false)] {
+    // A start that nobody saw may lie between: of that one the end is proven, and of no other.
+    for (succeeded, is_replaced) in [(Some(1), true), (Some(2), false), (None, false)] {
         let (mut group, primary) = founded();
         let last = group.peers[&PeerName::from(primary.as_str())].incarnation;
+        let first = LinkEnd {
+            succession: Succession { start: Some(1), succeeded: None },
+            ..LinkEnd::member(last)
+        };
+        for name in others(&primary.as_str().into()) {
+            let peer = PeerName::from(primary.as_str());
+            let (incarnation, has_ended) = (last, false);
+            let down = Input::LinkDown { peer: peer.clone(), incarnation, has_ended };
+            group.input(&name.into(), down);
+            group.input(&name.into(), Input::LinkUp { peer, end: first.clone() });
+        }
+        group.run(SECOND);
         group.kill(&primary);
-        let end = LinkEnd { id: last.into(), has_succeeded, ..LinkEnd::member(Incarnation(99)) };
+        let succession = Succession { start: Some(3), succeeded };
+        let end = LinkEnd { id: last.into(), succession, ..LinkEnd::member(Incarnation(99)) };
         for name in others(&primary.as_str().into()) {
             let (peer, end) = (primary.as_str().into(), end.clone());
             group.input(&name.into(), Input::LinkUp { peer, end });
         }
         group.run(SECOND);
-        assert_eq!(group.primary().is_some(), is_replaced, "{has_succeeded}");
+        assert_eq!(group.primary().is_some(), is_replaced, "{succeeded:?}");
     }
 }
 

@@ -48,7 +48,7 @@ fn a_hello_is_laid_out_as_documented() {
         address: String::new(),
         kind: PeerKind::Member,
         has_state: false,
-        has_succeeded: false,
+        succession: Default::default(),
         tls: String::new(),
         standing: Standing::default(),
     };

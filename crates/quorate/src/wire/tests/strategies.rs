@@ -14,6 +14,7 @@ use crate::id::{
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::policy::Policy;
 use crate::protocol::Standing;
+use crate::protocol::io::Succession;
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, Lane, MAX_HISTORY, Membership, Message, Meta, Piece,
     PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
@@ -193,7 +194,10 @@ fn hello() -> BoxedStrategy<Hello> {
         .prop_map(|(versions, names, lane, settings, numbers, end)| Hello {
             standing: end.3,
             has_state: numbers.0 & 1 == 1,
-            has_succeeded: numbers.0 & 2 == 2,
+            succession: Succession {
+                start: Some(numbers.1),
+                succeeded: (numbers.0 & 2 == 2).then_some(numbers.0),
+            },
             tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
             group: names.0,
