@@ -1,7 +1,7 @@
-//! A peer that is no member and lies: a client, one that asks to join, or one that was let in because
-//! it says that it stands further. It is linked to everybody and says whatever a member could say,
-//! about the group as it really is, and a second one vouches for it (docs/protocol.md, section 7,
-//! rules 13 to 15).
+//! A peer that is no member and lies: a client, one that asks to join, or one that was let in
+//! because it says that it stands further. It is linked to everybody and says whatever a member
+//! could say, about the group as it really is, and a second one vouches for it (docs/protocol.md,
+//! section 7, rules 13 to 15).
 
 use quorate::protocol::io::{Input, LinkEnd};
 use quorate::protocol::message::{
@@ -48,8 +48,8 @@ pub(crate) enum Lie {
     Release,
     /// Something was given up, answered, or not received.
     Answer,
-    /// To be primary of a group of which the hearer is a member, and to hold its data; the second liar
-    /// is the third member, and says that it follows.
+    /// To be primary of a group of which the hearer is a member, and to hold its data; the second
+    /// liar is the third member, and says that it follows.
     Following,
     /// The same with a list that names the liar twice, so that it is most of it.
     Doubled,

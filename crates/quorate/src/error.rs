@@ -183,8 +183,8 @@ pub enum PolicyError {
     /// changed.
     #[error("a member runs an older version: upgrade all members first")]
     OldVersion,
-    /// This peer is no member: a client, or one that has not been taken up yet. The members do not let
-    /// such peers change the policy. Nothing was changed.
+    /// This peer is no member: a client, or one that has not been taken up yet. The members do not
+    /// let such peers change the policy. Nothing was changed.
     #[error(
         "only a member may change the policy: ask at one, or let clients do so at every member by \
          clients_may_change_policy()"
@@ -222,8 +222,8 @@ pub enum RemoveError {
         /// How long it was waited for.
         waited: Duration,
     },
-    /// The peer that asks is no member: a client, or one that has not been taken up yet. The members
-    /// do not let such peers have others counted out. Nothing was changed.
+    /// The peer that asks is no member: a client, or one that has not been taken up yet. The
+    /// members do not let such peers have others counted out. Nothing was changed.
     #[error(
         "only a member may have {peer} counted out: ask at one, or let clients do so at every member \
          by clients_may_remove_members()"

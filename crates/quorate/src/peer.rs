@@ -298,9 +298,9 @@ impl Peer {
     }
 
     /// Has another peer counted out of the group that is gone for good; to be asked of any peer, of
-    /// one that is no member where they let it ([`PeerBuilder::clients_may_remove_members`]). As long as
-    /// a member that has crashed is not forgotten, it counts: in a group of three with one gone,
-    /// the two that are left must both be there.
+    /// one that is no member where they let it ([`PeerBuilder::clients_may_remove_members`]). As
+    /// long as a member that has crashed is not forgotten, it counts: in a group of three with one
+    /// gone, the two that are left must both be there.
     ///
     /// Takes no longer than the I/O timeout.
     ///

@@ -186,7 +186,8 @@ fn disk_of_primary_fails(world: &mut World) {
     }
 }
 
-/// A replica's disk fails, and the others lose theirs: what it still holds in memory is all there is.
+/// A replica's disk fails, and the others lose theirs: what it still holds in memory is all there
+/// is.
 fn disk_of_only_holder_fails(world: &mut World) {
     world.found();
     world.count(FIRST, 7);

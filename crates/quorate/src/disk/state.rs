@@ -89,10 +89,11 @@ impl State {
         MemberId(hasher.finish())
     }
 
-    /// Names this start of the peer among all of its storage; `is_restart_here` if the one before it is
-    /// known to have been on the same start of the machine, and of the same id.
+    /// Names this start of the peer among all of its storage; `is_restart_here` if the one before
+    /// it is known to have been on the same start of the machine, and of the same id.
     ///
-    /// By the machine as well as by number: who goes on from a copy counts from where that was made.
+    /// By the machine as well as by number: who goes on from a copy counts from where that was
+    /// made.
     pub fn succession(&self, is_restart_here: bool) -> Succession {
         let name = |starts: u64| {
             let StorageId(id) = self.storage_id;
@@ -229,8 +230,8 @@ mod tests {
         assert_eq!(State::decode(&blank.encode()), Ok(blank));
     }
 
-    /// The story: a storage moved to another machine, where the first start of it there ended unseen.
-    /// The second one was taken for proof that the start on the first machine had ended.
+    /// The story: a storage moved to another machine, where the first start of it there ended
+    /// unseen. The second one was taken for proof that the start on the first machine had ended.
     #[test]
     fn a_start_proves_the_end_of_none_but_the_one_before_it() {
         let start = |boot, starts, is_here| State { boot, starts, ..state() }.succession(is_here);

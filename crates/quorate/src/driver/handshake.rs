@@ -328,10 +328,10 @@ impl Handshake<'_> {
     }
 
     /// Notes a peer that holds a state and cannot be linked with, whoever refuses whom: one of this
-    /// peer's list, or of a group that lives and does not count this peer.
-    /// Whoever gives a name that this peer has neither dialed nor seen a proof of may be anybody,
-    /// unless it comes from where that name is reached: in plain text there is no more to go by, and
-    /// the holder may be the only one of the two that can dial.
+    /// peer's list, or of a group that lives and does not count this peer. Whoever gives a name
+    /// that this peer has neither dialed nor seen a proof of may be anybody, unless it comes from
+    /// where that name is reached: in plain text there is no more to go by, and the holder may be
+    /// the only one of the two that can dial.
     fn note_holder(&self, side: &Side, hello: &Hello, is_spurned: bool) {
         let is_sure = self.stream.proof.is_some()
             || side.dialed() == Some(&hello.peer)

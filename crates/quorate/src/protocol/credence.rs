@@ -78,8 +78,8 @@ impl Machine {
         }
     }
 
-    /// Whether this peer knows who the members are, of its own state or of its settings. Whoever asks
-    /// to join, and holds nothing, does not; nor does a client, which holds nothing ever.
+    /// Whether this peer knows who the members are, of its own state or of its settings. Whoever
+    /// asks to join, and holds nothing, does not; nor does a client, which holds nothing ever.
     fn has_list(&self) -> bool {
         self.config.kind == PeerKind::Member || self.has_data()
     }
@@ -94,9 +94,9 @@ impl Machine {
         }
     }
 
-    /// Whether no majority of the members can do without this peer: nobody was replaced past it. So it
-    /// is in a group of one or two. A majority may never have held the end of the last removal, and
-    /// have gone on with the one that this peer's list lacks.
+    /// Whether no majority of the members can do without this peer: nobody was replaced past it. So
+    /// it is in a group of one or two. A majority may never have held the end of the last removal,
+    /// and have gone on with the one that this peer's list lacks.
     fn is_indispensable(&self) -> bool {
         let membership = &self.meta.membership;
         let members = membership.voters.len() + membership.removed.len().min(1);
@@ -105,8 +105,8 @@ impl Machine {
 
     /// Whether a peer may be the primary of a ballot for this one. Whoever follows gives its state
     /// for the primary's, and takes it along to its group. So where nobody vouches for that one, it
-    /// must have been a member by this peer's own list: what it says of its members, and they of it, is
-    /// the word of strangers. A peer that has no list takes the word of those it has asked.
+    /// must have been a member by this peer's own list: what it says of its members, and they of
+    /// it, is the word of strangers. A peer that has no list takes the word of those it has asked.
     pub(super) fn may_lead(&mut self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
         match self.credence(&leader.0) {
             Credence::Known => true,

@@ -120,8 +120,8 @@ impl Canvass {
         }
     }
 
-    /// The voter, or lender, with the freshest state, `me` if no other is fresher and my cells are sound. Of
-    /// members: what another says that it holds may be anything.
+    /// The voter, or lender, with the freshest state, `me` if no other is fresher and my cells are
+    /// sound. Of members: what another says that it holds may be anything.
     fn freshest(
         &self,
         me: &PeerName,

@@ -39,8 +39,9 @@ pub struct Succession {
     /// Names this start: of the storage, on this start of the machine. `None` in memory, and of a
     /// peer that does not say.
     pub start: Option<u64>,
-    /// The start before this one, which is known to have ended: the storage that only one process can
-    /// hold has passed from it to this one on the same machine, which was not started anew since.
+    /// The start before this one, which is known to have ended: the storage that only one process
+    /// can hold has passed from it to this one on the same machine, which was not started anew
+    /// since.
     pub succeeded: Option<u64>,
 }
 

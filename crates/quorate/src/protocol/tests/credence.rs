@@ -239,8 +239,8 @@ fn a_primary_stands_above_the_ballot_of_a_joiner_once_in_a_while() {
     assert_eq!(terms.len(), 1, "once in a hundred seconds: {terms:?}");
 }
 
-/// Cuts `rest` off and has the others of `liars` say to `victim` that the first of them is the primary of
-/// `ballot`, in which everybody on `members` follows it.
+/// Has the others of `liars` say to `victim`, and it as well, that the first of them is the
+/// primary of `ballot`, in which everybody on `members` follows it.
 fn vouch_for_each_other(
     group: &mut Group,
     victim: &str,
@@ -299,9 +299,9 @@ fn alone_among_liars(names: &[&str], kind: PeerKind) -> Group {
     group
 }
 
-/// The story: the list of members that a joiner was primary of was the joiner's own word, and one that
-/// it was in twice, beside its hearer, was followed by most. A member that reached no other gave its
-/// cells for those of the joiner.
+/// The story: the list of members that a joiner was primary of was the joiner's own word, and one
+/// that it was in twice, beside its hearer, was followed by most. A member that reached no other
+/// gave its cells for those of the joiner.
 #[test]
 fn a_member_that_reaches_no_other_follows_no_joiner_whoever_vouches_for_it() {
     for names in [&["a"] as &[&str], &["a", "b"], &NAMES] {
@@ -373,8 +373,8 @@ fn now(group: &Group) -> Now {
     Now { time: group.now, wall: GroupTime(0) }
 }
 
-/// The story: a replica that was cut off took a joiner's state of a late term. When the primary died
-/// and the network was mended it was elected with that, past a member that held everything.
+/// The story: a replica that was cut off took a joiner's state of a late term. When the primary
+/// died and the network was mended it was elected with that, past a member that held everything.
 #[test]
 fn a_member_that_was_cut_off_beside_a_joiner_takes_no_group_along() {
     let (mut group, primary) = group_beside(PeerKind::Joiner);
@@ -397,8 +397,8 @@ fn a_member_that_was_cut_off_beside_a_joiner_takes_no_group_along() {
     }
 }
 
-/// The story: only clients were refused, and a joiner that never caught up changed the limits of the
-/// group and had a member counted out that was down.
+/// The story: only clients were refused, and a joiner that never caught up changed the limits of
+/// the group and had a member counted out that was down.
 #[test]
 fn a_joiner_changes_neither_the_policy_nor_the_members() {
     for (kind, rights, is_allowed) in [

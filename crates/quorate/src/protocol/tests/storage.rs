@@ -35,8 +35,8 @@ fn a_replica_whose_storage_has_failed_follows_in_peace() {
     assert_eq!(group.total(others(&primary)[1], "k"), 7);
 }
 
-/// Three peers of whom one replica can store nothing any more, and the others come back with nothing.
-/// Returns the name of the one that holds the three units.
+/// Three peers of whom one replica can store nothing any more, and the others come back with
+/// nothing. Returns the name of the one that holds the three units.
 fn left_with_a_failed_holder() -> (Group, String) {
     let mut group = on_disk();
     let old = group.primary().expect("founded");
@@ -52,8 +52,8 @@ fn left_with_a_failed_holder() -> (Group, String) {
     (group, failed.to_owned())
 }
 
-/// The story: a new generation waited for the votes of all in reach that held more. One whose storage
-/// had failed had none to give, and there was no primary as long as it ran.
+/// The story: a new generation waited for the votes of all in reach that held more. One whose
+/// storage had failed had none to give, and there was no primary as long as it ran.
 #[test]
 fn a_blank_majority_goes_on_from_what_a_peer_whose_storage_has_failed_holds() {
     let (mut group, failed) = left_with_a_failed_holder();
