@@ -135,7 +135,7 @@ impl Checks {
             Box::new(majority_kept::MajorityKept::default()),
             Box::new(merged_once::MergedOnce::default()),
             Box::new(monotone::Monotone::default()),
-            Box::new(no_empty_peer::NoEmptyPeer),
+            Box::new(no_empty_peer::NoEmptyPeer::default()),
             Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
             Box::new(one_vote::OneVote::default()),

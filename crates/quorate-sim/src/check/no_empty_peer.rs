@@ -2,13 +2,19 @@
 //! nothing only when nobody who has data could be heard, and no peer loses its data to anything
 //! but a newer state.
 
+use std::collections::BTreeMap;
+
 use quorate::Ballot;
 
 use crate::check::{Check, Seen};
+use crate::clock::Moment;
 use crate::world::World;
 
-#[derive(Debug)]
-pub(super) struct NoEmptyPeer;
+#[derive(Debug, Default)]
+pub(super) struct NoEmptyPeer {
+    /// Since when each peer that has any data has had some.
+    filled: BTreeMap<usize, Moment>,
+}
 
 impl Check for NoEmptyPeer {
     fn name(&self) -> &'static str {
@@ -16,7 +22,17 @@ impl Check for NoEmptyPeer {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        if let Seen::Moved { peer, from, to, .. } = seen
+            && from.is_blank()
+            && !to.is_blank()
+        {
+            self.filled.insert(*peer, world.now);
+        }
         match seen {
+            Seen::Started { peer } => {
+                self.filled.remove(peer);
+                Ok(())
+            }
             Seen::Moved { from, to, .. }
                 if to.is_blank() && world.history.came_to_nothing(from.ballot) =>
             {
@@ -26,25 +42,34 @@ impl Check for NoEmptyPeer {
                 let name = &world.plan.group.members[*peer];
                 Err(format!("{name} was emptied at {from}"))
             }
-            Seen::Reign { peer, ballot, parent: None, .. } => founded(world, *peer, *ballot),
+            Seen::Reign { peer, ballot, parent: None, .. } => {
+                self.filled.insert(*peer, world.now);
+                self.founded(world, *peer, *ballot)
+            }
             _ => Ok(()),
         }
     }
 }
 
-/// A founding is not possible past a member with data that its founder hears.
-fn founded(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
-    let near = (0..world.plan.peers()).filter(|peer| *peer != founder).find(|peer| {
-        world.process(*peer).is_some_and(|process| !process.position.is_blank())
-            && world.plan.priorities[*peer] > 0
-            && world.together.length(world.now, founder, *peer) >= world.plan.timeout() * 11 / 10
-    });
-    match near {
-        None => Ok(()),
-        Some(near) => {
-            let names = &world.plan.group.members;
-            let (near, founder) = (&names[near], &names[founder]);
-            Err(format!("{founder} founds {ballot} although it hears {near}, which has data"))
+impl NoEmptyPeer {
+    /// A founding is not possible past a member with data that its founder hears. One that has
+    /// founded in this moment cannot be heard yet: of two foundings the later ballot stays.
+    fn founded(&self, world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
+        let near = (0..world.plan.peers()).filter(|peer| *peer != founder).find(|peer| {
+            let is_known = |since: &Moment| world.now.since(*since) >= world.plan.timeout() / 10;
+            world.process(*peer).is_some_and(|process| !process.position.is_blank())
+                && self.filled.get(peer).is_none_or(is_known)
+                && world.plan.priorities[*peer] > 0
+                && world.together.length(world.now, founder, *peer)
+                    >= world.plan.timeout() * 11 / 10
+        });
+        match near {
+            None => Ok(()),
+            Some(near) => {
+                let names = &world.plan.group.members;
+                let (near, founder) = (&names[near], &names[founder]);
+                Err(format!("{founder} founds {ballot} although it hears {near}, which has data"))
+            }
         }
     }
 }

@@ -267,6 +267,10 @@ impl Machine {
                 let request = canvass.request(self.store.position());
                 self.send(from, Message::PreVote(request));
             }
+            Role::Candidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+                let request = canvass.request(self.store.position());
+                self.send_bound(from, Message::Vote(request));
+            }
             Role::Follower if self.watch.was_early => {
                 self.watch.was_early = false;
                 self.watch.campaign_at = None;
