@@ -35,6 +35,10 @@ impl Check for HasRoom {
                 }
                 Ok(())
             }
+            Seen::Reign { peer, .. } => {
+                self.since.remove(peer);
+                Ok(())
+            }
             Seen::Full { peer, op } => self.full(world, *peer, *op),
             Seen::Idled => idled(world),
             _ => Ok(()),
