@@ -100,8 +100,10 @@ impl Reservation {
         let [units, second, last] = cell.value()?.words;
         let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
         let named = slice.map_or(0, |_| (second >> FORM_SHIFT) as FormNumber);
-        let form = if last & NAMES_FORM == 0 { present } else { named };
-        let high_age = second >> SLICE_BITS & ((1 << AGE_BITS.0) - 1);
+        // One that has ended is settled under none; the bug that does so takes the present one.
+        let names_form = last & NAMES_FORM != 0 && slice.is_some();
+        let form = if names_form { named } else { present };
+        let high_age = slice.map_or(0, |_| second >> SLICE_BITS & ((1 << AGE_BITS.0) - 1));
         let low_age = last >> AGE_SHIFT & ((1 << AGE_BITS.1) - 1);
         let age = (high_age << AGE_BITS.1 | low_age) as u16;
         let since_ms = last & SINCE_MASK;

@@ -35,6 +35,7 @@ pub(crate) struct Clock {
     wall: u64,
     /// It has stood since then.
     stopped: Option<Moment>,
+    has_stood: bool,
 }
 
 const MILLION: u64 = 1_000_000;
@@ -45,6 +46,7 @@ impl Clock {
         if !self.is_stopped() {
             self.local = self.time(at).0;
             self.stopped = Some(at);
+            self.has_stood = true;
             // Of every moment it shows the same.
             self.anchor = Moment::END;
         }
@@ -57,6 +59,11 @@ impl Clock {
         at.since(stopped)
     }
 
+    /// Whether it has ever stood still.
+    pub(crate) fn has_stood(&self) -> bool {
+        self.has_stood
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
@@ -66,7 +73,7 @@ impl Clock {
         let local = nanos(uptime);
         let wall = (WALL_START - local).wrapping_add_signed(wall_offset);
         let rate = MILLION.saturating_add_signed(drift);
-        Self { anchor: Moment(0), local, rate, wall, stopped: None }
+        Self { anchor: Moment(0), local, rate, wall, stopped: None, has_stood: false }
     }
 
     /// What it shows at `at`; of a moment before its speed changed last, what it showed then.

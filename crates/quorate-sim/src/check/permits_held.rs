@@ -1,7 +1,8 @@
 //! No more holders believe at once to have a permit than there are places, whatever the clocks of
 //! the group do (docs/protocol.md, section 9). It goes by true time: each holder counts its lease
 //! as the guard of a permit does, from before it asked, by the clock of its own machine and with a
-//! twentieth off.
+//! twentieth off. A machine whose clock has stood meanwhile is taken to know for how long: that it
+//! cannot is said where the guard is.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use quorate_ratelimit::fuzzing::operation;
 
 use crate::calls::Done;
 use crate::check::{Check, Seen};
+use crate::clock::Moment;
 use crate::model::{DONE, Kind};
 use crate::real::{LEASE, PERMITS};
 use crate::workload::Outcome;
@@ -34,6 +36,8 @@ struct Belief {
     position: Position,
     /// By its own clock.
     until: Time,
+    /// By no clock that stands still.
+    until_truly: Moment,
 }
 
 impl Check for PermitsHeld {
@@ -77,8 +81,10 @@ impl PermitsHeld {
         }
         let (peer, asked) = (world.ops[op].peer, world.ops[op].asked);
         let (units, position) = (done.answer.words[2], done.position);
-        let until = asked.after(LEASE - LEASE / 20);
-        let belief = Belief { peer, units, position, until };
+        let term = LEASE - LEASE / 20;
+        let until = asked.after(term);
+        let until_truly = world.ops[op].issued.after(term);
+        let belief = Belief { peer, units, position, until, until_truly };
         let known = self.believed.entry(id.clone()).or_insert(belief);
         if left(world, belief) > left(world, *known) {
             *known = belief;
@@ -113,6 +119,8 @@ fn permit(world: &World, op: usize, done: Done) -> Option<(u8, (Ballot, Key, Key
 
 /// Nanoseconds that a holder believes on, by its own clock.
 fn left(world: &World, belief: Belief) -> u128 {
-    let now = world.peers[belief.peer].clock.time(world.now);
-    belief.until.since(now).as_nanos()
+    let clock = &world.peers[belief.peer].clock;
+    let own = belief.until.since(clock.time(world.now));
+    let left = if clock.has_stood() { own.min(belief.until_truly.since(world.now)) } else { own };
+    left.as_nanos()
 }
