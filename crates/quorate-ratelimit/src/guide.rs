@@ -268,5 +268,6 @@
 //! [`RateLimiter::peek`]: crate::RateLimiter::peek
 //! [`RateLimiter::refund`]: crate::RateLimiter::refund
 //! [`RateLimiter::refund_of`]: crate::RateLimiter::refund_of
+//! [`Permit::is_lost`]: crate::Permit::is_lost
 //! [`RateLimiter::reset`]: crate::RateLimiter::reset
 //! [`RateLimiter::wait`]: crate::RateLimiter::wait
