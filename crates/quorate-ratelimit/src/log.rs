@@ -406,11 +406,30 @@ impl Log {
             return 0;
         }
         if self.form == Form::Large {
+            let units = units.min(self.of_slice(span, look, oldest));
             return self.give_from(look, oldest, units);
         }
         let latest = before(span.last_beside(self.form, of)).unwrap_or(0);
         let slices = (latest..=oldest).rev();
         slices.fold(0, |given, before| given + self.remove(before, units - given))
+    }
+
+    /// In the large form: how many units of a slice are there, at most. Less than a multiple of it
+    /// is kept with later ones. Of a slice that has none and has left in part that is not sure: all
+    /// of it may have left, as the newest one does by its last moment, and where nothing was closed
+    /// since, whatever is there may have been taken after that.
+    fn of_slice(&self, span: &Span, look: &Look, before: u32) -> u64 {
+        if before == 0 {
+            return self.newest;
+        }
+        let own = if self.is_full(before) { 0 } else { self.units(before) };
+        let number = span.number(self.form, self.last).saturating_sub(before.into());
+        let is_whole = look.at < span.start(self.form, number).saturating_add(span.length());
+        let has_later = self.earlier & low(self.form.bits() * (before - 1)) > 0;
+        if own == 0 && !is_whole && !has_later {
+            return 0;
+        }
+        own.saturating_add((1 << self.scale) - 1)
     }
 
     /// Gives back units of the slice of the moment, and what is not there from the oldest ones on:
