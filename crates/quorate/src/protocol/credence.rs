@@ -143,7 +143,8 @@ impl Machine {
         id.is_some() && removed.iter().any(|member| member.name == *name && member.id == id)
     }
 
-    /// Whether most members of a group, as its primary lists them, say that they follow it.
+    /// Whether most members of a group, as its primary lists them, say that they follow it: of the
+    /// others, and two at least, for this one may be a member that the rest has waited for.
     fn is_led_by(&self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
         let brief = self.remotes.get(&leader.0).and_then(|remote| remote.brief.as_ref());
         let Some(members) = brief.map(|brief| &brief.members) else { return false };
@@ -154,7 +155,9 @@ impl Machine {
                 brief.ballot == ballot && brief.primary.as_ref() == Some(leader)
             })
         };
-        members.iter().filter(follows).count() > members.len() / 2
+        let followers = members.iter().filter(follows).count();
+        let others = members.iter().filter(|name| **name != self.config.name).count();
+        followers > members.len() / 2 || (followers >= 2 && followers > others / 2)
     }
 
     /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none to
