@@ -354,7 +354,7 @@ impl World {
         if let Route::There { peer: leader, .. } = &route
             && Self::is_for_liar(leader)
         {
-            let name = &self.plan.group.members[peer];
+            let name = self.plan.name(peer);
             return self.fail("liars", format!("{name} follows {leader}, which is no member"));
         }
         let Some(process) = self.process_mut(peer) else { return };

@@ -8,10 +8,13 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// What every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 41] = [
+const EXPECTED: [&str; 44] = [
     "acknowledged",
+    "calls of clients",
     "campaigns",
     "changes lost",
+    "client faults",
+    "clients alone",
     "clock steps",
     "crashes",
     "deadlines",

@@ -32,18 +32,18 @@ impl World {
 
     /// A few words on where everyone stands.
     pub(crate) fn describe(&self) -> String {
-        (0..self.plan.peers()).map(|peer| self.describe_peer(peer)).collect::<Vec<_>>().join("; ")
+        (0..self.plan.hosts()).map(|peer| self.describe_peer(peer)).collect::<Vec<_>>().join("; ")
     }
 
     fn describe_peer(&self, peer: usize) -> String {
         let host = &self.peers[peer];
-        let name = &self.plan.group.members[peer];
+        let name = self.plan.name(peer);
         let Some(process) = &host.process else { return format!("{name} is down") };
         let status = process.machine.status(host.clock.now(self.now));
-        let others = (0..self.plan.peers()).filter(|other| *other != peer);
+        let others = (0..self.plan.hosts()).filter(|other| *other != peer);
         let unlinked: Vec<_> = others
             .filter(|other| !self.is_linked(peer, *other))
-            .map(|other| self.plan.group.members[other].as_str())
+            .map(|other| self.plan.name(other).to_string())
             .collect();
         let route = match &process.route {
             Route::Here { .. } => "here".into(),

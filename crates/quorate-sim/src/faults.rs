@@ -252,6 +252,7 @@ impl World {
         self.are_faults_active = true;
         let wait = self.fault_random.around(self.plan.faults.gap);
         self.at(wait, Event::Fault);
+        self.start_client_faults();
     }
 
     pub(crate) fn on_fault(&mut self) {

@@ -117,7 +117,7 @@ impl World {
         if is_new {
             self.counters.add("links");
             self.note_link(here.peer, there.peer, true);
-            let peer = self.plan.group.members[there.peer].clone();
+            let peer = self.plan.name(there.peer);
             let kind = self.peers[there.peer].config.kind;
             let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
@@ -128,10 +128,12 @@ impl World {
 
     fn note_link(&mut self, peer: usize, other: usize, is_up: bool) {
         self.note(peer, &[6, other as u64, u64::from(is_up)], |world| {
-            let other = &world.plan.group.members[other];
+            let other = world.plan.name(other);
             format!("link to {other} is {}", if is_up { "up" } else { "down" })
         });
-        self.overdue.changed = self.now;
+        if !self.is_client(peer) && !self.is_client(other) {
+            self.overdue.changed = self.now;
+        }
         self.note_together();
     }
 
@@ -165,7 +167,7 @@ impl World {
         link.linked = None;
         let has_ended = std::mem::take(&mut link.has_ended);
         self.note_link(here, there.peer, false);
-        let peer = self.plan.group.members[there.peer].clone();
+        let peer = self.plan.name(there.peer);
         self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation, has_ended });
     }
 
@@ -305,12 +307,12 @@ impl World {
         let there = self.network.end(packet.connection, 1 - packet.end);
         let from = (there.peer, there.incarnation);
         self.note(peer, &[18, from.0 as u64, packet.payload.lane() as u64], |world| {
-            let from = &world.plan.group.members[from.0];
+            let from = world.plan.name(from.0);
             format!("<- {from} {}", world.describe_payload(&packet.payload))
         });
         match packet.payload {
             Payload::Protocol(message) => {
-                let name = self.plan.group.members[from.0].clone();
+                let name = self.plan.name(from.0);
                 let (peer_name, incarnation) = (name, from.1);
                 let input = Input::Message { peer: peer_name, incarnation, message };
                 self.drive(peer, input);

@@ -7,6 +7,7 @@
 mod bugs;
 mod calls;
 mod check;
+mod clients;
 mod clock;
 mod counters;
 mod describe;

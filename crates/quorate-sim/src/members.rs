@@ -53,6 +53,11 @@ impl World {
     /// has never been one, asks to join.
     pub(crate) fn enlist(&mut self, peer: usize) -> GroupConfig {
         let mut group = self.plan.group.clone();
+        if self.is_client(peer) {
+            // Whom it dials first; it need not be all that are members.
+            group.members.truncate(self.plan.founders);
+            return group;
+        }
         let name = group.members[peer].clone();
         let membership = self.newest_membership();
         let is_removed = membership.as_ref().is_some_and(|m| !m.has(&name));
@@ -79,7 +84,7 @@ impl World {
         let (Some(here), Some(there)) = (self.process(peer), self.process(from)) else {
             return false;
         };
-        let name = &self.plan.group.members[from];
+        let name = &self.plan.name(from);
         let (ours, theirs) = (&self.peers[peer], &self.peers[from]);
         let (own, meta) = here.standing();
         let (standing, other_meta) = there.standing();

@@ -130,7 +130,7 @@ impl World {
     /// The primary merges, once.
     pub(crate) fn on_merge(&mut self, peer: usize, from: (usize, Incarnation), merge: Merge) {
         let time = self.coarse_time(peer);
-        let name = self.plan.group.members[from.0].clone();
+        let name = self.plan.name(from.0);
         let model = std::sync::Arc::clone(&self.model);
         let Some(process) = self.process(peer) else { return };
         let Merge { number, sealed_at, ref entries } = merge;

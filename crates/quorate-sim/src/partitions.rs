@@ -9,7 +9,7 @@ use crate::world::{Event, World};
 impl World {
     /// The paths from a peer, to it, or both.
     pub(crate) fn paths_of(&self, peer: usize, from: bool, to: bool) -> Vec<(usize, usize)> {
-        let others = (0..self.plan.peers()).filter(|other| *other != peer);
+        let others = (0..self.plan.hosts()).filter(|other| self.are_apart(peer, *other));
         others
             .flat_map(|other| [from.then_some((peer, other)), to.then_some((other, peer))])
             .flatten()
@@ -67,11 +67,14 @@ impl World {
     pub(crate) fn split(&mut self, length: Duration) {
         let size = self.plan.peers();
         let sides = self.fault_random.between(2, 3);
-        let side: Vec<u64> = (0..size).map(|_| self.fault_random.below(sides)).collect();
+        let mut side: Vec<u64> = (0..size).map(|_| self.fault_random.below(sides)).collect();
         let bridge = self.fault_random.chance(300).then(|| self.fault_random.index(size));
         let mut paths = Vec::new();
-        for one in 0..size {
-            for other in 0..size {
+        // A client is where the member is that it stands beside.
+        let of_clients: Vec<u64> = self.clients().map(|client| side[self.home(client)]).collect();
+        side.extend(of_clients);
+        for one in 0..side.len() {
+            for other in 0..side.len() {
                 let is_bridge = bridge.is_some_and(|bridge| bridge == one || bridge == other);
                 if one != other && side[one] != side[other] && !is_bridge {
                     paths.push((one, other));
@@ -222,7 +225,7 @@ impl World {
         let position = |peer: &usize| self.process(*peer).map(|process| process.store.position());
         let newest = (0..self.plan.peers()).max_by_key(position).unwrap_or(0);
         let revision = self.peers[newest].revision;
-        for peer in 0..self.plan.peers() {
+        for peer in 0..self.plan.hosts() {
             if self.peers[peer].revision != revision {
                 self.end_process(peer, false, true);
                 self.peers[peer].revision = revision;
@@ -237,7 +240,7 @@ impl World {
         for (connection, end, opens) in self.network.calm(self.now) {
             self.queue.push(opens, Event::Open { connection, end });
         }
-        let size = self.plan.peers();
+        let size = self.plan.hosts();
         for from in 0..size {
             for to in 0..size {
                 self.release_path(from, to);

@@ -98,16 +98,18 @@ pub(crate) struct Link {
 
 impl Peer {
     pub(crate) fn new(plan: &Plan, index: usize, clock: Clock) -> Self {
+        let is_client = index >= plan.peers();
         let config = PeerConfig {
-            name: plan.group.members[index].clone(),
-            kind: PeerKind::Member,
-            priority: plan.priorities[index],
+            name: plan.name(index),
+            kind: if is_client { PeerKind::Client } else { PeerKind::Member },
+            priority: plan.priorities.get(index).copied().unwrap_or(100),
             address: String::new(),
             verify_interval: plan.verify_interval,
             client_rights: Default::default(),
             bounds: plan.bounds,
         };
-        let disk = plan.disk.as_ref().map(|_| HostDisk::new(plan.seed ^ index as u64));
+        let has_disk = plan.disk.as_ref().filter(|_| !is_client);
+        let disk = has_disk.map(|_| HostDisk::new(plan.seed ^ index as u64));
         let (paused, inbox, process) = (None, Vec::new(), None);
         let list = List::default();
         let (is_host_up, revision, starves) = (true, 0, false);
@@ -202,7 +204,7 @@ impl World {
             store,
             overlay: Overlay::new(bounds.max_overlay_keys),
             route: Route::Nowhere,
-            links: vec![Link::default(); self.plan.peers()],
+            links: vec![Link::default(); self.plan.hosts()],
             armed: None,
             reign: None,
             position: Position::BLANK,
@@ -293,11 +295,12 @@ impl World {
             Message::Held { position, .. } if self.plan.disk.is_none() => {
                 self.on_held(peer, *position);
             }
-            Message::Ping { brief, .. } => {
+            // A client takes part in nothing, and goes back from a ballot that came to nothing.
+            Message::Ping { brief, .. } if !self.is_client(peer) => {
                 self.see(&Seen::Ballot { peer, ballot: brief.ballot });
             }
             // A deposed primary names itself.
-            Message::Release { ballot, to } if *to != self.plan.group.members[peer] => {
+            Message::Release { ballot, to } if *to != self.plan.name(peer) => {
                 self.see(&Seen::Released { ballot: *ballot });
             }
             Message::PolicyChanged { outcome: PolicyOutcome::Changed { revision }, .. } => {
@@ -344,7 +347,7 @@ impl World {
         }
         self.note(peer, &[3, code], |_| format!("event {event:?}"));
         if let GroupEvent::PrimaryChanged { primary: Some(primary), ballot } = event
-            && *primary == self.plan.group.members[peer]
+            && *primary == self.plan.name(peer)
             && self.newest_membership().is_some_and(|m| m.voters.len() == 1)
         {
             // Nobody is there to be told that it begins.
@@ -359,7 +362,7 @@ impl World {
             GroupEvent::Founded { .. } => (1, "foundings"),
             GroupEvent::NewGeneration { .. } => (2, "new generations"),
             GroupEvent::PrimaryChanged { primary, .. } => {
-                let is_self = primary.as_ref() == Some(&self.plan.group.members[peer]);
+                let is_self = primary.as_ref() == Some(&self.plan.name(peer));
                 (3, if is_self { "elections" } else { "primaries followed" })
             }
             GroupEvent::FailureAgreed { .. } => (4, "failovers"),

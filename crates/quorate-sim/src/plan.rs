@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) group: GroupConfig,
     /// How many peers found the group; the others join later.
     pub(crate) founders: usize,
+    /// Peers of kind client: they follow those that may be members, in the order of peers.
+    pub(crate) client_peers: usize,
     pub(crate) priorities: Vec<u8>,
     pub(crate) bounds: Bounds,
     pub(crate) verify_interval: Duration,
@@ -91,6 +93,7 @@ impl Plan {
         let mut plan = Self {
             seed,
             founders: peers,
+            client_peers: 0,
             priorities,
             bounds: draw_limits(&mut random),
             style: Style::draw(&mut random, timeout),
@@ -105,6 +108,7 @@ impl Plan {
         };
         plan.draw_members(&mut random, profile);
         plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
+        plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
         if profile == Profile::Lasting {
             plan.make_lasting();
         }
@@ -131,6 +135,20 @@ impl Plan {
             self.load.keys = random.pick(&[3, 8]);
             self.load.window = random.pick(&[timeout / 2, timeout * 2]);
             self.bounds.max_cells = random.pick(&[2, 4, 12]);
+        }
+    }
+
+    /// Peers that link to the others as clients, in one run of four. Of a sequence of its own: the
+    /// rest of a seed stays what it was.
+    fn draw_clients(&mut self, random: &mut Random) {
+        if !random.chance(250) {
+            return;
+        }
+        self.client_peers = random.pick(&[1, 1, 2]);
+        for _ in 0..self.client_peers {
+            let drift = random.pick(&[0, 200, -200, 20_000, -20_000]);
+            let offset = random.pick(&[0, 5_000_000, -5_000_000, 2_000_000_000, -2_000_000_000]);
+            self.clocks.push((drift, offset));
         }
     }
 
@@ -169,6 +187,7 @@ impl Plan {
         Self {
             seed: 1,
             founders: peers,
+            client_peers: 0,
             group: GroupConfig {
                 members: names(peers),
                 acknowledge: Acknowledge::Majority,
@@ -207,6 +226,16 @@ impl Plan {
         self.group.members.len()
     }
 
+    /// All peers, clients included.
+    pub(crate) fn hosts(&self) -> usize {
+        self.peers() + self.client_peers
+    }
+
+    /// The name of a peer, which may be a client.
+    pub(crate) fn name(&self, peer: usize) -> PeerName {
+        name(peer)
+    }
+
     pub(crate) fn majority(&self) -> usize {
         self.peers() / 2 + 1
     }
@@ -217,7 +246,11 @@ impl Plan {
 }
 
 fn names(peers: usize) -> Vec<PeerName> {
-    (0..peers).map(|index| PeerName::from(peer_letter(index).to_string())).collect()
+    (0..peers).map(name).collect()
+}
+
+fn name(peer: usize) -> PeerName {
+    PeerName::from(peer_letter(peer).to_string())
 }
 
 fn draw_group(random: &mut Random, peers: usize, timeout: Duration) -> GroupConfig {

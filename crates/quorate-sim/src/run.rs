@@ -110,8 +110,14 @@ impl World {
                 self.at(later, Event::Undo { undo, healed });
             }
         }
-        for one in 0..size {
-            for other in 0..one {
+        self.begin_to_dial();
+        self.start_client_peers();
+    }
+
+    /// Every two peers try to be connected from now on, but for clients among themselves.
+    pub(crate) fn begin_to_dial(&mut self) {
+        for one in 0..self.plan.hosts() {
+            for other in 0..one.min(self.plan.peers()) {
                 self.at(Duration::ZERO, Event::Dial { one, other });
             }
         }
@@ -163,6 +169,7 @@ impl World {
             false => self.process(peer).is_none() || self.is_out(peer, &membership),
         };
         (0..self.plan.peers()).all(is_settled)
+            && self.clients().all(|client| self.is_served(client, primary))
             && membership.next.is_none()
             && membership.voters.iter().all(|member| {
                 let process = self.process(self.index_of(&member.name));
@@ -186,8 +193,8 @@ impl World {
 
     /// A decision at every peer must succeed now, and leave equal stores.
     pub(crate) fn last_decisions(&mut self) {
-        for peer in 0..self.plan.peers() {
-            if self.is_counted(peer) {
+        for peer in 0..self.plan.hosts() {
+            if self.is_client(peer) || self.is_counted(peer) {
                 self.last_decision(peer);
             }
             if self.failure.is_some() {
@@ -214,7 +221,7 @@ impl World {
             }
             self.come_to_rest();
         }
-        let name = &self.plan.group.members[peer];
+        let name = self.plan.name(peer);
         let what = format!("no decision succeeds at {name}: {}", self.describe());
         self.fail("liveness", what);
     }

@@ -80,7 +80,8 @@ impl Trigger {
 
 impl World {
     pub(crate) fn trigger_on_message(&mut self, peer: usize, to: usize, message: &Message) {
-        if self.plan.faults.triggers.is_empty() || !self.are_faults_active {
+        let is_of_client = self.is_client(peer) || self.is_client(to);
+        if self.plan.faults.triggers.is_empty() || !self.are_faults_active || is_of_client {
             return;
         }
         let moment = match message {
@@ -99,7 +100,8 @@ impl World {
     }
 
     pub(crate) fn trigger_on_event(&mut self, peer: usize, event: &GroupEvent) {
-        if self.plan.faults.triggers.is_empty() || !self.are_faults_active {
+        let is_of_client = self.is_client(peer);
+        if self.plan.faults.triggers.is_empty() || !self.are_faults_active || is_of_client {
             return;
         }
         let moment = match event {

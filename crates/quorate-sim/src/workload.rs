@@ -46,7 +46,8 @@ pub(crate) enum Outcome {
 impl World {
     pub(crate) fn start_clients(&mut self) {
         self.are_clients_active = true;
-        for client in 0..self.plan.load.clients {
+        // The last ones call where a client is.
+        for client in 0..self.plan.load.clients + self.plan.client_peers {
             let wait = self.load_random.duration(Duration::ZERO, self.plan.load.think);
             self.at(wait, Event::Client { client });
         }
@@ -61,7 +62,10 @@ impl World {
         let count = if self.load_random.chance(burst) { self.load_random.between(2, 6) } else { 1 };
         let mut is_called = false;
         for index in 0..count {
-            let peer = self.load_random.index(self.plan.peers());
+            let peer = match client.checked_sub(self.plan.load.clients) {
+                Some(own) => self.plan.peers() + own,
+                None => self.load_random.index(self.plan.peers()),
+            };
             let (kind, items) = if real::is_drawn(&self.plan) && self.load_random.chance(600) {
                 real::draw(&mut self.load_random)
             } else {
@@ -152,6 +156,13 @@ impl World {
         };
         self.counters.add(name);
         let peer = self.ops[op].peer;
+        match outcome {
+            Outcome::Acknowledged(_) if self.is_client(peer) => {
+                self.counters.add("calls of clients");
+            }
+            Outcome::Local if self.is_client(peer) => self.counters.add("clients alone"),
+            _ => {}
+        }
         self.note(peer, &[11, op as u64, code], |_| format!("call {op} is {name}"));
         self.see(&Seen::Ended { op, outcome });
         if let Some(client) = self.ops[op].client {

@@ -52,6 +52,8 @@ pub(crate) enum Event {
     Deadline {
         op: usize,
     },
+    /// The next fault of a peer that is a client.
+    ClientFault,
     /// A round of a storage thread ends.
     Disk {
         peer: usize,
@@ -139,6 +141,7 @@ pub(crate) struct World {
     pub(crate) load_random: Random,
     pub(crate) disk_random: Random,
     pub(crate) policy_random: Random,
+    pub(crate) client_random: Random,
 }
 
 /// A run that goes on beyond this many events per peer has a loop in it.
@@ -148,16 +151,16 @@ impl World {
     /// A world in which nothing has started yet.
     pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
         let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
-        let network = Network::new(plan.peers(), plan.style.clone(), random.fork());
+        let network = Network::new(plan.hosts(), plan.style.clone(), random.fork());
         let model = Arc::new(SimModel {
             limit: plan.load.limit,
             window: plan.load.window,
             real: real::limits().model(),
         });
         let mut uptimes = random.fork();
-        let peers = (0..plan.peers())
+        let peers = (0..plan.hosts())
             .map(|index| {
-                let (drift, offset) = plan.clocks[index];
+                let (drift, offset) = plan.clocks.get(index).copied().unwrap_or_default();
                 let uptime = Duration::from_secs(uptimes.between(1_000, 1_000_000));
                 Peer::new(&plan, index, Clock::new(uptime, drift, offset))
             })
@@ -194,6 +197,7 @@ impl World {
             load_random: random.fork(),
             disk_random: random.fork(),
             policy_random: random.fork(),
+            client_random: random.fork(),
             plan,
         }
     }
@@ -242,6 +246,7 @@ impl World {
             Event::Arrive(packet) => self.on_arrive(*packet),
             Event::Changed { peer, incarnation } => self.on_changed(peer, incarnation),
             Event::Client { client } => self.on_client(client),
+            Event::ClientFault => self.on_client_fault(),
             Event::Deadline { op } => self.on_deadline(op),
             Event::Dial { one, other } => self.on_dial(one, other),
             Event::Disk { peer, incarnation } => self.on_disk(peer, incarnation),

@@ -5,6 +5,7 @@
 //! docs/protocol.md.
 
 mod calls_end;
+mod clients;
 mod conserved;
 mod equal_positions;
 mod first_change;
@@ -125,6 +126,7 @@ impl Checks {
     pub(crate) fn all() -> Self {
         Self(vec![
             Box::new(calls_end::CallsEnd),
+            Box::new(clients::Clients::default()),
             Box::new(conserved::Conserved),
             Box::new(equal_positions::EqualPositions),
             Box::new(first_change::FirstChange::default()),

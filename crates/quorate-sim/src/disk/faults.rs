@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate::disk::simulated::Mishap;
 
-use super::HostDisk;
+use super::{DiskPlan, HostDisk};
 use crate::faults::Undo;
 use crate::world::World;
 
@@ -44,7 +44,8 @@ impl World {
 
     /// Whether a peer that ends like this comes back as the member that it was.
     pub(crate) fn keeps_disk(&self, peer: usize, with_host: bool) -> bool {
-        self.plan.disk.as_ref().is_some_and(|disk| disk.syncs[peer] || !with_host)
+        let keeps = |disk: &DiskPlan| disk.syncs[peer] || !with_host;
+        self.is_client(peer) || self.plan.disk.as_ref().is_some_and(keeps)
     }
 
     /// Something that the disk is asked soon fails, and with it the storage.

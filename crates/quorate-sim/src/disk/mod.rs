@@ -147,7 +147,7 @@ impl World {
     /// After what a caller of this peer is answered: its own sync may come first.
     pub(crate) fn answers_after(&self, peer: usize) -> Acknowledge {
         match &self.plan.disk {
-            Some(disk) if disk.syncs[peer] => Acknowledge::Majority,
+            Some(disk) if disk.syncs.get(peer) == Some(&true) => Acknowledge::Majority,
             _ => self.plan.group.acknowledge,
         }
     }

@@ -23,6 +23,9 @@ impl World {
         store: &Arc<Store>,
     ) -> (Start, Option<StorageThread>) {
         let in_memory = (Start::in_memory(incarnation, seed), None);
+        if self.peers[peer].disk.is_none() {
+            return in_memory;
+        }
         let Some(plan) = self.plan.disk.clone() else { return in_memory };
         let storage_id = (u128::from(self.disk_random.next()) << 64) | u128::from(seed);
         let name = self.plan.group.members[peer].clone();

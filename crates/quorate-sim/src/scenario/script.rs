@@ -7,7 +7,7 @@ use crate::model::Kind;
 use crate::plan::Plan;
 use crate::real;
 use crate::workload::key;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// The peer that founds the group.
 pub(super) const FIRST: usize = 0;
@@ -24,17 +24,12 @@ pub(super) const fn ms(millis: u64) -> Duration {
 impl World {
     /// Starts the peers, the first one first, and waits until the group is whole.
     pub(super) fn found(&mut self) {
-        let size = self.plan.peers();
         self.start(FIRST);
         self.wait(ms(1_000));
         for peer in 1..self.plan.founders {
             self.start(peer);
         }
-        for one in 0..size {
-            for other in 0..one {
-                self.at(Duration::ZERO, Event::Dial { one, other });
-            }
-        }
+        self.begin_to_dial();
         let bound = self.plan.timeout() * 3;
         if !self.run_while(bound, Self::is_whole) || self.primary() != Some(FIRST) {
             self.fail("scenario", format!("no group to begin with: {}", self.describe()));
