@@ -1,6 +1,7 @@
 //! The path of a call, as the driver takes it: to the primary, through its store, and back once
 //! the group's acknowledgement allows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::Refused;
 use quorate::{
-    Acknowledge, Answer, Ballot, DecideContext, Incarnation, Item, Mode, Position, Time, Value,
+    Acknowledge, Answer, Ballot, DecideContext, Incarnation, Item, Mode, Model, Position, Time,
+    Value,
 };
 
 use quorate_ratelimit::fuzzing::operation;
@@ -132,7 +134,12 @@ impl World {
     }
 
     fn call_alone(&mut self, peer: usize, op: usize) {
-        if self.plan.group.mode == Mode::Relaxed {
+        let (keys, kind) = (&self.ops[op].items, self.ops[op].kind);
+        let items: Vec<Item<'_>> =
+            keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
+        let mode = self.plan.group.mode;
+        let mode = self.process(peer).map_or(mode, |process| process.model.mode_of(&items, mode));
+        if self.plan.group.mode == Mode::Relaxed && mode == Mode::Relaxed {
             self.decide_alone(peer, op);
         } else {
             self.end_op(op, Outcome::Refused);
@@ -165,7 +172,7 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let before = process.read_all(&items);
         let acknowledge = self.answers_after(peer);
-        let decided = process.store.decide(time, &items, &*self.model, acknowledge);
+        let decided = process.store.decide(time, &items, &*process.model, acknowledge);
         let after = process.read_all(&items);
         match decided {
             Ok(decided) => {
@@ -222,7 +229,10 @@ impl World {
                 format!("decides {origin:?} {what:?} at {position}: {answer:?}")
             },
         );
-        let (expected, cells) = match self.history.decide(position, done.context, items) {
+        let Some(model) = self.process(peer).map(|process| Arc::clone(&process.model)) else {
+            return;
+        };
+        let (expected, cells) = match self.history.decide(&model, position, done.context, items) {
             Ok(expected) => expected,
             Err(what) => return self.fail("monotone", what),
         };

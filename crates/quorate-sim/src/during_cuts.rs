@@ -29,7 +29,7 @@ impl World {
     pub(crate) fn visit_cuts(&self, peer: usize, time: Time) -> Option<Log> {
         let process = self.process(peer).filter(|_| self.is_busy_in_cuts)?;
         let store = Arc::clone(&process.store);
-        let model: Arc<SimModel> = Arc::clone(&self.model);
+        let model: Arc<SimModel> = Arc::clone(&self.process(peer)?.model);
         let acknowledge = self.plan.group.acknowledge;
         let log = Log::default();
         let entries = Rc::clone(&log);
@@ -50,11 +50,13 @@ impl World {
     pub(crate) fn leave_cuts(&mut self, peer: usize, time: Time, log: Option<Log>) {
         let Some(log) = log else { return };
         bug::visit(None);
+        let Some(process) = self.process(peer) else { return };
+        let model = Arc::clone(&process.model);
         for (pair, decided) in log.take() {
             let (answer, position) = (decided.answer, decided.position);
             let keys = pair.map(|account| key(b't', account));
             let items: [Item<'_>; 2] = [0, 1].map(|i| item(&keys[i], 1, Kind::Transfer));
-            match self.history.decide(position, decided.context, &items) {
+            match self.history.decide(&model, position, decided.context, &items) {
                 Ok((expected, _)) if expected == answer => {}
                 Ok((expected, _)) => {
                     let what = format!("in a cut, at {position}: {answer:?}, not {expected:?}");

@@ -10,7 +10,6 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate::{
@@ -27,9 +26,8 @@ pub(crate) type Cells = BTreeMap<Bytes, Value>;
 pub(crate) type MergeId = (usize, Incarnation, u64);
 
 /// All reigns of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct History {
-    model: Arc<SimModel>,
     reigns: BTreeMap<Ballot, Reign>,
     /// Ballots in the order in which their reigns began: generations are not always in order.
     begun: Vec<Ballot>,
@@ -85,10 +83,6 @@ impl Follower {
 }
 
 impl History {
-    pub(crate) fn new(model: Arc<SimModel>) -> Self {
-        Self { model, reigns: BTreeMap::new(), begun: Vec::new() }
-    }
-
     pub(crate) fn reign(&self, ballot: Ballot) -> Option<&Reign> {
         self.reigns.get(&ballot)
     }
@@ -159,14 +153,15 @@ impl History {
         last.map_or(blank, |step| step.context)
     }
 
-    /// The operation once more, on the reference: what its answer and its cells must be.
+    /// The operation once more, on the reference, by the limits of its decider: what its answer and
+    /// its cells must be.
     pub(crate) fn decide(
         &mut self,
+        model: &SimModel,
         at: Position,
         context: DecideContext,
         items: &[Item<'_>],
     ) -> Result<(Answer, Vec<Option<Value>>), String> {
-        let model = Arc::clone(&self.model);
         let reign = self.open(at, context)?;
         let mut cells: Vec<Cell> =
             items.iter().map(|item| Cell::new(reign.live(item.key, context))).collect();
@@ -187,12 +182,12 @@ impl History {
     /// changed nothing has no name.
     pub(crate) fn merge(
         &mut self,
+        model: &SimModel,
         at: Position,
         context: DecideContext,
         merge: Option<MergeId>,
         entries: &[(Bytes, Delta)],
     ) -> Result<u64, String> {
-        let model = Arc::clone(&self.model);
         let reign = self.open(at, context)?;
         let mut units: u64 = 0;
         for (key, delta) in entries {

@@ -75,8 +75,8 @@ impl World {
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
         let context = self.local_group_time(peer);
-        let model = std::sync::Arc::clone(&self.model);
         let Some(process) = self.process_mut(peer) else { return };
+        let model = std::sync::Arc::clone(&process.model);
         let units = process.overlay.units();
         match process.overlay.decide(&process.store, context, &items, &*model) {
             Ok(answer) => {
@@ -91,6 +91,7 @@ impl World {
                 self.note(peer, &[9, op as u64, answer.units], |_| {
                     format!("decides {op} alone: {answer:?}")
                 });
+                self.see(&Seen::DecidedAlone { peer, op, answer, context });
                 self.end_op(op, Outcome::Local);
             }
             Err(_) => self.end_op(op, Outcome::Refused),
@@ -112,11 +113,15 @@ impl World {
         if on_reconnect == OnReconnect::Overwrite {
             process.merging.discarded += u128::from(process.overlay.discard());
             self.counters.add("overlays discarded");
+            self.see(&Seen::Forgotten { peer, is_all: true });
             return;
         }
         let Some(sealed) = process.overlay.seal(keys, now.steady()) else { return };
-        process.merging.sealed = Some(sealed.number);
+        let is_new = process.merging.sealed.replace(sealed.number) != Some(sealed.number);
         let merge = Merge { number: sealed.number, sealed_at: sealed.at, entries: sealed.entries };
+        if is_new {
+            self.see(&Seen::Sealed { peer, entries: &merge.entries });
+        }
         match route {
             Route::Here { .. } => self.on_merge(peer, (peer, incarnation), merge),
             Route::There { peer: name, incarnation, .. } => {
@@ -131,8 +136,8 @@ impl World {
     pub(crate) fn on_merge(&mut self, peer: usize, from: (usize, Incarnation), merge: Merge) {
         let time = self.coarse_time(peer);
         let name = self.plan.name(from.0);
-        let model = std::sync::Arc::clone(&self.model);
         let Some(process) = self.process(peer) else { return };
+        let model = std::sync::Arc::clone(&process.model);
         let Merge { number, sealed_at, ref entries } = merge;
         let incarnation = from.1;
         let batch = SealedBatch { origin: &name, incarnation, number, sealed_at, entries };
@@ -160,8 +165,11 @@ impl World {
         });
         if !merged.already {
             let id = merged.is_recorded.then_some(id);
-            match self.history.merge(position, context, id, &merge.entries) {
-                Ok(units) if units == merged.units => {}
+            match self.history.merge(&model, position, context, id, &merge.entries) {
+                Ok(units) if units == merged.units => {
+                    let entries = &merge.entries;
+                    self.see(&Seen::Merged { position, context, entries });
+                }
                 Ok(units) => {
                     let found = merged.units;
                     self.fail("merged_once", format!("{id:?} counted {found}, not {units} units"));
@@ -219,6 +227,8 @@ impl World {
             return;
         }
         let units = process.overlay.confirm(reply.number);
+        self.see(&Seen::Forgotten { peer, is_all: false });
+        let Some(process) = self.process_mut(peer) else { return };
         if reply.is_merged {
             process.merging.confirmed += u128::from(units);
             let incarnation = process.incarnation;

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Model, Policy, Value};
-
+use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 use quorate_ratelimit::RateLimitModel;
+use quorate_ratelimit::fuzzing::operation;
 
 use crate::clock::nanos;
+use crate::plan::Plan;
 use crate::real::{self, REAL};
 
 /// Most that one account may owe.
@@ -59,6 +60,8 @@ pub(crate) struct SimModel {
     pub(crate) limit: u64,
     pub(crate) window: Duration,
     pub(crate) real: RateLimitModel,
+    /// Policies are the real limits.
+    pub(crate) is_changing: bool,
 }
 
 impl std::fmt::Debug for SimModel {
@@ -91,6 +94,22 @@ pub(crate) fn is_limit(key: &[u8]) -> bool {
 }
 
 impl SimModel {
+    /// What a peer starts with.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            limit: plan.load.limit,
+            window: plan.load.window,
+            real: real::limits(&plan.real).model(),
+            is_changing: plan.real.is_changing,
+        }
+    }
+
+    /// Most units of a window of this key, by the real limits as they are at present.
+    pub(crate) fn max(&self, key: &[u8]) -> u64 {
+        let ask = [Item { key: real::bare(key), args: [1, u64::from(operation::ACQUIRE)] }];
+        self.real.decide(&ask, &mut [Cell::new(None)], GroupTime(0)).words[0]
+    }
+
     /// The window that a limit is in, and what is used of it.
     fn usage(&self, value: Option<&Value>, now: GroupTime) -> (u64, u64) {
         let window = now.0 / nanos(self.window);
@@ -211,14 +230,29 @@ impl Model for SimModel {
         }
     }
 
-    /// A policy is whatever was asked for last: nothing is decided by it.
+    /// A policy is whatever was asked for last, and nothing is decided by it, but in runs that change
+    /// the real limits.
     fn change_policy(
         &self,
         policy: &Policy,
         request: &[u8],
-        _: GroupTime,
+        now: GroupTime,
     ) -> Result<Option<Bytes>, String> {
+        if self.is_changing {
+            return self.real.change_policy(policy, request, now);
+        }
         Ok((policy.bytes != request).then(|| Bytes::copy_from_slice(request)))
+    }
+
+    fn set_policy(&self, policy: &Policy) -> Result<(), String> {
+        if self.is_changing { self.real.set_policy(policy) } else { Ok(()) }
+    }
+
+    fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
+        match Kind::from_code(items[0].args[1]) {
+            Kind::Real(number) => self.real.mode_of(&real::items(items, number), mode),
+            _ => mode,
+        }
     }
 
     fn decide_alone_at(
@@ -227,7 +261,12 @@ impl Model for SimModel {
         items: &[Item<'_>],
         cells: &mut [Cell],
     ) -> Answer {
-        self.decide_at(context, items, cells)
+        match Kind::from_code(items[0].args[1]) {
+            Kind::Real(number) => {
+                self.real.decide_alone_at(context, &real::items(items, number), cells)
+            }
+            _ => self.decide_at(context, items, cells),
+        }
     }
 
     fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
@@ -261,7 +300,9 @@ mod tests {
     use super::*;
 
     fn model() -> SimModel {
-        SimModel { limit: 10, window: Duration::from_secs(10), real: real::limits().model() }
+        let mut plan = Plan::quiet(3);
+        (plan.load.limit, plan.load.window) = (10, Duration::from_secs(10));
+        SimModel::of(&plan)
     }
 
     fn item(key: &'static str, amount: u64, kind: Kind) -> Item<'static> {

@@ -21,6 +21,7 @@ use crate::disk::{HostDisk, StorageThread};
 use crate::history::{Cells, Follower};
 use crate::members::List;
 use crate::merging::Merging;
+use crate::model::SimModel;
 use crate::network::{ConnectionId, Payload};
 use crate::plan::Plan;
 use crate::standstill::Unnoticed;
@@ -61,6 +62,8 @@ pub(crate) struct Process {
     pub(crate) machine: Machine,
     pub(crate) store: Arc<Store>,
     pub(crate) overlay: Overlay,
+    /// What it decides by: its limits may be others than those of a peer that is cut off.
+    pub(crate) model: Arc<SimModel>,
     pub(crate) route: Route,
     pub(crate) links: Vec<Link>,
     armed: Option<Moment>,
@@ -192,8 +195,8 @@ impl World {
         let id = start.id;
         self.ids.insert(incarnation, id);
         self.successions.insert(incarnation, start.succession);
-        let machine =
-            Machine::new(group, config, start, Arc::clone(&store), self.model.clone(), now);
+        let model = Arc::new(SimModel::of(&self.plan));
+        let machine = Machine::new(group, config, start, Arc::clone(&store), model.clone(), now);
         self.peers[peer].is_host_up = true;
         self.peers[peer].paused = None;
         self.peers[peer].starves = false;
@@ -203,6 +206,7 @@ impl World {
             machine,
             store,
             overlay: Overlay::new(bounds.max_overlay_keys),
+            model,
             route: Route::Nowhere,
             links: vec![Link::default(); self.plan.hosts()],
             armed: None,

@@ -8,6 +8,7 @@ use crate::disk::DiskPlan;
 use crate::faults::{Fault, Profile};
 use crate::network::Style;
 use crate::random::Random;
+use crate::real::RealPlan;
 use crate::trace::peer_letter;
 use crate::triggers::Trigger;
 
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) clocks: Vec<(i64, i64)>,
     /// Keys of one merge at most. A small one splits what was decided together.
     pub(crate) merge_keys: usize,
+    /// The real limits, in runs that ask them.
+    pub(crate) real: RealPlan,
     /// Storage on disks, if the group uses them.
     pub(crate) disk: Option<DiskPlan>,
     /// Every message is encoded and decoded on its way.
@@ -103,12 +106,14 @@ impl Plan {
             merge_keys: random.pick(&[4, 1_000]),
             is_wired: random.chance(100),
             verify_interval: random.pick(&[timeout / 4, timeout * 3]),
+            real: RealPlan::default(),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             group,
         };
         plan.draw_members(&mut random, profile);
         plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
         plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
+        plan.real = RealPlan::draw(&plan);
         if profile == Profile::Lasting {
             plan.make_lasting();
         }
@@ -217,6 +222,7 @@ impl Plan {
             },
             clocks: vec![(0, 0); peers],
             merge_keys: 1_000,
+            real: RealPlan::default(),
             disk: None,
             is_wired: false,
         }

@@ -13,7 +13,7 @@ const SEEDS: u64 = 5;
 impl World {
     /// Begins to change the policy, in some runs: what the others draw stays as it is.
     pub(crate) fn start_policies(&mut self) {
-        if self.plan.seed.is_multiple_of(SEEDS) {
+        if self.plan.seed.is_multiple_of(SEEDS) || self.plan.real.is_changing {
             let wait = self.policy_random.around(self.plan.timeout());
             self.at(wait, Event::Policy);
         }
@@ -38,7 +38,10 @@ impl World {
         self.switches += 1;
         let request = self.switches;
         self.counters.add("policies asked for");
-        let bytes = Bytes::copy_from_slice(&request.to_le_bytes());
+        let bytes = match self.plan.real.is_changing {
+            true => self.plan.real.change(request),
+            false => Bytes::copy_from_slice(&request.to_le_bytes()),
+        };
         self.drive(peer, Input::ChangePolicy { request, bytes });
     }
 

@@ -1,5 +1,6 @@
-//! Operations of the crate `quorate-ratelimit`, in some runs: its limits decide as they do in a service,
-//! and `check/real_limits.rs` holds what was acknowledged against a reference.
+//! Operations of the crate `quorate-ratelimit`, in some runs: its limits decide as they do in a
+//! service, and `check/real_limits.rs` and `check/relaxed_limits.rs` hold what was admitted against
+//! references.
 //!
 //! Their keys begin with a byte of their own.
 
@@ -7,9 +8,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::Item;
+use quorate::{Item, Mode};
 use quorate_ratelimit::fuzzing::{operation, permit_key, record_key, reservation_keys};
-use quorate_ratelimit::{Key, Limit, Limits};
+use quorate_ratelimit::{Key, Limit, Limits, WithoutPrimary};
 
 use crate::model::Kind;
 use crate::plan::Plan;
@@ -31,15 +32,64 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(20);
 /// How long a permit is held without being renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
-static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
+/// What a raised window has instead.
+pub(crate) const RAISED: u64 = 18;
 
-/// The limits of every run.
-pub(crate) fn limits() -> Limits {
+static LIMITS: LazyLock<Limits> = LazyLock::new(|| limits(&RealPlan::default()));
+
+/// What of the limits is drawn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RealPlan {
+    /// Thousandths of a window that a peer alone has, if not all of it.
+    pub(crate) share: Option<u16>,
+    /// Now and then the max of windows becomes another.
+    pub(crate) is_changing: bool,
+}
+
+impl RealPlan {
+    /// Of a sequence of its own: the rest of a seed stays what it was.
+    pub(crate) fn draw(plan: &Plan) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x7368_6172_6573);
+        if !is_drawn(plan) {
+            return Self::default();
+        }
+        let share = random.pick(&[None, Some(250), Some(333), Some(500)]);
+        let share = share.filter(|_| plan.group.mode == Mode::Relaxed);
+        Self { share, is_changing: random.chance(400) }
+    }
+
+    /// What a peer alone may admit of a window of so many units, in one outage.
+    pub(crate) fn part(&self, max: u64) -> u64 {
+        self.share.map_or(max, |per_mille| (max * u64::from(per_mille)).div_ceil(1_000))
+    }
+
+    /// A change as a limiter asks for it: all of the limits, with another max of windows.
+    pub(crate) fn change(&self, number: u64) -> Bytes {
+        let max = if number.is_multiple_of(2) { MAX } else { RAISED };
+        let alone = self.share.map(|share| format!(r#","without_primary":"share:0.{share:03}""#));
+        let (alone, window) = (alone.unwrap_or_default(), WINDOW.as_secs());
+        let limits = [
+            format!(r#""bucket":{{"rate":"1/s","burst":{MAX}}}"#),
+            format!(r#""permits":{{"concurrent":{PERMITS},"lease":"{}s"}}"#, LEASE.as_secs()),
+            format!(r#""sliding":{{"window":"{window}s","sliding":true,"max":{MAX}}}"#),
+            format!(r#""window":{{"window":"{window}s","max":{max}{alone}}}"#),
+        ];
+        format!(r#"{{"carry":"keep","limits":{{{}}}}}"#, limits.join(",")).into()
+    }
+}
+
+/// The limits that a run begins with.
+pub(crate) fn limits(plan: &RealPlan) -> Limits {
+    let window = Limit::window(MAX, WINDOW);
+    let window = match plan.share {
+        Some(per_mille) => window.without_primary(WithoutPrimary::share(per_mille)),
+        None => window,
+    };
     Limits::builder()
         .limit("bucket", Limit::per_second(1).burst(MAX))
         .limit("permits", Limit::concurrent(PERMITS).lease(LEASE))
         .limit("sliding", Limit::sliding(MAX, WINDOW))
-        .limit("window", Limit::window(MAX, WINDOW))
+        .limit("window", window)
         .build()
         .expect("these limits break no rule")
 }
@@ -151,4 +201,9 @@ pub(crate) fn one(number: u8, limit: &str, amount: u64, id: u8) -> (Kind, Vec<(B
 /// Which limit a key is of.
 pub(crate) fn is_of(limit: &str, key: &[u8]) -> bool {
     (0..KEYS).any(|index| bare(key) == self::key(limit, index).as_ref())
+}
+
+/// One of the keys of the window.
+pub(crate) fn first_window() -> Bytes {
+    marked(key("window", 0).as_ref())
 }

@@ -10,7 +10,6 @@
 //! real store; this crate stands in for the driver, the network, the clocks and the clients.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,13 +23,11 @@ use crate::faults::{Fault, Undo};
 use crate::history::History;
 use crate::lasting::Overdue;
 use crate::liar::Liar;
-use crate::model::SimModel;
 use crate::network::{ConnectionId, Network, Packet};
 use crate::peer::Peer;
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::random::Random;
-use crate::real;
 use crate::scenario::Filter;
 use crate::stranded::Stranded;
 use crate::together::Together;
@@ -111,7 +108,6 @@ pub(crate) struct World {
     /// Processes that live on, cut off, while another runs under their name.
     pub(crate) stranded: Vec<Stranded>,
     pub(crate) ops: Vec<Op>,
-    pub(crate) model: Arc<SimModel>,
     /// Every key that a client may use.
     pub(crate) keys: Vec<Bytes>,
     pub(crate) history: History,
@@ -152,11 +148,6 @@ impl World {
     pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
         let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
         let network = Network::new(plan.hosts(), plan.style.clone(), random.fork());
-        let model = Arc::new(SimModel {
-            limit: plan.load.limit,
-            window: plan.load.window,
-            real: real::limits().model(),
-        });
         let mut uptimes = random.fork();
         let peers = (0..plan.hosts())
             .map(|index| {
@@ -174,8 +165,7 @@ impl World {
             successions: BTreeMap::new(),
             stranded: Vec::new(),
             ops: Vec::new(),
-            history: History::new(Arc::clone(&model)),
-            model,
+            history: History::default(),
             keys: all_keys(&plan),
             checks: Checks::all(),
             counters: Counters::default(),

@@ -25,10 +25,12 @@ mod policy_kept;
 mod primary_loss;
 mod real_limits;
 mod refused;
+mod relaxed_limits;
 
 use std::fmt;
 
-use quorate::{Ballot, Event as GroupEvent, GroupTime, Position};
+use bytes::Bytes;
+use quorate::{Answer, Ballot, DecideContext, Delta, Event as GroupEvent, GroupTime, Position};
 
 use crate::calls::Done;
 use crate::history::{Cells, MergeId};
@@ -52,8 +54,12 @@ pub(crate) enum Seen<'a> {
     Confirmed { id: MergeId },
     /// A primary's own position has moved.
     Cut { peer: usize, from: Position, to: Position, group_time: GroupTime },
+    /// A peer without a primary has decided.
+    DecidedAlone { peer: usize, op: usize, answer: Answer, context: DecideContext },
     /// An operation has ended for its caller.
     Ended { op: usize, outcome: Outcome },
+    /// A peer has forgotten the batch that it sealed last, or all that it decided alone.
+    Forgotten { peer: usize, is_all: bool },
     /// A primary has no room for what an operation needs.
     Full { peer: usize, op: usize },
     /// Nobody has asked for anything for so long that every limit has expired.
@@ -62,6 +68,8 @@ pub(crate) enum Seen<'a> {
     Event { peer: usize, event: &'a GroupEvent },
     /// A decision has been made.
     Executed { op: Option<usize>, done: Done },
+    /// A primary has merged this, for the first time.
+    Merged { position: Position, context: DecideContext, entries: &'a [(Bytes, Delta)] },
     /// A batch has been applied.
     Moved {
         peer: usize,
@@ -86,6 +94,8 @@ pub(crate) enum Seen<'a> {
     },
     /// A primary has given its reign up to a successor of its choice.
     Released { ballot: Ballot },
+    /// A peer has sealed this, to have it merged.
+    Sealed { peer: usize, entries: &'a [(Bytes, Delta)] },
     /// A process has started.
     Started { peer: usize },
     /// A vote has been granted.
@@ -146,6 +156,7 @@ impl Checks {
             Box::new(primary_loss::PrimaryLoss::default()),
             Box::new(real_limits::RealLimits::default()),
             Box::new(refused::RefusedHasNoEffect),
+            Box::new(relaxed_limits::RelaxedLimits::default()),
         ])
     }
 

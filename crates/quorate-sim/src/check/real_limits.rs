@@ -10,18 +10,18 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{Acknowledge, Ballot, Mode, Position};
+use quorate::{Acknowledge, Ballot, Incarnation, Mode, Position};
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::calls::Done;
 use crate::check::{Check, Seen};
 use crate::clock::nanos;
 use crate::model::{DONE, Kind};
-use crate::real::{LEASE, MAX, PERMITS, WINDOW, is_of};
+use crate::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
 use crate::world::World;
 
 /// The bit of an answer that says it is an earlier one's.
-const REPEATED: u64 = 1 << 63;
+pub(super) const REPEATED: u64 = 1 << 63;
 
 #[derive(Debug, Default)]
 pub(super) struct RealLimits {
@@ -33,6 +33,8 @@ pub(super) struct RealLimits {
 struct Entry {
     op: usize,
     number: u8,
+    /// Most units of a window, as its decider had it.
+    max: u64,
     done: Done,
     is_acknowledged: bool,
 }
@@ -53,7 +55,8 @@ impl Check for RealLimits {
         let Some(reign) = world.history.reign(done.position.ballot).filter(|_| is_new) else {
             return Ok(());
         };
-        let entry = Entry { op, number, done, is_acknowledged };
+        let max = max_at(world, reign.primary);
+        let entry = Entry { op, number, max, done, is_acknowledged };
         let known = self.seen.entry((reign.founding, done.position)).or_insert(entry);
         known.is_acknowledged |= is_acknowledged;
         Ok(())
@@ -76,6 +79,13 @@ impl Check for RealLimits {
         }
         Ok(())
     }
+}
+
+/// Most units of a window by the limits of a peer as they are; the most that there ever are, if it
+/// has ended.
+pub(super) fn max_at(world: &World, (peer, incarnation): (usize, Incarnation)) -> u64 {
+    let process = world.process(peer).filter(|process| process.incarnation == incarnation);
+    process.map_or(RAISED, |process| process.model.max(&first_window()))
 }
 
 type Key = Vec<u8>;
@@ -125,7 +135,7 @@ impl Reference {
         match entry.number {
             operation::ACQUIRE => {
                 for (key, amount) in items.iter().filter(|_| sure) {
-                    self.acquire(key, *amount, now, window)?;
+                    self.acquire(key, *amount, entry.max, (now, window))?;
                 }
                 let record = items.last().filter(|(_, amount)| sure && *amount == 0);
                 record.map_or(Ok(()), |(record, _)| self.charge(record, steady))
@@ -137,7 +147,7 @@ impl Reference {
             operation::RESERVE if sure => {
                 let reserved = Reserved { units: granted, window, back: 0 };
                 self.reservations.insert(items[1].0.to_vec(), reserved);
-                self.add(&key, window, granted.cast_signed())
+                self.add(&key, window, granted.cast_signed(), entry.max)
             }
             operation::COMMIT => {
                 let reservation = self.reservations.get_mut(&items[1].0.to_vec());
@@ -147,7 +157,8 @@ impl Reference {
                 // Settled anew and not told of an earlier answer, it is in a history without that.
                 let more = back - std::mem::replace(&mut reserved.back, back);
                 let window = reserved.window;
-                self.add(&key, window, -more)
+                // What was reserved under another max stays.
+                self.add(&key, window, -more, RAISED)
             }
             operation::PERMIT_TAKE | operation::PERMIT_RENEW if sure => {
                 self.hold(key, items[1].0.to_vec(), granted, steady)
@@ -160,10 +171,16 @@ impl Reference {
         }
     }
 
-    fn acquire(&mut self, key: &[u8], amount: u64, now: u64, part: u64) -> Result<(), String> {
+    fn acquire(
+        &mut self,
+        key: &[u8],
+        amount: u64,
+        max: u64,
+        (now, part): (u64, u64),
+    ) -> Result<(), String> {
         let length = nanos(WINDOW);
         if is_of("window", key) {
-            return self.add(key, now / length * length / 1_000_000, amount.cast_signed());
+            return self.add(key, now / length * length / 1_000_000, amount.cast_signed(), max);
         }
         if is_of("sliding", key) {
             return self.slide(key, Taken { at: now, part, units: amount });
@@ -208,10 +225,10 @@ impl Reference {
         }
     }
 
-    fn add(&mut self, key: &[u8], window: u64, units: i64) -> Result<(), String> {
+    fn add(&mut self, key: &[u8], window: u64, units: i64, max: u64) -> Result<(), String> {
         let sum = self.windows.entry((key.to_vec(), window)).or_default();
         *sum += units;
-        if *sum <= MAX.cast_signed() { Ok(()) } else { Err(format!("{sum} of {MAX} in a window")) }
+        if *sum <= max.cast_signed() { Ok(()) } else { Err(format!("{sum} of {max} in a window")) }
     }
 
     fn charge(&mut self, record: &[u8], now: u64) -> Result<(), String> {

@@ -7,6 +7,7 @@ use super::Scenario;
 use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
 use crate::plan::Plan;
+use crate::real::RealPlan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -20,6 +21,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "asked_all_the_time", plan: real, script: asked_all_the_time },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
+    Scenario { name: "share_of_a_window", plan: shared, script: share_of_a_window },
 ];
 
 /// Answered at once, with a small bound on what may be lost.
@@ -38,6 +40,12 @@ fn relaxed() -> Plan {
     let mut plan = plan(&[1, 2, 3]);
     plan.group.mode = Mode::Relaxed;
     plan
+}
+
+/// With keys of the real limits, a third of them for a peer alone, and changes of them.
+fn shared() -> Plan {
+    let real = RealPlan { share: Some(333), is_changing: true };
+    Plan { seed: 1, real, ..relaxed() }
 }
 
 /// A primary goes on alone until its lease ends, and comes back to another one.
@@ -191,4 +199,27 @@ fn merge_sent_again(world: &mut World) {
     world.wait(ms(4_000));
     world.filters.clear();
     world.wait(ms(4_000));
+}
+
+/// A peer takes its share of each window while it is cut off, and the rest is taken when it is
+/// back, by a max that is raised and lowered meanwhile.
+fn share_of_a_window(world: &mut World) {
+    world.found();
+    world.part(&[2], &[0, 1]);
+    world.wait(ms(15_000));
+    take_all(world, 2);
+    world.join(&[2], &[0, 1]);
+    world.wait(ms(2_000));
+    for _ in 0..3 {
+        take_all(world, 1);
+        world.change_policy(1);
+        world.wait(ms(500));
+    }
+}
+
+/// More than any max that there is, one unit at a time.
+fn take_all(world: &mut World, peer: usize) {
+    for _ in 0..20 {
+        world.ask(peer, operation::ACQUIRE, "window", 1);
+    }
 }

@@ -1,0 +1,256 @@
+//! What `quorate-ratelimit` promises of a fixed window in a relaxed group.
+//!
+//! 1. A peer alone admits of a window, in one outage, no more than its share of the max, rounded
+//!    up; without a share no more than the max. An outage of a key ends when the peer has forgotten
+//!    what it decided alone about it: a majority holds the merge, or it is dropped.
+//! 2. Under `Majority` a primary admits nothing that does not fit beside what was acknowledged
+//!    before in that window, by any primary of the founding, and what was merged and told to be
+//!    held. A merge counts once, in the window in which it is merged, if its own is not over, and no
+//!    more than the max of it.
+//! 3. What a cell counts of a window, when a reign takes it over and at the end, is what was
+//!    admitted in the history that led there, and what was merged in it, each once; of windows of
+//!    which nothing was reserved.
+//!
+//! Together, of 1 and 2: of all that was acknowledged of a window, primaries and peers alone admit
+//! no more than the max, and a share for each outage of a peer. The max is the one that the decider
+//! had at that moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use quorate::{
+    Acknowledge, Answer, Ballot, DecideContext, Delta, Incarnation, Mode, Position, Sequence,
+};
+use quorate_ratelimit::fuzzing::operation;
+
+use crate::check::real_limits::{REPEATED, max_at};
+use crate::check::{Check, Seen};
+use crate::clock::nanos;
+use crate::history::Cells;
+use crate::model::{DONE, Kind};
+use crate::real::{WINDOW, is_of};
+use crate::world::World;
+
+type Key = Vec<u8>;
+
+#[derive(Debug, Default)]
+pub(super) struct RelaxedLimits {
+    /// What peers have decided alone and not forgotten.
+    alone: BTreeMap<(usize, Incarnation), Alone>,
+    /// What primaries have counted, by founding and position.
+    counted: BTreeMap<(Ballot, Position), Counted>,
+    /// Windows of which units were reserved or settled: some may have been given back.
+    reserved: BTreeSet<(Key, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Alone {
+    counts: BTreeMap<Key, Count>,
+    sealed: BTreeSet<Key>,
+}
+
+/// Of one window of a key.
+#[derive(Debug, Default)]
+struct Count {
+    start: u64,
+    units: u64,
+    /// Something of it is not sealed.
+    is_open: bool,
+}
+
+#[derive(Debug)]
+struct Counted {
+    start: u64,
+    units: Vec<(Key, u64)>,
+    /// What an operation had to fit in; a merge is counted in any case.
+    max: Option<u64>,
+    is_acknowledged: bool,
+}
+
+impl Check for RelaxedLimits {
+    fn name(&self) -> &'static str {
+        "relaxed_limits"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        if world.plan.group.mode != Mode::Relaxed {
+            return Ok(());
+        }
+        match *seen {
+            Seen::DecidedAlone { peer, op, answer, context } => {
+                self.decide(world, peer, op, (answer, context))
+            }
+            Seen::Sealed { peer, entries } => {
+                self.seal(world, peer, entries);
+                Ok(())
+            }
+            Seen::Forgotten { peer, is_all } => {
+                self.forget(world, peer, is_all);
+                Ok(())
+            }
+            Seen::Executed { op: Some(op), done } => {
+                let units = window_units(world, op, &done.answer);
+                let start = start_of(done.context);
+                let kind = world.ops[op].kind;
+                if kind == Kind::Real(operation::RESERVE) || kind == Kind::Real(operation::COMMIT) {
+                    self.reserved.insert((world.ops[op].items[0].0.to_vec(), start));
+                }
+                self.count(world, done.position, (start, units), true);
+                Ok(())
+            }
+            Seen::Merged { position, context, entries } => {
+                let start = start_of(context);
+                let is_open = |delta: &Delta| delta.words[0] >= start;
+                let units = entries
+                    .iter()
+                    .filter(|(key, delta)| is_of("window", key) && is_open(delta))
+                    .map(|(key, delta)| (key.to_vec(), delta.words[1]))
+                    .collect();
+                self.count(world, position, (start, units), false);
+                Ok(())
+            }
+            Seen::Acknowledged { done, .. } => {
+                let Some(reign) = world.history.reign(done.position.ballot) else { return Ok(()) };
+                if let Some(counted) = self.counted.get_mut(&(reign.founding, done.position)) {
+                    counted.is_acknowledged = true;
+                }
+                Ok(())
+            }
+            Seen::Reign { parent: Some(parent), cells, .. } => self.compare(world, parent, cells),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, world: &World) -> Result<(), String> {
+        let group = &world.plan.group;
+        if group.mode != Mode::Relaxed {
+            return Ok(());
+        }
+        let process = world.primary().and_then(|peer| world.process(peer));
+        if let Some((process, ballot)) = process.and_then(|process| Some((process, process.reign?)))
+        {
+            let tip = Position { ballot, sequence: Sequence(u64::MAX) };
+            self.compare(world, tip, &process.cells(&world.keys))?;
+        }
+        if group.acknowledge != Acknowledge::Majority {
+            return Ok(());
+        }
+        let mut sums: BTreeMap<(Ballot, &Key, u64), u64> = BTreeMap::new();
+        for ((founding, position), counted) in &self.counted {
+            for (key, units) in counted.units.iter().filter(|_| counted.is_acknowledged) {
+                let sum = sums.entry((*founding, key, counted.start)).or_default();
+                *sum += units;
+                if let Some(max) = counted.max.filter(|max| *sum > *max) {
+                    return Err(format!("{sum} of {max} in a window, at {position}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RelaxedLimits {
+    /// A peer alone has decided: by no more than its share.
+    fn decide(
+        &mut self,
+        world: &World,
+        peer: usize,
+        op: usize,
+        (answer, context): (Answer, DecideContext),
+    ) -> Result<(), String> {
+        let Some(alone) = self.of(world, peer) else { return Ok(()) };
+        let incarnation = world.ops[op].incarnation;
+        let part = world.plan.real.part(max_at(world, (peer, incarnation)));
+        for (key, units) in window_units(world, op, &answer) {
+            let count = alone.counts.entry(key).or_default();
+            let start = start_of(context);
+            // A clock that is set back opens no window again.
+            if start > count.start {
+                (count.start, count.units) = (start, 0);
+            }
+            count.units += units;
+            count.is_open = true;
+            if count.units > part {
+                let admitted = count.units;
+                return Err(format!("alone, call {op} makes it {admitted} of {part} in a window"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is counted in cells that the history led to is what was admitted and merged in it.
+    fn compare(&self, world: &World, tip: Position, cells: &Cells) -> Result<(), String> {
+        let length = nanos(WINDOW);
+        for (key, value) in cells.iter().filter(|(key, _)| is_of("window", key)) {
+            let [start, found, _] = value.words;
+            let is_reserved = |start| self.reserved.contains(&(key.to_vec(), start));
+            // What was reserved may be settled in the window after.
+            if is_reserved(start) || is_reserved(start.saturating_sub(length)) {
+                continue;
+            }
+            let of_window = self.counted.iter().filter(|(_, counted)| counted.start == start);
+            let included =
+                of_window.filter(|((_, position), _)| world.history.includes(tip, *position));
+            let units = included.flat_map(|(_, counted)| &counted.units);
+            let sum: u64 = units.filter(|(of, _)| of == key).map(|(_, units)| units).sum();
+            if sum != found {
+                return Err(format!("{key:?} counts {found}, not {sum}, in a window at {tip}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, world: &World, peer: usize) -> Option<&mut Alone> {
+        let incarnation = world.process(peer)?.incarnation;
+        Some(self.alone.entry((peer, incarnation)).or_default())
+    }
+
+    fn seal(&mut self, world: &World, peer: usize, entries: &[(Bytes, Delta)]) {
+        let Some(alone) = self.of(world, peer) else { return };
+        alone.sealed = entries.iter().map(|(key, _)| key.to_vec()).collect();
+        for key in &alone.sealed {
+            if let Some(count) = alone.counts.get_mut(key) {
+                count.is_open = false;
+            }
+        }
+    }
+
+    fn forget(&mut self, world: &World, peer: usize, is_all: bool) {
+        let Some(alone) = self.of(world, peer) else { return };
+        let sealed = std::mem::take(&mut alone.sealed);
+        alone.counts.retain(|key, count| !is_all && (count.is_open || !sealed.contains(key)));
+    }
+
+    /// A primary has counted this.
+    fn count(
+        &mut self,
+        world: &World,
+        position: Position,
+        (start, mut units): (u64, Vec<(Key, u64)>),
+        is_operation: bool,
+    ) {
+        let Some(reign) = world.history.reign(position.ballot).filter(|_| !units.is_empty()) else {
+            return;
+        };
+        let max = max_at(world, reign.primary);
+        units.iter_mut().for_each(|(_, units)| *units = (*units).min(max));
+        let max = is_operation.then_some(max);
+        let counted = Counted { start, units, max, is_acknowledged: false };
+        self.counted.insert((reign.founding, position), counted);
+    }
+}
+
+/// What an operation that was done has taken of windows, for good.
+fn window_units(world: &World, op: usize, answer: &Answer) -> Vec<(Key, u64)> {
+    let op = &world.ops[op];
+    let is_new = answer.code == DONE && answer.words[5] & REPEATED == 0;
+    if op.kind != Kind::Real(operation::ACQUIRE) || !is_new {
+        return Vec::new();
+    }
+    let of_windows = op.items.iter().filter(|(key, _)| is_of("window", key));
+    of_windows.map(|(key, amount)| (key.to_vec(), *amount)).collect()
+}
+
+fn start_of(context: DecideContext) -> u64 {
+    context.now().0 / nanos(WINDOW) * nanos(WINDOW)
+}
