@@ -168,7 +168,7 @@ impl World {
             match self.history.merge(&model, position, context, id, &merge.entries) {
                 Ok(units) if units == merged.units => {
                     let entries = &merge.entries;
-                    self.see(&Seen::Merged { position, context, entries });
+                    self.see(&Seen::Merged { id, position, context, entries });
                 }
                 Ok(units) => {
                     let found = merged.units;

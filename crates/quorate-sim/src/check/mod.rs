@@ -69,7 +69,12 @@ pub(crate) enum Seen<'a> {
     /// A decision has been made.
     Executed { op: Option<usize>, done: Done },
     /// A primary has merged this, for the first time.
-    Merged { position: Position, context: DecideContext, entries: &'a [(Bytes, Delta)] },
+    Merged {
+        id: Option<MergeId>,
+        position: Position,
+        context: DecideContext,
+        entries: &'a [(Bytes, Delta)],
+    },
     /// A batch has been applied.
     Moved {
         peer: usize,

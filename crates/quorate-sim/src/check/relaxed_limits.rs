@@ -5,8 +5,8 @@
 //!    what it decided alone about it: a majority holds the merge, or it is dropped.
 //! 2. Under `Majority` a primary admits nothing that does not fit beside what was acknowledged
 //!    before in that window, by any primary of the founding, and what was merged and told to be
-//!    held. A merge counts once, in the window in which it is merged, if its own is not over, and no
-//!    more than the max of it.
+//!    held. A merge counts in the window in which it is merged, if its own is not over, and no more
+//!    than the max of it.
 //! 3. What a cell counts of a window, when a reign takes it over and at the end, is what was
 //!    admitted in the history that led there, and what was merged in it, each once; of windows of
 //!    which nothing was reserved.
@@ -26,7 +26,7 @@ use quorate_ratelimit::fuzzing::operation;
 use crate::check::real_limits::{REPEATED, max_at};
 use crate::check::{Check, Seen};
 use crate::clock::nanos;
-use crate::history::Cells;
+use crate::history::{Cells, MergeId};
 use crate::model::{DONE, Kind};
 use crate::real::{WINDOW, is_of};
 use crate::world::World;
@@ -58,12 +58,19 @@ struct Count {
     is_open: bool,
 }
 
+/// What an operation takes has to fit in; a merge is counted in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Operation,
+    Merge(Option<MergeId>),
+}
+
 #[derive(Debug)]
 struct Counted {
     start: u64,
     units: Vec<(Key, u64)>,
-    /// What an operation had to fit in; a merge is counted in any case.
-    max: Option<u64>,
+    by: By,
+    max: u64,
     is_acknowledged: bool,
 }
 
@@ -95,10 +102,10 @@ impl Check for RelaxedLimits {
                 if kind == Kind::Real(operation::RESERVE) || kind == Kind::Real(operation::COMMIT) {
                     self.reserved.insert((world.ops[op].items[0].0.to_vec(), start));
                 }
-                self.count(world, done.position, (start, units), true);
+                self.count(world, done.position, (start, units), By::Operation);
                 Ok(())
             }
-            Seen::Merged { position, context, entries } => {
+            Seen::Merged { id, position, context, entries } => {
                 let start = start_of(context);
                 let is_open = |delta: &Delta| delta.words[0] >= start;
                 let units = entries
@@ -106,7 +113,7 @@ impl Check for RelaxedLimits {
                     .filter(|(key, delta)| is_of("window", key) && is_open(delta))
                     .map(|(key, delta)| (key.to_vec(), delta.words[1]))
                     .collect();
-                self.count(world, position, (start, units), false);
+                self.count(world, position, (start, units), By::Merge(id));
                 Ok(())
             }
             Seen::Acknowledged { done, .. } => {
@@ -140,7 +147,8 @@ impl Check for RelaxedLimits {
             for (key, units) in counted.units.iter().filter(|_| counted.is_acknowledged) {
                 let sum = sums.entry((*founding, key, counted.start)).or_default();
                 *sum += units;
-                if let Some(max) = counted.max.filter(|max| *sum > *max) {
+                let max = counted.max;
+                if counted.by == By::Operation && *sum > max {
                     return Err(format!("{sum} of {max} in a window, at {position}"));
                 }
             }
@@ -189,9 +197,13 @@ impl RelaxedLimits {
                 continue;
             }
             let of_window = self.counted.iter().filter(|(_, counted)| counted.start == start);
-            let included =
-                of_window.filter(|((_, position), _)| world.history.includes(tip, *position));
-            let units = included.flat_map(|(_, counted)| &counted.units);
+            let mut merges: BTreeSet<MergeId> = BTreeSet::new();
+            let mut is_first = |by: By| !matches!(by, By::Merge(Some(id)) if !merges.insert(id));
+            let included = of_window
+                .filter(|((_, position), _)| world.history.includes(tip, *position))
+                .map(|(_, counted)| counted)
+                .filter(|counted| is_first(counted.by));
+            let units = included.flat_map(|counted| &counted.units);
             let sum: u64 = units.filter(|(of, _)| of == key).map(|(_, units)| units).sum();
             if sum != found {
                 return Err(format!("{key:?} counts {found}, not {sum}, in a window at {tip}"));
@@ -227,15 +239,14 @@ impl RelaxedLimits {
         world: &World,
         position: Position,
         (start, mut units): (u64, Vec<(Key, u64)>),
-        is_operation: bool,
+        by: By,
     ) {
         let Some(reign) = world.history.reign(position.ballot).filter(|_| !units.is_empty()) else {
             return;
         };
         let max = max_at(world, reign.primary);
         units.iter_mut().for_each(|(_, units)| *units = (*units).min(max));
-        let max = is_operation.then_some(max);
-        let counted = Counted { start, units, max, is_acknowledged: false };
+        let counted = Counted { start, units, by, max, is_acknowledged: false };
         self.counted.insert((reign.founding, position), counted);
     }
 }
