@@ -165,8 +165,8 @@ pub enum PolicyError {
         /// Why, as the model says it.
         reason: String,
     },
-    /// There is no primary, and none came within the I/O timeout. The change may still be made if the
-    /// primary that was asked comes back.
+    /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
+    /// changed.
     #[error("no primary within {waited:?}: try again when there is one")]
     NoPrimary {
         /// How long it was waited for.
@@ -213,10 +213,11 @@ pub enum PolicyError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoveError {
-    /// There is no primary, and none came within the I/O timeout. It may still be counted out if the
-    /// primary that was asked comes back.
+    /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
+    /// changed.
     #[error(
-        "no primary within {waited:?}: a change of the members needs a majority; try again when          there is one"
+        "no primary within {waited:?}: a change of the members needs a majority; try again when there \
+         is one"
     )]
     NoPrimary {
         /// How long it was waited for.
@@ -277,7 +278,8 @@ pub enum RemoveError {
     /// The change was not complete in time. The peer may still be counted out, or be already: the
     /// members in the status say so.
     #[error(
-        "{peer} was not counted out within {waited:?}: the change may still be made; see the          members in the status"
+        "{peer} was not counted out within {waited:?}: the change may still be made; see the \
+         members in the status"
     )]
     TimedOut {
         /// The peer named.

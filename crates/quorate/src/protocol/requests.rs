@@ -37,6 +37,8 @@ pub(super) struct Request {
     until: Time,
     /// When the primary is asked, or looks, again.
     again: Time,
+    /// Whether a primary has been asked: what it does about it may be done without an answer.
+    was_asked: bool,
 }
 
 impl Machine {
@@ -50,7 +52,14 @@ impl Machine {
         }
         let now = self.now.time;
         let until = now.after(self.group.io_timeout);
-        self.requests.push(Request { number, ask, since: now, until, again: now });
+        self.requests.push(Request {
+            number,
+            ask,
+            since: now,
+            until,
+            again: now,
+            was_asked: false,
+        });
         self.request_tick();
     }
 
@@ -80,6 +89,9 @@ impl Machine {
         {
             return self.answer(number, answer);
         }
+        if self.is_primary() {
+            self.note_asked(number);
+        }
         if is_late {
             return self.give_up(number);
         }
@@ -87,6 +99,10 @@ impl Machine {
             let to = (leader.name.clone(), leader.incarnation);
             if let Some(answer) = self.too_old(&to.0, &ask) {
                 return self.answer(number, answer);
+            }
+            let remote = self.remotes.get(&to.0);
+            if remote.is_some_and(|remote| remote.linked.is_some()) {
+                self.note_asked(number);
             }
             self.send(
                 &to,
@@ -125,21 +141,27 @@ impl Machine {
         }
     }
 
+    fn note_asked(&mut self, number: u64) {
+        if let Some(request) = self.requests.iter_mut().find(|request| request.number == number) {
+            request.was_asked = true;
+        }
+    }
+
     fn take_request(&mut self, number: u64) -> Option<Request> {
         let index = self.requests.iter().position(|request| request.number == number)?;
         Some(self.requests.remove(index))
     }
 
     fn give_up(&mut self, number: u64) {
-        let has_primary = self.is_primary() || !self.primary_is_absent();
         let Some(request) = self.take_request(number) else { return };
+        let was_asked = request.was_asked;
         let waited = self.now.time.since(request.since);
         self.outputs.push_back(match request.ask {
-            Ask::Policy(_) if has_primary => {
+            Ask::Policy(_) if was_asked => {
                 policy_ended(number, Err(PolicyError::TimedOut { waited }))
             }
             Ask::Policy(_) => policy_ended(number, Err(PolicyError::NoPrimary { waited })),
-            Ask::Remove(peer) if has_primary => {
+            Ask::Remove(peer) if was_asked => {
                 removal_ended(number, Err(RemoveError::TimedOut { peer, waited }))
             }
             Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
