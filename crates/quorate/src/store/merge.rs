@@ -132,12 +132,28 @@ impl Store {
         merged
     }
 
+    /// Other starts of the same peer may take the record that was found for this one, each once.
     fn merge_once(
         &self,
         time: Time,
         batch: &SealedBatch<'_>,
         model: &dyn Model,
     ) -> Result<Merged, Refused> {
+        for _ in 0..MAX_MERGE_RECORDS_OF_PEER {
+            if let Some(merged) = self.try_merge(time, batch, model)? {
+                return Ok(merged);
+            }
+        }
+        Err(too_many_starts())
+    }
+
+    /// `None` if another start has taken the record since it was looked for.
+    fn try_merge(
+        &self,
+        time: Time,
+        batch: &SealedBatch<'_>,
+        model: &dyn Model,
+    ) -> Result<Option<Merged>, Refused> {
         let SealedBatch { incarnation, number, entries, .. } = *batch;
         check_entries(entries)?;
         let record_key = self.record_of(time, batch)?;
@@ -165,8 +181,7 @@ impl Store {
             && slot.value.expires > now
             && slot.value.words[1] != incarnation.0
         {
-            // Another start has taken it since it was looked for.
-            return Err(too_many_starts());
+            return Ok(None);
         }
         if let Some(slot) = record.map(|at| shard.slots.get(at))
             && slot.value.expires > now
@@ -174,7 +189,7 @@ impl Store {
             && !bug::is(Bug::OverlayMergedTwice)
         {
             let position = self.position_of(slot.sequence);
-            return Ok(Merged::already(position, context));
+            return Ok(Some(Merged::already(position, context)));
         }
 
         let mut units: u64 = 0;
@@ -203,7 +218,7 @@ impl Store {
         let sequence = self.write_all(&mut locks, &targets);
         self.account(lock_of(&mut locks, record_place), units);
         let taken: u64 = entries.iter().fold(0, |sum, (_, delta)| sum.saturating_add(delta.units));
-        Ok(Merged {
+        Ok(Some(Merged {
             units,
             dropped: taken.saturating_sub(units),
             already: false,
@@ -211,7 +226,7 @@ impl Store {
             position: self.position_of(sequence),
             context,
             wake: self.order.note_change(),
-        })
+        }))
     }
 
     /// The key of the record of a batch's origin: the one that it has, else one that is free.
