@@ -177,19 +177,15 @@ impl Store {
 
         let shard = lock_of(&mut locks, record_place);
         let record = shard.find(record_place.tag, record_key);
-        if let Some(slot) = record.map(|at| shard.slots.get(at))
-            && slot.value.expires > now
-            && slot.value.words[1] != incarnation.0
-        {
-            return Ok(None);
-        }
-        if let Some(slot) = record.map(|at| shard.slots.get(at))
-            && slot.value.expires > now
-            && slot.value.words[0] >= number
-            && !bug::is(Bug::OverlayMergedTwice)
-        {
-            let position = self.position_of(slot.sequence);
-            return Ok(Some(Merged::already(position, context)));
+        let known = record.map(|at| shard.slots.get(at)).filter(|slot| slot.value.expires > now);
+        if let Some(slot) = known {
+            if slot.value.words[1] != incarnation.0 {
+                return Ok(None);
+            }
+            if slot.value.words[0] >= number && !bug::is(Bug::OverlayMergedTwice) {
+                let position = self.position_of(slot.sequence);
+                return Ok(Some(Merged::already(position, context)));
+            }
         }
 
         let mut units: u64 = 0;
