@@ -60,6 +60,11 @@ impl Machine {
         if is_named { Credence::Known } else { Credence::Stranger }
     }
 
+    /// Whether a peer may ask for what members may: it is one, or clients have the right as well.
+    pub(super) fn may_ask(&self, name: &PeerName, clients_may: bool) -> bool {
+        clients_may || self.names().contains(name)
+    }
+
     /// Whether what a peer says as a member is listened to.
     pub(super) fn knows(&self, name: &PeerName) -> bool {
         match self.credence(name) {

@@ -70,7 +70,7 @@ impl Machine {
         if !self.is_primary() {
             return;
         }
-        let is_allowed = self.config.client_rights.change_policy || self.names().contains(&from.0);
+        let is_allowed = self.may_ask(&from.0, self.config.client_rights.change_policy);
         // What was made for a member is answered, whatever has become of that one since.
         let outcome = match is_allowed || self.has_made(from, request) {
             true => self.consider_policy(from, request, bytes),

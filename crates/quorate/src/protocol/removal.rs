@@ -46,9 +46,8 @@ impl Machine {
         }
         let is_own_wish = *peer == from.0;
         // Whoever asks to leave may ask again when it is out.
-        let is_allowed = is_own_wish
-            || self.config.client_rights.remove_members
-            || self.names().contains(&from.0);
+        let clients_may = self.config.client_rights.remove_members;
+        let is_allowed = is_own_wish || self.may_ask(&from.0, clients_may);
         let outcome = match is_allowed {
             true => self.consider_removal(peer, is_own_wish),
             false => Some(RemoveOutcome::NotAllowed),
