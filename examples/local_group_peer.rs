@@ -174,11 +174,7 @@ fn tell(notice: &Notice) {
 }
 
 async fn tell_events(peer: Peer) {
-    let mut events = peer.events();
-    let earlier = peer.events_since(0).into_iter().map(|numbered| numbered.event);
-    for event in earlier.collect::<Vec<_>>() {
-        tell_event(&peer, &event);
-    }
+    let mut events = peer.events_after(0);
     while let Some(numbered) = events.next().await {
         tell_event(&peer, &numbered.event);
     }

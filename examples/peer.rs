@@ -126,8 +126,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Bounds, Mode, NumberedEvent, OnReconnect, Peer, Shutdown, StartError, Storage,
-    StorageKind, SwitchError, SyncPolicy,
+    Acknowledge, Bounds, Mode, OnReconnect, Peer, Shutdown, StartError, Storage, StorageKind,
+    SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
 use quorate_ratelimit::{AtCapacity, Carry, FileChange, Limit, Limits, RateLimiter};
@@ -409,22 +409,10 @@ async fn print_alerts(limiter: RateLimiter) {
 
 /// Prints what happens to the group, one JSON object a line, from the first event on.
 async fn print_events(peer: Peer) {
-    // Subscribed before the earlier ones are read: what is in both is told by its number.
-    let mut events = peer.events();
-    let mut printed = 0;
-    for event in peer.events_since(0) {
-        printed = event.number;
-        say_event(&event);
-    }
+    let mut events = peer.events_after(0);
     while let Some(event) = events.next().await {
-        if event.number > printed {
-            say_event(&event);
-        }
+        say(&serde_json::to_string(&event).unwrap_or_default());
     }
-}
-
-fn say_event(event: &NumberedEvent) {
-    say(&serde_json::to_string(event).unwrap_or_default());
 }
 
 /// Prints a line; a reader that has gone away is no reason to end.

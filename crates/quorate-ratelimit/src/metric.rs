@@ -145,16 +145,6 @@ fn of_group(status: &Status) -> Vec<Metric> {
         *name == status.name || status.peers.iter().any(is_linked)
     };
     let reached = status.members.iter().filter(|member| is_reached(&member.name)).count();
-    let mut lag = Metric::new(
-        "quorate_lag",
-        MetricKind::Gauge,
-        "How far a member's state is behind this peer's, in sequence numbers.",
-    );
-    for peer in status.peers.iter().filter(|peer| peer.is_member) {
-        if let Some(behind) = peer.lag {
-            lag = lag.with([("peer", peer.name.as_str())], behind);
-        }
-    }
     let is_primary = status.role == PeerRole::Primary;
     vec![
         Metric::gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
@@ -176,7 +166,17 @@ fn of_group(status: &Status) -> Vec<Metric> {
             "Members that this peer is connected to, and itself if it is one.",
             reached as u64,
         ),
-        lag,
+        lag_of(status),
+        Metric::gauge(
+            "quorate_is_counted",
+            "Whether this start of this peer counts as a member.",
+            status.is_counted.into(),
+        ),
+        Metric::gauge(
+            "quorate_catching_up_cells",
+            "Cells that are still to come, while this peer is brought up to date.",
+            status.catching_up.map_or(0, |up| up.total.saturating_sub(up.received)),
+        ),
         Metric::gauge(
             "quorate_unacknowledged_units",
             "Units that would be lost if this peer died now.",
@@ -197,7 +197,32 @@ fn of_group(status: &Status) -> Vec<Metric> {
             "Whether storage takes nothing any more.",
             (status.storage_state == StorageState::Failed).into(),
         ),
+        certificate_of(status),
     ]
+}
+
+/// One sample for each member whose lag is known, this peer included.
+fn lag_of(status: &Status) -> Metric {
+    let help = "How many cuts a member's state is behind the primary's.";
+    let others = status.peers.iter().filter(|peer| peer.is_member);
+    let own = status.lag.filter(|_| status.is_counted).map(|lag| (&status.name, lag));
+    let known = others.filter_map(|peer| peer.lag.map(|lag| (&peer.name, lag))).chain(own);
+    known.fold(Metric::new("quorate_lag", MetricKind::Gauge, help), |metric, (peer, lag)| {
+        metric.with([("peer", peer.as_str())], lag)
+    })
+}
+
+/// No sample where no certificate is shown.
+fn certificate_of(status: &Status) -> Metric {
+    let end = Metric::new(
+        "quorate_certificate_end_seconds",
+        MetricKind::Gauge,
+        "The last moment of this peer's certificate, in seconds since the Unix epoch.",
+    );
+    match &status.certificate {
+        Some(certificate) => end.with([], certificate.not_after_ms / 1000),
+        None => end,
+    }
 }
 
 fn of_room(status: &Status) -> Vec<Metric> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
@@ -142,5 +143,32 @@ async fn names_keep_to_the_conventions() {
         let known = ["bound", "kind", "limit", "outcome", "peer", "reason"];
         let labels = metric.samples.iter().flat_map(|sample| &sample.labels);
         assert!(labels.into_iter().all(|(label, _)| known.contains(label)), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lag_of_every_member_is_the_same_at_every_peer() {
+    let limits = Limits::builder().limit("api", Limit::per_day(9)).build().expect("usable");
+    let group = TestGroup::start(&limits, ["a", "b", "c"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    _ = group.limiter("b").acquire("api", "alice", 1).await.expect("a primary");
+    group.pass(Duration::from_secs(3)).await;
+    for name in ["a", "b", "c"] {
+        let metrics = group.limiter(name).metrics();
+        let values = |wanted: &str| {
+            let metric = metrics.iter().find(|metric| metric.name == wanted).expect("it is there");
+            let label = |sample: &quorate_ratelimit::Sample| {
+                sample.labels.iter().map(|(_, value)| value.to_string()).collect::<String>()
+            };
+            let mut values: Vec<_> =
+                metric.samples.iter().map(|sample| (label(sample), sample.value)).collect();
+            values.sort_unstable();
+            values
+        };
+        let all = ["a", "b", "c"].map(|peer| (peer.to_owned(), 0));
+        assert_eq!(values("quorate_lag"), all, "at {name}");
+        assert_eq!(values("quorate_is_counted"), [(String::new(), 1)]);
+        assert_eq!(values("quorate_catching_up_cells"), [(String::new(), 0)]);
+        assert_eq!(values("quorate_certificate_end_seconds"), []);
     }
 }

@@ -263,6 +263,7 @@ impl World {
             uptime_ms: u64::MAX,
             has_quorum: true,
             members: vec![NAME.into()],
+            behind: None,
         }
     }
 

@@ -212,12 +212,32 @@ impl Peer {
         StatusWatch::new(self.handle.status.clone())
     }
 
-    /// Events from now on.
+    /// Events from now on. Those of the start have been told by then: [`Peer::events_after`] has
+    /// them.
     pub fn events(&self) -> Events {
         self.handle.shared.events()
     }
 
-    /// Events with numbers above `number`; 0 for all that are still kept.
+    /// Events with numbers above `number`, without gap or double: those that are still kept, and
+    /// then those to come. 0 begins with the start of this peer, the number of the last one seen
+    /// with the next.
+    ///
+    /// ```
+    /// use quorate::Peer;
+    ///
+    /// /// Shows all that happens to a peer, beginning with its start.
+    /// async fn show(peer: &Peer) {
+    ///     let mut events = peer.events_after(0);
+    ///     while let Some(event) = events.next().await {
+    ///         println!("{} {:?}", event.number, event.event);
+    ///     }
+    /// }
+    /// ```
+    pub fn events_after(&self, number: u64) -> Events {
+        self.handle.shared.events_after(number)
+    }
+
+    /// Events with numbers above `number`, as far as they are kept; 0 for all of these.
     pub fn events_since(&self, number: u64) -> Vec<NumberedEvent> {
         self.handle.shared.events_since(number)
     }

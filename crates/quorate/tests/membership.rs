@@ -324,6 +324,26 @@ async fn a_client_is_told_what_it_may_not_do_and_how_it_may() {
     trio.peers[0].forget(gone.as_str()).await.expect("a member may");
 }
 
+/// It holds no list: all it saw were joiners, no members, of no group, and none behind.
+#[tokio::test(start_paused = true)]
+async fn a_client_sees_the_members_as_they_are() {
+    let trio = Trio::start(|builder| builder).await;
+    let client = start(client(&trio.network, "x")).await;
+    client.wait_ready(LONG).await.expect("there is a primary");
+    let is_told = |status: &Status| status.peers.iter().all(|peer| peer.is_member);
+    let status = until(&client, is_told).await;
+    let primary = trio.peer(&trio.primary()).status();
+    assert_eq!(status.group_id, primary.group_id);
+    assert!(status.group_id.is_some() && status.peers.len() == 3, "{status:?}");
+    assert_eq!((status.role, status.is_counted, status.lag), (PeerRole::Client, false, None));
+    for peer in &status.peers {
+        let is_primary = status.primary.as_ref() == Some(&peer.name);
+        let role = if is_primary { PeerRole::Primary } else { PeerRole::Replica };
+        assert_eq!((peer.role, peer.kind), (role, Some(PeerKind::Member)), "{peer:?}");
+    }
+    assert!(primary.is_counted && primary.lag == Some(0), "{primary:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_learns_of_members_that_it_was_not_told_of() {
     let mut trio = Trio::start(|builder| builder).await;

@@ -123,9 +123,14 @@ impl EventLog {
 
     /// Events from the next one on.
     pub(crate) fn subscribe(&self) -> Events {
+        let newest = self.ring.lock().newest;
+        self.subscribe_after(newest)
+    }
+
+    /// Events with numbers above `number`: those that are kept, and then those to come.
+    pub(crate) fn subscribe_after(&self, number: u64) -> Events {
         let newest = self.newest.subscribe();
-        let next = self.ring.lock().newest + 1;
-        Events { ring: self.ring.clone(), newest, next, lagged: 0 }
+        Events { ring: self.ring.clone(), newest, next: number.saturating_add(1), lagged: 0 }
     }
 
     /// Events with numbers above `number` that are still kept, oldest first.
@@ -148,7 +153,7 @@ impl EventLog {
 ///
 /// A reader that falls behind by more than `Bounds::max_events`, or by a quarter of that where it
 /// is about peers that are no members, misses the oldest; how many is counted in
-/// [`Events::lagged`]. Numbers have no gaps otherwise.
+/// [`Events::lagged`]. So are those that were gone when it began. Numbers have no gaps otherwise.
 #[derive(Clone, Debug)]
 pub struct Events {
     ring: Arc<Mutex<Ring>>,
@@ -210,6 +215,35 @@ mod tests {
         assert_eq!(events.next().await.map(|e| (e.number, e.event)), Some((3, event("b"))));
         assert_eq!(events.next().await, None);
         assert_eq!(events.lagged(), 0);
+    }
+
+    /// A service subscribes when its peer has started, and the first events had been told by then.
+    #[tokio::test]
+    async fn a_late_reader_begins_at_the_start_without_gap_or_double() {
+        let log = EventLog::new(8);
+        log.push(0, event("a"), Cause::Group);
+        log.push(0, event("b"), Cause::Guest);
+        let (mut all, mut rest) = (log.subscribe_after(0), log.subscribe_after(1));
+        log.push(0, event("c"), Cause::Group);
+        log.close();
+        let mut numbers = Vec::new();
+        while let Some(event) = all.next().await {
+            numbers.push(event.number);
+        }
+        assert_eq!((numbers, all.lagged()), (vec![1, 2, 3], 0));
+        assert_eq!(rest.next().await.map(|event| event.number), Some(2));
+        assert_eq!(log.subscribe_after(u64::MAX).next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_was_gone_when_a_reader_began_is_counted() {
+        let log = EventLog::new(2);
+        for name in ["a", "b", "c"] {
+            log.push(0, event(name), Cause::Group);
+        }
+        let mut events = log.subscribe_after(0);
+        assert_eq!(events.next().await.map(|event| event.number), Some(2));
+        assert_eq!(events.lagged(), 1);
     }
 
     #[tokio::test]

@@ -42,6 +42,10 @@ impl Shared {
         self.events.subscribe()
     }
 
+    pub(crate) fn events_after(&self, number: u64) -> Events {
+        self.events.subscribe_after(number)
+    }
+
     pub(crate) fn events_since(&self, number: u64) -> Vec<NumberedEvent> {
         self.events.since(number)
     }

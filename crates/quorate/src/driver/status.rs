@@ -24,7 +24,8 @@ pub struct Status {
     pub name: PeerName,
     /// The group's name.
     pub group: String,
-    /// The group's random id, once it is founded.
+    /// The group's random id, once it is founded; at a peer that holds no state, such as a client,
+    /// that of the group whose primary it follows.
     pub group_id: Option<GroupId>,
     /// This start of this peer.
     pub incarnation: Incarnation,
@@ -59,6 +60,14 @@ pub struct Status {
     pub mode: Mode,
     /// The exact state held here.
     pub position: Position,
+    /// How many cuts that was behind the primary's at its last heartbeat: 0 at the primary, `None`
+    /// without one, and where no state of this generation is held. A cut is what the primary sends
+    /// at a time, of a millisecond or more.
+    pub lag: Option<u64>,
+    /// Whether this start of this peer counts as a member: it votes, and what it holds is
+    /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
+    /// was counted in again; always of clients.
+    pub is_counted: bool,
     /// Units decided here, as primary, and not yet held by a majority.
     pub unreplicated_units: u64,
     /// Units decided here alone and not yet merged.
@@ -133,13 +142,12 @@ impl StorageState {
 
 impl MemberStatus {
     /// The members as the machine knows them; of a peer that holds no state, as it was told.
-    fn all(shared: &Shared, known: Vec<MachineMember>) -> Vec<Self> {
+    fn all(shared: &Shared, told: &[Member], known: Vec<MachineMember>) -> Vec<Self> {
         let address = |name: &PeerName| shared.roster.address(name);
-        let told = shared.roster.told();
         if !told.is_empty() {
-            let told = told.into_iter().map(|Member { name, id, .. }| Self {
-                address: address(&name),
-                name,
+            let told = told.iter().map(|Member { name, id, .. }| Self {
+                address: address(name),
+                name: name.clone(),
                 is_counted: id.is_some(),
             });
             return told.collect();
@@ -221,7 +229,9 @@ pub struct PeerStatus {
     pub priority: Option<u8>,
     /// The start of it that is linked, or was last.
     pub incarnation: Option<Incarnation>,
-    /// How far its state is behind this peer's, in sequence numbers.
+    /// How many cuts its state is behind the primary's: at the primary by what it has confirmed
+    /// until now, elsewhere by what it said itself with its last heartbeat. `None` if it has not
+    /// said, and of whoever holds no state.
     pub lag: Option<u64>,
     /// Whether its incarnation counts as a member, and will whatever becomes of a change under way. Of
     /// one that has restarted: whether it has been counted in again.
@@ -236,9 +246,12 @@ pub struct PeerStatus {
 impl Status {
     /// Puts together what the machine and the rest of the driver know.
     pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
-        let peers = machine.peers.into_iter().map(|peer| PeerStatus::new(shared, peer)).collect();
+        let told = shared.roster.told();
+        let peer_status = |peer| PeerStatus::new(shared, &told, peer);
+        let peers = machine.peers.into_iter().map(peer_status).collect();
         let silence = machine.primary_silence;
-        let members = MemberStatus::all(shared, machine.members);
+        let is_counted = machine.is_counted;
+        let members = MemberStatus::all(shared, &told, machine.members);
         let usage = shared.store.usage();
         let overlay_units = shared.overlay.units();
         Self {
@@ -264,6 +277,8 @@ impl Status {
             certificate: shared.transport.certificate(),
             mode: shared.group.mode,
             position: machine.position,
+            lag: machine.lag,
+            is_counted,
             unreplicated_units: machine.unreplicated_units,
             overlay_units,
             unacknowledged_units: machine.unreplicated_units.saturating_add(overlay_units),
@@ -308,7 +323,10 @@ impl Status {
 }
 
 impl PeerStatus {
-    fn new(shared: &Shared, peer: MachinePeer) -> Self {
+    /// `told` are the members as others say, at a peer that holds no list of its own.
+    fn new(shared: &Shared, told: &[Member], peer: MachinePeer) -> Self {
+        let is_told = |member: &Member| member.name == peer.name && member.id == peer.id;
+        let is_member = peer.is_member || (peer.id.is_some() && told.iter().any(is_told));
         let (protection, certificate) = shared.registry.security(&peer.name);
         Self {
             address: shared.roster.address(&peer.name),
@@ -322,11 +340,14 @@ impl PeerStatus {
             link: if peer.is_linked { Link::Up } else { Link::Down },
             protection,
             certificate,
-            role: peer.role,
+            role: match peer.role {
+                PeerRole::Joining if is_member => PeerRole::Replica,
+                role => role,
+            },
             priority: peer.priority,
             incarnation: peer.incarnation,
             lag: peer.lag,
-            is_member: peer.is_member,
+            is_member,
             suspects: peer.suspects,
         }
     }

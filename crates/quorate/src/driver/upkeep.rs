@@ -140,10 +140,11 @@ impl EventLoop {
         self.must_publish = false;
         self.agenda.publish = None;
         self.agenda.last_published = now;
-        let status = self.machine.status(self.shared.clock.now());
+        let mut status = self.machine.status(self.shared.clock.now());
+        status.group_id = self.group_id(status.group_id);
         let is_refused = || self.shared.refusals_prevent_majority(now);
         self.shared.routing.set_reason(&status, is_refused);
-        self.shared.routing.set_group_id(self.group_id(status.group_id));
+        self.shared.routing.set_group_id(status.group_id);
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 

@@ -93,9 +93,16 @@ pub(super) struct Leader {
     pub(super) heard: Time,
     /// From then on it decides nothing any more: it has ended, or its lease has by then.
     pub(super) ends: Option<Time>,
+    /// How many cuts this peer's state was behind its at its last heartbeat.
+    pub(super) behind: Option<u64>,
 }
 
 impl Leader {
+    /// Whether it is this start of this peer.
+    pub(super) fn is(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
+        self.name == *name && self.incarnation == *incarnation
+    }
+
     /// Whether it decides nothing any more, whatever was last heard of it.
     pub(super) fn has_ended(&self, now: Time) -> bool {
         self.ends.is_some_and(|ends| now >= ends)
@@ -527,6 +534,7 @@ impl Machine {
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             has_quorum: self.can_elect(),
             members: self.names().into_iter().cloned().collect(),
+            behind: self.own_lag(),
         }
     }
 }

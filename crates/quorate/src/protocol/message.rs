@@ -50,6 +50,9 @@ pub struct Brief {
     pub has_quorum: bool,
     /// The members that it knows of, by name.
     pub members: Vec<PeerName>,
+    /// How many cuts its state was behind the primary's at that one's last heartbeat; none if it
+    /// follows nobody, or an older version does not say.
+    pub behind: Option<u64>,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).

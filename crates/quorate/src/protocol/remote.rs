@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Time};
+use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
 use crate::protocol::message::{Brief, Membership, Message};
 use crate::protocol::sender::Sender;
 use crate::protocol::standstill::WallWatch;
+use crate::protocol::status::cuts_behind;
 
 /// Pings remembered for the round trips that leases are made of.
 const MAX_PINGS: usize = 64;
@@ -210,7 +211,7 @@ impl Machine {
 
     pub(super) fn on_ping(&mut self, from: &(PeerName, Incarnation), number: u64, brief: Brief) {
         let claim = brief.is_primary.then_some(brief.ballot);
-        let group_id = brief.group_id;
+        let (group_id, position) = (brief.group_id, brief.position);
         self.on_brief(from, brief);
         let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
             && !self.has_failed()
@@ -222,9 +223,19 @@ impl Machine {
             let until = made.after(self.group.failure_timeout);
             self.promise = Some(Promise { to, ballot, made, until });
         }
+        self.note_lag(from, position);
         let promise = claim.filter(|_| is_followed);
         let brief = self.brief();
         self.send(from, Message::Pong { number, promise, brief });
+    }
+
+    /// Notes how far this peer is behind the primary that it follows. Both positions are of this
+    /// moment: compared with what others said a heartbeat ago, whoever is up to date seems ahead.
+    fn note_lag(&mut self, from: &(PeerName, Incarnation), primary: Position) {
+        let own = self.store.position();
+        if let Some(leader) = self.leader.as_mut().filter(|leader| leader.is(from)) {
+            leader.behind = cuts_behind(own, primary);
+        }
     }
 
     pub(super) fn on_pong(

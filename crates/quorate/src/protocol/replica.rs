@@ -106,7 +106,8 @@ impl Machine {
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;
-        self.leader = Some(Leader { name: name.clone(), incarnation, heard, ends: None });
+        self.leader =
+            Some(Leader { name: name.clone(), incarnation, heard, ends: None, behind: None });
         self.calm();
         self.event(Event::PrimaryChanged { primary: Some(name.clone()), ballot });
         self.set_route(Route::There { peer: name, incarnation, ballot });

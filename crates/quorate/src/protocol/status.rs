@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Ballot, GroupId, Incarnation, Now, PeerKind, PeerName, Position};
+use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::receiver::CatchUp;
 use crate::protocol::remote::Remote;
@@ -48,6 +48,11 @@ pub struct MachineStatus {
     pub position: Position,
     /// The group, once founded.
     pub group_id: Option<GroupId>,
+    /// How many cuts that is behind the primary's, as of the last heartbeat; 0 at the primary.
+    pub lag: Option<u64>,
+    /// Whether this start of this peer counts as a member, and will whatever becomes of a change
+    /// under way.
+    pub is_counted: bool,
     /// Units decided here and not yet held by a majority.
     pub unreplicated_units: u64,
     /// How far the state is that this peer is being brought up to date with, while it takes more
@@ -87,12 +92,22 @@ pub struct MachinePeer {
     pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
-    /// How many cuts its state is behind the newest that this peer knows of; `None` if unknown.
+    /// How many cuts its state is behind the primary's: at the primary by what it has confirmed,
+    /// elsewhere by its own last word. `None` if unknown, and of whoever holds no state.
     pub lag: Option<u64>,
+    /// What it is counted by, if it counts.
+    pub id: Option<MemberId>,
     /// Whether its incarnation counts as a member, and will whatever becomes of a change under way.
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+}
+
+/// How many cuts a state is behind that of the primary; `None` if it is of another generation.
+pub(super) fn cuts_behind(position: Position, primary: Position) -> Option<u64> {
+    let sequences = primary.sequence.0.saturating_sub(position.sequence.0);
+    let is_comparable = position.ballot.generation == primary.ballot.generation;
+    is_comparable.then(|| sequences.div_ceil(EPOCH))
 }
 
 impl Machine {
@@ -124,10 +139,20 @@ impl Machine {
             members: self.names().into_iter().map(|name| self.member_status(name)).collect(),
             position,
             group_id: self.meta.group_id,
+            lag: self.own_lag(),
+            is_counted: self.meta.membership.counts_surely(&self.config.name, self.id),
             unreplicated_units: self.store.unreplicated_units(),
             catching_up: self.receiver.progress(),
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
             primary_silence,
+        }
+    }
+
+    /// How many cuts this peer's state is behind the primary's, as of its last heartbeat.
+    pub(super) fn own_lag(&self) -> Option<u64> {
+        match &self.role {
+            Role::Primary(_) => Some(0),
+            _ => self.leader.as_ref()?.behind,
         }
     }
 
@@ -179,23 +204,18 @@ impl Machine {
             Some(PeerKind::Client) => PeerRole::Client,
             _ => PeerRole::Joining,
         };
-        let position = match remote.sender.as_ref().and_then(|sender| sender.held()) {
-            Some(held) => Some(held),
-            None => brief.map(|b| b.position),
+        let held = remote.sender.as_ref().and_then(|sender| sender.held());
+        let lag = match held {
+            _ if is_primary => Some(0),
+            _ if self.is_primary() => held.and_then(|held| cuts_behind(held, own)),
+            _ => brief.and_then(|brief| brief.behind),
         };
-        let newest = self
-            .remotes
-            .values()
-            .filter_map(|r| r.brief.as_ref().map(|brief| brief.position))
-            .fold(own, Position::max);
-        let lag = position
-            .filter(|p| p.ballot.generation == newest.ballot.generation)
-            .map(|p| newest.sequence.0.saturating_sub(p.sequence.0).div_ceil(EPOCH));
         MachinePeer {
             name: name.clone(),
             incarnation: remote.last.as_ref().map(|end| end.incarnation),
             is_linked: remote.linked.is_some(),
             role,
+            id,
             kind: remote.kind(),
             priority: brief.map(|b| b.priority),
             lag,

@@ -236,6 +236,9 @@ pub struct Brief {
     pub has_quorum: bool,
     #[prost(string, repeated, tag = "13")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// 14 and 15 are kept.
+    #[prost(uint64, optional, tag = "16")]
+    pub behind: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

@@ -76,6 +76,7 @@ pub(crate) fn brief() -> Brief {
         uptime_ms: 0,
         has_quorum: false,
         members: Vec::new(),
+        behind: None,
     }
 }
 

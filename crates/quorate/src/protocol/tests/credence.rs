@@ -58,6 +58,7 @@ fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief
         uptime_ms: 0,
         has_quorum: true,
         members: vec!["x".into()],
+        behind: None,
     }
 }
 

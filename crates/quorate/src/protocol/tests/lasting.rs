@@ -45,6 +45,7 @@ fn brief(ballot: Ballot, is_primary: bool) -> Brief {
         uptime_ms: 0,
         has_quorum: true,
         members: Vec::new(),
+        behind: None,
     }
 }
 

@@ -387,9 +387,10 @@ fn brief() -> BoxedStrategy<Brief> {
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
         (option::of(group_id()), any::<bool>(), option::of(ballot())),
         (peers(), peers()),
-        (any::<u8>(), clock(), number(), any::<bool>()),
+        (any::<u8>(), clock(), number(), any::<bool>(), option::of(number())),
     )
-        .prop_map(|(first, second, (reaches, members), (priority, wall, uptime_ms, has_quorum))| {
+        .prop_map(|(first, second, (reaches, members), rest)| {
+            let (priority, wall, uptime_ms, has_quorum, behind) = rest;
             let (ballot, is_primary, primary, position) = first;
             let (group_id, is_member, suspects) = second;
             Brief {
@@ -406,6 +407,7 @@ fn brief() -> BoxedStrategy<Brief> {
                 uptime_ms,
                 has_quorum,
                 members,
+                behind,
             }
         })
         .boxed()
