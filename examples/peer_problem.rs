@@ -139,6 +139,11 @@ impl From<SwitchError> for Problem {
         let (status, name) = match error {
             SwitchError::NotMember { .. } => (StatusCode::BAD_REQUEST, "not_member"),
             SwitchError::NotPrimary { .. } => (StatusCode::CONFLICT, "not_primary"),
+            SwitchError::NotAllowed => (StatusCode::FORBIDDEN, "client"),
+            SwitchError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
+            // It may be done already: the primary in the status tells.
+            SwitchError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            SwitchError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             _ => (StatusCode::CONFLICT, "not_switched"),
         };
         Self::new(status, name, format!("{error}; {}", advice(&error)))
@@ -152,7 +157,8 @@ fn advice(error: &SwitchError) -> &'static str {
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
         SwitchError::NotPrimary { primary: None } => "none is known here; GET /v1/status tells",
         SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
-        _ => "try again in a moment; GET /v1/status shows which peers are up",
+        SwitchError::NotAllowed => "ask at a member",
+        _ => "GET /v1/status shows which peers are up and who is primary",
     }
 }
 

@@ -24,6 +24,9 @@ pub struct ClientRights {
     /// Have it forget members that are gone
     /// ([`PeerBuilder::clients_may_remove_members`](crate::PeerBuilder::clients_may_remove_members)).
     pub remove_members: bool,
+    /// Have the primary hand over
+    /// ([`PeerBuilder::clients_may_switch_primary`](crate::PeerBuilder::clients_may_switch_primary)).
+    pub switch_primary: bool,
 }
 
 /// What a peer without a primary does.

@@ -120,12 +120,42 @@ pub enum NoPrimaryReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SwitchError {
-    /// This peer is not the primary: ask that one.
-    #[error("this peer is not the primary{}", primary.as_ref().map(|p| format!(": ask {p}")).unwrap_or_default())]
+    /// This peer is not the primary, and that one is of an older version, which hands over only
+    /// when it is asked directly; or none is known.
+    #[error(
+        "this peer is not the primary{}",
+        primary.as_ref().map_or_else(String::new, |primary| {
+            format!(": {primary} runs an older version, ask it directly")
+        })
+    )]
     NotPrimary {
         /// The primary, if known.
         primary: Option<PeerName>,
     },
+    /// There is no primary, and none came within the I/O timeout. Nobody was asked.
+    #[error("no primary within {waited:?}: try again when there is one")]
+    NoPrimary {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The primary did not answer in time: it may hand over yet, or have done so.
+    #[error(
+        "{to} was not known to be primary within {waited:?}: the switch may still be made; see the \
+         primary in the status"
+    )]
+    TimedOut {
+        /// The peer that was to take over.
+        to: PeerName,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// This peer is no member: a client, or one that has not been taken up yet. The members do not
+    /// let such peers have the primary hand over.
+    #[error(
+        "only a member may have the primary hand over: ask at one, or let clients do so at every \
+         member by clients_may_switch_primary()"
+    )]
+    NotAllowed,
     /// The named peer is not a member of the group.
     #[error("{to} is not a member of this group")]
     NotMember {
@@ -150,9 +180,21 @@ pub enum SwitchError {
         /// The peer that was to take over.
         to: PeerName,
     },
+    /// No other member is left that may take over: each is stopping, or is never promoted.
+    #[error("no successor: there is no other member that is not stopping and may be promoted")]
+    NobodyElse,
     /// Another switch is under way.
     #[error("another switch is under way")]
     Busy,
+    /// As many requests are under way at this peer as may be. Nobody was asked.
+    #[error("{bound} requests are under way: wait until one has ended")]
+    TooMany {
+        /// How many may be.
+        bound: usize,
+    },
+    /// This peer is shutting down.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
 }
 
 /// Why the policy was not changed, or it is not known whether it was.

@@ -285,12 +285,15 @@ impl Peer {
         }
     }
 
-    /// Hands the group over to another peer; to be asked of the primary. Calls are held for the
-    /// moment it takes, and no change is lost.
+    /// Hands the group over to another peer. To be asked of any member, which asks the primary; of
+    /// another peer where they let it ([`PeerBuilder::clients_may_switch_primary`]). Calls are held
+    /// for the moment it takes, and no change is lost.
+    ///
+    /// Takes no longer than the I/O timeout.
     ///
     /// # Errors
     ///
-    /// If no switch took place; see [`SwitchError`]. No change was lost.
+    /// If it is not known to have taken place; see [`SwitchError`]. No change was lost.
     ///
     /// # Cancel safety
     ///
@@ -429,9 +432,9 @@ impl Peer {
         self.handle.shared.found_new_group().await;
     }
 
-    /// Ends this peer in an orderly way: a primary hands over first, calls under way get their
-    /// answers, then the connections are closed, and storage on disk is synced and closed. Takes no longer than the failure timeout and two
-    /// heartbeats.
+    /// Ends this peer in an orderly way: it says that it is not to be promoted any more, a primary
+    /// hands over, calls under way get their answers, then the connections are closed, and storage
+    /// on disk is synced and closed. Takes no longer than the failure timeout and two heartbeats.
     ///
     /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown reports
     /// [`Shutdown::WasReplica`] at once; after [`Peer::abort`], when the peer's tasks are gone and
@@ -453,8 +456,10 @@ impl Peer {
         if handle.shared.has_shut_down() {
             return Shutdown::WasReplica;
         }
+        let aside = handle.shared.step_aside().await;
         let end = handle.shared.hand_over().await;
         handle.shared.drain().await;
+        aside.end();
         handle.shared.say_goodbye();
         handle.shared.close();
         handle.tasks.end().await;

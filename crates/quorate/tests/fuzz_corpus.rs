@@ -9,7 +9,7 @@ use quorate::protocol::Standing;
 use quorate::protocol::io::Succession;
 use quorate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
-    RemoveOutcome, VoteRequest,
+    RemoveOutcome, SwitchOutcome, VoteRequest,
 };
 use quorate::record::Record;
 use quorate::wire::replies::{self, Refusal};
@@ -142,6 +142,8 @@ fn name(frame: &Frame) -> &'static str {
             Message::Removed { .. } => "removed",
             Message::ChangePolicy { .. } => "change_policy",
             Message::PolicyChanged { .. } => "policy_changed",
+            Message::SwitchPrimary { .. } => "switch_primary",
+            Message::Switched { .. } => "switched",
             Message::Peers { .. } => "peers",
             Message::Follow { .. } => "follow",
             Message::Position { .. } => "position",
@@ -267,6 +269,8 @@ fn control_messages() -> Vec<Message> {
         Message::ChangePolicy { request: 1, bytes: Bytes::from_static(b"policy") },
         Message::PolicyChanged { request: 1, outcome: PolicyOutcome::Changed { revision: 2 } },
         Message::Peers { stamp: POSITION, members: membership().voters },
+        Message::SwitchPrimary { request: 1, to: "b".into() },
+        Message::Switched { request: 1, outcome: SwitchOutcome::Switched },
     ]
 }
 

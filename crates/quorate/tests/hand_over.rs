@@ -116,9 +116,8 @@ async fn a_switch_that_cannot_be_is_refused_with_the_reason() {
     })
     .await;
     let (primary, replica) = (trio.primary(), trio.a_replica());
-    let error = trio.peer(&replica).switch_primary("a").await.expect_err("it is no primary");
-    let named = Some(primary.as_str().into());
-    assert_eq!(error, SwitchError::NotPrimary { primary: named });
+    let error = trio.peer(&replica).switch_primary("z").await.expect_err("z is no member");
+    assert_eq!(error, SwitchError::NotMember { to: "z".into() });
     let error = trio.peer(&primary).switch_primary("z").await.expect_err("z is no member");
     assert_eq!(error, SwitchError::NotMember { to: "z".into() });
     let others: Vec<&str> = support::NAMES.into_iter().filter(|n| *n != primary).collect();
@@ -130,4 +129,29 @@ async fn a_switch_that_cannot_be_is_refused_with_the_reason() {
     // The group goes on.
     until(trio.peer(&primary), |status| status.quorum).await;
     assert_eq!(add(trio.peer(&primary), "k", 1).await.expect("still primary").answer.code, 1);
+}
+
+/// It said "ask a", though everything else is passed on.
+#[tokio::test(start_paused = true)]
+async fn a_switch_may_be_asked_for_at_a_replica() {
+    let trio = Trio::start(|builder| builder).await;
+    let replica = trio.a_replica();
+    trio.peer(&replica).switch_primary(replica.as_str()).await.expect("the primary hands over");
+    assert_eq!(trio.primary(), replica);
+}
+
+/// SIGTERM to all of a service at once: the primary handed over to a peer that was ending, and
+/// waited for it.
+#[tokio::test(start_paused = true)]
+async fn peers_that_are_shut_down_together_do_not_wait_for_each_other() {
+    let trio = Trio::start(|builder| builder).await;
+    let heartbeat = Duration::from_secs(1);
+    until(trio.peer(&trio.primary()), |status| {
+        status.peers.iter().all(|peer| peer.lag == Some(0) && peer.is_member)
+    })
+    .await;
+    let began = tokio::time::Instant::now();
+    let [a, b, c] = &trio.peers[..] else { panic!("there are three") };
+    let ends = tokio::join!(a.shutdown(), b.shutdown(), c.shutdown());
+    assert!(began.elapsed() < heartbeat, "{:?}: {ends:?}", began.elapsed());
 }

@@ -343,6 +343,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Lets clients, and joiners that have not been taken up yet, have the primary hand over
+    /// ([`Peer::switch_primary`]); as long as this peer is primary. Without this only members may.
+    pub fn clients_may_switch_primary(mut self) -> Self {
+        self.peer.client_rights.switch_primary = true;
+        self
+    }
+
     /// What this peer holds at most.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.peer.bounds = bounds;

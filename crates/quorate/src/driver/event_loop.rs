@@ -282,6 +282,7 @@ impl EventLoop {
             }
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
+            Command::StepAside(is_aside) => self.input(Input::StepAside(is_aside)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
                 let now = self.shared.clock.time();

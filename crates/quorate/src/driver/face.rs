@@ -24,6 +24,29 @@ const LEAVE_TRIES: u32 = 3;
 /// How often a primary that is shutting down looks whether there is a successor.
 const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 
+/// A peer that is about to end and is not promoted any more; it is as before if it does not end
+/// after all.
+pub(crate) struct SteppedAside<'a> {
+    shared: &'a Shared,
+    has_ended: bool,
+}
+
+impl SteppedAside<'_> {
+    /// It ends.
+    pub(crate) fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for SteppedAside<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // If there is no room for it now, the peer is not promoted until it is told otherwise.
+            let _ = self.shared.commands.try_send(Command::StepAside(false));
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn name(&self) -> &PeerName {
         &self.config.name
@@ -91,12 +114,10 @@ impl Shared {
     /// Hands over to `to`, or to the best successor.
     pub(crate) async fn switch(&self, to: Option<PeerName>) -> Result<PeerName, SwitchError> {
         let (reply, switched) = oneshot::channel();
-        let aborted =
-            SwitchError::Aborted { to: to.clone().unwrap_or_else(|| self.name().clone()) };
         if self.commands.send(Command::Switch { to, reply }).await.is_err() {
-            return Err(aborted);
+            return Err(SwitchError::ShuttingDown);
         }
-        switched.await.unwrap_or(Err(aborted))
+        switched.await.unwrap_or(Err(SwitchError::ShuttingDown))
     }
 
     /// Has the primary count a member out.
@@ -184,6 +205,13 @@ impl Shared {
         let _ = self.commands.send(Command::Found).await;
     }
 
+    /// Has the others not choose this peer any more, for it is about to end: of several that are
+    /// stopped at once none is to hand over to another of them.
+    pub(crate) async fn step_aside(&self) -> SteppedAside<'_> {
+        let _ = self.commands.send(Command::StepAside(true)).await;
+        SteppedAside { shared: self, has_ended: false }
+    }
+
     /// Hands over if this peer is primary and can.
     pub(crate) async fn hand_over(&self) -> Shutdown {
         if !matches!(self.routing.way(), Way::Here | Way::Held) {
@@ -208,7 +236,10 @@ impl Shared {
         let is_alone = self.roster.members().len() == 1;
         loop {
             match self.switch(None).await {
-                Err(SwitchError::NotReady { .. }) if !is_alone && self.clock.time() < until => {
+                // One that was chosen has gone, or stops: there may be another.
+                Err(SwitchError::NotReady { .. } | SwitchError::Aborted { .. })
+                    if !is_alone && self.clock.time() < until =>
+                {
                     sleep(SUCCESSOR_PAUSE).await;
                 }
                 result => return result,

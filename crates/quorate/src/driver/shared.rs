@@ -56,6 +56,8 @@ pub(super) enum Command {
     ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
     /// Be promoted by this priority.
     SetPriority(u8),
+    /// Be promoted no more, for this peer is about to end; or as before, for it is not.
+    StepAside(bool),
     /// A member that holds a state, or may hold one, is there and no link with it comes about.
     HolderMet { position: Option<Position> },
     /// Found a new group.

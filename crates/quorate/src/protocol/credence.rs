@@ -188,7 +188,10 @@ impl Machine {
         match message {
             // What is claimed in a heartbeat is looked at there.
             Message::Ping { .. } | Message::Pong { .. } => true,
-            Message::Remove { .. } | Message::ChangePolicy { .. } | Message::Peers { .. } => true,
+            Message::Remove { .. }
+            | Message::ChangePolicy { .. }
+            | Message::SwitchPrimary { .. }
+            | Message::Peers { .. } => true,
             Message::Tail { .. }
             | Message::PieceStaged { .. }
             | Message::Held { .. }
@@ -203,6 +206,7 @@ impl Machine {
             | Message::StandNow { .. }
             | Message::Removed { .. }
             | Message::PolicyChanged { .. }
+            | Message::Switched { .. }
             | Message::Follow { .. }
             | Message::Position { pull: true, .. }
             | Message::Fork { .. }

@@ -6,31 +6,88 @@ use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::io::{Output, Route};
-use crate::protocol::machine::{Machine, Role, Switching};
-use crate::protocol::message::Message;
+use crate::protocol::machine::{Machine, Role};
+use crate::protocol::message::{Message, SwitchOutcome};
+use crate::protocol::requests::Ask;
 
 /// Steps of an election that a successor has for itself. Few: it may have died.
 const SUCCESSOR_STEPS: u32 = 2;
 
+/// Who waits for the end of a switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// This peer's embedder, by this request; or nobody.
+    Own(u64),
+    /// Another peer, by this request of its own.
+    Other((PeerName, Incarnation), u64),
+}
+
+/// A request that nobody has made.
+const NOBODY: Asker = Asker::Own(0);
+
 /// A hand-over that waits for the successor to reach the last cut.
 #[derive(Debug)]
 pub(super) struct HandOver {
-    request: u64,
+    asker: Asker,
     to: (PeerName, Incarnation),
     last: Sequence,
     deadline: Time,
 }
 
+/// The successor's election, as the peer waits for it that has released its reign.
+#[derive(Debug)]
+pub(super) struct Switching {
+    asker: Asker,
+    to: (PeerName, Incarnation),
+    ballot: Ballot,
+    deadline: Time,
+}
+
 impl Machine {
+    /// The embedder wants a switch: the primary is asked for one to a peer that is named, whichever
+    /// peer that is; to the best successor it is for the primary itself to want.
     pub(super) fn on_switch(&mut self, request: u64, to: Option<PeerName>) {
+        match to {
+            Some(to) if !self.is_primary() => self.on_request(request, Ask::Switch(to)),
+            to => self.switch(Asker::Own(request), to),
+        }
+    }
+
+    /// Another peer wants a switch. It asks again until it is answered.
+    pub(super) fn on_switch_asked(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        request: u64,
+        to: PeerName,
+    ) {
+        let asker = Asker::Other(from.clone(), request);
+        let Role::Primary(reign) = &self.role else { return };
+        if reign.hand_over.as_ref().is_some_and(|hand_over| hand_over.asker == asker) {
+            return;
+        }
+        if !self.may_ask(&from.0, self.config.client_rights.switch_primary) {
+            let outcome = SwitchOutcome::NotAllowed;
+            return self.send(from, Message::Switched { request, outcome });
+        }
+        self.switch(asker, Some(to));
+    }
+
+    fn switch(&mut self, asker: Asker, to: Option<PeerName>) {
         match self.successor(to) {
-            Ok(None) => {
-                let result = Ok(self.config.name.clone());
-                self.outputs.push_back(Output::Switched { request, result });
-            }
-            Ok(Some(to)) => self.begin_hand_over(request, to),
-            Err(error) => {
-                self.outputs.push_back(Output::Switched { request, result: Err(error) });
+            Ok(None) => self.end_switch(asker, Ok(self.config.name.clone())),
+            Ok(Some(to)) => self.begin_hand_over(asker, to),
+            Err(error) => self.end_switch(asker, Err(error)),
+        }
+    }
+
+    /// Tells whoever has asked.
+    fn end_switch(&mut self, asker: Asker, result: Result<PeerName, SwitchError>) {
+        match asker {
+            Asker::Own(request) => self.outputs.push_back(Output::Switched { request, result }),
+            Asker::Other(from, request) => {
+                if let Some(outcome) = SwitchOutcome::of(&result) {
+                    self.send(&from, Message::Switched { request, outcome });
+                }
             }
         }
     }
@@ -38,7 +95,7 @@ impl Machine {
     /// Hands over to whoever is ready, for nobody in particular, unless that is under way.
     pub(super) fn hand_over_at_once(&mut self) {
         if let Ok(Some(to)) = self.successor(None) {
-            self.begin_hand_over(0, to);
+            self.begin_hand_over(NOBODY, to);
         }
     }
 
@@ -81,11 +138,25 @@ impl Machine {
         let best = ready.min().filter(|_| reign.has_lease());
         match best {
             Some((_, name, incarnation)) => Ok(Some((name, incarnation))),
+            None if to.is_none() && !self.has_hope_of_successor() => Err(SwitchError::NobodyElse),
             None => Err(SwitchError::NotReady { to }),
         }
     }
 
-    fn begin_hand_over(&mut self, request: u64, to: (PeerName, Incarnation)) {
+    /// Whether another member may be ready in a moment: one that has not said where it stands, or
+    /// is not connected and has not said that it ends.
+    fn has_hope_of_successor(&self) -> bool {
+        let is_hopeful = |name: &&PeerName| match self.remotes.get(*name) {
+            Some(remote) if remote.linked.is_some() => !remote.is_never_promoted(),
+            Some(remote) => !remote.has_ended,
+            None => true,
+        };
+        let names = self.names();
+        let mut others = names.iter().filter(|name| **name != &self.config.name);
+        others.any(is_hopeful)
+    }
+
+    fn begin_hand_over(&mut self, asker: Asker, to: (PeerName, Incarnation)) {
         self.store.hold();
         self.store.settle();
         self.set_route(Route::Held);
@@ -96,7 +167,7 @@ impl Machine {
         let last = self.store.cut(group_time, Sequence(u64::MAX), &[], 0).end.sequence;
         let deadline = now.after(self.group.failure_timeout / 4);
         if let Role::Primary(reign) = &mut self.role {
-            reign.hand_over = Some(HandOver { request, to, last, deadline });
+            reign.hand_over = Some(HandOver { asker, to, last, deadline });
         }
         self.advance_hand_over();
     }
@@ -104,22 +175,13 @@ impl Machine {
     /// Releases once the successor, and a majority, hold everything.
     pub(super) fn advance_hand_over(&mut self) {
         let now = self.now.time;
-        let Role::Primary(reign) = &mut self.role else {
-            return;
-        };
-        let Some(hand_over) = &reign.hand_over else {
-            return;
-        };
-        let (last, deadline, to) = (hand_over.last, hand_over.deadline, hand_over.to.clone());
-        if now >= deadline {
-            let hand_over = reign.hand_over.take();
-            if let Some(hand_over) = hand_over {
-                self.resume();
-                self.abort_switch(hand_over);
-            }
-            return;
-        }
+        let Role::Primary(reign) = &self.role else { return };
+        let Some(hand_over) = &reign.hand_over else { return };
+        let (last, deadline, to) = (hand_over.last, hand_over.deadline, &hand_over.to);
         let is_settled = reign.committed() >= last;
+        if now >= deadline || !self.may_take_over(to) {
+            return self.give_up_hand_over();
+        }
         let held = self.remotes.get(&to.0).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
         let end = Position { ballot: self.ballot, sequence: last };
         let is_held = held.is_some_and(|held| held >= end);
@@ -128,6 +190,21 @@ impl Machine {
         } else {
             self.wake_by(deadline);
         }
+    }
+
+    /// Goes on as primary: nothing has been released.
+    fn give_up_hand_over(&mut self) {
+        let Role::Primary(reign) = &mut self.role else { return };
+        if let Some(hand_over) = reign.hand_over.take() {
+            self.resume();
+            self.abort_switch(hand_over);
+        }
+    }
+
+    /// Whether a successor that was chosen is still there, and has not said that it stops.
+    fn may_take_over(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
+        let remote = self.remotes.get(name).filter(|r| r.linked == Some(*incarnation));
+        remote.is_some_and(|remote| !remote.is_never_promoted())
     }
 
     /// Decides again, in the same reign: nothing has been released.
@@ -161,10 +238,10 @@ impl Machine {
         self.leave_reign(&mut reign);
         let deadline = now.after(self.group.failure_timeout / 2);
         self.held_until = deadline;
-        let (request, to) = (hand_over.request, hand_over.to.0.clone());
-        self.send_to_all(&Message::Release { ballot, to: to.clone() });
+        let HandOver { asker, to, .. } = hand_over;
+        self.send_to_all(&Message::Release { ballot, to: to.0.clone() });
         self.event(Event::SteppedDown { ballot });
-        self.switching = Some(Switching { request, to, ballot, deadline });
+        self.switching = Some(Switching { asker, to, ballot, deadline });
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
         self.watch.campaign_at = Some(deadline);
@@ -210,7 +287,7 @@ impl Machine {
             return;
         }
         self.hold_callers();
-        if *to == self.config.name {
+        if *to == self.config.name && self.priority() > 0 {
             self.stand_for_released(ballot);
         }
     }
@@ -226,15 +303,17 @@ impl Machine {
         let now = self.now.time;
         if let Some(switching) = &self.switching {
             let leader = self.leader.as_ref().map(|leader| &leader.name);
-            let is_done = self.ballot > switching.ballot && leader == Some(&switching.to);
-            let is_failed =
-                now >= switching.deadline || (leader.is_some() && !is_done) || self.is_primary();
-            let (request, to, deadline) =
-                (switching.request, switching.to.clone(), switching.deadline);
+            let is_done = self.ballot > switching.ballot && leader == Some(&switching.to.0);
+            let is_failed = now >= switching.deadline
+                || (leader.is_some() && !is_done)
+                || self.is_primary()
+                || !self.may_take_over(&switching.to);
+            let (asker, to) = (switching.asker.clone(), switching.to.0.clone());
+            let deadline = switching.deadline;
             if is_done || is_failed {
                 self.switching = None;
                 let result = if is_done { Ok(to) } else { Err(SwitchError::Aborted { to }) };
-                self.outputs.push_back(Output::Switched { request, result });
+                self.end_switch(asker, result);
             } else {
                 self.wake_by(deadline);
             }
@@ -253,7 +332,41 @@ impl Machine {
     pub(super) fn abort_switch(&mut self, hand_over: HandOver) {
         let to = hand_over.to.0;
         self.event(Event::SwitchAborted { to: to.clone() });
-        let result = Err(SwitchError::Aborted { to });
-        self.outputs.push_back(Output::Switched { request: hand_over.request, result });
+        self.end_switch(hand_over.asker, Err(SwitchError::Aborted { to }));
+    }
+}
+
+impl SwitchOutcome {
+    /// What another peer is told; nothing by who is no primary any more.
+    fn of(result: &Result<PeerName, SwitchError>) -> Option<Self> {
+        Some(match result {
+            Ok(_) => Self::Switched,
+            Err(SwitchError::NotMember { .. }) => Self::NotMember,
+            Err(SwitchError::PriorityZero { .. }) => Self::PriorityZero,
+            Err(SwitchError::NotReady { .. } | SwitchError::NobodyElse) => Self::NotReady,
+            Err(SwitchError::Busy) => Self::Busy,
+            Err(SwitchError::NotAllowed) => Self::NotAllowed,
+            Err(SwitchError::Aborted { .. }) => Self::Aborted,
+            Err(
+                SwitchError::NotPrimary { .. }
+                | SwitchError::NoPrimary { .. }
+                | SwitchError::TimedOut { .. }
+                | SwitchError::TooMany { .. }
+                | SwitchError::ShuttingDown,
+            ) => return None,
+        })
+    }
+
+    /// What it means to whoever has asked for a switch to this peer.
+    pub(super) fn into_result(self, to: PeerName) -> Result<PeerName, SwitchError> {
+        Err(match self {
+            Self::Switched => return Ok(to),
+            Self::NotAllowed => SwitchError::NotAllowed,
+            Self::NotMember => SwitchError::NotMember { to },
+            Self::PriorityZero => SwitchError::PriorityZero { to },
+            Self::NotReady => SwitchError::NotReady { to: Some(to) },
+            Self::Busy => SwitchError::Busy,
+            Self::Aborted => SwitchError::Aborted { to },
+        })
     }
 }

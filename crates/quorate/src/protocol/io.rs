@@ -107,7 +107,8 @@ pub enum Input {
         /// The message.
         message: Message,
     },
-    /// Hand over to `to`, or to the best successor.
+    /// Hand over to `to`, or to the best successor. A peer that is not primary asks that one, if a
+    /// successor is named.
     Switch {
         /// Names the request in [`Output::Switched`].
         request: u64,
@@ -136,6 +137,8 @@ pub enum Input {
     },
     /// From now on this peer is promoted by this priority, never if 0.
     SetPriority(u8),
+    /// This peer is about to end: it is not promoted any more. With `false` it goes on after all.
+    StepAside(bool),
     /// Found a new group without waiting for members that are not reachable.
     FoundNewGroup,
     /// What the last [`Output::Save`] says lasts.
@@ -164,6 +167,8 @@ pub const POLICY_VERSION: u32 = 3;
 pub const CALLS_VERSION: u32 = 4;
 /// From this version of the protocol on peers know that group time has two clocks.
 pub const CLOCKS_VERSION: u32 = 4;
+/// From this version of the protocol on any peer may ask the primary to hand over.
+pub const SWITCH_VERSION: u32 = 5;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +191,7 @@ impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
         let (id, kind) = (incarnation.into(), PeerKind::Member);
-        let (address, version) = (String::new(), CALLS_VERSION);
+        let (address, version) = (String::new(), SWITCH_VERSION);
         let succession = Succession::default();
         Self { incarnation, id, address, kind, version, succession }
     }

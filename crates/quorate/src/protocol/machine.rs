@@ -13,6 +13,7 @@ use crate::id::{
 use crate::model::Model;
 use crate::policy::Policy;
 use crate::protocol::election::Canvass;
+use crate::protocol::hand_over::Switching;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
 use crate::protocol::policy::Decider;
@@ -78,6 +79,8 @@ pub struct Machine {
     /// Where the transfers of the last sender that began are numbered from.
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
+    /// It is about to end, and is not promoted meanwhile.
+    pub(super) is_aside: bool,
     /// Removals and changes of the policy that this peer's embedder has asked for.
     pub(super) requests: Vec<Request>,
     pub(super) disk: Option<Disk>,
@@ -178,15 +181,6 @@ pub(super) struct Met {
     pub(super) position: Position,
 }
 
-/// A planned switch that this peer, once the primary, waits to see done.
-#[derive(Debug)]
-pub(super) struct Switching {
-    pub(super) request: u64,
-    pub(super) to: PeerName,
-    pub(super) ballot: Ballot,
-    pub(super) deadline: Time,
-}
-
 impl Machine {
     /// A machine for a peer that starts now.
     ///
@@ -241,6 +235,7 @@ impl Machine {
             stands_above_from: Time(0),
             first_transfer: 0,
             switching: None,
+            is_aside: false,
             requests: Vec::new(),
             disk,
             outputs: VecDeque::new(),
@@ -272,7 +267,14 @@ impl Machine {
                 self.on_request(request, Ask::Policy(bytes));
             }
             Input::HolderMet { position } => self.on_holder_met(position),
-            Input::SetPriority(priority) => self.on_priority(priority),
+            Input::SetPriority(priority) => {
+                self.config.priority = priority;
+                self.on_priority();
+            }
+            Input::StepAside(is_aside) => {
+                self.is_aside = is_aside;
+                self.on_priority();
+            }
             Input::FoundNewGroup => {
                 self.watch.found_now = true;
                 self.wake_soon();
@@ -353,6 +355,10 @@ impl Machine {
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
+            Message::SwitchPrimary { request, to } => self.on_switch_asked(&from, request, to),
+            Message::Switched { request, outcome } => {
+                self.answer(request, Answer::Switch(outcome));
+            }
             Message::Remove { request, peer } => self.on_remove_asked(&from, request, &peer),
             Message::Removed { request, outcome } => self.answer(request, Answer::Remove(outcome)),
             Message::ChangePolicy { request, bytes } => {
@@ -459,13 +465,12 @@ impl Machine {
 
     /// Who is promoted first: the lowest number; never a peer that can promise nothing.
     pub(super) fn priority(&self) -> u8 {
-        let has_none = self.has_failed() || self.config.kind == PeerKind::Client;
+        let has_none = self.is_aside || self.has_failed() || self.config.kind == PeerKind::Client;
         if has_none { 0 } else { self.config.priority }
     }
 
     /// The others should know at once: who stands first may be another now.
-    fn on_priority(&mut self, priority: u8) {
-        self.config.priority = priority;
+    fn on_priority(&mut self) {
         self.ping_all();
         self.wake_soon();
     }

@@ -134,6 +134,25 @@ pub enum Grant {
     Vote,
 }
 
+/// What came of asking the primary to hand over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchOutcome {
+    /// The successor is primary.
+    Switched,
+    /// Whoever asks is no member, and the primary lets such peers ask for nothing.
+    NotAllowed,
+    /// There is no member of that name.
+    NotMember,
+    /// It is never promoted.
+    PriorityZero,
+    /// It is not connected, or not yet counted.
+    NotReady,
+    /// Another switch is under way.
+    Busy,
+    /// It did not take over in time.
+    Aborted,
+}
+
 /// What came of asking the primary to remove a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveOutcome {
@@ -297,6 +316,21 @@ pub enum Message {
         /// What came of it.
         outcome: PolicyOutcome,
     },
+    /// Any peer to the primary: hand over to this member (section 8). Sent again until it is
+    /// answered.
+    SwitchPrimary {
+        /// Names the request of the sender.
+        request: u64,
+        /// Who is to take over.
+        to: PeerName,
+    },
+    /// Answer to [`Message::SwitchPrimary`]; none while the switch is under way.
+    Switched {
+        /// The request.
+        request: u64,
+        /// What came of it.
+        outcome: SwitchOutcome,
+    },
     /// Member to a joiner or client: where the members are reached, as far as it knows (section 7).
     Peers {
         /// The membership that they are from.
@@ -389,6 +423,8 @@ impl Message {
             | Self::Removed { .. }
             | Self::ChangePolicy { .. }
             | Self::PolicyChanged { .. }
+            | Self::SwitchPrimary { .. }
+            | Self::Switched { .. }
             | Self::Peers { .. } => Lane::Control,
             Self::Follow { .. }
             | Self::Position { .. }

@@ -41,6 +41,8 @@ pub(super) struct Remote {
     pub(super) sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
     pub(super) told: Option<Membership>,
+    /// It said that it ends before its links closed.
+    pub(super) has_ended: bool,
     /// As primary: it holds the change that has counted it out.
     pub(super) knows_removal: bool,
 }
@@ -50,6 +52,11 @@ impl Remote {
     pub(super) fn wall(&self, now: Time) -> Option<GroupTime> {
         let brief = self.brief.as_ref()?;
         Some(brief.wall.after(now.since(self.brief_at)))
+    }
+
+    /// Whether it has said that it is never promoted, or stops.
+    pub(super) fn is_never_promoted(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
     }
 
     /// What it is counted by, while it is linked.
@@ -136,6 +143,7 @@ impl Machine {
             return;
         }
         remote.linked = None;
+        remote.has_ended = has_ended;
         remote.sender = None;
         remote.brief = None;
         if self.pull.as_ref().is_some_and(|(name, _, _)| name == peer) {

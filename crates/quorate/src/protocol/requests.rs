@@ -1,13 +1,13 @@
 //! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again until
-//! it is answered, and given up in time (docs/protocol.md, sections 7 and 14).
+//! it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
 
 use bytes::Bytes;
 
-use crate::error::{PolicyError, RemoveError};
-use crate::id::{PeerName, Time};
-use crate::protocol::io::Output;
+use crate::error::{PolicyError, RemoveError, SwitchError};
+use crate::id::{Incarnation, PeerName, Time};
+use crate::protocol::io::{Output, SWITCH_VERSION};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome};
+use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// Requests that one peer has under way at most.
 const MAX_REQUESTS: usize = 16;
@@ -19,6 +19,8 @@ pub(super) enum Ask {
     Policy(Bytes),
     /// Count a member out.
     Remove(PeerName),
+    /// Hand over to a member.
+    Switch(PeerName),
 }
 
 /// The primary's answer.
@@ -26,6 +28,7 @@ pub(super) enum Ask {
 pub(super) enum Answer {
     Policy(PolicyOutcome),
     Remove(RemoveOutcome),
+    Switch(SwitchOutcome),
 }
 
 /// A request of this peer's embedder.
@@ -37,8 +40,8 @@ pub(super) struct Request {
     until: Time,
     /// When the primary is asked, or looks, again.
     again: Time,
-    /// Whether a primary has been asked: what it does about it may be done without an answer.
-    was_asked: bool,
+    /// The primary that was asked last: what it does about it may be done without an answer.
+    asked: Option<Incarnation>,
 }
 
 impl Machine {
@@ -48,18 +51,12 @@ impl Machine {
             return self.outputs.push_back(match ask {
                 Ask::Policy(_) => policy_ended(number, Err(PolicyError::Busy { bound })),
                 Ask::Remove(_) => removal_ended(number, Err(RemoveError::Busy { bound })),
+                Ask::Switch(_) => switch_ended(number, Err(SwitchError::TooMany { bound })),
             });
         }
         let now = self.now.time;
         let until = now.after(self.group.io_timeout);
-        self.requests.push(Request {
-            number,
-            ask,
-            since: now,
-            until,
-            again: now,
-            was_asked: false,
-        });
+        self.requests.push(Request { number, ask, since: now, until, again: now, asked: None });
         self.request_tick();
     }
 
@@ -84,13 +81,18 @@ impl Machine {
     }
 
     fn ask(&mut self, number: u64, ask: Ask, is_late: bool) {
+        if let Ask::Switch(to) = &ask
+            && self.switch_has_ended(number, to)
+        {
+            return;
+        }
         if self.is_primary()
             && let Some(answer) = self.consider(number, &ask)
         {
             return self.answer(number, answer);
         }
         if self.is_primary() {
-            self.note_asked(number);
+            self.note_asked(number, self.incarnation);
         }
         if is_late {
             return self.give_up(number);
@@ -102,13 +104,14 @@ impl Machine {
             }
             let remote = self.remotes.get(&to.0);
             if remote.is_some_and(|remote| remote.linked.is_some()) {
-                self.note_asked(number);
+                self.note_asked(number, to.1);
             }
             self.send(
                 &to,
                 match ask {
                     Ask::Policy(bytes) => Message::ChangePolicy { request: number, bytes },
                     Ask::Remove(peer) => Message::Remove { request: number, peer },
+                    Ask::Switch(to) => Message::SwitchPrimary { request: number, to },
                 },
             );
         }
@@ -125,6 +128,8 @@ impl Machine {
                 let is_own_wish = *peer == self.config.name;
                 self.consider_removal(peer, is_own_wish).map(Answer::Remove)
             }
+            // It was ended before, one way or the other.
+            Ask::Switch(_) => None,
         }
     }
 
@@ -137,13 +142,42 @@ impl Machine {
             Ask::Remove(_) if self.old_speaker() == Some(primary) => {
                 Some(Answer::Remove(RemoveOutcome::OldVersion))
             }
-            Ask::Policy(_) | Ask::Remove(_) => None,
+            Ask::Policy(_) | Ask::Remove(_) | Ask::Switch(_) => None,
         }
     }
 
-    fn note_asked(&mut self, number: u64) {
+    /// Ends a wish to switch that was met, or that cannot be met any more: another primary than the
+    /// one that was asked is none that its embedder has meant.
+    fn switch_has_ended(&mut self, number: u64, to: &PeerName) -> bool {
+        if self.is_primary() {
+            self.take_request(number);
+            self.on_switch(number, Some(to.clone()));
+            return true;
+        }
+        let now = self.now.time;
+        let Some(leader) = self.leader.as_ref().filter(|leader| !leader.has_ended(now)) else {
+            return false;
+        };
+        let (name, incarnation) = (leader.name.clone(), leader.incarnation);
+        let request = self.requests.iter().find(|request| request.number == number);
+        let asked = request.and_then(|request| request.asked);
+        if name == *to {
+            self.answer(number, Answer::Switch(SwitchOutcome::Switched));
+        } else if asked.is_some_and(|asked| asked != incarnation) {
+            self.answer(number, Answer::Switch(SwitchOutcome::Aborted));
+        } else if self.speaks_less_than(&name, SWITCH_VERSION) {
+            self.take_request(number);
+            let error = SwitchError::NotPrimary { primary: Some(name) };
+            self.outputs.push_back(switch_ended(number, Err(error)));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn note_asked(&mut self, number: u64, primary: Incarnation) {
         if let Some(request) = self.requests.iter_mut().find(|request| request.number == number) {
-            request.was_asked = true;
+            request.asked = Some(primary);
         }
     }
 
@@ -154,7 +188,7 @@ impl Machine {
 
     fn give_up(&mut self, number: u64) {
         let Some(request) = self.take_request(number) else { return };
-        let was_asked = request.was_asked;
+        let was_asked = request.asked.is_some();
         let waited = self.now.time.since(request.since);
         self.outputs.push_back(match request.ask {
             Ask::Policy(_) if was_asked => {
@@ -165,6 +199,10 @@ impl Machine {
                 removal_ended(number, Err(RemoveError::TimedOut { peer, waited }))
             }
             Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
+            Ask::Switch(to) if was_asked => {
+                switch_ended(number, Err(SwitchError::TimedOut { to, waited }))
+            }
+            Ask::Switch(_) => switch_ended(number, Err(SwitchError::NoPrimary { waited })),
         });
     }
 
@@ -179,7 +217,10 @@ impl Machine {
             (Some(Ask::Remove(peer)), Answer::Remove(outcome)) => {
                 removal_ended(number, self.removal_result(peer.clone(), outcome))
             }
-            (None | Some(_), Answer::Policy(_) | Answer::Remove(_)) => return,
+            (Some(Ask::Switch(to)), Answer::Switch(outcome)) => {
+                switch_ended(number, outcome.into_result(to.clone()))
+            }
+            (None | Some(_), Answer::Policy(_) | Answer::Remove(_) | Answer::Switch(_)) => return,
         };
         self.take_request(number);
         self.outputs.push_back(ended);
@@ -200,4 +241,8 @@ fn policy_ended(request: u64, result: Result<u64, PolicyError>) -> Output {
 
 fn removal_ended(request: u64, result: Result<(), RemoveError>) -> Output {
     Output::Removed { request, result }
+}
+
+fn switch_ended(request: u64, result: Result<PeerName, SwitchError>) -> Output {
+    Output::Switched { request, result }
 }

@@ -154,7 +154,7 @@ pub struct Policy {
 pub struct Message {
     #[prost(
         oneof = "message::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 26, 27"
     )]
     pub kind: ::core::option::Option<message::Kind>,
 }
@@ -206,6 +206,11 @@ pub mod message {
         ChangePolicy(super::ChangePolicy),
         #[prost(message, tag = "22")]
         PolicyChanged(super::PolicyChanged),
+        /// 23 to 25 are kept.
+        #[prost(message, tag = "26")]
+        SwitchPrimary(super::SwitchPrimary),
+        #[prost(message, tag = "27")]
+        Switched(super::Switched),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -350,6 +355,20 @@ pub struct PolicyChanged {
     /// Whoever asks is a client, and may not; `refused` says so to who does not know this field.
     #[prost(bool, tag = "4")]
     pub not_allowed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchPrimary {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(string, tag = "2")]
+    pub to: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Switched {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(enumeration = "SwitchOutcome", tag = "2")]
+    pub outcome: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Peers {
@@ -641,6 +660,50 @@ impl RemoveOutcome {
             "REMOVE_LAST_MEMBER" => Some(Self::RemoveLastMember),
             "REMOVE_PRIMARY" => Some(Self::RemovePrimary),
             "REMOVE_OLD_VERSION" => Some(Self::RemoveOldVersion),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SwitchOutcome {
+    SwitchUnspecified = 0,
+    SwitchSwitched = 1,
+    SwitchNotAllowed = 2,
+    SwitchNotMember = 3,
+    SwitchPriorityZero = 4,
+    SwitchNotReady = 5,
+    SwitchBusy = 6,
+    SwitchAborted = 7,
+}
+impl SwitchOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::SwitchUnspecified => "SWITCH_UNSPECIFIED",
+            Self::SwitchSwitched => "SWITCH_SWITCHED",
+            Self::SwitchNotAllowed => "SWITCH_NOT_ALLOWED",
+            Self::SwitchNotMember => "SWITCH_NOT_MEMBER",
+            Self::SwitchPriorityZero => "SWITCH_PRIORITY_ZERO",
+            Self::SwitchNotReady => "SWITCH_NOT_READY",
+            Self::SwitchBusy => "SWITCH_BUSY",
+            Self::SwitchAborted => "SWITCH_ABORTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SWITCH_UNSPECIFIED" => Some(Self::SwitchUnspecified),
+            "SWITCH_SWITCHED" => Some(Self::SwitchSwitched),
+            "SWITCH_NOT_ALLOWED" => Some(Self::SwitchNotAllowed),
+            "SWITCH_NOT_MEMBER" => Some(Self::SwitchNotMember),
+            "SWITCH_PRIORITY_ZERO" => Some(Self::SwitchPriorityZero),
+            "SWITCH_NOT_READY" => Some(Self::SwitchNotReady),
+            "SWITCH_BUSY" => Some(Self::SwitchBusy),
+            "SWITCH_ABORTED" => Some(Self::SwitchAborted),
             _ => None,
         }
     }

@@ -55,6 +55,6 @@ pub use hello::{Hello, MAX_HELLO_BYTES, Refuse};
 pub use merge::{Merge, MergeReply};
 
 /// Newest version of the protocol that this library speaks.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 /// Oldest version of the protocol that this library speaks.
 pub const MIN_PROTOCOL_VERSION: u32 = 1;

@@ -117,6 +117,8 @@ impl Near {
             | Message::Removed { .. }
             | Message::ChangePolicy { .. }
             | Message::PolicyChanged { .. }
+            | Message::SwitchPrimary { .. }
+            | Message::Switched { .. }
             | Message::Peers { .. } => {}
         }
         message

@@ -405,7 +405,11 @@ fn a_joiner_changes_neither_the_policy_nor_the_members() {
     for (kind, rights, is_allowed) in [
         (PeerKind::Joiner, ClientRights::default(), false),
         (PeerKind::Client, ClientRights::default(), false),
-        (PeerKind::Joiner, ClientRights { change_policy: true, remove_members: true }, true),
+        (
+            PeerKind::Joiner,
+            ClientRights { change_policy: true, remove_members: true, switch_primary: true },
+            true,
+        ),
     ] {
         let mut group = Group::new(&NAMES);
         group.client_rights = rights;

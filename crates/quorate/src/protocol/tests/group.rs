@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, PeerConfig};
-use crate::error::{PolicyError, RemoveError};
+use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
@@ -107,6 +107,8 @@ pub(super) struct Peer {
     pub(super) removed: Vec<Result<(), RemoveError>>,
     /// How the changes of the policy ended that were asked for here.
     pub(super) changed: Vec<Result<u64, PolicyError>>,
+    /// How the switches ended that were asked for here.
+    pub(super) switched: Vec<Result<PeerName, SwitchError>>,
     pub(super) model: Arc<Judge>,
 }
 
@@ -249,6 +251,7 @@ impl Group {
             route: Route::Nowhere,
             removed: Vec::new(),
             changed: Vec::new(),
+            switched: Vec::new(),
             model,
         };
         self.peers.insert(name, peer);
@@ -271,6 +274,12 @@ impl Group {
     /// Asks for a removal at a peer.
     pub(super) fn remove(&mut self, at: &str, peer: &str) {
         self.input(&at.into(), Input::Remove { request: 1, peer: peer.into() });
+        self.settle();
+    }
+
+    /// Asks for a switch at a peer.
+    pub(super) fn switch(&mut self, at: &str, request: u64, to: &str) {
+        self.input(&at.into(), Input::Switch { request, to: Some(to.into()) });
         self.settle();
     }
 
@@ -410,7 +419,8 @@ impl Group {
                 Output::Routed(route) => peer.route = route,
                 Output::Removed { result, .. } => peer.removed.push(result),
                 Output::PolicyChanged { result, .. } => peer.changed.push(result),
-                Output::Committed | Output::Switched { .. } => {}
+                Output::Switched { result, .. } => peer.switched.push(result),
+                Output::Committed => {}
                 Output::Save(_) => reports.push(Input::Saved),
                 Output::Append { number, .. } => reports.push(Input::Appended { number }),
                 Output::EndSnapshot { .. } => unreachable!("no snapshot has been begun"),

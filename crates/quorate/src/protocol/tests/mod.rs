@@ -14,3 +14,4 @@ mod membership;
 mod policy;
 mod standstill;
 mod storage;
+mod switching;

@@ -8,7 +8,7 @@ use crate::id::{
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
-    PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
+    PolicyOutcome, Reign, RemoveOutcome, SwitchOutcome, VoteRequest,
 };
 use crate::record::Records;
 use crate::store::Digest;
@@ -54,6 +54,14 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::Removed(removed) => {
             Message::Removed { request: removed.request, outcome: outcome(&removed)? }
         }
+        Kind::SwitchPrimary(switch) => Message::SwitchPrimary {
+            request: switch.request,
+            to: bounds::peer("successor", &switch.to)?,
+        },
+        Kind::Switched(switched) => Message::Switched {
+            request: switched.request,
+            outcome: switch_outcome(switched.outcome())?,
+        },
         Kind::ChangePolicy(change) => {
             bounds::bytes("change of the policy", change.bytes.len(), 0, MAX_POLICY_BYTES)?;
             Message::ChangePolicy { request: change.request, bytes: change.bytes }
@@ -176,6 +184,21 @@ fn outcome(removed: &proto::Removed) -> Read<RemoveOutcome> {
         proto::RemoveOutcome::RemoveLastMember => RemoveOutcome::LastMember,
         proto::RemoveOutcome::RemovePrimary => RemoveOutcome::Primary,
         proto::RemoveOutcome::RemoveOldVersion => RemoveOutcome::OldVersion,
+    })
+}
+
+fn switch_outcome(outcome: proto::SwitchOutcome) -> Read<SwitchOutcome> {
+    Ok(match outcome {
+        proto::SwitchOutcome::SwitchUnspecified => {
+            return Err(WireError::Missing { field: "outcome" });
+        }
+        proto::SwitchOutcome::SwitchSwitched => SwitchOutcome::Switched,
+        proto::SwitchOutcome::SwitchNotAllowed => SwitchOutcome::NotAllowed,
+        proto::SwitchOutcome::SwitchNotMember => SwitchOutcome::NotMember,
+        proto::SwitchOutcome::SwitchPriorityZero => SwitchOutcome::PriorityZero,
+        proto::SwitchOutcome::SwitchNotReady => SwitchOutcome::NotReady,
+        proto::SwitchOutcome::SwitchBusy => SwitchOutcome::Busy,
+        proto::SwitchOutcome::SwitchAborted => SwitchOutcome::Aborted,
     })
 }
 

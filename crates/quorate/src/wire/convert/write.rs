@@ -6,7 +6,7 @@ use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Positi
 use crate::policy::Policy;
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
-    RemoveOutcome, VoteRequest,
+    RemoveOutcome, SwitchOutcome, VoteRequest,
 };
 use crate::wire::bounds::{self, MAX_SETTING_BYTES};
 use crate::wire::generated as proto;
@@ -59,6 +59,13 @@ fn kind(message: &Message) -> Kind {
             request: *request,
             outcome: proto::RemoveOutcome::from(*outcome).into(),
             not_allowed: *outcome == RemoveOutcome::NotAllowed,
+        }),
+        Message::SwitchPrimary { request, to } => {
+            Kind::SwitchPrimary(proto::SwitchPrimary { request: *request, to: to.to_string() })
+        }
+        Message::Switched { request, outcome } => Kind::Switched(proto::Switched {
+            request: *request,
+            outcome: proto::SwitchOutcome::from(*outcome).into(),
         }),
         Message::ChangePolicy { request, bytes } => {
             Kind::ChangePolicy(proto::ChangePolicy { request: *request, bytes: bytes.clone() })
@@ -135,6 +142,20 @@ impl From<RemoveOutcome> for proto::RemoveOutcome {
             RemoveOutcome::Primary => Self::RemovePrimary,
             // To a peer that does not know of the first.
             RemoveOutcome::NotAllowed | RemoveOutcome::OldVersion => Self::RemoveOldVersion,
+        }
+    }
+}
+
+impl From<SwitchOutcome> for proto::SwitchOutcome {
+    fn from(outcome: SwitchOutcome) -> Self {
+        match outcome {
+            SwitchOutcome::Switched => Self::SwitchSwitched,
+            SwitchOutcome::NotAllowed => Self::SwitchNotAllowed,
+            SwitchOutcome::NotMember => Self::SwitchNotMember,
+            SwitchOutcome::PriorityZero => Self::SwitchPriorityZero,
+            SwitchOutcome::NotReady => Self::SwitchNotReady,
+            SwitchOutcome::Busy => Self::SwitchBusy,
+            SwitchOutcome::Aborted => Self::SwitchAborted,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::protocol::message::{
     BatchEnd, Brief, Campaign, Grant, Lane, MAX_HISTORY, Membership, Message, Meta, Piece,
-    PolicyOutcome, Reign, RemoveOutcome, VoteRequest,
+    PolicyOutcome, Reign, RemoveOutcome, SwitchOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
 use crate::store::Digest;
@@ -139,6 +139,9 @@ fn control_message() -> BoxedStrategy<Message> {
         ballot().prop_map(|ballot| Message::StandNow { ballot }),
         (number(), peer()).prop_map(|(request, peer)| Message::Remove { request, peer }),
         (number(), outcome()).prop_map(|(request, outcome)| Message::Removed { request, outcome }),
+        (number(), peer()).prop_map(|(request, to)| Message::SwitchPrimary { request, to }),
+        (number(), switch_outcome())
+            .prop_map(|(request, outcome)| Message::Switched { request, outcome }),
         (number(), vec(any::<u8>(), 0..99))
             .prop_map(|(request, bytes)| Message::ChangePolicy { request, bytes: bytes.into() }),
         (number(), policy_outcome())
@@ -356,6 +359,18 @@ fn outcome() -> impl Strategy<Value = RemoveOutcome> {
         Just(RemoveOutcome::LastMember),
         Just(RemoveOutcome::Primary),
         Just(RemoveOutcome::OldVersion),
+    ]
+}
+
+fn switch_outcome() -> impl Strategy<Value = SwitchOutcome> {
+    prop_oneof![
+        Just(SwitchOutcome::Switched),
+        Just(SwitchOutcome::NotAllowed),
+        Just(SwitchOutcome::NotMember),
+        Just(SwitchOutcome::PriorityZero),
+        Just(SwitchOutcome::NotReady),
+        Just(SwitchOutcome::Busy),
+        Just(SwitchOutcome::Aborted),
     ]
 }
 

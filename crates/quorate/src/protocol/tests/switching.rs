@@ -1,0 +1,214 @@
+//! Switches that other peers than the primary ask for, and peers that stop together
+//! (docs/protocol.md, section 8).
+
+use std::time::Duration;
+
+use super::group::{Group, others};
+use crate::config::ClientRights;
+use crate::error::SwitchError;
+use crate::event::Event;
+use crate::id::{PeerKind, PeerName};
+use crate::protocol::io::{Input, SWITCH_VERSION};
+use crate::protocol::message::Message;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn switched(group: &Group, at: &str) -> Vec<Result<PeerName, SwitchError>> {
+    group.peers[&PeerName::from(at)].switched.clone()
+}
+
+/// The story: everything was passed on to the primary but this, which said "ask a".
+#[test]
+fn any_member_may_be_asked_for_a_switch() {
+    for asks_successor in [false, true] {
+        let mut group = Group::founded(&NAMES);
+        let old = group.primary().expect("founded");
+        group.add(old.as_str(), "k", 7).expect("decided");
+        let [to, third] = others(&old)[..] else { panic!("there are two others") };
+        let asked = if asks_successor { to } else { third };
+        group.switch(asked, 1, to);
+        group.run(SECOND / 10);
+        assert_eq!(group.primary(), Some(to.into()));
+        assert_eq!(switched(&group, asked), [Ok(to.into())]);
+        assert_eq!(switched(&group, old.as_str()), [], "it was not asked for there");
+        assert_eq!(group.total(to, "k"), 7);
+        // It is so already.
+        group.switch(asked, 2, to);
+        assert_eq!(switched(&group, asked)[1..], [Ok(to.into())]);
+        assert_eq!(group.primary(), Some(to.into()));
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_found_out_by_who_is_primary() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::Switched { .. });
+    group.switch(third, 1, to);
+    group.run(SECOND * 2);
+    assert_eq!(switched(&group, third), [Ok(to.into())]);
+    assert_eq!(group.primary(), Some(to.into()), "it was asked for once");
+}
+
+#[test]
+fn a_switch_that_cannot_be_is_refused_at_any_member_with_the_reason() {
+    let mut group = Group::new(&NAMES);
+    group.priorities.extend([("a".into(), 1), ("b".into(), 2), ("c".into(), 0)]);
+    NAMES.iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    assert_eq!(group.primary(), Some("a".into()));
+    group.switch("b", 1, "z");
+    group.switch("b", 2, "c");
+    assert_eq!(
+        switched(&group, "b"),
+        [
+            Err(SwitchError::NotMember { to: "z".into() }),
+            Err(SwitchError::PriorityZero { to: "c".into() }),
+        ]
+    );
+    group.kill("b");
+    group.switch("c", 3, "b");
+    assert_eq!(switched(&group, "c"), [Err(SwitchError::NotReady { to: Some("b".into()) })]);
+    assert_eq!(group.primary(), Some("a".into()));
+}
+
+#[test]
+fn who_is_no_member_switches_only_where_clients_may() {
+    for may in [false, true] {
+        let mut group = Group::new(&NAMES);
+        group.client_rights = ClientRights { switch_primary: may, ..ClientRights::default() };
+        NAMES.iter().for_each(|name| group.start(name));
+        group.run(SECOND * 3);
+        group.start_as("x", PeerKind::Client);
+        group.run(SECOND);
+        let old = group.primary().expect("founded");
+        let to = others(&old)[0];
+        group.switch("x", 1, to);
+        group.run(SECOND / 10);
+        let (result, primary) =
+            if may { (Ok(to.into()), to) } else { (Err(SwitchError::NotAllowed), old.as_str()) };
+        assert_eq!(switched(&group, "x"), [result]);
+        assert_eq!(group.primary(), Some(primary.into()));
+    }
+}
+
+#[test]
+fn a_primary_of_an_older_version_is_named() {
+    let mut group = Group::new(&NAMES);
+    group.versions.extend(NAMES.map(|name| (name.into(), SWITCH_VERSION - 1)));
+    NAMES.iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.switch(third, 1, to);
+    let named = SwitchError::NotPrimary { primary: Some(old.clone()) };
+    assert_eq!(switched(&group, third), [Err(named)]);
+    assert_eq!(group.primary(), Some(old));
+}
+
+#[test]
+fn without_a_primary_it_ends_in_time_and_says_so() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.kill(old.as_str());
+    group.kill(to);
+    group.run(SECOND * 15);
+    group.switch(third, 1, to);
+    group.run(SECOND * 29);
+    assert_eq!(switched(&group, third), []);
+    group.run(SECOND * 2);
+    let waited = group.config.io_timeout;
+    assert_eq!(switched(&group, third), [Err(SwitchError::NoPrimary { waited })]);
+}
+
+/// Whoever was asked is no primary any more: another one was not meant.
+#[test]
+fn a_wish_is_not_passed_on_to_another_primary() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::SwitchPrimary { .. });
+    group.switch(third, 1, to);
+    group.dropped = |_| false;
+    group.strand(old.as_str());
+    group.priorities.insert(to.into(), 0);
+    group.input(&to.into(), Input::SetPriority(0));
+    group.run(SECOND * 20);
+    assert_eq!(group.primary(), Some(third.into()));
+    let result = switched(&group, third);
+    assert!(matches!(result[..], [Err(SwitchError::PriorityZero { .. })]), "{result:?}");
+}
+
+/// The story: all three were stopped at once. The primary handed over to one that was about to end,
+/// and waited for it for half a failure timeout.
+#[test]
+fn nobody_hands_over_to_a_peer_that_stops() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [one, other] = others(&old)[..] else { panic!("there are two others") };
+    let both = |group: &Group, at: &str| {
+        let events = &group.peers[&PeerName::from(at)].events;
+        events.iter().filter(|event| matches!(event, Event::CampaignStarted { .. })).count()
+    };
+    let before = both(&group, one);
+    group.input(&one.into(), Input::StepAside(true));
+    group.settle();
+    group.input(&old, Input::Switch { request: 1, to: None });
+    group.run(SECOND / 10);
+    assert_eq!(group.primary(), Some(other.into()), "the other one goes on");
+    group.input(&old, Input::StepAside(true));
+    group.settle();
+    group.input(&other.into(), Input::Switch { request: 1, to: None });
+    assert_eq!(switched(&group, other), [Err(SwitchError::NobodyElse)]);
+    assert_eq!(both(&group, one), before);
+    // It goes on after all.
+    group.input(&one.into(), Input::StepAside(false));
+    group.settle();
+    group.input(&other.into(), Input::Switch { request: 2, to: None });
+    group.run(SECOND / 10);
+    assert_eq!(group.primary(), Some(one.into()));
+}
+
+#[test]
+fn a_successor_that_ends_is_not_waited_for() {
+    for has_released in [false, true] {
+        let mut group = Group::founded(&NAMES);
+        let old = group.primary().expect("founded");
+        let [to, third] = others(&old)[..] else { panic!("there are two others") };
+        group.dropped = match has_released {
+            // It hears of nothing.
+            true => |message| matches!(message, Message::Release { .. }),
+            false => |message| matches!(message, Message::Piece(_)),
+        };
+        group.add(old.as_str(), "k", 7).expect("decided");
+        group.input(&old, Input::Switch { request: 1, to: Some(to.into()) });
+        group.settle();
+        assert_eq!(switched(&group, old.as_str()), []);
+        group.dropped = |_| false;
+        group.stop(to);
+        group.run(SECOND / 100);
+        let aborted = Err(SwitchError::Aborted { to: to.into() });
+        assert_eq!(switched(&group, old.as_str()), [aborted]);
+        group.run(SECOND * 20);
+        assert!(group.primary().is_some(), "the two that are left go on: {third}");
+    }
+}
+
+/// One that stops was chosen before it was known to.
+#[test]
+fn a_successor_that_stops_lets_others_stand() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let to = others(&old)[0];
+    group.dropped = |message| matches!(message, Message::Ping { .. } | Message::Pong { .. });
+    group.input(&to.into(), Input::StepAside(true));
+    group.input(&old, Input::Switch { request: 1, to: Some(to.into()) });
+    group.settle();
+    group.dropped = |_| false;
+    group.run(SECOND * 8);
+    let primary = group.primary().expect("the others are a majority");
+    assert_ne!(primary.as_str(), to);
+}
