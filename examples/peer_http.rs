@@ -14,7 +14,8 @@
 //! POST /v1/forget {"peer"}                    so is one that is gone
 //! POST /v1/priority {"priority"}              who is promoted first, until this peer ends
 //! GET  /metrics                               numbers for Prometheus: `peer_metrics.rs`
-//! GET  /healthz, /readyz                      the process runs; a decision is possible here
+//! GET  /healthz, /readyz                      the process runs; it decides, and counts as a member
+//! GET  /v1/safe-to-stop                       the group goes on without it, or whom it waits for
 //! ```
 //!
 //! PUT limits, reset, switch-primary, leave, forget and priority change the group, top shows whose
@@ -44,7 +45,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use quorate::Peer;
+use quorate::{NotCountedError, Peer};
 use quorate_examples::sentence;
 use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use serde::Deserialize;
@@ -130,6 +131,7 @@ pub(crate) fn routes(service: Service, face: Face) -> Router {
         .route("/metrics", get(peer_metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
+        .route("/v1/safe-to-stop", get(stoppable))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", PATHS))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
@@ -165,7 +167,7 @@ const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up
                      /v1/permit/ID, GET and PUT /v1/limits, GET /v1/top?limit=NAME, GET \
                      /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
-                     POST /v1/priority, GET /metrics, GET /healthz and GET /readyz";
+                     POST /v1/priority, GET /metrics, GET /v1/safe-to-stop, GET /healthz and GET /readyz";
 
 /// All that the peer says of itself, and its limits; the position is a bare number here, whose
 /// reign stands beside it.
@@ -271,10 +273,23 @@ async fn priority(
     Ok(Json(json!({ "priority": priority })))
 }
 
+/// Ready when it decides and counts as a member: whoever stops one peer after the other waits for
+/// that. A relaxed peer without a primary decides alone, whether it counts or not.
 async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
-    match peer.wait_ready(Duration::ZERO).await {
-        Ok(_) => Ok("ready\n"),
-        Err(error) => Err(Problem::not_ready(error.reason)),
+    let decides = match peer.wait_counted(Duration::ZERO).await {
+        Err(NotCountedError::NotReady(_)) => peer.wait_ready(Duration::ZERO).await.map(drop),
+        Err(error) => return Err(Problem::busy("not_counted", &error.to_string())),
+        Ok(_) => Ok(()),
+    };
+    decides.map_err(|error| Problem::not_ready(error.reason))?;
+    Ok("ready\n")
+}
+
+/// Whether the group goes on if this peer is stopped.
+async fn stoppable(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
+    match peer.safe_to_stop() {
+        Ok(()) => Ok("safe to stop\n"),
+        Err(whom) => Err(Problem::busy("not_safe_to_stop", &whom.to_string())),
     }
 }
 
@@ -474,6 +489,7 @@ mod tests {
                 (("GET", "/metrics"), ""),
                 (("GET", "/healthz"), ""),
                 (("GET", "/readyz"), ""),
+                (("GET", "/v1/safe-to-stop"), ""),
                 (("POST", "/v1/acquire"), item),
                 (("POST", "/v1/peek"), item),
                 (("POST", "/v1/debit"), item),

@@ -89,10 +89,13 @@ pub enum Event {
         /// The peer.
         peer: PeerName,
     },
-    /// A joiner has become a member: majorities are of one more from now on.
+    /// A joiner has become a member: majorities are of one more from now on. A member that ends for
+    /// good counts until it is forgotten: where instances come and go by themselves, be clients.
     MemberAdded {
         /// The peer.
         peer: PeerName,
+        /// Members from now on, it included.
+        members: usize,
     },
     /// A member has left or was forgotten: it is not counted any more.
     MemberRemoved {

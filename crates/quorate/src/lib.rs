@@ -73,18 +73,22 @@ pub mod disk;
 mod driver;
 mod error;
 mod event;
+mod event_text;
 mod id;
 mod model;
 #[cfg(feature = "driver")]
 mod peer;
 mod policy;
 pub mod protocol;
+#[cfg(feature = "driver")]
+mod readiness;
 pub mod record;
 mod storage;
 pub mod store;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
+mod words;
 
 pub use config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect,
@@ -98,6 +102,7 @@ pub use driver::{
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
+pub use event_text::Severity;
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
@@ -110,6 +115,8 @@ pub use model::{
 pub use peer::{NotReadyError, Peer, Shutdown};
 pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
+#[cfg(feature = "driver")]
+pub use readiness::{NotCountedError, NotSafeToStop};
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
 #[cfg(feature = "driver")]

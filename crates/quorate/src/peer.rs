@@ -9,13 +9,14 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{
-    Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared, Status,
-    StatusWatch, Tasks,
+    Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
+    Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
+use crate::readiness::{self, NotCountedError, NotSafeToStop};
 use crate::store::Digest;
 
 /// One peer of a group, running in this process.
@@ -247,7 +248,8 @@ impl Peer {
     ///
     /// In relaxed mode it waits for that too, so that a service that starts does not count on its
     /// own; after `timeout` it is ready all the same, for it decides alone from the first call on.
-    /// The status names the primary, if there is one.
+    /// The status names the primary, if there is one. Whether this peer counts as a member is another
+    /// thing: [`Peer::wait_counted`].
     ///
     /// # Errors
     ///
@@ -267,6 +269,82 @@ impl Peer {
                 Err(NotReadyError { waited: timeout, reason, status })
             }
         }
+    }
+
+    /// Waits until the group decides here *and* this start of the peer counts as a member: it holds
+    /// what the others hold, votes, and acknowledges. A peer in memory that was restarted decides
+    /// again, by its primary, long before that; stop another one meanwhile, and there may be no
+    /// majority left. So a rollout waits for this peer by peer. Of a client, which never counts, as
+    /// [`Peer::wait_ready`].
+    ///
+    /// # Errors
+    ///
+    /// If it does not within `timeout`; the peer goes on trying. Relaxed peers are no exception: one
+    /// that decides alone counts nowhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the peer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate::{NotCountedError, Peer};
+    ///
+    /// /// What a readiness probe answers.
+    /// async fn is_ready(peer: &Peer) -> Result<(), NotCountedError> {
+    ///     peer.wait_counted(Duration::ZERO).await.map(drop)
+    /// }
+    /// ```
+    pub async fn wait_counted(&self, timeout: Duration) -> Result<Status, NotCountedError> {
+        let shared = &self.handle.shared;
+        let counted = async {
+            let mut published = self.handle.status.clone();
+            loop {
+                let status = self.ready().await;
+                if readiness::is_counted(&status) || published.changed().await.is_err() {
+                    return status;
+                }
+            }
+        };
+        if let Ok(status) = tokio::time::timeout(timeout, counted).await {
+            return Ok(status);
+        }
+        let status = self.status();
+        match readiness::uncounted(&status, timeout) {
+            Some(error) if shared.is_ready() => Err(error),
+            _ => {
+                let reason = shared.not_ready_reason();
+                Err(NotReadyError { waited: timeout, reason, status: Box::new(status) }.into())
+            }
+        }
+    }
+
+    /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
+    /// members is left, connected and counted, and one of them may be promoted. Asked by whoever is
+    /// about to stop it; [`Peer::shutdown`] logs a warning where it is not so, and goes on.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, with whoever is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::Peer;
+    ///
+    /// /// Stops a peer only if nobody is hurt.
+    /// async fn stop(peer: &Peer) {
+    ///     match peer.safe_to_stop() {
+    ///         Ok(()) => drop(peer.shutdown().await),
+    ///         Err(whom) => eprintln!("not now: {whom}"),
+    ///     }
+    /// }
+    /// ```
+    pub fn safe_to_stop(&self) -> Result<(), NotSafeToStop> {
+        readiness::safe_to_stop(&self.status())
     }
 
     /// Waits until calls have somewhere to go and the status says where.
@@ -456,6 +534,9 @@ impl Peer {
         if handle.shared.has_shut_down() {
             return Shutdown::WasReplica;
         }
+        if let Err(whom) = self.safe_to_stop() {
+            tracing::warn!(target: EVENT, peer = %self.name(), "stops all the same: {whom}");
+        }
         let aside = handle.shared.step_aside().await;
         let end = handle.shared.hand_over().await;
         handle.shared.drain().await;
@@ -466,7 +547,7 @@ impl Peer {
         if let Some(storage) = &handle.storage
             && let Err(error) = storage.close().await
         {
-            tracing::error!(peer = %self.name(), %error, "the storage was not closed");
+            tracing::error!(target: STORAGE, peer = %self.name(), %error, "the storage was not closed");
         }
         end
     }

@@ -84,7 +84,7 @@ async fn a_fourth_peer_joins_under_load_and_the_primary_leaves() {
     for peer in trio.peers.iter().chain([&d]) {
         until_members(peer, "abcd").await;
     }
-    let added = Event::MemberAdded { peer: "d".into() };
+    let added = Event::MemberAdded { peer: "d".into(), members: 4 };
     // It is told when the change is over, a moment after the members are seen.
     until(trio.peer("a"), |_| events(trio.peer("a")).contains(&added)).await;
     let first = trio.primary();
@@ -570,4 +570,47 @@ async fn members_that_have_joined_are_read_as_members() {
         assert_eq!(peer.stats().reads_paused, 0);
         assert_eq!(peer.status().connections.buffered_bytes, 0);
     }
+}
+
+/// Instances that joined and were replaced by others, as a deployment does, until most of those who
+/// count were gone. What is left is kept by starting the names that are missing once more.
+#[tokio::test(start_paused = true)]
+async fn a_majority_that_is_gone_for_good_is_stood_in_for_by_its_names() {
+    let mut trio = Trio::start(majority).await;
+    let mut joined = Vec::new();
+    for name in ["d", "e", "f", "g"] {
+        let peer = start(majority(joiner(&trio.network, name, "a"))).await;
+        peer.wait_counted(LONG).await.expect("it is counted in");
+        joined.push(peer);
+    }
+    until_members(trio.peer("a"), "abcdefg").await;
+    let eighth = start(majority(joiner(&trio.network, "h", "a"))).await;
+    let refused = |status: &Status| status.refusals.iter().any(|r| r.field == "members");
+    until(&eighth, refused).await;
+    drop(eighth);
+    add(trio.peer("b"), "k", 7).await.expect("decided");
+    for peer in trio.peers.iter().chain(&joined) {
+        until(peer, |status| status.lag == Some(0)).await;
+    }
+    // Four of seven end, and nobody else knows of them.
+    let gone: Vec<Peer> = joined.drain(1..).collect();
+    gone.iter().for_each(Peer::abort);
+    drop(gone);
+    trio.crash("c").await;
+    until(trio.peer("a"), |status| status.primary.is_none()).await;
+    let error = trio.peer("a").forget("c").await.expect_err("three of seven are no majority");
+    assert!(matches!(error, RemoveError::NoPrimary { .. }), "{error}");
+    // One of the names is enough, with the list of the members: four of seven are there.
+    let all = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, name));
+    let back = start(majority(stranger(&trio.network, "e").members(all))).await;
+    until(&back, |status| status.primary.is_some() && status.quorum).await;
+    assert_eq!(count(&back, "k").await, 7);
+    let anew = |event: &Event| matches!(event, Event::NewGeneration { .. });
+    let all = trio.peers.iter().chain(&joined).chain([&back]);
+    let told: Vec<Event> = all.flat_map(events).collect();
+    assert!(told.iter().any(anew), "it is said that something may be lost: {told:?}");
+    for name in ["c", "f", "g"] {
+        trio.peer("a").forget(name).await.expect("there is a majority again");
+    }
+    until_members(trio.peer("a"), "abde").await;
 }

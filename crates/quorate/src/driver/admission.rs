@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::journal::LINKS;
 use super::origin::Origin;
 use crate::config::{Bounds, MAX_MEMBERS};
 use crate::id::Time;
@@ -72,6 +73,7 @@ impl Admission {
         if max.open < bounds.max_connections {
             let (max, wanted) = (max.open, bounds.max_connections);
             tracing::warn!(
+                target: LINKS,
                 files,
                 max,
                 wanted,

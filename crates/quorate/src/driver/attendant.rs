@@ -14,6 +14,7 @@ use tokio::io::AsyncRead;
 use super::calls::NotSettled;
 use super::connection::{Connection, Counted, Identity};
 use super::handshake::Agreed;
+use super::journal::LINKS;
 use super::links::Chain;
 use super::pace::Pace;
 use super::serve::Batch;
@@ -57,7 +58,9 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
         Some(reservation) => Some(registry.open(reservation, connection.clone(), now)),
         None => registry.open_for_calls(connection.clone()),
     };
-    let Some(_open) = open else { return tracing::debug!(?connection, "the link has gone") };
+    let Some(_open) = open else {
+        return tracing::debug!(target: LINKS, ?connection, "the link has gone");
+    };
     let identity = &connection.identity;
     let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
     let attendant = Attendant {
@@ -75,7 +78,7 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
         shared.tally.note_closed(reason);
     }
     let error = Chain(&error);
-    tracing::debug!(%peer, ?lane, address, %error, "connection ended");
+    tracing::debug!(target: LINKS, %peer, ?lane, address, %error, "connection ended");
 }
 
 /// Why an open connection ended.

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::{Instrument, debug_span};
 
 use super::calls::NoOutcome;
 use super::connection::{Connection, max_outbox_bytes};
+use super::journal::CALLS;
 use super::routing::Way;
 use super::shared::Shared;
 use super::waiters::Held;
@@ -263,7 +265,10 @@ impl Shared {
         items: &[Item<'_>],
     ) -> Result<Decision, Detour> {
         self.tally.forwarded.add(1);
-        let outcome = connection.forward(items, attempt.deadline, &self.expiry).await;
+        let (peer, to) = (&self.config.name, &connection.identity.peer);
+        let span = debug_span!(target: CALLS, "forward", %peer, %to, items = items.len());
+        let forwarded = connection.forward(items, attempt.deadline, &self.expiry);
+        let outcome = forwarded.instrument(span).await;
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
                 let (basis, group_id) = (Basis::Primary, self.routing.group_id());

@@ -22,6 +22,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::connection::Connection;
 use super::inbox::Inbound;
+use super::journal::LINKS;
 use super::merging::Merging;
 use super::registry::LinkUp;
 use super::routing::Way;
@@ -350,7 +351,7 @@ impl EventLoop {
         self.shared.tally.note_sent(&message);
         if !connection.push_message(message) {
             self.shared.tally.messages_dropped.add(1);
-            tracing::debug!(%to, ?lane, "dropped a message: too much waits to be sent");
+            tracing::debug!(target: LINKS, %to, ?lane, "dropped a message: too much waits to be sent");
         }
         self.flush_later(connection);
     }
@@ -394,7 +395,7 @@ impl EventLoop {
     }
 
     fn on_routed(&mut self, route: &Route) {
-        tracing::debug!(peer = %self.shared.config.name, ?route, "routed");
+        tracing::debug!(target: LINKS, peer = %self.shared.config.name, ?route, "routed");
         let shared = self.shared.clone();
         let now = shared.clock.time();
         if matches!(route, Route::Here { .. }) {

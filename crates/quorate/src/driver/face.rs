@@ -92,7 +92,8 @@ impl Shared {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether the group decides here at present.
+    pub(crate) fn is_ready(&self) -> bool {
         if self.has_ended() {
             return false;
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::admission::{Admitted, Full, Pacer};
 use super::attendant::attend;
 use super::handshake::{Agreed, HandshakeError, Side, shake};
+use super::journal::LINKS;
 use super::refusals::Refusal;
 use super::settings::printable;
 use super::shared::Shared;
@@ -78,7 +79,7 @@ pub(super) async fn introduce(shared: Arc<Shared>, contacts: Vec<String>) {
                 }
                 Err(error) => {
                     let error = Chain(&*error);
-                    tracing::debug!(address, %error, "not introduced");
+                    tracing::debug!(target: LINKS, address, %error, "not introduced");
                 }
             }
         }
@@ -116,7 +117,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
             }
             Err(error) => {
                 let error = Chain(&*error);
-                tracing::debug!(%to, ?lane, address, %error, "not connected");
+                tracing::debug!(target: LINKS, %to, ?lane, address, %error, "not connected");
             }
         }
         sleep(pause).await;
@@ -183,7 +184,7 @@ fn keep_unwanted(
     };
     if keep(shared, refusal) {
         let error = printable(&Chain(error).to_string());
-        tracing::warn!(peer, address, error, "not connected");
+        tracing::warn!(target: LINKS, peer, address, error, "not connected");
     }
 }
 
@@ -212,14 +213,14 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
                     Err(full) => {
                         if let Some(count) = turned_away.count(shared.clock.coarse()) {
                             let address = incoming.peer_address;
-                            tracing::warn!(address, count, %full, "closed new connections");
+                            tracing::warn!(target: LINKS, address, count, %full, "closed new connections");
                         }
                     }
                 },
                 Err(error) => {
                     shared.tally.accepts_failed.add(1);
                     if let Some(count) = failures.count(shared.clock.coarse()) {
-                        tracing::warn!(%error, count, "cannot accept connections");
+                        tracing::warn!(target: LINKS, %error, count, "cannot accept connections");
                     }
                     // Where no more files may be opened, trying again at once would be all it does.
                     sleep(FIRST_PAUSE).await;
@@ -244,9 +245,9 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
             let peer = host(&address).to_owned();
             keep_unwanted(&shared, peer, &address, &error, Shared::refused_stranger);
             let error = Chain(&error);
-            return tracing::debug!(address, %error, "not opened");
+            return tracing::debug!(target: LINKS, address, %error, "not opened");
         }
-        Err(_) => return tracing::debug!(address, "not opened in time"),
+        Err(_) => return tracing::debug!(target: LINKS, address, "not opened in time"),
     };
     match shake(&shared, stream, Side::Acceptor, deadline).await {
         Ok(agreed) => {
@@ -255,7 +256,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
         }
         Err(error) => {
             let error = Chain(&error);
-            tracing::debug!(address, %error, "connection not accepted");
+            tracing::debug!(target: LINKS, address, %error, "connection not accepted");
         }
     }
 }

@@ -56,6 +56,7 @@ mod fill;
 mod guest;
 mod handshake;
 mod inbox;
+mod journal;
 mod links;
 mod merging;
 mod origin;
@@ -89,6 +90,7 @@ pub use status::{Connections, Link, MemberStatus, PeerStatus, Status, StatusWatc
 pub use tally::PeerStats;
 pub use turns::Turns;
 
+pub(crate) use journal::{EVENT, STORAGE};
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

@@ -2,8 +2,10 @@
 //! the store, and answers a whole batch at once.
 
 use bytes::{Buf, Bytes};
+use tracing::debug_span;
 
 use super::connection::{Connection, Counted, State};
+use super::journal::CALLS;
 use super::replying::{Reply, Waiting};
 use super::routing::Way;
 use super::shared::Shared;
@@ -94,6 +96,8 @@ impl Connection {
         batch: &mut Batch,
     ) -> Result<bool, WireError> {
         batch.clear();
+        let (peer, from) = (&shared.config.name, &self.identity.peer);
+        let _span = debug_span!(target: CALLS, "serve", %peer, %from).entered();
         // Beside a frame an exact reading costs nothing.
         let time = shared.clock.time();
         let mut reader = Reader::new(calls);

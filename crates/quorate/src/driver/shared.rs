@@ -19,6 +19,7 @@ use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
 use super::inbox::Inboxes;
+use super::journal;
 use super::refusals::{About, Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
@@ -242,7 +243,7 @@ impl Shared {
             self.tally.events_omitted.add(1);
             return;
         }
-        tracing::info!(peer = %self.config.name, ?event, "event");
+        journal::log(&self.config.name, &self.group.group, &event);
         self.events.push(self.clock.wall_ms(), event, cause);
     }
 

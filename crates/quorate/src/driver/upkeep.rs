@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::event_loop::EventLoop;
+use super::journal::LINKS;
 use super::shared::Shared;
 use super::stall::Stall;
 use super::status::Status;
@@ -48,9 +49,9 @@ impl Shared {
         let (peer, lane) = (&identity.peer, identity.lane);
         if connection.is_guest(&self.roster) {
             // There may be many, time and again.
-            tracing::debug!(%peer, ?lane, ?why, "closed a connection");
+            tracing::debug!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
         } else {
-            tracing::warn!(%peer, ?lane, ?why, "closed a connection");
+            tracing::warn!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
         }
         self.tally.note_closed(why);
         self.registry.close(connection);
@@ -86,6 +87,7 @@ impl EventLoop {
             let idle = connection.look_after(now, patience);
             if idle.is_some_and(|idle| idle >= timeout / 2) {
                 tracing::warn!(
+                target: LINKS,
                     peer = %connection.identity.peer,
                     ?idle,
                     "the runtime that this peer was started on does not run its tasks: replies were \

@@ -290,8 +290,9 @@ impl Machine {
             list.iter().map(|m| m.name.clone()).collect()
         };
         let (before, after) = (names(&before.voters), names(&after.voters));
+        let members = after.len();
         for peer in after.difference(&before).cloned() {
-            self.event(Event::MemberAdded { peer });
+            self.event(Event::MemberAdded { peer, members });
         }
         for peer in before.difference(&after).cloned() {
             self.event(Event::MemberRemoved { peer });

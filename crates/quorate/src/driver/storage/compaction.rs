@@ -13,6 +13,7 @@ use super::{Hold, Orders, Report};
 use crate::disk::{
     FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, StorageError, Usage,
 };
+use crate::driver::journal::STORAGE;
 use crate::id::Sequence;
 use crate::protocol::message::BatchEnd;
 use crate::record::Records;
@@ -67,7 +68,7 @@ impl Compaction {
         match thread::Builder::new().name("quorate-snapshot".into()).spawn(job) {
             Ok(thread) => (self.step, self.thread) = (Step::Busy, Some(thread)),
             Err(error) => {
-                tracing::warn!(%error, "no thread for a snapshot: tried again later");
+                tracing::warn!(target: STORAGE, %error, "no thread for a snapshot: tried again later");
                 self.step = Step::Idle;
             }
         }
@@ -157,7 +158,7 @@ impl Worker {
     /// Another one is begun when the log has grown by half a segment: whatever was in the way of
     /// this one may still be.
     fn give_up(&mut self, error: &SnapshotError) {
-        tracing::info!(%error, "a snapshot was given up");
+        tracing::info!(target: STORAGE, %error, "a snapshot was given up");
         self.compaction.step = Step::Idle;
         let usage = self.storage().usage();
         self.compaction.not_below = usage.log_bytes + usage.segment_bytes / 2;

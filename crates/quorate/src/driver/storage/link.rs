@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use super::{Order, Orders, Report};
 use crate::driver::event_loop::EventLoop;
+use crate::driver::journal::STORAGE;
 use crate::event::Event;
 use crate::protocol::io::Input;
 use crate::storage::SyncPolicy;
@@ -56,7 +57,7 @@ impl EventLoop {
             Report::Appended { number } => self.input(Input::Appended { number }),
             Report::Copied { since } => self.input(Input::EndSnapshot { since }),
             Report::Failed(error) => {
-                tracing::error!(peer = %self.shared.config.name, %error, "the storage has failed");
+                tracing::error!(target: STORAGE, peer = %self.shared.config.name, %error, "the storage has failed");
                 self.agenda.sync = None;
                 // Only the first failure is reported.
                 _ = self.shared.storage_error.set(error);

@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 use crate::disk::{
     self, Action, Directory, IoError, OpenError, Options, Progress, Recovered, Storage, StorageId,
 };
+use crate::driver::journal::STORAGE;
 use crate::event::Event;
 use crate::id::PeerName;
 use crate::protocol::io::{Kept, Start};
@@ -89,7 +90,7 @@ impl Opening {
         let (storage, found) = recovery.finish()?;
         if found.is_open_to_others {
             let (peer, path) = (&self.peer, path.display());
-            tracing::warn!(%peer, %path, "other users may change what is in this peer's directory");
+            tracing::warn!(target: STORAGE, %peer, %path, "other users may change what is in this peer's directory");
         }
         Ok(Opened { storage, found })
     }
@@ -105,7 +106,7 @@ impl Opening {
 
     fn tell(&mut self, progress: Progress) {
         let Progress { bytes, total_bytes, records } = progress;
-        tracing::info!(peer = %self.peer, bytes, total_bytes, records, "reading the directory");
+        tracing::info!(target: STORAGE, peer = %self.peer, bytes, total_bytes, records, "reading the directory");
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(progress);
         }

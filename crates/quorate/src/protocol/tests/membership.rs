@@ -33,7 +33,7 @@ fn a_joiner_is_brought_up_to_date_and_then_counts() {
     group.run(SECOND * 4);
     for name in ["a", "b", "c", "d"] {
         assert_eq!(group.members(name), ("abcd".into(), false), "at {name}");
-        let added = |e: &Event| matches!(e, Event::MemberAdded { peer } if peer.as_str() == "d");
+        let added = |e: &Event| matches!(e, Event::MemberAdded { peer, members: 4 } if peer.as_str() == "d");
         assert!(group.saw(name, added), "at {name}");
     }
     assert_eq!((group.total("d", "k"), role(&group, "d")), (7, PeerRole::Replica));

@@ -1,0 +1,372 @@
+//! Events for people: a name, a severity, and a sentence with what to do.
+
+use std::fmt;
+
+use crate::event::Event;
+use crate::id::PeerName;
+use crate::words::listed;
+
+/// How much an event matters to whoever runs the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Severity {
+    /// It happens in a group that is well.
+    Info,
+    /// Somebody should look at it, in working hours.
+    Warn,
+    /// Decisions are not made, or something was lost or is about to be: a page to somebody.
+    Error,
+}
+
+/// Members from which on each further one is told as a warning: more do not survive more losses by
+/// themselves, and each counts for good.
+const MANY_MEMBERS: usize = 4;
+
+impl Event {
+    /// Its name, as in its JSON: `quorum_lost`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Founded { .. } => "founded",
+            Self::NewGeneration { .. } => "new_generation",
+            Self::PrimaryChanged { .. } => "primary_changed",
+            Self::PrimarySuspected { .. } => "primary_suspected",
+            Self::FailureAgreed { .. } => "failure_agreed",
+            Self::CampaignStarted { .. } => "campaign_started",
+            Self::QuorumLost { .. } => "quorum_lost",
+            Self::QuorumRegained { .. } => "quorum_regained",
+            Self::ClockDoubted { .. } => "clock_doubted",
+            Self::SteppedDown { .. } => "stepped_down",
+            Self::PeerUp { .. } => "peer_up",
+            Self::PeerDown { .. } => "peer_down",
+            Self::MemberReplaced { .. } => "member_replaced",
+            Self::MemberAdded { .. } => "member_added",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::PolicyChanged { .. } => "policy_changed",
+            Self::PolicyUnusable { .. } => "policy_unusable",
+            Self::LocalDecisionsMerged { .. } => "local_decisions_merged",
+            Self::LocalDecisionsDiscarded { .. } => "local_decisions_discarded",
+            Self::LocalDecisionsRefused { .. } => "local_decisions_refused",
+            Self::ChangesLost { .. } => "changes_lost",
+            Self::OlderGenerationDropped { .. } => "older_generation_dropped",
+            Self::ConfigMismatch { .. } => "config_mismatch",
+            Self::ModelDiffers { .. } => "model_differs",
+            Self::TransportDiffers { .. } => "transport_differs",
+            Self::CertificateExpiring { .. } => "certificate_expiring",
+            Self::CertificateRenewed { .. } => "certificate_renewed",
+            Self::CertificateRefused { .. } => "certificate_refused",
+            Self::CaNotTrusted { .. } => "ca_not_trusted",
+            Self::OlderFilesSetAside { .. } => "older_files_set_aside",
+            Self::Recovered { .. } => "recovered",
+            Self::CatchUpStarted { .. } => "catch_up_started",
+            Self::CaughtUp { .. } => "caught_up",
+            Self::Diverged { .. } => "diverged",
+            Self::StorageFailed { .. } => "storage_failed",
+            Self::StoreNearlyFull { .. } => "store_nearly_full",
+            Self::StoreFull { .. } => "store_full",
+            Self::SwitchAborted { .. } => "switch_aborted",
+        }
+    }
+
+    /// How much it matters: the level at which it is logged.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NewGeneration { .. }
+            | Self::QuorumLost { .. }
+            | Self::PolicyUnusable { .. }
+            | Self::LocalDecisionsRefused { .. }
+            | Self::OlderGenerationDropped { .. }
+            | Self::CertificateExpiring { within_days: 0 | 1, .. }
+            | Self::Diverged { .. }
+            | Self::StorageFailed { .. }
+            | Self::StoreFull { .. } => Severity::Error,
+            Self::ChangesLost { units, .. } if *units > 0 => Severity::Error,
+            Self::MemberAdded { members, .. } if *members < MANY_MEMBERS => Severity::Info,
+            Self::Recovered { may_lack_acknowledged: false, .. } => Severity::Info,
+            Self::Founded { unreached, .. } if unreached.is_empty() => Severity::Info,
+            Self::PrimaryChanged { primary: Some(_), .. } => Severity::Info,
+            Self::Founded { .. }
+            | Self::PrimaryChanged { .. }
+            | Self::PrimarySuspected { .. }
+            | Self::FailureAgreed { .. }
+            | Self::ClockDoubted { .. }
+            | Self::MemberAdded { .. }
+            | Self::Recovered { .. }
+            | Self::LocalDecisionsDiscarded { .. }
+            | Self::ConfigMismatch { .. }
+            | Self::ModelDiffers { .. }
+            | Self::TransportDiffers { .. }
+            | Self::CertificateExpiring { .. }
+            | Self::CertificateRefused { .. }
+            | Self::CaNotTrusted { .. }
+            | Self::OlderFilesSetAside { .. }
+            | Self::StoreNearlyFull { .. }
+            | Self::SwitchAborted { .. } => Severity::Warn,
+            Self::ChangesLost { .. }
+            | Self::CampaignStarted { .. }
+            | Self::QuorumRegained { .. }
+            | Self::SteppedDown { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::MemberReplaced { .. }
+            | Self::MemberRemoved { .. }
+            | Self::PolicyChanged { .. }
+            | Self::LocalDecisionsMerged { .. }
+            | Self::CertificateRenewed { .. }
+            | Self::CatchUpStarted { .. }
+            | Self::CaughtUp { .. } => Severity::Info,
+        }
+    }
+}
+
+/// A sentence without a full stop: what happened, and what to do where there is something to do.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Founded { .. }
+            | Self::NewGeneration { .. }
+            | Self::PrimaryChanged { .. }
+            | Self::PrimarySuspected { .. }
+            | Self::FailureAgreed { .. }
+            | Self::CampaignStarted { .. }
+            | Self::QuorumLost { .. }
+            | Self::QuorumRegained { .. }
+            | Self::ClockDoubted { .. }
+            | Self::SteppedDown { .. }
+            | Self::SwitchAborted { .. } => self.of_primacy(f),
+            Self::PeerUp { .. }
+            | Self::PeerDown { .. }
+            | Self::MemberReplaced { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::ConfigMismatch { .. }
+            | Self::ModelDiffers { .. }
+            | Self::TransportDiffers { .. } => self.of_others(f),
+            Self::PolicyChanged { .. }
+            | Self::PolicyUnusable { .. }
+            | Self::LocalDecisionsMerged { .. }
+            | Self::LocalDecisionsDiscarded { .. }
+            | Self::LocalDecisionsRefused { .. }
+            | Self::ChangesLost { .. }
+            | Self::OlderGenerationDropped { .. } => self.of_decisions(f),
+            Self::CertificateExpiring { .. }
+            | Self::CertificateRenewed { .. }
+            | Self::CertificateRefused { .. }
+            | Self::CaNotTrusted { .. } => self.of_certificates(f),
+            Self::OlderFilesSetAside { .. }
+            | Self::Recovered { .. }
+            | Self::CatchUpStarted { .. }
+            | Self::CaughtUp { .. }
+            | Self::Diverged { .. }
+            | Self::StorageFailed { .. }
+            | Self::StoreNearlyFull { .. }
+            | Self::StoreFull { .. } => self.of_data(f),
+        }
+    }
+}
+
+impl Event {
+    fn of_primacy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Founded { group_id, unreached } => {
+                write!(f, "founded the group {group_id}{}", without(unreached))
+            }
+            Self::NewGeneration { generation, unreached } => write!(
+                f,
+                "formed the group anew as generation {generation}, for a majority had lost its \
+                 data; what only they held is lost{}",
+                without(unreached)
+            ),
+            Self::PrimaryChanged { primary: Some(primary), ballot } => {
+                write!(f, "{primary} is the primary (term {})", ballot.term)
+            }
+            Self::PrimaryChanged { primary: None, .. } => f.write_str("there is no primary"),
+            Self::PrimarySuspected { primary: Some(primary), .. } => {
+                write!(f, "no word of the primary {primary} for the failure timeout")
+            }
+            Self::PrimarySuspected { primary: None, .. } => {
+                f.write_str("no word of a primary for the failure timeout")
+            }
+            Self::FailureAgreed { agreeing, .. } => write!(
+                f,
+                "the primary is lost, {} agree: an election starts",
+                listed(agreeing.iter().map(PeerName::as_str))
+            ),
+            Self::CampaignStarted { ballot } => write!(f, "stands for term {}", ballot.term),
+            Self::QuorumLost { .. } => {
+                f.write_str("the lease has ended: nothing is decided until a majority answers")
+            }
+            Self::QuorumRegained { .. } => f.write_str("the lease runs again"),
+            Self::ClockDoubted { ahead_ms, .. } => write!(
+                f,
+                "a wall clock is {ahead_ms} ms ahead, so this one may have stood still: the others \
+                 are asked before anything is decided"
+            ),
+            Self::SteppedDown { ballot } => {
+                write!(f, "is primary no more (term {} has ended)", ballot.term)
+            }
+            Self::SwitchAborted { to } => {
+                write!(f, "{to} did not take over: the switch was given up")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of_others(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerUp { peer } => write!(f, "{peer} is connected"),
+            Self::PeerDown { peer } => write!(f, "{peer} is not connected any more"),
+            Self::MemberReplaced { peer } => write!(f, "{peer} has restarted and counts again"),
+            Self::MemberAdded { peer, members } if *members < MANY_MEMBERS => {
+                write!(f, "{peer} is a member now, one of {members}")
+            }
+            Self::MemberAdded { peer, members } => write!(
+                f,
+                "{peer} is a member now, one of {members}, of which {} must be there; it counts \
+                 until it leaves or is forgotten, so let instances that come and go be clients",
+                members / 2 + 1
+            ),
+            Self::MemberRemoved { peer } => write!(f, "{peer} is not a member any more"),
+            Self::ConfigMismatch { peer, field, ours, theirs } => write!(
+                f,
+                "{peer} and this peer refuse each other: {field} is {ours} here and {theirs} there"
+            ),
+            Self::ModelDiffers { peer, field, ours, theirs } => {
+                write!(f, "{peer} has {field} {theirs}, and this peer {ours}")
+            }
+            Self::TransportDiffers { peer, field, ours, theirs } => {
+                write!(f, "{peer} stands at {field} {theirs}, and this peer at {ours}")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of_decisions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PolicyChanged { revision: 0 } => {
+                f.write_str("decides by what its own code says, as it did at first")
+            }
+            Self::PolicyChanged { revision } => {
+                write!(f, "decides by revision {revision} of the group's policy")
+            }
+            Self::PolicyUnusable { revision, reason } => write!(
+                f,
+                "cannot decide by revision {revision} of the group's policy, and goes on with what \
+                 it had: {reason}; upgrade this peer, and do not make it primary before"
+            ),
+            Self::LocalDecisionsMerged { units, dropped: 0 } => {
+                write!(f, "merged {units} units that were decided alone")
+            }
+            Self::LocalDecisionsMerged { units, dropped } => write!(
+                f,
+                "merged {units} units that were decided alone; {dropped} of windows that have \
+                 closed were dropped"
+            ),
+            Self::LocalDecisionsDiscarded { units } => {
+                write!(f, "discarded {units} units that were decided alone, as the settings say")
+            }
+            Self::LocalDecisionsRefused { units, reason } => write!(
+                f,
+                "dropped {units} units that were decided alone, for the primary refused them: \
+                 {reason}"
+            ),
+            Self::ChangesLost { units, exact: true } => {
+                write!(f, "{units} units that an old primary had decided were given up")
+            }
+            Self::ChangesLost { units, .. } => {
+                write!(f, "up to {units} units that an old primary had decided were given up")
+            }
+            Self::OlderGenerationDropped { cells, generation } => write!(
+                f,
+                "dropped {cells} cells of the older generation {generation}: the group was formed \
+                 anew without this peer"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_certificates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CertificateExpiring { subject, within_days: 0, .. } => write!(
+                f,
+                "the certificate {subject} has ended: no new connection is made with it; renew it"
+            ),
+            Self::CertificateExpiring { subject, within_days, .. } => {
+                let days = if *within_days == 1 { "day" } else { "days" };
+                write!(f, "the certificate {subject} ends within {within_days} {days}: renew it")
+            }
+            Self::CertificateRenewed { subject, trusted, .. } => write!(
+                f,
+                "uses the certificate {subject} from now on, and trusts {}",
+                listed(trusted.iter().map(String::as_str))
+            ),
+            Self::CertificateRefused { error } => {
+                write!(f, "new certificate files were refused, and the old ones stay: {error}")
+            }
+            Self::CaNotTrusted { subject, .. } => write!(
+                f,
+                "the CA {subject} is not trusted, for it has ended or has not begun: take it out of \
+                 the file"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OlderFilesSetAside { path } => {
+                write!(f, "files of an older founding were kept beside the new ones, as {path}")
+            }
+            Self::Recovered { cells, torn_bytes, may_lack_acknowledged, .. } => {
+                write!(f, "read {cells} cells from its directory")?;
+                if *torn_bytes > 0 {
+                    write!(
+                        f,
+                        "; {torn_bytes} bytes that a crash had left half written were cut off"
+                    )?;
+                }
+                if *may_lack_acknowledged {
+                    f.write_str(
+                        "; the machine went down before all of it was synced, so it counts as \
+                         another member",
+                    )?;
+                }
+                Ok(())
+            }
+            Self::CatchUpStarted { from, cells, .. } => {
+                write!(f, "is being brought up to date by {from}, with about {cells} cells")
+            }
+            Self::CaughtUp { cells, .. } => write!(f, "is up to date: {cells} cells have come"),
+            Self::Diverged { position, cells, expected } => write!(
+                f,
+                "its cells differ from the primary's at {position} ({cells} here, {expected} there) \
+                 and are copied anew; if that happens twice, look at this machine's memory"
+            ),
+            Self::StorageFailed { error } => write!(
+                f,
+                "its storage takes nothing any more, so it neither votes nor acknowledges: {error}"
+            ),
+            Self::StoreNearlyFull { cells, max_cells, bytes, max_bytes } => write!(
+                f,
+                "nearly full: {cells} of {max_cells} cells, {bytes} of {max_bytes} bytes; raise the \
+                 bound, or see which keys they are"
+            ),
+            Self::StoreFull { cells, max_cells, bytes, max_bytes } => write!(
+                f,
+                "full: new keys are refused at {cells} of {max_cells} cells, {bytes} of {max_bytes} \
+                 bytes; raise the bound, or see which keys they are"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who was not there, if somebody was not.
+fn without(unreached: &[PeerName]) -> String {
+    if unreached.is_empty() {
+        return String::new();
+    }
+    format!("; {} not reached", listed(unreached.iter().map(PeerName::as_str)))
+}
+
+#[cfg(all(test, feature = "driver"))]
+mod tests;

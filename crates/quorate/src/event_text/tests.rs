@@ -1,0 +1,270 @@
+//! Every event with its level and its words.
+
+use super::*;
+use crate::id::{Ballot, Generation, GroupId, Position, Term};
+
+fn position() -> Position {
+    Position { ballot: ballot(), ..Position::BLANK }
+}
+
+fn ballot() -> Ballot {
+    Ballot { generation: Generation(7), term: Term(3) }
+}
+
+/// One of each, as a group has them, with the level and the words.
+fn samples() -> Vec<(Event, Severity, &'static str)> {
+    use Severity::{Error, Info, Warn};
+    let (peer, ballot) = (PeerName::from("b"), ballot());
+    let bc = vec![PeerName::from("b"), PeerName::from("c")];
+    let texts = || ("mode".to_owned(), "strict".to_owned(), "relaxed".to_owned());
+    let (field, ours, theirs) = texts();
+    let subject = || "CN=a".to_owned();
+    vec![
+        (
+            Event::Founded { group_id: GroupId(10), unreached: vec![] },
+            Info,
+            "founded the group 0000000000000000000000000000000a",
+        ),
+        (
+            Event::Founded { group_id: GroupId(10), unreached: bc.clone() },
+            Warn,
+            "founded the group 0000000000000000000000000000000a; b and c not reached",
+        ),
+        (
+            Event::PrimaryChanged { primary: Some(peer.clone()), ballot },
+            Info,
+            "b is the primary (term 3)",
+        ),
+        (Event::PrimaryChanged { primary: None, ballot }, Warn, "there is no primary"),
+        (
+            Event::PrimarySuspected { primary: Some(peer.clone()), ballot },
+            Warn,
+            "no word of the primary b for the failure timeout",
+        ),
+        (
+            Event::PrimarySuspected { primary: None, ballot },
+            Warn,
+            "no word of a primary for the failure timeout",
+        ),
+        (
+            Event::FailureAgreed { agreeing: bc.clone(), ballot },
+            Warn,
+            "the primary is lost, b and c agree: an election starts",
+        ),
+        (Event::CampaignStarted { ballot }, Info, "stands for term 3"),
+        (
+            Event::QuorumLost { ballot },
+            Error,
+            "the lease has ended: nothing is decided until a majority answers",
+        ),
+        (Event::QuorumRegained { ballot }, Info, "the lease runs again"),
+        (
+            Event::ClockDoubted { ballot, ahead_ms: 120 },
+            Warn,
+            "a wall clock is 120 ms ahead, so this one may have stood still: the others are \
+             asked before anything is decided",
+        ),
+        (Event::SteppedDown { ballot }, Info, "is primary no more (term 3 has ended)"),
+        (Event::PeerUp { peer: peer.clone() }, Info, "b is connected"),
+        (Event::PeerDown { peer: peer.clone() }, Info, "b is not connected any more"),
+        (Event::MemberReplaced { peer: peer.clone() }, Info, "b has restarted and counts again"),
+        (
+            Event::MemberAdded { peer: peer.clone(), members: 3 },
+            Info,
+            "b is a member now, one of 3",
+        ),
+        (
+            Event::MemberAdded { peer: peer.clone(), members: 4 },
+            Warn,
+            "b is a member now, one of 4, of which 3 must be there; it counts until it leaves \
+             or is forgotten, so let instances that come and go be clients",
+        ),
+        (Event::MemberRemoved { peer: peer.clone() }, Info, "b is not a member any more"),
+        (
+            Event::PolicyChanged { revision: 0 },
+            Info,
+            "decides by what its own code says, as it did at first",
+        ),
+        (Event::PolicyChanged { revision: 4 }, Info, "decides by revision 4 of the group's policy"),
+        (
+            Event::PolicyUnusable { revision: 4, reason: "unknown kind".into() },
+            Error,
+            "cannot decide by revision 4 of the group's policy, and goes on with what it had: \
+             unknown kind; upgrade this peer, and do not make it primary before",
+        ),
+        (
+            Event::LocalDecisionsMerged { units: 5, dropped: 0 },
+            Info,
+            "merged 5 units that were decided alone",
+        ),
+        (
+            Event::LocalDecisionsMerged { units: 5, dropped: 2 },
+            Info,
+            "merged 5 units that were decided alone; 2 of windows that have closed were dropped",
+        ),
+        (
+            Event::LocalDecisionsDiscarded { units: 5 },
+            Warn,
+            "discarded 5 units that were decided alone, as the settings say",
+        ),
+        (
+            Event::LocalDecisionsRefused { units: 5, reason: "too late".into() },
+            Error,
+            "dropped 5 units that were decided alone, for the primary refused them: too late",
+        ),
+        (
+            Event::ChangesLost { units: 0, exact: true },
+            Info,
+            "0 units that an old primary had decided were given up",
+        ),
+        (
+            Event::ChangesLost { units: 9, exact: false },
+            Error,
+            "up to 9 units that an old primary had decided were given up",
+        ),
+        (
+            Event::OlderGenerationDropped { cells: 3, generation: Generation(6) },
+            Error,
+            "dropped 3 cells of the older generation 6: the group was formed anew without this \
+             peer",
+        ),
+        (
+            Event::ConfigMismatch { peer: "b".into(), field, ours, theirs },
+            Warn,
+            "b and this peer refuse each other: mode is strict here and relaxed there",
+        ),
+        (
+            {
+                let (field, ours, theirs) = texts();
+                Event::ModelDiffers { peer: peer.clone(), field, ours, theirs }
+            },
+            Warn,
+            "b has mode relaxed, and this peer strict",
+        ),
+        (
+            {
+                let (field, ours, theirs) = ("tls".into(), "off".into(), "permissive".into());
+                Event::TransportDiffers { peer: peer.clone(), field, ours, theirs }
+            },
+            Warn,
+            "b stands at tls permissive, and this peer at off",
+        ),
+        (
+            Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 0 },
+            Error,
+            "the certificate CN=a has ended: no new connection is made with it; renew it",
+        ),
+        (
+            Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 1 },
+            Error,
+            "the certificate CN=a ends within 1 day: renew it",
+        ),
+        (
+            Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 30 },
+            Warn,
+            "the certificate CN=a ends within 30 days: renew it",
+        ),
+        (
+            {
+                let trusted = vec!["CN=one".into(), "CN=two".into()];
+                Event::CertificateRenewed { subject: subject(), not_after_ms: 1, trusted }
+            },
+            Info,
+            "uses the certificate CN=a from now on, and trusts CN=one and CN=two",
+        ),
+        (
+            Event::CertificateRefused { error: "no key".into() },
+            Warn,
+            "new certificate files were refused, and the old ones stay: no key",
+        ),
+        (
+            Event::CaNotTrusted { subject: subject(), not_before_ms: 1, not_after_ms: 2 },
+            Warn,
+            "the CA CN=a is not trusted, for it has ended or has not begun: take it out of the \
+             file",
+        ),
+        (
+            Event::OlderFilesSetAside { path: "/var/q/older-1".into() },
+            Warn,
+            "files of an older founding were kept beside the new ones, as /var/q/older-1",
+        ),
+        (
+            Event::Recovered {
+                cells: 3,
+                records: 5,
+                position: position(),
+                torn_bytes: 0,
+                may_lack_acknowledged: false,
+            },
+            Info,
+            "read 3 cells from its directory",
+        ),
+        (
+            Event::Recovered {
+                cells: 3,
+                records: 5,
+                position: position(),
+                torn_bytes: 12,
+                may_lack_acknowledged: true,
+            },
+            Warn,
+            "read 3 cells from its directory; 12 bytes that a crash had left half written were \
+             cut off; the machine went down before all of it was synced, so it counts as \
+             another member",
+        ),
+        (
+            Event::CatchUpStarted { from: peer.clone(), cells: 9, is_full: true },
+            Info,
+            "is being brought up to date by b, with about 9 cells",
+        ),
+        (
+            Event::CaughtUp { cells: 9, position: position() },
+            Info,
+            "is up to date: 9 cells have come",
+        ),
+        (
+            Event::Diverged { position: position(), cells: 9, expected: 10 },
+            Error,
+            "its cells differ from the primary's at 7.3:0 (9 here, 10 there) and are copied \
+             anew; if that happens twice, look at this machine's memory",
+        ),
+        (
+            Event::StorageFailed { error: "no room".into() },
+            Error,
+            "its storage takes nothing any more, so it neither votes nor acknowledges: no room",
+        ),
+        (
+            Event::StoreNearlyFull { cells: 8, max_cells: 10, bytes: 80, max_bytes: 100 },
+            Warn,
+            "nearly full: 8 of 10 cells, 80 of 100 bytes; raise the bound, or see which keys \
+             they are",
+        ),
+        (
+            Event::StoreFull { cells: 10, max_cells: 10, bytes: 100, max_bytes: 100 },
+            Error,
+            "full: new keys are refused at 10 of 10 cells, 100 of 100 bytes; raise the bound, \
+             or see which keys they are",
+        ),
+        (Event::SwitchAborted { to: peer }, Warn, "b did not take over: the switch was given up"),
+    ]
+}
+
+#[test]
+fn every_event_has_its_level_and_its_words() {
+    for (event, severity, words) in samples() {
+        assert_eq!(event.to_string(), words);
+        assert_eq!(event.severity(), severity, "{event}");
+    }
+}
+
+#[test]
+fn the_name_of_an_event_is_that_of_its_json() {
+    let mut names = std::collections::BTreeSet::new();
+    for (event, _, _) in samples() {
+        let json = serde_json::to_value(&event).expect("it is plain");
+        assert_eq!(json["event"], event.name());
+        names.insert(event.name());
+    }
+    // All but the one whose words are with what it says is lost.
+    assert_eq!(names.len(), 37, "{names:?}");
+}

@@ -1,0 +1,130 @@
+//! What a peer logs: events at their own levels, under names that stay, and spans where calls cross.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use quorate::{Event, Severity};
+use support::{Trio, add, until};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Level, Metadata, Subscriber};
+
+/// A log record, or a span as it began.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    target: String,
+    level: Option<Level>,
+    name: String,
+    fields: BTreeMap<String, String>,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.fields.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+/// Remembers all that is logged in this process.
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<Vec<Line>>>);
+
+impl Book {
+    fn note(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Line)) {
+        let mut line = Line {
+            target: metadata.target().to_owned(),
+            level: Some(*metadata.level()),
+            name: metadata.name().to_owned(),
+            ..Line::default()
+        };
+        record(&mut line);
+        self.0.lock().expect("no panic").push(line);
+    }
+
+    fn lines(&self, target: &str) -> Vec<Line> {
+        let lines = self.0.lock().expect("no panic");
+        lines.iter().filter(|line| line.target == target).cloned().collect()
+    }
+}
+
+impl Subscriber for Book {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("quorate")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.note(span.metadata(), |line| span.record(line));
+        Id::from_u64(1)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.note(event.metadata(), |line| event.record(line));
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn level(severity: Severity) -> Level {
+    match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warn => Level::WARN,
+        _ => Level::INFO,
+    }
+}
+
+/// All were logged as `event` at info, with a dump of the value for a message.
+#[tokio::test(start_paused = true)]
+async fn events_are_logged_at_their_levels_with_a_sentence() {
+    let book = Book::default();
+    tracing::subscriber::set_global_default(book.clone()).expect("this file has one test");
+    let mut trio = Trio::start(|builder| builder).await;
+    let primary = trio.primary();
+    let replica = trio.a_replica();
+    add(trio.peer(&replica), "k", 1).await.expect("there is a primary");
+    let spans = book.lines("quorate::calls");
+    let span = |name: &str| spans.iter().find(|line| line.name == name).expect("it was entered");
+    assert_eq!(
+        (&span("forward").fields["peer"], &span("forward").fields["to"]),
+        (&replica, &primary)
+    );
+    assert_eq!(
+        (&span("serve").fields["peer"], &span("serve").fields["from"]),
+        (&primary, &replica)
+    );
+
+    let rest: Vec<String> = trio.peers.iter().map(|peer| peer.name().to_string()).collect();
+    for name in rest.iter().filter(|name| **name != primary) {
+        trio.crash(name).await;
+    }
+    until(trio.peer(&primary), |status| !status.quorum).await;
+    let told = trio.peer(&primary).events_since(0);
+    assert!(told.iter().any(|numbered| matches!(numbered.event, Event::QuorumLost { .. })));
+    let logged = book.lines("quorate::event");
+    for numbered in &told {
+        let event = &numbered.event;
+        let line = logged.iter().find(|line| {
+            let fields = &line.fields;
+            fields["peer"] == primary && fields["message"] == event.to_string()
+        });
+        let line = line.unwrap_or_else(|| panic!("{event} was not logged: {logged:#?}"));
+        assert_eq!(line.level, Some(level(event.severity())), "{event}");
+        assert_eq!(line.fields["event"], event.name());
+        assert_eq!(line.fields["group"], "default");
+    }
+    let lost = logged.iter().find(|line| line.fields["event"] == "quorum_lost").expect("told");
+    assert_eq!(lost.level, Some(Level::ERROR));
+    assert_eq!(
+        lost.fields["message"],
+        "the lease has ended: nothing is decided until a majority answers"
+    );
+    assert_eq!(lost.fields["term"], "1");
+}
