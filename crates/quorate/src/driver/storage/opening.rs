@@ -181,7 +181,9 @@ pub(in crate::driver) fn directory(dir: &Path) -> Result<Arc<dyn Directory>, Ope
 /// There is no storage on disk where directories cannot be locked and synced.
 #[cfg(not(unix))]
 pub(in crate::driver) fn directory(dir: &Path) -> Result<Arc<dyn Directory>, OpenError> {
-    let source = Arc::new(io::ErrorKind::Unsupported.into());
+    let why = "storage on disk needs a Unix system, where directories are locked and synced; keep \
+               the counts in memory here";
+    let source = Arc::new(io::Error::new(io::ErrorKind::Unsupported, why));
     Err(IoError { action: Action::Lock, path: dir.into(), source }.into())
 }
 
