@@ -190,9 +190,10 @@ struct Options {
     /// Who is promoted first: the lowest number; 0 never.
     #[arg(long, value_name = "N", default_value = "100")]
     priority: u8,
-    /// Time between two heartbeats.
-    #[arg(long, default_value = "1s", value_parser = arguments::duration)]
-    heartbeat: Duration,
+    /// Time between two heartbeats, at most a quarter of --failure-timeout; if left out 1s, or a
+    /// tenth of --failure-timeout where that is too much.
+    #[arg(long, value_parser = arguments::duration)]
+    heartbeat: Option<Duration>,
     /// Silence after which the primary counts as lost.
     #[arg(long, default_value = "10s", value_parser = arguments::duration)]
     failure_timeout: Duration,
@@ -350,9 +351,11 @@ async fn start(
         .storage(storage)
         .bounds(bounds)
         .priority(options.priority)
-        .heartbeat(options.heartbeat)
         .failure_timeout(options.failure_timeout)
         .io_timeout(options.io_timeout);
+    if let Some(heartbeat) = options.heartbeat {
+        builder = builder.heartbeat(heartbeat);
+    }
     if let Some(listen) = &options.listen {
         builder = builder.listen(listen.as_str());
     }

@@ -85,7 +85,9 @@ pub struct GroupConfig {
     pub acknowledge: Acknowledge,
     /// Where cells live. Default [`StorageKind::Memory`].
     pub storage: StorageKind,
-    /// Time between two heartbeats. Default 1 s; at most a quarter of `failure_timeout`.
+    /// Time between two heartbeats. Default 1 s; at most a quarter of `failure_timeout`. A
+    /// [`PeerBuilder`](crate::PeerBuilder) that is told of no heartbeat takes
+    /// [`GroupConfig::heartbeat_within`].
     pub heartbeat: Duration,
     /// Silence after which a primary counts as unreachable. Default 10 s; at least 20 ms. The
     /// primary's lease is four fifths of it.
@@ -349,12 +351,13 @@ impl GroupConfig {
             errors.push(ConfigError::NotListed { name: me.clone(), members });
         }
         let failure_timeout = self.failure_timeout;
-        if failure_timeout < Duration::from_millis(20) || failure_timeout > HOUR {
+        let is_timeout_usable = (MIN_FAILURE_TIMEOUT..=HOUR).contains(&failure_timeout);
+        if !is_timeout_usable {
             errors.push(ConfigError::FailureTimeout { failure_timeout });
         }
         if self.heartbeat.is_zero() {
             errors.push(ConfigError::HeartbeatZero { failure_timeout });
-        } else if self.heartbeat > failure_timeout / 4 {
+        } else if is_timeout_usable && self.heartbeat > failure_timeout / 4 {
             let heartbeat = self.heartbeat;
             errors.push(ConfigError::Heartbeat { heartbeat, failure_timeout });
         }
@@ -407,6 +410,24 @@ impl GroupConfig {
         hasher.finish()
     }
 
+    /// The heartbeat where only a failure timeout is set: 1 s, or a tenth of the failure timeout
+    /// where 1 s would be more than a quarter of that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate::GroupConfig;
+    ///
+    /// let within = |ms| GroupConfig::heartbeat_within(Duration::from_millis(ms)).as_millis();
+    /// assert_eq!([within(10_000), within(4_000), within(2_000)], [1_000, 1_000, 200]);
+    /// ```
+    pub fn heartbeat_within(failure_timeout: Duration) -> Duration {
+        let usual = Self::default().heartbeat;
+        // Of one that is out of range nothing follows: that one is what is wrong then.
+        let is_usable = failure_timeout >= MIN_FAILURE_TIMEOUT;
+        if is_usable && usual > failure_timeout / 4 { failure_timeout / 10 } else { usual }
+    }
+
     /// How long the primary may decide after the send time of heartbeats that a majority answered.
     pub fn lease(&self) -> Duration {
         self.failure_timeout * 4 / 5
@@ -439,6 +460,7 @@ pub(crate) const MEMBERS: &str = "members";
 pub(crate) const STORAGE: &str = "storage";
 /// Room for the most cells there may be, with keys of about 80 bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024 * 1024;
+const MIN_FAILURE_TIMEOUT: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn is_name(name: &str) -> bool {

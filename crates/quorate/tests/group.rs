@@ -4,8 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Basis, DecideError, Event, Item, NoPrimaryReason};
-use support::{LONG, Trio, add, count, events, until};
+use quorate::transport::InProcess;
+use quorate::{
+    Acknowledge, Basis, ConfigError, DecideError, Event, Item, NoPrimaryReason, StartError,
+};
+use support::{LONG, Trio, add, builder, count, events, until};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -181,4 +184,26 @@ async fn a_peer_counts_what_it_has_done() {
     tokio::time::sleep(LONG).await;
     let there = trio.peer(&replica).stats();
     assert!(there.links_lost >= 1 && there.primary_changes >= 2, "{there:?}");
+}
+
+/// It was refused: the heartbeat stayed at 1 s, of which nothing was said.
+#[tokio::test(start_paused = true)]
+async fn a_failure_timeout_is_set_alone_and_the_heartbeat_follows_it() {
+    let second = Duration::from_secs(1);
+    let network = InProcess::network();
+    let peer = |name| builder(&network, name).failure_timeout(second);
+    let alone = [peer("a").start().await, peer("b").start().await];
+    // Settings that differ would keep it out.
+    let said = peer("c").heartbeat(second / 10).start().await;
+    for peer in alone.into_iter().chain([said]) {
+        let peer = peer.expect("the settings are valid");
+        let status = peer.wait_ready(LONG).await.expect("three of three are there");
+        assert_eq!((status.size, status.refusals), (3, vec![]));
+    }
+    let refused = peer("a").heartbeat(second / 2).start().await;
+    let too_slow = ConfigError::Heartbeat { heartbeat: second / 2, failure_timeout: second };
+    assert!(matches!(refused, Err(StartError::Config(errors)) if errors == [too_slow]));
+    let refused = peer("a").failure_timeout(Duration::ZERO).start().await;
+    let too_short = ConfigError::FailureTimeout { failure_timeout: Duration::ZERO };
+    assert!(matches!(refused, Err(StartError::Config(errors)) if errors == [too_short]));
 }

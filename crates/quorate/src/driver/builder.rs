@@ -120,6 +120,8 @@ fn sentences(errors: &[ConfigError]) -> String {
 #[must_use = "nothing is started until `start` is called"]
 pub struct PeerBuilder {
     group: GroupConfig,
+    /// The heartbeat that was asked for; else it follows the failure timeout.
+    heartbeat: Option<Duration>,
     peer: PeerConfig,
     addresses: Vec<(PeerName, String)>,
     /// Where members are whose names are not known.
@@ -142,6 +144,7 @@ impl PeerBuilder {
     pub(crate) fn new(name: PeerName, model: Arc<dyn Model>) -> Self {
         Self {
             group: GroupConfig::default(),
+            heartbeat: None,
             peer: PeerConfig {
                 name,
                 kind: PeerKind::Member,
@@ -283,13 +286,15 @@ impl PeerBuilder {
         self
     }
 
-    /// Time between two heartbeats. Default 1 s.
+    /// Time between two heartbeats, at most a quarter of the failure timeout. Default 1 s, or a
+    /// tenth of the failure timeout where 1 s would be more than a quarter of that.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
-        self.group.heartbeat = heartbeat;
+        self.heartbeat = Some(heartbeat);
         self
     }
 
-    /// Silence after which a primary counts as unreachable. Default 10 s.
+    /// Silence after which a primary counts as unreachable, 20 ms to 1 h. Default 10 s. It can be
+    /// set alone: a heartbeat that is not set follows it.
     pub fn failure_timeout(mut self, failure_timeout: Duration) -> Self {
         self.group.failure_timeout = failure_timeout;
         self
@@ -406,6 +411,9 @@ impl PeerBuilder {
     /// a moment later.
     pub async fn start(mut self) -> Result<Peer, StartError> {
         self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
+        let failure_timeout = self.group.failure_timeout;
+        self.group.heartbeat =
+            self.heartbeat.unwrap_or_else(|| GroupConfig::heartbeat_within(failure_timeout));
         let name = self.peer.name.clone();
         let kind = self.peer.kind;
         let mut errors = self.group.check_as(&name, kind).err().unwrap_or_default();
@@ -432,7 +440,6 @@ impl PeerBuilder {
             return Err(StartError::NoAddress { name: name.clone() });
         }
         let listen = self.listen_address(&addresses)?;
-        let failure_timeout = self.group.failure_timeout;
         let transport = self
             .transport
             .take()
