@@ -205,9 +205,7 @@ fn now() -> SystemTime {
 /// Only here is it known which limits there are.
 pub(crate) fn refused(error: AcquireError, limits: &Limits) -> Problem {
     match &error {
-        AcquireError::UnknownLimit { at_decider: false, .. } => {
-            Problem::unknown_limit(&error, limits)
-        }
+        AcquireError::UnknownLimit { .. } => Problem::unknown_limit(&error, limits),
         _ => error.into(),
     }
 }

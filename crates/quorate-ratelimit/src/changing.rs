@@ -21,6 +21,10 @@ pub struct LimitsStatus {
     pub revision: u64,
     /// Limits that are others in this peer's code than in the group, or only in one of them, by name.
     pub differing: Vec<String>,
+    /// Limits that are used here, and that the group has not, by name: those that rules of a layer
+    /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is limited
+    /// by them.
+    pub missing: Vec<String>,
 }
 
 /// What became of a look at a limits file.
@@ -105,7 +109,29 @@ impl RateLimiter {
             names.filter(|name| differs(name)).map(str::to_owned).collect();
         differing.sort();
         differing.dedup();
-        LimitsStatus { revision: present.revision, differing }
+        LimitsStatus { revision: present.revision, differing, missing: self.live().missing_names() }
+    }
+
+    /// Says which limits this service uses. One that the group has not is told as a warning, once, and
+    /// is among [`LimitsStatus::missing`] until it is there: at the start, and when the group's limits
+    /// are changed to some without it. A layer of `quorate-tower` says it of its rules.
+    ///
+    /// Of names that this peer does not know the first 64 are remembered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    ///
+    /// fn start(limiter: &RateLimiter) {
+    ///     limiter.expect_limits(["login", "mail"]);
+    ///     for name in limiter.limits_status().missing {
+    ///         println!("nothing is limited by {name}: the group does not have it");
+    ///     }
+    /// }
+    /// ```
+    pub fn expect_limits<L: AsRef<str>>(&self, names: impl IntoIterator<Item = L>) {
+        names.into_iter().for_each(|name| self.live().expect(name.as_ref()));
     }
 
     /// Has the group decide by what a limits file says whenever the file changes, from now on and as long

@@ -27,7 +27,7 @@ struct Line {
 
 /// Why calls on one limit were not decided: as many as there are kinds.
 #[derive(Debug, Default)]
-struct Errors([AtomicU64; 5]);
+struct Errors([AtomicU64; 6]);
 
 /// A kind of error, as its place in [`Errors`].
 #[derive(Clone, Copy)]
@@ -36,6 +36,7 @@ enum ErrorKind {
     OutcomeUnknown,
     Overloaded,
     Invalid,
+    MissingLimit,
     Other,
 }
 
@@ -102,9 +103,19 @@ impl Counters {
     /// Counts a call that was not decided, on the limit with this number, or on none.
     #[cold]
     pub(crate) fn note_error(&self, limit: Option<usize>, error: &AcquireError) {
+        self.note_kind(limit, kind(error));
+    }
+
+    /// Counts a call on a limit that the group has not.
+    #[cold]
+    pub(crate) fn note_missing(&self, limit: usize) {
+        self.note_kind(Some(limit), ErrorKind::MissingLimit);
+    }
+
+    fn note_kind(&self, limit: Option<usize>, kind: ErrorKind) {
         let limit = limit.unwrap_or(self.errors.len() - 1);
         if let Some(errors) = self.errors.get(limit) {
-            errors.0[kind(error) as usize].fetch_add(1, Ordering::Relaxed);
+            errors.0[kind as usize].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -138,6 +149,7 @@ impl Counters {
             outcome_unknown: value(ErrorKind::OutcomeUnknown),
             overloaded: value(ErrorKind::Overloaded),
             invalid: value(ErrorKind::Invalid),
+            missing_limit: value(ErrorKind::MissingLimit),
             other: value(ErrorKind::Other),
         }
     }
@@ -163,7 +175,8 @@ fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
 
 fn kind(error: &AcquireError) -> ErrorKind {
     match error {
-        AcquireError::UnknownLimit { at_decider: false, .. }
+        AcquireError::MissingLimit { .. } => ErrorKind::MissingLimit,
+        AcquireError::UnknownLimit { .. }
         | AcquireError::KeyTooLong { .. }
         | AcquireError::NeverAdmitted { .. }
         | AcquireError::Items { .. }

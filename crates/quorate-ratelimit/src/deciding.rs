@@ -139,7 +139,7 @@ impl Judge<'_> {
             return refusal(code::UNKNOWN_OPERATION, known.index);
         };
         let Some(entry) = self.table.of(item.key) else {
-            return refusal(code::UNKNOWN_LIMIT, known.index);
+            return self.unknown_limit(known.index);
         };
         let peek = Order { operation: Operation::Peek, amount: 1 };
         let present = entry.decide(cell, peek, context, Effect::Ask);
@@ -173,7 +173,7 @@ impl Judge<'_> {
             return refusal(code::UNKNOWN_OPERATION, known.index);
         };
         let Some(entry) = self.table.of(item.key) else {
-            return refusal(code::UNKNOWN_LIMIT, known.index);
+            return self.unknown_limit(known.index);
         };
         let peek = Order { operation: Operation::Peek, amount: 1 };
         let present = self.decide_one(entry, cell, peek, context, Effect::Ask);
@@ -257,7 +257,7 @@ impl Judge<'_> {
         context: DecideContext,
     ) -> Answer {
         let Some(entry) = self.table.of(item.key) else {
-            return refusal(code::UNKNOWN_LIMIT, 0);
+            return self.unknown_limit(0);
         };
         let order = match Paired::of(item.args[1]) {
             Some(Paired::PermitTake) => PermitOrder::Take { units: item.args[0] },
@@ -282,7 +282,7 @@ impl Judge<'_> {
         context: DecideContext,
     ) -> Answer {
         let Some(entry) = self.table.of(item.key) else {
-            return refusal(code::UNKNOWN_LIMIT, 0);
+            return self.unknown_limit(0);
         };
         if matches!(entry.rule, Rule::Concurrency(_)) {
             return refusal(code::UNSUPPORTED, 0);
@@ -297,11 +297,19 @@ impl Judge<'_> {
         to_answer(0, &outcome, if outcome.marks.is_repeated { 0 } else { outcome.granted })
     }
 
+    /// There is no such limit by the policy that is decided by.
+    #[cold]
+    pub(crate) fn unknown_limit(&self, index: usize) -> Answer {
+        let mut answer = refusal(code::UNKNOWN_LIMIT, index);
+        answer.words[word::LIMIT] = self.table.revision;
+        answer
+    }
+
     /// The limit and the order of an item, or the answer if there is none.
     #[inline]
     pub(crate) fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Entry, Order), Answer> {
         let entry = self.table.of(item.key);
-        let entry = entry.ok_or_else(|| refusal(code::UNKNOWN_LIMIT, index))?;
+        let entry = entry.ok_or_else(|| self.unknown_limit(index))?;
         let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
         Ok((entry, order))
     }

@@ -143,8 +143,8 @@ impl Decision {
             code::ALLOWED | code::SHADOW => true,
             code::DENIED => false,
             code::UNKNOWN_LIMIT => {
-                let limit = limit.to_owned();
-                return Err(AcquireError::UnknownLimit { limit, at_decider: true });
+                let (limit, revision) = (limit.to_owned(), words[word::LIMIT]);
+                return Err(AcquireError::MissingLimit { limit, revision });
             }
             code::NEVER_ADMITTED => {
                 return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });

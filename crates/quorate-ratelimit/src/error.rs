@@ -255,16 +255,23 @@ impl std::error::Error for LimitsError {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// No limit of that name here, or none at the primary. Nothing was written.
-    #[error(
-        "no limit is called {limit:?}{}",
-        if *at_decider { " at the peer that decides" } else { "" }
-    )]
+    /// This peer has no limit of that name. Nothing was written.
+    #[error("no limit is called {limit:?}")]
     UnknownLimit {
         /// The name asked for.
         limit: String,
-        /// Whether the name is known here and only the peer that decides has other limits.
-        at_decider: bool,
+    },
+    /// This peer has a limit of that name, and the group has none, or not yet: as in a rollout, or
+    /// since the group's limits were changed. Nothing was written, and nothing is until it has. It is
+    /// told as a warning once, and shown in [`LimitsStatus::missing`](crate::LimitsStatus::missing).
+    #[error(
+        "this peer has a limit {limit:?} and {}", missing(*revision)
+    )]
+    MissingLimit {
+        /// The name asked for.
+        limit: String,
+        /// The revision of the group's limits; 0 if they are those of the primary's code.
+        revision: u64,
     },
     /// The key is too long. Nothing was written.
     #[error("a key of {bytes} bytes is longer than {max}")]
@@ -327,6 +334,19 @@ pub enum AcquireError {
     /// The group did not decide; the source says what that means for the change.
     #[error(transparent)]
     Undecided(#[from] DecideError),
+}
+
+/// Where a limit is missing, and what to do.
+fn missing(revision: u64) -> String {
+    if revision == 0 {
+        return "the peer that decides has none in its code: bring the primary to the code that this \
+                peer runs, or change the group's limits to some with it (change_limits)"
+            .to_owned();
+    }
+    format!(
+        "the group has none (its limits are at revision {revision}): change them to some with it \
+         (change_limits)"
+    )
 }
 
 impl AcquireError {

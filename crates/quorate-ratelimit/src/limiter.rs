@@ -285,8 +285,7 @@ impl RateLimiter {
         id: Option<&[u8]>,
     ) -> Result<JointDecision, AcquireError> {
         // One place is the record's.
-        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()));
-        let keys = keys.map_err(|error| self.failed(None, error))?;
+        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()))?;
         let argument = Operation::Acquire.argument();
         let asked = keys.iter().zip(items);
         let mut asked: Vec<_> = asked
@@ -476,15 +475,15 @@ impl RateLimiter {
         items: &[(&str, K, u64)],
         max: usize,
     ) -> Result<Vec<Key>, AcquireError> {
-        let count = items.len();
+        let (count, failed) = (items.len(), |error| self.failed(None, error));
         if count == 0 || count > max {
-            return Err(AcquireError::Items { count, max });
+            return Err(failed(AcquireError::Items { count, max }));
         }
         let mut keys = Vec::with_capacity(count);
         for (limit, key, _) in items {
-            let key = Key::new(self.named(limit)?.id, key.as_ref())?;
+            let key = Key::new(self.named(limit)?.id, key.as_ref()).map_err(failed)?;
             if keys.contains(&key) {
-                return Err(AcquireError::Twice { limit: (*limit).to_owned() });
+                return Err(failed(AcquireError::Twice { limit: (*limit).to_owned() }));
             }
             keys.push(key);
         }

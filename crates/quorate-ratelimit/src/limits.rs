@@ -131,10 +131,9 @@ impl Limits {
     /// What is known of a limit.
     #[inline]
     pub(crate) fn entry(&self, limit: &str) -> Result<&Entry, AcquireError> {
-        self.table.find_name(limit).ok_or_else(|| AcquireError::UnknownLimit {
-            limit: limit.to_owned(),
-            at_decider: false,
-        })
+        self.table
+            .find_name(limit)
+            .ok_or_else(|| AcquireError::UnknownLimit { limit: limit.to_owned() })
     }
 }
 
@@ -230,7 +229,7 @@ impl LimitsBuilder {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_LIMIT_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }

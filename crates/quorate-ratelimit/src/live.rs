@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::missing::Missing;
 use crate::table::Table;
 
 /// Shared by a model and the limiters of its peer.
@@ -16,6 +17,10 @@ pub(crate) struct Live {
     /// it.
     has_changed: AtomicBool,
     present: ArcSwap<Table>,
+    /// The last revision of the policy that this version cannot use; 0 for none.
+    refused: AtomicU64,
+    /// What is used here and not among the limits.
+    pub(crate) missing: Missing,
 }
 
 /// The limits of one decision.
@@ -39,7 +44,8 @@ impl Deref for Present<'_> {
 impl Live {
     pub(crate) fn new(code: Arc<Table>) -> Self {
         let (present, has_changed) = (ArcSwap::new(Arc::clone(&code)), AtomicBool::new(false));
-        Self { code, has_changed, present }
+        let (refused, missing) = (AtomicU64::new(0), Missing::default());
+        Self { code, has_changed, present, refused, missing }
     }
 
     /// What is decided by: without a lock, and a few nanoseconds once it has changed.
@@ -72,8 +78,18 @@ impl Live {
         !Arc::ptr_eq(&self.present.load(), &self.code)
     }
 
+    /// Whether the policy of this revision was there and could not be used.
+    pub(crate) fn has_refused(&self, revision: u64) -> bool {
+        self.refused.load(Ordering::Acquire) == revision
+    }
+
+    pub(crate) fn refuse(&self, revision: u64) {
+        self.refused.store(revision, Ordering::Release);
+    }
+
     pub(crate) fn set(&self, table: Arc<Table>) {
-        self.present.store(table);
+        self.present.store(Arc::clone(&table));
         self.has_changed.store(true, Ordering::Release);
+        self.look_for_missing(&table);
     }
 }

@@ -98,6 +98,11 @@ impl RateLimiter {
     /// See [`Metric`].
     pub fn metrics(&self) -> Vec<Metric> {
         let mut metrics = of_limits(&self.stats());
+        metrics.push(Metric::gauge(
+            "quorate_missing_limits",
+            "Limits that are used here and that the group has not.",
+            self.live().missing_names().len() as u64,
+        ));
         let status = self.peer().status();
         metrics.extend(of_group(&status));
         metrics.extend(of_room(&status));
@@ -116,18 +121,23 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
     let mut units = counter("quorate_granted_units_total", "Units taken.");
     let mut errors =
         counter("quorate_errors_total", "Calls that were not decided, by what was wrong.");
+    let mut missing = counter(
+        "quorate_missing_limit_calls_total",
+        "Calls of a limit that is used here and that the group has not.",
+    );
     for (limit, counts) in &stats.limits {
         for (outcome, count) in outcomes(counts) {
             decisions = decisions.with([("limit", limit), ("outcome", outcome)], count);
         }
         local = local.with([("limit", limit)], counts.local);
         units = units.with([("limit", limit)], counts.granted);
+        missing = missing.with([("limit", limit)], counts.errors.missing_limit);
     }
     // Some calls name no limit, or several.
     for (kind, count) in stats.totals.errors.by_kind() {
         errors = errors.with([("kind", kind)], count);
     }
-    vec![decisions, local, units, errors]
+    vec![decisions, local, units, errors, missing]
 }
 
 fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {

@@ -193,7 +193,13 @@ impl Model for RateLimitModel {
     }
 
     fn set_policy(&self, policy: &Policy) -> Result<(), String> {
-        self.live.set(policy::table(self.live.code(), policy)?);
+        match policy::table(self.live.code(), policy) {
+            Ok(table) => self.live.set(table),
+            Err(reason) => {
+                self.live.refuse(policy.revision);
+                return Err(reason);
+            }
+        }
         Ok(())
     }
 

@@ -37,7 +37,10 @@ impl RateLimiter {
 
     #[cold]
     fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
-        let id = self.limits().id(name).map_err(|error| self.failed(None, error))?;
+        let id = self.limits().id(name).map_err(|error| match self.live().is_expected(name) {
+            true => self.missed(name, error),
+            false => self.failed(None, error),
+        })?;
         Ok(Named { id, index: self.code().iter().count(), name, reading: Reading::Exact })
     }
 
@@ -79,9 +82,31 @@ impl RateLimiter {
 
     /// Counts an error.
     #[cold]
-    pub(crate) fn failed(&self, named: Option<Named<'_>>, error: AcquireError) -> AcquireError {
+    pub(crate) fn failed(&self, named: Option<Named<'_>>, mut error: AcquireError) -> AcquireError {
+        if let AcquireError::MissingLimit { limit, revision } = &mut error {
+            // A primary of an older version does not say what it decides by.
+            *revision = self.live().load().revision.max(*revision);
+            self.live().missed(limit, *revision);
+            let limit = limit.clone();
+            return self.missed(&limit, error);
+        }
         self.counters.note_error(named.map(|named| named.index), &error);
         error
+    }
+
+    /// Counts a call on a limit that is missing, under its name if the code has it.
+    fn missed(&self, name: &str, error: AcquireError) -> AcquireError {
+        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+        self.counters.note_missing(known.unwrap_or_else(|| self.code().iter().count()));
+        error
+    }
+
+    /// A limit that was missing is there.
+    #[inline(always)]
+    fn found(&self, name: &str) {
+        if self.live().has_missing() {
+            self.live().found(name);
+        }
     }
 
     /// Reads a decision about one limit. Inlined into the one who asks: handing the answer on by memory
@@ -96,7 +121,10 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let decision = match decided {
             Ok(decided) => match Decision::read(named.name, amount, &decided) {
-                Ok(decision) => decision,
+                Ok(decision) => {
+                    self.found(named.name);
+                    decision
+                }
                 Err(error) => return Err(self.failed(Some(named), error)),
             },
             Err(error) => match self.admit_uncounted(named, operation, amount, &error) {
@@ -137,6 +165,7 @@ impl RateLimiter {
         let read = decided.map_err(AcquireError::from);
         let read = read.and_then(|decided| Decision::read(named.name, amount, &decided));
         let decision = read.map_err(|error| self.failed(Some(named), error))?;
+        self.found(named.name);
         if amount > 0 {
             self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
         }
@@ -156,6 +185,9 @@ impl RateLimiter {
         };
         // An error is not of one of the limits: it speaks of the call.
         let joint = read.map_err(|error| self.failed(None, error))?;
+        if joint.decision.counted {
+            items.iter().for_each(|(limit, _)| self.found(limit));
+        }
         if !is_last && joint.held().next().is_some() {
             return Ok(joint);
         }

@@ -114,7 +114,11 @@ pub struct ErrorCounts {
     pub overloaded: u64,
     /// The call itself was not usable: an unknown limit, a long key, an amount that is never admitted.
     pub invalid: u64,
-    /// This peer was shutting down, or the peer that decides has other limits or another version.
+    /// They were of a limit that this peer has, or something here relies on, and the group has not:
+    /// see [`AcquireError::MissingLimit`](crate::AcquireError::MissingLimit). Rules of a layer that
+    /// skip such a limit count here, one for each request.
+    pub missing_limit: u64,
+    /// This peer was shutting down, or the peer that decides has another version.
     pub other: u64,
 }
 
@@ -135,12 +139,13 @@ impl ErrorCounts {
     }
 
     /// Each with the name of its kind.
-    pub(crate) fn by_kind(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn by_kind(&self) -> [(&'static str, u64); 6] {
         [
             ("no_primary", self.no_primary),
             ("outcome_unknown", self.outcome_unknown),
             ("overloaded", self.overloaded),
             ("invalid", self.invalid),
+            ("missing_limit", self.missing_limit),
             ("other", self.other),
         ]
     }
@@ -152,6 +157,7 @@ impl AddAssign for ErrorCounts {
         self.outcome_unknown += other.outcome_unknown;
         self.overloaded += other.overloaded;
         self.invalid += other.invalid;
+        self.missing_limit += other.missing_limit;
         self.other += other.other;
     }
 }

@@ -42,7 +42,7 @@ async fn a_change_asked_for_anywhere_counts_everywhere_and_outlives_its_primary(
         assert_eq!(decision.limit, 25);
         assert!(limiter.acquire("new", "alice", 1).await.expect("known").allowed);
         let gone = limiter.acquire("old", "alice", 1).await;
-        assert!(matches!(gone, Err(AcquireError::UnknownLimit { at_decider: true, .. })));
+        assert!(matches!(gone, Err(AcquireError::MissingLimit { revision: 1, .. })));
         let status = limiter.limits_status();
         assert_eq!(status.revision, 1);
         assert_eq!(status.differing, ["api", "new", "old"], "what its code says is others");

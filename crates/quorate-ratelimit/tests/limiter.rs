@@ -126,7 +126,7 @@ async fn an_amount_of_zero_takes_nothing() {
 async fn what_cannot_be_decided_is_an_error_that_says_so() {
     let (_network, limiters) = start(&NAMES[..1], |builder| builder).await;
     let limiter = &limiters[0];
-    let unknown = AcquireError::UnknownLimit { limit: "apo".into(), at_decider: false };
+    let unknown = AcquireError::UnknownLimit { limit: "apo".into() };
     assert_eq!(limiter.acquire("apo", "alice", 1).await, Err(unknown));
     let long = AcquireError::KeyTooLong { bytes: 509, max: 508 };
     assert_eq!(limiter.acquire("api", [0; 509], 1).await, Err(long));
@@ -161,8 +161,8 @@ async fn the_limits_of_the_peer_that_decides_are_applied() {
     limiters[2].peer().wait_ready(LONG).await.expect("they form a group");
     let decision = limiters[2].acquire("api", "alice", 5).await.expect("there is a primary");
     assert_eq!((decision.limit, decision.remaining), (5, 0));
-    let unknown = AcquireError::UnknownLimit { limit: "new".into(), at_decider: true };
-    assert_eq!(limiters[2].acquire("new", "alice", 1).await, Err(unknown));
+    let missing = AcquireError::MissingLimit { limit: "new".into(), revision: 0 };
+    assert_eq!(limiters[2].acquire("new", "alice", 1).await, Err(missing));
 }
 
 #[tokio::test(start_paused = true)]
