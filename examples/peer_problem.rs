@@ -134,8 +134,9 @@ const ASK_ANOTHER: &str = "nothing was counted, ask another peer";
 const TWICE: &str = "try again only if counting twice does no harm";
 const SAME_LIMITS: &str = "nothing was counted; start all peers with the same --limits: \
                            GET /v1/status shows under differs whose are others";
-const MISSING: &str = "nothing was counted; PUT /v1/limits changes the group's limits, GET /v1/status \
-                       shows under limits what is missing and under differs whose are others";
+const MISSING: &str = "nothing was counted; PUT /v1/limits changes the group's limits, GET \
+                       /v1/status shows under limits what is missing and under differs whose are \
+                       others";
 const LATE: &str = "nothing was counted; debit what a reservation was used for, and do not go on as if a \
                     permit were held";
 const UPDATE: &str = "the units may have been taken; run the same version at all peers";

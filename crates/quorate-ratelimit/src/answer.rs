@@ -8,8 +8,8 @@ use crate::outcome::{Marks, Outcome, Verdict};
 pub(crate) mod code {
     pub(crate) const DENIED: u8 = 0;
     pub(crate) const ALLOWED: u8 = 1;
-    /// The peer that decided has no limit of the key's id. Words: the index, and in the place of the
-    /// limit the revision of the policy that it decided by, of which older versions say 0.
+    /// The peer that decided has no limit of the key's id. Words: the index, and in the place of
+    /// the limit the revision of the policy that it decided by, of which older versions say 0.
     pub(crate) const UNKNOWN_LIMIT: u8 = 2;
     /// The amount is above the capacity.
     pub(crate) const NEVER_ADMITTED: u8 = 3;

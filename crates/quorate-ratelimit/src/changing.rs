@@ -22,8 +22,8 @@ pub struct LimitsStatus {
     /// Limits that are others in this peer's code than in the group, or only in one of them, by name.
     pub differing: Vec<String>,
     /// Limits that are used here, and that the group has not, by name: those that rules of a layer
-    /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is limited
-    /// by them.
+    /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is
+    /// limited by them.
     pub missing: Vec<String>,
 }
 
@@ -112,9 +112,9 @@ impl RateLimiter {
         LimitsStatus { revision: present.revision, differing, missing: self.live().missing_names() }
     }
 
-    /// Says which limits this service uses. One that the group has not is told as a warning, once, and
-    /// is among [`LimitsStatus::missing`] until it is there: at the start, and when the group's limits
-    /// are changed to some without it. A layer of `quorate-tower` says it of its rules.
+    /// Says which limits this service uses. One that the group has not is told as a warning, once,
+    /// and is among [`LimitsStatus::missing`] until it is there: at the start, and when the group's
+    /// limits are changed to some without it. A layer of `quorate-tower` says it of its rules.
     ///
     /// Of names that this peer does not know the first 64 are remembered.
     ///

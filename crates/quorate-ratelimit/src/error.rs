@@ -262,8 +262,9 @@ pub enum AcquireError {
         limit: String,
     },
     /// This peer has a limit of that name, and the group has none, or not yet: as in a rollout, or
-    /// since the group's limits were changed. Nothing was written, and nothing is until it has. It is
-    /// told as a warning once, and shown in [`LimitsStatus::missing`](crate::LimitsStatus::missing).
+    /// since the group's limits were changed. Nothing was written, and nothing is until it has. It
+    /// is told as a warning once, and shown in
+    /// [`LimitsStatus::missing`](crate::LimitsStatus::missing).
     #[error(
         "this peer has a limit {limit:?} and {}", missing(*revision)
     )]
@@ -339,8 +340,8 @@ pub enum AcquireError {
 /// Where a limit is missing, and what to do.
 fn missing(revision: u64) -> String {
     if revision == 0 {
-        return "the peer that decides has none in its code: bring the primary to the code that this \
-                peer runs, or change the group's limits to some with it (change_limits)"
+        return "the peer that decides has none in its code: bring the primary to the code that \
+                this peer runs, or change the group's limits to some with it (change_limits)"
             .to_owned();
     }
     format!(

@@ -92,9 +92,20 @@ impl RateLimiter {
         Limits { table: self.live.present() }
     }
 
-    /// What this peer's code says.
+    /// The limits that this peer was started with: those of its code.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    ///
+    /// /// Whether the group decides by something else.
+    /// fn is_changed(limiter: &RateLimiter) -> bool {
+    ///     limiter.code().to_string() != limiter.limits().to_string()
+    /// }
+    /// ```
     #[inline]
-    pub(crate) fn code(&self) -> &Limits {
+    pub fn code(&self) -> &Limits {
         &self.code
     }
 

@@ -22,11 +22,11 @@ pub enum ReadyError {
     /// The group does not decide here.
     #[error(transparent)]
     NoPrimary(#[from] NotReadyError),
-    /// The group decides here, by limits that this peer has not been sent yet: it is being brought up
-    /// to date.
+    /// The group decides here, by limits that this peer has not been sent yet: it is being brought
+    /// up to date.
     #[error(
-        "the group decides by revision {revision} of its limits, and this peer holds revision {held} \
-         after {waited:?}: it is still being brought up to date"
+        "the group decides by revision {revision} of its limits, and this peer holds revision \
+         {held} after {waited:?}: it is still being brought up to date"
     )]
     LimitsNotHere {
         /// The revision by which the group decides.
@@ -39,10 +39,10 @@ pub enum ReadyError {
 }
 
 impl RateLimiter {
-    /// Waits until the group decides here, as [`Peer::wait_ready`](quorate::Peer::wait_ready) does, and
-    /// until this peer holds the limits that it decides by: then [`RateLimiter::limits`] and
-    /// [`RateLimiter::limits_status`] are those of the group. A client holds no limits but those of its
-    /// code, so it does not wait for others.
+    /// Waits until the group decides here, as [`Peer::wait_ready`](quorate::Peer::wait_ready) does,
+    /// and until this peer holds the limits that it decides by: then [`RateLimiter::limits`] and
+    /// [`RateLimiter::limits_status`] are those of the group. A client holds no limits but those of
+    /// its code, so it does not wait for others.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Limits that this peer's code has and the group has not, or not yet: told, counted, and over as soon
-//! as the limit is there.
+//! Limits that this peer's code has and the group has not, or not yet: told, counted, and over as
+//! soon as the limit is there.
 
 mod told;
 
@@ -57,8 +57,8 @@ async fn a_limit_that_only_new_code_has_is_told_counted_and_heals_with_the_prima
     for _ in 0..3 {
         let missing = AcquireError::MissingLimit { limit: "new".into(), revision: 0 };
         let text = "this peer has a limit \"new\" and the peer that decides has none in its code: \
-                    bring the primary to the code that this peer runs, or change the group's limits \
-                    to some with it (change_limits)";
+                    bring the primary to the code that this peer runs, or change the group's \
+                    limits to some with it (change_limits)";
         assert_eq!(missing.to_string(), text);
         assert_eq!(b.acquire("new", "alice", 1).await, Err(missing));
     }

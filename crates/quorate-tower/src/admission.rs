@@ -33,7 +33,7 @@ pub enum Admission {
         /// Limits that would have denied it, were they no shadows.
         shadowed: Vec<Arc<str>>,
     },
-    /// No rule applies to it.
+    /// No rule applies to it, or none whose limit the group has: then there is an [`Unenforced`].
     Exempt,
     /// Nothing was decided, and such requests are admitted
     /// ([`WhenUnavailable::Admit`](crate::WhenUnavailable::Admit)).
@@ -41,6 +41,27 @@ pub enum Admission {
         /// Why not, and whether it may have been counted all the same.
         error: AcquireError,
     },
+}
+
+/// Limits of rules that apply to a request, and that it went without, for the group has none of
+/// those names ([`MissingLimit::Skip`](crate::MissingLimit::Skip)). In the extensions of the
+/// request, for handlers that want to know; there is none if all were asked.
+///
+/// # Examples
+///
+/// ```
+/// use axum::Extension;
+/// use quorate_tower::Unenforced;
+///
+/// async fn transfer(unenforced: Option<Extension<Unenforced>>) -> &'static str {
+///     if unenforced.is_some() { "not now" } else { "done" }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unenforced {
+    /// Their names.
+    pub limits: Vec<Arc<str>>,
 }
 
 impl Admission {
@@ -57,13 +78,13 @@ impl Admission {
     }
 
     /// What handlers are told, and what is kept of it.
-    pub(crate) fn of(admitted: Admitted) -> (Self, Vec<Taken>) {
-        let Admitted { told, shadowed, taken } = admitted;
+    pub(crate) fn of(admitted: Admitted) -> (Self, Vec<Taken>, Option<Unenforced>) {
+        let Admitted { told, shadowed, taken, missing: limits } = admitted;
         let admission = match told {
             Some((limit, decision)) => Self::Counted { limit, decision, shadowed },
             None => Self::Exempt,
         };
-        (admission, taken)
+        (admission, taken, (!limits.is_empty()).then_some(Unenforced { limits }))
     }
 
     /// The limit and the decision that the response tells of.

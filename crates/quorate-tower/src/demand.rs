@@ -7,7 +7,7 @@ use quorate_ratelimit::Key;
 
 use crate::key::NoKey;
 use crate::refusal::Reason;
-use crate::rule::{MissingKey, Rule};
+use crate::rule::{MissingKey, MissingLimit, Rule};
 
 /// An amount of one key under one limit, asked for by at least one rule.
 pub(crate) struct Item {
@@ -22,6 +22,17 @@ impl Item {
     /// Whether the response tells what it costs.
     pub(crate) fn is_reserved(&self, rules: &[Rule]) -> bool {
         self.shares.iter().any(|(rule, _)| rules[*rule].reserves())
+    }
+
+    /// Whether all rules that ask for it go without a limit that is missing.
+    pub(crate) fn is_skipped_without_limit(&self, rules: &[Rule]) -> bool {
+        let skips = |rule: &Rule| rule.on_missing_limit() == MissingLimit::Skip;
+        self.shares.iter().all(|(rule, _)| skips(&rules[*rule]))
+    }
+
+    /// Whether the name of its limit is of this request.
+    pub(crate) fn has_chosen_limit(&self, rules: &[Rule]) -> bool {
+        self.shares.iter().any(|(rule, _)| rules[*rule].fixed_limit().is_none())
     }
 
     /// Whether it counts only if the response is such.
@@ -40,24 +51,21 @@ pub(crate) fn items_of(rules: &[Rule], request: &Parts) -> Result<Vec<Item>, Rea
         if amount == 0 && !rule.reserves() {
             continue;
         }
-        let Some(key) = key_of(rule, request)? else { continue };
-        let limit = rule.limit();
-        match items.iter_mut().find(|item| item.limit == *limit && item.key == key) {
+        let Some(limit) = rule.limit_of(request) else { continue };
+        let Some(key) = key_of(rule, &limit, request)? else { continue };
+        match items.iter_mut().find(|item| item.limit == limit && item.key == key) {
             Some(item) => {
                 item.amount = item.amount.saturating_add(amount);
                 item.shares.push((place, amount));
             }
-            None => {
-                let limit = limit.clone();
-                items.push(Item { limit, key, amount, shares: vec![(place, amount)] });
-            }
+            None => items.push(Item { limit, key, amount, shares: vec![(place, amount)] }),
         }
     }
     Ok(items)
 }
 
-fn key_of(rule: &Rule, request: &Parts) -> Result<Option<Vec<u8>>, Reason> {
-    let limit = || rule.limit().clone();
+fn key_of(rule: &Rule, limit: &Arc<str>, request: &Parts) -> Result<Option<Vec<u8>>, Reason> {
+    let limit = || limit.clone();
     match (rule.extractor().key(request), rule.on_missing_key()) {
         // Whatever happens without a key: one that is too long is refused, for a caller can send it.
         (Ok(key), _) if key.len() > Key::MAX_BYTES => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Response;
 use quorate::MAX_ITEMS;
-use quorate_ratelimit::{HeaderStyle, RateLimiter};
+use quorate_ratelimit::{HeaderStyle, MAX_LIMITS, RateLimiter};
 use tower_layer::Layer;
 
 use crate::refusal::{Problems, Refusal};
@@ -22,6 +22,9 @@ pub enum WhenUnavailable {
     #[default]
     Refuse,
 }
+
+/// Most rules of a layer: as many as there can be limits.
+const MAX_RULES: usize = MAX_LIMITS;
 
 /// What all services of a layer share.
 pub(crate) struct Settings<R> {
@@ -112,7 +115,8 @@ pub struct RateLimitLayerBuilder<R = Problems> {
 }
 
 impl<R> RateLimitLayerBuilder<R> {
-    /// One more rule, 16 at most. A request is admitted by all that apply to it, or counted by none.
+    /// One more rule, of at most 4,096. A request is admitted by all that apply to it, which may be
+    /// 16 at most, or counted by none.
     ///
     /// # Examples
     ///
@@ -203,8 +207,12 @@ impl<R> RateLimitLayerBuilder<R> {
         self.refusals(refuse)
     }
 
-    /// Checks the rules against the limits that the group has now. They may change while it runs: under
-    /// one that is gone nothing can be decided, and the answer is 503.
+    /// Checks the rules against the limits of this peer's code, and those that it does not have
+    /// against the group's. Whether the group has a limit of the code now is not asked: what
+    /// becomes of requests while it has not, the rule says ([`Rule::missing_limit`]). A limit that
+    /// came while the group ran is known to a peer when its
+    /// [`RateLimiter::wait_ready`](quorate_ratelimit::RateLimiter::wait_ready) has returned, and to
+    /// no client; [`Rule::limit_by`] looks it up when it is used.
     ///
     /// # Errors
     ///
@@ -215,13 +223,18 @@ impl<R> RateLimitLayerBuilder<R> {
     /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
     pub fn build(self) -> Result<RateLimitLayer<R>, BuildError> {
         let Settings { limiter, rules, .. } = &self.settings;
-        let count = rules.len();
-        if count == 0 || count > MAX_ITEMS {
-            return Err(BuildError::Rules { count, max: MAX_ITEMS });
+        let all = rules.len();
+        if all == 0 || all > MAX_RULES {
+            return Err(BuildError::Rules { count: all, max: MAX_RULES });
         }
+        let always = rules.iter().filter(|rule| rule.is_unconditional()).count();
+        if always > MAX_ITEMS {
+            return Err(BuildError::Rules { count: always, max: MAX_ITEMS });
+        }
+        let present = limiter.limits();
         for rule in rules {
-            let name = rule.limit();
-            let limit = limiter.limits().get(name);
+            let Some(name) = rule.fixed_limit() else { continue };
+            let limit = limiter.code().get(name).or_else(|| present.get(name));
             let limit = limit.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
             if limit.is_concurrent() {
                 return Err(BuildError::Concurrency { limit: name.clone() });
@@ -232,6 +245,7 @@ impl<R> RateLimitLayerBuilder<R> {
                 return Err(BuildError::NeverAdmitted { limit: name.clone(), cost, max });
             }
         }
+        limiter.expect_limits(rules.iter().filter_map(Rule::fixed_limit));
         Ok(RateLimitLayer { settings: Arc::new(self.settings) })
     }
 }
@@ -262,14 +276,14 @@ pub enum BuildError {
         /// The most at once.
         max: u64,
     },
-    /// No rules, or too many.
+    /// No rules, or too many: in all, or of those that apply to every request.
     Rules {
-        /// The rules given.
+        /// The rules given, or those that apply to every request.
         count: usize,
         /// The most.
         max: usize,
     },
-    /// This peer has no limit of that name.
+    /// This peer has no limit of that name, in its code or of the group.
     UnknownLimit {
         /// The name.
         limit: Arc<str>,
@@ -288,8 +302,19 @@ impl fmt::Display for BuildError {
                 "a cost of {cost} is never admitted by limit {limit}: it admits {max} at most at \
                  once"
             ),
+            Self::Rules { count: 0, .. } => write!(f, "there is no rule: give at least one"),
+            Self::Rules { count, max } if *max == MAX_ITEMS => write!(
+                f,
+                "{count} rules apply to every request, and {max} at most are decided together: \
+                 have some of them apply to some requests only (Rule::when)"
+            ),
             Self::Rules { count, max } => write!(f, "{count} rules: give 1 to {max}"),
-            Self::UnknownLimit { limit } => write!(f, "no limit is called {limit:?}"),
+            Self::UnknownLimit { limit } => write!(
+                f,
+                "no limit is called {limit:?} in this peer's code, nor among those of the group \
+                 that it holds: correct the name, or, if it came by a change of the group's \
+                 limits, build the layer after RateLimiter::wait_ready"
+            ),
         }
     }
 }

@@ -62,7 +62,8 @@
 //! | lacks its key, or has one that cannot be read or is of more than 508 bytes | 400 | 3 | yes |
 //! | costs more than a limit ever admits | 400 | 3 | yes |
 //! | was not decided: no primary, at a bound, no answer | 503, `Retry-After: 1` | 14 | unless the outcome is unknown |
-//! | has no key because the service supplies none | 500 | 13 | yes |
+//! | may not go without a limit that the group has not | 503 | 9 | yes |
+//! | has no key because the service supplies none, or more than 16 rules | 500 | 13 | yes |
 //!
 //! Responses of requests that were admitted carry the fields of the limit that has the least left,
 //! unless [told otherwise](RateLimitLayerBuilder::headers_on_denials_only). Bodies of refusals are made
@@ -94,6 +95,17 @@
 //! are asked together, and cancelled if those deny; others may be denied for them in that moment, and
 //! nothing is ever admitted that should not be. Rules with `count_if` are asked once more, before, for
 //! the window that they are in.
+//!
+//! # Limits that come and go
+//!
+//! A new version of a service brings a rule and its limit, and the group does not have the limit
+//! until the primary runs the new code; or not at all, if its limits were once changed while it
+//! ran: then those hold, whatever the code says, until they are changed again. Until then a rule is
+//! skipped and that is told, or it refuses, as [`Rule::missing_limit`] says, and the other rules go
+//! on. So it is if a change takes the limit away. As soon as the group has it the rule applies.
+//!
+//! [`Rule::limit_by`] takes the name from each request, such as the plan of a customer. Any number
+//! of rules may be there, 4,096 at most; of one request 16 at most are decided together.
 //!
 //! # Where to put it
 //!
@@ -169,7 +181,7 @@ mod settlement;
 mod taking;
 
 pub use address::{ClientAddress, PeerAddress};
-pub use admission::Admission;
+pub use admission::{Admission, Unenforced};
 pub use forwarded::ProxyField;
 pub use header::Header;
 pub use host::Host;
@@ -178,6 +190,6 @@ pub use layer::{BuildError, RateLimitLayer, RateLimitLayerBuilder, WhenUnavailab
 pub use network::{Network, NetworkError};
 pub use path::{MethodAndPath, Path};
 pub use refusal::{Grpc, Problems, Reason, Refusal, Refuse};
-pub use rule::{MissingKey, Rule};
+pub use rule::{MissingKey, MissingLimit, Rule};
 pub use service::{RateLimit, ResponseFuture};
 pub use settlement::Unsettled;

@@ -45,6 +45,15 @@ pub enum Reason {
         /// What is missing.
         what: Cow<'static, str>,
     },
+    /// A limit that it may not go without ([`MissingLimit::Refuse`](crate::MissingLimit::Refuse))
+    /// is one that the group has not, or one of permits: 503 without `Retry-After`, gRPC 9
+    /// (`FAILED_PRECONDITION`), for it lasts until somebody changes that. Nothing was counted.
+    LimitUnusable {
+        /// The limit.
+        limit: Arc<str>,
+        /// Why not, and what to do. It tells of the group's inside, so callers are not told.
+        error: AcquireError,
+    },
     /// What it is counted by is too long: 400, gRPC 3.
     KeyTooLong {
         /// The limit.
@@ -70,6 +79,14 @@ pub enum Reason {
         amount: u64,
         /// The most at once.
         max: u64,
+    },
+    /// More rules apply to it than are decided together: 500, gRPC 13. Those with an
+    /// [`actual_cost`](crate::Rule::actual_cost) are not among them. Nothing was counted.
+    TooManyRules {
+        /// Limits and keys that it would count under.
+        count: usize,
+        /// The most.
+        max: usize,
     },
     /// It was not decided: 503, gRPC 14 (`UNAVAILABLE`). Whether something was counted, the error
     /// says.
@@ -171,8 +188,12 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self.reason {
             Reason::Denied { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Reason::KeyNotSupplied { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::KeyNotSupplied { .. } | Reason::TooManyRules { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Reason::LimitUnusable { .. } | Reason::Unavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Reason::KeyNotSent { .. }
             | Reason::KeyTooLong { .. }
             | Reason::KeyUnreadable { .. }
@@ -250,7 +271,8 @@ impl Refusal {
     pub fn grpc<B: Default>(self) -> Response<B> {
         let code = match self.reason {
             Reason::Denied { .. } => 8,
-            Reason::KeyNotSupplied { .. } => 13,
+            Reason::LimitUnusable { .. } => 9,
+            Reason::KeyNotSupplied { .. } | Reason::TooManyRules { .. } => 13,
             Reason::Unavailable { .. } => 14,
             Reason::KeyNotSent { .. }
             | Reason::KeyTooLong { .. }
@@ -282,6 +304,12 @@ impl Refusal {
             }
             Reason::KeyNotSupplied { limit, what } => {
                 format!("the service lacks {what}, by which limit {limit} counts")
+            }
+            Reason::LimitUnusable { limit, .. } => {
+                format!("the service's limit {limit}, which has to hold for this, is not in force")
+            }
+            Reason::TooManyRules { count, max } => {
+                format!("the service counts this under {count} limits, and {max} is most")
             }
             Reason::KeyTooLong { limit, bytes, max } => {
                 format!("limit {limit} counts by what has {bytes} bytes here, and at most {max}")
@@ -369,8 +397,9 @@ mod tests {
     use super::*;
 
     /// One of each kind but `Denied`, with its status, its gRPC code, and whether to come again.
-    fn kinds() -> [(Reason, u16, &'static str, bool); 6] {
+    fn kinds() -> [(Reason, u16, &'static str, bool); 8] {
         let (limit, what) = (Arc::from("a \"b\\"), Cow::Borrowed("the field \u{1} x-ä%"));
+        let missing = AcquireError::MissingLimit { limit: "a".into(), revision: 1 };
         let no_primary = DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum };
         [
             (Reason::KeyNotSent { limit: Arc::clone(&limit), what: what.clone() }, 400, "3", false),
@@ -378,6 +407,8 @@ mod tests {
             (Reason::KeyNotSupplied { limit: limit.clone(), what }, 500, "13", false),
             (Reason::KeyTooLong { limit: limit.clone(), bytes: 509, max: 508 }, 400, "3", false),
             (Reason::NeverAdmitted { limit, amount: 5, max: 3 }, 400, "3", false),
+            (Reason::LimitUnusable { limit: "a".into(), error: missing }, 503, "9", false),
+            (Reason::TooManyRules { count: 17, max: 16 }, 500, "13", false),
             (Reason::Unavailable { error: no_primary.into() }, 503, "14", true),
         ]
     }

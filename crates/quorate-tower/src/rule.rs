@@ -22,6 +22,24 @@ pub enum MissingKey {
     Skip,
 }
 
+/// What becomes of a request whose limit the group has not: in a rollout that brings the limit,
+/// until the primary runs the new code; after a change of the group's limits, until they are
+/// changed to some with it; or because a name is wrong. It is told as a warning once, counted
+/// ([`ErrorCounts::missing_limit`](quorate_ratelimit::ErrorCounts::missing_limit)) and shown
+/// ([`LimitsStatus::missing`](quorate_ratelimit::LimitsStatus::missing)). The rule applies from the
+/// next request on when the limit is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MissingLimit {
+    /// The rule does not apply to it, and the others do. Handlers find the limit in
+    /// [`Unenforced`](crate::Unenforced).
+    #[default]
+    Skip,
+    /// It is refused with 503: for limits without which nothing may pass.
+    Refuse,
+}
+
+type LimitOf = Box<dyn Fn(&request::Parts) -> Option<Arc<str>> + Send + Sync>;
 type Applies = Box<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 type CostOf = Box<dyn Fn(&request::Parts) -> u64 + Send + Sync>;
 /// `None` if what was taken is what it cost.
@@ -33,6 +51,12 @@ enum Outcome {
     Actual(ActualCost),
     CountIf(Counts),
     Same,
+}
+
+/// Which limit it is.
+enum Which {
+    Named(Arc<str>),
+    Of(LimitOf),
 }
 
 enum Cost {
@@ -69,9 +93,10 @@ enum Cost {
 /// # let _ = rule;
 /// ```
 pub struct Rule {
-    limit: Arc<str>,
+    limit: Which,
     key: Box<dyn KeyExtractor>,
     missing: MissingKey,
+    missing_limit: MissingLimit,
     applies: Option<Applies>,
     cost: Cost,
     outcome: Outcome,
@@ -90,10 +115,53 @@ impl Rule {
     /// ```
     #[must_use]
     pub fn new(limit: impl Into<Arc<str>>, key: impl KeyExtractor) -> Self {
+        Self::of(Which::Named(limit.into()), key)
+    }
+
+    /// The same, under the limit whose name this says; `None` if no limit applies to the request.
+    /// The name is looked up when it is used: one that the group has not is treated as
+    /// [`MissingLimit`] says, and so is one that nobody has. An `Arc<str>` that is kept costs no
+    /// allocation for each request.
+    ///
+    /// Do not make names of what the request says: a caller would choose its limit.
+    ///
+    /// # Examples
+    ///
+    /// One rule for all plans, by what an authentication has left in the request:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use quorate_tower::{Rule, from_fn};
+    ///
+    /// /// What is known of a customer.
+    /// #[derive(Clone)]
+    /// struct Customer {
+    ///     id: String,
+    ///     /// The name of a limit, such as `plan-gold`.
+    ///     plan: Arc<str>,
+    /// }
+    ///
+    /// let rule = Rule::limit_by(
+    ///     |request| request.extensions.get::<Customer>().map(|customer| customer.plan.clone()),
+    ///     from_fn(|request| request.extensions.get::<Customer>().map(|it| it.id.clone())),
+    /// );
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn limit_by<L: Into<Arc<str>>>(
+        limit: impl Fn(&request::Parts) -> Option<L> + Send + Sync + 'static,
+        key: impl KeyExtractor,
+    ) -> Self {
+        Self::of(Which::Of(Box::new(move |request| limit(request).map(L::into))), key)
+    }
+
+    fn of(limit: Which, key: impl KeyExtractor) -> Self {
         Self {
-            limit: limit.into(),
+            limit,
             key: Box::new(key),
             missing: MissingKey::default(),
+            missing_limit: MissingLimit::default(),
             applies: None,
             cost: Cost::Fixed(1),
             outcome: Outcome::Same,
@@ -152,6 +220,25 @@ impl Rule {
     #[must_use]
     pub fn missing_key(mut self, missing: MissingKey) -> Self {
         self.missing = missing;
+        self
+    }
+
+    /// What becomes of requests while the group has no such limit. Default: the rule is skipped,
+    /// and that is told.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_tower::{ClientAddress, MissingLimit, Rule};
+    ///
+    /// let no_guesses = Rule::new("login", ClientAddress::new())
+    ///     .when(|request| request.uri.path() == "/login")
+    ///     .missing_limit(MissingLimit::Refuse);
+    /// # let _ = no_guesses;
+    /// ```
+    #[must_use]
+    pub fn missing_limit(mut self, missing: MissingLimit) -> Self {
+        self.missing_limit = missing;
         self
     }
 
@@ -254,8 +341,31 @@ impl Rule {
         self
     }
 
-    pub(crate) fn limit(&self) -> &Arc<str> {
-        &self.limit
+    /// The name of its limit, if that is the same for all requests.
+    pub(crate) fn fixed_limit(&self) -> Option<&Arc<str>> {
+        match &self.limit {
+            Which::Named(name) => Some(name),
+            Which::Of(_) => None,
+        }
+    }
+
+    /// The name of its limit for this request; `None` if none applies.
+    pub(crate) fn limit_of(&self, request: &request::Parts) -> Option<Arc<str>> {
+        match &self.limit {
+            Which::Named(name) => Some(name.clone()),
+            Which::Of(limit) => limit(request),
+        }
+    }
+
+    pub(crate) fn on_missing_limit(&self) -> MissingLimit {
+        self.missing_limit
+    }
+
+    /// Whether it applies to every request, as far as is known before.
+    pub(crate) fn is_unconditional(&self) -> bool {
+        let has_cost = self.fixed_cost() != Some(0) && !self.reserves();
+        let has_limit = self.fixed_limit().is_some();
+        self.applies.is_none() && has_limit && has_cost && self.missing != MissingKey::Skip
     }
 
     pub(crate) fn extractor(&self) -> &dyn KeyExtractor {
@@ -308,7 +418,7 @@ impl Rule {
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rule")
-            .field("limit", &self.limit)
+            .field("limit", &self.fixed_limit().map_or("(by the request)", |name| name))
             .field("missing", &self.missing)
             .finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Unenforced};
 use crate::layer::{Settings, WhenUnavailable};
 use crate::refusal::{Problems, Reason, Refusal, Refuse};
 use crate::taking::{self, Taken};
@@ -87,12 +87,15 @@ where
 {
     let Settings { limiter, rules, styles, tells_admitted, refuse, .. } = &*settings;
     let (mut head, body) = request.into_parts();
-    let (admission, taken) = match admitted(&settings, &head).await {
+    let (admission, taken, unenforced) = match admitted(&settings, &head).await {
         Ok(admitted) => admitted,
         Err(reason) => return Ok(refuse.refuse(Refusal::new(limiter, head, reason, styles))),
     };
     let told = admission.told().filter(|_| *tells_admitted);
     head.extensions.insert(admission);
+    if let Some(unenforced) = unenforced {
+        head.extensions.insert(unenforced);
+    }
     let response = match inner.call(Request::from_parts(head, body)).await {
         Ok(response) => response,
         Err(error) => {
@@ -116,13 +119,13 @@ where
 async fn admitted<R>(
     settings: &Settings<R>,
     request: &http::request::Parts,
-) -> Result<(Admission, Vec<Taken>), Reason> {
+) -> Result<(Admission, Vec<Taken>, Option<Unenforced>), Reason> {
     let Settings { limiter, rules, unavailable, .. } = settings;
     let items = demand::items_of(rules, request)?;
     match (taking::admit(limiter, rules, items).await, unavailable) {
         (Ok(admitted), _) => Ok(Admission::of(admitted)),
         (Err(Reason::Unavailable { error }), WhenUnavailable::Admit) => {
-            Ok((Admission::Undecided { error }, Vec::new()))
+            Ok((Admission::Undecided { error }, Vec::new(), None))
         }
         (Err(reason), _) => Err(reason),
     }

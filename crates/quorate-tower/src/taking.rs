@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use quorate::MAX_ITEMS;
 use quorate_ratelimit::{
     AcquireError, Decision, JointDecision, RateLimiter, ReservationId, Reserved,
 };
@@ -41,10 +42,13 @@ pub(crate) struct Admitted {
     pub(crate) shadowed: Vec<Arc<str>>,
     /// What may have to be corrected.
     pub(crate) taken: Vec<Taken>,
+    /// Limits that the group has not, and that were gone without.
+    pub(crate) missing: Vec<Arc<str>>,
 }
 
 impl Admitted {
-    const NOTHING: Self = Self { told: None, shadowed: Vec::new(), taken: Vec::new() };
+    const NOTHING: Self =
+        Self { told: None, shadowed: Vec::new(), taken: Vec::new(), missing: Vec::new() };
 
     /// Both of them; what the response tells of is the tighter one.
     fn and(mut self, mut other: Self) -> Self {
@@ -58,12 +62,18 @@ impl Admitted {
         looser.taken.iter_mut().for_each(|taken| taken.is_told = false);
         let told = told.told.take();
         self.taken.append(&mut other.taken);
-        for name in other.shadowed {
-            if !self.shadowed.contains(&name) {
-                self.shadowed.push(name);
-            }
-        }
+        add_names(&mut self.shadowed, other.shadowed);
+        add_names(&mut self.missing, other.missing);
         Self { told, ..self }
+    }
+}
+
+/// Each name once.
+fn add_names(names: &mut Vec<Arc<str>>, others: impl IntoIterator<Item = Arc<str>>) {
+    for name in others {
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
 }
 
@@ -73,12 +83,26 @@ pub(crate) async fn admit(
     rules: &[Rule],
     items: Vec<Item>,
 ) -> Result<Admitted, Reason> {
+    for item in items.iter().filter(|item| item.has_chosen_limit(rules)) {
+        // Fixed ones were named when the layer was built.
+        if limiter.limits().get(&item.limit).is_none() {
+            limiter.expect_limits([&item.limit]);
+        }
+    }
     let (reserved, others): (Vec<_>, Vec<_>) =
         items.into_iter().partition(|item| item.is_reserved(rules));
+    let count = others.len();
+    if count > MAX_ITEMS {
+        return Err(Reason::TooManyRules { count, max: MAX_ITEMS });
+    }
     let mut all = Admitted::NOTHING;
     for item in reserved {
+        let is_skipped = item.is_skipped_without_limit(rules);
         match reserve(limiter, item).await {
             Ok(reserved) => all = all.and(reserved),
+            Err(Reason::LimitUnusable { limit, .. }) if is_skipped => {
+                add_names(&mut all.missing, [limit]);
+            }
             Err(reason) => {
                 cancel(limiter, &all.taken).await;
                 return Err(reason);
@@ -111,32 +135,58 @@ async fn cancel(limiter: &RateLimiter, taken: &[Taken]) {
     }
 }
 
+/// Those whose limit is missing are left out, one limit after the other: the group names the first
+/// one that it has not. That is a question more for each of them, and none as long as all are
+/// there.
 async fn admit_others(
     limiter: &RateLimiter,
     rules: &[Rule],
-    items: Vec<Item>,
+    mut items: Vec<Item>,
 ) -> Result<Admitted, Reason> {
-    match <[Item; 1]>::try_from(items) {
-        Ok([item]) => admit_one(limiter, item).await,
-        Err(items) if items.is_empty() => Ok(Admitted::NOTHING),
-        Err(items) => admit_all(limiter, rules, items).await,
+    let mut missing = Vec::new();
+    loop {
+        let reason = match admit_present(limiter, rules, &mut items).await {
+            Ok(admitted) => return Ok(Admitted { missing, ..admitted }),
+            Err(reason) => reason,
+        };
+        let Reason::LimitUnusable { limit, .. } = &reason else { return Err(reason) };
+        let (without, others): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|item| item.limit == *limit);
+        if without.is_empty() || !without.iter().all(|it| it.is_skipped_without_limit(rules)) {
+            return Err(reason);
+        }
+        missing.push(limit.clone());
+        items = others;
     }
 }
 
-async fn admit_one(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
-    let decided = limiter.acquire(&item.limit, &item.key, item.amount).await;
-    let decision = decided.map_err(|error| refused(limiter, &[&item], error))?;
-    if !decision.allowed {
-        return Err(denied(&item, decision));
+/// Takes the items away if they are admitted.
+async fn admit_present(
+    limiter: &RateLimiter,
+    rules: &[Rule],
+    items: &mut Vec<Item>,
+) -> Result<Admitted, Reason> {
+    match &items[..] {
+        [] => Ok(Admitted::NOTHING),
+        [item] => {
+            let decided = limiter.acquire(&item.limit, &item.key, item.amount).await;
+            let decision = decided.map_err(|error| refused(limiter, &[item], error))?;
+            if !decision.allowed {
+                return Err(denied(item, decision));
+            }
+            let item = items.pop();
+            let admitted = item.map(|item| admitted(item, decision, Hold::Decided(decision)));
+            Ok(admitted.unwrap_or(Admitted::NOTHING))
+        }
+        _ => admit_all(limiter, rules, items).await,
     }
-    Ok(admitted(item, decision, Hold::Decided(decision)))
 }
 
 fn admitted(item: Item, decision: Decision, hold: Hold) -> Admitted {
     let limit = item.limit.clone();
     let shadowed = decision.shadow.then(|| limit.clone()).into_iter().collect();
     let taken = vec![Taken { item, hold, is_told: true }];
-    Admitted { told: Some((limit, decision)), shadowed, taken }
+    Admitted { told: Some((limit, decision)), shadowed, taken, missing: Vec::new() }
 }
 
 fn denied(item: &Item, decision: Decision) -> Reason {
@@ -146,11 +196,11 @@ fn denied(item: &Item, decision: Decision) -> Reason {
 async fn admit_all(
     limiter: &RateLimiter,
     rules: &[Rule],
-    items: Vec<Item>,
+    items: &mut Vec<Item>,
 ) -> Result<Admitted, Reason> {
     let all: Vec<&Item> = items.iter().collect();
     let refused = |error| refused(limiter, &all, error);
-    let before = seen_before(limiter, rules, &items).await.map_err(refused)?;
+    let before = seen_before(limiter, rules, items).await.map_err(refused)?;
     let asked: Vec<_> = items.iter().map(|it| (&*it.limit, &*it.key, it.amount)).collect();
     let joint = limiter.acquire_all(&asked).await.map_err(refused)?;
     let JointDecision { violated, shadowed, tightest, decision, .. } = &joint;
@@ -158,11 +208,12 @@ async fn admit_all(
         // The first name is that of the limit that the decision speaks of.
         let mut places = vec![*tightest];
         places.extend(violated.iter().filter(|place| *place != tightest));
-        let limits = names(&items, &places);
+        let limits = names(items, &places);
         return Err(Reason::Denied { limits, decision: Box::new(*decision) });
     }
     let told = Some((items[*tightest].limit.clone(), *decision));
-    let names = names(&items, shadowed);
+    let names = names(items, shadowed);
+    let items = std::mem::take(items);
     let taken = before.into_iter().zip(items).enumerate().filter_map(|(place, (before, item))| {
         let mut decision = before?;
         let is_told = place == joint.tightest;
@@ -174,18 +225,13 @@ async fn admit_all(
         }
         Some(Taken { item, hold: Hold::Decided(decision), is_told })
     });
-    Ok(Admitted { told, shadowed: names, taken: taken.collect() })
+    Ok(Admitted { told, shadowed: names, taken: taken.collect(), missing: Vec::new() })
 }
 
 /// The limits of the items at these places, each once.
 fn names(items: &[Item], places: &[usize]) -> Vec<Arc<str>> {
     let mut names = Vec::new();
-    for place in places {
-        let name = &items[*place].limit;
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
+    add_names(&mut names, places.iter().map(|place| items[*place].limit.clone()));
     names
 }
 
@@ -216,6 +262,15 @@ async fn seen_before(
 
 /// What an error comes to for the request.
 fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reason {
+    if let AcquireError::MissingLimit { limit, .. }
+    | AcquireError::UnknownLimit { limit }
+    | AcquireError::Unsupported { limit } = &error
+    {
+        return match items.iter().find(|item| *item.limit == **limit) {
+            Some(item) => Reason::LimitUnusable { limit: item.limit.clone(), error },
+            None => Reason::Unavailable { error },
+        };
+    }
     let AcquireError::NeverAdmitted { amount, max } = error else {
         return Reason::Unavailable { error };
     };

@@ -11,8 +11,8 @@ use http::{Method, Request, Response, StatusCode};
 use quorate::DecideError;
 use quorate_ratelimit::{AcquireError, Carry, HeaderStyle, Limit, Limits, RateLimiter, Reset};
 use quorate_tower::{
-    Admission, BuildError, Grpc, Header, MissingKey, RateLimitLayer, RateLimitLayerBuilder, Reason,
-    Refusal, Rule, Shared, WhenUnavailable,
+    Admission, BuildError, Grpc, Header, MissingKey, MissingLimit, RateLimitLayer,
+    RateLimitLayerBuilder, Reason, Refusal, Rule, Shared, WhenUnavailable,
 };
 use support::{call, cut_off, group, inside, used};
 
@@ -207,10 +207,10 @@ async fn without_a_quorum_requests_are_refused_as_unavailable_and_not_as_too_man
 
 /// Limits change while the group runs, and the layer does not know.
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_the_group_no_longer_has_is_unavailable() {
+async fn a_limit_that_became_smaller_admits_less_and_one_that_is_gone_is_as_the_rule_says() {
     let group = group().await;
     let limiter = group.limiter("b");
-    let rules = [Rule::new("two", user()).cost(2)];
+    let rules = [Rule::new("two", user()).cost(2).missing_limit(MissingLimit::Refuse)];
     let mut service = inside(&layer(limiter, rules).build().expect("usable"), ok);
     let smaller = Limits::builder().limit("two", Limit::per_day(1)).build().expect("usable");
     limiter.change_limits(&smaller, Carry::Keep).await.expect("a primary");
@@ -220,6 +220,9 @@ async fn a_limit_that_the_group_no_longer_has_is_unavailable() {
     limiter.change_limits(&others, Carry::Keep).await.expect("a primary");
     let response = call(&mut service, of("alice")).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let error = AcquireError::MissingLimit { limit: "two".into(), revision: 2 };
+    let reason = Reason::LimitUnusable { limit: "two".into(), error };
+    assert_eq!(response.extensions().get(), Some(&reason));
 }
 
 /// The link to the primary falls silent, and nobody knows yet.
@@ -296,7 +299,7 @@ async fn a_layer_that_could_never_work_is_not_built() {
     let group = group().await;
     let limiter = group.limiter("a");
     let error = |rules: Vec<Rule>| layer(limiter, rules).build().err();
-    assert_eq!(error(vec![]), Some(BuildError::Rules { count: 0, max: 16 }));
+    assert_eq!(error(vec![]), Some(BuildError::Rules { count: 0, max: 4096 }));
     let many = (0..17).map(|_| Rule::new("two", Shared)).collect();
     assert_eq!(error(many), Some(BuildError::Rules { count: 17, max: 16 }));
     let unknown = BuildError::UnknownLimit { limit: "tow".into() };
