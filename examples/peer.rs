@@ -99,6 +99,10 @@
 //! curl -X PUT '127.0.0.1:8102/v1/limits?carry=keep' --data-binary @limits.toml
 //! ```
 //!
+//! Or the files of `--limits` are: with `--watch-limits` a change of one is taken up as a change by
+//! any other way is, and the last one holds; with `--limits-file-wins` at all peers, the primary's
+//! file holds and nothing else changes the limits.
+//!
 //! To see a denial, send this twice, to any two peers: 200, then 429 with `Retry-After`.
 //!
 //! ```text
@@ -130,7 +134,7 @@ use quorate::{
     SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
-use quorate_ratelimit::{AtCapacity, Carry, FileChange, Limit, Limits, RateLimiter};
+use quorate_ratelimit::{AtCapacity, FileChange, Limit, Limits, RateLimiter};
 use quorate_tls::TlsTransport;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -213,9 +217,13 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
     /// Have the whole group decide by what the file of --limits says whenever it changes; what was taken
-    /// is kept.
+    /// is kept. What it says at the start changes nothing.
     #[arg(long, requires = "limits")]
     watch_limits: bool,
+    /// Have the group decide by the file of --limits of whoever is primary, whatever else is asked
+    /// for: give this, and the same file, to all peers. PUT /v1/limits is refused.
+    #[arg(long, requires = "limits", conflicts_with = "watch_limits")]
+    limits_file_wins: bool,
     /// Talk plain text on the network too: HTTP, and between peers without TLS. Without this only
     /// loopback addresses are listened on for that.
     #[arg(long)]
@@ -255,8 +263,9 @@ async fn serve(options: Options) -> Result<(), String> {
     tokio::spawn(print_events(peer.clone()));
 
     let limiter = RateLimiter::new(peer.clone(), &limits).at_capacity(options.at_capacity);
-    if let Some(file) = options.limits.clone().filter(|_| options.watch_limits) {
-        tokio::spawn(watch_limits(limiter.clone(), file));
+    let is_followed = options.watch_limits || options.limits_file_wins;
+    if let Some(file) = options.limits.clone().filter(|_| is_followed) {
+        tokio::spawn(follow_limits(limiter.clone(), file, options.limits_file_wins));
     }
     tokio::spawn(print_alerts(limiter.clone()));
     let HttpOptions { headers, accept_ids: accepts_ids, .. } = options.http;
@@ -385,21 +394,24 @@ async fn start(
 }
 
 /// Has the group follow a limits file, and prints what comes of it.
-async fn watch_limits(limiter: RateLimiter, file: PathBuf) {
+async fn follow_limits(limiter: RateLimiter, file: PathBuf, wins: bool) {
     let name = file.display().to_string();
     let told = |change: FileChange| {
-        say(&match change {
-            FileChange::Taken { revision } => {
-                format!("limits file {name}: taken up, revision {revision}")
+        let advice = match &change {
+            FileChange::Differs { .. } if wins => {
+                "; the primary's file is what counts: bring this one to all peers"
             }
-            FileChange::Refused { reason } => {
-                format!("limits file {name}: refused, the limits stay as they are: {reason}")
+            FileChange::Differs { .. } => {
+                "; to have them decide by the file, PUT it to /v1/limits or change it, or start \
+                 all peers with --limits-file-wins; or write GET /v1/limits into it"
             }
-            FileChange::Failed { error } => format!("limits file {name}: {error}; trying again"),
-            other => format!("limits file {name}: {other:?}"),
-        });
+            _ => "",
+        };
+        say(&format!("limits file {name}: {change}{advice}"));
     };
-    limiter.watch_limits_file(file, peer_rules::spec, Carry::Keep, told).await;
+    let file = limiter.limits_file(file, peer_rules::spec);
+    let file = if wins { file.wins() } else { file };
+    file.watch(told).await;
 }
 
 /// Prints thresholds that were crossed here; keys may be secrets, so they are left out.

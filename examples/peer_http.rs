@@ -384,6 +384,31 @@ mod tests {
         assert_eq!(member_names(&service.peer).len(), 2);
     }
 
+    /// It would be set back within a second, and who asked would not know.
+    #[tokio::test(start_paused = true)]
+    async fn limits_that_a_file_decides_are_not_changed_by_a_request() {
+        let group = group().await;
+        let service = service(&group, "a");
+        let file = std::env::temp_dir().join(format!("quorate-wins-{}.toml", std::process::id()));
+        std::fs::write(&file, "limits.mail.rate = \"1/d\"\nlimits.mail.burst = 5")
+            .expect("written");
+        let followed = service.limiter.limits_file(&file, peer_rules::spec).wins();
+        let following = tokio::spawn(followed.watch(|change| panic!("nothing differs: {change}")));
+        group.pass(Duration::from_secs(5)).await;
+        let routes = routes(service, Face::Whole);
+        let (status, problem) =
+            ask(&routes, ("PUT", "/v1/limits"), "limits.mail.rate = \"7/s\"").await;
+        assert_eq!((status, &problem["error"]), (409, &json!("file_wins")));
+        let (_, status) = ask(&routes, ("GET", "/v1/status"), "").await;
+        let limits = json!({
+            "revision": 0, "differing": [], "source": "winning-file", "missing": [],
+        });
+        assert_eq!(status["limits"], limits);
+        assert!(!following.is_finished());
+        following.abort();
+        std::fs::remove_file(&file).expect("it is there");
+    }
+
     /// It was worked out where connections are served, as often as anybody asked.
     #[tokio::test(start_paused = true)]
     async fn one_digest_is_worked_out_at_a_time_and_elsewhere() {

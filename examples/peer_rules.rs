@@ -4,7 +4,7 @@
 //! GET /v1/limits                        the group's limits, as a limits file
 //! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
 //!                                       was taken is kept, or carry=proportional, or carry=reset;
-//!                                       where --admin-http is
+//!                                       where --admin-http is; not with --limits-file-wins
 //! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most: whoever sees them
 //!                                       sees whose they are; where --admin-http is
 //! ```
@@ -17,7 +17,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use quorate::PolicyError;
-use quorate_ratelimit::{Carry, Limits, LimitsSpec, Top};
+use quorate_ratelimit::{Carry, Limits, LimitsSource, LimitsSpec, Top};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,6 +48,10 @@ async fn limits(State(service): State<Service>) -> Result<impl IntoResponse, Pro
 const CARRY: &str = "carry says what becomes of what was taken: keep, proportional or reset, like \
                      PUT /v1/limits?carry=keep";
 
+const FILE_WINS: &str = "this group decides by the limits file of its primary \
+                         (--limits-file-wins), which would set them back: change the file at all \
+                         peers; nothing was changed";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct How {
@@ -61,6 +65,9 @@ async fn change(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     let Query(How { carry }) = how.map_err(|_| Problem::bad_request(CARRY))?;
+    if service.limiter.limits_status().source == LimitsSource::WinningFile {
+        return Err(Problem::new(StatusCode::CONFLICT, "file_wins", FILE_WINS));
+    }
     let unusable = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
     let text = std::str::from_utf8(&body).map_err(|error| unusable(&error))?;
     let limits = parse(text).map_err(|error| unusable(&error))?;

@@ -118,7 +118,8 @@
 //!
 //! Limits in code are those of the group until somebody changes them, by
 //! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count, and
-//! a peer whose code has others is told by [`RateLimiter::limits_status`].
+//! a peer whose code, or file, has others is told so in its log and by
+//! [`RateLimiter::limits_status`]. Who wins, and how files alone decide: [`LimitsFile`].
 //!
 //! | [`Carry`] | 80 of 100 used; the limit becomes 200 |
 //! |---|---|
@@ -258,6 +259,7 @@
 //! [`RateLimiter::alerts`]: crate::RateLimiter::alerts
 //! [`RateLimiter::change_limits`]: crate::RateLimiter::change_limits
 //! [`RateLimiter::commit`]: crate::RateLimiter::commit
+//! [`LimitsFile`]: crate::LimitsFile
 //! [`RateLimiter::limits_status`]: crate::RateLimiter::limits_status
 //! [`RateLimiter::permit`]: crate::RateLimiter::permit
 //! [`RateLimiter::reserve`]: crate::RateLimiter::reserve

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::differing::Own;
 use crate::missing::Missing;
 use crate::table::Table;
 
@@ -21,6 +22,8 @@ pub(crate) struct Live {
     refused: AtomicU64,
     /// What is used here and not among the limits.
     pub(crate) missing: Missing,
+    /// What this peer says beside them.
+    pub(crate) own: Own,
 }
 
 /// The limits of one decision.
@@ -44,8 +47,8 @@ impl Deref for Present<'_> {
 impl Live {
     pub(crate) fn new(code: Arc<Table>) -> Self {
         let (present, has_changed) = (ArcSwap::new(Arc::clone(&code)), AtomicBool::new(false));
-        let (refused, missing) = (AtomicU64::new(0), Missing::default());
-        Self { code, has_changed, present, refused, missing }
+        let (missing, own) = (Missing::default(), Own::default());
+        Self { code, has_changed, present, refused: AtomicU64::new(0), missing, own }
     }
 
     /// What is decided by: without a lock, and a few nanoseconds once it has changed.
@@ -91,5 +94,6 @@ impl Live {
         self.present.store(Arc::clone(&table));
         self.has_changed.store(true, Ordering::Release);
         self.look_for_missing(&table);
+        self.look_for_differences(&table);
     }
 }

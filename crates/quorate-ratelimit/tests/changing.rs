@@ -114,9 +114,12 @@ async fn a_file_is_taken_up_when_it_changes_and_an_invalid_one_is_refused() {
         let told = |change| told.send(change).expect("heard");
         limiter.watch_limits_file(path, read, Carry::Keep, told).await;
     });
-    // What it says at first is not taken up.
+    // What it says at first is not taken up, and that is told.
+    let differs = FileChange::Differs { revision: 0, limits: vec!["api".into()] };
+    assert_eq!(heard.recv().await, Some(differs));
     group.pass(Duration::from_secs(10)).await;
     assert!(heard.try_recv().is_err());
+    assert_eq!(group.limiter("b").limits_status().differing, ["api"]);
     write(r#"{"limits": {"api": {"rate": "1/365d", "burst": 40}}}"#);
     assert_eq!(heard.recv().await, Some(FileChange::Taken { revision: 1 }));
     assert_eq!(group.limiter("a").peek("api", "k", 1).await.expect("a primary").limit, 40);

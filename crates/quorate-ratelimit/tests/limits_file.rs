@@ -1,0 +1,227 @@
+//! Limits in files beside limits that were changed by a call: which of them hold, and what is told.
+
+mod told;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quorate::{Acknowledge, PeerBuilder};
+use quorate_ratelimit::testing::TestGroup;
+use quorate_ratelimit::{Carry, FileChange, Limit, Limits, LimitsSource, LimitsSpec, RateLimiter};
+use tokio::task::JoinHandle;
+
+use crate::told::Told;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Long enough for every file to be looked at a few times.
+const WHILE: Duration = Duration::from_secs(10);
+
+fn limits(burst: u64) -> Limits {
+    let api = Limit::per_day(1).burst(burst);
+    Limits::builder().limit("api", api).build().expect("usable")
+}
+
+async fn group() -> TestGroup {
+    let exact = |peer: PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    TestGroup::start(&limits(10), NAMES, exact).await.expect("the settings are valid")
+}
+
+/// A directory with a limits file for each peer.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(test: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("quorate-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        Self(dir)
+    }
+
+    fn of(&self, peer: &str) -> PathBuf {
+        self.0.join(format!("{peer}.json"))
+    }
+
+    fn write(&self, peer: &str, burst: u64) {
+        let text = format!(r#"{{"limits": {{"api": {{"rate": "1/d", "burst": {burst}}}}}}}"#);
+        std::fs::write(self.of(peer), text).expect("it is written");
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap_or_default();
+    }
+}
+
+/// A limits file that is followed, and what came of it.
+struct Watched {
+    heard: Arc<Mutex<Vec<FileChange>>>,
+    task: JoinHandle<()>,
+}
+
+impl Watched {
+    fn start(limiter: &RateLimiter, file: &Path, wins: bool) -> Self {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let read = |text: &str| serde_json::from_str::<LimitsSpec>(text);
+        let file = limiter.limits_file(file, read);
+        let file = if wins { file.wins() } else { file };
+        let told = {
+            let heard = heard.clone();
+            move |change| heard.lock().expect("no panic").push(change)
+        };
+        Self { heard, task: tokio::spawn(file.watch(told)) }
+    }
+
+    /// What was told since this was asked last.
+    fn heard(&self) -> Vec<FileChange> {
+        std::mem::take(&mut *self.heard.lock().expect("no panic"))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn differs(revision: u64) -> FileChange {
+    FileChange::Differs { revision, limits: vec!["api".into()] }
+}
+
+/// The revision of the group's limits, and the burst that it decides by.
+async fn present(group: &TestGroup) -> (u64, u64) {
+    let limiter = group.limiter("b");
+    let decision = limiter.peek("api", "k", 1).await.expect("a primary");
+    (limiter.limits_status().revision, decision.limit)
+}
+
+/// It did nothing, and nobody was told.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_rolled_out_after_a_live_change_is_told_to_have_no_effect() {
+    let told = Told::here();
+    let (mut group, files) = (group().await, Files::new("rolled-out"));
+    assert_eq!(group.limiter("a").change_limits(&limits(20), Carry::Keep).await, Ok(1));
+    group.pass(WHILE).await;
+    // Each peer's code has others now.
+    assert_eq!(told.warnings("than this peer's code says"), 3, "{told:?}");
+    let status = group.limiter("c").limits_status();
+    assert_eq!((&status.differing[..], status.source), (&["api".into()][..], LimitsSource::Code));
+
+    group.primary().await;
+    group.restart("b").await.expect("valid");
+    files.write("b", 30);
+    let watched = Watched::start(group.limiter("b"), &files.of("b"), false);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [differs(1)]);
+    assert_eq!(told.warnings("than this peer's limits file says"), 1, "{told:?}");
+    let status = group.limiter("b").limits_status();
+    assert_eq!((&status.differing[..], status.source), (&["api".into()][..], LimitsSource::File));
+    assert_eq!(present(&group).await, (1, 20));
+    // When it changes it is taken up, and there is no difference any more.
+    files.write("b", 40);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 2 }]);
+    assert_eq!(group.limiter("b").limits_status().differing, Vec::<String>::new());
+    assert_eq!(present(&group).await, (2, 40));
+    // A live change makes one again.
+    assert_eq!(group.limiter("c").change_limits(&limits(50), Carry::Keep).await, Ok(3));
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [differs(3)]);
+    assert_eq!(told.warnings("than this peer's limits file says"), 2, "{told:?}");
+    assert_eq!(present(&group).await, (3, 50));
+    // And one that says what the file says ends it.
+    assert_eq!(group.limiter("c").change_limits(&limits(40), Carry::Keep).await, Ok(4));
+    group.pass(WHILE).await;
+    assert_eq!((watched.heard(), present(&group).await), (vec![], (4, 40)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_at_the_start_is_told() {
+    let (group, files) = (group().await, Files::new("unreadable"));
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), true);
+    group.pass(WHILE).await;
+    let [FileChange::Refused { reason }] = &watched.heard()[..] else { panic!("once") };
+    assert!(reason.contains("No such file"), "{reason}");
+    assert_eq!(present(&group).await, (0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_file_wins_the_primarys_file_holds() {
+    let told = Told::here();
+    let (group, files) = (group().await, Files::new("wins"));
+    let primary = group.primary().await;
+    let others: Vec<_> = NAMES.into_iter().filter(|name| *name != primary).collect();
+    for name in NAMES {
+        files.write(name, 10);
+    }
+    let watched = |name: &str| Watched::start(group.limiter(name), &files.of(name), true);
+    let (of_primary, of_first, of_second) =
+        (watched(&primary), watched(others[0]), watched(others[1]));
+    group.pass(WHILE).await;
+    assert_eq!(present(&group).await, (0, 10), "nothing differs");
+
+    // A rollout begins with the others: their files do nothing, and that is told.
+    for name in &others {
+        files.write(name, 20);
+    }
+    group.pass(WHILE).await;
+    assert_eq!(present(&group).await, (0, 10));
+    for watched in [&of_first, &of_second] {
+        assert_eq!(watched.heard(), [differs(0)]);
+    }
+    files.write(&primary, 20);
+    group.pass(WHILE).await;
+    assert_eq!(of_primary.heard(), [FileChange::Taken { revision: 1 }]);
+    assert_eq!(present(&group).await, (1, 20));
+
+    // What somebody changes is set back.
+    let changed = group.limiter(others[0]).change_limits(&limits(99), Carry::Keep).await;
+    assert_eq!(changed, Ok(2));
+    group.pass(WHILE).await;
+    assert_eq!(present(&group).await, (3, 20));
+    assert_eq!(of_primary.heard(), [FileChange::Taken { revision: 3 }]);
+    assert_eq!(told.warnings("and the file wins: api"), 1, "{told:?}");
+
+    // Another primary brings its file, once; and nothing goes to and fro.
+    files.write(others[0], 30);
+    group.pass(WHILE).await;
+    assert_eq!(present(&group).await, (3, 20));
+    group.limiter(&primary).peer().switch_primary(others[0]).await.expect("it takes over");
+    group.pass(WHILE).await;
+    assert_eq!(present(&group).await, (4, 30));
+    group.pass(10 * WHILE).await;
+    assert_eq!(present(&group).await, (4, 30));
+}
+
+/// A peer that has had other limits in its code than the file, as from before, takes the file's.
+#[tokio::test(start_paused = true)]
+async fn a_winning_file_is_taken_up_at_the_start_of_the_primary() {
+    let (group, files) = (group().await, Files::new("at-start"));
+    let primary = group.primary().await;
+    files.write(&primary, 30);
+    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 1 }]);
+    assert_eq!(present(&group).await, (1, 30));
+    assert_eq!(group.limiter(&primary).limits_status().source, LimitsSource::WinningFile);
+}
+
+/// What is refused is not tried again each second.
+#[tokio::test(start_paused = true)]
+async fn a_winning_file_that_is_refused_is_told_once() {
+    let (group, files) = (group().await, Files::new("refused"));
+    let primary = group.primary().await;
+    let limiter = group.limiter(&primary);
+    let jobs = |lease| Limit::concurrent(2).lease(Duration::from_secs(lease));
+    let changed = Limits::builder().limit("jobs", jobs(5)).build().expect("usable");
+    assert_eq!(limiter.change_limits(&changed, Carry::Keep).await, Ok(1));
+    // Permits of another lease cannot be carried over.
+    let text = r#"{"limits": {"jobs": {"concurrent": 2, "lease": "7s"}}}"#;
+    std::fs::write(files.of(&primary), text).expect("it is written");
+    let watched = Watched::start(limiter, &files.of(&primary), true);
+    group.pass(10 * WHILE).await;
+    let heard = watched.heard();
+    let is_refused = |change: &FileChange| matches!(change, FileChange::Refused { .. });
+    assert!(heard.len() == 2 && is_refused(&heard[0]), "{heard:?}");
+    assert_eq!(heard[1], FileChange::Differs { revision: 1, limits: vec!["jobs".into()] });
+}
