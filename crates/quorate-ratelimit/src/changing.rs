@@ -91,7 +91,9 @@ impl RateLimiter {
     /// and is among [`LimitsStatus::missing`] until it is there: at the start, and when the group's
     /// limits are changed to some without it. A layer of `quorate-tower` says it of its rules.
     ///
-    /// Of names that this peer does not know the first 64 are remembered.
+    /// A client, and any peer until the first change, does not know what the group has: there it is
+    /// told when the limit is asked for. Of names that this peer does not know the first 64 are
+    /// remembered.
     ///
     /// # Examples
     ///

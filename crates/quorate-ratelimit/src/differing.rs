@@ -1,4 +1,5 @@
-//! What this peer's code, or the limits file that it follows, says beside what the group decides by.
+//! What this peer's code, or the limits file that it follows, says beside what the group decides
+//! by.
 
 use std::sync::Arc;
 
@@ -87,8 +88,8 @@ fn warn(source: LimitsSource, revision: u64, limits: &str) {
             limits,
             "the group decides by other limits than this peer's limits file says, and goes on with \
              them: {limits}. A file is taken up when it changes, and not for what it says at a \
-             start. Change the group's limits to those of the file (change_limits), or the file; or \
-             have the file win (LimitsFile::wins)"
+             start. Change the group's limits to those of the file (change_limits), or the file; \
+             or have the file win (LimitsFile::wins)"
         ),
         LimitsSource::WinningFile => tracing::warn!(
             revision,

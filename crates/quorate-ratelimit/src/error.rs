@@ -255,7 +255,7 @@ impl std::error::Error for LimitsError {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// This peer has no limit of that name. Nothing was written.
+    /// Neither this peer nor whoever decides has a limit of that name. Nothing was written.
     #[error("no limit is called {limit:?}")]
     UnknownLimit {
         /// The name asked for.

@@ -41,8 +41,8 @@ pub enum FileChange {
         /// Why.
         error: PolicyError,
     },
-    /// The group decides by other limits than it says, and goes on with them: told at the start, and
-    /// when the group's limits were changed by something else.
+    /// The group decides by other limits than it says, and goes on with them: told at the start,
+    /// and when the group's limits were changed by something else.
     Differs {
         /// The revision of the group's limits; 0 if they are those of the code.
         revision: u64,
@@ -76,9 +76,9 @@ impl fmt::Display for FileChange {
 /// started with. From then on the last change holds, by whomever: a call of
 /// [`RateLimiter::change_limits`] at any peer, or a file that changed while it was followed. What a
 /// file says when a peer starts changes nothing, for a peer that was away must not bring back old
-/// limits: where it is not what the group decides by, that is told ([`FileChange::Differs`], a warning
-/// in the log, [`LimitsStatus::differing`](crate::LimitsStatus::differing)). Then change the group's
-/// limits to those of the file, or the file.
+/// limits: where it is not what the group decides by, that is told ([`FileChange::Differs`], a
+/// warning in the log, [`LimitsStatus::differing`](crate::LimitsStatus::differing)). Then change
+/// the group's limits to those of the file, or the file.
 ///
 /// Where [the file wins](Self::wins), the file of the primary holds, whatever else was asked for.
 #[must_use = "it does nothing until it is watched"]
@@ -131,9 +131,9 @@ impl RateLimiter {
         }
     }
 
-    /// Has the group decide by what a limits file says whenever the file changes, from now on and as
-    /// long as the future is polled: spawn it. The same as [`RateLimiter::limits_file`] with this
-    /// carry, watched.
+    /// Has the group decide by what a limits file says whenever the file changes, from now on and
+    /// as long as the future is polled: spawn it. The same as [`RateLimiter::limits_file`] with
+    /// this carry, watched.
     ///
     /// # Cancel safety
     ///
@@ -170,27 +170,27 @@ impl<R> LimitsFile<R> {
         self
     }
 
-    /// Has the file win: while this peer is primary the group decides by its file. That is so when the
-    /// file changes, when another peer becomes primary, and when somebody has changed the group's
-    /// limits by a call: they are set back within about a second. Files of other peers do nothing, so
-    /// however the files of the peers differ during a rollout, one of them holds at a time, and it
-    /// changes with the primary and with the primary's file only.
+    /// Has the file win: while this peer is primary the group decides by its file. That is so when
+    /// the file changes, when another peer becomes primary, and when somebody has changed the
+    /// group's limits by a call: they are set back within about a second. Files of other peers do
+    /// nothing, so however the files of the peers differ during a rollout, one of them holds at a
+    /// time, and it changes with the primary and with the primary's file only.
     ///
-    /// Say so at every peer, and bring the same file to all of them; restart the primary last, as ever.
-    /// Until then another primary may be one with the older file.
+    /// Say so at every peer, and bring the same file to all of them; restart the primary last, as
+    /// ever. Until then another primary may be one with the older file.
     pub fn wins(mut self) -> Self {
         self.source = LimitsSource::WinningFile;
         self
     }
 
-    /// Has the group go by the file from now on and as long as the future is polled: spawn it. `told`
-    /// hears what came of each look that found something. Where a file is refused the limits stay what
-    /// they were.
+    /// Has the group go by the file from now on and as long as the future is polled: spawn it.
+    /// `told` hears what came of each look that found something. Where a file is refused the limits
+    /// stay what they were.
     ///
-    /// The file is looked at every second, and taken up when two looks in a row have found the same:
-    /// not while it is being written. A file without a limit is refused. With a file at every peer it
-    /// is enough that one of them changes; where they change one after the other, the last change
-    /// stands, so do not bring out two versions at a time.
+    /// The file is looked at every second, and taken up when two looks in a row have found the
+    /// same: not while it is being written. A file without a limit is refused. With a file at every
+    /// peer it is enough that one of them changes; where they change one after the other, the last
+    /// change stands, so do not bring out two versions at a time.
     ///
     /// # Cancel safety
     ///
@@ -212,7 +212,8 @@ impl<R> LimitsFile<R> {
         loop {
             tokio::time::sleep(PAUSE).await;
             let text = text_of(&file).await;
-            // Only what two looks in a row have found: a file may be in the middle of being written.
+            // Only what two looks in a row have found: a file may be in the middle of being
+            // written.
             let is_settled = std::mem::replace(&mut last, text.clone()) == text;
             if is_settled && text != seen {
                 follower.take_up(limits_of(&text), &mut watch, &mut told);
@@ -320,7 +321,8 @@ impl Follower {
         }
     }
 
-    /// A difference between the file and the group's limits that two looks in a row have found, once.
+    /// A difference between the file and the group's limits that two looks in a row have found,
+    /// once.
     fn difference(&self, watch: &mut Watch) -> Option<FileChange> {
         let limits = watch.wanted.as_ref()?;
         let (live, present) = (self.limiter.live(), self.limiter.live().present());

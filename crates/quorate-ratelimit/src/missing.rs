@@ -71,9 +71,9 @@ impl Live {
     /// Something here is going to ask for this limit.
     pub(crate) fn expect(&self, name: &str) {
         let present = self.present();
-        let is_present = present.find_name(name).is_some();
-        // Before the first change the primary's code decides, of which nothing is known here.
-        let is_missing = !is_present && (present.revision > 0 || !self.knows(name));
+        // Before the first change, and at a client, who decides is known to have others: it says
+        // so.
+        let is_missing = present.revision > 0 && present.find_name(name).is_none();
         self.note(name, is_missing.then_some(present.revision), true);
     }
 
@@ -217,9 +217,12 @@ mod tests {
         let live = Live::new(table(&["api"]));
         for number in 0..1000 {
             live.missed(&format!("asked for {number}"), 0);
-            live.expect(&format!("made up {number}"));
+            let name = format!("made up {number}");
+            live.expect(&name);
+            live.missed(&name, 0);
         }
         live.expect("with a\nnew line");
+        live.missed("with a\nnew line", 0);
         assert_eq!(live.missing_names().len(), MAX_STRANGERS);
         live.missed("api", 0);
         assert_eq!(live.missing_names().len(), MAX_STRANGERS + 1);

@@ -6,9 +6,11 @@ use crate::counters::Outcome;
 use crate::decision::{Decision, JointDecision};
 use crate::entry::Entry;
 use crate::error::AcquireError;
+use crate::hash::limit_id;
 use crate::key::{Key, Room, limit_of};
 use crate::limit::Kind;
 use crate::limiter::RateLimiter;
+use crate::limits::is_name;
 use crate::operation::Operation;
 
 /// A limit as a caller names it.
@@ -37,11 +39,31 @@ impl RateLimiter {
 
     #[cold]
     fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
-        let id = self.limits().id(name).map_err(|error| match self.live().is_expected(name) {
-            true => self.missed(name, error),
-            false => self.failed(None, error),
-        })?;
+        let present = self.live().present();
+        let id = match present.find_name(name) {
+            Some(entry) => entry.id,
+            // Whoever decides knows: a client holds none of the group's limits, a peer that has
+            // just started holds them in a moment, and until the first change the primary's code
+            // counts.
+            None if present.revision == 0 && is_name(name) => limit_id(name),
+            None => return Err(self.unknown(name)),
+        };
         Ok(Named { id, index: self.code().iter().count(), name, reading: Reading::Exact })
+    }
+
+    /// The id of a limit that this peer knows.
+    pub(crate) fn known_id(&self, name: &str) -> Result<u32, AcquireError> {
+        let known = self.code().id(name).or_else(|_| self.limits().id(name));
+        known.map_err(|_| self.unknown(name))
+    }
+
+    /// Counts that there is no limit of this name: as missing, if something here relies on it.
+    fn unknown(&self, name: &str) -> AcquireError {
+        let error = AcquireError::UnknownLimit { limit: name.to_owned() };
+        if self.live().is_expected(name) {
+            return self.missed(name, error);
+        }
+        self.failed(None, error)
     }
 
     /// In a sliding window what is taken now is told from what is taken a moment later.
@@ -86,7 +108,13 @@ impl RateLimiter {
         if let AcquireError::MissingLimit { limit, revision } = &mut error {
             // A primary of an older version does not say what it decides by.
             *revision = self.live().load().revision.max(*revision);
-            self.live().missed(limit, *revision);
+            let is_known = self.live().knows(limit);
+            if is_known || self.live().is_expected(limit) {
+                self.live().missed(limit, *revision);
+            }
+            if !is_known {
+                return self.unknown(&std::mem::take(limit));
+            }
             let limit = limit.clone();
             return self.missed(&limit, error);
         }

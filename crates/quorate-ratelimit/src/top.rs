@@ -68,7 +68,7 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn top(&self, limit: &str, n: usize) -> Result<Top, AcquireError> {
-        let (id, n) = (self.named(limit)?.id, n.min(MAX_KEYS));
+        let (id, n) = (self.known_id(limit)?, n.min(MAX_KEYS));
         let limiter = self.clone();
         let used = tokio::task::spawn_blocking(move || limiter.most_used(id, n)).await;
         let prefix = id.to_le_bytes();

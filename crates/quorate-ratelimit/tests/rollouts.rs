@@ -160,3 +160,62 @@ async fn a_peer_is_ready_when_it_has_the_limits_of_the_group() {
     let alone = group.limiter(other).wait_ready(Duration::from_secs(1)).await;
     assert!(matches!(alone, Err(ReadyError::NoPrimary(_))), "{alone:?}");
 }
+
+/// It knew none but those of its code, and said that there were no others.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_came_while_the_group_ran_is_asked_for_where_it_is_not_known_yet() {
+    let exact = |peer: PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    let limits = set(&["api"]);
+    let mut group = TestGroup::start(&limits, ["a", "b", "c"], exact).await.expect("valid");
+    let primary = group.primary().await;
+    let other = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+    let changed = group.limiter(&primary).change_limits(&set(&["api", "new"]), Carry::Keep).await;
+    assert_eq!(changed, Ok(1));
+    // It is ready before it has been sent what the group decides by.
+    group.restart(other).await.expect("valid");
+    let limiter = group.limiter(other);
+    limiter.peer().wait_ready(LONG).await.expect("there is a primary");
+    assert_eq!(limiter.limits_status().revision, 0);
+    assert!(limiter.acquire("new", "alice", 1).await.expect("the primary has it").allowed);
+    assert_eq!(limiter.stats().limits["(others)"].allowed, 1);
+    let unknown = AcquireError::UnknownLimit { limit: "nwe".into() };
+    assert_eq!(limiter.acquire("nwe", "alice", 1).await, Err(unknown.clone()));
+    assert_eq!(limiter.top("nwe", 1).await, Err(unknown.clone()));
+    assert_eq!(limiter.stats().totals.errors.invalid, 2);
+    assert_eq!(limiter.limits_status().missing, Vec::<String>::new());
+    // One that something relies on is missed, until it is there.
+    limiter.expect_limits(["nwe"]);
+    assert_eq!(limiter.acquire("nwe", "alice", 1).await, Err(unknown));
+    assert_eq!(limiter.limits_status().missing, ["nwe"]);
+    assert_eq!(limiter.stats().limits["(others)"].errors.missing_limit, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_asks_for_limits_that_its_code_does_not_have() {
+    let (network, limiters) = rollout([&["api"], &["api"], &["api"]]).await;
+    let code = set(&["api"]);
+    let client = Peer::builder("web", code.model())
+        .members(["a", "b", "c"].map(|name| (name, name)))
+        .client()
+        .transport(network.at("web"))
+        .tokio_clock()
+        .start()
+        .await;
+    let client = RateLimiter::new(client.expect("the settings are valid"), &code);
+    client.wait_ready(LONG).await.expect("there is a primary");
+    let unknown = AcquireError::UnknownLimit { limit: "new".into() };
+    assert_eq!(client.acquire("new", "alice", 1).await, Err(unknown));
+    client.expect_limits(["new"]);
+    assert_eq!(client.limits_status().missing, Vec::<String>::new(), "who knows");
+    assert!(client.acquire("new", "alice", 1).await.is_err());
+    assert_eq!(client.limits_status().missing, ["new"]);
+    let changed = limiters[1].change_limits(&set(&["api", "new"]), Carry::Keep).await;
+    assert_eq!(changed, Ok(1));
+    let decision = client.acquire("new", "alice", 2).await.expect("the group has it");
+    assert_eq!((decision.allowed, decision.remaining), (true, 3));
+    assert_eq!(client.limits_status().missing, Vec::<String>::new());
+    // What a change takes away is missed by its revision, which a client does not hold.
+    assert_eq!(limiters[1].change_limits(&set(&["new"]), Carry::Keep).await, Ok(2));
+    let missing = AcquireError::MissingLimit { limit: "api".into(), revision: 2 };
+    assert_eq!(client.acquire("api", "alice", 1).await, Err(missing));
+}

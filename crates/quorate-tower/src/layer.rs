@@ -212,7 +212,7 @@ impl<R> RateLimitLayerBuilder<R> {
     /// becomes of requests while it has not, the rule says ([`Rule::missing_limit`]). A limit that
     /// came while the group ran is known to a peer when its
     /// [`RateLimiter::wait_ready`](quorate_ratelimit::RateLimiter::wait_ready) has returned, and to
-    /// no client; [`Rule::limit_by`] looks it up when it is used.
+    /// no client; [`Rule::limit_by`] asks for it when it is used.
     ///
     /// # Errors
     ///
