@@ -35,7 +35,9 @@ pub enum MissingLimit {
     /// [`Unenforced`](crate::Unenforced).
     #[default]
     Skip,
-    /// It is refused with 503: for limits without which nothing may pass.
+    /// It is refused with 503, whatever [`WhenUnavailable`](crate::WhenUnavailable) says: for
+    /// limits without which nothing may pass. A peer is ready all the same: a service that shall
+    /// not be looks at [`LimitsStatus::missing`](quorate_ratelimit::LimitsStatus::missing) too.
     Refuse,
 }
 
