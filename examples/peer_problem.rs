@@ -164,7 +164,7 @@ fn advice(error: &SwitchError) -> &'static str {
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
         SwitchError::NotPrimary { primary: None } => "none is known here; GET /v1/status tells",
         SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
-        SwitchError::NotAllowed => "ask at a member",
+        SwitchError::NotAllowed => "nothing was changed",
         _ => "GET /v1/status shows which peers are up and who is primary",
     }
 }
