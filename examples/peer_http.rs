@@ -529,4 +529,19 @@ mod tests {
             assert_eq!(ask(&routes, ("GET", "/nowhere"), "").await.0, 404);
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_status_says_why_a_peer_is_not_linked() {
+        let mut group = group().await;
+        let routes = routes(service(&group, "a"), Face::Callers);
+        group.kill("c");
+        group.pass(Duration::from_secs(20)).await;
+        let (_, status) = ask(&routes, ("GET", "/v1/status"), "").await;
+        let peers = status["peers"].as_array().expect("a list").iter();
+        let told = peers.map(|peer| (&peer["name"], &peer["link"], &peer["link_error"]["reason"]));
+        let (up, down, none) = (json!("up"), json!("down"), Value::Null);
+        let (b, c, refused) = (json!("b"), json!("c"), json!("connection_refused"));
+        assert_eq!(told.collect::<Vec<_>>(), [(&b, &up, &none), (&c, &down, &refused)]);
+        assert_eq!(status["contacts"], json!([]));
+    }
 }

@@ -478,16 +478,30 @@ impl Transport for TlsTransport {
         address: &'a str,
         to: Option<&'a PeerName>,
     ) -> BoxFuture<'a, io::Result<Stream>> {
+        self.connect_at(address, address, to)
+    }
+
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        self.shared.inner.resolve(address)
+    }
+
+    fn connect_at<'a>(
+        &'a self,
+        address: &'a str,
+        place: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
         Box::pin(async move {
             let Shared { inner, stage, .. } = &*self.shared;
-            let stream = inner.connect(address, to).await?;
+            let stream = inner.connect_at(address, place, to).await?;
             if *stage == Tls::Off {
                 return Ok(stream);
             }
+            // Routers see the name that was looked up, wherever it has led.
             let dialed = self.shared.dial(stream, address, to).await;
             // It is to be reached in the way that it can.
-            if *stage == Tls::Permissive && self.shared.talks_plain(address, &dialed) {
-                return inner.connect(address, to).await;
+            if *stage == Tls::Permissive && self.shared.talks_plain(place, &dialed) {
+                return inner.connect_at(address, place, to).await;
             }
             Ok(dialed?)
         })

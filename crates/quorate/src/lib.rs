@@ -96,9 +96,9 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
-    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,
-    StatusWatch, StorageState, Turns,
+    Basis, Connections, ContactStatus, Decision, Difference, Events, Fill, Link, LinkError,
+    LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading,
+    Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

@@ -17,9 +17,11 @@ use super::handshake::Agreed;
 use super::journal::LINKS;
 use super::links::Chain;
 use super::pace::Pace;
+use super::reach::{LinkError, LinkErrorReason};
 use super::serve::Batch;
 use super::shared::{Command, Shared};
 use super::tally::Closed;
+use crate::id::PeerName;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
@@ -63,6 +65,7 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
     };
     let identity = &connection.identity;
     let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
+    shared.reach.clear(peer);
     let attendant = Attendant {
         shared: &shared,
         connection: &connection,
@@ -76,6 +79,10 @@ pub(super) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool)
     let Err(error) = attendant.run().await;
     if let Some(reason) = error.reason() {
         shared.tally.note_closed(reason);
+    }
+    // What was closed here has a reason of its own.
+    if lane != Lane::Calls && !connection.lock().outbox.is_closed() {
+        shared.note_lost(peer, error.as_link_error(), Chain(&error).to_string());
     }
     let error = Chain(&error);
     tracing::debug!(target: LINKS, %peer, ?lane, address, %error, "connection ended");
@@ -103,12 +110,35 @@ enum Ended {
 }
 
 impl Ended {
+    /// What it means to the link.
+    fn as_link_error(&self) -> LinkErrorReason {
+        match self {
+            Self::Io(_) => LinkErrorReason::Closed,
+            Self::Refused => LinkErrorReason::Refused,
+            Self::Stopped => LinkErrorReason::Stopped,
+            Self::ShutDown => LinkErrorReason::Ended,
+            Self::Crowded | Self::Misplaced { .. } | Self::Unasked | Self::Wire(_) => {
+                LinkErrorReason::Protocol
+            }
+        }
+    }
+
     /// What it is counted as.
     fn reason(&self) -> Option<Closed> {
         match self {
             Self::Crowded => Some(Closed::Crowded),
             Self::Misplaced { .. } | Self::Unasked | Self::Wire(_) => Some(Closed::Garbled),
             Self::Io(_) | Self::Refused | Self::Stopped | Self::ShutDown => None,
+        }
+    }
+}
+
+impl Shared {
+    /// Notes why a connection to a peer is open no more.
+    pub(super) fn note_lost(&self, peer: &PeerName, reason: LinkErrorReason, detail: String) {
+        // Of clients, which come and go, nothing is kept.
+        if self.roster.is_known(peer.as_str()) {
+            self.reach.note(peer, LinkError::new(reason, detail, self.clock.wall_ms()));
         }
     }
 }

@@ -560,6 +560,7 @@ impl PeerBuilder {
             group: self.group,
             config: self.peer,
             addresses,
+            contacts: self.contacts.clone(),
             incarnation,
             id: start.id,
             succession: start.succession,

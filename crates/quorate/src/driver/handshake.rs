@@ -10,7 +10,8 @@
 //! A verdict is a `Refuse`, after which the connection is closed, or a frame of no calls. A side
 //! uses the connection when it has given a good verdict and got one: so neither takes for up what
 //! the other refuses. Both sides keep a refusal, with the field and both values, for their status,
-//! until a handshake with that peer succeeds.
+//! until a handshake with that peer succeeds. A peer that meets itself, where a name leads to it as
+//! well, is nothing to refuse.
 //! Whatever is not a handshake ends at once or at the deadline, and nothing is kept of it.
 
 use std::io;
@@ -41,8 +42,9 @@ const PARTING: Duration = Duration::from_millis(100);
 /// Which side of a connection this peer is on.
 #[derive(Clone, Debug)]
 pub(super) enum Side {
-    /// It has dialed `to`, whose name it may not know, for `lane`.
-    Dialer { to: Option<PeerName>, lane: Lane },
+    /// It has dialed `to`, whose name it may not know, for `lane`. In a search the other end may be
+    /// any of those where one name leads: it is not told whom it was taken for.
+    Dialer { to: Option<PeerName>, lane: Lane, is_search: bool },
     /// It has been dialed.
     Acceptor,
 }
@@ -90,6 +92,10 @@ pub(super) enum HandshakeError {
     Wire(#[from] WireError),
     #[error("frame of kind {kind} where a handshake was expected")]
     Unexpected { kind: u8 },
+    #[error("{found} is there, who is not looked for")]
+    Elsewhere { found: PeerName },
+    #[error("this peer itself is there")]
+    Oneself,
     #[error("no handshake in time")]
     Timeout,
     #[error("refused: {field} is {ours} here and {theirs} there")]
@@ -121,8 +127,8 @@ struct Handshake<'a> {
 impl Handshake<'_> {
     async fn run(mut self, side: Side) -> Result<Agreed, HandshakeError> {
         let hello = match &side {
-            Side::Dialer { to, lane } => {
-                let hello = self.hello(*lane, to.clone());
+            Side::Dialer { to, lane, is_search } => {
+                let hello = self.hello(*lane, to.clone().filter(|_| !is_search));
                 self.send(&[Frame::Hello(hello)]).await?;
                 self.receive_hello(&side).await?
             }
@@ -133,6 +139,13 @@ impl Handshake<'_> {
                 hello
             }
         };
+        // It has heard so itself, from this very process.
+        if hello.peer == self.shared.config.name && hello.incarnation == self.shared.incarnation {
+            return Err(HandshakeError::Oneself);
+        }
+        if self.passes_by(&side, &hello.peer) {
+            return Err(HandshakeError::Elsewhere { found: hello.peer });
+        }
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
             self.note_holder(&side, &hello, false);
@@ -146,6 +159,16 @@ impl Handshake<'_> {
         self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
+    }
+
+    /// Whether this end looks for another than this peer: it may be anybody where the name leads
+    /// that was dialed, and whoever is linked needs no introduction.
+    fn passes_by(&self, side: &Side, peer: &PeerName) -> bool {
+        match side {
+            Side::Dialer { to: Some(to), is_search, .. } => *is_search && to != peer,
+            Side::Dialer { to: None, .. } => self.shared.registry.is_linked(peer),
+            Side::Acceptor => false,
+        }
     }
 
     /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done on

@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admission::{Admitted, Full, Pacer};
 use super::attendant::attend;
-use super::handshake::{Agreed, HandshakeError, Side, shake};
+use super::dialing::{Target, Trail, connect};
+use super::handshake::{Side, shake};
 use super::journal::LINKS;
+use super::reach::LinkError;
 use super::refusals::Refusal;
 use super::settings::printable;
 use super::shared::Shared;
@@ -64,22 +66,34 @@ async fn dial_lanes(shared: Arc<Shared>, lanes: &'static [Lane]) {
     }
 }
 
-/// Finds out who is at these addresses, as long as nobody is connected. Whose names are known then
-/// are dialed by them.
+impl Shared {
+    /// Whether members are looked for at the addresses that this peer was given: as long as nobody
+    /// is connected, or nobody of those who are has said who the members are.
+    pub(super) fn looks_for_members(&self) -> bool {
+        !self.roster.knows_members() || self.registry.up().is_empty()
+    }
+}
+
+/// Finds out who is at these addresses, as long as members are looked for. Whose names are known
+/// then are dialed by them.
 pub(super) async fn introduce(shared: Arc<Shared>, contacts: Vec<String>) {
     let longest = shared.group.heartbeat.min(LONGEST_PAUSE);
     let mut pause = FIRST_PAUSE.min(longest);
+    let mut contacts: Vec<_> =
+        contacts.into_iter().map(|address| (address, Trail::default())).collect();
     loop {
-        let is_alone = shared.registry.up().is_empty();
-        for address in contacts.iter().filter(|_| is_alone) {
-            match connect(&shared, address, None, Lane::Control).await {
+        let is_looking = shared.looks_for_members();
+        for (address, trail) in contacts.iter_mut().filter(|_| is_looking) {
+            let target = Target { address, to: None, lane: Lane::Control };
+            match connect(&shared, target, trail).await {
                 Ok(agreed) => {
                     shared.refusals.forget(address);
+                    shared.reach.note_contact(address, None);
                     shared.roster.introduce(&agreed.hello.peer, address);
                 }
                 Err(error) => {
-                    let error = Chain(&*error);
-                    tracing::debug!(target: LINKS, address, %error, "not introduced");
+                    let error = LinkError::of_dialing(&error, address, shared.clock.wall_ms());
+                    shared.reach.note_contact(address, Some(error));
                 }
             }
         }
@@ -94,6 +108,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
     let longest = shared.group.heartbeat.min(LONGEST_PAUSE);
     let mut pause = FIRST_PAUSE.min(longest);
     let mut attempts = 0;
+    let mut trail = Trail::default();
     while shared.roster.dialed().contains(to) {
         let addresses = shared.roster.addresses(to);
         let Some(address) = addresses.get(attempts % addresses.len().max(1)) else {
@@ -104,7 +119,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
         if lane == Lane::Calls {
             until_linked(shared, to).await;
         }
-        match connect(shared, address, Some(to), lane).await {
+        match connect(shared, Target { address, to: Some(to), lane }, &mut trail).await {
             Ok(agreed) => {
                 pause = FIRST_PAUSE.min(longest);
                 // Here it was found: here it is looked for first when it is lost.
@@ -116,8 +131,11 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
                 let _ = attending.join_next().await;
             }
             Err(error) => {
-                let error = Chain(&*error);
-                tracing::debug!(target: LINKS, %to, ?lane, address, %error, "not connected");
+                // That the link has gone is told by the lanes that it is made of.
+                if lane != Lane::Calls {
+                    let error = LinkError::of_dialing(&error, address, shared.clock.wall_ms());
+                    shared.reach.note(to, error);
+                }
             }
         }
         sleep(pause).await;
@@ -135,36 +153,8 @@ async fn until_linked(shared: &Arc<Shared>, to: &PeerName) {
     }
 }
 
-async fn connect(
-    shared: &Arc<Shared>,
-    address: &str,
-    to: Option<&PeerName>,
-    lane: Lane,
-) -> Result<Agreed, Box<dyn std::error::Error + Send + Sync>> {
-    if is_plaintext_refused(shared, address).await {
-        return Err("not a loopback address, and plain text off loopback is refused".into());
-    }
-    let deadline = Instant::now() + shared.handshake_timeout();
-    let connecting = timeout_at(deadline, shared.transport.connect(address, to)).await?;
-    let keep = |error: &io::Error| {
-        if Unwanted::of(error).is_some() {
-            shared.note_unheard(to);
-        }
-        let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
-        keep_unwanted(shared, peer, address, error, Shared::refused);
-    };
-    let stream = connecting.inspect_err(keep)?;
-    let side = Side::Dialer { to: to.cloned(), lane };
-    let shaken = shake(shared, stream, side, deadline).await;
-    if let Err(HandshakeError::Io(error)) = &shaken {
-        // Over TLS the other end may be heard to refuse this one only now.
-        keep(error);
-    }
-    Ok(shaken?)
-}
-
 /// Notes that a transport does not want whom it has found at an address, or the other way round.
-fn keep_unwanted(
+pub(super) fn keep_unwanted(
     shared: &Shared,
     peer: String,
     address: &str,

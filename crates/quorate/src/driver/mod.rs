@@ -22,7 +22,8 @@
 //! | `connection`, `outbox` | an open connection, and how bytes get onto it |
 //! | `attendant`, `inbox` | the task that reads it, and how messages get to the event loop |
 //! | `attendance` | whether that task is run |
-//! | `links`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `links`, `dialing`, `handshake`, `registry` | making, accepting and knowing connections |
+//! | `reach` | why links are down |
 //! | `admission`, `origin` | how many may come in, by where they come from |
 //! | `pace`, `buffered`, `stall` | what they may say, what they may hold, and whether they get anywhere |
 //! | `roster` | who the members are and where they are reached |
@@ -48,6 +49,7 @@ mod certificates;
 mod clock;
 mod connection;
 mod decide;
+mod dialing;
 mod event_loop;
 mod events;
 mod expiry;
@@ -62,6 +64,7 @@ mod merging;
 mod origin;
 mod outbox;
 mod pace;
+mod reach;
 mod refusals;
 mod registry;
 mod replying;
@@ -84,9 +87,12 @@ pub use builder::{PeerBuilder, StartError};
 pub use decide::{Basis, Decision, Reading};
 pub use events::{Events, NumberedEvent};
 pub use fill::Fill;
+pub use reach::{LinkError, LinkErrorReason};
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
-pub use status::{Connections, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
+pub use status::{
+    Connections, ContactStatus, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState,
+};
 pub use tally::PeerStats;
 pub use turns::Turns;
 

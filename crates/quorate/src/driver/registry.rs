@@ -260,6 +260,11 @@ impl Registry {
         up.collect()
     }
 
+    /// Whether a peer is linked.
+    pub(super) fn is_linked(&self, peer: &PeerName) -> bool {
+        self.links.lock().get(peer).is_some_and(Link::is_up)
+    }
+
     /// What keeps others from reading the connections to a peer, of the least protected one, and the
     /// certificate that it has shown last.
     pub(super) fn security(&self, peer: &PeerName) -> (Option<Protection>, Option<Certificate>) {

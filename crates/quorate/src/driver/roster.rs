@@ -243,6 +243,12 @@ impl Roster {
         (!members.is_empty()).then_some((membership.stamp, members))
     }
 
+    /// Whether this peer knows who the members are by more than its settings.
+    pub(super) fn knows_members(&self) -> bool {
+        let known = self.known.read();
+        known.members().next().is_some()
+    }
+
     /// What a peer without a membership has been told of the members.
     pub(super) fn told(&self) -> Vec<Member> {
         let known = self.known.read();

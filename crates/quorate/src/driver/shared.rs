@@ -20,6 +20,7 @@ use super::expiry::Expiry;
 use super::fill::FillWatch;
 use super::inbox::Inboxes;
 use super::journal;
+use super::reach::Reach;
 use super::refusals::{About, Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
@@ -100,6 +101,7 @@ pub(crate) struct Shared {
     pub(super) events: EventLog,
     /// Events that guests may cause.
     guest_events: Mutex<Allowance>,
+    pub(super) reach: Reach,
     pub(super) refusals: Refusals,
     pub(super) differences: Differences,
     pub(super) admission: Arc<Admission>,
@@ -154,6 +156,8 @@ pub(super) struct Parts {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
     pub(super) addresses: BTreeMap<PeerName, String>,
+    /// Where members are looked for whose names are not known.
+    pub(super) contacts: Vec<String>,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
@@ -201,6 +205,7 @@ impl Shared {
             budget,
             events: EventLog::new(bounds.max_events),
             guest_events: Mutex::new(Allowance::new(GUEST_EVENTS, GUEST_EVENT_PAUSE)),
+            reach: Reach::new(&parts.contacts),
             refusals: Refusals::default(),
             differences: Differences::default(),
             admission: Arc::new(admission),

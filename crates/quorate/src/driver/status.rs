@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::fill::Fill;
+use super::reach::{LinkError, LinkErrorReason};
 use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
@@ -98,6 +99,10 @@ pub struct Status {
     pub turns: Turns,
     /// The other members, and whoever else is connected.
     pub peers: Vec<PeerStatus>,
+    /// While this peer looks for members: the addresses at which it does
+    /// ([`PeerBuilder::join`](crate::PeerBuilder::join)) and has met nobody new.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ContactStatus>,
     /// Peers that were refused, here or there: the newest 64 of members, 16 of others that have
     /// said who they are, and 8 of those who have not.
     pub refusals: Vec<Refusal>,
@@ -206,6 +211,24 @@ pub enum Link {
     Up,
 }
 
+/// An address at which a joiner or client looks for members, and has met none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ContactStatus {
+    /// The address, as it was given.
+    pub address: String,
+    /// What the last try has shown.
+    pub link_error: LinkError,
+}
+
+impl ContactStatus {
+    fn all(shared: &Shared) -> Vec<Self> {
+        let is_looking = shared.looks_for_members();
+        let contacts = if is_looking { shared.reach.contacts() } else { Vec::new() };
+        contacts.into_iter().map(|(address, link_error)| Self { address, link_error }).collect()
+    }
+}
+
 /// What a peer knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -216,6 +239,9 @@ pub struct PeerStatus {
     pub address: String,
     /// Whether it is connected.
     pub link: Link,
+    /// Why it is not, while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_error: Option<LinkError>,
     /// What keeps others from reading the connections to it: of the least protected one. `None`
     /// while there are none.
     pub protection: Option<Protection>,
@@ -292,6 +318,7 @@ impl Status {
             connections: Connections::of(shared),
             turns: shared.turns.turns(shared.clock.time()),
             peers,
+            contacts: ContactStatus::all(shared),
             refusals: shared.refusals.all(),
         }
     }
@@ -312,14 +339,29 @@ impl Status {
         self.certificate = shared.transport.certificate();
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);
+            peer.link_error = link_error(shared, &peer.name, peer.link);
         }
+        self.contacts = ContactStatus::all(shared);
         if shared.has_ended() {
             // What the event loop said last was of a peer that lived.
             self.primary = None;
             self.quorum = false;
-            self.peers.iter_mut().for_each(|peer| peer.link = Link::Down);
+            for peer in &mut self.peers {
+                let ended = LinkError::without_trial(LinkErrorReason::Ended, "this peer has ended");
+                (peer.link, peer.link_error) = (Link::Down, Some(ended));
+            }
         }
     }
+}
+
+/// Why a peer is not linked.
+fn link_error(shared: &Shared, peer: &PeerName, link: Link) -> Option<LinkError> {
+    use LinkErrorReason::{NotDialed, NotTried};
+    let untried = || match shared.roster.dialed().contains(peer) {
+        true => LinkError::without_trial(NotTried, "no try to connect has come to an end yet"),
+        false => LinkError::without_trial(NotDialed, "it is not dialed from here"),
+    };
+    (link == Link::Down).then(|| shared.reach.of(peer).unwrap_or_else(untried))
 }
 
 impl PeerStatus {
@@ -328,7 +370,10 @@ impl PeerStatus {
         let is_told = |member: &Member| member.name == peer.name && member.id == peer.id;
         let is_member = peer.is_member || (peer.id.is_some() && told.iter().any(is_told));
         let (protection, certificate) = shared.registry.security(&peer.name);
+        let link = if peer.is_linked { Link::Up } else { Link::Down };
         Self {
+            link,
+            link_error: link_error(shared, &peer.name, link),
             address: shared.roster.address(&peer.name),
             kind: match peer.kind {
                 // It may have been a joiner once.
@@ -337,7 +382,6 @@ impl PeerStatus {
             },
             differs: shared.differences.of(&peer.name),
             name: peer.name,
-            link: if peer.is_linked { Link::Up } else { Link::Down },
             protection,
             certificate,
             role: match peer.role {

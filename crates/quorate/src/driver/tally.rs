@@ -106,6 +106,19 @@ pub(super) enum Closed {
     Unfinished,
 }
 
+impl Closed {
+    /// The same for people to read.
+    pub(super) fn as_sentence(self) -> &'static str {
+        match self {
+            Self::Crowded => "guests held too much, and this one more than its part",
+            Self::Garbled => "what came was no frame, or none that belongs there",
+            Self::NotTaking => "nothing that was sent was taken",
+            Self::Silent => "nothing came for the failure timeout",
+            Self::Unfinished => "a frame was begun and not ended",
+        }
+    }
+}
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(super) struct Count(AtomicU64);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use super::event_loop::EventLoop;
 use super::journal::LINKS;
+use super::reach::LinkErrorReason;
 use super::shared::Shared;
 use super::stall::Stall;
 use super::status::Status;
@@ -54,6 +55,12 @@ impl Shared {
             tracing::warn!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
         }
         self.tally.note_closed(why);
+        let reason = match why {
+            Closed::NotTaking | Closed::Silent => LinkErrorReason::TimedOut,
+            Closed::Crowded | Closed::Garbled | Closed::Unfinished => LinkErrorReason::Protocol,
+        };
+        let detail = format!("this peer has closed the connection: {}", why.as_sentence());
+        self.note_lost(peer, reason, detail);
         self.registry.close(connection);
     }
 }
@@ -70,9 +77,12 @@ impl EventLoop {
         }
         shared.watch_certificate();
         let up = &self.links;
-        let is_there =
-            |peer: &PeerName| up.contains_key(peer) || shared.roster.is_known(peer.as_str());
-        shared.differences.retain(is_there);
+        let is_known = |peer: &PeerName| shared.roster.is_known(peer.as_str());
+        shared.differences.retain(|peer| up.contains_key(peer) || is_known(peer));
+        let dialed = shared.roster.dialed();
+        shared
+            .reach
+            .retain(|peer| !up.contains_key(peer) && (dialed.contains(peer) || is_known(peer)));
         self.must_publish = true;
     }
 

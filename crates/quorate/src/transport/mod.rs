@@ -72,6 +72,32 @@ pub trait Transport: Send + Sync + 'static {
         to: Option<&'a PeerName>,
     ) -> BoxFuture<'a, io::Result<Stream>>;
 
+    /// Where `address` leads at present: one place after the other, as [`Transport::connect_at`]
+    /// takes them. A name may lead to several machines, and the one that is looked for may be any
+    /// of them. By default `address` itself, and nothing is looked up.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be looked up, or leads nowhere.
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        Box::pin(std::future::ready(Ok(vec![address.to_owned()])))
+    }
+
+    /// Connects to `place`, one of those where `address` leads; otherwise as
+    /// [`Transport::connect`], which by default it calls with `place`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::connect`].
+    fn connect_at<'a>(
+        &'a self,
+        _address: &'a str,
+        place: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        self.connect(place, to)
+    }
+
     /// Whether nobody but the two ends can read what is carried to or from `address`.
     ///
     /// # Errors

@@ -119,6 +119,18 @@ impl Transport for Tcp {
         })
     }
 
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        Box::pin(async move {
+            let mut places: Vec<String> = Vec::new();
+            for place in lookup_host(address).await?.map(|place| place.to_string()) {
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+            if places.is_empty() { Err(no_address()) } else { Ok(places) }
+        })
+    }
+
     fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
         Box::pin(async move {
             let mut addresses = lookup_host(address).await?.peekable();
@@ -179,6 +191,14 @@ mod tests {
         assert_eq!(host("[fe80::1]:7101"), "fe80::1");
         assert_eq!(host("a.example:7101"), "a.example");
         assert_eq!((host("a"), host("::1")), ("a", "::1"));
+    }
+
+    #[tokio::test]
+    async fn an_address_leads_to_numbers_and_each_of_them_once() {
+        let tcp = Tcp::default();
+        let of_number = tcp.resolve("127.0.0.1:7101").await.expect("nothing is looked up");
+        assert_eq!(of_number, ["127.0.0.1:7101"]);
+        assert!(tcp.resolve("no port").await.is_err());
     }
 
     #[tokio::test]
