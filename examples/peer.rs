@@ -112,6 +112,7 @@
 mod peer_addresses;
 mod peer_connections;
 mod peer_door;
+mod peer_flags;
 mod peer_holds;
 mod peer_http;
 mod peer_limits;
@@ -389,7 +390,7 @@ async fn start(
              talk plain text, which is refused off loopback: use --tls-ca, --tls-cert and \
              --tls-key, or, on a network that you trust, allow it by --plaintext-on-network"
         ),
-        error => sentence(&error),
+        error => peer_flags::in_flags(&sentence(&error)),
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
+use crate::address::{AddressFault, AddressGiven};
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
@@ -186,28 +187,18 @@ pub enum ConfigError {
         /// The address of both.
         address: String,
     },
-    /// An address to join at is not a host and a port.
-    #[error(
-        "the address {address:?} to join at is not a host and a port: use the like of \
-         host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101"
-    )]
-    Contact {
-        /// The address.
-        address: String,
-    },
     /// A joiner or client has been told of no member.
     #[error("there is no address of a member to join at: name one by `.join(..)`")]
     NoContact,
-    /// An address is not a host and a port.
-    #[error(
-        "the address {address:?} of {name} is not a host and a port: use the like of \
-         host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101"
-    )]
+    /// An address cannot be used for what it was given for.
+    #[error("the address {address:?} {given} {fault}")]
     Address {
-        /// The member.
-        name: PeerName,
-        /// Its address.
+        /// Where it was given.
+        given: AddressGiven,
+        /// The address.
         address: String,
+        /// What is wrong with it.
+        fault: AddressFault,
     },
     /// The group has no members or too many.
     #[error("a group has 1 to {MAX_MEMBERS} members, not {count}: {}", size_advice(*.count))]

@@ -66,6 +66,7 @@
 //! `driver` (default): sockets, clocks and [`Peer`]. Without it the rest builds without tokio.
 
 #[doc(hidden)]
+mod address;
 pub mod bug;
 mod config;
 pub mod disk;
@@ -90,6 +91,7 @@ pub mod transport;
 pub mod wire;
 mod words;
 
+pub use address::{AddressFault, AddressGiven};
 pub use config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect,
     PeerConfig,

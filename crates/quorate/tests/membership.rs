@@ -10,8 +10,9 @@ use quorate::protocol::message::{Lane, Message};
 use quorate::transport::InProcess;
 use quorate::wire::{Frame, Hello};
 use quorate::{
-    Acknowledge, ConfigError, Event, Link, Member, Mode, Peer, PeerBuilder, PeerKind, PeerRole,
-    Position, RemoveError, Sequence, StartError, Status, SwitchError,
+    Acknowledge, AddressFault, AddressGiven, ConfigError, Event, Link, Member, Mode, Peer,
+    PeerBuilder, PeerKind, PeerRole, Position, RemoveError, Sequence, StartError, Status,
+    SwitchError,
 };
 use support::raw::{self, Raw};
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
@@ -524,13 +525,14 @@ async fn what_a_joiner_lacks_is_named_before_anything_is_started() {
     let Err(StartError::Config(errors)) = start else { panic!("there is no contact") };
     assert_eq!(errors, [ConfigError::NoContact]);
     let start = stranger(&network, "d").join(["a"]).start().await;
-    assert!(matches!(start, Err(StartError::NoAddress { .. })), "{start:?}");
+    assert!(matches!(start, Err(StartError::NotListening { .. })), "{start:?}");
     let start = Peer::builder("d", Counter).listen("0.0.0.0:7104").join(["127.0.0.1:7101"]);
     let error = start.start().await.expect_err("nobody reaches every interface");
     assert!(error.to_string().contains("say that by `.advertise(..)`"), "{error}");
     let start = Peer::builder("d", Counter).listen("127.0.0.1:1").join(["nowhere"]).start().await;
     let Err(StartError::Config(errors)) = start else { panic!("it lacks a port") };
-    assert!(matches!(&errors[..], [ConfigError::Contact { .. }]), "{errors:?}");
+    let (given, address) = (AddressGiven::Join, "nowhere".to_owned());
+    assert_eq!(errors, [ConfigError::Address { given, address, fault: AddressFault::NoPort }]);
 }
 
 /// The longest of so many calls, in virtual time.

@@ -182,18 +182,23 @@ async fn a_wrong_address_is_named() {
 
 #[tokio::test]
 async fn plain_text_off_loopback_is_refused_with_the_way_out() {
-    let peer = |address: &str| {
-        Peer::builder("a", Counter).members([("a", address), ("b", "127.0.0.1:2")]).listen(address)
+    // A port that was free a moment ago.
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let own = free.local_addr().expect("it is bound");
+    drop(free);
+    let peer = || {
+        let members = [("a", own.to_string()), ("b", "127.0.0.1:2".to_owned())];
+        Peer::builder("a", Counter).members(members).listen(format!("0.0.0.0:{}", own.port()))
     };
-    let error = peer("0.0.0.0:0").start().await.expect_err("it is off loopback");
+    let error = peer().start().await.expect_err("it is off loopback");
     assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
     assert!(error.to_string().contains("plaintext_allowed_on_network"), "{error}");
     let dialing = Peer::builder("a", Counter)
-        .members([("a", "127.0.0.1:0"), ("b", "192.0.2.1:7102")])
+        .members([("a", "127.0.0.1:7101"), ("b", "192.0.2.1:7102")])
         .start();
     let error = dialing.await.expect_err("b is off loopback");
     assert!(matches!(error, StartError::PlaintextOffLoopback { .. }), "{error}");
-    peer("0.0.0.0:0").plaintext_allowed_on_network().start().await.expect("it is allowed");
+    peer().plaintext_allowed_on_network().start().await.expect("it is allowed");
 }
 
 #[tokio::test]
@@ -216,10 +221,17 @@ async fn unusable_settings_are_all_named_and_a_taken_address_is_too() {
 #[tokio::test]
 async fn unusable_addresses_are_named_before_anything_is_started() {
     let members = [("a", "127.0.0.1:1"), ("b", "127.0.0.1:1"), ("c", "localhost")];
-    let start = Peer::builder("a", Counter).members(members).start();
-    let error = start.await.expect_err("two rules are broken").to_string();
+    let start = Peer::builder("a", Counter).members(members);
+    let start = start.listen("127.0.0.1:0").advertise("[::]:7101").start();
+    let error = start.await.expect_err("four rules are broken").to_string();
     assert!(error.contains("a and b are both at 127.0.0.1:1: give each"), "{error}");
-    assert!(error.contains(r#"the address "localhost" of c is not a host and a port"#), "{error}");
+    for said in [
+        r#"the address "localhost" of c in `.members(..)` has no port: use"#,
+        r#"the address "127.0.0.1:0" in `.listen(..)` has port 0, which nobody can reach"#,
+        r#"the address "[::]:7101" in `.advertise(..)` stands for every interface"#,
+    ] {
+        assert!(error.contains(said), "{error}");
+    }
     let network = InProcess::network();
     let twice = builder(&network, "a").members([("a", "x"), ("b", "x")]).start().await;
     let Err(StartError::Config(errors)) = twice else { panic!("two members have one address") };

@@ -57,9 +57,15 @@ pub enum StartError {
         dir: PathBuf,
     },
     /// A member has no address.
-    #[error("{name} has no address: name one in the list of members, or by `.listen(..)`")]
+    #[error("{name} has no address in `.members(..)`: name one")]
     NoAddress {
         /// The member.
+        name: PeerName,
+    },
+    /// A joiner does not say where it listens.
+    #[error("{name} joins a group and has no address to listen on: name one by `.listen(..)`")]
+    NotListening {
+        /// This peer.
         name: PeerName,
     },
     /// The address cannot be listened on.
@@ -127,6 +133,7 @@ pub struct PeerBuilder {
     /// Where members are whose names are not known.
     contacts: Vec<String>,
     listen: Option<String>,
+    advertise: Option<String>,
     model: Arc<dyn Model>,
     transport: Option<Arc<dyn Transport>>,
     is_plaintext_allowed: bool,
@@ -157,6 +164,7 @@ impl PeerBuilder {
             addresses: Vec::new(),
             contacts: Vec::new(),
             listen: None,
+            advertise: None,
             model,
             transport: None,
             is_plaintext_allowed: false,
@@ -177,7 +185,10 @@ impl PeerBuilder {
 
     /// The members, this peer included, with the addresses at which the others reach them. The
     /// names must be the same at every peer that founds the group; no two members have the same
-    /// address. For [`Tcp`] an address is a host, by name or number, and a port.
+    /// address, unless it is a name that leads to all of their machines. For [`Tcp`] an address is a
+    /// host, by name or number, and a port at which the others reach it: neither 0, but in a group
+    /// of one, nor an address that stands for every interface, which is for
+    /// [`PeerBuilder::listen`].
     ///
     /// Once the group is founded, its members are part of its state, and change by
     /// [`PeerBuilder::join`], [`Peer::leave`] and [`Peer::forget`]. Keep the list in step for peers in
@@ -221,7 +232,7 @@ impl PeerBuilder {
     /// members, and goes before what the settings of the others say. Default: what they say, or, for
     /// a joiner, the address that it listens on.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
-        self.peer.address = address.into();
+        self.advertise = Some(address.into());
         self
     }
 
@@ -418,7 +429,6 @@ impl PeerBuilder {
         let kind = self.peer.kind;
         let mut errors = self.group.check_as(&name, kind).err().unwrap_or_default();
         let is_tcp = self.transport.as_ref().is_none_or(|transport| transport.has_tcp_addresses());
-        errors.extend(addresses::check_contacts(&self.contacts, is_tcp));
         let has_contact = !self.contacts.is_empty() || !self.addresses.is_empty();
         if kind != PeerKind::Member && !has_contact {
             errors.push(ConfigError::NoContact);
@@ -426,8 +436,14 @@ impl PeerBuilder {
         if kind == PeerKind::Client {
             (self.storage, self.group.storage) = (Storage::Memory, StorageKind::Memory);
         }
-        // What the addresses of another transport look like is its own affair.
-        errors.extend(addresses::check(&self.addresses, is_tcp));
+        let given = addresses::Given {
+            members: &self.addresses,
+            contacts: &self.contacts,
+            listen: self.listen.as_deref().filter(|_| kind != PeerKind::Client),
+            advertise: self.advertise.as_deref(),
+            is_tcp,
+        };
+        errors.extend(given.check());
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         errors.extend(self.storage.check().err().unwrap_or_default());
         let model_settings = self.model.settings();
@@ -435,6 +451,7 @@ impl PeerBuilder {
         if !errors.is_empty() {
             return Err(StartError::Config(errors));
         }
+        self.peer.address = self.advertise.take().unwrap_or_default();
         let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
         if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
             return Err(StartError::NoAddress { name: name.clone() });
@@ -452,7 +469,9 @@ impl PeerBuilder {
                 return Err(StartError::PlaintextOffLoopback { address: listen });
             }
             let dialed = addresses.values().chain(&self.contacts);
-            refuse_plaintext(&*transport, dialed).await?;
+            if let Some(address) = addresses::first_public(&*transport, dialed).await {
+                return Err(StartError::PlaintextOffLoopback { address: address.clone() });
+            }
         }
         let tasks = match self.tokio_clock {
             Some(_) => Tasks::on_this_runtime(),
@@ -490,7 +509,7 @@ impl PeerBuilder {
             PeerKind::Member => Ok(own.unwrap_or_default()),
             PeerKind::Joiner => {
                 let own = own.or_else(|| Some(self.peer.address.clone()).filter(|a| !a.is_empty()));
-                let own = own.ok_or_else(|| StartError::NoAddress { name: name.clone() })?;
+                let own = own.ok_or_else(|| StartError::NotListening { name: name.clone() })?;
                 if self.peer.address.is_empty() {
                     self.peer.address = own.clone();
                 }
@@ -658,21 +677,6 @@ async fn close(opened: Option<Opened>) {
         // If that fails it is as after a crash, which loses nothing.
         _ = tokio::task::spawn_blocking(move || storage.close().is_ok()).await;
     }
-}
-
-/// Refuses to dial what is known to be off loopback; names are looked at when they are listened
-/// on, at the peer that does.
-async fn refuse_plaintext(
-    transport: &dyn Transport,
-    addresses: impl Iterator<Item = &String>,
-) -> Result<(), StartError> {
-    for address in addresses {
-        let is_literal = address.parse::<std::net::SocketAddr>().is_ok();
-        if is_literal && !transport.is_private(address).await.unwrap_or(true) {
-            return Err(StartError::PlaintextOffLoopback { address: address.clone() });
-        }
-    }
-    Ok(())
 }
 
 /// A number that no other start of any peer draws.
