@@ -83,6 +83,10 @@ mod tests {
             (&["or --sync every-batch"], {
                 said(|it| it.storage(Storage::Disk { dir: "x".into(), sync: often })).await
             }),
+            (&["in --peers", "by --client"], said(|it| it.client()).await),
+            (&["in --peers", "by --join"], {
+                said(|it| it.join(["127.0.0.1:1"]).listen("127.0.0.1:7101")).await
+            }),
             (&["by --plaintext-on-network"], said(|it| it.listen("0.0.0.0:7101")).await),
         ] {
             for flag in flags {

@@ -127,8 +127,8 @@ impl From<DecideError> for Problem {
     }
 }
 
-const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up and, under \
-                    refusals, who was turned away";
+const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up, under \
+                    link_error why others are not and, under refusals, who was turned away";
 const TRY_AGAIN: &str = "nothing was counted, try again in a moment";
 const ASK_ANOTHER: &str = "nothing was counted, ask another peer";
 const TWICE: &str = "try again only if counting twice does no harm";
@@ -162,9 +162,11 @@ fn advice(error: &SwitchError) -> &'static str {
     match error {
         SwitchError::NotMember { .. } => "GET /v1/status lists the peers",
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
-        SwitchError::NotPrimary { primary: None } => "none is known here; GET /v1/status tells",
         SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
         SwitchError::NotAllowed => "nothing was changed",
+        SwitchError::NoCandidate { .. } => "POST /v1/priority at one of them gives it another",
+        SwitchError::OnlyMember => "start another with --join",
+        SwitchError::ShuttingDown => "ask another peer",
         _ => "GET /v1/status shows which peers are up and who is primary",
     }
 }

@@ -165,6 +165,17 @@ pub enum ConfigError {
         /// The name.
         name: PeerName,
     },
+    /// A client or joiner has the name of a member of its own list.
+    #[error(
+        "this peer is called {name}, as a member in `.members(..)` is, and {}",
+        own_name_advice(*.kind)
+    )]
+    OwnNameListed {
+        /// The name.
+        name: PeerName,
+        /// What the peer is to the group.
+        kind: PeerKind,
+    },
     /// Two names differ only in capitals: they would be two peers here, and one to DNS and to
     /// people.
     #[error(
@@ -320,7 +331,10 @@ impl GroupConfig {
             errors.push(ConfigError::Name { what: "group", name: self.group.clone() });
         }
         let mut seen: BTreeSet<&PeerName> = BTreeSet::new();
-        let others = (kind != PeerKind::Member).then_some(me);
+        if kind != PeerKind::Member && self.members.contains(me) {
+            errors.push(ConfigError::OwnNameListed { name: me.clone(), kind });
+        }
+        let others = Some(me).filter(|me| kind != PeerKind::Member && !self.members.contains(me));
         for name in self.members.iter().chain(others) {
             if !is_name(name.as_str()) {
                 errors.push(ConfigError::Name { what: "peer", name: name.to_string() });
@@ -467,6 +481,18 @@ fn most_agreement(members: usize) -> usize {
 
 fn size_advice(count: usize) -> &'static str {
     if count == 0 { "name them by `.members(..)`, this peer included" } else { "list fewer" }
+}
+
+fn own_name_advice(kind: PeerKind) -> &'static str {
+    match kind {
+        PeerKind::Client => {
+            "is a client by `.client()`: give it a name of its own, or leave that out"
+        }
+        _ => {
+            "is to join a group by `.join(..)`: leave that out where it founds the group, or take it \
+             out of the list"
+        }
+    }
 }
 
 fn join(names: &[PeerName]) -> String {
@@ -696,6 +722,24 @@ mod tests {
         let members = ["a", "b", "B"].map(PeerName::from).to_vec();
         let said = complaint(&GroupConfig { members, ..three() });
         assert!(said.starts_with("the names b and B differ only in capitals"), "{said}");
+    }
+
+    /// It was told that the list names it twice.
+    #[test]
+    fn a_client_or_joiner_with_the_name_of_a_member_is_told_so() {
+        for (kind, advice) in [(PeerKind::Client, "`.client()`"), (PeerKind::Joiner, "`.join(..)`")]
+        {
+            let name = PeerName::from("b");
+            let errors = three().check_as(&name, kind).expect_err("it is a member's name");
+            assert_eq!(errors, [ConfigError::OwnNameListed { name, kind }]);
+            let said = errors[0].to_string();
+            let begin = "this peer is called b, as a member in `.members(..)` is, and is ";
+            assert!(said.starts_with(begin) && said.contains(advice), "{said}");
+            assert_eq!(three().check_as(&"x".into(), kind), Ok(()));
+        }
+        let members = ["a", "b", "a"].map(PeerName::from).to_vec();
+        let said = complaint(&GroupConfig { members, ..three() });
+        assert_eq!(said, "the member list names a twice");
     }
 
     #[test]

@@ -103,8 +103,38 @@ pub enum NoPrimaryReason {
     NoQuorum,
     /// So many members are refused, by this peer or by themselves, that the rest is no majority:
     /// the refusals in this peer's status say what differs.
-    #[error("enough members refuse this peer's connections: see `refusals` in its status")]
+    #[error(
+        "so many members refuse this peer, or are refused by it, that the rest is no majority: see \
+         `refusals` in its status"
+    )]
     Refused,
+    /// This peer is no member and reaches none: `contacts` and `link_error` in its status say why.
+    #[error("no member is reached: see `contacts` and `peers` in its status")]
+    NotReached,
+    /// Of the members that are reached none may be promoted: their priority is 0, or their storage
+    /// has failed.
+    #[error(
+        "every member that is reached has priority 0, or storage that has failed, and is never \
+         promoted: give one another priority, or start one that has"
+    )]
+    NoCandidate,
+    /// The members that are reached hold no state yet, and are founding the group: that takes all
+    /// of them, or the failure timeout.
+    #[error("the group is being founded: the members that are missing are waited for")]
+    Founding,
+    /// A majority of the members is reached, and no majority of those that count: whoever was
+    /// restarted without its state counts again when a majority has taken it up.
+    #[error(
+        "a majority of the members is reached, but not of those that count: see `is_counted` of the \
+         members in its status"
+    )]
+    NotCounted,
+    /// This peer was counted out of the group.
+    #[error("this peer was counted out of the group: it may join as a new one")]
+    Removed,
+    /// This peer has been shut down.
+    #[error("this peer has been shut down")]
+    ShutDown,
     /// The members are agreeing on a primary.
     #[error("an election has not ended")]
     Electing,
@@ -129,7 +159,7 @@ pub enum SwitchError {
         })
     )]
     NotPrimary {
-        /// The primary, if known.
+        /// The primary, if one is known that is connected.
         primary: Option<PeerName>,
     },
     /// There is no primary, and none came within the I/O timeout. Nobody was asked.
@@ -156,6 +186,24 @@ pub enum SwitchError {
          member by clients_may_switch_primary()"
     )]
     NotAllowed,
+    /// The lease of this primary has ended: it hands nothing over before a majority has renewed it.
+    #[error(
+        "this primary has lost its majority, and hands over to nobody before it has one again: see \
+         `peers` in its status"
+    )]
+    LeaseEnded,
+    /// This peer is the only member.
+    #[error("this peer is the only member of the group: there is no successor")]
+    OnlyMember,
+    /// Every other member that is ready has priority 0, or is about to stop.
+    #[error(
+        "no successor: {} ready, and of priority 0, which is never promoted, or about to stop",
+        are(members)
+    )]
+    NoCandidate {
+        /// Those that are ready.
+        members: Vec<PeerName>,
+    },
     /// The named peer is not a member of the group.
     #[error("{to} is not a member of this group")]
     NotMember {
@@ -195,6 +243,13 @@ pub enum SwitchError {
     /// This peer is shutting down.
     #[error("this peer is shutting down")]
     ShuttingDown,
+}
+
+/// Names and their verb.
+fn are(names: &[PeerName]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let names: Vec<&str> = names.iter().map(PeerName::as_str).collect();
+    format!("{} {verb}", names.join(", "))
 }
 
 /// Why the policy was not changed, or it is not known whether it was.

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{
-    Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
-    Shared, Status, StatusWatch, Tasks,
+    Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading,
+    STORAGE, Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName, Time};
+use crate::id::{GroupTime, PeerKind, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotSafeToStop};
@@ -98,7 +98,7 @@ pub enum Shutdown {
 
 /// A peer could not decide within the time given.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("not ready after {waited:?}: {reason}")]
+#[error("not ready after {waited:?}: {reason}{}", unreached(status))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
@@ -107,6 +107,21 @@ pub struct NotReadyError {
     pub reason: crate::error::NoPrimaryReason,
     /// The status at the end.
     pub status: Box<Status>,
+}
+
+/// Whom a peer does not reach, and why: of its members, and where it looks for some.
+fn unreached(status: &Status) -> String {
+    let is_member = |peer: &&PeerStatus| {
+        let mut members = status.members.iter();
+        peer.kind != Some(PeerKind::Client) && members.any(|member| member.name == peer.name)
+    };
+    let peers = status.peers.iter().filter(is_member).filter_map(|peer| {
+        let why = peer.link_error.as_ref()?;
+        Some(format!("{}: {why}", peer.name))
+    });
+    let contacts = status.contacts.iter().map(|contact| contact.link_error.to_string());
+    let said: Vec<String> = peers.chain(contacts).collect();
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
 }
 
 impl Peer {

@@ -321,10 +321,14 @@ impl Shared {
         self.model.mode_of(items, self.group.mode)
     }
 
-    fn not_connected(&self) -> NoPrimaryReason {
+    /// What is told while there is a primary and no connection to it.
+    pub(super) fn not_connected(&self) -> NoPrimaryReason {
         match self.routing.reason() {
-            reason @ (NoPrimaryReason::NoQuorum | NoPrimaryReason::Refused) => reason,
-            _ => NoPrimaryReason::NotConnected,
+            // There is one, as far as this peer knows.
+            NoPrimaryReason::Electing | NoPrimaryReason::LeaseEnded => {
+                NoPrimaryReason::NotConnected
+            }
+            reason => reason,
         }
     }
 

@@ -106,7 +106,8 @@ impl Shared {
 
     pub(crate) fn not_ready_reason(&self) -> NoPrimaryReason {
         match self.routing.way() {
-            Way::There => NoPrimaryReason::NotConnected,
+            _ if self.has_ended() => NoPrimaryReason::ShutDown,
+            Way::There => self.not_connected(),
             Way::Held => NoPrimaryReason::Electing,
             Way::Here | Way::Nowhere => self.routing.reason(),
         }
@@ -190,7 +191,7 @@ impl Shared {
             }
             match self.switch_in_a_moment().await {
                 // Another was faster: it is a replica already.
-                Ok(_) | Err(SwitchError::NotPrimary { .. }) => {}
+                Ok(_) | Err(SwitchError::NotPrimary { .. } | SwitchError::PrimaryLost { .. }) => {}
                 Err(reason) => return Err(RemoveError::NotHandedOver { reason }),
             }
         }
@@ -221,7 +222,9 @@ impl Shared {
         let limit = self.group.failure_timeout;
         match timeout(limit, self.switch_in_a_moment()).await {
             Ok(Ok(to)) => Shutdown::HandedOver { to },
-            Ok(Err(SwitchError::NotPrimary { .. })) => Shutdown::WasReplica,
+            Ok(Err(SwitchError::NotPrimary { .. } | SwitchError::PrimaryLost { .. })) => {
+                Shutdown::WasReplica
+            }
             Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
             Err(_) => {
                 let reason = SwitchError::Aborted { to: self.name().clone() };
@@ -238,9 +241,11 @@ impl Shared {
         loop {
             match self.switch(None).await {
                 // One that was chosen has gone, or stops: there may be another.
-                Err(SwitchError::NotReady { .. } | SwitchError::Aborted { .. })
-                    if !is_alone && self.clock.time() < until =>
-                {
+                Err(
+                    SwitchError::NotReady { .. }
+                    | SwitchError::LeaseEnded
+                    | SwitchError::Aborted { .. },
+                ) if !is_alone && self.clock.time() < until => {
                     sleep(SUCCESSOR_PAUSE).await;
                 }
                 result => return result,

@@ -31,7 +31,7 @@
 //! | `event_loop`, `upkeep` | the task that owns the state machine |
 //! | `merging` | what becomes of local decisions |
 //! | `storage` | the thread that owns the files, and reading them at the start |
-//! | `routing` | where calls go at present |
+//! | `routing`, `reason` | where calls go at present; why there is no primary |
 //! | `allowance` | how often something is told of |
 //! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
@@ -65,6 +65,7 @@ mod origin;
 mod outbox;
 mod pace;
 mod reach;
+mod reason;
 mod refusals;
 mod registry;
 mod replying;

@@ -79,6 +79,11 @@ pub enum LinkErrorReason {
 }
 
 impl LinkError {
+    /// Whether somebody is there, and one of the two ends does not want the other.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.reason, LinkErrorReason::Certificate | LinkErrorReason::Refused)
+    }
+
     /// Nothing has been found out yet.
     pub(super) fn without_trial(reason: LinkErrorReason, detail: &str) -> Self {
         Self { reason, detail: detail.to_owned(), since_ms: 0, last_ms: 0 }

@@ -246,6 +246,11 @@ impl Shared {
         let is_refused =
             |name: &&PeerName| !up.contains_key(*name) && self.refusals.has_since(since, name);
         let members = self.roster.members();
+        if members.is_empty() {
+            // It knows nobody's name; who is at the addresses that it was given has answered.
+            let mut contacts = self.reach.contacts().into_iter();
+            return contacts.any(|(_, error)| error.is_refusal());
+        }
         let others = members.iter().filter(|name| **name != self.config.name);
         let left = members.len() - others.filter(is_refused).count();
         left <= members.len() / 2

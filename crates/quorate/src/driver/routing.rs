@@ -10,7 +10,6 @@ use super::connection::Connection;
 use crate::error::NoPrimaryReason;
 use crate::id::{Ballot, GroupId, GroupTime, Time};
 use crate::protocol::io::Route;
-use crate::protocol::{MachineStatus, PeerRole};
 
 /// Where calls go, without the details of [`Route`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +37,19 @@ impl Way {
     }
 }
 
-const NO_QUORUM: u8 = 0;
-const ELECTING: u8 = 1;
-const LEASE_ENDED: u8 = 2;
-const REFUSED: u8 = 3;
+/// Reasons as codes, which the data path reads; those from 4 to 8 are kept for others to come. The
+/// first one is told until there is another.
+const REASONS: [(u8, NoPrimaryReason); 9] = [
+    (0, NoPrimaryReason::NoQuorum),
+    (1, NoPrimaryReason::Electing),
+    (2, NoPrimaryReason::LeaseEnded),
+    (3, NoPrimaryReason::Refused),
+    (16, NoPrimaryReason::NotReached),
+    (17, NoPrimaryReason::NoCandidate),
+    (18, NoPrimaryReason::Founding),
+    (19, NoPrimaryReason::NotCounted),
+    (20, NoPrimaryReason::Removed),
+];
 
 /// Written by the event loop, read by every call.
 #[derive(Debug)]
@@ -152,23 +160,15 @@ impl Routing {
 
     /// Why there is no primary, while there is none.
     pub(super) fn reason(&self) -> NoPrimaryReason {
-        match self.reason.load(Ordering::Relaxed) {
-            LEASE_ENDED => NoPrimaryReason::LeaseEnded,
-            ELECTING => NoPrimaryReason::Electing,
-            REFUSED => NoPrimaryReason::Refused,
-            _ => NoPrimaryReason::NoQuorum,
-        }
+        let code = self.reason.load(Ordering::Relaxed);
+        let reason = REASONS.iter().find(|(known, _)| *known == code);
+        reason.map_or(NoPrimaryReason::NoQuorum, |(_, reason)| *reason)
     }
 
-    /// Sets it; `is_refused` is asked only where there is no quorum.
-    pub(super) fn set_reason(&self, status: &MachineStatus, is_refused: impl FnOnce() -> bool) {
-        let reason = match (status.role, status.quorum) {
-            (PeerRole::Primary, _) => LEASE_ENDED,
-            (_, true) => ELECTING,
-            (_, false) if is_refused() => REFUSED,
-            (_, false) => NO_QUORUM,
-        };
-        self.reason.store(reason, Ordering::Relaxed);
+    /// Sets it. One that has no code is told as the first.
+    pub(super) fn set_reason(&self, reason: NoPrimaryReason) {
+        let code = REASONS.iter().find(|(_, known)| *known == reason);
+        self.reason.store(code.map_or(0, |(code, _)| *code), Ordering::Relaxed);
     }
 
     /// Steady group time at `time`, as far as it can be known without the primary.
@@ -244,6 +244,18 @@ mod tests {
         assert_eq!(cell.read(), Some(id));
         cell.write(None);
         assert_eq!(cell.read(), None);
+    }
+
+    #[test]
+    fn a_reason_is_read_as_it_was_written_and_no_two_have_one_code() {
+        let routing = Routing::new(Time(0), GroupTime(0));
+        for (code, reason) in REASONS {
+            assert!(!(4..=8).contains(&code), "that is kept");
+            routing.set_reason(reason);
+            assert_eq!(routing.reason(), reason);
+        }
+        routing.set_reason(NoPrimaryReason::NotConnected);
+        assert_eq!(routing.reason(), NoPrimaryReason::NoQuorum);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::event_loop::EventLoop;
 use super::journal::LINKS;
 use super::reach::LinkErrorReason;
+use super::reason::{Known, no_primary};
 use super::shared::Shared;
 use super::stall::Stall;
 use super::status::Status;
@@ -154,9 +155,15 @@ impl EventLoop {
         self.agenda.last_published = now;
         let mut status = self.machine.status(self.shared.clock.now());
         status.group_id = self.group_id(status.group_id);
-        let is_refused = || self.shared.refusals_prevent_majority(now);
-        self.shared.routing.set_reason(&status, is_refused);
-        self.shared.routing.set_group_id(status.group_id);
+        let shared = &self.shared;
+        let known = Known {
+            own: &shared.config.name,
+            kind: shared.config.kind,
+            members: &shared.roster.members(),
+        };
+        let is_refused = || shared.refusals_prevent_majority(now);
+        shared.routing.set_reason(no_primary(&status, &known, is_refused));
+        shared.routing.set_group_id(status.group_id);
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 

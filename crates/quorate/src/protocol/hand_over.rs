@@ -123,23 +123,32 @@ impl Machine {
                 return Err(SwitchError::PriorityZero { to: to.clone() });
             }
         }
+        if !reign.has_lease() {
+            return Err(SwitchError::LeaseEnded);
+        }
         let ready = self.remotes.iter().filter_map(|(name, remote)| {
             let brief = remote.brief.as_ref()?;
             let incarnation = remote.linked?;
             let is_asked = to.as_ref().is_none_or(|to| to == name);
             let may = is_asked
-                && brief.priority > 0
                 && self.is_reachable(remote)
                 && self.meta.membership.counts(name, remote.id()?)
                 && self.meta.membership.keeps(name)
                 && remote.sender.as_ref().is_some_and(|s| s.held().is_some());
             may.then(|| (brief.priority, name.clone(), incarnation))
         });
-        let best = ready.min().filter(|_| reign.has_lease());
-        match best {
+        let (never, ready): (Vec<_>, Vec<_>) = ready.partition(|(priority, ..)| *priority == 0);
+        match ready.into_iter().min() {
             Some((_, name, incarnation)) => Ok(Some((name, incarnation))),
-            None if to.is_none() && !self.has_hope_of_successor() => Err(SwitchError::NobodyElse),
-            None => Err(SwitchError::NotReady { to }),
+            None if self.names().len() == 1 => Err(SwitchError::OnlyMember),
+            None if to.is_some() || self.has_hope_of_successor() => {
+                Err(SwitchError::NotReady { to })
+            }
+            None if never.is_empty() => Err(SwitchError::NobodyElse),
+            None => {
+                let members = never.into_iter().map(|(_, name, _)| name).collect();
+                Err(SwitchError::NoCandidate { members })
+            }
         }
     }
 
@@ -343,7 +352,13 @@ impl SwitchOutcome {
             Ok(_) => Self::Switched,
             Err(SwitchError::NotMember { .. }) => Self::NotMember,
             Err(SwitchError::PriorityZero { .. }) => Self::PriorityZero,
-            Err(SwitchError::NotReady { .. } | SwitchError::NobodyElse) => Self::NotReady,
+            Err(
+                SwitchError::NotReady { .. }
+                | SwitchError::NoCandidate { .. }
+                | SwitchError::OnlyMember
+                | SwitchError::NobodyElse,
+            ) => Self::NotReady,
+            Err(SwitchError::LeaseEnded) => Self::LeaseEnded,
             Err(SwitchError::Busy) => Self::Busy,
             Err(SwitchError::NotAllowed) => Self::NotAllowed,
             Err(SwitchError::Aborted { .. }) => Self::Aborted,
@@ -365,6 +380,7 @@ impl SwitchOutcome {
             Self::NotMember => SwitchError::NotMember { to },
             Self::PriorityZero => SwitchError::PriorityZero { to },
             Self::NotReady => SwitchError::NotReady { to: Some(to) },
+            Self::LeaseEnded => SwitchError::LeaseEnded,
             Self::Busy => SwitchError::Busy,
             Self::Aborted => SwitchError::Aborted { to },
         })

@@ -151,6 +151,8 @@ pub enum SwitchOutcome {
     Busy,
     /// It did not take over in time.
     Aborted,
+    /// The primary has lost its majority, and hands over to nobody before it has one again.
+    LeaseEnded,
 }
 
 /// What came of asking the primary to remove a member.

@@ -34,6 +34,8 @@ pub enum PeerRole {
 pub struct MachineStatus {
     /// What this peer is.
     pub role: PeerRole,
+    /// By what it is promoted; 0 if it never is, for whatever cause.
+    pub priority: u8,
     /// The newest ballot it takes part in.
     pub ballot: Ballot,
     /// The primary, if there is one.
@@ -92,6 +94,8 @@ pub struct MachinePeer {
     pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
+    /// Whether it has said that it holds a state.
+    pub holds_state: bool,
     /// How many cuts its state is behind the primary's: at the primary by what it has confirmed,
     /// elsewhere by its own last word. `None` if unknown, and of whoever holds no state.
     pub lag: Option<u64>,
@@ -132,6 +136,7 @@ impl Machine {
         };
         MachineStatus {
             role: self.own_role(),
+            priority: self.priority(),
             ballot: self.ballot,
             primary,
             quorum,
@@ -218,6 +223,7 @@ impl Machine {
             id,
             kind: remote.kind(),
             priority: brief.map(|b| b.priority),
+            holds_state: brief.is_some_and(|b| !b.position.is_blank()),
             lag,
             is_member,
             suspects: brief.is_some_and(|b| b.suspects == Some(self.ballot)),

@@ -162,7 +162,8 @@ fn nobody_hands_over_to_a_peer_that_stops() {
     group.input(&old, Input::StepAside(true));
     group.settle();
     group.input(&other.into(), Input::Switch { request: 1, to: None });
-    assert_eq!(switched(&group, other), [Err(SwitchError::NobodyElse)]);
+    let members = vec![old.clone(), one.into()];
+    assert_eq!(switched(&group, other), [Err(SwitchError::NoCandidate { members })]);
     assert_eq!(both(&group, one), before);
     // It goes on after all.
     group.input(&one.into(), Input::StepAside(false));
