@@ -110,10 +110,14 @@ fn status_of(peer: &Peer) -> quorate::Incarnation {
 async fn refusals_of_a_peer_go_when_it_is_let_in() {
     let network = InProcess::network();
     let a = builder(&network, "a").start().await.expect("the settings are valid");
-    for wrong in [builder(&network, "b").group("other"), builder(&network, "b").agreement(1)] {
+    for (field, wrong) in [
+        ("group", builder(&network, "b").group("other")),
+        ("agreement", builder(&network, "b").agreement(1)),
+    ] {
         let b = wrong.start().await.expect("the settings are valid");
-        let known = a.status().refusals.len();
-        until(&a, |status| status.refusals.len() > known).await;
+        // What was mended goes at once; it stood there beside what was not.
+        let status = until(&a, |status| status.refusals.iter().any(|r| r.field == field)).await;
+        assert_eq!(status.refusals.len(), 1, "{:#?}", status.refusals);
         b.shutdown().await;
     }
     let b = builder(&network, "b").start().await.expect("the settings are valid");
@@ -121,6 +125,33 @@ async fn refusals_of_a_peer_go_when_it_is_let_in() {
     for peer in [&a, &b] {
         assert_eq!(peer.status().refusals, []);
     }
+}
+
+/// They stood there for as long as nothing else happened.
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_peer_that_has_gone_end_and_those_that_go_on_do_not() {
+    let network = InProcess::network();
+    let a = builder(&network, "a").start().await.expect("the settings are valid");
+    let _c = builder(&network, "c").agreement(1).start().await.expect("valid settings");
+    let b = builder(&network, "b").group("other").start().await.expect("valid settings");
+    let stranger = Peer::builder("x", Counter).tokio_clock().client().join(["a"]).group("other");
+    let stranger = stranger.transport(network.at("evil")).start().await.expect("valid settings");
+    until(&a, |status| status.refusals.len() == 3).await;
+    let told = events(&a).len();
+    b.shutdown().await;
+    stranger.shutdown().await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let refused: Vec<_> = a.status().refusals.into_iter().map(|refusal| refusal.peer).collect();
+    assert_eq!(refused, ["c"]);
+    tokio::time::sleep(LONG).await;
+    let refused: Vec<_> = a.status().refusals.into_iter().map(|refusal| refusal.peer).collect();
+    assert_eq!(refused, ["c"], "it goes on");
+    let later = &events(&a)[told..];
+    let of_b_or_c = |event: &Event| match event {
+        Event::ConfigMismatch { peer, .. } => peer != "evil",
+        _ => false,
+    };
+    assert!(!later.iter().any(of_b_or_c), "each is told once: {later:?}");
 }
 
 #[tokio::test(start_paused = true)]

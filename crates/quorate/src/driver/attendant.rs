@@ -215,6 +215,8 @@ impl Attendant<'_> {
                 let identity = &self.connection.identity;
                 let registry = &self.shared.registry;
                 registry.note_goodbye(&identity.peer, identity.end.incarnation);
+                // Whatever the state machine had to say of it is over.
+                self.shared.refusals.forget(identity.peer.as_str());
                 Ended::Stopped
             }
             Ok(_) => Ended::Refused,

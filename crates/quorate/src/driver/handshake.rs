@@ -10,7 +10,7 @@
 //! A verdict is a `Refuse`, after which the connection is closed, or a frame of no calls. A side
 //! uses the connection when it has given a good verdict and got one: so neither takes for up what
 //! the other refuses. Both sides keep a refusal, with the field and both values, for their status,
-//! until a handshake with that peer succeeds. A peer that meets itself, where a name leads to it as
+//! as long as it happens again, and until a handshake with that peer succeeds. A peer that meets itself, where a name leads to it as
 //! well, is nothing to refuse.
 //! Whatever is not a handshake ends at once or at the deadline, and nothing is kept of it.
 
@@ -211,7 +211,8 @@ impl Handshake<'_> {
         let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(what.clone()).await;
         let theirs = format!("{theirs}, as {}", hello.peer);
-        self.keep(self.caller(side), Refuse { theirs: theirs.clone(), ..what }, RefusedBy::Us);
+        let refuse = Refuse { theirs: theirs.clone(), ..what };
+        self.keep(self.caller(side), None, refuse, RefusedBy::Us);
         Err(HandshakeError::Refused { field, ours, theirs })
     }
 
@@ -328,7 +329,7 @@ impl Handshake<'_> {
                 Other::Stranger => Err(HandshakeError::Unexpected { kind }),
                 dialed => {
                     self.shared.note_unheard(side.dialed());
-                    Err(self.refused_by_them(dialed, refuse))
+                    Err(self.refused_by_them(dialed, None, refuse))
                 }
             },
             _ => Err(HandshakeError::Unexpected { kind }),
@@ -342,7 +343,8 @@ impl Handshake<'_> {
             kind::REFUSE => match wire::decode(kind, body)? {
                 Frame::Refuse(refuse) => {
                     self.note_holder(side, hello, refuse.field == STRANGER);
-                    Err(self.refused_by_them(self.other(side, hello), refuse))
+                    let start = Some(hello.incarnation);
+                    Err(self.refused_by_them(self.other(side, hello), start, refuse))
                 }
                 _ => Err(HandshakeError::Unexpected { kind }),
             },
@@ -381,7 +383,8 @@ impl Handshake<'_> {
         self.part(refuse).await;
         let other = self.other(side, hello);
         for Difference { field, ours, theirs } in differences {
-            self.keep(other.clone(), Refuse { field, ours, theirs }, RefusedBy::Us);
+            let start = Some(hello.incarnation);
+            self.keep(other.clone(), start, Refuse { field, ours, theirs }, RefusedBy::Us);
         }
         HandshakeError::Refused { field, ours, theirs }
     }
@@ -406,22 +409,28 @@ impl Handshake<'_> {
     }
 
     /// Keeps why the other side does not want this connection; its `ours` are `theirs` here.
-    fn refused_by_them(&self, other: Other, refuse: Refuse) -> HandshakeError {
+    fn refused_by_them(
+        &self,
+        other: Other,
+        start: Option<Incarnation>,
+        refuse: Refuse,
+    ) -> HandshakeError {
         let Refuse { field, ours: theirs, theirs: ours } = refuse;
         let (field, ours, theirs) = (printable(&field), printable(&ours), printable(&theirs));
         let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
-        self.keep(other, what, RefusedBy::Them);
+        self.keep(other, start, what, RefusedBy::Them);
         HandshakeError::Refused { field, ours, theirs }
     }
 
-    fn keep(&self, other: Other, refuse: Refuse, by: RefusedBy) {
+    /// `start` is the one that the other end has given.
+    fn keep(&self, other: Other, start: Option<Incarnation>, refuse: Refuse, by: RefusedBy) {
         let Refuse { field, ours, theirs } = refuse;
         let address = self.stream.peer_address.clone();
         let at_ms = self.shared.clock.wall_ms();
         let refusal =
             |peer| Refusal { peer, address: address.clone(), field, ours, theirs, at_ms, by };
         match other {
-            Other::Peer(peer) => self.shared.refused(refusal(peer)),
+            Other::Peer(peer) => self.shared.refused_start(refusal(peer), start),
             Other::Stranger => self.shared.refused_stranger(refusal(host(&address).to_owned())),
         };
     }

@@ -1,4 +1,10 @@
-//! Peers that were refused, here or there, and why: kept for the status, told once as an event.
+//! Peers that were refused, here or there, and why: shown in the status while it goes on, told once
+//! as an event.
+//!
+//! Whoever is refused tries again within a second or so: what has not happened for a while is over,
+//! whether the peer was let in, has been mended, or has gone. So is what another start of it was
+//! refused for, once a new one has shown itself. What is over is kept for a while all the same, so
+//! that it is not told as news when it goes on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +15,7 @@ use serde::Serialize;
 use super::allowance::{Allowance, Allowances};
 use super::shared::Shared;
 use crate::event::Event;
-use crate::id::{PeerName, Time};
+use crate::id::{Incarnation, PeerName, Time};
 use crate::transport::host;
 
 /// Refusals of members that are kept: each may differ in every setting, and so may whoever says to
@@ -78,7 +84,7 @@ pub(super) enum About {
     Stranger,
 }
 
-/// The newest refusal of each (peer, field), until that peer is let in.
+/// The newest refusal of each (peer, field), until that peer is let in or says that it ends.
 #[derive(Debug)]
 pub(super) struct Refusals {
     state: Mutex<State>,
@@ -97,6 +103,10 @@ struct State {
 struct Kept {
     refusal: Refusal,
     about: About,
+    /// The start of the peer that it was of, if that had said so.
+    start: Option<Incarnation>,
+    /// A newer start of the peer was refused for something else.
+    is_over: bool,
     /// When it last happened, by the clock that does not jump.
     at: Time,
     /// Of a stranger: when it is to be told.
@@ -117,16 +127,28 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Keeps a refusal; returns the event if it is time to tell it.
-    pub(super) fn record(&self, refusal: Refusal, about: About, at: Time) -> Option<Event> {
+    /// Keeps a refusal, of this start of the peer if that is known; returns the event if it is time
+    /// to tell it.
+    pub(super) fn record(
+        &self,
+        refusal: Refusal,
+        about: About,
+        start: Option<Incarnation>,
+        at: Time,
+    ) -> Option<Event> {
         let mut state = self.state.lock();
         let known = state.take(&refusal, about);
+        if start.is_some() {
+            state.end_others(&refusal.peer, about, start);
+        }
         let mut kept = Kept {
             due: known.as_ref().map_or_else(|| at.after(PATIENCE), |known| known.due),
-            is_told: known.as_ref().is_some_and(|known| known.says_the_same(&refusal)),
+            is_told: known.as_ref().is_some_and(|known| known.says_the_same(&refusal, at)),
             told_at: known.and_then(|known| known.told_at),
             refusal,
             about,
+            start,
+            is_over: false,
             at,
         };
         let event = state.tell(&mut kept).then(|| mismatch(&kept.refusal));
@@ -142,15 +164,18 @@ impl Refusals {
         self.state.lock().kept.retain(|kept| kept.refusal.peer != peer);
     }
 
-    /// All that are kept, oldest first.
-    pub(super) fn all(&self) -> Vec<Refusal> {
-        self.state.lock().kept.iter().map(|kept| kept.refusal.clone()).collect()
+    /// All that have happened at `since` or later and are not over, oldest first.
+    pub(super) fn all(&self, since: Time) -> Vec<Refusal> {
+        let state = self.state.lock();
+        let current = state.kept.iter().filter(|kept| kept.is_current(since));
+        current.map(|kept| kept.refusal.clone()).collect()
     }
 
     /// Whether `peer` was refused at `since` or later.
     fn has_since(&self, since: Time, peer: &PeerName) -> bool {
         let state = self.state.lock();
-        state.kept.iter().any(|kept| kept.at >= since && kept.refusal.peer == peer.as_str())
+        let mut current = state.kept.iter().filter(|kept| kept.is_current(since));
+        current.any(|kept| kept.refusal.peer == peer.as_str())
     }
 }
 
@@ -163,6 +188,14 @@ impl State {
         };
         let index = self.kept.iter().position(is_same)?;
         self.kept.remove(index)
+    }
+
+    /// What other starts of a peer were refused for is over.
+    fn end_others(&mut self, peer: &str, about: About, start: Option<Incarnation>) {
+        for kept in &mut self.kept {
+            let is_its = kept.about == about && kept.refusal.peer == peer;
+            kept.is_over |= is_its && kept.start.is_some() && kept.start != start;
+        }
     }
 
     /// Whether a refusal is to be told now; it is told then.
@@ -213,11 +246,15 @@ impl State {
 }
 
 impl Kept {
-    /// Whether the embedder was told of these very values.
-    fn says_the_same(&self, refusal: &Refusal) -> bool {
+    /// Whether the embedder was told of these very values, and they have been the case since.
+    fn says_the_same(&self, refusal: &Refusal, at: Time) -> bool {
         let is_same =
             (&self.refusal.ours, &self.refusal.theirs) == (&refusal.ours, &refusal.theirs);
-        self.is_told && is_same
+        self.is_told && is_same && at < self.at.after(REMINDER)
+    }
+
+    fn is_current(&self, since: Time) -> bool {
+        !self.is_over && self.at >= since
     }
 }
 
@@ -236,6 +273,14 @@ fn mismatch(refusal: &Refusal) -> Event {
 }
 
 impl Shared {
+    /// The refusals that go on.
+    pub(super) fn current_refusals(&self) -> Vec<Refusal> {
+        // The pause before a try, and what one may take; what the state machine finds comes with
+        // heartbeats.
+        let tries = (self.handshake_timeout() * 2).max(self.group.heartbeat * 3);
+        self.refusals.all(self.clock.time().before(tries + PATIENCE))
+    }
+
     /// Whether so many members are being refused that the rest is no majority.
     ///
     /// A refused connection is tried again within a second: a peer whose last refusal is older
@@ -274,7 +319,11 @@ mod tests {
     }
 
     fn record(refusals: &Refusals, refusal: Refusal, at: Time) -> Option<Event> {
-        refusals.record(refusal, About::Member, at)
+        refusals.record(refusal, About::Member, None, at)
+    }
+
+    fn all(refusals: &Refusals) -> Vec<Refusal> {
+        refusals.all(Time(0))
     }
 
     fn at(seconds: u64) -> Time {
@@ -287,7 +336,7 @@ mod tests {
         assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_some());
         assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_none());
         assert!(record(&refusals, refusal("b", "relaxed"), Time(0)).is_some());
-        assert_eq!(refusals.all().len(), 2);
+        assert_eq!(all(&refusals).len(), 2);
     }
 
     #[test]
@@ -297,8 +346,38 @@ mod tests {
         record(&refusals, Refusal { field: "members".into(), ..refusal("a", "x") }, Time(0));
         record(&refusals, refusal("b", "relaxed"), Time(0));
         refusals.forget("a");
-        assert_eq!(refusals.all(), [refusal("b", "relaxed")]);
+        assert_eq!(all(&refusals), [refusal("b", "relaxed")]);
         assert!(record(&refusals, refusal("a", "relaxed"), Time(0)).is_some());
+    }
+
+    #[test]
+    fn what_has_not_happened_for_a_while_is_over_and_news_again_after_a_longer_one() {
+        let refusals = Refusals::default();
+        assert!(record(&refusals, refusal("a", "relaxed"), at(1)).is_some());
+        assert_eq!(refusals.all(at(1)), [refusal("a", "relaxed")]);
+        assert_eq!(refusals.all(at(2)), []);
+        assert!(record(&refusals, refusal("a", "relaxed"), at(500)).is_none(), "it goes on");
+        assert_eq!(refusals.all(at(2)), [refusal("a", "relaxed")]);
+        assert!(record(&refusals, refusal("a", "relaxed"), at(1_100)).is_some());
+    }
+
+    #[test]
+    fn what_another_start_was_refused_for_is_over() {
+        let refusals = Refusals::default();
+        let refuse = |field: &str, start, second| {
+            let refusal = Refusal { field: field.into(), ..refusal("a", "x") };
+            refusals.record(refusal, About::Member, Some(Incarnation(start)), at(second)).is_some()
+        };
+        let fields = || all(&refusals).into_iter().map(|refusal| refusal.field).collect::<Vec<_>>();
+        record(&refusals, Refusal { field: "tls".into(), ..refusal("a", "x") }, at(0));
+        record(&refusals, refusal("b", "relaxed"), at(0));
+        assert!(refuse("group", 1, 1) && refuse("mode", 1, 1));
+        assert_eq!(fields(), ["tls", "mode", "group", "mode"], "all that differs at one start");
+        assert!(refuse("members", 2, 2));
+        assert_eq!(fields(), ["tls", "mode", "members"], "who it was is not known of the first");
+        assert!(!refusals.has_since(at(3), &"a".into()));
+        assert!(!refuse("mode", 3, 3), "it has been told of");
+        assert_eq!(fields(), ["tls", "mode", "mode"]);
     }
 
     #[test]
@@ -319,7 +398,7 @@ mod tests {
             record(&refusals, refusal("a", &second.to_string()), at(*second)).is_some()
         });
         assert_eq!(told.collect::<Vec<_>>(), [0, 10, 20, 30]);
-        assert_eq!(refusals.all(), [refusal("a", "34")]);
+        assert_eq!(all(&refusals), [refusal("a", "34")]);
     }
 
     #[test]
@@ -339,7 +418,7 @@ mod tests {
     fn a_stranger_is_told_of_if_it_goes_on_and_then_seldom() {
         let refusals = Refusals::default();
         let stranger = |host: &str, fault: &str, second| {
-            refusals.record(refusal(host, fault), About::Stranger, at(second))
+            refusals.record(refusal(host, fault), About::Stranger, None, at(second))
         };
         let mut told = Vec::new();
         for second in 0..1500 {
@@ -367,7 +446,7 @@ mod tests {
                 let knock = |about, told: &mut u32| {
                     let address = format!("10.0.0.{}:1", number % 10);
                     let refusal = Refusal { address, ..refusal(&format!("x{number}"), "x") };
-                    *told += u32::from(refusals.record(refusal, about, at(second)).is_some());
+                    *told += u32::from(refusals.record(refusal, about, None, at(second)).is_some());
                 };
                 knock(About::Stranger, &mut told_of_strangers);
                 knock(About::Guest, &mut told_of_guests);
@@ -375,20 +454,20 @@ mod tests {
         }
         assert!(told_of_strangers <= 10, "{told_of_strangers}");
         assert!(told_of_guests <= AT_ONCE[0] + 10, "{told_of_guests}");
-        let all = refusals.all();
+        let all = all(&refusals);
         assert_eq!((all.len(), &*all[0].peer), (1 + MAX_OF_STRANGERS + MAX_OF_GUESTS, "b"));
     }
 
     #[test]
     fn one_host_leaves_room_for_guests_of_others() {
         let refusals = Refusals::default();
-        refusals.record(refusal("newcomer", "relaxed"), About::Guest, Time(0));
+        refusals.record(refusal("newcomer", "relaxed"), About::Guest, None, Time(0));
         for number in 0..100 {
             let address = format!("10.0.0.1:{number}");
             let refusal = Refusal { address, ..refusal(&format!("z{number}"), "x") };
-            refusals.record(refusal, About::Guest, at(number));
+            refusals.record(refusal, About::Guest, None, at(number));
         }
-        let all = refusals.all();
+        let all = all(&refusals);
         assert_eq!((all.len(), &*all[0].peer), (1 + MAX_OF_HOST, "newcomer"));
     }
 
@@ -399,7 +478,7 @@ mod tests {
             let field = format!("f{number}");
             record(&refusals, Refusal { field, ..refusal("a", "x") }, Time(0));
         }
-        let all = refusals.all();
+        let all = all(&refusals);
         assert_eq!((all.len(), &*all[0].field), (MAX_OF_ONE, "f88"));
     }
 }

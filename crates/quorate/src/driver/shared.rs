@@ -255,18 +255,24 @@ impl Shared {
     /// Notes that a peer was refused, here or there, which has said who it is; returns whether it
     /// is time to tell of it.
     pub(super) fn refused(&self, refusal: Refusal) -> bool {
+        self.refused_start(refusal, None)
+    }
+
+    /// The same of this start of it, if that is known.
+    pub(super) fn refused_start(&self, refusal: Refusal, start: Option<Incarnation>) -> bool {
         let is_member = self.roster.is_known(&refusal.peer);
-        self.note_refusal(refusal, if is_member { About::Member } else { About::Guest })
+        let about = if is_member { About::Member } else { About::Guest };
+        self.note_refusal(refusal, about, start)
     }
 
     /// Notes that somebody was refused who has proved nothing; returns whether it is time to tell
     /// of it.
     pub(super) fn refused_stranger(&self, refusal: Refusal) -> bool {
-        self.note_refusal(refusal, About::Stranger)
+        self.note_refusal(refusal, About::Stranger, None)
     }
 
-    fn note_refusal(&self, refusal: Refusal, about: About) -> bool {
-        let event = self.refusals.record(refusal, about, self.clock.time());
+    fn note_refusal(&self, refusal: Refusal, about: About, start: Option<Incarnation>) -> bool {
+        let event = self.refusals.record(refusal, about, start, self.clock.time());
         event.map(|event| self.tell(event)).is_some()
     }
 

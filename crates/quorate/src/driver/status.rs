@@ -103,7 +103,7 @@ pub struct Status {
     /// ([`PeerBuilder::join`](crate::PeerBuilder::join)) and has met nobody new.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<ContactStatus>,
-    /// Peers that were refused, here or there: the newest 64 of members, 16 of others that have
+    /// Peers that are refused, here or there, as of the last seconds: the newest 64 of members, 16 of others that have
     /// said who they are, and 8 of those who have not.
     pub refusals: Vec<Refusal>,
 }
@@ -319,7 +319,7 @@ impl Status {
             turns: shared.turns.turns(shared.clock.time()),
             peers,
             contacts: ContactStatus::all(shared),
-            refusals: shared.refusals.all(),
+            refusals: shared.current_refusals(),
         }
     }
 
@@ -333,7 +333,7 @@ impl Status {
         self.storage_error = shared.storage_error.get().cloned();
         let usage = shared.store.usage();
         (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
-        self.refusals = shared.refusals.all();
+        self.refusals = shared.current_refusals();
         self.connections = Connections::of(shared);
         self.turns = shared.turns.turns(shared.clock.time());
         self.certificate = shared.transport.certificate();
