@@ -9,7 +9,7 @@ use quorate::transport::InProcess;
 use quorate::{
     Event, Link, LinkErrorReason, Mode, Peer, PeerBuilder, PeerRole, PeerStatus, Status,
 };
-use support::named::{Names, named, names};
+use support::named::{NEVER, Names, named, named_tcp, names};
 use support::{Counter, LONG, NAMES, Trio, builder, count, events, until};
 
 /// A peer that knows one address, and nobody's name.
@@ -39,8 +39,8 @@ async fn down(peer: &Peer, name: &str, reason: LinkErrorReason) -> String {
     found.link_error.as_ref().expect("it is down").detail.clone()
 }
 
-/// The name of a headless service leads to every peer of it, the new one included: it took the first
-/// for a member, which was itself, and dialed it for ever.
+/// The name of a headless service leads to every peer of it, the new one included: it took the
+/// first for a member, which was itself, and dialed it for ever.
 #[tokio::test(start_paused = true)]
 async fn a_joiner_passes_itself_by_where_a_name_leads_to_it_as_well() {
     for (places, contacts) in
@@ -120,16 +120,14 @@ async fn a_client_tries_every_place_where_a_name_leads() {
 #[tokio::test(start_paused = true)]
 async fn members_that_share_a_name_find_each_other_and_refuse_nobody() {
     let network = InProcess::network();
-    let names = names(&[
-        ("svc:1", &["a", "b", "c"]),
-        ("svc:2", &["c", "a", "b"]),
-        ("svc:3", &["b", "c", "a"]),
-    ]);
-    let members = [("a", "svc:1"), ("b", "svc:2"), ("c", "svc:3")];
+    let names = names(&[("svc:7101", &["a:7101", "b:7101", "c:7101"])]);
+    let members = NAMES.map(|name| (name, "svc:7101"));
     let mut peers = Vec::new();
     for name in NAMES {
-        let peer = builder(&network, name).members(members).listen(name);
-        peers.push(start(peer.transport(named(&network, name, &names))).await);
+        let at = format!("{name}:7101");
+        let transport = named_tcp(&network, &at, &names);
+        let peer = builder(&network, name).members(members).listen(at);
+        peers.push(start(peer.transport(transport)).await);
     }
     for peer in &peers {
         let is_up = |peer: &PeerStatus| peer.link == Link::Up && peer.link_error.is_none();
@@ -142,8 +140,8 @@ async fn members_that_share_a_name_find_each_other_and_refuse_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_link_that_is_down_says_why() {
     let network = InProcess::network();
-    let names = names(&[("b", &[]), ("svc", &["a", "d"])]);
-    let members = [("a", "a"), ("b", "b"), ("c", "c"), ("d", "svc"), ("e", "e")];
+    let names = names(&[("b", &[]), ("svc", &["a", "d"]), ("f", &[NEVER])]);
+    let members = [("a", "a"), ("b", "b"), ("c", "c"), ("d", "svc"), ("e", "e"), ("f", "f")];
     let builder = |name: &str| {
         let builder = Peer::builder(name, Counter).tokio_clock().members(members).listen(name);
         builder.transport(named(&network, name, &names))
@@ -155,6 +153,8 @@ async fn a_link_that_is_down_says_why() {
     assert_eq!(reason("b"), Some(LinkErrorReason::NotTried));
     let said = down(&a, "b", LinkErrorReason::NameLookup).await;
     assert_eq!(said, "the name in b cannot be looked up: no such name");
+    let said = down(&a, "f", LinkErrorReason::NameLookup).await;
+    assert_eq!(said, "the name in f cannot be looked up: no answer within 5s");
     let said = down(&a, "c", LinkErrorReason::ConnectionRefused).await;
     assert_eq!(said, "nobody listens at c: connection refused");
     let said = down(&a, "e", LinkErrorReason::TimedOut).await;

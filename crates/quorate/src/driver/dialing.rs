@@ -113,8 +113,12 @@ pub(super) async fn connect(
     }
     let waited = shared.handshake_timeout();
     let resolved = timeout_at(Instant::now() + waited, shared.transport.resolve(address)).await;
-    let places = resolved.map_err(|_| DialError::NotInTime { waited })?;
-    let places = trail.order(places.map_err(DialError::Lookup)?);
+    let late = |_| {
+        let said = format!("no answer within {waited:?}");
+        DialError::Lookup(io::Error::new(io::ErrorKind::TimedOut, said))
+    };
+    let places = resolved.map_err(late)?.map_err(DialError::Lookup)?;
+    let places = trail.order(places);
     let is_search = places.len() > 1;
     let mut told: Option<DialError> = None;
     let mut others = Vec::new();

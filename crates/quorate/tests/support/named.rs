@@ -11,10 +11,14 @@ use quorate::transport::{BoxFuture, InProcess, Listener, Stream, Transport};
 /// What names lead to; of those that are not in it, to themselves.
 pub(crate) type Names = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
+/// Where a name leads whose look-up never ends.
+pub(crate) const NEVER: &str = "never";
+
 /// A network with a name service.
 struct Named {
     network: Arc<dyn Transport>,
     names: Names,
+    is_tcp: bool,
 }
 
 impl Transport for Named {
@@ -33,11 +37,18 @@ impl Transport for Named {
     fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
         let places = self.names.lock().get(address).cloned();
         let places = places.unwrap_or_else(|| vec![address.to_owned()]);
+        if places == [NEVER] {
+            return Box::pin(std::future::pending());
+        }
         let found = match places.is_empty() {
             true => Err(io::Error::other("no such name")),
             false => Ok(places),
         };
         Box::pin(std::future::ready(found))
+    }
+
+    fn has_tcp_addresses(&self) -> bool {
+        self.is_tcp
     }
 
     fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
@@ -55,5 +66,10 @@ pub(crate) fn names(list: &[(&str, &[&str])]) -> Names {
 
 /// An end of a network with these names.
 pub(crate) fn named(network: &InProcess, at: &str, names: &Names) -> Arc<dyn Transport> {
-    Arc::new(Named { network: network.at(at), names: names.clone() })
+    Arc::new(Named { network: network.at(at), names: names.clone(), is_tcp: false })
+}
+
+/// The same with addresses that are to look like those of TCP.
+pub(crate) fn named_tcp(network: &InProcess, at: &str, names: &Names) -> Arc<dyn Transport> {
+    Arc::new(Named { network: network.at(at), names: names.clone(), is_tcp: true })
 }
