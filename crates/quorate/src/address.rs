@@ -27,8 +27,8 @@ pub enum AddressGiven {
 pub enum AddressFault {
     /// It stands for every interface of a machine, and is where others are to reach a peer.
     #[error(
-        "stands for every interface of a machine, and nobody reaches a peer there: name a host, and \
-         listen on all interfaces by `.listen(..)`"
+        "stands for every interface of a machine, and nobody reaches a peer there: name a host, \
+         and listen on all interfaces by `.listen(..)`"
     )]
     AnyInterface,
     /// Its port is left to the system, so that nobody knows it.

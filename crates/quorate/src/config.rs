@@ -489,8 +489,8 @@ fn own_name_advice(kind: PeerKind) -> &'static str {
             "is a client by `.client()`: give it a name of its own, or leave that out"
         }
         _ => {
-            "is to join a group by `.join(..)`: leave that out where it founds the group, or take it \
-             out of the list"
+            "is to join a group by `.join(..)`: leave that out where it founds the group, or take \
+             it out of the list"
         }
     }
 }

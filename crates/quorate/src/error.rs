@@ -125,8 +125,8 @@ pub enum NoPrimaryReason {
     /// A majority of the members is reached, and no majority of those that count: whoever was
     /// restarted without its state counts again when a majority has taken it up.
     #[error(
-        "a majority of the members is reached, but not of those that count: see `is_counted` of the \
-         members in its status"
+        "a majority of the members is reached, but not of those that count: see `is_counted` of \
+         the members in its status"
     )]
     NotCounted,
     /// This peer was counted out of the group.

@@ -233,13 +233,13 @@ mod tests {
         assert_eq!(
             said(AddressGiven::Advertise, "0.0.0.0:7101", AnyInterface),
             "the address \"0.0.0.0:7101\" in `.advertise(..)` stands for every interface of a \
-             machine, and nobody reaches a peer there: name a host, and listen on all interfaces by \
-             `.listen(..)`"
+             machine, and nobody reaches a peer there: name a host, and listen on all interfaces \
+             by `.listen(..)`"
         );
         assert_eq!(
             said(AddressGiven::Member("b".into()), "b.example:0", AnyPort),
-            "the address \"b.example:0\" of b in `.members(..)` has port 0, which nobody can reach: \
-             name the port that is listened on"
+            "the address \"b.example:0\" of b in `.members(..)` has port 0, which nobody can \
+             reach: name the port that is listened on"
         );
         assert_eq!(
             said(AddressGiven::Join, "b.example", NoPort),

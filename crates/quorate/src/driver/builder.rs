@@ -185,9 +185,9 @@ impl PeerBuilder {
 
     /// The members, this peer included, with the addresses at which the others reach them. The
     /// names must be the same at every peer that founds the group; no two members have the same
-    /// address, unless it is a name that leads to all of their machines. For [`Tcp`] an address is a
-    /// host, by name or number, and a port at which the others reach it: neither 0, but in a group
-    /// of one, nor an address that stands for every interface, which is for
+    /// address, unless it is a name that leads to all of their machines. For [`Tcp`] an address is
+    /// a host, by name or number, and a port at which the others reach it: the port is not 0, but
+    /// in a group of one, and the host does not stand for every interface, which is for
     /// [`PeerBuilder::listen`].
     ///
     /// Once the group is founded, its members are part of its state, and change by

@@ -10,8 +10,8 @@
 //! A verdict is a `Refuse`, after which the connection is closed, or a frame of no calls. A side
 //! uses the connection when it has given a good verdict and got one: so neither takes for up what
 //! the other refuses. Both sides keep a refusal, with the field and both values, for their status,
-//! as long as it happens again, and until a handshake with that peer succeeds. A peer that meets itself, where a name leads to it as
-//! well, is nothing to refuse.
+//! as long as it happens again, and until a handshake with that peer succeeds. A peer that meets
+//! itself, where a name leads to it as well, is nothing to refuse.
 //! Whatever is not a handshake ends at once or at the deadline, and nothing is kept of it.
 
 use std::io;

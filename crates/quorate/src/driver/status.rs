@@ -103,8 +103,8 @@ pub struct Status {
     /// ([`PeerBuilder::join`](crate::PeerBuilder::join)) and has met nobody new.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<ContactStatus>,
-    /// Peers that are refused, here or there, as of the last seconds: the newest 64 of members, 16 of others that have
-    /// said who they are, and 8 of those who have not.
+    /// Peers that are refused, here or there, as of the last seconds: the newest 64 of members, 16
+    /// of others that have said who they are, and 16 of those who have not.
     pub refusals: Vec<Refusal>,
 }
 
