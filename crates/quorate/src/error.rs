@@ -210,8 +210,24 @@ pub enum SwitchError {
         /// The peer named.
         to: PeerName,
     },
-    /// The named peer, or every other, is not connected or not yet a counted member.
-    #[error("no successor: {} is not connected or still joining", to.as_ref().map_or("every other member", |to| to.as_str()))]
+    /// The named peer, or every other member, is not connected.
+    #[error(
+        "no successor: {} not connected, or silent: see `link_error` in the status",
+        are(members)
+    )]
+    NotConnected {
+        /// The peer named, or all other members.
+        members: Vec<PeerName>,
+    },
+    /// The named peer, or every other that is connected, does not hold what this one does, or is
+    /// not yet a counted member.
+    #[error(
+        "no successor: {} up to date and counted yet: see `lag` and `is_member` in the status",
+        to.as_ref().map_or_else(
+            || "no other member that is connected is".to_owned(),
+            |to| format!("{to} is connected, and not"),
+        )
+    )]
     NotReady {
         /// The peer named, if one was.
         to: Option<PeerName>,

@@ -124,7 +124,7 @@ async fn a_switch_that_cannot_be_is_refused_with_the_reason() {
     trio.network.cut(&primary, others[0]);
     let error = trio.peer(&primary).switch_primary(others[0]).await;
     let is_refused =
-        matches!(error, Err(SwitchError::NotReady { .. } | SwitchError::Aborted { .. }));
+        matches!(error, Err(SwitchError::NotConnected { .. } | SwitchError::Aborted { .. }));
     assert!(is_refused, "{error:?}");
     // The group goes on.
     until(trio.peer(&primary), |status| status.quorum).await;

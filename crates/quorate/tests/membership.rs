@@ -166,7 +166,11 @@ async fn a_member_that_was_away_lets_in_who_has_come_since() {
     let all = ["a", "b", "c", "d"].map(|name| (name, name));
     let d = start(builder(&trio.network, "d").members(all)).await;
     let mut switched = Err(SwitchError::NotReady { to: None });
-    while matches!(switched, Err(SwitchError::NotReady { .. } | SwitchError::LeaseEnded)) {
+    let is_early = |error: &SwitchError| {
+        use SwitchError::{LeaseEnded, NotConnected, NotReady};
+        matches!(error, NotReady { .. } | NotConnected { .. } | LeaseEnded)
+    };
+    while switched.as_ref().is_err_and(is_early) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let primary = until(&d, |status| status.primary.is_some()).await.primary;
         let primary = primary.expect("there is one");

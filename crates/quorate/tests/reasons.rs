@@ -210,6 +210,32 @@ async fn why_there_is_no_successor_is_told() {
     assert_eq!(error, SwitchError::NoCandidate { members: names });
 
     let mut trio = Trio::start(|builder| builder).await;
+    let (primary, gone) = (trio.primary(), trio.a_replica());
+    trio.crash(&gone).await;
+    let is_gone = |status: &quorate::Status| {
+        let mut peers = status.peers.iter();
+        peers.any(|peer| peer.name.as_str() == gone && peer.link == quorate::Link::Down)
+    };
+    until(trio.peer(&primary), is_gone).await;
+    let error = trio.peer(&primary).switch_primary(&*gone).await.expect_err("it has gone");
+    assert_eq!(error, SwitchError::NotConnected { members: vec![(&*gone).into()] });
+    let said = format!("no successor: {gone} is not connected, or silent: see `link_error`");
+    assert!(error.to_string().starts_with(&said), "{error}");
+    let other = trio.a_replica();
+    let back = trio.start_one(&gone).await.expect("the settings are valid");
+    trio.crash(&other).await;
+    until(trio.peer(&primary), |status| {
+        let mut peers = status.peers.iter();
+        peers.any(|peer| peer.name.as_str() == gone && peer.link == quorate::Link::Up)
+    })
+    .await;
+    let error = trio.peer(&primary).switch_primary(&*gone).await.expect_err("it is blank");
+    assert_eq!(error, SwitchError::NotReady { to: Some((&*gone).into()) });
+    let said = format!("no successor: {gone} is connected, and not up to date and counted yet");
+    assert!(error.to_string().starts_with(&said), "{error}");
+    drop(back);
+
+    let mut trio = Trio::start(|builder| builder).await;
     let primary = trio.take(&trio.primary());
     let name = trio.peers[0].name().clone();
     trio.peers.clear();

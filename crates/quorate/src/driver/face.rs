@@ -243,6 +243,7 @@ impl Shared {
                 // One that was chosen has gone, or stops: there may be another.
                 Err(
                     SwitchError::NotReady { .. }
+                    | SwitchError::NotConnected { .. }
                     | SwitchError::LeaseEnded
                     | SwitchError::Aborted { .. },
                 ) if !is_alone && self.clock.time() < until => {

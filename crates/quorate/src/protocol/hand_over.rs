@@ -141,14 +141,27 @@ impl Machine {
         match ready.into_iter().min() {
             Some((_, name, incarnation)) => Ok(Some((name, incarnation))),
             None if self.names().len() == 1 => Err(SwitchError::OnlyMember),
-            None if to.is_some() || self.has_hope_of_successor() => {
-                Err(SwitchError::NotReady { to })
-            }
+            None if to.is_some() || self.has_hope_of_successor() => Err(self.not_ready(to)),
             None if never.is_empty() => Err(SwitchError::NobodyElse),
             None => {
                 let members = never.into_iter().map(|(_, name, _)| name).collect();
                 Err(SwitchError::NoCandidate { members })
             }
+        }
+    }
+
+    /// What keeps this peer, or all others, from taking over.
+    fn not_ready(&self, to: Option<PeerName>) -> SwitchError {
+        let others = self.names().into_iter().filter(|name| **name != self.config.name);
+        let asked = others.filter(|name| to.as_ref().is_none_or(|to| to == *name));
+        let is_there = |name: &PeerName| {
+            self.remotes.get(name).is_some_and(|remote| self.is_reachable(remote))
+        };
+        let (there, members): (Vec<_>, Vec<_>) = asked.cloned().partition(|name| is_there(name));
+        if there.is_empty() {
+            SwitchError::NotConnected { members }
+        } else {
+            SwitchError::NotReady { to }
         }
     }
 
@@ -358,6 +371,7 @@ impl SwitchOutcome {
                 | SwitchError::OnlyMember
                 | SwitchError::NobodyElse,
             ) => Self::NotReady,
+            Err(SwitchError::NotConnected { .. }) => Self::NotConnected,
             Err(SwitchError::LeaseEnded) => Self::LeaseEnded,
             Err(SwitchError::Busy) => Self::Busy,
             Err(SwitchError::NotAllowed) => Self::NotAllowed,
@@ -380,6 +394,7 @@ impl SwitchOutcome {
             Self::NotMember => SwitchError::NotMember { to },
             Self::PriorityZero => SwitchError::PriorityZero { to },
             Self::NotReady => SwitchError::NotReady { to: Some(to) },
+            Self::NotConnected => SwitchError::NotConnected { members: vec![to] },
             Self::LeaseEnded => SwitchError::LeaseEnded,
             Self::Busy => SwitchError::Busy,
             Self::Aborted => SwitchError::Aborted { to },

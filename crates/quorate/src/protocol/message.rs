@@ -145,12 +145,14 @@ pub enum SwitchOutcome {
     NotMember,
     /// It is never promoted.
     PriorityZero,
-    /// It is not connected, or not yet counted.
+    /// It is not up to date, or not yet counted.
     NotReady,
     /// Another switch is under way.
     Busy,
     /// It did not take over in time.
     Aborted,
+    /// It is not connected to the primary.
+    NotConnected,
     /// The primary has lost its majority, and hands over to nobody before it has one again.
     LeaseEnded,
 }

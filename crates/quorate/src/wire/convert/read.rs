@@ -199,6 +199,7 @@ fn switch_outcome(outcome: proto::SwitchOutcome) -> Read<SwitchOutcome> {
         proto::SwitchOutcome::SwitchNotReady => SwitchOutcome::NotReady,
         proto::SwitchOutcome::SwitchBusy => SwitchOutcome::Busy,
         proto::SwitchOutcome::SwitchAborted => SwitchOutcome::Aborted,
+        proto::SwitchOutcome::SwitchNotConnected => SwitchOutcome::NotConnected,
         proto::SwitchOutcome::SwitchLeaseEnded => SwitchOutcome::LeaseEnded,
     })
 }

@@ -156,6 +156,7 @@ impl From<SwitchOutcome> for proto::SwitchOutcome {
             SwitchOutcome::NotReady => Self::SwitchNotReady,
             SwitchOutcome::Busy => Self::SwitchBusy,
             SwitchOutcome::Aborted => Self::SwitchAborted,
+            SwitchOutcome::NotConnected => Self::SwitchNotConnected,
             SwitchOutcome::LeaseEnded => Self::SwitchLeaseEnded,
         }
     }

@@ -371,6 +371,7 @@ fn switch_outcome() -> impl Strategy<Value = SwitchOutcome> {
         Just(SwitchOutcome::NotReady),
         Just(SwitchOutcome::Busy),
         Just(SwitchOutcome::Aborted),
+        Just(SwitchOutcome::NotConnected),
         Just(SwitchOutcome::LeaseEnded),
     ]
 }
