@@ -191,7 +191,7 @@ impl Shared {
             }
             match self.switch_in_a_moment().await {
                 // Another was faster: it is a replica already.
-                Ok(_) | Err(SwitchError::NotPrimary { .. } | SwitchError::PrimaryLost { .. }) => {}
+                Ok(_) | Err(SwitchError::NotPrimary { .. }) => {}
                 Err(reason) => return Err(RemoveError::NotHandedOver { reason }),
             }
         }
@@ -222,9 +222,7 @@ impl Shared {
         let limit = self.group.failure_timeout;
         match timeout(limit, self.switch_in_a_moment()).await {
             Ok(Ok(to)) => Shutdown::HandedOver { to },
-            Ok(Err(SwitchError::NotPrimary { .. } | SwitchError::PrimaryLost { .. })) => {
-                Shutdown::WasReplica
-            }
+            Ok(Err(SwitchError::NotPrimary { .. })) => Shutdown::WasReplica,
             Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
             Err(_) => {
                 let reason = SwitchError::Aborted { to: self.name().clone() };

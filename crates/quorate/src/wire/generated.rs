@@ -675,6 +675,8 @@ pub enum SwitchOutcome {
     SwitchNotReady = 5,
     SwitchBusy = 6,
     SwitchAborted = 7,
+    SwitchLeaseEnded = 8,
+    SwitchNotConnected = 9,
 }
 impl SwitchOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -691,6 +693,8 @@ impl SwitchOutcome {
             Self::SwitchNotReady => "SWITCH_NOT_READY",
             Self::SwitchBusy => "SWITCH_BUSY",
             Self::SwitchAborted => "SWITCH_ABORTED",
+            Self::SwitchLeaseEnded => "SWITCH_LEASE_ENDED",
+            Self::SwitchNotConnected => "SWITCH_NOT_CONNECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -704,6 +708,8 @@ impl SwitchOutcome {
             "SWITCH_NOT_READY" => Some(Self::SwitchNotReady),
             "SWITCH_BUSY" => Some(Self::SwitchBusy),
             "SWITCH_ABORTED" => Some(Self::SwitchAborted),
+            "SWITCH_LEASE_ENDED" => Some(Self::SwitchLeaseEnded),
+            "SWITCH_NOT_CONNECTED" => Some(Self::SwitchNotConnected),
             _ => None,
         }
     }

@@ -70,7 +70,8 @@ fn a_switch_that_cannot_be_is_refused_at_any_member_with_the_reason() {
     );
     group.kill("b");
     group.switch("c", 3, "b");
-    assert_eq!(switched(&group, "c"), [Err(SwitchError::NotReady { to: Some("b".into()) })]);
+    let gone = SwitchError::NotConnected { members: vec!["b".into()] };
+    assert_eq!(switched(&group, "c"), [Err(gone)]);
     assert_eq!(group.primary(), Some("a".into()));
 }
 
