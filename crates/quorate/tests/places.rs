@@ -101,6 +101,40 @@ async fn newcomers_that_meet_each_other_go_on_looking_for_members() {
     }
 }
 
+/// All members have moved meanwhile, and it was connected to another newcomer, which it took for
+/// enough.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_lost_all_members_looks_for_them_again() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let names = names(&[("svc", &["a"])]);
+    let client = Peer::builder("x", Counter).tokio_clock().client().join(["svc"]);
+    let client = start(client.transport(named(&trio.network, "x", &names))).await;
+    client.wait_ready(LONG).await.expect("there is a primary");
+    for name in NAMES {
+        trio.network.cut("x", name);
+    }
+    let _d = start(newcomer(&trio.network, "d", "nobody", &names)).await;
+    names.lock().insert("svc".into(), vec!["d".into()]);
+    until(&client, |s| s.peers.iter().any(|p| p.name.as_str() == "d" && p.link == Link::Up)).await;
+    let mut addresses = NAMES.map(|name| (name, name.to_owned()));
+    for (index, name) in NAMES.into_iter().enumerate() {
+        trio.take(name).shutdown().await;
+        let at = format!("{name}2");
+        addresses[index].1.clone_from(&at);
+        let moved = builder(&trio.network, name).members(addresses.clone()).advertise(&*at);
+        trio.peers.push(start(moved.transport(trio.network.at(&at))).await);
+        for peer in &trio.peers {
+            let is_back = |peer: &&PeerStatus| peer.link == Link::Up && peer.is_member;
+            until(peer, |s| s.quorum && s.peers.iter().filter(is_back).count() == 2).await;
+        }
+    }
+    let status = client.status();
+    assert_eq!((of(&status, "d").link, status.primary), (Link::Up, None));
+    names.lock().insert("svc".into(), vec!["d".into(), "b2".into()]);
+    client.wait_ready(LONG).await.expect("there is a primary");
+    assert_eq!(count(&client, "k").await, 0);
+}
+
 /// It listens nowhere itself, and nobody is at some of them.
 #[tokio::test(start_paused = true)]
 async fn a_client_tries_every_place_where_a_name_leads() {

@@ -67,10 +67,11 @@ async fn dial_lanes(shared: Arc<Shared>, lanes: &'static [Lane]) {
 }
 
 impl Shared {
-    /// Whether members are looked for at the addresses that this peer was given: as long as nobody
-    /// is connected, or nobody of those who are has said who the members are.
+    /// Whether members are looked for at the addresses that this peer was given: as long as none is
+    /// connected, or nobody has said who they are.
     pub(super) fn looks_for_members(&self) -> bool {
-        !self.roster.knows_members() || self.registry.up().is_empty()
+        let up = self.registry.up();
+        !self.roster.knows_members() || !up.keys().any(|peer| self.roster.is_member(peer))
     }
 }
 
