@@ -281,7 +281,9 @@ async fn serve(options: Options) -> Result<(), String> {
     }
     stop_signal()?.await;
 
-    // First the requests under way, which need the peer; then the hand-over.
+    // Nobody is to hand over to this peer any more. Then the requests under way, which need it; and
+    // then the hand-over.
+    peer.set_priority(0).await;
     drop(stop);
     let drained = async { while served.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {

@@ -118,7 +118,9 @@ impl World {
             Message::StandNow { ballot: b } => format!("StandNow {}", ballot(b)),
             Message::Remove { request, peer } => format!("Remove {peer} ({request})"),
             Message::Removed { request, outcome } => format!("Removed {outcome:?} ({request})"),
-            Message::SwitchPrimary { request, to } => format!("SwitchPrimary {to} ({request})"),
+            Message::SwitchPrimary { request, to, ballot: b } => {
+                format!("SwitchPrimary {to} ({request}) of {}", ballot(b))
+            }
             Message::Switched { request, outcome } => format!("Switched {outcome:?} ({request})"),
             Message::ChangePolicy { request, .. } => format!("ChangePolicy ({request})"),
             Message::PolicyChanged { request, outcome } => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::driver::{
     Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading,
@@ -75,6 +75,8 @@ struct Handle {
     status: watch::Receiver<Arc<Status>>,
     tasks: Tasks,
     storage: Option<Keeper>,
+    /// Whoever is ending this peer: one at a time.
+    ending: Mutex<()>,
 }
 
 /// How a peer ended.
@@ -137,7 +139,7 @@ impl Peer {
         tasks: Tasks,
         storage: Option<Keeper>,
     ) -> Self {
-        Self { handle: Arc::new(Handle { shared, status, tasks, storage }) }
+        Self { handle: Arc::new(Handle { shared, status, tasks, storage, ending: Mutex::new(()) }) }
     }
 
     #[cfg(test)]
@@ -382,7 +384,8 @@ impl Peer {
     /// another peer where they let it ([`PeerBuilder::clients_may_switch_primary`]). Calls are held
     /// for the moment it takes, and no change is lost.
     ///
-    /// Takes no longer than the I/O timeout.
+    /// Takes no longer than the I/O timeout at another peer than the primary, and no longer than
+    /// three quarters of the failure timeout there.
     ///
     /// # Errors
     ///
@@ -529,16 +532,18 @@ impl Peer {
     /// hands over, calls under way get their answers, then the connections are closed, and storage
     /// on disk is synced and closed. Takes no longer than the failure timeout and two heartbeats.
     ///
-    /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown reports
-    /// [`Shutdown::WasReplica`] at once; after [`Peer::abort`], when the peer's tasks are gone and
-    /// its address and directory are free.
+    /// Calls that come later get [`DecideError::ShuttingDown`]. A second shutdown, and one after
+    /// [`Peer::abort`], reports [`Shutdown::WasReplica`] when the peer's tasks are gone and its
+    /// address and directory are free.
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped leaves the peer running or handed over; shut down again, or drop
-    /// the last handle.
+    /// A future that is dropped leaves the peer running, handed over, or with its calls ended, and
+    /// then it is not promoted any more; shut down again, which goes on from there, or drop the last
+    /// handle.
     pub async fn shutdown(&self) -> Shutdown {
         let handle = &*self.handle;
+        let _turn = handle.ending.lock().await;
         if handle.shared.has_ended() {
             handle.tasks.end().await;
             if let Some(storage) = &handle.storage {
@@ -546,16 +551,17 @@ impl Peer {
             }
             return Shutdown::WasReplica;
         }
-        if handle.shared.has_shut_down() {
-            return Shutdown::WasReplica;
+        // One that was given up goes on where it was.
+        let mut end = Shutdown::WasReplica;
+        if !handle.shared.has_shut_down() {
+            if let Err(whom) = self.safe_to_stop() {
+                tracing::warn!(target: EVENT, peer = %self.name(), "stops all the same: {whom}");
+            }
+            let _aside = handle.shared.step_aside();
+            end = handle.shared.hand_over().await;
+            handle.shared.set_shut_down();
         }
-        if let Err(whom) = self.safe_to_stop() {
-            tracing::warn!(target: EVENT, peer = %self.name(), "stops all the same: {whom}");
-        }
-        let aside = handle.shared.step_aside().await;
-        let end = handle.shared.hand_over().await;
         handle.shared.drain().await;
-        aside.end();
         handle.shared.say_goodbye();
         handle.shared.close();
         handle.tasks.end().await;

@@ -269,7 +269,7 @@ fn control_messages() -> Vec<Message> {
         Message::ChangePolicy { request: 1, bytes: Bytes::from_static(b"policy") },
         Message::PolicyChanged { request: 1, outcome: PolicyOutcome::Changed { revision: 2 } },
         Message::Peers { stamp: POSITION, members: membership().voters },
-        Message::SwitchPrimary { request: 1, to: "b".into() },
+        Message::SwitchPrimary { request: 1, to: "b".into(), ballot: BALLOT },
         Message::Switched { request: 1, outcome: SwitchOutcome::Switched },
     ]
 }

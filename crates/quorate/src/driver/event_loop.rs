@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub(super) struct EventLoop {
     pub(super) agenda: Agenda,
     /// The membership that the roster has, by its stamp.
     pub(super) members_stamp: Position,
+    /// What the machine was last told of that.
+    is_aside: bool,
     pub(super) must_publish: bool,
     pub(super) has_committed: bool,
     /// Steady group time as the store showed it last, and in which reign.
@@ -141,6 +144,7 @@ impl EventLoop {
             agenda,
             members_stamp: Position::BLANK,
             must_publish: true,
+            is_aside: false,
             has_committed: false,
             group_time: (Position::BLANK.ballot, GroupTime(0)),
             heard_group: None,
@@ -190,6 +194,10 @@ impl EventLoop {
         if self.shared.clock.refresh() {
             // Before any call goes by clocks that seem to be in order again.
             self.input(Input::Tick);
+        }
+        let is_aside = self.shared.is_aside.load(Ordering::Acquire);
+        if std::mem::replace(&mut self.is_aside, is_aside) != is_aside {
+            self.input(Input::StepAside(is_aside));
         }
         self.follow_links();
         let now = self.shared.clock.time();
@@ -283,7 +291,6 @@ impl EventLoop {
             }
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
-            Command::StepAside(is_aside) => self.input(Input::StepAside(is_aside)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
                 let now = self.shared.clock.time();

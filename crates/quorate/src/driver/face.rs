@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
 
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
@@ -13,39 +12,11 @@ use super::shared::{Command, Shared};
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Model, Value};
-use crate::peer::Shutdown;
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
 
-/// How often a peer that is shutting down looks whether its last calls are answered.
-const DRAIN_PAUSE: Duration = Duration::from_millis(2);
 /// How often a primary that leaves, and is elected again before it has, hands over once more.
 const LEAVE_TRIES: u32 = 3;
-/// How often a primary that is shutting down looks whether there is a successor.
-const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
-
-/// A peer that is about to end and is not promoted any more; it is as before if it does not end
-/// after all.
-pub(crate) struct SteppedAside<'a> {
-    shared: &'a Shared,
-    has_ended: bool,
-}
-
-impl SteppedAside<'_> {
-    /// It ends.
-    pub(crate) fn end(mut self) {
-        self.has_ended = true;
-    }
-}
-
-impl Drop for SteppedAside<'_> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            // If there is no room for it now, the peer is not promoted until it is told otherwise.
-            let _ = self.shared.commands.try_send(Command::StepAside(false));
-        }
-    }
-}
 
 impl Shared {
     pub(crate) fn name(&self) -> &PeerName {
@@ -205,93 +176,5 @@ impl Shared {
     pub(crate) async fn found_new_group(&self) {
         // A peer that has been shut down founds nothing.
         let _ = self.commands.send(Command::Found).await;
-    }
-
-    /// Has the others not choose this peer any more, for it is about to end: of several that are
-    /// stopped at once none is to hand over to another of them.
-    pub(crate) async fn step_aside(&self) -> SteppedAside<'_> {
-        let _ = self.commands.send(Command::StepAside(true)).await;
-        SteppedAside { shared: self, has_ended: false }
-    }
-
-    /// Hands over if this peer is primary and can.
-    pub(crate) async fn hand_over(&self) -> Shutdown {
-        if !matches!(self.routing.way(), Way::Here | Way::Held) {
-            return Shutdown::WasReplica;
-        }
-        let limit = self.group.failure_timeout;
-        match timeout(limit, self.switch_in_a_moment()).await {
-            Ok(Ok(to)) => Shutdown::HandedOver { to },
-            Ok(Err(SwitchError::NotPrimary { .. })) => Shutdown::WasReplica,
-            Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
-            Err(_) => {
-                let reason = SwitchError::Aborted { to: self.name().clone() };
-                Shutdown::NotHandedOver { reason }
-            }
-        }
-    }
-
-    /// Hands over to the best successor; for two heartbeats, to whoever becomes one. Followers of a
-    /// primary that has just begun have not said where they stand.
-    async fn switch_in_a_moment(&self) -> Result<PeerName, SwitchError> {
-        let until = self.clock.time().after(self.group.heartbeat * 2);
-        let is_alone = self.roster.members().len() == 1;
-        loop {
-            match self.switch(None).await {
-                // One that was chosen has gone, or stops: there may be another.
-                Err(
-                    SwitchError::NotReady { .. }
-                    | SwitchError::NotConnected { .. }
-                    | SwitchError::LeaseEnded
-                    | SwitchError::Aborted { .. },
-                ) if !is_alone && self.clock.time() < until => {
-                    sleep(SUCCESSOR_PAUSE).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Decides nothing new, and waits a moment for calls under way, those of other peers
-    /// included.
-    pub(crate) async fn drain(&self) {
-        self.set_shut_down();
-        let limit = (self.group.heartbeat * 2).min(self.group.io_timeout);
-        let drained = async {
-            // What was answered last may still be in an outbox.
-            while self.budget.used() > 0 || !self.is_flushed() {
-                sleep(DRAIN_PAUSE).await;
-            }
-        };
-        // Whoever has no answer by then is told that the outcome is unknown.
-        let _ = timeout(limit, drained).await;
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.registry.all().iter().all(|connection| connection.lock().outbox.is_drained())
-    }
-
-    /// Gives up all authority, and tells the others that they need not wait for its end. What waits
-    /// to be written on a connection goes first; a connection that takes no more does without.
-    pub(crate) fn say_goodbye(&self) {
-        self.set_shut_down();
-        self.store.retire();
-        for connection in self.registry.all() {
-            connection.push_goodbye();
-            connection.flush();
-        }
-    }
-
-    /// Ends all calls and closes all connections.
-    pub(crate) fn close(&self) {
-        self.set_shut_down();
-        self.store.retire();
-        self.is_ended.store(true, Ordering::Release);
-        for connection in self.registry.all() {
-            connection.close();
-        }
-        self.waiters.end_all();
-        self.routing.wake_all();
-        self.events.close();
     }
 }

@@ -50,6 +50,7 @@ mod clock;
 mod connection;
 mod decide;
 mod dialing;
+mod ending;
 mod event_loop;
 mod events;
 mod expiry;

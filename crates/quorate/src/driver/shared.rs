@@ -58,8 +58,6 @@ pub(super) enum Command {
     ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
     /// Be promoted by this priority.
     SetPriority(u8),
-    /// Be promoted no more, for this peer is about to end; or as before, for it is not.
-    StepAside(bool),
     /// A member that holds a state, or may hold one, is there and no link with it comes about.
     HolderMet { position: Option<Position> },
     /// Found a new group.
@@ -115,6 +113,8 @@ pub(crate) struct Shared {
     /// The store has changes that its replicas lack.
     pub(super) changed: Notify,
     /// The registry has changed, or a deadline was announced.
+    /// It is about to end, and is to be promoted by nobody.
+    pub(super) is_aside: AtomicBool,
     pub(super) attention: Arc<Notify>,
     /// When the event loop next looks for callers whose deadline has come.
     pub(super) expiry: Expiry,
@@ -220,6 +220,7 @@ impl Shared {
             expiry: Expiry::new(attention.clone()),
             attention,
             is_shut_down: AtomicBool::new(false),
+            is_aside: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             group,
             roster: Roster::new(&config, addresses),
@@ -312,7 +313,7 @@ impl Shared {
     }
 
     /// From here on nothing is decided here.
-    pub(super) fn set_shut_down(&self) {
+    pub(crate) fn set_shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Release);
     }
 }

@@ -53,21 +53,27 @@ impl Machine {
         }
     }
 
-    /// Another peer wants a switch. It asks again until it is answered.
+    /// Another peer wants a switch. It asks again until it has heard the answer, which is the same
+    /// each time: a wish is met once, or not at all.
     pub(super) fn on_switch_asked(
         &mut self,
         from: &(PeerName, Incarnation),
         request: u64,
         to: PeerName,
+        ballot: Ballot,
     ) {
         let asker = Asker::Other(from.clone(), request);
+        let answer = self.remotes.get(&from.0).and_then(|remote| remote.switch_answer);
+        if let Some((_, outcome)) = answer.filter(|(answered, _)| *answered == request) {
+            return self.send(from, Message::Switched { request, outcome });
+        }
         let Role::Primary(reign) = &self.role else { return };
-        if reign.hand_over.as_ref().is_some_and(|hand_over| hand_over.asker == asker) {
+        let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.asker == asker);
+        if is_under_way || ballot != self.ballot {
             return;
         }
         if !self.may_ask(&from.0, self.config.client_rights.switch_primary) {
-            let outcome = SwitchOutcome::NotAllowed;
-            return self.send(from, Message::Switched { request, outcome });
+            return self.end_switch(asker, Err(SwitchError::NotAllowed));
         }
         self.switch(asker, Some(to));
     }
@@ -86,6 +92,9 @@ impl Machine {
             Asker::Own(request) => self.outputs.push_back(Output::Switched { request, result }),
             Asker::Other(from, request) => {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
+                    if let Some(remote) = self.remotes.get_mut(&from.0) {
+                        remote.switch_answer = Some((request, outcome));
+                    }
                     self.send(&from, Message::Switched { request, outcome });
                 }
             }
@@ -229,6 +238,16 @@ impl Machine {
         remote.is_some_and(|remote| !remote.is_never_promoted())
     }
 
+    /// Whether a successor to which the reign was released says that it ends, or stops. A link that
+    /// was reset says nothing: it may be elected all the same.
+    fn has_gone(&self, name: &PeerName) -> bool {
+        let remote = self.remotes.get(name);
+        remote.is_none_or(|remote| match remote.linked {
+            Some(_) => remote.is_never_promoted(),
+            None => remote.has_ended,
+        })
+    }
+
     /// Decides again, in the same reign: nothing has been released.
     fn resume(&mut self) {
         let ballot = self.ballot;
@@ -329,7 +348,7 @@ impl Machine {
             let is_failed = now >= switching.deadline
                 || (leader.is_some() && !is_done)
                 || self.is_primary()
-                || !self.may_take_over(&switching.to);
+                || self.has_gone(&switching.to.0);
             let (asker, to) = (switching.asker.clone(), switching.to.0.clone());
             let deadline = switching.deadline;
             if is_done || is_failed {

@@ -355,7 +355,9 @@ impl Machine {
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
-            Message::SwitchPrimary { request, to } => self.on_switch_asked(&from, request, to),
+            Message::SwitchPrimary { request, to, ballot } => {
+                self.on_switch_asked(&from, request, to, ballot);
+            }
             Message::Switched { request, outcome } => {
                 self.answer(request, Answer::Switch(outcome));
             }

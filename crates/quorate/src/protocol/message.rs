@@ -327,6 +327,8 @@ pub enum Message {
         request: u64,
         /// Who is to take over.
         to: PeerName,
+        /// The reign that is to end: no other is meant.
+        ballot: Ballot,
     },
     /// Answer to [`Message::SwitchPrimary`]; none while the switch is under way.
     Switched {

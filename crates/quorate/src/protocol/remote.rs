@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
-use crate::protocol::message::{Brief, Membership, Message};
+use crate::protocol::message::{Brief, Membership, Message, SwitchOutcome};
 use crate::protocol::sender::Sender;
 use crate::protocol::standstill::WallWatch;
 use crate::protocol::status::cuts_behind;
@@ -41,6 +41,8 @@ pub(super) struct Remote {
     pub(super) sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
     pub(super) told: Option<Membership>,
+    /// The last wish to switch of this peer that was answered, and how: it asks until it has heard.
+    pub(super) switch_answer: Option<(u64, SwitchOutcome)>,
     /// It said that it ends before its links closed.
     pub(super) has_ended: bool,
     /// As primary: it holds the change that has counted it out.

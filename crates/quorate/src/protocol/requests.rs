@@ -4,9 +4,9 @@
 use bytes::Bytes;
 
 use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::id::{Incarnation, PeerName, Time};
+use crate::id::{Ballot, PeerName, Time};
 use crate::protocol::io::{Output, SWITCH_VERSION};
-use crate::protocol::machine::Machine;
+use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// Requests that one peer has under way at most.
@@ -40,8 +40,8 @@ pub(super) struct Request {
     until: Time,
     /// When the primary is asked, or looks, again.
     again: Time,
-    /// The primary that was asked last: what it does about it may be done without an answer.
-    asked: Option<Incarnation>,
+    /// The reign whose primary was asked last: what it does about it may be done without an answer.
+    asked: Option<Ballot>,
 }
 
 impl Machine {
@@ -92,7 +92,7 @@ impl Machine {
             return self.answer(number, answer);
         }
         if self.is_primary() {
-            self.note_asked(number, self.incarnation);
+            self.note_asked(number);
         }
         if is_late {
             return self.give_up(number);
@@ -104,14 +104,16 @@ impl Machine {
             }
             let remote = self.remotes.get(&to.0);
             if remote.is_some_and(|remote| remote.linked.is_some()) {
-                self.note_asked(number, to.1);
+                self.note_asked(number);
             }
             self.send(
                 &to,
                 match ask {
                     Ask::Policy(bytes) => Message::ChangePolicy { request: number, bytes },
                     Ask::Remove(peer) => Message::Remove { request: number, peer },
-                    Ask::Switch(to) => Message::SwitchPrimary { request: number, to },
+                    Ask::Switch(to) => {
+                        Message::SwitchPrimary { request: number, to, ballot: self.ballot }
+                    }
                 },
             );
         }
@@ -146,38 +148,55 @@ impl Machine {
         }
     }
 
-    /// Ends a wish to switch that was met, or that cannot be met any more: another primary than the
-    /// one that was asked is none that its embedder has meant.
+    /// Ends a wish to switch that was met, or that cannot be met any more: a reign after the one that
+    /// was asked to end is none that its embedder has meant.
     fn switch_has_ended(&mut self, number: u64, to: &PeerName) -> bool {
-        if self.is_primary() {
-            self.take_request(number);
-            self.on_switch(number, Some(to.clone()));
-            return true;
+        let request = self.requests.iter().find(|request| request.number == number);
+        let was_asked =
+            request.is_some_and(|request| request.asked.is_some_and(|b| b < self.ballot));
+        match &self.role {
+            Role::Primary(_) if was_asked => {
+                let is_met = *to == self.config.name;
+                let outcome = if is_met { SwitchOutcome::Switched } else { SwitchOutcome::Aborted };
+                self.answer(number, Answer::Switch(outcome));
+                return true;
+            }
+            Role::Primary(reign) => {
+                // Before that it knows nobody's place.
+                let may_ask = reign.has_lease();
+                if may_ask {
+                    self.take_request(number);
+                    self.on_switch(number, Some(to.clone()));
+                }
+                return may_ask;
+            }
+            _ => {}
         }
         let now = self.now.time;
         let Some(leader) = self.leader.as_ref().filter(|leader| !leader.has_ended(now)) else {
             return false;
         };
-        let (name, incarnation) = (leader.name.clone(), leader.incarnation);
-        let request = self.requests.iter().find(|request| request.number == number);
-        let asked = request.and_then(|request| request.asked);
-        if name == *to {
+        let name = leader.name.clone();
+        let is_old = self.speaks_less_than(&name, SWITCH_VERSION);
+        if name == *to && is_old {
             self.answer(number, Answer::Switch(SwitchOutcome::Switched));
-        } else if asked.is_some_and(|asked| asked != incarnation) {
+        } else if name != *to && was_asked {
             self.answer(number, Answer::Switch(SwitchOutcome::Aborted));
-        } else if self.speaks_less_than(&name, SWITCH_VERSION) {
+        } else if is_old {
             self.take_request(number);
             let error = SwitchError::NotPrimary { primary: Some(name) };
             self.outputs.push_back(switch_ended(number, Err(error)));
         } else {
+            // That one says itself whether it is met.
             return false;
         }
         true
     }
 
-    fn note_asked(&mut self, number: u64, primary: Incarnation) {
+    fn note_asked(&mut self, number: u64) {
+        let ballot = self.ballot;
         if let Some(request) = self.requests.iter_mut().find(|request| request.number == number) {
-            request.asked = Some(primary);
+            request.asked = Some(ballot);
         }
     }
 

@@ -362,6 +362,8 @@ pub struct SwitchPrimary {
     pub request: u64,
     #[prost(string, tag = "2")]
     pub to: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub ballot: ::core::option::Option<Ballot>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Switched {

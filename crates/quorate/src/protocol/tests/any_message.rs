@@ -112,12 +112,12 @@ impl Near {
             | Message::Release { ballot: of, .. }
             | Message::StandNow { ballot: of }
             | Message::Lost { ballot: of }
+            | Message::SwitchPrimary { ballot: of, .. }
             | Message::GaveUp { ballot: of, .. } => *of = ballot,
             Message::Remove { .. }
             | Message::Removed { .. }
             | Message::ChangePolicy { .. }
             | Message::PolicyChanged { .. }
-            | Message::SwitchPrimary { .. }
             | Message::Switched { .. }
             | Message::Peers { .. } => {}
         }

@@ -7,7 +7,7 @@ use super::group::{Group, others};
 use crate::config::ClientRights;
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{PeerKind, PeerName};
+use crate::id::{Ballot, PeerKind, PeerName};
 use crate::protocol::io::{Input, SWITCH_VERSION};
 use crate::protocol::message::Message;
 
@@ -47,6 +47,9 @@ fn an_answer_that_is_lost_is_found_out_by_who_is_primary() {
     let [to, third] = others(&old)[..] else { panic!("there are two others") };
     group.dropped = |message| matches!(message, Message::Switched { .. });
     group.switch(third, 1, to);
+    group.run(SECOND / 10);
+    assert_eq!(switched(&group, third), []);
+    group.dropped = |_| false;
     group.run(SECOND * 2);
     assert_eq!(switched(&group, third), [Ok(to.into())]);
     assert_eq!(group.primary(), Some(to.into()), "it was asked for once");
@@ -125,22 +128,110 @@ fn without_a_primary_it_ends_in_time_and_says_so() {
     assert_eq!(switched(&group, third), [Err(SwitchError::NoPrimary { waited })]);
 }
 
-/// Whoever was asked is no primary any more: another one was not meant.
+/// Whoever was asked is no primary any more: another one was not meant, and the asker itself neither.
 #[test]
 fn a_wish_is_not_passed_on_to_another_primary() {
+    for (asks, wins) in [(0, 1), (0, 0)] {
+        let mut group = Group::founded(&NAMES);
+        let old = group.primary().expect("founded");
+        let others = others(&old);
+        let (asker, winner) = (others[asks], others[wins]);
+        let loser = others[1 - wins];
+        group.dropped = |message| matches!(message, Message::SwitchPrimary { .. });
+        let to = if winner == asker { loser } else { asker };
+        group.switch(asker, 1, to);
+        group.dropped = |_| false;
+        // The old primary goes on, out of reach.
+        group.strand(old.as_str());
+        group.input(&loser.into(), Input::SetPriority(0));
+        group.run(SECOND * 20);
+        assert_eq!(group.primary(), Some(winner.into()));
+        let aborted = Err(SwitchError::Aborted { to: to.into() });
+        assert_eq!(switched(&group, asker), [aborted], "{winner} was elected");
+    }
+}
+
+/// A repeat crossed the answer, and the primary began another switch that nobody waited for.
+#[test]
+fn a_wish_is_met_once_however_often_it_is_asked_for() {
     let mut group = Group::founded(&NAMES);
     let old = group.primary().expect("founded");
     let [to, third] = others(&old)[..] else { panic!("there are two others") };
-    group.dropped = |message| matches!(message, Message::SwitchPrimary { .. });
+    let aborts = |group: &Group| {
+        let events = &group.peers[&old].events;
+        events.iter().filter(|event| matches!(event, Event::SwitchAborted { .. })).count()
+    };
+    // The successor takes nothing, and the answer is lost.
+    group.dropped = |message| matches!(message, Message::Piece(_) | Message::Switched { .. });
+    group.add(old.as_str(), "k", 7).expect("decided");
     group.switch(third, 1, to);
+    let asked = |group: &mut Group| {
+        let (peer, incarnation) = (PeerName::from(third), group.peers[&third.into()].incarnation);
+        let ballot = group.peers[&old].machine.status(Default::default()).ballot;
+        let message = Message::SwitchPrimary { request: 1, to: to.into(), ballot };
+        group.input(&old, Input::Message { peer, incarnation, message });
+    };
+    for _ in 0..20 {
+        asked(&mut group);
+        group.run(SECOND / 4);
+    }
+    assert_eq!(aborts(&group), 1);
+    group.dropped = |message| matches!(message, Message::Piece(_));
+    asked(&mut group);
+    group.run(SECOND / 100);
+    assert_eq!(switched(&group, third), [Err(SwitchError::Aborted { to: to.into() })]);
+    assert_eq!(group.primary(), Some(old.clone()));
+    // A wish of an older reign is none.
     group.dropped = |_| false;
-    group.strand(old.as_str());
-    group.priorities.insert(to.into(), 0);
-    group.input(&to.into(), Input::SetPriority(0));
-    group.run(SECOND * 20);
-    assert_eq!(group.primary(), Some(third.into()));
-    let result = switched(&group, third);
-    assert!(matches!(result[..], [Err(SwitchError::PriorityZero { .. })]), "{result:?}");
+    let stale = Message::SwitchPrimary { request: 2, to: to.into(), ballot: Ballot::NONE };
+    let incarnation = group.peers[&third.into()].incarnation;
+    group.input(&old, Input::Message { peer: third.into(), incarnation, message: stale });
+    group.run(SECOND);
+    assert_eq!(group.primary(), Some(old));
+}
+
+/// For a failure timeout a peer that is cut off takes its last primary for one that is there.
+#[test]
+fn whoever_is_cut_off_knows_nothing_of_a_switch() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, cut] = others(&old)[..] else { panic!("there are two others") };
+    group.split(&[cut], &[old.as_str(), to]);
+    group.switch(to, 1, to);
+    group.run(SECOND);
+    assert_eq!(group.primary(), Some(to.into()));
+    group.switch(cut, 1, old.as_str());
+    group.run(SECOND);
+    assert_eq!(switched(&group, cut), []);
+    group.heal();
+    group.run(SECOND * 3);
+    let said = switched(&group, cut);
+    assert!(matches!(said[..], [Ok(_) | Err(SwitchError::Aborted { .. })]), "{said:?}");
+}
+
+/// A link that is reset is no end of the process behind it.
+#[test]
+fn a_successor_whose_link_is_reset_is_waited_for() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let to = others(&old)[0];
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.dropped = |message| matches!(message, Message::PreVote(_) | Message::Vote(_));
+    group.input(&old, Input::Switch { request: 1, to: Some(to.into()) });
+    group.settle();
+    assert_eq!(switched(&group, old.as_str()), [], "it has released, and waits");
+    group.split(&[old.as_str()], &[to]);
+    let incarnation = group.peers[&to.into()].incarnation;
+    let down = Input::LinkDown { peer: to.into(), incarnation, has_ended: false };
+    group.input(&old, down);
+    group.run(SECOND / 100);
+    assert_eq!(switched(&group, old.as_str()), []);
+    group.dropped = |_| false;
+    group.heal();
+    group.run(SECOND * 8);
+    let is_met = group.primary() == Some(to.into());
+    let said = switched(&group, old.as_str());
+    assert_eq!((said.len(), said[0].is_ok()), (1, is_met), "{said:?}");
 }
 
 /// The story: all three were stopped at once. The primary handed over to one that was about to end,

@@ -57,6 +57,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         Kind::SwitchPrimary(switch) => Message::SwitchPrimary {
             request: switch.request,
             to: bounds::peer("successor", &switch.to)?,
+            ballot: ballot(switch.ballot)?,
         },
         Kind::Switched(switched) => Message::Switched {
             request: switched.request,

@@ -60,8 +60,12 @@ fn kind(message: &Message) -> Kind {
             outcome: proto::RemoveOutcome::from(*outcome).into(),
             not_allowed: *outcome == RemoveOutcome::NotAllowed,
         }),
-        Message::SwitchPrimary { request, to } => {
-            Kind::SwitchPrimary(proto::SwitchPrimary { request: *request, to: to.to_string() })
+        Message::SwitchPrimary { request, to, ballot } => {
+            Kind::SwitchPrimary(proto::SwitchPrimary {
+                request: *request,
+                to: to.to_string(),
+                ballot: Some((*ballot).into()),
+            })
         }
         Message::Switched { request, outcome } => Kind::Switched(proto::Switched {
             request: *request,

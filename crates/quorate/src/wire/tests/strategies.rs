@@ -139,7 +139,11 @@ fn control_message() -> BoxedStrategy<Message> {
         ballot().prop_map(|ballot| Message::StandNow { ballot }),
         (number(), peer()).prop_map(|(request, peer)| Message::Remove { request, peer }),
         (number(), outcome()).prop_map(|(request, outcome)| Message::Removed { request, outcome }),
-        (number(), peer()).prop_map(|(request, to)| Message::SwitchPrimary { request, to }),
+        (number(), peer(), ballot()).prop_map(|(request, to, ballot)| Message::SwitchPrimary {
+            request,
+            to,
+            ballot
+        }),
         (number(), switch_outcome())
             .prop_map(|(request, outcome)| Message::Switched { request, outcome }),
         (number(), vec(any::<u8>(), 0..99))
