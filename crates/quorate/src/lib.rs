@@ -91,6 +91,9 @@ pub use config::{
     PeerConfig,
 };
 #[cfg(feature = "driver")]
+#[doc(hidden)]
+pub use driver::TestClock;
+#[cfg(feature = "driver")]
 pub use driver::{
     Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
     PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::addresses;
-use super::clock::Clock;
+use super::clock::{Clock, TestClock};
 use super::event_loop::{EventLoop, Inputs};
 use super::inbox::{Inbox, Inboxes};
 use super::links;
@@ -129,8 +129,9 @@ pub struct PeerBuilder {
     transport: Option<Arc<dyn Transport>>,
     is_plaintext_allowed: bool,
     /// Whether time is tokio's, and how often a coarse reading of it moves on.
-    tokio_clock: Option<Duration>,
-    version: u32,
+    pub(super) tokio_clock: Option<Duration>,
+    pub(super) test_clock: Option<TestClock>,
+    pub(super) version: u32,
     storage: Storage,
     state_dir: Option<PathBuf>,
     /// Takes the place of the directory in the settings.
@@ -158,6 +159,7 @@ impl PeerBuilder {
             transport: None,
             is_plaintext_allowed: false,
             tokio_clock: None,
+            test_clock: None,
             version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
             state_dir: None,
@@ -362,28 +364,6 @@ impl PeerBuilder {
         self
     }
 
-    /// Speaks an older version of the protocol, as one does that has not been upgraded.
-    #[doc(hidden)]
-    pub fn wire_version(mut self, version: u32) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// Takes time from tokio's clock, which tests can pause.
-    #[doc(hidden)]
-    pub fn tokio_clock(mut self) -> Self {
-        self.tokio_clock = Some(Duration::ZERO);
-        self
-    }
-
-    /// The same with coarse readings that lag, as the machine's do: they move on once in each
-    /// `tick`.
-    #[doc(hidden)]
-    pub fn tokio_clock_with_ticks(mut self, tick: Duration) -> Self {
-        self.tokio_clock = Some(tick);
-        self
-    }
-
     /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and joins or founds the group by
     /// itself. Its tasks run on the current tokio runtime until [`Peer::shutdown`], or until the
     /// last handle is dropped.
@@ -527,7 +507,11 @@ impl PeerBuilder {
         let Setup { model_settings, addresses, enlisted, listener, store, opened, tasks } = setup;
         let bounds = self.peer.bounds;
         let clock = match self.tokio_clock {
-            Some(tick) => Clock::tokio(tick),
+            Some(tick) => {
+                let clock = self.test_clock.unwrap_or_else(|| TestClock::starting_at(None));
+                clock.take_in(self.group.heartbeat, self.group.failure_timeout);
+                Clock::tokio(tick, clock)
+            }
             None => Clock::system(self.group.failure_timeout),
         };
         let (control, control_inbox) = Inbox::new(&bounds);

@@ -303,9 +303,9 @@ impl Shared {
     /// When this peer last had a primary, as far as it can tell.
     pub(crate) fn alone_since(&self) -> GroupTime {
         let at = match (self.routing.way(), self.routing.connection()) {
-            (Way::Here, _) => self.clock.coarse(),
+            (Way::Here, _) => self.clock.skipping_none(self.clock.coarse()),
             // One that is there and silent has been none since it was last heard.
-            (_, Some(connection)) => connection.heard(),
+            (_, Some(connection)) => self.clock.skipping_none(connection.heard()),
             (_, None) => self.routing.alone_since(),
         };
         self.by_calendar(self.routing.group_time(at))

@@ -400,7 +400,7 @@ impl EventLoop {
             // The store decides already; what was decided alone is to count as early as can be.
             self.merging.turn(&shared, route, now);
         }
-        shared.routing.set_route(route, now);
+        shared.routing.set_route(route, shared.clock.skipping_none(now));
         self.choose_connection();
         self.must_publish = true;
         // Whoever was primary may still answer what it was asked; not for long.
@@ -434,7 +434,8 @@ impl EventLoop {
             }
             _ => None,
         };
-        self.shared.routing.set_connection(connection, self.shared.clock.time());
+        let now = self.shared.clock.skipping_none(self.shared.clock.time());
+        self.shared.routing.set_connection(connection, now);
     }
 
     /// Tells the machine which links have come and gone since it was last told.

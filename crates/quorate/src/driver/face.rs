@@ -119,7 +119,8 @@ impl Shared {
 
     /// Group time by both clocks, as far as this peer can tell.
     pub(crate) fn group_time(&self) -> DecideContext {
-        let steady = self.routing.group_time(self.clock.time()).max(self.store.group_time());
+        let now = self.clock.skipping_none(self.clock.time());
+        let steady = self.routing.group_time(now).max(self.store.group_time());
         DecideContext::new(steady, self.store.lead())
     }
 
@@ -128,9 +129,9 @@ impl Shared {
         self.store.lead().by_calendar(steady)
     }
 
-    /// A reading of the clock that this peer's leases are measured by.
+    /// A reading of the clock that what is held under a lease is measured by.
     pub(crate) fn time(&self) -> Time {
-        self.clock.time()
+        self.clock.skipping_none(self.clock.time())
     }
 
     /// Visits the model's cells of this peer's copy that have not expired.

@@ -53,6 +53,7 @@ mod events;
 mod expiry;
 mod face;
 mod fill;
+mod for_tests;
 mod guest;
 mod handshake;
 mod inbox;
@@ -80,6 +81,7 @@ mod upkeep;
 mod waiters;
 
 pub use builder::{PeerBuilder, StartError};
+pub use clock::TestClock;
 pub use decide::{Basis, Decision, Reading};
 pub use events::{Events, NumberedEvent};
 pub use fill::Fill;

@@ -154,6 +154,7 @@ impl EventLoop {
         let group_time = (store.position().ballot, store.group_time());
         if group_time != self.group_time {
             self.group_time = group_time;
+            let now = self.shared.clock.skipping_none(now);
             self.shared.routing.set_group_time(now, group_time.1);
         }
     }

@@ -137,6 +137,11 @@ impl Authority {
         self.gate.store(lease_until.0, Ordering::Release);
     }
 
+    /// Has the steady clock show as much more, or less.
+    pub(super) fn move_offset(&self, by: i64) {
+        self.offset.fetch_add(by, Ordering::Relaxed);
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.is_held.load(Ordering::Acquire)
     }
