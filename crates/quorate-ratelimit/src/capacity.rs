@@ -75,6 +75,6 @@ impl RateLimiter {
         let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
         let is_part_enough = operation == Operation::AcquireUpTo;
         let granted = if is_part_enough { amount.min(capacity) } else { amount };
-        Some(Decision::uncounted(capacity, granted, basis))
+        Some(Decision::uncounted(capacity, granted, (basis, self.peer().as_decider())))
     }
 }

@@ -249,3 +249,36 @@ async fn a_peer_that_is_stopped_hands_over() {
     assert_eq!(left, 90, "nothing is lost");
     assert_eq!(group.stop(&primary).await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_names_the_peer_that_decided() {
+    let relaxed = |peer: quorate::PeerBuilder| {
+        peer.mode(Mode::Relaxed).bounds(quorate::Bounds { max_cells: 1, ..Default::default() })
+    };
+    let group = TestGroup::start(&limits(), ["a", "b", "c"], relaxed).await;
+    let mut group = group.expect("the settings are valid");
+    group.client("web").await.expect("the settings are valid");
+    let mut dead = String::new();
+    for _ in 0..2 {
+        let primary = group.primary().await;
+        for name in ["a", "b", "c", "web"].into_iter().filter(|name| !dead.contains(*name)) {
+            let limiter = group.limiter(name);
+            let decided = limiter.acquire("mail", "k", 1).await.expect("a primary");
+            assert_eq!(decided.decided_by.as_str(), primary, "asked at {name}");
+            assert!(format!("{decided:?}").contains(&format!("decided_by: {primary}")));
+            let joint = limiter.acquire_all(&[("mail", "k", 1)]).await.expect("a primary");
+            assert_eq!(joint.decision.decided_by.to_string(), primary);
+            let limiter = limiter.clone().at_capacity(quorate_ratelimit::AtCapacity::Admit);
+            let uncounted = limiter.acquire("mail", "another", 1).await.expect("admitted");
+            assert!(!uncounted.counted);
+            assert_eq!(uncounted.decided_by.as_str(), name);
+        }
+        group.kill(&primary);
+        dead.push_str(&primary);
+    }
+    // One is left, and alone.
+    group.pass(Duration::from_secs(60)).await;
+    let alone = group.limiter("web").acquire("mail", "k", 1).await.expect("it decides alone");
+    assert!(alone.basis.is_local());
+    assert_eq!(alone.decided_by.as_str(), "web");
+}

@@ -95,9 +95,9 @@ pub use config::{
 pub use driver::TestClock;
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
-    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,
-    StatusWatch, StorageState, Turns,
+    Basis, Connections, Decider, Decision, Difference, Events, Fill, Link, MemberStatus,
+    NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError,
+    Status, StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

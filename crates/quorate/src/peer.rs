@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::driver::{
-    Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared, Status,
-    StatusWatch, Tasks,
+    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared,
+    Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
@@ -485,6 +485,12 @@ impl Peer {
     /// be ahead of that of replicas which hold equal cells; they reach it within a heartbeat.
     pub fn digest(&self) -> Digest {
         self.handle.shared.digest()
+    }
+
+    /// This peer, as who decides.
+    #[doc(hidden)]
+    pub fn as_decider(&self) -> Decider {
+        self.handle.shared.decider()
     }
 
     /// This peer's name.

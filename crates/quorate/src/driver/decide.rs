@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::calls::NoOutcome;
 use super::connection::{Connection, max_outbox_bytes};
+use super::decider::Decider;
 use super::routing::Way;
 use super::shared::Shared;
 use super::waiters::Held;
@@ -55,8 +56,10 @@ impl Basis {
 pub struct Decision {
     /// The model's answer. A denial is an answer.
     pub answer: Answer,
-    /// Who decided.
+    /// Whether the primary decided, or this peer alone.
     pub basis: Basis,
+    /// Which peer it was: the primary that was asked, or this one.
+    pub decided_by: Decider,
     /// The group it was decided for, as this peer knows it; `None` before founding.
     pub group_id: Option<GroupId>,
     /// Its place in the order of all decisions of its reign. Of a local decision: the state that
@@ -267,7 +270,8 @@ impl Shared {
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
                 let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-                return Ok(Decision { answer, basis, group_id, position, group_time });
+                let decided_by = connection.decider();
+                return Ok(Decision { answer, basis, decided_by, group_id, position, group_time });
             }
             Ok(Outcome::Refused { refusal, bound }) => match refusal {
                 Refusal::Held => return Err(Detour::Hold),
@@ -363,7 +367,8 @@ impl Shared {
                 let group_id = self.routing.group_id();
                 let basis = Basis::Local { since: self.alone_since() };
                 let group_time = context.now();
-                Ok(Decision { answer, basis, group_id, position, group_time })
+                let decided_by = self.decider;
+                Ok(Decision { answer, basis, decided_by, group_id, position, group_time })
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),
@@ -400,7 +405,8 @@ impl Shared {
     fn decision(&self, decided: &Decided) -> Decision {
         let Decided { answer, position, context, .. } = *decided;
         let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-        Decision { answer, basis, group_id, position, group_time: context.now() }
+        let (decided_by, group_time) = (self.decider, context.now());
+        Decision { answer, basis, decided_by, group_id, position, group_time }
     }
 
     #[cold]

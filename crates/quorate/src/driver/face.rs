@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
+use super::decider::Decider;
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
@@ -27,6 +28,10 @@ const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 impl Shared {
     pub(crate) fn name(&self) -> &PeerName {
         &self.config.name
+    }
+
+    pub(crate) fn decider(&self) -> Decider {
+        self.decider
     }
 
     #[inline]

@@ -15,6 +15,7 @@ use super::allowance::Allowance;
 use super::buffered::Buffered;
 use super::certificates;
 use super::clock::{Alarm, Clock};
+use super::decider::Decider;
 use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
@@ -68,6 +69,8 @@ pub(super) enum Command {
 pub(crate) struct Shared {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
+    /// This peer, as who decides.
+    pub(super) decider: Decider,
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
@@ -180,6 +183,7 @@ impl Shared {
         let store = parts.store.clone();
         clock.set_alarm(Alarm { store, attention: attention.clone() });
         Self {
+            decider: Decider::of(&config.name),
             version: parts.version,
             settings: group.settings(),
             fingerprint: group.fingerprint(),
