@@ -31,6 +31,8 @@ pub enum AtCapacity {
     Refuse,
 }
 
+quorate::words! { AtCapacity, "value of at_capacity", Refuse => "refuse", Admit => "admit" }
+
 impl RateLimiter {
     /// Says what becomes of calls on new keys when there is no room for their counts: at this handle
     /// and its clones from now on. Default [`AtCapacity::Refuse`].

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::Hasher;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
@@ -38,6 +38,8 @@ pub enum Mode {
     Relaxed,
 }
 
+crate::words! { Mode, "mode", Strict => "strict", Relaxed => "relaxed" }
+
 /// What becomes of decisions that a relaxed peer made alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,6 +52,8 @@ pub enum OnReconnect {
     Overwrite,
 }
 
+crate::words! { OnReconnect, "value of on_reconnect", Merge => "merge", Overwrite => "overwrite" }
+
 /// When a caller is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +65,8 @@ pub enum Acknowledge {
     #[default]
     Primary,
 }
+
+crate::words! { Acknowledge, "value of acknowledge", Primary => "primary", Majority => "majority" }
 
 /// Settings that all peers of a group share; their fingerprint travels in the handshake.
 ///
@@ -458,7 +464,8 @@ fn join(names: &[PeerName]) -> String {
 }
 
 /// What one peer holds at most; each bound has its formula.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Bounds {
     /// Most cells that this peer makes as primary; a new key beyond it is refused, a live one is
     /// never evicted. Default 10,000,000. What another primary has made is held all the same: give all

@@ -81,10 +81,12 @@ mod policy;
 pub mod protocol;
 pub mod record;
 mod storage;
+mod storage_words;
 pub mod store;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
+pub mod words;
 
 pub use config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect,
@@ -96,8 +98,8 @@ pub use driver::TestClock;
 #[cfg(feature = "driver")]
 pub use driver::{
     Basis, Connections, Decider, Decision, Difference, Events, Fill, Link, MemberStatus,
-    NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError,
-    Status, StatusWatch, StorageState, Turns,
+    NumberedEvent, PeerBuilder, PeerSettings, PeerStats, PeerStatus, Reading, Refusal, RefusedBy,
+    StartError, Status, StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

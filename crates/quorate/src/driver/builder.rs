@@ -56,6 +56,9 @@ pub enum StartError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The settings do not say what this peer is called.
+    #[error("the settings name no peer: write its name, like name = \"a\"")]
+    NoName,
     /// A member has no address.
     #[error("{name} has no address: name one in the list of members, or by `.listen(..)`")]
     NoAddress {
@@ -119,21 +122,21 @@ fn sentences(errors: &[ConfigError]) -> String {
 /// peer's own in the member list.
 #[must_use = "nothing is started until `start` is called"]
 pub struct PeerBuilder {
-    group: GroupConfig,
-    peer: PeerConfig,
-    addresses: Vec<(PeerName, String)>,
+    pub(super) group: GroupConfig,
+    pub(super) peer: PeerConfig,
+    pub(super) addresses: Vec<(PeerName, String)>,
     /// Where members are whose names are not known.
-    contacts: Vec<String>,
-    listen: Option<String>,
+    pub(super) contacts: Vec<String>,
+    pub(super) listen: Option<String>,
     model: Arc<dyn Model>,
     transport: Option<Arc<dyn Transport>>,
-    is_plaintext_allowed: bool,
+    pub(super) is_plaintext_allowed: bool,
     /// Whether time is tokio's, and how often a coarse reading of it moves on.
     pub(super) tokio_clock: Option<Duration>,
     pub(super) test_clock: Option<TestClock>,
     pub(super) version: u32,
-    storage: Storage,
-    state_dir: Option<PathBuf>,
+    pub(super) storage: Storage,
+    pub(super) state_dir: Option<PathBuf>,
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
