@@ -36,7 +36,63 @@ pub struct Readme;
 
 #[cfg(test)]
 mod tests {
-    use quorate_ratelimit::LimitsSpec;
+    use std::error::Error;
+    use std::time::Duration;
+
+    use quorate::transport::InProcess;
+    use quorate::{DecideError, NoPrimaryReason, Peer, Storage};
+    use quorate_ratelimit::{AcquireError, Limit, Limits, LimitsSpec, RateLimiter};
+    use quorate_tls::TlsConfig;
+    use quorate_tower::{Network, RateLimitLayer};
+
+    /// A program whose `main` returns an error shows its `Debug`.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_main_function_shows_is_a_short_sentence() {
+        let limits =
+            Limits::builder().limit("api", Limit::per_second(100)).build().expect("usable");
+        let broken = Limits::builder().limit("api", Limit::per_second(0)).build();
+        let network = InProcess::network();
+        let builder = |name: &str| {
+            let members = [("a", "a"), ("b", "b"), ("c", "c")];
+            let builder = Peer::builder(name, limits.model()).members(members);
+            builder.transport(network.at(name)).tokio_clock()
+        };
+        let a = builder("a").start().await.expect("usable");
+        let limiter = RateLimiter::new(a.clone(), &limits);
+        let second = Duration::from_secs(1);
+        let tls = || TlsConfig::from_pem_files("no/ca.pem", "no/a.pem", "no/a.key").transport();
+        let file = || Storage::disk(concat!(env!("CARGO_MANIFEST_DIR"), "/lib.rs"));
+        let errors: Vec<(Box<dyn Error>, &str)> = vec![
+            (broken.expect_err("no rate").into(), "limit api: "),
+            (a.wait_ready(second).await.expect_err("alone").into(), "not ready after 1s: fewer"),
+            (limiter.acquire("api", "k", 1).await.expect_err("alone").into(), "no primary: "),
+            (limiter.acquire("apj", "k", 1).await.expect_err("no limit").into(), "no limit "),
+            (builder("d").start().await.expect_err("no member").into(), "the settings are not"),
+            (builder("a").start().await.expect_err("in use").into(), "cannot listen on a: "),
+            (builder("b").storage(file()).start().await.expect_err("a file").into(), "cannot "),
+            (a.switch_primary("b").await.expect_err("no primary").into(), "this peer is not"),
+            (a.change_policy(vec![0; 1 << 20]).await.expect_err("long").into(), "a change of"),
+            (a.forget("a").await.expect_err("alive").into(), "a is connected: have it leave"),
+            (tls().err().expect("no files").into(), "cannot read "),
+            ("10.0.0.0/33".parse::<Network>().expect_err("too long").into(), "a prefix of 33"),
+            (RateLimitLayer::builder(limiter.clone()).build().err().expect("none").into(), ""),
+            (
+                AcquireError::Undecided(DecideError::NoPrimary {
+                    reason: NoPrimaryReason::Electing,
+                })
+                .into(),
+                "no primary: an election has not ended",
+            ),
+        ];
+        for (error, begins) in errors {
+            let shown = format!("{error:?}");
+            assert!(shown.starts_with(begins), "{shown} does not begin with {begins:?}");
+            let is_of_code =
+                shown.contains(" { ") || shown.contains("Some(") || shown.contains("::");
+            assert!(!is_of_code, "for people: {shown}");
+            assert!((10..400).contains(&shown.len()), "{} bytes: {shown}", shown.len());
+        }
+    }
 
     #[test]
     fn the_example_of_a_limits_file_is_usable_and_has_every_kind() {

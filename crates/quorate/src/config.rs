@@ -10,6 +10,8 @@ use siphasher::sip::SipHasher13;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
+crate::told_to_people! { ConfigError }
+
 /// What the clients of a group may have it do besides deciding their calls, and joiners that are no
 /// members yet with them.
 ///
@@ -137,7 +139,7 @@ impl Default for GroupConfig {
 pub const MAX_MEMBERS: usize = 7;
 
 /// A rule that the settings break; nothing was started.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A group or peer name is empty, too long, or has characters other than letters, digits,

@@ -83,6 +83,7 @@ pub mod record;
 mod storage;
 mod storage_words;
 pub mod store;
+mod telling;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
@@ -117,5 +118,7 @@ pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
+#[doc(hidden)]
+pub use telling::tell;
 #[cfg(feature = "driver")]
 pub use transport::{Certificate, Protection, Tls};

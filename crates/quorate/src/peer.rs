@@ -18,6 +18,8 @@ use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::store::Digest;
 
+crate::told_to_people! { NotReadyError }
+
 /// One peer of a group, running in this process.
 ///
 /// A handle is cheap to clone and can be used from any thread. When the last one is dropped the
@@ -96,8 +98,8 @@ pub enum Shutdown {
 }
 
 /// A peer could not decide within the time given.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("not ready after {waited:?}: {reason}")]
+#[derive(Clone, thiserror::Error)]
+#[error("not ready after {waited:?}: {}", status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.

@@ -33,13 +33,15 @@ use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
 use crate::wire;
 
+crate::told_to_people! { StartError }
+
 /// How often cells are compared unless told otherwise.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
 /// Commands that may wait for the event loop; more callers wait for a place.
 const MAX_COMMANDS: usize = 64;
 
 /// Why a peer was not started. Nothing was left behind.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Settings break rules; every broken rule is listed.

@@ -29,6 +29,7 @@ use super::shared::{Command, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
 use super::upkeep::group_of;
+use super::waiting::Waiting;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
@@ -79,6 +80,7 @@ pub(super) struct EventLoop {
     /// The newest reign heard of, and its group.
     pub(super) heard_group: Option<(Ballot, GroupId)>,
     pub(super) wakers: Vec<Waker>,
+    pub(super) waiting: Waiting,
 }
 
 /// What is due when, apart from what the machine and the callers want.
@@ -144,6 +146,7 @@ impl EventLoop {
             group_time: (Position::BLANK.ballot, GroupTime(0)),
             heard_group: None,
             wakers: Vec::new(),
+            waiting: Waiting::default(),
         }
     }
 

@@ -70,7 +70,7 @@ impl Shared {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         if self.has_ended() {
             return false;
         }

@@ -81,6 +81,7 @@ mod tasks;
 mod turns;
 mod upkeep;
 mod waiters;
+mod waiting;
 
 pub use builder::{PeerBuilder, StartError};
 pub use clock::TestClock;

@@ -72,6 +72,7 @@ impl EventLoop {
         let is_there =
             |peer: &PeerName| up.contains_key(peer) || shared.roster.is_known(peer.as_str());
         shared.differences.retain(is_there);
+        self.tell_waiting(now);
         self.must_publish = true;
     }
 
