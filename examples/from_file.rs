@@ -29,6 +29,7 @@ struct Settings {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    quorate_examples::show_logs()?;
     let mut arguments = std::env::args().skip(1);
     let usage = "say which file, and what this peer is called: from_file examples/peer.toml a";
     let mut settings = read(&arguments.next().ok_or(usage)?)?;

@@ -13,6 +13,30 @@ pub mod certificates;
 pub mod ledger;
 
 use std::error::Error;
+use std::io;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Shows on stderr what is logged: what is to be known of, or what `RUST_LOG` says, like `debug` or
+/// `quorate=debug`.
+///
+/// # Errors
+///
+/// If that cannot be read, or logs are shown already.
+pub fn show_logs() -> Result<(), Box<dyn Error>> {
+    let usual = || Targets::new().with_default(LevelFilter::INFO);
+    let wanted = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => {
+            text.parse::<Targets>().map_err(|error| format!("RUST_LOG={text}: {error}"))?
+        }
+        _ => usual(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines).with(wanted).try_init()?;
+    Ok(())
+}
 
 /// An error and its causes in one line.
 pub fn sentence(error: &dyn Error) -> String {
