@@ -97,9 +97,9 @@ mod tests {
             (a.switch_primary("b").await.expect_err("no primary").into(), "this peer is not"),
             (a.change_policy(vec![0; 1 << 20]).await.expect_err("long").into(), "a change of"),
             (a.forget("a").await.expect_err("alive").into(), "a is connected: have it leave"),
-            (tls().err().expect("no files").into(), "cannot read "),
+            (tls().expect_err("no files").into(), "cannot read "),
             ("10.0.0.0/33".parse::<Network>().expect_err("too long").into(), "a prefix of 33"),
-            (RateLimitLayer::builder(limiter.clone()).build().err().expect("none").into(), ""),
+            (RateLimitLayer::builder(limiter.clone()).build().expect_err("none").into(), ""),
             (
                 AcquireError::Undecided(DecideError::NoPrimary {
                     reason: NoPrimaryReason::Electing,
