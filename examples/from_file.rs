@@ -4,8 +4,9 @@
 //! cargo run --release --example from_file -- examples/peer.toml a
 //! ```
 //!
-//! and the same with `b` and with `c`, each in a terminal of its own. Every second each of them takes
-//! one unit, and prints which peer decided. `RUST_LOG=quorate=debug` shows more of what the peers do.
+//! and the same with `b` and with `c`, each in a terminal of its own. Every second each of them
+//! takes one unit, and prints which peer decided. `RUST_LOG=quorate=debug` shows more of what the
+//! peers do.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -4,7 +4,8 @@
 //!   nothing was lost: `cargo run --release --example local_group`
 //! - `dev_certs.rs`: a CA and certificates for trying TLS: `cargo run --example dev_certs -- DIR a b c`
 //! - `peer.rs`: one peer as an HTTP service, to copy: `cargo run --release --example peer -- --help`
-//! - `from_file.rs`: a peer that a file sets up: `cargo run --example from_file -- examples/peer.toml a`
+//! - `from_file.rs`: a peer that a file sets up:
+//!   `cargo run --example from_file -- examples/peer.toml a`
 //! - `tower_axum.rs`, `tower_hyper.rs`: services whose requests are limited by a layer:
 //!   `cargo run --example tower_axum`
 

@@ -248,8 +248,8 @@
 //! # In tests
 //!
 //! With the feature `testing`, `testing::TestGroup` is a group of peers on virtual time. Under
-//! `#[tokio::test(start_paused = true)]` nothing takes any time: neither a failover, nor an hour, nor
-//! the month until a window of the calendar turns.
+//! `#[tokio::test(start_paused = true)]` nothing takes any time: neither a failover, nor an hour,
+//! nor the month until a window of the calendar turns.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -309,12 +309,14 @@
 //! # fn main() {
 //! # #[cfg(all(feature = "testing", feature = "calendar"))]
 //! # for test in [0, 1] {
-//! #     let runtime = tokio::runtime::Builder::new_current_thread();
-//! #     let runtime = { let mut runtime = runtime; runtime.enable_all().start_paused(true).build() };
-//! #     let ended = match test {
-//! #         0 => runtime.unwrap().block_on(test::a_plan_is_used_up_and_is_whole_again_next_month()),
-//! #         _ => runtime.unwrap().block_on(test::a_larger_plan_is_rolled_out()),
-//! #     };
+//! #     let mut runtime = tokio::runtime::Builder::new_current_thread();
+//! #     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+//! #     let ended = runtime.block_on(async {
+//! #         match test {
+//! #             0 => test::a_plan_is_used_up_and_is_whole_again_next_month().await,
+//! #             _ => test::a_larger_plan_is_rolled_out().await,
+//! #         }
+//! #     });
 //! #     ended.unwrap();
 //! # }
 //! # }

@@ -1,9 +1,9 @@
 //! A group of peers in one process on virtual time, for the tests of a service that uses limits.
 //!
-//! With the feature `testing`. Tests run under `#[tokio::test(start_paused = true)]` (tokio's feature
-//! `test-util`): then time passes only while everything waits. A failover of 10 s takes no time at
-//! all, and windows end when [`TestGroup::pass`] says so, which takes a few milliseconds however long
-//! it is: an hour, or a month.
+//! With the feature `testing`. Tests run under `#[tokio::test(start_paused = true)]` (tokio's
+//! feature `test-util`): then time passes only while everything waits. A failover of 10 s takes no
+//! time at all, and windows end when [`TestGroup::pass`] says so, which takes a few milliseconds
+//! however long it is: an hour, or a month.
 //!
 //! | | |
 //! |---|---|
@@ -78,7 +78,8 @@ type Setup = Box<dyn Fn(&str, PeerBuilder) -> PeerBuilder + Send + Sync>;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
 /// # #[cfg(feature = "calendar")] {
-/// let plan = |max| Limits::builder().limit("plan", Limit::calendar(max, Calendar::month(15))).build();
+/// let month = Calendar::month(15);
+/// let plan = |max| Limits::builder().limit("plan", Limit::calendar(max, month)).build();
 /// let group = TestGroup::builder(&plan(1_000)?).starting_at(utc("2026-02-01T00:00:00Z"));
 /// let mut group = group.start().await?;
 /// group.client("web").await?;
@@ -120,8 +121,9 @@ impl TestGroup {
         TestGroupBuilder::new(limits.clone())
     }
 
-    /// Starts peers of these names with these limits, and waits until each can decide. `setup` changes
-    /// their settings: mode, acknowledgement, time-outs. For more see [`TestGroup::builder`].
+    /// Starts peers of these names with these limits, and waits until each can decide. `setup`
+    /// changes their settings: mode, acknowledgement, time-outs. For more see
+    /// [`TestGroup::builder`].
     ///
     /// # Errors
     ///
@@ -202,8 +204,8 @@ impl TestGroup {
         }
     }
 
-    /// Ends a peer in an orderly way, as [`Peer::shutdown`] does: a primary hands over first. Says how
-    /// it ended; `None` if it does not run.
+    /// Ends a peer in an orderly way, as [`Peer::shutdown`] does: a primary hands over first. Says
+    /// how it ended; `None` if it does not run.
     ///
     /// # Cancel safety
     ///
@@ -231,8 +233,8 @@ impl TestGroup {
         self.restart_with(name, &limits).await
     }
 
-    /// The same with other limits in its code, from now on: a rollout of which the old peer was told
-    /// nothing. See [`TestGroup::roll_out`].
+    /// The same with other limits in its code, from now on: a rollout of which the old peer was
+    /// told nothing. See [`TestGroup::roll_out`].
     ///
     /// # Errors
     ///
@@ -252,8 +254,8 @@ impl TestGroup {
         self.run(name).await
     }
 
-    /// Brings a peer up with other limits in its code, as a rollout does: it ends in an orderly way,
-    /// starts anew, and is waited for until it can decide and counts again.
+    /// Brings a peer up with other limits in its code, as a rollout does: it ends in an orderly
+    /// way, starts anew, and is waited for until it can decide and counts again.
     ///
     /// # Errors
     ///
@@ -273,8 +275,8 @@ impl TestGroup {
         Ok(())
     }
 
-    /// Has a new peer join the group, with the limits that the group was started with, and waits until
-    /// it is a member that counts.
+    /// Has a new peer join the group, with the limits that the group was started with, and waits
+    /// until it is a member that counts.
     ///
     /// # Errors
     ///
@@ -291,8 +293,8 @@ impl TestGroup {
         self.add(name, PeerKind::Joiner).await
     }
 
-    /// Starts a client of the group, with the limits that the group was started with, and waits until
-    /// it can have something decided.
+    /// Starts a client of the group, with the limits that the group was started with, and waits
+    /// until it can have something decided.
     ///
     /// # Errors
     ///
@@ -377,8 +379,8 @@ impl TestGroup {
             || members.iter().any(|member| *member.name.as_str() == *name && member.is_counted)
     }
 
-    /// Cuts all links between these peers and the rest: bytes are lost in both directions and nothing
-    /// is closed, as in a network that drops packets.
+    /// Cuts all links between these peers and the rest: bytes are lost in both directions and
+    /// nothing is closed, as in a network that drops packets.
     pub fn isolate(&self, names: &[&str]) {
         for other in self.seats.keys().filter(|name| !names.contains(&name.as_str())) {
             names.iter().for_each(|one| self.network.cut(one, other));

@@ -1,4 +1,5 @@
-//! Time in the test kit: however much of it passes, a group is what it was, and limits see all of it.
+//! Time in the test kit: however much of it passes, a group is what it was, and limits see all of
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -14,8 +14,8 @@ use crate::config::{Provider, TlsConfig};
 /// The files and settings of TLS, as a file writes them: made into a [`TlsConfig`] by
 /// [`TlsSettings::config`].
 ///
-/// `ca`, `certificate` and `key` are needed, and the rest is as [`TlsConfig`] has it. Unknown names are
-/// refused.
+/// `ca`, `certificate` and `key` are needed, and the rest is as [`TlsConfig`] has it. Unknown names
+/// are refused.
 ///
 /// # Examples
 ///

@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for SyncPolicy {
     }
 }
 
-/// As `memory`, or `disk:DIR,sync=POLICY`; what is no UTF-8 in a directory is shown as far as it can
-/// be.
+/// As `memory`, or `disk:DIR,sync=POLICY`; what is no UTF-8 in a directory is shown as far as it
+/// can be.
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

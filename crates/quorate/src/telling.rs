@@ -1,8 +1,8 @@
 //! Errors as `main` shows them: by `Debug`, to a person.
 //!
-//! `fn main() -> Result<(), Box<dyn Error>>` ends with the `Debug` of an error. So that of the errors
-//! of operations says what their `Display` does, and what they come from, in one line; their values
-//! are there for code to look at.
+//! `fn main() -> Result<(), Box<dyn Error>>` ends with the `Debug` of an error. So that of the
+//! errors of operations says what their `Display` does, and what they come from, in one line; their
+//! values are there for code to look at.
 
 use std::error::Error;
 use std::fmt;

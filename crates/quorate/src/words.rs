@@ -1,9 +1,9 @@
 //! Settings as words: how files, options and status write them.
 //!
 //! Every setting that is one of a few has the same words everywhere: they are read by [`FromStr`],
-//! written by [`Display`](fmt::Display), and both by serde. Durations are a whole number and a unit,
-//! `250ms`, `10s`, `5m`, `1h` or `1d`; [`duration()`] and the modules for serde's `with` are for settings
-//! of one's own beside those of a peer.
+//! written by [`Display`](fmt::Display), and both by serde. Durations are a whole number and a
+//! unit, `250ms`, `10s`, `5m`, `1h` or `1d`; [`duration()`] and the modules for serde's `with` are
+//! for settings of one's own beside those of a peer.
 //!
 //! # Examples
 //!

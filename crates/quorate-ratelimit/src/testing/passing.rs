@@ -1,9 +1,9 @@
 //! How time passes for a group of a test: fast where nothing happens.
 //!
 //! A group that is left alone says that it is there, once in each heartbeat, and does nothing else.
-//! While it is left alone its peers see time pass more slowly ([`TestClock`]), so that a month has no
-//! more heartbeats than a minute; for limits, calendars, what is held, and the service under test it
-//! passes as it is told to.
+//! While it is left alone its peers see time pass more slowly ([`TestClock`]), so that a month has
+//! no more heartbeats than a minute; for limits, calendars, what is held, and the service under
+//! test it passes as it is told to.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,10 +48,11 @@ impl Drop for Fast<'_> {
 impl TestGroup {
     /// Lets time pass; the group goes on meanwhile, and so does whatever waits for tokio's clock.
     ///
-    /// It takes a few milliseconds however long it is, once the group has found out what was done to
-    /// it, which it does at its usual pace within three failure timeouts. Tasks of the test that call
-    /// the group meanwhile are answered as ever; but of what happens to peers only the methods of this
-    /// group are known to it: let a moment pass, [`TestGroup::primary`], after a switch of the primary.
+    /// It takes a few milliseconds however long it is, once the group has found out what was done
+    /// to it, which it does at its usual pace within three failure timeouts. Tasks of the test that
+    /// call the group meanwhile are answered as ever; but of what happens to peers only the methods
+    /// of this group are known to it: let a moment pass, [`TestGroup::primary`], after a switch of
+    /// the primary.
     ///
     /// # Cancel safety
     ///

@@ -14,16 +14,18 @@ use crate::peer::Peer;
 use crate::storage::Storage;
 use crate::words::optional_duration;
 
-/// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its name,
-/// and all optional. What is left out is as the builder has it.
+/// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its
+/// name, and all optional. What is left out is as the builder has it.
 ///
 /// Made into a builder by [`PeerSettings::builder`], or given to one by [`PeerBuilder::settings`].
-/// Unknown names are refused. Durations are written like `250ms`, `10s` or `5m`, the rest by the words
-/// of [`crate::words`]. TLS has settings of its own: `TlsSettings` of the crate `quorate-tls`.
+/// Unknown names are refused. Durations are written like `250ms`, `10s` or `5m`, the rest by the
+/// words of [`crate::words`]. TLS has settings of its own: `TlsSettings` of the crate
+/// `quorate-tls`.
 ///
 /// # Examples
 ///
-/// The file of a peer `a`, with the crate `toml`; the other two have another `name` and `storage.dir`:
+/// The file of a peer `a`, with the crate `toml`; the other two have another `name` and
+/// `storage.dir`:
 ///
 /// ```toml
 /// name = "a"
@@ -151,8 +153,8 @@ impl PeerSettings {
 }
 
 impl PeerBuilder {
-    /// Takes these settings over, each in place of what was said before; what they leave out stays as
-    /// it is.
+    /// Takes these settings over, each in place of what was said before; what they leave out stays
+    /// as it is.
     ///
     /// # Examples
     ///

@@ -24,8 +24,8 @@ pub(super) struct Waiting {
 }
 
 impl Status {
-    /// What is wrong with the other members, as a clause: who is not connected, and who is because of
-    /// what. Empty, if all are there.
+    /// What is wrong with the other members, as a clause: who is not connected, and who is because
+    /// of what. Empty, if all are there.
     pub(crate) fn missing(&self) -> String {
         let others = self.members.iter().filter(|member| member.name != self.name);
         let is_up =

@@ -60,8 +60,8 @@ impl Store {
         self.authority.open(lease_until, group_offset);
     }
 
-    /// Says how much time has passed in all that the caller's clock does not show: steady group time
-    /// goes on by it. For tests, where nothing happens for long.
+    /// Says how much time has passed in all that the caller's clock does not show: steady group
+    /// time goes on by it. For tests, where nothing happens for long.
     #[doc(hidden)]
     pub fn set_skipped(&self, skipped: Duration) {
         let skipped = nanos(skipped);
