@@ -83,8 +83,6 @@ pub struct Store {
     held: Mutex<Held>,
     upkeep: Mutex<Upkeep>,
     marks: Mutex<Marks>,
-    /// Time that has passed and that the clock does not show, in nanoseconds: none but in tests.
-    skipped: AtomicU64,
 }
 
 /// A shard on lines of its own.
@@ -169,7 +167,6 @@ impl Store {
             held: Mutex::default(),
             upkeep: Mutex::default(),
             marks: Mutex::default(),
-            skipped: AtomicU64::new(0),
         }
     }
 

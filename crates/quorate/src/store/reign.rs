@@ -64,14 +64,12 @@ impl Store {
     /// time goes on by it. For tests, where nothing happens for long.
     #[doc(hidden)]
     pub fn set_skipped(&self, skipped: Duration) {
-        let skipped = nanos(skipped);
-        let before = self.skipped.swap(skipped, Ordering::Relaxed);
-        self.authority.move_offset(skipped.wrapping_sub(before) as i64);
+        self.authority.set_skipped(nanos(skipped));
     }
 
     /// What was said so.
     pub(crate) fn skipped(&self) -> Duration {
-        Duration::from_nanos(self.skipped.load(Ordering::Relaxed))
+        Duration::from_nanos(self.authority.skipped())
     }
 
     /// Refuses every operation that starts from now on, for a hand-over; the lease goes on.
