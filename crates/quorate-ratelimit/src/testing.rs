@@ -275,7 +275,7 @@ impl TestGroup {
         Ok(())
     }
 
-    /// Has a new peer join the group, with the limits that the group was started with, and waits
+    /// Has a new peer join the group, with the limits of the first member's code, and waits
     /// until it is a member that counts.
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl TestGroup {
         self.add(name, PeerKind::Joiner).await
     }
 
-    /// Starts a client of the group, with the limits that the group was started with, and waits
+    /// Starts a client of the group, with the limits of the first member's code, and waits
     /// until it can have something decided.
     ///
     /// # Errors
