@@ -1,29 +1,20 @@
 //! Arguments that clap has no parser for.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use quorate::words::UnknownWord;
 use quorate::{Acknowledge, Mode, OnReconnect, StorageKind, SyncPolicy, Tls};
-use quorate_ratelimit::{AtCapacity, HeaderStyle, Reset};
+use quorate_ratelimit::{AtCapacity, HeaderStyle};
 
 /// Parses `250ms`, `10s`, `5m`, `1h` or `1d`.
 ///
 /// # Errors
 ///
 /// A sentence that says how a duration is written.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let help = || "write a whole number and a unit, like 250ms, 10s, 5m, 1h or 1d".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| help())?;
-    let unit_ms: u64 = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(help()),
-    };
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(help)
+pub fn duration(text: &str) -> Result<Duration, UnknownWord> {
+    quorate::words::duration(text)
 }
 
 /// Parses one member of a group, `name=host:port`.
@@ -42,42 +33,37 @@ pub fn member(text: &str) -> Result<(String, String), String> {
 
 /// Parses `strict` or `relaxed`.
 pub fn mode() -> impl TypedValueParser<Value = Mode> {
-    one_of([("strict", Mode::Strict), ("relaxed", Mode::Relaxed)])
+    one_of(Mode::WORDS)
 }
 
 /// Parses `merge` or `overwrite`.
 pub fn on_reconnect() -> impl TypedValueParser<Value = OnReconnect> {
-    one_of([("merge", OnReconnect::Merge), ("overwrite", OnReconnect::Overwrite)])
+    one_of(OnReconnect::WORDS)
 }
 
 /// Parses `primary` or `majority`.
 pub fn acknowledge() -> impl TypedValueParser<Value = Acknowledge> {
-    one_of([("primary", Acknowledge::Primary), ("majority", Acknowledge::Majority)])
+    one_of(Acknowledge::WORDS)
 }
 
 /// Parses `off`, `permissive` or `required`.
 pub fn tls() -> impl TypedValueParser<Value = Tls> {
-    one_of([("off", Tls::Off), ("permissive", Tls::Permissive), ("required", Tls::Required)])
+    one_of(Tls::WORDS)
 }
 
 /// Parses `retry-after`, `ietf`, `x-epoch` or `x-delta`.
 pub fn headers() -> impl TypedValueParser<Value = HeaderStyle> {
-    one_of([
-        ("retry-after", HeaderStyle::RetryAfter),
-        ("ietf", HeaderStyle::IetfDraft11),
-        ("x-epoch", HeaderStyle::XRateLimit { reset: Reset::Epoch }),
-        ("x-delta", HeaderStyle::XRateLimit { reset: Reset::Delta }),
-    ])
+    one_of(HeaderStyle::WORDS)
 }
 
 /// Parses `refuse` or `admit`.
 pub fn at_capacity() -> impl TypedValueParser<Value = AtCapacity> {
-    one_of([("refuse", AtCapacity::Refuse), ("admit", AtCapacity::Admit)])
+    one_of(AtCapacity::WORDS)
 }
 
 /// Parses `memory` or `disk`.
 pub fn storage() -> impl TypedValueParser<Value = StorageKind> {
-    one_of([("memory", StorageKind::Memory), ("disk", StorageKind::Disk)])
+    one_of(StorageKind::WORDS)
 }
 
 /// Parses `every-batch`, `os`, or the longest time between two syncs, like `1s`.
@@ -85,23 +71,16 @@ pub fn storage() -> impl TypedValueParser<Value = StorageKind> {
 /// # Errors
 ///
 /// A sentence that says what there is.
-pub fn sync(text: &str) -> Result<SyncPolicy, String> {
-    match text {
-        "every-batch" => Ok(SyncPolicy::EveryBatch),
-        "os" => Ok(SyncPolicy::Os),
-        text => duration(text).map(SyncPolicy::Every).map_err(|_| {
-            "write every-batch, os, or the longest time between two syncs, like 1s or 500ms".into()
-        }),
-    }
+pub fn sync(text: &str) -> Result<SyncPolicy, UnknownWord> {
+    text.parse()
 }
 
-fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
-    choices: [(&'static str, T); N],
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(choices.map(|(name, _)| name)).try_map(move |given| {
-        let choice = choices.iter().find(|(name, _)| *name == given);
-        choice.map(|(_, value)| *value).ok_or("not one of the choices")
-    })
+/// Parses one of these words, which `--help` lists.
+fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = UnknownWord> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
 #[cfg(test)]
@@ -131,6 +110,7 @@ mod tests {
         assert_eq!(sync("every-batch"), Ok(SyncPolicy::EveryBatch));
         assert_eq!(sync("os"), Ok(SyncPolicy::Os));
         assert_eq!(sync("500ms"), Ok(SyncPolicy::Every(Duration::from_millis(500))));
-        assert!(sync("sometimes").is_err_and(|said| said.contains("every-batch, os, or")));
+        let said = sync("sometimes").expect_err("no policy").to_string();
+        assert!(said.contains("every-batch, os, or"), "{said}");
     }
 }

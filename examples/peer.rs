@@ -134,7 +134,7 @@ use quorate::{
     Acknowledge, Bounds, Mode, OnReconnect, Peer, Shutdown, StartError, Storage, StorageKind,
     SwitchError, SyncPolicy,
 };
-use quorate_examples::{arguments, sentence};
+use quorate_examples::{arguments, sentence, show_logs};
 use quorate_ratelimit::{AtCapacity, FileChange, Limit, Limits, RateLimiter};
 use quorate_tls::TlsTransport;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -247,6 +247,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), String> {
+    show_logs().map_err(|error| error.to_string())?;
     check(&options)?;
     let limits = read_limits(options.limits.as_deref())?;
     say(&format!("limits:\n{limits}"));

@@ -224,6 +224,7 @@ pub(crate) fn described(decision: &Decision) -> Value {
         "retry_after_ms": decision.retry_after.map(millis),
         "reset_after_ms": millis(decision.reset_after),
         "basis": if decision.basis.is_local() { "local" } else { "primary" },
+        "decided_by": decision.decided_by,
         "since": match decision.basis {
             Basis::Local { since } => Some(since.0 / 1_000_000),
             _ => None,

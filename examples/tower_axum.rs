@@ -59,6 +59,7 @@ const MAX_ROWS: u64 = 40;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    quorate_examples::show_logs()?;
     let routes = routes(start().await?, options.behind)?;
     let listener = TcpListener::bind(options.http).await?;
     println!("http://{}", listener.local_addr()?);

@@ -50,6 +50,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    quorate_examples::show_logs()?;
     let layer = layer().await?;
     let listener = TcpListener::bind(options.http).await?;
     println!("http://{}", listener.local_addr()?);

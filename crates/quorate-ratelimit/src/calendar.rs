@@ -8,6 +8,8 @@ use std::fmt;
 #[cfg(feature = "calendar")]
 use jiff::{ToSpan as _, civil::Date};
 
+use serde::Serialize;
+
 use crate::error::LimitError;
 use crate::spec::StartsOn;
 
@@ -15,7 +17,8 @@ use crate::spec::StartsOn;
 const MAX_ZONE_BYTES: usize = 40;
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "their names say all")]
 pub enum Weekday {
     Monday,
@@ -27,28 +30,15 @@ pub enum Weekday {
     Sunday,
 }
 
-impl Weekday {
-    const ALL: [(Self, &'static str); 7] = [
-        (Self::Monday, "monday"),
-        (Self::Tuesday, "tuesday"),
-        (Self::Wednesday, "wednesday"),
-        (Self::Thursday, "thursday"),
-        (Self::Friday, "friday"),
-        (Self::Saturday, "saturday"),
-        (Self::Sunday, "sunday"),
-    ];
-
-    /// By its English name, in small letters.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(day, _)| day)
-    }
-}
-
-impl fmt::Display for Weekday {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = Self::ALL.into_iter().find(|(day, _)| day == self);
-        f.write_str(found.map_or("", |(_, name)| name))
-    }
+quorate::words! {
+    Weekday, "weekday",
+    Monday => "monday",
+    Tuesday => "tuesday",
+    Wednesday => "wednesday",
+    Thursday => "thursday",
+    Friday => "friday",
+    Saturday => "saturday",
+    Sunday => "sunday",
 }
 
 /// Which windows of the calendar: made by [`Calendar::day`] and its like, for

@@ -31,6 +31,8 @@ pub enum AtCapacity {
     Refuse,
 }
 
+quorate::words! { AtCapacity, "value of at_capacity", Refuse => "refuse", Admit => "admit" }
+
 impl RateLimiter {
     /// Says what becomes of calls on new keys when there is no room for their counts: at this handle
     /// and its clones from now on. Default [`AtCapacity::Refuse`].
@@ -75,6 +77,6 @@ impl RateLimiter {
         let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
         let is_part_enough = operation == Operation::AcquireUpTo;
         let granted = if is_part_enough { amount.min(capacity) } else { amount };
-        Some(Decision::uncounted(capacity, granted, basis))
+        Some(Decision::uncounted(capacity, granted, (basis, self.peer().as_decider())))
     }
 }

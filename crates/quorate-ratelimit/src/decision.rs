@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Answer, Basis, GroupId, GroupTime, MAX_ITEMS, Position, Term};
+use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
 
 use crate::answer::{DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, word};
 use crate::error::AcquireError;
@@ -54,8 +54,11 @@ pub struct Decision {
     pub retry_after: Option<Duration>,
     /// How long until nothing counts any more: the bucket is full again, or the window is over.
     pub reset_after: Duration,
-    /// Who decided: the primary, once for the group, or this peer alone.
+    /// Whether the primary decided, once for the group, or this peer alone.
     pub basis: Basis,
+    /// Which peer it was: the primary that was asked, or this one. Shown as its name. Of a repeated
+    /// answer: who repeated it; of what was not counted: this peer, which let it through.
+    pub decided_by: Decider,
     /// The group it was decided for; `None` before its founding.
     pub group_id: Option<GroupId>,
     /// The reign of the primary that decided.
@@ -126,7 +129,10 @@ impl Decision {
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
         let quorate::Decision { answer, basis, group_id, position, group_time, .. } = decided;
-        Self::of_answer(limit, amount, answer, (*basis, *group_id, *position, *group_time))
+        let by = (*basis, *group_id, *position, *group_time);
+        let mut decision = Self::of_answer(limit, amount, answer, by)?;
+        decision.decided_by = decided.decided_by;
+        Ok(decision)
     }
 
     /// The same of an answer, and of who gave it and when.
@@ -167,6 +173,7 @@ impl Decision {
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
             basis,
+            decided_by: Decider::UNKNOWN,
             group_id,
             term: position.ballot.term,
             group_time,
@@ -180,7 +187,7 @@ impl Decision {
 
 impl Decision {
     /// Lets an amount through that is counted nowhere: the key is as it was before.
-    pub(crate) fn uncounted(capacity: u64, granted: u64, basis: Basis) -> Self {
+    pub(crate) fn uncounted(capacity: u64, granted: u64, (basis, by): (Basis, Decider)) -> Self {
         Self {
             allowed: true,
             counted: false,
@@ -192,6 +199,7 @@ impl Decision {
             retry_after: None,
             reset_after: Duration::ZERO,
             basis,
+            decided_by: by,
             group_id: None,
             term: Position::BLANK.ballot.term,
             group_time: GroupTime(0),

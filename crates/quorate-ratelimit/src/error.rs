@@ -10,8 +10,10 @@ use crate::bounds::{
 };
 use crate::period::Period;
 
+quorate::told_to_people! { LimitError, LimitsError, AcquireError }
+
 /// A rule that one limit breaks. Nothing was started.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitError {
     /// A rate of zero.
@@ -225,7 +227,7 @@ pub enum LimitsErrorKind {
 }
 
 /// Every rule that a set of limits breaks. Nothing was started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LimitsError {
     pub(crate) broken: Vec<LimitsErrorKind>,
 }
@@ -252,7 +254,7 @@ impl fmt::Display for LimitsError {
 impl std::error::Error for LimitsError {}
 
 /// Why nothing was decided. A denial is not among these: it is a [`Decision`](crate::Decision).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
     /// Neither this peer nor whoever decides has a limit of that name. Nothing was written.

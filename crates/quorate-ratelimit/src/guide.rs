@@ -248,8 +248,80 @@
 //!
 //! # In tests
 //!
-//! With the feature `testing`, `testing::TestGroup` is a group on virtual time: kill its primary, cut its links,
-//! let a minute pass, and none of it takes any time.
+//! With the feature `testing`, `testing::TestGroup` is a group of peers on virtual time. Under
+//! `#[tokio::test(start_paused = true)]` nothing takes any time: neither a failover, nor an hour,
+//! nor the month until a window of the calendar turns.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! quorate-ratelimit = { .., features = ["testing"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
+//! ```
+//!
+//! ```
+//! # #[cfg(all(feature = "testing", feature = "calendar"))]
+//! # mod test {
+//! use quorate::{Acknowledge, PeerBuilder};
+//! use quorate_ratelimit::testing::{TestGroup, utc};
+//! use quorate_ratelimit::{Calendar, Limit, Limits};
+//!
+//! type Test = Result<(), Box<dyn std::error::Error>>;
+//!
+//! fn plans(max: u64) -> Result<Limits, quorate_ratelimit::LimitsError> {
+//!     Limits::builder().limit("plan", Limit::calendar(max, Calendar::month(1))).build()
+//! }
+//!
+//! # /*
+//! #[tokio::test(start_paused = true)]
+//! # */
+//! # pub(crate)
+//! async fn a_plan_is_used_up_and_is_whole_again_next_month() -> Test {
+//!     let acknowledge = Acknowledge::Majority;
+//!     let group = TestGroup::builder(&plans(1_000)?)
+//!         .starting_at(utc("2026-01-31T23:50:00Z"))
+//!         .setup(move |peer: PeerBuilder| peer.acknowledge(acknowledge));
+//!     let mut group = group.start().await?;
+//!     group.client("web").await?;                  // as a service that holds nothing itself
+//!     assert!(group.limiter("web").acquire("plan", "alice", 1_000).await?.allowed);
+//!
+//!     group.kill(&group.primary().await);
+//!     group.primary().await;                       // there is another one, which counts on:
+//!     assert!(!group.limiter("web").acquire("plan", "alice", 1).await?.allowed);
+//!
+//!     group.pass_until(utc("2026-02-01T00:00:01Z")).await;
+//!     assert!(group.limiter("web").acquire("plan", "alice", 1).await?.allowed);
+//!     Ok(())
+//! }
+//!
+//! # /*
+//! #[tokio::test(start_paused = true)]
+//! # */
+//! # pub(crate)
+//! async fn a_larger_plan_is_rolled_out() -> Test {
+//!     let mut group = TestGroup::builder(&plans(1_000)?).start().await?;
+//!     group.join("d").await?;
+//!     for name in ["a", "b", "c", "d"] {
+//!         group.roll_out(name, &plans(2_000)?).await?;
+//!     }
+//!     assert_eq!(group.limiter("a").peek("plan", "alice", 1).await?.limit, 2_000);
+//!     Ok(())
+//! }
+//! # }
+//! # fn main() {
+//! # #[cfg(all(feature = "testing", feature = "calendar"))]
+//! # for test in [0, 1] {
+//! #     let mut runtime = tokio::runtime::Builder::new_current_thread();
+//! #     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+//! #     let ended = runtime.block_on(async {
+//! #         match test {
+//! #             0 => test::a_plan_is_used_up_and_is_whole_again_next_month().await,
+//! #             _ => test::a_larger_plan_is_rolled_out().await,
+//! #         }
+//! #     });
+//! #     ended.unwrap();
+//! # }
+//! # }
+//! ```
 //!
 //! [`Carry`]: crate::Carry
 //! [`MAX_REPEATS`]: crate::MAX_REPEATS

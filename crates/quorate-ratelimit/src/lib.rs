@@ -174,6 +174,7 @@ mod waiting;
 mod window;
 mod without_primary;
 mod wording;
+mod words;
 
 pub use alert::{Alert, Alerts};
 pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};

@@ -22,7 +22,7 @@ use crate::table::Table;
 const MAX_FORMER: usize = 8;
 
 /// What becomes of what was taken under a limit that is changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Carry {
@@ -36,6 +36,10 @@ pub enum Carry {
     /// It is forgotten: keys of a limit that is changed begin anew. What is reserved of them counts
     /// when it is committed, by what was used; permits stay held as long as the lease is the same.
     Reset,
+}
+
+quorate::words! {
+    Carry, "value of carry", Keep => "keep", Proportional => "proportional", Reset => "reset"
 }
 
 /// What is asked of the primary.

@@ -195,7 +195,7 @@ impl LimitSpec {
             ("day", None) => Calendar::day(),
             ("week", None) => Calendar::week(Weekday::Monday),
             ("week", Some(StartsOn::Weekday(name))) => {
-                Calendar::week(Weekday::parse(name).ok_or_else(unreadable)?)
+                Calendar::week(name.parse().map_err(|_| unreadable())?)
             }
             ("month", None) => Calendar::month(1),
             ("month", Some(StartsOn::Day(day))) => Calendar::month(*day),

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use crate::key::{Key, MIN_KEY_BYTES};
 
+quorate::told_to_people! { TicketError }
+
 /// Bytes of the number.
 pub(crate) const NONCE_BYTES: usize = 24;
 
@@ -36,7 +38,7 @@ pub(crate) struct Ticket {
 }
 
 /// The text is not the name of a permit or of a reservation.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is not the id of a permit or of a reservation: use it as it was given")]
 #[non_exhaustive]
 pub struct TicketError;

@@ -120,3 +120,165 @@ async fn a_killed_relaxed_peer_decides_nothing() {
         assert_eq!(dead.peer().shutdown().await, quorate::Shutdown::WasReplica);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_may_come_from_around_the_closure_and_by_the_name_of_the_peer() {
+    let (first, last) = (String::from("c"), String::from("a"));
+    let group = TestGroup::builder(&limits()).names(["a", "b", "c", "d", "e"]).setup_each(
+        move |name, peer| peer.priority(if name == first { 1 } else { u8::from(name != last) * 9 }),
+    );
+    let mut group = group.start().await.expect("the settings are valid");
+    for name in ["a", "b", "c", "d", "e"] {
+        let status = group.limiter(name).peer().status();
+        assert_eq!(status.size, 5);
+        let of_c = status.peers.iter().find(|peer| peer.name.as_str() == "c");
+        assert!(of_c.is_none_or(|c| c.priority == Some(1)), "{name} knows of {of_c:?}");
+    }
+    if group.primary().await != "c" {
+        let primary = group.primary().await;
+        group.kill(&primary);
+        assert_eq!(group.primary().await, "c");
+    }
+
+    let timeout = Duration::from_secs(2);
+    let quick =
+        move |peer: quorate::PeerBuilder| peer.failure_timeout(timeout).heartbeat(timeout / 8);
+    let mut group = TestGroup::start(&limits(), ["a", "b", "c"], quick).await.expect("valid");
+    let primary = group.primary().await;
+    let killed = tokio::time::Instant::now();
+    group.kill(&primary);
+    group.primary().await;
+    assert!(killed.elapsed() < timeout * 2, "{:?}", killed.elapsed());
+}
+
+fn bursts_of(burst: u64) -> Limits {
+    Limits::builder().limit("mail", Limit::per_day(1).burst(burst)).build().expect("usable")
+}
+
+/// As a rollout goes: one after the other, each in an orderly way.
+#[tokio::test(start_paused = true)]
+async fn other_limits_are_rolled_out_and_what_was_taken_stays() {
+    let majority = |peer: quorate::PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    let group = TestGroup::start(&bursts_of(100), ["a", "b", "c"], majority).await;
+    let mut group = group.expect("the settings are valid");
+    group.client("web").await.expect("the settings are valid");
+    assert_eq!(group.limiter("web").acquire("mail", "k", 60).await.expect("one").remaining, 40);
+    for name in ["a", "b", "c"] {
+        group.roll_out(name, &bursts_of(200)).await.expect("the settings are valid");
+        // There is a primary as soon as it returns, and what was taken is not lost.
+        let decided = group.limiter("web").peek("mail", "k", 1).await.expect("a primary");
+        assert!([40, 140].contains(&decided.remaining), "{name}: {decided:?}");
+    }
+    let primary = group.primary().await;
+    let decided = group.limiter(&primary).peek("mail", "k", 1).await.expect("a primary");
+    assert_eq!((decided.remaining, decided.limit), (140, 200), "every peer has the new limits");
+
+    // A client too, and a peer that crashes; what it was given last it is started with again.
+    group.roll_out("web", &bursts_of(300)).await.expect("the settings are valid");
+    group.restart_with("c", &bursts_of(300)).await.expect("the settings are valid");
+    group.restart("c").await.expect("the settings are valid");
+    group.primary().await;
+    for name in ["web", "c"] {
+        let limits = group.limiter(name).limits();
+        assert_eq!(limits.to_string(), bursts_of(300).to_string(), "{name}");
+    }
+    assert_ne!(group.limiter("a").limits().to_string(), bursts_of(300).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_join_come_back_and_are_clients() {
+    let majority = |peer: quorate::PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    let group = TestGroup::start(&limits(), ["a", "b", "c"], majority).await;
+    let mut group = group.expect("the settings are valid");
+    group.join("d").await.expect("the settings are valid");
+    group.join("e").await.expect("the settings are valid");
+    group.client("web").await.expect("the settings are valid");
+    let status = group.limiter("d").peer().status();
+    let members: Vec<_> = status.members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(members, ["a", "b", "c", "d", "e"]);
+    assert!(status.members.iter().all(|member| member.is_counted), "{status:?}");
+    assert_eq!(group.limiter("e").acquire("mail", "k", 10).await.expect("one").remaining, 90);
+
+    // Two of five are a minority, whoever they are.
+    let primary = group.primary().await;
+    group.kill(&primary);
+    group.kill(if primary == "e" { "d" } else { "e" });
+    let next = group.primary().await;
+    assert_eq!(group.limiter("web").acquire("mail", "k", 10).await.expect("one").remaining, 80);
+    for name in ["a", "b", "c", "d", "e"] {
+        if !group
+            .limiter(&next)
+            .peer()
+            .status()
+            .peers
+            .iter()
+            .any(|peer| *peer.name.as_str() == *name && peer.link == quorate::Link::Up)
+            && name != next
+        {
+            group.restart(name).await.expect("the settings are valid");
+            group.pass(Duration::from_secs(60)).await;
+        }
+    }
+    let status = group.limiter(&next).peer().status();
+    assert!(status.members.iter().all(|member| member.is_counted), "{status:?}");
+
+    // A client that is cut off has no primary, and has one again.
+    group.isolate(&["web"]);
+    group.pass(Duration::from_secs(60)).await;
+    assert!(group.limiter("web").acquire("mail", "k", 1).await.is_err());
+    group.heal();
+    group.restart("web").await.expect("the settings are valid");
+    group.limiter("web").peer().wait_ready(Duration::from_secs(30)).await.expect("a primary");
+    assert_eq!(group.limiter("web").acquire("mail", "k", 10).await.expect("one").remaining, 70);
+    let kinds = group.limiter(&next).peer().status().peers;
+    let web = kinds.iter().find(|peer| peer.name.as_str() == "web").expect("it is connected");
+    assert_eq!(web.kind, Some(quorate::PeerKind::Client));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_stopped_hands_over() {
+    let group = TestGroup::start(&limits(), ["a", "b", "c"], |peer| peer).await;
+    let mut group = group.expect("the settings are valid");
+    assert!(group.limiter("a").acquire("mail", "k", 10).await.expect("one").allowed);
+    let primary = group.primary().await;
+    let Some(quorate::Shutdown::HandedOver { to }) = group.stop(&primary).await else {
+        panic!("{primary} hands over");
+    };
+    assert_eq!(group.primary().await, to.as_str());
+    let left = group.limiter(to.as_str()).peek("mail", "k", 1).await.expect("a primary").remaining;
+    assert_eq!(left, 90, "nothing is lost");
+    assert_eq!(group.stop(&primary).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_names_the_peer_that_decided() {
+    let relaxed = |peer: quorate::PeerBuilder| {
+        peer.mode(Mode::Relaxed).bounds(quorate::Bounds { max_cells: 1, ..Default::default() })
+    };
+    let group = TestGroup::start(&limits(), ["a", "b", "c"], relaxed).await;
+    let mut group = group.expect("the settings are valid");
+    group.client("web").await.expect("the settings are valid");
+    let mut dead = String::new();
+    for _ in 0..2 {
+        let primary = group.primary().await;
+        for name in ["a", "b", "c", "web"].into_iter().filter(|name| !dead.contains(*name)) {
+            let limiter = group.limiter(name);
+            let decided = limiter.acquire("mail", "k", 1).await.expect("a primary");
+            assert_eq!(decided.decided_by.as_str(), primary, "asked at {name}");
+            assert!(format!("{decided:?}").contains(&format!("decided_by: {primary}")));
+            let joint = limiter.acquire_all(&[("mail", "k", 1)]).await.expect("a primary");
+            assert_eq!(joint.decision.decided_by.to_string(), primary);
+            let limiter = limiter.clone().at_capacity(quorate_ratelimit::AtCapacity::Admit);
+            let uncounted = limiter.acquire("mail", "another", 1).await.expect("admitted");
+            assert!(!uncounted.counted);
+            assert_eq!(uncounted.decided_by.as_str(), name);
+        }
+        group.kill(&primary);
+        dead.push_str(&primary);
+    }
+    // One is left, and alone.
+    group.pass(Duration::from_secs(60)).await;
+    let alone = group.limiter("web").acquire("mail", "k", 1).await.expect("it decides alone");
+    assert!(alone.basis.is_local());
+    assert_eq!(alone.decided_by.as_str(), "web");
+}

@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::io;
 
+quorate::told_to_people! { CredentialsError }
+
 /// The files or settings of this peer cannot be used. Nothing was changed: a peer that runs goes on
 /// with what it had, one that does not was not started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialsError {
     /// A file cannot be read.

@@ -6,6 +6,8 @@ use std::fmt;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 
+quorate::told_to_people! { NoKey }
+
 /// Finds what a request is counted by; each key has a count of its own.
 ///
 /// A pair of them, `(ClientAddress::new(), Path)`, has a count for each pair of keys.
@@ -46,7 +48,7 @@ pub trait KeyExtractor: Send + Sync + 'static {
 }
 
 /// Why a request has no key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoKey {
     /// The caller did not send what it is made of.

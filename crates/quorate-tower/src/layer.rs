@@ -12,6 +12,8 @@ use crate::refusal::{Problems, Refusal};
 use crate::rule::Rule;
 use crate::service::RateLimit;
 
+quorate::told_to_people! { BuildError }
+
 /// What becomes of requests while the group cannot decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -259,7 +261,7 @@ impl<R> fmt::Debug for RateLimitLayerBuilder<R> {
 }
 
 /// Why a layer cannot be as it was described.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The limit is one of permits, which are held and not counted.

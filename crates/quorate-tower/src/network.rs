@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+quorate::told_to_people! { NetworkError }
+
 /// All addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 ///
 /// Bits of the address beyond the prefix mean nothing and are cleared. IPv4 addresses written as IPv6
@@ -143,7 +145,7 @@ impl fmt::Display for Network {
 }
 
 /// Why this is no network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkError {
     /// The prefix is longer than the address.

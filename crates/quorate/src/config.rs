@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::hash::Hasher;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::address::{AddressFault, AddressGiven};
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
+
+crate::told_to_people! { ConfigError }
 
 /// What the clients of a group may have it do besides deciding their calls, and joiners that are no
 /// members yet with them.
@@ -42,6 +44,8 @@ pub enum Mode {
     Relaxed,
 }
 
+crate::words! { Mode, "mode", Strict => "strict", Relaxed => "relaxed" }
+
 /// What becomes of decisions that a relaxed peer made alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +58,8 @@ pub enum OnReconnect {
     Overwrite,
 }
 
+crate::words! { OnReconnect, "value of on_reconnect", Merge => "merge", Overwrite => "overwrite" }
+
 /// When a caller is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,6 +71,8 @@ pub enum Acknowledge {
     #[default]
     Primary,
 }
+
+crate::words! { Acknowledge, "value of acknowledge", Primary => "primary", Majority => "majority" }
 
 /// Settings that all peers of a group share; their fingerprint travels in the handshake.
 ///
@@ -137,7 +145,7 @@ impl Default for GroupConfig {
 pub const MAX_MEMBERS: usize = 7;
 
 /// A rule that the settings break; nothing was started.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A group or peer name is empty, too long, or has characters other than letters, digits,
@@ -500,7 +508,8 @@ fn join(names: &[PeerName]) -> String {
 }
 
 /// What one peer holds at most; each bound has its formula.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Bounds {
     /// Most cells that this peer makes as primary; a new key beyond it is refused, a live one is
     /// never evicted. Default 10,000,000. What another primary has made is held all the same: give all

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::id::PeerName;
 
+crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
+
 /// Why a call was not decided.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecideError {
     /// There is no primary, or this primary's lease has ended, and the group is strict.
@@ -147,7 +149,7 @@ pub enum NoPrimaryReason {
 }
 
 /// Why a switch of the primary did not take place. No change was lost.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SwitchError {
     /// This peer is not the primary, and that one is of an older version, which hands over only
@@ -269,7 +271,7 @@ fn are(names: &[PeerName]) -> String {
 }
 
 /// Why the policy was not changed, or it is not known whether it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
     /// The model does not take the change. Nothing was changed.
@@ -323,7 +325,7 @@ pub enum PolicyError {
 }
 
 /// Why a member was not counted out, or it is not known whether it was. No decision was lost.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoveError {
     /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was

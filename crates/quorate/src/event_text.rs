@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::event::Event;
 use crate::id::PeerName;
-use crate::words::listed;
+use crate::listing::listed;
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -76,6 +76,7 @@ mod error;
 mod event;
 mod event_text;
 mod id;
+mod listing;
 mod model;
 #[cfg(feature = "driver")]
 mod peer;
@@ -85,11 +86,13 @@ pub mod protocol;
 mod readiness;
 pub mod record;
 mod storage;
+mod storage_words;
 pub mod store;
+mod telling;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
-mod words;
+pub mod words;
 
 pub use address::{AddressFault, AddressGiven};
 pub use config::{
@@ -97,10 +100,13 @@ pub use config::{
     PeerConfig,
 };
 #[cfg(feature = "driver")]
+#[doc(hidden)]
+pub use driver::TestClock;
+#[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Connections, ContactStatus, Decision, Difference, Events, Fill, Link, LinkError,
-    LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading,
-    Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState, Turns,
+    Basis, Connections, ContactStatus, Decider, Decision, Difference, Events, Fill, Link,
+    LinkError, LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerSettings, PeerStats,
+    PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
@@ -121,5 +127,7 @@ pub use protocol::PeerRole;
 pub use readiness::{NotCountedError, NotSafeToStop};
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
+#[doc(hidden)]
+pub use telling::tell;
 #[cfg(feature = "driver")]
 pub use transport::{Certificate, Protection, Tls};

@@ -9,15 +9,17 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use crate::driver::{
-    Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading,
+    Decider, Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading,
     STORAGE, Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerKind, PeerName, Time};
+use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotSafeToStop};
 use crate::store::Digest;
+
+crate::told_to_people! { NotReadyError }
 
 /// One peer of a group, running in this process.
 ///
@@ -99,8 +101,8 @@ pub enum Shutdown {
 }
 
 /// A peer could not decide within the time given.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("not ready after {waited:?}: {reason}{}", unreached(status))]
+#[derive(Clone, thiserror::Error)]
+#[error("not ready after {waited:?}: {}", status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
@@ -109,21 +111,6 @@ pub struct NotReadyError {
     pub reason: crate::error::NoPrimaryReason,
     /// The status at the end.
     pub status: Box<Status>,
-}
-
-/// Whom a peer does not reach, and why: of its members, and where it looks for some.
-fn unreached(status: &Status) -> String {
-    let is_member = |peer: &&PeerStatus| {
-        let mut members = status.members.iter();
-        peer.kind != Some(PeerKind::Client) && members.any(|member| member.name == peer.name)
-    };
-    let peers = status.peers.iter().filter(is_member).filter_map(|peer| {
-        let why = peer.link_error.as_ref()?;
-        Some(format!("{}: {why}", peer.name))
-    });
-    let contacts = status.contacts.iter().map(|contact| contact.link_error.to_string());
-    let said: Vec<String> = peers.chain(contacts).collect();
-    if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
 }
 
 impl Peer {
@@ -612,6 +599,12 @@ impl Peer {
     /// be ahead of that of replicas which hold equal cells; they reach it within a heartbeat.
     pub fn digest(&self) -> Digest {
         self.handle.shared.digest()
+    }
+
+    /// This peer, as who decides.
+    #[doc(hidden)]
+    pub fn as_decider(&self) -> Decider {
+        self.handle.shared.decider()
     }
 
     /// This peer's name.

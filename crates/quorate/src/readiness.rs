@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::driver::{Link, PeerStatus, Status};
 use crate::id::{PeerKind, PeerName};
+use crate::listing::listed;
 use crate::peer::NotReadyError;
 use crate::protocol::{CatchUp, PeerRole};
-use crate::words::listed;
 
 /// A peer did not count as a member within the time given.
 #[derive(Clone, Debug, thiserror::Error)]

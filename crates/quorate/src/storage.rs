@@ -1,6 +1,5 @@
 //! Where a peer keeps its cells, and how soon they last.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,14 +19,7 @@ pub enum StorageKind {
     Memory,
 }
 
-impl fmt::Display for StorageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Disk => "disk",
-            Self::Memory => "memory",
-        })
-    }
-}
+crate::words! { StorageKind, "kind of storage", Disk => "disk", Memory => "memory" }
 
 /// Where one peer keeps its cells. The kind is the same at all peers of a group; directory and
 /// policy are each peer's own.

@@ -10,6 +10,8 @@ use crate::id::{PeerName, Position};
 use crate::store::ApplyError;
 use crate::wire::WireError;
 
+crate::told_to_people! { IoError, OpenError, StorageError }
+
 /// What was to be done with a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,7 +59,7 @@ impl fmt::Display for Action {
 }
 
 /// The system refused an operation on a file.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
 pub struct IoError {
     /// What was to be done.
@@ -166,7 +168,7 @@ pub enum Fault {
 }
 
 /// Why a directory could not be opened. Nothing in it was lost by trying.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Bytes that had been synced are not what was written, or files of two times are mixed.
@@ -264,7 +266,7 @@ impl OpenError {
 ///
 /// What was synced before is safe. Whether anything since is on the disk is not known: nothing of
 /// it may be acknowledged. Drop the storage and open the directory anew when the cause is gone.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// There is no room on the disk.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::addresses;
-use super::clock::Clock;
+use super::clock::{Clock, TestClock};
 use super::event_loop::{EventLoop, Inputs};
 use super::inbox::{Inbox, Inboxes};
 use super::links;
@@ -33,13 +33,15 @@ use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
 use crate::wire;
 
+crate::told_to_people! { StartError }
+
 /// How often cells are compared unless told otherwise.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
 /// Commands that may wait for the event loop; more callers wait for a place.
 const MAX_COMMANDS: usize = 64;
 
 /// Why a peer was not started. Nothing was left behind.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Settings break rules; every broken rule is listed.
@@ -56,6 +58,9 @@ pub enum StartError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The settings do not say what this peer is called.
+    #[error("the settings name no peer: write its name, like name = \"a\"")]
+    NoName,
     /// A member has no address.
     #[error("{name} has no address in `.members(..)`: name one")]
     NoAddress {
@@ -125,23 +130,24 @@ fn sentences(errors: &[ConfigError]) -> String {
 /// peer's own in the member list.
 #[must_use = "nothing is started until `start` is called"]
 pub struct PeerBuilder {
-    group: GroupConfig,
+    pub(super) group: GroupConfig,
     /// The heartbeat that was asked for; else it follows the failure timeout.
-    heartbeat: Option<Duration>,
-    peer: PeerConfig,
-    addresses: Vec<(PeerName, String)>,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) peer: PeerConfig,
+    pub(super) addresses: Vec<(PeerName, String)>,
     /// Where members are whose names are not known.
-    contacts: Vec<String>,
-    listen: Option<String>,
-    advertise: Option<String>,
+    pub(super) contacts: Vec<String>,
+    pub(super) listen: Option<String>,
+    pub(super) advertise: Option<String>,
     model: Arc<dyn Model>,
     transport: Option<Arc<dyn Transport>>,
-    is_plaintext_allowed: bool,
+    pub(super) is_plaintext_allowed: bool,
     /// Whether time is tokio's, and how often a coarse reading of it moves on.
-    tokio_clock: Option<Duration>,
-    version: u32,
-    storage: Storage,
-    state_dir: Option<PathBuf>,
+    pub(super) tokio_clock: Option<Duration>,
+    pub(super) test_clock: Option<TestClock>,
+    pub(super) version: u32,
+    pub(super) storage: Storage,
+    pub(super) state_dir: Option<PathBuf>,
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
@@ -169,6 +175,7 @@ impl PeerBuilder {
             transport: None,
             is_plaintext_allowed: false,
             tokio_clock: None,
+            test_clock: None,
             version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
             state_dir: None,
@@ -385,28 +392,6 @@ impl PeerBuilder {
         self
     }
 
-    /// Speaks an older version of the protocol, as one does that has not been upgraded.
-    #[doc(hidden)]
-    pub fn wire_version(mut self, version: u32) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// Takes time from tokio's clock, which tests can pause.
-    #[doc(hidden)]
-    pub fn tokio_clock(mut self) -> Self {
-        self.tokio_clock = Some(Duration::ZERO);
-        self
-    }
-
-    /// The same with coarse readings that lag, as the machine's do: they move on once in each
-    /// `tick`.
-    #[doc(hidden)]
-    pub fn tokio_clock_with_ticks(mut self, tick: Duration) -> Self {
-        self.tokio_clock = Some(tick);
-        self
-    }
-
     /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and joins or founds the group by
     /// itself. Its tasks run on the current tokio runtime until [`Peer::shutdown`], or until the
     /// last handle is dropped.
@@ -560,7 +545,11 @@ impl PeerBuilder {
         let Setup { model_settings, addresses, enlisted, listener, store, opened, tasks } = setup;
         let bounds = self.peer.bounds;
         let clock = match self.tokio_clock {
-            Some(tick) => Clock::tokio(tick),
+            Some(tick) => {
+                let clock = self.test_clock.unwrap_or_else(|| TestClock::starting_at(None));
+                clock.take_in(self.group.heartbeat, self.group.failure_timeout);
+                Clock::tokio(tick, clock)
+            }
             None => Clock::system(self.group.failure_timeout),
         };
         let (control, control_inbox) = Inbox::new(&bounds);

@@ -7,8 +7,8 @@
 
 use std::future::Future as _;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::attendance::Attendance;
 use super::buffered::{Buffered, Share};
+use super::decider::Decider;
 use super::guest::Guest;
 use super::outbox::{CheckedOut, Next, Outbox, Writer};
 use super::replying::Replying;
@@ -64,6 +65,8 @@ pub(super) struct Connection {
     unfinished: AtomicU64,
     state: Mutex<State>,
     attendance: Attendance,
+    /// The other end, once it has decided something for a caller here.
+    decider: OnceLock<Decider>,
 }
 
 pub(super) struct State {
@@ -121,8 +124,23 @@ impl Connection {
         };
         let attendance = Attendance::default();
         let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
-        let unfinished = AtomicU64::new(0);
-        Self { identity, heard, max_reply_bytes, guest, share, unfinished, state, attendance }
+        let (unfinished, decider) = (AtomicU64::new(0), OnceLock::new());
+        Self {
+            identity,
+            heard,
+            max_reply_bytes,
+            guest,
+            share,
+            unfinished,
+            state,
+            attendance,
+            decider,
+        }
+    }
+
+    /// The other end, as who decides.
+    pub(super) fn decider(&self) -> Decider {
+        *self.decider.get_or_init(|| Decider::of(&self.identity.peer))
     }
 
     /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the

@@ -18,6 +18,7 @@ use tracing::{Instrument, debug_span};
 
 use super::calls::NoOutcome;
 use super::connection::{Connection, max_outbox_bytes};
+use super::decider::Decider;
 use super::journal::CALLS;
 use super::routing::Way;
 use super::shared::Shared;
@@ -57,8 +58,10 @@ impl Basis {
 pub struct Decision {
     /// The model's answer. A denial is an answer.
     pub answer: Answer,
-    /// Who decided.
+    /// Whether the primary decided, or this peer alone.
     pub basis: Basis,
+    /// Which peer it was: the primary that was asked, or this one.
+    pub decided_by: Decider,
     /// The group it was decided for, as this peer knows it; `None` before founding.
     pub group_id: Option<GroupId>,
     /// Its place in the order of all decisions of its reign. Of a local decision: the state that
@@ -272,7 +275,8 @@ impl Shared {
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
                 let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-                return Ok(Decision { answer, basis, group_id, position, group_time });
+                let decided_by = connection.decider();
+                return Ok(Decision { answer, basis, decided_by, group_id, position, group_time });
             }
             Ok(Outcome::Refused { refusal, bound }) => match refusal {
                 Refusal::Held => return Err(Detour::Hold),
@@ -308,9 +312,9 @@ impl Shared {
     /// When this peer last had a primary, as far as it can tell.
     pub(crate) fn alone_since(&self) -> GroupTime {
         let at = match (self.routing.way(), self.routing.connection()) {
-            (Way::Here, _) => self.clock.coarse(),
+            (Way::Here, _) => self.clock.skipping_none(self.clock.coarse()),
             // One that is there and silent has been none since it was last heard.
-            (_, Some(connection)) => connection.heard(),
+            (_, Some(connection)) => self.clock.skipping_none(connection.heard()),
             (_, None) => self.routing.alone_since(),
         };
         self.by_calendar(self.routing.group_time(at))
@@ -372,7 +376,8 @@ impl Shared {
                 let group_id = self.routing.group_id();
                 let basis = Basis::Local { since: self.alone_since() };
                 let group_time = context.now();
-                Ok(Decision { answer, basis, group_id, position, group_time })
+                let decided_by = self.decider;
+                Ok(Decision { answer, basis, decided_by, group_id, position, group_time })
             }
             Err(Refused::Invalid { what, bound }) => Err(DecideError::Invalid { what, bound }),
             Err(Refused::Full { what, bound }) => Err(DecideError::Overloaded { what, bound }),
@@ -409,7 +414,8 @@ impl Shared {
     fn decision(&self, decided: &Decided) -> Decision {
         let Decided { answer, position, context, .. } = *decided;
         let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-        Decision { answer, basis, group_id, position, group_time: context.now() }
+        let (decided_by, group_time) = (self.decider, context.now());
+        Decision { answer, basis, decided_by, group_id, position, group_time }
     }
 
     #[cold]

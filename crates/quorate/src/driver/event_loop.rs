@@ -31,6 +31,7 @@ use super::shared::{Command, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
 use super::upkeep::group_of;
+use super::waiting::Waiting;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
@@ -83,6 +84,7 @@ pub(super) struct EventLoop {
     /// The newest reign heard of, and its group.
     pub(super) heard_group: Option<(Ballot, GroupId)>,
     pub(super) wakers: Vec<Waker>,
+    pub(super) waiting: Waiting,
 }
 
 /// What is due when, apart from what the machine and the callers want.
@@ -149,6 +151,7 @@ impl EventLoop {
             group_time: (Position::BLANK.ballot, GroupTime(0)),
             heard_group: None,
             wakers: Vec::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -409,7 +412,7 @@ impl EventLoop {
             // The store decides already; what was decided alone is to count as early as can be.
             self.merging.turn(&shared, route, now);
         }
-        shared.routing.set_route(route, now);
+        shared.routing.set_route(route, shared.clock.skipping_none(now));
         self.choose_connection();
         self.must_publish = true;
         // Whoever was primary may still answer what it was asked; not for long.
@@ -443,7 +446,8 @@ impl EventLoop {
             }
             _ => None,
         };
-        self.shared.routing.set_connection(connection, self.shared.clock.time());
+        let now = self.shared.clock.skipping_none(self.shared.clock.time());
+        self.shared.routing.set_connection(connection, now);
     }
 
     /// Tells the machine which links have come and gone since it was last told.

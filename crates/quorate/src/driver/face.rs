@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::decider::Decider;
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
@@ -21,6 +22,10 @@ const LEAVE_TRIES: u32 = 3;
 impl Shared {
     pub(crate) fn name(&self) -> &PeerName {
         &self.config.name
+    }
+
+    pub(crate) fn decider(&self) -> Decider {
+        self.decider
     }
 
     #[inline]
@@ -117,7 +122,8 @@ impl Shared {
 
     /// Group time by both clocks, as far as this peer can tell.
     pub(crate) fn group_time(&self) -> DecideContext {
-        let steady = self.routing.group_time(self.clock.time()).max(self.store.group_time());
+        let now = self.clock.skipping_none(self.clock.time());
+        let steady = self.routing.group_time(now).max(self.store.group_time());
         DecideContext::new(steady, self.store.lead())
     }
 
@@ -126,9 +132,9 @@ impl Shared {
         self.store.lead().by_calendar(steady)
     }
 
-    /// A reading of the clock that this peer's leases are measured by.
+    /// A reading of the clock that what is held under a lease is measured by.
     pub(crate) fn time(&self) -> Time {
-        self.clock.time()
+        self.clock.skipping_none(self.clock.time())
     }
 
     /// Visits the model's cells of this peer's copy that have not expired.

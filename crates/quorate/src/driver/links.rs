@@ -98,7 +98,7 @@ pub(super) async fn introduce(shared: Arc<Shared>, contacts: Vec<String>) {
                 }
             }
         }
-        sleep(pause).await;
+        shared.clock.sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
 }
@@ -113,7 +113,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
     while shared.roster.dialed().contains(to) {
         let addresses = shared.roster.addresses(to);
         let Some(address) = addresses.get(attempts % addresses.len().max(1)) else {
-            sleep(longest).await;
+            shared.clock.sleep(longest).await;
             continue;
         };
         attempts += 1;
@@ -139,7 +139,7 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
                 }
             }
         }
-        sleep(pause).await;
+        shared.clock.sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
 }

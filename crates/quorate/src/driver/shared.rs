@@ -15,6 +15,7 @@ use super::allowance::Allowance;
 use super::buffered::Buffered;
 use super::certificates;
 use super::clock::{Alarm, Clock};
+use super::decider::Decider;
 use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
@@ -70,6 +71,8 @@ pub(super) enum Command {
 pub(crate) struct Shared {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
+    /// This peer, as who decides.
+    pub(super) decider: Decider,
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
@@ -187,11 +190,12 @@ impl Shared {
         let store = parts.store.clone();
         clock.set_alarm(Alarm { store, attention: attention.clone() });
         Self {
+            decider: Decider::of(&config.name),
             version: parts.version,
             settings: group.settings(),
             fingerprint: group.fingerprint(),
             model_settings: parts.model_settings,
-            started_ms: now.wall.as_millis(),
+            started_ms: clock.wall_ms(),
             recovered_cells: parts.store.cells() as u64,
             store: parts.store,
             id: parts.id,
@@ -200,7 +204,7 @@ impl Shared {
             storage_error: OnceLock::new(),
             overlay: Overlay::new(bounds.max_overlay_keys),
             registry,
-            routing: Routing::new(now.time, now.wall),
+            routing: Routing::new(clock.skipping_none(now.time), now.wall.after(clock.skipped())),
             waiters: Waiters::new(budget.clone()),
             budget,
             events: EventLog::new(bounds.max_events),

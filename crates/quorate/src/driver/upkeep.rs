@@ -84,6 +84,7 @@ impl EventLoop {
         shared
             .reach
             .retain(|peer| !up.contains_key(peer) && (dialed.contains(peer) || is_known(peer)));
+        self.tell_waiting(now);
         self.must_publish = true;
     }
 
@@ -174,6 +175,7 @@ impl EventLoop {
         let group_time = (store.position().ballot, store.group_time());
         if group_time != self.group_time {
             self.group_time = group_time;
+            let now = self.shared.clock.skipping_none(now);
             self.shared.routing.set_group_time(now, group_time.1);
         }
     }

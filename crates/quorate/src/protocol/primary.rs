@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::event::Event;
-use crate::id::{GroupTime, Lead, PeerName, Sequence, Time};
+use crate::id::{GroupTime, Lead, PeerName, Sequence, Time, nanos};
 use crate::protocol::group_clock::GroupClock;
 use crate::protocol::hand_over::HandOver;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
@@ -100,7 +100,7 @@ impl Machine {
             && self.last_reign != Some(self.store.position().ballot)
             && !was_released;
         let clock = self.first_clock();
-        let start = clock.steady(now);
+        let start = clock.steady(self.passed());
         let is_first = campaign == Campaign::NewGeneration && !self.has_data();
         self.store.begin_reign(self.ballot, start);
         self.store.put_forward(clock.lead());
@@ -158,7 +158,7 @@ impl Machine {
     /// The steady clock goes on by what this peer has seen pass since it took that state up. What
     /// it has not seen, for it has been restarted since, is no time that has passed.
     fn first_clock(&self) -> GroupClock {
-        let (now, target) = (self.now.time, self.majority_wall());
+        let (now, target) = (self.passed(), self.majority_wall());
         let may_part = self.may_clocks_part();
         if bug::is(Bug::GroupTimeBack) {
             return GroupClock::start(
@@ -244,7 +244,7 @@ impl Machine {
         }
         self.watch.hopeful = self.now.time;
         // What has passed since the last cut of the reign has been seen to pass.
-        let now = self.now.time;
+        let now = self.passed();
         let since_cut = reign.clock.steady(now).0.saturating_sub(self.store.group_time().0);
         self.adopted = Some(now.before(Duration::from_nanos(since_cut)));
         if let Some(hand_over) = reign.hand_over.take() {
@@ -255,9 +255,15 @@ impl Machine {
     /// Group time by the steady clock.
     pub(super) fn group_time(&self) -> GroupTime {
         match &self.role {
-            Role::Primary(reign) => reign.clock.steady(self.now.time),
+            Role::Primary(reign) => reign.clock.steady(self.passed()),
             _ => self.store.group_time(),
         }
+    }
+
+    /// What group time goes by: this peer's clock, and what it does not show in tests that skip
+    /// time.
+    pub(super) fn passed(&self) -> Time {
+        self.now.time.after(self.store.skipped())
     }
 
     /// Group time by the calendar.
@@ -268,6 +274,10 @@ impl Machine {
     /// The wall clock that a majority of the members has reached: one clock in the year 2099
     /// cannot move it.
     fn majority_wall(&self) -> GroupTime {
+        self.majority_reading().after(self.store.skipped())
+    }
+
+    fn majority_reading(&self) -> GroupTime {
         let (me, now) = (&self.config.name, self.now.time);
         let wall = |name: &PeerName| {
             if name == me {
@@ -311,7 +321,9 @@ impl Machine {
         if !reign.is_established || reign.hand_over.is_some() || reign.lease_until <= now {
             return;
         }
-        self.store.grant(reign.lease_until, reign.clock.offset());
+        let skipped = nanos(self.store.skipped());
+        let offset = reign.clock.offset().wrapping_add_unsigned(skipped);
+        self.store.grant(reign.lease_until, offset);
         if reign.has_lease {
             return;
         }
@@ -375,7 +387,7 @@ impl Machine {
     }
 
     fn steer_clock(&mut self) {
-        let (now, target) = (self.now.time, self.majority_wall());
+        let (now, target) = (self.passed(), self.majority_wall());
         let may_part = self.may_clocks_part();
         if let Role::Primary(reign) = &mut self.role {
             reign.clock.set_may_part(may_part);

@@ -333,7 +333,7 @@ impl Machine {
         self.lacks_cells = false;
         // A batch without changes, such as one with a digest, is as old as the state that is held.
         if position != held || self.adopted.is_none() {
-            self.adopted = Some(self.now.time);
+            self.adopted = Some(self.passed());
         }
         if has_meta {
             self.reload_meta();

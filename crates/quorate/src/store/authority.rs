@@ -32,6 +32,8 @@ pub(super) struct Authority {
     term: AtomicU64,
     is_held: AtomicBool,
     is_reigning: AtomicBool,
+    /// Time that has passed and that the clock does not show, in nanoseconds: none but in tests.
+    skipped: AtomicU64,
     /// Whether this peer never decides again, whatever it is given; locked by who gives and takes.
     is_retired: Mutex<bool>,
 }
@@ -135,6 +137,16 @@ impl Authority {
         self.is_held.store(false, Ordering::Release);
         self.lease_until.store(lease_until.0, Ordering::Release);
         self.gate.store(lease_until.0, Ordering::Release);
+    }
+
+    /// Says how much time the clock does not show in all; the steady clock goes on by it.
+    pub(super) fn set_skipped(&self, skipped: u64) {
+        let before = self.skipped.swap(skipped, Ordering::Relaxed);
+        self.offset.fetch_add(skipped.wrapping_sub(before) as i64, Ordering::Relaxed);
+    }
+
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_held(&self) -> bool {

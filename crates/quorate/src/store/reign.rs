@@ -1,11 +1,12 @@
 //! Beginning and ending a reign, and what a majority holds of it.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::marks::Mark;
 use super::order::boundary_above;
 use super::{Store, Units};
-use crate::id::{Ballot, GroupTime, Lead, Position, Sequence, Time};
+use crate::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};
 use crate::protocol::message::{MAX_HISTORY, Reign};
 
 impl Store {
@@ -57,6 +58,18 @@ impl Store {
     /// plus `group_offset`. Ends a hold. Does nothing where this peer does not reign.
     pub fn grant(&self, lease_until: Time, group_offset: i64) {
         self.authority.open(lease_until, group_offset);
+    }
+
+    /// Says how much time has passed in all that the caller's clock does not show: steady group
+    /// time goes on by it. For tests, where nothing happens for long.
+    #[doc(hidden)]
+    pub fn set_skipped(&self, skipped: Duration) {
+        self.authority.set_skipped(nanos(skipped));
+    }
+
+    /// What was said so.
+    pub(crate) fn skipped(&self) -> Duration {
+        Duration::from_nanos(self.authority.skipped())
     }
 
     /// Refuses every operation that starts from now on, for a hand-over; the lease goes on.

@@ -26,14 +26,8 @@ pub enum Tls {
     Required,
 }
 
-impl fmt::Display for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::Permissive => "permissive",
-            Self::Required => "required",
-        })
-    }
+crate::words! {
+    Tls, "stage of TLS", Off => "off", Permissive => "permissive", Required => "required"
 }
 
 /// What keeps others from reading a connection.

@@ -18,6 +18,7 @@
 //! whoever asks is held until the event loop has looked at it.
 
 mod kernel;
+mod paced;
 mod system;
 
 use std::sync::Arc;
@@ -26,9 +27,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::kernel::read_wall;
+use self::paced::PacedClock;
+pub use self::paced::TestClock;
 use self::system::SystemClock;
-use crate::id::{GroupTime, Now, Time, nanos};
+use crate::id::{Now, Time};
 use crate::store::Store;
 
 /// A timer is set for no later than this: nothing waits so long, and far dates overflow.
@@ -40,7 +42,7 @@ pub(crate) enum Clock {
     /// The machine's clocks.
     System(SystemClock),
     /// Tokio's clock, which tests can pause and advance.
-    Tokio(TokioClock),
+    Paced(PacedClock),
 }
 
 impl Clock {
@@ -49,15 +51,15 @@ impl Clock {
     }
 
     /// Tokio's clock, whose coarse readings move on once in each `tick`; always, if that is zero.
-    pub(crate) fn tokio(tick: Duration) -> Self {
-        Self::Tokio(TokioClock { start: Instant::now(), wall: read_wall(), tick: nanos(tick) })
+    pub(crate) fn tokio(tick: Duration, clock: TestClock) -> Self {
+        Self::Paced(PacedClock::new(clock, tick))
     }
 
     /// An exact reading.
     pub(crate) fn time(&self) -> Time {
         match self {
             Self::System(clock) => clock.time(),
-            Self::Tokio(clock) => clock.time(),
+            Self::Paced(clock) => clock.time(),
         }
     }
 
@@ -66,7 +68,7 @@ impl Clock {
     pub(crate) fn coarse(&self) -> Time {
         match self {
             Self::System(clock) => clock.coarse(),
-            Self::Tokio(clock) => clock.coarse(),
+            Self::Paced(clock) => clock.coarse(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Clock {
     pub(crate) fn later(&self, first: Time) -> Time {
         match self {
             Self::System(clock) => clock.later(first),
-            Self::Tokio(clock) => clock.coarse(),
+            Self::Paced(clock) => clock.coarse(),
         }
     }
 
@@ -84,7 +86,7 @@ impl Clock {
     pub(crate) fn coarse_lag(&self) -> Duration {
         match self {
             Self::System(clock) => clock.coarse_lag(),
-            Self::Tokio(clock) => Duration::from_nanos(clock.tick),
+            Self::Paced(clock) => Duration::from_nanos(clock.tick()),
         }
     }
 
@@ -92,21 +94,46 @@ impl Clock {
     pub(crate) fn now(&self) -> Now {
         match self {
             Self::System(clock) => clock.now(),
-            Self::Tokio(clock) => {
-                let time = clock.time();
-                Now { time, wall: clock.wall.after(Duration::from_nanos(time.0 - START.0)) }
-            }
+            Self::Paced(clock) => clock.now(),
         }
     }
 
     /// Wall time in milliseconds since the Unix epoch, for people.
     pub(crate) fn wall_ms(&self) -> u64 {
-        self.now().wall.as_millis()
+        self.now().wall.after(self.skipped()).as_millis()
+    }
+
+    /// Time that has passed and that peers have not seen pass: none but in tests.
+    pub(crate) fn skipped(&self) -> Duration {
+        match self {
+            Self::System(_) => Duration::ZERO,
+            Self::Paced(clock) => clock.skipped(),
+        }
+    }
+
+    /// What this clock would show if nothing had been skipped: group time goes by that, and so do
+    /// leases that are no peer's.
+    pub(crate) fn skipping_none(&self, time: Time) -> Time {
+        match self {
+            Self::System(_) => time,
+            Self::Paced(clock) => time.after(clock.skipped()),
+        }
     }
 
     /// When a timer for `time` is to fire.
     pub(crate) fn instant_of(&self, time: Time) -> Instant {
-        Instant::now() + time.since(self.time()).min(LONGEST_WAIT)
+        match self {
+            Self::System(_) => Instant::now() + time.since(self.time()).min(LONGEST_WAIT),
+            Self::Paced(clock) => clock.instant_of(time),
+        }
+    }
+
+    /// Sleeps for as long.
+    pub(crate) async fn sleep(&self, pause: Duration) {
+        match self {
+            Self::System(_) => tokio::time::sleep(pause).await,
+            Self::Paced(clock) => clock.sleep(pause).await,
+        }
     }
 
     /// Follows a suspension of the machine, and a wall clock that was set. Whether there was
@@ -115,14 +142,15 @@ impl Clock {
     pub(crate) fn refresh(&self) -> bool {
         match self {
             Self::System(clock) => clock.refresh(),
-            Self::Tokio(_) => false,
+            Self::Paced(_) => false,
         }
     }
 
     /// Sets what is done where clocks have moved against each other; once.
     pub(crate) fn set_alarm(&self, alarm: Alarm) {
-        if let Self::System(clock) = self {
-            clock.set_alarm(alarm);
+        match self {
+            Self::System(clock) => clock.set_alarm(alarm),
+            Self::Paced(clock) => clock.set_alarm(alarm),
         }
     }
 }
@@ -145,28 +173,8 @@ impl Alarm {
     }
 }
 
-/// Tokio's clock, which tests can pause and advance.
-#[derive(Debug)]
-pub(crate) struct TokioClock {
-    start: Instant,
-    wall: GroupTime,
-    /// How often a coarse reading moves on, in nanoseconds; 0 for always.
-    tick: u64,
-}
-
 /// What a clock without a zero of its own starts at: nothing may be taken as long ago.
 const START: Time = Time(1_000_000_000_000);
-
-impl TokioClock {
-    fn time(&self) -> Time {
-        START.after(self.start.elapsed())
-    }
-
-    fn coarse(&self) -> Time {
-        let time = self.time();
-        Time(time.0 - time.0.checked_rem(self.tick).unwrap_or(0))
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tokio_time_can_be_advanced() {
-        let clock = Clock::tokio(Duration::ZERO);
+        let clock = Clock::tokio(Duration::ZERO, TestClock::starting_at(None));
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(3)).await;
         let after = clock.now();
@@ -185,7 +193,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn coarse_tokio_time_moves_on_by_ticks() {
         let tick = Duration::from_millis(10);
-        let clock = Clock::tokio(tick);
+        let clock = Clock::tokio(tick, TestClock::starting_at(None));
         for _ in 0..25 {
             tokio::time::advance(Duration::from_millis(3)).await;
             let (coarse, exact) = (clock.coarse(), clock.time());
