@@ -82,6 +82,7 @@ pub mod protocol;
 pub mod record;
 mod storage;
 pub mod store;
+mod told;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;

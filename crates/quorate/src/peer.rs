@@ -17,6 +17,7 @@ use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::store::Digest;
+use crate::told::rounded;
 
 /// One peer of a group, running in this process.
 ///
@@ -97,7 +98,7 @@ pub enum Shutdown {
 
 /// A peer could not decide within the time given.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("not ready after {waited:?}: {reason}")]
+#[error("not ready after {}: {reason}", rounded(*waited))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
