@@ -38,9 +38,10 @@ impl Weekday {
         (Self::Sunday, "sunday"),
     ];
 
-    /// By its English name, in small letters.
+    /// By its English name, in small letters or capitals.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(day, _)| day)
+        let is_it = |(_, known): &(Self, &str)| known.eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(is_it).map(|(day, _)| day)
     }
 }
 

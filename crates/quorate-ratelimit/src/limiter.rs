@@ -98,12 +98,11 @@ impl RateLimiter {
         &self.code
     }
 
-    /// The name of the limit that a key is of; a phrase in its place if there is none any more.
+    /// The name of the limit that a key is of, or was; empty if this peer has none for it.
     pub(crate) fn name_of(&self, key: &[u8]) -> String {
-        self.live
-            .load()
-            .of(key)
-            .map_or_else(|| "(one that is gone)".to_owned(), |entry| entry.name.to_string())
+        let present = self.live.load();
+        let entry = present.of(key).or_else(|| self.code.table.of(key));
+        entry.map_or_else(String::new, |entry| entry.name.to_string())
     }
 
     pub(crate) fn live(&self) -> &Live {

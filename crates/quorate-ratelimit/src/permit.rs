@@ -218,7 +218,9 @@ impl RateLimiter {
         let items =
             [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
         let decided = self.peer().decide(&items).await;
-        let decision = self.read_held(named, amount, decided)?;
+        let read = self.read_held(named, amount, decided);
+        let is_new = operation == Paired::PermitTake;
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
         Ok(self.told(decision, named.name, key))
     }
 }

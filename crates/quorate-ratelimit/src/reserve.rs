@@ -195,7 +195,9 @@ impl RateLimiter {
         let decided = self.peer().decide(&items).await;
         // What is settled was counted when it was reserved.
         let counted = if operation == Paired::Reserve { amount } else { 0 };
-        let decision = self.read_held(named, counted, decided)?;
+        let read = self.read_held(named, counted, decided);
+        let is_new = operation == Paired::Reserve;
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
         Ok(self.told(decision, named.name, key))
     }
 }
