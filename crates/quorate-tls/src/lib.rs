@@ -98,6 +98,7 @@ mod transport;
 mod trust;
 mod turns;
 mod watch;
+mod wording;
 
 pub use config::{Provider, TlsConfig};
 pub use error::CredentialsError;
