@@ -228,7 +228,10 @@ impl Judge<'_> {
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
             if let Ok((entry, order)) = self.read(index, item) {
-                self.decide_one(entry, cell, order, context, Effect::Take);
+                let outcome = self.decide_one(entry, cell, order, context, Effect::Take);
+                if outcome.granted == 0 {
+                    ask_for_room(entry, order, &outcome, cell);
+                }
             }
         }
         answer
@@ -312,6 +315,20 @@ impl Judge<'_> {
 pub(crate) fn confirm(cell: &mut Cell) {
     if let Some(value) = cell.value().copied().filter(|_| !bug::is(Bug::RepeatNotHeld)) {
         cell.set(value);
+    }
+}
+
+/// Says of what only asks, and is told yes, what room the one that it asks about would take.
+#[cold]
+pub(crate) fn ask_for_room(entry: &Entry, order: Order, outcome: &Outcome, cell: &mut Cell) {
+    let is_question = match order.operation {
+        Operation::Peek => true,
+        Operation::Acquire | Operation::AcquireUpTo => order.amount == 0,
+        Operation::Debit | Operation::Refund { .. } | Operation::Reset => false,
+    };
+    if is_question && outcome.verdict == Verdict::Allowed {
+        // A permit has a cell of its own.
+        cell.ask(u8::from(matches!(entry.rule, Rule::Concurrency(_))));
     }
 }
 

@@ -299,11 +299,13 @@ impl RateLimiter {
         self.follow_up_joint(decision, items, &asked, &keys).await
     }
 
-    /// Says what taking `amount` units would come to, and takes nothing.
+    /// Says what taking `amount` units would come to, and takes nothing; of permits too.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`].
+    /// As [`RateLimiter::acquire`], `Overloaded` as well: a key for which there is no room is refused
+    /// here as it would be there, or let through if that was chosen
+    /// ([`RateLimiter::at_capacity`]).
     ///
     /// # Cancel safety
     ///

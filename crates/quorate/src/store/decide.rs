@@ -207,6 +207,14 @@ impl Store {
         let answer = model.decide_at(context, items, cells);
         let changed = change_of(&cell, context);
         if changed.is_none() && answer.units == 0 {
+            if cell.asked() > 0 {
+                let mut asked = Amount::default();
+                asked.add_asked(&cell, key, found.is_some());
+                if let Err(refused) = self.room.check(asked) {
+                    drop(shard);
+                    return self.decide_in_new_room(refused, time, items, model, acknowledge);
+                }
+            }
             return Ok(self.unchanged(answer, context));
         }
         if found.is_none() && changed.is_some() {
@@ -257,7 +265,18 @@ impl Store {
         let cells = &mut cells[..items.len()];
         let answer = model.decide_at(context, items, cells);
         if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
-            return Ok(self.unchanged(answer, context));
+            let mut asked = Amount::default();
+            for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
+                asked.add_asked(cell, KeyRef::model(item.key), found.is_some());
+            }
+            let Err(refused) = self.room.check(asked) else {
+                return Ok(self.unchanged(answer, context));
+            };
+            drop(locks);
+            return match attempt {
+                Attempt::First => self.decide_in_new_room(refused, time, items, model, acknowledge),
+                Attempt::Last => Err(refused),
+            };
         }
         let mut new = Amount::default();
         for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
