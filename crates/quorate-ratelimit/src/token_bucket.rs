@@ -125,6 +125,11 @@ impl TokenBucket {
         Outcome {
             limit: self.burst,
             remaining: self.cost.divide(self.capacity.saturating_sub(level.debt)),
+            beyond: if level.debt > self.capacity {
+                self.cost.divide_up(level.debt - self.capacity)
+            } else {
+                0
+            },
             granted,
             retry_after,
             reset_after: if level.debt == 0 { 0 } else { ahead.saturating_add(full_after) },
