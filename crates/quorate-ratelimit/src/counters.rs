@@ -166,6 +166,8 @@ fn kind(error: &AcquireError) -> ErrorKind {
         AcquireError::UnknownLimit { at_decider: false, .. }
         | AcquireError::KeyTooLong { .. }
         | AcquireError::NeverAdmitted { .. }
+        | AcquireError::EmptyIdempotencyKey
+        | AcquireError::ZeroPermits
         | AcquireError::Items { .. }
         | AcquireError::Twice { .. } => ErrorKind::Invalid,
         AcquireError::Undecided(error) => match error {

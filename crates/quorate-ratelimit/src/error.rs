@@ -357,6 +357,12 @@ pub enum AcquireError {
         /// The burst of the limit, or the max of its window.
         max: u64,
     },
+    /// The idempotency key is empty: it would be one for all who send none. Nothing was written.
+    #[error("an empty idempotency key is none: give each request one of its own, or leave it out")]
+    EmptyIdempotencyKey,
+    /// A permit of no place was asked for, which would hold nothing. Nothing was written.
+    #[error("a permit of 0 places would hold nothing: ask for 1 or more, or peek")]
+    ZeroPermits,
     /// No items were asked for together, or too many. Nothing was written.
     #[error("{count} items together: ask for 1 to {max}")]
     Items {

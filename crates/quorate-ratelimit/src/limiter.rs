@@ -220,7 +220,7 @@ impl RateLimiter {
     }
 
     /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
-    /// many.
+    /// many. An amount of 0 is a peek, as of [`RateLimiter::acquire`].
     ///
     /// # Errors
     ///
@@ -250,7 +250,8 @@ impl RateLimiter {
     }
 
     /// Takes all of these amounts or none, each of a key under a limit: one operation, in which
-    /// nobody comes between. 1 to 16 of them, each limit and key once.
+    /// nobody comes between. 1 to 16 of them, each limit and key once. Of an item with an amount of
+    /// 0 nothing is taken, and all are denied where one unit of it would be.
     ///
     /// # Errors
     ///
@@ -283,6 +284,9 @@ impl RateLimiter {
         items: &[(&str, K, u64)],
         id: Option<&[u8]>,
     ) -> Result<JointDecision, AcquireError> {
+        if id.is_some_and(<[u8]>::is_empty) {
+            return Err(self.failed(None, AcquireError::EmptyIdempotencyKey));
+        }
         // One place is the record's.
         let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()));
         let keys = keys.map_err(|error| self.failed(None, error))?;
@@ -299,7 +303,8 @@ impl RateLimiter {
         self.follow_up_joint(decision, items, &asked, &keys).await
     }
 
-    /// Says what taking `amount` units would come to, and takes nothing; of permits too.
+    /// Says what taking `amount` units would come to, and takes nothing; of permits too. An amount
+    /// of 0 is answered as 1.
     ///
     /// # Errors
     ///
@@ -330,7 +335,8 @@ impl RateLimiter {
     }
 
     /// Takes `amount` units that have been used already, whether there is room for them or not: what
-    /// is beyond the limit is waited for, or lasts until the window ends.
+    /// is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
+    /// nothing and says how the key stands.
     ///
     /// # Errors
     ///
@@ -363,7 +369,8 @@ impl RateLimiter {
     /// Gives back units of the present window, or of a rate, and no more than were taken and have
     /// not flowed back; `granted` says how many. Of a sliding window those of its present slice
     /// come first, and then the oldest that count. Where a window, or the slice, may have ended
-    /// since they were taken use [`RateLimiter::refund_of`].
+    /// since they were taken use [`RateLimiter::refund_of`]. An amount of 0 gives nothing back and
+    /// says how the key stands.
     ///
     /// # Errors
     ///

@@ -123,7 +123,7 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::permit`].
+    /// As [`RateLimiter::permit`]; [`AcquireError::ZeroPermits`] for an amount of 0.
     ///
     /// # Cancel safety
     ///
@@ -146,6 +146,9 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<(Decision, Option<PermitId>), AcquireError> {
         let named = self.named(limit)?;
+        if amount == 0 {
+            return Err(self.failed(Some(named), AcquireError::ZeroPermits));
+        }
         let id = PermitId(Ticket::new(self.key(named, key.as_ref())?));
         let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;

@@ -93,7 +93,8 @@ impl RateLimiter {
     /// reset, it is forgotten, and what is committed counts anew. Where nobody is ever denied, by
     /// counters and shadows, what lapses is found by the next who reserves.
     ///
-    /// Without a primary it is refused, in relaxed mode too.
+    /// An amount of 0 takes nothing, and is admitted where one unit would be: what is committed is
+    /// taken then. Without a primary it is refused, in relaxed mode too.
     ///
     /// # Errors
     ///

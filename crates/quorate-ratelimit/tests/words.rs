@@ -283,6 +283,14 @@ fn calls_that_were_not_decided() {
             "no limit is called \"mail\" at the peer that decides: run all peers with the same limits",
         ),
         (
+            said(AcquireError::EmptyIdempotencyKey),
+            "an empty idempotency key is none: give each request one of its own, or leave it out",
+        ),
+        (
+            said(AcquireError::ZeroPermits),
+            "a permit of 0 places would hold nothing: ask for 1 or more, or peek",
+        ),
+        (
             said(AcquireError::KeyTooLong { bytes: 600, max: 508 }),
             "a key of 600 bytes is longer than 508: use a shorter one, or a hash of it",
         ),
