@@ -148,7 +148,7 @@ where
         match self.0(request) {
             Some(key) if key.is_empty() => Err(NoKey::Unreadable { what: "an empty key".into() }),
             Some(key) => Ok(key),
-            None => Err(NoKey::NotSent { what: "what it is counted by".into() }),
+            None => Err(NoKey::NotSent { what: "a key".into() }),
         }
     }
 }
