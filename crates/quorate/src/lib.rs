@@ -93,9 +93,9 @@ pub use config::{
 };
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Connections, Decision, Difference, Events, Fill, Link, MemberStatus, NumberedEvent,
-    PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status,
-    StatusWatch, StorageState, Turns,
+    Basis, CallTimes, Connections, Decision, Difference, Events, Fill, Link, MemberStatus,
+    NumberedEvent, PeerBuilder, PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError,
+    Status, StatusWatch, StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

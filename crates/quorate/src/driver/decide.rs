@@ -130,7 +130,24 @@ impl Shared {
         };
         let deadline = started.after(timeout);
         let attempt = Attempt { started, deadline, held_until: None, pause: FIRST_PAUSE };
-        self.decide_otherwise(attempt, items, detour).await
+        if self.is_decided_here(&detour) {
+            return self.decide_otherwise(attempt, items, detour).await;
+        }
+        // The other reading may have lagged by a tick.
+        let asked = self.clock.time();
+        let decided = self.decide_otherwise(attempt, items, detour).await;
+        self.tally.latency.note(self.clock.time().since(asked));
+        decided
+    }
+
+    /// Whether a call that was not answered at once waits for nobody: it is refused, or decided once
+    /// more by an exact reading of the clock.
+    fn is_decided_here(&self, detour: &Detour) -> bool {
+        match detour {
+            Detour::Alone(_) | Detour::Failed(_) => true,
+            Detour::Again => matches!(self.routing.way(), Way::Here | Way::Nowhere),
+            Detour::Hold | Detour::Wait(_) => false,
+        }
     }
 
     async fn decide_otherwise(

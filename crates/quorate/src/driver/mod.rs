@@ -32,7 +32,7 @@
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing` | where calls go at present |
 //! | `allowance` | how often something is told of |
-//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally` | what the embedder sees |
+//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally`, `latency` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
@@ -56,6 +56,7 @@ mod fill;
 mod guest;
 mod handshake;
 mod inbox;
+mod latency;
 mod links;
 mod merging;
 mod origin;
@@ -83,6 +84,7 @@ pub use builder::{PeerBuilder, StartError};
 pub use decide::{Basis, Decision, Reading};
 pub use events::{Events, NumberedEvent};
 pub use fill::Fill;
+pub use latency::CallTimes;
 pub use refusals::{Refusal, RefusedBy};
 pub use settings::Difference;
 pub use status::{Connections, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState};
