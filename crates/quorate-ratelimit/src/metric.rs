@@ -113,7 +113,13 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
     let mut decisions = counter("quorate_decisions_total", "Decisions by limit and outcome.");
     let mut local =
         counter("quorate_local_decisions_total", "Of these, made by this peer without a primary.");
-    let mut units = counter("quorate_granted_units_total", "Units taken.");
+    let mut units = counter(
+        "quorate_granted_units_total",
+        "Units taken; of reservations what was used of them.",
+    );
+    let mut reserved =
+        counter("quorate_reserved_units_total", "Units taken for reservations, at full.");
+    let mut refunded = counter("quorate_refunded_units_total", "Units given back by refunds.");
     let mut errors =
         counter("quorate_errors_total", "Calls that were not decided, by what was wrong.");
     for (limit, counts) in &stats.limits {
@@ -122,12 +128,14 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
         }
         local = local.with([("limit", limit)], counts.local);
         units = units.with([("limit", limit)], counts.granted);
+        reserved = reserved.with([("limit", limit)], counts.reserved);
+        refunded = refunded.with([("limit", limit)], counts.refunded);
     }
     // Some calls name no limit, or several.
     for (kind, count) in stats.totals.errors.by_kind() {
         errors = errors.with([("kind", kind)], count);
     }
-    vec![decisions, local, units, errors]
+    vec![decisions, local, units, reserved, refunded, errors]
 }
 
 fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {

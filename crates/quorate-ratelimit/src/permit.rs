@@ -7,6 +7,7 @@ use quorate::Item;
 use serde::{Deserialize, Serialize};
 
 use crate::auxiliary::Auxiliary;
+use crate::counters::Units;
 use crate::decision::Decision;
 use crate::error::AcquireError;
 use crate::guard::Permit;
@@ -221,7 +222,7 @@ impl RateLimiter {
         let items =
             [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
         let decided = self.peer().decide(&items).await;
-        let read = self.read_held(named, amount, decided);
+        let read = self.read_held(named, (amount, Units::Granted), decided);
         let is_new = operation == Paired::PermitTake;
         let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
         Ok(self.told(decision, named.name, key))

@@ -67,6 +67,42 @@ async fn every_way_of_taking_is_counted_where_it_is_asked_for() {
     }
 }
 
+/// 22,000 were reserved, 19,250 used, and 22,000 told as taken.
+#[tokio::test(start_paused = true)]
+async fn of_a_reservation_counts_what_was_used_when_it_is_settled() {
+    let group = group(|peer| peer).await;
+    let (here, there) = (group.limiter("a"), group.limiter("b"));
+    let units = |limiter: &RateLimiter| {
+        let Counts { granted, reserved, refunded, .. } = limiter.stats().limits["api"];
+        (granted, reserved, refunded)
+    };
+    let mut ids = Vec::new();
+    for amount in [40, 30, 20] {
+        ids.extend(here.reserve("api", "k", amount).await.expect("a primary").id);
+    }
+    assert_eq!((ids.len(), units(here)), (3, (0, 90, 0)));
+    assert!(!here.reserve("api", "k", 11).await.expect("a primary").decision.allowed);
+    assert_eq!(of(here, "api"), ([3, 1, 0, 0], 0, 0, 0), "decided when it is asked for");
+    // Less than was reserved, more than that, and asked for again as its answer was lost.
+    _ = here.commit(&ids[0], 25).await.expect("in time");
+    _ = there.commit(&ids[1], 33).await.expect("in time");
+    _ = there.commit(&ids[1], 33).await.expect("in time");
+    _ = here.cancel(&ids[2]).await.expect("in time");
+    assert_eq!((units(here), units(there)), ((25, 90, 0), (33, 0, 0)));
+    let used = here.peek("api", "k", 1).await.expect("a primary").used();
+    assert_eq!(used, 25 + 33);
+    // What lapses was never taken.
+    _ = here.reserve("api", "l", 50).await.expect("a primary");
+    group.pass(Duration::from_secs(600)).await;
+    assert_eq!(units(here), (25, 140, 0));
+    let taken = here.acquire("api", "m", 9).await.expect("a primary");
+    _ = here.refund_of("api", "m", 4, &taken).await.expect("a primary");
+    for _ in 0..2 {
+        _ = here.idempotency_key("back").refund("api", "m", 2).await.expect("a primary");
+    }
+    assert_eq!(units(here), (34, 140, 6), "what is given back is counted beside it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_on_several_limits_counts_for_those_that_spoke() {
     let group = group(|peer| peer).await;
