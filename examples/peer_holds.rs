@@ -9,8 +9,8 @@
 //! DELETE /v1/permit/ID                          given back
 //! ```
 //!
-//! A permit of 0 is refused with 400, and a reservation of 0 is settled by what was used. A reservation
-//! or permit that has ended is answered with 410. What names them works at any peer.
+//! A permit of 0 is refused with 400, and a reservation of 0 is settled by what was used. A
+//! reservation or permit that has ended is answered with 410. What names them works at any peer.
 
 use axum::Router;
 use axum::body::Bytes;

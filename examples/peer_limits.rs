@@ -20,10 +20,11 @@
 //! of any of the first three, of debit or of refund, with the same id, limit, key and amount, is
 //! charged once and gets the first answer, with `"repeated": true`, for ten minutes; after sixteen
 //! times 429, with the same, for it is the id that is used up and not the limit. What else can be
-//! asked, and an item of acquire-all, has no id, and is refused with one; an empty one is refused too. At other peers every
-//! id is refused (`ids_not_accepted`), for a caller that sends the same one each time is never
-//! denied: ids are for services of your own, which make a new one for each request of theirs, never
-//! hand on what a stranger sent, and do not do the work again for an answer that is repeated.
+//! asked, and an item of acquire-all, has no id, and is refused with one; an empty one is refused
+//! too. At other peers every id is refused (`ids_not_accepted`), for a caller that sends the same
+//! one each time is never denied: ids are for services of your own, which make a new one for each
+//! request of theirs, never hand on what a stranger sent, and do not do the work again for an
+//! answer that is repeated.
 
 use std::time::SystemTime;
 

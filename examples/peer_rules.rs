@@ -152,13 +152,13 @@ mod tests {
             ("[limits.api]\nrate = 5\n", "line 2, `rate = 5`: rate takes a text, like \"100/s\""),
             (
                 "[limits.api]\nrate = \"5/s\"\nalert_at = [300]\n",
-                "line 3, `alert_at = [300]`: alert_at takes one or two numbers of percent, like [80, \
-                 100]",
+                "line 3, `alert_at = [300]`: alert_at takes one or two numbers of percent, like \
+                 [80, 100]",
             ),
             (
                 "[limits.api]\nrate = \"5/s\"\nalert_at = [0]\n",
-                "limit api: alert_at 0 is not usable: use one or two different numbers of percent, 1 \
-                 to 100",
+                "limit api: alert_at 0 is not usable: use one or two different numbers of percent, \
+                 1 to 100",
             ),
             (
                 "[limits.plan]\ncalendar = \"week\"\nmax = 5\nstarts_on = \"Someday\"\n",
@@ -167,13 +167,13 @@ mod tests {
             ),
             (
                 "[limits.plan]\ncalendar = \"week\"\nmax = 5\nstarts_on = 300\n",
-                "line 4, `starts_on = 300`: starts_on is a weekday of a week, or a day of a month, 1 \
-                 to 31",
+                "line 4, `starts_on = 300`: starts_on is a weekday of a week, or a day of a month, \
+                 1 to 31",
             ),
             (
                 "[limits.mail]\nwindow = \"60s\"\n",
-                "limit mail: window = \"60s\" lacks its max: say how many units it admits, like max = \
-                 1000",
+                "limit mail: window = \"60s\" lacks its max: say how many units it admits, like \
+                 max = 1000",
             ),
             (
                 "[limits.jobs]\nconcurrent = 0\n",

@@ -29,7 +29,8 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"rate": "100"}"#),
-            "limit mail: the rate \"100\" cannot be read: write a number and /s, /m, /h or /d, like \"100/s\"",
+            "limit mail: the rate \"100\" cannot be read: write a number and /s, /m, /h or /d, \
+             like \"100/s\"",
         ),
         (
             file(r#"{"rate": "1/2ms", "burst": 0}"#),
@@ -41,11 +42,13 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"rate": "1/366d", "burst": 18446744073709551615}"#),
-            "limit mail: a burst of 18446744073709551615 at 1 per 366d is too large: use at most 82098399529049465",
+            "limit mail: a burst of 18446744073709551615 at 1 per 366d is too large: use at most \
+             82098399529049465",
         ),
         (
             file(r#"{"rate": "5/s", "max": 3}"#),
-            "limit mail: a rate has no max (given: 3): use burst for the most that is admitted at once",
+            "limit mail: a rate has no max (given: 3): use burst for the most that is admitted at \
+             once",
         ),
         (
             file(r#"{"rate": "5/s", "sliding": true}"#),
@@ -53,11 +56,14 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"rate": "5/s", "window": "1s", "max": 3}"#),
-            "limit mail: a rate and a window are two limits: leave one of them out, or give it another name",
+            "limit mail: a rate and a window are two limits: leave one of them out, or give it \
+             another name",
         ),
         (
             file(r#"{"rate": "5/s", "brust": 3}"#),
-            "unknown field `brust`, expected one of `rate`, `burst`, `window`, `max`, `sliding`, `approximate_sliding`, `counter`, `calendar`, `time_zone`, `starts_on`, `concurrent`, `lease`, `without_primary`, `alert_at`, `shadow`",
+            "unknown field `brust`, expected one of `rate`, `burst`, `window`, `max`, `sliding`, \
+             `approximate_sliding`, `counter`, `calendar`, `time_zone`, `starts_on`, \
+             `concurrent`, `lease`, `without_primary`, `alert_at`, `shadow`",
         ),
         (file(r#"{"rate": "5/s", "burst": -3}"#), "burst takes a whole number, 1 or more"),
         (file(r#"{"rate": 100}"#), "rate takes a text, like \"100/s\""),
@@ -67,11 +73,14 @@ fn limits_of_a_file() {
         (file(r#"{"concurrent": 1, "lease": 30}"#), "lease takes a text, like \"30s\""),
         (
             file(r#"{"max": 3}"#),
-            "limit mail: give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, or calendar = \"month\" with max, or concurrent = 8, or counter = true",
+            "limit mail: give either a rate, like rate = \"100/s\", or a window, like window = \
+             \"60s\" with max, or calendar = \"month\" with max, or concurrent = 8, or counter = \
+             true",
         ),
         (
             file(r#"{"window": "60s"}"#),
-            "limit mail: window = \"60s\" lacks its max: say how many units it admits, like max = 1000",
+            "limit mail: window = \"60s\" lacks its max: say how many units it admits, like max = \
+             1000",
         ),
         (
             file(r#"{"window": "60s", "max": 0}"#),
@@ -79,7 +88,8 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"window": "60", "max": 3}"#),
-            "limit mail: the duration \"60\" cannot be read: write a number and ms, s, m, h or d, like \"60s\"",
+            "limit mail: the duration \"60\" cannot be read: write a number and ms, s, m, h or d, \
+             like \"60s\"",
         ),
         (
             file(r#"{"window": "0s", "max": 3}"#),
@@ -95,11 +105,13 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"window": "1s", "max": 281474976710656, "sliding": true}"#),
-            "limit mail: a sliding window with a max of 281474976710656 is too large: use at most 140737488355327",
+            "limit mail: a sliding window with a max of 281474976710656 is too large: use at most \
+             140737488355327",
         ),
         (
             file(r#"{"counter": true, "max": 5}"#),
-            "limit mail: a counter has no rate, burst, window or max: leave them out, or leave out counter",
+            "limit mail: a counter has no rate, burst, window or max: leave them out, or leave \
+             out counter",
         ),
         (
             file(r#"{"concurrent": 0}"#),
@@ -107,11 +119,13 @@ fn limits_of_a_file() {
         ),
         (
             file(r#"{"concurrent": 8, "max": 5}"#),
-            "limit mail: a concurrency limit has a lease and nothing else: leave out rate, window, max and burst",
+            "limit mail: a concurrency limit has a lease and nothing else: leave out rate, \
+             window, max and burst",
         ),
         (
             file(r#"{"concurrent": 18446744073709551615}"#),
-            "limit mail: a concurrency limit of 18446744073709551615 is too large: use at most 4398046511103",
+            "limit mail: a concurrency limit of 18446744073709551615 is too large: use at most \
+             4398046511103",
         ),
         (
             file(r#"{"concurrent": 8, "lease": "1ms"}"#),
@@ -132,7 +146,8 @@ fn calendar_limits_of_a_file() {
     assert_told([
         (
             file(r#"{"calendar": "month"}"#),
-            "limit mail: calendar = \"month\" lacks its max: say how many units it admits, like max = 1000",
+            "limit mail: calendar = \"month\" lacks its max: say how many units it admits, like \
+             max = 1000",
         ),
         (
             file(r#"{"calendar": "month", "max": 0}"#),
@@ -140,11 +155,13 @@ fn calendar_limits_of_a_file() {
         ),
         (
             file(r#"{"calendar": "fortnight", "max": 9}"#),
-            "limit mail: the calendar window \"fortnight\" cannot be read: write calendar = \"day\", \"week\", \"month\", \"quarter\" or \"year\"",
+            "limit mail: the calendar window \"fortnight\" cannot be read: write calendar = \
+             \"day\", \"week\", \"month\", \"quarter\" or \"year\"",
         ),
         (
             month(r#""window": "60s""#),
-            "limit mail: a calendar window has a max, a time_zone and a starts_on: leave out rate, window and sliding, or leave out calendar",
+            "limit mail: a calendar window has a max, a time_zone and a starts_on: leave out \
+             rate, window and sliding, or leave out calendar",
         ),
         (
             month(r#""burst": 2"#),
@@ -152,7 +169,8 @@ fn calendar_limits_of_a_file() {
         ),
         (
             month(r#""starts_on": "monday""#),
-            "limit mail: a month cannot begin on starts_on = \"monday\": write a day of the month, 1 to 31",
+            "limit mail: a month cannot begin on starts_on = \"monday\": write a day of the \
+             month, 1 to 31",
         ),
         (month(r#""starts_on": 32"#), "limit mail: a month cannot begin on day 32: use 1 to 31"),
         (
@@ -161,15 +179,18 @@ fn calendar_limits_of_a_file() {
         ),
         (
             month(r#""time_zone": "Europe/Atlantis""#),
-            "limit mail: the time zone \"Europe/Atlantis\" is not known: use an IANA name, like \"Europe/Berlin\" or \"UTC\"",
+            "limit mail: the time zone \"Europe/Atlantis\" is not known: use an IANA name, like \
+             \"Europe/Berlin\" or \"UTC\"",
         ),
         (
             month(r#""time_zone": "a name that is longer than any of a time zone""#),
-            "limit mail: a time zone of that length is not known: use an IANA name, like \"Europe/Berlin\" or \"UTC\"",
+            "limit mail: a time zone of that length is not known: use an IANA name, like \
+             \"Europe/Berlin\" or \"UTC\"",
         ),
         (
             week(r#""starts_on": "someday""#),
-            "limit mail: a week cannot begin on starts_on = \"someday\": write a weekday, like \"sunday\"",
+            "limit mail: a week cannot begin on starts_on = \"someday\": write a weekday, like \
+             \"sunday\"",
         ),
         (
             week(r#""starts_on": 3"#),
@@ -177,15 +198,18 @@ fn calendar_limits_of_a_file() {
         ),
         (
             file(r#"{"calendar": "day", "max": 9, "starts_on": 3}"#),
-            "limit mail: a day cannot begin on starts_on = 3: leave it out, only a week and a month have one",
+            "limit mail: a day cannot begin on starts_on = 3: leave it out, only a week and a \
+             month have one",
         ),
         (
             file(r#"{"rate": "5/s", "time_zone": "UTC"}"#),
-            "limit mail: time_zone is for a calendar window: write calendar = \"month\" and max beside it",
+            "limit mail: time_zone is for a calendar window: write calendar = \"month\" and max \
+             beside it",
         ),
         (
             file(r#"{"window": "1s", "max": 3, "starts_on": "sunday"}"#),
-            "limit mail: starts_on is for a calendar window: write calendar = \"month\" and max beside it",
+            "limit mail: starts_on is for a calendar window: write calendar = \"month\" and max \
+             beside it",
         ),
     ]);
 }
@@ -196,11 +220,13 @@ fn what_any_limit_may_have() {
     assert_told([
         (
             rate(r#""alert_at": [0]"#),
-            "limit mail: alert_at 0 is not usable: use one or two different numbers of percent, 1 to 100",
+            "limit mail: alert_at 0 is not usable: use one or two different numbers of percent, 1 \
+             to 100",
         ),
         (
             rate(r#""alert_at": [101]"#),
-            "limit mail: alert_at 101 is not usable: use one or two different numbers of percent, 1 to 100",
+            "limit mail: alert_at 101 is not usable: use one or two different numbers of percent, \
+             1 to 100",
         ),
         (
             rate(r#""alert_at": [300]"#),
@@ -208,11 +234,13 @@ fn what_any_limit_may_have() {
         ),
         (
             rate(r#""alert_at": [80, 80]"#),
-            "limit mail: alert_at 80 and 80 is not usable: use one or two different numbers of percent, 1 to 100",
+            "limit mail: alert_at 80 and 80 is not usable: use one or two different numbers of \
+             percent, 1 to 100",
         ),
         (
             rate(r#""alert_at": [80, 0]"#),
-            "limit mail: alert_at 0 and 80 is not usable: use one or two different numbers of percent, 1 to 100",
+            "limit mail: alert_at 0 and 80 is not usable: use one or two different numbers of \
+             percent, 1 to 100",
         ),
         (
             rate(r#""alert_at": [70, 80, 90]"#),
@@ -220,11 +248,13 @@ fn what_any_limit_may_have() {
         ),
         (
             file(r#"{"counter": true, "alert_at": [80]}"#),
-            "limit mail: a counter has no max, and so no alerts: leave out alert_at, or leave out counter",
+            "limit mail: a counter has no max, and so no alerts: leave out alert_at, or leave out \
+             counter",
         ),
         (
             rate(r#""without_primary": "share""#),
-            "limit mail: \"share\" cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\"",
+            "limit mail: \"share\" cannot be read: write without_primary = \"refuse\", \
+             \"share:0.3\" or \"open\"",
         ),
         (
             rate(r#""without_primary": "share:1.5""#),
@@ -280,7 +310,8 @@ fn calls_that_were_not_decided() {
         ),
         (
             said(AcquireError::UnknownLimit { limit: limit(), at_decider: true }),
-            "no limit is called \"mail\" at the peer that decides: run all peers with the same limits",
+            "no limit is called \"mail\" at the peer that decides: run all peers with the same \
+             limits",
         ),
         (
             said(AcquireError::EmptyIdempotencyKey),
@@ -309,23 +340,28 @@ fn calls_that_were_not_decided() {
         ),
         (
             said(AcquireError::Ended),
-            "the reservation or permit has ended, and its units are given back: debit what was used, and do not go on as if a permit were held",
+            "the reservation or permit has ended, and its units are given back: debit what was \
+             used, and do not go on as if a permit were held",
         ),
         (
             said(AcquireError::LimitRemoved { limit: limit() }),
-            "the limit mail under which this was taken is not known to the peer that decides: it has been removed since, or that peer has others",
+            "the limit mail under which this was taken is not known to the peer that decides: it \
+             has been removed since, or that peer has others",
         ),
         (
             said(AcquireError::LimitRemoved { limit: String::new() }),
-            "the limit under which this was taken is not known to the peer that decides: it has been removed since, or that peer has others",
+            "the limit under which this was taken is not known to the peer that decides: it has \
+             been removed since, or that peer has others",
         ),
         (
             said(AcquireError::Unsupported { limit: limit() }),
-            "limit mail does not have this operation: permits, and nothing but permits, are for limits with `concurrent`",
+            "limit mail does not have this operation: permits, and nothing but permits, are for \
+             limits with `concurrent`",
         ),
         (
             said(AcquireError::UnknownAnswer { code: 77 }),
-            "the answer has code 77, which this version does not know: the units may have been taken; run the same version at all peers",
+            "the answer has code 77, which this version does not know: the units may have been \
+             taken; run the same version at all peers",
         ),
         (said(DecideError::NoPrimary { reason }.into()), "no primary: an election has not ended"),
         (

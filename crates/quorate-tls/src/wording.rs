@@ -53,8 +53,8 @@ pub(crate) fn of_verifier(error: &webpki::Error) -> String {
         E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
         | E::SignatureAlgorithmMismatch => {
-            "its signature is of a kind that this build does not know: use ECDSA on P-256 or P-384, \
-             Ed25519 or RSA"
+            "its signature is of a kind that this build does not know: use ECDSA on P-256 or \
+             P-384, Ed25519 or RSA"
         }
         other => return named(other),
     };

@@ -15,7 +15,8 @@ fn networks_and_keys() {
     assert_told([
         (
             network("localhost"),
-            "\"localhost\" is no network: write an address and the length of its prefix, like 10.0.0.0/8",
+            "\"localhost\" is no network: write an address and the length of its prefix, like \
+             10.0.0.0/8",
         ),
         (network("10.0.0.0/33"), "a prefix of 33 bits is too long: the address has 32"),
         (network("::/129"), "a prefix of 129 bits is too long: the address has 128"),

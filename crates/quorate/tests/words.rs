@@ -53,7 +53,8 @@ fn calls_that_were_not_decided() {
         ),
         (
             said(&DecideError::OutcomeUnknown { waited: MEASURED }),
-            "outcome unknown after 30s: the change may or may not have been written; try again only if counting twice does no harm",
+            "outcome unknown after 30s: the change may or may not have been written; try again \
+             only if counting twice does no harm",
         ),
         (
             overloaded(Bounded::Bytes, 1 << 31),
@@ -65,11 +66,13 @@ fn calls_that_were_not_decided() {
         ),
         (
             overloaded(Bounded::MergeRecords, 16_384),
-            "overloaded: the number of records of merges is at its bound of 16384; try again later, or raise it",
+            "overloaded: the number of records of merges is at its bound of 16384; try again \
+             later, or raise it",
         ),
         (
             overloaded(Bounded::OutboxBytes, 7_654_321),
-            "overloaded: the sum of bytes waiting to be sent is at its bound of 7654321; try again later, or raise it",
+            "overloaded: the sum of bytes waiting to be sent is at its bound of 7654321; try \
+             again later, or raise it",
         ),
         (
             overloaded(Bounded::OverlayKeys, 65_536),
@@ -159,7 +162,8 @@ fn policies_that_were_not_changed() {
         ),
         (
             said(&PolicyError::NotAllowed),
-            "only a member may change the policy: ask at one, or let clients do so at every member by clients_may_change_policy()",
+            "only a member may change the policy: ask at one, or let clients do so at every \
+             member by clients_may_change_policy()",
         ),
         (
             said(&PolicyError::TooLong { bytes: 100_000, max: 98_304 }),
@@ -183,11 +187,13 @@ fn members_that_were_not_counted_out() {
     assert_told([
         (
             said(&RemoveError::NoPrimary { waited }),
-            "no primary within 30s: a change of the members needs a majority; try again when there is one",
+            "no primary within 30s: a change of the members needs a majority; try again when \
+             there is one",
         ),
         (
             said(&RemoveError::NotAllowed { peer: of() }),
-            "only a member may have b counted out: ask at one, or let clients do so at every member by clients_may_remove_members()",
+            "only a member may have b counted out: ask at one, or let clients do so at every \
+             member by clients_may_remove_members()",
         ),
         (
             said(&RemoveError::NotMember { peer: of() }),
@@ -211,7 +217,8 @@ fn members_that_were_not_counted_out() {
         ),
         (
             said(&RemoveError::NotHandedOver { reason }),
-            "not left, for no other peer has taken over: no successor: every other member is not connected or still joining",
+            "not left, for no other peer has taken over: no successor: every other member is not \
+             connected or still joining",
         ),
         (
             said(&RemoveError::OldVersion { peer: of(), old: None }),
@@ -223,7 +230,8 @@ fn members_that_were_not_counted_out() {
         ),
         (
             said(&RemoveError::TimedOut { peer: of(), waited }),
-            "b was not counted out within 30s: the change may still be made; see the members in the status",
+            "b was not counted out within 30s: the change may still be made; see the members in \
+             the status",
         ),
         (
             said(&RemoveError::Busy { bound: 16 }),
@@ -254,11 +262,13 @@ fn settings_that_break_a_rule() {
     assert_told([
         (
             broken(|it| it.group = String::new()),
-            "the name \"\" of a group is not usable: use 1 to 64 letters, digits, \"-\", \"_\" and \".\"",
+            "the name \"\" of a group is not usable: use 1 to 64 letters, digits, \"-\", \"_\" \
+             and \".\"",
         ),
         (
             broken(|it| it.members[1] = peer("b/c")),
-            "the name \"b/c\" of a peer is not usable: use 1 to 64 letters, digits, \"-\", \"_\" and \".\"",
+            "the name \"b/c\" of a peer is not usable: use 1 to 64 letters, digits, \"-\", \"_\" \
+             and \".\"",
         ),
         (
             broken(|it| it.members[0] = peer("d")),
@@ -270,7 +280,8 @@ fn settings_that_break_a_rule() {
         ),
         (
             broken(|it| it.members.push(peer("B"))),
-            "the names b and B differ only in capitals, which certificates and people do not tell apart: rename one of the two",
+            "the names b and B differ only in capitals, which certificates and people do not tell \
+             apart: rename one of the two",
         ),
         (
             broken(|it| it.members.clear()),
@@ -282,11 +293,13 @@ fn settings_that_break_a_rule() {
         ),
         (
             broken(|it| it.heartbeat = ms(2501)),
-            "a heartbeat of 2.501s is too slow for a failure timeout of 10s: use at most a quarter of that",
+            "a heartbeat of 2.501s is too slow for a failure timeout of 10s: use at most a \
+             quarter of that",
         ),
         (
             broken(|it| it.heartbeat = ms(0)),
-            "a heartbeat of 0 would leave no pause: use more than 0, and at most a quarter of the failure timeout, 10s",
+            "a heartbeat of 0 would leave no pause: use more than 0, and at most a quarter of the \
+             failure timeout, 10s",
         ),
         (
             broken(|it| it.failure_timeout = ms(19)),
@@ -312,7 +325,8 @@ fn settings_that_break_a_rule() {
         ),
         (
             said(&ConfigError::Contact { address: "svc".into() }),
-            "the address \"svc\" to join at is not a host and a port: use the like of host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
+            "the address \"svc\" to join at is not a host and a port: use the like of \
+             host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
         ),
         (
             said(&ConfigError::NoContact),
@@ -320,7 +334,8 @@ fn settings_that_break_a_rule() {
         ),
         (
             said(&ConfigError::Address { name: peer("b"), address: "10.0.0.1".into() }),
-            "the address \"10.0.0.1\" of b is not a host and a port: use the like of host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
+            "the address \"10.0.0.1\" of b is not a host and a port: use the like of \
+             host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
         ),
         (
             said(&ConfigError::NoDirectory),
@@ -349,11 +364,13 @@ fn peers_that_do_not_start() {
     assert_told([
         (
             said(&StartError::Config(two)),
-            "the settings are not usable: there is no address of a member to join at: name one by `.join(..)`; storage on disk needs a directory: name one that is this peer's own",
+            "the settings are not usable: there is no address of a member to join at: name one by \
+             `.join(..)`; storage on disk needs a directory: name one that is this peer's own",
         ),
         (
             said(&StartError::StateDirHasCells { dir: "/data/a".into() }),
-            "/data/a holds the cells of a peer with storage on disk: use another directory for the state of a peer in memory",
+            "/data/a holds the cells of a peer with storage on disk: use another directory for \
+             the state of a peer in memory",
         ),
         (
             said(&StartError::NoAddress { name: peer("a") }),
@@ -369,7 +386,8 @@ fn peers_that_do_not_start() {
         ),
         (
             said(&StartError::NotReachable { address: "0.0.0.0:7101".into() }),
-            "0.0.0.0:7101 is where this peer listens, and not where the others reach it: say that by `.advertise(..)`",
+            "0.0.0.0:7101 is where this peer listens, and not where the others reach it: say that \
+             by `.advertise(..)`",
         ),
         (
             said(&StartError::Thread(io::Error::from(io::ErrorKind::OutOfMemory))),
@@ -384,7 +402,9 @@ fn peers_that_do_not_start() {
         ),
         (
             said(&StartError::PlaintextOffLoopback { address: address() }),
-            "192.0.2.1:7101 is not a loopback address, and plain text off loopback is refused: use a transport with TLS (the crate quorate-tls), or, on a network that you trust, allow it by plaintext_allowed_on_network()",
+            "192.0.2.1:7101 is not a loopback address, and plain text off loopback is refused: \
+             use a transport with TLS (the crate quorate-tls), or, on a network that you trust, \
+             allow it by plaintext_allowed_on_network()",
         ),
     ]);
 }
@@ -396,16 +416,20 @@ fn directories_that_cannot_be_used() {
     assert_told([
         (
             said(&OpenError::Corrupt { path: path(), offset: 40, fault: found }),
-            "/data/a is damaged: what stands at byte 40 is not the beginning of such a file. Restore the whole directory from a copy, or move it away: the peer then starts blank and the others bring it up to date",
+            "/data/a is damaged: what stands at byte 40 is not the beginning of such a file. \
+             Restore the whole directory from a copy, or move it away: the peer then starts blank \
+             and the others bring it up to date",
         ),
         (said(&OpenError::Io(denied())), "cannot open /data/a: permission denied"),
         (
             said(&OpenError::Missing { path: path(), needed_by: "/data/a/log-2".into() }),
-            "/data/a is missing, but /data/a/log-2 is there. Restore the whole directory from a copy, or move it away: the peer then starts blank and the others bring it up to date",
+            "/data/a is missing, but /data/a/log-2 is there. Restore the whole directory from a \
+             copy, or move it away: the peer then starts blank and the others bring it up to date",
         ),
         (
             said(&OpenError::NewerVersion { path: path(), version: 3, supported: 2 }),
-            "/data/a has format version 3, this library reads 2 and older: run the newer version of it, or give the peer an empty directory",
+            "/data/a has format version 3, this library reads 2 and older: run the newer version \
+             of it, or give the peer an empty directory",
         ),
         (
             said(&OpenError::OtherGroup {
@@ -413,7 +437,8 @@ fn directories_that_cannot_be_used() {
                 found: "mail".into(),
                 expected: "api".into(),
             }),
-            "/data/a belongs to the group mail, this peer is of api: give it a directory of its own",
+            "/data/a belongs to the group mail, this peer is of api: give it a directory of its \
+             own",
         ),
         (
             said(&OpenError::OtherPeer { path: path(), found: peer("b"), expected: peer("a") }),
@@ -421,15 +446,19 @@ fn directories_that_cannot_be_used() {
         ),
         (
             said(&OpenError::Unusable { path: path(), source: ApplyError::Key { bytes: 600 } }),
-            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Restore the whole directory from a copy, or move it away: the peer then starts blank and the others bring it up to date",
+            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Restore the \
+             whole directory from a copy, or move it away: the peer then starts blank and the \
+             others bring it up to date",
         ),
         (
             said(&StorageError::Full(no_space())),
-            "cannot write /data/a/log-1: no storage space: the disk is full, and nothing more is stored until there is room and it is opened anew",
+            "cannot write /data/a/log-1: no storage space: the disk is full, and nothing more is \
+             stored until there is room and it is opened anew",
         ),
         (
             said(&StorageError::Io(denied())),
-            "cannot open /data/a: permission denied: the storage has failed, and nothing more is stored until it is opened anew",
+            "cannot open /data/a: permission denied: the storage has failed, and nothing more is \
+             stored until it is opened anew",
         ),
         (
             said(&AppendError::From { from: at(7), end: at(5) }),
@@ -437,7 +466,8 @@ fn directories_that_cannot_be_used() {
         ),
         (
             said(&SnapshotError::Full(no_space())),
-            "cannot write /data/a/log-1: no storage space: there is no room on the disk for a snapshot",
+            "cannot write /data/a/log-1: no storage space: there is no room on the disk for a \
+             snapshot",
         ),
         (
             said(&SnapshotError::Position { position: at(7), end: at(5) }),

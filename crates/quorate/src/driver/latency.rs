@@ -1,15 +1,15 @@
 //! How long calls take that are not decided at once where they are made.
 //!
-//! What the primary decides by itself for a caller of its own takes less than a look at a clock would,
-//! and is not measured. All others wait for somebody, some microseconds at least.
+//! What the primary decides by itself for a caller of its own takes little more than two looks at a
+//! clock would, and is not measured. All others wait for somebody, some microseconds at least.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long calls took that were made here and sent to the primary, held, or answered when a majority
-/// had them: until they were answered, or failed. A call that was dropped is none of them.
+/// How long calls took that were made here and sent to the primary, held, or answered when a
+/// majority had them: until they were answered, or failed. A call that was dropped is none of them.
 ///
 /// # Examples
 ///
