@@ -118,6 +118,7 @@ mod peer_http;
 mod peer_limits;
 mod peer_metrics;
 mod peer_problem;
+mod peer_refused;
 mod peer_rules;
 mod peer_server;
 mod peer_tls;

@@ -67,12 +67,14 @@ impl HttpOptions {
     /// Checks what can be checked before anything is opened.
     pub(crate) fn check(&self, is_plaintext_allowed: bool) -> Result<(), String> {
         if let Some(wrong) = self.allow_host.iter().find(|it| peer_door::host(it).is_none()) {
-            return Err(format!("--allow-host {wrong} is no name of a host, like quota.example"));
+            return Err(format!(
+                "--allow-host {wrong:?} is no name of a host: write one like quota.example"
+            ));
         }
         let admin = self.admin_http.iter().map(|address| ("--admin-http", address));
         for (option, address) in [("--http", &self.http)].into_iter().chain(admin) {
             let found = address.to_socket_addrs();
-            let mut found = found.map_err(|error| format!("{option} {address}: {error}"))?;
+            let mut found = found.map_err(|error| format!("{option} {address:?}: {error}"))?;
             if !is_plaintext_allowed && found.any(|address| !address.ip().is_loopback()) {
                 return Err(format!(
                     "{option} {address} is not a loopback address, and HTTP here is plain text \
@@ -118,7 +120,7 @@ impl HttpOptions {
 }
 
 async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), String> {
-    let failed = |error| format!("cannot serve HTTP on {address}: {error}");
+    let failed = |error| format!("cannot serve HTTP on {address:?}: {error}");
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let at = listener.local_addr().map_err(failed)?;
     Ok((listener, at))
@@ -198,7 +200,17 @@ mod tests {
             assert!(refused.contains("--plaintext-on-network"), "{refused}");
             assert_eq!(options(wrong).check(true), Ok(()));
         }
-        let wrong = options(&["--http", "127.0.0.1:0", "--allow-host", "a b"]).check(true);
-        assert!(wrong.is_err_and(|said| said.contains("no name of a host")));
+        let said = |host| options(&["--http", "127.0.0.1:0", "--allow-host", host]).check(true);
+        for (host, sentence) in [
+            ("a b", "--allow-host \"a b\" is no name of a host: write one like quota.example"),
+            ("", "--allow-host \"\" is no name of a host: write one like quota.example"),
+        ] {
+            assert_eq!(said(host), Err(sentence.to_owned()));
+        }
+        let said = |http| options(&["--http", http]).check(true).expect_err("it is no address");
+        for (http, begin) in [("", "--http \"\": invalid"), ("localhost", "--http \"localhost\": ")]
+        {
+            assert!(said(http).starts_with(begin), "{}", said(http));
+        }
     }
 }

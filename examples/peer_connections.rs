@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+use crate::peer_refused::Instead;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,11 @@ impl Connection {
         if phase.0 == from {
             *phase = (to, Instant::now());
         }
+    }
+
+    /// Whether no request has come in whole: what is answered then the service has not said.
+    fn has_no_request(&self) -> bool {
+        matches!(self.phase.lock().0, Phase::Idle | Phase::Head)
     }
 
     fn is_overdue(&self, now: Instant) -> bool {
@@ -212,8 +219,16 @@ impl Place {
 
 /// A stream that tells where its connection stands by what is read and written.
 pub(crate) struct Watched<I> {
-    pub(crate) io: I,
-    pub(crate) connection: Arc<Connection>,
+    io: I,
+    connection: Arc<Connection>,
+    /// What is answered in place of hyper, if that refuses a request by itself.
+    instead: Option<Instead>,
+}
+
+impl<I> Watched<I> {
+    pub(crate) fn new(io: I, connection: Arc<Connection>) -> Self {
+        Self { io, connection, instead: None }
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
@@ -237,7 +252,17 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let Self { io, connection, instead } = &mut *self;
+        if instead.is_none() && connection.has_no_request() {
+            *instead = Instead::of(bytes);
+        }
+        match instead {
+            Some(instead) => {
+                ready!(instead.poll_write(io, context))?;
+                Poll::Ready(Ok(bytes.len()))
+            }
+            None => Pin::new(io).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -245,6 +270,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.connection.has_no_request() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(context, first.map_or(&[], |slice| slice));
+        }
         Pin::new(&mut self.io).poll_write_vectored(context, slices)
     }
 

@@ -9,10 +9,12 @@
 //! DELETE /v1/permit/ID                          given back
 //! ```
 //!
-//! A reservation or permit that has ended is answered with 410. What names them works at any peer.
+//! A permit of 0 is refused with 400, and a reservation of 0 is settled by what was used. A
+//! reservation or permit that has ended is answered with 410. What names them works at any peer.
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{delete, post};
@@ -90,8 +92,9 @@ async fn permit(State(service): State<Service>, body: Bytes) -> Result<Response,
 
 async fn renew(
     State(service): State<Service>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|_| Problem::bad_request(NO_PERMIT))?;
     let renewed = service.limiter.renew_permit(&permit_id(&id)?).await;
     let decision = renewed.map_err(|error| problem(error, &service))?;
     let mut body = held(&decision);
@@ -101,8 +104,9 @@ async fn renew(
 
 async fn release(
     State(service): State<Service>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let Path(id) = id.map_err(|_| Problem::bad_request(NO_PERMIT))?;
     let released = service.limiter.release_permit(&permit_id(&id)?).await;
     let decision = released.map_err(|error| problem(error, &service))?;
     let mut body = described(&decision);
@@ -118,9 +122,10 @@ fn held(decision: &Decision) -> Value {
     body
 }
 
+const NO_PERMIT: &str = "this is no permit: use what POST /v1/permit has answered";
+
 fn permit_id(text: &str) -> Result<PermitId, Problem> {
-    let unknown = "this is no permit: use what POST /v1/permit has answered";
-    text.parse().map_err(|_| Problem::bad_request(unknown))
+    text.parse().map_err(|_| Problem::bad_request(NO_PERMIT))
 }
 
 fn problem(error: AcquireError, service: &Service) -> Problem {

@@ -318,6 +318,7 @@ pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use axum::http::header::CONTENT_TYPE;
     use quorate_ratelimit::testing::TestGroup;
     use quorate_ratelimit::{Limit, Limits};
     use tower_service::Service as _;
@@ -334,12 +335,15 @@ mod tests {
         Service::new(group.limiter(name).clone(), HeaderStyle::RetryAfter, false)
     }
 
-    /// The status and the body of an answer.
+    /// The status and the body of an answer; of what is refused, always a problem document.
     async fn ask(routes: &Router, request: (&str, &str), body: &str) -> (u16, Value) {
         let (method, path) = request;
         let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
         let answer = routes.clone().call(request.expect("a request")).await.expect("infallible");
         let status = answer.status().as_u16();
+        let kind =
+            answer.headers().get(CONTENT_TYPE).expect("every answer says what it is").clone();
+        assert_eq!(kind == "application/problem+json", status >= 400, "{method} {path}: {kind:?}");
         let body = to_bytes(answer.into_body(), usize::MAX).await.expect("it is all there");
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
@@ -499,6 +503,76 @@ mod tests {
         }
         let used = group.limiter("a").peek("mail", "alice", 1).await.expect("a primary").used();
         assert_eq!(used, 3);
+    }
+
+    /// Some were text, and a denial was no problem.
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_not_done_is_answered_with_a_problem_document() {
+        let limits = Limits::builder()
+            .limit("mail", Limit::per_day(1).burst(5))
+            .limit("jobs", Limit::concurrent(1))
+            .build();
+        let group = TestGroup::start(&limits.expect("usable"), ["a", "b", "c"], |peer| peer).await;
+        let group = group.expect("the settings are valid");
+        let routes = routes(Service { accepts_ids: true, ..service(&group, "a") }, Face::Whole);
+        let item = |amount: u64| json!({"limit": "mail", "key": "k", "amount": amount}).to_string();
+        let long = json!({"limit": "mail", "key": "k".repeat(600)}).to_string();
+        let job = |amount: u64| json!({"limit": "jobs", "key": "k", "amount": amount}).to_string();
+        assert_eq!(ask(&routes, ("POST", "/v1/permit"), &job(1)).await.0, 200);
+        for (request, body, expected, error) in [
+            (("POST", "/v1/acquire"), "", 400, "bad_request"),
+            (("POST", "/v1/acquire"), "{", 400, "bad_request"),
+            (("POST", "/v1/acquire"), "[]", 400, "bad_request"),
+            (("POST", "/v1/acquire"), "{\"limit\":\"mail\"}", 400, "bad_request"),
+            (("POST", "/v1/acquire"), &*item(6), 400, "bad_request"),
+            (("POST", "/v1/acquire"), &long, 400, "bad_request"),
+            (("POST", "/v1/acquire"), r#"{"limit":"mail","key":"k","id":""}"#, 400, "bad_request"),
+            (("POST", "/v1/acquire"), r#"{"limit":"","key":"k"}"#, 404, "unknown_limit"),
+            (("POST", "/v1/acquire-all"), r#"{"items":[]}"#, 400, "bad_request"),
+            (("POST", "/v1/permit"), &job(0), 400, "bad_request"),
+            (("POST", "/v1/permit"), &item(1), 400, "bad_request"),
+            (("POST", "/v1/permit/none/renew"), "", 400, "bad_request"),
+            (("POST", "/v1/permit/%FF/renew"), "", 400, "bad_request"),
+            (("DELETE", "/v1/permit/%FF"), "", 400, "bad_request"),
+            (("POST", "/v1/commit"), r#"{"reservation":"","actual":1}"#, 400, "bad_request"),
+            (("POST", "/v1/switch-primary"), r#"{"to":""}"#, 400, "not_member"),
+            (("POST", "/v1/forget"), r#"{"peer":""}"#, 404, "not_member"),
+            (("POST", "/v1/priority"), r#"{"priority":256}"#, 400, "bad_request"),
+            (("PUT", "/v1/limits"), "limits.api.rate = 5", 400, "bad_request"),
+            (("PUT", "/v1/limits?carry=all"), "", 400, "bad_request"),
+            (("GET", "/v1/top"), "", 400, "bad_request"),
+            (("GET", "/v1/top?limit=none"), "", 404, "unknown_limit"),
+            (("GET", "/v1/events?since=x"), "", 400, "bad_request"),
+            (("GET", "/v1/acquire"), "", 405, "method_not_allowed"),
+            (("PATCH", "/v1/limits"), "", 405, "method_not_allowed"),
+            (("GET", "/"), "", 404, "not_found"),
+        ] {
+            let (status, problem) = ask(&routes, request, body).await;
+            assert_eq!((status, &problem["error"]), (expected, &json!(error)), "{request:?}");
+            assert_eq!(problem["status"], json!(status), "{request:?}");
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            let is_told = !detail.is_empty() && !detail.contains("  ") && !detail.contains('\n');
+            assert!(is_told, "{request:?}: {detail:?}");
+        }
+        for (request, body, violated) in [
+            (("POST", "/v1/peek"), item(5), "mail"),
+            (("POST", "/v1/permit"), job(1), "jobs"),
+            (("POST", "/v1/acquire"), item(5), "mail"),
+            (("POST", "/v1/acquire-all"), format!("{{\"items\":[{}]}}", item(5)), "mail"),
+            (("POST", "/v1/acquire-up-to"), item(5), "mail"),
+            (("POST", "/v1/reserve"), item(5), "mail"),
+        ] {
+            if violated == "mail" {
+                _ = ask(&routes, ("POST", "/v1/acquire-up-to"), &item(9)).await;
+            }
+            let (status, denial) = ask(&routes, request, &body).await;
+            assert_eq!((status, &denial["status"]), (429, &json!(429)), "{request:?}");
+            assert_eq!(denial["violated-policies"], json!([violated]), "{request:?}");
+            let kind = denial["type"].as_str().expect("a type");
+            assert!(kind.ends_with("#quota-exceeded"), "{kind}");
+            // What a decision says is all there.
+            assert_eq!((&denial["allowed"], &denial["remaining"]), (&json!(false), &json!(0)));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,17 +12,19 @@
 //! ```
 //!
 //! Each is answered with 200, 429 if it is denied, 503 without a primary, 504 if the outcome is
-//! unknown, 400 or 404. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is
-//! answered as one of 1 would be.
+//! unknown, 400 or 404; all but 200 are problem documents, and that of a 429 has what a decision
+//! has. `amount` is 1 if it is left out; an acquire of 0 takes nothing, and is answered as one of 1
+//! would be, so is a peek; a debit or refund of 0 says how the key stands. An empty key is one.
 //!
 //! At a peer that was started with `--accept-ids` a request may have an `"id"` of its own: a retry
 //! of any of the first three, of debit or of refund, with the same id, limit, key and amount, is
 //! charged once and gets the first answer, with `"repeated": true`, for ten minutes; after sixteen
 //! times 429, with the same, for it is the id that is used up and not the limit. What else can be
-//! asked, and an item of acquire-all, has no id, and is refused with one. At other peers every
-//! id is refused (`ids_not_accepted`), for a caller that sends the same one each time is never
-//! denied: ids are for services of your own, which make a new one for each request of theirs, never
-//! hand on what a stranger sent, and do not do the work again for an answer that is repeated.
+//! asked, and an item of acquire-all, has no id, and is refused with one; an empty one is refused
+//! too. At other peers every id is refused (`ids_not_accepted`), for a caller that sends the same
+//! one each time is never denied: ids are for services of your own, which make a new one for each
+//! request of theirs, never hand on what a stranger sent, and do not do the work again for an
+//! answer that is repeated.
 
 use std::time::SystemTime;
 
@@ -38,7 +40,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::peer_http::{Service, millis, read, unix_millis};
-use crate::peer_problem::Problem;
+use crate::peer_problem::{KIND, Problem};
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
@@ -181,8 +183,11 @@ fn answer(
 
 /// 200 or 429, with the fields that were asked for by `--headers`.
 pub(crate) fn told(service: &Service, name: &str, decision: &Decision, body: Value) -> Response {
-    let status = if decision.allowed { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS };
-    let mut response = (status, Json(body)).into_response();
+    let mut response = if decision.allowed {
+        Json(body).into_response()
+    } else {
+        denied(violated(name, &body), body)
+    };
     let limit = service.limiter.limits().get(name);
     let headers = limit.map(|limit| decision.headers(name, &limit, service.headers, now()));
     for (name, value) in headers.into_iter().flatten() {
@@ -196,6 +201,24 @@ pub(crate) fn told(service: &Service, name: &str, decision: &Decision, body: Val
     }
     response
 }
+
+/// The limits that deny: those that are named, or else the one that was asked.
+fn violated(name: &str, body: &Value) -> Value {
+    body.get("violated").cloned().unwrap_or_else(|| json!([name]))
+}
+
+/// A denial: a problem document that has all that a decision has.
+fn denied(violated: Value, mut body: Value) -> Response {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    body["type"] = json!(QUOTA_EXCEEDED);
+    body["title"] = json!(status.canonical_reason());
+    body["status"] = json!(status.as_u16());
+    body["violated-policies"] = violated;
+    (status, KIND, body.to_string()).into_response()
+}
+
+/// The type of a problem that is a quota (IETF draft 11 of the RateLimit fields).
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 #[expect(clippy::disallowed_methods, reason = "an epoch in a header is of this machine's clock")]
 fn now() -> SystemTime {

@@ -42,11 +42,12 @@ impl Display for Family<'_> {
         let kind = match kind {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
             _ => "untyped",
         };
         writeln!(f, "# TYPE {name} {kind}")?;
         for sample in samples {
-            f.write_str(name)?;
+            write!(f, "{name}{}", sample.suffix)?;
             for (index, (label, value)) in sample.labels.iter().enumerate() {
                 let before = if index == 0 { '{' } else { ',' };
                 write!(f, "{before}{label}=\"{}\"", Escaped { text: value, has_quotes: true })?;
@@ -107,6 +108,7 @@ mod tests {
     fn read(text: &str) -> Read {
         let (mut values, mut seen) = (Read::new(), BTreeSet::new());
         let mut family = None;
+        let mut is_histogram = false;
         assert!(text.ends_with('\n'));
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
@@ -116,12 +118,16 @@ mod tests {
                 family = Some((name.to_owned(), false));
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a name and a kind");
-                assert!(["counter", "gauge"].contains(&kind), "{kind}");
+                assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
+                is_histogram = kind == "histogram";
                 assert_eq!(family, Some((name.to_owned(), false)));
                 family = Some((name.to_owned(), true));
             } else {
                 let (name, labels, value) = sample(line);
-                assert_eq!(family, Some((name.clone(), true)), "{line}");
+                let parts = ["_bucket", "_sum", "_count"];
+                let part = parts.iter().find_map(|part| name.strip_suffix(part));
+                let of = part.filter(|_| is_histogram).unwrap_or(&name);
+                assert_eq!(family, Some((of.to_owned(), true)), "{line}");
                 assert_eq!(values.insert((name, labels), value), None, "{line} twice");
             }
         }
@@ -195,6 +201,27 @@ mod tests {
         let names = ["quorate_cells", "quorate_is_primary", "quorate_reachable_members"];
         assert_eq!(names.map(|name| value(&after, name)), [3.0, 1.0, 3.0]);
         assert_eq!(value(&after, "quorate_store_bytes"), 3.0 * 128.0);
+    }
+
+    /// Prometheus takes no histogram whose parts do not agree.
+    #[tokio::test(start_paused = true)]
+    async fn a_histogram_has_its_buckets_in_order_and_as_many_calls_in_the_last_as_in_all() {
+        let group = group().await;
+        let primary = group.primary().await;
+        let other = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("three");
+        let limiter = group.limiter(other);
+        for _ in 0..3 {
+            _ = limiter.acquire("plain", "k", 1).await;
+        }
+        let written = text(&limiter.metrics());
+        let values = read(&written);
+        let buckets =
+            written.lines().filter(|line| line.starts_with("quorate_call_microseconds_b"));
+        let buckets: Vec<f64> = buckets.map(|line| sample(line).2).collect();
+        assert!(buckets.len() == 17 && buckets.is_sorted(), "{buckets:?}");
+        assert_eq!(value(&values, "quorate_call_microseconds_count"), 3.0);
+        assert_eq!(buckets.last(), Some(&3.0));
+        assert!(written.contains("quorate_call_microseconds_bucket{le=\"+Inf\"} 3\n"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,9 @@ use serde_json::json;
 
 /// What a caller is told to wait where nobody knows: a failover may end at any moment.
 const SOON: Duration = Duration::from_secs(1);
+/// What a body is: a problem document.
+pub(crate) const KIND: [(HeaderName, &str); 1] =
+    [(header::CONTENT_TYPE, "application/problem+json")];
 /// A sentence is no place for thousands of names.
 const MAX_NAMES: usize = 10;
 
@@ -56,6 +59,18 @@ impl Problem {
     fn retry(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
+
+    /// The document.
+    pub(crate) fn body(&self) -> String {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "error": self.error,
+            "detail": self.detail,
+        });
+        body.to_string()
+    }
 }
 
 fn names(limits: &Limits) -> String {
@@ -68,15 +83,7 @@ fn names(limits: &Limits) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "error": self.error,
-            "detail": self.detail,
-        });
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        let mut response = (self.status, kind, body.to_string()).into_response();
+        let mut response = (self.status, KIND, self.body()).into_response();
         if let Some(wait) = self.retry_after {
             let (name, value) = retry_after(wait);
             response.headers_mut().insert(name, value);
@@ -96,14 +103,15 @@ impl From<AcquireError> for Problem {
             AcquireError::MissingLimit { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "missing_limit", advised(MISSING))
             }
+            AcquireError::LimitRemoved { .. } => {
+                Self::new(StatusCode::GONE, "limit_removed", advised(NOT_COUNTED))
+            }
             AcquireError::Undecided(error) => error.clone().into(),
             AcquireError::UnknownAnswer { .. } => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", advised(UPDATE))
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", error.to_string())
             }
-            AcquireError::Ended => Self::new(StatusCode::GONE, "ended", advised(LATE)),
-            AcquireError::KeyTooLong { .. } => Self::bad_request(advised("send a shorter key")),
-            AcquireError::NeverAdmitted { .. } => Self::bad_request(advised("ask for less")),
-            _ => Self::bad_request(error.to_string()),
+            AcquireError::Ended => Self::new(StatusCode::GONE, "ended", advised(NOT_COUNTED)),
+            _ => Self::bad_request(advised(NOT_COUNTED)),
         }
     }
 }
@@ -118,28 +126,23 @@ impl From<DecideError> for Problem {
             DecideError::NoPrimary { .. } => {
                 unavailable("no_primary", &format!("nothing was counted, {LOOK}"))
             }
-            DecideError::Overloaded { .. } => unavailable("overloaded", TRY_AGAIN),
-            DecideError::ShuttingDown => unavailable("shutting_down", ASK_ANOTHER),
-            DecideError::Invalid { .. } => Self::bad_request(error.to_string()),
+            DecideError::Overloaded { .. } => unavailable("overloaded", NOT_COUNTED),
+            DecideError::ShuttingDown => unavailable("shutting_down", NOT_COUNTED),
+            DecideError::Invalid { .. } => Self::bad_request(advised(NOT_COUNTED)),
             // Without Retry-After: trying again may count twice, so the caller has to decide.
-            _ => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", advised(TWICE)),
+            _ => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", error.to_string()),
         }
     }
 }
 
 const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up, under \
                     link_error why others are not and, under refusals, who was turned away";
-const TRY_AGAIN: &str = "nothing was counted, try again in a moment";
-const ASK_ANOTHER: &str = "nothing was counted, ask another peer";
-const TWICE: &str = "try again only if counting twice does no harm";
-const SAME_LIMITS: &str = "nothing was counted; start all peers with the same --limits: \
-                           GET /v1/status shows under differs whose are others";
+const NOT_COUNTED: &str = "nothing was counted";
+const SAME_LIMITS: &str =
+    "nothing was counted; GET /v1/status shows under differs whose are others";
 const MISSING: &str = "nothing was counted; PUT /v1/limits changes the group's limits, GET \
                        /v1/status shows under limits what is missing and under differs whose are \
                        others";
-const LATE: &str = "nothing was counted; debit what a reservation was used for, and do not go on as if a \
-                    permit were held";
-const UPDATE: &str = "the units may have been taken; run the same version at all peers";
 
 impl From<SwitchError> for Problem {
     fn from(error: SwitchError) -> Self {
@@ -160,9 +163,9 @@ impl From<SwitchError> for Problem {
 /// What to do after a switch that did not take place.
 fn advice(error: &SwitchError) -> &'static str {
     match error {
-        SwitchError::NotMember { .. } => "GET /v1/status lists the peers",
+        SwitchError::NotMember { .. } => "GET /v1/status lists them",
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
-        SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
+        SwitchError::PriorityZero { .. } => "POST /v1/priority there does that",
         SwitchError::NotAllowed => "nothing was changed",
         SwitchError::NoCandidate { .. } => "POST /v1/priority at one of them gives it another",
         SwitchError::OnlyMember => "start another with --join",

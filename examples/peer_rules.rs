@@ -82,11 +82,28 @@ pub(crate) fn parse(text: &str) -> Result<Limits, String> {
 
 /// The same, unchecked.
 pub(crate) fn spec(text: &str) -> Result<LimitsSpec, String> {
-    let spec: LimitsSpec = toml::from_str(text).map_err(|error| error.to_string())?;
+    let spec: LimitsSpec = toml::from_str(text).map_err(|error| in_one_line(&error, text))?;
     if spec.limits.is_empty() {
         return Err("there is no limit in it: write one, like limits.api.rate = \"100/s\"".into());
     }
     Ok(spec)
+}
+
+/// What is wrong with a text, with the line that is.
+fn in_one_line(error: &toml::de::Error, text: &str) -> String {
+    /// What of the line is shown.
+    const MOST: usize = 60;
+    let message = error.message().replace('\n', "; ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message;
+    };
+    let number = before.matches('\n').count();
+    let line: String =
+        text.lines().nth(number).unwrap_or_default().trim().chars().take(MOST).collect();
+    match &*line {
+        "" => format!("line {}: {message}", number + 1),
+        line => format!("line {}, `{line}`: {message}", number + 1),
+    }
 }
 
 const TOP: &str = "name a limit, and how many keys, like GET /v1/top?limit=default&n=10";
@@ -126,5 +143,56 @@ impl From<PolicyError> for Problem {
             _ => (StatusCode::SERVICE_UNAVAILABLE, "not_changed"),
         };
         Self::new(status, name, format!("{error}; GET /v1/limits shows what is decided by"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They had four lines, or did not say which limit, key or line it is.
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_in_one_line_with_its_place() {
+        let said = |text: &str| parse(text).map(drop).expect_err("it cannot be used");
+        for (text, sentence) in [
+            ("", "there is no limit in it: write one, like limits.api.rate = \"100/s\""),
+            ("[limits.api]\nrate = 5\n", "line 2, `rate = 5`: rate takes a text, like \"100/s\""),
+            (
+                "[limits.api]\nrate = \"5/s\"\nalert_at = [300]\n",
+                "line 3, `alert_at = [300]`: alert_at takes one or two numbers of percent, like \
+                 [80, 100]",
+            ),
+            (
+                "[limits.api]\nrate = \"5/s\"\nalert_at = [0]\n",
+                "limit api: alert_at 0 is not usable: use one or two different numbers of percent, \
+                 1 to 100",
+            ),
+            (
+                "[limits.plan]\ncalendar = \"week\"\nmax = 5\nstarts_on = \"Someday\"\n",
+                "limit plan: a week cannot begin on starts_on = \"Someday\": write a weekday, like \
+                 \"sunday\"",
+            ),
+            (
+                "[limits.plan]\ncalendar = \"week\"\nmax = 5\nstarts_on = 300\n",
+                "line 4, `starts_on = 300`: starts_on is a weekday of a week, or a day of a month, \
+                 1 to 31",
+            ),
+            (
+                "[limits.mail]\nwindow = \"60s\"\n",
+                "limit mail: window = \"60s\" lacks its max: say how many units it admits, like \
+                 max = 1000",
+            ),
+            (
+                "[limits.jobs]\nconcurrent = 0\n",
+                "limit jobs: concurrent = 0 would admit nothing: use at least 1",
+            ),
+        ] {
+            assert_eq!(said(text), sentence);
+        }
+        let misspelt = said("[limits.api]\n\nbrust = 5\n");
+        assert!(misspelt.starts_with("line 3, `brust = 5`: unknown field `brust`"), "{misspelt}");
+        let broken = said("[limits.api\nrate = 5\n");
+        assert!(broken.starts_with("line 1, `[limits.api`: "), "{broken}");
+        assert!(!broken.contains('\n'));
     }
 }

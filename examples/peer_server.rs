@@ -33,9 +33,9 @@ use crate::peer_door::Door;
 use crate::peer_problem::Problem;
 
 /// Largest head of a request, far above what browsers and proxies send.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Most fields in it.
-const MAX_FIELDS: usize = 64;
+pub(crate) const MAX_FIELDS: usize = 64;
 /// The time that a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How often connections are looked at.
@@ -134,7 +134,7 @@ impl Server {
     ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let io = TokioIo::new(Watched { io, connection: connection.clone() });
+        let io = TokioIo::new(Watched::new(io, connection.clone()));
         let answering = service_fn(|request| self.answer(connection, request));
         let mut builder = http1::Builder::new();
         // Times are kept by the table of connections, with that of being idle apart.
@@ -308,16 +308,41 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
             assert!(answer.contains(r#""error":"too_large""#), "{answer}");
         }
+    }
+
+    /// They had no body, for it is not the service that answers.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_none_or_too_large_is_refused_by_a_problem_document_too() {
+        let mut bench = Bench::new();
         let long =
             format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(MAX_HEAD_BYTES));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(MAX_FIELDS + 1));
-        for request in [long, many] {
+        let target = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(70_000));
+        let none = "nonsense\r\n\r\n".to_owned();
+        let after_one = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned();
+        for (before, request, status, error) in [
+            ("", long, 431, "head_too_large"),
+            ("", many, 431, "head_too_large"),
+            ("", target, 431, "head_too_large"),
+            ("", none.clone(), 400, "bad_request"),
+            (&*after_one, none, 400, "bad_request"),
+        ] {
+            let mut stream = bench.connect(STRANGER);
+            if !before.is_empty() {
+                ask(&mut stream).await;
+            }
             // It may be answered before all of it is sent.
-            let (mut reader, mut writer) = tokio::io::split(bench.connect(STRANGER));
+            let (mut reader, mut writer) = tokio::io::split(stream);
             tokio::spawn(async move { writer.write_all(request.as_bytes()).await });
-            let mut answer = [0; 13];
-            reader.read_exact(&mut answer).await.expect("it is answered");
-            assert_eq!(&answer, b"HTTP/1.1 431 ");
+            let mut answer = Vec::new();
+            _ = reader.read_to_end(&mut answer).await;
+            let answer = String::from_utf8(answer).expect("text");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert!(head.contains("\r\ncontent-type: application/problem+json\r\n"), "{head}");
+            assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+            let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            assert_eq!((&problem["status"], &problem["error"]), (&status.into(), &error.into()));
         }
     }
 

@@ -29,8 +29,11 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::rejection::{PathRejection, StringRejection};
 use axum::extract::{ConnectInfo, Path};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use clap::Parser;
@@ -40,6 +43,7 @@ use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use quorate_tower::{
     Admission, BuildError, ClientAddress, Header, Network, RateLimitLayer, Rule, Shared,
 };
+use serde_json::json;
 use tokio::net::TcpListener;
 
 /// An axum service whose requests are limited by a layer.
@@ -109,8 +113,25 @@ fn routes(limiter: RateLimiter, proxies: Vec<Network>) -> Result<Router, BuildEr
     let routes = Router::new()
         .route("/hello", get(hello))
         .route("/login", post(login))
-        .route("/report/{rows}", get(report));
+        .route("/report/{rows}", get(report))
+        .fallback(async || problem(StatusCode::NOT_FOUND, PATHS))
+        .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, PATHS));
     Ok(routes.layer(layer))
+}
+
+const PATHS: &str = "there are GET /hello, POST /login and GET /report/ROWS";
+
+/// What is not done, in the form in which the layer refuses as well (RFC 9457).
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason();
+    let body = json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let kind = [(CONTENT_TYPE, "application/problem+json")];
+    (status, kind, body.to_string()).into_response()
 }
 
 async fn hello(Extension(admission): Extension<Admission>) -> String {
@@ -122,17 +143,27 @@ async fn hello(Extension(admission): Extension<Admission>) -> String {
     }
 }
 
-async fn login(password: String) -> Result<&'static str, StatusCode> {
-    if password == "secret" { Ok("welcome\n") } else { Err(StatusCode::UNAUTHORIZED) }
+async fn login(password: Result<String, StringRejection>) -> Result<&'static str, Response> {
+    let password = password.map_err(|refused| {
+        // Too large for a password, or no text.
+        problem(refused.status(), "send the password as text, and nothing else")
+    })?;
+    match &*password {
+        "secret" => Ok("welcome\n"),
+        _ => Err(problem(StatusCode::UNAUTHORIZED, "this is not the password")),
+    }
 }
 
 /// What a report has cost; the layer reads it.
 #[derive(Clone, Copy)]
 struct Rows(u64);
 
-async fn report(Path(rows): Path<u64>) -> (Extension<Rows>, String) {
+async fn report(
+    rows: Result<Path<u64>, PathRejection>,
+) -> Result<(Extension<Rows>, String), Response> {
+    let Path(rows) = rows.map_err(|_| problem(StatusCode::BAD_REQUEST, PATHS))?;
     let rows = rows.min(MAX_ROWS);
-    (Extension(Rows(rows)), (0..rows).map(|row| format!("row {row}\n")).collect())
+    Ok((Extension(Rows(rows)), (0..rows).map(|row| format!("row {row}\n")).collect()))
 }
 
 #[cfg(test)]
@@ -141,7 +172,9 @@ mod client;
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{Request, Response};
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, Response as Answer};
+    use tower_service::Service as _;
 
     use super::*;
 
@@ -182,7 +215,7 @@ mod tests {
             let request = Request::get(format!("/report/{rows}")).header("x-api-key", "k1");
             client::ask(address, request.body("").expect("a request"))
         };
-        let left = |response: Response<String>| {
+        let left = |response: Answer<String>| {
             let told = response.headers()["ratelimit"].to_str().expect("text");
             told.split(';').nth(1).expect("what is left").to_owned()
         };
@@ -193,6 +226,35 @@ mod tests {
         assert_eq!(report(1).await.status(), 429);
         let nobody = Request::get("/report/1").body("").expect("a request");
         assert_eq!(client::ask(address, nobody).await.status(), 400);
+    }
+
+    /// The framework's own refusals are text, or nothing.
+    #[tokio::test]
+    async fn whatever_is_not_done_is_a_problem_document() {
+        let mut routes = routes(start().await.expect("usable"), Vec::new()).expect("usable");
+        let large = "a".repeat(3 << 20);
+        for (request, body, status) in [
+            (Request::get("/nowhere"), "", 404),
+            (Request::get("/login"), "", 405),
+            (Request::post("/login"), "wrong", 401),
+            (Request::post("/login"), "wrong again", 401),
+            (Request::post("/login"), &*large, 413),
+            (Request::get("/report/x").header("x-api-key", "k"), "", 400),
+            (Request::get("/report/1"), "", 400),
+            (Request::post("/login"), "wrong", 401),
+            (Request::post("/login"), "wrong", 429),
+        ] {
+            let from = ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 7)));
+            let request = request.extension(from).body(Body::from(body.to_owned()));
+            let request = request.expect("a request");
+            let path = request.uri().path().to_owned();
+            let response = routes.call(request).await.expect("infallible");
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{path}");
+            let body = to_bytes(response.into_body(), usize::MAX).await.expect("it is all there");
+            let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(problem["status"], status, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -26,6 +26,9 @@ pub(crate) mod code {
 /// Places of an answer's words.
 pub(crate) mod word {
     pub(crate) const LIMIT: usize = 0;
+    /// Units that remain; those beyond the limit, of an answer that says [`OVERDRAWN`].
+    ///
+    /// [`OVERDRAWN`]: super::OVERDRAWN
     pub(crate) const REMAINING: usize = 1;
     /// Nanoseconds, of a denial.
     pub(crate) const RETRY_AFTER: usize = 2;
@@ -51,6 +54,8 @@ pub(crate) const SHADOWED: u32 = 24;
 /// Above those, of a denial the items on which reservations are held, else those that have crossed
 /// their second threshold.
 pub(crate) const HELD: u32 = 40;
+/// Says that nothing remains, and that the word for it has what was debited beyond the limit.
+pub(crate) const OVERDRAWN: u64 = 1 << 62;
 /// Says that this is the answer of an earlier call.
 pub(crate) const REPEATED: u64 = 1 << 63;
 
@@ -59,12 +64,12 @@ pub(crate) const REPEATED: u64 = 1 << 63;
 pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
     let mut words = [0; 6];
     words[word::LIMIT] = outcome.limit;
-    words[word::REMAINING] = outcome.remaining;
+    words[word::REMAINING] = outcome.remaining | outcome.beyond;
     let is_admitted = matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow);
     words[word::RETRY_AFTER] = if is_admitted { outcome.granted } else { outcome.retry_after };
     words[word::RESET_AFTER] = outcome.reset_after;
     words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
-    words[word::INDEX] = index as u64;
+    words[word::INDEX] = index as u64 | if outcome.beyond > 0 { OVERDRAWN } else { 0 };
     if outcome.verdict != Verdict::Allowed || outcome.marks != Marks::default() {
         words[word::INDEX] |= marks(outcome) << index;
         words[word::INDEX] |= if outcome.marks.is_repeated { REPEATED } else { 0 };
@@ -78,6 +83,13 @@ pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
         Verdict::Unsupported => code::UNSUPPORTED,
     };
     Answer { code, units, words }
+}
+
+/// Units that remain, and those beyond the limit.
+#[inline(always)]
+pub(crate) fn remaining(answer: &Answer) -> (u64, u64) {
+    let units = answer.words[word::REMAINING];
+    if answer.words[word::INDEX] & OVERDRAWN == 0 { (units, 0) } else { (0, units) }
 }
 
 /// The bits of an outcome, for the first item.

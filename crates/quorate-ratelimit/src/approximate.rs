@@ -118,6 +118,7 @@ impl ApproximateSliding {
         Outcome {
             limit: self.max,
             remaining: self.left(counts, now),
+            beyond: self.counting(counts, now).saturating_sub(self.max),
             granted,
             retry_after,
             reset_after: if is_empty { 0 } else { over - now.0 },
@@ -129,8 +130,13 @@ impl ApproximateSliding {
     /// Units that are left at `now`.
     #[inline]
     fn left(&self, counts: Counts, now: GroupTime) -> u64 {
-        let used = counts.current.saturating_add(self.weighed(counts, now));
-        self.max.saturating_sub(used)
+        self.max.saturating_sub(self.counting(counts, now))
+    }
+
+    /// Units that count at `now`.
+    #[inline]
+    fn counting(&self, counts: Counts, now: GroupTime) -> u64 {
+        counts.current.saturating_add(self.weighed(counts, now))
     }
 
     /// The part of the previous window's units that lies within the length before `now`, rounded
@@ -186,8 +192,7 @@ impl ApproximateSliding {
 
     /// Units that count at `at`: as many of the previous window's as still do.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
-        let counts = self.counts(Some(value), GroupTime(at));
-        counts.current.saturating_add(self.weighed(counts, GroupTime(at)))
+        self.counting(self.counts(Some(value), GroupTime(at)), GroupTime(at))
     }
 
     /// So many of units that were taken at `since` as are sure to count at `at`; `None` if their

@@ -41,6 +41,13 @@ quorate::words! {
     Sunday => "sunday",
 }
 
+impl Weekday {
+    /// By its English name, in small letters or capitals.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        name.to_ascii_lowercase().parse().ok()
+    }
+}
+
 /// Which windows of the calendar: made by [`Calendar::day`] and its like, for
 /// [`Limit::calendar`](crate::Limit::calendar). In UTC unless [`Calendar::in_zone`] says otherwise.
 ///

@@ -67,7 +67,9 @@ impl RateLimiter {
         error: &DecideError,
     ) -> Option<Decision> {
         let DecideError::Overloaded { what, .. } = error else { return None };
-        if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !operation.takes() {
+        // A peek says what an acquire would come to: that it is let through.
+        let is_asked = operation.takes() || operation == Operation::Peek;
+        if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !is_asked {
             return None;
         }
         let basis = match what {
@@ -76,7 +78,11 @@ impl RateLimiter {
         };
         let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
         let is_part_enough = operation == Operation::AcquireUpTo;
-        let granted = if is_part_enough { amount.min(capacity) } else { amount };
+        let granted = match operation {
+            Operation::Peek => 0,
+            _ if is_part_enough => amount.min(capacity),
+            _ => amount,
+        };
         Some(Decision::uncounted(capacity, granted, (basis, self.peer().as_decider())))
     }
 }

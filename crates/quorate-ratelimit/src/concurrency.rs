@@ -147,6 +147,7 @@ impl Concurrency {
         Outcome {
             limit: self.max,
             remaining: self.max.saturating_sub(held.total()),
+            beyond: held.total().saturating_sub(self.max),
             granted,
             reset_after: if held.total() == 0 { 0 } else { lapses.saturating_sub(now.0) },
             ..Outcome::new(verdict)

@@ -23,6 +23,16 @@ struct Line {
     uncounted: AtomicU64,
     local: AtomicU64,
     granted: AtomicU64,
+    reserved: AtomicU64,
+    refunded: AtomicU64,
+}
+
+/// What becomes of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Units {
+    Granted,
+    Reserved,
+    Refunded,
 }
 
 /// Why calls on one limit were not decided: as many as there are kinds.
@@ -100,6 +110,19 @@ impl Counters {
         }
     }
 
+    /// Counts units of which no decision is counted.
+    pub(crate) fn note_units(&self, limit: usize, of: Units, units: u64) {
+        let seat = seat::own();
+        let lines = self.lines[seat].get_or_init(|| self.new_lines());
+        let Some(line) = lines.get(limit).filter(|_| units > 0) else { return };
+        let counter = match of {
+            Units::Granted => &line.granted,
+            Units::Reserved => &line.reserved,
+            Units::Refunded => &line.refunded,
+        };
+        add(counter, units, seat < SEATS);
+    }
+
     /// Counts a call that was not decided, on the limit with this number, or on none.
     #[cold]
     pub(crate) fn note_error(&self, limit: Option<usize>, error: &AcquireError) {
@@ -131,6 +154,8 @@ impl Counters {
                 uncounted: value(&line.uncounted),
                 local: value(&line.local),
                 granted: value(&line.granted),
+                reserved: value(&line.reserved),
+                refunded: value(&line.refunded),
                 errors: ErrorCounts::default(),
             };
         }
@@ -179,6 +204,8 @@ fn kind(error: &AcquireError) -> ErrorKind {
         AcquireError::UnknownLimit { .. }
         | AcquireError::KeyTooLong { .. }
         | AcquireError::NeverAdmitted { .. }
+        | AcquireError::EmptyIdempotencyKey
+        | AcquireError::ZeroPermits
         | AcquireError::Items { .. }
         | AcquireError::Twice { .. } => ErrorKind::Invalid,
         AcquireError::Undecided(error) => match error {

@@ -4,7 +4,8 @@ use quorate::bug::{self, Bug};
 use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
 
 use crate::answer::{
-    DENYING, HELD, INDEX_BITS, REPEATED, SHADOWED, code, refusal, to_answer, word,
+    DENYING, HELD, INDEX_BITS, OVERDRAWN, REPEATED, SHADOWED, code, refusal, remaining, to_answer,
+    word,
 };
 use crate::auxiliary::{Auxiliary, limits_in};
 use crate::concurrency::PermitOrder;
@@ -118,7 +119,7 @@ impl Judge<'_> {
             let known = Record {
                 index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
                 window_ms: answer.words[word::WINDOW],
-                remaining: answer.words[word::REMAINING],
+                remaining: remaining(&answer).0,
                 granted: answer.words[word::GRANTED],
                 repeats: 0,
             };
@@ -221,14 +222,20 @@ impl Judge<'_> {
         let is_denied = denying != 0;
         let mut answer = to_answer(index, &outcome, if is_denied { 0 } else { units });
         let (first, second) = if is_denied { (denying, held) } else { (crossed[0], crossed[1]) };
-        answer.words[word::INDEX] =
-            index as u64 | first << DENYING | shadowed << SHADOWED | second << HELD;
+        answer.words[word::INDEX] = answer.words[word::INDEX] & OVERDRAWN
+            | index as u64
+            | first << DENYING
+            | shadowed << SHADOWED
+            | second << HELD;
         if is_denied {
             return answer;
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
             if let Ok((entry, order)) = self.read(index, item) {
-                self.decide_one(entry, cell, order, context, Effect::Take);
+                let outcome = self.decide_one(entry, cell, order, context, Effect::Take);
+                if outcome.granted == 0 {
+                    ask_for_room(entry, order, &outcome, cell);
+                }
             }
         }
         answer
@@ -320,6 +327,20 @@ impl Judge<'_> {
 pub(crate) fn confirm(cell: &mut Cell) {
     if let Some(value) = cell.value().copied().filter(|_| !bug::is(Bug::RepeatNotHeld)) {
         cell.set(value);
+    }
+}
+
+/// Says of what only asks, and is told yes, what room the one that it asks about would take.
+#[cold]
+pub(crate) fn ask_for_room(entry: &Entry, order: Order, outcome: &Outcome, cell: &mut Cell) {
+    let is_question = match order.operation {
+        Operation::Peek => true,
+        Operation::Acquire | Operation::AcquireUpTo => order.amount == 0,
+        Operation::Debit | Operation::Refund { .. } | Operation::Reset => false,
+    };
+    if is_question && outcome.verdict == Verdict::Allowed {
+        // A permit has a cell of its own.
+        cell.ask(u8::from(matches!(entry.rule, Rule::Concurrency(_))));
     }
 }
 

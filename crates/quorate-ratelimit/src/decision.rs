@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
 
-use crate::answer::{DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, word};
+use crate::answer::{
+    DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, remaining, word,
+};
 use crate::error::AcquireError;
 
 /// Whether an amount was admitted, and what is left.
@@ -75,6 +77,8 @@ pub struct Decision {
     /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
     /// [`Limit::alert_at`](crate::Limit::alert_at).
     pub crossed: Option<u8>,
+    /// Units that count beyond the limit.
+    beyond: u64,
     /// Whether it is a denial, and reservations are held; else which thresholds were crossed.
     marks: u8,
 }
@@ -106,7 +110,12 @@ impl Decision {
         [FIRST_MARK, SECOND_MARK].map(|mark| self.allowed && self.marks & mark != 0)
     }
 
-    /// Units that count at present: the limit less what remains; the count of a counter.
+    /// Units that count at present: the limit less what remains, and those beyond it where more
+    /// was debited than there was; the count of a counter. [`RateLimiter::top`] says the same.
+    ///
+    /// The answer of an earlier call ([`Decision::repeated`]) says nothing of what was beyond.
+    ///
+    /// [`RateLimiter::top`]: crate::RateLimiter::top
     ///
     /// # Examples
     ///
@@ -118,7 +127,7 @@ impl Decision {
     /// }
     /// ```
     pub fn used(&self) -> u64 {
-        self.limit.saturating_sub(self.remaining)
+        self.limit.saturating_sub(self.remaining).saturating_add(self.beyond)
     }
 
     /// Reads what the model answered.
@@ -162,10 +171,11 @@ impl Decision {
             }
             code => return Err(AcquireError::UnknownAnswer { code }),
         };
+        let (remaining, beyond) = remaining(answer);
         Ok(Self {
             allowed,
             limit: words[word::LIMIT],
-            remaining: words[word::REMAINING],
+            remaining,
             granted: if allowed { words[word::GRANTED] } else { 0 },
             counted: true,
             repeated: words[word::INDEX] & REPEATED != 0,
@@ -180,6 +190,7 @@ impl Decision {
             position,
             window: window(words[word::WINDOW]),
             crossed: None,
+            beyond,
             marks: marks(words[word::INDEX], allowed),
         })
     }
@@ -206,6 +217,7 @@ impl Decision {
             position: Position::BLANK,
             window: None,
             crossed: None,
+            beyond: 0,
             marks: 0,
         }
     }

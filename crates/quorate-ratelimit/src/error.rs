@@ -25,6 +25,23 @@ pub enum LimitError {
     /// A burst of zero.
     #[error("a burst of 0 would admit nothing: use at least 1, or leave it out")]
     ZeroBurst,
+    /// A concurrency limit that admits nothing.
+    #[error("concurrent = 0 would admit nothing: use at least 1")]
+    ZeroPermits,
+    /// A burst whose bucket takes longer to fill than a cell can count.
+    #[error(
+        "a burst of {burst} at {amount} per {} is too large: use at most {most}", Period(*period)
+    )]
+    Burst {
+        /// The burst given, or the amount of a rate without one.
+        burst: u64,
+        /// The amount of the rate.
+        amount: u64,
+        /// Its period.
+        period: Duration,
+        /// The largest that works.
+        most: u64,
+    },
     /// A window that admits nothing.
     #[error("a window with a max of 0 would admit nothing: use at least 1")]
     ZeroMax,
@@ -64,7 +81,7 @@ pub enum LimitError {
         period: Duration,
     },
     /// A share that is no part of the limit.
-    #[error("a share of {per_mille} thousandths is not usable: use 1 to 1000, like \"share:0.3\"")]
+    #[error("a share of {} is not usable: use 0.001 to 1, like \"share:0.3\"", thousandths(*per_mille))]
     Share {
         /// Thousandths given.
         per_mille: u16,
@@ -77,15 +94,21 @@ pub enum LimitError {
         /// The text given.
         text: String,
     },
-    /// Thresholds that are no percentages, twice the same, more than two, or a counter's.
+    /// Thresholds that are no percentages, or twice the same.
     #[error(
-        "alerts at {percents:?} percent are not usable: one or two different ones, 1 to 100, and none \
-         for a counter"
+        "alert_at {} is not usable: use one or two different numbers of percent, 1 to 100",
+        listed(percents)
     )]
     Alerts {
         /// The percentages given.
-        percents: [u8; 2],
+        percents: Vec<u8>,
     },
+    /// More than two thresholds.
+    #[error("a limit has at most two alerts: leave the others out of alert_at")]
+    AlertCount,
+    /// Thresholds of a counter.
+    #[error("a counter has no max, and so no alerts: leave out alert_at, or leave out counter")]
+    AlertsOfCounter,
     /// Something else beside `concurrent`.
     #[error(
         "a concurrency limit has a lease and nothing else: leave out rate, window, max and burst"
@@ -102,7 +125,8 @@ pub enum LimitError {
     },
     /// A time zone that nobody knows.
     #[error(
-        "the time zone {name:?} is not known: use an IANA name, like \"Europe/Berlin\" or \"UTC\""
+        "{} is not known: use an IANA name, like \"Europe/Berlin\" or \"UTC\"",
+        time_zone(name)
     )]
     TimeZone {
         /// The name given; empty if it is longer than any.
@@ -111,14 +135,34 @@ pub enum LimitError {
     /// A calendar limit in a build that knows no calendars.
     #[error("calendar limits need the feature `calendar` of quorate-ratelimit")]
     CalendarFeature,
-    /// A kind of calendar window, or its start, that cannot be read.
+    /// A kind of calendar window that cannot be read.
     #[error(
         "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \"month\", \
-         \"quarter\" or \"year\", with max; starts_on is a weekday of a week, or a day of a month"
+         \"quarter\" or \"year\""
     )]
     CalendarText {
         /// The text given.
         text: String,
+    },
+    /// Something of another kind beside `calendar`.
+    #[error(
+        "a calendar window has a max, a time_zone and a starts_on: leave out rate, window and \
+         sliding, or leave out calendar"
+    )]
+    CalendarMore,
+    /// A `starts_on` or `time_zone` without `calendar`.
+    #[error("{field} is for a calendar window: write calendar = \"month\" and max beside it")]
+    CalendarAlone {
+        /// Which of them.
+        field: &'static str,
+    },
+    /// A start of a calendar window that this kind does not have.
+    #[error("a {calendar} cannot begin on starts_on = {starts_on}: {}", starts(calendar))]
+    StartsOn {
+        /// The kind of calendar window.
+        calendar: String,
+        /// What was given, as a file writes it.
+        starts_on: String,
     },
     /// `sliding` or `approximate_sliding` without a window.
     #[error("sliding is for a window: write window = \"60s\" and max beside it")]
@@ -161,18 +205,15 @@ pub enum LimitError {
         text: String,
     },
     /// Neither a rate, a window nor a counter, or several of them.
-    #[error(
-        "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" with max, \
-         or calendar = \"month\" with max, or concurrent = 8, or counter = true"
-    )]
+    #[error("{}", if *both { BOTH } else { NEITHER })]
     Kind {
         /// Whether both were given.
         both: bool,
     },
     /// A window without its `max`.
-    #[error("a window of {window} needs a max: how many units it admits")]
+    #[error("{window} lacks its max: say how many units it admits, like max = 1000")]
     MaxMissing {
-        /// The window given.
+        /// The window given, as a file writes it.
         window: String,
     },
     /// A `max` beside a rate.
@@ -181,6 +222,39 @@ pub enum LimitError {
         /// The max given.
         max: u64,
     },
+}
+
+const BOTH: &str =
+    "a rate and a window are two limits: leave one of them out, or give it another name";
+const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" \
+                       with max, or calendar = \"month\" with max, or concurrent = 8, or counter = true";
+
+/// A number of thousandths as a file writes it.
+fn thousandths(number: u16) -> String {
+    let text = format!("{}.{:03}", number / 1000, number % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Numbers in a sentence.
+fn listed(numbers: &[u8]) -> String {
+    numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+fn time_zone(name: &str) -> String {
+    if name.is_empty() {
+        "a time zone of that length".into()
+    } else {
+        format!("the time zone {name:?}")
+    }
+}
+
+/// On what a kind of calendar window may begin.
+fn starts(calendar: &str) -> &'static str {
+    match calendar {
+        "week" => "write a weekday, like \"sunday\"",
+        "month" => "write a day of the month, 1 to 31",
+        _ => "leave it out, only a week and a month have one",
+    }
 }
 
 /// One rule that a set of limits breaks.
@@ -197,7 +271,7 @@ pub enum LimitsErrorKind {
     },
     /// A name is empty, too long, or has characters that cannot travel in an HTTP field.
     #[error(
-        "the limit name {name:?} is not usable: 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
+        "the limit name {name:?} is not usable: use 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
          characters"
     )]
     Name {
@@ -205,7 +279,7 @@ pub enum LimitsErrorKind {
         name: String,
     },
     /// A name is given twice.
-    #[error("two limits are called {name:?}")]
+    #[error("two limits are called {name:?}: rename one")]
     Twice {
         /// The name.
         name: String,
@@ -219,7 +293,7 @@ pub enum LimitsErrorKind {
         other: String,
     },
     /// Too many limits.
-    #[error("{count} limits are more than {MAX_LIMITS}")]
+    #[error("{count} limits are more than {MAX_LIMITS}: leave some out")]
     Count {
         /// Limits given.
         count: usize,
@@ -277,7 +351,7 @@ pub enum AcquireError {
         revision: u64,
     },
     /// The key is too long. Nothing was written.
-    #[error("a key of {bytes} bytes is longer than {max}")]
+    #[error("a key of {bytes} bytes is longer than {max}: use a shorter one, or a hash of it")]
     KeyTooLong {
         /// Length of the key.
         bytes: usize,
@@ -286,13 +360,19 @@ pub enum AcquireError {
     },
     /// The limit never admits that much at once, at no time: waiting does not help, so this is not
     /// a denial. Ask for less. Nothing was written.
-    #[error("{amount} units are never admitted at once: the limit is {max}")]
+    #[error("{amount} units are never admitted at once: ask for {max} at most")]
     NeverAdmitted {
         /// The amount asked for.
         amount: u64,
         /// The burst of the limit, or the max of its window.
         max: u64,
     },
+    /// The idempotency key is empty: it would be one for all who send none. Nothing was written.
+    #[error("an empty idempotency key is none: give each request one of its own, or leave it out")]
+    EmptyIdempotencyKey,
+    /// A permit of no place was asked for, which would hold nothing. Nothing was written.
+    #[error("a permit of 0 places would hold nothing: ask for 1 or more, or peek")]
+    ZeroPermits,
     /// No items were asked for together, or too many. Nothing was written.
     #[error("{count} items together: ask for 1 to {max}")]
     Items {
@@ -315,8 +395,22 @@ pub enum AcquireError {
     UnknownOperation,
     /// The reservation or permit has ended: it was not settled or renewed in time, and its units are
     /// given back. What a reservation was for has happened all the same: debit it. Nothing was written.
-    #[error("the reservation or permit has ended: its units are given back")]
+    #[error(
+        "the reservation or permit has ended, and its units are given back: debit what was used, and \
+         do not go on as if a permit were held"
+    )]
     Ended,
+    /// The peer that decides has no limit such as the reservation or permit was taken under: it has
+    /// been removed since. Nothing was written.
+    #[error(
+        "the limit {}under which this was taken is not known to the peer that decides: it has been \
+         removed since, or that peer has others",
+        if limit.is_empty() { String::new() } else { format!("{limit} ") }
+    )]
+    LimitRemoved {
+        /// Its name; empty if this peer does not know it either.
+        limit: String,
+    },
     /// Limits of this kind do not have this operation: permits are of concurrency limits only, and those
     /// have nothing else but peeks. Nothing was written.
     #[error(
@@ -329,7 +423,10 @@ pub enum AcquireError {
     },
     /// The peer that decided answered in a way this version does not know. The change may have
     /// been written.
-    #[error("the answer has code {code}, which this version does not know")]
+    #[error(
+        "the answer has code {code}, which this version does not know: the units may have been \
+         taken; run the same version at all peers"
+    )]
     UnknownAnswer {
         /// The code.
         code: u8,
@@ -353,6 +450,15 @@ fn missing(revision: u64) -> String {
 }
 
 impl AcquireError {
+    /// The same, of an operation on what is held: no caller has named its limit.
+    pub(crate) fn of_held(self) -> Self {
+        match self {
+            Self::MissingLimit { limit, .. } => Self::LimitRemoved { limit },
+            Self::UnknownLimit { limit } if limit.is_empty() => Self::LimitRemoved { limit },
+            other => other,
+        }
+    }
+
     /// Whether trying again later can succeed without counting twice.
     pub fn is_retryable(&self) -> bool {
         match self {

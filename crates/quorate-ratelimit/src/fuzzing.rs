@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
-use crate::answer::{code, word};
+use crate::answer::{self, code, word};
 use crate::auxiliary::{Auxiliary, AuxiliaryKey};
 use crate::key::Key;
 use crate::limit::Limit;
@@ -164,7 +164,8 @@ fn decide(
     assert!(is_admitted || settles || !has_changed, "a denial changes nothing");
     let asked = items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.args[0]));
     assert!(answer.units <= asked && (is_admitted || answer.units == 0), "{items:?}: {answer:?}");
-    assert!(answer.words[word::REMAINING] <= answer.words[word::LIMIT]);
+    let (remaining, beyond) = answer::remaining(&answer);
+    assert!(remaining <= answer.words[word::LIMIT] && (remaining == 0 || beyond == 0));
     for (item, cell) in items.iter().zip(&cells).filter(|(_, cell)| cell.is_changed()) {
         let value = *cell.value().expect("a changed cell has a value");
         let mut delta = Delta::default();

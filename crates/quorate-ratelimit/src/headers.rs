@@ -1,5 +1,6 @@
 //! What a decision says in an HTTP response: fields and the body of a denial.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::decision::Decision;
@@ -22,6 +23,13 @@ use crate::limit::{Kind, Limit};
 pub enum HeaderStyle {
     /// `RateLimit-Policy` and `RateLimit`, by draft 11 of the IETF's
     /// *RateLimit header fields for HTTP*. Later drafts get variants of their own.
+    ///
+    /// The draft knows windows: a quota `q` in `w` seconds. A rate has both by what flows into its
+    /// bucket, and its burst beside them under a name of its own, as the draft has it for what it
+    /// does not know: 100 per second with a burst of 50 is `q=100;w=1;quorate-burst=50`, and `r` is
+    /// at most the burst. Where the burst is more than the amount of the rate, `q` and `w` are as
+    /// many times larger as it takes for `q` to be no less: 5 an hour with a burst of 9 is
+    /// `q=10;w=7200;quorate-burst=9`. A burst that is `q` itself is left out.
     IetfDraft11,
     /// Only `Retry-After`.
     #[default]
@@ -84,7 +92,7 @@ impl Decision {
         style: HeaderStyle,
         now: SystemTime,
     ) -> Vec<Header> {
-        let Some(window) = limit.window_seconds() else { return Vec::new() };
+        let Some(policy) = Policy::of(limit, self.limit) else { return Vec::new() };
         let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
         // A denial is over when the same amount is admitted; else all of it is there again then.
         let reset_after = self.retry_after.unwrap_or(self.reset_after);
@@ -93,10 +101,9 @@ impl Decision {
             HeaderStyle::RetryAfter => Vec::new(),
             HeaderStyle::IetfDraft11 => {
                 let name = quoted(name);
-                let [quota, left] =
-                    [self.limit, self.remaining].map(|units| units.min(MAX_INTEGER));
+                let left = self.remaining.min(MAX_INTEGER);
                 vec![
-                    ("RateLimit-Policy", format!("{name};q={quota};w={window}")),
+                    ("RateLimit-Policy", format!("{name};{policy}")),
                     ("RateLimit", format!("{name};r={left};t={}", reset.min(MAX_INTEGER))),
                 ]
             }
@@ -144,24 +151,69 @@ pub fn quota_exceeded<'a>(violated: impl IntoIterator<Item = &'a str>) -> String
     )
 }
 
-impl Limit {
-    /// The time that a limit's quota is for, in whole seconds: the length of a window; the time in which
-    /// an empty bucket is full.
-    fn window_seconds(&self) -> Option<u64> {
-        match self.kind {
-            Kind::Concurrent { lease, .. } => Some(seconds_up(lease).max(1)),
-            Kind::Counter => None,
-            Kind::Calendar { calendar, .. } => Some(calendar.nominal_seconds()),
-            Kind::Window { length, .. }
+/// How much a limit admits in which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Policy {
+    quota: u64,
+    /// In whole seconds.
+    window: u64,
+    /// The most at once, where that is not the quota.
+    burst: Option<u64>,
+}
+
+impl Policy {
+    /// That of a limit of which `most` is admitted at once, as the peer said that decided; a counter
+    /// has none.
+    fn of(limit: &Limit, most: u64) -> Option<Self> {
+        let window = match limit.kind {
+            Kind::Counter => return None,
+            Kind::Rate { amount, period } => return Some(Self::of_rate(amount, period, most)),
+            Kind::Calendar { calendar, .. } => calendar.nominal_seconds(),
+            Kind::Concurrent { lease: length, .. }
+            | Kind::Window { length, .. }
             | Kind::Sliding { length, .. }
-            | Kind::ApproximateSliding { length, .. } => Some(seconds_up(length).max(1)),
-            Kind::Rate { amount, period } => {
-                let full = u128::from(self.capacity()) * period.as_nanos();
-                let seconds = full.div_ceil(u128::from(amount) * 1_000_000_000);
-                Some(u64::try_from(seconds).unwrap_or(u64::MAX).clamp(1, MAX_INTEGER))
-            }
+            | Kind::ApproximateSliding { length, .. } => seconds_up(length).max(1),
+        };
+        Some(Self { quota: most, window, burst: None })
+    }
+
+    /// What flows into a bucket in as many periods as are whole seconds, and no less than the burst.
+    fn of_rate(amount: u64, period: Duration, burst: u64) -> Self {
+        const SECOND: u128 = 1_000;
+        let millis = period.as_millis().max(1);
+        // As few periods as end with a second.
+        let whole = SECOND / common_divisor(millis, SECOND);
+        let quota = u128::from(amount).saturating_mul(whole);
+        let times = u128::from(burst).div_ceil(quota.max(1)).max(1);
+        let of = |times: u128| {
+            let window = millis * whole / SECOND;
+            let policy = [quota, window].map(|number| number.saturating_mul(times));
+            let fits = policy.into_iter().all(|number| number <= u128::from(MAX_INTEGER));
+            (fits, policy.map(|number| u64::try_from(number).unwrap_or(u64::MAX)))
+        };
+        // What no field can carry is told by the rate alone: that much is true.
+        let (fits, policy) = of(times);
+        let [quota, window] = if fits { policy } else { of(1).1 };
+        Self { quota, window, burst: (burst != quota).then_some(burst) }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [quota, window] = [self.quota, self.window].map(|number| number.min(MAX_INTEGER));
+        write!(f, "q={quota};w={window}")?;
+        match self.burst {
+            Some(burst) => write!(f, ";quorate-burst={}", burst.min(MAX_INTEGER)),
+            None => Ok(()),
         }
     }
+}
+
+fn common_divisor(mut a: u128, mut b: u128) -> u128 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 fn seconds_up(time: Duration) -> u64 {
@@ -262,13 +314,50 @@ mod tests {
         let rate = Limit::per_minute(4).burst(2);
         assert_eq!(
             headers(rate, &[2, 1], HeaderStyle::IetfDraft11),
-            "RateLimit-Policy: \"a \\\"b\\\"\";q=2;w=30\nRateLimit: \"a \\\"b\\\"\";r=0;t=15\n\
+            "RateLimit-Policy: \"a \\\"b\\\"\";q=4;w=60;quorate-burst=2\nRateLimit: \"a \\\"b\\\"\";r=0;t=15\n\
              Retry-After: 15\n"
         );
         assert_eq!(headers(rate, &[2, 1], HeaderStyle::RetryAfter), "Retry-After: 15\n");
         // Sooner than a second is a second: zero would be at once.
         let fast = Limit::per_second(1000).burst(1);
         assert_eq!(headers(fast, &[1, 1], HeaderStyle::RetryAfter), "Retry-After: 1\n");
+    }
+
+    /// 100 per second with a burst of 50 read as 50 per second.
+    #[test]
+    fn the_policy_of_a_rate_is_the_rate_and_its_burst_stands_beside_it() {
+        let ms = Duration::from_millis;
+        for (limit, policy) in [
+            (Limit::per_second(100).burst(50), "q=100;w=1;quorate-burst=50"),
+            (Limit::per_second(100), "q=100;w=1"),
+            (Limit::per_second(100).burst(250), "q=300;w=3;quorate-burst=250"),
+            (Limit::per_second(100).burst(200), "q=200;w=2"),
+            (Limit::per_hour(5).burst(9), "q=10;w=7200;quorate-burst=9"),
+            (Limit::per_day(1).burst(5), "q=5;w=432000"),
+            (Limit::per(1, ms(100)), "q=10;w=1;quorate-burst=1"),
+            (Limit::per(7, ms(3)).burst(7000), "q=7000;w=3"),
+            (Limit::per(3, ms(1500)).burst(1), "q=6;w=3;quorate-burst=1"),
+            (Limit::per(1, ms(366 * 86_400_000)).burst(7), "q=7;w=221356800"),
+        ] {
+            let text = headers(limit, &[1], HeaderStyle::IetfDraft11);
+            let told =
+                text.lines().next().and_then(|line| line.split_once(';')).expect("a policy").1;
+            assert_eq!(told, policy, "{limit}");
+            let number = |name: &str| -> u64 {
+                let field = text.split([';', '\n']).find_map(|field| field.strip_prefix(name));
+                field.expect("it is there").parse().expect("a number")
+            };
+            let (quota, window, left) = (number("q="), number("w="), number("r="));
+            // In a window as much flows as the quota says, and what is left is no more than it.
+            let Kind::Rate { amount, period } = limit.kind else { panic!("{limit}") };
+            let flows = u128::from(amount) * u128::from(window) * 1_000_000_000;
+            assert_eq!(u128::from(quota) * period.as_nanos(), flows, "{limit}");
+            assert!(left < quota && left < limit.capacity(), "{limit}: {text}");
+        }
+        // The rate is told where the burst would take longer to flow than a field can say.
+        let slow = Limit::per(1, ms(366 * 86_400_000)).burst(1 << 50);
+        let text = headers(slow, &[1], HeaderStyle::IetfDraft11);
+        assert!(text.contains("q=1;w=31622400;quorate-burst=999999999999999\n"), "{text}");
     }
 
     #[test]

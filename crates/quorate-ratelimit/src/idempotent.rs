@@ -37,7 +37,7 @@ pub struct Idempotent<'a> {
 
 impl RateLimiter {
     /// Gives the next call an idempotency key, such as the id of a job or of a payment: of any
-    /// length, and as unlikely to be drawn twice as you need. Not one that the caller chooses who
+    /// length but 0 ([`AcquireError::EmptyIdempotencyKey`]), and as unlikely to be drawn twice as you need. Not one that the caller chooses who
     /// is to be limited: whoever sends the same one again is not charged; see [`Idempotent`].
     ///
     /// # Examples
@@ -139,6 +139,9 @@ impl Idempotent<'_> {
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
         let named = self.limiter.named(limit)?;
+        if self.id.is_empty() {
+            return Err(self.limiter.failed(Some(named), AcquireError::EmptyIdempotencyKey));
+        }
         let key = self.limiter.key(named, key)?;
         let item = Item { key: key.as_ref(), args: [amount, operation.argument()] };
         let record = record::key(self.id, &[item]);

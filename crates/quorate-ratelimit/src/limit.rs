@@ -8,6 +8,7 @@ use crate::calendar::Calendar;
 use crate::error::LimitError;
 use crate::slices::MAX_UNITS as MAX_PERMITS;
 use crate::sliding::MAX_SLIDING;
+use crate::token_bucket;
 use crate::without_primary::WithoutPrimary;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -15,6 +16,9 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 /// How long a permit is held unless the limit says something else.
 const LEASE: Duration = Duration::from_secs(30);
+/// What is no alert, as [`Limit::alert_at`] keeps it: one at 0 percent; more than two.
+const ZERO_ALERT: [u8; 2] = [0, u8::MAX];
+const MANY_ALERTS: [u8; 2] = [u8::MAX, u8::MAX - 1];
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many units of one key are admitted, and in which time.
@@ -350,12 +354,14 @@ impl Limit {
     /// assert_eq!(PLAN.to_string(), "1000 per 1d, burst 1000, alerts at 80%, 100%");
     /// ```
     pub const fn alert_at(mut self, percent: u8) -> Self {
-        // A third is kept as nonsense, which the check finds.
-        self.alerts = match self.alerts {
-            [0, 0] => [percent, 0],
-            [first, 0] if percent >= first => [first, percent],
-            [first, 0] => [percent, first],
-            [_, _] => [u8::MAX; 2],
+        // What cannot be is kept as what cannot be, which the check finds: a 0 in front of another
+        // number, and two that do not grow.
+        self.alerts = match (self.alerts, percent) {
+            ([0, 0], 0) => ZERO_ALERT,
+            ([0, 0], percent) => [percent, 0],
+            ([first, 0], percent) if percent >= first => [first, percent],
+            ([first, 0], percent) => [percent, first],
+            ([_, _], _) => MANY_ALERTS,
         };
         self
     }
@@ -462,17 +468,17 @@ impl Limit {
             (Kind::Rate { period, .. }, _) if !is_window(period) => {
                 Err(LimitError::Period { period })
             }
-            (Kind::Rate { .. }, _) => Ok(()),
+            (Kind::Rate { amount, period }, _) => self.check_burst(amount, period),
             (Kind::Counter, None) => Ok(()),
             (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
             (
                 Kind::Window { max: 0, .. }
                 | Kind::Sliding { max: 0, .. }
                 | Kind::ApproximateSliding { max: 0, .. }
-                | Kind::Calendar { max: 0, .. }
-                | Kind::Concurrent { max: 0, .. },
+                | Kind::Calendar { max: 0, .. },
                 _,
             ) => Err(LimitError::ZeroMax),
+            (Kind::Concurrent { max: 0, .. }, _) => Err(LimitError::ZeroPermits),
             (Kind::Calendar { calendar, .. }, _) => calendar.check(),
             (Kind::Sliding { max, .. }, _) if max > MAX_SLIDING => {
                 Err(LimitError::SlidingMax { max, most: MAX_SLIDING })
@@ -502,14 +508,25 @@ impl Limit {
         }
     }
 
+    /// Whether a cell can hold a debt of the whole burst.
+    fn check_burst(&self, amount: u64, period: Duration) -> Result<(), LimitError> {
+        let (burst, most) = (self.capacity(), token_bucket::most_burst(amount, period));
+        if burst <= most { Ok(()) } else { Err(LimitError::Burst { burst, amount, period, most }) }
+    }
+
     fn check_alerts(&self) -> Result<(), LimitError> {
         let [first, second] = self.alerts;
-        let is_countable = !matches!(self.kind, Kind::Counter) || first == 0;
-        let is_usable = second <= 100 && (second == 0 || first != second) && first <= 100;
-        if is_countable && is_usable {
-            return Ok(());
+        match self.alerts {
+            [0, 0] => Ok(()),
+            MANY_ALERTS => Err(LimitError::AlertCount),
+            ZERO_ALERT => Err(LimitError::Alerts { percents: vec![0] }),
+            _ if first == 0 || first == second || first.max(second) > 100 => {
+                let given = if second == 0 { &self.alerts[..1] } else { &self.alerts };
+                Err(LimitError::Alerts { percents: given.to_vec() })
+            }
+            _ if matches!(self.kind, Kind::Counter) => Err(LimitError::AlertsOfCounter),
+            _ => Ok(()),
         }
-        Err(LimitError::Alerts { percents: self.alerts })
     }
 
     /// A fixed window as a sliding one.
@@ -564,6 +581,7 @@ mod tests {
             assert_eq!(limit.check(), Err(error), "{limit}");
         }
         assert_eq!(Limit::per_second(u64::MAX).burst(u64::MAX).check(), Ok(()));
+        assert_eq!(Limit::concurrent(0).check(), Err(LimitError::ZeroPermits));
         assert_eq!(Limit::window(u64::MAX, MAX_WINDOW).check(), Ok(()));
     }
 

@@ -109,12 +109,11 @@ impl RateLimiter {
         &self.code
     }
 
-    /// The name of the limit that a key is of; a phrase in its place if there is none any more.
+    /// The name of the limit that a key is of, or was; empty if this peer has none for it.
     pub(crate) fn name_of(&self, key: &[u8]) -> String {
-        self.live
-            .load()
-            .of(key)
-            .map_or_else(|| "(one that is gone)".to_owned(), |entry| entry.name.to_string())
+        let present = self.live.load();
+        let entry = present.of(key).or_else(|| self.code.table.of(key));
+        entry.map_or_else(String::new, |entry| entry.name.to_string())
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -232,7 +231,7 @@ impl RateLimiter {
     }
 
     /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
-    /// many.
+    /// many. An amount of 0 is a peek, as of [`RateLimiter::acquire`].
     ///
     /// # Errors
     ///
@@ -262,7 +261,8 @@ impl RateLimiter {
     }
 
     /// Takes all of these amounts or none, each of a key under a limit: one operation, in which
-    /// nobody comes between. 1 to 16 of them, each limit and key once.
+    /// nobody comes between. 1 to 16 of them, each limit and key once. Of an item with an amount of
+    /// 0 nothing is taken, and all are denied where one unit of it would be.
     ///
     /// # Errors
     ///
@@ -295,6 +295,9 @@ impl RateLimiter {
         items: &[(&str, K, u64)],
         id: Option<&[u8]>,
     ) -> Result<JointDecision, AcquireError> {
+        if id.is_some_and(<[u8]>::is_empty) {
+            return Err(self.failed(None, AcquireError::EmptyIdempotencyKey));
+        }
         // One place is the record's.
         let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()))?;
         let argument = Operation::Acquire.argument();
@@ -310,11 +313,14 @@ impl RateLimiter {
         self.follow_up_joint(decision, items, &asked, &keys).await
     }
 
-    /// Says what taking `amount` units would come to, and takes nothing.
+    /// Says what taking `amount` units would come to, and takes nothing; of permits too. An amount
+    /// of 0 is answered as 1.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`].
+    /// As [`RateLimiter::acquire`], `Overloaded` as well: a key for which there is no room is refused
+    /// here as it would be there, or let through if that was chosen
+    /// ([`RateLimiter::at_capacity`]).
     ///
     /// # Cancel safety
     ///
@@ -339,7 +345,8 @@ impl RateLimiter {
     }
 
     /// Takes `amount` units that have been used already, whether there is room for them or not: what
-    /// is beyond the limit is waited for, or lasts until the window ends.
+    /// is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
+    /// nothing and says how the key stands.
     ///
     /// # Errors
     ///
@@ -372,7 +379,8 @@ impl RateLimiter {
     /// Gives back units of the present window, or of a rate, and no more than were taken and have
     /// not flowed back; `granted` says how many. Of a sliding window those of its present slice
     /// come first, and then the oldest that count. Where a window, or the slice, may have ended
-    /// since they were taken use [`RateLimiter::refund_of`].
+    /// since they were taken use [`RateLimiter::refund_of`]. An amount of 0 gives nothing back and
+    /// says how the key stands.
     ///
     /// # Errors
     ///

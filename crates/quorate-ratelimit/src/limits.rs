@@ -297,7 +297,7 @@ mod tests {
             builder = builder.limit(number.to_string(), Limit::per_day(1));
         }
         let error = builder.build().expect_err("one too many");
-        assert_eq!(error.to_string(), "4097 limits are more than 4096");
+        assert_eq!(error.to_string(), "4097 limits are more than 4096: leave some out");
     }
 
     #[test]

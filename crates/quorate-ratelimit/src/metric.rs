@@ -2,8 +2,11 @@
 //!
 //! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
 
-use quorate::{Connections, Link, PeerRole, PeerStats, Status, StorageState, Turns};
+use quorate::{
+    CallTimes, Connections, GroupConfig, Link, PeerRole, PeerStats, Status, StorageState, Turns,
+};
 
+use crate::changing::LimitsStatus;
 use crate::limiter::RateLimiter;
 use crate::stats::{Counts, Stats};
 
@@ -17,7 +20,8 @@ use crate::stats::{Counts, Stats};
 /// fn print(limiter: &RateLimiter) {
 ///     for metric in limiter.metrics() {
 ///         for sample in &metric.samples {
-///             println!("{} {:?} {}", metric.name, sample.labels, sample.value);
+///             let name = format!("{}{}", metric.name, sample.suffix);
+///             println!("{name} {:?} {}", sample.labels, sample.value);
 ///         }
 ///     }
 /// }
@@ -50,6 +54,10 @@ pub enum MetricKind {
     Counter,
     /// It comes and goes.
     Gauge,
+    /// How often a quantity was how large, as Prometheus has it: each sample says by
+    /// [`Sample::suffix`] whether it is a `_bucket`, the number of values up to the bound in its label
+    /// `le`, or the `_sum` or `_count` of all. Each of them only grows.
+    Histogram,
 }
 
 /// One value of a [`Metric`].
@@ -60,6 +68,8 @@ pub enum MetricKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
+    /// What is added to the metric's name: nothing, but for those of a histogram.
+    pub suffix: &'static str,
     /// Labels by name: names of limits and of peers, and words that are always the same; never keys.
     pub labels: Vec<(&'static str, String)>,
     /// The value.
@@ -81,7 +91,20 @@ impl Metric {
 
     fn with<const N: usize>(mut self, labels: [(&'static str, &str); N], value: u64) -> Self {
         let labels = labels.map(|(name, value)| (name, value.to_owned())).to_vec();
-        self.samples.push(Sample { labels, value });
+        self.samples.push(Sample { suffix: "", labels, value });
+        self
+    }
+
+    fn part<const N: usize>(
+        mut self,
+        suffix: &'static str,
+        labels: [(&'static str, &str); N],
+        value: u64,
+    ) -> Self {
+        self = self.with(labels, value);
+        if let Some(sample) = self.samples.last_mut() {
+            sample.suffix = suffix;
+        }
         self
     }
 }
@@ -90,8 +113,9 @@ impl RateLimiter {
     /// What a monitoring system is to be told at this moment: the numbers of [`RateLimiter::stats`],
     /// and of the peer's status and stats.
     ///
-    /// The labels are names of limits and peers. No key is ever among them: there are as many keys as
-    /// callers, and callers are nobody's business.
+    /// The labels are names of limits and peers; where the group was given a name, each number has it
+    /// as `group`. No key is ever among them: there are as many keys as callers, and callers are
+    /// nobody's business.
     ///
     /// # Examples
     ///
@@ -103,12 +127,19 @@ impl RateLimiter {
             "Limits that are used here and that the group has not.",
             self.live().missing_names().len() as u64,
         ));
+        metrics.extend(of_policy(&self.limits_status()));
         let status = self.peer().status();
         metrics.extend(of_group(&status));
         metrics.extend(of_room(&status));
         metrics.extend(of_connections(&status.connections));
         metrics.extend(of_turns(&status.turns));
-        metrics.extend(of_peer(&self.peer().stats()));
+        let stats = self.peer().stats();
+        metrics.extend(of_peer(&stats));
+        metrics.push(of_calls(&stats.call_times));
+        if status.group != GroupConfig::default().group {
+            let samples = metrics.iter_mut().flat_map(|metric| &mut metric.samples);
+            samples.for_each(|sample| sample.labels.push(("group", status.group.clone())));
+        }
         metrics
     }
 }
@@ -118,7 +149,13 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
     let mut decisions = counter("quorate_decisions_total", "Decisions by limit and outcome.");
     let mut local =
         counter("quorate_local_decisions_total", "Of these, made by this peer without a primary.");
-    let mut units = counter("quorate_granted_units_total", "Units taken.");
+    let mut units = counter(
+        "quorate_granted_units_total",
+        "Units taken; of reservations what was used of them.",
+    );
+    let mut reserved =
+        counter("quorate_reserved_units_total", "Units taken for reservations, at full.");
+    let mut refunded = counter("quorate_refunded_units_total", "Units given back by refunds.");
     let mut errors =
         counter("quorate_errors_total", "Calls that were not decided, by what was wrong.");
     let mut missing = counter(
@@ -132,12 +169,48 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
         local = local.with([("limit", limit)], counts.local);
         units = units.with([("limit", limit)], counts.granted);
         missing = missing.with([("limit", limit)], counts.errors.missing_limit);
+        reserved = reserved.with([("limit", limit)], counts.reserved);
+        refunded = refunded.with([("limit", limit)], counts.refunded);
     }
     // Some calls name no limit, or several.
     for (kind, count) in stats.totals.errors.by_kind() {
         errors = errors.with([("kind", kind)], count);
     }
-    vec![decisions, local, units, errors, missing]
+    vec![decisions, local, units, reserved, refunded, errors, missing]
+}
+
+fn of_policy(limits: &LimitsStatus) -> Vec<Metric> {
+    vec![
+        Metric::gauge(
+            "quorate_limits_revision",
+            "How often the limits were changed that this peer decides by.",
+            limits.revision,
+        ),
+        Metric::gauge(
+            "quorate_differing_limits",
+            "Limits that are others in this peer's code than in the group.",
+            limits.differing.len() as u64,
+        ),
+    ]
+}
+
+fn of_calls(times: &CallTimes) -> Metric {
+    let mut metric = Metric::new(
+        "quorate_call_microseconds",
+        MetricKind::Histogram,
+        "How long calls took that were not decided at once by this peer.",
+    );
+    let mut count: u64 = 0;
+    for (bound, calls) in CallTimes::BOUNDS_US.iter().zip(times.counts) {
+        count = count.saturating_add(calls);
+        metric = metric.part("_bucket", [("le", &*bound.to_string())], count);
+    }
+    count = count.saturating_add(times.longer);
+    metric.part("_bucket", [("le", "+Inf")], count).part("_sum", [], times.sum_us).part(
+        "_count",
+        [],
+        count,
+    )
 }
 
 fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {

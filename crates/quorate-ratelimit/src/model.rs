@@ -9,7 +9,7 @@ use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, 
 
 use crate::answer::{code, to_answer, word};
 use crate::auxiliary::Auxiliary;
-use crate::deciding::{Judge, taken};
+use crate::deciding::{Judge, ask_for_room, taken};
 use crate::live::Live;
 use crate::outcome::Effect;
 use crate::table::Table;
@@ -79,6 +79,9 @@ impl Model for RateLimitModel {
             Err(answer) => return answer,
         };
         let outcome = entry.decide(cell, order, context, Effect::Take);
+        if outcome.granted == 0 {
+            ask_for_room(entry, order, &outcome, cell);
+        }
         to_answer(0, &outcome, taken(order, &outcome))
     }
 

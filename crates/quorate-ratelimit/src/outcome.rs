@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
+    /// Units that count beyond the limit, which were debited; nothing remains then.
+    pub(crate) beyond: u64,
     /// Units that were taken, or given back.
     pub(crate) granted: u64,
     /// 0 unless denied.
@@ -63,10 +65,10 @@ impl Outcome {
     /// One that says nothing but a verdict.
     #[inline]
     pub(crate) fn new(verdict: Verdict) -> Self {
-        let (limit, remaining, granted) = (0, 0, 0);
+        let (limit, remaining, beyond, granted) = (0, 0, 0, 0);
         let (retry_after, reset_after, window) = (0, 0, None);
         let marks = Marks::default();
-        Self { verdict, limit, remaining, granted, retry_after, reset_after, window, marks }
+        Self { verdict, limit, remaining, beyond, granted, retry_after, reset_after, window, marks }
     }
 
     /// The same as the answer of an earlier call.

@@ -42,6 +42,21 @@ impl fmt::Display for Period {
     }
 }
 
+/// Writes a time to wait: whole seconds, or milliseconds below one, rounded up, for who comes
+/// earlier is refused again.
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_nanos().div_ceil(1_000_000);
+        let rounded = if millis < 1000 { millis } else { millis.div_ceil(1000) * 1000 };
+        match u64::try_from(rounded) {
+            Ok(millis) => Period(Duration::from_millis(millis)).fmt(f),
+            Err(_) => write!(f, "{}d", self.0.as_secs() / DAY),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +73,22 @@ mod tests {
         }
         assert_eq!(Period(Duration::from_secs(90)).to_string(), "90s");
         assert_eq!(Period(Duration::from_nanos(7)).to_string(), "7ns");
+    }
+
+    #[test]
+    fn a_wait_is_told_roughly_and_never_too_short() {
+        for (nanos, told) in [
+            (0, "0ms"),
+            (1, "1ms"),
+            (12_345_678, "13ms"),
+            (999_000_001, "1s"),
+            (1_000_000_001, "2s"),
+            (29_000_000_001, "30s"),
+            (59_500_000_000, "1m"),
+        ] {
+            assert_eq!(Wait(Duration::from_nanos(nanos)).to_string(), told);
+        }
+        assert_eq!(Wait(Duration::MAX).to_string(), "213503982334601d");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use quorate::Item;
 use serde::{Deserialize, Serialize};
 
 use crate::auxiliary::Auxiliary;
+use crate::counters::Units;
 use crate::decision::Decision;
 use crate::error::AcquireError;
 use crate::guard::Permit;
@@ -123,7 +124,7 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::permit`].
+    /// As [`RateLimiter::permit`]; [`AcquireError::ZeroPermits`] for an amount of 0.
     ///
     /// # Cancel safety
     ///
@@ -146,6 +147,9 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<(Decision, Option<PermitId>), AcquireError> {
         let named = self.named(limit)?;
+        if amount == 0 {
+            return Err(self.failed(Some(named), AcquireError::ZeroPermits));
+        }
         let id = PermitId(Ticket::new(self.key(named, key.as_ref())?));
         let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
@@ -218,7 +222,9 @@ impl RateLimiter {
         let items =
             [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
         let decided = self.peer().decide(&items).await;
-        let decision = self.read_held(named, amount, decided)?;
+        let read = self.read_held(named, (amount, Units::Granted), decided);
+        let is_new = operation == Paired::PermitTake;
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
         Ok(self.told(decision, named.name, key))
     }
 }

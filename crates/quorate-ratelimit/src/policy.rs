@@ -170,7 +170,7 @@ impl Replicated {
         let read: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let count = read.limits.len();
         if count > MAX_LIMITS {
-            return Err(format!("{count} limits are more than {MAX_LIMITS}"));
+            return Err(format!("{count} limits are more than {MAX_LIMITS}: leave some out"));
         }
         if let Some((name, _)) = read.limits.iter().find(|(_, of)| of.was.len() > MAX_FORMER) {
             return Err(format!("limit {name} has more than {MAX_FORMER} former forms"));

@@ -9,7 +9,8 @@ impl RateLimiter {
     /// `metrics`.
     ///
     /// Call it now and then, such as every few seconds or before the recorder is read. Names and labels
-    /// are those of [`RateLimiter::metrics`], so publish one limiter to a recorder.
+    /// are those of [`RateLimiter::metrics`], so publish one limiter of a group to a recorder. The
+    /// parts of a histogram are counters, under the names that Prometheus has for them.
     ///
     /// # Examples
     ///
@@ -34,13 +35,17 @@ impl RateLimiter {
 
 fn publish(Metric { name, help, kind, samples }: &Metric) {
     match kind {
-        MetricKind::Counter => metrics::describe_counter!(*name, *help),
+        MetricKind::Counter | MetricKind::Histogram => metrics::describe_counter!(*name, *help),
         MetricKind::Gauge => metrics::describe_gauge!(*name, *help),
     }
     for sample in samples {
         match kind {
             MetricKind::Counter => {
                 metrics::counter!(*name, &sample.labels).absolute(sample.value);
+            }
+            MetricKind::Histogram => {
+                let part = format!("{name}{}", sample.suffix);
+                metrics::counter!(part, &sample.labels).absolute(sample.value);
             }
             MetricKind::Gauge => metrics::gauge!(*name, &sample.labels).set(sample.value as f64),
         }

@@ -2,7 +2,7 @@
 
 use quorate::{DecideError, Reading};
 
-use crate::counters::Outcome;
+use crate::counters::{Outcome, Units};
 use crate::decision::{Decision, JointDecision};
 use crate::entry::Entry;
 use crate::error::AcquireError;
@@ -163,6 +163,8 @@ impl RateLimiter {
         // A peek takes nothing; what is asked once more is counted then.
         if operation.takes() && amount > 0 && !decision.is_held() {
             self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        } else if matches!(operation, Operation::Refund { .. }) && !decision.repeated {
+            self.counters.note_units(named.index, Units::Refunded, decision.granted);
         }
         Ok(decision)
     }
@@ -183,11 +185,11 @@ impl RateLimiter {
     }
 
     /// Reads a decision about what is held: a permit, or a reservation, which is nothing if it is not
-    /// counted.
+    /// counted. It is counted if an amount was asked for, by its units as `of` says.
     pub(crate) fn read_held(
         &self,
         named: Named<'_>,
-        amount: u64,
+        (amount, of): (u64, Units),
         decided: Result<quorate::Decision, DecideError>,
     ) -> Result<Decision, AcquireError> {
         let read = decided.map_err(AcquireError::from);
@@ -195,9 +197,20 @@ impl RateLimiter {
         let decision = read.map_err(|error| self.failed(Some(named), error))?;
         self.found(named.name);
         if amount > 0 {
-            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+            let units = if of == Units::Granted { decision.granted } else { 0 };
+            self.count(named.index, &decision, Outcome::of(&decision), units);
+            if of == Units::Reserved && decision.allowed && !decision.repeated {
+                self.counters.note_units(named.index, of, decision.granted);
+            }
         }
         Ok(decision)
+    }
+
+    /// Counts what was used of a reservation that is settled.
+    pub(crate) fn count_settled(&self, named: Named<'_>, decision: &Decision) {
+        if !decision.repeated {
+            self.counters.note_units(named.index, Units::Granted, decision.granted);
+        }
     }
 
     /// Reads a decision about several limits; one that is asked once more is counted then.

@@ -8,6 +8,7 @@ use quorate::Item;
 use serde::{Deserialize, Serialize};
 
 use crate::auxiliary::Auxiliary;
+use crate::counters::Units;
 use crate::decision::Decision;
 use crate::error::AcquireError;
 use crate::limiter::RateLimiter;
@@ -93,7 +94,8 @@ impl RateLimiter {
     /// reset, it is forgotten, and what is committed counts anew. Where nobody is ever denied, by
     /// counters and shadows, what lapses is found by the next who reserves.
     ///
-    /// Without a primary it is refused, in relaxed mode too.
+    /// An amount of 0 takes nothing, and is admitted where one unit would be: what is committed is
+    /// taken then. Without a primary it is refused, in relaxed mode too.
     ///
     /// # Errors
     ///
@@ -193,9 +195,14 @@ impl RateLimiter {
             Item { key: &holds, args: [0, 0] },
         ];
         let decided = self.peer().decide(&items).await;
-        // What is settled was counted when it was reserved.
-        let counted = if operation == Paired::Reserve { amount } else { 0 };
-        let decision = self.read_held(named, counted, decided)?;
+        // It was decided when it was reserved; what was taken is known when it is settled.
+        let is_new = operation == Paired::Reserve;
+        let counted = if is_new { amount } else { 0 };
+        let read = self.read_held(named, (counted, Units::Reserved), decided);
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
+        if !is_new {
+            self.count_settled(named, &decision);
+        }
         Ok(self.told(decision, named.name, key))
     }
 }

@@ -8,6 +8,7 @@ use crate::decision::Decision;
 use crate::error::AcquireError;
 use crate::limit::Limit;
 use crate::limiter::RateLimiter;
+use crate::period::Wait;
 
 /// What each limit that applies to a request says of it; nothing was taken.
 ///
@@ -60,7 +61,7 @@ impl fmt::Display for Explained {
         match decision {
             Err(error) => write!(f, "{error}"),
             Ok(Decision { retry_after: Some(wait), remaining, .. }) => {
-                write!(f, "refuses {amount}, {remaining} left; try in {wait:?}")
+                write!(f, "refuses {amount}, {remaining} left; try in {}", Wait(*wait))
             }
             Ok(Decision { shadow: true, remaining, .. }) => {
                 write!(f, "would refuse {amount}, {remaining} left, and is a shadow")

@@ -80,7 +80,7 @@ impl Sliding {
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
-        let remaining;
+        let counting;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
                 match counting::ask(order, left, self.max) {
@@ -92,11 +92,11 @@ impl Sliding {
                     }
                     Asked::Never => verdict = Verdict::Never,
                 }
-                remaining = left - granted;
+                counting = used.saturating_add(granted);
             }
             Operation::Debit => {
                 granted = amount;
-                remaining = left.saturating_sub(granted);
+                counting = used.saturating_add(granted);
             }
             Operation::Refund { window_ms } => {
                 let window = window_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
@@ -104,11 +104,11 @@ impl Sliding {
                     Some(window) => log.give_back_of(span, &look, window, amount),
                     None => log.give_back(&look, amount),
                 };
-                remaining = self.max.saturating_sub(used.saturating_sub(granted));
+                counting = used.saturating_sub(granted);
             }
             Operation::Reset => {
                 granted = used;
-                remaining = self.max;
+                counting = 0;
                 log = Log::empty(self.home, look.at);
             }
         }
@@ -122,7 +122,8 @@ impl Sliding {
         }
         Outcome {
             limit: self.max,
-            remaining,
+            remaining: self.max.saturating_sub(counting),
+            beyond: counting.saturating_sub(self.max),
             granted,
             retry_after,
             reset_after: log.ends(span, &look).map_or(0, |ends| ends - now.0),

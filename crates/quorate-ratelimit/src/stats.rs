@@ -34,7 +34,8 @@ pub struct Stats {
 
 /// Counts of calls that take units: `acquire` in all its forms, and `debit`.
 ///
-/// A peek, an amount of 0, a refund and a reset count only if they end in an error. A call on several
+/// A peek, an amount of 0, a commit, a refund and a reset are no decisions, and count by their units
+/// only, and if they end in an error. A call on several
 /// limits counts once for each of them if it was allowed, and else for those that refused it; each
 /// try of a `wait` counts.
 ///
@@ -59,8 +60,14 @@ pub struct Counts {
     /// How many of all these were made by this peer alone, without a primary.
     pub local: u64,
     /// Units that were taken; `u64::MAX` if they are more. Of a call that was repeated with an
-    /// idempotency key: once.
+    /// idempotency key: once. Of a reservation what was used of it, when it is committed; of one that
+    /// lapses nothing.
     pub granted: u64,
+    /// Units that were taken for reservations, at full: more than were used of them in the end.
+    pub reserved: u64,
+    /// Units that were given back by refunds, and by a [`wait`](crate::RateLimiter::wait) that nobody
+    /// awaited any more: `granted` has them too.
+    pub refunded: u64,
     /// Calls that were not decided.
     pub errors: ErrorCounts,
 }
@@ -91,6 +98,8 @@ impl AddAssign for Counts {
         self.uncounted += other.uncounted;
         self.local += other.local;
         self.granted = self.granted.saturating_add(other.granted);
+        self.reserved = self.reserved.saturating_add(other.reserved);
+        self.refunded = self.refunded.saturating_add(other.refunded);
         self.errors += other.errors;
     }
 }

@@ -20,6 +20,8 @@
 //!
 //! What is not here: changing a rate while cells live (cells of another tag count as absent).
 
+use std::time::Duration;
+
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::divisor::Divisor;
@@ -29,6 +31,13 @@ use crate::outcome::{Effect, HELD_MARK, Outcome, TAG_SHIFT, Verdict};
 
 /// Largest debt that a cell can hold; merges and capacities saturate there.
 const MAX_DEBT: u128 = (1 << (64 + TAG_SHIFT - 1)) - 1;
+
+/// The largest burst of a rate that a cell can count.
+pub(crate) fn most_burst(amount: u64, period: Duration) -> u64 {
+    let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+    let cost = period / greatest_common_divisor(amount, period).max(1);
+    u64::try_from(MAX_DEBT / u128::from(cost.max(1))).unwrap_or(u64::MAX)
+}
 
 /// A rate, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +125,11 @@ impl TokenBucket {
         Outcome {
             limit: self.burst,
             remaining: self.cost.divide(self.capacity.saturating_sub(level.debt)),
+            beyond: if level.debt > self.capacity {
+                self.cost.divide_up(level.debt - self.capacity)
+            } else {
+                0
+            },
             granted,
             retry_after,
             reset_after: if level.debt == 0 { 0 } else { ahead.saturating_add(full_after) },

@@ -47,7 +47,7 @@ impl Drop for Taken {
 
 impl RateLimiter {
     /// Waits until `amount` units are admitted, and takes them. Several that wait for one key are
-    /// served in no order.
+    /// served in no order. For an amount of 0 it waits until one unit would be, and takes none.
     ///
     /// # Errors
     ///

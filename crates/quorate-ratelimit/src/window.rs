@@ -124,6 +124,7 @@ impl Window {
         Outcome {
             limit: self.max,
             remaining: self.max.saturating_sub(count.count),
+            beyond: count.count.saturating_sub(self.max),
             granted,
             retry_after,
             reset_after,

@@ -8,8 +8,9 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
     Unit,
 };
+use quorate::PeerBuilder;
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{Limit, Limits, MetricKind};
+use quorate_ratelimit::{Carry, Limit, Limits, MetricKind, RateLimiter};
 
 /// Remembers what was recorded last, as `name{label=value,..}`.
 #[derive(Default)]
@@ -129,6 +130,72 @@ async fn numbers_reach_the_recorder_of_the_thread_and_keys_never_do() {
     assert_eq!(*book.described.lock().expect("no panic"), names);
 }
 
+/// A value by name and suffix, of the sample without labels of its own.
+fn number(limiter: &RateLimiter, name: &str) -> Option<u64> {
+    let metrics = limiter.metrics();
+    let samples = metrics.iter().flat_map(|it| it.samples.iter().map(move |one| (it.name, one)));
+    let mut named = samples.filter(|(metric, one)| format!("{metric}{}", one.suffix) == name);
+    named.find(|(_, one)| one.labels.is_empty()).map(|(_, one)| one.value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_limits_are_decided_by_and_how_they_differ_is_a_number() {
+    let set = |amount| {
+        let limits = Limits::builder().limit("mail", Limit::per_day(amount));
+        limits.limit("api", Limit::per_second(5)).build().expect("usable")
+    };
+    let group = TestGroup::start(&set(1), ["a", "b", "c"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    let numbers = |name: &str| {
+        let names = ["quorate_limits_revision", "quorate_differing_limits"];
+        names.map(|metric| number(group.limiter(name), metric))
+    };
+    assert_eq!(numbers("a"), [Some(0), Some(0)]);
+    let changed = group.limiter("b").change_limits(&set(2), Carry::Keep).await;
+    assert_eq!(changed, Ok(1));
+    group.pass(std::time::Duration::from_secs(3)).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(numbers(name), [Some(1), Some(1)], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_given_a_name_has_it_with_every_number() {
+    let limits = Limits::builder().limit("mail", Limit::per_day(1)).build().expect("usable");
+    let groups = async |setup: fn(PeerBuilder) -> PeerBuilder| {
+        let group = TestGroup::start(&limits, ["a"], setup).await;
+        let group = group.expect("the settings are valid");
+        let metrics = group.limiter("a").metrics();
+        let samples = metrics.into_iter().flat_map(|metric| metric.samples);
+        let named = samples.map(|sample| {
+            let of = sample.labels.into_iter().filter(|(label, _)| *label == "group");
+            of.map(|(_, value)| value).collect::<Vec<_>>()
+        });
+        named.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        groups(|peer| peer.group("billing")).await,
+        BTreeSet::from([vec!["billing".to_owned()]])
+    );
+    assert_eq!(groups(|peer| peer).await, BTreeSet::from([vec![]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_sent_to_the_primary_are_told_by_how_long_they_take() {
+    let limits = Limits::builder().limit("mail", Limit::per_day(9)).build().expect("usable");
+    let group = TestGroup::start(&limits, ["a", "b", "c"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    let primary = group.primary().await;
+    for name in ["a", "b", "c"] {
+        let limiter = group.limiter(name);
+        for _ in 0..2 {
+            _ = limiter.acquire("mail", name, 1).await.expect("a primary");
+        }
+        let expected = if name == primary { 0 } else { 2 };
+        assert_eq!(number(limiter, "quorate_call_microseconds_count"), Some(expected), "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn names_keep_to_the_conventions() {
     let limits = Limits::builder().limit("mail", Limit::per_day(1)).build().expect("usable");
@@ -140,7 +207,7 @@ async fn names_keep_to_the_conventions() {
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
         assert_eq!(metric.kind == MetricKind::Counter, name.ends_with("_total"), "{name}");
         assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
-        let known = ["bound", "kind", "limit", "outcome", "peer", "reason"];
+        let known = ["bound", "kind", "le", "limit", "outcome", "peer", "reason"];
         let labels = metric.samples.iter().flat_map(|sample| &sample.labels);
         assert!(labels.into_iter().all(|(label, _)| known.contains(label)), "{name}");
     }

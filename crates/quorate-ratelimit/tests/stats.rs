@@ -67,6 +67,42 @@ async fn every_way_of_taking_is_counted_where_it_is_asked_for() {
     }
 }
 
+/// 22,000 were reserved, 19,250 used, and 22,000 told as taken.
+#[tokio::test(start_paused = true)]
+async fn of_a_reservation_counts_what_was_used_when_it_is_settled() {
+    let group = group(|peer| peer).await;
+    let (here, there) = (group.limiter("a"), group.limiter("b"));
+    let units = |limiter: &RateLimiter| {
+        let Counts { granted, reserved, refunded, .. } = limiter.stats().limits["api"];
+        (granted, reserved, refunded)
+    };
+    let mut ids = Vec::new();
+    for amount in [40, 30, 20] {
+        ids.extend(here.reserve("api", "k", amount).await.expect("a primary").id);
+    }
+    assert_eq!((ids.len(), units(here)), (3, (0, 90, 0)));
+    assert!(!here.reserve("api", "k", 11).await.expect("a primary").decision.allowed);
+    assert_eq!(of(here, "api"), ([3, 1, 0, 0], 0, 0, 0), "decided when it is asked for");
+    // Less than was reserved, more than that, and asked for again as its answer was lost.
+    _ = here.commit(&ids[0], 25).await.expect("in time");
+    _ = there.commit(&ids[1], 33).await.expect("in time");
+    _ = there.commit(&ids[1], 33).await.expect("in time");
+    _ = here.cancel(&ids[2]).await.expect("in time");
+    assert_eq!((units(here), units(there)), ((25, 90, 0), (33, 0, 0)));
+    let used = here.peek("api", "k", 1).await.expect("a primary").used();
+    assert_eq!(used, 25 + 33);
+    // What lapses was never taken.
+    _ = here.reserve("api", "l", 50).await.expect("a primary");
+    group.pass(Duration::from_secs(600)).await;
+    assert_eq!(units(here), (25, 140, 0));
+    let taken = here.acquire("api", "m", 9).await.expect("a primary");
+    _ = here.refund_of("api", "m", 4, &taken).await.expect("a primary");
+    for _ in 0..2 {
+        _ = here.idempotency_key("back").refund("api", "m", 2).await.expect("a primary");
+    }
+    assert_eq!(units(here), (34, 140, 6), "what is given back is counted beside it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_on_several_limits_counts_for_those_that_spoke() {
     let group = group(|peer| peer).await;
@@ -157,6 +193,70 @@ async fn a_new_key_is_refused_at_a_full_store_unless_it_is_to_be_let_through() {
     }
     let primary = group.limiter(&group.primary().await).peer().status();
     assert_eq!(primary.cells, 2);
+}
+
+/// It said that a new key would be allowed, which the next call refused.
+#[tokio::test(start_paused = true)]
+async fn a_peek_at_a_full_store_says_what_an_acquire_would_come_to() {
+    let group = group(little_room).await;
+    for name in ["a", "b"] {
+        let peeked = group.limiter(name).peek("mail", name, 10).await.expect("there is room");
+        assert!(peeked.allowed);
+        _ = group.limiter(name).acquire("mail", name, 9).await.expect("there is room");
+    }
+    let is_full =
+        |error: AcquireError| matches!(&error, AcquireError::Undecided(it) if it.is_store_full());
+    for name in ["a", "b", "c"] {
+        let limiter = group.limiter(name).clone();
+        assert!(is_full(limiter.acquire("mail", "new", 1).await.expect_err("there is no room")));
+        assert!(is_full(limiter.peek("mail", "new", 1).await.expect_err("nor for what is asked")));
+        assert!(is_full(limiter.acquire("mail", "new", 0).await.expect_err("a peek, too")));
+        assert!(is_full(limiter.acquire_up_to("mail", "new", 0).await.expect_err("and this")));
+        let joint = limiter.acquire_all(&[("mail", "a", 0), ("mail", "new", 0)]).await;
+        assert!(is_full(joint.expect_err("one of them is new")));
+        // What is there, what is never admitted and what is denied is answered as ever.
+        assert!(limiter.peek("mail", "a", 1).await.expect("it is there").allowed);
+        assert!(!limiter.peek("mail", "a", 2).await.expect("it is there").allowed);
+        let never = limiter.peek("mail", "new", 11).await;
+        assert!(matches!(never, Err(AcquireError::NeverAdmitted { .. })), "{never:?}");
+        let lenient = limiter.at_capacity(AtCapacity::Admit);
+        let peeked = lenient.peek("mail", "new", 3).await.expect("it would be let through");
+        assert_eq!((peeked.allowed, peeked.counted, peeked.granted), (true, false, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peek_at_permits_asks_for_the_room_of_one_too() {
+    let jobs = Limits::builder().limit("jobs", Limit::concurrent(9)).build().expect("usable");
+    let bounds = |peer: PeerBuilder| peer.bounds(Bounds { max_cells: 3, ..Bounds::default() });
+    let group = TestGroup::start(&jobs, ["a"], bounds).await.expect("the settings are valid");
+    let limiter = group.limiter("a");
+    for _ in 0..2 {
+        assert!(limiter.peek("jobs", "k", 1).await.expect("there is room").allowed);
+        let (taken, _) = limiter.take_permit("jobs", "k", 1).await.expect("there is room");
+        assert!(taken.allowed);
+    }
+    let peeked = limiter.peek("jobs", "k", 1).await.expect_err("the key is there, a permit is not");
+    let taken = limiter.take_permit("jobs", "k", 1).await.expect_err("so it is");
+    assert_eq!(peeked, taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peek_at_a_peer_alone_says_what_it_has_room_to_remember() {
+    let group = group(|peer| little_room(peer).mode(Mode::Relaxed)).await;
+    let primary = group.primary().await;
+    let alone = if primary == "c" { "b" } else { "c" };
+    _ = group.limiter(alone).acquire("mail", "known", 1).await.expect("a primary");
+    group.isolate(&[alone]);
+    group.pass(Duration::from_secs(30)).await;
+    let limiter = group.limiter(alone);
+    assert!(limiter.peek("mail", "known", 1).await.expect("there is room for one").allowed);
+    _ = limiter.acquire("mail", "k", 1).await.expect("it decides alone");
+    for key in ["known", "l"] {
+        let peeked = limiter.peek("mail", key, 1).await.expect_err("there is room for no other");
+        assert_eq!(peeked, limiter.acquire("mail", key, 1).await.expect_err("so it is"), "{key}");
+    }
+    assert!(limiter.peek("mail", "k", 1).await.expect("it is there").allowed);
 }
 
 #[tokio::test(start_paused = true)]

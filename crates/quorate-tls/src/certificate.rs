@@ -6,6 +6,8 @@ use webpki::EndEntityCert;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
+use crate::wording;
+
 /// Names that a certificate may have: more than a group has peers, with two for each.
 const MAX_NAMES: usize = 128;
 /// Longest subject, and most names, that are told to people.
@@ -34,13 +36,7 @@ impl Description {
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
         // Names are those that the verifier sees; the rest is for people.
         let verified = EndEntityCert::try_from(der);
-        let verified = verified.map_err(|error| match error {
-            webpki::Error::UnsupportedCertVersion => NotCertificate(
-                "of X.509 version 1: it takes version 3, with the peer's name as DNS name or URI"
-                    .to_owned(),
-            ),
-            error => NotCertificate(format!("{error:?}")),
-        })?;
+        let verified = verified.map_err(|error| NotCertificate(wording::of_verifier(&error)))?;
         let dns_names = verified.valid_dns_names().take(MAX_NAMES + 1).map(str::to_owned);
         let dns_names: Vec<String> = dns_names.collect();
         let uris = verified.valid_uri_names().take(MAX_NAMES + 1).map(str::to_owned);
@@ -49,7 +45,7 @@ impl Description {
             return Err(NotCertificate(format!("it has more than {MAX_NAMES} names")));
         }
         let read = x509_cert::Certificate::from_der(der);
-        let read = read.map_err(|error| NotCertificate(error.to_string()))?;
+        let read = read.map_err(|_| NotCertificate("it is damaged".to_owned()))?;
         let content = read.tbs_certificate();
         let names = dns_names.iter().chain(&uris).take(MAX_NAMES_TOLD).map(|name| printable(name));
         let subject = printable(&content.subject().to_string());
@@ -79,7 +75,7 @@ impl Authority {
     /// Reads the certificate of a CA, or of what is taken for one.
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
         let read = x509_cert::Certificate::from_der(der);
-        let read = read.map_err(|error| NotCertificate(error.to_string()))?;
+        let read = read.map_err(|_| NotCertificate("it is damaged".to_owned()))?;
         let content = read.tbs_certificate();
         let validity = content.validity();
         Ok(Self {

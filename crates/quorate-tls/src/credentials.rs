@@ -15,7 +15,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
 use webpki::{anchor_from_trusted_cert, spki_for_anchor};
 
-use crate::certificate::{Authority, Description, moment};
+use crate::certificate::{Authority, Description, may_sign_certificates, moment, subject};
 use crate::error::CredentialsError;
 use crate::fault::PeerFault;
 use crate::inquiry::Inquiry;
@@ -23,6 +23,7 @@ use crate::names::Names;
 use crate::revocations::Revocations;
 use crate::source::{Material, Source};
 use crate::trust::{Anchor, Shown, Trust, VerifyError};
+use crate::wording;
 
 /// CAs that are told of at a time.
 const MAX_TOLD: usize = 8;
@@ -60,9 +61,11 @@ impl Credentials {
                     certificate: source.certificate.origin(),
                     key: source.key.origin(),
                 },
-                error => {
-                    CredentialsError::Key { origin: source.key.origin(), source: Box::new(error) }
-                }
+                error => CredentialsError::Key {
+                    origin: source.key.origin(),
+                    kind: wording::of_key(&key),
+                    source: Box::new(error),
+                },
             },
         )?;
         Ok(Self {
@@ -166,6 +169,10 @@ fn check_chain(
     }
     let missing = || CredentialsError::Missing { what: "certificate", origin: origin() };
     let (leaf, intermediates) = chain.split_first().ok_or_else(missing)?;
+    if may_sign_certificates(leaf) {
+        let subject = subject(leaf);
+        return Err(CredentialsError::LeafNotFirst { certificate: origin(), subject });
+    }
     let ends = described.iter().map(|one| one.told.not_after_ms).min().ok_or_else(missing)?;
     let now = UnixTime::now();
     let now_ms = now.as_secs() * 1000;
@@ -236,7 +243,7 @@ fn anchors(
             return Err(CredentialsError::NotCa { ca: source.ca.origin(), subject: ca.subject });
         }
         let trusted = anchor_from_trusted_cert(der);
-        let trusted = trusted.map_err(|error| damaged(format!("{error:?}")))?.to_owned();
+        let trusted = trusted.map_err(|error| damaged(wording::of_verifier(&error)))?.to_owned();
         let key = spki_for_anchor(&trusted).to_vec();
         let Authority { subject, not_before_ms, not_after_ms, .. } = ca;
         Ok(Anchor { trusted, key, subject, not_before_ms, not_after_ms })

@@ -64,10 +64,15 @@ pub enum CredentialsError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// A private key of a kind that the provider does not know.
-    #[error("the private key in {origin} cannot be used: {source}")]
+    #[error(
+        "the private key in {origin} is {kind}, and cannot be used: make one on the curve P-256 or \
+         P-384, of Ed25519, or of RSA with 2048 bits or more"
+    )]
     Key {
         /// The file.
         origin: String,
+        /// What kind of key it is, as far as that can be told.
+        kind: &'static str,
         /// What the provider says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -93,6 +98,17 @@ pub enum CredentialsError {
         subject: String,
         /// The file of the CAs.
         ca: String,
+    },
+    /// The first certificate of the file is one of a CA.
+    #[error(
+        "the first certificate in {certificate}, {subject}, is a CA's: put this peer's own first, \
+         and those of the CAs above it behind it"
+    )]
+    LeafNotFirst {
+        /// The file of the certificate.
+        certificate: String,
+        /// The CA's subject.
+        subject: String,
     },
     /// The certificate may be used at one end of TLS only.
     #[error(
@@ -208,7 +224,7 @@ pub enum CredentialsError {
     #[error(
         "the patterns {first:?} and {second:?} can make one name of two peers, or of a member and \
          somebody who is to be less: have them differ in what stands before or behind {{peer}}, by \
-         more than letters, digits, - _ ."
+         more than letters, digits, \"-\", \"_\" and \".\""
     )]
     PatternsClash {
         /// One of them.

@@ -6,6 +6,7 @@ use quorate::transport::Unwanted;
 use crate::certificate::moment;
 use crate::chain::{MAX_BYTES, MAX_CERTIFICATES};
 use crate::trust::VerifyError;
+use crate::wording;
 
 /// Why the other end of a connection is not wanted, or does not want this one. The connection is
 /// closed, and nothing was sent on it.
@@ -103,7 +104,7 @@ pub enum PeerFault {
         alert: String,
     },
     /// Its certificate was revoked.
-    #[error("its certificate {certificate} was revoked")]
+    #[error("its certificate {certificate} was revoked: give it another one")]
     Revoked {
         /// Whose it is.
         certificate: String,
@@ -192,7 +193,7 @@ impl PeerFault {
                 Self::NotYetValid { certificate, not_before: seconds(not_before) }
             }
             webpki::Error::RequiredEkuNotFoundContext(_) => Self::WrongUsage { certificate, usage },
-            error => Self::Invalid { certificate, reason: format!("{error:?}") },
+            error => Self::Invalid { certificate, reason: wording::of_verifier(error) },
         }
     }
 

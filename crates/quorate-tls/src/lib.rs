@@ -99,6 +99,7 @@ mod transport;
 mod trust;
 mod turns;
 mod watch;
+mod wording;
 
 pub use config::{Provider, TlsConfig};
 pub use error::CredentialsError;

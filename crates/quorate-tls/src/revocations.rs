@@ -16,6 +16,7 @@ use crate::certificate::{may_sign_lists, subject};
 use crate::error::CredentialsError;
 use crate::signed::Signed;
 use crate::source::Source;
+use crate::wording;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -89,7 +90,7 @@ impl List {
     ) -> Result<Self, CredentialsError> {
         let damaged = |error: webpki::Error| CredentialsError::Damaged {
             origin: origin.clone(),
-            source: format!("{error:?}; it takes a CRL of version 2, with a CRL number").into(),
+            source: wording::of_verifier(&error).into(),
         };
         // It sees to the form, and to extensions that change what a list means.
         let list = BorrowedCertRevocationList::from_der(der).map_err(damaged)?;

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
 use crate::credentials::protocols_told;
 use crate::fault::PeerFault;
 use crate::handshake::Shaken;
+use crate::wording;
 
 /// One read of the socket takes this much.
 const READ_BYTES: usize = 64 * 1024;
@@ -230,7 +231,7 @@ impl AsyncWrite for Writing {
 /// The refusal in what rustls says, if the other end has sent one.
 pub(crate) fn refusal(error: &Error, own: &str) -> Option<PeerFault> {
     let Error::AlertReceived(alert) = error else { return None };
-    let said = alert.as_str().map_or_else(|| format!("alert {alert:?}"), words);
+    let said = wording::of_alert(*alert);
     Some(match alert {
         AlertDescription::NoApplicationProtocol => PeerFault::NoProtocol { ours: protocols_told() },
         AlertDescription::AccessDenied
@@ -245,18 +246,4 @@ pub(crate) fn refusal(error: &Error, own: &str) -> Option<PeerFault> {
         }
         _ => PeerFault::Incompatible { reason: format!("it says {said}") },
     })
-}
-
-/// The name of an alert, as people write it.
-fn words(name: &str) -> String {
-    let mut words = String::new();
-    let mut is_after_small = false;
-    for c in name.chars() {
-        if c.is_uppercase() && is_after_small {
-            words.push(' ');
-        }
-        is_after_small = c.is_lowercase();
-        words.extend(c.to_lowercase());
-    }
-    words.replace("unknown ca", "unknown CA")
 }

@@ -11,13 +11,14 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use zeroize::Zeroizing;
 
 use crate::error::CredentialsError;
+use crate::wording;
 
 /// Most bytes of a file of certificates or of a key.
 const MAX_BYTES: usize = 1024 * 1024;
 /// Most bytes of one with revocations: those can be long.
 const MAX_CRL_BYTES: usize = 32 * 1024 * 1024;
-/// In the first line of a private key that is encrypted.
-const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
+/// In the first lines of a private key that is encrypted, as PKCS #8 and OpenSSL's older form have it.
+const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 
 /// Where one of them is.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,15 +80,16 @@ impl Place {
     ) -> Result<Vec<T>, CredentialsError> {
         let bytes = self.read(max_bytes, |_| Ok(()))?;
         let items: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
-        let items = items.map_err(|error| self.damaged(error))?;
+        let items = items.map_err(|error| self.damaged(&error))?;
         match items.is_empty() {
             true => Err(CredentialsError::Missing { what, origin: self.origin() }),
             false => Ok(items),
         }
     }
 
-    fn damaged(&self, source: pem::Error) -> CredentialsError {
-        CredentialsError::Damaged { origin: self.origin(), source: Box::new(source) }
+    fn damaged(&self, error: &pem::Error) -> CredentialsError {
+        let source = wording::of_pem(error).into();
+        CredentialsError::Damaged { origin: self.origin(), source }
     }
 }
 
@@ -120,14 +122,15 @@ impl Source {
             crls.extend(found.into_iter().map(|crl| (index, crl)));
         }
         let key = self.key.read(MAX_BYTES, |file| self.check_mode(file))?;
-        if key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
+        let has = |mark: &[u8]| key.windows(mark.len()).any(|window| window == mark);
+        if ENCRYPTED.into_iter().any(has) {
             return Err(CredentialsError::EncryptedKey { origin: self.key.origin() });
         }
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
             pem::Error::NoItemsFound => {
                 CredentialsError::Missing { what: "private key", origin: self.key.origin() }
             }
-            error => self.key.damaged(error),
+            error => self.key.damaged(&error),
         })?;
         Ok(Material {
             cas: self.ca.items("CA certificate", MAX_BYTES)?,

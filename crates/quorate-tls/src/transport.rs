@@ -29,6 +29,7 @@ use crate::session::{self, Wire};
 use crate::source::{Place, Source};
 use crate::turns::Turns;
 use crate::watch::Looks;
+use crate::wording;
 
 /// How long an end that is not wanted may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
@@ -369,11 +370,11 @@ impl Failed {
                 Self::Unwanted(PeerFault::NoProtocol { ours: protocols_told() })
             }
             Error::PeerIncompatible(what) => {
-                Self::Unwanted(PeerFault::Incompatible { reason: format!("{what:?}") })
+                Self::Unwanted(PeerFault::Incompatible { reason: wording::named(what) })
             }
             said => Self::Unwanted(
                 session::refusal(said, own)
-                    .unwrap_or_else(|| PeerFault::Garbage { reason: said.to_string() }),
+                    .unwrap_or_else(|| PeerFault::Garbage { reason: wording::of_tls(said) }),
             ),
         }
     }

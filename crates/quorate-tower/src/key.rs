@@ -111,7 +111,9 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
     }
 }
 
-/// Counts by whatever a closure finds in a request; `None` if there is no key.
+/// Counts by whatever a closure finds in a request; `None` if there is no key. One that is empty is
+/// refused as [`NoKey::Unreadable`]: a field that was sent empty is no key, and would be one that all
+/// who send it share. What all are to share is [`Shared`].
 ///
 /// Of two texts that callers choose make a pair of extractors and not one text: `"a-b"` and `"c"`
 /// with a dash between them are `"a"` and `"b-c"`. For what callers send in a field there is
@@ -145,8 +147,11 @@ where
     F: Fn(&Parts) -> Option<Vec<u8>> + Send + Sync + 'static,
 {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        let missing = NoKey::NotSent { what: "what it is counted by".into() };
-        self.0(request).ok_or(missing)
+        match self.0(request) {
+            Some(key) if key.is_empty() => Err(NoKey::Unreadable { what: "an empty key".into() }),
+            Some(key) => Ok(key),
+            None => Err(NoKey::NotSent { what: "a key".into() }),
+        }
     }
 }
 
@@ -186,9 +191,24 @@ mod tests {
             (from_fn(move |_| Some(a)), from_fn(move |_| Some(b))).key(&request())
         };
         assert_ne!(pair("ab", "c"), pair("a", "bc"));
-        assert_ne!(pair("", "1:a"), pair("1:", "a"));
+        assert_ne!(pair("1:", "a"), pair("1", ":a"));
         assert_eq!(pair("alice", "/"), Ok(b"5:alice/".to_vec()));
         let none = (Shared, from_fn(|_| None::<String>)).key(&request());
         assert!(matches!(none, Err(NoKey::NotSent { .. })));
+    }
+
+    /// All who sent nothing in a field had one count, and so could use up that of the others.
+    #[test]
+    fn an_empty_key_is_none() {
+        let key = from_fn(|request| Some(request.headers.get("x-api-key")?.as_bytes().to_vec()));
+        let of = |value: &'static str| {
+            let request = Request::post("/").header("x-api-key", value);
+            key.key(&request.body(()).expect("a request").into_parts().0)
+        };
+        assert_eq!(of("k1"), Ok(b"k1".to_vec()));
+        let error = of("").expect_err("nothing is no key");
+        assert_eq!(error.to_string(), "the request has an empty key");
+        assert!(matches!(error, NoKey::Unreadable { .. }));
+        assert!((Shared, key).key(&request()).is_err());
     }
 }

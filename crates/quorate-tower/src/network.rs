@@ -166,7 +166,7 @@ impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix { prefix, max } => {
-                write!(f, "a prefix of {prefix} bits is longer than the address of {max}")
+                write!(f, "a prefix of {prefix} bits is too long: the address has {max}")
             }
             Self::Text { text } => write!(
                 f,

@@ -298,9 +298,13 @@ impl Refusal {
     /// For people.
     fn sentence(&self) -> String {
         match &self.reason {
-            Reason::Denied { limits, .. } => format!("denied by {}", limits.join(", ")),
+            Reason::Denied { limits, decision } => {
+                let wait = decision.retry_after.unwrap_or_default();
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                format!("denied by {}: come again in {} s", limits.join(", "), seconds.max(1))
+            }
             Reason::KeyNotSent { limit, what } => {
-                format!("the request lacks {what}, by which limit {limit} counts")
+                format!("the request lacks {what}, by which limit {limit} counts: send it")
             }
             Reason::KeyNotSupplied { limit, what } => {
                 format!("the service lacks {what}, by which limit {limit} counts")
@@ -312,13 +316,19 @@ impl Refusal {
                 format!("the service counts this under {count} limits, and {max} is most")
             }
             Reason::KeyTooLong { limit, bytes, max } => {
-                format!("limit {limit} counts by what has {bytes} bytes here, and at most {max}")
+                format!(
+                    "limit {limit} counts by a key that has {bytes} bytes here, and {max} at most: \
+                     send a shorter one"
+                )
             }
             Reason::KeyUnreadable { limit, what } => {
-                format!("the request has {what}, and limit {limit} counts by it")
+                format!("the request has {what} where limit {limit} counts by one key: send that")
             }
             Reason::NeverAdmitted { limit, amount, max } => {
-                format!("it costs {amount} units, and limit {limit} admits {max} at most at once")
+                format!(
+                    "it costs {amount} units, and limit {limit} admits {max} at most at once: ask \
+                     for less"
+                )
             }
             Reason::Unavailable { .. } => {
                 "whether this is within its limits cannot be decided now; try again in a moment"
@@ -441,6 +451,51 @@ mod tests {
             assert_eq!(response.headers()[GRPC_STATUS], code);
             assert_eq!(response.headers().contains_key(RETRY_AFTER), retry);
             assert!(!response.headers()[GRPC_MESSAGE].is_empty());
+        }
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do_in_one_sentence() {
+        let limit = || Arc::from("api");
+        let said = |reason| {
+            let problem: Value =
+                serde_json::from_str(refusal(reason).problem().body()).expect("JSON");
+            problem["detail"].as_str().expect("a sentence").to_owned()
+        };
+        let error = DecideError::NoPrimary { reason: NoPrimaryReason::NoQuorum }.into();
+        for (reason, sentence) in [
+            (
+                Reason::KeyNotSent { limit: limit(), what: "the field x-api-key".into() },
+                "the request lacks the field x-api-key, by which limit api counts: send it",
+            ),
+            (
+                Reason::KeyNotSent { limit: limit(), what: "a key".into() },
+                "the request lacks a key, by which limit api counts: send it",
+            ),
+            (
+                Reason::KeyUnreadable { limit: limit(), what: "an empty field x-api-key".into() },
+                "the request has an empty field x-api-key where limit api counts by one key: send \
+                 that",
+            ),
+            (
+                Reason::KeyNotSupplied { limit: limit(), what: "a path".into() },
+                "the service lacks a path, by which limit api counts",
+            ),
+            (
+                Reason::KeyTooLong { limit: limit(), bytes: 509, max: 508 },
+                "limit api counts by a key that has 509 bytes here, and 508 at most: send a shorter \
+                 one",
+            ),
+            (
+                Reason::NeverAdmitted { limit: limit(), amount: 5, max: 3 },
+                "it costs 5 units, and limit api admits 3 at most at once: ask for less",
+            ),
+            (
+                Reason::Unavailable { error },
+                "whether this is within its limits cannot be decided now; try again in a moment",
+            ),
+        ] {
+            assert_eq!(said(reason), sentence);
         }
     }
 

@@ -132,7 +132,9 @@ async fn a_request_without_a_key_is_refused_unless_the_rule_says_otherwise() {
     let response = call(&mut inside(&refuse, ok), without()).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     assert!(
-        response.body().contains("the request lacks the field user, by which limit two counts")
+        response
+            .body()
+            .contains("the request lacks the field user, by which limit two counts: send it")
     );
     let rule = Rule::new("two", user()).missing_key(MissingKey::Share);
     let share = layer(limiter, [rule]).build().expect("usable");
@@ -275,7 +277,7 @@ async fn refusals_of_grpc_have_their_status_in_the_head() {
     let denied = call(&mut service, of("alice")).await.expect("infallible");
     assert_eq!((denied.status(), &**denied.body()), (StatusCode::OK, ""));
     assert_eq!(denied.headers()["grpc-status"], "8");
-    assert_eq!(denied.headers()["grpc-message"], "denied by two");
+    assert_eq!(denied.headers()["grpc-message"], "denied by two: come again in 172800 s");
     assert_eq!(denied.headers()[CONTENT_TYPE], "application/grpc");
     assert!(denied.headers().contains_key(RETRY_AFTER));
     let limiter = cut_off(&group).await;

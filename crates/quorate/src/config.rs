@@ -10,6 +10,7 @@ use siphasher::sip::SipHasher13;
 use crate::address::{AddressFault, AddressGiven};
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
+use crate::told::whole;
 
 crate::told_to_people! { ConfigError }
 
@@ -151,7 +152,8 @@ pub enum ConfigError {
     /// A group or peer name is empty, too long, or has characters other than letters, digits,
     /// `-`, `_` and `.`.
     #[error(
-        "the name {name:?} of a {what} is not usable: 1 to {MAX_NAME_BYTES} letters, digits, - _ ."
+        "the name {name:?} of a {what} is not usable: use 1 to {MAX_NAME_BYTES} letters, digits, \
+         \"-\", \"_\" and \".\""
     )]
     Name {
         /// `group` or `peer`.
@@ -168,7 +170,7 @@ pub enum ConfigError {
         members: String,
     },
     /// A name stands twice in the member list.
-    #[error("the member list names {name} twice")]
+    #[error("the member list names {name} twice: take one of them out, or call it otherwise")]
     Twice {
         /// The name.
         name: PeerName,
@@ -227,8 +229,8 @@ pub enum ConfigError {
     },
     /// Heartbeats are too rare for the failure timeout.
     #[error(
-        "a heartbeat of {heartbeat:?} is too slow for a failure timeout of {failure_timeout:?}: \
-         use at most a quarter of that"
+        "a heartbeat of {} is too slow for a failure timeout of {}: use at most a quarter of that",
+        whole(*heartbeat), whole(*failure_timeout)
     )]
     Heartbeat {
         /// The heartbeat given.
@@ -238,23 +240,26 @@ pub enum ConfigError {
     },
     /// Heartbeats without a pause.
     #[error(
-        "a heartbeat of 0 would leave no pause: use at most a quarter of the failure timeout, \
-         {failure_timeout:?}, and more than 0"
+        "a heartbeat of 0 would leave no pause: use more than 0, and at most a quarter of the \
+         failure timeout, {}",
+        whole(*failure_timeout)
     )]
     HeartbeatZero {
         /// The failure timeout given.
         failure_timeout: Duration,
     },
     /// The failure timeout is below 20 ms or above an hour.
-    #[error("a failure timeout of {failure_timeout:?} is out of range: use 20 ms to 1 h")]
+    #[error(
+        "a failure timeout of {} is out of range: use 20ms to 1h", whole(*failure_timeout)
+    )]
     FailureTimeout {
         /// The failure timeout given.
         failure_timeout: Duration,
     },
     /// Changes are collected for longer than a heartbeat.
     #[error(
-        "a replication interval of {interval:?} is out of range: use 0 to a heartbeat, \
-         {heartbeat:?}"
+        "a replication interval of {} is out of range: use 0 to a heartbeat, {}",
+        whole(*interval), whole(*heartbeat)
     )]
     ReplicationInterval {
         /// The interval given.
@@ -263,7 +268,7 @@ pub enum ConfigError {
         heartbeat: Duration,
     },
     /// The I/O timeout is zero or above an hour.
-    #[error("an I/O timeout of {io_timeout:?} is out of range: use 1 ms to 1 h")]
+    #[error("an I/O timeout of {} is out of range: use 1ms to 1h", whole(*io_timeout))]
     IoTimeout {
         /// The I/O timeout given.
         io_timeout: Duration,
@@ -292,9 +297,8 @@ pub enum ConfigError {
     NoDirectory,
     /// Syncs are too frequent or too rare.
     #[error(
-        "a sync interval of {interval:?} is out of range: use {:?} to {:?}, or SyncPolicy::EveryBatch",
-        SyncPolicy::MIN_INTERVAL,
-        SyncPolicy::MAX_INTERVAL
+        "a sync interval of {} is out of range: use {} to {}, or SyncPolicy::EveryBatch",
+        whole(*interval), whole(SyncPolicy::MIN_INTERVAL), whole(SyncPolicy::MAX_INTERVAL)
     )]
     SyncInterval {
         /// The interval given.
@@ -705,13 +709,16 @@ mod tests {
     fn a_value_out_of_range_is_told_with_the_range() {
         let zero = Duration::ZERO;
         let said = complaint(&GroupConfig { heartbeat: zero, ..three() });
-        assert!(said.starts_with("a heartbeat of 0 would leave no pause: use at most"), "{said}");
+        assert!(
+            said.starts_with("a heartbeat of 0 would leave no pause: use more than 0"),
+            "{said}"
+        );
         let said = complaint(&GroupConfig { heartbeat: Duration::from_secs(9), ..three() });
         assert!(said.contains("9s is too slow for a failure timeout of 10s: use"), "{said}");
         let said = complaint(&GroupConfig { io_timeout: zero, ..three() });
-        assert_eq!(said, "an I/O timeout of 0ns is out of range: use 1 ms to 1 h");
+        assert_eq!(said, "an I/O timeout of 0 is out of range: use 1ms to 1h");
         let said = complaint(&GroupConfig { failure_timeout: HOUR * 2, ..three() });
-        assert_eq!(said, "a failure timeout of 7200s is out of range: use 20 ms to 1 h");
+        assert_eq!(said, "a failure timeout of 2h is out of range: use 20ms to 1h");
         let said = complaint(&GroupConfig { agreement: 3, ..three() });
         assert_eq!(said, "an agreement of 3 is out of range: use 1 to 2");
         let members: Vec<PeerName> = ["a", "b", "c", "d", "e"].map(PeerName::from).to_vec();
@@ -720,10 +727,7 @@ mod tests {
             assert_eq!(five.check(&"a".into()).is_ok(), is_fine, "{agreement} of five");
         }
         let said = complaint(&GroupConfig { replication_interval: HOUR, ..three() });
-        assert_eq!(
-            said,
-            "a replication interval of 3600s is out of range: use 0 to a heartbeat, 1s"
-        );
+        assert_eq!(said, "a replication interval of 1h is out of range: use 0 to a heartbeat, 1s");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::id::PeerName;
+use crate::told::{named, rounded};
 
 crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
 
@@ -22,13 +23,17 @@ pub enum DecideError {
     /// changed meanwhile.
     ///
     /// The change may have been written. Try again only if counting twice does no harm.
-    #[error("outcome unknown after {waited:?}: the change may or may not have been written")]
+    #[error(
+        "outcome unknown after {}: the change may or may not have been written; try again only if \
+         counting twice does no harm",
+        rounded(*waited)
+    )]
     OutcomeUnknown {
         /// How long the call had waited.
         waited: Duration,
     },
     /// A bound is reached. Nothing was written.
-    #[error("overloaded: {what} is at its bound of {bound}")]
+    #[error("overloaded: {what} is at its bound of {bound}; try again later, or raise it")]
     Overloaded {
         /// The setting that bounds it, here or at the primary.
         what: Bounded,
@@ -36,15 +41,15 @@ pub enum DecideError {
         bound: u64,
     },
     /// The operation itself is not usable. Nothing was written.
-    #[error("the operation is not usable: {what} (bound {bound})")]
+    #[error("the operation is not usable: {what} {bound}")]
     Invalid {
-        /// The rule it breaks.
+        /// The rule it breaks, which ends with the bound.
         what: &'static str,
         /// The bound of the rule.
         bound: u64,
     },
     /// This peer is shutting down. Nothing was written.
-    #[error("this peer is shutting down")]
+    #[error("this peer is shutting down: ask another one")]
     ShuttingDown,
 }
 
@@ -82,10 +87,10 @@ pub enum Bounded {
     /// Records of merges: [`MAX_MERGE_RECORDS`](crate::store::MAX_MERGE_RECORDS), and
     /// [`MAX_MERGE_RECORDS_OF_PEER`](crate::store::MAX_MERGE_RECORDS_OF_PEER) of them. No caller
     /// meets it.
-    #[error("records of merges")]
+    #[error("the number of records of merges")]
     MergeRecords,
     /// Bytes that wait to be sent on a connection: made of `transfer_window` and `max_piece_bytes`.
-    #[error("bytes waiting to be sent")]
+    #[error("the sum of bytes waiting to be sent")]
     OutboxBytes,
     /// Keys that a relaxed peer counts alone:
     /// [`Bounds::max_overlay_keys`](crate::Bounds::max_overlay_keys).
@@ -207,7 +212,7 @@ pub enum SwitchError {
         members: Vec<PeerName>,
     },
     /// The named peer is not a member of the group.
-    #[error("{to} is not a member of this group")]
+    #[error("{} is not a member of this group: name one of those in the status", named(to))]
     NotMember {
         /// The peer named.
         to: PeerName,
@@ -235,7 +240,7 @@ pub enum SwitchError {
         to: Option<PeerName>,
     },
     /// The named peer has priority 0: it is never promoted.
-    #[error("{to} has priority 0 and is never promoted")]
+    #[error("{to} has priority 0 and is never promoted: choose another one, or give it a priority")]
     PriorityZero {
         /// The peer named.
         to: PeerName,
@@ -250,7 +255,7 @@ pub enum SwitchError {
     #[error("no successor: there is no other member that is not stopping and may be promoted")]
     NobodyElse,
     /// Another switch is under way.
-    #[error("another switch is under way")]
+    #[error("another switch is under way: wait until it has ended")]
     Busy,
     /// As many requests are under way at this peer as may be. Nobody was asked.
     #[error("{bound} requests are under way: wait until one has ended")]
@@ -282,14 +287,16 @@ pub enum PolicyError {
     },
     /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
     /// changed.
-    #[error("no primary within {waited:?}: try again when there is one")]
+    #[error("no primary within {}: try again when there is one", rounded(*waited))]
     NoPrimary {
         /// How long it was waited for.
         waited: Duration,
     },
     /// No majority was known to hold the change in time. It may still come, or be there already: the
     /// policy's revision says so.
-    #[error("not changed within {waited:?}: the change may still be made, see the revision")]
+    #[error(
+        "not changed within {}: the change may still be made, see the revision", rounded(*waited)
+    )]
     TimedOut {
         /// How long it was waited for.
         waited: Duration,
@@ -306,7 +313,7 @@ pub enum PolicyError {
     )]
     NotAllowed,
     /// The change is too long. Nothing was changed.
-    #[error("a change of {bytes} bytes is longer than {max}")]
+    #[error("a change of {bytes} bytes is longer than {max}: make it shorter")]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -320,7 +327,7 @@ pub enum PolicyError {
         bound: usize,
     },
     /// This peer is shutting down. The change may or may not have been made.
-    #[error("this peer is shutting down")]
+    #[error("this peer is shutting down: see at another one whether the change was made")]
     ShuttingDown,
 }
 
@@ -331,8 +338,8 @@ pub enum RemoveError {
     /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
     /// changed.
     #[error(
-        "no primary within {waited:?}: a change of the members needs a majority; try again when there \
-         is one"
+        "no primary within {}: a change of the members needs a majority; try again when there is one",
+        rounded(*waited)
     )]
     NoPrimary {
         /// How long it was waited for.
@@ -349,7 +356,7 @@ pub enum RemoveError {
         peer: PeerName,
     },
     /// There is no member of that name. Nothing was changed.
-    #[error("{peer} is not a member of this group")]
+    #[error("{} is not a member of this group: name one of those in the status", named(peer))]
     NotMember {
         /// The peer named.
         peer: PeerName,
@@ -393,8 +400,9 @@ pub enum RemoveError {
     /// The change was not complete in time. The peer may still be counted out, or be already: the
     /// members in the status say so.
     #[error(
-        "{peer} was not counted out within {waited:?}: the change may still be made; see the \
-         members in the status"
+        "{peer} was not counted out within {}: the change may still be made; see the members in \
+         the status",
+        rounded(*waited)
     )]
     TimedOut {
         /// The peer named.
@@ -409,6 +417,6 @@ pub enum RemoveError {
         bound: usize,
     },
     /// This peer is shutting down. The change may or may not have been made.
-    #[error("this peer is shutting down")]
+    #[error("this peer is shutting down: see at another one whether the change was made")]
     ShuttingDown,
 }

@@ -89,6 +89,7 @@ mod storage;
 mod storage_words;
 pub mod store;
 mod telling;
+mod told;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
@@ -104,9 +105,10 @@ pub use config::{
 pub use driver::TestClock;
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, Connections, ContactStatus, Decider, Decision, Difference, Events, Fill, Link,
-    LinkError, LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerSettings, PeerStats,
-    PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch, StorageState, Turns,
+    Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events, Fill,
+    Link, LinkError, LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerSettings,
+    PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch,
+    StorageState, Turns,
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;

@@ -48,12 +48,14 @@ pub struct Item<'a> {
 pub struct Cell {
     value: Option<Value>,
     changed: bool,
+    /// Cells that what was asked about would need: this one, and others beside it.
+    asked: u8,
 }
 
 impl Cell {
     /// A cell before an operation; `None` if absent or expired.
     pub fn new(value: Option<Value>) -> Self {
-        Self { value, changed: false }
+        Self { value, changed: false, asked: 0 }
     }
 
     /// The current value; `None` if absent or expired.
@@ -65,6 +67,28 @@ impl Cell {
     pub fn set(&mut self, value: Value) {
         self.value = Some(value);
         self.changed = true;
+    }
+
+    /// Says that an operation which only asks was told yes, and that the one it asks about would
+    /// set this cell, and make so many new ones beside it, with keys of up to 21 bytes. If there is
+    /// no room for them it is refused as that one would be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::Cell;
+    ///
+    /// let mut cell = Cell::new(None);
+    /// cell.ask(0);
+    /// assert!(!cell.is_changed() && cell.asked() == 1);
+    /// ```
+    pub fn ask(&mut self, beside: u8) {
+        self.asked = beside.saturating_add(1);
+    }
+
+    /// How many cells [`Cell::ask`] was called for: this one and those beside it; 0 if it was not.
+    pub fn asked(&self) -> u8 {
+        self.asked
     }
 
     /// Whether [`Cell::set`] was called.

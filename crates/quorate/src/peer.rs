@@ -18,6 +18,7 @@ use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotSafeToStop};
 use crate::store::Digest;
+use crate::told::rounded;
 
 crate::told_to_people! { NotReadyError }
 
@@ -102,7 +103,7 @@ pub enum Shutdown {
 
 /// A peer could not decide within the time given.
 #[derive(Clone, thiserror::Error)]
-#[error("not ready after {waited:?}: {}", status.with_missing(reason))]
+#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.

@@ -327,7 +327,7 @@ async fn unusable_settings_of_a_directory_are_named() {
     assert_eq!(start(Storage::disk("")).await, [ConfigError::NoDirectory]);
     let sync = SyncPolicy::Every(Duration::ZERO);
     let errors = start(Storage::Disk { dir: "d".into(), sync }).await;
-    assert!(errors[0].to_string().contains("a sync interval of 0ns is out of range: use 1ms to"));
+    assert!(errors[0].to_string().contains("a sync interval of 0 is out of range: use 1ms to"));
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use quorate::transport::InProcess;
 use quorate::{
-    Acknowledge, Basis, ConfigError, DecideError, Event, Item, NoPrimaryReason, StartError,
+    Acknowledge, Basis, CallTimes, ConfigError, DecideError, Event, Item, NoPrimaryReason,
+    StartError,
 };
 use support::{LONG, Trio, add, builder, count, events, until};
 use tokio::time::Instant;
@@ -161,6 +162,40 @@ async fn unusable_operations_are_named_at_every_peer() {
         }
     }
     assert_eq!(count(&trio.peers[0], "k").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_somebody_are_counted_by_how_long() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    let all = |times: CallTimes| times.counts.into_iter().sum::<u64>() + times.longer;
+    for _ in 0..3 {
+        add(trio.peer(&primary), "k", 1).await.expect("there is a primary");
+        add(trio.peer(&replica), "k", 1).await.expect("there is a primary");
+    }
+    let times = |name: &str| trio.peer(name).stats().call_times;
+    assert_eq!(all(times(&primary)), 0, "they are decided at once");
+    assert_eq!(all(times(&replica)), 3);
+    assert_eq!(times(&replica).longer, 0);
+    let quick = times(&replica).sum_us;
+    trio.crash(&primary).await;
+    // It is sent to a primary that is gone, and ends when its time is over.
+    let timeout = Duration::from_secs(2);
+    let items = [Item { key: b"k", args: [1, 0] }];
+    let lost = trio.peer(&replica).decide_within(&items, timeout).await;
+    lost.expect_err("nobody answers");
+    let stats = trio.peer(&replica).stats();
+    assert_eq!(all(stats.call_times), 4, "{stats:?}");
+    assert!(stats.call_times.sum_us - quick <= 2_100_000, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_a_majority_are_counted_by_how_long() {
+    let trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
+    let primary = trio.primary();
+    add(trio.peer(&primary), "k", 1).await.expect("there is a primary");
+    let times = trio.peer(&primary).stats().call_times;
+    assert_eq!(times.counts.into_iter().sum::<u64>() + times.longer, 1);
 }
 
 #[tokio::test(start_paused = true)]

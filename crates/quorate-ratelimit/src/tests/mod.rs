@@ -16,7 +16,7 @@ use quorate::{
     Answer, Cell, DecideContext, Delta, GroupTime, Item, Lead, Mode, Model, Policy, Value,
 };
 
-use crate::answer::word;
+use crate::answer::{OVERDRAWN, remaining, word};
 use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
 use crate::limits::Limits;
@@ -221,9 +221,9 @@ fn told(answer: &Answer) -> Told {
     let words = answer.words;
     Told {
         code: answer.code,
-        remaining: words[word::REMAINING],
+        remaining: remaining(answer).0,
         third: words[word::GRANTED],
-        marks: words[word::INDEX] >> 8,
+        marks: (words[word::INDEX] & !OVERDRAWN) >> 8,
         units: answer.units,
     }
 }

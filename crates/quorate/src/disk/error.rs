@@ -103,7 +103,7 @@ pub enum Fault {
         computed: u32,
     },
     /// What a checksum confirms is nothing that can be read.
-    #[error(transparent)]
+    #[error("cannot be read: {0}")]
     Content(#[from] WireError),
     /// Bytes are missing.
     #[error("needs {need} bytes, {have} are there")]
@@ -223,7 +223,10 @@ pub enum OpenError {
         supported: u32,
     },
     /// The directory belongs to another group.
-    #[error("{} belongs to the group {found}, this peer is of {expected}", path.display())]
+    #[error(
+        "{} belongs to the group {found}, this peer is of {expected}: give it a directory of its own",
+        path.display()
+    )]
     OtherGroup {
         /// The directory.
         path: PathBuf,
@@ -233,7 +236,10 @@ pub enum OpenError {
         expected: String,
     },
     /// The directory belongs to another peer.
-    #[error("{} belongs to the peer {found}, this is {expected}", path.display())]
+    #[error(
+        "{} belongs to the peer {found}, this is {expected}: give it a directory of its own",
+        path.display()
+    )]
     OtherPeer {
         /// The directory.
         path: PathBuf,

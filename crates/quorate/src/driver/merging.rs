@@ -14,6 +14,7 @@ use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
 use crate::store::{MERGE_MEMORY, Sealed, SealedBatch};
+use crate::told::whole;
 use crate::wire::{Merge, MergeReply};
 
 /// A batch that does not say when it was sealed is sent for no longer than this after the first time:
@@ -88,7 +89,7 @@ impl Merging {
         };
         if self.first_sent.is_too_long_ago(&sealed, now) {
             let reason =
-                format!("it was sent {SENT_UNDATED:?} ago, and may have been merged since");
+                format!("it was sent {} ago, and may have been merged since", whole(SENT_UNDATED));
             return self.drop_batch(shared, sealed.number, reason);
         }
         match route {

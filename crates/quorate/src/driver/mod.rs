@@ -33,7 +33,7 @@
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `routing`, `reason` | where calls go at present; why there is no primary |
 //! | `allowance` | how often something is told of |
-//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally` | what the embedder sees |
+//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally`, `latency` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
@@ -62,6 +62,7 @@ mod guest;
 mod handshake;
 mod inbox;
 mod journal;
+mod latency;
 mod links;
 mod merging;
 mod origin;
@@ -95,6 +96,7 @@ pub use decide::{Basis, Decision, Reading};
 pub use decider::Decider;
 pub use events::{Events, NumberedEvent};
 pub use fill::Fill;
+pub use latency::CallTimes;
 pub use peer_settings::PeerSettings;
 pub use reach::{LinkError, LinkErrorReason};
 pub use refusals::{Refusal, RefusedBy};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::latency::{CallTimes, Latency};
 use super::shared::Shared;
 use crate::event::Event;
 use crate::protocol::message::Message;
@@ -25,6 +26,8 @@ pub struct PeerStats {
     pub refused_for_room: u64,
     /// Calls that were refused here for `max_waiting_calls`.
     pub refused_for_waiting: u64,
+    /// How long calls took that were not decided at once where they were made.
+    pub call_times: CallTimes,
     /// Elections that this peer stood for.
     pub campaigns: u64,
     /// Times that the primary was another than before, or none.
@@ -72,6 +75,7 @@ pub(super) struct Tally {
     pub(super) served: Count,
     pub(super) decided_alone: Count,
     pub(super) refused_for_waiting: Count,
+    pub(super) latency: Latency,
     campaigns: Count,
     primary_changes: Count,
     quorum_losses: Count,
@@ -177,6 +181,7 @@ impl Shared {
             decided_alone: tally.decided_alone.get(),
             refused_for_room: self.store.usage().refused,
             refused_for_waiting: tally.refused_for_waiting.get(),
+            call_times: tally.latency.get(),
             campaigns: tally.campaigns.get(),
             primary_changes: tally.primary_changes.get(),
             quorum_losses: tally.quorum_losses.get(),

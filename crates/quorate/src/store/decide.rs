@@ -14,6 +14,7 @@ use crate::config::Acknowledge;
 use crate::error::Bounded;
 use crate::id::{Position, Sequence, Time};
 use crate::model::{Answer, Cell, DecideContext, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
+use crate::told::whole;
 
 /// What came of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,11 @@ pub struct Decided {
     /// Whether anything was changed or taken.
     pub changed: bool,
 }
+
+/// The rules of an operation, as [`Refused::Invalid`] says them.
+pub(crate) const ITEMS: &str = "it has 1 item at least, and at most";
+pub(crate) const KEY: &str = "a key has 1 byte at least, and at most";
+pub(crate) const ONCE: &str = "times that one key may be in it:";
 
 /// Why an operation was not decided. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,22 +57,22 @@ pub enum Refused {
     },
     /// What was decided alone was sealed longer ago than merges are remembered: it may have been
     /// merged.
-    #[error("it was sealed more than {memory:?} ago, and may have been merged since")]
+    #[error("it was sealed more than {} ago, and may have been merged since", whole(*memory))]
     Forgotten {
         /// How long merges are remembered.
         memory: Duration,
     },
     /// What was decided alone says that it was sealed later than can be: its repeats would be taken
     /// for longer than its merge is remembered.
-    #[error("it was sealed more than {most:?} ahead of group time")]
+    #[error("it was sealed more than {} ahead of group time: is a clock wrong?", whole(*most))]
     Ahead {
         /// How much is taken.
         most: Duration,
     },
     /// The operation is not usable.
-    #[error("{what} (bound {bound})")]
+    #[error("{what} {bound}")]
     Invalid {
-        /// The rule it breaks.
+        /// The rule it breaks, which ends with the bound.
         what: &'static str,
         /// The bound of the rule.
         bound: u64,
@@ -91,12 +97,12 @@ enum Attempt {
 #[inline]
 pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
     if items.is_empty() || items.len() > MAX_ITEMS {
-        return Err(Refused::Invalid { what: "items of an operation", bound: MAX_ITEMS as u64 });
+        return Err(Refused::Invalid { what: ITEMS, bound: MAX_ITEMS as u64 });
     }
     for (index, item) in items.iter().enumerate() {
         check_key(item.key)?;
         if items[..index].iter().any(|earlier| earlier.key == item.key) {
-            return Err(Refused::Invalid { what: "times a key is in an operation", bound: 1 });
+            return Err(Refused::Invalid { what: ONCE, bound: 1 });
         }
     }
     Ok(())
@@ -105,7 +111,7 @@ pub(super) fn check(items: &[Item<'_>]) -> Result<(), Refused> {
 #[inline]
 pub(super) fn check_key(key: &[u8]) -> Result<(), Refused> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
-        return Err(Refused::Invalid { what: "bytes of a key", bound: MAX_KEY_BYTES as u64 });
+        return Err(Refused::Invalid { what: KEY, bound: MAX_KEY_BYTES as u64 });
     }
     Ok(())
 }
@@ -201,6 +207,14 @@ impl Store {
         let answer = model.decide_at(context, items, cells);
         let changed = change_of(&cell, context);
         if changed.is_none() && answer.units == 0 {
+            if cell.asked() > 0 {
+                let mut asked = Amount::default();
+                asked.add_asked(&cell, key, found.is_some());
+                if let Err(refused) = self.room.check(asked) {
+                    drop(shard);
+                    return self.decide_in_new_room(refused, time, items, model, acknowledge);
+                }
+            }
             return Ok(self.unchanged(answer, context));
         }
         if found.is_none() && changed.is_some() {
@@ -251,7 +265,18 @@ impl Store {
         let cells = &mut cells[..items.len()];
         let answer = model.decide_at(context, items, cells);
         if answer.units == 0 && !cells.iter().any(Cell::is_changed) {
-            return Ok(self.unchanged(answer, context));
+            let mut asked = Amount::default();
+            for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
+                asked.add_asked(cell, KeyRef::model(item.key), found.is_some());
+            }
+            let Err(refused) = self.room.check(asked) else {
+                return Ok(self.unchanged(answer, context));
+            };
+            drop(locks);
+            return match attempt {
+                Attempt::First => self.decide_in_new_room(refused, time, items, model, acknowledge),
+                Attempt::Last => Err(refused),
+            };
         }
         let mut new = Amount::default();
         for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {

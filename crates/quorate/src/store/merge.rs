@@ -277,7 +277,7 @@ fn lock_of<'g>(locks: &'g mut Guards<'_>, place: Place) -> &'g mut Shard {
 
 fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
     if entries.is_empty() {
-        return Err(Refused::Invalid { what: "entries of a merge, at least", bound: 1 });
+        return Err(Refused::Invalid { what: "entries that a merge has at least:", bound: 1 });
     }
     let mut keys: Vec<&Bytes> = entries.iter().map(|(key, _)| key).collect();
     keys.sort_unstable();
@@ -285,7 +285,7 @@ fn check_entries(entries: &[(Bytes, Delta)]) -> Result<(), Refused> {
         check_key(key)?;
     }
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(Refused::Invalid { what: "times a key is in a merge", bound: 1 });
+        return Err(Refused::Invalid { what: "times that one key may be in a merge:", bound: 1 });
     }
     Ok(())
 }

@@ -48,6 +48,8 @@ pub use cell::{MERGES, MODEL};
 pub use copy::CopyCursor;
 pub use cut::Cut;
 pub use decide::{Decided, Refused};
+#[cfg(feature = "driver")]
+pub(crate) use decide::{ITEMS, KEY, ONCE};
 pub use digest::Digest;
 pub use merge::{MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, MERGE_MEMORY, Merged, SealedBatch};
 pub use overlay::{Overlay, Sealed};

@@ -85,6 +85,14 @@ impl Overlay {
         let answer = model.decide_alone_at(context, items, cells);
         let changed = cells.iter().filter(|cell| cell.is_changed()).count() as u64;
         let Some(share) = answer.units.checked_div(changed) else {
+            let asked = items.iter().zip(&*cells).filter(|(_, cell)| cell.asked() > 0);
+            let made = asked.map(|(item, cell)| {
+                usize::from(cell.asked()) - usize::from(inner.open.contains_key(item.key))
+            });
+            let made: usize = made.sum();
+            if made > 0 && inner.len() + made > self.max_keys {
+                return Err(self.full());
+            }
             return Ok(answer);
         };
         let made = items
@@ -92,8 +100,7 @@ impl Overlay {
             .zip(&*cells)
             .filter(|(item, cell)| cell.is_changed() && !inner.open.contains_key(item.key));
         if inner.len() + made.count() > self.max_keys {
-            let bound = self.max_keys as u64;
-            return Err(Refused::Full { what: Bounded::OverlayKeys, bound });
+            return Err(self.full());
         }
         // The remainder goes to the first.
         let mut units = share + answer.units % changed;
@@ -108,6 +115,10 @@ impl Overlay {
             units = share;
         }
         Ok(answer)
+    }
+
+    fn full(&self) -> Refused {
+        Refused::Full { what: Bounded::OverlayKeys, bound: self.max_keys as u64 }
     }
 
     /// Seals up to `max_keys` open entries at `now` under the next number, or returns the sealed

@@ -7,6 +7,7 @@ use super::cell::{self, KeyRef, MERGES};
 use super::merge::MAX_MERGE_RECORDS;
 use crate::config::Bounds;
 use crate::error::Bounded;
+use crate::model::Cell;
 
 /// Bytes of an index for each cell: a line of 64 has 2.8 cells when the index has just grown.
 const INDEX_BYTES: usize = 24;
@@ -58,6 +59,19 @@ pub(super) struct Amount {
 }
 
 impl Amount {
+    /// Counts the cells that an operation would need of which this cell was asked about.
+    pub(super) fn add_asked(&mut self, cell: &Cell, key: KeyRef<'_>, is_there: bool) {
+        if cell.asked() == 0 {
+            return;
+        }
+        let beside = usize::from(cell.asked()) - 1;
+        self.cells += beside;
+        self.bytes += beside * CELL_BYTES;
+        if !is_there {
+            self.add(key);
+        }
+    }
+
     /// Counts one more cell.
     #[inline]
     pub(super) fn add(&mut self, key: KeyRef<'_>) {
@@ -126,6 +140,22 @@ impl Room {
             return Err(self.refuse(new, cells > self.max_cells));
         }
         Ok(())
+    }
+
+    /// Whether there would be room for new cells at present.
+    #[cold]
+    pub(super) fn check(&self, new: Amount) -> Result<(), Refused> {
+        if new.cells == 0 {
+            return Ok(());
+        }
+        let cells = self.cells().saturating_add(new.cells);
+        let bytes = self.bytes.load(Ordering::Relaxed).saturating_add(new.bytes);
+        let (what, bound) = match (cells > self.max_cells, bytes > self.max_bytes) {
+            (true, _) => (Bounded::Cells, self.max_cells),
+            (false, true) => (Bounded::Bytes, self.max_bytes),
+            (false, false) => return Ok(()),
+        };
+        Err(Refused::Full { what, bound: bound as u64 })
     }
 
     #[cold]

@@ -82,10 +82,14 @@ fn a_directory_serves_one_group_and_one_peer() {
     let other = Options { group: "other".into(), ..options() };
     assert_eq!(
         refusal(&disk, other).to_string(),
-        "/simulated belongs to the group default, this peer is of other"
+        "/simulated belongs to the group default, this peer is of other: \
+         give it a directory of its own"
     );
     let other = Options { peer: "b".into(), ..options() };
-    assert_eq!(refusal(&disk, other).to_string(), "/simulated belongs to the peer a, this is b");
+    assert_eq!(
+        refusal(&disk, other).to_string(),
+        "/simulated belongs to the peer a, this is b: give it a directory of its own"
+    );
 }
 
 #[test]

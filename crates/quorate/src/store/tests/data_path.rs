@@ -71,6 +71,59 @@ fn unusable_operations_are_refused_with_their_bound() {
     assert_eq!(store.cells(), 0);
 }
 
+/// Adds an amount, or asks whether it could be added: an item's second argument.
+struct Asking;
+
+impl Model for Asking {
+    fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], _: GroupTime) -> Answer {
+        for (item, cell) in items.iter().zip(cells) {
+            match item.args {
+                [beside, 1] => cell.ask(beside as u8),
+                [amount, _] => cell.set(Value { words: [amount, 0, 0], expires: GroupTime::MAX }),
+            }
+        }
+        Answer { code: 1, ..Answer::default() }
+    }
+
+    fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
+
+    fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: GroupTime) -> u64 {
+        0
+    }
+}
+
+/// It was told that it would be taken.
+#[test]
+fn what_only_asks_is_refused_where_what_it_asks_about_would_be() {
+    let full = |what, bound| Err(Refused::Full { what, bound });
+    for (bounds, error) in [
+        (Bounds { max_cells: 2, ..bounds() }, full(Bounded::Cells, 2)),
+        (Bounds { max_bytes: 2 * CELL_BYTES, ..bounds() }, full(Bounded::Bytes, 256)),
+    ] {
+        let store = Store::with_hash_seed(bounds, 1);
+        store.begin_reign(ballot(1), GroupTime(0));
+        store.grant(Time(u64::MAX), 0);
+        let decide = |items: &[(&'static str, [u64; 2])]| {
+            let item = |(key, args): &(&'static str, _)| Item { key: key.as_bytes(), args: *args };
+            let items: Vec<Item<'_>> = items.iter().map(item).collect();
+            let decided = store.decide(Time(1_000), &items, &Asking, Acknowledge::Primary);
+            decided.map(|decided| decided.changed)
+        };
+        let (add, ask) = ([1, 0], [0, 1]);
+        assert_eq!(decide(&[("a", ask)]), Ok(false), "there is room for one more");
+        assert_eq!(decide(&[("a", [2, 1])]), error, "and not for two beside it");
+        assert_eq!(decide(&[("a", ask), ("b", ask), ("c", ask)]), error);
+        assert_eq!(decide(&[("a", add), ("b", add)]), Ok(true));
+        for items in [&[("c", ask)][..], &[("a", ask), ("c", ask)], &[("c", add)], &[("a", [1, 1])]]
+        {
+            assert_eq!(decide(items), error, "{items:?}");
+        }
+        assert_eq!(decide(&[("a", ask)]), Ok(false), "what is there goes on");
+        assert_eq!(decide(&[("a", ask), ("b", ask)]), Ok(false));
+        assert_eq!(store.usage().refused, 6);
+    }
+}
+
 #[test]
 fn the_longest_key_and_the_most_items_are_usable() {
     let store = primary();
