@@ -126,8 +126,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Bounds, Mode, NumberedEvent, OnReconnect, Peer, Shutdown, StartError, Storage,
-    StorageKind, SwitchError, SyncPolicy,
+    Acknowledge, Bounds, Mode, NewGenerations, NumberedEvent, OnReconnect, Peer, Shutdown,
+    StartError, Storage, StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence};
 use quorate_ratelimit::{AtCapacity, Carry, FileChange, Limit, Limits, RateLimiter};
@@ -190,6 +190,10 @@ struct Options {
     /// Who is promoted first: the lowest number; 0 never.
     #[arg(long, value_name = "N", default_value = "100")]
     priority: u8,
+    /// When a new generation may begin, or the group be founded, without some of its members, whose
+    /// counts may be later: automatic, after a failure timeout; or when-complete, never by itself.
+    #[arg(long, value_name = "WHEN", default_value_t)]
+    new_generations: NewGenerations,
     /// Time between two heartbeats.
     #[arg(long, default_value = "1s", value_parser = arguments::duration)]
     heartbeat: Duration,
@@ -350,6 +354,7 @@ async fn start(
         .storage(storage)
         .bounds(bounds)
         .priority(options.priority)
+        .new_generations(options.new_generations)
         .heartbeat(options.heartbeat)
         .failure_timeout(options.failure_timeout)
         .io_timeout(options.io_timeout);

@@ -201,6 +201,7 @@ async fn status(State(Service { peer, limiter, .. }): State<Service>) -> Json<Va
         "storage_state": status.storage_state,
         "storage_error": status.storage_error,
         "recovered_cells": status.recovered_cells,
+        "waits_for": status.waits_for,
         "tls": status.tls,
         "certificate": status.certificate,
         "mode": status.mode,

@@ -109,6 +109,7 @@ impl Peer {
             address: String::new(),
             verify_interval: plan.verify_interval,
             client_rights: Default::default(),
+            new_generations: plan.new_generations,
             bounds: plan.bounds,
         };
         let has_disk = plan.disk.as_ref().filter(|_| !is_client);

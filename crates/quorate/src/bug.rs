@@ -107,6 +107,10 @@ pub enum Bug {
     // --- founding and generations (section 6)
     /// A blank peer founds a group alone.
     BlankFoundsAlone,
+    /// A new generation begins without members that it is to wait for.
+    BeginsIncomplete,
+    /// A new generation says that it lacks nothing, whoever took part in it.
+    LossDenied,
     /// A blank majority founds although a member with data is there and refused.
     RefusedHolderIgnored,
     /// A member whose storage has failed keeps what it holds to itself, and is waited for.
@@ -168,7 +172,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 75] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -216,6 +220,8 @@ impl Bug {
         Self::ReleaseBeforeCaughtUp,
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
+        Self::BeginsIncomplete,
+        Self::LossDenied,
         Self::RefusedHolderIgnored,
         Self::FailedHolderSilent,
         Self::HubDefers,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
+use crate::generations::NewGenerations;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 
@@ -614,6 +615,8 @@ pub struct PeerConfig {
     pub verify_interval: Duration,
     /// What clients may ask of this peer, as primary. Default: their calls, and nothing else.
     pub client_rights: ClientRights,
+    /// When this peer takes part in a new generation. Default: as soon as the protocol allows.
+    pub new_generations: NewGenerations,
     /// What this peer holds at most.
     pub bounds: Bounds,
 }

@@ -105,6 +105,14 @@ pub enum NoPrimaryReason {
     /// the refusals in this peer's status say what differs.
     #[error("enough members refuse this peer's connections: see `refusals` in its status")]
     Refused,
+    /// A majority has lost its data, and a new generation waits for members that are missing: by
+    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)). `waits_for` in its status
+    /// names them.
+    #[error(
+        "a new generation waits for members that are missing: see `waits_for` in this peer's status, \
+         bring them back, or have a new group founded without them"
+    )]
+    Incomplete,
     /// The members are agreeing on a primary.
     #[error("an election has not ended")]
     Electing,

@@ -73,6 +73,7 @@ pub mod disk;
 mod driver;
 mod error;
 mod event;
+mod generations;
 mod id;
 mod model;
 #[cfg(feature = "driver")]
@@ -98,6 +99,7 @@ pub use driver::{
 };
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
+pub use generations::{Loss, NewGenerations, ParseNewGenerationsError};
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,

@@ -23,6 +23,7 @@ use crate::config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig,
 };
 use crate::disk::{Directory, OpenError, Progress, StorageId};
+use crate::generations::NewGenerations;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
@@ -149,6 +150,7 @@ impl PeerBuilder {
                 address: String::new(),
                 verify_interval: VERIFY_INTERVAL,
                 client_rights: ClientRights::default(),
+                new_generations: NewGenerations::default(),
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -280,6 +282,14 @@ impl PeerBuilder {
     /// Who is promoted first: the lowest number, never if 0. Default 100.
     pub fn priority(mut self, priority: u8) -> Self {
         self.peer.priority = priority;
+        self
+    }
+
+    /// When a new generation may begin, or a group be founded, without some of its members. Default
+    /// [`NewGenerations::Automatic`]. Give all members the same: this peer neither begins one before
+    /// its setting allows it nor helps anybody else to, but a majority of others can do without it.
+    pub fn new_generations(mut self, new_generations: NewGenerations) -> Self {
+        self.peer.new_generations = new_generations;
         self
     }
 

@@ -318,7 +318,9 @@ impl Shared {
 
     fn not_connected(&self) -> NoPrimaryReason {
         match self.routing.reason() {
-            reason @ (NoPrimaryReason::NoQuorum | NoPrimaryReason::Refused) => reason,
+            reason @ (NoPrimaryReason::NoQuorum
+            | NoPrimaryReason::Refused
+            | NoPrimaryReason::Incomplete) => reason,
             _ => NoPrimaryReason::NotConnected,
         }
     }

@@ -42,6 +42,7 @@ const NO_QUORUM: u8 = 0;
 const ELECTING: u8 = 1;
 const LEASE_ENDED: u8 = 2;
 const REFUSED: u8 = 3;
+const INCOMPLETE: u8 = 9;
 
 /// Written by the event loop, read by every call.
 #[derive(Debug)]
@@ -156,6 +157,7 @@ impl Routing {
             LEASE_ENDED => NoPrimaryReason::LeaseEnded,
             ELECTING => NoPrimaryReason::Electing,
             REFUSED => NoPrimaryReason::Refused,
+            INCOMPLETE => NoPrimaryReason::Incomplete,
             _ => NoPrimaryReason::NoQuorum,
         }
     }
@@ -164,6 +166,7 @@ impl Routing {
     pub(super) fn set_reason(&self, status: &MachineStatus, is_refused: impl FnOnce() -> bool) {
         let reason = match (status.role, status.quorum) {
             (PeerRole::Primary, _) => LEASE_ENDED,
+            _ if !status.missing.is_empty() => INCOMPLETE,
             (_, true) => ELECTING,
             (_, false) if is_refused() => REFUSED,
             (_, false) => NO_QUORUM,

@@ -83,6 +83,9 @@ pub struct Status {
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
+    /// Members that a new generation waits for, by this peer's settings: see
+    /// [`NewGenerations`](crate::NewGenerations).
+    pub waits_for: Vec<PeerName>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,
     /// The longest turns of the event loop.
@@ -274,6 +277,7 @@ impl Status {
             max_bytes: usage.max_bytes,
             fill: shared.fill.fill(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            waits_for: machine.missing,
             connections: Connections::of(shared),
             turns: shared.turns.turns(shared.clock.time()),
             peers,
@@ -302,6 +306,7 @@ impl Status {
             // What the event loop said last was of a peer that lived.
             self.primary = None;
             self.quorum = false;
+            self.waits_for.clear();
             self.peers.iter_mut().for_each(|peer| peer.link = Link::Down);
         }
     }

@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::protocol::election::Canvass;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
+use crate::protocol::missing::Participants;
 use crate::protocol::policy::Decider;
 use crate::protocol::primary::PrimaryState;
 use crate::protocol::random::Random;
@@ -64,6 +65,8 @@ pub struct Machine {
     /// When this start took up the state that it holds, from a primary or by the last cut of a
     /// reign of its own; `None` while it holds what its storage has kept, or nothing.
     pub(super) adopted: Option<Time>,
+    /// Who gave this peer a vote or a state in the election that it won last.
+    pub(super) participants: Participants,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -158,6 +161,8 @@ pub(super) struct Watch {
     pub(super) found_now: bool,
     /// Members that hold data and cannot be linked with.
     pub(super) met: Met,
+    /// Members that a new generation waits for.
+    pub(super) missing: Vec<PeerName>,
     /// Elections since there last was a primary.
     pub(super) rounds: u32,
 }
@@ -224,6 +229,7 @@ impl Machine {
             must_copy: false,
             lacks_cells: false,
             adopted: None,
+            participants: Participants::new(),
             pull: None,
             last_reign: None,
             next_ping: now.time,
@@ -266,10 +272,7 @@ impl Machine {
             }
             Input::HolderMet { position } => self.on_holder_met(position),
             Input::SetPriority(priority) => self.on_priority(priority),
-            Input::FoundNewGroup => {
-                self.watch.found_now = true;
-                self.wake_soon();
-            }
+            Input::FoundNewGroup => self.on_found_new_group(),
             Input::Saved => self.on_saved(),
             Input::Appended { number } => self.on_appended(number),
             Input::EndSnapshot { since } => self.on_end_snapshot(since),

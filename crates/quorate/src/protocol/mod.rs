@@ -24,6 +24,7 @@ mod hand_over;
 mod history;
 mod machine;
 mod membership;
+mod missing;
 mod policy;
 mod primary;
 mod random;

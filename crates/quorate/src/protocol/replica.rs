@@ -120,6 +120,7 @@ impl Machine {
         self.watch.campaign_at = None;
         self.watch.way_until = Time(0);
         self.watch.found_now = false;
+        self.watch.missing.clear();
         self.watch.rounds = 0;
         self.watch.has_lost = false;
         self.watch.has_announced = false;

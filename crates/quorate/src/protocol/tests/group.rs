@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, PeerConfig};
 use crate::error::{PolicyError, RemoveError};
 use crate::event::Event;
+use crate::generations::NewGenerations;
 use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;
@@ -128,6 +129,8 @@ pub(super) struct Group {
     pub(super) bounds: Bounds,
     /// What clients may ask of peers that start from now on.
     pub(super) client_rights: ClientRights,
+    /// When peers that start from now on take part in a new generation.
+    pub(super) new_generations: NewGenerations,
     /// How far wall clocks are off, in seconds.
     pub(super) walls: BTreeMap<PeerName, i64>,
     /// The newest version of the protocol that some speak.
@@ -163,6 +166,7 @@ impl Group {
             kinds: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
             client_rights: ClientRights::default(),
+            new_generations: NewGenerations::default(),
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
@@ -230,6 +234,7 @@ impl Group {
             address,
             verify_interval: VERIFY,
             client_rights: self.client_rights,
+            new_generations: self.new_generations,
             bounds,
         };
         let kept = self.has_storage.then(Kept::default);

@@ -77,6 +77,7 @@ impl Replica {
             address: String::new(),
             verify_interval: VERIFY,
             client_rights: Default::default(),
+            new_generations: Default::default(),
             bounds,
         };
         let now = Time(1_000_000_000);

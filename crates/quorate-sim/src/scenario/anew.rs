@@ -1,0 +1,75 @@
+//! New generations: what they wait for, and what they say of what they lack (docs/protocol.md,
+//! section 6).
+
+use quorate::NewGenerations;
+
+use super::Scenario;
+use super::filter::{Filter, Kind};
+use super::script::{FIRST, ms, plan};
+use crate::plan::Plan;
+use crate::world::World;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario { name: "waits_for_the_holder", plan: patient, script: waits_for_the_holder },
+    Scenario { name: "survivor_that_lags", plan: three, script: survivor_that_lags },
+    Scenario { name: "half_that_lacks_nothing", plan: four, script: half_that_lacks_nothing },
+];
+
+fn three() -> Plan {
+    plan(&[1, 2, 3])
+}
+
+fn four() -> Plan {
+    plan(&[1, 2, 3, 4])
+}
+
+fn patient() -> Plan {
+    Plan { new_generations: NewGenerations::WhenComplete, ..three() }
+}
+
+/// A majority restarts out of reach of the one that has data. It waits for that one, however long
+/// it takes, and goes on from its counts.
+fn waits_for_the_holder(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[FIRST], &[1, 2]);
+    world.restart(1);
+    world.restart(2);
+    world.wait(ms(60_000));
+    if world.process(1).is_none_or(|process| !process.store.position().is_blank()) {
+        world.fail("generation", format!("founded without the holder: {}", world.describe()));
+    }
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(15_000));
+}
+
+/// What two of three have acknowledged is lost by both; the third has not heard of it.
+fn survivor_that_lags(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.count(FIRST, 7);
+    for peer in [FIRST, 1] {
+        world.kill(peer, false);
+    }
+    world.wait(ms(10));
+    for peer in [FIRST, 1] {
+        world.start(peer);
+    }
+    world.filters.clear();
+    world.wait(ms(40_000));
+}
+
+/// Two of four restart. What three of them had acknowledged, one of the two others has.
+fn half_that_lacks_nothing(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    for peer in [FIRST, 1] {
+        world.kill(peer, false);
+    }
+    world.wait(ms(10));
+    for peer in [FIRST, 1] {
+        world.start(peer);
+    }
+    world.wait(ms(40_000));
+}
