@@ -21,6 +21,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::admission::{Admitted, Full};
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::roster::STRANGER;
@@ -35,6 +36,8 @@ use crate::wire::{
     self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
 };
 
+/// What a refusal names that is about how many are connected.
+const PLACES: &str = "max_connections";
 /// How long a peer that was refused may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
 
@@ -90,6 +93,8 @@ pub(super) enum HandshakeError {
     Wire(#[from] WireError),
     #[error("frame of kind {kind} where a handshake was expected")]
     Unexpected { kind: u8 },
+    #[error("turned away")]
+    Full(#[from] Full),
     #[error("no handshake in time")]
     Timeout,
     #[error("refused: {field} is {ours} here and {theirs} there")]
@@ -100,14 +105,16 @@ pub(super) enum HandshakeError {
     Unlinked { peer: PeerName, incarnation: Incarnation },
 }
 
-/// Does the handshake of a new connection until its deadline.
+/// Does the handshake of a new connection until its deadline. One that has come in has been
+/// `admitted`.
 pub(super) async fn shake(
     shared: &Arc<Shared>,
     stream: Stream,
     side: Side,
     deadline: Instant,
+    admitted: Option<&mut Admitted>,
 ) -> Result<Agreed, HandshakeError> {
-    let handshake = Handshake { shared, stream, buffer: BytesMut::new() };
+    let handshake = Handshake { shared, stream, buffer: BytesMut::new(), admitted };
     let shaken = tokio::time::timeout_at(deadline, handshake.run(side)).await;
     shaken.unwrap_or(Err(HandshakeError::Timeout))
 }
@@ -116,6 +123,8 @@ struct Handshake<'a> {
     shared: &'a Arc<Shared>,
     stream: Stream,
     buffer: BytesMut,
+    /// Its place here, if it has come in.
+    admitted: Option<&'a mut Admitted>,
 }
 
 impl Handshake<'_> {
@@ -139,6 +148,7 @@ impl Handshake<'_> {
             return Err(self.refuse(&side, &hello, differences).await);
         }
         let reservation = self.reserve(&side, &hello).await?;
+        self.settle(&hello).await?;
         let sent = self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await;
         // Where the other side has closed already, its verdict says why.
         self.receive_verdict(&side, &hello).await?;
@@ -146,6 +156,20 @@ impl Handshake<'_> {
         self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
         Ok(Agreed { stream, buffer, hello, reservation })
+    }
+
+    /// Gives whoever has come in a place among members or guests. Who has none is told why, and
+    /// tries again like anybody whose connection has ended.
+    async fn settle(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+        let is_member = self.shared.roster.is_member(&hello.peer);
+        // Whose certificate says that it may become one.
+        let is_to_be = hello.kind == PeerKind::Joiner && self.stream.proof.is_some();
+        let Some(admitted) = &mut self.admitted else { return Ok(()) };
+        let guest = Some(&hello.peer).filter(|_| !is_member && !is_to_be);
+        let Err(full) = admitted.settle(guest) else { return Ok(()) };
+        let theirs = "no member".to_owned();
+        self.part(Refuse { field: PLACES.to_owned(), ours: full.to_string(), theirs }).await;
+        Err(full.into())
     }
 
     /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done on

@@ -154,7 +154,7 @@ async fn connect(
     };
     let stream = connecting.inspect_err(keep)?;
     let side = Side::Dialer { to: to.cloned(), lane };
-    let shaken = shake(shared, stream, side, deadline).await;
+    let shaken = shake(shared, stream, side, deadline, None).await;
     if let Err(HandshakeError::Io(error)) = &shaken {
         // Over TLS the other end may be heard to refuse this one only now.
         keep(error);
@@ -199,7 +199,7 @@ pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool
 /// Accepts connections, for ever, and attends to those that are admitted.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
-    let (mut turned_away, mut failures) = (Pacer::default(), Pacer::default());
+    let mut failures = Pacer::default();
     loop {
         tokio::select! {
             biased;
@@ -209,12 +209,7 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
                     Ok(admitted) => {
                         connections.spawn(welcome(shared.clone(), incoming, admitted));
                     }
-                    Err(full) => {
-                        if let Some(count) = turned_away.count(shared.clock.coarse()) {
-                            let address = incoming.peer_address;
-                            tracing::warn!(address, count, %full, "closed new connections");
-                        }
-                    }
+                    Err(full) => turn_away(&shared, &incoming.peer_address, full),
                 },
                 Err(error) => {
                     shared.tally.accepts_failed.add(1);
@@ -231,8 +226,15 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
 
 fn admit(shared: &Shared, address: &str) -> Result<Admitted, Full> {
     let is_of_member = shared.roster.is_member_at(address);
-    let admitted = shared.admission.admit(address, is_of_member);
-    admitted.inspect_err(|_| shared.tally.turned_away.add(1))
+    shared.admission.admit(address, is_of_member)
+}
+
+/// Counts a connection that is not let in, and tells of it now and then.
+fn turn_away(shared: &Shared, address: &str, full: Full) {
+    shared.tally.turned_away.add(1);
+    if let Some(count) = shared.admission.count_turned_away(shared.clock.coarse()) {
+        tracing::warn!(address, count, %full, "closed new connections");
+    }
 }
 
 async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {
@@ -248,11 +250,9 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
         }
         Err(_) => return tracing::debug!(address, "not opened in time"),
     };
-    match shake(&shared, stream, Side::Acceptor, deadline).await {
-        Ok(agreed) => {
-            admitted.settle();
-            attend(shared, agreed, false).await;
-        }
+    match shake(&shared, stream, Side::Acceptor, deadline, Some(&mut admitted)).await {
+        Ok(agreed) => attend(shared, agreed, false).await,
+        Err(HandshakeError::Full(full)) => turn_away(&shared, &address, full),
         Err(error) => {
             let error = Chain(&error);
             tracing::debug!(address, %error, "connection not accepted");

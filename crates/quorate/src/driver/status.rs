@@ -170,6 +170,10 @@ pub struct Connections {
     pub handshakes: usize,
     /// The most of these: `max_handshakes`.
     pub max_handshakes: usize,
+    /// Of those that are open, the ones of clients, and of others that are no members.
+    pub guests: usize,
+    /// The most of these: what is left is for members, and for finding out who is one.
+    pub max_guests: usize,
     /// Bytes that wait for guests, or that they have sent a part of.
     pub buffered_bytes: usize,
     /// Beyond this, guests that hold much are closed: `max_buffered_bytes`.
@@ -178,12 +182,14 @@ pub struct Connections {
 
 impl Connections {
     fn of(shared: &Shared) -> Self {
-        let [open, shaking] = shared.admission.counts();
+        let [open, shaking, guests] = shared.admission.counts();
         Self {
             open: open.now,
             max: open.max,
             handshakes: shaking.now,
             max_handshakes: shaking.max,
+            guests: guests.now,
+            max_guests: guests.max,
             buffered_bytes: shared.buffered.bytes(),
             max_buffered_bytes: shared.config.bounds.max_buffered_bytes,
         }

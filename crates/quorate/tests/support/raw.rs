@@ -123,6 +123,12 @@ impl Raw {
         assert_eq!(kind, kind::HELLO, "{:?}", wire::decode(kind, body));
         raw.send(&bytes(&Frame::Calls(wire::Calls::from_body(Bytes::new())))).await?;
         let (kind, body) = raw.receive().await?;
+        if let (kind::REFUSE, Ok(Frame::Refuse(refuse))) = (kind, wire::decode(kind, body.clone()))
+            && refuse.field == "max_connections"
+        {
+            // Whoever opens as many as it can is to hear that there are enough.
+            return Err(io::Error::other(refuse.ours));
+        }
         assert_eq!((kind, body.len()), (kind::CALLS, 0), "{:?}", wire::decode(kind, body));
         Ok(raw)
     }
