@@ -11,6 +11,7 @@ use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "waits_for_the_holder", plan: patient, script: waits_for_the_holder },
+    Scenario { name: "gone_before_the_votes", plan: patient, script: gone_before_the_votes },
     Scenario { name: "survivor_that_lags", plan: three, script: survivor_that_lags },
     Scenario { name: "half_that_lacks_nothing", plan: four, script: half_that_lacks_nothing },
 ];
@@ -41,6 +42,17 @@ fn waits_for_the_holder(world: &mut World) {
     }
     world.join(&[FIRST], &[1, 2]);
     world.wait(ms(15_000));
+}
+
+/// A member that was there when a founding began is gone when the votes have come.
+fn gone_before_the_votes(world: &mut World) {
+    world.filters.push(Filter::from(1, &[Kind::VoteReply]).late(ms(500)));
+    world.filters.push(Filter::from(2, &[Kind::VoteReply]));
+    world.start_all(true);
+    world.run_while(ms(3_000), |world| world.counters.get("campaigns") > 0);
+    world.kill(2, false);
+    world.wait(ms(10_000));
+    world.filters.clear();
 }
 
 /// What two of three have acknowledged is lost by both; the third has not heard of it.

@@ -503,6 +503,9 @@ impl Machine {
         let Role::Candidate(canvass) = std::mem::replace(&mut self.role, Role::Follower) else {
             return;
         };
+        if self.has_lost_a_member(canvass.campaign) {
+            return self.give_up_campaign();
+        }
         let was_released = canvass.released.is_some();
         self.participants = canvass.participants();
         let (me, own) = (&self.config.name, &self.meta.membership);
@@ -574,6 +577,9 @@ impl Machine {
             return;
         }
         let (campaign, was_released) = (winner.campaign, winner.was_released);
+        if self.has_lost_a_member(campaign) {
+            return self.give_up_campaign();
+        }
         self.start_reign(campaign, was_released);
     }
 

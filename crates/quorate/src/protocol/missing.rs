@@ -9,7 +9,7 @@ use crate::generations::{Loss, NewGenerations};
 use crate::id::{Incarnation, MemberId, PeerName};
 use crate::protocol::election::Canvass;
 use crate::protocol::machine::{Machine, Role};
-use crate::protocol::message::{Membership, VoteRequest};
+use crate::protocol::message::{Campaign, Membership, VoteRequest};
 
 /// Who has taken part in a founding with what it had: the peers and what they are counted by.
 pub(super) type Participants = BTreeMap<PeerName, MemberId>;
@@ -30,6 +30,12 @@ impl Machine {
             return Vec::new();
         }
         self.unreached(|_| false)
+    }
+
+    /// Whether a member has gone since this peer has stood for a new generation, and is to be waited
+    /// for.
+    pub(super) fn has_lost_a_member(&self, campaign: Campaign) -> bool {
+        campaign == Campaign::NewGeneration && !self.missing_members().is_empty()
     }
 
     /// Names that neither this peer nor, as `is_reached_else` says, somebody else reaches.
