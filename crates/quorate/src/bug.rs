@@ -73,6 +73,8 @@ pub enum Bug {
     PreImageSkipped,
     /// A follower moves to the end of a batch although it lacks a piece of it.
     PositionBeforeData,
+    /// Cells of a full copy do not count as changed where it ends: who is behind is not sent them.
+    LoadedUnstamped,
     /// A deposed tail is dropped as soon as the fork is known.
     TailDroppedEarly,
     /// The first batch after a fork lacks the keys that the follower named.
@@ -172,7 +174,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 75] = [
+    pub const ALL: [Self; 76] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -204,6 +206,7 @@ impl Bug {
         Self::HalfOperation,
         Self::PreImageSkipped,
         Self::PositionBeforeData,
+        Self::LoadedUnstamped,
         Self::TailDroppedEarly,
         Self::RepairOmitted,
         Self::OldReignCounts,

@@ -255,6 +255,7 @@ impl Machine {
     /// Takes one input. Drain [`Machine::poll_output`] afterwards.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.advance(now);
+        self.begin_loading();
         match input {
             Input::Tick => {}
             Input::Changed => self.on_changed(),
@@ -396,6 +397,8 @@ impl Machine {
             Role::Winner(_) => self.winner_tick(),
             Role::Primary(_) => self.primary_tick(),
         }
+        self.load_pieces();
+        self.give_memory_back();
         self.switch_tick();
         self.request_tick();
         let next_ping = self.next_ping;
@@ -405,6 +408,11 @@ impl Machine {
     /// Runs [`Machine::tick`] no later than `time`.
     pub(super) fn wake_by(&mut self, time: Time) {
         self.wake_at = self.wake_at.min(time);
+    }
+
+    /// Runs [`Machine::tick`] as soon as whatever else has come meanwhile has been taken.
+    pub(super) fn wake_again(&mut self) {
+        self.wake_by(self.now.time.after(Duration::from_nanos(1)));
     }
 
     /// Runs [`Machine::tick`] at the end of this input.

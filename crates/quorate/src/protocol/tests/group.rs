@@ -137,6 +137,9 @@ pub(super) struct Group {
     pub(super) versions: BTreeMap<PeerName, u32>,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
+    /// Most cells that a peer has moved with one input, and most bytes that it had beside its cells.
+    pub(super) most_moved: usize,
+    pub(super) most_staged: usize,
     linked: BTreeSet<(PeerName, PeerName)>,
     cut: BTreeSet<(PeerName, PeerName)>,
     mail: VecDeque<Mail>,
@@ -170,6 +173,8 @@ impl Group {
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
+            most_moved: 0,
+            most_staged: 0,
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
             mail: VecDeque::new(),
@@ -393,6 +398,9 @@ impl Group {
             return;
         };
         peer.machine.handle(now, input);
+        let (receiver, discarded) = (&peer.machine.receiver, peer.store.discarded_bytes());
+        self.most_moved = self.most_moved.max(receiver.moved());
+        self.most_staged = self.most_staged.max(receiver.bytes() + discarded);
         let mut reports = Vec::new();
         while let Some(output) = peer.machine.poll_output() {
             match output {
