@@ -183,6 +183,10 @@ struct Options {
     /// Directory of this peer's files, for --storage disk: of this peer alone.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Directory of this peer alone, for --storage memory: it remembers there its vote and how far it
+    /// has acknowledged, and a group that restarts begins with no less while a member is missing.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// When files are synced: every-batch, before anything is acknowledged; or at the latest after
     /// a time, like 1s; or os, when the system does. For --storage disk; 1s if left out.
     #[arg(long, value_name = "POLICY", value_parser = arguments::sync)]
@@ -314,6 +318,9 @@ fn check(options: &Options) -> Result<(), String> {
 /// Where this peer keeps its counts.
 fn storage(options: &Options) -> Result<Storage, String> {
     let is_on_disk = options.storage == StorageKind::Disk;
+    if is_on_disk && options.state_dir.is_some() {
+        return Err("--state-dir is for --storage memory: leave it out".to_owned());
+    }
     match (&options.data_dir, options.sync) {
         (Some(dir), sync) if is_on_disk => {
             Ok(Storage::Disk { dir: dir.clone(), sync: sync.unwrap_or_default() })
@@ -358,6 +365,9 @@ async fn start(
         .heartbeat(options.heartbeat)
         .failure_timeout(options.failure_timeout)
         .io_timeout(options.io_timeout);
+    if let Some(dir) = &options.state_dir {
+        builder = builder.state_dir(dir);
+    }
     if let Some(listen) = &options.listen {
         builder = builder.listen(listen.as_str());
     }

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) disk: Option<DiskPlan>,
     /// When members take part in a new generation.
     pub(crate) new_generations: NewGenerations,
+    /// Mean time in which a peer in memory saves what it remembers, if it remembers anything.
+    pub(crate) remembers: Option<Duration>,
     /// Every message is encoded and decoded on its way.
     pub(crate) is_wired: bool,
 }
@@ -111,6 +113,7 @@ impl Plan {
             real: RealPlan::default(),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             new_generations: NewGenerations::Automatic,
+            remembers: None,
             group,
         };
         plan.draw_members(&mut random, profile);
@@ -120,6 +123,7 @@ impl Plan {
         plan.real = RealPlan::draw(&plan);
         if profile == Profile::Lasting {
             plan.new_generations = NewGenerations::Automatic;
+            plan.remembers = None;
             plan.make_lasting();
         }
         plan
@@ -162,7 +166,8 @@ impl Plan {
         }
     }
 
-    /// Members that wait for each other before they begin a new generation, in one run of five. Not
+    /// Members that wait for each other before they begin a new generation, in one run of five, and
+    /// such that remember how far they may have acknowledged, in two of five in memory. Not
     /// where somebody may be gone for good. Of a sequence of its own: the rest of a seed stays what
     /// it was.
     fn draw_generations(&mut self, random: &mut Random) {
@@ -170,6 +175,9 @@ impl Plan {
         let stay = self.founders == self.peers() && self.faults.weights.iter().all(is_fixed);
         if random.chance(200) && stay {
             self.new_generations = NewGenerations::WhenComplete;
+        }
+        if random.chance(400) && stay && self.disk.is_none() {
+            self.remembers = Some(self.timeout() / random.pick(&[5_000, 1_000, 200]));
         }
     }
 
@@ -241,6 +249,7 @@ impl Plan {
             real: RealPlan::default(),
             disk: None,
             new_generations: NewGenerations::Automatic,
+            remembers: None,
             is_wired: false,
         }
     }

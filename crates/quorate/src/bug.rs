@@ -113,6 +113,10 @@ pub enum Bug {
     BeginsIncomplete,
     /// A new generation says that it lacks nothing, whoever took part in it.
     LossDenied,
+    /// A new generation begins though a restarted member remembers that it acknowledged more.
+    RememberedIgnored,
+    /// A position is acknowledged before the bound lasts that a restarted member remembers.
+    BoundSavedLate,
     /// A blank majority founds although a member with data is there and refused.
     RefusedHolderIgnored,
     /// A member whose storage has failed keeps what it holds to itself, and is waited for.
@@ -174,7 +178,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 76] = [
+    pub const ALL: [Self; 78] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -225,6 +229,8 @@ impl Bug {
         Self::BlankFoundsAlone,
         Self::BeginsIncomplete,
         Self::LossDenied,
+        Self::RememberedIgnored,
+        Self::BoundSavedLate,
         Self::RefusedHolderIgnored,
         Self::FailedHolderSilent,
         Self::HubDefers,

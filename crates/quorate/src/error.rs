@@ -106,8 +106,8 @@ pub enum NoPrimaryReason {
     #[error("enough members refuse this peer's connections: see `refusals` in its status")]
     Refused,
     /// A majority has lost its data, and a new generation waits for members that are missing: by
-    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)). `waits_for` in its status
-    /// names them.
+    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)), or because a member that has
+    /// restarted may have acknowledged more than is left. `waits_for` in its status names them.
     #[error(
         "a new generation waits for members that are missing: see `waits_for` in this peer's status, \
          bring them back, or have a new group founded without them"

@@ -233,6 +233,7 @@ fn control_messages() -> Vec<Message> {
         uptime_ms: 4,
         has_quorum: true,
         members: vec!["a".into(), "b".into()],
+        acknowledged: Some(POSITION),
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term().expect("there is a next one"),

@@ -1,6 +1,8 @@
 //! A new generation that says that it lacks nothing has every decision that a majority of its
 //! former members had acknowledged (docs/protocol.md, section 6); and none begins without a member
-//! that it was to wait for.
+//! that it was to wait for: by their settings, or where one that has restarted remembers that more
+//! was acknowledged than is left. Of any majority that has acknowledged something one at least is in
+//! reach of whoever founds, and holds it or remembers.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +31,8 @@ impl Check for LossTold {
                 Ok(())
             }
             Seen::Event { event: GroupEvent::Founded { unreached, .. }, .. } => {
-                complete(world, unreached)
+                complete(world, unreached)?;
+                self.remembered(world, unreached, Position::BLANK)
             }
             Seen::Event { event, .. } => self.on_event(world, event),
             _ => Ok(()),
@@ -38,11 +41,36 @@ impl Check for LossTold {
 }
 
 impl LossTold {
+    /// Where members remember, none that has acknowledged more is passed over for want of another.
+    fn remembered(
+        &self,
+        world: &World,
+        unreached: &[PeerName],
+        position: Position,
+    ) -> Result<(), String> {
+        if world.plan.remembers.is_none() || unreached.is_empty() {
+            return Ok(());
+        }
+        let mut lost = self.acknowledged.iter().map(|(ballot, sequence)| {
+            let (ballot, sequence) = (*ballot, *sequence);
+            Position { ballot, sequence }
+        });
+        let lost = lost.find(|acknowledged| {
+            let is_newer = acknowledged.ballot.generation >= position.ballot.generation;
+            is_newer && !world.history.includes(position, *acknowledged)
+        });
+        match lost {
+            Some(lost) => Err(format!("begins without {unreached:?} and without {lost}")),
+            None => Ok(()),
+        }
+    }
+
     fn on_event(&self, world: &World, event: &GroupEvent) -> Result<(), String> {
         let GroupEvent::NewGeneration { unreached, position, loss, .. } = event else {
             return Ok(());
         };
         complete(world, unreached)?;
+        self.remembered(world, unreached, *position)?;
         let bound = match loss {
             Loss::Nothing => *position,
             Loss::UpTo { position } => *position,

@@ -12,6 +12,8 @@ use crate::world::World;
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "waits_for_the_holder", plan: patient, script: waits_for_the_holder },
     Scenario { name: "gone_before_the_votes", plan: patient, script: gone_before_the_votes },
+    Scenario { name: "remembered_acknowledgement", plan: remembering, script: remembered },
+    Scenario { name: "acknowledged_and_gone", plan: slow_to_save, script: acknowledged_and_gone },
     Scenario { name: "survivor_that_lags", plan: three, script: survivor_that_lags },
     Scenario { name: "half_that_lacks_nothing", plan: four, script: half_that_lacks_nothing },
 ];
@@ -26,6 +28,44 @@ fn four() -> Plan {
 
 fn patient() -> Plan {
     Plan { new_generations: NewGenerations::WhenComplete, ..three() }
+}
+
+fn remembering() -> Plan {
+    Plan { remembers: Some(ms(2)), ..three() }
+}
+
+fn slow_to_save() -> Plan {
+    Plan { remembers: Some(ms(150)), ..three() }
+}
+
+/// Two of three restart out of reach of the third, which has data. They remember that they have
+/// acknowledged some, and wait for it.
+fn remembered(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[2], &[FIRST, 1]);
+    world.wait(ms(3_000));
+    world.restart(FIRST);
+    world.restart(1);
+    world.wait(ms(60_000));
+    if world.process(1).is_none_or(|process| !process.store.position().is_blank()) {
+        world.fail("generation", format!("founded without the holder: {}", world.describe()));
+    }
+    world.join(&[2], &[FIRST, 1]);
+    world.wait(ms(15_000));
+}
+
+/// The same, of what was acknowledged a moment before they are killed, by disks that are slow.
+fn acknowledged_and_gone(world: &mut World) {
+    world.start_all(true);
+    world.run_while(ms(9_000), |world| world.primary().is_some());
+    world.count(FIRST, 5);
+    world.part(&[2], &[FIRST, 1]);
+    world.restart(FIRST);
+    world.restart(1);
+    world.wait(ms(40_000));
+    world.join(&[2], &[FIRST, 1]);
+    world.wait(ms(15_000));
 }
 
 /// A majority restarts out of reach of the one that has data. It waits for that one, however long

@@ -255,10 +255,13 @@ impl PeerBuilder {
         self
     }
 
-    /// Has a peer in memory remember its ballot and its vote in this directory, and nothing else: its
-    /// cells are lost by a restart as before. It keeps a restarted peer from voting in a ballot that
-    /// it has left, whatever the clocks of the group say. Not used with storage on disk, which
-    /// remembers them itself. It is kept from other users as one for storage on disk is.
+    /// Has a peer in memory remember its ballot and its vote in this directory, and how far it may have
+    /// acknowledged; its cells are lost by a restart as before. It keeps a restarted peer from voting
+    /// in a ballot that it has left, whatever the clocks of the group say, and a group from beginning
+    /// a new generation with less than a restarted member had acknowledged, while another that may
+    /// have it is missing: it waits for that one, or for [`Peer::found_new_group`]. Give it to all
+    /// members. Not used with storage on disk, which remembers all of it itself. It is kept from
+    /// other users as one for storage on disk is.
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
         self

@@ -83,8 +83,9 @@ pub struct Status {
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
-    /// Members that a new generation waits for, by this peer's settings: see
-    /// [`NewGenerations`](crate::NewGenerations).
+    /// Members that a new generation waits for: by this peer's settings
+    /// ([`NewGenerations`](crate::NewGenerations)), or because a member that has restarted may have
+    /// acknowledged more than is left ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
     pub waits_for: Vec<PeerName>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,

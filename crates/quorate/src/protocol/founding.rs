@@ -277,7 +277,8 @@ impl Machine {
         self.follow_names();
         let generation = self.ballot.generation;
         self.event(if was_blank {
-            Event::Founded { group_id, unreached }
+            let lost = Some(self.newest_remembered()).filter(|lost| !lost.is_blank());
+            Event::Founded { group_id, unreached, lost }
         } else {
             let as_of_ms = as_of.as_millis();
             Event::NewGeneration { generation, unreached, position, as_of_ms, loss }

@@ -399,6 +399,7 @@ impl Machine {
         }
         self.load_pieces();
         self.give_memory_back();
+        self.settle_bound();
         self.switch_tick();
         self.request_tick();
         let next_ping = self.next_ping;
@@ -538,6 +539,7 @@ impl Machine {
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             has_quorum: self.can_elect(),
             members: self.names().into_iter().cloned().collect(),
+            acknowledged: self.remembered(),
         }
     }
 }

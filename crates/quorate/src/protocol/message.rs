@@ -50,6 +50,9 @@ pub struct Brief {
     pub has_quorum: bool,
     /// The members that it knows of, by name.
     pub members: Vec<PeerName>,
+    /// What an earlier start of the sender may have acknowledged, if no state that it has held since
+    /// contains it: of a peer in memory that remembers.
+    pub acknowledged: Option<Position>,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).

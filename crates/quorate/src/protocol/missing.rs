@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::generations::{Loss, NewGenerations};
-use crate::id::{Incarnation, MemberId, PeerName};
+use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::protocol::election::Canvass;
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Campaign, Membership, VoteRequest};
@@ -26,7 +26,8 @@ impl Machine {
     /// Members that are not in reach, and that a new generation has to wait for: none if it may do
     /// without them, or this peer was told to.
     pub(super) fn missing_members(&self) -> Vec<PeerName> {
-        if self.watch.found_now || !self.is_patient() {
+        let lacks = || self.lacks_acknowledged(Position::BLANK).is_some();
+        if self.watch.found_now || !(self.is_patient() || lacks()) {
             return Vec::new();
         }
         self.unreached(|_| false)
@@ -57,7 +58,8 @@ impl Machine {
     ) -> bool {
         let is_told = request.is_forced || self.watch.found_now;
         let unreached = || self.unreached(|name| self.hears_of(&from.0, name));
-        !is_told && self.is_patient() && !unreached().is_empty()
+        let lacks = || self.lacks_acknowledged(request.position).is_some();
+        !is_told && (self.is_patient() || lacks()) && !unreached().is_empty()
     }
 
     /// Whether this peer takes part in no new generation without every member.
@@ -96,20 +98,36 @@ impl Machine {
         let is_news = !missing.is_empty() && self.watch.missing.is_empty();
         self.watch.missing.clone_from(&missing);
         if is_news {
-            self.event(Event::NewGenerationWaits { missing });
+            let acknowledged = self.lacks_acknowledged(Position::BLANK);
+            self.event(Event::NewGenerationWaits { missing, acknowledged });
         }
     }
 
     /// How much of what a majority had held is not in the state that a new generation begins from.
     ///
     /// What was acknowledged was held by a majority. Where one of each majority has taken part, its
-    /// state is no fresher than the one adopted.
+    /// state is no fresher than the one adopted; or it has restarted, and remembers how far it may
+    /// have acknowledged.
     pub(super) fn loss(&self, former: &Membership) -> Loss {
         let took_part = |name: &PeerName, id: MemberId| self.participants.get(name) == Some(&id);
-        if former.has_majority(|name, id| !took_part(name, id)) && !bug::is(Bug::LossDenied) {
-            Loss::Unknown
-        } else {
-            Loss::Nothing
+        let remembers = |name: &PeerName| self.remembered_by(name).is_some();
+        let is_unknown = |name: &PeerName, id| !took_part(name, id) && !remembers(name);
+        if former.has_majority(is_unknown) && !bug::is(Bug::LossDenied) {
+            return Loss::Unknown;
         }
+        let bound = former.voters.iter().filter_map(|member| self.remembered_by(&member.name));
+        match bound.fold(Position::BLANK, Position::max) {
+            position if position > self.store.position() => Loss::UpTo { position },
+            _ => Loss::Nothing,
+        }
+    }
+
+    /// What a member that is linked, or this peer, may have acknowledged before it restarted.
+    fn remembered_by(&self, name: &PeerName) -> Option<Position> {
+        if *name == self.config.name {
+            return self.remembered();
+        }
+        let remote = self.remotes.get(name).filter(|remote| remote.linked.is_some())?;
+        remote.brief.as_ref()?.acknowledged
     }
 }

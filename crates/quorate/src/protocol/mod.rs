@@ -15,6 +15,7 @@
 pub mod io;
 pub mod message;
 
+mod acknowledged;
 mod changes;
 mod credence;
 mod election;

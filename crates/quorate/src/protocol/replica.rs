@@ -378,6 +378,7 @@ impl Machine {
             return;
         }
         self.lacks_cells = false;
+        self.forget_remembered(position);
         // A batch without changes, such as one with a digest, is as old as the state that is held.
         if position != held || self.adopted.is_none() {
             self.adopted = Some(self.now.time);

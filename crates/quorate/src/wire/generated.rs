@@ -236,6 +236,10 @@ pub struct Brief {
     pub has_quorum: bool,
     #[prost(string, repeated, tag = "13")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What an earlier start may have acknowledged, of a peer in memory that remembers. Without it
+    /// nothing is known of that.
+    #[prost(message, optional, tag = "16")]
+    pub acknowledged: ::core::option::Option<Position>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

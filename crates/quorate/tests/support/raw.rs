@@ -63,6 +63,7 @@ pub(crate) fn ping(number: u64) -> Frame {
 /// What a client says of itself in it.
 pub(crate) fn brief() -> Brief {
     Brief {
+        acknowledged: None,
         ballot: Ballot::default(),
         is_primary: false,
         primary: None,

@@ -15,7 +15,7 @@ use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;
 use crate::protocol::Machine;
-use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
+use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
@@ -137,6 +137,11 @@ pub(super) struct Group {
     pub(super) versions: BTreeMap<PeerName, u32>,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
+    /// Peers that start from now on are in memory, and remember what they save.
+    pub(super) remembers: bool,
+    saved: BTreeMap<PeerName, HardState>,
+    /// How often something was saved.
+    pub(super) saves: usize,
     /// Most cells that a peer has moved with one input, and most bytes that it had beside its cells.
     pub(super) most_moved: usize,
     pub(super) most_staged: usize,
@@ -173,6 +178,9 @@ impl Group {
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
+            remembers: false,
+            saved: BTreeMap::new(),
+            saves: 0,
             most_moved: 0,
             most_staged: 0,
             linked: BTreeSet::new(),
@@ -242,7 +250,13 @@ impl Group {
             new_generations: self.new_generations,
             bounds,
         };
+        let remembered = || Kept {
+            hard: self.saved.get(&name).cloned().unwrap_or_default(),
+            is_restart: false,
+            is_state_only: true,
+        };
         let kept = self.has_storage.then(Kept::default);
+        let kept = kept.or_else(|| self.remembers.then(remembered));
         let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
         let mut group = self.config.clone();
         if config.kind == PeerKind::Joiner {
@@ -424,7 +438,11 @@ impl Group {
                 Output::Removed { result, .. } => peer.removed.push(result),
                 Output::PolicyChanged { result, .. } => peer.changed.push(result),
                 Output::Committed | Output::Switched { .. } => {}
-                Output::Save(_) => reports.push(Input::Saved),
+                Output::Save(hard) => {
+                    self.saves += 1;
+                    self.saved.insert(name.clone(), hard);
+                    reports.push(Input::Saved);
+                }
                 Output::Append { number, .. } => reports.push(Input::Appended { number }),
                 Output::EndSnapshot { .. } => unreachable!("no snapshot has been begun"),
             }

@@ -241,6 +241,7 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         uptime_ms: brief.uptime_ms,
         has_quorum: brief.has_quorum,
         members: bounds::peers("member", &brief.members)?,
+        acknowledged: brief.acknowledged.map(TryInto::try_into).transpose()?,
     })
 }
 

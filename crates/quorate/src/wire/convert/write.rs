@@ -216,6 +216,7 @@ impl From<&Brief> for proto::Brief {
             uptime_ms: brief.uptime_ms,
             has_quorum: brief.has_quorum,
             members: brief.members.iter().map(PeerName::to_string).collect(),
+            acknowledged: brief.acknowledged.map(Into::into),
         }
     }
 }

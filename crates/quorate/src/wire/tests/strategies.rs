@@ -385,13 +385,13 @@ fn policy_outcome() -> BoxedStrategy<PolicyOutcome> {
 fn brief() -> BoxedStrategy<Brief> {
     (
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
-        (option::of(group_id()), any::<bool>(), option::of(ballot())),
+        (option::of(group_id()), any::<bool>(), option::of(ballot()), option::of(position())),
         (peers(), peers()),
         (any::<u8>(), clock(), number(), any::<bool>()),
     )
         .prop_map(|(first, second, (reaches, members), (priority, wall, uptime_ms, has_quorum))| {
             let (ballot, is_primary, primary, position) = first;
-            let (group_id, is_member, suspects) = second;
+            let (group_id, is_member, suspects, acknowledged) = second;
             Brief {
                 ballot,
                 is_primary,
@@ -406,6 +406,7 @@ fn brief() -> BoxedStrategy<Brief> {
                 uptime_ms,
                 has_quorum,
                 members,
+                acknowledged,
             }
         })
         .boxed()
