@@ -132,8 +132,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Bounds, Mode, OnReconnect, Peer, Shutdown, StartError, Storage, StorageKind,
-    SwitchError, SyncPolicy,
+    Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Peer, Shutdown, StartError, Storage,
+    StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence, show_logs};
 use quorate_ratelimit::{AtCapacity, FileChange, Limit, Limits, RateLimiter};
@@ -189,6 +189,10 @@ struct Options {
     /// Directory of this peer's files, for --storage disk: of this peer alone.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Directory of this peer alone, for --storage memory: it remembers there its vote and how far it
+    /// has acknowledged, and a group that restarts begins with no less while a member is missing.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// When files are synced: every-batch, before anything is acknowledged; or at the latest after
     /// a time, like 1s; or os, when the system does. For --storage disk; 1s if left out.
     #[arg(long, value_name = "POLICY", value_parser = arguments::sync)]
@@ -196,6 +200,10 @@ struct Options {
     /// Who is promoted first: the lowest number; 0 never.
     #[arg(long, value_name = "N", default_value = "100")]
     priority: u8,
+    /// When a new generation may begin, or the group be founded, without some of its members, whose
+    /// counts may be later: automatic, after a failure timeout; or when-complete, never by itself.
+    #[arg(long, value_name = "WHEN", default_value_t)]
+    new_generations: NewGenerations,
     /// Time between two heartbeats, at most a quarter of --failure-timeout; if left out 1s, or a
     /// tenth of --failure-timeout where that is too much.
     #[arg(long, value_parser = arguments::duration)]
@@ -325,6 +333,9 @@ fn check(options: &Options) -> Result<(), String> {
 /// Where this peer keeps its counts.
 fn storage(options: &Options) -> Result<Storage, String> {
     let is_on_disk = options.storage == StorageKind::Disk;
+    if is_on_disk && options.state_dir.is_some() {
+        return Err("--state-dir is for --storage memory: leave it out".to_owned());
+    }
     match (&options.data_dir, options.sync) {
         (Some(dir), sync) if is_on_disk => {
             Ok(Storage::Disk { dir: dir.clone(), sync: sync.unwrap_or_default() })
@@ -365,10 +376,14 @@ async fn start(
         .storage(storage)
         .bounds(bounds)
         .priority(options.priority)
+        .new_generations(options.new_generations)
         .failure_timeout(options.failure_timeout)
         .io_timeout(options.io_timeout);
     if let Some(heartbeat) = options.heartbeat {
         builder = builder.heartbeat(heartbeat);
+    }
+    if let Some(dir) = &options.state_dir {
+        builder = builder.state_dir(dir);
     }
     if let Some(listen) = &options.listen {
         builder = builder.listen(listen.as_str());

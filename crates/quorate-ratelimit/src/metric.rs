@@ -327,6 +327,16 @@ fn of_connections(connections: &Connections) -> Vec<Metric> {
         gauge("quorate_connections", "Connections that came in.", connections.open),
         gauge("quorate_max_connections", "The most that are let in.", connections.max),
         gauge(
+            "quorate_guest_connections",
+            "Connections of clients, and of others that are no members.",
+            connections.guests,
+        ),
+        gauge(
+            "quorate_max_guest_connections",
+            "The most of these that are let in.",
+            connections.max_guests,
+        ),
+        gauge(
             "quorate_handshakes",
             "Connections whose handshake is not over.",
             connections.handshakes,

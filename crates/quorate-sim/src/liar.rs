@@ -250,6 +250,7 @@ impl World {
 
     fn false_brief(&self, ballot: Ballot, position: Position, meta: &Meta) -> Brief {
         Brief {
+            acknowledged: None,
             ballot,
             is_primary: true,
             primary: Some((NAME.into(), Incarnation(0x1147))),

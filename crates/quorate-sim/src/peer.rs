@@ -17,7 +17,7 @@ use quorate::{
 use crate::calls::{Origin, Waiting};
 use crate::check::Seen;
 use crate::clock::{Clock, Moment};
-use crate::disk::{HostDisk, StorageThread};
+use crate::disk::{HostDisk, Memory, StorageThread};
 use crate::history::{Cells, Follower};
 use crate::members::List;
 use crate::merging::Merging;
@@ -49,6 +49,8 @@ pub(crate) struct Peer {
     pub(crate) list: List,
     /// What outlives the process, in a group that uses disks.
     pub(crate) disk: Option<HostDisk>,
+    /// What outlives the process in a group in memory that remembers.
+    pub(crate) memory: Memory,
     /// Which settings it starts with: peers refuse each other where they differ.
     pub(crate) revision: u8,
 }
@@ -109,6 +111,7 @@ impl Peer {
             address: String::new(),
             verify_interval: plan.verify_interval,
             client_rights: Default::default(),
+            new_generations: plan.new_generations,
             bounds: plan.bounds,
         };
         let has_disk = plan.disk.as_ref().filter(|_| !is_client);
@@ -128,6 +131,7 @@ impl Peer {
             process,
             list,
             disk,
+            memory: Memory::default(),
             revision,
         }
     }
@@ -296,8 +300,12 @@ impl World {
             Message::Follow { ballot, .. } => self.on_reign(peer, *ballot),
             // A winner goes on to its reign in the same step: this is what it has adopted.
             // With a disk it has adopted it long before it says so.
+            // What waited until it was remembered is no news.
             Message::Held { position, .. } if self.plan.disk.is_none() => {
-                self.on_held(peer, *position);
+                let is_news = |held: Position| held < *position || self.plan.remembers.is_none();
+                if self.process(peer).is_some_and(|process| is_news(process.position)) {
+                    self.on_held(peer, *position);
+                }
             }
             // A client takes part in nothing, and goes back from a ballot that came to nothing.
             Message::Ping { brief, .. } if !self.is_client(peer) => {

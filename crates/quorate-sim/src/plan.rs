@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Bounds, GroupConfig, Mode, OnReconnect, PeerName};
+use quorate::{Acknowledge, Bounds, GroupConfig, Mode, NewGenerations, OnReconnect, PeerName};
 
 use crate::disk::DiskPlan;
 use crate::faults::{Fault, Profile};
@@ -34,6 +34,10 @@ pub(crate) struct Plan {
     pub(crate) real: RealPlan,
     /// Storage on disks, if the group uses them.
     pub(crate) disk: Option<DiskPlan>,
+    /// When members take part in a new generation.
+    pub(crate) new_generations: NewGenerations,
+    /// Mean time in which a peer in memory saves what it remembers, if it remembers anything.
+    pub(crate) remembers: Option<Duration>,
     /// Every message is encoded and decoded on its way.
     pub(crate) is_wired: bool,
 }
@@ -108,13 +112,18 @@ impl Plan {
             verify_interval: random.pick(&[timeout / 4, timeout * 3]),
             real: RealPlan::default(),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
+            new_generations: NewGenerations::Automatic,
+            remembers: None,
             group,
         };
         plan.draw_members(&mut random, profile);
         plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
         plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
+        plan.draw_generations(&mut Random::new(seed ^ 0x6765_6e65));
         plan.real = RealPlan::draw(&plan);
         if profile == Profile::Lasting {
+            plan.new_generations = NewGenerations::Automatic;
+            plan.remembers = None;
             plan.make_lasting();
         }
         plan
@@ -154,6 +163,21 @@ impl Plan {
             let drift = random.pick(&[0, 200, -200, 20_000, -20_000]);
             let offset = random.pick(&[0, 5_000_000, -5_000_000, 2_000_000_000, -2_000_000_000]);
             self.clocks.push((drift, offset));
+        }
+    }
+
+    /// Members that wait for each other before they begin a new generation, in one run of five, and
+    /// such that remember how far they may have acknowledged, in two of five in memory. Not
+    /// where somebody may be gone for good. Of a sequence of its own: the rest of a seed stays what
+    /// it was.
+    fn draw_generations(&mut self, random: &mut Random) {
+        let is_fixed = |(fault, _): &(Fault, u64)| *fault != Fault::Join;
+        let stay = self.founders == self.peers() && self.faults.weights.iter().all(is_fixed);
+        if random.chance(200) && stay {
+            self.new_generations = NewGenerations::WhenComplete;
+        }
+        if random.chance(400) && stay && self.disk.is_none() {
+            self.remembers = Some(self.timeout() / random.pick(&[5_000, 1_000, 200]));
         }
     }
 
@@ -224,6 +248,8 @@ impl Plan {
             merge_keys: 1_000,
             real: RealPlan::default(),
             disk: None,
+            new_generations: NewGenerations::Automatic,
+            remembers: None,
             is_wired: false,
         }
     }

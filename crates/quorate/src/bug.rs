@@ -73,6 +73,8 @@ pub enum Bug {
     PreImageSkipped,
     /// A follower moves to the end of a batch although it lacks a piece of it.
     PositionBeforeData,
+    /// Cells of a full copy do not count as changed where it ends: who is behind is not sent them.
+    LoadedUnstamped,
     /// A deposed tail is dropped as soon as the fork is known.
     TailDroppedEarly,
     /// The first batch after a fork lacks the keys that the follower named.
@@ -107,6 +109,14 @@ pub enum Bug {
     // --- founding and generations (section 6)
     /// A blank peer founds a group alone.
     BlankFoundsAlone,
+    /// A new generation begins without members that it is to wait for.
+    BeginsIncomplete,
+    /// A new generation says that it lacks nothing, whoever took part in it.
+    LossDenied,
+    /// A new generation begins though a restarted member remembers that it acknowledged more.
+    RememberedIgnored,
+    /// A position is acknowledged before the bound lasts that a restarted member remembers.
+    BoundSavedLate,
     /// A blank majority founds although a member with data is there and refused.
     RefusedHolderIgnored,
     /// A member whose storage has failed keeps what it holds to itself, and is waited for.
@@ -168,7 +178,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 78] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -200,6 +210,7 @@ impl Bug {
         Self::HalfOperation,
         Self::PreImageSkipped,
         Self::PositionBeforeData,
+        Self::LoadedUnstamped,
         Self::TailDroppedEarly,
         Self::RepairOmitted,
         Self::OldReignCounts,
@@ -216,6 +227,10 @@ impl Bug {
         Self::ReleaseBeforeCaughtUp,
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
+        Self::BeginsIncomplete,
+        Self::LossDenied,
+        Self::RememberedIgnored,
+        Self::BoundSavedLate,
         Self::RefusedHolderIgnored,
         Self::FailedHolderSilent,
         Self::HubDefers,

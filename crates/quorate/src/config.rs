@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use crate::address::{AddressFault, AddressGiven};
+use crate::generations::NewGenerations;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 use crate::told::whole;
@@ -555,15 +556,18 @@ pub struct Bounds {
     /// Events kept for late readers, a quarter of them for what peers cause that are no members.
     /// Default 1,024.
     pub max_events: usize,
-    /// Incoming connections at the same time; beyond it new ones are closed. Each client takes two,
-    /// each other member four at most while it reconnects: room for `2 * clients + 28`. Default
-    /// 1,024, for 498 clients. A connection holds memory only for what waits on it. 28 of them, or
-    /// a quarter if that is less, are for addresses of members. Where connections are sockets, no
-    /// more are let in than half of the files that this process may open when it starts.
+    /// Incoming connections at the same time; beyond it new ones are closed. Each client takes three,
+    /// each other member four at most while it reconnects: room for `3 * clients + 56`. Default
+    /// 1,024, for 322 clients. A connection holds memory only for what waits on it. 28 of them, or
+    /// a quarter if that is less, are for addresses of members; as many, or an eighth, are for
+    /// handshakes, so that members find a place wherever they come from. Clients have the rest, and
+    /// are told so when it is taken. Where connections are sockets, no more are let in than half of
+    /// the files that this process may open when it starts.
     pub max_connections: usize,
     /// Of these, connections from one address (of IPv6, one network of 64 bits, and twice as many
     /// from one of 56); beyond it new ones are closed. Default 512: several peers and clients may
-    /// share a host, or a gateway to one.
+    /// share a host, or a gateway to one. That is for those that are no members; 28 more, or a
+    /// quarter if that is less, may be open for members behind the same address.
     pub max_connections_per_address: usize,
     /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones
     /// are closed, and whoever was closed tries again. One address may have as many as are a third
@@ -669,6 +673,8 @@ pub struct PeerConfig {
     pub verify_interval: Duration,
     /// What clients may ask of this peer, as primary. Default: their calls, and nothing else.
     pub client_rights: ClientRights,
+    /// When this peer takes part in a new generation. Default: as soon as the protocol allows.
+    pub new_generations: NewGenerations,
     /// What this peer holds at most.
     pub bounds: Bounds,
 }

@@ -142,6 +142,14 @@ pub enum NoPrimaryReason {
     /// This peer has been shut down.
     #[error("this peer has been shut down")]
     ShutDown,
+    /// A majority has lost its data, and a new generation waits for members that are missing: by
+    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)), or because a member that has
+    /// restarted may have acknowledged more than is left. `waits_for` in its status names them.
+    #[error(
+        "a new generation waits for members that are missing: see `waits_for` in this peer's status, \
+         bring them back, or have a new group founded without them"
+    )]
+    Incomplete,
     /// The members are agreeing on a primary.
     #[error("an election has not ended")]
     Electing,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::generations::Loss;
 use crate::id::{Ballot, Generation, GroupId, PeerName, Position};
 
 /// Something that happened to this peer's group, as this peer saw it.
@@ -15,6 +16,9 @@ pub enum Event {
         group_id: GroupId,
         /// Members that were not reached, by name.
         unreached: Vec<PeerName>,
+        /// The latest state that a member may have acknowledged before all had lost their data, where
+        /// one remembers that ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)): it is lost.
+        lost: Option<Position>,
     },
     /// The group was formed anew because a majority had lost its data.
     NewGeneration {
@@ -22,6 +26,25 @@ pub enum Event {
         generation: Generation,
         /// Members whose data, if any, were not reached.
         unreached: Vec<PeerName>,
+        /// The state that it goes on from: the freshest among those that took part.
+        position: Position,
+        /// When that state was made, in milliseconds since the Unix epoch by the group's calendar. What
+        /// was decided later is lost, whether the callers waited for a majority or not.
+        as_of_ms: u64,
+        /// How much that may be, of what a majority had held.
+        loss: Loss,
+    },
+    /// A new generation could begin, and waits for members that are missing: by this peer's settings
+    /// ([`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete)), or because one that
+    /// has restarted may have acknowledged more than is left. Bring them back, or,
+    /// where they are gone for good, call [`Peer::found_new_group`](crate::Peer::found_new_group) at
+    /// each peer that is left: what only the missing ones hold is lost then.
+    NewGenerationWaits {
+        /// The members that are waited for.
+        missing: Vec<PeerName>,
+        /// What a member in reach may have acknowledged before it restarted, where all that is left is
+        /// older ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
+        acknowledged: Option<Position>,
     },
     /// Another peer is primary now.
     PrimaryChanged {

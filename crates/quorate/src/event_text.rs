@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::event::Event;
+use crate::generations::Loss;
 use crate::id::PeerName;
 use crate::listing::listed;
 
@@ -28,6 +29,7 @@ impl Event {
         match self {
             Self::Founded { .. } => "founded",
             Self::NewGeneration { .. } => "new_generation",
+            Self::NewGenerationWaits { .. } => "new_generation_waits",
             Self::PrimaryChanged { .. } => "primary_changed",
             Self::PrimarySuspected { .. } => "primary_suspected",
             Self::FailureAgreed { .. } => "failure_agreed",
@@ -71,6 +73,8 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::NewGeneration { .. }
+            | Self::NewGenerationWaits { .. }
+            | Self::Founded { lost: Some(_), .. }
             | Self::QuorumLost { .. }
             | Self::PolicyUnusable { .. }
             | Self::LocalDecisionsRefused { .. }
@@ -124,6 +128,7 @@ impl fmt::Display for Event {
         match self {
             Self::Founded { .. }
             | Self::NewGeneration { .. }
+            | Self::NewGenerationWaits { .. }
             | Self::PrimaryChanged { .. }
             | Self::PrimarySuspected { .. }
             | Self::FailureAgreed { .. }
@@ -167,15 +172,42 @@ impl fmt::Display for Event {
 impl Event {
     fn of_primacy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Founded { group_id, unreached } => {
-                write!(f, "founded the group {group_id}{}", without(unreached))
+            Self::Founded { group_id, unreached, lost } => {
+                write!(f, "founded the group {group_id}{}", without(unreached))?;
+                match lost {
+                    Some(lost) => write!(
+                        f,
+                        "; all had lost their data, which may have gone as far as position {lost}"
+                    ),
+                    None => Ok(()),
+                }
             }
-            Self::NewGeneration { generation, unreached } => write!(
-                f,
-                "formed the group anew as generation {generation}, for a majority had lost its \
-                 data; what only they held is lost{}",
-                without(unreached)
-            ),
+            Self::NewGeneration { generation, unreached, position, loss, .. } => {
+                write!(
+                    f,
+                    "formed the group anew as generation {generation} from position {position}, \
+                     for a majority had lost its data; "
+                )?;
+                match loss {
+                    Loss::Nothing => f.write_str("nothing that a majority had held is lost")?,
+                    Loss::UpTo { position } => {
+                        write!(f, "what was decided later, up to {position} at most, is lost")?;
+                    }
+                    Loss::Unknown => f.write_str("whatever was decided later is lost")?,
+                }
+                f.write_str(&without(unreached))
+            }
+            Self::NewGenerationWaits { missing, acknowledged } => {
+                let names = listed(missing.iter().map(PeerName::as_str));
+                write!(f, "a majority has lost its data, and {names} may hold more than is left")?;
+                if let Some(acknowledged) = acknowledged {
+                    write!(f, " (position {acknowledged} may have been acknowledged)")?;
+                }
+                f.write_str(
+                    ": bring back who is missing, or, if they are gone for good, found a new \
+                     group at each peer that is left",
+                )
+            }
             Self::PrimaryChanged { primary: Some(primary), ballot } => {
                 write!(f, "{primary} is the primary (term {})", ballot.term)
             }

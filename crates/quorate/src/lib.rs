@@ -75,6 +75,7 @@ mod driver;
 mod error;
 mod event;
 mod event_text;
+mod generations;
 mod id;
 mod listing;
 mod model;
@@ -113,6 +114,7 @@ pub use driver::{
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
 pub use event_text::Severity;
+pub use generations::{Loss, NewGenerations};
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,

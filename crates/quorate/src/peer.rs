@@ -506,8 +506,13 @@ impl Peer {
         self.handle.shared.set_priority(priority).await;
     }
 
-    /// Founds a new group as soon as a majority of blank members is reachable, without waiting a
-    /// failure timeout for the others.
+    /// Founds a new group, or begins a new generation of the one there was, as soon as a majority of
+    /// the members is reachable, without waiting for the others: neither a failure timeout nor, under
+    /// [`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete), for good. What only
+    /// those hold is lost.
+    ///
+    /// Whoever holds the latest data stands, so call it at every peer that is left. It counts until
+    /// there is a primary.
     ///
     /// # Cancel safety
     ///

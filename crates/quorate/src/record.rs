@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::id::GroupTime;
 use crate::model::{MAX_KEY_BYTES, VALUE_WORDS, Value};
@@ -20,6 +20,8 @@ use crate::model::{MAX_KEY_BYTES, VALUE_WORDS, Value};
 pub const MAX_RECORD_KEY_BYTES: usize = MAX_KEY_BYTES + 64;
 
 const HEADER_BYTES: usize = size_of::<u16>();
+/// The smallest record of a cell that is there.
+pub(crate) const MIN_CELL_BYTES: usize = HEADER_BYTES + 1 + VALUE_BYTES;
 const VALUE_BYTES: usize = (VALUE_WORDS + 1) * size_of::<u64>();
 const HAS_VALUE: u16 = 1 << 15;
 /// A builder starts with room for this many bytes.
@@ -116,6 +118,12 @@ impl Records {
         }
         self.count -= count;
         Self { packed: self.packed.split_to(bytes), count }
+    }
+
+    /// Leaves out the first ones: so many, which take so many bytes.
+    pub(crate) fn leave_out(&mut self, count: usize, bytes: usize) {
+        self.packed.advance(bytes);
+        self.count -= count;
     }
 }
 

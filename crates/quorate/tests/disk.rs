@@ -9,8 +9,8 @@ use std::time::Duration;
 use quorate::disk::simulated::{Mishap, SimulatedDisk};
 use quorate::transport::InProcess;
 use quorate::{
-    Acknowledge, Bounds, Event, Item, Link, Peer, PeerBuilder, PeerRole, StartError, Status,
-    Storage, StorageKind, StorageState, SyncPolicy,
+    Acknowledge, Bounds, DecideError, Event, Item, Link, NoPrimaryReason, Peer, PeerBuilder,
+    PeerRole, StartError, Status, Storage, StorageKind, StorageState, SyncPolicy,
 };
 use support::{LONG, NAMES, add, builder, count, events, until};
 
@@ -458,6 +458,45 @@ async fn a_peer_in_memory_remembers_its_ballot_where_it_is_told_to() {
         disks.iter().for_each(SimulatedDisk::lose_power);
     }
     assert!(terms.is_sorted_by(|one, next| one < next), "{terms:?}");
+}
+
+/// Two of three had restarted while the third was away, and founded the group anew without it.
+#[tokio::test(start_paused = true)]
+async fn a_peer_in_memory_remembers_that_it_has_acknowledged_and_waits_for_who_may_have_it() {
+    let network = InProcess::network();
+    let disks = [1, 2, 3].map(SimulatedDisk::new);
+    let mut peers = Vec::new();
+    for (name, disk) in NAMES.into_iter().zip(&disks) {
+        peers.push(start_with_state(&network, name, disk).await);
+    }
+    for peer in &peers {
+        peer.wait_ready(LONG).await.expect("three peers form a group");
+        add(peer, "k", 1).await.expect("there is a primary");
+    }
+    for peer in &peers {
+        until(peer, |status| status.cells == 1 && status.unreplicated_units == 0).await;
+    }
+    drop(peers);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    disks.iter().for_each(SimulatedDisk::lose_power);
+    let mut back = Vec::new();
+    for (name, disk) in NAMES.into_iter().zip(&disks).take(2) {
+        back.push(start_with_state(&network, name, disk).await);
+    }
+    for peer in &back {
+        until(peer, |status| status.waits_for == ["c".into()]).await;
+        let error = add(peer, "k", 1).await.expect_err("the third may have the count");
+        assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::Incomplete });
+    }
+    tokio::time::sleep(LONG).await;
+    assert!(back.iter().all(|peer| peer.status().primary.is_none()));
+    back.push(start_with_state(&network, "c", &disks[2]).await);
+    for peer in &back {
+        peer.wait_ready(LONG).await.expect("all are there");
+        assert_eq!(count(peer, "k").await, 0, "all have lost it");
+    }
+    let is_told = |event: &Event| matches!(event, Event::Founded { lost: Some(_), .. });
+    assert!(back.iter().flat_map(events).any(|event| is_told(&event)), "and say so");
 }
 
 #[tokio::test(start_paused = true)]

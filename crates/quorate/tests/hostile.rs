@@ -290,7 +290,8 @@ fn strangers_do_not_take_the_descriptors_that_members_need() {
     let said = numbers(&flood.ask(&format!("greet 300 {primary}")));
     assert_eq!(said["opened"], 300, "so many were tried");
     let now = group.report();
-    assert!((files / 4..=files / 2).contains(&now["open"]), "{now:?}");
+    // Each that greets has one lane, and places for three.
+    assert!((files / 8..=files / 2).contains(&now["open"]), "{now:?}");
     assert_eq!(now["accepts_failed"], 0, "{now:?}");
     // A member comes back, and finds all others.
     assert_eq!(group.child.ask("restart"), "it is back");

@@ -13,6 +13,7 @@ mod generation;
 mod handed_over;
 mod has_room;
 mod limit_held;
+mod loss_told;
 mod majority_kept;
 mod merged_once;
 mod monotone;
@@ -149,6 +150,7 @@ impl Checks {
             Box::new(handed_over::HandedOver::default()),
             Box::new(has_room::HasRoom::default()),
             Box::new(limit_held::LimitHeld::default()),
+            Box::new(loss_told::LossTold::default()),
             Box::new(majority_kept::MajorityKept::default()),
             Box::new(merged_once::MergedOnce::default()),
             Box::new(monotone::Monotone::default()),

@@ -9,6 +9,7 @@
 //! The files are those of the library, on its simulated disk.
 
 mod faults;
+mod memory;
 mod snapshots;
 mod start;
 
@@ -26,6 +27,7 @@ use quorate::{Acknowledge, Position};
 
 use crate::random::Random;
 use crate::world::{Event, World};
+pub(crate) use memory::Memory;
 use snapshots::Snapshot;
 
 /// How the peers of a run use their disks.
@@ -154,6 +156,9 @@ impl World {
 
     /// Takes an order of the state machine.
     pub(crate) fn on_storage_output(&mut self, peer: usize, output: Output) {
+        if let (None, Output::Save(hard)) = (&self.plan.disk, &output) {
+            return self.remember(peer, hard.clone());
+        }
         let order = match output {
             Output::Save(hard) => Order::Save(hard),
             Output::Append { number, batch } => {
@@ -213,6 +218,9 @@ impl World {
         if self.peers[peer].paused.is_some() {
             self.peers[peer].inbox.push(Event::Disk { peer, incarnation });
             return;
+        }
+        if self.has_remembered(peer) {
+            return self.drive(peer, Input::Saved);
         }
         let result = self.storage_round(peer);
         if let Some(thread) = self.thread_mut(peer) {

@@ -22,7 +22,8 @@ impl World {
         seed: u64,
         store: &Arc<Store>,
     ) -> (Start, Option<StorageThread>) {
-        let in_memory = (Start::in_memory(incarnation, seed), None);
+        let kept = self.recall(peer);
+        let in_memory = (Start { kept, ..Start::in_memory(incarnation, seed) }, None);
         if self.peers[peer].disk.is_none() {
             return in_memory;
         }

@@ -3,6 +3,7 @@
 //! A scenario has a plan without chance in it and a script; after the script everything is healed
 //! and the group must come to rest, as in any other run.
 
+mod anew;
 mod clients;
 mod copies;
 mod cuts;
@@ -47,6 +48,7 @@ impl Scenario {
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let themes = [
+        anew::ALL,
         clients::ALL,
         copies::ALL,
         cuts::ALL,

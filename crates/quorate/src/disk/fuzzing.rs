@@ -118,7 +118,9 @@ fn write(mut storage: Storage) -> Position {
     let batch = Staged { from: None, records: Vec::new(), end };
     storage.append(&batch).expect("there is room");
     storage.sync().expect("there is room");
-    storage.save(HardState { ballot, voted_for: Some("b".into()) }).expect("there is room");
+    storage
+        .save(HardState { ballot, voted_for: Some("b".into()), ..HardState::default() })
+        .expect("there is room");
     position
 }
 

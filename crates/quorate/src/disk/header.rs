@@ -8,8 +8,11 @@ use super::error::Fault;
 use super::state::StorageId;
 use crate::id::{Ballot, Generation, Position, Sequence, Term};
 
-/// The version that is written, and the newest that is read.
+/// The version that is written, and the newest that is read, of all files but the state.
 pub(super) const VERSION: u32 = 1;
+/// The version of a state that says what a peer in memory has acknowledged. One that does not is
+/// written as of the version before, so that peers of that version can read it.
+pub(super) const STATE_VERSION: u32 = 2;
 
 /// Nothing here is counted higher: one more always fits.
 const MAX_COUNT: u64 = 1 << 62;
@@ -50,7 +53,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// A newer library wrote it.
-    Newer { version: u32 },
+    Newer { version: u32, newest: u32 },
     /// It is not what was written.
     Damaged { at: u64, fault: Fault },
 }
@@ -63,14 +66,28 @@ impl Unreadable {
 
 /// Begins a file.
 pub(super) fn put_preamble(kind: Kind, out: &mut Vec<u8>) {
+    put_preamble_of(kind, VERSION, out);
+}
+
+/// The same of another version.
+pub(super) fn put_preamble_of(kind: Kind, version: u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.put_slice(kind.magic());
-    out.put_u32_le(VERSION);
+    out.put_u32_le(version);
     out.put_u32_le(crc32c(&out[start..]));
 }
 
 /// Looks at the beginning of a file, the same in all versions; returns the rest.
 pub(super) fn check_preamble(kind: Kind, bytes: &[u8]) -> Result<&[u8], Unreadable> {
+    check_preamble_of(kind, VERSION, bytes).map(|(_, rest)| rest)
+}
+
+/// The same where versions up to `newest` are read; the version as well.
+pub(super) fn check_preamble_of(
+    kind: Kind,
+    newest: u32,
+    bytes: &[u8],
+) -> Result<(u32, &[u8]), Unreadable> {
     let Some((preamble, rest)) = bytes.split_first_chunk::<PREAMBLE_BYTES>() else {
         let (need, have) = (PREAMBLE_BYTES as u64, bytes.len() as u64);
         return Err(Unreadable::damaged(0, Fault::CutOff { need, have }));
@@ -82,12 +99,12 @@ pub(super) fn check_preamble(kind: Kind, bytes: &[u8]) -> Result<&[u8], Unreadab
     }
     check_sum(checked, stored.get_u32_le()).map_err(|fault| Unreadable::damaged(0, fault))?;
     match version.get_u32_le() {
-        VERSION => Ok(rest),
+        version if (1..=newest).contains(&version) => Ok((version, rest)),
         0 => {
             let fault = Fault::Number { what: "version", expected: VERSION.into(), found: 0 };
             Err(Unreadable::damaged(kind.magic().len(), fault))
         }
-        version => Err(Unreadable::Newer { version }),
+        version => Err(Unreadable::Newer { version, newest }),
     }
 }
 
@@ -243,7 +260,7 @@ mod tests {
         bytes.put_u32_le(2);
         bytes.put_u32_le(crc32c(&bytes));
         let found = Header::decode(Kind::Segment, &bytes);
-        assert_eq!(found, Err(Unreadable::Newer { version: 2 }));
+        assert_eq!(found, Err(Unreadable::Newer { version: 2, newest: 1 }));
         let found = Header::decode(Kind::Snapshot, &bytes);
         assert_eq!(found, Err(Unreadable::Damaged { at: 0, fault: Fault::Magic }));
     }

@@ -160,11 +160,9 @@ pub(super) fn read_header(
 /// Says which file it is that cannot be read.
 pub(super) fn unreadable(file: &NamedFile, error: Unreadable) -> OpenError {
     match error {
-        Unreadable::Newer { version } => OpenError::NewerVersion {
-            path: file.path().clone(),
-            version,
-            supported: super::header::VERSION,
-        },
+        Unreadable::Newer { version, newest } => {
+            OpenError::NewerVersion { path: file.path().clone(), version, supported: newest }
+        }
         Unreadable::Damaged { at, fault } => OpenError::corrupt(file.path(), at, fault),
     }
 }

@@ -14,11 +14,11 @@ use siphasher::sip::SipHasher13;
 
 use super::error::Fault;
 use super::header::{
-    Kind, PREAMBLE_BYTES, Unreadable, check_count, check_preamble, check_sum, put_ballot,
-    put_preamble, take_ballot,
+    Kind, PREAMBLE_BYTES, STATE_VERSION, Unreadable, VERSION, check_count, check_preamble_of,
+    check_sum, put_ballot, put_preamble_of, take_ballot,
 };
 use crate::config::is_name;
-use crate::id::{MAX_NAME_BYTES, MemberId, PeerName};
+use crate::id::{MAX_NAME_BYTES, MemberId, PeerName, Position, Sequence};
 use crate::protocol::io::{HardState, Succession};
 
 const ACKNOWLEDGES_UNSYNCED: u8 = 1;
@@ -27,9 +27,11 @@ const FLAGS: u8 = ACKNOWLEDGES_UNSYNCED;
 /// Bytes between the preamble and the names.
 const FIXED_BYTES: usize = 73;
 const CHECKSUM_BYTES: usize = size_of::<u32>();
+/// What was acknowledged, behind the names: where it is said.
+const POSITION_BYTES: usize = 3 * size_of::<u64>();
 /// Longest state file.
 pub(super) const MAX_BYTES: usize =
-    PREAMBLE_BYTES + FIXED_BYTES + 3 * (1 + MAX_NAME_BYTES) + CHECKSUM_BYTES;
+    PREAMBLE_BYTES + FIXED_BYTES + 3 * (1 + MAX_NAME_BYTES) + POSITION_BYTES + CHECKSUM_BYTES;
 
 /// Random id of one data directory, drawn when it is first used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +109,8 @@ impl State {
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(MAX_BYTES);
-        put_preamble(Kind::State, &mut out);
+        let is_said = !self.hard.acknowledged.is_blank();
+        put_preamble_of(Kind::State, if is_said { STATE_VERSION } else { VERSION }, &mut out);
         out.put_u128_le(self.storage_id.0);
         out.put_u64_le(self.starts);
         put_ballot(self.hard.ballot, &mut out);
@@ -120,12 +123,16 @@ impl State {
         put_name(&self.group, &mut out);
         put_name(self.peer.as_str(), &mut out);
         put_name(self.hard.voted_for.as_ref().map_or("", PeerName::as_str), &mut out);
+        if is_said {
+            put_ballot(self.hard.acknowledged.ballot, &mut out);
+            out.put_u64_le(self.hard.acknowledged.sequence.0);
+        }
         out.put_u32_le(crc32c(&out[PREAMBLE_BYTES..]));
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let rest = check_preamble(Kind::State, bytes)?;
+        let (version, rest) = check_preamble_of(Kind::State, STATE_VERSION, bytes)?;
         let damaged = |fault| Unreadable::Damaged { at: PREAMBLE_BYTES as u64, fault };
         let Some(end) = rest.len().checked_sub(CHECKSUM_BYTES).filter(|end| *end > FIXED_BYTES)
         else {
@@ -134,11 +141,11 @@ impl State {
         };
         let (fields, mut stored) = rest.split_at(end);
         check_sum(fields, stored.get_u32_le()).map_err(damaged)?;
-        Self::read(fields).map_err(damaged)
+        Self::read(version, fields).map_err(damaged)
     }
 
     /// Reads what a checksum has confirmed, and yet nothing is taken for granted.
-    fn read(mut fields: &[u8]) -> Result<Self, Fault> {
+    fn read(version: u32, mut fields: &[u8]) -> Result<Self, Fault> {
         let fields = &mut fields;
         let storage_id = StorageId(fields.get_u128_le());
         let starts = fields.get_u64_le();
@@ -155,6 +162,7 @@ impl State {
         let group = required(take_name(fields)?, "group")?;
         let peer = required(take_name(fields)?, "peer")?;
         let voted_for = take_name(fields)?;
+        let acknowledged = take_acknowledged(version, fields)?;
         if !fields.is_empty() {
             return Err(Fault::Unexpected("end of the state"));
         }
@@ -165,11 +173,25 @@ impl State {
             starts,
             losses,
             boot,
-            hard: HardState { ballot, voted_for: voted_for.map(PeerName::from) },
+            hard: HardState { ballot, voted_for: voted_for.map(PeerName::from), acknowledged },
             acknowledges_unsynced: flags & ACKNOWLEDGES_UNSYNCED != 0,
             closed: (closed.segment != 0).then_some(closed),
         })
     }
+}
+
+/// What the peer has acknowledged at most; blank in a version that does not say.
+fn take_acknowledged(version: u32, fields: &mut &[u8]) -> Result<Position, Fault> {
+    if version < STATE_VERSION {
+        return Ok(Position::BLANK);
+    }
+    let Some((mut position, rest)) = fields.split_at_checked(POSITION_BYTES) else {
+        let (need, have) = (POSITION_BYTES as u64, fields.len() as u64);
+        return Err(Fault::CutOff { need, have });
+    };
+    *fields = rest;
+    let ballot = take_ballot(&mut position);
+    Ok(Position { ballot, sequence: Sequence(position.get_u64_le()) })
 }
 
 fn put_name(name: &str, out: &mut Vec<u8>) {
@@ -212,10 +234,25 @@ mod tests {
             hard: HardState {
                 ballot: Ballot { generation: Generation(1), term: Term(2) },
                 voted_for: Some("b".into()),
+                acknowledged: Position::BLANK,
             },
             acknowledges_unsynced: true,
             closed: Some(LogEnd { segment: 4, bytes: 1234 }),
         }
+    }
+
+    /// Of a peer in memory.
+    fn remembering() -> State {
+        let ballot = Ballot { generation: Generation(3), term: Term(4) };
+        let acknowledged = Position { ballot, sequence: Sequence(5 << 16) };
+        State { hard: HardState { acknowledged, ..state().hard }, ..state() }
+    }
+
+    /// A peer of the version before reads the state of whoever has nothing new to say.
+    #[test]
+    fn the_version_is_no_newer_than_what_is_said_needs() {
+        let version = |state: &State| state.encode()[8];
+        assert_eq!((version(&state()), version(&remembering())), (1, 2));
     }
 
     #[test]
@@ -228,6 +265,7 @@ mod tests {
             ..state()
         };
         assert_eq!(State::decode(&blank.encode()), Ok(blank));
+        assert_eq!(State::decode(&remembering().encode()), Ok(remembering()));
     }
 
     /// The story: a storage moved to another machine, where the first start of it there ended
@@ -249,7 +287,7 @@ mod tests {
     #[test]
     fn the_longest_state_is_within_its_bound() {
         let name = "n".repeat(MAX_NAME_BYTES);
-        let hard = HardState { voted_for: Some(name.clone().into()), ..state().hard };
+        let hard = HardState { voted_for: Some(name.clone().into()), ..remembering().hard };
         let longest = State { group: name.clone(), peer: name.into(), hard, ..state() };
         assert_eq!(longest.encode().len(), MAX_BYTES);
         assert_eq!(State::decode(&longest.encode()), Ok(longest));
@@ -257,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_damage() {
-        let bytes = state().encode();
+        let bytes = remembering().encode();
         for bit in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -274,14 +312,14 @@ mod tests {
     fn what_a_checksum_confirms_is_still_checked() {
         let fields = &state().encode()[PREAMBLE_BYTES..];
         let fields = &fields[..fields.len() - CHECKSUM_BYTES];
-        assert!(State::read(fields).is_ok());
+        assert!(State::read(1, fields).is_ok() && State::read(2, fields).is_err());
         let mut flags = fields.to_vec();
         flags[40] |= 64;
-        assert!(matches!(State::read(&flags), Err(Fault::Number { what: "flags", .. })));
+        assert!(matches!(State::read(1, &flags), Err(Fault::Number { what: "flags", .. })));
         let name = |length: u8| {
             let mut fields = fields.to_vec();
             fields[FIXED_BYTES] = length;
-            State::read(&fields)
+            State::read(1, &fields)
         };
         for length in (0..=u8::MAX).filter(|length| *length != 7) {
             assert!(name(length).is_err(), "{length}");

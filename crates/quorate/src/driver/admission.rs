@@ -5,6 +5,16 @@
 //! come; these bounds say how much. Those of one address are a part of those of all, and the part
 //! is the smaller the less is left: one host, or a few, however many connections they open, leave
 //! room for the others. Some places are for addresses of members only.
+//!
+//! Who has shown who it is, and is no member, is a guest from then on. Guests never have all places,
+//! wherever they come from: what they leave is for members, and for finding out who is one. A guest
+//! that is let in has a place for each lane: many that have one lane each would be of no use.
+//!
+//! ```text
+//!   max_connections
+//!   |<-- guests -->|<-- handshakes from anywhere -->|<-- addresses of members -->|
+//!                  '----------- members, wherever they come from ---------------'
+//! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +25,15 @@ use parking_lot::Mutex;
 use super::journal::LINKS;
 use super::origin::Origin;
 use crate::config::{Bounds, MAX_MEMBERS};
-use crate::id::Time;
+use crate::id::{PeerName, Time};
 
 /// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
 const PART_OF_FREE: usize = 3;
+/// Places that guests leave for handshakes besides: as many as are kept for members, and no more
+/// than this part of all.
+const PART_FOR_HANDSHAKES: usize = 8;
+/// Places that are set aside for a guest, one for each lane.
+const LANES: usize = 3;
 /// A site may have this many times the connections of a host.
 const HOSTS_OF_SITE: usize = 2;
 /// Places that are kept for members: each of them takes four at most while it reconnects. No more
@@ -33,8 +48,12 @@ pub(super) struct Admission {
     max: Counts,
     /// Of these, places that only addresses of members get.
     for_members: Counts,
+    /// The most that guests have.
+    max_guests: usize,
     max_per_host: usize,
     state: Mutex<State>,
+    /// Says when those that were turned away are told of.
+    pacer: Mutex<Pacer>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +62,8 @@ struct Counts {
     open: usize,
     /// Those whose handshake is not over.
     shaking: usize,
+    /// Those of guests: their handshake is over.
+    guests: usize,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +71,8 @@ struct State {
     all: Counts,
     /// By host, and by site.
     origins: BTreeMap<String, Counts>,
+    /// The connections of each guest.
+    guests: BTreeMap<PeerName, usize>,
 }
 
 /// Which bound a connection would break.
@@ -63,13 +86,16 @@ pub(super) enum Full {
     Handshakes { max: usize },
     #[error("{count} handshakes are under way from there: more than its part of max_handshakes")]
     HandshakesPerAddress { count: usize },
+    #[error("{max} of clients and others that are no members are open, and more only for members")]
+    Guests { max: usize },
 }
 
 impl Admission {
     /// `files` are those that this process may open, if connections are made of them.
     pub(super) fn new(bounds: &Bounds, files: Option<usize>) -> Self {
         let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
-        let max = Counts { open: bounds.max_connections.min(most), shaking: bounds.max_handshakes };
+        let (open, shaking) = (bounds.max_connections.min(most), bounds.max_handshakes);
+        let max = Counts { open, shaking, guests: 0 };
         if max.open < bounds.max_connections {
             let (max, wanted) = (max.open, bounds.max_connections);
             tracing::warn!(
@@ -81,21 +107,38 @@ impl Admission {
             );
         }
         let kept = |places: usize| FOR_MEMBERS.min(places / 4);
+        let for_members =
+            Counts { open: kept(max.open), shaking: kept(max.shaking), ..Counts::default() };
+        let for_handshakes = FOR_MEMBERS.min(max.open / PART_FOR_HANDSHAKES);
         Self {
             max,
-            for_members: Counts { open: kept(max.open), shaking: kept(max.shaking) },
+            max_guests: max.open - for_members.open - for_handshakes,
+            for_members,
             max_per_host: bounds.max_connections_per_address,
             state: Mutex::default(),
+            pacer: Mutex::default(),
         }
     }
 
-    /// Connections that are open, and those of them whose handshake is not over.
-    pub(super) fn counts(&self) -> [Taken; 2] {
+    /// Connections that are open, those of them whose handshake is not over, and those of guests.
+    pub(super) fn counts(&self) -> [Taken; 3] {
         let now = self.state.lock().all;
         [
             Taken { now: now.open, max: self.max.open },
             Taken { now: now.shaking, max: self.max.shaking },
+            Taken { now: now.guests, max: self.max_guests },
         ]
+    }
+
+    /// One more was turned away, at `now`; how many since the last telling, if it is time for one.
+    pub(super) fn count_turned_away(&self, now: Time) -> Option<u64> {
+        self.pacer.lock().count(now)
+    }
+
+    /// Of a host or a site whose bound this is, so many more may be open than guests may have: who
+    /// comes from there may be a member.
+    fn spare_of(max: usize) -> usize {
+        FOR_MEMBERS.min(max / 4)
     }
 
     /// Counts a connection from `address`, whose handshake begins, until what is returned is
@@ -113,16 +156,16 @@ impl Admission {
         let mut state = self.state.lock();
         let kept = if is_of_member { Counts::default() } else { self.for_members };
         let (open, shaking) = (self.max.open - kept.open, self.max.shaking - kept.shaking);
-        if state.all.open >= open {
+        // Members that are here already take none of the places for finding out who is one.
+        if state.all.guests + state.all.shaking >= open || state.all.open >= self.max.open {
             return Err(Full::Connections { max: open });
         }
         if state.all.shaking >= shaking {
             return Err(Full::Handshakes { max: shaking });
         }
-        let host = state.of(&origin.host);
-        let site = origin.site.as_ref().map(|site| state.of(site)).unwrap_or_default();
-        for (there, max) in [(host, self.max_per_host), (site, self.max_per_host * HOSTS_OF_SITE)] {
-            if there.open >= max {
+        let [host, site] = state.both(&origin);
+        for (there, max) in self.with_bounds(host, site) {
+            if there.open >= max + Self::spare_of(max) {
                 return Err(Full::PerAddress { max });
             }
         }
@@ -138,11 +181,23 @@ impl Admission {
             counts.open += 1;
             counts.shaking += 1;
         });
-        Ok(Admitted { admission: self.clone(), origin, is_shaking: true })
+        Ok(Admitted { admission: self.clone(), origin, is_shaking: true, guest: None })
+    }
+
+    /// What there is of a host and of a site, and how much there may be.
+    fn with_bounds(&self, host: Counts, site: Counts) -> [(Counts, usize); 2] {
+        let max = self.max_per_host;
+        [(host, max), (site, max.saturating_mul(HOSTS_OF_SITE))]
     }
 }
 
 impl State {
+    /// What there is from a host, and from its site.
+    fn both(&self, origin: &Origin) -> [Counts; 2] {
+        let site = origin.site.as_ref().map(|site| self.of(site)).unwrap_or_default();
+        [self.of(&origin.host), site]
+    }
+
     /// What there is from one origin.
     fn of(&self, origin: &str) -> Counts {
         self.origins.get(origin).copied().unwrap_or_default()
@@ -174,23 +229,70 @@ pub(super) struct Admitted {
     admission: Arc<Admission>,
     origin: Origin,
     is_shaking: bool,
+    /// Whose it is, of a guest.
+    guest: Option<PeerName>,
 }
 
 impl Admitted {
-    /// Its handshake is over.
-    pub(super) fn settle(&mut self) {
-        if std::mem::take(&mut self.is_shaking) {
-            let mut state = self.admission.state.lock();
-            state.each(&self.origin, |counts| counts.shaking -= 1);
+    /// It has shown who it is: a member, or this guest, for which there has to be a place.
+    ///
+    /// # Errors
+    ///
+    /// The bound that a guest would break: it is to be closed.
+    pub(super) fn settle(&mut self, guest: Option<&PeerName>) -> Result<(), Full> {
+        if !std::mem::take(&mut self.is_shaking) {
+            return Ok(());
         }
+        let admission = &self.admission;
+        let mut state = admission.state.lock();
+        let full = guest.and_then(|guest| admission.full_for(guest, &state, &self.origin));
+        self.guest = guest.filter(|_| full.is_none()).cloned();
+        let guests = usize::from(self.guest.is_some());
+        if let Some(guest) = &self.guest {
+            *state.guests.entry(guest.clone()).or_default() += 1;
+        }
+        state.each(&self.origin, |counts| {
+            counts.shaking -= 1;
+            counts.guests += guests;
+        });
+        full.map_or(Ok(()), Err)
+    }
+}
+
+impl Admission {
+    /// Which bound a guest would break. One that has a connection may have its other lanes.
+    fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
+        let others = state.guests.len();
+        if state.guests.contains_key(guest) {
+            return None;
+        }
+        if (others + 1) * LANES > self.max_guests.max(LANES) {
+            return Some(Full::Guests { max: self.max_guests });
+        }
+        let [host, site] = state.both(origin);
+        let full =
+            self.with_bounds(host, site).into_iter().find(|(there, max)| there.guests >= *max);
+        full.map(|(_, max)| Full::PerAddress { max })
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.settle();
+        let (shaking, guests) = (usize::from(self.is_shaking), usize::from(self.guest.is_some()));
         let mut state = self.admission.state.lock();
-        state.each(&self.origin, |counts| counts.open -= 1);
+        if let Some(guest) = &self.guest
+            && let Some(count) = state.guests.get_mut(guest)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.guests.remove(guest);
+            }
+        }
+        state.each(&self.origin, |counts| {
+            counts.open -= 1;
+            counts.shaking -= shaking;
+            counts.guests -= guests;
+        });
     }
 }
 
@@ -242,6 +344,10 @@ mod tests {
         Arc::new(Admission::new(&bounds, None))
     }
 
+    fn client(number: usize) -> PeerName {
+        format!("client-{number}").into()
+    }
+
     fn guest(admission: &Arc<Admission>, address: &str) -> Result<Admitted, Full> {
         admission.admit(address, false)
     }
@@ -268,8 +374,9 @@ mod tests {
         let _second = guest(&admission, "10.0.0.1:2").expect("a quarter is two");
         let full = guest(&admission, "10.0.0.1:3").expect_err("two are half open");
         assert_eq!(full, Full::HandshakesPerAddress { count: 2 });
-        first.settle();
-        first.settle();
+        let client = PeerName::from("client");
+        let settled = [first.settle(Some(&client)), first.settle(Some(&client))];
+        assert_eq!(settled, [Ok(()), Ok(())], "counted once");
         let _third = guest(&admission, "10.0.0.1:3").expect("one is open");
         let hosts = (2..6).map(|host| format!("10.0.0.{host}:1"));
         let _more: Vec<_> =
@@ -313,11 +420,69 @@ mod tests {
         for host in 0..=255 {
             held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
         }
-        assert_eq!(held.len(), 32, "twice as many connections as a host");
-        held.iter_mut().for_each(Admitted::settle);
+        // A quarter more may be members, as far as is known yet.
+        assert_eq!(held.len(), 40, "twice as many connections as a host");
+        held.iter_mut().for_each(|held| held.settle(None).expect("members are not bounded"));
         let full = guest(&admission, "[2001:db8:0:7::1]:1").expect_err("it has its part");
         assert_eq!(full, Full::PerAddress { max: 32 });
         guest(&admission, "[2001:db8:0:100::1]:1").expect("another site");
+    }
+
+    /// Clients on the members' own host had all places, and a member that was restarted got none.
+    #[test]
+    fn guests_never_have_all_places_wherever_they_come_from() {
+        let admission = admission(64, 512, 128);
+        // On the host of a member, and so in whatever places are kept for those.
+        let mut held = Vec::new();
+        let full = loop {
+            let name = client(held.len());
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            match admitted.settle(Some(&name)) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 13));
+        // Each has a place for its other lanes as well.
+        for lane in 0..26 {
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            assert_eq!(admitted.settle(Some(&client(lane / 2))), Ok(()), "{lane}");
+            held.push(admitted);
+        }
+        assert_eq!(admission.counts()[2], Taken { now: 39, max: 40 });
+        let mut members = Vec::new();
+        for (address, is_known) in [("10.0.0.1:1", true), ("10.77.0.1:1", false)] {
+            for _ in 0..8 {
+                let mut member = admission.admit(address, is_known).expect("a place is left");
+                assert_eq!(member.settle(None), Ok(()), "{address}");
+                members.push(member);
+            }
+        }
+        held.truncate(12);
+        let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+        assert_eq!(admitted.settle(Some(&client(99))), Ok(()), "a place is free again");
+    }
+
+    /// The same of the places of one address: members and clients behind one gateway.
+    #[test]
+    fn guests_of_one_address_leave_places_for_members_there() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
+            match admitted.settle(Some(&client(held.len()))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
+        for _ in 0..4 {
+            let mut member = guest(&admission, "10.0.0.1:1").expect("a place is left");
+            assert_eq!(member.settle(None), Ok(()));
+            held.push(member);
+        }
+        let full = guest(&admission, "10.0.0.1:1").expect_err("all are taken");
+        assert_eq!(full, Full::PerAddress { max: 16 });
     }
 
     #[test]
@@ -334,7 +499,9 @@ mod tests {
             for address in [format!("10.0.0.{host}:1"), format!("[2001:db8::{host}]:1")] {
                 let mut admitted = guest(&admission, &address).expect("there is room");
                 if host % 2 == 0 {
-                    admitted.settle();
+                    let name = PeerName::from(format!("client-{host}"));
+                    let guest = Some(&name).filter(|_| host % 4 == 0);
+                    admitted.settle(guest).expect("there is room");
                 }
             }
         }

@@ -23,6 +23,7 @@ use crate::config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig,
 };
 use crate::disk::{Directory, OpenError, Progress, StorageId};
+use crate::generations::NewGenerations;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
@@ -165,6 +166,7 @@ impl PeerBuilder {
                 address: String::new(),
                 verify_interval: VERIFY_INTERVAL,
                 client_rights: ClientRights::default(),
+                new_generations: NewGenerations::default(),
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -274,10 +276,13 @@ impl PeerBuilder {
         self
     }
 
-    /// Has a peer in memory remember its ballot and its vote in this directory, and nothing else: its
-    /// cells are lost by a restart as before. It keeps a restarted peer from voting in a ballot that
-    /// it has left, whatever the clocks of the group say. Not used with storage on disk, which
-    /// remembers them itself. It is kept from other users as one for storage on disk is.
+    /// Has a peer in memory remember its ballot and its vote in this directory, and how far it may have
+    /// acknowledged; its cells are lost by a restart as before. It keeps a restarted peer from voting
+    /// in a ballot that it has left, whatever the clocks of the group say, and a group from beginning
+    /// a new generation with less than a restarted member had acknowledged, while another that may
+    /// have it is missing: it waits for that one, or for [`Peer::found_new_group`]. Give it to all
+    /// members. Not used with storage on disk, which remembers all of it itself. It is kept from
+    /// other users as one for storage on disk is.
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
         self
@@ -301,6 +306,14 @@ impl PeerBuilder {
     /// Who is promoted first: the lowest number, never if 0. Default 100.
     pub fn priority(mut self, priority: u8) -> Self {
         self.peer.priority = priority;
+        self
+    }
+
+    /// When a new generation may begin, or a group be founded, without some of its members. Default
+    /// [`NewGenerations::Automatic`]. Give all members the same: this peer neither begins one before
+    /// its setting allows it nor helps anybody else to, but a majority of others can do without it.
+    pub fn new_generations(mut self, new_generations: NewGenerations) -> Self {
+        self.peer.new_generations = new_generations;
         self
     }
 

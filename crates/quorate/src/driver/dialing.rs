@@ -169,7 +169,7 @@ async fn connect_at(
     let stream = connected.map_err(|_| DialError::NotInTime { waited })?;
     let stream = stream.map_err(DialError::Connect)?;
     let side = Side::Dialer { to: to.cloned(), lane, is_search };
-    let shaken = shake(shared, stream, side, deadline).await;
+    let shaken = shake(shared, stream, side, deadline, None).await;
     shaken.map_err(|error| match error {
         HandshakeError::Oneself => DialError::Elsewhere { to: to.cloned(), found: Vec::new() },
         HandshakeError::Elsewhere { found } => {

@@ -22,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::admission::{Admitted, Full};
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::roster::STRANGER;
@@ -36,6 +37,8 @@ use crate::wire::{
     self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
 };
 
+/// What a refusal names that is about how many are connected.
+const PLACES: &str = "max_connections";
 /// How long a peer that was refused may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
 
@@ -96,6 +99,8 @@ pub(super) enum HandshakeError {
     Elsewhere { found: PeerName },
     #[error("this peer itself is there")]
     Oneself,
+    #[error("turned away")]
+    Full(#[from] Full),
     #[error("no handshake in time")]
     Timeout,
     #[error("refused: {field} is {ours} here and {theirs} there")]
@@ -106,14 +111,16 @@ pub(super) enum HandshakeError {
     Unlinked { peer: PeerName, incarnation: Incarnation },
 }
 
-/// Does the handshake of a new connection until its deadline.
+/// Does the handshake of a new connection until its deadline. One that has come in has been
+/// `admitted`.
 pub(super) async fn shake(
     shared: &Arc<Shared>,
     stream: Stream,
     side: Side,
     deadline: Instant,
+    admitted: Option<&mut Admitted>,
 ) -> Result<Agreed, HandshakeError> {
-    let handshake = Handshake { shared, stream, buffer: BytesMut::new() };
+    let handshake = Handshake { shared, stream, buffer: BytesMut::new(), admitted };
     let shaken = tokio::time::timeout_at(deadline, handshake.run(side)).await;
     shaken.unwrap_or(Err(HandshakeError::Timeout))
 }
@@ -122,6 +129,8 @@ struct Handshake<'a> {
     shared: &'a Arc<Shared>,
     stream: Stream,
     buffer: BytesMut,
+    /// Its place here, if it has come in.
+    admitted: Option<&'a mut Admitted>,
 }
 
 impl Handshake<'_> {
@@ -152,6 +161,7 @@ impl Handshake<'_> {
             return Err(self.refuse(&side, &hello, differences).await);
         }
         let reservation = self.reserve(&side, &hello).await?;
+        self.settle(&hello).await?;
         let sent = self.send(&[Frame::Calls(wire::Calls::from_body(Bytes::new()))]).await;
         // Where the other side has closed already, its verdict says why.
         self.receive_verdict(&side, &hello).await?;
@@ -169,6 +179,20 @@ impl Handshake<'_> {
             Side::Dialer { to: None, .. } => self.shared.registry.is_linked(peer),
             Side::Acceptor => false,
         }
+    }
+
+    /// Gives whoever has come in a place among members or guests. Who has none is told why, and
+    /// tries again like anybody whose connection has ended.
+    async fn settle(&mut self, hello: &Hello) -> Result<(), HandshakeError> {
+        let is_member = self.shared.roster.is_member(&hello.peer);
+        // Whose certificate says that it may become one.
+        let is_to_be = hello.kind == PeerKind::Joiner && self.stream.proof.is_some();
+        let Some(admitted) = &mut self.admitted else { return Ok(()) };
+        let guest = Some(&hello.peer).filter(|_| !is_member && !is_to_be);
+        let Err(full) = admitted.settle(guest) else { return Ok(()) };
+        let theirs = "no member".to_owned();
+        self.part(Refuse { field: PLACES.to_owned(), ours: full.to_string(), theirs }).await;
+        Err(full.into())
     }
 
     /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done on

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::admission::{Admitted, Full, Pacer};
 use super::attendant::attend;
 use super::dialing::{Target, Trail, connect};
-use super::handshake::{Side, shake};
+use super::handshake::{HandshakeError, Side, shake};
 use super::journal::LINKS;
 use super::reach::LinkError;
 use super::refusals::Refusal;
@@ -191,7 +191,7 @@ pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool
 /// Accepts connections, for ever, and attends to those that are admitted.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
-    let (mut turned_away, mut failures) = (Pacer::default(), Pacer::default());
+    let mut failures = Pacer::default();
     loop {
         tokio::select! {
             biased;
@@ -201,12 +201,7 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
                     Ok(admitted) => {
                         connections.spawn(welcome(shared.clone(), incoming, admitted));
                     }
-                    Err(full) => {
-                        if let Some(count) = turned_away.count(shared.clock.coarse()) {
-                            let address = incoming.peer_address;
-                            tracing::warn!(target: LINKS, address, count, %full, "closed new connections");
-                        }
-                    }
+                    Err(full) => turn_away(&shared, &incoming.peer_address, full),
                 },
                 Err(error) => {
                     shared.tally.accepts_failed.add(1);
@@ -223,8 +218,15 @@ pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>)
 
 fn admit(shared: &Shared, address: &str) -> Result<Admitted, Full> {
     let is_of_member = shared.roster.is_member_at(address);
-    let admitted = shared.admission.admit(address, is_of_member);
-    admitted.inspect_err(|_| shared.tally.turned_away.add(1))
+    shared.admission.admit(address, is_of_member)
+}
+
+/// Counts a connection that is not let in, and tells of it now and then.
+fn turn_away(shared: &Shared, address: &str, full: Full) {
+    shared.tally.turned_away.add(1);
+    if let Some(count) = shared.admission.count_turned_away(shared.clock.coarse()) {
+        tracing::warn!(target: LINKS, address, count, %full, "closed new connections");
+    }
 }
 
 async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {
@@ -240,11 +242,9 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
         }
         Err(_) => return tracing::debug!(target: LINKS, address, "not opened in time"),
     };
-    match shake(&shared, stream, Side::Acceptor, deadline).await {
-        Ok(agreed) => {
-            admitted.settle();
-            attend(shared, agreed, false).await;
-        }
+    match shake(&shared, stream, Side::Acceptor, deadline, Some(&mut admitted)).await {
+        Ok(agreed) => attend(shared, agreed, false).await,
+        Err(HandshakeError::Full(full)) => turn_away(&shared, &address, full),
         Err(error) => {
             let error = Chain(&error);
             tracing::debug!(target: LINKS, address, %error, "connection not accepted");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builder::{PeerBuilder, StartError};
 use crate::config::{Acknowledge, Bounds, Mode, OnReconnect};
+use crate::generations::NewGenerations;
 use crate::id::PeerName;
 use crate::model::Model;
 use crate::peer::Peer;
@@ -117,6 +118,12 @@ pub struct PeerSettings {
     /// See [`PeerBuilder::clients_may_change_policy`].
     #[serde(skip_serializing_if = "is_false")]
     pub clients_may_change_policy: bool,
+    /// See [`PeerBuilder::new_generations`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_generations: Option<NewGenerations>,
+    /// See [`PeerBuilder::clients_may_switch_primary`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub clients_may_switch_primary: bool,
     /// See [`PeerBuilder::clients_may_remove_members`].
     #[serde(skip_serializing_if = "is_false")]
     pub clients_may_remove_members: bool,
@@ -180,6 +187,7 @@ impl PeerBuilder {
         }
         self = allow(self, *client, Self::client);
         self = set(self, settings.mode, Self::mode);
+        self = set(self, settings.new_generations, Self::new_generations);
         self = set(self, settings.on_reconnect, Self::on_reconnect);
         self = set(self, settings.acknowledge, Self::acknowledge);
         self = set(self, settings.state_dir, Self::state_dir);
@@ -193,6 +201,7 @@ impl PeerBuilder {
         self = set(self, settings.max_unreplicated, Self::max_unreplicated);
         self = allow(self, settings.clients_may_change_policy, Self::clients_may_change_policy);
         self = allow(self, settings.clients_may_remove_members, Self::clients_may_remove_members);
+        self = allow(self, settings.clients_may_switch_primary, Self::clients_may_switch_primary);
         let is_plain = settings.plaintext_allowed_on_network;
         self = allow(self, is_plain, Self::plaintext_allowed_on_network);
         self = set(self, settings.storage, Self::storage);
@@ -233,6 +242,7 @@ mod tests {
         "priority": 7, "heartbeat": "250ms", "failure_timeout": "5s", "io_timeout": "1m",
         "replication_interval": "2ms", "verify_interval": "1h", "agreement": 1,
         "max_unreplicated": 12, "clients_may_change_policy": true,
+        "clients_may_switch_primary": true, "new_generations": "when-complete",
         "clients_may_remove_members": true, "plaintext_allowed_on_network": true,
         "state_dir": "/var/lib/state",
         "storage": { "dir": "/var/lib/quota", "sync": "every-batch" },

@@ -130,6 +130,7 @@ impl LinkError {
                     };
                     (reason, format!("{address}: {field} is {ours} here and {theirs} there"))
                 }
+                HandshakeError::Full(full) => (Refused, format!("{address}: {full}")),
                 HandshakeError::Tls => (Certificate, format!("{address}: {error}")),
                 HandshakeError::Unlinked { .. } => (LinkErrorReason::Closed, error.to_string()),
                 HandshakeError::Elsewhere { .. }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `LeaseEnded` | this peer is the primary and has lost its majority |
 //! | `Removed` | it was counted out |
+//! | `Incomplete` | a new generation waits for members that are missing |
 //! | `Refused` | so many members are refused, here or there, that the rest is no majority |
 //! | `NotReached` | a joiner or client is connected to nobody |
 //! | `NoQuorum` | fewer than a majority of the members are connected |
@@ -35,6 +36,7 @@ pub(super) fn no_primary(
     match status.role {
         PeerRole::Primary => return NoPrimaryReason::LeaseEnded,
         PeerRole::Removed => return NoPrimaryReason::Removed,
+        _ if !status.missing.is_empty() => return NoPrimaryReason::Incomplete,
         _ => {}
     }
     let is_member = kind != PeerKind::Client && members.contains(own);

@@ -352,8 +352,16 @@ mod tests {
         let verify_interval = Duration::ZERO;
         let client_rights = Default::default();
         let priority = 1;
-        let peer =
-            PeerConfig { name, kind, priority, address, verify_interval, client_rights, bounds };
+        let peer = PeerConfig {
+            name,
+            kind,
+            priority,
+            address,
+            verify_interval,
+            client_rights,
+            new_generations: Default::default(),
+            bounds,
+        };
         let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
         Roster::new(&peer, configured.collect())
     }

@@ -39,7 +39,7 @@ impl Way {
 
 /// Reasons as codes, which the data path reads; those from 4 to 8 are kept for others to come. The
 /// first one is told until there is another.
-const REASONS: [(u8, NoPrimaryReason); 9] = [
+const REASONS: [(u8, NoPrimaryReason); 10] = [
     (0, NoPrimaryReason::NoQuorum),
     (1, NoPrimaryReason::Electing),
     (2, NoPrimaryReason::LeaseEnded),
@@ -49,6 +49,7 @@ const REASONS: [(u8, NoPrimaryReason); 9] = [
     (18, NoPrimaryReason::Founding),
     (19, NoPrimaryReason::NotCounted),
     (20, NoPrimaryReason::Removed),
+    (21, NoPrimaryReason::Incomplete),
 ];
 
 /// Written by the event loop, read by every call.

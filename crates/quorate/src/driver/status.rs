@@ -93,6 +93,10 @@ pub struct Status {
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
+    /// Members that a new generation waits for: by this peer's settings
+    /// ([`NewGenerations`](crate::NewGenerations)), or because a member that has restarted may have
+    /// acknowledged more than is left ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
+    pub waits_for: Vec<PeerName>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,
     /// The longest turns of the event loop.
@@ -180,6 +184,10 @@ pub struct Connections {
     pub handshakes: usize,
     /// The most of these: `max_handshakes`.
     pub max_handshakes: usize,
+    /// Of those that are open, the ones of clients, and of others that are no members.
+    pub guests: usize,
+    /// The most of these: what is left is for members, and for finding out who is one.
+    pub max_guests: usize,
     /// Bytes that wait for guests, or that they have sent a part of.
     pub buffered_bytes: usize,
     /// Beyond this, guests that hold much are closed: `max_buffered_bytes`.
@@ -188,12 +196,14 @@ pub struct Connections {
 
 impl Connections {
     fn of(shared: &Shared) -> Self {
-        let [open, shaking] = shared.admission.counts();
+        let [open, shaking, guests] = shared.admission.counts();
         Self {
             open: open.now,
             max: open.max,
             handshakes: shaking.now,
             max_handshakes: shaking.max,
+            guests: guests.now,
+            max_guests: guests.max,
             buffered_bytes: shared.buffered.bytes(),
             max_buffered_bytes: shared.config.bounds.max_buffered_bytes,
         }
@@ -315,6 +325,7 @@ impl Status {
             max_bytes: usage.max_bytes,
             fill: shared.fill.fill(),
             primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            waits_for: machine.missing,
             connections: Connections::of(shared),
             turns: shared.turns.turns(shared.clock.time()),
             peers,
@@ -346,6 +357,7 @@ impl Status {
             // What the event loop said last was of a peer that lived.
             self.primary = None;
             self.quorum = false;
+            self.waits_for.clear();
             for peer in &mut self.peers {
                 let ended = LinkError::without_trial(LinkErrorReason::Ended, "this peer has ended");
                 (peer.link, peer.link_error) = (Link::Down, Some(ended));

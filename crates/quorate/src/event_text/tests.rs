@@ -21,12 +21,12 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
     let subject = || "CN=a".to_owned();
     vec![
         (
-            Event::Founded { group_id: GroupId(10), unreached: vec![] },
+            Event::Founded { group_id: GroupId(10), unreached: vec![], lost: None },
             Info,
             "founded the group 0000000000000000000000000000000a",
         ),
         (
-            Event::Founded { group_id: GroupId(10), unreached: bc.clone() },
+            Event::Founded { group_id: GroupId(10), unreached: bc.clone(), lost: None },
             Warn,
             "founded the group 0000000000000000000000000000000a; b and c not reached",
         ),

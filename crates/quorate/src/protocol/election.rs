@@ -33,12 +33,15 @@ pub(super) struct Canvass {
     pub(super) deadline: Time,
     pub(super) votes: BTreeMap<PeerName, Vote>,
     /// For a new generation: members that have no vote to give and let their state be adopted.
-    lent: BTreeMap<PeerName, Vote>,
+    pub(super) lent: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
     pub(super) names: BTreeSet<PeerName>,
     /// For a new generation: members in reach whose states are fresher than the candidate's. Without
     /// a word of theirs it would be founded past them.
     pub(super) awaited: BTreeSet<PeerName>,
+    /// The same: members in reach with the candidate's own state. They are waited for no longer than
+    /// the round takes.
+    pub(super) welcome: BTreeSet<PeerName>,
 }
 
 /// How positions are ranked.
@@ -53,7 +56,7 @@ fn rank(position: Position) -> Position {
 #[derive(Debug)]
 pub(super) struct Vote {
     incarnation: Incarnation,
-    id: MemberId,
+    pub(super) id: MemberId,
     position: Position,
     membership: Membership,
 }
@@ -113,9 +116,11 @@ impl Canvass {
             Campaign::NewGeneration => {
                 let has_vote = |name: &&PeerName| self.votes.contains_key(*name);
                 let pledges = self.names.iter().filter(has_vote).count();
-                let is_over = self.is_forced && now >= self.deadline;
+                let is_over = now >= self.deadline;
                 let has_said = |name| has_vote(&name) || self.lent.contains_key(name);
-                pledges > self.names.len() / 2 && (is_over || self.awaited.iter().all(has_said))
+                pledges > self.names.len() / 2
+                    && ((is_over && self.is_forced) || self.awaited.iter().all(has_said))
+                    && (is_over || self.welcome.iter().all(has_said))
             }
         }
     }
@@ -199,9 +204,9 @@ impl Machine {
         votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
         let names = self.names().into_iter().cloned().collect();
         let is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
-        let awaited = match campaign {
-            Campaign::Ordinary => BTreeSet::new(),
-            Campaign::NewGeneration => self.fresher_in_reach(),
+        let (awaited, welcome) = match campaign {
+            Campaign::Ordinary => Default::default(),
+            Campaign::NewGeneration => (self.fresher_in_reach(), self.equals_in_reach()),
         };
         let lent = BTreeMap::new();
         let canvass = Canvass {
@@ -214,6 +219,7 @@ impl Machine {
             lent,
             names,
             awaited,
+            welcome,
         };
         let request = canvass.request(position);
         for to in self.linked_voters() {
@@ -497,7 +503,11 @@ impl Machine {
         let Role::Candidate(canvass) = std::mem::replace(&mut self.role, Role::Follower) else {
             return;
         };
+        if self.has_lost_a_member(canvass.campaign) {
+            return self.give_up_campaign();
+        }
         let was_released = canvass.released.is_some();
+        self.participants = canvass.participants();
         let (me, own) = (&self.config.name, &self.meta.membership);
         let freshest = canvass.freshest(me, own, !self.must_copy);
         let Some((name, incarnation, target)) = freshest else {
@@ -567,6 +577,9 @@ impl Machine {
             return;
         }
         let (campaign, was_released) = (winner.campaign, winner.was_released);
+        if self.has_lost_a_member(campaign) {
+            return self.give_up_campaign();
+        }
         self.start_reign(campaign, was_released);
     }
 

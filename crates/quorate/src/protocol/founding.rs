@@ -41,7 +41,15 @@ impl Machine {
             let until = self.watch.met.until;
             self.wake_by(until);
         }
-        if !is_majority || defers || is_led || is_ordinary || is_barred {
+        if !is_majority || is_led || is_ordinary || is_barred {
+            self.watch.missing.clear();
+            self.watch.campaign_at = None;
+            return;
+        }
+        if defers {
+            // For want of a member the one with data may have to wait, and this one with it.
+            let missing = self.missing_members();
+            self.wait_for_members(missing);
             self.watch.campaign_at = None;
             return;
         }
@@ -57,6 +65,13 @@ impl Machine {
         let is_complete = reached.len() + 1 == size;
         if !is_complete && !self.watch.found_now && self.now.time < waited {
             self.wake_by(waited);
+            return;
+        }
+        let missing = self.missing_members();
+        let has_to_wait = !missing.is_empty();
+        self.wait_for_members(missing);
+        if has_to_wait {
+            self.watch.campaign_at = None;
             return;
         }
         let candidates = self.founders(&reached);
@@ -103,6 +118,7 @@ impl Machine {
         if (self.is_barred(position) && !request.is_forced)
             || self.can_elect()
             || self.may_have_promised(position)
+            || self.must_be_complete(from, request)
             || !(self.reaches_most_names(&from.0) || self.is_older_than(position))
         {
             return false;
@@ -134,7 +150,7 @@ impl Machine {
     }
 
     /// Whether a peer says that it reaches another.
-    fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
+    pub(super) fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
         let brief = self.remotes.get(peer).and_then(|remote| remote.brief.as_ref());
         peer == other || brief.is_some_and(|brief| brief.reaches.contains(other))
     }
@@ -229,7 +245,9 @@ impl Machine {
     }
 
     /// Sets the members of a new generation: every name, under the incarnation that is linked.
-    pub(super) fn found_generation(&mut self, first: Sequence) {
+    ///
+    /// The state that it begins from was made at `as_of`, by the calendar.
+    pub(super) fn found_generation(&mut self, first: Sequence, as_of: GroupTime) {
         let mut unreached = Vec::new();
         let mut voters = Vec::new();
         for name in self.names() {
@@ -247,6 +265,8 @@ impl Machine {
         voters.sort();
         let stamp = Position { ballot: self.ballot, sequence: first };
         let was_blank = self.meta.group_id.is_none();
+        let loss = self.loss(&self.meta.membership);
+        let position = self.store.position();
         // A new id, whether there were data or not: what was answered under the old one may be lost.
         let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
@@ -257,9 +277,11 @@ impl Machine {
         self.follow_names();
         let generation = self.ballot.generation;
         self.event(if was_blank {
-            Event::Founded { group_id, unreached }
+            let lost = Some(self.newest_remembered()).filter(|lost| !lost.is_blank());
+            Event::Founded { group_id, unreached, lost }
         } else {
-            Event::NewGeneration { generation, unreached }
+            let as_of_ms = as_of.as_millis();
+            Event::NewGeneration { generation, unreached, position, as_of_ms, loss }
         });
     }
 }

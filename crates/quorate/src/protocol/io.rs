@@ -16,6 +16,8 @@ pub struct HardState {
     pub ballot: Ballot,
     /// Whom it voted for in that ballot.
     pub voted_for: Option<PeerName>,
+    /// Of a peer in memory: nothing later was acknowledged by it. Blank if it never was.
+    pub acknowledged: Position,
 }
 
 /// What a start of a peer has of its own.

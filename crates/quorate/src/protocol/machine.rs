@@ -16,6 +16,7 @@ use crate::protocol::election::Canvass;
 use crate::protocol::hand_over::Switching;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
+use crate::protocol::missing::Participants;
 use crate::protocol::policy::Decider;
 use crate::protocol::primary::PrimaryState;
 use crate::protocol::random::Random;
@@ -65,6 +66,8 @@ pub struct Machine {
     /// When this start took up the state that it holds, from a primary or by the last cut of a
     /// reign of its own; `None` while it holds what its storage has kept, or nothing.
     pub(super) adopted: Option<Time>,
+    /// Who gave this peer a vote or a state in the election that it won last.
+    pub(super) participants: Participants,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -168,6 +171,8 @@ pub(super) struct Watch {
     pub(super) found_now: bool,
     /// Members that hold data and cannot be linked with.
     pub(super) met: Met,
+    /// Members that a new generation waits for.
+    pub(super) missing: Vec<PeerName>,
     /// Elections since there last was a primary.
     pub(super) rounds: u32,
 }
@@ -225,6 +230,7 @@ impl Machine {
             must_copy: false,
             lacks_cells: false,
             adopted: None,
+            participants: Participants::new(),
             pull: None,
             last_reign: None,
             next_ping: now.time,
@@ -251,6 +257,7 @@ impl Machine {
     /// Takes one input. Drain [`Machine::poll_output`] afterwards.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.advance(now);
+        self.begin_loading();
         match input {
             Input::Tick => {}
             Input::Changed => self.on_changed(),
@@ -275,10 +282,7 @@ impl Machine {
                 self.is_aside = is_aside;
                 self.on_priority();
             }
-            Input::FoundNewGroup => {
-                self.watch.found_now = true;
-                self.wake_soon();
-            }
+            Input::FoundNewGroup => self.on_found_new_group(),
             Input::Saved => self.on_saved(),
             Input::Appended { number } => self.on_appended(number),
             Input::EndSnapshot { since } => self.on_end_snapshot(since),
@@ -408,6 +412,9 @@ impl Machine {
             Role::Winner(_) => self.winner_tick(),
             Role::Primary(_) => self.primary_tick(),
         }
+        self.load_pieces();
+        self.give_memory_back();
+        self.settle_bound();
         self.switch_tick();
         self.request_tick();
         let next_ping = self.next_ping;
@@ -417,6 +424,11 @@ impl Machine {
     /// Runs [`Machine::tick`] no later than `time`.
     pub(super) fn wake_by(&mut self, time: Time) {
         self.wake_at = self.wake_at.min(time);
+    }
+
+    /// Runs [`Machine::tick`] as soon as whatever else has come meanwhile has been taken.
+    pub(super) fn wake_again(&mut self) {
+        self.wake_by(self.now.time.after(Duration::from_nanos(1)));
     }
 
     /// Runs [`Machine::tick`] at the end of this input.
@@ -542,6 +554,7 @@ impl Machine {
             has_quorum: self.can_elect(),
             members: self.names().into_iter().cloned().collect(),
             behind: self.own_lag(),
+            acknowledged: self.remembered(),
         }
     }
 }

@@ -15,6 +15,7 @@
 pub mod io;
 pub mod message;
 
+mod acknowledged;
 mod changes;
 mod credence;
 mod election;
@@ -24,6 +25,7 @@ mod hand_over;
 mod history;
 mod machine;
 mod membership;
+mod missing;
 mod policy;
 mod primary;
 mod random;

@@ -99,6 +99,7 @@ impl Machine {
             && self.has_data()
             && self.last_reign != Some(self.store.position().ballot)
             && !was_released;
+        let as_of = self.store.lead().by_calendar(self.store.group_time());
         let clock = self.first_clock();
         let start = clock.steady(self.passed());
         let is_first = campaign == Campaign::NewGeneration && !self.has_data();
@@ -131,7 +132,7 @@ impl Machine {
         self.pull = None;
         if campaign == Campaign::NewGeneration {
             let first = Sequence(self.store.position().sequence.0 + 1);
-            self.found_generation(first);
+            self.found_generation(first, as_of);
         }
         // The first change of the reign: a cut of its own, even if nothing was decided.
         let cut = self.store.cut(start, Sequence(u64::MAX), &[], 0);

@@ -1,5 +1,10 @@
 //! What is on its way to this peer: pieces are staged and applied whole
 //! (docs/protocol.md, section 3).
+//!
+//! Pieces of a state that replaces everything are loaded as they come, a bounded number of cells at
+//! a time; of a batch that builds on what is held they are kept until the last is there.
+
+use std::collections::VecDeque;
 
 use serde::Serialize;
 
@@ -7,7 +12,7 @@ use crate::bug::{self, Bug};
 use crate::id::{Incarnation, PeerName, Position};
 use crate::protocol::message::{BatchEnd, Piece};
 use crate::record::Records;
-use crate::store::Digest;
+use crate::store::{Digest, Loading, Store};
 
 /// Staged pieces of one transfer of one sender.
 #[derive(Debug, Default)]
@@ -16,11 +21,31 @@ pub(super) struct Receiver {
     transfer: u64,
     next: u32,
     batch_from: Option<Position>,
+    /// Pieces as they have come; of a state that replaces everything if they are to be stored.
     records: Vec<Records>,
+    /// What has been loaded of such a state.
+    loading: Loading,
+    /// Pieces of it that have come and are not loaded, or not whole.
+    waiting: VecDeque<Waiting>,
+    /// Cells that may still be loaded with this input, and those that were.
+    budget: usize,
+    moved: usize,
+    is_under_way: bool,
     received: u64,
     total: u64,
     /// The fork that this peer has named its tail for, and where it stood then.
     fork: Option<(Position, Position)>,
+    /// What was loaded in vain: its memory is to be given back.
+    given_up: Vec<Loading>,
+}
+
+/// A piece that is to be loaded.
+#[derive(Debug)]
+struct Waiting {
+    index: u32,
+    records: Records,
+    end: Option<BatchEnd>,
+    digest: Option<Digest>,
 }
 
 /// What a piece led to.
@@ -30,10 +55,27 @@ pub(super) enum Received {
     Ignored,
     /// A piece is missing: the transfer cannot be used.
     Gap,
+    /// The piece is to be loaded.
+    Queued,
     /// The piece is staged, and more are to come.
     Staged,
     /// All pieces are here.
     Complete(Box<Batch>),
+}
+
+/// How far loading is.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    /// All pieces are loaded.
+    Complete(Box<Batch>),
+    /// A piece cannot be used.
+    Failed,
+    /// Nothing is left to load.
+    Idle,
+    /// There is more, and no more may be loaded now.
+    Paused,
+    /// A piece is loaded, and more are to come.
+    Staged { transfer: u64, index: u32 },
 }
 
 /// All pieces of a transfer.
@@ -42,10 +84,15 @@ pub(super) struct Batch {
     /// Where it starts from; `None` if it replaces everything.
     pub(super) from: Option<Position>,
     pub(super) records: Vec<Records>,
+    /// What replaces everything.
+    pub(super) loaded: Loading,
     /// What the state becomes.
     pub(super) end: BatchEnd,
     /// What it is to be then, where it is compared.
     pub(super) digest: Option<Digest>,
+    /// Cells and pieces that have come.
+    pub(super) received: u64,
+    pub(super) pieces: u32,
 }
 
 /// How far a transfer is.
@@ -64,7 +111,10 @@ impl Receiver {
     /// Forgets everything staged; what is still on its way of this transfer comes too late.
     pub(super) fn clear(&mut self) {
         let (from, transfer) = (self.from.take(), self.transfer);
-        *self = Self { from, transfer, next: u32::MAX, ..Self::default() };
+        self.drop_pieces();
+        let given_up = std::mem::take(&mut self.given_up);
+        let (budget, moved) = (self.budget, self.moved);
+        *self = Self { from, transfer, next: u32::MAX, given_up, budget, moved, ..Self::default() };
     }
 
     /// Forgets everything staged, but for the fork that was found: the same sender begins anew.
@@ -72,6 +122,21 @@ impl Receiver {
         let fork = self.fork;
         self.clear();
         self.fork = fork;
+    }
+
+    fn drop_pieces(&mut self) {
+        self.records = Vec::new();
+        self.waiting.clear();
+        self.is_under_way = false;
+        let loading = std::mem::take(&mut self.loading);
+        if loading.allocated_bytes() > 0 {
+            self.given_up.push(loading);
+        }
+    }
+
+    /// What was loaded in vain.
+    pub(super) fn take_given_up(&mut self) -> Vec<Loading> {
+        std::mem::take(&mut self.given_up)
     }
 
     /// The tail past `at` has been named from `position`: a batch from `at` repairs it.
@@ -96,22 +161,52 @@ impl Receiver {
     pub(super) fn progress(&self) -> Option<CatchUp> {
         let (received, total) = (self.received, self.total);
         let is_full = self.batch_from.is_none();
-        (!self.records.is_empty()).then_some(CatchUp { received, total, is_full })
+        self.is_under_way.then_some(CatchUp { received, total, is_full })
     }
 
-    /// Stages a piece of `sender`.
-    pub(super) fn stage(&mut self, sender: &(PeerName, Incarnation), piece: Piece) -> Received {
+    /// Memory of what is staged, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let waiting = self.waiting.iter().map(|piece| &piece.records);
+        let packed: usize =
+            waiting.chain(&self.records).map(|records| records.packed().len()).sum();
+        packed + self.loading.allocated_bytes()
+    }
+
+    /// Cells moved with this input.
+    #[cfg(test)]
+    pub(super) fn moved(&self) -> usize {
+        self.moved
+    }
+
+    /// Whether so many pieces wait to be loaded that the sender has not kept to its window.
+    pub(super) fn is_flooded(&self, window: usize) -> bool {
+        self.waiting.len() > window
+    }
+
+    /// Whose pieces are staged.
+    pub(super) fn sender(&self) -> Option<&(PeerName, Incarnation)> {
+        self.from.as_ref()
+    }
+
+    /// Stages a piece of `sender`. Its bytes are kept in any case if it is to be stored.
+    pub(super) fn stage(
+        &mut self,
+        sender: &(PeerName, Incarnation),
+        piece: Piece,
+        is_stored: bool,
+    ) -> Received {
         if piece.index == 0 {
             let is_older = self.from.as_ref() == Some(sender) && piece.transfer < self.transfer;
             let is_again = self.from.as_ref() == Some(sender) && piece.transfer == self.transfer;
             if is_older || is_again {
                 return Received::Ignored;
             }
+            self.drop_pieces();
             self.from = Some(sender.clone());
             self.transfer = piece.transfer;
             self.next = 0;
             self.batch_from = piece.from;
-            self.records = Vec::new();
             (self.received, self.total) = (0, piece.total);
         } else if self.from.as_ref() != Some(sender) || piece.transfer != self.transfer {
             return Received::Ignored;
@@ -124,14 +219,61 @@ impl Receiver {
         }
         self.next += 1;
         self.received += piece.records.len() as u64;
-        self.records.push(piece.records);
-        match piece.end {
-            None => Received::Staged,
-            Some(end) => {
-                let (from, records) = (self.batch_from, std::mem::take(&mut self.records));
-                Received::Complete(Box::new(Batch { from, records, end, digest: piece.digest }))
+        self.is_under_way = piece.end.is_none() || self.is_under_way;
+        let Piece { index, records, end, digest, .. } = piece;
+        if self.batch_from.is_none() {
+            if is_stored {
+                self.records.push(records.clone());
             }
+            self.waiting.push_back(Waiting { index, records, end, digest });
+            return Received::Queued;
         }
+        self.records.push(records);
+        match end {
+            None => Received::Staged,
+            Some(end) => Received::Complete(self.complete(end, digest)),
+        }
+    }
+
+    /// About so many cells may be loaded with the next input.
+    pub(super) fn begin_turn(&mut self, most: usize) {
+        self.budget = most;
+        self.moved = 0;
+    }
+
+    /// Loads pieces that have come, beside what `store` holds, as long as this turn's cells last.
+    /// Ends with every piece.
+    pub(super) fn load(&mut self, store: &Store, is_bounded: bool) -> Loaded {
+        let Some(first) = self.waiting.front_mut() else { return Loaded::Idle };
+        let budget = if is_bounded { self.budget } else { usize::MAX };
+        if budget == 0 {
+            return Loaded::Paused;
+        }
+        match store.load(&mut self.loading, &mut first.records, budget) {
+            Ok(moved) => {
+                self.budget = self.budget.saturating_sub(moved);
+                self.moved += moved;
+            }
+            Err(_) => return Loaded::Failed,
+        }
+        if !first.records.is_empty() {
+            return Loaded::Paused;
+        }
+        let (transfer, index) = (self.transfer, first.index);
+        let (end, digest) = (first.end.take(), first.digest);
+        self.waiting.pop_front();
+        match end {
+            None => Loaded::Staged { transfer, index },
+            Some(end) => Loaded::Complete(self.complete(end, digest)),
+        }
+    }
+
+    fn complete(&mut self, end: BatchEnd, digest: Option<Digest>) -> Box<Batch> {
+        self.is_under_way = false;
+        let (from, records) = (self.batch_from, std::mem::take(&mut self.records));
+        let loaded = std::mem::take(&mut self.loading);
+        let (received, pieces) = (self.received, self.next);
+        Box::new(Batch { from, records, loaded, end, digest, received, pieces })
     }
 }
 
@@ -154,7 +296,7 @@ mod tests {
             ballot: Ballot::NONE,
             transfer,
             index,
-            from: None,
+            from: Some(Position::BLANK),
             records: [Record { key: &[index as u8], value: None }].into_iter().collect(),
             end: is_last.then_some(end),
             total: 0,
@@ -166,9 +308,9 @@ mod tests {
     fn a_batch_is_complete_with_its_last_piece_only() {
         let mut receiver = Receiver::default();
         let sender = ("a".into(), Incarnation(1));
-        assert!(matches!(receiver.stage(&sender, piece(1, 0, false)), Received::Staged));
-        assert!(matches!(receiver.stage(&sender, piece(1, 0, false)), Received::Ignored));
-        let Received::Complete(batch) = receiver.stage(&sender, piece(1, 1, true)) else {
+        assert!(matches!(receiver.stage(&sender, piece(1, 0, false), false), Received::Staged));
+        assert!(matches!(receiver.stage(&sender, piece(1, 0, false), false), Received::Ignored));
+        let Received::Complete(batch) = receiver.stage(&sender, piece(1, 1, true), false) else {
             panic!("the last piece completes the batch");
         };
         assert_eq!(batch.records.len(), 2);
@@ -178,16 +320,16 @@ mod tests {
     fn a_missing_piece_makes_the_transfer_useless() {
         let mut receiver = Receiver::default();
         let sender = ("a".into(), Incarnation(1));
-        receiver.stage(&sender, piece(1, 0, false));
-        assert!(matches!(receiver.stage(&sender, piece(1, 2, true)), Received::Gap));
+        receiver.stage(&sender, piece(1, 0, false), false);
+        assert!(matches!(receiver.stage(&sender, piece(1, 2, true), false), Received::Gap));
     }
 
     #[test]
     fn pieces_of_another_sender_or_transfer_do_not_mix() {
         let mut receiver = Receiver::default();
         let (a, b) = (("a".into(), Incarnation(1)), ("b".into(), Incarnation(1)));
-        receiver.stage(&a, piece(2, 0, false));
-        assert!(matches!(receiver.stage(&b, piece(2, 1, true)), Received::Ignored));
-        assert!(matches!(receiver.stage(&a, piece(1, 1, true)), Received::Ignored));
+        receiver.stage(&a, piece(2, 0, false), false);
+        assert!(matches!(receiver.stage(&b, piece(2, 1, true), false), Received::Ignored));
+        assert!(matches!(receiver.stage(&a, piece(1, 1, true), false), Received::Ignored));
     }
 }

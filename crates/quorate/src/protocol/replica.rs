@@ -10,9 +10,9 @@ use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
-use crate::protocol::receiver::{Batch, CatchUp, Received};
+use crate::protocol::receiver::{Batch, CatchUp, Loaded, Received};
 use crate::protocol::sender::Sender;
-use crate::record::Record;
+use crate::record::{MIN_CELL_BYTES, Record};
 use crate::store::{ApplyError, Digest, Staged};
 
 /// Bytes that a named key takes beside its own.
@@ -121,6 +121,7 @@ impl Machine {
         self.watch.campaign_at = None;
         self.watch.way_until = Time(0);
         self.watch.found_now = false;
+        self.watch.missing.clear();
         self.watch.rounds = 0;
         self.watch.has_lost = false;
         self.watch.has_announced = false;
@@ -260,36 +261,81 @@ impl Machine {
         if !self.is_source(from, ballot) {
             return;
         }
-        match self.receiver.stage(from, piece) {
+        // Put back on purpose: cells of two states are mixed, for which they are kept.
+        let is_kept = self.has_log() || bug::is(Bug::GenerationsMixed);
+        match self.receiver.stage(from, piece, is_kept) {
             Received::Ignored => {}
             Received::Gap => {
                 // Said once: what is still on its way of this transfer is ignored.
                 self.receiver.clear();
                 self.send(from, Message::Lost { ballot });
             }
-            Received::Staged => {
-                if index == 0
-                    && let Some(CatchUp { total, is_full, .. }) = self.receiver.progress()
-                {
-                    let from = from.0.clone();
-                    self.event(Event::CatchUpStarted { from, cells: total, is_full });
-                }
-                if let Role::Winner(winner) = &mut self.role {
-                    // As long as it comes it is waited for, however much there is of it.
-                    winner.asked = self.now.time;
-                    if !bug::is(Bug::ProgressIgnored) {
-                        winner.deadline = self.now.time.after(self.group.failure_timeout / 2);
-                    }
-                }
-                self.send(from, Message::PieceStaged { ballot, transfer, index });
-            }
+            Received::Queued => self.load_pieces(),
+            Received::Staged => self.on_staged(from, transfer, index),
             Received::Complete(batch) => self.apply(from, *batch),
+        }
+    }
+
+    /// Another piece is where it belongs, and more are to come.
+    fn on_staged(&mut self, from: &(PeerName, Incarnation), transfer: u64, index: u32) {
+        let ballot = self.ballot;
+        if index == 0
+            && let Some(CatchUp { total, is_full, .. }) = self.receiver.progress()
+        {
+            let from = from.0.clone();
+            self.event(Event::CatchUpStarted { from, cells: total, is_full });
+        }
+        if let Role::Winner(winner) = &mut self.role {
+            // As long as it comes it is waited for, however much there is of it.
+            winner.asked = self.now.time;
+            if !bug::is(Bug::ProgressIgnored) {
+                winner.deadline = self.now.time.after(self.group.failure_timeout / 2);
+            }
+        }
+        self.send(from, Message::PieceStaged { ballot, transfer, index });
+    }
+
+    /// Loads pieces that have come of a state that replaces everything: as many cells in one input
+    /// as a piece may have, so that heartbeats are answered in between. The rest is due at once.
+    pub(super) fn load_pieces(&mut self) {
+        let window = self.config.bounds.transfer_window;
+        let Some(from) = self.receiver.sender().cloned() else { return };
+        let ballot = self.ballot;
+        while self.is_source(&from, ballot) {
+            let is_bounded = !self.receiver.is_flooded(window);
+            match self.receiver.load(&self.store, is_bounded) {
+                Loaded::Idle => return,
+                Loaded::Paused => return self.wake_again(),
+                Loaded::Staged { transfer, index } => self.on_staged(&from, transfer, index),
+                Loaded::Complete(batch) => return self.apply(&from, *batch),
+                // A cell has no such key: the sender is to begin anew, as with any batch.
+                Loaded::Failed => {
+                    self.receiver.clear();
+                    return self.send(&from, Message::Lost { ballot });
+                }
+            }
+        }
+    }
+
+    /// The next input may lead to so much of that.
+    pub(super) fn begin_loading(&mut self) {
+        let most = self.config.bounds.max_piece_bytes / MIN_CELL_BYTES;
+        self.receiver.begin_turn(most.max(1));
+    }
+
+    /// Gives memory back that is out of use, a bounded part of it in one input.
+    pub(super) fn give_memory_back(&mut self) {
+        for loading in self.receiver.take_given_up() {
+            self.store.discard(loading);
+        }
+        if self.store.drop_discarded() {
+            self.wake_again();
         }
     }
 
     /// Applies a batch in one step, and only then says that it is held.
     fn apply(&mut self, from: &(PeerName, Incarnation), batch: Batch) {
-        let Batch { from: base, records, end, digest } = batch;
+        let Batch { from: base, records, loaded, end, digest, received, pieces } = batch;
         let held = self.store.position();
         let ballot = self.ballot;
         if bug::is(Bug::AcknowledgeBeforeApply) && self.random.next().is_multiple_of(4) {
@@ -312,15 +358,17 @@ impl Machine {
         });
         let is_dropped = base.is_none() && is_other_group && !is_kept && !held.is_blank();
         let dropped = is_dropped.then(|| self.store.cells() as u64);
-        let pieces = records.len();
-        let received = records.iter().map(|records| records.len() as u64).sum();
         let mut from_held = self.receiver.base(base, held);
         if bug::is(Bug::GenerationsMixed) && !held.is_blank() {
             from_held = Some(held);
         }
         let batch = Staged { from: from_held, records, end };
         let kept = self.has_log().then(|| batch.clone());
-        if let Err(error) = self.store.apply(batch) {
+        let applied = match from_held {
+            None => self.store.apply_loaded(loaded, &batch.end),
+            Some(_) => self.store.apply(batch),
+        };
+        if let Err(error) = applied {
             if matches!(error, ApplyError::Missing { .. }) {
                 self.lacks_cells = true;
                 self.receiver.start_over();
@@ -331,6 +379,7 @@ impl Machine {
             return;
         }
         self.lacks_cells = false;
+        self.forget_remembered(position);
         // A batch without changes, such as one with a digest, is as old as the state that is held.
         if position != held || self.adopted.is_none() {
             self.adopted = Some(self.passed());

@@ -229,6 +229,7 @@ impl Machine {
     }
 
     pub(super) fn advance_commitment(&mut self) {
+        self.may_acknowledge(self.store.position());
         let held = self.meta.membership.majority_value(|name, i| self.held_by(name, i));
         let (now, ballot, is_dirty) = (self.now.time, self.ballot, self.store.take_dirty());
         let own = self.store.position().sequence;
@@ -259,6 +260,7 @@ impl Machine {
             self.renew_lease();
         }
         if is_first {
+            self.forget_remembered(Position { ballot, sequence: held });
             self.wake_soon();
         }
     }

@@ -64,6 +64,8 @@ pub struct MachineStatus {
     pub peers: Vec<MachinePeer>,
     /// For how long the primary has been silent; zero on the primary.
     pub primary_silence: Option<Duration>,
+    /// Members without which no new generation may begin, by this peer's settings.
+    pub missing: Vec<PeerName>,
 }
 
 /// A member, as the state held here has it.
@@ -150,6 +152,7 @@ impl Machine {
             catching_up: self.receiver.progress(),
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
             primary_silence,
+            missing: self.watch.missing.clone(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::id::{
     Ballot, GroupId, GroupTime, Incarnation, Lead, PeerName, Position, Sequence, Time,
 };
+use crate::protocol::acknowledged::Acknowledged;
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{BatchEnd, Message, Meta};
@@ -27,7 +28,7 @@ use crate::store::{Cut, Staged};
 /// What of this peer's state lasts, and what is on its way there.
 #[derive(Debug)]
 pub(super) struct Disk {
-    saved: HardState,
+    pub(super) saved: HardState,
     saving: Option<HardState>,
     /// Messages that bind this peer to what is being saved.
     waiting: Vec<((PeerName, Incarnation), Message)>,
@@ -35,7 +36,7 @@ pub(super) struct Disk {
     in_flight: VecDeque<InFlight>,
     appends: u64,
     /// The primary that is told where this peer stands when all of it lasts, and its group.
-    asked: Option<((PeerName, Incarnation), Option<GroupId>)>,
+    pub(super) asked: Option<((PeerName, Incarnation), Option<GroupId>)>,
     /// The end of the last batch handed out, and that of the last one that lasts.
     appended: Position,
     stored: Position,
@@ -46,6 +47,8 @@ pub(super) struct Disk {
     /// There is a state to save, and no log.
     is_state_only: bool,
     has_failed: bool,
+    /// What was acknowledged, where there is no log to tell.
+    pub(super) acknowledged: Option<Acknowledged>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,9 @@ struct InFlight {
 
 impl Disk {
     pub(super) fn new(kept: Kept, position: Position) -> Self {
+        let bound = kept.hard.acknowledged;
         Self {
+            acknowledged: kept.is_state_only.then(|| Acknowledged::new(bound)),
             saved: kept.hard,
             saving: None,
             waiting: Vec::new(),
@@ -78,7 +83,17 @@ impl Disk {
     pub(super) fn forget_answers(&mut self) {
         self.waiting.clear();
         self.asked = None;
+        if let Some(acknowledged) = &mut self.acknowledged {
+            acknowledged.forget_answers();
+        }
         self.in_flight.iter_mut().for_each(|batch| batch.acknowledge = None);
+    }
+
+    /// How far may be acknowledged by what is saved, and by what is being saved in its place.
+    pub(super) fn covered(&self) -> Option<Position> {
+        self.acknowledged.as_ref()?;
+        let saving = self.saving.as_ref().map(|saving| saving.acknowledged);
+        Some(saving.map_or(self.saved.acknowledged, |saving| saving.min(self.saved.acknowledged)))
     }
 
     fn append(&mut self, batch: Staged, acknowledge: Option<(PeerName, Incarnation)>) -> Output {
@@ -92,12 +107,19 @@ impl Disk {
 
 impl Machine {
     fn hard_state(&self) -> HardState {
-        HardState { ballot: self.ballot, voted_for: self.voted_for.clone() }
+        let acknowledged = self.disk.as_ref().and_then(|disk| disk.acknowledged.as_ref());
+        HardState {
+            ballot: self.ballot,
+            voted_for: self.voted_for.clone(),
+            acknowledged: acknowledged.map_or(Position::BLANK, |acknowledged| acknowledged.bound),
+        }
     }
 
     /// Whether this peer's ballot and vote last.
     pub(super) fn is_saved(&self) -> bool {
-        let is_it = |disk: &Disk| disk.saved == self.hard_state();
+        let is_it = |disk: &Disk| {
+            disk.saved.ballot == self.ballot && disk.saved.voted_for == self.voted_for
+        };
         self.disk.as_ref().is_none_or(is_it) || bug::is(Bug::VoteBeforeSave)
     }
 
@@ -127,6 +149,7 @@ impl Machine {
         if let Some(saved) = disk.saving.take() {
             disk.saved = saved;
         }
+        self.on_bound_saved();
         if !self.is_saved() {
             return;
         }
@@ -145,6 +168,11 @@ impl Machine {
         position: Position,
     ) {
         let (ballot, meta_version) = (self.ballot, self.meta_version);
+        // Whoever adopts a state acknowledges nothing by it: its source is no primary.
+        let is_follower = !matches!(self.role, Role::Winner(_));
+        if is_follower && !self.may_acknowledge(position) {
+            return self.acknowledge_when_saved(from, position);
+        }
         let (Some(disk), Some(batch)) = (&mut self.disk, batch) else {
             return self.send(from, Message::Held { ballot, position });
         };
@@ -172,7 +200,9 @@ impl Machine {
         from: &(PeerName, Incarnation),
         group_id: Option<GroupId>,
     ) -> bool {
-        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.in_flight.is_empty()) else {
+        let is_early = !self.may_acknowledge(self.store.position());
+        let is_waiting = |disk: &&mut Disk| is_early || !disk.in_flight.is_empty();
+        let Some(disk) = self.disk.as_mut().filter(is_waiting) else {
             return false;
         };
         disk.asked = Some((from.clone(), group_id));
@@ -297,9 +327,17 @@ impl Machine {
 
     /// What of this reign this peer itself holds.
     pub(super) fn own_held(&self) -> Position {
+        let own = self.store.position();
+        let is_remembered = !bug::is(Bug::BoundSavedLate);
+        if let Some(covered) = self.disk.as_ref().and_then(Disk::covered).filter(|_| is_remembered)
+        {
+            // What it does not remember after a restart does not count.
+            let covered = Some(covered).filter(|covered| covered.ballot == own.ballot);
+            return own.min(covered.unwrap_or_default());
+        }
         let has_log = |disk: &&Disk| !disk.is_state_only && !bug::is(Bug::OwnLogIgnored);
         let disk = self.disk.as_ref().filter(has_log);
-        disk.map_or_else(|| self.store.position(), |disk| disk.stored)
+        disk.map_or(own, |disk| disk.stored)
     }
 
     /// Until when an earlier start of this peer, which remembers its votes and not its promises,

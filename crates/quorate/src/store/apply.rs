@@ -6,12 +6,12 @@ use super::cell::KeyRef;
 use super::marks::Mark;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
-use super::{Held, Store, Units, Upkeep};
+use super::{Held, Loading, Store, Units, Upkeep};
 use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Lead, Position, Sequence};
-use crate::model::{MAX_KEY_BYTES, Value};
+use crate::model::Value;
 use crate::protocol::message::{BatchEnd, Meta, Reign};
-use crate::record::{Record, Records};
+use crate::record::Records;
 
 /// A batch with all of its pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +71,10 @@ struct Shares<'a> {
 
 /// A record and where it goes.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
-    place: Place,
-    key: KeyRef<'a>,
-    value: Option<Value>,
+pub(super) struct Entry<'a> {
+    pub(super) place: Place,
+    pub(super) key: KeyRef<'a>,
+    pub(super) value: Option<Value>,
 }
 
 impl<'a> Shares<'a> {
@@ -133,42 +133,72 @@ impl Store {
         self.adopt_batch(batch, |_, _| Ok(()))
     }
 
+    /// Adopts a state that was loaded, all at once. It takes the place of whatever is held.
+    ///
+    /// # Errors
+    ///
+    /// See [`ApplyError`]; nothing was written.
+    pub fn apply_loaded(&self, loading: Loading, end: &BatchEnd) -> Result<(), ApplyError> {
+        let mut upkeep = self.upkeep.lock();
+        if let Err(error) = self.check(&upkeep, None, end) {
+            self.discard(loading);
+            return Err(error);
+        }
+        self.replace(&mut upkeep, loading, end);
+        Ok(())
+    }
+
     fn adopt_batch(
         &self,
         batch: Staged,
         check: impl FnOnce(&Upkeep, &Staged) -> Result<(), ApplyError>,
     ) -> Result<(), ApplyError> {
         let mut upkeep = self.upkeep.lock();
-        self.check(&upkeep, &batch)?;
-        check(&upkeep, &batch)?;
-        let shares = self.share(&batch.records)?;
         let Staged { from, end, .. } = &batch;
-        let sequence = end.position.sequence;
-        let mut told = end.expired_before.min(end.group_time);
-        if bug::is(Bug::ExpiryUntold) {
-            told = GroupTime(0);
-        }
+        self.check(&upkeep, *from, end)?;
+        check(&upkeep, &batch)?;
         if from.is_none() {
-            self.replace(&shares, sequence);
-            // Whoever does not say what it lacks lacks nothing that lives.
-            let missing_before = if told == GroupTime(0) { end.group_time } else { told };
-            upkeep.sweep.reset(missing_before);
-            self.commitment.expired_before.store(told.0, Ordering::Relaxed);
-        } else {
-            upkeep.sweep.note_missing(told);
-            // What a majority had seen before may have been taken back.
-            let known = self.commitment.expired_before.load(Ordering::Relaxed);
-            let known = known.min(end.group_time.0).max(told.0);
-            self.commitment.expired_before.store(known, Ordering::Relaxed);
-            // Within a reign sequences only grow, except in what no peer writes.
-            let held = self.position();
-            if held.ballot != end.position.ballot || sequence < held.sequence {
-                self.rewind(sequence);
+            let mut loading = Loading::default();
+            for mut records in batch.records {
+                self.load(&mut loading, &mut records, usize::MAX)?;
             }
-            self.change_all(&shares, sequence);
+            self.replace(&mut upkeep, loading, &batch.end);
+            while self.drop_discarded() {}
+            return Ok(());
+        }
+        // Nothing is written unless all of it can be.
+        for record in batch.records.iter().flatten() {
+            self.entry(record)?;
+        }
+        let sequence = end.position.sequence;
+        let told = told(end);
+        upkeep.sweep.note_missing(told);
+        // What a majority had seen before may have been taken back.
+        let known = self.commitment.expired_before.load(Ordering::Relaxed);
+        let known = known.min(end.group_time.0).max(told.0);
+        self.commitment.expired_before.store(known, Ordering::Relaxed);
+        // Within a reign sequences only grow, except in what no peer writes.
+        let held = self.position();
+        if held.ballot != end.position.ballot || sequence < held.sequence {
+            self.rewind(sequence);
+        }
+        // One piece at a time: what it takes to order them is no more than for one.
+        for records in &batch.records {
+            self.change_all(&self.share(records)?, sequence);
         }
         self.adopt(end);
         Ok(())
+    }
+
+    /// Takes up a state that was loaded, instead of the one held.
+    fn replace(&self, upkeep: &mut Upkeep, loading: Loading, end: &BatchEnd) {
+        let told = told(end);
+        self.exchange(loading, end.position.sequence);
+        // Whoever does not say what it lacks lacks nothing that lives.
+        let missing_before = if told == GroupTime(0) { end.group_time } else { told };
+        upkeep.sweep.reset(missing_before);
+        self.commitment.expired_before.store(told.0, Ordering::Relaxed);
+        self.adopt(end);
     }
 
     /// Becomes blank.
@@ -194,54 +224,30 @@ impl Store {
         *self.held.lock() = Held::default();
     }
 
-    fn check(&self, upkeep: &Upkeep, batch: &Staged) -> Result<(), ApplyError> {
+    fn check(
+        &self,
+        upkeep: &Upkeep,
+        from: Option<Position>,
+        end: &BatchEnd,
+    ) -> Result<(), ApplyError> {
         const MAX_SEQUENCE: Sequence = Sequence(1 << 62);
         if upkeep.is_reigning {
             return Err(ApplyError::Reigning);
         }
         let held = self.position();
-        if let Some(from) = batch.from.filter(|from| *from != held) {
+        if let Some(from) = from.filter(|from| *from != held) {
             return Err(ApplyError::From { from, held });
         }
-        if batch.end.position.sequence > MAX_SEQUENCE {
-            return Err(ApplyError::Position(batch.end.position));
+        if end.position.sequence > MAX_SEQUENCE {
+            return Err(ApplyError::Position(end.position));
         }
         Ok(())
     }
 
     /// Puts records into the order of their shards.
-    fn share<'a>(&self, pieces: &'a [Records]) -> Result<Shares<'a>, ApplyError> {
-        let mut entries = Vec::with_capacity(pieces.iter().map(Records::len).sum());
-        for Record { key: bytes, value } in pieces.iter().flatten() {
-            let key = KeyRef::split(bytes)
-                .filter(|key| (1..=MAX_KEY_BYTES).contains(&key.rest.len()))
-                .ok_or(ApplyError::Key { bytes: bytes.len() })?;
-            entries.push(Entry { place: self.place(key), key, value });
-        }
-        Ok(Shares::new(entries, self.shards.len()))
-    }
-
-    /// Loads everything beside what is held, then swaps it in shard by shard.
-    fn replace(&self, shares: &Shares<'_>, sequence: Sequence) {
-        let load = |number| {
-            let share = shares.of(number);
-            let mut shard = Shard::with_capacity(share.len());
-            share.for_each(|entry| shard.adopt(entry, sequence));
-            shard
-        };
-        let loaded: Vec<Shard> = (0..self.shards.len()).map(load).collect();
-        let mut all = Amount::default();
-        for Amount { cells, bytes, records } in loaded.iter().map(Shard::amount) {
-            all.cells += cells;
-            all.bytes += bytes;
-            all.records += records;
-        }
-        for (lane, mut shard) in self.shards.iter().zip(loaded) {
-            std::mem::swap(&mut *lane.0.lock(), &mut shard);
-            // The old cells are dropped outside the lock.
-            drop(shard);
-        }
-        self.room.set(all);
+    fn share<'a>(&self, records: &'a Records) -> Result<Shares<'a>, ApplyError> {
+        let entries: Result<_, _> = records.iter().map(|record| self.entry(record)).collect();
+        Ok(Shares::new(entries?, self.shards.len()))
     }
 
     /// Brings the feeds back behind `sequence` where a shorter history has won: its records
@@ -249,7 +255,7 @@ impl Store {
     fn rewind(&self, sequence: Sequence) {
         for lane in &self.shards {
             let mut shard = lane.0.lock();
-            if shard.feed.last_epoch() > sequence.0 >> super::EPOCH_BITS {
+            if shard.last_change() >> super::EPOCH_BITS > sequence.0 >> super::EPOCH_BITS {
                 shard.rewind(sequence.0);
             }
         }
@@ -326,6 +332,12 @@ impl Shard {
         self.soonest.note(value.expires);
         self.change(at, value, Stamp { sequence, saving: None });
     }
+}
+
+/// Up to which expiry cells may be missing, as the end of a batch says.
+fn told(end: &BatchEnd) -> GroupTime {
+    let is_untold = bug::is(Bug::ExpiryUntold);
+    if is_untold { GroupTime(0) } else { end.expired_before.min(end.group_time) }
 }
 
 /// The last sequence common to the history held and another; `None` if they have none in common.

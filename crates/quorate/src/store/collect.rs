@@ -32,7 +32,7 @@ impl Gather {
         };
         let images: &[Image] =
             if number != 0 && shard.frozen.cut == number { &shard.frozen.images } else { &[] };
-        for at in shard.feed.since(self.since, &shard.slots) {
+        for at in shard.since(self.since) {
             let slot = shard.slots.get(at);
             if slot.sequence <= self.end || bug::is(Bug::LooseCut) {
                 records.push(slot.key.bytes(), Some(&slot.value));
@@ -81,7 +81,7 @@ impl super::Store {
         let mut keys = Packer::default();
         for lane in &self.shards {
             let shard = lane.0.lock();
-            for at in shard.feed.since(since.0, &shard.slots) {
+            for at in shard.since(since.0) {
                 if keys.len() == max {
                     return None;
                 }

@@ -47,7 +47,7 @@ impl Store {
             let end = (cursor.slot + MAX_STEP).min(shard.slots.len());
             let mut next = end;
             for (at, slot) in shard.slots.range(cursor.slot, end) {
-                if cursor.since == 0 || slot.sequence > cursor.since {
+                if cursor.since == 0 || shard.changed_at(slot) > cursor.since {
                     records.push(slot.key.bytes(), Some(&slot.value));
                     if records.bytes() >= max_bytes {
                         next = at as usize + 1;

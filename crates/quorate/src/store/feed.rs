@@ -71,7 +71,8 @@ impl Feed {
         for &at in free {
             dropped.set(at);
         }
-        let mut entries = Vec::with_capacity(slots - free.len());
+        let live = slots - free.len();
+        let mut entries = Vec::with_capacity(live.min(self.entries.len()));
         let mut runs: Vec<Run> = Vec::new();
         for index in (0..self.runs.len()).rev() {
             let (run, end) = self.run(index);

@@ -48,6 +48,7 @@ pub(super) struct Index {
 
 impl Index {
     /// An index with room for `entries`.
+    #[cfg(test)]
     pub(super) fn with_capacity(entries: usize) -> Self {
         let mut index = Self::default();
         if entries > 0 {
@@ -59,6 +60,11 @@ impl Index {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.length
+    }
+
+    /// Entries that it has room for, in lines: it has grown when they are more.
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
     }
 
     /// The slot with this tag that `is_it` recognizes.

@@ -183,7 +183,7 @@ impl Store {
                 return Ok(None);
             }
             if slot.value.words[0] >= number && !bug::is(Bug::OverlayMergedTwice) {
-                let position = self.position_of(slot.sequence);
+                let position = self.position_of(shard.changed_at(slot));
                 return Ok(Some(Merged::already(position, context)));
             }
         }

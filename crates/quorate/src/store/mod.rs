@@ -24,6 +24,7 @@ mod decide;
 mod digest;
 mod feed;
 mod index;
+mod load;
 mod marks;
 mod merge;
 mod order;
@@ -51,6 +52,7 @@ pub use decide::{Decided, Refused};
 #[cfg(feature = "driver")]
 pub(crate) use decide::{ITEMS, KEY, ONCE};
 pub use digest::Digest;
+pub use load::Loading;
 pub use merge::{MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, MERGE_MEMORY, Merged, SealedBatch};
 pub use overlay::{Overlay, Sealed};
 pub use room::{CELL_BYTES, Usage, cell_bytes};
@@ -62,6 +64,7 @@ use crate::protocol::message::Meta;
 use authority::Authority;
 use cell::KeyRef;
 use cut::OpenCut;
+use load::Discarded;
 use marks::Marks;
 use order::Order;
 use room::Room;
@@ -85,6 +88,7 @@ pub struct Store {
     held: Mutex<Held>,
     upkeep: Mutex<Upkeep>,
     marks: Mutex<Marks>,
+    discarded: Mutex<Discarded>,
 }
 
 /// A shard on lines of its own.
@@ -169,6 +173,7 @@ impl Store {
             held: Mutex::default(),
             upkeep: Mutex::default(),
             marks: Mutex::default(),
+            discarded: Mutex::default(),
         }
     }
 

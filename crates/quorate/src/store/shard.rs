@@ -1,6 +1,7 @@
 //! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
 
 use super::EPOCH_BITS;
+use super::apply::Entry;
 use super::cell::{Key, KeyRef, MERGES, Slot, Slots};
 use super::cut::Saving;
 use super::feed::Feed;
@@ -8,7 +9,11 @@ use super::index::Index;
 use super::room::{Amount, CELL_BYTES};
 use super::sweep::Soonest;
 use crate::bug::{self, Bug};
+use crate::id::Sequence;
 use crate::model::Value;
+
+/// Sequence of a cell that was loaded and has not changed since, of an epoch that no change is in.
+const LOADED: u64 = 0;
 
 /// Where a key is looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +72,9 @@ pub(super) struct Shard {
     pub(super) frozen: Frozen,
     /// Number of the last cut that has taken all it needs from here.
     pub(super) closed: u64,
+    /// Every cell counts as changed at this sequence, or later if it says so itself. Those that do
+    /// not have no entry in the feed.
+    floor: u64,
 }
 
 impl Shard {
@@ -77,9 +85,50 @@ impl Shard {
         Amount { cells, bytes, records: self.records }
     }
 
-    /// An empty shard with room for `cells`.
-    pub(super) fn with_capacity(cells: usize) -> Self {
-        Self { index: Index::with_capacity(cells), ..Self::default() }
+    /// When a cell that is held last changed.
+    #[inline]
+    pub(super) fn changed_at(&self, slot: &Slot) -> u64 {
+        slot.sequence.max(self.floor)
+    }
+
+    /// Slots whose cells last changed after `since`.
+    pub(super) fn since(&self, since: u64) -> impl Iterator<Item = u32> + '_ {
+        // All of them where nothing tells them apart.
+        let (all, fed) = if since < self.floor { (self.slots.len(), u64::MAX) } else { (0, since) };
+        let all = self.slots.range(0, all).map(|(at, _)| at);
+        all.chain(self.feed.since(fed, &self.slots))
+    }
+
+    /// The last sequence that something counts as changed at, at least: no more than an epoch less.
+    pub(super) fn last_change(&self) -> u64 {
+        self.floor.max(self.feed.last_epoch() << EPOCH_BITS)
+    }
+
+    /// All cells, which were loaded, count as changed at this sequence.
+    pub(super) fn take_for_changed(&mut self, sequence: Sequence) {
+        if !bug::is(Bug::LoadedUnstamped) {
+            self.floor = sequence.0;
+        }
+    }
+
+    /// Takes a cell of a state that is being loaded, or its absence. Returns how many cells were
+    /// moved by that: all, where the index has grown.
+    pub(super) fn load(&mut self, entry: &Entry<'_>) -> usize {
+        let Entry { place: Place { tag, .. }, key, value } = *entry;
+        let lines = self.index.lines();
+        match (value, self.find(tag, key)) {
+            (Some(value), Some(at)) => {
+                self.soonest.note(value.expires);
+                self.slots.get_mut(at).value = value;
+            }
+            (Some(value), None) => {
+                let at = self.place(tag, key, value);
+                self.slots.get_mut(at).sequence = LOADED;
+            }
+            (None, Some(at)) => self.remove(tag, at),
+            (None, None) => {}
+        }
+        if self.index.lines() == lines { 1 } else { self.index.len() }
     }
 
     /// The slot of a key.
@@ -102,10 +151,11 @@ impl Shard {
             && at >= self.frozen.collected
             && !bug::is(Bug::PreImageSkipped)
         {
-            let (value, sequence) = (slot.value, slot.sequence);
+            let (value, sequence) = (slot.value, slot.sequence.max(self.floor));
             self.frozen.images.push(Image { at, value, sequence });
         }
-        let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
+        let is_first =
+            slot.sequence == LOADED || slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
         let expires = slot.value.expires.max(value.expires);
         slot.value = Value { expires, ..value };
         slot.sequence = sequence;
@@ -116,6 +166,17 @@ impl Shard {
 
     /// Makes a cell that is not there yet. To an open cut it is absent by its sequence.
     pub(super) fn insert(&mut self, tag: u32, key: KeyRef<'_>, value: Value, sequence: u64) {
+        let at = self.place(tag, key, value);
+        let slot = self.slots.get_mut(at);
+        let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
+        slot.sequence = sequence;
+        if is_first {
+            self.feed(at, sequence);
+        }
+    }
+
+    /// Puts a cell that is not there yet into a slot, whose sequence stays.
+    fn place(&mut self, tag: u32, key: KeyRef<'_>, value: Value) -> u32 {
         let at = self.free.pop().unwrap_or_else(|| self.slots.push());
         let slot = self.slots.get_mut(at);
         slot.key = Key::new(key);
@@ -124,12 +185,8 @@ impl Shard {
         self.soonest.note(value.expires);
         self.key_bytes += slot.key.boxed_bytes();
         self.records += usize::from(key.namespace == MERGES);
-        let is_first = slot.sequence >> EPOCH_BITS != sequence >> EPOCH_BITS;
-        slot.sequence = sequence;
         self.index.insert(tag, at);
-        if is_first {
-            self.feed(at, sequence);
-        }
+        at
     }
 
     /// Removes a cell; never while a cut is open.
@@ -236,6 +293,7 @@ impl Shard {
     /// been replaced: the feed stays in order.
     pub(super) fn rewind(&mut self, sequence: u64) {
         let epoch = sequence >> EPOCH_BITS;
+        self.floor = self.floor.min(sequence);
         self.feed.compact(self.slots.len(), &self.free);
         self.feed.truncate(epoch);
         for at in 0..self.slots.len() as u32 {
@@ -286,7 +344,7 @@ mod tests {
     }
 
     fn fed(shard: &Shard, since: u64) -> usize {
-        shard.feed.since(since, &shard.slots).count()
+        shard.since(since).count()
     }
 
     #[test]

@@ -244,6 +244,10 @@ pub struct Brief {
     /// 14 and 15 are kept.
     #[prost(uint64, optional, tag = "16")]
     pub behind: ::core::option::Option<u64>,
+    /// What an earlier start may have acknowledged, of a peer in memory that remembers. Without it
+    /// nothing is known of that.
+    #[prost(message, optional, tag = "19")]
+    pub acknowledged: ::core::option::Option<Position>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

@@ -63,6 +63,7 @@ pub(crate) fn ping(number: u64) -> Frame {
 /// What a client says of itself in it.
 pub(crate) fn brief() -> Brief {
     Brief {
+        acknowledged: None,
         ballot: Ballot::default(),
         is_primary: false,
         primary: None,
@@ -124,6 +125,12 @@ impl Raw {
         assert_eq!(kind, kind::HELLO, "{:?}", wire::decode(kind, body));
         raw.send(&bytes(&Frame::Calls(wire::Calls::from_body(Bytes::new())))).await?;
         let (kind, body) = raw.receive().await?;
+        if let (kind::REFUSE, Ok(Frame::Refuse(refuse))) = (kind, wire::decode(kind, body.clone()))
+            && refuse.field == "max_connections"
+        {
+            // Whoever opens as many as it can is to hear that there are enough.
+            return Err(io::Error::other(refuse.ours));
+        }
         assert_eq!((kind, body.len()), (kind::CALLS, 0), "{:?}", wire::decode(kind, body));
         Ok(raw)
     }

@@ -182,6 +182,8 @@ fn hard(term: u64) -> HardState {
     HardState {
         ballot: ballot(term),
         voted_for: Some("b".into()).filter(|_| term.is_multiple_of(2)),
+        // A peer in memory has some: of some terms here.
+        acknowledged: if term.is_multiple_of(3) { position(term, term) } else { Position::BLANK },
     }
 }
 

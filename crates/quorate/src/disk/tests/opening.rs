@@ -54,11 +54,11 @@ fn a_second_opener_is_refused_by_the_name_of_the_directory() {
 
 #[test]
 fn files_of_a_newer_version_are_refused_in_a_sentence() {
-    for name in ["state", "log-0000000001"] {
+    for (name, newest) in [("state", 2), ("log-0000000001", 1)] {
         let disk = used();
         let mut content = disk.read(name).expect("it is there");
         let mut preamble = content[..8].to_vec();
-        preamble.put_u32_le(2);
+        preamble.put_u32_le(newest + 1);
         preamble.put_u32_le(crc32c(&preamble));
         content[..16].copy_from_slice(&preamble);
         disk.write(name, content);
@@ -67,8 +67,9 @@ fn files_of_a_newer_version_are_refused_in_a_sentence() {
         assert_eq!(
             error.to_string(),
             format!(
-                "/simulated/{name} has format version 2, this library reads 1 and older: run the \
-                 newer version of it, or give the peer an empty directory"
+                "/simulated/{name} has format version {}, this library reads {newest} and older: run \
+                 the newer version of it, or give the peer an empty directory",
+                newest + 1
             )
         );
         let after: Vec<_> = disk.names().iter().map(|name| disk.read(name)).collect();

@@ -45,6 +45,7 @@ fn say(group: &mut Group, message: &Message) {
 
 fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief {
     Brief {
+        acknowledged: None,
         ballot,
         is_primary: true,
         primary: Some(("x".into(), Incarnation(4))),

@@ -9,10 +9,12 @@ use crate::event::Event;
 use crate::id::{GroupTime, Lead, PeerName};
 use crate::model::Value;
 use crate::protocol::message::{BatchEnd, Message};
-use crate::record::Record;
+use crate::record::{MIN_CELL_BYTES, Record};
 use crate::store::Staged;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Long enough for what is loaded in turns, and for no timer.
+const MOMENT: Duration = Duration::from_micros(100);
 
 /// A primary with many pieces of data, and a peer that was killed and is to get them.
 fn one_is_late() -> (Group, PeerName, &'static str) {
@@ -36,7 +38,7 @@ fn a_question_that_comes_twice_disturbs_no_transfer() {
     let (mut group, primary, late) = one_is_late();
     group.asked_again = |message| matches!(message, Message::Piece(piece) if piece.index > 0);
     group.start(late);
-    group.settle();
+    group.run(MOMENT);
     assert_eq!(group.peers[&late.into()].store.position(), group.peers[&primary].store.position());
     assert_eq!((group.total(late, "key 99"), group.lost), (1, 0));
 }
@@ -95,7 +97,7 @@ fn a_gap_is_told_once() {
         is_it && !IS_DONE.swap(true, Ordering::Relaxed)
     };
     group.start(late);
-    group.settle();
+    group.run(MOMENT);
     assert_eq!((group.total(late, "key 99"), group.lost), (1, 1));
 }
 
@@ -196,4 +198,57 @@ fn whoever_is_up_to_date_is_behind_at_no_peer() {
     for name in ["a", "b", "c"] {
         assert!(lags(&group, name) >= 1, "{name}");
     }
+}
+
+/// A full copy was kept as it came over the wire, then put in order, and then put into new tables,
+/// all cells in one turn: two and a half times what they take in the end, and nothing of the group
+/// was done meanwhile.
+#[test]
+fn a_full_copy_takes_no_more_than_its_cells_and_is_loaded_in_bounded_turns() {
+    const CELLS: usize = 6_000;
+    const PIECE: usize = 2_048;
+    for has_storage in [false, true] {
+        let mut group = Group::new(&["a", "b", "c"]);
+        group.has_storage = has_storage;
+        group.bounds = Bounds { max_piece_bytes: PIECE, ..group.bounds };
+        ["a", "b", "c"].iter().for_each(|name| group.start(name));
+        group.run(SECOND * 3);
+        let primary = group.primary().expect("founded");
+        for number in 0..CELLS {
+            group.add(primary.as_str(), &format!("key {number}"), 1).expect("decided");
+        }
+        group.run(SECOND);
+        let late = others(&primary)[0];
+        group.kill(late);
+        (group.most_moved, group.most_staged) = (0, 0);
+        group.start(late);
+        group.run(SECOND * 5);
+        let store = &group.peers[&late.into()].store;
+        assert_eq!(store.position(), group.peers[&primary].store.position());
+        assert_eq!((store.cells(), group.total(late, "key 5999")), (CELLS, 1));
+        let most = PIECE / MIN_CELL_BYTES;
+        let shard = CELLS / group.bounds.shards;
+        assert!(group.most_moved <= most + shard * 2, "{} moved at once", group.most_moved);
+        assert!(group.most_moved >= most, "measured");
+        let wire = if has_storage { CELLS * 60 } else { 0 };
+        let pieces = (group.bounds.transfer_window + 1) * PIECE;
+        let (bound, staged) = (store.allocated_bytes() + pieces + wire, group.most_staged);
+        assert!(staged <= bound, "{staged} of {bound} bytes");
+        assert!(staged >= CELLS * 64, "measured");
+    }
+}
+
+/// What was loaded of a copy that comes to nothing is given back, a part at a time.
+#[test]
+fn what_was_loaded_in_vain_is_given_back() {
+    let (mut group, primary, late) = one_is_late();
+    group.dropped = |message| matches!(message, Message::Piece(piece) if piece.index > 9);
+    group.start(late);
+    group.run(MOMENT);
+    assert!(group.peers[&late.into()].machine.receiver.bytes() > 0);
+    group.kill(primary.as_str());
+    group.dropped = |_| false;
+    group.run(SECOND * 60);
+    let peer = &group.peers[&late.into()];
+    assert_eq!((peer.machine.receiver.bytes(), peer.store.discarded_bytes()), (0, 0));
 }

@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, PeerConfig};
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
+use crate::generations::NewGenerations;
 use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;
 use crate::protocol::Machine;
-use crate::protocol::io::{Input, Kept, LinkEnd, Output, Route, Start};
+use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
@@ -130,12 +131,22 @@ pub(super) struct Group {
     pub(super) bounds: Bounds,
     /// What clients may ask of peers that start from now on.
     pub(super) client_rights: ClientRights,
+    /// When peers that start from now on take part in a new generation.
+    pub(super) new_generations: NewGenerations,
     /// How far wall clocks are off, in seconds.
     pub(super) walls: BTreeMap<PeerName, i64>,
     /// The newest version of the protocol that some speak.
     pub(super) versions: BTreeMap<PeerName, u32>,
     /// Peers that start from now on have storage, which does at once what it is told.
     pub(super) has_storage: bool,
+    /// Peers that start from now on are in memory, and remember what they save.
+    pub(super) remembers: bool,
+    saved: BTreeMap<PeerName, HardState>,
+    /// How often something was saved.
+    pub(super) saves: usize,
+    /// Most cells that a peer has moved with one input, and most bytes that it had beside its cells.
+    pub(super) most_moved: usize,
+    pub(super) most_staged: usize,
     linked: BTreeSet<(PeerName, PeerName)>,
     cut: BTreeSet<(PeerName, PeerName)>,
     mail: VecDeque<Mail>,
@@ -165,9 +176,15 @@ impl Group {
             kinds: BTreeMap::new(),
             bounds: Bounds { shards: 4, ..Bounds::default() },
             client_rights: ClientRights::default(),
+            new_generations: NewGenerations::default(),
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
+            remembers: false,
+            saved: BTreeMap::new(),
+            saves: 0,
+            most_moved: 0,
+            most_staged: 0,
             linked: BTreeSet::new(),
             cut: BTreeSet::new(),
             mail: VecDeque::new(),
@@ -232,9 +249,16 @@ impl Group {
             address,
             verify_interval: VERIFY,
             client_rights: self.client_rights,
+            new_generations: self.new_generations,
             bounds,
         };
+        let remembered = || Kept {
+            hard: self.saved.get(&name).cloned().unwrap_or_default(),
+            is_restart: false,
+            is_state_only: true,
+        };
         let kept = self.has_storage.then(Kept::default);
+        let kept = kept.or_else(|| self.remembers.then(remembered));
         let start = Start { kept, ..Start::in_memory(incarnation, self.started) };
         let mut group = self.config.clone();
         if config.kind == PeerKind::Joiner {
@@ -397,6 +421,9 @@ impl Group {
             return;
         };
         peer.machine.handle(now, input);
+        let (receiver, discarded) = (&peer.machine.receiver, peer.store.discarded_bytes());
+        self.most_moved = self.most_moved.max(receiver.moved());
+        self.most_staged = self.most_staged.max(receiver.bytes() + discarded);
         let mut reports = Vec::new();
         while let Some(output) = peer.machine.poll_output() {
             match output {
@@ -421,7 +448,11 @@ impl Group {
                 Output::PolicyChanged { result, .. } => peer.changed.push(result),
                 Output::Switched { result, .. } => peer.switched.push(result),
                 Output::Committed => {}
-                Output::Save(_) => reports.push(Input::Saved),
+                Output::Save(hard) => {
+                    self.saves += 1;
+                    self.saved.insert(name.clone(), hard);
+                    reports.push(Input::Saved);
+                }
                 Output::Append { number, .. } => reports.push(Input::Appended { number }),
                 Output::EndSnapshot { .. } => unreachable!("no snapshot has been begun"),
             }

@@ -32,6 +32,7 @@ struct Replica {
 
 fn brief(ballot: Ballot, is_primary: bool) -> Brief {
     Brief {
+        acknowledged: None,
         ballot,
         is_primary,
         primary: None,
@@ -78,6 +79,7 @@ impl Replica {
             address: String::new(),
             verify_interval: VERIFY,
             client_rights: Default::default(),
+            new_generations: Default::default(),
             bounds,
         };
         let now = Time(1_000_000_000);
@@ -181,7 +183,7 @@ fn grants(outputs: &[Output]) -> bool {
 fn a_vote_is_given_when_it_is_saved_and_heartbeats_do_not_wait_for_that() {
     let mut replica = Replica::start(Kept::default());
     let out = replica.vote(1);
-    let hard = HardState { ballot: BALLOT, voted_for: Some("a".into()) };
+    let hard = HardState { ballot: BALLOT, voted_for: Some("a".into()), ..HardState::default() };
     assert!(matches!(&out[0], Output::Save(save) if *save == hard), "{out:?}");
     assert!(!grants(&out));
     let out = replica.hear(Message::Ping { number: 1, brief: brief(BALLOT, false) });
@@ -228,7 +230,7 @@ fn what_was_taken_under_an_older_ballot_is_acknowledged_no_more() {
 
 #[test]
 fn a_restart_remembers_its_vote_and_is_bound_by_what_it_may_have_promised() {
-    let hard = HardState { ballot: BALLOT, voted_for: Some("c".into()) };
+    let hard = HardState { ballot: BALLOT, voted_for: Some("c".into()), ..HardState::default() };
     let kept = Kept { hard: hard.clone(), is_restart: true, is_state_only: false };
     let mut replica = Replica::start(kept.clone());
     // The same ballot, and the other candidate.

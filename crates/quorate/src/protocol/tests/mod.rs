@@ -1,5 +1,6 @@
 //! The protocol in directed schedules; the simulator goes where these do not.
 
+mod anew;
 mod any_message;
 mod clocks;
 mod credence;

@@ -5,6 +5,7 @@ mod cuts;
 mod data_path;
 mod equivalence;
 mod expiry;
+mod loading;
 mod merging;
 mod reigns;
 

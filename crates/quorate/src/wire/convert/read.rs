@@ -268,6 +268,7 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         has_quorum: brief.has_quorum,
         members: bounds::peers("member", &brief.members)?,
         behind: brief.behind,
+        acknowledged: brief.acknowledged.map(TryInto::try_into).transpose()?,
     })
 }
 

@@ -244,6 +244,7 @@ impl From<&Brief> for proto::Brief {
             has_quorum: brief.has_quorum,
             members: brief.members.iter().map(PeerName::to_string).collect(),
             behind: brief.behind,
+            acknowledged: brief.acknowledged.map(Into::into),
         }
     }
 }

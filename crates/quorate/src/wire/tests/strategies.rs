@@ -406,14 +406,14 @@ fn policy_outcome() -> BoxedStrategy<PolicyOutcome> {
 fn brief() -> BoxedStrategy<Brief> {
     (
         (ballot(), any::<bool>(), option::of((peer(), incarnation())), position()),
-        (option::of(group_id()), any::<bool>(), option::of(ballot())),
+        (option::of(group_id()), any::<bool>(), option::of(ballot()), option::of(position())),
         (peers(), peers()),
         (any::<u8>(), clock(), number(), any::<bool>(), option::of(number())),
     )
         .prop_map(|(first, second, (reaches, members), rest)| {
             let (priority, wall, uptime_ms, has_quorum, behind) = rest;
             let (ballot, is_primary, primary, position) = first;
-            let (group_id, is_member, suspects) = second;
+            let (group_id, is_member, suspects, acknowledged) = second;
             Brief {
                 ballot,
                 is_primary,
@@ -429,6 +429,7 @@ fn brief() -> BoxedStrategy<Brief> {
                 has_quorum,
                 members,
                 behind,
+                acknowledged,
             }
         })
         .boxed()
