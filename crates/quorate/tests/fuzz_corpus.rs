@@ -236,6 +236,8 @@ fn control_messages() -> Vec<Message> {
         has_quorum: true,
         members: vec!["a".into(), "b".into()],
         behind: Some(7),
+        is_stopping: true,
+        has_failed: true,
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term().expect("there is a next one"),

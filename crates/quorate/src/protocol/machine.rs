@@ -98,6 +98,8 @@ pub(super) struct Leader {
     pub(super) ends: Option<Time>,
     /// How many cuts this peer's state was behind its at its last heartbeat.
     pub(super) behind: Option<u64>,
+    /// Whether this peer has come up with it, and was never cut off from it since.
+    pub(super) is_kept_up_with: bool,
 }
 
 impl Leader {
@@ -540,6 +542,8 @@ impl Machine {
             has_quorum: self.can_elect(),
             members: self.names().into_iter().cloned().collect(),
             behind: self.own_lag(),
+            is_stopping: self.is_aside,
+            has_failed: self.has_failed(),
         }
     }
 }

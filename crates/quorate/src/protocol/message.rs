@@ -53,6 +53,11 @@ pub struct Brief {
     /// How many cuts its state was behind the primary's at that one's last heartbeat; none if it
     /// follows nobody, or an older version does not say.
     pub behind: Option<u64>,
+    /// Whether it is about to end: its priority is 0 for that. An older version does not say.
+    pub is_stopping: bool,
+    /// Whether its storage takes nothing any more: it promises and acknowledges nothing. An older
+    /// version does not say.
+    pub has_failed: bool,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).

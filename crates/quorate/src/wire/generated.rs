@@ -244,6 +244,10 @@ pub struct Brief {
     /// 14 and 15 are kept.
     #[prost(uint64, optional, tag = "16")]
     pub behind: ::core::option::Option<u64>,
+    #[prost(bool, tag = "17")]
+    pub is_stopping: bool,
+    #[prost(bool, tag = "18")]
+    pub has_failed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

@@ -77,6 +77,8 @@ pub(crate) fn brief() -> Brief {
         has_quorum: false,
         members: Vec::new(),
         behind: None,
+        is_stopping: false,
+        has_failed: false,
     }
 }
 

@@ -59,6 +59,8 @@ fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief
         has_quorum: true,
         members: vec!["x".into()],
         behind: None,
+        is_stopping: false,
+        has_failed: false,
     }
 }
 

@@ -267,6 +267,8 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         has_quorum: brief.has_quorum,
         members: bounds::peers("member", &brief.members)?,
         behind: brief.behind,
+        is_stopping: brief.is_stopping,
+        has_failed: brief.has_failed,
     })
 }
 

@@ -240,6 +240,8 @@ impl From<&Brief> for proto::Brief {
             has_quorum: brief.has_quorum,
             members: brief.members.iter().map(PeerName::to_string).collect(),
             behind: brief.behind,
+            is_stopping: brief.is_stopping,
+            has_failed: brief.has_failed,
         }
     }
 }
