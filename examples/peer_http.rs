@@ -194,7 +194,9 @@ async fn events(
 ) -> Result<Json<Value>, Problem> {
     let Query(Since { since }) = query.map_err(|_| Problem::bad_request(SINCE))?;
     let events = peer.events_since(since);
-    let next = events.last().map_or(since, |event| event.number);
+    // Numbers are of one start: one kept from an earlier start stands for the newest.
+    let newest = || peer.events_since(0).last().map_or(0, |event| event.number);
+    let next = events.last().map_or_else(|| since.min(newest()), |event| event.number);
     Ok(Json(json!({ "events": events, "next": next })))
 }
 
@@ -569,6 +571,16 @@ mod tests {
         group.kill(one);
         let late = routes(service(&group, other), Face::Callers);
         assert_eq!(ask(&late, ("GET", "/readyz"), "").await.0, 503);
+    }
+
+    /// Whoever went on from a number of an earlier start was told nothing for so many events.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_with_the_number_of_an_earlier_start_goes_on_from_the_newest() {
+        let group = group().await;
+        let routes = routes(service(&group, "a"), Face::Callers);
+        let (_, all) = ask(&routes, ("GET", "/v1/events?since=0"), "").await;
+        let (_, none) = ask(&routes, ("GET", "/v1/events?since=100000"), "").await;
+        assert_eq!((&none["events"], &none["next"]), (&json!([]), &all["next"]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -236,7 +236,8 @@ impl Peer {
 
     /// Events with numbers above `number`, without gap or double: those that are still kept, and
     /// then those to come. 0 begins with the start of this peer, the number of the last one seen
-    /// with the next.
+    /// with the next. Numbers are of one start of a peer: one that it has not come to yet, as kept
+    /// from an earlier start, stands for the newest.
     ///
     /// ```
     /// use quorate::Peer;

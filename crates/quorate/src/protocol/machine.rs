@@ -156,6 +156,8 @@ pub(super) struct Watch {
     pub(super) is_suspecting: bool,
     /// A primary was followed and lost, rather than handed over.
     pub(super) has_lost: bool,
+    /// When that was, until it is told that no majority is left, or there is a primary.
+    pub(super) lost_at: Option<Time>,
     /// The agreement about it has been announced.
     pub(super) has_announced: bool,
     pub(super) has_agreed: bool,

@@ -129,6 +129,7 @@ impl Machine {
         self.watch.found_now = false;
         self.watch.rounds = 0;
         self.watch.has_lost = false;
+        self.watch.lost_at = None;
         self.watch.has_announced = false;
         self.watch.hopeful = self.now.time;
     }

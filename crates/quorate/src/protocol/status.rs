@@ -228,7 +228,7 @@ impl Machine {
         let follows = brief.ballot == self.ballot
             && brief.suspects.is_none()
             && brief.primary.as_ref().is_some_and(|primary| leader.is(primary));
-        follows && brief.behind.map_or(self.speaks_less_than(name, LAG_VERSION), is_near)
+        follows && brief.behind.map_or_else(|| self.speaks_less_than(name, LAG_VERSION), is_near)
     }
 
     fn own_role(&self) -> PeerRole {
