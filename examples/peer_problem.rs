@@ -162,7 +162,9 @@ fn advice(error: &SwitchError) -> &'static str {
     match error {
         SwitchError::NotMember { .. } => "GET /v1/status lists the peers",
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
-        SwitchError::PriorityZero { .. } => "choose another, or start it with another --priority",
+        SwitchError::PriorityZero { .. } => {
+            "choose another; if it is not about to stop, POST /v1/priority there gives it another"
+        }
         SwitchError::NotAllowed => "nothing was changed",
         SwitchError::NoCandidate { .. } => "POST /v1/priority at one of them gives it another",
         SwitchError::OnlyMember => "start another with --join",

@@ -186,6 +186,11 @@ async fn whoever_is_stopping_is_not_counted_among_those_that_are_left() {
     assert!(has_begun.await);
     until(trio.peer(other), |status| status.peers.iter().any(|peer| peer.is_stopping)).await;
     assert_eq!(missing(trio.peer(other)), [(one.to_owned(), Absence::Stopping)]);
+    let refused = trio.peer(&primary).switch_primary(one).await.expect_err("it is about to end");
+    assert_eq!(
+        refused.to_string(),
+        format!("{one} is not promoted: it has priority 0, or is about to stop")
+    );
     shutdown.await;
 }
 
