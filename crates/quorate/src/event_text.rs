@@ -247,8 +247,8 @@ impl Event {
                     write!(f, ": they survive the loss of no more than {fewer} do")?;
                 }
                 f.write_str(
-                    "; it counts until it leaves or is forgotten, so let instances that come and go \
-                     be clients",
+                    "; it counts until it leaves or is forgotten, so let instances that come and \
+                     go be clients",
                 )
             }
             Self::MemberRemoved { peer } => write!(f, "{peer} is not a member any more"),

@@ -289,11 +289,11 @@ impl Peer {
 
     /// Waits until the group decides here *and* this start of the peer counts as a member: it has
     /// come up with the primary, votes, and acknowledges ([`Status::is_counted`] and
-    /// [`Status::is_current`]). A peer that was restarted decides again, by its primary, long before
-    /// that: in memory it is to be counted in first, and on disk to be sent what it has missed. Stop
-    /// another one meanwhile, and nothing may be decided until that has come. So a rollout waits for
-    /// this peer by peer. A peer whose storage has failed never counts. Of a client, which counts
-    /// nowhere, as [`Peer::wait_ready`].
+    /// [`Status::is_current`]). A peer that was restarted decides again, by its primary, long
+    /// before that: in memory it is to be counted in first, and on disk to be sent what it has
+    /// missed. Stop another one meanwhile, and nothing may be decided until that has come. So a
+    /// rollout waits for this peer by peer. A peer whose storage has failed never counts. Of a
+    /// client, which counts nowhere, as [`Peer::wait_ready`].
     ///
     /// # Errors
     ///
@@ -346,8 +346,8 @@ impl Peer {
     /// them hear one that is, or may become, the primary. Asked by whoever is about to stop it;
     /// [`Peer::shutdown`] logs a warning where it is not so, and goes on.
     ///
-    /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped one
-    /// after the other. A group of one or two never goes on without one of them.
+    /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped
+    /// one after the other. A group of one or two never goes on without one of them.
     ///
     /// # Errors
     ///

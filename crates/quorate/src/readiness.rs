@@ -27,8 +27,8 @@ pub enum NotCountedError {
         /// Members that do not count either: a majority of all has to agree.
         missing: Vec<Missing>,
     },
-    /// It is a member, and has yet to come up with the primary since it started, or since it was cut
-    /// off.
+    /// It is a member, and has yet to come up with the primary since it started, or since it was
+    /// cut off.
     #[error("{peer} does not count after {waited:?}: {}", behind(.catching_up, *.lag))]
     Behind {
         /// This peer.
@@ -37,7 +37,8 @@ pub enum NotCountedError {
         waited: Duration,
         /// How far it is, while it is brought up to date with more than one message.
         catching_up: Option<CatchUp>,
-        /// How many cuts its state was behind the primary's at the last heartbeat, if that is known.
+        /// How many cuts its state was behind the primary's at the last heartbeat, if that is
+        /// known.
         lag: Option<u64>,
     },
     /// Its storage takes nothing any more: it promises and acknowledges nothing until it is started

@@ -63,18 +63,18 @@ pub struct Status {
     /// The exact state held here.
     pub position: Position,
     /// How many cuts that was behind the primary's at its last heartbeat: 0 at the primary, `None`
-    /// without one, and where the two cannot be compared: no state of this generation is held, or one
-    /// of an earlier reign that the primary has yet to look at. A cut is what the primary sends at a
-    /// time: where callers wait for a majority as soon as one can be sent, otherwise what has changed
-    /// within the replication interval.
+    /// without one, and where the two cannot be compared: no state of this generation is held, or
+    /// one of an earlier reign that the primary has yet to look at. A cut is what the primary sends
+    /// at a time: where callers wait for a majority as soon as one can be sent, otherwise what has
+    /// changed within the replication interval.
     pub lag: Option<u64>,
     /// Whether this start of this peer counts as a member: it votes, and what it holds is
     /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
     /// was counted in again; always of clients.
     pub is_counted: bool,
-    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes; true of
-    /// the primary while its lease runs. Counted *and* current is what [`Peer::wait_counted`] waits
-    /// for.
+    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes; true
+    /// of the primary while its lease runs. Counted *and* current is what [`Peer::wait_counted`]
+    /// waits for.
     ///
     /// [`Peer::wait_counted`]: crate::Peer::wait_counted
     pub is_current: bool,
@@ -275,8 +275,8 @@ pub struct PeerStatus {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
-    /// Whether it is the primary, or keeps up with it and acknowledges what comes: at the primary by
-    /// what it has promised and confirmed, elsewhere by what it said with its last heartbeat.
+    /// Whether it is the primary, or keeps up with it and acknowledges what comes: at the primary
+    /// by what it has promised and confirmed, elsewhere by what it said with its last heartbeat.
     pub is_current: bool,
     /// Whether it has said that it is about to end.
     pub is_stopping: bool,
