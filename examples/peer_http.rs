@@ -45,7 +45,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use quorate::{NotCountedError, Peer};
+use quorate::{Mode, NoPrimaryReason, NotCountedError, NotReadyError, Peer};
 use quorate_examples::sentence;
 use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use serde::Deserialize;
@@ -194,7 +194,9 @@ async fn events(
 ) -> Result<Json<Value>, Problem> {
     let Query(Since { since }) = query.map_err(|_| Problem::bad_request(SINCE))?;
     let events = peer.events_since(since);
-    let next = events.last().map_or(since, |event| event.number);
+    // Numbers are of one start: one kept from an earlier start stands for the newest.
+    let newest = || peer.events_since(0).last().map_or(0, |event| event.number);
+    let next = events.last().map_or_else(|| since.min(newest()), |event| event.number);
     Ok(Json(json!({ "events": events, "next": next })))
 }
 
@@ -274,15 +276,20 @@ async fn priority(
 }
 
 /// Ready when it decides and counts as a member: whoever stops one peer after the other waits for
-/// that. A relaxed peer without a primary decides alone, whether it counts or not.
+/// that. Where the others are gone a relaxed peer decides alone: one that has counted stays ready
+/// then, so that the service goes on, and one that has just started is not ready before it counts.
 async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
-    let decides = match peer.wait_counted(Duration::ZERO).await {
-        Err(NotCountedError::NotReady(_)) => peer.wait_ready(Duration::ZERO).await.map(drop),
-        Err(error) => return Err(Problem::busy("not_counted", &error.to_string())),
-        Ok(_) => Ok(()),
-    };
-    decides.map_err(|error| Problem::not_ready(error.reason))?;
-    Ok("ready\n")
+    match peer.wait_counted(Duration::ZERO).await {
+        Ok(_) => Ok("ready\n"),
+        Err(NotCountedError::NotReady(error)) if decides_alone(&error) => Ok("ready\n"),
+        Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(error.reason)),
+        Err(error) => Err(Problem::busy("not_counted", &error.to_string())),
+    }
+}
+
+fn decides_alone(NotReadyError { reason, status, .. }: &NotReadyError) -> bool {
+    let has_ended = *reason == NoPrimaryReason::ShutDown;
+    status.mode == Mode::Relaxed && status.has_counted && !has_ended
 }
 
 /// Whether the group goes on if this peer is stopped.
@@ -604,6 +611,52 @@ mod tests {
         }
     }
 
+    /// A restarted relaxed peer was ready at once, for it decides alone before it counts.
+    #[tokio::test(start_paused = true)]
+    async fn a_relaxed_peer_is_ready_when_it_counts_and_stays_so_alone() {
+        let limits = Limits::builder().limit("mail", Limit::per_day(1).burst(5)).build();
+        let names = ["a", "b", "c"];
+        let relaxed = |peer: quorate::PeerBuilder| peer.mode(Mode::Relaxed);
+        let group = TestGroup::start(&limits.expect("usable"), names, relaxed).await;
+        let mut group = group.expect("the settings are valid");
+
+        let primary = group.primary().await;
+        let [one, other] =
+            names.into_iter().filter(|name| *name != primary).collect::<Vec<_>>()[..]
+        else {
+            panic!("there are two others")
+        };
+        group.pass(Duration::from_secs(5)).await;
+        group.kill(one);
+        group.restart(one).await.expect("its address is free");
+        let back = routes(service(&group, one), Face::Callers);
+        let (status, problem) = ask(&back, ("GET", "/readyz"), "").await;
+        assert_eq!((status, &problem["error"]), (503, &json!("not_ready")), "{problem}");
+        group.limiter(one).peer().wait_counted(Duration::from_secs(60)).await.expect("counted in");
+        assert_eq!(ask(&back, ("GET", "/readyz"), "").await.0, 200);
+
+        group.kill(&primary);
+        group.kill(other);
+        group.pass(Duration::from_secs(60)).await;
+        assert_eq!(group.limiter(one).peer().status().primary, None);
+        assert_eq!(ask(&back, ("GET", "/readyz"), "").await.0, 200, "it decides alone");
+        // One that starts now has not counted, and nobody is there to count it in.
+        group.restart(other).await.expect("its address is free");
+        group.kill(one);
+        let late = routes(service(&group, other), Face::Callers);
+        assert_eq!(ask(&late, ("GET", "/readyz"), "").await.0, 503);
+    }
+
+    /// Whoever went on from a number of an earlier start was told nothing for so many events.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_with_the_number_of_an_earlier_start_goes_on_from_the_newest() {
+        let group = group().await;
+        let routes = routes(service(&group, "a"), Face::Callers);
+        let (_, all) = ask(&routes, ("GET", "/v1/events?since=0"), "").await;
+        let (_, none) = ask(&routes, ("GET", "/v1/events?since=100000"), "").await;
+        assert_eq!((&none["events"], &none["next"]), (&json!([]), &all["next"]));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_status_says_why_a_peer_is_not_linked() {
         let mut group = group().await;
@@ -616,6 +669,6 @@ mod tests {
         let (up, down, none) = (json!("up"), json!("down"), Value::Null);
         let (b, c, refused) = (json!("b"), json!("c"), json!("connection_refused"));
         assert_eq!(told.collect::<Vec<_>>(), [(&b, &up, &none), (&c, &down, &refused)]);
-        assert_eq!(status["contacts"], json!([]));
+        assert_eq!(status["contacts"], Value::Null, "it knows its members");
     }
 }

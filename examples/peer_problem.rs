@@ -165,7 +165,9 @@ fn advice(error: &SwitchError) -> &'static str {
     match error {
         SwitchError::NotMember { .. } => "GET /v1/status lists them",
         SwitchError::NotPrimary { primary: Some(_) } => "send the same request there",
-        SwitchError::PriorityZero { .. } => "POST /v1/priority there does that",
+        SwitchError::PriorityZero { .. } => {
+            "choose another; if it is not about to stop, POST /v1/priority there gives it another"
+        }
         SwitchError::NotAllowed => "nothing was changed",
         SwitchError::NoCandidate { .. } => "POST /v1/priority at one of them gives it another",
         SwitchError::OnlyMember => "start another with --join",

@@ -226,6 +226,14 @@
 //! }
 //! ```
 //!
+//! # Rolling out
+//!
+//! One peer after the other: ask [`Peer::safe_to_stop`](quorate::Peer::safe_to_stop) before one is
+//! stopped, and wait for [`Peer::wait_counted`](quorate::Peer::wait_counted) when it has started
+//! again before the next. `wait_ready` is too early for that: calls are answered, by the primary,
+//! long before a restarted peer counts. A group of two stands while one of them is away, whatever
+//! is asked.
+//!
 //! # Moving from something else
 //!
 //! | there | here |

@@ -153,7 +153,7 @@ async fn which_limits_are_decided_by_and_how_they_differ_is_a_number() {
     assert_eq!(numbers("a"), [Some(0), Some(0)]);
     let changed = group.limiter("b").change_limits(&set(2), Carry::Keep).await;
     assert_eq!(changed, Ok(1));
-    group.pass(std::time::Duration::from_secs(3)).await;
+    group.pass(Duration::from_secs(3)).await;
     for name in ["a", "b", "c"] {
         assert_eq!(numbers(name), [Some(1), Some(1)], "{name}");
     }

@@ -265,6 +265,8 @@ impl World {
             has_quorum: true,
             members: vec![NAME.into()],
             behind: None,
+            is_stopping: false,
+            has_failed: false,
         }
     }
 

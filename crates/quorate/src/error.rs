@@ -247,8 +247,11 @@ pub enum SwitchError {
         /// The peer named, if one was.
         to: Option<PeerName>,
     },
-    /// The named peer has priority 0: it is never promoted.
-    #[error("{to} has priority 0 and is never promoted: choose another one, or give it a priority")]
+    /// The named peer is not promoted: it has priority 0, or is about to stop.
+    #[error(
+        "{to} is not promoted, for it has priority 0 or is about to stop: choose another one, or \
+         give it a priority"
+    )]
     PriorityZero {
         /// The peer named.
         to: PeerName,

@@ -77,6 +77,14 @@ pub enum Event {
         /// Its reign.
         ballot: Ballot,
     },
+    /// The primary has been lost for two failure timeouts, and the members that this peer reaches
+    /// are no majority, without which there is no other one. Told once each time.
+    MajorityLost {
+        /// The reign that this peer knew of last.
+        ballot: Ballot,
+        /// Members that it does not reach.
+        unreached: Vec<PeerName>,
+    },
     /// This primary's lease runs again.
     QuorumRegained {
         /// Its reign.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::MEMBERS;
 use crate::event::Event;
 use crate::generations::Loss;
 use crate::id::PeerName;
@@ -19,9 +20,14 @@ pub enum Severity {
     Error,
 }
 
-/// Members from which on each further one is told as a warning: more do not survive more losses by
-/// themselves, and each counts for good.
+/// Members from which on it is said of each further one how many must be there.
 const MANY_MEMBERS: usize = 4;
+
+/// Whether so many members survive no more losses than one less do, and only need one more to be
+/// there. A group of two is what leads to three.
+fn is_no_gain(members: usize) -> bool {
+    members >= MANY_MEMBERS && members.is_multiple_of(2)
+}
 
 impl Event {
     /// Its name, as in its JSON: `quorum_lost`.
@@ -35,6 +41,7 @@ impl Event {
             Self::FailureAgreed { .. } => "failure_agreed",
             Self::CampaignStarted { .. } => "campaign_started",
             Self::QuorumLost { .. } => "quorum_lost",
+            Self::MajorityLost { .. } => "majority_lost",
             Self::QuorumRegained { .. } => "quorum_regained",
             Self::ClockDoubted { .. } => "clock_doubted",
             Self::SteppedDown { .. } => "stepped_down",
@@ -76,6 +83,7 @@ impl Event {
             | Self::NewGenerationWaits { .. }
             | Self::Founded { lost: Some(_), .. }
             | Self::QuorumLost { .. }
+            | Self::MajorityLost { .. }
             | Self::PolicyUnusable { .. }
             | Self::LocalDecisionsRefused { .. }
             | Self::OlderGenerationDropped { .. }
@@ -83,11 +91,12 @@ impl Event {
             | Self::Diverged { .. }
             | Self::StorageFailed { .. }
             | Self::StoreFull { .. } => Severity::Error,
-            Self::ChangesLost { units, .. } if *units > 0 => Severity::Error,
-            Self::MemberAdded { members, .. } if *members < MANY_MEMBERS => Severity::Info,
+            Self::ChangesLost { units, exact: true } if *units > 0 => Severity::Error,
+            Self::MemberAdded { members, .. } if !is_no_gain(*members) => Severity::Info,
             Self::Recovered { may_lack_acknowledged: false, .. } => Severity::Info,
             Self::Founded { unreached, .. } if unreached.is_empty() => Severity::Info,
             Self::PrimaryChanged { primary: Some(_), .. } => Severity::Info,
+            Self::ChangesLost { units, .. } if *units > 0 => Severity::Warn,
             Self::Founded { .. }
             | Self::PrimaryChanged { .. }
             | Self::PrimarySuspected { .. }
@@ -134,6 +143,7 @@ impl fmt::Display for Event {
             | Self::FailureAgreed { .. }
             | Self::CampaignStarted { .. }
             | Self::QuorumLost { .. }
+            | Self::MajorityLost { .. }
             | Self::QuorumRegained { .. }
             | Self::ClockDoubted { .. }
             | Self::SteppedDown { .. }
@@ -220,13 +230,20 @@ impl Event {
             }
             Self::FailureAgreed { agreeing, .. } => write!(
                 f,
-                "the primary is lost, {} agree: an election starts",
-                listed(agreeing.iter().map(PeerName::as_str))
+                "the primary is lost, {} {}: an election starts",
+                listed(agreeing.iter().map(PeerName::as_str)),
+                if agreeing.len() == 1 { "finds" } else { "agree" }
             ),
             Self::CampaignStarted { ballot } => write!(f, "stands for term {}", ballot.term),
             Self::QuorumLost { .. } => {
                 f.write_str("the lease has ended: nothing is decided until a majority answers")
             }
+            Self::MajorityLost { unreached, .. } => write!(
+                f,
+                "the primary is lost, and no majority is left to elect another: the group decides \
+                 nothing until enough of {} are back",
+                listed(unreached.iter().map(PeerName::as_str))
+            ),
             Self::QuorumRegained { .. } => f.write_str("the lease runs again"),
             Self::ClockDoubted { ahead_ms, .. } => write!(
                 f,
@@ -251,13 +268,27 @@ impl Event {
             Self::MemberAdded { peer, members } if *members < MANY_MEMBERS => {
                 write!(f, "{peer} is a member now, one of {members}")
             }
-            Self::MemberAdded { peer, members } => write!(
-                f,
-                "{peer} is a member now, one of {members}, of which {} must be there; it counts \
-                 until it leaves or is forgotten, so let instances that come and go be clients",
-                members / 2 + 1
-            ),
+            Self::MemberAdded { peer, members } => {
+                let needed = members / 2 + 1;
+                write!(
+                    f,
+                    "{peer} is a member now, one of {members}, of which {needed} must be there"
+                )?;
+                if is_no_gain(*members) {
+                    let fewer = members - 1;
+                    write!(f, ": they survive the loss of no more than {fewer} do")?;
+                }
+                f.write_str(
+                    "; it counts until it leaves or is forgotten, so let instances that come and \
+                     go be clients",
+                )
+            }
             Self::MemberRemoved { peer } => write!(f, "{peer} is not a member any more"),
+            Self::ConfigMismatch { peer, field, ours, theirs }
+                if field == MEMBERS && theirs.starts_with("primary ") =>
+            {
+                write!(f, "{peer} is not followed as primary: the members known here are {ours}")
+            }
             Self::ConfigMismatch { peer, field, ours, theirs } => write!(
                 f,
                 "{peer} and this peer refuse each other: {field} is {ours} here and {theirs} there"
@@ -305,7 +336,10 @@ impl Event {
                 write!(f, "{units} units that an old primary had decided were given up")
             }
             Self::ChangesLost { units, .. } => {
-                write!(f, "up to {units} units that an old primary had decided were given up")
+                write!(
+                    f,
+                    "up to {units} units that an old primary had decided may have been given up"
+                )
             }
             Self::OlderGenerationDropped { cells, generation } => write!(
                 f,

@@ -128,7 +128,7 @@ pub use peer::{NotReadyError, Peer, Shutdown};
 pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 #[cfg(feature = "driver")]
-pub use readiness::{NotCountedError, NotSafeToStop};
+pub use readiness::{Absence, Missing, NotCountedError, NotSafeToStop};
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
 #[doc(hidden)]

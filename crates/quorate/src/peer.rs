@@ -226,7 +226,8 @@ impl Peer {
 
     /// Events with numbers above `number`, without gap or double: those that are still kept, and
     /// then those to come. 0 begins with the start of this peer, the number of the last one seen
-    /// with the next.
+    /// with the next. Numbers are of one start of a peer: one that it has not come to yet, as kept
+    /// from an earlier start, stands for the newest.
     ///
     /// ```
     /// use quorate::Peer;
@@ -266,9 +267,9 @@ impl Peer {
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
         let shared = &self.handle.shared;
         match tokio::time::timeout(timeout, self.ready()).await {
-            Ok(status) => Ok(status),
+            Ok(Some(status)) => Ok(status),
             Err(_) if shared.is_relaxed() && !shared.has_ended() => Ok(self.status()),
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 let status = Box::new(self.status());
                 let reason = shared.not_ready_reason();
                 Err(NotReadyError { waited: timeout, reason, status })
@@ -276,16 +277,18 @@ impl Peer {
         }
     }
 
-    /// Waits until the group decides here *and* this start of the peer counts as a member: it holds
-    /// what the others hold, votes, and acknowledges. A peer in memory that was restarted decides
-    /// again, by its primary, long before that; stop another one meanwhile, and there may be no
-    /// majority left. So a rollout waits for this peer by peer. Of a client, which never counts, as
-    /// [`Peer::wait_ready`].
+    /// Waits until the group decides here *and* this start of the peer counts as a member: it has
+    /// come up with the primary, votes, and acknowledges ([`Status::is_counted`] and
+    /// [`Status::is_current`]). A peer that was restarted decides again, by its primary, long
+    /// before that: in memory it is to be counted in first, and on disk to be sent what it has
+    /// missed. Stop another one meanwhile, and nothing may be decided until that has come. So a
+    /// rollout waits for this peer by peer. A peer whose storage has failed never counts. Of a
+    /// client, which counts nowhere, as [`Peer::wait_ready`].
     ///
     /// # Errors
     ///
-    /// If it does not within `timeout`; the peer goes on trying. Relaxed peers are no exception: one
-    /// that decides alone counts nowhere.
+    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends. Relaxed
+    /// peers are no exception: one that decides alone counts nowhere.
     ///
     /// # Cancel safety
     ///
@@ -308,13 +311,14 @@ impl Peer {
         let counted = async {
             let mut published = self.handle.status.clone();
             loop {
-                let status = self.ready().await;
-                if readiness::is_counted(&status) || published.changed().await.is_err() {
-                    return status;
+                let status = self.ready().await?;
+                if readiness::is_counted(&status) {
+                    return Some(status);
                 }
+                published.changed().await.ok()?;
             }
         };
-        if let Ok(status) = tokio::time::timeout(timeout, counted).await {
+        if let Ok(Some(status)) = tokio::time::timeout(timeout, counted).await {
             return Ok(status);
         }
         let status = self.status();
@@ -328,12 +332,16 @@ impl Peer {
     }
 
     /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
-    /// members is left, connected and counted, and one of them may be promoted. Asked by whoever is
-    /// about to stop it; [`Peer::shutdown`] logs a warning where it is not so, and goes on.
+    /// members is left that count, keep up with the primary and are not about to stop, and all of
+    /// them hear one that is, or may become, the primary. Asked by whoever is about to stop it;
+    /// [`Peer::shutdown`] logs a warning where it is not so, and goes on.
+    ///
+    /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped
+    /// one after the other. A group of one or two never goes on without one of them.
     ///
     /// # Errors
     ///
-    /// If it does not, with whoever is missing.
+    /// If it does not, with whoever is missing and why.
     ///
     /// # Examples
     ///
@@ -352,19 +360,18 @@ impl Peer {
         readiness::safe_to_stop(&self.status())
     }
 
-    /// Waits until calls have somewhere to go and the status says where.
-    async fn ready(&self) -> Status {
+    /// Waits until calls have somewhere to go and the status says where; `None` if this peer ends
+    /// before.
+    async fn ready(&self) -> Option<Status> {
         let mut published = self.handle.status.clone();
         loop {
             self.handle.shared.ready().await;
             // Calls are let through a moment before that is published.
             let status = self.status();
             if status.primary.is_some() {
-                return status;
+                return Some(status);
             }
-            if published.changed().await.is_err() {
-                return status;
-            }
+            published.changed().await.ok()?;
         }
     }
 

@@ -1,10 +1,10 @@
 //! Whether a peer counts, and whom it would hurt if it stopped: what paces a rollout.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::driver::{Link, PeerStatus, Status};
+use crate::driver::{Link, PeerStatus, Status, StorageState};
 use crate::id::{PeerKind, PeerName};
-use crate::listing::listed;
 use crate::peer::NotReadyError;
 use crate::protocol::{CatchUp, PeerRole};
 
@@ -24,20 +24,98 @@ pub enum NotCountedError {
         waited: Duration,
         /// How far it is, while it is brought up to date.
         catching_up: Option<CatchUp>,
-        /// Members that are not connected or do not count either: a majority of all has to agree.
-        missing: Vec<PeerName>,
+        /// Members that do not count either: a majority of all has to agree.
+        missing: Vec<Missing>,
+    },
+    /// It is a member, and has yet to come up with the primary since it started, or since it was
+    /// cut off.
+    #[error("{peer} does not count after {waited:?}: {}", behind(.catching_up, *.lag))]
+    Behind {
+        /// This peer.
+        peer: PeerName,
+        /// How long it was waited for.
+        waited: Duration,
+        /// How far it is, while it is brought up to date with more than one message.
+        catching_up: Option<CatchUp>,
+        /// How many cuts its state was behind the primary's at the last heartbeat, if that is
+        /// known.
+        lag: Option<u64>,
+    },
+    /// Its storage takes nothing any more: it promises and acknowledges nothing until it is started
+    /// anew.
+    #[error(
+        "{peer} does not count: its storage takes nothing any more ({error}). Mend that, and start \
+         it again"
+    )]
+    StorageFailed {
+        /// This peer.
+        peer: PeerName,
+        /// What went wrong.
+        error: String,
     },
 }
 
-fn why(catching_up: &Option<CatchUp>, missing: &[PeerName]) -> String {
+fn why(catching_up: &Option<CatchUp>, missing: &[Missing]) -> String {
     match (catching_up, missing) {
-        (Some(CatchUp { received, total, .. }), _) => {
-            format!("it is being brought up to date, {received} of about {total} cells are here")
-        }
+        (Some(catch_up), _) => progress(catch_up),
         (None, []) => "the primary has not counted it in yet".to_owned(),
         (None, missing) => {
             format!("a majority of the members has to count it in, and {}", absent(missing))
         }
+    }
+}
+
+fn behind(catching_up: &Option<CatchUp>, lag: Option<u64>) -> String {
+    match (catching_up, lag) {
+        (Some(catch_up), _) => progress(catch_up),
+        (None, Some(lag)) => format!("its state is {lag} cuts behind the primary's"),
+        (None, None) => "the primary has yet to see how far its state is".to_owned(),
+    }
+}
+
+fn progress(CatchUp { received, total, .. }: &CatchUp) -> String {
+    format!("it is being brought up to date, {received} of about {total} cells are here")
+}
+
+/// A member that is not there for the others, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Its name.
+    pub name: PeerName,
+    /// Why it does not count.
+    pub why: Absence,
+}
+
+/// Why a member is not there for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Absence {
+    /// It is not connected.
+    NotConnected,
+    /// This start of it has not been counted in yet.
+    NotCounted,
+    /// Its storage takes nothing any more.
+    StorageFailed,
+    /// It is about to end.
+    Stopping,
+    /// It has not come up with the primary, or does not hear it.
+    Behind,
+    /// It does not hear the one that would be primary.
+    Apart,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Absence::NotConnected => "is not connected",
+            Absence::NotCounted => "does not count yet",
+            Absence::StorageFailed => "acknowledges nothing, for its storage has failed",
+            Absence::Stopping => "is about to end",
+            Absence::Behind => "does not keep up with the primary",
+            Absence::Apart => "does not hear the rest",
+        };
+        write!(f, "{} {why}", self.name)
     }
 }
 
@@ -49,6 +127,12 @@ pub enum NotSafeToStop {
     /// lost.
     #[error("{peer} is the only member: nothing is decided without it")]
     OnlyMember {
+        /// This peer.
+        peer: PeerName,
+    },
+    /// There is no primary as far as this peer knows: it may be one of those who elect one.
+    #[error("there is no primary at present, and {peer} may be needed to elect one")]
+    NoPrimary {
         /// This peer.
         peer: PeerName,
     },
@@ -65,13 +149,16 @@ pub enum NotSafeToStop {
         size: usize,
         /// How many must be there.
         needed: usize,
-        /// The others that are connected and count.
+        /// The others that would go on together.
         left: Vec<PeerName>,
-        /// The others that are not connected, or do not count yet.
-        missing: Vec<PeerName>,
+        /// The others that would not.
+        missing: Vec<Missing>,
     },
     /// This peer is the primary, and none of the others may be promoted.
-    #[error("{peer} is the primary, and no other member may be promoted: all have priority 0")]
+    #[error(
+        "{peer} is the primary, and no other member may be promoted: those that would be left have \
+         priority 0"
+    )]
     NoSuccessor {
         /// This peer.
         peer: PeerName,
@@ -87,52 +174,107 @@ pub(crate) fn safe_to_stop(status: &Status) -> Result<(), NotSafeToStop> {
     if size == 1 {
         return Err(NotSafeToStop::OnlyMember { peer });
     }
-    let (left, missing) = others(status);
+    let has_lost = status.role == PeerRole::Primary && !status.quorum;
+    if status.primary.is_none() || has_lost {
+        return Err(NotSafeToStop::NoPrimary { peer });
+    }
     let needed = size / 2 + 1;
-    if left.len() < needed {
-        return Err(NotSafeToStop::NoMajority { peer, size, needed, left, missing });
+    let (there, mut missing) = others(status, true);
+    let may_lead = |other: &&&PeerStatus| match status.role {
+        PeerRole::Primary => other.priority != Some(0),
+        _ if there.iter().any(|peer| peer.role == PeerRole::Primary) => {
+            other.role == PeerRole::Primary
+        }
+        // The primary is about to end as well.
+        _ => other.priority != Some(0),
+    };
+    let of = |leader: &PeerStatus| {
+        let (heard, apart): (Vec<_>, Vec<_>) =
+            there.iter().partition(|other| hear_each_other(leader, other));
+        let names = |peers: Vec<&&PeerStatus>| -> Vec<PeerName> {
+            peers.into_iter().map(|peer| peer.name.clone()).collect()
+        };
+        (names(heard), names(apart))
+    };
+    let best = there.iter().filter(may_lead).map(|leader| of(leader));
+    let best = best.max_by_key(|(heard, _)| heard.len());
+    let (left, apart) = match best {
+        Some(best) => best,
+        None if there.len() >= needed => return Err(NotSafeToStop::NoSuccessor { peer }),
+        None => (there.iter().map(|peer| peer.name.clone()).collect(), Vec::new()),
+    };
+    if left.len() >= needed {
+        return Ok(());
     }
-    let may_follow = |other: &PeerStatus| other.priority != Some(0) && left.contains(&other.name);
-    if status.role == PeerRole::Primary && !status.peers.iter().any(may_follow) {
-        return Err(NotSafeToStop::NoSuccessor { peer });
-    }
-    Ok(())
+    missing.extend(apart.into_iter().map(|name| Missing { name, why: Absence::Apart }));
+    Err(NotSafeToStop::NoMajority { peer, size, needed, left, missing })
+}
+
+fn hear_each_other(one: &PeerStatus, other: &PeerStatus) -> bool {
+    one.name == other.name
+        || (one.reaches.contains(&other.name) && other.reaches.contains(&one.name))
 }
 
 /// Why this peer, which decides, does not count yet; `None` if it does, or never will.
 pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedError> {
+    let (peer, catching_up) = (status.name.clone(), status.catching_up);
     if is_counted(status) {
         return None;
     }
-    let (_, missing) = others(status);
-    let (peer, catching_up) = (status.name.clone(), status.catching_up);
+    if status.storage_state == StorageState::Failed {
+        let error = status.storage_error.clone().unwrap_or_default();
+        return Some(NotCountedError::StorageFailed { peer, error });
+    }
+    if status.is_counted {
+        return Some(NotCountedError::Behind { peer, waited, catching_up, lag: status.lag });
+    }
+    let (_, missing) = others(status, false);
     Some(NotCountedError::NotCounted { peer, waited, catching_up, missing })
 }
 
-/// Whether this start of the peer counts, or is of a kind that never does.
+/// Whether this start of the peer counts and keeps up, or is of a kind that never does.
 pub(crate) fn is_counted(status: &Status) -> bool {
-    status.is_counted || status.role == PeerRole::Client
+    let is_sound = status.storage_state != StorageState::Failed;
+    (status.is_counted && status.is_current && is_sound) || status.role == PeerRole::Client
 }
 
-/// The other members: those that are connected and count, and those that are missing.
-fn others(status: &Status) -> (Vec<PeerName>, Vec<PeerName>) {
-    let is_there = |name: &PeerName| {
-        let is_it = |peer: &PeerStatus| {
-            let counts = peer.is_member && peer.kind != Some(PeerKind::Client);
-            peer.name == *name && counts && peer.link == Link::Up
-        };
-        status.peers.iter().any(is_it)
-    };
-    let names = status.members.iter().map(|member| member.name.clone());
-    names.filter(|name| *name != status.name).partition(is_there)
-}
-
-/// Who is not there, for people to read.
-fn absent(missing: &[PeerName]) -> String {
-    let names = listed(missing.iter().map(PeerName::as_str));
-    match missing.len() {
-        0 => "all others are there".to_owned(),
-        1 => format!("{names} is not connected, or does not count yet"),
-        _ => format!("{names} are not connected, or do not count yet"),
+/// The other members: those that are there for each other, and those that are missing. Those that
+/// do not keep up count for an election to come, and not for the decisions that go on meanwhile.
+fn others(status: &Status, must_keep_up: bool) -> (Vec<&PeerStatus>, Vec<Missing>) {
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for member in status.members.iter().filter(|member| member.name != status.name) {
+        let peer = status.peers.iter().find(|peer| peer.name == member.name);
+        match peer.map(|peer| (peer, absence(peer, must_keep_up))) {
+            Some((peer, None)) => there.push(peer),
+            Some((_, Some(why))) => missing.push(Missing { name: member.name.clone(), why }),
+            None => {
+                missing.push(Missing { name: member.name.clone(), why: Absence::NotConnected });
+            }
+        }
     }
+    (there, missing)
+}
+
+fn absence(peer: &PeerStatus, must_keep_up: bool) -> Option<Absence> {
+    if peer.link == Link::Down {
+        Some(Absence::NotConnected)
+    } else if peer.storage_failed {
+        Some(Absence::StorageFailed)
+    } else if peer.is_stopping {
+        Some(Absence::Stopping)
+    } else if !peer.is_member || peer.kind == Some(PeerKind::Client) {
+        Some(Absence::NotCounted)
+    } else if must_keep_up && (!peer.is_current || peer.suspects) {
+        Some(Absence::Behind)
+    } else {
+        None
+    }
+}
+
+/// Who is not there and why, for people to read.
+fn absent(missing: &[Missing]) -> String {
+    if missing.is_empty() {
+        return "all others are there".to_owned();
+    }
+    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ")
 }

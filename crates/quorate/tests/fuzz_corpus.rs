@@ -237,6 +237,8 @@ fn control_messages() -> Vec<Message> {
         members: vec!["a".into(), "b".into()],
         behind: Some(7),
         acknowledged: Some(POSITION),
+        is_stopping: true,
+        has_failed: true,
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term().expect("there is a next one"),

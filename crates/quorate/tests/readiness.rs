@@ -2,13 +2,38 @@
 
 mod support;
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
-use quorate::{Acknowledge, NotCountedError, NotSafeToStop, PeerKind, PeerName, PeerRole};
+use quorate::{
+    Absence, Acknowledge, Missing, NoPrimaryReason, NotCountedError, NotSafeToStop, Peer, PeerKind,
+    PeerName, PeerRole, Status,
+};
 use support::{LONG, NAMES, Trio, add, until};
 
 fn names<const N: usize>(names: [&str; N]) -> Vec<PeerName> {
     names.map(PeerName::from).to_vec()
+}
+
+fn reasons(missing: &[Missing]) -> Vec<(&str, Absence)> {
+    missing.iter().map(|one| (one.name.as_str(), one.why)).collect()
+}
+
+/// Whether all others are members that keep up, and hear each other.
+fn all_current(status: &Status) -> bool {
+    let is_well = |peer: &quorate::PeerStatus| peer.is_member && peer.is_current;
+    status.peers.iter().all(|peer| is_well(peer) && peer.reaches.len() == 2)
+}
+
+/// Who would be missing if this peer were stopped.
+fn missing(peer: &Peer) -> Vec<(String, Absence)> {
+    match peer.safe_to_stop() {
+        Err(NotSafeToStop::NoMajority { missing, .. }) => {
+            missing.into_iter().map(|one| (one.name.to_string(), one.why)).collect()
+        }
+        other => panic!("{}: {other:?}", peer.name()),
+    }
 }
 
 /// The story: a restarted peer in memory was ready as soon as it could forward, before it counted.
@@ -23,8 +48,7 @@ async fn a_restarted_peer_is_counted_before_the_next_one_is_stopped() {
     };
     for peer in &trio.peers {
         peer.wait_counted(LONG).await.expect("all have met");
-        let all = |status: &quorate::Status| status.peers.iter().all(|peer| peer.is_member);
-        until(peer, all).await;
+        until(peer, all_current).await;
         assert_eq!(peer.safe_to_stop(), Ok(()), "{}", peer.name());
     }
     add(trio.peer(&primary), "k", 7).await.expect("decided");
@@ -33,19 +57,24 @@ async fn a_restarted_peer_is_counted_before_the_next_one_is_stopped() {
         status.peers.iter().any(|peer| peer.link == quorate::Link::Down)
     })
     .await;
+    let missing = match trio.peer(&primary).safe_to_stop() {
+        Err(NotSafeToStop::NoMajority { missing, .. }) => missing,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reasons(&missing), [(one, Absence::NotConnected)]);
     let unsafe_now = NotSafeToStop::NoMajority {
         peer: primary.as_str().into(),
         size: 3,
         needed: 2,
         left: names([other]),
-        missing: names([one]),
+        missing,
     };
     assert_eq!(trio.peer(&primary).safe_to_stop(), Err(unsafe_now.clone()));
     assert_eq!(
         unsafe_now.to_string(),
         format!(
             "without {primary} only 1 of 3 members would be left, and 2 are needed: {one} is not \
-             connected, or does not count yet"
+             connected"
         )
     );
     // The other one is out of reach: nobody can count the restarted one in.
@@ -55,7 +84,9 @@ async fn a_restarted_peer_is_counted_before_the_next_one_is_stopped() {
     until(&back, |status| status.primary.is_some()).await;
     let error = back.wait_counted(Duration::from_secs(1)).await.expect_err("it does not count");
     match &error {
-        NotCountedError::NotCounted { missing, .. } => assert_eq!(*missing, names([other])),
+        NotCountedError::NotCounted { missing, .. } => {
+            assert_eq!(reasons(missing), [(other, Absence::NotConnected)]);
+        }
         NotCountedError::NotReady(error) => panic!("it has a primary: {error}"),
         _ => panic!("{error}"),
     }
@@ -63,17 +94,18 @@ async fn a_restarted_peer_is_counted_before_the_next_one_is_stopped() {
         error.to_string(),
         format!(
             "{one} does not count as a member after 1s: a majority of the members has to count it \
-             in, and {other} is not connected, or does not count yet"
+             in, and {other} is not connected"
         )
     );
     assert!(!back.status().is_counted);
     others.iter().for_each(|name| trio.network.heal(name, other));
     let status = back.wait_counted(LONG).await.expect("all three are there");
     assert!(status.is_counted);
-    let is_member = |status: &quorate::Status| {
+    let is_member = |status: &Status| {
         status.peers.iter().any(|peer| peer.name.as_str() == one && peer.is_member)
     };
     until(trio.peer(&primary), is_member).await;
+    until(trio.peer(&primary), all_current).await;
     assert_eq!(trio.peer(&primary).safe_to_stop(), Ok(()));
 }
 
@@ -84,15 +116,15 @@ async fn a_peer_that_is_alone_or_can_hand_over_to_nobody_says_so() {
     for peer in trio.peers.iter().filter(|peer| peer.name().as_str() != primary) {
         peer.set_priority(0).await;
     }
-    let is_known = |status: &quorate::Status| {
-        status.peers.iter().all(|peer| peer.priority == Some(0) && peer.is_member)
+    let is_known = |status: &Status| {
+        all_current(status) && status.peers.iter().all(|peer| peer.priority == Some(0))
     };
     until(trio.peer(&primary), is_known).await;
     let peer = PeerName::from(primary.as_str());
     assert_eq!(trio.peer(&primary).safe_to_stop(), Err(NotSafeToStop::NoSuccessor { peer }));
 
     let network = quorate::transport::InProcess::network();
-    let alone = quorate::Peer::builder("x", support::Counter)
+    let alone = Peer::builder("x", support::Counter)
         .members([("x", "x")])
         .transport(network.at("x"))
         .tokio_clock();
@@ -111,4 +143,80 @@ async fn a_client_is_counted_nowhere_and_hurts_nobody() {
     assert_eq!((status.role, status.is_counted), (PeerRole::Client, false));
     assert!(status.peers.iter().all(|peer| peer.kind != Some(PeerKind::Client)));
     assert_eq!(client.safe_to_stop(), Ok(()));
+}
+
+/// The hub of a star said that it may be stopped, handed over to one arm, and neither could decide.
+#[tokio::test(start_paused = true)]
+async fn whoever_connects_the_others_is_not_safe_to_stop() {
+    let trio = Trio::start(|builder| builder).await;
+    let hub = trio.primary();
+    let arms: Vec<&str> = NAMES.into_iter().filter(|name| *name != hub).collect();
+    until(trio.peer(&hub), all_current).await;
+    assert_eq!(trio.peer(&hub).safe_to_stop(), Ok(()));
+    trio.network.cut(arms[0], arms[1]);
+    until(trio.peer(&hub), |status| status.peers.iter().all(|peer| peer.reaches.len() == 1)).await;
+    let missing = missing(trio.peer(&hub));
+    let [(name, Absence::Apart)] = &missing[..] else { panic!("{missing:?}") };
+    assert!(arms.contains(&name.as_str()));
+    let is_down =
+        |status: &Status| status.peers.iter().any(|peer| peer.link == quorate::Link::Down);
+    until(trio.peer(arms[0]), is_down).await;
+    // An arm sees the hub only, and cannot tell that the other arm is there.
+    assert_eq!(self::missing(trio.peer(arms[0])), [(arms[1].to_owned(), Absence::NotConnected)]);
+}
+
+/// Two were asked to stop a moment apart, and both were told that nobody is hurt.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_stopping_is_not_counted_among_those_that_are_left() {
+    let trio = Trio::start(|builder| builder).await;
+    let primary = trio.primary();
+    let [one, other] = NAMES.into_iter().filter(|name| *name != primary).collect::<Vec<_>>()[..]
+    else {
+        panic!("there are two others")
+    };
+    until(trio.peer(other), all_current).await;
+    assert_eq!(trio.peer(other).safe_to_stop(), Ok(()));
+    let stopping = trio.peer(one).clone();
+    let mut call = Box::pin(add(&stopping, "k", 1));
+    let is_under_way = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending()));
+    assert!(is_under_way.await, "its shutdown waits for that");
+    let mut shutdown = Box::pin(stopping.shutdown());
+    // It begins, and goes no further as long as nobody polls it.
+    let has_begun = poll_fn(|context| Poll::Ready(shutdown.as_mut().poll(context).is_pending()));
+    assert!(has_begun.await);
+    until(trio.peer(other), |status| status.peers.iter().any(|peer| peer.is_stopping)).await;
+    assert_eq!(missing(trio.peer(other)), [(one.to_owned(), Absence::Stopping)]);
+    let refused = trio.peer(&primary).switch_primary(one).await.expect_err("it is about to end");
+    assert_eq!(
+        refused.to_string(),
+        format!("{one} is not promoted: it has priority 0, or is about to stop")
+    );
+    shutdown.await;
+}
+
+/// Another task shut the peer down while one waited, which was told that it counts.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_ends_uncounted_does_not_count() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let primary = trio.primary();
+    let [one, other] = NAMES.into_iter().filter(|name| *name != primary).collect::<Vec<_>>()[..]
+    else {
+        panic!("there are two others")
+    };
+    trio.crash(one).await;
+    [primary.as_str(), one].iter().for_each(|name| trio.network.cut(name, other));
+    let back = trio.start_one(one).await.expect("its address is free");
+    until(&back, |status| status.primary.is_some()).await;
+    let waiting = tokio::spawn({
+        let back = back.clone();
+        async move { back.wait_counted(LONG).await }
+    });
+    tokio::task::yield_now().await;
+    back.shutdown().await;
+    match waiting.await.expect("it does not panic") {
+        Err(NotCountedError::NotReady(error)) => {
+            assert_eq!(error.reason, NoPrimaryReason::ShutDown);
+        }
+        other => panic!("{other:?}"),
+    }
 }

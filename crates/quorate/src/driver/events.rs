@@ -128,8 +128,11 @@ impl EventLog {
     }
 
     /// Events with numbers above `number`: those that are kept, and then those to come.
+    /// Numbers are of one start: one that none has yet is that of an earlier start, and stands for
+    /// the newest.
     pub(crate) fn subscribe_after(&self, number: u64) -> Events {
         let newest = self.newest.subscribe();
+        let number = number.min(self.ring.lock().newest);
         Events { ring: self.ring.clone(), newest, next: number.saturating_add(1), lagged: 0 }
     }
 
@@ -233,6 +236,18 @@ mod tests {
         assert_eq!((numbers, all.lagged()), (vec![1, 2, 3], 0));
         assert_eq!(rest.next().await.map(|event| event.number), Some(2));
         assert_eq!(log.subscribe_after(u64::MAX).next().await, None);
+    }
+
+    /// It yielded nothing before number 501, and said that nothing was missed.
+    #[tokio::test]
+    async fn a_number_of_an_earlier_start_stands_for_the_newest() {
+        let log = EventLog::new(8);
+        log.push(0, event("a"), Cause::Group);
+        let mut events = log.subscribe_after(500);
+        log.push(0, event("b"), Cause::Group);
+        log.close();
+        assert_eq!(events.next().await.map(|event| event.number), Some(2));
+        assert_eq!(events.lagged(), 0);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use tracing::{Level, event};
 
+use super::settings::printable;
 use crate::event::Event;
 use crate::event_text::Severity;
 use crate::id::{Ballot, PeerName};
@@ -19,7 +20,7 @@ pub(crate) const CALLS: &str = "quorate::calls";
 pub(super) fn log(peer: &PeerName, group: &str, told: &Event) {
     let (about, ballot, units) = (about(told), ballot(told), units(told));
     let (generation, term) = (ballot.map(|b| b.generation.0), ballot.map(|b| b.term.0));
-    let name = told.name();
+    let (name, sentence) = (told.name(), sentence(told));
     macro_rules! log_at {
         ($level:expr) => {
             event!(
@@ -32,7 +33,7 @@ pub(super) fn log(peer: &PeerName, group: &str, told: &Event) {
                 generation,
                 term,
                 units,
-                "{told}"
+                "{sentence}"
             )
         };
     }
@@ -41,6 +42,11 @@ pub(super) fn log(peer: &PeerName, group: &str, told: &Event) {
         Severity::Warn => log_at!(Level::WARN),
         Severity::Info => log_at!(Level::INFO),
     }
+}
+
+/// What happened. Some of it other peers have said, who may say anything.
+fn sentence(told: &Event) -> String {
+    printable(&told.to_string())
 }
 
 /// The other peer that it is about.
@@ -65,6 +71,7 @@ fn ballot(told: &Event) -> Option<Ballot> {
         | Event::FailureAgreed { ballot, .. }
         | Event::CampaignStarted { ballot }
         | Event::QuorumLost { ballot }
+        | Event::MajorityLost { ballot, .. }
         | Event::QuorumRegained { ballot }
         | Event::ClockDoubted { ballot, .. }
         | Event::SteppedDown { ballot } => Some(*ballot),
@@ -79,5 +86,21 @@ fn units(told: &Event) -> Option<u64> {
         | Event::LocalDecisionsDiscarded { units }
         | Event::LocalDecisionsRefused { units, .. } => Some(*units),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a primary gave as its reason reached the terminal as it was.
+    #[test]
+    fn what_peers_say_sends_nothing_to_a_terminal() {
+        let reason = "too\nlate \u{1b}[2J".to_owned();
+        let told = Event::LocalDecisionsRefused { units: 5, reason };
+        assert_eq!(
+            sentence(&told),
+            "dropped 5 units that were decided alone, for the primary refused them: too late  [2J"
+        );
     }
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::settings::printable;
 use super::shared::Shared;
 use crate::config::OnReconnect;
 use crate::event::Event;
@@ -214,6 +215,7 @@ impl Merging {
     /// Forgets a batch that will never be merged.
     fn drop_batch(&mut self, shared: &Shared, number: u64, reason: String) {
         let units = shared.overlay.confirm(number);
+        let reason = printable(&reason);
         shared.tell(Event::LocalDecisionsRefused { units, reason });
         self.step = Step::Idle;
         self.not_before = Time(0);

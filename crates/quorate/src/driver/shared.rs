@@ -125,6 +125,8 @@ pub(crate) struct Shared {
     pub(super) storage_error: OnceLock<String>,
     /// Cells that were read at the start.
     pub(super) recovered_cells: u64,
+    /// Whether this start has counted, and kept up with the primary, at some time.
+    pub(super) has_counted: AtomicBool,
     is_shut_down: AtomicBool,
     /// Whether nothing of this peer goes on any more.
     pub(super) is_ended: AtomicBool,
@@ -223,6 +225,7 @@ impl Shared {
             changed: Notify::new(),
             expiry: Expiry::new(attention.clone()),
             attention,
+            has_counted: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
             is_aside: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! What a peer says of itself: an owned snapshot.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -62,13 +63,23 @@ pub struct Status {
     /// The exact state held here.
     pub position: Position,
     /// How many cuts that was behind the primary's at its last heartbeat: 0 at the primary, `None`
-    /// without one, and where no state of this generation is held. A cut is what the primary sends
-    /// at a time, of a millisecond or more.
+    /// without one, and where the two cannot be compared: no state of this generation is held, or
+    /// one of an earlier reign that the primary has yet to look at. A cut is what the primary sends
+    /// at a time: where callers wait for a majority as soon as one can be sent, otherwise what has
+    /// changed within the replication interval.
     pub lag: Option<u64>,
     /// Whether this start of this peer counts as a member: it votes, and what it holds is
     /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
     /// was counted in again; always of clients.
     pub is_counted: bool,
+    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes; true
+    /// of the primary while its lease runs. Counted *and* current is what [`Peer::wait_counted`]
+    /// waits for.
+    ///
+    /// [`Peer::wait_counted`]: crate::Peer::wait_counted
+    pub is_current: bool,
+    /// Whether this start of this peer has been both at some time.
+    pub has_counted: bool,
     /// Units decided here, as primary, and not yet held by a majority.
     pub unreplicated_units: u64,
     /// Units decided here alone and not yet merged.
@@ -274,6 +285,15 @@ pub struct PeerStatus {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+    /// Whether it is the primary, or keeps up with it and acknowledges what comes: at the primary
+    /// by what it has promised and confirmed, elsewhere by what it said with its last heartbeat.
+    pub is_current: bool,
+    /// Whether it has said that it is about to end.
+    pub is_stopping: bool,
+    /// Whether it has said that its storage takes nothing any more.
+    pub storage_failed: bool,
+    /// The other members that it hears, as of its last heartbeat.
+    pub reaches: Vec<PeerName>,
     /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the start
     /// of it that was connected last. Kept of 64 peers, members before others.
     pub differs: Vec<Difference>,
@@ -287,6 +307,9 @@ impl Status {
         let peers = machine.peers.into_iter().map(peer_status).collect();
         let silence = machine.primary_silence;
         let is_counted = machine.is_counted;
+        if is_counted && machine.is_current {
+            shared.has_counted.store(true, Ordering::Relaxed);
+        }
         let members = MemberStatus::all(shared, &told, machine.members);
         let usage = shared.store.usage();
         let overlay_units = shared.overlay.units();
@@ -315,6 +338,8 @@ impl Status {
             position: machine.position,
             lag: machine.lag,
             is_counted,
+            is_current: machine.is_current,
+            has_counted: shared.has_counted.load(Ordering::Relaxed),
             unreplicated_units: machine.unreplicated_units,
             overlay_units,
             unacknowledged_units: machine.unreplicated_units.saturating_add(overlay_units),
@@ -358,6 +383,8 @@ impl Status {
             self.primary = None;
             self.quorum = false;
             self.waits_for.clear();
+            self.is_current = false;
+            self.lag = None;
             for peer in &mut self.peers {
                 let ended = LinkError::without_trial(LinkErrorReason::Ended, "this peer has ended");
                 (peer.link, peer.link_error) = (Link::Down, Some(ended));
@@ -405,6 +432,10 @@ impl PeerStatus {
             lag: peer.lag,
             is_member,
             suspects: peer.suspects,
+            is_current: peer.is_current,
+            is_stopping: peer.is_stopping,
+            storage_failed: peer.has_failed,
+            reaches: peer.reaches,
         }
     }
 }

@@ -101,6 +101,8 @@ pub(super) struct Leader {
     pub(super) ends: Option<Time>,
     /// How many cuts this peer's state was behind its at its last heartbeat.
     pub(super) behind: Option<u64>,
+    /// Whether this peer has come up with it, and was never cut off from it since.
+    pub(super) is_kept_up_with: bool,
 }
 
 impl Leader {
@@ -157,6 +159,8 @@ pub(super) struct Watch {
     pub(super) is_suspecting: bool,
     /// A primary was followed and lost, rather than handed over.
     pub(super) has_lost: bool,
+    /// When that was, until it is told that no majority is left, or there is a primary.
+    pub(super) lost_at: Option<Time>,
     /// The agreement about it has been announced.
     pub(super) has_announced: bool,
     pub(super) has_agreed: bool,
@@ -555,6 +559,8 @@ impl Machine {
             members: self.names().into_iter().cloned().collect(),
             behind: self.own_lag(),
             acknowledged: self.remembered(),
+            is_stopping: self.is_aside,
+            has_failed: self.has_failed(),
         }
     }
 }

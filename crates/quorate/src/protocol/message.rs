@@ -56,6 +56,11 @@ pub struct Brief {
     /// What an earlier start of the sender may have acknowledged, if no state that it has held since
     /// contains it: of a peer in memory that remembers.
     pub acknowledged: Option<Position>,
+    /// Whether it is about to end: its priority is 0 for that. An older version does not say.
+    pub is_stopping: bool,
+    /// Whether its storage takes nothing any more: it promises and acknowledges nothing. An older
+    /// version does not say.
+    pub has_failed: bool,
 }
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).

@@ -10,7 +10,7 @@ use crate::protocol::machine::{Machine, Promise, Role};
 use crate::protocol::message::{Brief, Membership, Message, SwitchOutcome};
 use crate::protocol::sender::Sender;
 use crate::protocol::standstill::WallWatch;
-use crate::protocol::status::cuts_behind;
+use crate::protocol::status::{MAX_LAG, own_cuts_behind};
 
 /// Pings remembered for the round trips that leases are made of.
 const MAX_PINGS: usize = 64;
@@ -221,6 +221,7 @@ impl Machine {
 
     pub(super) fn on_ping(&mut self, from: &(PeerName, Incarnation), number: u64, brief: Brief) {
         let claim = brief.is_primary.then_some(brief.ballot);
+        let was_absent = self.primary_is_absent();
         let (group_id, position) = (brief.group_id, brief.position);
         self.on_brief(from, brief);
         let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
@@ -233,7 +234,7 @@ impl Machine {
             let until = made.after(self.group.failure_timeout);
             self.promise = Some(Promise { to, ballot, made, until });
         }
-        self.note_lag(from, position);
+        self.note_lag(from, position, was_absent);
         let promise = claim.filter(|_| is_followed);
         let brief = self.brief();
         self.send(from, Message::Pong { number, promise, brief });
@@ -241,11 +242,25 @@ impl Machine {
 
     /// Notes how far this peer is behind the primary that it follows. Both positions are of this
     /// moment: compared with what others said a heartbeat ago, whoever is up to date seems ahead.
-    fn note_lag(&mut self, from: &(PeerName, Incarnation), primary: Position) {
-        let own = self.store.position();
+    ///
+    /// Having come up with it once, this peer is taken to keep up until it hears nothing of it for
+    /// the failure timeout, or copies everything: how far one is behind under load says little.
+    fn note_lag(&mut self, from: &(PeerName, Incarnation), primary: Position, was_absent: bool) {
+        let behind = own_cuts_behind(self.store.position(), primary, self.ballot);
+        // What storage has kept of an earlier start may lack anything, however little it is.
+        let most = if self.adopted.is_some() { MAX_LAG } else { 0 };
+        let is_copying = self.copies_all() || self.is_copying_all();
         if let Some(leader) = self.leader.as_mut().filter(|leader| leader.is(from)) {
-            leader.behind = cuts_behind(own, primary);
+            leader.behind = behind;
+            let is_near = behind.is_some_and(|behind| behind <= most);
+            let has_kept_up = leader.is_kept_up_with && !was_absent && behind.is_some();
+            leader.is_kept_up_with = !is_copying && (is_near || has_kept_up);
         }
+    }
+
+    /// Whether a state is under way that replaces all that this peer holds.
+    pub(super) fn is_copying_all(&self) -> bool {
+        self.receiver.progress().is_some_and(|progress| progress.is_full)
     }
 
     pub(super) fn on_pong(

@@ -106,8 +106,14 @@ impl Machine {
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;
-        self.leader =
-            Some(Leader { name: name.clone(), incarnation, heard, ends: None, behind: None });
+        self.leader = Some(Leader {
+            name: name.clone(),
+            incarnation,
+            heard,
+            ends: None,
+            behind: None,
+            is_kept_up_with: false,
+        });
         self.calm();
         self.event(Event::PrimaryChanged { primary: Some(name.clone()), ballot });
         self.set_route(Route::There { peer: name, incarnation, ballot });
@@ -124,6 +130,7 @@ impl Machine {
         self.watch.missing.clear();
         self.watch.rounds = 0;
         self.watch.has_lost = false;
+        self.watch.lost_at = None;
         self.watch.has_announced = false;
         self.watch.hopeful = self.now.time;
     }

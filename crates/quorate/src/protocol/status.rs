@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position};
+use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::receiver::CatchUp;
 use crate::protocol::remote::Remote;
@@ -50,11 +50,14 @@ pub struct MachineStatus {
     pub position: Position,
     /// The group, once founded.
     pub group_id: Option<GroupId>,
-    /// How many cuts that is behind the primary's, as of the last heartbeat; 0 at the primary.
+    /// How many cuts that is behind the primary's, as of the last heartbeat; 0 at the primary, and
+    /// `None` while there is none, or where the two cannot be compared.
     pub lag: Option<u64>,
     /// Whether this start of this peer counts as a member, and will whatever becomes of a change
     /// under way.
     pub is_counted: bool,
+    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes.
+    pub is_current: bool,
     /// Units decided here and not yet held by a majority.
     pub unreplicated_units: u64,
     /// How far the state is that this peer is being brought up to date with, while it takes more
@@ -107,10 +110,37 @@ pub struct MachinePeer {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+    /// Whether it is the primary, or keeps up with it and acknowledges what comes.
+    pub is_current: bool,
+    /// Whether it has said that it is about to end.
+    pub is_stopping: bool,
+    /// Whether it has said that its storage takes nothing any more.
+    pub has_failed: bool,
+    /// The other members that it has heard of lately, as of its last heartbeat.
+    pub reaches: Vec<PeerName>,
 }
 
-/// How many cuts a state is behind that of the primary; `None` if it is of another generation.
-pub(super) fn cuts_behind(position: Position, primary: Position) -> Option<u64> {
+/// How many cuts a peer may be behind, and is taken to keep up all the same: under load, and where
+/// the way is long, some hundreds are under way.
+pub(super) const MAX_LAG: u64 = 1000;
+
+/// The first version of the protocol in which peers say how far they are behind.
+const LAG_VERSION: u32 = 4;
+
+/// How many cuts this peer's state is behind that of the primary of `ballot`; `None` where they
+/// cannot be compared. Of a state of an older reign it is not known here how much of it the primary
+/// holds, whatever its length: it may be a tail that will be given up.
+pub(super) fn own_cuts_behind(own: Position, primary: Position, ballot: Ballot) -> Option<u64> {
+    if own.ballot == primary.ballot {
+        return cuts_behind(own, primary);
+    }
+    // Data of the new reign may come before the heartbeat that was sent ahead of them.
+    (own.ballot == ballot && !own.is_blank()).then_some(0)
+}
+
+/// How many cuts a state that the primary is known to hold as well is behind; `None` if it is of
+/// another generation.
+fn cuts_behind(position: Position, primary: Position) -> Option<u64> {
     let sequences = primary.sequence.0.saturating_sub(position.sequence.0);
     let is_comparable = position.ballot.generation == primary.ballot.generation;
     is_comparable.then(|| sequences.div_ceil(EPOCH))
@@ -148,6 +178,7 @@ impl Machine {
             group_id: self.meta.group_id,
             lag: self.own_lag(),
             is_counted: self.meta.membership.counts_surely(&self.config.name, self.id),
+            is_current: self.is_current(),
             unreplicated_units: self.store.unreplicated_units(),
             catching_up: self.receiver.progress(),
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
@@ -159,9 +190,48 @@ impl Machine {
     /// How many cuts this peer's state is behind the primary's, as of its last heartbeat.
     pub(super) fn own_lag(&self) -> Option<u64> {
         match &self.role {
+            _ if self.primary_is_absent() => None,
             Role::Primary(_) => Some(0),
             _ => self.leader.as_ref()?.behind,
         }
+    }
+
+    /// Whether this peer holds what the primary holds, but for what is under way, and says so.
+    fn is_current(&self) -> bool {
+        match &self.role {
+            _ if self.has_failed() || self.primary_is_absent() => false,
+            Role::Primary(_) => true,
+            _ if self.is_copying_all() => false,
+            _ => self.leader.as_ref().is_some_and(|leader| leader.is_kept_up_with),
+        }
+    }
+
+    /// The same of another member, as far as this peer can tell: the primary by what that one has
+    /// promised and confirmed, others by its own word.
+    fn is_peer_current(&self, name: &PeerName, remote: &Remote) -> bool {
+        let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
+            return false;
+        };
+        if brief.has_failed || self.primary_is_absent() {
+            return false;
+        }
+        let is_near = |lag: u64| lag <= MAX_LAG;
+        if self.is_primary() {
+            let own = self.store.position();
+            let held = remote.sender.as_ref().and_then(|sender| sender.held());
+            let lag = held.and_then(|held| cuts_behind(held, own));
+            let has_promised = remote.answered > Time(0)
+                && self.now.time.since(remote.answered) < self.group.lease();
+            return has_promised && lag.is_some() && brief.behind.or(lag).is_some_and(is_near);
+        }
+        let Some(leader) = &self.leader else { return false };
+        if leader.name == *name {
+            return remote.linked == Some(leader.incarnation);
+        }
+        let follows = brief.ballot == self.ballot
+            && brief.suspects.is_none()
+            && brief.primary.as_ref().is_some_and(|primary| leader.is(primary));
+        follows && brief.behind.map_or_else(|| self.speaks_less_than(name, LAG_VERSION), is_near)
     }
 
     fn own_role(&self) -> PeerRole {
@@ -214,6 +284,7 @@ impl Machine {
         };
         let held = remote.sender.as_ref().and_then(|sender| sender.held());
         let lag = match held {
+            _ if !self.is_primary() && !self.is_reachable(remote) => None,
             _ if is_primary => Some(0),
             _ if self.is_primary() => held.and_then(|held| cuts_behind(held, own)),
             _ => brief.and_then(|brief| brief.behind),
@@ -230,6 +301,10 @@ impl Machine {
             lag,
             is_member,
             suspects: brief.is_some_and(|b| b.suspects == Some(self.ballot)),
+            is_current: is_member && self.is_peer_current(name, remote),
+            is_stopping: brief.is_some_and(|b| b.is_stopping),
+            has_failed: brief.is_some_and(|b| b.has_failed),
+            reaches: brief.map(|b| b.reaches.clone()).unwrap_or_default(),
         }
     }
 }

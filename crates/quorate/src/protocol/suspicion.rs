@@ -16,6 +16,7 @@ impl Machine {
             self.watch.is_suspecting = false;
             self.watch.has_agreed = false;
             self.watch.campaign_at = None;
+            self.watch.lost_at = None;
             self.watch.hopeful = self.now.time;
             if let Some(leader) = &self.leader {
                 let deadline = self.leader_deadline(leader);
@@ -37,12 +38,34 @@ impl Machine {
             self.watch.campaign_at = None;
             return;
         }
+        self.tell_lost_majority();
         if self.can_elect() || (self.has_data() && self.reaches_a_quorum()) {
             self.consider_election();
         } else {
             self.watch.has_agreed = false;
             self.consider_new_generation();
         }
+    }
+
+    /// Says that nothing is decided where that is so and lasts: whoever was no primary would say
+    /// nothing of it that stands out.
+    fn tell_lost_majority(&mut self) {
+        let Some(lost_at) = self.watch.lost_at else { return };
+        let due = lost_at.after(self.group.failure_timeout);
+        if self.now.time < due {
+            return self.wake_by(due);
+        }
+        if self.reaches_own_majority() {
+            return;
+        }
+        self.watch.lost_at = None;
+        let is_reached = |name: &PeerName| {
+            let remote = self.remotes.get(name);
+            *name == self.config.name || remote.is_some_and(|remote| self.is_reachable(remote))
+        };
+        let unreached = self.names().into_iter().filter(|name| !is_reached(name)).cloned();
+        let unreached = unreached.collect();
+        self.event(Event::MajorityLost { ballot: self.ballot, unreached });
     }
 
     /// Whether this peer takes part in elections of its own accord: as a member, as far as it knows.
@@ -62,6 +85,7 @@ impl Machine {
         if let Some(leader) = &self.leader {
             let (primary, ballot) = (Some(leader.name.clone()), self.ballot);
             self.watch.has_lost = true;
+            self.watch.lost_at = Some(self.now.time);
             self.event(Event::PrimarySuspected { primary, ballot });
         }
         if !matches!(self.route, crate::protocol::io::Route::Held) {

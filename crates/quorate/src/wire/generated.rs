@@ -248,6 +248,10 @@ pub struct Brief {
     /// nothing is known of that.
     #[prost(message, optional, tag = "19")]
     pub acknowledged: ::core::option::Option<Position>,
+    #[prost(bool, tag = "17")]
+    pub is_stopping: bool,
+    #[prost(bool, tag = "18")]
+    pub has_failed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

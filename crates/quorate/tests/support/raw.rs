@@ -78,6 +78,8 @@ pub(crate) fn brief() -> Brief {
         has_quorum: false,
         members: Vec::new(),
         behind: None,
+        is_stopping: false,
+        has_failed: false,
     }
 }
 

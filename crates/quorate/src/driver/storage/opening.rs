@@ -181,8 +181,8 @@ pub(in crate::driver) fn directory(dir: &Path) -> Result<Arc<dyn Directory>, Ope
 /// There is no storage on disk where directories cannot be locked and synced.
 #[cfg(not(unix))]
 pub(in crate::driver) fn directory(dir: &Path) -> Result<Arc<dyn Directory>, OpenError> {
-    let why = "storage on disk needs a Unix system, where directories are locked and synced; keep \
-               the counts in memory here";
+    let why = "storage on disk needs a Unix system, where directories are locked and synced; leave \
+               it out here, and `state_dir` as well: the counts are kept in memory";
     let source = Arc::new(io::Error::new(io::ErrorKind::Unsupported, why));
     Err(IoError { action: Action::Lock, path: dir.into(), source }.into())
 }

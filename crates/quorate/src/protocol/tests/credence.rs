@@ -60,6 +60,8 @@ fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief
         has_quorum: true,
         members: vec!["x".into()],
         behind: None,
+        is_stopping: false,
+        has_failed: false,
     }
 }
 
@@ -328,6 +330,15 @@ fn a_member_that_reaches_no_other_follows_no_joiner_whoever_vouches_for_it() {
                         if peer == "x" && field == "members" && ours.contains("start this peer"))
                 };
                 assert_eq!(group.saw("a", is_told), names.len() > 2, "{names:?} {kind:?}");
+                let told = group.peers[&PeerName::from("a")].events.iter().find(|e| is_told(e));
+                let known: Vec<&str> = names.iter().copied().filter(|name| *name != "a").collect();
+                let sentence = format!(
+                    "x is not followed as primary: the members known here are {}, of whom none is \
+                     in reach: if all of them were replaced, start this peer blank, with a list of \
+                     the members as they are",
+                    known.join(",")
+                );
+                assert!(told.is_none_or(|told| told.to_string() == sentence), "{told:?}");
             }
         }
     }

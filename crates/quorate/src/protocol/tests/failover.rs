@@ -290,3 +290,36 @@ fn founded() -> (Group, String) {
     group.run(SECOND * 3);
     (group, primary)
 }
+
+/// Where the primary dies and no majority is left, only it would have said so: whoever survives
+/// says that nothing is decided, once, and whom it lacks.
+#[test]
+fn survivors_that_are_no_majority_say_so() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let told = |group: &Group| {
+        let events = group.peers.values().flat_map(|peer| &peer.events);
+        let unreached = events.filter_map(|event| match event {
+            Event::MajorityLost { unreached, .. } => Some(unreached.clone()),
+            _ => None,
+        });
+        unreached.collect::<Vec<_>>()
+    };
+    // A failover alone is none of it.
+    let first = group.primary().expect("founded");
+    group.kill(first.as_str());
+    group.run(SECOND * 60);
+    group.start(first.as_str());
+    group.run(SECOND * 10);
+    let second = group.primary().expect("a failover");
+    assert_eq!(told(&group), Vec::<Vec<PeerName>>::new());
+
+    let [one, left] = others(&second)[..] else { panic!("there are two others") };
+    group.kill(second.as_str());
+    group.kill(one);
+    group.run(SECOND * 19);
+    assert_eq!(told(&group), Vec::<Vec<PeerName>>::new(), "it may be back in a moment");
+    group.run(SECOND * 60);
+    let mut gone = vec![second.clone(), PeerName::from(one)];
+    gone.sort();
+    assert_eq!(told(&group), [gone.clone()], "{left}");
+}

@@ -189,7 +189,7 @@ fn whoever_is_up_to_date_is_behind_at_no_peer() {
             assert!(lags(&group, name) <= 1, "{name}: {}", lags(&group, name));
         }
     }
-    // Nothing reaches one of them any more but heartbeats: all see it, as of the last of these.
+    // Nothing reaches the replicas any more but heartbeats: all see it, as of the last of these.
     group.dropped = |message| matches!(message, Message::Piece(piece) if piece.transfer > 0);
     for _ in 0..1500 {
         let _ = group.add(primary.as_str(), "k", 1);
@@ -251,4 +251,67 @@ fn what_was_loaded_in_vain_is_given_back() {
     group.run(SECOND * 60);
     let peer = &group.peers[&late.into()];
     assert_eq!((peer.machine.receiver.bytes(), peer.store.discarded_bytes()), (0, 0));
+}
+
+/// What a peer says of how far it, or another, is behind, and whether it keeps up.
+fn lag_at(group: &Group, at: &str, of: &str) -> (Option<u64>, bool) {
+    let status = group.peers[&PeerName::from(at)].machine.status(Default::default());
+    if at == of {
+        return (status.lag, status.is_current);
+    }
+    let peer = status.peers.into_iter().find(|peer| peer.name.as_str() == of).expect("known");
+    (peer.lag, peer.is_current)
+}
+
+/// Three minutes cut off, and 1,500 decisions: it said 0 to the end, and so did the third peer.
+#[test]
+fn whoever_hears_no_primary_is_behind_by_nobody_knows_how_much() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    group.config.acknowledge = Acknowledge::Primary;
+    group.run(SECOND);
+    let primary = group.primary().expect("founded");
+    let [off, third] = others(&primary)[..] else { panic!("there are two others") };
+    assert_eq!(lag_at(&group, off, off), (Some(0), true));
+    assert_eq!(lag_at(&group, third, off), (Some(0), true));
+    group.split(&[primary.as_str()], &[off]);
+    group.run(SECOND * 15);
+    for _ in 0..1500 {
+        group.add(primary.as_str(), "k", 1).expect("two are left");
+        group.run(SECOND / 10);
+    }
+    for at in [off, third] {
+        assert_eq!(lag_at(&group, at, off), (None, false), "{at}");
+    }
+    // By what it has confirmed, for no connection was closed here.
+    assert_eq!(lag_at(&group, primary.as_str(), off), (Some(1500), false));
+    assert_eq!(lag_at(&group, off, primary.as_str()), (None, false));
+    assert_eq!(lag_at(&group, third, third), (Some(0), true));
+    group.heal();
+    group.run(SECOND * 3);
+    for at in [off, third, primary.as_str()] {
+        assert_eq!(lag_at(&group, at, off), (Some(0), true), "{at}");
+    }
+}
+
+/// A tail that nobody else holds is no lead: it will be given up.
+#[test]
+fn a_deposed_primary_with_a_tail_of_its_own_is_not_up_to_date() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    group.config.acknowledge = Acknowledge::Primary;
+    let old = group.primary().expect("founded");
+    group.split(&[old.as_str()], &others(&old));
+    for _ in 0..100 {
+        group.add(old.as_str(), "k", 1).expect("the lease still runs");
+        group.run(SECOND / 1000);
+    }
+    group.run(SECOND * 12);
+    let new = group.primary().expect("a failover");
+    assert_ne!(old, new);
+    // It hears the new primary, and nothing mends its state.
+    group.dropped = |message| matches!(message, Message::Fork { .. } | Message::Piece(_));
+    group.heal();
+    group.run(SECOND);
+    for at in ["a", "b", "c"] {
+        assert_eq!(lag_at(&group, at, old.as_str()), (None, false), "{at}");
+    }
 }

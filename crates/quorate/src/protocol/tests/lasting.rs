@@ -47,6 +47,8 @@ fn brief(ballot: Ballot, is_primary: bool) -> Brief {
         has_quorum: true,
         members: Vec::new(),
         behind: None,
+        is_stopping: false,
+        has_failed: false,
     }
 }
 

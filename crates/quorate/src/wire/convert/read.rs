@@ -269,6 +269,8 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         members: bounds::peers("member", &brief.members)?,
         behind: brief.behind,
         acknowledged: brief.acknowledged.map(TryInto::try_into).transpose()?,
+        is_stopping: brief.is_stopping,
+        has_failed: brief.has_failed,
     })
 }
 

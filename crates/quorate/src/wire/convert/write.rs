@@ -245,6 +245,8 @@ impl From<&Brief> for proto::Brief {
             members: brief.members.iter().map(PeerName::to_string).collect(),
             behind: brief.behind,
             acknowledged: brief.acknowledged.map(Into::into),
+            is_stopping: brief.is_stopping,
+            has_failed: brief.has_failed,
         }
     }
 }

@@ -409,8 +409,9 @@ fn brief() -> BoxedStrategy<Brief> {
         (option::of(group_id()), any::<bool>(), option::of(ballot()), option::of(position())),
         (peers(), peers()),
         (any::<u8>(), clock(), number(), any::<bool>(), option::of(number())),
+        (any::<bool>(), any::<bool>()),
     )
-        .prop_map(|(first, second, (reaches, members), rest)| {
+        .prop_map(|(first, second, (reaches, members), rest, (is_stopping, has_failed))| {
             let (priority, wall, uptime_ms, has_quorum, behind) = rest;
             let (ballot, is_primary, primary, position) = first;
             let (group_id, is_member, suspects, acknowledged) = second;
@@ -430,6 +431,8 @@ fn brief() -> BoxedStrategy<Brief> {
                 members,
                 behind,
                 acknowledged,
+                is_stopping,
+                has_failed,
             }
         })
         .boxed()
