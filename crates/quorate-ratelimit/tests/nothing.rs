@@ -94,5 +94,5 @@ async fn an_empty_key_of_a_caller_is_a_key_and_an_empty_name_is_no_limit() {
     assert_eq!(limiter.peek("mail", "k", 1).await.expect("a primary").used(), 0);
     let none = limiter.acquire("", "k", 1).await;
     let limit = String::new();
-    assert_eq!(none, Err(AcquireError::UnknownLimit { limit, at_decider: false }));
+    assert_eq!(none, Err(AcquireError::UnknownLimit { limit }));
 }

@@ -300,18 +300,13 @@ fn calls_that_were_not_decided() {
     let limit = || "mail".to_owned();
     let reason = NoPrimaryReason::Electing;
     assert_told([
+        (said(AcquireError::UnknownLimit { limit: limit() }), "no limit is called \"mail\""),
+        (said(AcquireError::UnknownLimit { limit: String::new() }), "no limit is called \"\""),
         (
-            said(AcquireError::UnknownLimit { limit: limit(), at_decider: false }),
-            "no limit is called \"mail\"",
-        ),
-        (
-            said(AcquireError::UnknownLimit { limit: String::new(), at_decider: false }),
-            "no limit is called \"\"",
-        ),
-        (
-            said(AcquireError::UnknownLimit { limit: limit(), at_decider: true }),
-            "no limit is called \"mail\" at the peer that decides: run all peers with the same \
-             limits",
+            said(AcquireError::MissingLimit { limit: limit(), revision: 0 }),
+            "this peer has a limit \"mail\" and the peer that decides has none in its code: bring \
+             the primary to the code that this peer runs, or change the group's limits to some \
+             with it (change_limits)",
         ),
         (
             said(AcquireError::EmptyIdempotencyKey),

@@ -9,8 +9,9 @@ use quorate::disk::{Action, AppendError, Fault, IoError, OpenError, SnapshotErro
 use quorate::store::{ApplyError, Refused};
 use quorate::wire::WireError;
 use quorate::{
-    Ballot, Bounded, Bounds, ConfigError, DecideError, Generation, GroupConfig, NoPrimaryReason,
-    PeerName, PolicyError, Position, RemoveError, Sequence, StartError, SwitchError, Term,
+    AddressFault, AddressGiven, Ballot, Bounded, Bounds, ConfigError, DecideError, Generation,
+    GroupConfig, NoPrimaryReason, PeerName, PolicyError, Position, RemoveError, Sequence,
+    StartError, SwitchError, Term,
 };
 #[path = "support/words.rs"]
 mod words;
@@ -324,18 +325,26 @@ fn settings_that_break_a_rule() {
             "a and b are both at h:1: give each member an address of its own",
         ),
         (
-            said(&ConfigError::Contact { address: "svc".into() }),
-            "the address \"svc\" to join at is not a host and a port: use the like of \
-             host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
+            said(&ConfigError::Address {
+                given: AddressGiven::Join,
+                address: "svc".into(),
+                fault: AddressFault::NoPort,
+            }),
+            "the address \"svc\" in `.join(..)` has no port: use the like of host.example:7101, \
+             192.0.2.1:7101 or [2001:db8::1]:7101",
         ),
         (
             said(&ConfigError::NoContact),
             "there is no address of a member to join at: name one by `.join(..)`",
         ),
         (
-            said(&ConfigError::Address { name: peer("b"), address: "10.0.0.1".into() }),
-            "the address \"10.0.0.1\" of b is not a host and a port: use the like of \
-             host.example:7101, 192.0.2.1:7101 or [2001:db8::1]:7101",
+            said(&ConfigError::Address {
+                given: AddressGiven::Member(peer("b")),
+                address: "10.0.0.1:0".into(),
+                fault: AddressFault::AnyPort,
+            }),
+            "the address \"10.0.0.1:0\" of b in `.members(..)` has port 0, which nobody can reach: \
+             name the port that is listened on",
         ),
         (
             said(&ConfigError::NoDirectory),
