@@ -109,7 +109,8 @@ mod tests {
     fn what_is_wrong_is_told_with_what_to_write() {
         let how = "write a whole number and a unit, like 250ms, 10s, 5m, 1h or 1d";
         for text in ["", "10", "1w", "99999999999999999d"] {
-            assert_eq!(duration(text).map_err(|e| e.to_string()), Err(how.to_owned()), "{text}");
+            let said = duration(text).expect_err("no duration").to_string();
+            assert_eq!(said, format!("{text:?} is no duration: {how}"));
         }
         for text in ["", "a", "a="] {
             let how = "write name=host:port, like a=127.0.0.1:7101";
@@ -118,7 +119,8 @@ mod tests {
         for text in ["", "never", "5"] {
             let how = "write every-batch, os, or the longest time between two syncs, like 1s or \
                        500ms";
-            assert_eq!(sync(text).map_err(|e| e.to_string()), Err(how.to_owned()), "{text}");
+            let said = sync(text).expect_err("no policy").to_string();
+            assert_eq!(said, format!("{text:?} is no sync policy: {how}"));
         }
     }
 

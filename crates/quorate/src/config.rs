@@ -758,7 +758,10 @@ mod tests {
         }
         let members = ["a", "b", "a"].map(PeerName::from).to_vec();
         let said = complaint(&GroupConfig { members, ..three() });
-        assert_eq!(said, "the member list names a twice");
+        assert_eq!(
+            said,
+            "the member list names a twice: take one of them out, or call it otherwise"
+        );
     }
 
     #[test]

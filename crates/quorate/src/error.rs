@@ -178,15 +178,16 @@ pub enum SwitchError {
         primary: Option<PeerName>,
     },
     /// There is no primary, and none came within the I/O timeout. Nobody was asked.
-    #[error("no primary within {waited:?}: try again when there is one")]
+    #[error("no primary within {}: try again when there is one", rounded(*waited))]
     NoPrimary {
         /// How long it was waited for.
         waited: Duration,
     },
     /// The primary did not answer in time: it may hand over yet, or have done so.
     #[error(
-        "{to} was not known to be primary within {waited:?}: the switch may still be made; see the \
-         primary in the status"
+        "{to} was not known to be primary within {}: the switch may still be made; see the primary \
+         in the status",
+        rounded(*waited)
     )]
     TimedOut {
         /// The peer that was to take over.

@@ -7,6 +7,7 @@ use crate::driver::{Link, PeerStatus, Status, StorageState};
 use crate::id::{PeerKind, PeerName};
 use crate::peer::NotReadyError;
 use crate::protocol::{CatchUp, PeerRole};
+use crate::told::rounded;
 
 /// A peer did not count as a member within the time given.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,7 +17,11 @@ pub enum NotCountedError {
     #[error(transparent)]
     NotReady(#[from] NotReadyError),
     /// Decisions are made here, and this start of the peer does not count yet.
-    #[error("{peer} does not count as a member after {waited:?}: {}", why(.catching_up, .missing))]
+    #[error(
+        "{peer} does not count as a member after {}: {}",
+        rounded(*waited),
+        why(.catching_up, .missing)
+    )]
     NotCounted {
         /// This peer.
         peer: PeerName,
@@ -29,7 +34,11 @@ pub enum NotCountedError {
     },
     /// It is a member, and has yet to come up with the primary since it started, or since it was
     /// cut off.
-    #[error("{peer} does not count after {waited:?}: {}", behind(.catching_up, *.lag))]
+    #[error(
+        "{peer} does not count after {}: {}",
+        rounded(*waited),
+        behind(.catching_up, *.lag)
+    )]
     Behind {
         /// This peer.
         peer: PeerName,

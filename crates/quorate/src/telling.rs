@@ -61,8 +61,14 @@ mod tests {
         let waited = Duration::from_secs(30);
         let to = || "b".into();
         for (error, said) in [
-            (shown(SwitchError::NotMember { to: to() }), "b is not a member of this group"),
-            (shown(PolicyError::ShuttingDown), "this peer is shutting down"),
+            (
+                shown(SwitchError::NotMember { to: to() }),
+                "b is not a member of this group: name one of those in the status",
+            ),
+            (
+                shown(PolicyError::ShuttingDown),
+                "this peer is shutting down: see at another one whether the change was made",
+            ),
             (
                 shown(RemoveError::TimedOut { peer: to(), waited }),
                 "b was not counted out within 30s: the change may still be made; see the members in \

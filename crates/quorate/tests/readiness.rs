@@ -189,7 +189,10 @@ async fn whoever_is_stopping_is_not_counted_among_those_that_are_left() {
     let refused = trio.peer(&primary).switch_primary(one).await.expect_err("it is about to end");
     assert_eq!(
         refused.to_string(),
-        format!("{one} is not promoted: it has priority 0, or is about to stop")
+        format!(
+            "{one} is not promoted, for it has priority 0 or is about to stop: choose another one, \
+             or give it a priority"
+        )
     );
     shutdown.await;
 }

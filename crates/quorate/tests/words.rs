@@ -98,7 +98,8 @@ fn no_primary() {
         (told(NotConnected), "the primary is not connected"),
         (
             told(Refused),
-            "enough members refuse this peer's connections: see `refusals` in its status",
+            "so many members refuse this peer, or are refused by it, that the rest is no \
+             majority: see `refusals` in its status",
         ),
     ]);
 }
@@ -110,7 +111,7 @@ fn switches_that_did_not_take_place() {
         (said(&SwitchError::NotPrimary { primary: None }), "this peer is not the primary"),
         (
             said(&SwitchError::NotPrimary { primary: Some(to()) }),
-            "this peer is not the primary: ask b",
+            "this peer is not the primary: b runs an older version, ask it directly",
         ),
         (
             said(&SwitchError::NotMember { to: to() }),
@@ -122,15 +123,58 @@ fn switches_that_did_not_take_place() {
         ),
         (
             said(&SwitchError::NotReady { to: None }),
-            "no successor: every other member is not connected or still joining",
+            "no successor: no other member that is connected is up to date and counted yet: see \
+             `lag` and `is_member` in the status",
         ),
         (
             said(&SwitchError::NotReady { to: Some(to()) }),
-            "no successor: b is not connected or still joining",
+            "no successor: b is connected, and not up to date and counted yet: see `lag` and \
+             `is_member` in the status",
+        ),
+        (
+            said(&SwitchError::NotConnected { members: vec![to()] }),
+            "no successor: b is not connected, or silent: see `link_error` in the status",
+        ),
+        (
+            said(&SwitchError::NoCandidate { members: vec![to(), peer("c")] }),
+            "no successor: b, c are ready, and of priority 0, which is never promoted, or about \
+             to stop",
+        ),
+        (
+            said(&SwitchError::NobodyElse),
+            "no successor: there is no other member that is not stopping and may be promoted",
+        ),
+        (
+            said(&SwitchError::OnlyMember),
+            "this peer is the only member of the group: there is no successor",
+        ),
+        (
+            said(&SwitchError::LeaseEnded),
+            "this primary has lost its majority, and hands over to nobody before it has one again: \
+             see `peers` in its status",
+        ),
+        (
+            said(&SwitchError::NoPrimary { waited: MEASURED }),
+            "no primary within 30s: try again when there is one",
+        ),
+        (
+            said(&SwitchError::TimedOut { to: to(), waited: MEASURED }),
+            "b was not known to be primary within 30s: the switch may still be made; see the \
+             primary in the status",
+        ),
+        (
+            said(&SwitchError::NotAllowed),
+            "only a member may have the primary hand over: ask at one, or let clients do so at \
+             every member by clients_may_switch_primary()",
+        ),
+        (
+            said(&SwitchError::TooMany { bound: 16 }),
+            "16 requests are under way: wait until one has ended",
         ),
         (
             said(&SwitchError::PriorityZero { to: to() }),
-            "b has priority 0 and is never promoted: choose another one, or give it a priority",
+            "b is not promoted, for it has priority 0 or is about to stop: choose another one, or \
+             give it a priority",
         ),
         (
             said(&SwitchError::Aborted { to: to() }),
@@ -218,8 +262,8 @@ fn members_that_were_not_counted_out() {
         ),
         (
             said(&RemoveError::NotHandedOver { reason }),
-            "not left, for no other peer has taken over: no successor: every other member is not \
-             connected or still joining",
+            "not left, for no other peer has taken over: no successor: no other member that is \
+             connected is up to date and counted yet: see `lag` and `is_member` in the status",
         ),
         (
             said(&RemoveError::OldVersion { peer: of(), old: None }),
@@ -383,7 +427,7 @@ fn peers_that_do_not_start() {
         ),
         (
             said(&StartError::NoAddress { name: peer("a") }),
-            "a has no address: name one in the list of members, or by `.listen(..)`",
+            "a has no address in `.members(..)`: name one",
         ),
         (
             said(&StartError::Bind { address: address(), source: source() }),

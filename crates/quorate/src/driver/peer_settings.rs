@@ -296,7 +296,7 @@ mod tests {
         let expected = (Mode::Relaxed, OnReconnect::Overwrite, Acknowledge::Majority, 1);
         assert_eq!(said, expected);
         let millis = [
-            group.heartbeat,
+            builder.heartbeat.expect("it was given"),
             group.failure_timeout,
             group.io_timeout,
             group.replication_interval,
@@ -304,7 +304,8 @@ mod tests {
         ];
         assert_eq!(millis.map(|time| time.as_millis()), [250, 5_000, 60_000, 2, 3_600_000]);
         assert_eq!(builder.listen.as_deref(), Some("127.0.0.1:7201"));
-        assert_eq!((&*peer.address, peer.kind), ("10.0.0.1:7101", PeerKind::Member));
+        let advertised = (builder.advertise.as_deref(), peer.kind);
+        assert_eq!(advertised, (Some("10.0.0.1:7101"), PeerKind::Member));
         assert!(peer.client_rights.change_policy && peer.client_rights.remove_members);
         assert!(builder.is_plaintext_allowed);
         let (dir, sync) = (PathBuf::from("/var/lib/quota"), SyncPolicy::EveryBatch);

@@ -53,9 +53,14 @@ impl Status {
         }
         clauses.append(&mut refused);
         if self.members.is_empty() && self.peers.iter().all(|peer| peer.link == Link::Down) {
-            clauses.push("no member has been found yet at the addresses given".to_owned());
+            let found = "no member has been found yet at the addresses given";
+            let tried = self.contacts.iter().map(|contact| contact.link_error.to_string());
+            let tried: Vec<String> = tried.collect();
+            clauses.push(match tried.is_empty() {
+                true => found.to_owned(),
+                false => format!("{found} ({})", tried.join("; ")),
+            });
         }
-        clauses.extend(self.contacts.iter().map(|contact| contact.link_error.to_string()));
         clauses.join(", ")
     }
 
@@ -241,7 +246,8 @@ mod tests {
         let begun = log.take(Level::INFO);
         assert_eq!(begun, ["started, and looks for b (b) and c (c) peer=a group=\"default\""]);
         tokio::time::sleep(Duration::from_secs(20)).await;
-        let absent = "fewer than a majority of the members are reachable; b (b) and c (c) are not \
+        let absent = "fewer than a majority of the members are reachable; b (nobody listens at b: \
+                      connection refused) and c (nobody listens at c: connection refused) are not \
                       connected";
         let waits = log.take(Level::WARN);
         assert_eq!(waits, [format!("waits for a primary: {absent} peer=a waited=3s")], "once");
@@ -265,7 +271,8 @@ mod tests {
         let b = peer(&network, "b").mode(Mode::Relaxed).start().await.expect("usable");
         let error =
             a.wait_ready(Duration::from_secs(5)).await.expect_err("it is alone").to_string();
-        let (absent, refused) = ("c (c) is not connected", "(mode: strict here, relaxed there)");
+        let (absent, refused) =
+            ("connection refused) is not connected", "(mode: strict here, relaxed there)");
         assert!(error.contains(absent) && error.contains(refused), "{error}");
         assert!(error.contains("b is refused") || error.contains("b refuses this peer"), "{error}");
         drop(b);
