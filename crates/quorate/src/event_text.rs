@@ -6,7 +6,7 @@ use crate::config::MEMBERS;
 use crate::event::Event;
 use crate::generations::Loss;
 use crate::id::PeerName;
-use crate::listing::listed;
+use crate::told::listed;
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -77,7 +77,6 @@ mod event;
 mod event_text;
 mod generations;
 mod id;
-mod listing;
 mod model;
 #[cfg(feature = "driver")]
 mod peer;

@@ -1,4 +1,4 @@
-//! Times as people read them.
+//! Times and names as people read them.
 
 use std::fmt;
 use std::time::Duration;
@@ -55,6 +55,16 @@ pub(crate) fn named(name: &PeerName) -> impl fmt::Display {
     }
     let first: String = name.chars().take(MOST).collect();
     format!("{first:?}")
+}
+
+/// Names in a row: `a, b and c`; `nobody` if there are none.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match &names[..] {
+        [] => "nobody".to_owned(),
+        [name] => (*name).to_owned(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
 }
 
 struct Told(Duration);

@@ -24,8 +24,8 @@ use quorate::wire::{self, kind};
 use quorate::{Link, Peer, PeerKind};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::raw::{self, Raw};
-use support::{Counter, LONG, NAMES, add, count, until};
-use tokio::net::{TcpListener, TcpSocket};
+use support::{Counter, LONG, NAMES, add, count, free_addresses, until};
+use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -353,14 +353,7 @@ fn be_group(runtime: &Runtime, files: u64) {
     // Opened now: there may be no descriptor for it later.
     let process = File::open("/proc/self/status").expect("Linux has it");
     let (members, mut peers) = runtime.block_on(async {
-        let mut members = Vec::new();
-        let mut held = Vec::new();
-        for name in NAMES {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            members.push((name, listener.local_addr().expect("it is bound").to_string()));
-            held.push(listener);
-        }
-        drop(held);
+        let members = free_addresses();
         let mut peers = BTreeMap::new();
         for name in NAMES {
             let peer = Peer::builder(name, Counter).members(members.clone()).start().await;

@@ -7,8 +7,7 @@ mod support;
 use std::time::Duration;
 
 use quorate::{Acknowledge, Bounds, Peer, PeerBuilder, RefusedBy};
-use support::{Counter, LONG, NAMES, add, count, until};
-use tokio::net::TcpListener;
+use support::{Counter, LONG, NAMES, add, count, free_addresses, until};
 
 /// A peer of three on loopback; a dozen clients would take all of its connections.
 fn builder(name: &str, members: &[(&'static str, String)]) -> PeerBuilder {
@@ -20,22 +19,11 @@ fn builder(name: &str, members: &[(&'static str, String)]) -> PeerBuilder {
         .bounds(Bounds { max_connections: 32, ..Bounds::default() })
 }
 
-async fn members() -> Vec<(&'static str, String)> {
-    let mut members = Vec::new();
-    let mut held = Vec::new();
-    for name in NAMES {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        members.push((name, listener.local_addr().expect("it is bound").to_string()));
-        held.push(listener);
-    }
-    members
-}
-
 /// Clients on the members' own host had taken every connection, those of a member that was being
 /// restarted as well, and it never came back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_restarts_gets_in_whatever_clients_take() {
-    let members = members().await;
+    let members = free_addresses();
     let mut peers = Vec::new();
     for name in NAMES {
         peers.push(builder(name, &members).start().await.expect("the ports are free"));

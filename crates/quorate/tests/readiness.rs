@@ -10,7 +10,7 @@ use quorate::{
     Absence, Acknowledge, Missing, NoPrimaryReason, NotCountedError, NotSafeToStop, Peer, PeerKind,
     PeerName, PeerRole, Status,
 };
-use support::{LONG, NAMES, Trio, add, until};
+use support::{LONG, NAMES, Trio, add, missing, until};
 
 fn names<const N: usize>(names: [&str; N]) -> Vec<PeerName> {
     names.map(PeerName::from).to_vec()
@@ -24,16 +24,6 @@ fn reasons(missing: &[Missing]) -> Vec<(&str, Absence)> {
 fn all_current(status: &Status) -> bool {
     let is_well = |peer: &quorate::PeerStatus| peer.is_member && peer.is_current;
     status.peers.iter().all(|peer| is_well(peer) && peer.reaches.len() == 2)
-}
-
-/// Who would be missing if this peer were stopped.
-fn missing(peer: &Peer) -> Vec<(String, Absence)> {
-    match peer.safe_to_stop() {
-        Err(NotSafeToStop::NoMajority { missing, .. }) => {
-            missing.into_iter().map(|one| (one.name.to_string(), one.why)).collect()
-        }
-        other => panic!("{}: {other:?}", peer.name()),
-    }
 }
 
 /// The story: a restarted peer in memory was ready as soon as it could forward, before it counted.

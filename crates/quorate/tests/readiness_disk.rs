@@ -7,10 +7,9 @@ use std::time::Duration;
 use quorate::disk::simulated::{Mishap, SimulatedDisk};
 use quorate::transport::InProcess;
 use quorate::{
-    Absence, Acknowledge, NotCountedError, NotSafeToStop, Peer, Status, Storage, StorageState,
-    SyncPolicy,
+    Absence, Acknowledge, NotCountedError, Peer, Status, Storage, StorageState, SyncPolicy,
 };
-use support::{LONG, NAMES, add, builder, until};
+use support::{LONG, NAMES, add, builder, missing, until};
 
 async fn start(network: &InProcess, name: &str, disk: &SimulatedDisk) -> Peer {
     let storage = Storage::Disk { dir: "/simulated".into(), sync: SyncPolicy::EveryBatch };
@@ -38,15 +37,6 @@ fn all_but(status: &Status, but: &str) -> bool {
 fn replica(peers: &[Peer]) -> usize {
     let primary = peers[0].status().primary.expect("there is one");
     peers.iter().position(|peer| *peer.name() != primary).expect("not all are primary")
-}
-
-fn missing(peer: &Peer) -> Vec<(String, Absence)> {
-    match peer.safe_to_stop() {
-        Err(NotSafeToStop::NoMajority { missing, .. }) => {
-            missing.into_iter().map(|one| (one.name.to_string(), one.why)).collect()
-        }
-        other => panic!("{}: {other:?}", peer.name()),
-    }
 }
 
 /// A replica was restarted after 3,000 writes: it counted at once, with none of them, and the next

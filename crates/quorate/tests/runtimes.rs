@@ -3,28 +3,18 @@
 
 mod support;
 
-use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use quorate::{DecideError, Decision, Peer, PeerBuilder};
-use support::{Counter, LONG, add};
+use support::{Counter, LONG, add, free_addresses};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 type Addresses = [(&'static str, String); 3];
-
-/// Three members of a group on loopback.
-fn addresses() -> Addresses {
-    let listeners = ["a", "b", "c"].map(|name| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        (name, listener.local_addr().expect("it is bound").to_string(), listener)
-    });
-    listeners.each_ref().map(|(name, address, _)| (*name, address.clone()))
-}
 
 /// One of them. `a` alone may be primary: under load another would be at times.
 fn builder(members: &Addresses, name: &str) -> PeerBuilder {
@@ -36,7 +26,7 @@ fn builder(members: &Addresses, name: &str) -> PeerBuilder {
 }
 
 fn builders() -> Vec<PeerBuilder> {
-    let members = addresses();
+    let members = free_addresses();
     ["a", "b", "c"].map(|name| builder(&members, name)).into()
 }
 
@@ -103,7 +93,7 @@ fn a_primary_whose_runtime_is_blocked_stays_primary_and_answers_the_others() {
 /// notices that it has ended. It kept the name of that member for the process that was no more.
 #[test]
 fn a_member_restarts_while_the_runtime_of_the_primary_is_blocked() {
-    let members = addresses();
+    let members = free_addresses();
     let start = |name| builder(&members, name).start();
     let (thread, a) = blocked(builder(&members, "a"));
     one_thread().block_on(async {

@@ -3,20 +3,12 @@
 mod support;
 
 use quorate::{Acknowledge, Peer, PeerBuilder, Shutdown};
-use support::{Counter, LONG, NAMES, add, count, until};
-use tokio::net::TcpListener;
+use support::{Counter, LONG, NAMES, add, count, free_addresses, until};
 use tokio::task::JoinSet;
 
 /// Three peers on ports that were free a moment ago.
 async fn trio(setup: fn(PeerBuilder) -> PeerBuilder) -> Vec<Peer> {
-    let mut members = Vec::new();
-    let mut held = Vec::new();
-    for name in NAMES {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        members.push((name, listener.local_addr().expect("it is bound").to_string()));
-        held.push(listener);
-    }
-    drop(held);
+    let members = free_addresses();
     let mut peers = Vec::new();
     for name in NAMES {
         let builder = setup(Peer::builder(name, Counter).members(members.clone()));

@@ -104,10 +104,9 @@ impl Shared {
         }
     }
 
-    /// Decides nothing new, and waits a moment for calls under way, those of other peers
-    /// included.
+    /// Waits a moment for calls under way, those of other peers included. Nothing new is to be
+    /// decided any more.
     pub(crate) async fn drain(&self) {
-        self.set_shut_down();
         let limit = (self.group.heartbeat * 2).min(self.group.io_timeout);
         let drained = async {
             // What was answered last may still be in an outbox.

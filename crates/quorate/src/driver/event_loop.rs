@@ -75,8 +75,6 @@ pub(super) struct EventLoop {
     pub(super) agenda: Agenda,
     /// The membership that the roster has, by its stamp.
     pub(super) members_stamp: Position,
-    /// What the machine was last told of that.
-    is_aside: bool,
     pub(super) must_publish: bool,
     pub(super) has_committed: bool,
     /// Steady group time as the store showed it last, and in which reign.
@@ -146,7 +144,6 @@ impl EventLoop {
             agenda,
             members_stamp: Position::BLANK,
             must_publish: true,
-            is_aside: false,
             has_committed: false,
             group_time: (Position::BLANK.ballot, GroupTime(0)),
             heard_group: None,
@@ -199,7 +196,7 @@ impl EventLoop {
             self.input(Input::Tick);
         }
         let is_aside = self.shared.is_aside.load(Ordering::Acquire);
-        if std::mem::replace(&mut self.is_aside, is_aside) != is_aside {
+        if self.machine.is_aside() != is_aside {
             self.input(Input::StepAside(is_aside));
         }
         self.follow_links();

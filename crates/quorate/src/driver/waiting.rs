@@ -6,6 +6,7 @@ use super::event_loop::EventLoop;
 use super::refusals::RefusedBy;
 use super::status::{Link, MemberStatus, Status};
 use crate::id::{PeerName, Time};
+use crate::told::listed;
 
 /// A peer that waits says so after this time, and from then on at this pace.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,7 +50,7 @@ impl Status {
         let mut clauses = Vec::new();
         if !absent.is_empty() {
             let verb = if absent.len() == 1 { "is" } else { "are" };
-            clauses.push(format!("{} {verb} not connected", listed(absent)));
+            clauses.push(format!("{} {verb} not connected", first_of(absent)));
         }
         clauses.append(&mut refused);
         if self.members.is_empty() && self.peers.iter().all(|peer| peer.link == Link::Down) {
@@ -92,18 +93,14 @@ fn short(value: &str) -> String {
     shown
 }
 
-/// `a`, `a and b`, `a, b and c`.
-fn listed(mut names: Vec<String>) -> String {
+/// The first of these names in a row; nothing, if there are none.
+fn first_of(mut names: Vec<String>) -> String {
     let more = names.len().saturating_sub(MAX_NAMED);
     if more > 0 {
         names.truncate(MAX_NAMED);
         names.push(format!("{more} more"));
     }
-    match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => String::new(),
-    }
+    if names.is_empty() { String::new() } else { listed(names.iter().map(String::as_str)) }
 }
 
 impl EventLoop {
@@ -117,7 +114,7 @@ impl EventLoop {
             let mut others = shared.roster.members();
             others.retain(|name| name != peer);
             let address = |name| format!("{name} ({})", shared.roster.address(name));
-            match listed(others.iter().map(address).collect()) {
+            match first_of(others.iter().map(address).collect()) {
                 none if none.is_empty() => {
                     tracing::info!(target: "quorate", %peer, group, "started")
                 }
@@ -129,7 +126,7 @@ impl EventLoop {
         if shared.is_ready() {
             let since = waiting.since.take();
             if let (Some(since), Some(_)) = (since, waiting.told.take()) {
-                let waited = rounded(now.since(since));
+                let waited = in_seconds(now.since(since));
                 let primary = self.status.borrow().primary.clone();
                 let primary = primary.as_ref().map_or("", |primary| primary.as_str());
                 tracing::info!(target: "quorate", %peer, primary, ?waited, "has a primary");
@@ -144,14 +141,14 @@ impl EventLoop {
         if is_due {
             waiting.told = Some(now);
             let why = self.status.borrow().with_missing(shared.not_ready_reason());
-            let waited = rounded(now.since(since));
+            let waited = in_seconds(now.since(since));
             tracing::warn!(target: "quorate", %peer, ?waited, "waits for a primary: {why}");
         }
     }
 }
 
 /// To the second, as people tell it.
-fn rounded(time: Duration) -> Duration {
+fn in_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
 
@@ -286,10 +283,10 @@ mod tests {
     #[test]
     fn names_are_listed_as_people_do() {
         let names = |count: usize| (0..count).map(|n| format!("p{n}")).collect();
-        assert_eq!(listed(names(0)), "");
-        assert_eq!(listed(names(1)), "p0");
-        assert_eq!(listed(names(2)), "p0 and p1");
-        assert_eq!(listed(names(3)), "p0, p1 and p2");
-        assert_eq!(listed(names(9)), "p0, p1, p2, p3, p4, p5, p6 and 2 more");
+        assert_eq!(first_of(names(0)), "");
+        assert_eq!(first_of(names(1)), "p0");
+        assert_eq!(first_of(names(2)), "p0 and p1");
+        assert_eq!(first_of(names(3)), "p0, p1 and p2");
+        assert_eq!(first_of(names(9)), "p0, p1, p2, p3, p4, p5, p6 and 2 more");
     }
 }

@@ -83,7 +83,7 @@ pub struct Machine {
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
     /// It is about to end, and is not promoted meanwhile.
-    pub(super) is_aside: bool,
+    is_aside: bool,
     /// Removals and changes of the policy that this peer's embedder has asked for.
     pub(super) requests: Vec<Request>,
     pub(super) disk: Option<Disk>,
@@ -479,6 +479,11 @@ impl Machine {
     /// Whether this incarnation counts as a member, as far as this peer knows.
     pub(super) fn is_member(&self) -> bool {
         self.meta.membership.counts(&self.config.name, self.id)
+    }
+
+    /// Whether it is about to end, as it was told, and is not promoted meanwhile.
+    pub fn is_aside(&self) -> bool {
+        self.is_aside
     }
 
     /// Who is promoted first: the lowest number; never a peer that can promise nothing.

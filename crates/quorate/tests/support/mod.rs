@@ -5,12 +5,13 @@
 pub(crate) mod named;
 pub(crate) mod raw;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use quorate::transport::InProcess;
 use quorate::{
-    Answer, Cell, DecideError, Decision, Delta, Event, GroupTime, Item, Model, Peer, PeerBuilder,
-    StartError, Status, Value,
+    Absence, Answer, Cell, DecideError, Decision, Delta, Event, GroupTime, Item, Model,
+    NotSafeToStop, Peer, PeerBuilder, StartError, Status, Value,
 };
 
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -131,6 +132,25 @@ pub(crate) async fn add(peer: &Peer, key: &str, amount: u64) -> Result<Decision,
 /// What a key's count is, by adding nothing.
 pub(crate) async fn count(peer: &Peer, key: &str) -> u64 {
     add(peer, key, 0).await.expect("there is a primary").answer.words[0]
+}
+
+/// Three members of a group on loopback, on ports that were free a moment ago.
+pub(crate) fn free_addresses() -> [(&'static str, String); 3] {
+    let listeners = NAMES.map(|name| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        (name, listener.local_addr().expect("it is bound").to_string(), listener)
+    });
+    listeners.each_ref().map(|(name, address, _)| (*name, address.clone()))
+}
+
+/// Who would be missing if this peer were stopped.
+pub(crate) fn missing(peer: &Peer) -> Vec<(String, Absence)> {
+    match peer.safe_to_stop() {
+        Err(NotSafeToStop::NoMajority { missing, .. }) => {
+            missing.into_iter().map(|one| (one.name.to_string(), one.why)).collect()
+        }
+        other => panic!("{}: {other:?}", peer.name()),
+    }
 }
 
 /// Waits for a status.
