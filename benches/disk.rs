@@ -5,16 +5,15 @@
 //! the cores. The directory is made where the system keeps temporary files, or below the folder
 //! that `QUORATE_BENCH_DIR` names: a disk of memory says nothing.
 
-use std::env;
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{env, fs};
 
 use quorate::disk::{self, Options, Storage as Files, StorageId, SystemDirectory};
-use quorate::protocol::message::BatchEnd;
 use quorate::record::{Record, Records};
+use quorate::state::BatchEnd;
 use quorate::store::{EPOCH, Staged, Store};
 use quorate::transport::InProcess;
 use quorate::{

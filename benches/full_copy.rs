@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, LinkEnd, Output, Start};
-use quorate::protocol::message::{BatchEnd, Membership, Message, Meta, Piece, Reign};
+use quorate::protocol::message::{Message, Piece};
 use quorate::record::Records;
+use quorate::state::{BatchEnd, Membership, Meta, Reign};
 use quorate::store::{MODEL, Store};
 use quorate::{
     Answer, Ballot, Bounds, Cell, Delta, Generation, GroupConfig, GroupId, GroupTime, Incarnation,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::protocol::message::Membership;
+use quorate::state::Membership;
 use quorate::{Ballot, Generation, Member};
 
 use crate::world::World;

@@ -4,10 +4,9 @@
 //! section 7, rules 13 to 15).
 
 use quorate::protocol::io::{Input, LinkEnd};
-use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, VoteRequest,
-};
+use quorate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
 use quorate::record::Records;
+use quorate::state::{BatchEnd, Membership, Meta};
 use quorate::{
     Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, Position, Sequence, Term,
 };

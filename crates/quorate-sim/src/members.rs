@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quorate::protocol::Applicant;
 use quorate::protocol::io::Input;
-use quorate::protocol::message::Membership;
+use quorate::state::Membership;
 use quorate::{GroupConfig, PeerKind, PeerName};
 
 use crate::disk::HostDisk;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::protocol::io::{Input, Output, Route};
-use quorate::protocol::message::{BatchEnd, Grant, Membership, Message, Meta, PolicyOutcome};
+use quorate::protocol::message::{Grant, Message, PolicyOutcome};
 use quorate::protocol::{Machine, Standing};
+use quorate::state::{BatchEnd, Membership, Meta};
 use quorate::store::{MODEL, Overlay, Store};
 use quorate::{
     Ballot, Bounds, Event as GroupEvent, Incarnation, MemberId, PeerConfig, PeerKind, PeerName,

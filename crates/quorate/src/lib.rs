@@ -85,6 +85,7 @@ pub mod protocol;
 #[cfg(feature = "driver")]
 mod readiness;
 pub mod record;
+pub mod state;
 mod storage;
 mod storage_words;
 pub mod store;

@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use quorate::protocol::Standing;
 use quorate::protocol::io::Succession;
 use quorate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Lane, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
-    RemoveOutcome, SwitchOutcome, VoteRequest,
+    Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+    VoteRequest,
 };
 use quorate::record::Record;
+use quorate::state::{BatchEnd, Membership, Meta, Reign};
 use quorate::wire::replies::{self, Refusal};
 use quorate::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate::protocol::message::Membership;
+use quorate::state::Membership;
 use quorate::{Event as GroupEvent, Mode};
 
 use crate::check::{Check, Seen};

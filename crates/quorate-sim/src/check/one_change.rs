@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate::protocol::message::Membership;
+use quorate::state::Membership;
 use quorate::{Ballot, Member, MemberId, Position};
 
 use crate::check::{Check, Seen};

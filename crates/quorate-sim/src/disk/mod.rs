@@ -16,14 +16,13 @@ mod start;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use quorate::Incarnation;
 use quorate::disk::simulated::SimulatedDisk;
 use quorate::disk::{AppendError, SnapshotError, Storage, StorageError};
 use quorate::protocol::io::{HardState, Input, Output};
-use quorate::protocol::message::BatchEnd;
 use quorate::record::Records;
+use quorate::state::BatchEnd;
 use quorate::store::Staged;
-use quorate::{Acknowledge, Position};
+use quorate::{Acknowledge, Incarnation, Position};
 
 use crate::random::Random;
 use crate::world::{Event, World};

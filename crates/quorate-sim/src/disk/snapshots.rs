@@ -2,8 +2,8 @@
 
 use quorate::disk::{FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter};
 use quorate::protocol::io::Input;
-use quorate::protocol::message::BatchEnd;
 use quorate::record::Records;
+use quorate::state::BatchEnd;
 use quorate::store::CopyCursor;
 use quorate::{Position, Sequence};
 

@@ -4,8 +4,8 @@ use super::entry::{Entry, Part};
 use super::error::Fault;
 use super::reader::{EntryReader, ReadError};
 use crate::id::Position;
-use crate::protocol::message::BatchEnd;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::store::Staged;
 
 /// Where the log stands: every batch starts where the one before it ended.

@@ -12,8 +12,9 @@ use crc32c::crc32c_append;
 
 use super::error::Fault;
 use crate::id::{Ballot, Position};
-use crate::protocol::message::{BatchEnd, Message, Piece};
+use crate::protocol::message::{Message, Piece};
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, kind};
 
 pub(super) const HEADER_BYTES: usize = 16;
@@ -165,8 +166,8 @@ mod tests {
     use super::*;
     use crate::id::{Generation, GroupTime, Lead, Sequence, Term};
     use crate::model::Value;
-    use crate::protocol::message::Meta;
     use crate::record::Record;
+    use crate::state::Meta;
 
     const SALT: Salt = Salt(0x5a17);
     const BASE: u64 = 1000;

@@ -17,7 +17,7 @@ use super::{OpenError, Options, Storage, open};
 use crate::config::Bounds;
 use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
 use crate::protocol::io::HardState;
-use crate::protocol::message::{BatchEnd, Meta};
+use crate::state::{BatchEnd, Meta};
 use crate::store::{EPOCH, Staged, Store};
 
 /// Set in the first byte of a file that is to be made whole.

@@ -23,8 +23,8 @@ use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name::{self, TEMPORARY};
 use super::reader::{EntryReader, ReadError, read_header};
 use super::state::StorageId;
-use crate::protocol::message::BatchEnd;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::store::Staged;
 
 /// Written at once.

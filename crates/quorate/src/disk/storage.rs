@@ -12,7 +12,7 @@ use super::snapshot::{FinishedSnapshot, Owner, SealedSnapshot, SnapshotWriter, j
 use super::state::State;
 use crate::id::Position;
 use crate::protocol::io::HardState;
-use crate::protocol::message::BatchEnd;
+use crate::state::BatchEnd;
 use crate::store::Staged;
 
 /// Data of one peer on its disk.

@@ -1,11 +1,10 @@
 //! The system's files.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileExt, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::geteuid;
@@ -166,7 +165,7 @@ mod tests {
     use crate::disk::{Options, StorageId, open};
     use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
     use crate::protocol::io::HardState;
-    use crate::protocol::message::BatchEnd;
+    use crate::state::BatchEnd;
     use crate::store::Staged;
 
     /// A directory of the test's own, removed when it ends.

@@ -18,8 +18,8 @@ use super::origin::ip;
 use super::settings::Difference;
 use crate::config::PeerConfig;
 use crate::id::{Member, PeerKind, PeerName, Position};
-use crate::protocol::message::Membership;
 use crate::protocol::{Applicant, Objection, Standing};
+use crate::state::Membership;
 use crate::transport::{Claim, host};
 use crate::wire::{Hello, MAX_LISTED};
 

@@ -14,8 +14,9 @@ use crate::event::Event;
 use crate::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::machine::{Machine, Role};
-use crate::protocol::message::{Brief, Membership};
+use crate::protocol::message::Brief;
 use crate::protocol::remote::Remote;
+use crate::state::Membership;
 
 impl Machine {
     /// The members, as far as this peer knows: those of its state, or of its settings before it has

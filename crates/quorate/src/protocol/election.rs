@@ -14,8 +14,9 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::machine::{Machine, Role, Winner};
-use crate::protocol::message::{Campaign, Grant, Membership, Message, VoteRequest};
+use crate::protocol::message::{Campaign, Grant, Message, VoteRequest};
 use crate::protocol::remote::Remote;
+use crate::state::Membership;
 
 /// Steps of an election that a round of votes may take.
 const ROUND_STEPS: u32 = 3;

@@ -12,7 +12,8 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Brief, Campaign, Membership, VoteRequest};
+use crate::protocol::message::{Brief, Campaign, VoteRequest};
+use crate::state::Membership;
 
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
-use crate::protocol::message::{BatchEnd, Message};
+use crate::protocol::message::Message;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::store::Staged;
 
 /// What must not be forgotten: it lasts before a message that depends on it is sent.

@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::protocol::election::Canvass;
 use crate::protocol::hand_over::Switching;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
-use crate::protocol::message::{Brief, Campaign, Membership, Message, Meta};
+use crate::protocol::message::{Brief, Campaign, Message};
 use crate::protocol::missing::Participants;
 use crate::protocol::policy::Decider;
 use crate::protocol::primary::PrimaryState;
@@ -26,6 +26,7 @@ use crate::protocol::requests::{Answer, Ask, Request};
 use crate::protocol::sender::Sender;
 use crate::protocol::standstill::WallWatch;
 use crate::protocol::storage::Disk;
+use crate::state::{Membership, Meta};
 use crate::store::Store;
 
 /// The state machine of one peer. See the [module](crate::protocol) for how to drive it.

@@ -3,11 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::id::{
-    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, PeerName, Position, Sequence,
-};
-use crate::policy::Policy;
+use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position};
 use crate::record::Records;
+use crate::state::{BatchEnd, Membership, Reign};
 use crate::store::Digest;
 
 /// Which connection a message takes: heartbeats and votes never queue behind data.
@@ -62,48 +60,6 @@ pub struct Brief {
     /// version does not say.
     pub has_failed: bool,
 }
-
-/// The members of a group as part of its replicated state (docs/protocol.md, section 7).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Membership {
-    /// The position at which this membership was set.
-    pub stamp: Position,
-    /// Who votes.
-    pub voters: Vec<Member>,
-    /// While a change is under way: who will vote. Majorities of both are needed.
-    pub next: Option<Vec<Member>>,
-    /// Who was counted out, oldest first; bounded by `MAX_REMOVED`. They are refused by name.
-    pub removed: Vec<Member>,
-}
-
-/// Members counted out that are remembered: an older one is a stranger like any other.
-pub const MAX_REMOVED: usize = 64;
-
-/// One reign in a peer's history: what comes after `after` was decided under `ballot`, up to where
-/// the next entry takes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reign {
-    /// The reign.
-    pub ballot: Ballot,
-    /// Where the reign took over: the sequence of the state that its primary had adopted.
-    pub after: Sequence,
-}
-
-/// Replicated state other than cells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    /// The group; `None` before founding.
-    pub group_id: Option<GroupId>,
-    /// The members.
-    pub membership: Membership,
-    /// All reigns that led to this state, oldest first; bounded by `MAX_HISTORY`.
-    pub history: Vec<Reign>,
-    /// What the model decides by (section 14).
-    pub policy: Policy,
-}
-
-/// Reigns remembered: a follower whose last reign is older copies everything anew.
-pub const MAX_HISTORY: usize = 64;
 
 /// What kind of election a vote is for (docs/protocol.md, sections 4 and 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,22 +157,6 @@ pub enum PolicyOutcome {
     NotAllowed,
     /// A member in reach runs an older version, which knows of no policies. Nothing was changed.
     OldVersion,
-}
-
-/// The end of a batch: what the receiver's state becomes, all at once, when it has every piece.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchEnd {
-    /// The cut.
-    pub position: Position,
-    /// Group time of the cut, by the steady clock.
-    pub group_time: GroupTime,
-    /// How far the calendar is ahead of that.
-    pub lead: Lead,
-    /// A group time that a majority has seen pass: cells that had expired by then may be dropped,
-    /// and some may be missing already. 0 if the sender does not say (section 3.11).
-    pub expired_before: GroupTime,
-    /// Replicated state other than cells as of the cut; `None` if unchanged since `from`.
-    pub meta: Option<Meta>,
 }
 
 /// One piece of a batch. Pieces of one transfer are numbered from 0 and applied together.

@@ -9,7 +9,8 @@ use crate::generations::{Loss, NewGenerations};
 use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::protocol::election::Canvass;
 use crate::protocol::machine::{Machine, Role};
-use crate::protocol::message::{Campaign, Membership, VoteRequest};
+use crate::protocol::message::{Campaign, VoteRequest};
+use crate::state::Membership;
 
 /// Who has taken part in a founding with what it had: the peers and what they are counted by.
 pub(super) type Participants = BTreeMap<PeerName, MemberId>;

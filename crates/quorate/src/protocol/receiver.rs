@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::bug::{self, Bug};
 use crate::id::{Incarnation, PeerName, Position};
-use crate::protocol::message::{BatchEnd, Piece};
+use crate::protocol::message::Piece;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::store::{Digest, Loading, Store};
 
 /// Staged pieces of one transfer of one sender.

@@ -7,10 +7,11 @@ use crate::event::Event;
 use crate::id::{Ballot, GroupTime, Incarnation, MemberId, PeerKind, PeerName, Position, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::machine::{Machine, Promise, Role};
-use crate::protocol::message::{Brief, Membership, Message, SwitchOutcome};
+use crate::protocol::message::{Brief, Message, SwitchOutcome};
 use crate::protocol::sender::Sender;
 use crate::protocol::standstill::WallWatch;
 use crate::protocol::status::{MAX_LAG, own_cuts_behind};
+use crate::state::Membership;
 
 /// Pings remembered for the round trips that leases are made of.
 const MAX_PINGS: usize = 64;

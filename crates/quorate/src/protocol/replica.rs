@@ -6,13 +6,13 @@ use bytes::Bytes;
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
-use crate::protocol::history::common_position;
 use crate::protocol::io::Route;
 use crate::protocol::machine::{Leader, Machine, Role};
-use crate::protocol::message::{BatchEnd, Message, Piece, Reign};
+use crate::protocol::message::{Message, Piece};
 use crate::protocol::receiver::{Batch, CatchUp, Loaded, Received};
 use crate::protocol::sender::Sender;
 use crate::record::{MIN_CELL_BYTES, Record};
+use crate::state::{BatchEnd, History, Reign};
 use crate::store::{ApplyError, Digest, Staged};
 
 /// Bytes that a named key takes beside its own.
@@ -360,8 +360,8 @@ impl Machine {
         let (position, has_meta) = (end.position, end.meta.is_some());
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
         let is_kept = end.meta.as_ref().is_some_and(|meta| {
-            let ours = (&self.meta.history[..], held);
-            common_position((&meta.history, end.position), ours) == Some(held)
+            let ours = History::new(&self.meta.history, held);
+            History::new(&meta.history, end.position).common_position(&ours) == Some(held)
         });
         let is_dropped = base.is_none() && is_other_group && !is_kept && !held.is_blank();
         let dropped = is_dropped.then(|| self.store.cells() as u64);

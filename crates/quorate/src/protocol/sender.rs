@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::bug::{self, Bug};
 use crate::config::Bounds;
 use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
-use crate::protocol::history::common_position;
-use crate::protocol::message::{BatchEnd, Message, Meta, Piece, Reign};
+use crate::protocol::message::{Message, Piece};
 use crate::record::Records;
+use crate::state::{BatchEnd, History, Meta, Reign};
 use crate::store::{CopyCursor, Cut, Digest, Store};
 
 /// What a sender needs to know of its peer to make a batch.
@@ -182,8 +182,8 @@ impl Sender {
             return;
         }
         self.progressed = now;
-        let ours = (&source.meta.history[..], source.store.position());
-        match common_position(ours, (history, position)) {
+        let ours = History::new(&source.meta.history, source.store.position());
+        match ours.common_position(&History::new(history, position)) {
             Some(at) if at == position => {
                 self.held = Some(position);
                 self.phase = Phase::Idle;

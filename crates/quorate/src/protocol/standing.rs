@@ -4,7 +4,7 @@
 use crate::bug::{self, Bug};
 use crate::config::MAX_MEMBERS;
 use crate::id::{Generation, MemberId, PeerKind, PeerName, Position};
-use crate::protocol::message::{MAX_HISTORY, Membership, Meta};
+use crate::state::{MAX_HISTORY, Membership, Meta};
 
 /// Generations that a peer names: one for each reign that it remembers at most.
 pub(crate) const MAX_GENERATIONS: usize = MAX_HISTORY;
@@ -93,7 +93,7 @@ impl Membership {
 mod tests {
     use super::*;
     use crate::id::{Ballot, Member, Sequence, Term};
-    use crate::protocol::message::Reign;
+    use crate::state::Reign;
 
     fn at(generation: u64, term: u64, sequence: u64) -> Position {
         let ballot = Ballot { generation: Generation(generation), term: Term(term) };

@@ -21,8 +21,9 @@ use crate::id::{
 use crate::protocol::acknowledged::Acknowledged;
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::machine::{Machine, Role};
-use crate::protocol::message::{BatchEnd, Message, Meta};
+use crate::protocol::message::Message;
 use crate::record::Records;
+use crate::state::{BatchEnd, Meta};
 use crate::store::{Cut, Staged};
 
 /// What of this peer's state lasts, and what is on its way there.

@@ -7,7 +7,8 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Brief, Campaign, Membership};
+use crate::protocol::message::{Brief, Campaign};
+use crate::state::Membership;
 
 impl Machine {
     /// A peer without a primary: suspects, agrees, and stands when it is its turn.

@@ -10,8 +10,8 @@ use super::{Held, Loading, Store, Units, Upkeep};
 use crate::bug::{self, Bug};
 use crate::id::{GroupTime, Lead, Position, Sequence};
 use crate::model::Value;
-use crate::protocol::message::{BatchEnd, Meta, Reign};
 use crate::record::Records;
+use crate::state::{BatchEnd, History};
 
 /// A batch with all of its pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,7 +298,11 @@ impl Store {
     fn mark_adoption(&self, held: &Held, end: &BatchEnd) {
         let sequence = end.position.sequence;
         let kept = match &end.meta {
-            Some(meta) => fork(&held.meta, held.position, meta),
+            Some(meta) => {
+                let ours = History::new(&held.meta.history, held.position);
+                let theirs = History::new(&meta.history, end.position);
+                ours.common_position(&theirs).map(|common| common.sequence)
+            }
             None => (held.position.sequence <= sequence).then_some(held.position.sequence),
         };
         let mut marks = self.marks.lock();
@@ -338,20 +342,4 @@ impl Shard {
 fn told(end: &BatchEnd) -> GroupTime {
     let is_untold = bug::is(Bug::ExpiryUntold);
     if is_untold { GroupTime(0) } else { end.expired_before.min(end.group_time) }
-}
-
-/// The last sequence common to the history held and another; `None` if they have none in common.
-pub(super) fn fork(held: &Meta, position: Position, other: &Meta) -> Option<Sequence> {
-    let (ours, theirs) = (&held.history, &other.history);
-    let mut common = None;
-    for (index, reign) in ours.iter().enumerate() {
-        let Some(at) = theirs.iter().position(|other| other == reign) else {
-            continue;
-        };
-        let end_of = |history: &[Reign], next: usize| {
-            history.get(next).map_or(Sequence(u64::MAX), |next| next.after)
-        };
-        common = Some(end_of(ours, index + 1).min(end_of(theirs, at + 1)));
-    }
-    common.map(|common| common.min(position.sequence))
 }

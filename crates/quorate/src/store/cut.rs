@@ -15,8 +15,8 @@ use super::marks::Mark;
 use super::{Store, Upkeep};
 use crate::bug::{self, Point};
 use crate::id::{GroupTime, Lead, Position, Sequence};
-use crate::protocol::message::{BatchEnd, Meta};
 use crate::record::Records;
+use crate::state::{BatchEnd, Meta};
 
 /// The changes up to an exact cut.
 #[derive(Clone, Debug, PartialEq, Eq)]

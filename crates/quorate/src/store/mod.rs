@@ -60,7 +60,7 @@ pub use room::{CELL_BYTES, Usage, cell_bytes};
 use crate::config::Bounds;
 use crate::id::{GroupTime, Lead, Position};
 use crate::model::Value;
-use crate::protocol::message::Meta;
+use crate::state::Meta;
 use authority::Authority;
 use cell::KeyRef;
 use cut::OpenCut;

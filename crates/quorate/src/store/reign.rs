@@ -7,7 +7,7 @@ use super::marks::Mark;
 use super::order::boundary_above;
 use super::{Store, Units};
 use crate::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};
-use crate::protocol::message::{MAX_HISTORY, Reign};
+use crate::state::{MAX_HISTORY, Reign};
 
 impl Store {
     /// Makes this peer ready to decide under `ballot`; it gets no authority yet.

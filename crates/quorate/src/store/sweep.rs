@@ -187,7 +187,7 @@ impl Store {
     }
 
     /// What a state taken from here says of what it may lack, its group time being this: see
-    /// [`BatchEnd::expired_before`](crate::protocol::message::BatchEnd).
+    /// [`BatchEnd::expired_before`](crate::state::BatchEnd).
     pub(super) fn expired_before(&self, sweep: &Sweep, group_time: GroupTime) -> GroupTime {
         self.droppable().max(sweep.missing_before).min(group_time)
     }

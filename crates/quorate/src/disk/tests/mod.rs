@@ -22,8 +22,8 @@ use crate::id::{
 use crate::model::Value;
 use crate::policy::Policy;
 use crate::protocol::io::HardState;
-use crate::protocol::message::{BatchEnd, Membership, Meta, Reign};
 use crate::record::{Record, Records};
+use crate::state::{BatchEnd, Membership, Meta, Reign};
 use crate::store::{CopyCursor, EPOCH, Staged, Store};
 
 const STORAGE_ID: StorageId = StorageId(0x5107_a6e1_d000_0000_0000_0000_0000_0001);

@@ -15,8 +15,8 @@ use crate::disk::{
 };
 use crate::driver::journal::STORAGE;
 use crate::id::Sequence;
-use crate::protocol::message::BatchEnd;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::store::{CopyCursor, Store};
 
 /// Copied at once.

@@ -18,9 +18,8 @@ mod opening;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::runtime::Handle;
@@ -33,8 +32,8 @@ use worker::{Task, Worker};
 use crate::disk::{Storage, StorageError};
 use crate::id::Sequence;
 use crate::protocol::io::HardState;
-use crate::protocol::message::BatchEnd;
 use crate::record::Records;
+use crate::state::BatchEnd;
 use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
 

@@ -12,7 +12,7 @@ use super::compaction::{Compaction, Copied};
 use super::{Hold, Order, Orders, Report};
 use crate::disk::{AppendError, FinishedSnapshot, SnapshotError, Storage, StorageError};
 use crate::id::{GroupId, Position, Sequence};
-use crate::protocol::message::BatchEnd;
+use crate::state::BatchEnd;
 use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
 

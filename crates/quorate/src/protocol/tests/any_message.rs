@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::group::Group;
 use crate::id::{Ballot, PeerKind, PeerName, Position, Sequence, Term};
 use crate::protocol::io::Input;
-use crate::protocol::message::{MAX_HISTORY, Membership, Message, Meta};
+use crate::protocol::message::Message;
+use crate::state::{MAX_HISTORY, Membership, Meta};
 use crate::wire::MAX_LISTED;
 use crate::wire::tests::strategies;
 

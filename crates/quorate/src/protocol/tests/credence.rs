@@ -9,10 +9,9 @@ use crate::id::{
     PeerName, Position, Sequence, Term,
 };
 use crate::protocol::io::Input;
-use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, VoteRequest,
-};
+use crate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
 use crate::record::Records;
+use crate::state::{BatchEnd, Membership, Meta};
 
 use super::group::{Group, others};
 

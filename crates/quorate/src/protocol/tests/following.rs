@@ -8,8 +8,9 @@ use crate::config::{Acknowledge, Bounds};
 use crate::event::Event;
 use crate::id::{GroupTime, Lead, PeerName};
 use crate::model::Value;
-use crate::protocol::message::{BatchEnd, Message};
+use crate::protocol::message::Message;
 use crate::record::{MIN_CELL_BYTES, Record};
+use crate::state::BatchEnd;
 use crate::store::Staged;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -15,10 +15,9 @@ use crate::model::Value;
 use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Start};
-use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, Reign, VoteRequest,
-};
+use crate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
 use crate::record::Record;
+use crate::state::{BatchEnd, Membership, Meta, Reign};
 use crate::store::{EPOCH, Store};
 
 const BALLOT: Ballot = Ballot { generation: Generation(1), term: Term(1) };

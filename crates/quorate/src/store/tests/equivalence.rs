@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::apply::fork;
+use crate::state::History;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -252,7 +252,10 @@ fn common(primary: &Store, follower: &Store) -> Option<Sequence> {
     if follower.position().is_blank() {
         return None;
     }
-    fork(&follower.meta(), follower.position(), &primary.meta())
+    let (held, sent) = (follower.meta(), primary.meta());
+    let theirs = History::new(&held.history, follower.position());
+    let ours = History::new(&sent.history, primary.position());
+    ours.common_position(&theirs).map(|common| common.sequence)
 }
 
 proptest! {

@@ -3,8 +3,8 @@
 use super::{ApplyError, Bounds, CELL_BYTES, CopyCursor, Staged, Store};
 use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
 use crate::model::Value;
-use crate::protocol::message::{BatchEnd, Meta};
 use crate::record::{Record, Records};
+use crate::state::{BatchEnd, Meta};
 use crate::store::{EPOCH, Loading, MODEL};
 
 const NEVER: GroupTime = GroupTime::MAX;

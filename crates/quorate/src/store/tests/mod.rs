@@ -13,8 +13,8 @@ use super::{ApplyError, CELL_BYTES, CopyCursor, Cut, Decided, Refused, Staged, S
 use crate::config::{Acknowledge, Bounds};
 use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-use crate::protocol::message::BatchEnd;
 use crate::record::{Record, Records};
+use crate::state::BatchEnd;
 
 /// Accounts: `args[0]` is added to the balance, which may not become negative; `args[1]` is the
 /// expiry, 0 for never. Units are what was added.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::message::{MAX_HISTORY, Meta, Reign};
+use crate::state::{MAX_HISTORY, Meta, Reign};
 use crate::store::EPOCH;
 
 #[test]

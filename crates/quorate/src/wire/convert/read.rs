@@ -7,10 +7,11 @@ use crate::id::{
 };
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, MAX_HISTORY, MAX_REMOVED, Membership, Message, Meta, Piece,
-    PolicyOutcome, Reign, RemoveOutcome, SwitchOutcome, VoteRequest,
+    Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+    VoteRequest,
 };
 use crate::record::Records;
+use crate::state::{BatchEnd, MAX_HISTORY, MAX_REMOVED, Membership, Meta, Reign};
 use crate::store::Digest;
 use crate::wire::bounds::{self, MAX_LISTED, required};
 use crate::wire::error::WireError;

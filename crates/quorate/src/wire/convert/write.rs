@@ -5,9 +5,10 @@ use bytes::Bytes;
 use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
 use crate::policy::Policy;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Membership, Message, Meta, Piece, PolicyOutcome, Reign,
-    RemoveOutcome, SwitchOutcome, VoteRequest,
+    Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+    VoteRequest,
 };
+use crate::state::{BatchEnd, Membership, Meta, Reign};
 use crate::wire::bounds::{self, MAX_SETTING_BYTES};
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;

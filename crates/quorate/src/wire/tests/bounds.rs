@@ -11,13 +11,13 @@ use crate::id::{
 use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
-use crate::protocol::message::{Lane, MAX_HISTORY, MAX_REMOVED, Message};
-use crate::wire::generated as proto;
+use crate::protocol::message::{Lane, Message};
+use crate::state::{MAX_HISTORY, MAX_REMOVED};
 use crate::wire::generated::message::Kind;
 use crate::wire::{
     Frame, Hello, MAX_GROUP_TIME, MAX_HELLO_BYTES, MAX_LISTED, MAX_MODEL_SETTINGS,
-    MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode, kind,
-    replies, split,
+    MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode,
+    generated as proto, kind, replies, split,
 };
 
 fn read(kind: u8, message: &impl prost::Message) -> Result<Frame, WireError> {

@@ -16,10 +16,11 @@ use crate::policy::Policy;
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::protocol::message::{
-    BatchEnd, Brief, Campaign, Grant, Lane, MAX_HISTORY, Membership, Message, Meta, Piece,
-    PolicyOutcome, Reign, RemoveOutcome, SwitchOutcome, VoteRequest,
+    Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+    VoteRequest,
 };
 use crate::record::{Packer, Records};
+use crate::state::{BatchEnd, MAX_HISTORY, Membership, Meta, Reign};
 use crate::store::Digest;
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{

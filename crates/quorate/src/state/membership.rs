@@ -5,7 +5,22 @@ use std::collections::BTreeSet;
 use crate::bug::{self, Bug};
 use crate::config::MAX_MEMBERS;
 use crate::id::{Member, MemberId, PeerName, Position};
-use crate::protocol::message::{MAX_REMOVED, Membership};
+
+/// The members of a group as part of its replicated state (docs/protocol.md, section 7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The position at which this membership was set.
+    pub stamp: Position,
+    /// Who votes.
+    pub voters: Vec<Member>,
+    /// While a change is under way: who will vote. Majorities of both are needed.
+    pub next: Option<Vec<Member>>,
+    /// Who was counted out, oldest first; bounded by `MAX_REMOVED`. They are refused by name.
+    pub removed: Vec<Member>,
+}
+
+/// Members counted out that are remembered: an older one is a stranger like any other.
+pub const MAX_REMOVED: usize = 64;
 
 impl Membership {
     /// A membership in force, with no change under way.
