@@ -13,9 +13,10 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
 use crate::protocol::io::CHANGES_VERSION;
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::Brief;
 use crate::protocol::remote::Remote;
+use crate::protocol::role::Role;
 use crate::state::Membership;
 
 impl Machine {

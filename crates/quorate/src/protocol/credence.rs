@@ -15,8 +15,9 @@ use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
 use crate::protocol::founding::seconds_of;
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
+use crate::protocol::role::Role;
 
 /// How far ahead of this peer's the term may be that a peer is believed which nobody vouches for.
 /// Far beyond what elections come to, and far below the last term there is.

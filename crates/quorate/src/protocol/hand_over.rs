@@ -4,44 +4,16 @@
 use crate::bug::{self, Bug};
 use crate::error::SwitchError;
 use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
+use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence};
 use crate::protocol::io::{Output, Route};
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, SwitchOutcome};
-use crate::protocol::requests::Ask;
+use crate::protocol::request::Ask;
+use crate::protocol::role::Role;
+use crate::protocol::switching::{Asker, HandOver, NOBODY, Switching};
 
 /// Steps of an election that a successor has for itself. Few: it may have died.
 const SUCCESSOR_STEPS: u32 = 2;
-
-/// Who waits for the end of a switch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
-    /// This peer's embedder, by this request; or nobody.
-    Own(u64),
-    /// Another peer, by this request of its own.
-    Other((PeerName, Incarnation), u64),
-}
-
-/// A request that nobody has made.
-const NOBODY: Asker = Asker::Own(0);
-
-/// A hand-over that waits for the successor to reach the last cut.
-#[derive(Debug)]
-pub(super) struct HandOver {
-    asker: Asker,
-    to: (PeerName, Incarnation),
-    last: Sequence,
-    deadline: Time,
-}
-
-/// The successor's election, as the peer waits for it that has released its reign.
-#[derive(Debug)]
-pub(super) struct Switching {
-    asker: Asker,
-    to: (PeerName, Incarnation),
-    ballot: Ballot,
-    deadline: Time,
-}
 
 impl Machine {
     /// The embedder wants a switch: the primary is asked for one to a peer that is named, whichever

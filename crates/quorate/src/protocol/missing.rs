@@ -1,27 +1,16 @@
 //! What a new generation may lack, and members that it waits for
 //! (docs/protocol.md, section 6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::generations::{Loss, NewGenerations};
 use crate::id::{Incarnation, MemberId, PeerName, Position};
-use crate::protocol::election::Canvass;
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, VoteRequest};
+use crate::protocol::role::Role;
 use crate::state::Membership;
-
-/// Who has taken part in a founding with what it had: the peers and what they are counted by.
-pub(super) type Participants = BTreeMap<PeerName, MemberId>;
-
-impl Canvass {
-    /// Whose states are no fresher than the one that is adopted.
-    pub(super) fn participants(&self) -> Participants {
-        let heard = self.votes.iter().chain(&self.lent);
-        heard.map(|(name, vote)| (name.clone(), vote.id)).collect()
-    }
-}
 
 impl Machine {
     /// Members that are not in reach, and that a new generation has to wait for: none if it may do

@@ -1,47 +1,22 @@
 //! What the group decides by, and how it is changed: by the primary, as part of the replicated state
 //! (docs/protocol.md, section 14).
 
-use std::fmt;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::bug::{self, Bug};
 use crate::error::PolicyError;
 use crate::event::Event;
-use crate::id::{Incarnation, PeerName, Sequence, Time};
-use crate::model::Model;
+use crate::id::{Incarnation, PeerName, Sequence};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::io::POLICY_VERSION;
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, PolicyOutcome};
-use crate::protocol::requests::Answer;
-
-/// The model, which says what a change of the policy comes to.
-pub(super) struct Decider(pub(super) Arc<dyn Model>);
-
-impl fmt::Debug for Decider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decider").finish_non_exhaustive()
-    }
-}
+use crate::protocol::primary_state::Change;
+use crate::protocol::request::Answer;
+use crate::protocol::role::Role;
 
 /// Changes that a primary remembers at most, to answer them when a majority holds them.
 const MAX_CHANGES: usize = 64;
-
-/// As primary: a change that was made, and for whom.
-#[derive(Debug)]
-pub(super) struct Change {
-    from: (PeerName, Incarnation),
-    request: u64,
-    /// The policy's revision after it.
-    revision: u64,
-    /// A majority that holds this holds the change.
-    at: Sequence,
-    /// Until then it may be asked for again.
-    until: Time,
-    is_told: bool,
-}
 
 impl PolicyOutcome {
     pub(super) fn into_result(self) -> Result<u64, PolicyError> {

@@ -1,17 +1,11 @@
 //! Wishes to count a member out, as the primary sees them (docs/protocol.md, section 7).
 
 use crate::error::RemoveError;
-use crate::id::{Incarnation, PeerName, Time};
-use crate::protocol::machine::{Machine, Role};
+use crate::id::{Incarnation, PeerName};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, RemoveOutcome};
-
-/// As primary: a member that is to be counted out, as long as it is asked for.
-#[derive(Debug)]
-pub(super) struct Leaving {
-    until: Time,
-    /// It has asked for it itself.
-    is_own_wish: bool,
-}
+use crate::protocol::primary_state::Leaving;
+use crate::protocol::role::Role;
 
 impl Machine {
     /// What the primary's answer means to whoever asked.

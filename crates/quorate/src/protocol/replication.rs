@@ -17,8 +17,9 @@ use crate::bug::{self, Bug};
 use crate::config::Acknowledge;
 use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Sequence, Time};
 use crate::protocol::io::Output;
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
+use crate::protocol::role::Role;
 use crate::protocol::sender::{Sender, Source};
 
 /// Expired cells that a new primary removes before it serves, at most: about a millisecond.

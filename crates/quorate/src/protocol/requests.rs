@@ -1,48 +1,16 @@
 //! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again until
 //! it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
 
-use bytes::Bytes;
-
 use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::id::{Ballot, PeerName, Time};
+use crate::id::{PeerName, Time};
 use crate::protocol::io::{Output, SWITCH_VERSION};
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
+use crate::protocol::request::{Answer, Ask, Request};
+use crate::protocol::role::Role;
 
 /// Requests that one peer has under way at most.
 const MAX_REQUESTS: usize = 16;
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    /// Decide by another policy.
-    Policy(Bytes),
-    /// Count a member out.
-    Remove(PeerName),
-    /// Hand over to a member.
-    Switch(PeerName),
-}
-
-/// The primary's answer.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Policy(PolicyOutcome),
-    Remove(RemoveOutcome),
-    Switch(SwitchOutcome),
-}
-
-/// A request of this peer's embedder.
-#[derive(Debug)]
-pub(super) struct Request {
-    number: u64,
-    ask: Ask,
-    since: Time,
-    until: Time,
-    /// When the primary is asked, or looks, again.
-    again: Time,
-    /// The reign whose primary was asked last: what it does about it may be done without an answer.
-    asked: Option<Ballot>,
-}
 
 impl Machine {
     pub(super) fn on_request(&mut self, number: u64, ask: Ask) {

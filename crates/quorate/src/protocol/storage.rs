@@ -11,100 +11,19 @@
 //! The log is one more follower of the change feed. A peer in memory has none of this: it holds
 //! what its store holds, and a restart makes it another member.
 
-use std::collections::VecDeque;
-
 use crate::bug::{self, Bug};
 use crate::event::Event;
 use crate::id::{
     Ballot, GroupId, GroupTime, Incarnation, Lead, PeerName, Position, Sequence, Time,
 };
-use crate::protocol::acknowledged::Acknowledged;
-use crate::protocol::io::{HardState, Kept, Output};
-use crate::protocol::machine::{Machine, Role};
+use crate::protocol::disk::Disk;
+use crate::protocol::io::{HardState, Output};
+use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
+use crate::protocol::role::Role;
 use crate::record::Records;
 use crate::state::{BatchEnd, Meta};
 use crate::store::{Cut, Staged};
-
-/// What of this peer's state lasts, and what is on its way there.
-#[derive(Debug)]
-pub(super) struct Disk {
-    pub(super) saved: HardState,
-    saving: Option<HardState>,
-    /// Messages that bind this peer to what is being saved.
-    waiting: Vec<((PeerName, Incarnation), Message)>,
-    /// Batches handed out, in order, that do not last yet.
-    in_flight: VecDeque<InFlight>,
-    appends: u64,
-    /// The primary that is told where this peer stands when all of it lasts, and its group.
-    pub(super) asked: Option<((PeerName, Incarnation), Option<GroupId>)>,
-    /// The end of the last batch handed out, and that of the last one that lasts.
-    appended: Position,
-    stored: Position,
-    /// Version of the last replicated state other than cells that was handed out.
-    meta_version: u64,
-    /// An earlier start may have promised what is not remembered.
-    is_restart: bool,
-    /// There is a state to save, and no log.
-    is_state_only: bool,
-    has_failed: bool,
-    /// What was acknowledged, where there is no log to tell.
-    pub(super) acknowledged: Option<Acknowledged>,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    number: u64,
-    end: Position,
-    /// Who is told that it is held.
-    acknowledge: Option<(PeerName, Incarnation)>,
-}
-
-impl Disk {
-    pub(super) fn new(kept: Kept, position: Position) -> Self {
-        let bound = kept.hard.acknowledged;
-        Self {
-            acknowledged: kept.is_state_only.then(|| Acknowledged::new(bound)),
-            saved: kept.hard,
-            saving: None,
-            waiting: Vec::new(),
-            in_flight: VecDeque::new(),
-            appends: 0,
-            asked: None,
-            appended: position,
-            stored: position,
-            meta_version: 0,
-            is_restart: kept.is_restart,
-            is_state_only: kept.is_state_only,
-            has_failed: false,
-        }
-    }
-
-    /// What was to be said under an older ballot is not said any more.
-    pub(super) fn forget_answers(&mut self) {
-        self.waiting.clear();
-        self.asked = None;
-        if let Some(acknowledged) = &mut self.acknowledged {
-            acknowledged.forget_answers();
-        }
-        self.in_flight.iter_mut().for_each(|batch| batch.acknowledge = None);
-    }
-
-    /// How far may be acknowledged by what is saved, and by what is being saved in its place.
-    pub(super) fn covered(&self) -> Option<Position> {
-        self.acknowledged.as_ref()?;
-        let saving = self.saving.as_ref().map(|saving| saving.acknowledged);
-        Some(saving.map_or(self.saved.acknowledged, |saving| saving.min(self.saved.acknowledged)))
-    }
-
-    fn append(&mut self, batch: Staged, acknowledge: Option<(PeerName, Incarnation)>) -> Output {
-        self.appends += 1;
-        let (number, end) = (self.appends, batch.end.position);
-        self.appended = end;
-        self.in_flight.push_back(InFlight { number, end, acknowledge });
-        Output::Append { number, batch }
-    }
-}
 
 impl Machine {
     fn hard_state(&self) -> HardState {
