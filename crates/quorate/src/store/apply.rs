@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use super::cell::KeyRef;
 use super::marks::Mark;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
@@ -12,6 +11,7 @@ use crate::id::{GroupTime, Lead, Position, Sequence};
 use crate::model::Value;
 use crate::record::Records;
 use crate::state::{BatchEnd, History};
+use crate::store::shard::PlacedRecord;
 
 /// A batch with all of its pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,24 +62,16 @@ pub enum ApplyError {
 
 /// Records and where they go, by shard; of one shard, in the order of the batch.
 struct Shares<'a> {
-    entries: Vec<Entry<'a>>,
+    entries: Vec<PlacedRecord<'a>>,
     /// Numbers of the entries, in the order of their shards.
     order: Vec<u32>,
     /// Where each shard's part of the order ends.
     ends: Vec<u32>,
 }
 
-/// A record and where it goes.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
-    pub(super) place: Place,
-    pub(super) key: KeyRef<'a>,
-    pub(super) value: Option<Value>,
-}
-
 impl<'a> Shares<'a> {
     /// Orders entries by counting: only their numbers move.
-    fn new(entries: Vec<Entry<'a>>, shards: usize) -> Self {
+    fn new(entries: Vec<PlacedRecord<'a>>, shards: usize) -> Self {
         let mut ends = vec![0; shards];
         for entry in &entries {
             ends[entry.place.shard as usize] += 1;
@@ -99,7 +91,7 @@ impl<'a> Shares<'a> {
     }
 
     /// The entries of a shard.
-    fn of(&self, shard: usize) -> impl ExactSizeIterator<Item = &Entry<'a>> {
+    fn of(&self, shard: usize) -> impl ExactSizeIterator<Item = &PlacedRecord<'a>> {
         let start = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
         let numbers = &self.order[start as usize..self.ends[shard] as usize];
         numbers.iter().map(|&number| &self.entries[number as usize])
@@ -320,8 +312,8 @@ impl Store {
 }
 
 impl Shard {
-    fn adopt(&mut self, entry: &Entry<'_>, sequence: Sequence) {
-        let Entry { place: Place { tag, .. }, key, value } = *entry;
+    fn adopt(&mut self, entry: &PlacedRecord<'_>, sequence: Sequence) {
+        let PlacedRecord { place: Place { tag, .. }, key, value } = *entry;
         match (value, self.find(tag, key)) {
             (Some(value), Some(at)) => self.overwrite(at, value, sequence.0),
             (Some(value), None) => self.insert(tag, key, value, sequence.0),

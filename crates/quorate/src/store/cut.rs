@@ -4,8 +4,6 @@
 //! operations after it larger ones. Each shard is then taken as it was at that moment. An
 //! operation after the end that finds its shard not yet taken saves what it is about to overwrite.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
@@ -40,52 +38,6 @@ impl Cut {
     pub fn batch_end(&self, meta: Option<Meta>) -> BatchEnd {
         let Self { end: position, group_time, lead, expired_before, .. } = *self;
         BatchEnd { position, group_time, lead, expired_before, meta }
-    }
-}
-
-/// The cut that operations must save for, if one is open.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(super) struct OpenCut {
-    /// Number of the cut, never used again; 0 if none is open.
-    number: AtomicU64,
-    end: AtomicU64,
-}
-
-/// What an operation after the end of an open cut must save for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Saving {
-    /// Number of the cut.
-    pub(super) cut: u64,
-    /// Its end.
-    pub(super) end: u64,
-}
-
-impl OpenCut {
-    fn open(&self, number: u64, end: u64) {
-        self.end.store(end, Ordering::Release);
-        self.number.store(number, Ordering::Release);
-    }
-
-    fn close(&self) {
-        self.number.store(0, Ordering::Release);
-    }
-
-    /// An operation that took its sequence after the word had moved sees the cut: it was published
-    /// before. The end it reads belongs to that cut, for no other is opened while its shard, whose
-    /// lock it holds, has not been taken.
-    #[inline]
-    pub(super) fn saving(&self, sequence: u64) -> Option<Saving> {
-        match self.number.load(Ordering::Acquire) {
-            0 => None,
-            cut => self.saving_for(cut, sequence),
-        }
-    }
-
-    #[cold]
-    fn saving_for(&self, cut: u64, sequence: u64) -> Option<Saving> {
-        let end = self.end.load(Ordering::Acquire);
-        (sequence > end).then_some(Saving { cut, end })
     }
 }
 

@@ -4,7 +4,7 @@
 //! What they are as of is known at the end only. So none of them is stamped: a shard that is
 //! exchanged takes all its cells for changed there, those that change later by themselves.
 
-use super::apply::{ApplyError, Entry};
+use super::apply::ApplyError;
 use super::cell::KeyRef;
 use super::room::Amount;
 use super::shard::Shard;
@@ -12,6 +12,7 @@ use super::{Lane, Store};
 use crate::id::Sequence;
 use crate::model::MAX_KEY_BYTES;
 use crate::record::{Record, Records};
+use crate::store::shard::PlacedRecord;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -63,12 +64,12 @@ impl Store {
     }
 
     /// A record and where it goes.
-    pub(super) fn entry<'a>(&self, record: Record<'a>) -> Result<Entry<'a>, ApplyError> {
+    pub(super) fn entry<'a>(&self, record: Record<'a>) -> Result<PlacedRecord<'a>, ApplyError> {
         let Record { key: bytes, value } = record;
         let key = KeyRef::split(bytes)
             .filter(|key| (1..=MAX_KEY_BYTES).contains(&key.rest.len()))
             .ok_or(ApplyError::Key { bytes: bytes.len() })?;
-        Ok(Entry { place: self.place(key), key, value })
+        Ok(PlacedRecord { place: self.place(key), key, value })
     }
 
     /// Exchanges what is held for what was loaded, as of `sequence`.

@@ -1,30 +1,26 @@
 //! Merging what a peer decided alone, once and in one change.
 
-use bytes::Bytes;
-use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+
 use super::Store;
 use super::cell::{KeyRef, MERGES};
-use super::decide::{Refused, change_of, check_key, seen};
+use super::decide::{change_of, check_key, seen};
 use super::room::Amount;
 use super::shard::{Place, Shard};
 use crate::bug::{self, Bug};
 use crate::error::Bounded;
 use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{DecideContext, Delta, Model, Value};
+use crate::store::refused::Refused;
+use crate::store::room::MAX_MERGE_RECORDS_OF_PEER;
 
 /// How long it is remembered, in group time, that a batch of local decisions was merged. One that
 /// was sealed longer ago is not merged: it may have been.
 pub const MERGE_MEMORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Most records of merges, one for each start of a peer that has merged anything lately; beyond it
-/// what others decided alone is kept by them, until some have expired. 128 bytes each, and the name
-/// if it is longer than 20.
-pub const MAX_MERGE_RECORDS: usize = 16_384;
-/// Most of these of one peer, by its name: no peer that is started time and again takes them all.
-/// At most 256, for a byte says which of them a record is.
-pub const MAX_MERGE_RECORDS_OF_PEER: usize = 64;
 
 /// What a peer decided alone, on its way into the group's cells.
 #[derive(Clone, Copy, Debug)]

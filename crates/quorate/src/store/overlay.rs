@@ -7,10 +7,11 @@ use parking_lot::Mutex;
 
 use super::Store;
 use super::cell::MODEL;
-use super::decide::{Refused, change_of, check, seen};
+use super::decide::{change_of, check, seen};
 use crate::error::Bounded;
 use crate::id::GroupTime;
 use crate::model::{Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS, Model, Value};
+use crate::store::refused::Refused;
 
 /// Local decisions of one incarnation.
 ///

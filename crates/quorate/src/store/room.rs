@@ -4,11 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::Refused;
 use super::cell::{self, KeyRef, MERGES};
-use super::merge::MAX_MERGE_RECORDS;
 use crate::config::Bounds;
 use crate::error::Bounded;
 use crate::model::Cell;
 
+/// Most records of merges, one for each start of a peer that has merged anything lately; beyond it
+/// what others decided alone is kept by them, until some have expired. 128 bytes each, and the name
+/// if it is longer than 20.
+pub const MAX_MERGE_RECORDS: usize = 16_384;
+/// Most of these of one peer, by its name: no peer that is started time and again takes them all.
+/// At most 256, for a byte says which of them a record is.
+pub const MAX_MERGE_RECORDS_OF_PEER: usize = 64;
 /// Bytes of an index for each cell: a line of 64 has 2.8 cells when the index has just grown.
 const INDEX_BYTES: usize = 24;
 /// Bytes of the change feed for each cell: two entries before it is compacted, and in the worst case

@@ -1,9 +1,7 @@
 //! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
 
 use super::EPOCH_BITS;
-use super::apply::Entry;
 use super::cell::{Key, KeyRef, MERGES, Slot, Slots};
-use super::cut::Saving;
 use super::feed::Feed;
 use super::index::Index;
 use super::room::{Amount, CELL_BYTES};
@@ -11,6 +9,7 @@ use super::sweep::Soonest;
 use crate::bug::{self, Bug};
 use crate::id::Sequence;
 use crate::model::Value;
+use crate::store::open_cut::Saving;
 
 /// Sequence of a cell that was loaded and has not changed since, of an epoch that no change is in.
 const LOADED: u64 = 0;
@@ -22,6 +21,14 @@ pub(super) struct Place {
     pub(super) shard: u32,
     /// The hash within the shard.
     pub(super) tag: u32,
+}
+
+/// A record and where it goes.
+#[derive(Clone, Copy)]
+pub(super) struct PlacedRecord<'a> {
+    pub(super) place: Place,
+    pub(super) key: KeyRef<'a>,
+    pub(super) value: Option<Value>,
 }
 
 /// A slot as it was when the open cut ended, saved by the first operation to change it after that.
@@ -113,8 +120,8 @@ impl Shard {
 
     /// Takes a cell of a state that is being loaded, or its absence. Returns how many cells were
     /// moved by that: all, where the index has grown.
-    pub(super) fn load(&mut self, entry: &Entry<'_>) -> usize {
-        let Entry { place: Place { tag, .. }, key, value } = *entry;
+    pub(super) fn load(&mut self, entry: &PlacedRecord<'_>) -> usize {
+        let PlacedRecord { place: Place { tag, .. }, key, value } = *entry;
         let lines = self.index.lines();
         match (value, self.find(tag, key)) {
             (Some(value), Some(at)) => {
