@@ -257,6 +257,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// Returns true if a state at this position contains `other`, which is of the same reign.
+    pub fn covers(self, other: Self) -> bool {
+        self.ballot == other.ballot && self.sequence >= other.sequence
+    }
+
     /// The position of a blank peer.
     pub const BLANK: Self = Self { ballot: Ballot::NONE, sequence: Sequence(0) };
 

@@ -28,6 +28,21 @@ pub fn tell(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(&said)
 }
 
+/// An error with all of its causes, for logs.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'a));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
 /// Has `Debug` of these errors say what a person is to read.
 #[doc(hidden)]
 #[macro_export]

@@ -15,7 +15,6 @@ use super::calls::NotSettled;
 use super::connection::{Connection, Counted, Identity};
 use super::handshake::Agreed;
 use super::journal::LINKS;
-use super::links::Chain;
 use super::pace::Pace;
 use super::reach::{LinkError, LinkErrorReason};
 use super::serve::Batch;
@@ -24,6 +23,7 @@ use super::tally::Closed;
 use crate::id::PeerName;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
+use crate::telling::Chain;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 
 /// Reads an open connection until it ends.

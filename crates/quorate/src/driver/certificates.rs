@@ -2,7 +2,6 @@
 
 use parking_lot::Mutex;
 
-use super::shared::Shared;
 use crate::event::Event;
 use crate::transport::Certificate;
 
@@ -19,7 +18,7 @@ pub(super) struct Expiry {
 impl Expiry {
     /// The event that is due at `now_ms`: each of the [`DAYS`] is told once for each certificate,
     /// and of those that have passed already only the last.
-    fn due(&self, certificate: &Certificate, now_ms: u64) -> Option<Event> {
+    pub(super) fn due(&self, certificate: &Certificate, now_ms: u64) -> Option<Event> {
         let left = certificate.not_after_ms.saturating_sub(now_ms);
         let is_near = |days: &&u64| left <= **days * DAY_MS;
         let within_days = DAYS.iter().rev().find(is_near).copied()?;
@@ -32,16 +31,6 @@ impl Expiry {
         *told = Some((certificate.clone(), within_days));
         let Certificate { subject, not_after_ms, .. } = certificate.clone();
         Some(Event::CertificateExpiring { subject, not_after_ms, within_days })
-    }
-}
-
-impl Shared {
-    /// Tells the embedder that its certificate ends soon.
-    pub(super) fn watch_certificate(&self) {
-        let Some(certificate) = self.transport.certificate() else { return };
-        if let Some(event) = self.certificate_expiry.due(&certificate, self.clock.wall_ms()) {
-            self.tell(event);
-        }
     }
 }
 

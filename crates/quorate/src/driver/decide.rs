@@ -371,8 +371,7 @@ impl Shared {
     /// not asked for, this peer is still the primary.
     fn is_final(&self, decided: &Decided) -> bool {
         let (position, committed) = (decided.position, self.store.committed());
-        let is_committed =
-            committed.ballot == position.ballot && committed.sequence >= position.sequence;
+        let is_committed = committed.covers(position);
         is_committed || self.store.is_authorized(self.clock.time(), position.ballot)
     }
 

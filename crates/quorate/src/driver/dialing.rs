@@ -7,64 +7,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::handshake::{Agreed, HandshakeError, Side, shake};
-use super::links::{Chain, is_plaintext_refused, keep_unwanted};
+use super::handshake::{Agreed, Side, shake};
 use super::shared::Shared;
+use crate::driver::dial_error::{DialError, HandshakeError};
 use crate::id::PeerName;
 use crate::protocol::message::Lane;
-use crate::transport::Unwanted;
+use crate::telling::Chain;
 
 /// Places of one address that are tried in a row; those beyond have their turn next time.
 const MAX_PLACES: usize = 32;
-
-/// Why a try to connect came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
-    #[error("the name cannot be looked up")]
-    Lookup(#[source] io::Error),
-    #[error("cannot connect")]
-    Connect(#[source] io::Error),
-    #[error("no answer within {waited:?}")]
-    NotInTime { waited: Duration },
-    #[error("not a loopback address, and plain text off loopback is refused")]
-    PlainText,
-    /// Others are there: these, or nobody but this peer.
-    #[error("somebody else is there")]
-    Elsewhere { to: Option<PeerName>, found: Vec<PeerName> },
-    #[error("no handshake")]
-    Handshake(#[source] HandshakeError),
-}
-
-impl DialError {
-    /// How much it says of the one that is looked for: of what came of several places the one that
-    /// says most is told.
-    fn weight(&self) -> u8 {
-        match self {
-            Self::Elsewhere { .. } => 0,
-            Self::Connect(error) | Self::Handshake(HandshakeError::Io(error))
-                // It may be another peer, with a certificate that is good for its own name.
-                if Unwanted::of(error).is_some() =>
-            {
-                1
-            }
-            _ => 2,
-        }
-    }
-
-    /// What a transport does not want of whom it has found.
-    fn unwanted(&self) -> Option<&io::Error> {
-        match self {
-            Self::Connect(error) | Self::Handshake(HandshakeError::Io(error)) => {
-                Some(error).filter(|error| Unwanted::of(error).is_some())
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Where a name has led, from one try to the next.
 #[derive(Debug, Default)]
@@ -108,7 +62,7 @@ pub(super) async fn connect(
     trail: &mut Trail,
 ) -> Result<Agreed, DialError> {
     let Target { address, to, lane } = target;
-    if is_plaintext_refused(shared, address).await {
+    if shared.is_plaintext_refused(address).await {
         return Err(DialError::PlainText);
     }
     let waited = shared.handshake_timeout();
@@ -150,7 +104,7 @@ pub(super) async fn connect(
     if let Some(unwanted) = error.unwanted() {
         shared.note_unheard(to);
         let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
-        keep_unwanted(shared, peer, address, unwanted, Shared::refused);
+        shared.note_unwanted(peer, address, unwanted, Shared::refused);
     }
     Err(error)
 }

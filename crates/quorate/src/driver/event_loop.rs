@@ -420,10 +420,11 @@ impl EventLoop {
             }
         }
         shared.expiry.rearm(grace);
-        shared.waiters.end_past(&shared.routing, &mut self.wakers);
+        let newest = shared.routing.newest_reign();
+        shared.waiters.end_past(newest, &mut self.wakers);
         let is_held = shared.routing.way() == Way::Held;
         self.for_each_replying(|state| {
-            state.replying.end_past(&shared.routing, &mut state.outbox);
+            state.replying.end_past(newest, &mut state.outbox);
             if !is_held {
                 state.replying.end_held(&mut state.outbox);
             }

@@ -10,6 +10,7 @@ use super::decider::Decider;
 use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
+use crate::driver::tally::PeerStats;
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Model, Value};
@@ -20,6 +21,35 @@ use crate::store::{Digest, MODEL};
 const LEAVE_TRIES: u32 = 3;
 
 impl Shared {
+    pub(crate) fn stats(&self) -> PeerStats {
+        let tally = &self.tally;
+        PeerStats {
+            forwarded: tally.forwarded.get(),
+            served: tally.served.get(),
+            decided_alone: tally.decided_alone.get(),
+            refused_for_room: self.store.usage().refused,
+            refused_for_waiting: tally.refused_for_waiting.get(),
+            call_times: tally.latency.get(),
+            campaigns: tally.campaigns.get(),
+            primary_changes: tally.primary_changes.get(),
+            quorum_losses: tally.quorum_losses.get(),
+            links_made: tally.links_made.get(),
+            links_lost: tally.links_lost.get(),
+            pieces_sent: tally.pieces_sent.get(),
+            piece_bytes_sent: tally.piece_bytes_sent.get(),
+            closed_crowded: tally.closed_crowded.get(),
+            closed_garbled: tally.closed_garbled.get(),
+            closed_not_taking: tally.closed_not_taking.get(),
+            closed_silent: tally.closed_silent.get(),
+            closed_unfinished: tally.closed_unfinished.get(),
+            reads_paused: tally.reads_paused.get(),
+            messages_dropped: tally.messages_dropped.get(),
+            events_omitted: tally.events_omitted.get(),
+            turned_away: tally.turned_away.get(),
+            accepts_failed: tally.accepts_failed.get(),
+        }
+    }
+
     pub(crate) fn name(&self) -> &PeerName {
         &self.config.name
     }

@@ -3,7 +3,6 @@
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::shared::Shared;
 use crate::event::Event;
 use crate::store::{CELL_BYTES, Usage};
 
@@ -46,7 +45,7 @@ impl FillWatch {
     }
 
     /// Looks at the fill; returns the event if it has become fuller by a step.
-    fn look(&self, usage: Usage) -> Option<Event> {
+    pub(super) fn look(&self, usage: Usage) -> Option<Event> {
         let mut seen = self.seen.lock();
         let before = seen.fill;
         let has_refused = usage.refused > seen.refused;
@@ -78,17 +77,6 @@ fn next(before: Fill, usage: &Usage, has_refused: bool) -> Fill {
         Fill::Nearly
     } else {
         Fill::Roomy
-    }
-}
-
-impl Shared {
-    /// Tells the embedder when the store comes near a bound; whether the fill has changed.
-    pub(super) fn watch_fill(&self) -> bool {
-        let before = self.fill.fill();
-        if let Some(event) = self.fill.look(self.store.usage()) {
-            self.tell(event);
-        }
-        self.fill.fill() != before
     }
 }
 

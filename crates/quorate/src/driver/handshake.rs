@@ -22,20 +22,20 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::admission::{Admitted, Full};
+use super::admission::Admitted;
+use super::comparison;
 use super::refusals::{Refusal, RefusedBy};
 use super::registry::Reservation;
 use super::roster::STRANGER;
-use super::settings::{self, Difference, TLS, printable};
+use super::settings::{Difference, TLS, printable};
 use super::shared::Shared;
+use crate::driver::dial_error::HandshakeError;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
 use crate::transport::{self, Protection, Stream, Tls, host};
-use crate::wire::{
-    self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
-};
+use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, kind};
 
 /// What a refusal names that is about how many are connected.
 const PLACES: &str = "max_connections";
@@ -84,31 +84,6 @@ pub(super) struct Agreed {
     pub(super) hello: Hello,
     /// Of the name; a connection that was dialed for calls holds none.
     pub(super) reservation: Option<Reservation>,
-}
-
-/// Why a handshake came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
-    #[error("connection lost")]
-    Io(#[from] io::Error),
-    #[error("not a handshake")]
-    Wire(#[from] WireError),
-    #[error("frame of kind {kind} where a handshake was expected")]
-    Unexpected { kind: u8 },
-    #[error("{found} is there, who is not looked for")]
-    Elsewhere { found: PeerName },
-    #[error("this peer itself is there")]
-    Oneself,
-    #[error("turned away")]
-    Full(#[from] Full),
-    #[error("no handshake in time")]
-    Timeout,
-    #[error("refused: {field} is {ours} here and {theirs} there")]
-    Refused { field: String, ours: String, theirs: String },
-    #[error("the other end wants TLS, which this peer does not use")]
-    Tls,
-    #[error("dialed for calls, and not linked to {peer} (incarnation {incarnation})")]
-    Unlinked { peer: PeerName, incarnation: Incarnation },
 }
 
 /// Does the handshake of a new connection until its deadline. One that has come in has been
@@ -486,7 +461,7 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     {
         differences.push(Difference::new("to", to, &hello.peer));
     }
-    differences.extend(settings::refused(shared, hello));
+    differences.extend(comparison::refused(shared, hello));
     if differences.is_empty() {
         differences.extend(shared.roster.stranger(&shared.standing(), hello));
     }

@@ -1,7 +1,6 @@
 //! The tasks that make and accept connections.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +10,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::admission::{Admitted, Full, Pacer};
 use super::attendant::attend;
 use super::dialing::{Target, Trail, connect};
-use super::handshake::{HandshakeError, Side, shake};
+use super::handshake::{Side, shake};
 use super::journal::LINKS;
 use super::reach::LinkError;
-use super::refusals::Refusal;
-use super::settings::printable;
 use super::shared::Shared;
+use crate::driver::dial_error::HandshakeError;
 use crate::id::PeerName;
 use crate::protocol::message::Lane;
-use crate::transport::{Incoming, Listener, Unwanted, host};
+use crate::telling::Chain;
+use crate::transport::{Incoming, Listener, host};
 
 /// First pause before a failed connection is tried again; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -154,40 +153,6 @@ async fn until_linked(shared: &Arc<Shared>, to: &PeerName) {
     }
 }
 
-/// Notes that a transport does not want whom it has found at an address, or the other way round.
-pub(super) fn keep_unwanted(
-    shared: &Shared,
-    peer: String,
-    address: &str,
-    error: &io::Error,
-    keep: fn(&Shared, Refusal) -> bool,
-) {
-    let Some(unwanted) = Unwanted::of(error) else { return };
-    let Unwanted { field, ours, theirs, by, .. } = unwanted;
-    let refusal = Refusal {
-        peer: peer.clone(),
-        address: address.to_owned(),
-        field: (*field).to_owned(),
-        ours: printable(ours),
-        theirs: printable(theirs),
-        at_ms: shared.clock.wall_ms(),
-        by: *by,
-    };
-    if keep(shared, refusal) {
-        let error = printable(&Chain(error).to_string());
-        tracing::warn!(target: LINKS, peer, address, error, "not connected");
-    }
-}
-
-/// Whether an address that was learned from others must not be dialed. Names are looked at when they
-/// are listened on, at the peer that does.
-pub(super) async fn is_plaintext_refused(shared: &Shared, address: &str) -> bool {
-    let is_literal = address.parse::<std::net::SocketAddr>().is_ok();
-    is_literal
-        && !shared.is_plaintext_allowed
-        && !shared.transport.is_private(address).await.unwrap_or(true)
-}
-
 /// Accepts connections, for ever, and attends to those that are admitted.
 pub(super) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     let mut connections = JoinSet::new();
@@ -236,7 +201,7 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let peer = host(&address).to_owned();
-            keep_unwanted(&shared, peer, &address, &error, Shared::refused_stranger);
+            shared.note_unwanted(peer, &address, &error, Shared::refused_stranger);
             let error = Chain(&error);
             return tracing::debug!(target: LINKS, address, %error, "not opened");
         }
@@ -249,20 +214,5 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
             let error = Chain(&error);
             tracing::debug!(target: LINKS, address, %error, "connection not accepted");
         }
-    }
-}
-
-/// An error with its causes, for logs.
-pub(super) struct Chain<'a>(pub(super) &'a (dyn std::error::Error + 'a));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -148,12 +148,11 @@ impl Merging {
             }
             Step::Own { number, position, units, dropped } => {
                 let committed = shared.store.committed();
-                let is_held =
-                    committed.ballot == position.ballot && committed.sequence >= position.sequence;
+                let is_held = committed.covers(*position);
                 if is_held {
                     let (number, units, dropped) = (*number, *units, *dropped);
                     self.confirm(shared, number, units, dropped);
-                } else if shared.routing.is_past(position.ballot) {
+                } else if shared.routing.newest_reign() > position.ballot {
                     self.step = Step::Idle;
                 }
             }

@@ -1,15 +1,13 @@
 //! Why links are down: what came of the last try to reach each peer, and whoever is at an address.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::dialing::DialError;
-use super::handshake::HandshakeError;
 use super::settings::{TLS, printable};
+use crate::driver::dial_error::{DialError, HandshakeError};
 use crate::id::PeerName;
 use crate::transport::Unwanted;
 

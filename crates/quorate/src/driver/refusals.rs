@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::allowance::{Allowance, Allowances};
-use super::shared::Shared;
 use crate::event::Event;
 use crate::id::{Incarnation, PeerName, Time};
 use crate::transport::host;
@@ -33,7 +32,7 @@ const MAX_OF_STRANGERS: usize = 16;
 const MAX_OF_STRANGE_HOST: usize = 8;
 /// A stranger is told of when it is still refused after this time: a peer that tries TLS first and plain
 /// text next, or whoever looks in once, is nothing to tell.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// And then again after this time, if it goes on.
 const REMINDER: Duration = Duration::from_secs(600);
 /// Shortest time between two such tellings, of whomever; and between two of one difference whose
@@ -172,7 +171,7 @@ impl Refusals {
     }
 
     /// Whether `peer` was refused at `since` or later.
-    fn has_since(&self, since: Time, peer: &PeerName) -> bool {
+    pub(super) fn has_since(&self, since: Time, peer: &PeerName) -> bool {
         let state = self.state.lock();
         let mut current = state.kept.iter().filter(|kept| kept.is_current(since));
         current.any(|kept| kept.refusal.peer == peer.as_str())
@@ -269,36 +268,6 @@ fn mismatch(refusal: &Refusal) -> Event {
         field: refusal.field.clone(),
         ours: refusal.ours.clone(),
         theirs: refusal.theirs.clone(),
-    }
-}
-
-impl Shared {
-    /// The refusals that go on.
-    pub(super) fn current_refusals(&self) -> Vec<Refusal> {
-        // The pause before a try, and what one may take; what the state machine finds comes with
-        // heartbeats.
-        let tries = (self.handshake_timeout() * 2).max(self.group.heartbeat * 3);
-        self.refusals.all(self.clock.time().before(tries + PATIENCE))
-    }
-
-    /// Whether so many members are being refused that the rest is no majority.
-    ///
-    /// A refused connection is tried again within a second: a peer whose last refusal is older
-    /// has gone.
-    pub(super) fn refusals_prevent_majority(&self, now: Time) -> bool {
-        let since = now.before(self.handshake_timeout() * 2);
-        let up = self.registry.up();
-        let is_refused =
-            |name: &&PeerName| !up.contains_key(*name) && self.refusals.has_since(since, name);
-        let members = self.roster.members();
-        if members.is_empty() {
-            // It knows nobody's name; who is at the addresses that it was given has answered.
-            let mut contacts = self.reach.contacts().into_iter();
-            return contacts.any(|(_, error)| error.is_refusal());
-        }
-        let others = members.iter().filter(|name| **name != self.config.name);
-        let left = members.len() - others.filter(is_refused).count();
-        left <= members.len() / 2
     }
 }
 

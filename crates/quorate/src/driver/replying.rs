@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::outbox::Outbox;
-use super::routing::Routing;
 use super::slots::Budget;
-use crate::id::{GroupTime, Position, Time};
+use crate::id::{Ballot, GroupTime, Position, Time};
 use crate::model::Answer;
 use crate::store::Store;
 use crate::wire::MergeReply;
@@ -89,7 +88,7 @@ impl Replying {
                 Reply::Call { .. } => answerable,
                 Reply::Merge { .. } => committed,
             };
-            if first.position.ballot != end.ballot || first.position.sequence > end.sequence {
+            if !end.covers(first.position) {
                 return;
             }
             let first = *first;
@@ -106,10 +105,10 @@ impl Replying {
         }
     }
 
-    /// Ends what was decided in an older reign than the route names, its outcome being unknown.
-    pub(super) fn end_past(&mut self, routing: &Routing, outbox: &mut Outbox) {
+    /// Ends what was decided in an older reign than `newest`, its outcome being unknown.
+    pub(super) fn end_past(&mut self, newest: Ballot, outbox: &mut Outbox) {
         while let Some(first) = self.waiting.front() {
-            if !routing.is_past(first.position.ballot) {
+            if newest <= first.position.ballot {
                 return;
             }
             self.end_first(outbox);

@@ -183,12 +183,12 @@ impl Routing {
         self.group_time_offset.store(offset, Ordering::Relaxed);
     }
 
-    /// Whether the route names a later reign than `ballot`: what waits for a majority under that
-    /// one will not be told any more.
-    pub(super) fn is_past(&self, ballot: Ballot) -> bool {
+    /// The reign that the route names, and the lowest ballot if it names none: what waits for a
+    /// majority under an older one will not be told any more.
+    pub(super) fn newest_reign(&self) -> Ballot {
         match &*self.route.read() {
-            Route::Here { ballot: now } | Route::There { ballot: now, .. } => *now > ballot,
-            Route::Held | Route::Nowhere => false,
+            Route::Here { ballot } | Route::There { ballot, .. } => *ballot,
+            Route::Held | Route::Nowhere => Ballot::NONE,
         }
     }
 }

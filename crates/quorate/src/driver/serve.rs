@@ -175,7 +175,7 @@ impl Connection {
     /// commits or ends the reign from here on finds the rest.
     fn settle_waiting(&self, shared: &Shared, state: &mut State) {
         state.replying.release(&shared.store, &mut state.outbox);
-        state.replying.end_past(&shared.routing, &mut state.outbox);
+        state.replying.end_past(shared.routing.newest_reign(), &mut state.outbox);
     }
 
     /// Merges what a peer decided alone; the reply is sent when a majority holds it.

@@ -10,11 +10,9 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::shared::Shared;
-use crate::config::{ConfigError, MEMBERS, STORAGE};
-use crate::event::Event;
-use crate::id::{Incarnation, PeerKind, PeerName};
-use crate::wire::{Hello, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
+use crate::config::ConfigError;
+use crate::id::{Incarnation, PeerName};
+use crate::wire::{MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
 
 /// What a difference or refusal names that is about TLS itself.
 pub(super) const TLS: &str = "tls";
@@ -50,7 +48,7 @@ pub(super) struct Differences {
 impl Differences {
     /// Keeps what differs at a start of a peer; returns whether that is news. `is_member` says of
     /// whom something is kept before all others.
-    fn keep(
+    pub(super) fn keep(
         &self,
         peer: &PeerName,
         incarnation: Incarnation,
@@ -86,34 +84,6 @@ impl Differences {
     }
 }
 
-impl Shared {
-    /// Compares the settings that may differ with those of a peer that is being connected.
-    pub(super) fn compare_rolling(&self, hello: &Hello) {
-        let model = rolling(&self.model_settings, &hello.model_settings);
-        let transport = self.compare_tls(hello);
-        let differ: Vec<_> = model.iter().chain(&transport).cloned().collect();
-        let is_member = |peer: &PeerName| self.roster.is_known(peer.as_str());
-        if !self.differences.keep(&hello.peer, hello.incarnation, &differ, is_member) {
-            return;
-        }
-        for Difference { field, ours, theirs } in model {
-            let peer = hello.peer.clone();
-            self.tell(Event::ModelDiffers { peer, field, ours, theirs });
-        }
-        if let Some(Difference { field, ours, theirs }) = transport {
-            let peer = hello.peer.clone();
-            self.tell(Event::TransportDiffers { peer, field, ours, theirs });
-        }
-    }
-
-    /// How far two peers use TLS, if both say and it is not the same.
-    fn compare_tls(&self, hello: &Hello) -> Option<Difference> {
-        let ours = self.transport.tls()?.to_string();
-        let differs = !hello.tls.is_empty() && hello.tls != ours;
-        differs.then(|| Difference::new(TLS, ours, printable(&hello.tls)))
-    }
-}
-
 /// Checks that settings of a model fit into the handshake.
 pub(super) fn check_model(settings: &[(String, String)]) -> Vec<ConfigError> {
     let (count, max) = (settings.len(), MAX_MODEL_SETTINGS);
@@ -125,40 +95,9 @@ pub(super) fn check_model(settings: &[(String, String)]) -> Vec<ConfigError> {
     too_many.into_iter().chain(too_long).collect()
 }
 
-/// Settings that must be equal and are not.
-pub(super) fn refused(shared: &Shared, hello: &Hello) -> Vec<Difference> {
-    if hello.fingerprint == shared.fingerprint {
-        return Vec::new();
-    }
-    let theirs = |field: &str| {
-        let found = hello.settings.iter().find(|(name, _)| name == field);
-        found.map_or("(not set)", |(_, value)| value.as_str())
-    };
-    let compares_lists = shared.roster.compares_lists(hello);
-    let is_client = [shared.config.kind, hello.kind].contains(&PeerKind::Client);
-    let is_ignored =
-        |field: &str| (field == MEMBERS && !compares_lists) || (field == STORAGE && is_client);
-    let mut differences: Vec<Difference> = shared
-        .settings
-        .iter()
-        .filter(|(field, ours)| theirs(field) != ours)
-        .filter(|(field, _)| !is_ignored(field))
-        .map(|(field, ours)| Difference::new(field, ours, printable(theirs(field))))
-        .collect();
-    // Where something differs that may, they tell nothing.
-    let has_ignored = shared.settings.iter().any(|(f, ours)| is_ignored(f) && theirs(f) != ours);
-    if differences.is_empty() && !has_ignored {
-        // Equal as far as this peer knows them: the other has settings that it does not.
-        let ours = format!("{:016x}", shared.fingerprint);
-        let theirs = format!("{:016x}", hello.fingerprint);
-        differences.push(Difference::new("fingerprint", ours, theirs));
-    }
-    differences
-}
-
 /// Settings that both models have and that differ. One that only one of them has is nothing to
 /// compare: the other is older, or another model.
-fn rolling(ours: &[(String, String)], theirs: &[(String, String)]) -> Vec<Difference> {
+pub(super) fn rolling(ours: &[(String, String)], theirs: &[(String, String)]) -> Vec<Difference> {
     let theirs: BTreeMap<&str, &str> = theirs.iter().map(|(f, v)| (&**f, &**v)).collect();
     let differing = ours.iter().filter_map(|(field, ours)| {
         let theirs = *theirs.get(&**field)?;

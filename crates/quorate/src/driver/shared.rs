@@ -20,18 +20,19 @@ use super::events::{Cause, EventLog};
 use super::expiry::Expiry;
 use super::fill::FillWatch;
 use super::inbox::Inboxes;
-use super::journal;
+use super::journal::{self, LINKS};
 use super::reach::Reach;
 use super::refusals::{About, Refusal, Refusals, RefusedBy};
 use super::registry::Registry;
 use super::roster::Roster;
 use super::routing::Routing;
-use super::settings::Differences;
+use super::settings::{Differences, printable};
 use super::slots::Budget;
 use super::tally::Tally;
 use super::turns::TurnWatch;
 use super::waiters::Waiters;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
+use crate::driver::refusals::PATIENCE;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Incarnation, MemberId, PeerName, Position};
@@ -39,7 +40,8 @@ use crate::model::Model;
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::store::{Overlay, Store};
-use crate::transport::Transport;
+use crate::telling::Chain;
+use crate::transport::{Transport, Unwanted};
 use crate::wire::MergeReply;
 
 /// Events that guests cause and that are told at once: all clients of a large group may restart
@@ -115,9 +117,9 @@ pub(crate) struct Shared {
     pub(super) commands: mpsc::Sender<Command>,
     /// The store has changes that its replicas lack.
     pub(super) changed: Notify,
-    /// The registry has changed, or a deadline was announced.
     /// It is about to end, and is to be promoted by nobody.
     pub(super) is_aside: AtomicBool,
+    /// The registry has changed, or a deadline was announced.
     pub(super) attention: Arc<Notify>,
     /// When the event loop next looks for callers whose deadline has come.
     pub(super) expiry: Expiry,
@@ -284,6 +286,49 @@ impl Shared {
         event.map(|event| self.tell(event)).is_some()
     }
 
+    /// The refusals that go on.
+    pub(super) fn current_refusals(&self) -> Vec<Refusal> {
+        // The pause before a try, and what one may take; what the state machine finds comes with
+        // heartbeats.
+        let tries = (self.handshake_timeout() * 2).max(self.group.heartbeat * 3);
+        self.refusals.all(self.clock.time().before(tries + PATIENCE))
+    }
+
+    /// Notes that a transport does not want whom it has found at an address, or the other way
+    /// round.
+    pub(super) fn note_unwanted(
+        &self,
+        peer: String,
+        address: &str,
+        error: &io::Error,
+        keep: fn(&Self, Refusal) -> bool,
+    ) {
+        let Some(unwanted) = Unwanted::of(error) else { return };
+        let Unwanted { field, ours, theirs, by, .. } = unwanted;
+        let refusal = Refusal {
+            peer: peer.clone(),
+            address: address.to_owned(),
+            field: (*field).to_owned(),
+            ours: printable(ours),
+            theirs: printable(theirs),
+            at_ms: self.clock.wall_ms(),
+            by: *by,
+        };
+        if keep(self, refusal) {
+            let error = printable(&Chain(error).to_string());
+            tracing::warn!(target: LINKS, peer, address, error, "not connected");
+        }
+    }
+
+    /// Returns true if an address that was learned from others must not be dialed. Names are looked
+    /// at when they are listened on, at the peer that does.
+    pub(super) async fn is_plaintext_refused(&self, address: &str) -> bool {
+        let is_literal = address.parse::<std::net::SocketAddr>().is_ok();
+        is_literal
+            && !self.is_plaintext_allowed
+            && !self.transport.is_private(address).await.unwrap_or(true)
+    }
+
     /// Notes a difference that the state machine has found.
     pub(super) fn mismatch(&self, peer: String, field: String, ours: String, theirs: String) {
         let address = self.roster.address(&PeerName::from(peer.as_str()));
@@ -291,7 +336,6 @@ impl Shared {
         self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
     }
 
-    /// Where this peer stands at present.
     /// Notes that a member that holds a state is there, and no link with it comes about: nothing is to
     /// be founded past it. `position` is the state that it says it holds.
     pub(super) fn note_holder(&self, position: Option<Position>) {
@@ -306,6 +350,7 @@ impl Shared {
         }
     }
 
+    /// Where this peer stands at present.
     pub(super) fn standing(&self) -> Standing {
         Standing::new(self.store.position(), &self.store.meta())
     }

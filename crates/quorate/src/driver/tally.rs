@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::latency::{CallTimes, Latency};
-use super::shared::Shared;
 use crate::event::Event;
 use crate::protocol::message::Message;
 
@@ -76,23 +75,23 @@ pub(super) struct Tally {
     pub(super) decided_alone: Count,
     pub(super) refused_for_waiting: Count,
     pub(super) latency: Latency,
-    campaigns: Count,
-    primary_changes: Count,
-    quorum_losses: Count,
-    links_made: Count,
-    links_lost: Count,
-    pieces_sent: Count,
-    piece_bytes_sent: Count,
+    pub(super) campaigns: Count,
+    pub(super) primary_changes: Count,
+    pub(super) quorum_losses: Count,
+    pub(super) links_made: Count,
+    pub(super) links_lost: Count,
+    pub(super) pieces_sent: Count,
+    pub(super) piece_bytes_sent: Count,
     pub(super) reads_paused: Count,
     pub(super) messages_dropped: Count,
     pub(super) events_omitted: Count,
     pub(super) turned_away: Count,
     pub(super) accepts_failed: Count,
-    closed_crowded: Count,
-    closed_garbled: Count,
-    closed_not_taking: Count,
-    closed_silent: Count,
-    closed_unfinished: Count,
+    pub(super) closed_crowded: Count,
+    pub(super) closed_garbled: Count,
+    pub(super) closed_not_taking: Count,
+    pub(super) closed_silent: Count,
+    pub(super) closed_unfinished: Count,
 }
 
 /// Why an open connection was closed here.
@@ -132,7 +131,7 @@ impl Count {
         self.0.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -168,37 +167,6 @@ impl Tally {
         if let Message::Piece(piece) = message {
             self.pieces_sent.add(1);
             self.piece_bytes_sent.add(piece.records.packed().len());
-        }
-    }
-}
-
-impl Shared {
-    pub(crate) fn stats(&self) -> PeerStats {
-        let tally = &self.tally;
-        PeerStats {
-            forwarded: tally.forwarded.get(),
-            served: tally.served.get(),
-            decided_alone: tally.decided_alone.get(),
-            refused_for_room: self.store.usage().refused,
-            refused_for_waiting: tally.refused_for_waiting.get(),
-            call_times: tally.latency.get(),
-            campaigns: tally.campaigns.get(),
-            primary_changes: tally.primary_changes.get(),
-            quorum_losses: tally.quorum_losses.get(),
-            links_made: tally.links_made.get(),
-            links_lost: tally.links_lost.get(),
-            pieces_sent: tally.pieces_sent.get(),
-            piece_bytes_sent: tally.piece_bytes_sent.get(),
-            closed_crowded: tally.closed_crowded.get(),
-            closed_garbled: tally.closed_garbled.get(),
-            closed_not_taking: tally.closed_not_taking.get(),
-            closed_silent: tally.closed_silent.get(),
-            closed_unfinished: tally.closed_unfinished.get(),
-            reads_paused: tally.reads_paused.get(),
-            messages_dropped: tally.messages_dropped.get(),
-            events_omitted: tally.events_omitted.get(),
-            turned_away: tally.turned_away.get(),
-            accepts_failed: tally.accepts_failed.get(),
         }
     }
 }

@@ -28,6 +28,43 @@ const ATTEND_DIVISOR: u32 = 4;
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
 impl Shared {
+    /// Whether so many members are being refused that the rest is no majority.
+    ///
+    /// A refused connection is tried again within a second: a peer whose last refusal is older
+    /// has gone.
+    pub(super) fn refusals_prevent_majority(&self, now: Time) -> bool {
+        let since = now.before(self.handshake_timeout() * 2);
+        let up = self.registry.up();
+        let is_refused =
+            |name: &&PeerName| !up.contains_key(*name) && self.refusals.has_since(since, name);
+        let members = self.roster.members();
+        if members.is_empty() {
+            // It knows nobody's name; who is at the addresses that it was given has answered.
+            let mut contacts = self.reach.contacts().into_iter();
+            return contacts.any(|(_, error)| error.is_refusal());
+        }
+        let others = members.iter().filter(|name| **name != self.config.name);
+        let left = members.len() - others.filter(is_refused).count();
+        left <= members.len() / 2
+    }
+
+    /// Tells the embedder that its certificate ends soon.
+    pub(super) fn watch_certificate(&self) {
+        let Some(certificate) = self.transport.certificate() else { return };
+        if let Some(event) = self.certificate_expiry.due(&certificate, self.clock.wall_ms()) {
+            self.tell(event);
+        }
+    }
+
+    /// Tells the embedder when the store comes near a bound; whether the fill has changed.
+    pub(super) fn watch_fill(&self) -> bool {
+        let before = self.fill.fill();
+        if let Some(event) = self.fill.look(self.store.usage()) {
+            self.tell(event);
+        }
+        self.fill.fill() != before
+    }
+
     /// Closes connections that get nowhere.
     fn close_stuck(&self, now: Time) {
         for connection in self.registry.silent(now.before(self.group.failure_timeout)) {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::expiry::Expiry;
 use super::routing::Routing;
 use super::slots::{Budget, Id, Slots};
-use crate::id::{Position, Time};
+use crate::id::{Ballot, Position, Time};
 use crate::store::Store;
 
 /// Whether a majority holds a change.
@@ -57,7 +57,7 @@ impl Waiters {
         let mut state = self.state.lock();
         let state = &mut *state;
         while let Some(&(position, id)) = state.queue.front() {
-            if !covers(committed, position) {
+            if !committed.covers(position) {
                 return;
             }
             state.queue.pop_front();
@@ -65,12 +65,12 @@ impl Waiters {
         }
     }
 
-    /// Ends the wait of everyone whose change was decided in an older reign than the route names.
-    pub(super) fn end_past(&self, routing: &Routing, wakers: &mut Vec<Waker>) {
+    /// Ends the wait of everyone whose change was decided in an older reign than `newest`.
+    pub(super) fn end_past(&self, newest: Ballot, wakers: &mut Vec<Waker>) {
         let mut state = self.state.lock();
         let state = &mut *state;
         while let Some(&(position, id)) = state.queue.front() {
-            if !routing.is_past(position.ballot) {
+            if newest <= position.ballot {
                 return;
             }
             state.queue.pop_front();
@@ -93,11 +93,6 @@ impl Waiters {
     pub(super) fn expire(&self, now: Time, wakers: &mut Vec<Waker>) -> Option<Time> {
         self.state.lock().slots.expire(now, wakers)
     }
-}
-
-/// Whether everything up to `position` is part of `committed`.
-fn covers(committed: Position, position: Position) -> bool {
-    committed.ballot == position.ballot && committed.sequence >= position.sequence
 }
 
 /// Resolves when a majority holds the change, or that cannot be known any more.
@@ -131,10 +126,10 @@ impl Future for Wait<'_> {
         }
         // Under the lock: whoever commits, or ends the reign, from here on finds this caller in
         // the queue.
-        if covers(self.store.answerable(), self.position) {
+        if self.store.answerable().covers(self.position) {
             return Poll::Ready(Ok(Held::ByMajority));
         }
-        if self.routing.is_past(self.position.ballot) {
+        if self.routing.newest_reign() > self.position.ballot {
             return Poll::Ready(Ok(Held::Unknown));
         }
         let Some(id) = state.slots.insert(context.waker().clone(), self.deadline) else {
