@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::address::{AddressFault, AddressGiven};
 use crate::generations::NewGenerations;
-use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
+use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName, is_name};
 use crate::storage::{StorageKind, SyncPolicy};
 use crate::told::whole;
 
@@ -480,11 +480,6 @@ pub(crate) const STORAGE: &str = "storage";
 const MAX_BYTES: usize = 2 * 1024 * 1024 * 1024;
 const MIN_FAILURE_TIMEOUT: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
-
-pub(crate) fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-}
 
 /// The largest agreement for so many members: the smallest majority, which is what is left when all
 /// others are lost.

@@ -124,11 +124,11 @@ pub use model::{
     MAX_KEY_BYTES, Model, VALUE_WORDS, Value,
 };
 #[cfg(feature = "driver")]
-pub use peer::{NotReadyError, Peer, Shutdown};
+pub use peer::{Peer, Shutdown};
 pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 #[cfg(feature = "driver")]
-pub use readiness::{Absence, Missing, NotCountedError, NotSafeToStop};
+pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
 pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
 #[doc(hidden)]

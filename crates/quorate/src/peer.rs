@@ -16,11 +16,8 @@ use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
-use crate::readiness::{self, NotCountedError, NotSafeToStop};
+use crate::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
 use crate::store::Digest;
-use crate::told::rounded;
-
-crate::told_to_people! { NotReadyError }
 
 /// One peer of a group, running in this process.
 ///
@@ -99,19 +96,6 @@ pub enum Shutdown {
     },
     /// It was not primary.
     WasReplica,
-}
-
-/// A peer could not decide within the time given.
-#[derive(Clone, thiserror::Error)]
-#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
-#[non_exhaustive]
-pub struct NotReadyError {
-    /// How long it was waited for.
-    pub waited: Duration,
-    /// What was missing at the end.
-    pub reason: crate::error::NoPrimaryReason,
-    /// The status at the end.
-    pub status: Box<Status>,
 }
 
 impl Peer {

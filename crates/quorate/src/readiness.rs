@@ -5,9 +5,23 @@ use std::time::Duration;
 
 use crate::driver::{Link, PeerStatus, Status, StorageState};
 use crate::id::{PeerKind, PeerName};
-use crate::peer::NotReadyError;
 use crate::protocol::{CatchUp, PeerRole};
 use crate::told::rounded;
+
+crate::told_to_people! { NotReadyError }
+
+/// A peer could not decide within the time given.
+#[derive(Clone, thiserror::Error)]
+#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
+#[non_exhaustive]
+pub struct NotReadyError {
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// What was missing at the end.
+    pub reason: crate::error::NoPrimaryReason,
+    /// The status at the end.
+    pub status: Box<Status>,
+}
 
 /// A peer did not count as a member within the time given.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32c::crc32c_append;
 
 use super::error::Fault;
+use crate::disk::id::Salt;
 use crate::id::{Ballot, Position};
 use crate::protocol::message::{Message, Piece};
 use crate::record::Records;
@@ -25,10 +26,6 @@ pub(super) const MAX_RECORDS_BYTES: usize = if cfg!(test) { 1024 } else { 256 * 
 
 const LENGTH_AT: usize = 4;
 const OFFSET_AT: usize = 8;
-
-/// What the checksums of a file's entries start from: none is valid in another file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Salt(pub(super) u32);
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! What goes wrong with files: one enum per operation, each with the file, and what to do.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
-use super::state::StorageId;
+use crate::disk::id::StorageId;
 use crate::id::{PeerName, Position};
 use crate::store::ApplyError;
 use crate::wire::WireError;

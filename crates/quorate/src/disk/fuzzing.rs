@@ -8,13 +8,12 @@
 use bytes::{Buf, BufMut, BytesMut};
 use crc32c::crc32c;
 
-use super::entry::{self, Salt};
 use super::header::{HEADER_BYTES, Kind, PREAMBLE_BYTES, SALT_END, put_preamble};
 use super::name::{self, STATE};
 use super::simulated::SimulatedDisk;
-use super::state::StorageId;
-use super::{OpenError, Options, Storage, open};
+use super::{OpenError, Options, Storage, entry, open};
 use crate::config::Bounds;
+use crate::disk::id::{Salt, StorageId};
 use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
 use crate::protocol::io::HardState;
 use crate::state::{BatchEnd, Meta};

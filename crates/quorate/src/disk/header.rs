@@ -3,9 +3,8 @@
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
 
-use super::entry::Salt;
 use super::error::Fault;
-use super::state::StorageId;
+use crate::disk::id::{Salt, StorageId};
 use crate::id::{Ballot, Generation, Position, Sequence, Term};
 
 /// The version that is written, and the newest that is read, of all files but the state.

@@ -8,9 +8,10 @@ use super::folder::Folder;
 use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name::{self, Name, STATE};
 use super::reader::{read_header, unreadable};
-use super::recovery::Options;
 use super::snapshot::SnapshotReader;
-use super::state::{MAX_BYTES, State, StorageId};
+use super::state::{MAX_BYTES, State};
+use crate::disk::id::StorageId;
+use crate::disk::options::Options;
 
 /// The files of a directory, by their names.
 #[derive(Debug, Default)]

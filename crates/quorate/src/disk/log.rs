@@ -3,13 +3,14 @@
 use bytes::BytesMut;
 
 use super::batch::{Chain, Marked};
-use super::entry::{self, Entry, Part, Salt};
+use super::entry::{self, Entry, Part};
 use super::error::IoError;
 use super::folder::{Folder, NamedFile};
 use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name;
 use super::reader::EntryReader;
-use super::state::{LogEnd, StorageId};
+use super::state::LogEnd;
+use crate::disk::id::{Salt, StorageId};
 use crate::store::Staged;
 
 /// A batch is written in one go unless it is larger than this.

@@ -25,9 +25,11 @@ mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod header;
+mod id;
 mod inventory;
 mod log;
 mod name;
+mod options;
 mod reader;
 mod recovery;
 #[doc(hidden)]
@@ -42,9 +44,11 @@ mod tests;
 
 pub use error::{Action, AppendError, Fault, IoError, OpenError, SnapshotError, StorageError};
 pub use file::{Directory, DirectoryLock, File};
-pub use recovery::{Options, Progress, Recovered, Recovery, TornTail, open};
+pub use id::StorageId;
+pub use options::Options;
+pub use recovery::{Progress, Recovered, Recovery, TornTail, open};
 pub use snapshot::{FinishedSnapshot, SealedSnapshot, SnapshotWriter};
-pub use state::{State, StorageId};
+pub use state::State;
 pub use storage::{Storage, Usage};
 #[cfg(all(unix, feature = "driver"))]
 pub use system::SystemDirectory;

@@ -4,11 +4,11 @@ use std::io;
 
 use bytes::BytesMut;
 
-use super::entry::{self, Entry, Salt};
+use super::entry::{self, Entry};
 use super::error::{Action, Fault, IoError, OpenError};
 use super::folder::NamedFile;
 use super::header::{HEADER_BYTES, Header, Kind, NUMBER_AT, STORAGE_ID_AT, Unreadable};
-use super::state::StorageId;
+use crate::disk::id::{Salt, StorageId};
 
 /// Bytes read at once; an entry that is longer is read in one go.
 const READ_BYTES: usize = 256 * 1024;

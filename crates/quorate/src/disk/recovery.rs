@@ -14,45 +14,13 @@ use super::log::{Earlier, Log, Segment};
 use super::name::LOCK;
 use super::reader::{EntryReader, ReadError, read_header};
 use super::snapshot::SnapshotReader;
-use super::state::{LogEnd, State, StorageId};
+use super::state::{LogEnd, State};
 use super::storage::{Installed, Storage};
-use crate::id::{PeerName, Position};
+use crate::disk::id::StorageId;
+use crate::disk::options::Options;
+use crate::id::Position;
 use crate::protocol::io::HardState;
 use crate::store::{ApplyError, Staged};
-
-/// How a directory is opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Name of the group. A directory serves one only.
-    pub group: String,
-    /// This peer. A directory serves one only.
-    pub peer: PeerName,
-    /// Becomes the id of the directory if it is used for the first time: drawn at random.
-    pub new_storage_id: StorageId,
-    /// A segment of the log is full at this size. Default 64 MiB: smaller ones cost a sync of the
-    /// directory each, larger ones stay longer after a snapshot.
-    pub segment_bytes: u64,
-    /// Whether the peer acknowledges before it syncs. Then a crash of the machine may take back
-    /// what it said, and the next opening says so.
-    pub acknowledges_unsynced: bool,
-    /// A number that every start of the machine has of its own; 0 if it is not known. What was
-    /// written and not synced outlives the process, and not the machine.
-    pub boot: u64,
-}
-
-impl Options {
-    /// The defaults, for a peer that syncs before it acknowledges.
-    pub fn new(group: impl Into<String>, peer: PeerName, new_storage_id: StorageId) -> Self {
-        Self {
-            group: group.into(),
-            peer,
-            new_storage_id,
-            segment_bytes: 64 * 1024 * 1024,
-            acknowledges_unsynced: false,
-            boot: 0,
-        }
-    }
-}
 
 /// How far a recovery has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

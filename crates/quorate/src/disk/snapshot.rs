@@ -15,14 +15,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::batch::{Chain, Handout, expect};
-use super::entry::{self, Entry, Part, Salt};
+use super::entry::{self, Entry, Part};
 use super::error::{Action, Failure, Fault, IoError, OpenError, SnapshotError};
 use super::file::DirectoryLock;
 use super::folder::{Folder, NamedFile};
 use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name::{self, TEMPORARY};
 use super::reader::{EntryReader, ReadError, read_header};
-use super::state::StorageId;
+use crate::disk::id::{Salt, StorageId};
 use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::Staged;

@@ -5,7 +5,6 @@
 //! sync instead of two; but then a vote that has become unreadable looks like one that was torn,
 //! the older slot counts, and the peer votes twice.
 
-use std::fmt;
 use std::hash::Hasher;
 
 use bytes::{Buf, BufMut};
@@ -17,8 +16,8 @@ use super::header::{
     Kind, PREAMBLE_BYTES, STATE_VERSION, Unreadable, VERSION, check_count, check_preamble_of,
     check_sum, put_ballot, put_preamble_of, take_ballot,
 };
-use crate::config::is_name;
-use crate::id::{MAX_NAME_BYTES, MemberId, PeerName, Position, Sequence};
+use crate::disk::id::StorageId;
+use crate::id::{MAX_NAME_BYTES, MemberId, PeerName, Position, Sequence, is_name};
 use crate::protocol::io::{HardState, Succession};
 
 const ACKNOWLEDGES_UNSYNCED: u8 = 1;
@@ -32,22 +31,6 @@ const POSITION_BYTES: usize = 3 * size_of::<u64>();
 /// Longest state file.
 pub(super) const MAX_BYTES: usize =
     PREAMBLE_BYTES + FIXED_BYTES + 3 * (1 + MAX_NAME_BYTES) + POSITION_BYTES + CHECKSUM_BYTES;
-
-/// Random id of one data directory, drawn when it is first used.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StorageId(pub u128);
-
-impl fmt::Display for StorageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for StorageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// All that a state file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,8 +30,7 @@ use super::routing::Way;
 use super::shared::{Command, Shared};
 use super::status::Status;
 use super::storage::{self, Order, Report};
-use super::upkeep::group_of;
-use super::waiting::Waiting;
+use crate::driver::waiting::Waiting;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
@@ -255,7 +254,8 @@ impl EventLoop {
         if !is_linked {
             return;
         }
-        let named = group_of(&message).map(|(ballot, group_id)| (peer.clone(), ballot, group_id));
+        let named =
+            message.named_reign().map(|(ballot, group_id)| (peer.clone(), ballot, group_id));
         if let Message::Peers { stamp, members } = &message
             // It is a member, or whoever was found where one was looked for. That it says so, and
             // has come here by itself, makes it none.

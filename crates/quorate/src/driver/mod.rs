@@ -75,6 +75,7 @@ mod reach;
 mod reason;
 mod refusals;
 mod registry;
+mod reminder;
 mod replying;
 mod roster;
 mod routing;

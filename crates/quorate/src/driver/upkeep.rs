@@ -266,17 +266,6 @@ impl EventLoop {
     }
 }
 
-/// The reign and the group that a message of a primary names.
-pub(super) fn group_of(message: &Message) -> Option<(Ballot, GroupId)> {
-    match message {
-        Message::Ping { brief, .. } | Message::Pong { brief, .. } if brief.is_primary => {
-            Some((brief.ballot, brief.group_id?))
-        }
-        Message::Follow { ballot, group_id, .. } => Some((*ballot, (*group_id)?)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

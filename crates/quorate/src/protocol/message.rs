@@ -362,6 +362,17 @@ pub enum Message {
 }
 
 impl Message {
+    /// The reign and the group that a message of a primary names.
+    pub fn named_reign(&self) -> Option<(Ballot, GroupId)> {
+        match self {
+            Self::Ping { brief, .. } | Self::Pong { brief, .. } if brief.is_primary => {
+                Some((brief.ballot, brief.group_id?))
+            }
+            Self::Follow { ballot, group_id, .. } => Some((*ballot, (*group_id)?)),
+            _ => None,
+        }
+    }
+
     /// The lane this message takes.
     pub fn lane(&self) -> Lane {
         match self {

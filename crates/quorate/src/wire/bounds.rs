@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use super::error::WireError;
-use crate::config::is_name;
 use crate::id::{
     Ballot, Generation, GroupTime, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, PeerName, Position, Sequence,
-    Term,
+    Term, is_name,
 };
 
 /// Most members, or names of peers, in one list of a message.

@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::worker::{Task, Worker};
-use super::{Hold, Orders, Report};
+use super::worker::Worker;
+use super::{Copied, Hold, Orders, Report, Task};
 use crate::disk::{
     FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, StorageError, Usage,
 };
@@ -39,13 +39,6 @@ enum Step {
     Copied(Box<SnapshotWriter>),
     #[default]
     Idle,
-}
-
-/// The end of a copy.
-#[derive(Debug)]
-pub(super) struct Copied {
-    writer: Result<SnapshotWriter, SnapshotError>,
-    since: Sequence,
 }
 
 impl Compaction {

@@ -27,9 +27,9 @@ use tokio::sync::{mpsc as reports, oneshot};
 
 pub(super) use link::{Link, next_report};
 pub(super) use opening::{OnProgress, Opened, Opening, boot, directory};
-use worker::{Task, Worker};
+use worker::Worker;
 
-use crate::disk::{Storage, StorageError};
+use crate::disk::{FinishedSnapshot, SnapshotError, SnapshotWriter, Storage, StorageError};
 use crate::id::Sequence;
 use crate::protocol::io::HardState;
 use crate::record::Records;
@@ -67,6 +67,30 @@ pub(super) enum Report {
     Saved,
     /// Files of an older founding are kept, from this one on.
     SetAside(PathBuf),
+}
+
+/// How closing the storage went.
+pub(super) type Closed = Result<(), StorageError>;
+
+/// What the storage thread is to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// End at once, as if killed.
+    Abandon,
+    /// End in an orderly way.
+    Close(oneshot::Sender<Closed>),
+    /// The snapshot thread has copied the cells.
+    Copied(Copied),
+    /// The snapshot thread has finished.
+    Finished(Result<FinishedSnapshot, SnapshotError>),
+    Order(Order),
+}
+
+/// The end of a copy.
+#[derive(Debug)]
+pub(super) struct Copied {
+    writer: Result<SnapshotWriter, SnapshotError>,
+    since: Sequence,
 }
 
 /// Sends orders.

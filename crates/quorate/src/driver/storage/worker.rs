@@ -8,30 +8,13 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::compaction::{Compaction, Copied};
-use super::{Hold, Order, Orders, Report};
-use crate::disk::{AppendError, FinishedSnapshot, SnapshotError, Storage, StorageError};
+use super::compaction::Compaction;
+use super::{Closed, Hold, Order, Orders, Report, Task};
+use crate::disk::{AppendError, Storage, StorageError};
 use crate::id::{GroupId, Position, Sequence};
 use crate::state::BatchEnd;
 use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
-
-/// How closing the storage went.
-pub(super) type Closed = Result<(), StorageError>;
-
-/// What the storage thread is to do.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// End at once, as if killed.
-    Abandon,
-    /// End in an orderly way.
-    Close(oneshot::Sender<Closed>),
-    /// The snapshot thread has copied the cells.
-    Copied(Copied),
-    /// The snapshot thread has finished.
-    Finished(Result<FinishedSnapshot, SnapshotError>),
-    Order(Order),
-}
 
 /// Whether the thread goes on.
 #[derive(Debug)]
