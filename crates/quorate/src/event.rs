@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::generations::Loss;
+use crate::config::Loss;
 use crate::id::{Ballot, Generation, GroupId, PeerName, Position};
 
 /// Something that happened to this peer's group, as this peer saw it.

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::config::MEMBERS;
+use crate::config::{Loss, MEMBERS};
 use crate::event::Event;
-use crate::generations::Loss;
 use crate::id::PeerName;
 use crate::told::listed;
 

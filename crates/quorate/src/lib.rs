@@ -65,8 +65,6 @@
 //!
 //! `driver` (default): sockets, clocks and [`Peer`]. Without it the rest builds without tokio.
 
-#[doc(hidden)]
-mod address;
 pub mod bug;
 mod config;
 pub mod disk;
@@ -75,7 +73,6 @@ mod driver;
 mod error;
 mod event;
 mod event_text;
-mod generations;
 mod id;
 mod model;
 #[cfg(feature = "driver")]
@@ -86,8 +83,6 @@ pub mod protocol;
 mod readiness;
 pub mod record;
 pub mod state;
-mod storage;
-mod storage_words;
 pub mod store;
 mod telling;
 mod told;
@@ -96,10 +91,9 @@ pub mod transport;
 pub mod wire;
 pub mod words;
 
-pub use address::{AddressFault, AddressGiven};
 pub use config::{
-    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, MAX_MEMBERS, Mode, OnReconnect,
-    PeerConfig,
+    Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig, Loss,
+    MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,
 };
 #[cfg(feature = "driver")]
 #[doc(hidden)]
@@ -114,7 +108,6 @@ pub use driver::{
 pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 pub use event::Event;
 pub use event_text::Severity;
-pub use generations::{Loss, NewGenerations};
 pub use id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
@@ -129,7 +122,6 @@ pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 #[cfg(feature = "driver")]
 pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
-pub use storage::{Storage, StorageKind, SyncPolicy};
 pub use store::Digest;
 #[doc(hidden)]
 pub use telling::tell;

@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Acknowledge, Mode, OnReconnect};
-    use crate::storage::{Storage, StorageKind, SyncPolicy};
+    use crate::config::{Storage, StorageKind, SyncPolicy};
 
     /// Each word is read as the value that is written so, by text and by serde.
     fn check<T>(what: &str, words: &[&str])

@@ -10,8 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::address::{AddressFault, AddressGiven};
-use crate::config::ConfigError;
+use crate::config::{AddressFault, AddressGiven, ConfigError};
 use crate::id::{MAX_ADDRESS_BYTES, PeerName};
 use crate::transport::{Transport, host};
 

@@ -9,27 +9,24 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::addresses;
 use super::clock::{Clock, TestClock};
 use super::event_loop::{EventLoop, Inputs};
 use super::inbox::{Inbox, Inboxes};
-use super::links;
-use super::settings;
 use super::shared::{Enlisted, Parts, Shared};
 use super::status::Status;
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
+use super::{addresses, links, settings};
 use crate::config::{
-    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, OnReconnect, PeerConfig,
+    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, NewGenerations, OnReconnect,
+    PeerConfig, Storage, StorageKind, SyncPolicy,
 };
 use crate::disk::{Directory, OpenError, Progress, StorageId};
-use crate::generations::NewGenerations;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::protocol::Machine;
 use crate::protocol::io::Start;
-use crate::storage::{Storage, StorageKind, SyncPolicy};
 use crate::store::Store;
 use crate::transport::{Listener, Tcp, Transport};
 use crate::wire;

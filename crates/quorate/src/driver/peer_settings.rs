@@ -7,12 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{PeerBuilder, StartError};
-use crate::config::{Acknowledge, Bounds, Mode, OnReconnect};
-use crate::generations::NewGenerations;
+use crate::config::{Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Storage};
 use crate::id::PeerName;
 use crate::model::Model;
 use crate::peer::Peer;
-use crate::storage::Storage;
 use crate::words::optional_duration;
 
 /// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its
@@ -233,8 +231,8 @@ fn allow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{StorageKind, SyncPolicy};
     use crate::id::PeerKind;
-    use crate::storage::{StorageKind, SyncPolicy};
 
     const ALL: &str = r#"{
         "name": "a", "group": "quota", "listen": "127.0.0.1:7201", "advertise": "10.0.0.1:7101",

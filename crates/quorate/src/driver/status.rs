@@ -12,10 +12,9 @@ use super::refusals::Refusal;
 use super::settings::Difference;
 use super::shared::Shared;
 use super::turns::Turns;
-use crate::config::Mode;
+use crate::config::{Mode, StorageKind};
 use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
 use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
-use crate::storage::StorageKind;
 use crate::transport::{Certificate, Protection, Tls};
 
 /// A snapshot of one peer and its group, as that peer sees it.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::bug::{self, Bug};
+use crate::config::{Loss, NewGenerations};
 use crate::event::Event;
-use crate::generations::{Loss, NewGenerations};
 use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, VoteRequest};

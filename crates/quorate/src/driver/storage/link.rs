@@ -3,11 +3,11 @@
 use tokio::sync::mpsc;
 
 use super::{Order, Orders, Report};
+use crate::config::SyncPolicy;
 use crate::driver::event_loop::EventLoop;
 use crate::driver::journal::STORAGE;
 use crate::event::Event;
 use crate::protocol::io::Input;
-use crate::storage::SyncPolicy;
 use crate::store::Staged;
 
 /// What the event loop of a peer with storage on disk has of it.

@@ -15,6 +15,7 @@
 mod compaction;
 mod link;
 mod opening;
+mod snapshots;
 mod worker;
 
 use std::path::PathBuf;
@@ -29,12 +30,12 @@ pub(super) use link::{Link, next_report};
 pub(super) use opening::{OnProgress, Opened, Opening, boot, directory};
 use worker::Worker;
 
+use crate::config::SyncPolicy;
 use crate::disk::{FinishedSnapshot, SnapshotError, SnapshotWriter, Storage, StorageError};
 use crate::id::Sequence;
 use crate::protocol::io::HardState;
 use crate::record::Records;
 use crate::state::BatchEnd;
-use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
 
 /// What the event loop asks for; answered by a [`Report`] unless it says otherwise.

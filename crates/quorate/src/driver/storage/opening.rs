@@ -1,14 +1,14 @@
 //! Opening a directory and reading it into the store, before the peer does anything else.
 
-use std::fs;
 use std::hash::Hasher;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use siphasher::sip::SipHasher13;
 
+use crate::config::{StorageKind, SyncPolicy};
 use crate::disk::{
     self, Action, Directory, IoError, OpenError, Options, Progress, Recovered, Storage, StorageId,
 };
@@ -16,7 +16,6 @@ use crate::driver::journal::STORAGE;
 use crate::event::Event;
 use crate::id::PeerName;
 use crate::protocol::io::{Kept, Start};
-use crate::storage::{StorageKind, SyncPolicy};
 use crate::store::Store;
 
 /// What is called while a directory is read.

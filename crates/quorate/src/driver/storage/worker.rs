@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 use super::compaction::Compaction;
 use super::{Closed, Hold, Order, Orders, Report, Task};
+use crate::config::SyncPolicy;
 use crate::disk::{AppendError, Storage, StorageError};
 use crate::id::{GroupId, Position, Sequence};
 use crate::state::BatchEnd;
-use crate::storage::SyncPolicy;
 use crate::store::{Staged, Store};
 
 /// Whether the thread goes on.

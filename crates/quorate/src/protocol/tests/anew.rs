@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
+use crate::config::{Loss, NewGenerations};
 use crate::event::Event;
-use crate::generations::{Loss, NewGenerations};
 use crate::id::{PeerName, Position};
 use crate::protocol::io::Input;
 

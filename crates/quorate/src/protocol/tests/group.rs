@@ -7,10 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, PeerConfig};
+use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, NewGenerations, PeerConfig};
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
-use crate::generations::NewGenerations;
 use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::storage::{Storage, SyncPolicy};
+use super::storage::{Storage, SyncPolicy};
 use crate::words::{UnknownWord, Written, duration, read};
 
 const EVERY_BATCH: &str = "every-batch";

@@ -1,0 +1,22 @@
+//! Settings: those that must be equal at all peers, and those of one peer.
+
+mod address;
+mod bounds;
+mod error;
+mod generations;
+mod group;
+mod peer;
+mod storage;
+mod storage_words;
+
+pub use address::{AddressFault, AddressGiven};
+pub use bounds::Bounds;
+pub use error::ConfigError;
+pub use generations::{Loss, NewGenerations};
+pub use group::{Acknowledge, ClientRights, GroupConfig, Mode, OnReconnect};
+pub(crate) use group::{MEMBERS, STORAGE};
+pub use peer::PeerConfig;
+pub use storage::{Storage, StorageKind, SyncPolicy};
+
+/// Most members of a group.
+pub const MAX_MEMBERS: usize = 7;
