@@ -92,7 +92,9 @@ impl Machine {
             Asker::Own(request) => self.outputs.push_back(Output::Switched { request, result }),
             Asker::Other(from, request) => {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
-                    if let Some(remote) = self.remotes.get_mut(&from.0) {
+                    // Another start of it numbers its wishes anew.
+                    let remote = self.remotes.get_mut(&from.0);
+                    if let Some(remote) = remote.filter(|r| r.linked == Some(from.1)) {
                         remote.switch_answer = Some((request, outcome));
                     }
                     self.send(&from, Message::Switched { request, outcome });
