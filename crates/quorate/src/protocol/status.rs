@@ -125,7 +125,7 @@ pub struct MachinePeer {
 pub(super) const MAX_LAG: u64 = 1000;
 
 /// The first version of the protocol in which peers say how far they are behind.
-const LAG_VERSION: u32 = 4;
+const LAG_VERSION: u32 = 5;
 
 /// How many cuts this peer's state is behind that of the primary of `ballot`; `None` where they
 /// cannot be compared. Of a state of an older reign it is not known here how much of it the primary
