@@ -94,7 +94,7 @@ impl Machine {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
                     // Another start of it numbers its wishes anew.
                     let remote = self.remotes.get_mut(&from.0);
-                    if let Some(remote) = remote.filter(|r| r.linked == Some(from.1)) {
+                    if let Some(remote) = remote.filter(|r| r.is_last(from.1)) {
                         remote.switch_answer = Some((request, outcome));
                     }
                     self.send(&from, Message::Switched { request, outcome });

@@ -66,6 +66,11 @@ impl Remote {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
     }
 
+    /// Whether this is the start of it that is linked, or was last.
+    pub(super) fn is_last(&self, incarnation: Incarnation) -> bool {
+        self.last.as_ref().is_some_and(|end| end.incarnation == incarnation)
+    }
+
     /// What it says it is to the group.
     pub(super) fn kind(&self) -> Option<PeerKind> {
         self.last.as_ref().map(|end| end.kind)
@@ -87,6 +92,7 @@ impl Machine {
         if remote.linked == Some(incarnation) {
             return;
         }
+        let is_same = remote.is_last(incarnation);
         let died = remote.last.take().filter(|last| last.incarnation != incarnation);
         if let Some(died) = died.as_ref().filter(|died| died.id != end.id) {
             remote.dead.push_back(died.id);
@@ -98,10 +104,13 @@ impl Machine {
             died.id == end.id && end.succession.proves_end_of(&died.succession)
         });
         let dead = std::mem::take(&mut remote.dead);
+        // It may have closed before the answer was heard.
+        let switch_answer = remote.switch_answer.filter(|_| is_same);
         *remote = Remote {
             linked: Some(incarnation),
             last: Some(end),
             dead,
+            switch_answer,
             heard: now,
             ..Remote::default()
         };

@@ -367,6 +367,17 @@ impl Group {
         self.relink();
     }
 
+    /// The connections between two processes are reset, and both live on.
+    pub(super) fn reset(&mut self, one: &str, other: &str) {
+        for (at, peer) in [(one, other), (other, one)] {
+            let (at, peer) = (PeerName::from(at), PeerName::from(peer));
+            let incarnation = self.peers[&peer].incarnation;
+            self.linked.remove(&(at.clone(), peer.clone()));
+            self.input(&at, Input::LinkDown { peer, incarnation, has_ended: false });
+        }
+        self.relink();
+    }
+
     fn end(&mut self, name: &str, has_ended: bool) -> Peer {
         let name = PeerName::from(name);
         let peer = self.peers.remove(&name).expect("the peer runs");
