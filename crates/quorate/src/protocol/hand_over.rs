@@ -64,7 +64,8 @@ impl Machine {
     ) {
         let asker = Asker::Other(from.clone(), request);
         let answer = self.remotes.get(&from.0).and_then(|remote| remote.switch_answer);
-        if let Some((_, outcome)) = answer.filter(|(answered, _)| *answered == request) {
+        let is_again = |answered: u64| answered == request && !bug::is(Bug::WishMetAgain);
+        if let Some((_, outcome)) = answer.filter(|(answered, _)| is_again(*answered)) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
