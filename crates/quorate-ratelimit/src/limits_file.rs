@@ -306,7 +306,11 @@ impl Follower {
         match self.limiter.change_limits(limits, self.carry).await {
             Ok(revision) => told(FileChange::Taken { revision }),
             // Nor will they be the next time.
-            Err(error @ (PolicyError::Refused { .. } | PolicyError::NotAllowed)) => {
+            Err(
+                error @ (PolicyError::Refused { .. }
+                | PolicyError::NotAllowed
+                | PolicyError::TooLong { .. }),
+            ) => {
                 watch.refused_at = Some(self.limiter.live().present().revision);
                 let reason = match error {
                     PolicyError::Refused { reason } => reason,

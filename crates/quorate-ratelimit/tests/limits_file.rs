@@ -225,3 +225,23 @@ async fn a_winning_file_that_is_refused_is_told_once() {
     assert!(heard.len() == 2 && is_refused(&heard[0]), "{heard:?}");
     assert_eq!(heard[1], FileChange::Differs { revision: 1, limits: vec!["jobs".into()] });
 }
+
+/// It was told each second that it is tried again.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_too_long_for_a_group_is_told_once() {
+    let (group, files) = (group().await, Files::new("too-long"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    let limit = |number| format!(r#""limit-number-{number:05}": {{"rate": "1/d", "burst": 10}}"#);
+    let all: Vec<String> = (0..4000).map(limit).collect();
+    let text = format!(r#"{{"limits": {{{}}}}}"#, all.join(","));
+    std::fs::write(files.of("a"), text).expect("it is written");
+    group.pass(10 * WHILE).await;
+    let heard = watched.heard();
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &heard[..] else {
+        panic!("{} times", heard.len())
+    };
+    assert!(reason.contains("is longer than"), "{reason}");
+    assert_eq!(present(&group).await, (0, 10));
+}
