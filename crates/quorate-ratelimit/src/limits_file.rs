@@ -188,7 +188,8 @@ impl<R> LimitsFile<R> {
     /// stay what they were.
     ///
     /// The file is looked at every second, and taken up when two looks in a row have found the
-    /// same: not while it is being written. A file without a limit is refused. With a file at every
+    /// same: not while it is being written. A file without a limit is refused; one that cannot be
+    /// read for a while, and then says what it said before, has not changed. With a file at every
     /// peer it is enough that one of them changes; where they change one after the other, the last
     /// change stands, so do not bring out two versions at a time.
     ///
@@ -205,6 +206,8 @@ impl<R> LimitsFile<R> {
         let limits_of = |text: &Result<String, String>| usable(&read, text);
         let mut seen = text_of(&file).await;
         let mut last = seen.clone();
+        // What it said when it could be read last.
+        let mut said = seen.clone().ok();
         let mut watch = Watch::default();
         follower.take_up(limits_of(&seen), &mut watch, &mut told);
         // What it says at the start is no change.
@@ -216,7 +219,15 @@ impl<R> LimitsFile<R> {
             // written.
             let is_settled = std::mem::replace(&mut last, text.clone()) == text;
             if is_settled && text != seen {
-                follower.take_up(limits_of(&text), &mut watch, &mut told);
+                match &text {
+                    // One that was away for a while has not changed by being there again.
+                    Ok(now) if said.as_ref() == Some(now) => {}
+                    Ok(now) => {
+                        said = Some(now.clone());
+                        follower.take_up(limits_of(&text), &mut watch, &mut told);
+                    }
+                    Err(reason) => told(FileChange::Refused { reason: reason.clone() }),
+                }
                 seen = text;
             }
             if watch.is_pending || follower.wins_now(&mut watch) {

@@ -245,3 +245,28 @@ async fn a_file_that_is_too_long_for_a_group_is_told_once() {
     assert!(reason.contains("is longer than"), "{reason}");
     assert_eq!(present(&group).await, (0, 10));
 }
+
+/// What the group had been changed to since was set back by the same old file.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_away_for_a_while_has_not_changed() {
+    let (group, files) = (group().await, Files::new("away"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    assert_eq!(group.limiter("b").change_limits(&limits(20), Carry::Keep).await, Ok(1));
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [differs(1)]);
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    assert!(matches!(watched.heard()[..], [FileChange::Refused { .. }]));
+    files.write("a", 10);
+    group.pass(WHILE).await;
+    assert_eq!((watched.heard(), present(&group).await), (vec![], (1, 20)));
+    // Away once more, and another one then.
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    files.write("a", 30);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard().last(), Some(&FileChange::Taken { revision: 2 }));
+    assert_eq!(present(&group).await, (2, 30));
+}
