@@ -270,3 +270,32 @@ async fn a_file_that_was_away_for_a_while_has_not_changed() {
     assert_eq!(watched.heard().last(), Some(&FileChange::Taken { revision: 2 }));
     assert_eq!(present(&group).await, (2, 30));
 }
+
+/// It was refused for a time, and never tried again.
+#[tokio::test(start_paused = true)]
+async fn a_winning_file_that_is_refused_is_taken_up_when_it_is_not_any_more() {
+    let told = Told::here();
+    let files = Files::new("again");
+    let window = |seconds| Limit::window(10, Duration::from_secs(seconds));
+    let limits = |seconds| Limits::builder().limit("api", window(seconds)).build().expect("usable");
+    let group = TestGroup::start(&limits(60), NAMES, |peer| peer).await.expect("valid");
+    let primary = group.primary().await;
+    let text = r#"{"limits": {"api": {"window": "60s", "max": 10}}}"#;
+    std::fs::write(files.of(&primary), text).expect("it is written");
+    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
+    group.pass(WHILE).await;
+    // As many forms as are kept at a time: the file's would be one more.
+    for number in 1..=8 {
+        let changed = group.limiter("a").change_limits(&limits(60 + number), Carry::Keep).await;
+        assert_eq!(changed, Ok(number));
+    }
+    group.pass(WHILE).await;
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &watched.heard()[..] else {
+        panic!("once each")
+    };
+    assert!(reason.contains("wait"), "{reason}");
+    group.pass(60 * WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 9 }]);
+    assert_eq!(present(&group).await.0, 9);
+    assert_eq!(told.warnings("and the file wins: api"), 1, "{told:?}");
+}
