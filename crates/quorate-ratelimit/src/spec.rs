@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounds::MAX_LIMITS;
 use crate::calendar::{Calendar, Weekday};
-use crate::error::{LimitError, LimitsError, LimitsErrorKind};
+use crate::error::{LimitError, LimitsError, LimitsErrorKind, shown};
 use crate::limit::{Kind, Limit};
 use crate::limits::{Limits, LimitsBuilder};
 use crate::period::{self, Period};
@@ -118,7 +118,7 @@ impl fmt::Display for StartsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Day(day) => day.fmt(f),
-            Self::Weekday(name) => write!(f, "{name:?}"),
+            Self::Weekday(name) => f.write_str(&shown(name)),
         }
     }
 }
@@ -191,7 +191,7 @@ impl LimitSpec {
             (None, Some(window)) => match (self.max, self.burst) {
                 (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
                 (None, None) => {
-                    Err(LimitError::MaxMissing { window: format!("window = {window:?}") })
+                    Err(LimitError::MaxMissing { window: format!("window = {}", shown(window)) })
                 }
                 (Some(max), None) => Limit::parse_window(max, window).and_then(|fixed| {
                     let limit = match (self.sliding, self.approximate_sliding) {

@@ -139,6 +139,28 @@ fn limits_of_a_file() {
 }
 
 #[cfg(feature = "calendar")]
+/// They were told whole, in a line of log of any length.
+#[test]
+fn of_what_is_long_an_error_shows_the_beginning() {
+    let (long, shown) = ("é".repeat(10_000), format!("{}…", "é".repeat(64)));
+    let lease = format!("{{\"concurrent\": 1, \"lease\": \"{long}\"}}");
+    for said in [
+        file(&format!("{{\"rate\": \"{long}\"}}")),
+        file(&format!("{{\"window\": \"{long}\", \"max\": 1}}")),
+        file(&format!("{{\"window\": \"{long}\"}}")),
+        file(&lease),
+        file(&format!("{{\"calendar\": \"{long}\", \"max\": 1}}")),
+        file(&format!("{{\"calendar\": \"week\", \"max\": 1, \"starts_on\": \"{long}\"}}")),
+        file(&format!("{{\"rate\": \"1/s\", \"without_primary\": \"{long}\"}}")),
+        Limits::builder().limit(&*long, Limit::counter()).build().expect_err("no name").to_string(),
+        AcquireError::UnknownLimit { limit: long }.to_string(),
+    ] {
+        assert!(said.contains(&format!("\"{shown}\"")) && said.len() < 400, "{said}");
+    }
+    let escape = AcquireError::UnknownLimit { limit: "\u{1b}[31m".to_owned() }.to_string();
+    assert_eq!(escape, "no limit is called \"\\u{1b}[31m\"");
+}
+
 #[test]
 fn calendar_limits_of_a_file() {
     let month = |more: &str| file(&format!("{{\"calendar\": \"month\", \"max\": 9, {more}}}"));
