@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::Error;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounds::MAX_LIMITS;
@@ -341,8 +341,37 @@ impl fmt::Display for Rate {
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// The limits by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     pub limits: BTreeMap<String, LimitSpec>,
+}
+
+/// Reads limits by their names, and refuses a name that is there twice: some formats leave that to
+/// whoever reads, and the first of the two would be lost.
+fn each_once<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, LimitSpec>, D::Error> {
+    struct EachOnce;
+
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, LimitSpec>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("limits by their names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut limits = BTreeMap::new();
+            while let Some(name) = map.next_key::<String>()? {
+                if limits.contains_key(&name) {
+                    return Err(A::Error::custom(LimitsErrorKind::Twice { name }));
+                }
+                limits.insert(name, map.next_value()?);
+            }
+            Ok(limits)
+        }
+    }
+
+    deserializer.deserialize_map(EachOnce)
 }
 
 impl LimitsSpec {

@@ -161,6 +161,14 @@ fn of_what_is_long_an_error_shows_the_beginning() {
     assert_eq!(escape, "no limit is called \"\\u{1b}[31m\"");
 }
 
+/// The last one held, and nobody was told.
+#[test]
+fn a_limit_that_is_there_twice_is_refused() {
+    let text = r#"{"limits": {"mail": {"rate": "5/s"}, "mail": {"rate": "6/s"}}}"#;
+    let error = serde_json::from_str::<LimitsSpec>(text).expect_err("which of them?").to_string();
+    assert!(error.starts_with("two limits are called \"mail\": rename one"), "{error}");
+}
+
 #[test]
 fn calendar_limits_of_a_file() {
     let month = |more: &str| file(&format!("{{\"calendar\": \"month\", \"max\": 9, {more}}}"));
