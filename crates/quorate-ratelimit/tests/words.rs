@@ -71,6 +71,26 @@ fn limits_of_a_file() {
         (file(r#"{"window": "1s", "max": "9"}"#), "max takes a whole number, 1 or more"),
         (file(r#"{"concurrent": 1.5}"#), "concurrent takes a whole number, 1 or more"),
         (file(r#"{"concurrent": 1, "lease": 30}"#), "lease takes a text, like \"30s\""),
+        (file(r#"{"rate": "5/s", "shadow": "yes"}"#), "shadow takes true or false"),
+        (file(r#"{"counter": 1}"#), "counter takes true or false"),
+        (file(r#"{"window": "1s", "max": 3, "sliding": 1}"#), "sliding takes true or false"),
+        (
+            file(r#"{"window": "1s", "max": 3, "approximate_sliding": null}"#),
+            "approximate_sliding takes true or false",
+        ),
+        (file(r#"{"calendar": 5, "max": 3}"#), "calendar takes a text, like \"month\""),
+        (
+            file(r#"{"calendar": "day", "max": 3, "time_zone": 1}"#),
+            "time_zone takes a text, like \"Europe/Berlin\"",
+        ),
+        (
+            file(r#"{"rate": "5/s", "without_primary": 0.3}"#),
+            "without_primary takes a text, like \"share:0.3\"",
+        ),
+        (
+            file("5"),
+            "invalid type: integer `5`, expected a limit by its fields, like rate and burst",
+        ),
         (
             file(r#"{"max": 3}"#),
             "limit mail: give either a rate, like rate = \"100/s\", or a window, like window = \
