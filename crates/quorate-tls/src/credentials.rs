@@ -222,8 +222,12 @@ fn unusable(
             CredentialsError::Usage { certificate, subject, usage: shown.usage() }
         }
         error => {
-            let fault = PeerFault::of_verification(error, subject.clone(), shown.usage());
-            CredentialsError::Unusable { certificate, subject, source: Box::new(fault) }
+            let source = match PeerFault::of_verification(error, subject.clone(), shown.usage()) {
+                // Which certificate it is, is said.
+                PeerFault::Invalid { reason, .. } => reason.into(),
+                fault => Box::new(fault) as _,
+            };
+            CredentialsError::Unusable { certificate, subject, source }
         }
     }
 }

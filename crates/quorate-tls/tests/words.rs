@@ -5,7 +5,7 @@ mod support;
 use std::io;
 
 use quorate_tls::{CredentialsError, PeerFault, TlsConfig};
-use rcgen::{CertificateParams, KeyUsagePurpose};
+use rcgen::{CertificateParams, GeneralSubtree, KeyUsagePurpose, NameConstraints};
 use support::{Authority, Issued, config};
 #[path = "../../quorate/tests/support/words.rs"]
 mod words;
@@ -353,4 +353,20 @@ fn what_is_wrong_with_the_other_end() {
 
 fn day(year: &str) -> String {
     format!("{year}-01-01 00:00:00")
+}
+
+/// It said twice which certificate it is.
+#[tokio::test(start_paused = true)]
+async fn what_the_verifier_finds_is_told_once() {
+    let names = |params: &mut CertificateParams| {
+        let permitted = vec![GeneralSubtree::DnsName("quota.example".to_owned())];
+        params.name_constraints =
+            Some(NameConstraints { permitted_subtrees: permitted, excluded_subtrees: Vec::new() });
+    };
+    let ca = Authority::new_with("group", names);
+    assert_eq!(
+        of(&ca, &ca.issue(&["a"])),
+        "the certificate CN=a (a) in the certificate that was given cannot be used: its CA may \
+         not sign these names (name constraints)"
+    );
 }
