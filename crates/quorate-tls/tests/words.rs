@@ -355,6 +355,50 @@ fn day(year: &str) -> String {
     format!("{year}-01-01 00:00:00")
 }
 
+/// A CA on the curve P-521, and a certificate that it has signed; made by OpenSSL, for nothing here
+/// makes such keys.
+#[cfg(feature = "ring")]
+const BY_P521: [&str; 2] = [
+    "-----BEGIN CERTIFICATE-----\n\
+MIIB2jCCATygAwIBAgIBATAKBggqhkjOPQQDBDAQMQ4wDAYDVQQDDAVsYXJnZTAg\n\
+Fw0yMDAxMDEwMDAwMDBaGA8yMTAwMDEwMTAwMDAwMFowEDEOMAwGA1UEAwwFbGFy\n\
+Z2UwgZswEAYHKoZIzj0CAQYFK4EEACMDgYYABADT2hit0DB2Yc365fpnREPi9roe\n\
+sS3aodNo9ARTn9JIV64sQWWP4df5YvmENtZxyZVrwtvv5tmxUco0NtO97XEwYQHQ\n\
+shkujiRqhmwdCdXxlTq5dUrw+pOzpUf+0jR6P1dOiz88rY3WJ/q1jA0jl+4fGbuW\n\
+ezb36xKwqmLhAOMb3q6SzqNCMEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8E\n\
+BAMCAgQwHQYDVR0OBBYEFHmtSIwQirWZftp807SDYK0WVDWDMAoGCCqGSM49BAME\n\
+A4GLADCBhwJCAReufGfnvScd2gIySe+BL8RSS6TK6+iFaRneo0tt/A6GZR+4p4O3\n\
+2FbPcK1JTBhkCrrFYcK0auDvBsUuHOryMNWuAkEOjogt+ljrjjNZU9+fNSKxRR83\n\
+mo9Vb40bpMduFO1BmJGpRkFlZdsgvH5EJjNkOCofGxPYv/vY1Fnt370EM4IVsA==\n\
+-----END CERTIFICATE-----\n",
+    "-----BEGIN CERTIFICATE-----\n\
+MIIBojCCAQOgAwIBAgIBAjAKBggqhkjOPQQDBDAQMQ4wDAYDVQQDDAVsYXJnZTAg\n\
+Fw0yMDAxMDEwMDAwMDBaGA8yMTAwMDEwMTAwMDAwMFowDDEKMAgGA1UEAwwBYTBZ\n\
+MBMGByqGSM49AgEGCCqGSM49AwEHA0IABFuniduAS3UyKNE0vx0tJng4eO1Doc+P\n\
+nxhaYf/jOCTBjpwLziknsDB0B7wHTncm40nprZ2PNRYQ3OeYO66JjeOjUDBOMAwG\n\
+A1UdEQQFMAOCAWEwHQYDVR0OBBYEFPSigStALYX/mtgEipURZz9bj7R8MB8GA1Ud\n\
+IwQYMBaAFHmtSIwQirWZftp807SDYK0WVDWDMAoGCCqGSM49BAMEA4GMADCBiAJC\n\
+AfbiPkRAepWF2CQtyLDn+K6O6KkwkEIf54w5S+x0vnqgZplvIVOOyjNkQRfAURr0\n\
+OHI3ObAtDlhYksWwux16gXMdAkIB0fRnaGyYrnxkPKfmUxNuKQNGrBpzFE+8O5/4\n\
+QFK6yT4Qk7wQzZ3fcjVmxhK3dMF1V3E5qlZ/zTH9tYVnl6EetT0=\n\
+-----END CERTIFICATE-----\n",
+];
+
+/// "Not signed by any CA in the file", which had it, and "add its CA there".
+#[cfg(feature = "ring")]
+#[tokio::test(start_paused = true)]
+async fn a_signature_that_is_not_known_here_is_not_told_as_a_ca_that_is_missing() {
+    let [ca, certificate] = BY_P521;
+    let key = Authority::new("group").issue(&["a"]).key;
+    let config = TlsConfig::from_pem(ca.to_owned(), certificate.to_owned(), key);
+    let refused = config.provider(quorate_tls::Provider::Ring).transport().map(drop);
+    assert_eq!(
+        refused.expect_err("nobody could verify it").to_string(),
+        "the certificate CN=a (a) in the certificate that was given cannot be used: its signature \
+         is of a kind that this build does not know: use ECDSA on P-256 or P-384, Ed25519 or RSA"
+    );
+}
+
 /// It said twice which certificate it is.
 #[tokio::test(start_paused = true)]
 async fn what_the_verifier_finds_is_told_once() {
