@@ -414,3 +414,31 @@ async fn what_the_verifier_finds_is_told_once() {
          not sign these names (name constraints)"
     );
 }
+
+/// It was passed over, and the others in the file were used: not signed, or not revoked.
+#[tokio::test(start_paused = true)]
+async fn what_stands_behind_a_byte_order_mark_or_spaces_is_not_passed_over() {
+    let (ca, other) = (Authority::new("group"), Authority::new("other"));
+    let own = ca.issue(&["a"]);
+    let (certificate, key) = (&*own.certificate, &*own.key);
+    let wanted =
+        "cannot be used: spaces, or a byte order mark, stand before a BEGIN line: take them out";
+    for before in ["\u{feff}", " ", "\t"] {
+        let cas = format!("{}{before}{}", other.pem, ca.pem);
+        assert_eq!(told(&cas, certificate, key), format!("the CA that was given {wanted}"));
+        let chain = format!("{before}{certificate}");
+        let said = told(&ca.pem, &chain, key);
+        assert_eq!(said, format!("the certificate that was given {wanted}"));
+        let said = told(&ca.pem, certificate, &format!("{before}{key}"));
+        assert_eq!(said, format!("the key that was given {wanted}"));
+        let lists = format!("{before}{}{}", ca.revoke(&[&own]), ca.revoke(&[]));
+        let config = config(&[&ca], &own).crl_pem(lists).transport().map(drop);
+        let said = config.expect_err("one list would be passed over").to_string();
+        assert_eq!(said, format!("the CRL that was given {wanted}"));
+    }
+    // What is commented out is meant to be.
+    let commented: String = other.pem.lines().map(|line| format!("# {line}\n")).collect();
+    let cas = format!("{commented}{}", ca.pem);
+    let config = TlsConfig::from_pem(cas, certificate.to_owned(), key.to_owned());
+    assert!(config.transport().is_ok());
+}
