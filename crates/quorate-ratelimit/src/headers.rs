@@ -92,8 +92,12 @@ impl Decision {
         style: HeaderStyle,
         now: SystemTime,
     ) -> Vec<Header> {
-        let Some(policy) = Policy::of(limit, self.limit) else { return Vec::new() };
         let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
+        let retry_after = wait.map(|wait| ("Retry-After", wait.to_string()));
+        // Who decided may have another limit of that name.
+        let Some(policy) = Policy::of(limit, self.limit) else {
+            return retry_after.into_iter().collect();
+        };
         // A denial is over when the same amount is admitted; else all of it is there again then.
         let reset_after = self.retry_after.unwrap_or(self.reset_after);
         let reset = wait.unwrap_or_else(|| seconds_up(reset_after));
@@ -119,7 +123,7 @@ impl Decision {
                 ]
             }
         };
-        headers.extend(wait.map(|wait| ("Retry-After", wait.to_string())));
+        headers.extend(retry_after);
         headers
     }
 
@@ -318,6 +322,13 @@ mod tests {
              Retry-After: 15\n"
         );
         assert_eq!(headers(rate, &[2, 1], HeaderStyle::RetryAfter), "Retry-After: 15\n");
+        // The peer that decided has a window of the name that is a counter here.
+        let minute = Limit::window(1, Duration::from_secs(60));
+        let denied = decided(minute, &[1, 1]);
+        let told = |style| denied.headers("l", &Limit::counter(), style, SystemTime::UNIX_EPOCH);
+        let retry_after = [("Retry-After", "20".to_owned())];
+        assert_eq!(told(HeaderStyle::RetryAfter), retry_after);
+        assert_eq!(told(HeaderStyle::IetfDraft11), retry_after);
         // Sooner than a second is a second: zero would be at once.
         let fast = Limit::per_second(1000).burst(1);
         assert_eq!(headers(fast, &[1, 1], HeaderStyle::RetryAfter), "Retry-After: 1\n");
