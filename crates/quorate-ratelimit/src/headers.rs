@@ -65,7 +65,8 @@ const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 impl Decision {
     /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at the
-    /// wall time `now`. A counter denies nothing and has none.
+    /// wall time `now`. A counter and a shadow deny nothing and have none: a client that is told
+    /// that nothing is left stays away.
     ///
     /// Times are whole seconds, rounded up: a client that comes then is not denied for being
     /// early. A moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a
@@ -164,10 +165,11 @@ struct Policy {
 }
 
 impl Policy {
-    /// That of a limit of which `most` is admitted at once, as the peer said that decided; a
-    /// counter has none.
+    /// That of a limit of which `most` is admitted at once, as the peer said that decided; what
+    /// denies nothing has none.
     fn of(limit: &Limit, most: u64) -> Option<Self> {
         let window = match limit.kind {
+            _ if limit.is_shadow => return None,
             Kind::Counter => return None,
             Kind::Rate { amount, period } => return Some(Self::of_rate(amount, period, most)),
             Kind::Concurrent { .. } => None,
@@ -380,6 +382,18 @@ mod tests {
         let policy = |limit: Limit| Policy::of(&limit, limit.capacity()).map(|it| it.to_string());
         assert_eq!(policy(jobs).as_deref(), Some("q=8;qu=\"concurrent-requests\""));
         assert_eq!(policy(jobs.lease(Duration::from_secs(300))), policy(jobs));
+    }
+
+    #[test]
+    fn a_shadow_tells_no_client_to_stay_away() {
+        let tried = Limit::window(1, Duration::from_secs(60)).shadow();
+        for style in [
+            HeaderStyle::IetfDraft11,
+            HeaderStyle::RetryAfter,
+            HeaderStyle::XRateLimit { reset: Reset::Delta },
+        ] {
+            assert_eq!(headers(tried, &[1, 1], style), "", "{style:?}");
+        }
     }
 
     #[test]
