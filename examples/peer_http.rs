@@ -325,9 +325,9 @@ pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use axum::http::header::CONTENT_TYPE;
+    use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
     use quorate_ratelimit::testing::TestGroup;
-    use quorate_ratelimit::{Limit, Limits};
+    use quorate_ratelimit::{Carry, Limit, Limits};
     use tower_service::Service as _;
 
     use super::*;
@@ -579,6 +579,25 @@ mod tests {
             assert!(kind.ends_with("#quota-exceeded"), "{kind}");
             // What a decision says is all there.
             assert_eq!((&denial["allowed"], &denial["remaining"]), (&json!(false), &json!(0)));
+        }
+    }
+
+    /// A denial under a limit of the group that a client's code has not said nothing of when.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_says_when_to_come_again_of_limits_that_it_does_not_hold() {
+        let mut group = group().await;
+        group.client("web").await.expect("the settings are valid");
+        let code = Limits::builder().limit("mail", Limit::per_day(1).burst(5));
+        let changed = code.limit("later", Limit::window(1, Duration::from_secs(60))).build();
+        let changed = changed.expect("usable");
+        group.limiter("a").change_limits(&changed, Carry::Keep).await.expect("a primary");
+        let routes = routes(service(&group, "web"), Face::Callers);
+        let item = r#"{"limit":"later","key":"alice"}"#;
+        for (status, is_told) in [(200, false), (429, true)] {
+            let request = Request::post("/v1/acquire").body(Body::from(item)).expect("a request");
+            let answer = routes.clone().call(request).await.expect("infallible");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers().contains_key(RETRY_AFTER), is_told);
         }
     }
 

@@ -40,7 +40,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::peer_http::{Service, millis, read, unix_millis};
-use crate::peer_problem::{KIND, Problem};
+use crate::peer_problem::{KIND, Problem, retry_after};
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
@@ -198,6 +198,12 @@ pub(crate) fn told(service: &Service, name: &str, decision: &Decision, body: Val
         if let Some((name, value)) = pair {
             response.headers_mut().insert(name, value);
         }
+    }
+    // Of a limit that this peer does not hold, as a client does not hold the group's, that much is
+    // known.
+    if let Some(wait) = decision.retry_after {
+        let (name, value) = retry_after(wait);
+        response.headers_mut().entry(name).or_insert(value);
     }
     response
 }

@@ -192,7 +192,7 @@ impl Judge<'_> {
         let mut units: u64 = 0;
         let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
         let mut crossed: [u64; 2] = [0; 2];
-        let mut shown: Option<(usize, Outcome)> = None;
+        let mut shown: Option<(usize, Outcome, bool)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
             let (entry, order) = match self.read(index, item) {
                 Ok(read) => read,
@@ -212,11 +212,15 @@ impl Judge<'_> {
                 *all |= u64::from(crossed) << index;
             }
             units = units.saturating_add(taken(order, &outcome));
-            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
-                shown = Some((index, outcome));
+            let is_shadow = entry.limit.is_shadow;
+            let is_shown = |(_, shown, shadow): &(usize, Outcome, bool)| {
+                is_tighter((&outcome, is_shadow), (shown, *shadow))
+            };
+            if shown.as_ref().is_none_or(is_shown) {
+                shown = Some((index, outcome, is_shadow));
             }
         }
-        let Some((index, outcome)) = shown else {
+        let Some((index, outcome, _)) = shown else {
             return Answer::default();
         };
         let is_denied = denying != 0;
@@ -353,8 +357,11 @@ pub(crate) fn taken(order: Order, outcome: &Outcome) -> u64 {
     }
 }
 
-/// Whether a caller learns more from `outcome` than from `shown`.
-fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
-    let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
+/// Whether a caller learns more from `outcome` than from `shown`, each with whether it is of a
+/// shadow: what keeps nobody out tells nobody how much is left.
+fn is_tighter(outcome: (&Outcome, bool), shown: (&Outcome, bool)) -> bool {
+    let rank = |(o, is_shadow): (&Outcome, bool)| {
+        (o.verdict == Verdict::Denied, !is_shadow, o.retry_after, u64::MAX - o.remaining)
+    };
     rank(outcome) > rank(shown)
 }

@@ -253,7 +253,7 @@ pub struct JointDecision {
     /// The items whose limits are shadows and would have refused, by their place.
     pub shadowed: Vec<usize>,
     /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
-    /// the one with the fewest units left.
+    /// the one with the fewest units left, of a shadow only if all of them are.
     pub tightest: usize,
     /// What was decided about it: its `granted` is of that item alone, and its `retry_after` is the
     /// longest wait of all.

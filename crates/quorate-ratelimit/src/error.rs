@@ -88,7 +88,8 @@ pub enum LimitError {
     },
     /// A choice of what is done without a primary that cannot be read.
     #[error(
-        "{text:?} cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\""
+        "{} cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\"",
+        shown(text)
     )]
     WithoutPrimaryText {
         /// The text given.
@@ -137,8 +138,9 @@ pub enum LimitError {
     CalendarFeature,
     /// A kind of calendar window that cannot be read.
     #[error(
-        "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \"month\", \
-         \"quarter\" or \"year\""
+        "the calendar window {} cannot be read: write calendar = \"day\", \"week\", \"month\", \
+         \"quarter\" or \"year\"",
+        shown(text)
     )]
     CalendarText {
         /// The text given.
@@ -190,7 +192,8 @@ pub enum LimitError {
     },
     /// A rate that cannot be read.
     #[error(
-        "the rate {text:?} cannot be read: write a number and /s, /m, /h or /d, like \"100/s\""
+        "the rate {} cannot be read: write a number and /s, /m, /h or /d, like \"100/s\"",
+        shown(text)
     )]
     RateText {
         /// The text given.
@@ -198,7 +201,8 @@ pub enum LimitError {
     },
     /// A duration that cannot be read.
     #[error(
-        "the duration {text:?} cannot be read: write a number and ms, s, m, h or d, like \"60s\""
+        "the duration {} cannot be read: write a number and ms, s, m, h or d, like \"60s\"",
+        shown(text)
     )]
     DurationText {
         /// The text given.
@@ -233,6 +237,18 @@ const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, l
 fn thousandths(number: u16) -> String {
     let text = format!("{}.{:03}", number / 1000, number % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Longest part of a text that an error repeats, in characters: a line of it tells which it is.
+const MAX_SHOWN: usize = 64;
+
+/// A text that somebody has given, in quotes, so that it is seen where it begins and ends.
+pub(crate) fn shown(text: &str) -> String {
+    let mut first: String = text.chars().take(MAX_SHOWN).collect();
+    if first.len() < text.len() {
+        first.push('…');
+    }
+    format!("{first:?}")
 }
 
 /// Numbers in a sentence.
@@ -271,15 +287,16 @@ pub enum LimitsErrorKind {
     },
     /// A name is empty, too long, or has characters that cannot travel in an HTTP field.
     #[error(
-        "the limit name {name:?} is not usable: use 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
-         characters"
+        "the limit name {} is not usable: use 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
+         characters",
+        shown(name)
     )]
     Name {
         /// The name given.
         name: String,
     },
     /// A name is given twice.
-    #[error("two limits are called {name:?}: rename one")]
+    #[error("two limits are called {}: rename one", shown(name))]
     Twice {
         /// The name.
         name: String,
@@ -332,7 +349,7 @@ impl std::error::Error for LimitsError {}
 #[non_exhaustive]
 pub enum AcquireError {
     /// Neither this peer nor whoever decides has a limit of that name. Nothing was written.
-    #[error("no limit is called {limit:?}")]
+    #[error("no limit is called {}", shown(limit))]
     UnknownLimit {
         /// The name asked for.
         limit: String,

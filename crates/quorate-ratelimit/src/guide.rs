@@ -198,7 +198,7 @@
 //! |---|---|---|
 //! | `Refuse` | refused at once | none |
 //! | `Share` of three tenths | each cut-off peer admits three tenths by itself | at most that for each of them |
-//! | `Open` | everything is admitted, and counted | whatever came |
+//! | `Open` | everything is admitted, and counted; of each peer up to the limit when it is merged | whatever came |
 //! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
 //!
 //! What was decided alone is merged when there is a primary, and counts as far as it still matters.

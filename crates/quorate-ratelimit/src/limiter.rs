@@ -215,13 +215,13 @@ impl RateLimiter {
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
-        let until = Instant::now() + timeout;
+        let started = Instant::now();
         let decided = self.peer.decide_by(&[item], named.reading, Some(timeout)).await;
         let decision = self.read(named, Operation::Acquire, amount, decided)?;
         if decision.is_unusual() {
             if decision.has_more() {
                 let operation = Operation::Acquire;
-                let rest = until.saturating_duration_since(Instant::now());
+                let rest = timeout.saturating_sub(started.elapsed());
                 return Box::pin(self.follow_up(decision, named, operation, item, Some(rest)))
                     .await;
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::{PeerRole, PolicyError};
+use tokio::time::Instant;
 
 use crate::differing::{LimitsSource, differing, listed};
 use crate::limiter::RateLimiter;
@@ -21,6 +22,8 @@ use crate::table::Table;
 
 /// How often the file is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
+/// After this time the group is asked once more for what it has refused, where the file wins.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What became of a look at a limits file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,9 +175,10 @@ impl<R> LimitsFile<R> {
 
     /// Has the file win: while this peer is primary the group decides by its file. That is so when
     /// the file changes, when another peer becomes primary, and when somebody has changed the
-    /// group's limits by a call: they are set back within about a second. Files of other peers do
-    /// nothing, so however the files of the peers differ during a rollout, one of them holds at a
-    /// time, and it changes with the primary and with the primary's file only.
+    /// group's limits by a call: they are set back within about a second, or, where that is
+    /// refused, within a minute of when it is not any more. Files of other peers do nothing, so
+    /// however the files of the peers differ during a rollout, one of them holds at a time, and it
+    /// changes with the primary and with the primary's file only.
     ///
     /// Say so at every peer, and bring the same file to all of them; restart the primary last, as
     /// ever. Until then another primary may be one with the older file.
@@ -188,7 +192,8 @@ impl<R> LimitsFile<R> {
     /// stay what they were.
     ///
     /// The file is looked at every second, and taken up when two looks in a row have found the
-    /// same: not while it is being written. A file without a limit is refused. With a file at every
+    /// same: not while it is being written. A file without a limit is refused; one that cannot be
+    /// read for a while, and then says what it said before, has not changed. With a file at every
     /// peer it is enough that one of them changes; where they change one after the other, the last
     /// change stands, so do not bring out two versions at a time.
     ///
@@ -205,6 +210,8 @@ impl<R> LimitsFile<R> {
         let limits_of = |text: &Result<String, String>| usable(&read, text);
         let mut seen = text_of(&file).await;
         let mut last = seen.clone();
+        // What it said when it could be read last.
+        let mut said = seen.clone().ok();
         let mut watch = Watch::default();
         follower.take_up(limits_of(&seen), &mut watch, &mut told);
         // What it says at the start is no change.
@@ -216,7 +223,15 @@ impl<R> LimitsFile<R> {
             // written.
             let is_settled = std::mem::replace(&mut last, text.clone()) == text;
             if is_settled && text != seen {
-                follower.take_up(limits_of(&text), &mut watch, &mut told);
+                match &text {
+                    // One that was away for a while has not changed by being there again.
+                    Ok(now) if said.as_ref() == Some(now) => {}
+                    Ok(now) => {
+                        said = Some(now.clone());
+                        follower.take_up(limits_of(&text), &mut watch, &mut told);
+                    }
+                    Err(reason) => told(FileChange::Refused { reason: reason.clone() }),
+                }
                 seen = text;
             }
             if watch.is_pending || follower.wins_now(&mut watch) {
@@ -277,8 +292,10 @@ impl Follower {
             return false;
         }
         let present = self.limiter.live().present();
-        let is_looked_at = is_same(watch.agreed.as_ref(), &present);
-        if is_looked_at || watch.refused_at == Some(present.revision) || !self.is_primary() {
+        let refusal = watch.refusal.as_ref().filter(|it| it.revision == present.revision);
+        // Some of what a change is refused for passes.
+        let has_to_wait = refusal.is_some_and(|it| it.at.elapsed() < AGAIN);
+        if is_same(watch.agreed.as_ref(), &present) || has_to_wait || !self.is_primary() {
             return false;
         }
         let names = differing(&limits.table, &present);
@@ -286,12 +303,14 @@ impl Follower {
             watch.agreed = Some(present);
             return false;
         }
-        tracing::warn!(
-            revision = present.revision,
-            "the group decided by other limits than the primary's limits file says, and the file \
-             wins: {} set to what it says",
-            listed(&names)
-        );
+        if refusal.is_none() {
+            tracing::warn!(
+                revision = present.revision,
+                "the group decided by other limits than the primary's limits file says, and the \
+                 file wins: {} set to what it says",
+                listed(&names)
+            );
+        }
         true
     }
 
@@ -305,14 +324,22 @@ impl Follower {
         }
         match self.limiter.change_limits(limits, self.carry).await {
             Ok(revision) => told(FileChange::Taken { revision }),
-            // Nor will they be the next time.
-            Err(error @ (PolicyError::Refused { .. } | PolicyError::NotAllowed)) => {
-                watch.refused_at = Some(self.limiter.live().present().revision);
+            // Nor will they be the next time, at this revision and soon.
+            Err(
+                error @ (PolicyError::Refused { .. }
+                | PolicyError::NotAllowed
+                | PolicyError::TooLong { .. }),
+            ) => {
                 let reason = match error {
                     PolicyError::Refused { reason } => reason,
                     error => error.to_string(),
                 };
-                told(FileChange::Refused { reason });
+                let (revision, at) = (self.limiter.live().present().revision, Instant::now());
+                let refusal = Refusal { revision, at, reason: reason.clone() };
+                let before = watch.refusal.replace(refusal);
+                if before.is_none_or(|it| (it.revision, &it.reason) != (revision, &reason)) {
+                    told(FileChange::Refused { reason });
+                }
             }
             Err(error) => {
                 watch.is_pending = true;
@@ -348,14 +375,22 @@ struct Watch {
     wanted: Option<Limits>,
     /// Whether the group is to be changed to that.
     is_pending: bool,
-    /// The revision at which the group would not be.
-    refused_at: Option<u64>,
+    /// Why the group would not be.
+    refusal: Option<Refusal>,
     /// The group's limits that the last look found.
     found: Option<Arc<Table>>,
     /// Those that were compared with the file, and told if they are others.
     compared: Option<Arc<Table>>,
     /// Those that are what the file says.
     agreed: Option<Arc<Table>>,
+}
+
+/// Why the group was not changed.
+struct Refusal {
+    /// The revision that it was at.
+    revision: u64,
+    at: Instant,
+    reason: String,
 }
 
 fn is_same(known: Option<&Arc<Table>>, present: &Arc<Table>) -> bool {

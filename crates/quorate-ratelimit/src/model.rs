@@ -21,7 +21,7 @@ use crate::{policy, record};
 /// An item's first argument is the amount, the second what is done with it: 0 to acquire; its key is
 /// made by [`Limits::key`]. Several items are admitted all or none, and a denied operation changes
 /// nothing. The answer speaks of the item that denied for the longest, or else of the one with the
-/// fewest units left.
+/// fewest units left, and of a shadow only if all are.
 ///
 /// [`Limits::key`]: crate::Limits::key
 ///

@@ -66,15 +66,17 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, ReadyError> {
-        let until = Instant::now() + timeout;
+        // None: longer than any clock goes.
+        let until = Instant::now().checked_add(timeout);
         let status = self.peer().wait_ready(timeout).await?;
         if status.role == PeerRole::Client || status.primary.is_none() {
             return Ok(status);
         }
-        let rest = until.saturating_duration_since(Instant::now());
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let rest = until.map_or(timeout, left);
         let Some(revision) = self.revision_of_group(rest).await else { return Ok(status) };
         while self.held() < revision {
-            if Instant::now() >= until {
+            if until.is_some_and(|until| left(until).is_zero()) {
                 let (held, waited) = (self.held(), timeout);
                 return Err(ReadyError::LimitsNotHere { revision, held, waited });
             }

@@ -225,7 +225,9 @@ pub(crate) fn reserve(
         return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, context) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
-        return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
+        // A shadow denies nothing.
+        let most = if entry.limit.is_shadow() { u64::MAX } else { entry.limit.capacity() };
+        return Outcome { limit: most.min(MAX_UNITS), ..Outcome::new(Verdict::Never) };
     }
     let order = Order { operation: Operation::Acquire, amount };
     let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);

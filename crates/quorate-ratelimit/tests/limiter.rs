@@ -311,6 +311,14 @@ async fn a_shadow_counts_and_denies_nothing() {
     );
     assert_eq!(limiter.peek("tried", "k", 1).await.expect("a primary").remaining, 1);
     assert_eq!(limiter.peek("real", "k", 1).await.expect("a primary").remaining, 4);
+    // What is told is of what may deny, however little a shadow has left, and wherever it stands.
+    for items in [[("tried", "k", 2), ("real", "k", 1)], [("real", "k", 1), ("tried", "k", 1)]] {
+        let joint = limiter.acquire_all(&items).await.expect("a primary");
+        assert_eq!((joint.allowed, items[joint.tightest].0), (true, "real"));
+        assert!(!joint.decision.shadow && joint.decision.limit == 10, "{joint:?}");
+    }
+    let joint = limiter.acquire_all(&[("tried", "k", 1)]).await.expect("a primary");
+    assert_eq!((joint.tightest, joint.decision.shadow), (0, true));
 }
 
 #[tokio::test(start_paused = true)]

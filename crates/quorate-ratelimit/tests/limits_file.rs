@@ -225,3 +225,77 @@ async fn a_winning_file_that_is_refused_is_told_once() {
     assert!(heard.len() == 2 && is_refused(&heard[0]), "{heard:?}");
     assert_eq!(heard[1], FileChange::Differs { revision: 1, limits: vec!["jobs".into()] });
 }
+
+/// It was told each second that it is tried again.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_too_long_for_a_group_is_told_once() {
+    let (group, files) = (group().await, Files::new("too-long"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    let limit = |number| format!(r#""limit-number-{number:05}": {{"rate": "1/d", "burst": 10}}"#);
+    let all: Vec<String> = (0..4000).map(limit).collect();
+    let text = format!(r#"{{"limits": {{{}}}}}"#, all.join(","));
+    std::fs::write(files.of("a"), text).expect("it is written");
+    group.pass(10 * WHILE).await;
+    let heard = watched.heard();
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &heard[..] else {
+        panic!("{} times", heard.len())
+    };
+    assert!(reason.contains("is longer than"), "{reason}");
+    assert_eq!(present(&group).await, (0, 10));
+}
+
+/// What the group had been changed to since was set back by the same old file.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_away_for_a_while_has_not_changed() {
+    let (group, files) = (group().await, Files::new("away"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    assert_eq!(group.limiter("b").change_limits(&limits(20), Carry::Keep).await, Ok(1));
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [differs(1)]);
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    assert!(matches!(watched.heard()[..], [FileChange::Refused { .. }]));
+    files.write("a", 10);
+    group.pass(WHILE).await;
+    assert_eq!((watched.heard(), present(&group).await), (vec![], (1, 20)));
+    // Away once more, and another one then.
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    files.write("a", 30);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard().last(), Some(&FileChange::Taken { revision: 2 }));
+    assert_eq!(present(&group).await, (2, 30));
+}
+
+/// It was refused for a time, and never tried again.
+#[tokio::test(start_paused = true)]
+async fn a_winning_file_that_is_refused_is_taken_up_when_it_is_not_any_more() {
+    let told = Told::here();
+    let files = Files::new("again");
+    let window = |seconds| Limit::window(10, Duration::from_secs(seconds));
+    let limits = |seconds| Limits::builder().limit("api", window(seconds)).build().expect("usable");
+    let group = TestGroup::start(&limits(60), NAMES, |peer| peer).await.expect("valid");
+    let primary = group.primary().await;
+    let text = r#"{"limits": {"api": {"window": "60s", "max": 10}}}"#;
+    std::fs::write(files.of(&primary), text).expect("it is written");
+    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
+    group.pass(WHILE).await;
+    // As many forms as are kept at a time: the file's would be one more.
+    for number in 1..=8 {
+        let changed = group.limiter("a").change_limits(&limits(60 + number), Carry::Keep).await;
+        assert_eq!(changed, Ok(number));
+    }
+    group.pass(WHILE).await;
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &watched.heard()[..] else {
+        panic!("once each")
+    };
+    assert!(reason.contains("wait"), "{reason}");
+    group.pass(60 * WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 9 }]);
+    assert_eq!(present(&group).await.0, 9);
+    assert_eq!(told.warnings("and the file wins: api"), 1, "{told:?}");
+}

@@ -219,3 +219,16 @@ async fn a_client_asks_for_limits_that_its_code_does_not_have() {
     let missing = AcquireError::MissingLimit { limit: "api".into(), revision: 2 };
     assert_eq!(client.acquire("api", "alice", 1).await, Err(missing));
 }
+
+/// They panicked: the clock does not go so far.
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_wait_as_long_as_there_is_time() {
+    let group = TestGroup::start(&set(&["api"]), ["a", "b", "c"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    for name in ["a", "b", "c"] {
+        let limiter = group.limiter(name);
+        limiter.wait_ready(Duration::MAX).await.expect("there is a primary");
+        let decision = limiter.acquire_within("api", "k", 1, Duration::MAX).await;
+        assert!(decision.expect("there is a primary").allowed);
+    }
+}

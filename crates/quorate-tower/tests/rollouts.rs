@@ -267,3 +267,30 @@ async fn rules_that_apply_count_and_not_those_that_are_there() {
     let refused = layer(limiter, always).build().err();
     assert_eq!(refused, Some(BuildError::Rules { count: 20, max: 16 }));
 }
+
+/// It said 429, and not when to come again.
+#[tokio::test(start_paused = true)]
+async fn a_denial_says_when_to_come_again_whatever_this_peers_code_knows_of_the_limit() {
+    let code = set(&["api"])
+        .iter()
+        .fold(Limits::builder(), |limits, (name, limit)| limits.limit(name, limit));
+    let code = code.limit("visits", Limit::counter()).build().expect("usable");
+    let mut group = TestGroup::start(&code, ["a", "b", "c"], |peer| peer).await.expect("valid");
+    group.client("web").await.expect("valid");
+    // The client's code has the first not at all, and the other as what denies nothing.
+    let changed = set(&["api", "gold", "visits"]);
+    assert_eq!(group.limiter("a").change_limits(&changed, Carry::Reset).await, Ok(1));
+    let limiter = group.limiter("web");
+    for rule in [Rule::limit_by(|_| Some("gold"), Shared), Rule::new("visits", Shared)] {
+        let layer = layer(limiter, [rule.cost(5)]).build().expect("usable");
+        let mut service = inside(&layer, unenforced);
+        let mut answer = async || call(&mut service, Request::new(())).await.expect("infallible");
+        assert_eq!(answer().await.status(), StatusCode::OK);
+        let denied = answer().await;
+        assert_eq!(denied.status(), StatusCode::TOO_MANY_REQUESTS);
+        let seconds = denied.headers().get(RETRY_AFTER).expect("it is said").to_str();
+        let seconds: u64 = seconds.expect("text").parse().expect("seconds");
+        // Five units flow in as many days.
+        assert!((86_400 * 4..=86_400 * 5).contains(&seconds), "{seconds}");
+    }
+}

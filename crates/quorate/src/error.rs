@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::PeerName;
-use crate::told::{named, rounded};
+use crate::told::{listed, named, rounded};
 
 crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
 
@@ -282,9 +282,8 @@ pub enum SwitchError {
 
 /// Names and their verb.
 fn are(names: &[PeerName]) -> String {
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    let names: Vec<&str> = names.iter().map(PeerName::as_str).collect();
-    format!("{} {verb}", names.join(", "))
+    let verb = if names.len() > 1 { "are" } else { "is" };
+    format!("{} {verb}", listed(names.iter().map(PeerName::as_str)))
 }
 
 /// Why the policy was not changed, or it is not known whether it was.

@@ -150,7 +150,8 @@ pub enum Event {
     LocalDecisionsMerged {
         /// Units merged.
         units: u64,
-        /// Units of windows that had closed meanwhile: dropped.
+        /// Units that do not count any more, of windows that had closed meanwhile or that had flowed
+        /// back, and what one peer took beyond a limit that was open: dropped.
         dropped: u64,
     },
     /// What this peer decided alone was discarded, as the group's settings say.

@@ -320,8 +320,8 @@ impl Event {
             }
             Self::LocalDecisionsMerged { units, dropped } => write!(
                 f,
-                "merged {units} units that were decided alone; {dropped} of windows that have \
-                 closed were dropped"
+                "merged {units} units that were decided alone; {dropped} were dropped, for they do \
+                 not count any more or were beyond the limit"
             ),
             Self::LocalDecisionsDiscarded { units } => {
                 write!(f, "discarded {units} units that were decided alone, as the settings say")

@@ -137,7 +137,7 @@ fn switches_that_did_not_take_place() {
         ),
         (
             said(&SwitchError::NoCandidate { members: vec![to(), peer("c")] }),
-            "no successor: b, c are ready, and of priority 0, which is never promoted, or about \
+            "no successor: b and c are ready, and of priority 0, which is never promoted, or about \
              to stop",
         ),
         (

@@ -109,10 +109,6 @@ impl EventLoop {
         let shared = &self.shared;
         let (heartbeat, lateness) = (shared.group.heartbeat, now.since(self.agenda.heartbeat));
         self.agenda.heartbeat = now.after(heartbeat);
-        // After a stall of this process there may be much to read from whoever seems silent.
-        if lateness < heartbeat {
-            shared.close_stuck(now);
-        }
         shared.watch_certificate();
         let up = &self.links;
         let is_known = |peer: &PeerName| shared.roster.is_known(peer.as_str());
@@ -121,6 +117,11 @@ impl EventLoop {
         shared
             .reach
             .retain(|peer| !up.contains_key(peer) && (dialed.contains(peer) || is_known(peer)));
+        // Last, for it notes why links are lost that are up as yet. After a stall of this process
+        // there may be much to read from whoever seems silent.
+        if lateness < heartbeat {
+            shared.close_stuck(now);
+        }
         self.tell_waiting(now);
         self.must_publish = true;
     }

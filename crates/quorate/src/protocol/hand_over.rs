@@ -36,7 +36,8 @@ impl Machine {
     ) {
         let asker = Asker::Other(from.clone(), request);
         let answer = self.remotes.get(&from.0).and_then(|remote| remote.switch_answer);
-        if let Some((_, outcome)) = answer.filter(|(answered, _)| *answered == request) {
+        let is_again = |answered: u64| answered == request && !bug::is(Bug::WishMetAgain);
+        if let Some((_, outcome)) = answer.filter(|(answered, _)| is_again(*answered)) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
@@ -64,7 +65,9 @@ impl Machine {
             Asker::Own(request) => self.outputs.push_back(Output::Switched { request, result }),
             Asker::Other(from, request) => {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
-                    if let Some(remote) = self.remotes.get_mut(&from.0) {
+                    // Another start of it numbers its wishes anew.
+                    let remote = self.remotes.get_mut(&from.0);
+                    if let Some(remote) = remote.filter(|r| r.is_last(from.1)) {
                         remote.switch_answer = Some((request, outcome));
                     }
                     self.send(&from, Message::Switched { request, outcome });

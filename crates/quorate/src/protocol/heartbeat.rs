@@ -7,7 +7,7 @@ use crate::protocol::io::LinkEnd;
 use crate::protocol::lag::{MAX_LAG, own_cuts_behind};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Message};
-use crate::protocol::remote::{MAX_DEAD, Remote};
+use crate::protocol::remote::Remote;
 use crate::protocol::role::{Promise, Role};
 use crate::protocol::sender::Sender;
 
@@ -27,24 +27,7 @@ impl Machine {
         if remote.linked == Some(incarnation) {
             return;
         }
-        let died = remote.last.take().filter(|last| last.incarnation != incarnation);
-        if let Some(died) = died.as_ref().filter(|died| died.id != end.id) {
-            remote.dead.push_back(died.id);
-            if remote.dead.len() > MAX_DEAD {
-                remote.dead.pop_front();
-            }
-        }
-        let is_proven = died.as_ref().is_some_and(|died| {
-            died.id == end.id && end.succession.proves_end_of(&died.succession)
-        });
-        let dead = std::mem::take(&mut remote.dead);
-        *remote = Remote {
-            linked: Some(incarnation),
-            last: Some(end),
-            dead,
-            heard: now,
-            ..Remote::default()
-        };
+        let predecessor = remote.link(end, now);
         if self.is_primary() {
             self.follow_me(peer, now);
         }
@@ -55,8 +38,8 @@ impl Machine {
             // It has not ended after all.
             leader.ends = None;
         }
-        match died {
-            Some(died) if is_proven || bug::is(Bug::ClosedIsDead) => {
+        match predecessor {
+            Some(died) if died.has_ended || bug::is(Bug::ClosedIsDead) => {
                 self.on_end(peer, died.incarnation);
             }
             Some(died) => self.on_other_start(peer, died.incarnation),
@@ -84,10 +67,7 @@ impl Machine {
         if remote.linked != Some(incarnation) {
             return;
         }
-        remote.linked = None;
-        remote.has_ended = has_ended;
-        remote.sender = None;
-        remote.brief = None;
+        remote.unlink(has_ended);
         if self.pull.as_ref().is_some_and(|(name, _, _)| name == peer) {
             self.pull = None;
         }

@@ -10,6 +10,17 @@ use crate::protocol::sender::Sender;
 use crate::protocol::wall_watch::WallWatch;
 use crate::state::Membership;
 
+/// Members of one name that have gone and are remembered.
+const MAX_DEAD: usize = 8;
+
+/// The start of a peer that was linked before the present one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Predecessor {
+    pub(super) incarnation: Incarnation,
+    /// Whether it is sure that its process has ended.
+    pub(super) has_ended: bool,
+}
+
 /// What this peer knows of another.
 #[derive(Debug, Default)]
 pub(super) struct Remote {
@@ -40,6 +51,46 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// Begins anew with the start that is linked now. Returns the one before it, if that was
+    /// another.
+    pub(super) fn link(&mut self, end: LinkEnd, now: Time) -> Option<Predecessor> {
+        let is_same = self.is_last(end.incarnation);
+        let died = self.last.take().filter(|_| !is_same);
+        let predecessor = died.map(|died| {
+            let is_same_member = died.id == end.id;
+            if !is_same_member {
+                self.note_dead(died.id);
+            }
+            let has_ended = is_same_member && end.succession.proves_end_of(&died.succession);
+            Predecessor { incarnation: died.incarnation, has_ended }
+        });
+        *self = Self {
+            linked: Some(end.incarnation),
+            last: Some(end),
+            dead: std::mem::take(&mut self.dead),
+            // The link may have closed before the answer was heard.
+            switch_answer: self.switch_answer.filter(|_| is_same),
+            heard: now,
+            ..Self::default()
+        };
+        predecessor
+    }
+
+    /// Notes that all links have closed. What was said over them is not true for ever.
+    pub(super) fn unlink(&mut self, has_ended: bool) {
+        self.linked = None;
+        self.has_ended = has_ended;
+        self.sender = None;
+        self.brief = None;
+    }
+
+    fn note_dead(&mut self, id: MemberId) {
+        self.dead.push_back(id);
+        if self.dead.len() > MAX_DEAD {
+            self.dead.pop_front();
+        }
+    }
+
     /// Its wall clock now, as it was last told.
     pub(super) fn wall(&self, now: Time) -> Option<GroupTime> {
         let brief = self.brief.as_ref()?;
@@ -56,6 +107,11 @@ impl Remote {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
     }
 
+    /// Whether this is the start of it that is linked, or was last.
+    pub(super) fn is_last(&self, incarnation: Incarnation) -> bool {
+        self.last.as_ref().is_some_and(|end| end.incarnation == incarnation)
+    }
+
     /// What it says it is to the group.
     pub(super) fn kind(&self) -> Option<PeerKind> {
         self.last.as_ref().map(|end| end.kind)
@@ -66,6 +122,3 @@ impl Remote {
         self.id() == Some(id) || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
     }
 }
-
-/// Dead incarnations remembered per name.
-pub(super) const MAX_DEAD: usize = 8;

@@ -387,7 +387,10 @@ impl Machine {
             return;
         }
         self.lacks_cells = false;
-        self.forget_remembered(position);
+        // Whoever adopts has it from a voter, which may lack what was acknowledged to the primary.
+        if !matches!(self.role, Role::Winner(_)) {
+            self.forget_remembered(position);
+        }
         // A batch without changes, such as one with a digest, is as old as the state that is held.
         if position != held || self.adopted.is_none() {
             self.adopted = Some(self.passed());

@@ -122,7 +122,7 @@ pub struct MachinePeer {
 }
 
 /// The first version of the protocol in which peers say how far they are behind.
-const LAG_VERSION: u32 = 4;
+const LAG_VERSION: u32 = 5;
 
 impl Machine {
     /// A snapshot at `now`.

@@ -305,3 +305,48 @@ fn a_successor_that_stops_lets_others_stand() {
     let primary = group.primary().expect("the others are a majority");
     assert_ne!(primary.as_str(), to);
 }
+
+/// A peer asked for a switch and was restarted before that ended. Its next start numbers its wishes
+/// anew, and was told of the first one what had become of that of the start before.
+#[test]
+fn the_answer_to_one_start_of_a_peer_is_none_to_another() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    // The successor takes nothing.
+    group.dropped = |message| matches!(message, Message::Piece(_));
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.switch(asker, 1, to);
+    group.kill(asker);
+    group.start(asker);
+    group.run(SECOND * 5);
+    let aborted = |event: &Event| matches!(event, Event::SwitchAborted { .. });
+    assert!(group.saw(old.as_str(), aborted), "the wish of the first start has ended");
+    group.dropped = |_| false;
+    group.run(SECOND * 5);
+    assert_eq!(group.primary(), Some(old));
+    group.switch(asker, 1, to);
+    group.run(SECOND);
+    assert_eq!(switched(&group, asker), [Ok(to.into())]);
+    assert_eq!(group.primary(), Some(to.into()));
+}
+
+/// The link was reset before the answer was heard, and the answer forgotten with it.
+#[test]
+fn a_wish_is_met_once_over_links_that_are_reset() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::Piece(_) | Message::Switched { .. });
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.switch(asker, 1, to);
+    group.run(SECOND * 3);
+    let aborted = |event: &&Event| matches!(event, Event::SwitchAborted { .. });
+    let aborts = |group: &Group| group.peers[&old].events.iter().filter(aborted).count();
+    assert_eq!(aborts(&group), 1);
+    group.reset(old.as_str(), asker);
+    group.dropped = |_| false;
+    group.run(SECOND * 3);
+    assert_eq!(switched(&group, asker), [Err(SwitchError::Aborted { to: to.into() })]);
+    assert_eq!((group.primary(), aborts(&group)), (Some(old.clone()), 1), "it was met once");
+}
