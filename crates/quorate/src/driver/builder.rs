@@ -11,17 +11,17 @@ use tokio::sync::{mpsc, watch};
 
 use super::clock::{Clock, TestClock};
 use super::event_loop::{EventLoop, Inputs};
-use super::inbox::{Inbox, Inboxes};
 use super::shared::{Enlisted, Parts, Shared};
-use super::status::Status;
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
-use super::{addresses, links, settings};
 use crate::config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, NewGenerations, OnReconnect,
     PeerConfig, Storage, StorageKind, SyncPolicy,
 };
 use crate::disk::{Directory, OpenError, Progress, StorageId};
+use crate::driver::links::inbox::{Inbox, Inboxes};
+use crate::driver::links::{addresses, dial, settings};
+use crate::driver::report::status::Status;
 use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
@@ -621,13 +621,13 @@ impl PeerBuilder {
         let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
         tasks.spawn(event_loop.run());
         if let Some(listener) = listener {
-            tasks.spawn(links::accept(shared.clone(), listener));
+            tasks.spawn(dial::accept(shared.clone(), listener));
         }
-        tasks.spawn(links::dial_members(shared.clone()));
-        tasks.spawn_beside_callers(links::dial_for_calls(shared.clone()));
+        tasks.spawn(dial::dial_members(shared.clone()));
+        tasks.spawn_beside_callers(dial::dial_for_calls(shared.clone()));
         tasks.spawn(attend_transport(shared.clone()));
         if !self.contacts.is_empty() {
-            tasks.spawn(links::introduce(shared.clone(), self.contacts));
+            tasks.spawn(dial::introduce(shared.clone(), self.contacts));
         }
         Ok(Peer::new(shared, status, tasks, keeper))
     }

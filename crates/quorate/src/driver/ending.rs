@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::routing::Way;
 use super::shared::Shared;
+use crate::driver::calls::routing::Way;
 use crate::error::SwitchError;
 use crate::id::PeerName;
 use crate::peer::Shutdown;

@@ -21,16 +21,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
-use super::connection::Connection;
-use super::inbox::Inbound;
-use super::journal::LINKS;
-use super::merging::Merging;
-use super::registry::LinkUp;
-use super::routing::Way;
 use super::shared::{Command, Shared};
-use super::status::Status;
 use super::storage::{self, Order, Report};
-use crate::driver::waiting::Waiting;
+use crate::driver::calls::merging::Merging;
+use crate::driver::calls::routing::Way;
+use crate::driver::links::connection::Connection;
+use crate::driver::links::inbox::Inbound;
+use crate::driver::links::registry::LinkUp;
+use crate::driver::report::journal::LINKS;
+use crate::driver::report::status::Status;
+use crate::driver::report::waiting::Waiting;
 use crate::error::{PolicyError, RemoveError, SwitchError};
 use crate::event::Event;
 use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
@@ -386,7 +386,10 @@ impl EventLoop {
     }
 
     /// Does something about the calls that came over each connection.
-    pub(super) fn for_each_replying(&mut self, mut f: impl FnMut(&mut super::connection::State)) {
+    pub(super) fn for_each_replying(
+        &mut self,
+        mut f: impl FnMut(&mut crate::driver::links::connection::State),
+    ) {
         for index in 0..self.data_connections.len() {
             let connection = self.data_connections[index].clone();
             let has_written = {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::decider::Decider;
-use super::events::{Events, NumberedEvent};
-use super::routing::Way;
 use super::shared::{Command, Shared};
-use crate::driver::tally::PeerStats;
+use crate::driver::calls::decider::Decider;
+use crate::driver::calls::routing::Way;
+use crate::driver::report::events::{Events, NumberedEvent};
+use crate::driver::report::tally::PeerStats;
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Model, Value};

@@ -37,80 +37,40 @@
 //! | `clock` | the only place that reads a clock |
 //! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
 
-mod addresses;
-mod admission;
-mod allowance;
-mod attendance;
-mod attendant;
-mod buffered;
 mod builder;
 mod calls;
-mod certificates;
 mod clock;
-mod comparison;
-mod connection;
-mod decide;
-mod decider;
-mod dial_error;
-mod dialing;
 mod ending;
 mod event_loop;
-mod events;
-mod expiry;
 mod face;
-mod fill;
 mod for_tests;
-mod guest;
-mod handshake;
-mod inbox;
-mod journal;
-mod latency;
 mod links;
-mod merging;
-mod origin;
-mod outbox;
-mod pace;
 mod peer_settings;
-mod reach;
-mod reason;
-mod refusals;
-mod registry;
 mod reminder;
-mod replying;
-mod roster;
-mod routing;
-mod serve;
-mod settings;
+mod report;
 mod shared;
-mod slots;
-mod stall;
-mod status;
 mod storage;
-mod tally;
 mod tasks;
-mod turns;
 mod upkeep;
-mod waiters;
-mod waiting;
 
 pub use builder::{PeerBuilder, StartError};
+pub use calls::decide::{Basis, Decision, Reading};
+pub use calls::decider::Decider;
 pub use clock::TestClock;
-pub use decide::{Basis, Decision, Reading};
-pub use decider::Decider;
-pub use events::{Events, NumberedEvent};
-pub use fill::Fill;
-pub use latency::CallTimes;
+pub use links::reach::{LinkError, LinkErrorReason};
+pub use links::refusals::{Refusal, RefusedBy};
+pub use links::settings::Difference;
 pub use peer_settings::PeerSettings;
-pub use reach::{LinkError, LinkErrorReason};
-pub use refusals::{Refusal, RefusedBy};
-pub use settings::Difference;
-pub use status::{
+pub use report::events::{Events, NumberedEvent};
+pub use report::fill::Fill;
+pub use report::latency::CallTimes;
+pub use report::status::{
     Connections, ContactStatus, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState,
 };
-pub use tally::PeerStats;
-pub use turns::Turns;
+pub use report::tally::PeerStats;
+pub use report::turns::Turns;
 
-pub(crate) use journal::{EVENT, STORAGE};
+pub(crate) use report::journal::{EVENT, STORAGE};
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

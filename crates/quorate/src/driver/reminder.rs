@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event_loop::EventLoop;
-use super::waiting::first_of;
+use crate::driver::report::waiting::first_of;
 use crate::id::Time;
 
 /// A peer that waits says so after this time, and from then on at this pace.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::Connection;
 use super::event_loop::EventLoop;
-use super::journal::LINKS;
-use super::reach::LinkErrorReason;
-use super::reason::{Known, no_primary};
 use super::shared::Shared;
-use super::stall::Stall;
-use super::status::Status;
-use super::tally::Closed;
+use crate::driver::calls::reason::{Known, no_primary};
+use crate::driver::links::connection::Connection;
+use crate::driver::links::reach::LinkErrorReason;
+use crate::driver::links::stall::Stall;
+use crate::driver::report::journal::LINKS;
+use crate::driver::report::status::Status;
+use crate::driver::report::tally::Closed;
 use crate::id::{Ballot, GroupId, PeerKind, PeerName, Time};
 use crate::protocol::io::{LinkEnd, Route};
 use crate::protocol::message::Message;

@@ -15,47 +15,22 @@
 pub mod io;
 pub mod message;
 
-mod acknowledged;
-mod bound;
-mod canvass;
-mod changes;
-mod credence;
 mod decider;
-mod disk;
-mod election;
-mod founding;
-mod group_clock;
-mod hand_over;
-mod heartbeat;
-mod lag;
+mod elect;
+mod follow;
+mod group;
+mod lasting;
 mod machine;
-mod missing;
-mod policy;
-mod primary;
-mod primary_state;
 mod random;
-mod receiver;
-mod remote;
-mod removal;
-mod replica;
-mod replication;
-mod request;
-mod requests;
+mod reign;
 mod role;
-mod sender;
-mod standing;
-mod standstill;
 mod status;
-mod storage;
-mod suspicion;
-mod switching;
-mod wall_watch;
 
 #[cfg(test)]
 mod tests;
 
+pub use follow::receiver::CatchUp;
+pub(crate) use group::standing::MAX_GENERATIONS;
+pub use group::standing::{Applicant, Objection, Standing};
 pub use machine::Machine;
-pub use receiver::CatchUp;
-pub(crate) use standing::MAX_GENERATIONS;
-pub use standing::{Applicant, Objection, Standing};
 pub use status::{MachineMember, MachinePeer, MachineStatus, PeerRole};

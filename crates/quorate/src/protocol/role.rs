@@ -1,9 +1,9 @@
 //! What a peer is doing: its role, the primary it follows, and what it has noticed without one.
 
 use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
-use crate::protocol::canvass::Canvass;
+use crate::protocol::elect::canvass::Canvass;
 use crate::protocol::message::Campaign;
-use crate::protocol::primary_state::PrimaryState;
+use crate::protocol::reign::primary_state::PrimaryState;
 
 /// The primary that this peer follows.
 #[derive(Clone, Debug)]

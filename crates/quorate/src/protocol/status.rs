@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time};
-use crate::protocol::lag::{MAX_LAG, cuts_behind};
+use crate::protocol::follow::receiver::CatchUp;
+use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
+use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
-use crate::protocol::receiver::CatchUp;
-use crate::protocol::remote::Remote;
 use crate::protocol::role::Role;
 
 /// What a peer is in its group.

@@ -8,7 +8,7 @@
 use std::thread::{self, JoinHandle};
 
 use crate::disk::{SnapshotWriter, Usage};
-use crate::driver::journal::STORAGE;
+use crate::driver::report::journal::STORAGE;
 
 /// How far the snapshot is; there is one at a time.
 #[derive(Debug, Default)]

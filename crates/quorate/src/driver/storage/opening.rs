@@ -12,7 +12,7 @@ use crate::config::{StorageKind, SyncPolicy};
 use crate::disk::{
     self, Action, Directory, IoError, OpenError, Options, Progress, Recovered, Storage, StorageId,
 };
-use crate::driver::journal::STORAGE;
+use crate::driver::report::journal::STORAGE;
 use crate::event::Event;
 use crate::id::PeerName;
 use crate::protocol::io::{Kept, Start};

@@ -7,7 +7,7 @@ use super::compaction::Step;
 use super::worker::Worker;
 use super::{Copied, Hold, Orders, Report, Task};
 use crate::disk::{FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, StorageError};
-use crate::driver::journal::STORAGE;
+use crate::driver::report::journal::STORAGE;
 use crate::id::Sequence;
 use crate::record::Records;
 use crate::state::BatchEnd;

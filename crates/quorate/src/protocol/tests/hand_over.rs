@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{GroupId, PeerName, Time};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
-use crate::protocol::sender::first_transfer;
+use crate::protocol::reign::sender::first_transfer;
 
 const SECOND: Duration = Duration::from_secs(1);
 

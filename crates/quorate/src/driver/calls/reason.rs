@@ -1,0 +1,65 @@
+//! Why there is no primary, as far as one peer can tell: the first of these that is the case.
+//!
+//! | reason | is the case where |
+//! |---|---|
+//! | `LeaseEnded` | this peer is the primary and has lost its majority |
+//! | `Removed` | it was counted out |
+//! | `Incomplete` | a new generation waits for members that are missing |
+//! | `Refused` | so many members are refused, here or there, that the rest is no majority |
+//! | `NotReached` | a joiner or client is connected to nobody |
+//! | `NoQuorum` | fewer than a majority of the members are connected |
+//! | `NoCandidate` | none of those that are may be promoted |
+//! | `Electing` | a majority of those that count is connected |
+//! | `Founding` | nobody of those that are connected holds a state |
+//! | `NotCounted` | what is left: some of them do not count |
+
+use std::collections::BTreeSet;
+
+use crate::error::NoPrimaryReason;
+use crate::id::{PeerKind, PeerName};
+use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
+
+/// What the driver knows of this peer and the members.
+pub(in crate::driver) struct Known<'a> {
+    pub(in crate::driver) own: &'a PeerName,
+    pub(in crate::driver) kind: PeerKind,
+    pub(in crate::driver) members: &'a BTreeSet<PeerName>,
+}
+
+/// See the module's documentation; `is_refused` is asked only where no majority is connected.
+pub(in crate::driver) fn no_primary(
+    status: &MachineStatus,
+    known: &Known<'_>,
+    is_refused: impl FnOnce() -> bool,
+) -> NoPrimaryReason {
+    let Known { own, kind, members } = *known;
+    match status.role {
+        PeerRole::Primary => return NoPrimaryReason::LeaseEnded,
+        PeerRole::Removed => return NoPrimaryReason::Removed,
+        _ if !status.missing.is_empty() => return NoPrimaryReason::Incomplete,
+        _ => {}
+    }
+    let is_member = kind != PeerKind::Client && members.contains(own);
+    let is_fellow = |peer: &&MachinePeer| peer.is_linked && members.contains(&peer.name);
+    let fellows: Vec<&MachinePeer> = status.peers.iter().filter(is_fellow).collect();
+    let reached = fellows.len() + usize::from(is_member);
+    if reached <= members.len() / 2 {
+        let is_alone = !is_member && fellows.is_empty();
+        return match is_refused() {
+            true => NoPrimaryReason::Refused,
+            false if is_alone => NoPrimaryReason::NotReached,
+            false => NoPrimaryReason::NoQuorum,
+        };
+    }
+    // One that has not said may be promoted.
+    let may_lead = |peer: &&MachinePeer| peer.priority != Some(0);
+    let is_candidate = is_member && status.priority > 0;
+    if !is_candidate && !fellows.iter().any(may_lead) {
+        return NoPrimaryReason::NoCandidate;
+    }
+    if status.quorum || !is_member {
+        return NoPrimaryReason::Electing;
+    }
+    let holds_state = !status.position.is_blank() || fellows.iter().any(|peer| peer.holds_state);
+    if holds_state { NoPrimaryReason::NotCounted } else { NoPrimaryReason::Founding }
+}

@@ -1,0 +1,169 @@
+//! Calls from a peer that were not answered at once: they wait for a majority, or for a hand-over
+//! to end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::driver::calls::slots::Budget;
+use crate::driver::links::outbox::Outbox;
+use crate::id::{Ballot, GroupTime, Position, Time};
+use crate::model::Answer;
+use crate::store::Store;
+use crate::wire::MergeReply;
+use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
+
+/// Merges of one peer that wait at most: it sends one, and the same again if that takes long.
+const MAX_MERGES: usize = 4;
+
+/// What is waiting, in the order of decisions.
+#[derive(Debug)]
+pub(in crate::driver) struct Replying {
+    waiting: VecDeque<Waiting>,
+    /// Calls that came during a hand-over, by id.
+    held: Vec<u32>,
+    /// How many of those that wait are merges.
+    merges: usize,
+    budget: Arc<Budget>,
+}
+
+/// A decision that is answered when a majority holds it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::driver) struct Waiting {
+    pub(in crate::driver) position: Position,
+    pub(in crate::driver) deadline: Time,
+    pub(in crate::driver) reply: Reply,
+}
+
+/// The answer that waits.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::driver) enum Reply {
+    Call { id: u32, answer: Answer, group_time: GroupTime },
+    Merge { number: u64, units: u64, dropped: u64 },
+}
+
+impl Reply {
+    fn is_merge(&self) -> bool {
+        matches!(self, Self::Merge { .. })
+    }
+}
+
+impl Replying {
+    pub(in crate::driver) fn new(budget: Arc<Budget>) -> Self {
+        Self { waiting: VecDeque::new(), held: Vec::new(), merges: 0, budget }
+    }
+
+    /// Adds a decision; they come in order, for one task decides for this connection. It has been
+    /// made, so it is taken even if the budget is spent; see [`super::serve`].
+    pub(in crate::driver) fn wait(&mut self, waiting: Waiting) {
+        self.budget.take_anyway();
+        self.merges += usize::from(waiting.reply.is_merge());
+        self.waiting.push_back(waiting);
+    }
+
+    /// Keeps a call until the hand-over has ended; false if the budget is spent.
+    pub(in crate::driver) fn hold(&mut self, id: u32) -> bool {
+        let is_kept = self.budget.take();
+        if is_kept {
+            self.held.push(id);
+        }
+        is_kept
+    }
+
+    /// Bytes that the replies will have, at most.
+    pub(in crate::driver) fn reply_bytes(&self) -> usize {
+        (self.waiting.len() + self.held.len()) * MAX_REPLY_BYTES
+    }
+
+    /// Whether one more merge may wait.
+    pub(in crate::driver) fn takes_merge(&self) -> bool {
+        self.merges < MAX_MERGES && !self.budget.is_spent()
+    }
+
+    /// Answers what may be answered; a merge is forgotten by its sender, and waits for a majority
+    /// whatever the group's settings say.
+    pub(in crate::driver) fn release(&mut self, store: &Store, outbox: &mut Outbox) {
+        let (answerable, committed) = (store.answerable(), store.committed());
+        while let Some(first) = self.waiting.front() {
+            let end = match first.reply {
+                Reply::Call { .. } => answerable,
+                Reply::Merge { .. } => committed,
+            };
+            if !end.covers(first.position) {
+                return;
+            }
+            let first = *first;
+            self.pop();
+            match first.reply {
+                Reply::Call { id, answer, group_time } => outbox.push_reply(|body| {
+                    replies::push_decided(body, id, &answer, first.position, group_time);
+                }),
+                Reply::Merge { number, units, dropped } => {
+                    let reply = MergeReply { number, ok: true, units, dropped, refused: None };
+                    outbox.push_merge_reply(reply);
+                }
+            }
+        }
+    }
+
+    /// Ends what was decided in an older reign than `newest`, its outcome being unknown.
+    pub(in crate::driver) fn end_past(&mut self, newest: Ballot, outbox: &mut Outbox) {
+        while let Some(first) = self.waiting.front() {
+            if newest <= first.position.ballot {
+                return;
+            }
+            self.end_first(outbox);
+        }
+    }
+
+    /// Ends what has waited too long; returns the next deadline.
+    pub(in crate::driver) fn expire(&mut self, now: Time, outbox: &mut Outbox) -> Option<Time> {
+        while let Some(first) = self.waiting.front() {
+            if first.deadline > now {
+                return Some(first.deadline);
+            }
+            self.end_first(outbox);
+        }
+        None
+    }
+
+    /// The hand-over has ended: callers are told to ask again.
+    pub(in crate::driver) fn end_held(&mut self, outbox: &mut Outbox) {
+        self.budget.give(self.held.len());
+        for id in self.held.drain(..) {
+            outbox.push_reply(|body| replies::push_refused(body, id, Refusal::Held, 0));
+        }
+    }
+
+    /// Nothing can be answered any more.
+    pub(in crate::driver) fn clear(&mut self) {
+        self.budget.give(self.waiting.len() + self.held.len());
+        self.waiting = VecDeque::new();
+        self.held = Vec::new();
+        self.merges = 0;
+    }
+
+    fn end_first(&mut self, outbox: &mut Outbox) {
+        let Some(first) = self.pop() else { return };
+        match first.reply {
+            Reply::Call { id, .. } => outbox.push_reply(|body| {
+                replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
+            }),
+            Reply::Merge { number, .. } => {
+                outbox.push_merge_reply(MergeReply::not_yet(number));
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop_front()?;
+        self.budget.give(1);
+        self.merges -= usize::from(first.reply.is_merge());
+        Some(first)
+    }
+}
+
+impl Drop for Replying {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

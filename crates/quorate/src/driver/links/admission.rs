@@ -1,0 +1,568 @@
+//! Who may take up a connection: how many there are at a time, from everywhere and from one
+//! address, and how many of them have not shown yet who they are.
+//!
+//! A stranger can make a peer hold something only until the handshake is over or its deadline has
+//! come; these bounds say how much. Those of one address are a part of those of all, and the part
+//! is the smaller the less is left: one host, or a few, however many connections they open, leave
+//! room for the others. Some places are for addresses of members only.
+//!
+//! Who has shown who it is, and is no member, is a guest from then on. Guests never have all places,
+//! wherever they come from: what they leave is for members, and for finding out who is one. A guest
+//! that is let in has a place for each lane: many that have one lane each would be of no use.
+//!
+//! ```text
+//!   max_connections
+//!   |<-- guests -->|<-- handshakes from anywhere -->|<-- addresses of members -->|
+//!                  '----------- members, wherever they come from ---------------'
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::config::{Bounds, MAX_MEMBERS};
+use crate::driver::links::origin::Origin;
+use crate::driver::report::journal::LINKS;
+use crate::id::{PeerName, Time};
+
+/// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
+const PART_OF_FREE: usize = 3;
+/// Places that guests leave for handshakes besides: as many as are kept for members, and no more
+/// than this part of all.
+const PART_FOR_HANDSHAKES: usize = 8;
+/// Places that are set aside for a guest, one for each lane.
+const LANES: usize = 3;
+/// A site may have this many times the connections of a host.
+const HOSTS_OF_SITE: usize = 2;
+/// Places that are kept for members: each of them takes four at most while it reconnects. No more
+/// than a quarter of all.
+const FOR_MEMBERS: usize = 4 * MAX_MEMBERS;
+/// Of the files that this process may open, connections may take this part.
+const PART_OF_FILES: usize = 2;
+
+/// Counts connections that came in.
+#[derive(Debug)]
+pub(in crate::driver) struct Admission {
+    max: Counts,
+    /// Of these, places that only addresses of members get.
+    for_members: Counts,
+    /// The most that guests have.
+    max_guests: usize,
+    max_per_host: usize,
+    state: Mutex<State>,
+    /// Says when those that were turned away are told of.
+    pacer: Mutex<Pacer>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// All connections.
+    open: usize,
+    /// Those whose handshake is not over.
+    shaking: usize,
+    /// Those of guests: their handshake is over.
+    guests: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    all: Counts,
+    /// By host, and by site.
+    origins: BTreeMap<String, Counts>,
+    /// The connections of each guest.
+    guests: BTreeMap<PeerName, usize>,
+}
+
+/// Which bound a connection would break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::driver) enum Full {
+    #[error("{max} are open, and more only for members: see max_connections")]
+    Connections { max: usize },
+    #[error("max_connections_per_address, {max}, are open from there")]
+    PerAddress { max: usize },
+    #[error("{max} handshakes are under way, and more only for members: see max_handshakes")]
+    Handshakes { max: usize },
+    #[error("{count} handshakes are under way from there: more than its part of max_handshakes")]
+    HandshakesPerAddress { count: usize },
+    #[error("{max} of clients and others that are no members are open, and more only for members")]
+    Guests { max: usize },
+}
+
+impl Admission {
+    /// `files` are those that this process may open, if connections are made of them.
+    pub(in crate::driver) fn new(bounds: &Bounds, files: Option<usize>) -> Self {
+        let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
+        let (open, shaking) = (bounds.max_connections.min(most), bounds.max_handshakes);
+        let max = Counts { open, shaking, guests: 0 };
+        if max.open < bounds.max_connections {
+            let (max, wanted) = (max.open, bounds.max_connections);
+            tracing::warn!(
+                target: LINKS,
+                files,
+                max,
+                wanted,
+                "few files may be opened: fewer connections are let in"
+            );
+        }
+        let kept = |places: usize| FOR_MEMBERS.min(places / 4);
+        let for_members =
+            Counts { open: kept(max.open), shaking: kept(max.shaking), ..Counts::default() };
+        let for_handshakes = FOR_MEMBERS.min(max.open / PART_FOR_HANDSHAKES);
+        Self {
+            max,
+            max_guests: max.open - for_members.open - for_handshakes,
+            for_members,
+            max_per_host: bounds.max_connections_per_address,
+            state: Mutex::default(),
+            pacer: Mutex::default(),
+        }
+    }
+
+    /// Connections that are open, those of them whose handshake is not over, and those of guests.
+    pub(in crate::driver) fn counts(&self) -> [Taken; 3] {
+        let now = self.state.lock().all;
+        [
+            Taken { now: now.open, max: self.max.open },
+            Taken { now: now.shaking, max: self.max.shaking },
+            Taken { now: now.guests, max: self.max_guests },
+        ]
+    }
+
+    /// One more was turned away, at `now`; how many since the last telling, if it is time for one.
+    pub(in crate::driver) fn count_turned_away(&self, now: Time) -> Option<u64> {
+        self.pacer.lock().count(now)
+    }
+
+    /// Of a host or a site whose bound this is, so many more may be open than guests may have: who
+    /// comes from there may be a member.
+    fn spare_of(max: usize) -> usize {
+        FOR_MEMBERS.min(max / 4)
+    }
+
+    /// Counts a connection from `address`, whose handshake begins, until what is returned is
+    /// dropped. `is_of_member` says whether a member has that address.
+    ///
+    /// # Errors
+    ///
+    /// The bound that it would break. Nothing is counted.
+    pub(in crate::driver) fn admit(
+        self: &Arc<Self>,
+        address: &str,
+        is_of_member: bool,
+    ) -> Result<Admitted, Full> {
+        let origin = Origin::of(address);
+        let mut state = self.state.lock();
+        let kept = if is_of_member { Counts::default() } else { self.for_members };
+        let (open, shaking) = (self.max.open - kept.open, self.max.shaking - kept.shaking);
+        // Members that are here already take none of the places for finding out who is one.
+        if state.all.guests + state.all.shaking >= open || state.all.open >= self.max.open {
+            return Err(Full::Connections { max: open });
+        }
+        if state.all.shaking >= shaking {
+            return Err(Full::Handshakes { max: shaking });
+        }
+        let [host, site] = state.both(&origin);
+        for (there, max) in self.with_bounds(host, site) {
+            if there.open >= max + Self::spare_of(max) {
+                return Err(Full::PerAddress { max });
+            }
+        }
+        // What others have left is not what a member's part is measured by.
+        let taken = if is_of_member { 0 } else { state.all.shaking };
+        let free = self.max.shaking - taken;
+        // One of each is let in as long as there is any place.
+        let is_too_many = |count: usize, part: usize| count > 0 && count * part >= free;
+        if is_too_many(host.shaking, PART_OF_FREE) || is_too_many(site.shaking, 1) {
+            return Err(Full::HandshakesPerAddress { count: host.shaking.max(site.shaking) });
+        }
+        state.each(&origin, |counts| {
+            counts.open += 1;
+            counts.shaking += 1;
+        });
+        Ok(Admitted { admission: self.clone(), origin, is_shaking: true, guest: None })
+    }
+
+    /// What there is of a host and of a site, and how much there may be.
+    fn with_bounds(&self, host: Counts, site: Counts) -> [(Counts, usize); 2] {
+        let max = self.max_per_host;
+        [(host, max), (site, max.saturating_mul(HOSTS_OF_SITE))]
+    }
+}
+
+impl State {
+    /// What there is from a host, and from its site.
+    fn both(&self, origin: &Origin) -> [Counts; 2] {
+        let site = origin.site.as_ref().map(|site| self.of(site)).unwrap_or_default();
+        [self.of(&origin.host), site]
+    }
+
+    /// What there is from one origin.
+    fn of(&self, origin: &str) -> Counts {
+        self.origins.get(origin).copied().unwrap_or_default()
+    }
+
+    /// Changes the counts of all, and of where a connection comes from.
+    fn each(&mut self, origin: &Origin, change: impl Fn(&mut Counts)) {
+        change(&mut self.all);
+        for name in [Some(&origin.host), origin.site.as_ref()].into_iter().flatten() {
+            let counts = self.origins.entry(name.clone()).or_default();
+            change(counts);
+            if *counts == Counts::default() {
+                self.origins.remove(name);
+            }
+        }
+    }
+}
+
+/// How many there are of something, and how many there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::driver) struct Taken {
+    pub(in crate::driver) now: usize,
+    pub(in crate::driver) max: usize,
+}
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(in crate::driver) struct Admitted {
+    admission: Arc<Admission>,
+    origin: Origin,
+    is_shaking: bool,
+    /// Whose it is, of a guest.
+    guest: Option<PeerName>,
+}
+
+impl Admitted {
+    /// It has shown who it is: a member, or this guest, for which there has to be a place.
+    ///
+    /// # Errors
+    ///
+    /// The bound that a guest would break: it is to be closed.
+    pub(in crate::driver) fn settle(&mut self, guest: Option<&PeerName>) -> Result<(), Full> {
+        if !std::mem::take(&mut self.is_shaking) {
+            return Ok(());
+        }
+        let admission = &self.admission;
+        let mut state = admission.state.lock();
+        let full = guest.and_then(|guest| admission.full_for(guest, &state, &self.origin));
+        self.guest = guest.filter(|_| full.is_none()).cloned();
+        let guests = usize::from(self.guest.is_some());
+        if let Some(guest) = &self.guest {
+            *state.guests.entry(guest.clone()).or_default() += 1;
+        }
+        state.each(&self.origin, |counts| {
+            counts.shaking -= 1;
+            counts.guests += guests;
+        });
+        full.map_or(Ok(()), Err)
+    }
+}
+
+impl Admission {
+    /// Which bound a guest would break. One that has a connection may have its other lanes; what it
+    /// has beyond those, such as old connections that have not been closed yet, takes what is left.
+    fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
+        let known = state.guests.get(guest).copied();
+        if known.is_some_and(|count| count < LANES) {
+            return None;
+        }
+        let set_aside: usize = state.guests.values().map(|count| (*count).max(LANES)).sum();
+        let more = if known.is_some() { 1 } else { LANES };
+        if set_aside + more > self.max_guests.max(LANES) {
+            return Some(Full::Guests { max: self.max_guests });
+        }
+        let [host, site] = state.both(origin);
+        let full =
+            self.with_bounds(host, site).into_iter().find(|(there, max)| there.guests >= *max);
+        full.map(|(_, max)| Full::PerAddress { max })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let (shaking, guests) = (usize::from(self.is_shaking), usize::from(self.guest.is_some()));
+        let mut state = self.admission.state.lock();
+        if let Some(guest) = &self.guest
+            && let Some(count) = state.guests.get_mut(guest)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.guests.remove(guest);
+            }
+        }
+        state.each(&self.origin, |counts| {
+            counts.open -= 1;
+            counts.shaking -= shaking;
+            counts.guests -= guests;
+        });
+    }
+}
+
+/// Counts those that were turned away, and says when to tell of them: a stranger that tries again and
+/// again is not to fill a log.
+#[derive(Debug, Default)]
+pub(in crate::driver) struct Pacer {
+    count: u64,
+    next: Time,
+}
+
+impl Pacer {
+    /// Shortest time between two tellings.
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    /// One more, at `now`; how many since the last telling, if it is time for one.
+    pub(in crate::driver) fn count(&mut self, now: Time) -> Option<u64> {
+        self.count += 1;
+        if now < self.next {
+            return None;
+        }
+        self.next = now.after(Self::PAUSE);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+/// How many files this process may open at present; not known on all systems.
+pub(in crate::driver) fn files() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        usize::try_from(limit.current?).ok()
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(max: usize, per_address: usize, handshakes: usize) -> Arc<Admission> {
+        let bounds = Bounds {
+            max_connections: max,
+            max_connections_per_address: per_address,
+            max_handshakes: handshakes,
+            ..Bounds::default()
+        };
+        Arc::new(Admission::new(&bounds, None))
+    }
+
+    fn client(number: usize) -> PeerName {
+        format!("client-{number}").into()
+    }
+
+    fn guest(admission: &Arc<Admission>, address: &str) -> Result<Admitted, Full> {
+        admission.admit(address, false)
+    }
+
+    #[test]
+    fn one_address_takes_its_part_and_leaves_room_for_others() {
+        let admission = admission(5, 2, 100);
+        let first = guest(&admission, "10.0.0.1:1").expect("there is room");
+        let _second = guest(&admission, "10.0.0.1:2").expect("there is room");
+        let full = guest(&admission, "10.0.0.1:3").expect_err("it has its part");
+        assert_eq!(full, Full::PerAddress { max: 2 });
+        let _others =
+            ["10.0.0.2:1", "10.0.0.3:1"].map(|at| guest(&admission, at).expect("there is room"));
+        let full = guest(&admission, "10.0.0.4:1").expect_err("there are four");
+        assert_eq!(full, Full::Connections { max: 4 });
+        drop(first);
+        guest(&admission, "10.0.0.1:3").expect("one has gone");
+    }
+
+    #[test]
+    fn who_shows_who_it_is_makes_room_for_the_next() {
+        let admission = admission(100, 100, 8);
+        let mut first = guest(&admission, "10.0.0.1:1").expect("a quarter is two");
+        let _second = guest(&admission, "10.0.0.1:2").expect("a quarter is two");
+        let full = guest(&admission, "10.0.0.1:3").expect_err("two are half open");
+        assert_eq!(full, Full::HandshakesPerAddress { count: 2 });
+        let client = PeerName::from("client");
+        let settled = [first.settle(Some(&client)), first.settle(Some(&client))];
+        assert_eq!(settled, [Ok(()), Ok(())], "counted once");
+        let _third = guest(&admission, "10.0.0.1:3").expect("one is open");
+        let hosts = (2..6).map(|host| format!("10.0.0.{host}:1"));
+        let _more: Vec<_> =
+            hosts.map(|at| guest(&admission, &at).expect("there is room")).collect();
+        let full = guest(&admission, "10.0.0.9:1").expect_err("six are half open");
+        assert_eq!(full, Full::Handshakes { max: 6 });
+    }
+
+    /// Four addresses, each with its quarter, held all places.
+    #[test]
+    fn a_few_addresses_never_hold_all_places_and_members_get_in_whatever_others_do() {
+        let admission = admission(1_024, 512, 128);
+        let mut held = Vec::new();
+        for host in 1..=4 {
+            while let Ok(admitted) = guest(&admission, &format!("10.0.0.{host}:1")) {
+                held.push(admitted);
+            }
+        }
+        assert!(held.len() < 100, "{} of 128", held.len());
+        held.push(guest(&admission, "10.0.0.5:1").expect("a fifth gets in"));
+        // A hundred hosts, and a site of 256 of IPv6, hold what is left.
+        for host in 0..=255 {
+            held.extend(guest(&admission, &format!("10.0.1.{host}:1")));
+            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
+        }
+        let full = guest(&admission, "10.0.2.1:1").expect_err("none is left");
+        assert_eq!(full, Full::Handshakes { max: 100 });
+        let members = (1..=7).flat_map(|host| [host; 4]);
+        for host in members {
+            let admitted = admission.admit(&format!("10.9.0.{host}:1"), true);
+            held.push(admitted.expect("places are kept for members"));
+        }
+        let full = admission.admit("10.9.0.1:1", true).expect_err("all are taken");
+        assert_eq!(full, Full::Handshakes { max: 128 });
+    }
+
+    #[test]
+    fn a_site_of_many_hosts_takes_its_part() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        for host in 0..=255 {
+            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
+        }
+        // A quarter more may be members, as far as is known yet.
+        assert_eq!(held.len(), 40, "twice as many connections as a host");
+        held.iter_mut().for_each(|held| held.settle(None).expect("members are not bounded"));
+        let full = guest(&admission, "[2001:db8:0:7::1]:1").expect_err("it has its part");
+        assert_eq!(full, Full::PerAddress { max: 32 });
+        guest(&admission, "[2001:db8:0:100::1]:1").expect("another site");
+    }
+
+    /// Clients on the members' own host had all places, and a member that was restarted got none.
+    #[test]
+    fn guests_never_have_all_places_wherever_they_come_from() {
+        let admission = admission(64, 512, 128);
+        // On the host of a member, and so in whatever places are kept for those.
+        let mut held = Vec::new();
+        let full = loop {
+            let name = client(held.len());
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            match admitted.settle(Some(&name)) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 13));
+        // Each has a place for its other lanes as well.
+        for lane in 0..26 {
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            assert_eq!(admitted.settle(Some(&client(lane / 2))), Ok(()), "{lane}");
+            held.push(admitted);
+        }
+        assert_eq!(admission.counts()[2], Taken { now: 39, max: 40 });
+        let mut members = Vec::new();
+        for (address, is_known) in [("10.0.0.1:1", true), ("10.77.0.1:1", false)] {
+            for _ in 0..8 {
+                let mut member = admission.admit(address, is_known).expect("a place is left");
+                assert_eq!(member.settle(None), Ok(()), "{address}");
+                members.push(member);
+            }
+        }
+        held.truncate(12);
+        let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+        assert_eq!(admitted.settle(Some(&client(99))), Ok(()), "a place is free again");
+    }
+
+    /// The same of the places of one address: members and clients behind one gateway.
+    #[test]
+    fn guests_of_one_address_leave_places_for_members_there() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
+            match admitted.settle(Some(&client(held.len()))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
+        for _ in 0..4 {
+            let mut member = guest(&admission, "10.0.0.1:1").expect("a place is left");
+            assert_eq!(member.settle(None), Ok(()));
+            held.push(member);
+        }
+        let full = guest(&admission, "10.0.0.1:1").expect_err("all are taken");
+        assert_eq!(full, Full::PerAddress { max: 16 });
+    }
+
+    /// Whoever had one connection had as many as it liked: under one name a guest took all places, by
+    /// handshakes that it left open at their last step.
+    #[test]
+    fn one_guest_never_has_all_places() {
+        let admission = admission(64, 512, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            // From everywhere, where a member is as well.
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("a place is left");
+            match admitted.settle(Some(&client(0))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 40));
+        let mut member = admission.admit("10.0.0.1:1", true).expect("a place is left");
+        assert_eq!(member.settle(None), Ok(()));
+        // Another guest has its lanes when there are places again, whatever the first one takes.
+        held.truncate(37);
+        for lane in 0..LANES {
+            let mut first = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            let mut other = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            assert_eq!(other.settle(Some(&client(1))), Ok(()), "{lane}");
+            let full = first.settle(Some(&client(0))).expect_err("the rest is the other's");
+            assert_eq!(full, Full::Guests { max: 40 });
+            held.push(other);
+        }
+    }
+
+    /// The same of the places of one address.
+    #[test]
+    fn one_guest_has_no_more_than_the_places_of_its_address() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
+            match admitted.settle(Some(&client(0))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
+    }
+
+    #[test]
+    fn a_process_that_may_open_few_files_lets_few_in() {
+        let max = |files| Admission::new(&Bounds::default(), files).counts()[0].max;
+        assert_eq!([None, Some(1_000_000), Some(1_024)].map(max), [1_024, 1_024, 512]);
+        assert_eq!(Some(1).map(|files| max(Some(files))), Some(1));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_those_that_have_gone() {
+        let admission = admission(100, 100, 100);
+        for host in 0..50 {
+            for address in [format!("10.0.0.{host}:1"), format!("[2001:db8::{host}]:1")] {
+                let mut admitted = guest(&admission, &address).expect("there is room");
+                if host % 2 == 0 {
+                    let name = PeerName::from(format!("client-{host}"));
+                    let guest = Some(&name).filter(|_| host % 4 == 0);
+                    admitted.settle(guest).expect("there is room");
+                }
+            }
+        }
+        let state = admission.state.lock();
+        assert_eq!((state.all, state.origins.len()), (Counts::default(), 0));
+    }
+
+    #[test]
+    fn many_that_are_turned_away_are_told_of_together() {
+        let mut pacer = Pacer::default();
+        let told =
+            |pacer: &mut Pacer, seconds| pacer.count(Time(0).after(Duration::from_secs(seconds)));
+        assert_eq!(told(&mut pacer, 1), Some(1));
+        assert_eq!((told(&mut pacer, 2), told(&mut pacer, 10)), (None, None));
+        assert_eq!(told(&mut pacer, 11), Some(3));
+    }
+}

@@ -1,0 +1,537 @@
+//! Who the members are and where they are reached: what the tasks that dial, and the handshake,
+//! know of the group (docs/protocol.md, section 7).
+//!
+//! | where a name and its address come from | of what use it is |
+//! |---|---|
+//! | the membership that this peer holds | these are the members, once there is one |
+//! | what members have told a joiner or client | the same, for a peer that holds none |
+//! | the settings | the members before any of that is known; addresses always |
+//! | an address of a peer whose name was not known | as told by its `Hello` |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::config::PeerConfig;
+use crate::driver::links::origin::ip;
+use crate::driver::links::settings::Difference;
+use crate::id::{Member, PeerKind, PeerName, Position};
+use crate::protocol::{Applicant, Objection, Standing};
+use crate::state::Membership;
+use crate::transport::{Claim, host};
+use crate::wire::{Hello, MAX_LISTED};
+
+/// What a refusal names that is about who a peer is, and not about its settings.
+pub(in crate::driver) const STRANGER: &str = "member";
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(in crate::driver) struct Roster {
+    me: PeerName,
+    kind: PeerKind,
+    configured: BTreeMap<PeerName, String>,
+    known: RwLock<Known>,
+    /// Counts changes.
+    changes: AtomicU64,
+    /// The same, for those who wait for it.
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    membership: Membership,
+    /// What members have told, and the membership that it was from.
+    told: (Position, Vec<Member>),
+    introduced: BTreeMap<PeerName, String>,
+    /// Where members were met: the hosts of addresses that have names, and of those that dial from
+    /// elsewhere.
+    met: BTreeMap<PeerName, String>,
+}
+
+impl Known {
+    fn has_state(&self) -> bool {
+        !self.membership.voters.is_empty()
+    }
+
+    /// The members that are known by more than settings.
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        let Membership { voters, next, .. } = &self.membership;
+        // The address of a member that is reached elsewhere from now on is the later one.
+        let held = next.iter().flatten().chain(voters);
+        let told = self.told.1.iter().filter(|_| voters.is_empty());
+        held.chain(told)
+    }
+}
+
+impl Roster {
+    /// `configured` are the members of the settings, with their addresses.
+    pub(in crate::driver) fn new(
+        peer: &PeerConfig,
+        configured: BTreeMap<PeerName, String>,
+    ) -> Self {
+        let (me, kind, known) = (peer.name.clone(), peer.kind, RwLock::default());
+        let (changes, version) = (AtomicU64::new(0), watch::Sender::new(0));
+        Self { me, kind, configured, known, changes, version }
+    }
+
+    /// Sees changes from now on, and the present as one.
+    pub(in crate::driver) fn watch(&self) -> watch::Receiver<u64> {
+        let mut version = self.version.subscribe();
+        version.mark_changed();
+        version
+    }
+
+    /// Counts changes: while it is the same nothing else here is another.
+    #[inline]
+    pub(in crate::driver) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// This peer holds another membership.
+    pub(in crate::driver) fn set_membership(&self, membership: &Membership) {
+        if self.known.read().membership != *membership {
+            self.known.write().membership = membership.clone();
+            self.changed();
+        }
+    }
+
+    /// A member has told a joiner or client of the members.
+    pub(in crate::driver) fn set_told(&self, stamp: Position, members: &[Member]) {
+        let is_older = stamp < self.known.read().told.0;
+        if !is_older && !members.is_empty() {
+            self.known.write().told = (stamp, members.to_vec());
+            self.changed();
+        }
+    }
+
+    /// The name of the peer at an address, as it says itself. Whoever was there before is not.
+    pub(in crate::driver) fn introduce(&self, peer: &PeerName, address: &str) {
+        let is_news = {
+            let introduced = &mut self.known.write().introduced;
+            introduced.retain(|name, at| name == peer || at != address);
+            let last = introduced.insert(peer.clone(), address.to_owned());
+            last.as_deref() != Some(address)
+        };
+        if is_news {
+            self.changed();
+        }
+    }
+
+    /// Whether this peer holds the state of a group.
+    pub(in crate::driver) fn has_state(&self) -> bool {
+        self.known.read().has_state()
+    }
+
+    /// The members, this peer included if it is one, as far as this peer knows.
+    pub(in crate::driver) fn members(&self) -> BTreeSet<PeerName> {
+        let known = self.known.read();
+        let mut names: BTreeSet<PeerName> = known.members().map(|m| m.name.clone()).collect();
+        if names.is_empty() {
+            names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
+        }
+        names
+    }
+
+    /// Whether a member goes by this name, or one of the settings does.
+    pub(in crate::driver) fn is_known(&self, name: &str) -> bool {
+        let known = self.known.read();
+        let mut members = known.members();
+        members.any(|member| member.name.as_str() == name)
+            || self.configured.keys().any(|configured| configured.as_str() == name)
+    }
+
+    /// Whether a member goes by this name, by the membership; by the settings as long as none is
+    /// known.
+    pub(in crate::driver) fn is_member(&self, peer: &PeerName) -> bool {
+        let known = self.known.read();
+        let mut members = known.members().peekable();
+        match members.peek() {
+            Some(_) => members.any(|member| member.name == *peer),
+            None => self.configured.contains_key(peer),
+        }
+    }
+
+    /// A member was met at an address, and it was sure to be it: it was dialed there, or has proved
+    /// who it is.
+    pub(in crate::driver) fn meet(&self, peer: &PeerName, address: &str) {
+        if self.is_known(peer.as_str()) {
+            self.known.write().met.insert(peer.clone(), host(address).to_owned());
+        }
+    }
+
+    /// Whether a peer is known to be at the host of an address.
+    pub(in crate::driver) fn is_at(&self, peer: &PeerName, address: &str) -> bool {
+        let met = self.known.read().met.get(peer).cloned();
+        self.addresses(peer).iter().chain(&met).any(|known| is_same_host(known, address))
+    }
+
+    /// Whether an address is one of a member.
+    pub(in crate::driver) fn is_member_at(&self, address: &str) -> bool {
+        let known = self.known.read();
+        let is_it = |other: &str| is_same_host(other, address);
+        known.members().any(|member| is_it(&member.address))
+            || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
+    }
+
+    /// What a peer that gives this name, and says that it is this to the group, claims to be.
+    pub(in crate::driver) fn claim<'a>(&self, peer: &'a PeerName, kind: PeerKind) -> Claim<'a> {
+        match kind {
+            PeerKind::Client => Claim::Client(peer),
+            PeerKind::Member | PeerKind::Joiner if self.is_known(peer.as_str()) => {
+                Claim::Member(peer)
+            }
+            PeerKind::Member | PeerKind::Joiner => Claim::Joiner(peer),
+        }
+    }
+
+    /// The members that this peer dials: all others, unless it was counted out itself. One without a
+    /// state tries those of its settings as well: what it was told may be long ago.
+    pub(in crate::driver) fn dialed(&self) -> BTreeSet<PeerName> {
+        if self.known.read().membership.has_removed_name(&self.me) {
+            return BTreeSet::new();
+        }
+        let mut names = self.members();
+        let known = self.known.read();
+        if !known.has_state() {
+            names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
+        }
+        names.remove(&self.me);
+        names
+    }
+
+    /// Where a peer may be reached, the likeliest first. Its own word, where it gave it, goes
+    /// before the settings of this peer, and those before what others say.
+    pub(in crate::driver) fn addresses(&self, peer: &PeerName) -> Vec<String> {
+        let known = self.known.read();
+        let of = |mut list: std::slice::Iter<'_, Member>| {
+            list.find(|m| m.name == *peer).map(|m| m.address.clone())
+        };
+        let next = known.membership.next.as_deref().unwrap_or_default();
+        let candidates = [
+            of(next.iter()),
+            of(known.membership.voters.iter()),
+            self.configured.get(peer).cloned(),
+            of(known.told.1.iter()),
+            known.introduced.get(peer).cloned(),
+        ];
+        let mut addresses: Vec<String> = Vec::new();
+        for address in candidates.into_iter().flatten() {
+            if !address.is_empty() && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// Where a peer is reached, for people to read; empty if that is not known.
+    pub(in crate::driver) fn address(&self, peer: &PeerName) -> String {
+        self.addresses(peer).into_iter().next().unwrap_or_default()
+    }
+
+    /// The members with their addresses, for a peer that does not know them; `None` from a peer
+    /// that holds no membership.
+    pub(in crate::driver) fn to_tell(&self) -> Option<(Position, Vec<Member>)> {
+        let membership = self.known.read().membership.clone();
+        let listed = membership.next.as_ref().unwrap_or(&membership.voters).iter();
+        let tell =
+            |member: &Member| Member { address: self.address(&member.name), ..member.clone() };
+        let members: Vec<Member> = listed.take(MAX_LISTED).map(tell).collect();
+        (!members.is_empty()).then_some((membership.stamp, members))
+    }
+
+    /// Whether this peer knows who the members are by more than its settings.
+    pub(in crate::driver) fn knows_members(&self) -> bool {
+        let known = self.known.read();
+        known.members().next().is_some()
+    }
+
+    /// What a peer without a membership has been told of the members.
+    pub(in crate::driver) fn told(&self) -> Vec<Member> {
+        let known = self.known.read();
+        if known.has_state() { Vec::new() } else { known.told.1.clone() }
+    }
+
+    /// Whether the lists of members in the settings of two peers must be equal: where both found
+    /// by them.
+    pub(in crate::driver) fn compares_lists(&self, hello: &Hello) -> bool {
+        let is_founder = self.kind == PeerKind::Member && !self.has_state();
+        is_founder && hello.kind == PeerKind::Member && !hello.has_state
+    }
+
+    /// A member by the settings whose name differs from this one in capitals only, as long as this
+    /// peer holds no list.
+    fn alike<'a>(&'a self, known: &Known, peer: &PeerName) -> Option<&'a PeerName> {
+        if known.has_state() || self.configured.contains_key(peer) {
+            return None;
+        }
+        self.configured.keys().find(|member| peer.differs_only_in_case(member))
+    }
+
+    /// What speaks against a peer that would be let in otherwise; `own` is where this peer stands.
+    pub(in crate::driver) fn stranger(&self, own: &Standing, hello: &Hello) -> Option<Difference> {
+        let known = self.known.read();
+        let membership = &known.membership;
+        let peer = &hello.peer;
+        let refused = |why: &str| Some(Difference::new(STRANGER, why, peer));
+        let (id, kind, standing) = (hello.id, hello.kind, &hello.standing);
+        if let Some(objection) = membership.objection(own, &Applicant { peer, id, kind, standing })
+        {
+            return Some(objection_of(membership, objection, peer));
+        }
+        if let Some(alike) = self.alike(&known, peer) {
+            return refused(&alike_to(alike));
+        }
+        match (self.kind, hello.kind) {
+            (PeerKind::Client, PeerKind::Client) => refused("a client, as this peer is"),
+            (PeerKind::Client, _) => None,
+            (_, PeerKind::Client) => {
+                let is_taken = membership.has(peer)
+                    || (!known.has_state() && self.configured.contains_key(peer));
+                if is_taken { refused("the name of a member") } else { None }
+            }
+            _ if known.has_state() => None,
+            (PeerKind::Member, PeerKind::Member) if !hello.has_state => {
+                let is_listed = self.configured.contains_key(peer);
+                if is_listed { None } else { refused("not a member") }
+            }
+            // A joiner finds out by those who are members, and they are who bring data to a blank
+            // member, whether its list names them or not.
+            _ => None,
+        }
+    }
+}
+
+/// Whether two addresses are of one host, as far as they say.
+fn is_same_host(one: &str, other: &str) -> bool {
+    match ip(other) {
+        Some(other) => ip(one) == Some(other),
+        None => host(one) == host(other),
+    }
+}
+
+/// Why a name is refused that differs from that of a member in capitals only.
+fn alike_to(member: &PeerName) -> String {
+    format!("{member} is a member: names that differ only in capitals are refused")
+}
+
+/// What a list of members says against a peer, for people to read.
+fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Difference {
+    let members = || {
+        let names: Vec<&str> = list.names().into_iter().map(PeerName::as_str).collect();
+        names.join(",")
+    };
+    let (field, ours) = match objection {
+        Objection::Alike => (STRANGER, list.alike(peer).map(alike_to).unwrap_or_default()),
+        Objection::Removed => (STRANGER, format!("{peer} was removed from the group")),
+        Objection::NameRemoved => {
+            (STRANGER, format!("{peer} was removed from the group: it may join as a new one"))
+        }
+        Objection::Stranger => (STRANGER, format!("not a member of {}", members())),
+        Objection::Full => {
+            ("members", format!("{} (as many as may be: remove one first)", members()))
+        }
+    };
+    Difference::new(field, ours, peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Bounds, MAX_MEMBERS};
+    use crate::id::{Incarnation, MemberId};
+    use crate::protocol::message::Lane;
+
+    fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
+        let (name, address, bounds) = ("a".into(), String::new(), Bounds::default());
+        let verify_interval = Duration::ZERO;
+        let client_rights = Default::default();
+        let priority = 1;
+        let peer = PeerConfig {
+            name,
+            kind,
+            priority,
+            address,
+            verify_interval,
+            client_rights,
+            new_generations: Default::default(),
+            bounds,
+        };
+        let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
+        Roster::new(&peer, configured.collect())
+    }
+
+    fn member(name: &str, address: &str) -> Member {
+        Member { name: name.into(), id: Some(MemberId(7)), address: address.into() }
+    }
+
+    fn membership(list: &[(&str, &str)]) -> Membership {
+        let voters = list.iter().map(|(name, address)| member(name, address)).collect();
+        Membership::settled(Position::BLANK, voters)
+    }
+
+    fn hello(name: &str, kind: PeerKind, has_state: bool) -> Hello {
+        Hello {
+            versions: (1, 1),
+            group: "g".into(),
+            peer: name.into(),
+            incarnation: Incarnation(7),
+            lane: Lane::Control,
+            to: None,
+            settings: Vec::new(),
+            fingerprint: 0,
+            started_ms: 0,
+            model_settings: Vec::new(),
+            id: MemberId(if name == "d" { 9 } else { 5 }),
+            address: String::new(),
+            kind,
+            has_state,
+            succession: Default::default(),
+            tls: String::new(),
+            standing: Standing::default(),
+        }
+    }
+
+    fn names(roster: &Roster) -> Vec<String> {
+        roster.dialed().iter().map(PeerName::to_string).collect()
+    }
+
+    #[test]
+    fn the_membership_says_who_is_dialed_and_the_list_only_before_there_is_one() {
+        let roster = roster(PeerKind::Member, &["a", "b", "c"]);
+        assert_eq!(names(&roster), ["b", "c"]);
+        roster.set_membership(&membership(&[("a", ""), ("c", ""), ("d", "d:9")]));
+        assert_eq!(names(&roster), ["c", "d"]);
+        assert_eq!(roster.addresses(&"c".into()), ["c:1"]);
+        assert_eq!(roster.addresses(&"d".into()), ["d:9"]);
+        let mut without = membership(&[("c", ""), ("d", "")]);
+        without.removed = vec![member("a", "")];
+        roster.set_membership(&without);
+        assert!(names(&roster).is_empty(), "it was counted out");
+    }
+
+    #[test]
+    fn a_member_is_who_is_counted_in_and_before_that_who_is_listed() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let guest = crate::driver::links::guest::Guest::new();
+        let is_guest = |roster| guest.is_one(&"d".into(), roster);
+        assert!(roster.is_member(&"b".into()) && is_guest(&roster));
+        roster.set_membership(&membership(&[("a", ""), ("d", "")]));
+        assert!(!roster.is_member(&"b".into()), "it was counted out");
+        assert!(!is_guest(&roster), "however it came");
+        let next = Some(vec![member("a", ""), member("e", "")]);
+        roster.set_membership(&Membership { next, ..membership(&[("a", "")]) });
+        assert!(roster.is_member(&"e".into()), "it is being counted in");
+        assert!(is_guest(&roster));
+    }
+
+    #[test]
+    fn the_word_of_a_peer_goes_before_the_settings() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        roster.set_membership(&membership(&[("a", ""), ("b", "new:1")]));
+        assert_eq!(roster.addresses(&"b".into()), ["new:1", "b:1"]);
+        assert_eq!(roster.to_tell().expect("it holds a membership").1[1].address, "new:1");
+    }
+
+    #[test]
+    fn a_joiner_knows_who_it_was_introduced_to_and_what_it_was_told() {
+        let roster = roster(PeerKind::Joiner, &[]);
+        assert!(names(&roster).is_empty());
+        roster.introduce(&"b".into(), "b:1");
+        assert_eq!(names(&roster), ["b"]);
+        assert_eq!(roster.to_tell(), None);
+        let newer = Position { sequence: crate::id::Sequence(5), ..Position::BLANK };
+        roster.set_told(newer, &[member("b", "b:2"), member("c", "c:2")]);
+        roster.set_told(Position::BLANK, &[member("z", "z:2")]);
+        assert_eq!(names(&roster), ["b", "c"], "what is older does not count");
+        assert_eq!(roster.addresses(&"b".into()), ["b:2", "b:1"]);
+        roster.introduce(&"e".into(), "e:1");
+        assert_eq!(names(&roster), ["b", "c", "e"], "those may all have gone");
+        for number in 0..1_000 {
+            roster.introduce(&format!("f{number}").into(), "e:1");
+        }
+        assert_eq!(names(&roster), ["b", "c", "f999"], "one address is one peer");
+    }
+
+    #[test]
+    fn strangers_are_told_why_they_are() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let says = |name: &str, kind, has_state| {
+            roster.stranger(&Standing::default(), &hello(name, kind, has_state)).map(|d| d.ours)
+        };
+        assert_eq!(says("z", PeerKind::Member, false).as_deref(), Some("not a member"));
+        assert_eq!(says("z", PeerKind::Member, true), None, "it may bring the group");
+        assert_eq!(says("z", PeerKind::Joiner, false), None);
+        let taken = Some("the name of a member");
+        assert_eq!(says("b", PeerKind::Client, false).as_deref(), taken);
+        for kind in [PeerKind::Member, PeerKind::Joiner, PeerKind::Client] {
+            let alike = says("B", kind, false).expect("it is alike one of the list");
+            assert!(alike.starts_with("b is a member: names that differ only"), "{alike}");
+        }
+        let mut held = membership(&[("a", ""), ("b", "")]);
+        held.removed = vec![member("c", ""), Member { id: Some(MemberId(9)), ..member("d", "") }];
+        roster.set_membership(&held);
+        let stranger = Some("not a member of a,b");
+        assert_eq!(says("z", PeerKind::Member, true).as_deref(), stranger);
+        let by_name = says("c", PeerKind::Member, false).expect("removed");
+        assert!(by_name.starts_with("c was removed from the group: it may join"), "{by_name}");
+        assert_eq!(says("c", PeerKind::Joiner, false), None, "a new one of that name");
+        let by_id = Some("d was removed from the group");
+        assert_eq!(says("d", PeerKind::Joiner, true).as_deref(), by_id);
+        assert_eq!(says("b", PeerKind::Member, false), None);
+        assert_eq!(says("x", PeerKind::Client, false), None);
+    }
+
+    #[test]
+    fn a_peer_that_stands_further_in_the_same_group_is_no_stranger() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        let mut held = membership(&[("a", ""), ("b", "")]);
+        held.removed = vec![Member { id: Some(MemberId(9)), ..member("d", "") }];
+        roster.set_membership(&held);
+        let at = |sequence| Standing {
+            position: Position { sequence: crate::id::Sequence(sequence), ..Position::BLANK },
+            generations: vec![crate::id::Generation(0)],
+        };
+        for name in ["z", "d"] {
+            let says = |theirs| {
+                let hello = hello(name, PeerKind::Member, true);
+                roster.stranger(&at(5), &Hello { standing: at(theirs), ..hello })
+            };
+            assert!(says(5).is_some());
+            assert_eq!(says(6), None);
+        }
+    }
+
+    #[test]
+    fn addresses_of_members_are_known_by_word_by_settings_and_from_meeting_them() {
+        let roster = roster(PeerKind::Member, &["a", "b"]);
+        roster.set_membership(&membership(&[("b", "10.0.0.2:7101"), ("c", "c.example:7101")]));
+        let is_known = |address| roster.is_member_at(address);
+        assert!(is_known("10.0.0.2:50123") && is_known("[::ffff:10.0.0.2]:5") && is_known("b"));
+        assert!(!is_known("10.0.0.3:50123"));
+        roster.meet(&"c".into(), "10.0.0.3:7101");
+        roster.meet(&"x".into(), "10.0.0.4:7101");
+        assert!(is_known("10.0.0.3:50123"));
+        assert!(!is_known("10.0.0.4:50123"), "it is no member");
+    }
+
+    #[test]
+    fn a_full_group_says_so() {
+        let roster = roster(PeerKind::Member, &[]);
+        let all: Vec<String> = (0..MAX_MEMBERS).map(|n| n.to_string()).collect();
+        let list: Vec<(&str, &str)> = all.iter().map(|name| (name.as_str(), "")).collect();
+        roster.set_membership(&membership(&list));
+        let hello = hello("z", PeerKind::Joiner, false);
+        let said = roster.stranger(&Standing::default(), &hello).expect("full");
+        assert_eq!(said.field, "members");
+        assert!(said.ours.ends_with("(as many as may be: remove one first)"), "{}", said.ours);
+    }
+}

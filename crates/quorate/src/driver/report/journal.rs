@@ -1,0 +1,106 @@
+//! Events as log records: one for each, at the level that it deserves, with fields of stable names.
+
+use tracing::{Level, event};
+
+use crate::driver::links::settings::printable;
+use crate::event::Event;
+use crate::event_text::Severity;
+use crate::id::{Ballot, PeerName};
+
+/// The target of log records of events.
+pub(crate) const EVENT: &str = "quorate::event";
+/// That of what becomes of connections.
+pub(crate) const LINKS: &str = "quorate::links";
+/// That of files.
+pub(crate) const STORAGE: &str = "quorate::storage";
+/// That of spans around calls that cross from one peer to another.
+pub(crate) const CALLS: &str = "quorate::calls";
+
+/// Logs an event of this peer.
+pub(in crate::driver) fn log(peer: &PeerName, group: &str, told: &Event) {
+    let (about, ballot, units) = (about(told), ballot(told), units(told));
+    let (generation, term) = (ballot.map(|b| b.generation.0), ballot.map(|b| b.term.0));
+    let (name, sentence) = (told.name(), sentence(told));
+    macro_rules! log_at {
+        ($level:expr) => {
+            event!(
+                target: EVENT,
+                $level,
+                %peer,
+                group,
+                event = name,
+                about,
+                generation,
+                term,
+                units,
+                "{sentence}"
+            )
+        };
+    }
+    match told.severity() {
+        Severity::Error => log_at!(Level::ERROR),
+        Severity::Warn => log_at!(Level::WARN),
+        Severity::Info => log_at!(Level::INFO),
+    }
+}
+
+/// What happened. Some of it other peers have said, who may say anything.
+fn sentence(told: &Event) -> String {
+    printable(&told.to_string())
+}
+
+/// The other peer that it is about.
+fn about(told: &Event) -> Option<&str> {
+    match told {
+        Event::PrimaryChanged { primary, .. } | Event::PrimarySuspected { primary, .. } => {
+            primary.as_ref().map(PeerName::as_str)
+        }
+        Event::MemberReplaced { peer }
+        | Event::MemberAdded { peer, .. }
+        | Event::MemberRemoved { peer }
+        | Event::SwitchAborted { to: peer }
+        | Event::CatchUpStarted { from: peer, .. } => Some(peer.as_str()),
+        other => other.passing(),
+    }
+}
+
+fn ballot(told: &Event) -> Option<Ballot> {
+    match told {
+        Event::PrimaryChanged { ballot, .. }
+        | Event::PrimarySuspected { ballot, .. }
+        | Event::FailureAgreed { ballot, .. }
+        | Event::CampaignStarted { ballot }
+        | Event::QuorumLost { ballot }
+        | Event::MajorityLost { ballot, .. }
+        | Event::QuorumRegained { ballot }
+        | Event::ClockDoubted { ballot, .. }
+        | Event::SteppedDown { ballot } => Some(*ballot),
+        _ => None,
+    }
+}
+
+fn units(told: &Event) -> Option<u64> {
+    match told {
+        Event::ChangesLost { units, .. }
+        | Event::LocalDecisionsMerged { units, .. }
+        | Event::LocalDecisionsDiscarded { units }
+        | Event::LocalDecisionsRefused { units, .. } => Some(*units),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a primary gave as its reason reached the terminal as it was.
+    #[test]
+    fn what_peers_say_sends_nothing_to_a_terminal() {
+        let reason = "too\nlate \u{1b}[2J".to_owned();
+        let told = Event::LocalDecisionsRefused { units: 5, reason };
+        assert_eq!(
+            sentence(&told),
+            "dropped 5 units that were decided alone, for the primary refused them: too late  [2J"
+        );
+    }
+}

@@ -1,0 +1,480 @@
+//! What a peer says of itself: an owned snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::config::{Mode, StorageKind};
+use crate::driver::links::reach::{LinkError, LinkErrorReason};
+use crate::driver::links::refusals::Refusal;
+use crate::driver::links::settings::Difference;
+use crate::driver::report::fill::Fill;
+use crate::driver::report::turns::Turns;
+use crate::driver::shared::Shared;
+use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
+use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
+use crate::transport::{Certificate, Protection, Tls};
+
+/// A snapshot of one peer and its group, as that peer sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// This peer's name.
+    pub name: PeerName,
+    /// The group's name.
+    pub group: String,
+    /// The group's random id, once it is founded; at a peer that holds no state, such as a client,
+    /// that of the group whose primary it follows.
+    pub group_id: Option<GroupId>,
+    /// This start of this peer.
+    pub incarnation: Incarnation,
+    /// What this peer is.
+    pub role: PeerRole,
+    /// The newest founding it knows of.
+    pub generation: Generation,
+    /// The newest reign it takes part in.
+    pub term: Term,
+    /// The primary, if there is one that was heard of within the failure timeout.
+    pub primary: Option<PeerName>,
+    /// Whether this peer reaches a majority; of a primary: whether its lease runs.
+    pub quorum: bool,
+    /// Members, reachable or not.
+    pub size: usize,
+    /// Them, by name.
+    pub members: Vec<MemberStatus>,
+    /// Where cells live.
+    pub storage: StorageKind,
+    /// Whether storage takes what it is given.
+    pub storage_state: StorageState,
+    /// Why it does not, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_error: Option<String>,
+    /// Cells that this start has read from its directory; 0 in memory.
+    pub recovered_cells: u64,
+    /// How far this peer uses TLS, if its transport has a say in that.
+    pub tls: Option<Tls>,
+    /// The certificate that it shows to others.
+    pub certificate: Option<Certificate>,
+    /// What a peer without a primary does.
+    pub mode: Mode,
+    /// The exact state held here.
+    pub position: Position,
+    /// How many cuts that was behind the primary's at its last heartbeat: 0 at the primary, `None`
+    /// without one, and where the two cannot be compared: no state of this generation is held, or
+    /// one of an earlier reign that the primary has yet to look at. A cut is what the primary sends
+    /// at a time: where callers wait for a majority as soon as one can be sent, otherwise what has
+    /// changed within the replication interval.
+    pub lag: Option<u64>,
+    /// Whether this start of this peer counts as a member: it votes, and what it holds is
+    /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
+    /// was counted in again; always of clients.
+    pub is_counted: bool,
+    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes; true
+    /// of the primary while its lease runs. Counted *and* current is what [`Peer::wait_counted`]
+    /// waits for.
+    ///
+    /// [`Peer::wait_counted`]: crate::Peer::wait_counted
+    pub is_current: bool,
+    /// Whether this start of this peer has been both at some time.
+    pub has_counted: bool,
+    /// Units decided here, as primary, and not yet held by a majority.
+    pub unreplicated_units: u64,
+    /// Units decided here alone and not yet merged.
+    pub overlay_units: u64,
+    /// Units that would be lost if this peer died now, for good: those that only it is sure to
+    /// hold, as primary or alone.
+    pub unacknowledged_units: u64,
+    /// How far the state is that this peer is being brought up to date with, while it takes more
+    /// than one message.
+    pub catching_up: Option<CatchUp>,
+    /// Cells held here, expired ones that have not been swept included.
+    pub cells: usize,
+    /// The most that this peer makes as primary.
+    pub max_cells: usize,
+    /// Memory that they are counted with, in bytes, exactly: see [`Bounds::max_bytes`].
+    ///
+    /// [`Bounds::max_bytes`]: crate::Bounds::max_bytes
+    pub bytes: usize,
+    /// The most that this peer takes for cells as primary, in bytes.
+    pub max_bytes: usize,
+    /// How near they are to those bounds, as of at most a heartbeat ago.
+    pub fill: Fill,
+    /// For how long the primary has been silent, in milliseconds; 0 on the primary.
+    pub primary_silence_ms: Option<u64>,
+    /// Members that a new generation waits for: by this peer's settings
+    /// ([`NewGenerations`](crate::NewGenerations)), or because a member that has restarted may have
+    /// acknowledged more than is left ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
+    pub waits_for: Vec<PeerName>,
+    /// Connections that came in, and what guests hold.
+    pub connections: Connections,
+    /// The longest turns of the event loop.
+    pub turns: Turns,
+    /// The other members, and whoever else is connected.
+    pub peers: Vec<PeerStatus>,
+    /// While this peer looks for members: the addresses at which it does
+    /// ([`PeerBuilder::join`](crate::PeerBuilder::join)) and has met nobody new.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ContactStatus>,
+    /// Peers that are refused, here or there, as of the last seconds: the newest 64 of members, 16
+    /// of others that have said who they are, and 16 of those who have not.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A member, as the state that this peer holds has it; before there is any, as its settings do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it is reached, as far as this peer knows.
+    pub address: String,
+    /// Whether the start of it that is connected, or was last, counts: it votes, and what it holds
+    /// is acknowledged.
+    pub is_counted: bool,
+}
+
+/// Whether storage takes what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum StorageState {
+    /// It takes nothing any more: this peer neither votes nor acknowledges, and forwards.
+    Failed,
+    /// There is none: cells live in memory.
+    Memory,
+    /// It does.
+    Ok,
+}
+
+impl StorageState {
+    fn of(shared: &Shared) -> Self {
+        match (shared.group.storage, shared.storage_error.get()) {
+            // What a peer in memory remembers may fail as well.
+            (_, Some(_)) => Self::Failed,
+            (StorageKind::Memory, None) => Self::Memory,
+            (StorageKind::Disk, None) => Self::Ok,
+        }
+    }
+}
+
+impl MemberStatus {
+    /// The members as the machine knows them; of a peer that holds no state, as it was told.
+    fn all(shared: &Shared, told: &[Member], known: Vec<MachineMember>) -> Vec<Self> {
+        let address = |name: &PeerName| shared.roster.address(name);
+        if !told.is_empty() {
+            let told = told.iter().map(|Member { name, id, .. }| Self {
+                address: address(name),
+                name: name.clone(),
+                is_counted: id.is_some(),
+            });
+            return told.collect();
+        }
+        let known = known.into_iter().map(|MachineMember { name, is_counted, .. }| Self {
+            address: address(&name),
+            name,
+            is_counted,
+        });
+        known.collect()
+    }
+}
+
+/// Connections that came in, and what guests hold: those peers at their other ends that are no
+/// members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Connections {
+    /// Connections that are open.
+    pub open: usize,
+    /// The most that are let in: `max_connections`, or less where this process may not open so many
+    /// files.
+    pub max: usize,
+    /// Of those that are open, the ones whose handshake is not over.
+    pub handshakes: usize,
+    /// The most of these: `max_handshakes`.
+    pub max_handshakes: usize,
+    /// Of those that are open, the ones of clients, and of others that are no members.
+    pub guests: usize,
+    /// The most of these: what is left is for members, and for finding out who is one.
+    pub max_guests: usize,
+    /// Bytes that wait for guests, or that they have sent a part of.
+    pub buffered_bytes: usize,
+    /// Beyond this, guests that hold much are closed: `max_buffered_bytes`.
+    pub max_buffered_bytes: usize,
+}
+
+impl Connections {
+    fn of(shared: &Shared) -> Self {
+        let [open, shaking, guests] = shared.admission.counts();
+        Self {
+            open: open.now,
+            max: open.max,
+            handshakes: shaking.now,
+            max_handshakes: shaking.max,
+            guests: guests.now,
+            max_guests: guests.max,
+            buffered_bytes: shared.buffered.bytes(),
+            max_buffered_bytes: shared.config.bounds.max_buffered_bytes,
+        }
+    }
+}
+
+/// Whether the control and the data lane to a peer are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Link {
+    /// One or both are not.
+    Down,
+    /// They are.
+    Up,
+}
+
+/// An address at which a joiner or client looks for members, and has met none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ContactStatus {
+    /// The address, as it was given.
+    pub address: String,
+    /// What the last try has shown.
+    pub link_error: LinkError,
+}
+
+impl ContactStatus {
+    fn all(shared: &Shared) -> Vec<Self> {
+        let is_looking = shared.looks_for_members();
+        let contacts = if is_looking { shared.reach.contacts() } else { Vec::new() };
+        contacts.into_iter().map(|(address, link_error)| Self { address, link_error }).collect()
+    }
+}
+
+/// What a peer knows of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: PeerName,
+    /// Where it is dialed.
+    pub address: String,
+    /// Whether it is connected.
+    pub link: Link,
+    /// Why it is not, while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_error: Option<LinkError>,
+    /// What keeps others from reading the connections to it: of the least protected one. `None`
+    /// while there are none.
+    pub protection: Option<Protection>,
+    /// The certificate that it has shown, while it is connected by TLS.
+    pub certificate: Option<Certificate>,
+    /// What it is, as far as it is known.
+    pub role: PeerRole,
+    /// What it is to the group: a member, a joiner or a client; `None` if it was never connected.
+    pub kind: Option<PeerKind>,
+    /// Its priority, once heard.
+    pub priority: Option<u8>,
+    /// The start of it that is linked, or was last.
+    pub incarnation: Option<Incarnation>,
+    /// How many cuts its state is behind the primary's: at the primary by what it has confirmed
+    /// until now, elsewhere by what it said itself with its last heartbeat. `None` if it has not
+    /// said, and of whoever holds no state.
+    pub lag: Option<u64>,
+    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way. Of
+    /// one that has restarted: whether it has been counted in again.
+    pub is_member: bool,
+    /// Whether it holds the primary unreachable.
+    pub suspects: bool,
+    /// Whether it is the primary, or keeps up with it and acknowledges what comes: at the primary
+    /// by what it has promised and confirmed, elsewhere by what it said with its last heartbeat.
+    pub is_current: bool,
+    /// Whether it has said that it is about to end.
+    pub is_stopping: bool,
+    /// Whether it has said that its storage takes nothing any more.
+    pub storage_failed: bool,
+    /// The other members that it hears, as of its last heartbeat.
+    pub reaches: Vec<PeerName>,
+    /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the start
+    /// of it that was connected last. Kept of 64 peers, members before others.
+    pub differs: Vec<Difference>,
+}
+
+impl Status {
+    /// Puts together what the machine and the rest of the driver know.
+    pub(in crate::driver) fn new(shared: &Shared, machine: MachineStatus) -> Self {
+        let told = shared.roster.told();
+        let peer_status = |peer| PeerStatus::new(shared, &told, peer);
+        let peers = machine.peers.into_iter().map(peer_status).collect();
+        let silence = machine.primary_silence;
+        let is_counted = machine.is_counted;
+        if is_counted && machine.is_current {
+            shared.has_counted.store(true, Ordering::Relaxed);
+        }
+        let members = MemberStatus::all(shared, &told, machine.members);
+        let usage = shared.store.usage();
+        let overlay_units = shared.overlay.units();
+        Self {
+            size: members.len(),
+            members,
+            name: shared.config.name.clone(),
+            group: shared.group.group.clone(),
+            group_id: machine.group_id,
+            incarnation: shared.incarnation,
+            role: machine.role,
+            generation: machine.ballot.generation,
+            term: machine.ballot.term,
+            // One that has been silent for so long is not there, whoever is yet to agree.
+            primary: machine
+                .primary
+                .filter(|_| silence.is_some_and(|silence| silence < shared.group.failure_timeout)),
+            quorum: machine.quorum,
+            storage: shared.group.storage,
+            storage_state: StorageState::of(shared),
+            storage_error: shared.storage_error.get().cloned(),
+            recovered_cells: shared.recovered_cells,
+            tls: shared.transport.tls(),
+            certificate: shared.transport.certificate(),
+            mode: shared.group.mode,
+            position: machine.position,
+            lag: machine.lag,
+            is_counted,
+            is_current: machine.is_current,
+            has_counted: shared.has_counted.load(Ordering::Relaxed),
+            unreplicated_units: machine.unreplicated_units,
+            overlay_units,
+            unacknowledged_units: machine.unreplicated_units.saturating_add(overlay_units),
+            catching_up: machine.catching_up,
+            cells: usage.cells,
+            max_cells: usage.max_cells,
+            bytes: usage.bytes,
+            max_bytes: usage.max_bytes,
+            fill: shared.fill.fill(),
+            primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            waits_for: machine.missing,
+            connections: Connections::of(shared),
+            turns: shared.turns.turns(shared.clock.time()),
+            peers,
+            contacts: ContactStatus::all(shared),
+            refusals: shared.current_refusals(),
+        }
+    }
+
+    /// What can be read without the event loop, as it is now.
+    pub(crate) fn refresh(&mut self, shared: &Shared) {
+        self.position = shared.store.position();
+        self.unreplicated_units = shared.store.unreplicated_units();
+        self.overlay_units = shared.overlay.units();
+        self.unacknowledged_units = self.unreplicated_units.saturating_add(self.overlay_units);
+        self.storage_state = StorageState::of(shared);
+        self.storage_error = shared.storage_error.get().cloned();
+        let usage = shared.store.usage();
+        (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
+        self.refusals = shared.current_refusals();
+        self.connections = Connections::of(shared);
+        self.turns = shared.turns.turns(shared.clock.time());
+        self.certificate = shared.transport.certificate();
+        for peer in &mut self.peers {
+            peer.differs = shared.differences.of(&peer.name);
+            peer.link_error = link_error(shared, &peer.name, peer.link);
+        }
+        self.contacts = ContactStatus::all(shared);
+        if shared.has_ended() {
+            // What the event loop said last was of a peer that lived.
+            self.primary = None;
+            self.quorum = false;
+            self.waits_for.clear();
+            self.is_current = false;
+            self.lag = None;
+            for peer in &mut self.peers {
+                let ended = LinkError::without_trial(LinkErrorReason::Ended, "this peer has ended");
+                (peer.link, peer.link_error) = (Link::Down, Some(ended));
+            }
+        }
+    }
+}
+
+/// Why a peer is not linked.
+fn link_error(shared: &Shared, peer: &PeerName, link: Link) -> Option<LinkError> {
+    use LinkErrorReason::{NotDialed, NotTried};
+    let untried = || match shared.roster.dialed().contains(peer) {
+        true => LinkError::without_trial(NotTried, "no try to connect has come to an end yet"),
+        false => LinkError::without_trial(NotDialed, "it is not dialed from here"),
+    };
+    (link == Link::Down).then(|| shared.reach.of(peer).unwrap_or_else(untried))
+}
+
+impl PeerStatus {
+    /// `told` are the members as others say, at a peer that holds no list of its own.
+    fn new(shared: &Shared, told: &[Member], peer: MachinePeer) -> Self {
+        let is_told = |member: &Member| member.name == peer.name && member.id == peer.id;
+        let is_member = peer.is_member || (peer.id.is_some() && told.iter().any(is_told));
+        let (protection, certificate) = shared.registry.security(&peer.name);
+        let link = if peer.is_linked { Link::Up } else { Link::Down };
+        Self {
+            link,
+            link_error: link_error(shared, &peer.name, link),
+            address: shared.roster.address(&peer.name),
+            kind: match peer.kind {
+                // It may have been a joiner once.
+                Some(_) if shared.roster.members().contains(&peer.name) => Some(PeerKind::Member),
+                kind => kind,
+            },
+            differs: shared.differences.of(&peer.name),
+            name: peer.name,
+            protection,
+            certificate,
+            role: match peer.role {
+                PeerRole::Joining if is_member => PeerRole::Replica,
+                role => role,
+            },
+            priority: peer.priority,
+            incarnation: peer.incarnation,
+            lag: peer.lag,
+            is_member,
+            suspects: peer.suspects,
+            is_current: peer.is_current,
+            is_stopping: peer.is_stopping,
+            storage_failed: peer.has_failed,
+            reaches: peer.reaches,
+        }
+    }
+}
+
+/// Sees the status change: at once when a role, a route or a link does, else within a tenth of a
+/// heartbeat.
+#[derive(Clone, Debug)]
+pub struct StatusWatch {
+    receiver: watch::Receiver<Arc<Status>>,
+}
+
+impl StatusWatch {
+    pub(crate) fn new(mut receiver: watch::Receiver<Arc<Status>>) -> Self {
+        receiver.mark_unchanged();
+        Self { receiver }
+    }
+
+    /// The next status after those seen so far, or after the watch was made; `None` after the peer
+    /// has been shut down or dropped. Statuses in between may be skipped, the newest never.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has seen nothing.
+    pub async fn changed(&mut self) -> Option<Status> {
+        self.receiver.changed().await.ok()?;
+        Some(Status::clone(&self.receiver.borrow_and_update()))
+    }
+
+    /// The newest status.
+    pub fn current(&self) -> Status {
+        Status::clone(&self.receiver.borrow())
+    }
+
+    /// Waits for a status that `is_wanted`; `None` after the peer has been shut down or dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has seen nothing.
+    pub async fn wait_for(&mut self, mut is_wanted: impl FnMut(&Status) -> bool) -> Option<Status> {
+        let found = self.receiver.wait_for(|status| is_wanted(status)).await.ok()?;
+        Some(Status::clone(&found))
+    }
+}

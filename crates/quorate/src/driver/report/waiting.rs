@@ -1,0 +1,98 @@
+//! What is wrong with the other members, as a peer without a primary says it.
+
+use crate::driver::links::refusals::RefusedBy;
+use crate::driver::report::status::{Link, MemberStatus, Status};
+use crate::id::{PeerName, Time};
+use crate::told::listed;
+
+/// Longest value of a setting that is told, in characters.
+const MAX_VALUE: usize = 40;
+/// Most members that are named.
+const MAX_NAMED: usize = 7;
+
+/// For how long a peer has waited, and when it says so next.
+#[derive(Debug, Default)]
+pub(in crate::driver) struct Waiting {
+    pub(in crate::driver) has_begun: bool,
+    pub(in crate::driver) since: Option<Time>,
+    pub(in crate::driver) told: Option<Time>,
+}
+
+impl Status {
+    /// What is wrong with the other members, as a clause: who is not connected, and who is because
+    /// of what. Empty, if all are there.
+    pub(crate) fn missing(&self) -> String {
+        let others = self.members.iter().filter(|member| member.name != self.name);
+        let is_up =
+            |name: &PeerName| self.peers.iter().any(|p| p.name == *name && p.link == Link::Up);
+        let (mut absent, mut refused) = (Vec::new(), Vec::new());
+        for member in others.clone().filter(|member| !is_up(&member.name)) {
+            let name = &member.name;
+            match self.refusals.iter().rev().find(|refusal| refusal.peer == name.as_str()) {
+                Some(refusal) => {
+                    let (field, by) = (&refusal.field, refusal.by);
+                    let (ours, theirs) = (short(&refusal.ours), short(&refusal.theirs));
+                    let what = match by {
+                        RefusedBy::Us => format!("{name} is refused"),
+                        RefusedBy::Them => format!("{name} refuses this peer"),
+                    };
+                    refused.push(format!("{what} ({field}: {ours} here, {theirs} there)"));
+                }
+                None => absent.push(self.unreached(member)),
+            }
+        }
+        let mut clauses = Vec::new();
+        if !absent.is_empty() {
+            let verb = if absent.len() == 1 { "is" } else { "are" };
+            clauses.push(format!("{} {verb} not connected", first_of(absent)));
+        }
+        clauses.append(&mut refused);
+        if self.members.is_empty() && self.peers.iter().all(|peer| peer.link == Link::Down) {
+            let found = "no member has been found yet at the addresses given";
+            let tried = self.contacts.iter().map(|contact| contact.link_error.to_string());
+            let tried: Vec<String> = tried.collect();
+            clauses.push(match tried.is_empty() {
+                true => found.to_owned(),
+                false => format!("{found} ({})", tried.join("; ")),
+            });
+        }
+        clauses.join(", ")
+    }
+
+    /// A member that is not connected, with what came of the last try, or where it should be.
+    fn unreached(&self, member: &MemberStatus) -> String {
+        let name = &member.name;
+        let known = self.peers.iter().find(|peer| peer.name == *name);
+        match known.and_then(|peer| peer.link_error.as_ref()) {
+            Some(why) => format!("{name} ({why})"),
+            None if member.address.is_empty() => name.to_string(),
+            None => format!("{name} ({})", member.address),
+        }
+    }
+
+    /// The same behind a reason.
+    pub(crate) fn with_missing(&self, reason: impl std::fmt::Display) -> String {
+        match self.missing() {
+            missing if missing.is_empty() => reason.to_string(),
+            missing => format!("{reason}; {missing}"),
+        }
+    }
+}
+
+fn short(value: &str) -> String {
+    let mut shown: String = value.chars().take(MAX_VALUE).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The first of these names in a row; nothing, if there are none.
+pub(in crate::driver) fn first_of(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(MAX_NAMED);
+    if more > 0 {
+        names.truncate(MAX_NAMED);
+        names.push(format!("{more} more"));
+    }
+    if names.is_empty() { String::new() } else { listed(names.iter().map(String::as_str)) }
+}

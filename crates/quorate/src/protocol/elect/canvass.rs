@@ -1,0 +1,139 @@
+//! A round of votes: what has been given, and whether it suffices (docs/protocol.md, section 4).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bug::{self, Bug};
+use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
+use crate::protocol::message::{Campaign, Grant, VoteRequest};
+use crate::state::Membership;
+
+/// Who has taken part in a founding with what it had: the peers and what they are counted by.
+pub(in crate::protocol) type Participants = BTreeMap<PeerName, MemberId>;
+
+/// A round of votes or pre-votes that this peer has called.
+#[derive(Debug)]
+pub(in crate::protocol) struct Canvass {
+    pub(in crate::protocol) campaign: Campaign,
+    pub(in crate::protocol) ballot: Ballot,
+    pub(in crate::protocol) released: Option<Ballot>,
+    /// Somebody has told this peer to found without waiting.
+    pub(in crate::protocol) is_forced: bool,
+    pub(in crate::protocol) deadline: Time,
+    pub(in crate::protocol) votes: BTreeMap<PeerName, Vote>,
+    /// For a new generation: members that have no vote to give and let their state be adopted.
+    pub(in crate::protocol) lent: BTreeMap<PeerName, Vote>,
+    /// The members that the candidate knows of.
+    pub(in crate::protocol) names: BTreeSet<PeerName>,
+    /// For a new generation: members in reach whose states are fresher than the candidate's. Without
+    /// a word of theirs it would be founded past them.
+    pub(in crate::protocol) awaited: BTreeSet<PeerName>,
+    /// The same: members in reach with the candidate's own state. They are waited for no longer than
+    /// the round takes.
+    pub(in crate::protocol) welcome: BTreeSet<PeerName>,
+}
+
+impl Canvass {
+    pub(in crate::protocol) fn request(&self, position: Position) -> VoteRequest {
+        let Self { campaign, ballot, released, is_forced, .. } = *self;
+        VoteRequest { ballot, campaign, position, released, is_forced }
+    }
+
+    /// Takes what a member gives; whether that is anything.
+    pub(in crate::protocol) fn take(&mut self, from: &PeerName, grant: Grant, vote: Vote) -> bool {
+        let list = match grant {
+            Grant::Nothing => return false,
+            Grant::State => &mut self.lent,
+            Grant::Vote => &mut self.votes,
+        };
+        list.insert(from.clone(), vote);
+        true
+    }
+
+    /// Votes are counted under the newest membership known among the voters: a candidate that
+    /// missed a change must not win by the members it remembers.
+    ///
+    /// Changes come one at a time, each committed by a majority of the members before it. So the
+    /// newest is found from member to member: whoever counts by one list may know the next, and
+    /// what anybody else says of the members is no more than a claim.
+    fn newest_membership<'a>(&'a self, own: &'a Membership) -> &'a Membership {
+        if bug::is(Bug::VotesUnderOwnMembership) {
+            return own;
+        }
+        let mut newest = own;
+        loop {
+            let counted = self.votes.iter().filter(|(name, _)| self.is_of(newest, name));
+            let told = counted.map(|(_, vote)| &vote.membership).max_by_key(|told| told.stamp);
+            match told.filter(|told| told.stamp > newest.stamp) {
+                Some(newer) => newest = newer,
+                None => return newest,
+            }
+        }
+    }
+
+    /// Whether a voter has the name of a member, by the candidate's list or by a newer one.
+    fn is_of(&self, newest: &Membership, name: &PeerName) -> bool {
+        self.names.contains(name) || newest.has(name) || bug::is(Bug::StrangerBelieved)
+    }
+
+    /// Whether the votes suffice. Whoever was told to found without waiting waits for the states of
+    /// others no longer than this round takes.
+    pub(in crate::protocol) fn has_won(&self, own: &Membership, now: Time) -> bool {
+        match self.campaign {
+            Campaign::Ordinary => self.newest_membership(own).has_majority(|name, id| {
+                let is_it = |vote: &Vote| vote.id == id || bug::is(Bug::AmnesiacVotes);
+                self.votes.get(name).is_some_and(is_it)
+            }),
+            Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
+            Campaign::NewGeneration => {
+                let has_vote = |name: &&PeerName| self.votes.contains_key(*name);
+                let pledges = self.names.iter().filter(has_vote).count();
+                let is_over = now >= self.deadline;
+                let has_said = |name| has_vote(&name) || self.lent.contains_key(name);
+                pledges > self.names.len() / 2
+                    && ((is_over && self.is_forced) || self.awaited.iter().all(has_said))
+                    && (is_over || self.welcome.iter().all(has_said))
+            }
+        }
+    }
+
+    /// The voter, or lender, with the freshest state, `me` if no other is fresher and my cells are
+    /// sound. Of members: what another says that it holds may be anything.
+    pub(in crate::protocol) fn freshest(
+        &self,
+        me: &PeerName,
+        own: &Membership,
+        is_sound: bool,
+    ) -> Option<(PeerName, Incarnation, Position)> {
+        let newest = self.newest_membership(own);
+        let heard = self.votes.iter().chain(&self.lent);
+        let counted = heard.filter(|(name, _)| self.is_of(newest, name));
+        let best = counted.max_by_key(|(name, vote)| {
+            (rank(vote.position), (*name == me) == is_sound, Reverse(*name))
+        })?;
+        Some((best.0.clone(), best.1.incarnation, best.1.position))
+    }
+
+    /// Whose states are no fresher than the one that is adopted.
+    pub(in crate::protocol) fn participants(&self) -> Participants {
+        let heard = self.votes.iter().chain(&self.lent);
+        heard.map(|(name, vote)| (name.clone(), vote.id)).collect()
+    }
+}
+
+/// What a voter said when it had raised its ballot.
+#[derive(Debug)]
+pub(in crate::protocol) struct Vote {
+    pub(in crate::protocol) incarnation: Incarnation,
+    pub(in crate::protocol) id: MemberId,
+    pub(in crate::protocol) position: Position,
+    pub(in crate::protocol) membership: Membership,
+}
+
+/// How positions are ranked.
+pub(in crate::protocol) fn rank(position: Position) -> Position {
+    if bug::is(Bug::SequenceWithoutTerm) {
+        return Position { ballot: Ballot::NONE, ..position };
+    }
+    position
+}

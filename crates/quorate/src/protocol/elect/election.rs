@@ -1,0 +1,487 @@
+//! From agreement to a winner: pre-vote, vote, and adopting the freshest state
+//! (docs/protocol.md, section 4).
+//!
+//! Priority decides who stands, freshness decides what state the winner serves: a vote is not
+//! refused to a candidate that lags, but it carries the voter's position, and the winner adopts
+//! the freshest state among its voters before it does anything. Every change that a majority
+//! holds is in the state of at least one voter of any majority.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::bug::{self, Bug};
+use crate::event::Event;
+use crate::id::{Ballot, Incarnation, PeerKind, PeerName, Position};
+use crate::protocol::elect::canvass::{Canvass, Vote, rank};
+use crate::protocol::group::remote::Remote;
+use crate::protocol::machine::Machine;
+use crate::protocol::message::{Campaign, Grant, Message, VoteRequest};
+use crate::protocol::role::{Role, Winner};
+use crate::state::Membership;
+
+/// Steps of an election that a round of votes may take.
+const ROUND_STEPS: u32 = 3;
+/// How often the step may double.
+const MAX_DOUBLINGS: u32 = 6;
+
+impl Machine {
+    /// One step of an election, longer after each that brought no primary: on slow links a round
+    /// takes longer than a first guess allows.
+    pub(in crate::protocol) fn patience(&self) -> Duration {
+        let step = self.election_step() * (1 << self.watch.rounds.min(MAX_DOUBLINGS));
+        step.min(self.group.failure_timeout / 2)
+    }
+
+    pub(in crate::protocol) fn turn_delay(&self, rank: usize) -> Duration {
+        self.patience() * 2 * u32::try_from(rank).unwrap_or(u32::MAX)
+    }
+
+    /// Asks who would vote, without raising anyone's ballot.
+    pub(in crate::protocol) fn canvass(&mut self, campaign: Campaign) {
+        let ballot = match campaign {
+            Campaign::Ordinary => self.next_ballot(),
+            Campaign::NewGeneration => self.new_generation(),
+        };
+        match ballot {
+            Some(ballot) => self.open_round(campaign, ballot, None, false),
+            None => self.give_up_campaign(),
+        }
+    }
+
+    /// The ballot of the next reign of this group.
+    ///
+    /// A generation belongs to one founding. A ballot that this peer has been carried to by one that
+    /// came to nothing is not counted on from: whoever it was for may yet win it.
+    fn next_ballot(&mut self) -> Option<Ballot> {
+        let is_own = self.ballot.generation == self.store.position().ballot.generation;
+        let next = self.ballot.next_term().filter(|_| is_own);
+        next.or_else(|| self.new_generation())
+    }
+
+    /// Stands at once for a primary that has released its reign to this peer.
+    pub(in crate::protocol) fn stand_for_released(&mut self, released: Ballot) {
+        if let Some(ballot) = self.next_ballot() {
+            self.open_round(Campaign::Ordinary, ballot, Some(released), true);
+        }
+    }
+
+    fn open_round(
+        &mut self,
+        campaign: Campaign,
+        ballot: Ballot,
+        released: Option<Ballot>,
+        is_binding: bool,
+    ) {
+        let step = self.patience();
+        let deadline = self.now.time.after(step * ROUND_STEPS + self.random.below(step));
+        let mut votes = BTreeMap::new();
+        if is_binding {
+            self.adopt_ballot(ballot);
+            self.voted_for = Some(self.config.name.clone());
+            self.event(Event::CampaignStarted { ballot });
+        }
+        let (incarnation, id) = (self.incarnation, self.id);
+        let (position, membership) = (self.store.position(), self.meta.membership.clone());
+        votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
+        let names = self.names().into_iter().cloned().collect();
+        let is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
+        let (awaited, welcome) = match campaign {
+            Campaign::Ordinary => Default::default(),
+            Campaign::NewGeneration => (self.fresher_in_reach(), self.equals_in_reach()),
+        };
+        let lent = BTreeMap::new();
+        let canvass = Canvass {
+            campaign,
+            ballot,
+            released,
+            is_forced,
+            deadline,
+            votes,
+            lent,
+            names,
+            awaited,
+            welcome,
+        };
+        let request = canvass.request(position);
+        for to in self.linked_voters() {
+            if is_binding {
+                self.send_bound(&to, Message::Vote(request.clone()));
+            } else {
+                self.send(&to, Message::PreVote(request.clone()));
+            }
+        }
+        self.role = if is_binding { Role::Candidate(canvass) } else { Role::PreCandidate(canvass) };
+        self.wake_by(deadline);
+        self.count();
+    }
+
+    pub(in crate::protocol) fn canvass_tick(&mut self) {
+        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
+            return;
+        };
+        let deadline = canvass.deadline;
+        if self.now.time < deadline {
+            self.wake_by(deadline);
+            return;
+        }
+        let is_early = matches!(self.role, Role::PreCandidate(_));
+        self.count();
+        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
+            return;
+        };
+        if self.now.time >= canvass.deadline {
+            self.give_up_campaign();
+            self.watch.was_early = is_early;
+        }
+    }
+
+    /// Lets others try, and tries again after a fresh draw.
+    pub(in crate::protocol) fn give_up_campaign(&mut self) {
+        self.role = Role::Follower;
+        self.watch.was_early = false;
+        self.watch.rounds += 1;
+        let step = self.patience();
+        let delay = step + self.random.below(step * 4);
+        self.watch.campaign_at = Some(self.now.time.after(delay));
+        self.wake_soon();
+    }
+
+    /// A member has come to hold the primary unreachable, and has its vote to give from now on: a
+    /// candidate that it has refused asks it again, and one that has given up has another turn.
+    pub(in crate::protocol) fn on_suspicion(&mut self, from: &(PeerName, Incarnation)) {
+        match &self.role {
+            Role::PreCandidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+                let request = canvass.request(self.store.position());
+                self.send(from, Message::PreVote(request));
+            }
+            Role::Candidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+                let request = canvass.request(self.store.position());
+                self.send_bound(from, Message::Vote(request));
+            }
+            Role::Follower if self.watch.was_early => {
+                self.watch.was_early = false;
+                self.watch.campaign_at = None;
+                // The rounds before ended for want of votes, not because links are slow.
+                self.watch.rounds = 0;
+            }
+            _ => {}
+        }
+    }
+
+    /// What this peer would give `from`: its vote, its state, or nothing.
+    ///
+    /// A vote that does not last is none. But a state that this peer still holds is as good as any:
+    /// nothing is acknowledged any more that would change it.
+    fn grant(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> Grant {
+        let is_pledge = request.campaign == Campaign::NewGeneration;
+        if !self.would_vote(from, request) {
+            Grant::Nothing
+        } else if !self.has_failed() {
+            Grant::Vote
+        } else if is_pledge && self.has_data() && !bug::is(Bug::FailedHolderSilent) {
+            Grant::State
+        } else {
+            Grant::Nothing
+        }
+    }
+
+    /// Whether this peer would give `from` its vote, if it had one that lasts.
+    fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
+        let is_pledge = request.campaign == Campaign::NewGeneration;
+        if !self.believes(&from.0, request.ballot) {
+            return false;
+        }
+        if self.has_no_vote_for(from, request.position) {
+            return false;
+        }
+        if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
+            return false;
+        }
+        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.0);
+        if request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice) {
+            return false;
+        }
+        if self.hears_a_primary(request.released) && !bug::is(Bug::HearingVoterVotes) {
+            return false;
+        }
+        match request.campaign {
+            // Whether it counts is for the candidate to find out: this peer may have been counted
+            // in without knowing yet.
+            Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
+            Campaign::NewGeneration => self.would_pledge(from, request),
+        }
+    }
+
+    /// Whether one of the two has no part in elections: a client, or a member that was counted out
+    /// and a majority knows. Of a newer generation than this peer's either may be a member.
+    fn has_no_vote_for(&self, from: &(PeerName, Incarnation), position: Position) -> bool {
+        let kind = self.remotes.get(&from.0).and_then(Remote::kind);
+        let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
+        let is_gone = |id| self.meta.membership.has_removed(&from.0, id);
+        let is_out = self.is_removed() || self.id_of(from).is_some_and(is_gone);
+        is_client || (is_out && !self.is_of_newer_generation(position))
+    }
+
+    /// Whether a state is of a newer generation than this peer's, which says who the members are.
+    pub(in crate::protocol) fn is_of_newer_generation(&self, position: Position) -> bool {
+        let own = self.store.position().ballot.generation;
+        position.ballot.generation > own && !bug::is(Bug::OlderListVotes)
+    }
+
+    /// Whether a candidate stands for an older group than this peer's.
+    ///
+    /// What it last said of itself may be older than its request: a candidate that has joined this
+    /// group since stands at a position of it.
+    fn is_behind_elsewhere(&self, candidate: &PeerName, position: Position) -> bool {
+        let brief = self.remotes.get(candidate).and_then(|r| r.brief.as_ref());
+        let is_elsewhere = brief
+            .is_some_and(|brief| brief.group_id.is_some() && brief.group_id != self.meta.group_id);
+        let own = self.store.position().ballot.generation;
+        self.has_data() && is_elsewhere && position.ballot.generation < own
+    }
+
+    /// Whether this peer is bound to a primary that has not given up its reign, or is a primary
+    /// that may still decide.
+    fn hears_a_primary(&self, released: Option<Ballot>) -> bool {
+        if let Role::Primary(reign) = &self.role {
+            return reign.has_lease();
+        }
+        if self.may_be_bound(released) {
+            return true;
+        }
+        self.promise.as_ref().is_some_and(|promise| {
+            let is_released = released.is_some_and(|released| released >= promise.ballot);
+            self.now.time < promise.until && !is_released
+        })
+    }
+
+    pub(in crate::protocol) fn on_pre_vote(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        request: &VoteRequest,
+    ) {
+        let grant = self.grant(from, request);
+        let (ballot, known) = (request.ballot, self.ballot);
+        let membership = self.meta.membership.clone();
+        self.send(from, Message::PreVoteReply { ballot, grant, known, membership });
+    }
+
+    pub(in crate::protocol) fn on_pre_vote_reply(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        grant: Grant,
+        known: Ballot,
+        membership: Membership,
+    ) {
+        self.learn_ballot(from, known);
+        self.note_told(from, &membership);
+        let Some(id) = self.id_of(from) else { return };
+        let Role::PreCandidate(canvass) = &mut self.role else {
+            return;
+        };
+        // A pre-vote says nothing of freshness: positions are read when votes are given.
+        let position = Position::BLANK;
+        let vote = Vote { incarnation: from.1, id, position, membership };
+        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+            self.count();
+        }
+    }
+
+    pub(in crate::protocol) fn on_vote(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        request: &VoteRequest,
+    ) {
+        let grant = self.grant(from, request);
+        if grant != Grant::Nothing {
+            // First the ballot, then the position: nothing of an older ballot is acknowledged
+            // after this, so what the vote says stays true.
+            if request.released.is_some() && request.ballot > self.ballot {
+                // A hand-over, whose release may still be on its way.
+                self.hold_callers();
+            }
+            self.adopt_ballot(request.ballot);
+            self.voted_for = Some(from.0.clone());
+            self.watch.rounds += 1;
+            self.make_way();
+        }
+        let reply = Message::VoteReply {
+            ballot: request.ballot,
+            grant,
+            known: self.ballot,
+            position: self.store.position(),
+            membership: self.meta.membership.clone(),
+        };
+        if grant == Grant::Vote {
+            self.send_bound(from, reply);
+        } else {
+            self.send(from, reply);
+        }
+        self.wake_soon();
+    }
+
+    pub(in crate::protocol) fn on_vote_reply(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+        grant: Grant,
+        known: Ballot,
+        (position, membership): (Position, Membership),
+    ) {
+        self.learn_ballot(from, known);
+        self.note_told(from, &membership);
+        let mut position = position;
+        if bug::is(Bug::FreshnessAtPreVote) {
+            let brief = self.remotes.get(&from.0).and_then(|r| r.brief.as_ref());
+            position = brief.map_or(position, |brief| brief.position);
+        }
+        let Some(id) = self.id_of(from) else { return };
+        let Role::Candidate(canvass) = &mut self.role else { return };
+        let vote = Vote { incarnation: from.1, id, position, membership };
+        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+            self.count();
+        }
+    }
+
+    /// Keeps who counts by what a voter knows, for as long as it is linked.
+    fn note_told(&mut self, (name, incarnation): &(PeerName, Incarnation), told: &Membership) {
+        let remote = self.remotes.get_mut(name).filter(|r| r.linked == Some(*incarnation));
+        if let Some(remote) = remote {
+            remote.told = Some(told.clone());
+        }
+    }
+
+    /// Someone else stands: gives it time.
+    pub(in crate::protocol) fn make_way(&mut self) {
+        self.watch.was_early = false;
+        let step = self.patience();
+        let wait = step * 2 + self.random.below(step * 4);
+        self.watch.campaign_at = Some(self.now.time.after(wait));
+    }
+
+    /// A refusal tells how far others are: the next attempt starts from there.
+    fn learn_ballot(&mut self, from: &(PeerName, Incarnation), known: Ballot) {
+        let is_counted =
+            self.id_of(from).is_some_and(|id| self.meta.membership.counts(&from.0, id));
+        if known <= self.ballot || !is_counted {
+            return;
+        }
+        let is_standing =
+            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
+        self.adopt_ballot(known);
+        if is_standing {
+            self.give_up_campaign();
+        }
+    }
+
+    /// Goes on to the next stage if the votes suffice, this peer's own included once it lasts.
+    pub(in crate::protocol) fn count(&mut self) {
+        let (own, now) = (&self.meta.membership, self.now.time);
+        match &self.role {
+            Role::PreCandidate(canvass) if canvass.has_won(own, now) => {
+                let (campaign, ballot) = (canvass.campaign, canvass.ballot);
+                self.open_round(campaign, ballot, None, true);
+            }
+            Role::Candidate(canvass) if canvass.has_won(own, now) && self.is_saved() => self.win(),
+            _ => {}
+        }
+    }
+
+    fn win(&mut self) {
+        let Role::Candidate(canvass) = std::mem::replace(&mut self.role, Role::Follower) else {
+            return;
+        };
+        if self.has_lost_a_member(canvass.campaign) {
+            return self.give_up_campaign();
+        }
+        let was_released = canvass.released.is_some();
+        self.participants = canvass.participants();
+        let (me, own) = (&self.config.name, &self.meta.membership);
+        let freshest = canvass.freshest(me, own, !self.must_copy);
+        let Some((name, incarnation, target)) = freshest else {
+            return;
+        };
+        let is_stubborn = bug::is(Bug::IgnoreFreshness)
+            || (bug::is(Bug::PriorityBeatsFreshness) && self.config.priority < 100);
+        let is_behind = rank(target) > rank(self.store.position());
+        let is_own = name == self.config.name;
+        if is_own || !(is_behind || self.must_copy) || is_stubborn {
+            self.start_reign(canvass.campaign, was_released);
+            return;
+        }
+        let deadline = self.now.time.after(self.group.failure_timeout / 2);
+        let campaign = canvass.campaign;
+        let (source, asked) = ((name, incarnation), self.now.time);
+        self.role =
+            Role::Winner(Winner { campaign, source, target, deadline, asked, was_released });
+        self.ask_source();
+        self.wake_soon();
+    }
+
+    fn ask_source(&mut self) {
+        let now = self.now.time;
+        let Role::Winner(winner) = &mut self.role else {
+            return;
+        };
+        winner.asked = now;
+        let source = winner.source.clone();
+        self.receiver.clear();
+        let (ballot, position) = (self.ballot, self.store.position());
+        // Nothing builds on cells that are known to be wrong.
+        let history = if self.copies_all() { Vec::new() } else { self.meta.history.clone() };
+        self.send(&source, Message::Position { ballot, position, history, pull: true });
+    }
+
+    /// A winner that cannot adopt the freshest state in a bounded time lets its holder stand.
+    pub(in crate::protocol) fn winner_tick(&mut self) {
+        let (retry, now) = (self.retry_after(), self.now.time);
+        let Role::Winner(winner) = &self.role else {
+            return;
+        };
+        let (source, deadline, again) =
+            (winner.source.clone(), winner.deadline, winner.asked.after(retry));
+        let is_linked = self.remotes.get(&source.0).is_some_and(|r| r.linked == Some(source.1));
+        if now >= deadline || !is_linked {
+            self.send(&source, Message::StandNow { ballot: self.ballot });
+            self.give_up_campaign();
+            // Bounded: it may not be able to stand, and this peer be the only one that is.
+            let wait = (self.patience() * 8).min(self.group.failure_timeout);
+            self.watch.campaign_at = Some(now.after(wait));
+            return;
+        }
+        if now >= again {
+            self.ask_source();
+        }
+        self.wake_by(deadline);
+        self.wake_by(now.after(retry));
+    }
+
+    /// The source's state has been applied.
+    pub(in crate::protocol) fn on_adopted(&mut self) {
+        let Role::Winner(winner) = &self.role else {
+            return;
+        };
+        if self.store.position() < winner.target {
+            return;
+        }
+        let (campaign, was_released) = (winner.campaign, winner.was_released);
+        if self.has_lost_a_member(campaign) {
+            return self.give_up_campaign();
+        }
+        self.start_reign(campaign, was_released);
+    }
+
+    pub(in crate::protocol) fn on_stand_now(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        ballot: Ballot,
+    ) {
+        let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
+        if is_mine && matches!(self.role, Role::Follower) && self.priority() > 0 {
+            self.watch.way_until = self.now.time;
+            self.watch.campaign_at = Some(self.now.time);
+            self.wake_soon();
+        }
+    }
+}

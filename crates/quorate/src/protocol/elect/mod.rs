@@ -1,0 +1,7 @@
+//! Elections: suspicion, votes, and the founding of a generation.
+
+pub(super) mod canvass;
+pub(super) mod election;
+pub(super) mod founding;
+pub(super) mod missing;
+pub(super) mod suspicion;

@@ -1,0 +1,231 @@
+//! Whose word counts for what (docs/protocol.md, section 7, rules 13 to 15).
+//!
+//! A connection is easily had: whoever asks to join, or uses the group as a client, gets one. What
+//! it says there counts for no more than its place in the group.
+//!
+//! | what is said | counts from |
+//! |---|---|
+//! | answers to pings, requests to the primary | everybody that is linked |
+//! | how far a follower is | whom this peer sends its state |
+//! | all else: candidacies, votes, ballots, claims to be primary, data | known members |
+
+use std::time::Duration;
+
+use crate::bug::{self, Bug};
+use crate::event::Event;
+use crate::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
+use crate::protocol::elect::founding::seconds_of;
+use crate::protocol::machine::Machine;
+use crate::protocol::message::Message;
+use crate::protocol::role::Role;
+
+/// How far ahead of this peer's the term may be that a peer is believed which nobody vouches for.
+/// Far beyond what elections come to, and far below the last term there is.
+const MAX_TERMS_AHEAD: u64 = 1 << 28;
+/// How far ahead of this peer's clock the founding may be that such a peer is believed.
+const MAX_FOUNDING_AHEAD: Duration = Duration::from_secs(24 * 3600);
+
+/// What a peer is to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credence {
+    /// A member by this peer's list, or by that of a member of it in reach, which may be newer.
+    Known,
+    /// No member that this peer knows of. But it reaches none of those: all of them may have been
+    /// replaced since.
+    Unvouched,
+    /// No member.
+    Stranger,
+}
+
+impl Machine {
+    fn credence(&self, name: &PeerName) -> Credence {
+        let Some(remote) = self.remotes.get(name) else { return Credence::Stranger };
+        if bug::is(Bug::StrangerBelieved) {
+            return Credence::Known;
+        }
+        if remote.kind() == Some(PeerKind::Client) {
+            return Credence::Stranger;
+        }
+        if self.names().contains(name) {
+            return Credence::Known;
+        }
+        let mut reached = self.fellows().filter(|(_, fellow)| self.is_reachable(fellow)).peekable();
+        if reached.peek().is_none() {
+            let is_sure = self.has_list() && (self.is_led() || self.is_indispensable());
+            let is_stranger = is_sure && !bug::is(Bug::LiarsVouch);
+            return if is_stranger { Credence::Stranger } else { Credence::Unvouched };
+        }
+        let is_named = reached.any(|(_, fellow)| {
+            fellow.brief.as_ref().is_some_and(|brief| brief.members.contains(name))
+        });
+        if is_named { Credence::Known } else { Credence::Stranger }
+    }
+
+    /// Whether a peer may ask for what members may: it is one, or clients have the right as well.
+    pub(in crate::protocol) fn may_ask(&self, name: &PeerName, clients_may: bool) -> bool {
+        clients_may || self.names().contains(name)
+    }
+
+    /// Whether what a peer says as a member is listened to.
+    pub(in crate::protocol) fn knows(&self, name: &PeerName) -> bool {
+        match self.credence(name) {
+            Credence::Known => true,
+            Credence::Unvouched => self.stands_further(name),
+            Credence::Stranger => false,
+        }
+    }
+
+    /// Whether this peer may take part in a ballot on the word of another.
+    pub(in crate::protocol) fn believes(&self, name: &PeerName, ballot: Ballot) -> bool {
+        match self.credence(name) {
+            Credence::Known => true,
+            Credence::Unvouched => self.stands_further(name) && self.is_plausible(ballot),
+            Credence::Stranger => false,
+        }
+    }
+
+    /// Whether this peer knows who the members are, of its own state or of its settings. Whoever
+    /// asks to join, and holds nothing, does not; nor does a client, which holds nothing ever.
+    fn has_list(&self) -> bool {
+        self.config.kind == PeerKind::Member || self.has_data()
+    }
+
+    /// Whether this peer has a primary of its list, or decides itself: what others have come to
+    /// without it is not its concern yet.
+    fn is_led(&self) -> bool {
+        match (&self.role, &self.leader) {
+            (Role::Primary(reign), _) => reign.has_lease(),
+            (_, Some(leader)) => self.names().contains(&leader.name) && !self.primary_is_absent(),
+            (_, None) => false,
+        }
+    }
+
+    /// Whether no majority of the members can do without this peer: nobody was replaced past it. So
+    /// it is in a group of one or two. A majority may never have held the end of the last removal,
+    /// and have gone on with the one that this peer's list lacks.
+    fn is_indispensable(&self) -> bool {
+        let membership = &self.meta.membership;
+        let members = membership.voters.len() + membership.removed.len().min(1);
+        self.is_member() && members - 1 <= members / 2
+    }
+
+    /// Whether a peer may be the primary of a ballot for this one. Whoever follows gives its state
+    /// for the primary's, and takes it along to its group. So where nobody vouches for that one, it
+    /// must have been a member by this peer's own list: what it says of its members, and they of
+    /// it, is the word of strangers. A peer that has no list takes the word of those it has asked.
+    pub(in crate::protocol) fn may_lead(
+        &mut self,
+        leader: &(PeerName, Incarnation),
+        ballot: Ballot,
+    ) -> bool {
+        match self.credence(&leader.0) {
+            Credence::Known => true,
+            Credence::Unvouched if self.has_list() && !bug::is(Bug::LiarsVouch) => {
+                let was_member = self.was_member(leader);
+                if !was_member {
+                    self.tell_unvouched(&leader.0);
+                }
+                was_member
+            }
+            Credence::Unvouched => self.was_member(leader) || self.is_led_by(leader, ballot),
+            Credence::Stranger => false,
+        }
+    }
+
+    /// Says why a primary is not followed, and what brings this peer back if it is the right one.
+    fn tell_unvouched(&mut self, leader: &PeerName) {
+        let others = self.names().into_iter().filter(|name| **name != self.config.name);
+        let names: Vec<&str> = others.map(PeerName::as_str).collect();
+        let ours = format!(
+            "{}, of whom none is in reach: if all of them were replaced, start this peer blank, with \
+             a list of the members as they are",
+            names.join(",")
+        );
+        let (peer, theirs) = (leader.to_string(), format!("primary {leader}"));
+        self.event(Event::ConfigMismatch { peer, field: "members".into(), ours, theirs });
+    }
+
+    /// Whether a peer was a member, and was counted out by this peer's list, which may be older than
+    /// the one that it is a member by.
+    fn was_member(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
+        let id = self.id_of(&(name.clone(), *incarnation));
+        let removed = &self.meta.membership.removed;
+        id.is_some() && removed.iter().any(|member| member.name == *name && member.id == id)
+    }
+
+    /// Whether most members of a group, as its primary lists them, say that they follow it: of the
+    /// others, and two at least, for this one may be a member that the rest has waited for.
+    fn is_led_by(&self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
+        let brief = self.remotes.get(&leader.0).and_then(|remote| remote.brief.as_ref());
+        let Some(members) = brief.map(|brief| &brief.members) else { return false };
+        let follows = |name: &&PeerName| {
+            let remote = self.remotes.get(name).filter(|remote| self.is_reachable(remote));
+            let remote = remote.filter(|remote| remote.kind() != Some(PeerKind::Client));
+            remote.and_then(|remote| remote.brief.as_ref()).is_some_and(|brief| {
+                brief.ballot == ballot && brief.primary.as_ref() == Some(leader)
+            })
+        };
+        let followers = members.iter().filter(follows).count();
+        let others = members.iter().filter(|name| **name != self.config.name).count();
+        followers > members.len() / 2 || (followers >= 2 && followers > others / 2)
+    }
+
+    /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none to
+    /// lose.
+    fn stands_further(&self, name: &PeerName) -> bool {
+        let brief = self.remotes.get(name).and_then(|remote| remote.brief.as_ref());
+        let own = self.store.position();
+        own.is_blank() || brief.is_some_and(|brief| brief.position > own)
+    }
+
+    /// Whether a ballot is such that ordinary elections and foundings lead to it, and on from it.
+    pub(in crate::protocol) fn is_plausible(&self, ballot: Ballot) -> bool {
+        let own = self.ballot;
+        let ahead = seconds_of(self.now.wall).saturating_add(MAX_FOUNDING_AHEAD.as_secs());
+        let latest = Generation::founded_at(ahead).max(own.generation.founding());
+        ballot.term.0 <= own.term.0 + MAX_TERMS_AHEAD
+            && ballot.generation.founding() <= latest
+            && ballot.generation.above_founding() == own.generation.above_founding()
+    }
+
+    /// Whether a message is for its sender to send: those who handle it need not ask again.
+    pub(in crate::protocol) fn may_say(
+        &self,
+        (peer, _): &(PeerName, Incarnation),
+        message: &Message,
+    ) -> bool {
+        match message {
+            // What is claimed in a heartbeat is looked at there.
+            Message::Ping { .. } | Message::Pong { .. } => true,
+            Message::Remove { .. }
+            | Message::ChangePolicy { .. }
+            | Message::SwitchPrimary { .. }
+            | Message::Peers { .. } => true,
+            Message::Tail { .. }
+            | Message::PieceStaged { .. }
+            | Message::Held { .. }
+            | Message::Lost { .. }
+            | Message::GaveUp { .. }
+            | Message::Position { pull: false, .. } => self.is_sent_to(peer),
+            Message::PreVote(_)
+            | Message::PreVoteReply { .. }
+            | Message::Vote(_)
+            | Message::VoteReply { .. }
+            | Message::Release { .. }
+            | Message::StandNow { .. }
+            | Message::Removed { .. }
+            | Message::PolicyChanged { .. }
+            | Message::Switched { .. }
+            | Message::Follow { .. }
+            | Message::Position { pull: true, .. }
+            | Message::Fork { .. }
+            | Message::Piece(_) => self.knows(peer),
+        }
+    }
+
+    /// Whether this peer sends its state to another: as primary, or to a winner that it voted for.
+    fn is_sent_to(&self, peer: &PeerName) -> bool {
+        let is_fed = self.remotes.get(peer).is_some_and(|remote| remote.sender.is_some());
+        is_fed || self.pull.as_ref().is_some_and(|(name, _, _)| name == peer)
+    }
+}

@@ -1,0 +1,13 @@
+//! The group: its members, their heartbeats and clocks, and wishes to its primary.
+
+pub(super) mod changes;
+pub(super) mod credence;
+pub(super) mod group_clock;
+pub(super) mod heartbeat;
+pub(super) mod lag;
+pub(super) mod remote;
+pub(super) mod request;
+pub(super) mod requests;
+pub(super) mod standing;
+pub(super) mod standstill;
+pub(super) mod wall_watch;

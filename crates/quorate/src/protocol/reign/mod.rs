@@ -1,0 +1,10 @@
+//! Reigns: the lease, what followers are sent, and what only a primary decides.
+
+pub(super) mod hand_over;
+pub(super) mod policy;
+pub(super) mod primary;
+pub(super) mod primary_state;
+pub(super) mod removal;
+pub(super) mod replication;
+pub(super) mod sender;
+pub(super) mod switching;

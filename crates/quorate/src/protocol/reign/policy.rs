@@ -1,0 +1,159 @@
+//! What the group decides by, and how it is changed: by the primary, as part of the replicated state
+//! (docs/protocol.md, section 14).
+
+use bytes::Bytes;
+
+use crate::bug::{self, Bug};
+use crate::error::PolicyError;
+use crate::event::Event;
+use crate::id::{Incarnation, PeerName, Sequence};
+use crate::policy::{MAX_POLICY_BYTES, Policy};
+use crate::protocol::group::request::Answer;
+use crate::protocol::io::POLICY_VERSION;
+use crate::protocol::machine::Machine;
+use crate::protocol::message::{Message, PolicyOutcome};
+use crate::protocol::reign::primary_state::Change;
+use crate::protocol::role::Role;
+
+/// Changes that a primary remembers at most, to answer them when a majority holds them.
+const MAX_CHANGES: usize = 64;
+
+impl PolicyOutcome {
+    pub(in crate::protocol) fn into_result(self) -> Result<u64, PolicyError> {
+        match self {
+            Self::Changed { revision } => Ok(revision),
+            Self::Refused { reason } => Err(PolicyError::Refused { reason }),
+            Self::NotAllowed => Err(PolicyError::NotAllowed),
+            Self::OldVersion => Err(PolicyError::OldVersion),
+        }
+    }
+}
+
+impl Machine {
+    /// Whether a linked peer knows of no policies.
+    pub(in crate::protocol) fn has_old_policy(&self, name: &PeerName) -> bool {
+        self.speaks_less_than(name, POLICY_VERSION)
+    }
+
+    /// Another peer asks for a change.
+    pub(in crate::protocol) fn on_policy_asked(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        request: u64,
+        bytes: &Bytes,
+    ) {
+        if !self.is_primary() {
+            return;
+        }
+        let is_allowed = self.may_ask(&from.0, self.config.client_rights.change_policy);
+        // What was made for a member is answered, whatever has become of that one since.
+        let outcome = match is_allowed || self.has_made(from, request) {
+            true => self.consider_policy(from, request, bytes),
+            false => Some(PolicyOutcome::NotAllowed),
+        };
+        if let Some(outcome) = outcome {
+            self.send(from, Message::PolicyChanged { request, outcome });
+        }
+    }
+
+    /// Whether this change was made in this reign, and may be asked for again.
+    fn has_made(&self, from: &(PeerName, Incarnation), request: u64) -> bool {
+        let Role::Primary(reign) = &self.role else { return false };
+        reign.policy_changes.iter().any(|change| change.from == *from && change.request == request)
+    }
+
+    /// What is to be said of a change as things stand; `None` while it is under way. It is made once,
+    /// however often it is asked for.
+    pub(in crate::protocol) fn consider_policy(
+        &mut self,
+        from: &(PeerName, Incarnation),
+        request: u64,
+        bytes: &Bytes,
+    ) -> Option<PolicyOutcome> {
+        let Role::Primary(reign) = &mut self.role else { return None };
+        if !reign.is_established || reign.hand_over.is_some() {
+            return None;
+        }
+        let known = |change: &&mut Change| change.from == *from && change.request == request;
+        if let Some(change) = reign.policy_changes.iter_mut().find(known) {
+            change.is_told = reign.committed >= change.at;
+            return change.is_told.then_some(PolicyOutcome::Changed { revision: change.revision });
+        }
+        if reign.policy_changes.len() >= MAX_CHANGES {
+            return None;
+        }
+        if self.meta.membership.names().into_iter().any(|name| self.has_old_policy(name)) {
+            return Some(PolicyOutcome::OldVersion);
+        }
+        let at = match self.model.0.change_policy(&self.meta.policy, bytes, self.calendar()) {
+            Err(reason) => return Some(PolicyOutcome::Refused { reason }),
+            Ok(None) => self.policy_at(),
+            Ok(Some(changed)) if changed.len() > MAX_POLICY_BYTES => {
+                let bytes = changed.len();
+                let reason = format!("it would take {bytes} bytes, and {MAX_POLICY_BYTES} is most");
+                return Some(PolicyOutcome::Refused { reason });
+            }
+            Ok(Some(changed)) => self.change_policy(changed),
+        };
+        let until = self.now.time.after(self.group.io_timeout);
+        let (from, revision) = (from.clone(), self.meta.policy.revision);
+        let Role::Primary(reign) = &mut self.role else { return None };
+        let is_told = reign.committed >= at || bug::is(Bug::PolicyAnsweredEarly);
+        reign.policy_changes.push(Change { from, request, revision, at, until, is_told });
+        is_told.then_some(PolicyOutcome::Changed { revision })
+    }
+
+    /// The policy is this one from the next cut on; what is decided meanwhile may be by it already.
+    fn change_policy(&mut self, bytes: Bytes) -> Sequence {
+        let at = Sequence(self.store.position().sequence.0 + 1);
+        let revision = self.meta.policy.revision + 1;
+        self.meta.policy = Policy { revision, bytes };
+        self.store.set_meta(self.meta.clone());
+        self.meta_version += 1;
+        if let Role::Primary(reign) = &mut self.role {
+            reign.policy_at = Some(at);
+        }
+        self.take_up_policy();
+        self.replicate();
+        self.advance_commitment();
+        at
+    }
+
+    /// Where a majority has the present policy.
+    fn policy_at(&self) -> Sequence {
+        let Role::Primary(reign) = &self.role else { return Sequence(u64::MAX) };
+        reign.policy_at.unwrap_or(reign.first)
+    }
+
+    /// Has the model decide by the policy that this peer holds.
+    pub(in crate::protocol) fn take_up_policy(&mut self) {
+        let revision = self.meta.policy.revision;
+        match self.model.0.set_policy(&self.meta.policy) {
+            Ok(()) => self.event(Event::PolicyChanged { revision }),
+            Err(reason) => self.event(Event::PolicyUnusable { revision, reason }),
+        }
+    }
+
+    /// As primary: tells those who asked for changes that a majority holds now.
+    pub(in crate::protocol) fn advance_policy(&mut self) {
+        let (now, own) = (self.now.time, self.incarnation);
+        let Role::Primary(reign) = &mut self.role else { return };
+        let committed = reign.committed;
+        let mut told = Vec::new();
+        for change in &mut reign.policy_changes {
+            if !change.is_told && committed >= change.at {
+                change.is_told = true;
+                told.push((change.from.clone(), change.request, change.revision));
+            }
+        }
+        reign.policy_changes.retain(|change| now < change.until);
+        for (from, request, revision) in told {
+            let outcome = PolicyOutcome::Changed { revision };
+            if from.1 == own {
+                self.answer(request, Answer::Policy(outcome));
+            } else {
+                self.send(&from, Message::PolicyChanged { request, outcome });
+            }
+        }
+    }
+}
