@@ -65,32 +65,39 @@
 //!
 //! `driver` (default): sockets, clocks and [`Peer`]. Without it the rest builds without tokio.
 
-pub mod bug;
+mod base;
 mod config;
 pub mod disk;
 #[cfg(feature = "driver")]
 mod driver;
-mod error;
-mod event;
-mod event_text;
-mod id;
 mod model;
 #[cfg(feature = "driver")]
 mod peer;
-mod policy;
 pub mod protocol;
 #[cfg(feature = "driver")]
 mod readiness;
 pub mod record;
 pub mod state;
 pub mod store;
-mod telling;
-mod told;
 #[cfg(feature = "driver")]
 pub mod transport;
 pub mod wire;
 pub mod words;
 
+#[doc(hidden)]
+pub use base::bug;
+pub use base::error::{
+    Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
+};
+pub use base::event::Event;
+pub use base::event_text::Severity;
+pub use base::id::{
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
+    Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
+};
+pub use base::policy::{MAX_POLICY_BYTES, Policy};
+#[doc(hidden)]
+pub use base::telling::tell;
 pub use config::{
     Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig, Loss,
     MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,
@@ -105,25 +112,15 @@ pub use driver::{
     PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch,
     StorageState, Turns,
 };
-pub use error::{Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
-pub use event::Event;
-pub use event_text::Severity;
-pub use id::{
-    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
-    Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
-};
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,
     MAX_KEY_BYTES, Model, VALUE_WORDS, Value,
 };
 #[cfg(feature = "driver")]
 pub use peer::{Peer, Shutdown};
-pub use policy::{MAX_POLICY_BYTES, Policy};
 pub use protocol::PeerRole;
 #[cfg(feature = "driver")]
 pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
 pub use store::Digest;
-#[doc(hidden)]
-pub use telling::tell;
 #[cfg(feature = "driver")]
 pub use transport::{Certificate, Protection, Tls};

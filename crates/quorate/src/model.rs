@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::id::{GroupTime, Lead};
+use crate::base::policy::Policy;
 use crate::config::Mode;
-use crate::id::{GroupTime, Lead};
-use crate::policy::Policy;
 
 /// Words of a cell's value.
 pub const VALUE_WORDS: usize = 3;

@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
+use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
+use crate::base::id::{GroupTime, PeerName, Time};
+use crate::base::policy::Policy;
 use crate::driver::{
     Decider, Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading,
     STORAGE, Shared, Status, StatusWatch, Tasks,
 };
-use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Item, Model, Value};
-use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
 use crate::store::Digest;
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::id::{PeerKind, PeerName};
+use crate::base::told::rounded;
 use crate::driver::{Link, PeerStatus, Status, StorageState};
-use crate::id::{PeerKind, PeerName};
 use crate::protocol::{CatchUp, PeerRole};
-use crate::told::rounded;
 
 crate::told_to_people! { NotReadyError }
 
@@ -18,7 +18,7 @@ pub struct NotReadyError {
     /// How long it was waited for.
     pub waited: Duration,
     /// What was missing at the end.
-    pub reason: crate::error::NoPrimaryReason,
+    pub reason: crate::base::error::NoPrimaryReason,
     /// The status at the end.
     pub status: Box<Status>,
 }

@@ -13,7 +13,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::id::GroupTime;
+use crate::base::id::GroupTime;
 use crate::model::{MAX_KEY_BYTES, VALUE_WORDS, Value};
 
 /// Longest key of a record: a model's key or a merge record's, with the namespace byte.

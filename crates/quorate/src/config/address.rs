@@ -1,6 +1,6 @@
 //! What may be wrong with an address in the settings, and where it was given.
 
-use crate::id::{MAX_ADDRESS_BYTES, PeerName};
+use crate::base::id::{MAX_ADDRESS_BYTES, PeerName};
 
 /// Where an address was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

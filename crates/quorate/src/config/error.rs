@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::MAX_MEMBERS;
 use super::address::{AddressFault, AddressGiven};
 use super::storage::SyncPolicy;
-use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
-use crate::told::whole;
+use crate::base::id::{MAX_NAME_BYTES, PeerKind, PeerName};
+use crate::base::told::whole;
 
 crate::told_to_people! { ConfigError }
 

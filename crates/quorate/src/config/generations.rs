@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::id::Position;
+use crate::base::id::Position;
 
 /// When a new generation may begin, or a group be founded, without some of its members.
 ///

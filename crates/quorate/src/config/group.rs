@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 use super::MAX_MEMBERS;
 use super::error::{ConfigError, join, most_agreement};
 use super::storage::StorageKind;
-use crate::id::{PeerKind, PeerName, is_name};
+use crate::base::id::{PeerKind, PeerName, is_name};
 
 /// What the clients of a group may have it do besides deciding their calls, and joiners that are no
 /// members yet with them.
@@ -297,7 +297,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::id::PeerName;
+    use crate::base::id::PeerName;
 
     fn three() -> GroupConfig {
         GroupConfig { members: ["a", "b", "c"].map(PeerName::from).to_vec(), ..Default::default() }

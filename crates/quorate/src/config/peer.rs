@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bounds::Bounds;
 use super::generations::NewGenerations;
 use super::group::ClientRights;
-use crate::id::{PeerKind, PeerName};
+use crate::base::id::{PeerKind, PeerName};
 
 /// Settings of one peer; they may differ from peer to peer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::entry::{Entry, Part};
 use super::error::Fault;
 use super::reader::{EntryReader, ReadError};
-use crate::id::Position;
+use crate::base::id::Position;
 use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::Staged;

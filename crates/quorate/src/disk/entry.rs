@@ -11,8 +11,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32c::crc32c_append;
 
 use super::error::Fault;
+use crate::base::id::{Ballot, Position};
 use crate::disk::id::Salt;
-use crate::id::{Ballot, Position};
 use crate::protocol::message::{Message, Piece};
 use crate::record::Records;
 use crate::state::BatchEnd;
@@ -161,7 +161,7 @@ pub(super) fn portions(records: &[Records]) -> Vec<Records> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Generation, GroupTime, Lead, Sequence, Term};
+    use crate::base::id::{Generation, GroupTime, Lead, Sequence, Term};
     use crate::model::Value;
     use crate::record::Record;
     use crate::state::Meta;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
+use crate::base::id::{PeerName, Position};
 use crate::disk::id::StorageId;
-use crate::id::{PeerName, Position};
 use crate::store::ApplyError;
 use crate::wire::WireError;
 

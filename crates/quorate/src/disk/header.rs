@@ -4,8 +4,8 @@ use bytes::{Buf, BufMut};
 use crc32c::crc32c;
 
 use super::error::Fault;
+use crate::base::id::{Ballot, Generation, Position, Sequence, Term};
 use crate::disk::id::{Salt, StorageId};
-use crate::id::{Ballot, Generation, Position, Sequence, Term};
 
 /// The version that is written, and the newest that is read, of all files but the state.
 pub(super) const VERSION: u32 = 1;

@@ -1,7 +1,7 @@
 //! How a data directory is opened.
 
+use crate::base::id::PeerName;
 use crate::disk::id::StorageId;
-use crate::id::PeerName;
 
 /// How a directory is opened.
 #[derive(Clone, Debug)]

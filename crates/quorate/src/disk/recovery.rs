@@ -16,9 +16,9 @@ use super::reader::{EntryReader, ReadError, read_header};
 use super::snapshot::SnapshotReader;
 use super::state::{LogEnd, State};
 use super::storage::{Installed, Storage};
+use crate::base::id::Position;
 use crate::disk::id::StorageId;
 use crate::disk::options::Options;
-use crate::id::Position;
 use crate::protocol::io::HardState;
 use crate::store::{ApplyError, Staged};
 

@@ -16,8 +16,8 @@ use super::header::{
     Kind, PREAMBLE_BYTES, STATE_VERSION, Unreadable, VERSION, check_count, check_preamble_of,
     check_sum, put_ballot, put_preamble_of, take_ballot,
 };
+use crate::base::id::{MAX_NAME_BYTES, MemberId, PeerName, Position, Sequence, is_name};
 use crate::disk::id::StorageId;
-use crate::id::{MAX_NAME_BYTES, MemberId, PeerName, Position, Sequence, is_name};
 use crate::protocol::io::{HardState, Succession};
 
 const ACKNOWLEDGES_UNSYNCED: u8 = 1;
@@ -204,7 +204,7 @@ fn required<'a>(name: Option<&'a str>, what: &'static str) -> Result<&'a str, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Ballot, Generation, Term};
+    use crate::base::id::{Ballot, Generation, Term};
 
     fn state() -> State {
         State {

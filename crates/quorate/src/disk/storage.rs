@@ -10,7 +10,7 @@ use super::log::Log;
 use super::name::{self, STATE};
 use super::snapshot::{FinishedSnapshot, Owner, SealedSnapshot, SnapshotWriter, judge, temporary};
 use super::state::State;
-use crate::id::Position;
+use crate::base::id::Position;
 use crate::protocol::io::HardState;
 use crate::state::BatchEnd;
 use crate::store::Staged;

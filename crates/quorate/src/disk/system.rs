@@ -162,8 +162,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::base::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
     use crate::disk::{Options, StorageId, open};
-    use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
     use crate::protocol::io::HardState;
     use crate::state::BatchEnd;
     use crate::store::Staged;

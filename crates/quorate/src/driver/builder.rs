@@ -14,6 +14,7 @@ use super::event_loop::{EventLoop, Inputs};
 use super::shared::{Enlisted, Parts, Shared};
 use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
 use super::tasks::Tasks;
+use crate::base::id::{Incarnation, PeerKind, PeerName};
 use crate::config::{
     Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, NewGenerations, OnReconnect,
     PeerConfig, Storage, StorageKind, SyncPolicy,
@@ -22,7 +23,6 @@ use crate::disk::{Directory, OpenError, Progress, StorageId};
 use crate::driver::links::inbox::{Inbox, Inboxes};
 use crate::driver::links::{addresses, dial, settings};
 use crate::driver::report::status::Status;
-use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::protocol::Machine;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::shared::Shared;
+use crate::base::error::SwitchError;
+use crate::base::id::PeerName;
 use crate::driver::calls::routing::Way;
-use crate::error::SwitchError;
-use crate::id::PeerName;
 use crate::peer::Shutdown;
 
 /// How often a peer that is shutting down looks whether its last calls are answered.

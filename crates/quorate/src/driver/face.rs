@@ -7,14 +7,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::shared::{Command, Shared};
+use crate::base::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
+use crate::base::id::{GroupTime, PeerName, Time};
+use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::routing::Way;
 use crate::driver::report::events::{Events, NumberedEvent};
 use crate::driver::report::tally::PeerStats;
-use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName, Time};
 use crate::model::{DecideContext, Model, Value};
-use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
 
 /// How often a primary that leaves, and is elected again before it has, hands over once more.

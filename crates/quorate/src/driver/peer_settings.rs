@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::builder::{PeerBuilder, StartError};
+use crate::base::id::PeerName;
 use crate::config::{Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Storage};
-use crate::id::PeerName;
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::words::optional_duration;
@@ -231,8 +231,8 @@ fn allow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::PeerKind;
     use crate::config::{StorageKind, SyncPolicy};
-    use crate::id::PeerKind;
 
     const ALL: &str = r#"{
         "name": "a", "group": "quota", "listen": "127.0.0.1:7201", "advertise": "10.0.0.1:7101",
@@ -255,7 +255,7 @@ mod tests {
             &self,
             _: &[crate::model::Item<'_>],
             _: &mut [crate::model::Cell],
-            _: crate::id::GroupTime,
+            _: crate::base::id::GroupTime,
         ) -> crate::model::Answer {
             crate::model::Answer::default()
         }
@@ -274,7 +274,7 @@ mod tests {
             _: &[u8],
             _: &crate::model::Delta,
             _: &mut crate::model::Cell,
-            _: crate::id::GroupTime,
+            _: crate::base::id::GroupTime,
         ) -> u64 {
             0
         }

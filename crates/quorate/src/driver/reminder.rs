@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::event_loop::EventLoop;
+use crate::base::id::Time;
 use crate::driver::report::waiting::first_of;
-use crate::id::Time;
 
 /// A peer that waits says so after this time, and from then on at this pace.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -122,13 +122,13 @@ mod tests {
     struct Nothing;
 
     impl Model for Nothing {
-        fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: crate::id::GroupTime) -> Answer {
+        fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: crate::base::id::GroupTime) -> Answer {
             Answer::default()
         }
 
         fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
 
-        fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: crate::id::GroupTime) -> u64 {
+        fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: crate::base::id::GroupTime) -> u64 {
             0
         }
     }

@@ -11,6 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::{Alarm, Clock};
+use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::event::Event;
+use crate::base::id::{Incarnation, MemberId, PeerName, Position};
+use crate::base::telling::Chain;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::expiry::Expiry;
@@ -32,14 +36,10 @@ use crate::driver::report::fill::FillWatch;
 use crate::driver::report::journal::{self, LINKS};
 use crate::driver::report::tally::Tally;
 use crate::driver::report::turns::TurnWatch;
-use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::event::Event;
-use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::model::Model;
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::store::{Overlay, Store};
-use crate::telling::Chain;
 use crate::transport::{Transport, Unwanted};
 use crate::wire::MergeReply;
 

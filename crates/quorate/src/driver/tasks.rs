@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::id::PeerName;
+use crate::base::id::PeerName;
 
 /// Ends all its tasks, and their thread, when dropped.
 #[derive(Debug)]

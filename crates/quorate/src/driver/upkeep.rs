@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::shared::Shared;
+use crate::base::id::{Ballot, GroupId, PeerKind, PeerName, Time};
 use crate::driver::calls::reason::{Known, no_primary};
 use crate::driver::links::connection::Connection;
 use crate::driver::links::reach::LinkErrorReason;
@@ -12,7 +13,6 @@ use crate::driver::links::stall::Stall;
 use crate::driver::report::journal::LINKS;
 use crate::driver::report::status::Status;
 use crate::driver::report::tally::Closed;
-use crate::id::{Ballot, GroupId, PeerKind, PeerName, Time};
 use crate::protocol::io::{LinkEnd, Route};
 use crate::protocol::message::Message;
 
@@ -277,7 +277,7 @@ mod tests {
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
-    use crate::id::GroupTime;
+    use crate::base::id::GroupTime;
     use crate::model::{Answer, Cell, Delta, Item, Model, Value};
     use crate::peer::Peer;
     use crate::protocol::message::Lane;

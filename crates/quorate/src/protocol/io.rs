@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::event::Event;
-use crate::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
+use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
 use crate::protocol::message::Message;
 use crate::record::Records;
 use crate::state::BatchEnd;

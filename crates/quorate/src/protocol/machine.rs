@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{
+    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Time,
+};
+use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
-use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Time};
 use crate::model::Model;
-use crate::policy::Policy;
 use crate::protocol::decider::Decider;
 use crate::protocol::elect::canvass::Participants;
 use crate::protocol::follow::receiver::Receiver;

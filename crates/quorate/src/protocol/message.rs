@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position};
+use crate::base::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position};
 use crate::record::Records;
 use crate::state::{BatchEnd, Membership, Reign};
 use crate::store::Digest;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
-use crate::id::nanos;
+use crate::base::bug::{self, Bug};
+use crate::base::id::nanos;
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]

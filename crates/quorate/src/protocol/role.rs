@@ -1,6 +1,6 @@
 //! What a peer is doing: its role, the primary it follows, and what it has noticed without one.
 
-use crate::id::{Ballot, Incarnation, PeerName, Position, Time};
+use crate::base::id::{Ballot, Incarnation, PeerName, Position, Time};
 use crate::protocol::elect::canvass::Canvass;
 use crate::protocol::message::Campaign;
 use crate::protocol::reign::primary_state::PrimaryState;

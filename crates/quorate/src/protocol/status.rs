@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time};
+use crate::base::id::{
+    Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time,
+};
 use crate::protocol::follow::receiver::CatchUp;
 use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
 use crate::protocol::group::remote::Remote;

@@ -1,6 +1,6 @@
 //! Histories: where two peers' states last were the same (docs/protocol.md, section 3.2).
 
-use crate::id::{Ballot, Position, Sequence};
+use crate::base::id::{Ballot, Position, Sequence};
 
 /// One reign in a peer's history: what comes after `after` was decided under `ballot`, up to where
 /// the next entry takes over.
@@ -49,7 +49,7 @@ impl<'a> History<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Generation, Term};
+    use crate::base::id::{Generation, Term};
 
     fn ballot(term: u64) -> Ballot {
         Ballot { generation: Generation(1), term: Term(term) }

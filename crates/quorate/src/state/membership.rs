@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Member, MemberId, PeerName, Position};
 use crate::config::MAX_MEMBERS;
-use crate::id::{Member, MemberId, PeerName, Position};
 
 /// The members of a group as part of its replicated state (docs/protocol.md, section 7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

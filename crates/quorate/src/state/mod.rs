@@ -6,8 +6,8 @@ mod membership;
 pub use history::{History, MAX_HISTORY, Reign};
 pub use membership::{MAX_REMOVED, Membership};
 
-use crate::id::{GroupId, GroupTime, Lead, Position};
-use crate::policy::Policy;
+use crate::base::id::{GroupId, GroupTime, Lead, Position};
+use crate::base::policy::Policy;
 
 /// Replicated state other than cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

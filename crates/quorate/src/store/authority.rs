@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Refused;
-use crate::bug::{self, Bug};
-use crate::id::{Ballot, Generation, GroupTime, Lead, Term, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Ballot, Generation, GroupTime, Lead, Term, Time};
 use crate::model::DecideContext;
 
 /// The primary's right to decide, written by the state machine and read under a shard's lock.

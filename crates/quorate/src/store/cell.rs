@@ -1,6 +1,6 @@
 //! Where a cell lives: one slot of one cache line, its key inline if it is short.
 
-use crate::id::GroupTime;
+use crate::base::id::GroupTime;
 use crate::model::{VALUE_WORDS, Value};
 
 /// Namespace of the model's cells.

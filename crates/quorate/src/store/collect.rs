@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::cell::KeyRef;
 use super::shard::{Image, Place, Shard};
-use crate::bug::{self, Bug};
-use crate::id::Sequence;
+use crate::base::bug::{self, Bug};
+use crate::base::id::Sequence;
 use crate::model::Value;
 use crate::record::{Packer, Records};
 

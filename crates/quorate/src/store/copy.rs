@@ -1,7 +1,7 @@
 //! Loose copies: all cells as they are when the cursor comes by.
 
 use super::Store;
-use crate::id::Sequence;
+use crate::base::id::Sequence;
 use crate::record::{Packer, Records};
 
 /// Cells looked at under one hold of a shard's lock.

@@ -11,8 +11,8 @@ use super::cell::KeyRef;
 use super::collect::Gather;
 use super::marks::Mark;
 use super::{Store, Upkeep};
-use crate::bug::{self, Point};
-use crate::id::{GroupTime, Lead, Position, Sequence};
+use crate::base::bug::{self, Point};
+use crate::base::id::{GroupTime, Lead, Position, Sequence};
 use crate::record::Records;
 use crate::state::{BatchEnd, Meta};
 

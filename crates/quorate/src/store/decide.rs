@@ -8,9 +8,9 @@ use super::Store;
 use super::cell::KeyRef;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Position, Sequence, Time};
 use crate::config::Acknowledge;
-use crate::id::{Position, Sequence, Time};
 use crate::model::{Answer, Cell, DecideContext, Item, MAX_ITEMS, MAX_KEY_BYTES, Model, Value};
 use crate::store::refused::{ITEMS, KEY, ONCE, Refused};
 

@@ -9,7 +9,7 @@ use super::Store;
 use super::collect::Gather;
 use super::cut::{Cut, Opened};
 use super::shard::Shard;
-use crate::id::{GroupTime, Position, Sequence};
+use crate::base::id::{GroupTime, Position, Sequence};
 use crate::model::Value;
 
 /// Slots digested under one hold of a shard's lock; few in tests, to have operations in between.

@@ -9,7 +9,7 @@ use super::cell::KeyRef;
 use super::room::Amount;
 use super::shard::Shard;
 use super::{Lane, Store};
-use crate::id::Sequence;
+use crate::base::id::Sequence;
 use crate::model::MAX_KEY_BYTES;
 use crate::record::{Record, Records};
 use crate::store::shard::PlacedRecord;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::id::{GroupTime, Sequence};
+use crate::base::id::{GroupTime, Sequence};
 
 /// Cuts remembered.
 const MAX_MARKS: usize = 1024;

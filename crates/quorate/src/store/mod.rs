@@ -60,8 +60,8 @@ pub use refused::Refused;
 pub(crate) use refused::{ITEMS, KEY, ONCE};
 pub use room::{CELL_BYTES, MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, Usage, cell_bytes};
 
+use crate::base::id::{GroupTime, Lead, Position};
 use crate::config::Bounds;
-use crate::id::{GroupTime, Lead, Position};
 use crate::model::Value;
 use crate::state::Meta;
 use authority::Authority;

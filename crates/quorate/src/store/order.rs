@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::EPOCH_BITS;
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
 
 /// As many units as the word for them can hold: how many there are is not known then.
 const SATURATED: u64 = u64::MAX;

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use super::Store;
 use super::cell::MODEL;
 use super::decide::{change_of, check, seen};
-use crate::error::Bounded;
-use crate::id::GroupTime;
+use crate::base::error::Bounded;
+use crate::base::id::GroupTime;
 use crate::model::{Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS, Model, Value};
 use crate::store::refused::Refused;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::error::Bounded;
-use crate::told::whole;
+use crate::base::error::Bounded;
+use crate::base::told::whole;
 
 /// The rules of an operation, as [`Refused::Invalid`] says them.
 pub(crate) const ITEMS: &str = "it has 1 item at least, and at most";

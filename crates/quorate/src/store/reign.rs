@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::marks::Mark;
 use super::order::boundary_above;
 use super::{Store, Units};
-use crate::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};
+use crate::base::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};
 use crate::state::{MAX_HISTORY, Reign};
 
 impl Store {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::Refused;
 use super::cell::{self, KeyRef, MERGES};
+use crate::base::error::Bounded;
 use crate::config::Bounds;
-use crate::error::Bounded;
 use crate::model::Cell;
 
 /// Most records of merges, one for each start of a peer that has merged anything lately; beyond it

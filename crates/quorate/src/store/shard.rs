@@ -6,8 +6,8 @@ use super::feed::Feed;
 use super::index::Index;
 use super::room::{Amount, CELL_BYTES};
 use super::sweep::Soonest;
-use crate::bug::{self, Bug};
-use crate::id::Sequence;
+use crate::base::bug::{self, Bug};
+use crate::base::id::Sequence;
 use crate::model::Value;
 use crate::store::open_cut::Saving;
 
@@ -335,7 +335,7 @@ impl Shard {
 mod tests {
     use super::*;
 
-    const ONE: Value = Value { words: [1; 3], expires: crate::id::GroupTime::MAX };
+    const ONE: Value = Value { words: [1; 3], expires: crate::base::id::GroupTime::MAX };
 
     fn key(number: u32) -> [u8; 4] {
         number.to_le_bytes()

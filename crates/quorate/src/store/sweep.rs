@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::cell::KeyRef;
 use super::{Store, Upkeep};
-use crate::bug::{self, Bug};
-use crate::id::{GroupTime, Time, nanos};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{GroupTime, Time, nanos};
 
 /// Slots looked at under one hold of a shard's lock.
 const MAX_STEP: usize = 512;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
 
 use super::{BoxFuture, Incoming, Listener, Protection, Stream, Transport};
-use crate::id::PeerName;
+use crate::base::id::PeerName;
 
 /// Bytes that a pipe holds before its writer waits, like a socket's buffers.
 const PIPE_BYTES: usize = 256 * 1024;

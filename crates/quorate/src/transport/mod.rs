@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::event::Event;
-use crate::id::PeerName;
+use crate::base::event::Event;
+use crate::base::id::PeerName;
 
 pub use first_bytes::{HEADER_BYTES, is_tls};
 pub use in_process::InProcess;

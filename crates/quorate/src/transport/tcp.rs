@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::{BoxFuture, Incoming, Listener, Protection, Stream, Tls, Transport};
-use crate::id::PeerName;
+use crate::base::id::PeerName;
 
 /// Plain TCP, without delay of small writes.
 ///

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::WireError;
-use crate::id::{
+use crate::base::id::{
     Ballot, Generation, GroupTime, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, PeerName, Position, Sequence,
     Term, is_name,
 };

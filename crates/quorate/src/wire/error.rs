@@ -1,6 +1,6 @@
 //! What is wrong with bytes from a peer, or with something that has no form on the wire.
 
-use crate::id::PeerName;
+use crate::base::id::PeerName;
 use crate::record::NotRecords;
 
 /// A rule of the format that is broken; the values are those that broke it.

@@ -3,7 +3,7 @@
 use super::bounds::{self, MAX_MODEL_SETTINGS, MAX_SETTING_BYTES, MAX_SETTINGS};
 use super::error::WireError;
 use super::generated as proto;
-use crate::id::{
+use crate::base::id::{
     Generation, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName,
     Position,
 };

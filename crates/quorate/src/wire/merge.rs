@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::bounds::{self, MAX_SETTING_BYTES};
 use super::error::WireError;
 use super::generated as proto;
-use crate::id::GroupTime;
+use crate::base::id::GroupTime;
 use crate::model::{Delta, MAX_KEY_BYTES};
 
 /// A batch of local decisions, to be merged all at once and only once.

@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::bounds;
 use super::error::WireError;
-use crate::id::{GroupTime, Position};
+use crate::base::id::{GroupTime, Position};
 use crate::model::{ANSWER_WORDS, Answer};
 
 /// Longest reply, in bytes.

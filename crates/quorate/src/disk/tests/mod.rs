@@ -15,12 +15,12 @@ use super::{
     AppendError, OpenError, Options, Recovered, SnapshotError, State, Storage, StorageError,
     StorageId, open,
 };
-use crate::config::Bounds;
-use crate::id::{
+use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Lead, Member, MemberId, Position, Sequence, Term,
 };
+use crate::base::policy::Policy;
+use crate::config::Bounds;
 use crate::model::Value;
-use crate::policy::Policy;
 use crate::protocol::io::HardState;
 use crate::record::{Record, Records};
 use crate::state::{BatchEnd, Membership, Meta, Reign};

@@ -1,12 +1,12 @@
 //! What goes in comes out, in the same order, in pieces that fit into memory.
 
-use crate::id::Lead;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::SnapshotWriter;
 use super::super::entry::MAX_RECORDS_BYTES;
 use super::*;
+use crate::base::id::Lead;
 
 /// What may happen to a storage.
 #[derive(Clone, Debug)]

@@ -16,6 +16,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tracing::{Instrument, debug_span};
 
+use crate::base::error::{Bounded, DecideError, NoPrimaryReason};
+use crate::base::id::{GroupId, GroupTime, Position, Time};
 use crate::config::{Acknowledge, Mode};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::forward::NoOutcome;
@@ -24,8 +26,6 @@ use crate::driver::calls::waiters::Held;
 use crate::driver::links::connection::{Connection, max_outbox_bytes};
 use crate::driver::report::journal::CALLS;
 use crate::driver::shared::Shared;
-use crate::error::{Bounded, DecideError, NoPrimaryReason};
-use crate::id::{GroupId, GroupTime, Position, Time};
 use crate::model::{Answer, Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::store::{Decided, ITEMS, KEY, ONCE, Refused};
 use crate::wire::replies::{Outcome, Refusal};

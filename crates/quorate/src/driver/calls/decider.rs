@@ -7,7 +7,7 @@ use std::fmt;
 use parking_lot::RwLock;
 use serde::{Serialize, Serializer};
 
-use crate::id::PeerName;
+use crate::base::id::PeerName;
 
 /// Names that are kept, for as long as the process runs: those of peers that it has started and of
 /// primaries that it has asked. With names of 64 bytes they are some megabytes.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::id::Time;
+use crate::base::id::Time;
 
 /// The earliest deadline announced.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::base::id::Time;
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::slots::Id;
 use crate::driver::links::connection::{CallEnd, Connection};
-use crate::id::Time;
 use crate::model::Item;
 use crate::wire::calls::{self, MAX_CALL_BYTES};
 use crate::wire::replies::{Outcome, Reader};

@@ -7,15 +7,15 @@
 
 use std::time::Duration;
 
+use crate::base::event::Event;
+use crate::base::id::{GroupTime, Incarnation, PeerName, Position, Time};
+use crate::base::told::whole;
 use crate::config::OnReconnect;
 use crate::driver::links::settings::printable;
 use crate::driver::shared::Shared;
-use crate::event::Event;
-use crate::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
 use crate::store::{MERGE_MEMORY, Sealed, SealedBatch};
-use crate::told::whole;
 use crate::wire::{Merge, MergeReply};
 
 /// A batch that does not say when it was sealed is sent for no longer than this after the first time:

@@ -15,8 +15,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::NoPrimaryReason;
-use crate::id::{PeerKind, PeerName};
+use crate::base::error::NoPrimaryReason;
+use crate::base::id::{PeerKind, PeerName};
 use crate::protocol::{MachinePeer, MachineStatus, PeerRole};
 
 /// What the driver knows of this peer and the members.

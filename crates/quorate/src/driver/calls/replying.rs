@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::base::id::{Ballot, GroupTime, Position, Time};
 use crate::driver::calls::slots::Budget;
 use crate::driver::links::outbox::Outbox;
-use crate::id::{Ballot, GroupTime, Position, Time};
 use crate::model::Answer;
 use crate::store::Store;
 use crate::wire::MergeReply;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use crate::base::error::NoPrimaryReason;
+use crate::base::id::{Ballot, GroupId, GroupTime, Time};
 use crate::driver::links::connection::Connection;
-use crate::error::NoPrimaryReason;
-use crate::id::{Ballot, GroupId, GroupTime, Time};
 use crate::protocol::io::Route;
 
 /// Where calls go, without the details of [`Route`].

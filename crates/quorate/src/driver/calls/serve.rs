@@ -4,14 +4,14 @@
 use bytes::{Buf, Bytes};
 use tracing::debug_span;
 
+use crate::base::error::Bounded;
+use crate::base::id::{Ballot, Time};
 use crate::config::Acknowledge;
 use crate::driver::calls::replying::{Reply, Waiting};
 use crate::driver::calls::routing::Way;
 use crate::driver::links::connection::{Connection, Counted, State};
 use crate::driver::report::journal::CALLS;
 use crate::driver::shared::Shared;
-use crate::error::Bounded;
-use crate::id::{Ballot, Time};
 use crate::store::{Decided, Merged, Refused, SealedBatch};
 use crate::wire::calls::Reader;
 use crate::wire::replies::{self, Refusal};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use crate::id::Time;
+use crate::base::id::Time;
 
 /// How many calls may wait at one peer, over all its tables.
 #[derive(Debug)]

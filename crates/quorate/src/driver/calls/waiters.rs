@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use crate::base::id::{Ballot, Position, Time};
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::routing::Routing;
 use crate::driver::calls::slots::{Budget, Id, Slots};
-use crate::id::{Ballot, Position, Time};
 use crate::store::Store;
 
 /// Whether a majority holds a change.

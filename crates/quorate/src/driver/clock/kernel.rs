@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::id::{GroupTime, nanos};
+use crate::base::id::{GroupTime, nanos};
 
 /// The clocks of the machine that this runs on.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ mod other {
         #[expect(clippy::disallowed_methods, reason = "this module is where clocks are read")]
         fn boot(&self) -> u64 {
             let start = *START.get_or_init(Instant::now);
-            super::super::START.0 + crate::id::nanos(start.elapsed())
+            super::super::START.0 + crate::base::id::nanos(start.elapsed())
         }
 
         fn monotonic(&self) -> u64 {

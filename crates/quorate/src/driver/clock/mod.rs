@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use self::paced::PacedClock;
 pub use self::paced::TestClock;
 use self::system::SystemClock;
-use crate::id::{Now, Time};
+use crate::base::id::{Now, Time};
 use crate::store::Store;
 
 /// A timer is set for no later than this: nothing waits so long, and far dates overflow.

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::kernel::read_wall;
 use super::{Alarm, LONGEST_WAIT, START};
-use crate::id::{GroupTime, Now, Time, nanos};
+use crate::base::id::{GroupTime, Now, Time, nanos};
 
 /// The clock of all peers of a test, on tokio's time.
 #[doc(hidden)]

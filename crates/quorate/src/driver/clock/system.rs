@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 
 use super::Alarm;
 use super::kernel::Kernel;
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{GroupTime, Now, Time, nanos};
 use crate::config::GroupConfig;
-use crate::id::{GroupTime, Now, Time, nanos};
 
 /// How much a coarse reading may lag, at most: the lease is published with this margin.
 const MAX_COARSE_LAG: Duration = Duration::from_millis(8);
@@ -219,8 +219,8 @@ mod tests {
 
     use super::super::Clock;
     use super::*;
+    use crate::base::id::{Ballot, Generation, Term};
     use crate::config::{Acknowledge, Bounds};
-    use crate::id::{Ballot, Generation, Term};
     use crate::model::{Answer, Cell, Delta, Item, Model, Value};
     use crate::store::{Refused, Store};
 

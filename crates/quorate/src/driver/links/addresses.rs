@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::base::id::{MAX_ADDRESS_BYTES, PeerName};
 use crate::config::{AddressFault, AddressGiven, ConfigError};
-use crate::id::{MAX_ADDRESS_BYTES, PeerName};
 use crate::transport::{Transport, host};
 
 /// The addresses in the settings of one peer.

@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::base::id::{PeerName, Time};
 use crate::config::{Bounds, MAX_MEMBERS};
 use crate::driver::links::origin::Origin;
 use crate::driver::report::journal::LINKS;
-use crate::id::{PeerName, Time};
 
 /// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
 const PART_OF_FREE: usize = 3;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::id::Time;
+use crate::base::id::Time;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]

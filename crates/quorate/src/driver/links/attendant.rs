@@ -11,6 +11,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
+use crate::base::id::PeerName;
+use crate::base::telling::Chain;
 use crate::driver::calls::forward::NotSettled;
 use crate::driver::calls::serve::Batch;
 use crate::driver::links::connection::{Connection, Counted, Identity};
@@ -20,10 +22,8 @@ use crate::driver::links::reach::{LinkError, LinkErrorReason};
 use crate::driver::report::journal::LINKS;
 use crate::driver::report::tally::Closed;
 use crate::driver::shared::{Command, Shared};
-use crate::id::PeerName;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
-use crate::telling::Chain;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 
 /// Reads an open connection until it ends.

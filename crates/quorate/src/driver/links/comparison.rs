@@ -1,10 +1,10 @@
 //! Settings of this peer compared with those of one that is being connected.
 
+use crate::base::event::Event;
+use crate::base::id::{PeerKind, PeerName};
 use crate::config::{MEMBERS, STORAGE};
 use crate::driver::links::settings::{rolling, *};
 use crate::driver::shared::Shared;
-use crate::event::Event;
-use crate::id::{PeerKind, PeerName};
 use crate::wire::Hello;
 
 impl Shared {

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::base::id::{PeerName, Time};
 use crate::config::Bounds;
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::replying::Replying;
@@ -26,7 +27,6 @@ use crate::driver::links::guest::Guest;
 use crate::driver::links::outbox::{CheckedOut, Next, Outbox, Writer};
 use crate::driver::links::roster::Roster;
 use crate::driver::links::stall::{Progress, Stall};
-use crate::id::{PeerName, Time};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Lane, Message};
 use crate::transport::{Certificate, Protection};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::base::id::PeerName;
+use crate::base::telling::Chain;
 use crate::driver::links::admission::{Admitted, Full, Pacer};
 use crate::driver::links::attendant::attend;
 use crate::driver::links::dial_error::HandshakeError;
@@ -15,9 +17,7 @@ use crate::driver::links::handshake::{Side, shake};
 use crate::driver::links::reach::LinkError;
 use crate::driver::report::journal::LINKS;
 use crate::driver::shared::Shared;
-use crate::id::PeerName;
 use crate::protocol::message::Lane;
-use crate::telling::Chain;
 use crate::transport::{Incoming, Listener, host};
 
 /// First pause before a failed connection is tried again; it doubles from there.

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::base::id::{Incarnation, PeerName};
 use crate::driver::links::admission::Full;
-use crate::id::{Incarnation, PeerName};
 use crate::transport::Unwanted;
 use crate::wire::WireError;
 

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::base::id::PeerName;
+use crate::base::telling::Chain;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::handshake::{Agreed, Side, shake};
 use crate::driver::shared::Shared;
-use crate::id::PeerName;
 use crate::protocol::message::Lane;
-use crate::telling::Chain;
 
 /// Places of one address that are tried in a row; those beyond have their turn next time.
 const MAX_PLACES: usize = 32;

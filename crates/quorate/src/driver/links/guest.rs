@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::base::id::PeerName;
 use crate::driver::links::roster::Roster;
-use crate::id::PeerName;
 
 /// What the roster has said last.
 #[derive(Debug)]

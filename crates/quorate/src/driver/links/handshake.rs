@@ -22,6 +22,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::base::id::{Incarnation, PeerKind, PeerName};
 use crate::driver::links::admission::Admitted;
 use crate::driver::links::comparison;
 use crate::driver::links::dial_error::HandshakeError;
@@ -30,7 +31,6 @@ use crate::driver::links::registry::Reservation;
 use crate::driver::links::roster::STRANGER;
 use crate::driver::links::settings::{Difference, TLS, printable};
 use crate::driver::shared::Shared;
-use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;

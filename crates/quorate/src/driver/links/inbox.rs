@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::base::id::{Incarnation, PeerName};
 use crate::config::Bounds;
 use crate::driver::links::connection::max_outbox_bytes;
-use crate::id::{Incarnation, PeerName};
 use crate::protocol::message::{Lane, Message};
 
 /// A message that has come in.
@@ -83,7 +83,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::id::Ballot;
+    use crate::base::id::Ballot;
 
     /// Many that are short, few that are long.
     #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::id::{PeerKind, Time};
+use crate::base::id::{PeerKind, Time};
 use crate::protocol::message::Lane;
 
 /// Messages of one connection that are taken in a heartbeat: a ping and a pong, and each request of

@@ -6,9 +6,9 @@ use std::{fmt, io};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::base::id::PeerName;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::settings::{TLS, printable};
-use crate::id::PeerName;
 use crate::transport::Unwanted;
 
 /// Peers of which a failure is kept. No more than a group has members are dialed, and those that a

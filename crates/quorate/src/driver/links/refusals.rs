@@ -12,9 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::base::event::Event;
+use crate::base::id::{Incarnation, PeerName, Time};
 use crate::driver::report::allowance::{Allowance, Allowances};
-use crate::event::Event;
-use crate::id::{Incarnation, PeerName, Time};
 use crate::transport::host;
 
 /// Refusals of members that are kept: each may differ in every setting, and so may whoever says to

@@ -16,8 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use crate::base::id::{Incarnation, PeerName, Time};
 use crate::driver::links::connection::Connection;
-use crate::id::{Incarnation, PeerName, Time};
 use crate::protocol::io::{CALLS_VERSION, LinkEnd};
 use crate::protocol::message::Lane;
 use crate::transport::{Certificate, Protection};

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use crate::base::id::{Member, PeerKind, PeerName, Position};
 use crate::config::PeerConfig;
 use crate::driver::links::origin::ip;
 use crate::driver::links::settings::Difference;
-use crate::id::{Member, PeerKind, PeerName, Position};
 use crate::protocol::{Applicant, Objection, Standing};
 use crate::state::Membership;
 use crate::transport::{Claim, host};
@@ -346,8 +346,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::id::{Incarnation, MemberId};
     use crate::config::{Bounds, MAX_MEMBERS};
-    use crate::id::{Incarnation, MemberId};
     use crate::protocol::message::Lane;
 
     fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
@@ -448,7 +448,7 @@ mod tests {
         roster.introduce(&"b".into(), "b:1");
         assert_eq!(names(&roster), ["b"]);
         assert_eq!(roster.to_tell(), None);
-        let newer = Position { sequence: crate::id::Sequence(5), ..Position::BLANK };
+        let newer = Position { sequence: crate::base::id::Sequence(5), ..Position::BLANK };
         roster.set_told(newer, &[member("b", "b:2"), member("c", "c:2")]);
         roster.set_told(Position::BLANK, &[member("z", "z:2")]);
         assert_eq!(names(&roster), ["b", "c"], "what is older does not count");
@@ -497,8 +497,8 @@ mod tests {
         held.removed = vec![Member { id: Some(MemberId(9)), ..member("d", "") }];
         roster.set_membership(&held);
         let at = |sequence| Standing {
-            position: Position { sequence: crate::id::Sequence(sequence), ..Position::BLANK },
-            generations: vec![crate::id::Generation(0)],
+            position: Position { sequence: crate::base::id::Sequence(sequence), ..Position::BLANK },
+            generations: vec![crate::base::id::Generation(0)],
         };
         for name in ["z", "d"] {
             let says = |theirs| {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::base::id::{Incarnation, PeerName};
 use crate::config::ConfigError;
-use crate::id::{Incarnation, PeerName};
 use crate::wire::{MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
 
 /// What a difference or refusal names that is about TLS itself.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::id::Time;
+use crate::base::id::Time;
 
 /// Why a connection gets nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

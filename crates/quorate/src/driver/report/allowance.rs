@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::id::Time;
+use crate::base::id::Time;
 
 /// Hosts that are told from one another; of more at a time none is told of.
 const MAX_HOSTS: usize = 64;

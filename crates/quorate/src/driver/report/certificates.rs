@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-use crate::event::Event;
+use crate::base::event::Event;
 use crate::transport::Certificate;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;

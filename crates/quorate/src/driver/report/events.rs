@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::event::Event;
+use crate::base::event::Event;
 
 /// An event, its number, and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::event::Event;
+use crate::base::event::Event;
 use crate::store::{CELL_BYTES, Usage};
 
 /// From this share of a bound on a store is nearly full, in percent.

@@ -2,10 +2,10 @@
 
 use tracing::{Level, event};
 
+use crate::base::event::Event;
+use crate::base::event_text::Severity;
+use crate::base::id::{Ballot, PeerName};
 use crate::driver::links::settings::printable;
-use crate::event::Event;
-use crate::event_text::Severity;
-use crate::id::{Ballot, PeerName};
 
 /// The target of log records of events.
 pub(crate) const EVENT: &str = "quorate::event";

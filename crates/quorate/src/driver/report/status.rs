@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::base::id::{
+    Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term,
+};
 use crate::config::{Mode, StorageKind};
 use crate::driver::links::reach::{LinkError, LinkErrorReason};
 use crate::driver::links::refusals::Refusal;
@@ -13,7 +16,6 @@ use crate::driver::links::settings::Difference;
 use crate::driver::report::fill::Fill;
 use crate::driver::report::turns::Turns;
 use crate::driver::shared::Shared;
-use crate::id::{Generation, GroupId, Incarnation, Member, PeerKind, PeerName, Position, Term};
 use crate::protocol::{CatchUp, MachineMember, MachinePeer, MachineStatus, PeerRole};
 use crate::transport::{Certificate, Protection, Tls};
 

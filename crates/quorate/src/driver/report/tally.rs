@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::base::event::Event;
 use crate::driver::report::latency::{CallTimes, Latency};
-use crate::event::Event;
 use crate::protocol::message::Message;
 
 /// What a peer has done since it started. Every number only grows.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Time, nanos};
+use crate::base::id::{Time, nanos};
 
 /// The longest turn of the last one to two of these is told.
 const PERIOD: Duration = Duration::from_secs(60);

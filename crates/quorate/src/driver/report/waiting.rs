@@ -1,9 +1,9 @@
 //! What is wrong with the other members, as a peer without a primary says it.
 
+use crate::base::id::{PeerName, Time};
+use crate::base::told::listed;
 use crate::driver::links::refusals::RefusedBy;
 use crate::driver::report::status::{Link, MemberStatus, Status};
-use crate::id::{PeerName, Time};
-use crate::told::listed;
 
 /// Longest value of a setting that is told, in characters.
 const MAX_VALUE: usize = 40;

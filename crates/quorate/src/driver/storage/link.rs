@@ -3,10 +3,10 @@
 use tokio::sync::mpsc;
 
 use super::{Order, Orders, Report};
+use crate::base::event::Event;
 use crate::config::SyncPolicy;
 use crate::driver::event_loop::EventLoop;
 use crate::driver::report::journal::STORAGE;
-use crate::event::Event;
 use crate::protocol::io::Input;
 use crate::store::Staged;
 

@@ -30,9 +30,9 @@ pub(super) use link::{Link, next_report};
 pub(super) use opening::{OnProgress, Opened, Opening, boot, directory};
 use worker::Worker;
 
+use crate::base::id::Sequence;
 use crate::config::SyncPolicy;
 use crate::disk::{FinishedSnapshot, SnapshotError, SnapshotWriter, Storage, StorageError};
-use crate::id::Sequence;
 use crate::protocol::io::HardState;
 use crate::record::Records;
 use crate::state::BatchEnd;

@@ -8,13 +8,13 @@ use std::{fs, io};
 
 use siphasher::sip::SipHasher13;
 
+use crate::base::event::Event;
+use crate::base::id::PeerName;
 use crate::config::{StorageKind, SyncPolicy};
 use crate::disk::{
     self, Action, Directory, IoError, OpenError, Options, Progress, Recovered, Storage, StorageId,
 };
 use crate::driver::report::journal::STORAGE;
-use crate::event::Event;
-use crate::id::PeerName;
 use crate::protocol::io::{Kept, Start};
 use crate::store::Store;
 

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use super::compaction::Compaction;
 use super::{Closed, Hold, Order, Orders, Report, Task};
+use crate::base::id::{GroupId, Position, Sequence};
 use crate::config::SyncPolicy;
 use crate::disk::{AppendError, Storage, StorageError};
-use crate::id::{GroupId, Position, Sequence};
 use crate::state::BatchEnd;
 use crate::store::{Staged, Store};
 

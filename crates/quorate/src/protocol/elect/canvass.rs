@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bug::{self, Bug};
-use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
 use crate::protocol::message::{Campaign, Grant, VoteRequest};
 use crate::state::Membership;
 

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerKind, PeerName, Position};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Incarnation, PeerKind, PeerName, Position};
 use crate::protocol::elect::canvass::{Canvass, Vote, rank};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;

@@ -8,9 +8,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, VoteRequest};
 use crate::state::Membership;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Incarnation, MemberId, PeerName, Position};
 use crate::config::{Loss, NewGenerations};
-use crate::event::Event;
-use crate::id::{Incarnation, MemberId, PeerName, Position};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, VoteRequest};
 use crate::protocol::role::Role;

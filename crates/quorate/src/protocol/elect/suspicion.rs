@@ -3,9 +3,9 @@
 
 use std::cmp::Reverse;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{PeerKind, PeerName};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{PeerKind, PeerName};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign};
 use crate::state::Membership;

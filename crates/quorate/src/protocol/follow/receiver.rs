@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::bug::{self, Bug};
-use crate::id::{Incarnation, PeerName, Position};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Incarnation, PeerName, Position};
 use crate::protocol::message::Piece;
 use crate::record::Records;
 use crate::state::BatchEnd;
@@ -285,7 +285,7 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Ballot, GroupTime, Lead, Sequence};
+    use crate::base::id::{Ballot, GroupTime, Lead, Sequence};
     use crate::record::Record;
 
     fn piece(transfer: u64, index: u32, is_last: bool) -> Piece {

@@ -3,9 +3,11 @@
 
 use bytes::Bytes;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{
+    Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time,
+};
 use crate::protocol::follow::receiver::{Batch, CatchUp, Loaded, Received};
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;

@@ -9,9 +9,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::machine::Machine;

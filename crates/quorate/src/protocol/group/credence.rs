@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
 use crate::protocol::elect::founding::seconds_of;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;

@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
-use crate::id::{GroupTime, Lead, Time, nanos};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{GroupTime, Lead, Time, nanos};
 
 /// Behind the majority's clocks by more than this, the calendar jumps; below, it is steered, so
 /// that between two jumps the lead grows by a tenth of the time at most.

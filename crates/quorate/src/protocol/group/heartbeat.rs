@@ -1,8 +1,8 @@
 //! Other peers: links, heartbeats and what they say of themselves (docs/protocol.md, section 2).
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerKind, PeerName, Position, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Incarnation, PeerKind, PeerName, Position, Time};
 use crate::protocol::group::lag::{MAX_LAG, own_cuts_behind};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::LinkEnd;

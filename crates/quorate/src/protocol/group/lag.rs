@@ -1,6 +1,6 @@
 //! How far a state is behind another one, in cuts.
 
-use crate::id::{Ballot, Position};
+use crate::base::id::{Ballot, Position};
 use crate::store::EPOCH;
 
 /// How many cuts a peer may be behind, and is taken to keep up all the same: under load, and where

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::bug::{self, Bug};
-use crate::id::{GroupTime, Incarnation, MemberId, PeerKind, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{GroupTime, Incarnation, MemberId, PeerKind, Time};
 use crate::protocol::group::wall_watch::WallWatch;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Brief, SwitchOutcome};

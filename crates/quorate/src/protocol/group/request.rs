@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, PeerName, Time};
+use crate::base::id::{Ballot, PeerName, Time};
 use crate::protocol::message::{PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// What is asked for.

@@ -1,8 +1,8 @@
 //! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again until
 //! it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
 
-use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::id::{PeerName, Time};
+use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::id::{PeerName, Time};
 use crate::protocol::group::request::{Answer, Ask, Request};
 use crate::protocol::io::{Output, SWITCH_VERSION};
 use crate::protocol::machine::Machine;

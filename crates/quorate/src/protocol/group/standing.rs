@@ -1,9 +1,9 @@
 //! Whom a peer that holds a state keeps out by its list of members, and whose list goes before it
 //! (docs/protocol.md, section 7).
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Generation, MemberId, PeerKind, PeerName, Position};
 use crate::config::MAX_MEMBERS;
-use crate::id::{Generation, MemberId, PeerKind, PeerName, Position};
 use crate::state::{MAX_HISTORY, Membership, Meta};
 
 /// Generations that a peer names: one for each reign that it remembers at most.
@@ -92,7 +92,7 @@ impl Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Ballot, Member, Sequence, Term};
+    use crate::base::id::{Ballot, Member, Sequence, Term};
     use crate::state::Reign;
 
     fn at(generation: u64, term: u64, sequence: u64) -> Position {

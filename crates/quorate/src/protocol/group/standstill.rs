@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{GroupTime, Now, PeerName, Time};
 use crate::config::GroupConfig;
-use crate::event::Event;
-use crate::id::{GroupTime, Now, PeerName, Time};
 use crate::protocol::group::wall_watch::{Baseline, WallWatch};
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;

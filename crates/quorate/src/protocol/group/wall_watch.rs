@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::id::{GroupTime, Time};
+use crate::base::id::{GroupTime, Time};
 
 /// A wall clock, as seen beside the clock that leases are measured by.
 ///

@@ -1,6 +1,6 @@
 //! What a peer in memory remembers of what it has acknowledged (docs/protocol.md, section 13.9).
 
-use crate::id::{Incarnation, PeerName, Position, Sequence, Time};
+use crate::base::id::{Incarnation, PeerName, Position, Sequence, Time};
 use crate::store::EPOCH;
 
 /// What a peer remembers of what it has acknowledged.

@@ -11,8 +11,8 @@
 //! What is saved is a bound, and lies a block ahead, so that a sync is made for some thousand cuts.
 //! In a group that is quiet it is brought back to what was really acknowledged.
 
-use crate::bug::{self, Bug};
-use crate::id::{Incarnation, PeerName, Position};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Incarnation, PeerName, Position};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::id::{GroupId, Incarnation, PeerName, Position};
+use crate::base::id::{GroupId, Incarnation, PeerName, Position};
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::lasting::acknowledged::Acknowledged;
 use crate::protocol::message::Message;

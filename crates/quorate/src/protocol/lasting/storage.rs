@@ -11,9 +11,9 @@
 //! The log is one more follower of the change feed. A peer in memory has none of this: it holds
 //! what its store holds, and a restart makes it another member.
 
-use crate::bug::{self, Bug};
-use crate::event::Event;
-use crate::id::{
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{
     Ballot, GroupId, GroupTime, Incarnation, Lead, PeerName, Position, Sequence, Time,
 };
 use crate::protocol::io::{HardState, Output};

@@ -1,10 +1,10 @@
 //! A planned switch: stop admitting, settle, let the successor reach the same cut, release
 //! (docs/protocol.md, section 8). Callers are held, and no change is lost.
 
-use crate::bug::{self, Bug};
-use crate::error::SwitchError;
-use crate::event::Event;
-use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence};
+use crate::base::bug::{self, Bug};
+use crate::base::error::SwitchError;
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Incarnation, PeerName, Position, Sequence};
 use crate::protocol::group::request::Ask;
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::Machine;

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
-use crate::bug::{self, Bug};
-use crate::error::PolicyError;
-use crate::event::Event;
-use crate::id::{Incarnation, PeerName, Sequence};
-use crate::policy::{MAX_POLICY_BYTES, Policy};
+use crate::base::bug::{self, Bug};
+use crate::base::error::PolicyError;
+use crate::base::event::Event;
+use crate::base::id::{Incarnation, PeerName, Sequence};
+use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::group::request::Answer;
 use crate::protocol::io::POLICY_VERSION;
 use crate::protocol::machine::Machine;

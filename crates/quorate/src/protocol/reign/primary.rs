@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{GroupTime, Lead, PeerName, Sequence, Time, nanos};
 use crate::config::Acknowledge;
-use crate::event::Event;
-use crate::id::{GroupTime, Lead, PeerName, Sequence, Time, nanos};
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
 use crate::protocol::machine::Machine;

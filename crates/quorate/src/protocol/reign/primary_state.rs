@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::id::{Incarnation, PeerName, Sequence, Time};
+use crate::base::id::{Incarnation, PeerName, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::reign::switching::HandOver;
 

@@ -1,7 +1,7 @@
 //! Wishes to count a member out, as the primary sees them (docs/protocol.md, section 7).
 
-use crate::error::RemoveError;
-use crate::id::{Incarnation, PeerName};
+use crate::base::error::RemoveError;
+use crate::base::id::{Incarnation, PeerName};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, RemoveOutcome};
 use crate::protocol::reign::primary_state::Leaving;

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Ballot, Incarnation, MemberId, PeerName, Position, Sequence, Time};
 use crate::config::Acknowledge;
-use crate::id::{Ballot, Incarnation, MemberId, PeerName, Position, Sequence, Time};
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;

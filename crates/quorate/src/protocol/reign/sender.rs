@@ -5,9 +5,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use crate::bug::{self, Bug};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::config::Bounds;
-use crate::id::{Ballot, GroupTime, Position, Sequence, Time};
 use crate::protocol::message::{Message, Piece};
 use crate::record::Records;
 use crate::state::{BatchEnd, History, Meta, Reign};

@@ -1,7 +1,7 @@
 //! A planned switch under way: who asked for it, and what it waits for
 //! (docs/protocol.md, section 8).
 
-use crate::id::{Ballot, Incarnation, PeerName, Sequence, Time};
+use crate::base::id::{Ballot, Incarnation, PeerName, Sequence, Time};
 
 /// Who waits for the end of a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]

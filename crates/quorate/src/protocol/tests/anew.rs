@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
+use crate::base::event::Event;
+use crate::base::id::{PeerName, Position};
 use crate::config::{Loss, NewGenerations};
-use crate::event::Event;
-use crate::id::{PeerName, Position};
 use crate::protocol::io::Input;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ fn begun(group: &Group) -> (Position, u64, Loss) {
 fn waits(group: &Group, name: &str, missing: &[&str]) -> bool {
     let missing: Vec<PeerName> = missing.iter().map(|&name| name.into()).collect();
     let machine = &group.peers[&PeerName::from(name)].machine;
-    let status = machine.status(crate::id::Now::default());
+    let status = machine.status(crate::base::id::Now::default());
     let is_told = |event: &Event| {
         *event == Event::NewGenerationWaits { missing: missing.clone(), acknowledged: None }
     };
@@ -165,7 +165,7 @@ fn restarted_peers_that_remember_wait_for_the_one_that_may_have_what_they_had() 
     let (mut group, primary, [other, survivor]) = restarted(false);
     group.run(SECOND * 120);
     assert_eq!(group.primary(), None, "both remember, and one is missing");
-    let status = group.peers[&other.into()].machine.status(crate::id::Now::default());
+    let status = group.peers[&other.into()].machine.status(crate::base::id::Now::default());
     assert_eq!(status.missing, [PeerName::from(survivor)]);
     let is_told =
         |event: &Event| matches!(event, Event::NewGenerationWaits { acknowledged: Some(_), .. });

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::group::{Group, VERIFY, others};
-use crate::id::{PeerName, nanos};
+use crate::base::id::{PeerName, nanos};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use crate::config::ClientRights;
-use crate::event::Event;
-use crate::id::{
+use super::group::{Group, others};
+use crate::base::event::Event;
+use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
     PeerName, Position, Sequence, Term,
 };
+use crate::config::ClientRights;
 use crate::protocol::io::Input;
 use crate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
 use crate::record::Records;
 use crate::state::{BatchEnd, Membership, Meta};
-
-use super::group::{Group, others};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The last ballot that there is.

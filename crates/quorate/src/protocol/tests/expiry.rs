@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::Group;
+use crate::base::id::Position;
 use crate::config::{Acknowledge, Bounds};
-use crate::id::Position;
 
 const SECOND: Duration = Duration::from_secs(1);
 

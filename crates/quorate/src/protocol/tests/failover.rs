@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
-use crate::event::Event;
-use crate::id::{Incarnation, PeerName};
+use crate::base::event::Event;
+use crate::base::id::{Incarnation, PeerName};
 use crate::protocol::io::{Input, LinkEnd, Succession};
 use crate::protocol::message::Message;
 

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::group::{Group, VERIFY, others};
+use crate::base::event::Event;
+use crate::base::id::{GroupTime, Lead, PeerName};
 use crate::config::{Acknowledge, Bounds};
-use crate::event::Event;
-use crate::id::{GroupTime, Lead, PeerName};
 use crate::model::Value;
 use crate::protocol::io::SWITCH_VERSION;
 use crate::protocol::message::Message;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::{Group, Peer, others};
-use crate::event::Event;
-use crate::id::{Ballot, Generation, GroupId, PeerName, Position, Sequence, Term};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, Generation, GroupId, PeerName, Position, Sequence, Term};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 

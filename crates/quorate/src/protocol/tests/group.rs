@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::event::Event;
+use crate::base::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
+use crate::base::policy::Policy;
 use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, NewGenerations, PeerConfig};
-use crate::error::{PolicyError, RemoveError, SwitchError};
-use crate::event::Event;
-use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, SWITCH_VERSION, Start};
 use crate::protocol::message::Message;

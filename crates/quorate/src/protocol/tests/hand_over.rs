@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::Group;
-use crate::event::Event;
-use crate::id::{GroupId, PeerName, Time};
+use crate::base::event::Event;
+use crate::base::id::{GroupId, PeerName, Time};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 use crate::protocol::reign::sender::first_transfer;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group::{Judge, VERIFY};
-use crate::config::{Bounds, GroupConfig, PeerConfig};
-use crate::event::Event;
-use crate::id::{
+use crate::base::event::Event;
+use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
     PeerName, Position, Sequence, Term, Time,
 };
+use crate::base::policy::Policy;
+use crate::config::{Bounds, GroupConfig, PeerConfig};
 use crate::model::Value;
-use crate::policy::Policy;
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Start};
 use crate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};

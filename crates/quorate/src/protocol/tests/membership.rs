@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
-use crate::error::RemoveError;
-use crate::event::Event;
-use crate::id::{PeerKind, PeerName};
+use crate::base::error::RemoveError;
+use crate::base::event::Event;
+use crate::base::id::{PeerKind, PeerName};
 use crate::protocol::PeerRole;
 use crate::protocol::io::{Input, Route};
 use crate::protocol::message::{Brief, Message};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
-use crate::error::PolicyError;
-use crate::event::Event;
-use crate::id::PeerKind;
+use crate::base::error::PolicyError;
+use crate::base::event::Event;
+use crate::base::id::PeerKind;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);

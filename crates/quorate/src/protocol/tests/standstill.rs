@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
+use crate::base::event::Event;
+use crate::base::id::PeerName;
 use crate::config::Acknowledge;
-use crate::event::Event;
-use crate::id::PeerName;
 use crate::protocol::io::{Input, Route};
 use crate::protocol::message::Message;
 use crate::store::Refused;

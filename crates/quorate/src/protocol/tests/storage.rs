@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
-use crate::event::Event;
-use crate::id::PeerName;
+use crate::base::event::Event;
+use crate::base::id::PeerName;
 use crate::protocol::io::Input;
 use crate::protocol::message::{Grant, Message};
 

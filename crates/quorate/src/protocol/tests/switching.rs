@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::group::{Group, others};
+use crate::base::error::SwitchError;
+use crate::base::event::Event;
+use crate::base::id::{Ballot, PeerKind, PeerName};
 use crate::config::ClientRights;
-use crate::error::SwitchError;
-use crate::event::Event;
-use crate::id::{Ballot, PeerKind, PeerName};
 use crate::protocol::io::{Input, SWITCH_VERSION};
 use crate::protocol::message::Message;
 

@@ -1,4 +1,4 @@
-use crate::id::Lead;
+use crate::base::id::Lead;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -263,7 +263,7 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
             let store = &store;
             scope.spawn(move || {
                 let mut random = Random(number);
-                let origin = crate::id::PeerName::from("b");
+                let origin = crate::base::id::PeerName::from("b");
                 for count in 1..200 {
                     transfer(store, number, &mut random);
                     let first = random.below(ACCOUNTS);
@@ -273,7 +273,7 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
                         .collect();
                     let batch = crate::store::SealedBatch {
                         origin: &origin,
-                        incarnation: crate::id::Incarnation(number),
+                        incarnation: crate::base::id::Incarnation(number),
                         number: count,
                         sealed_at: GroupTime(1_000),
                         entries: &entries,

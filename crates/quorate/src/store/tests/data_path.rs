@@ -1,6 +1,6 @@
 use super::*;
-use crate::error::Bounded;
-use crate::id::Lead;
+use crate::base::error::Bounded;
+use crate::base::id::Lead;
 use crate::model::{DecideContext, MAX_ITEMS, MAX_KEY_BYTES};
 
 #[test]

@@ -1,7 +1,7 @@
 //! Expired cells: when they go, and what becomes of those who find no room meanwhile.
 
 use super::*;
-use crate::error::Bounded;
+use crate::base::error::Bounded;
 
 #[test]
 fn expired_cells_go_once_a_majority_has_seen_them_expire() {

@@ -1,7 +1,7 @@
 //! States that are loaded beside the one held (`store/load.rs`).
 
 use super::{ApplyError, Bounds, CELL_BYTES, CopyCursor, Staged, Store};
-use crate::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
+use crate::base::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, Term};
 use crate::model::Value;
 use crate::record::{Record, Records};
 use crate::state::{BatchEnd, Meta};

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::error::Bounded;
-use crate::id::{Incarnation, PeerName, nanos};
+use crate::base::error::Bounded;
+use crate::base::id::{Incarnation, PeerName, nanos};
 use crate::model::{DecideContext, Delta};
 use crate::store::{
     MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, MERGE_MEMORY, MERGES, Merged, Overlay,

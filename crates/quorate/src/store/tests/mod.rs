@@ -10,8 +10,8 @@ mod merging;
 mod reigns;
 
 use super::{ApplyError, CELL_BYTES, CopyCursor, Cut, Decided, Refused, Staged, Store, cell_bytes};
+use crate::base::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::config::{Acknowledge, Bounds};
-use crate::id::{Ballot, Generation, GroupTime, Position, Sequence, Term, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::record::{Record, Records};
 use crate::state::BatchEnd;

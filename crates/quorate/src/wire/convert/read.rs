@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::id::{
+use crate::base::id::{
     Ballot, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerName, Position,
 };
-use crate::policy::{MAX_POLICY_BYTES, Policy};
+use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
     Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
     VoteRequest,

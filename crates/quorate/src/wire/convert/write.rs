@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
-use crate::policy::Policy;
+use crate::base::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
+use crate::base::policy::Policy;
 use crate::protocol::message::{
     Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
     VoteRequest,

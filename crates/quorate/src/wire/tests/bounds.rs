@@ -3,11 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::body;
-use crate::id::{
+use crate::base::id::{
     Ballot, Generation, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MemberId, PeerKind, PeerName,
     Position, Sequence, Term,
 };
-
 use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;

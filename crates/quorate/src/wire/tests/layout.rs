@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::encoded;
-use crate::id::{
+use crate::base::id::{
     Ballot, Generation, GroupTime, Incarnation, MemberId, PeerKind, Position, Sequence, Term,
 };
 use crate::model::{Answer, Item};

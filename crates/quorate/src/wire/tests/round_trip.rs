@@ -8,7 +8,7 @@ use proptest::sample::Index;
 
 use super::strategies::{borrowed, frame, items, packed_calls, packed_replies, reply};
 use super::{body, encoded};
-use crate::id::{Ballot, Position};
+use crate::base::id::{Ballot, Position};
 use crate::protocol::message::{Message, Piece};
 use crate::record::{Record, Records};
 use crate::wire::{Frame, WireError, body_bytes, calls, decode, fuzzing, kind, split};

@@ -7,12 +7,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::id::{
+use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_NAME_BYTES, Member, MemberId,
     PeerKind, PeerName, Position, Sequence, Term,
 };
+use crate::base::policy::Policy;
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
-use crate::policy::Policy;
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::protocol::message::{

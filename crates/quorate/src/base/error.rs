@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::id::PeerName;
-use crate::told::{listed, named, rounded};
+use crate::base::id::PeerName;
+use crate::base::told::{listed, named, rounded};
 
 crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::base::id::{Ballot, Generation, GroupId, PeerName, Position};
 use crate::config::Loss;
-use crate::id::{Ballot, Generation, GroupId, PeerName, Position};
 
 /// Something that happened to this peer's group, as this peer saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -60,7 +60,7 @@ macro_rules! told_to_people {
 mod tests {
     use std::time::Duration;
 
-    use crate::error::{DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
+    use crate::base::error::{DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 
     /// As `main` shows it.
     fn shown(error: impl std::error::Error + 'static) -> String {

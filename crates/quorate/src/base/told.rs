@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::{PeerName, is_name};
+use crate::base::id::{PeerName, is_name};
 
 /// The finest that a second and more is told in is a thousandth part of it, or a whole second.
 const DIGITS: u128 = 1000;

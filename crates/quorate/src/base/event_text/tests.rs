@@ -1,7 +1,7 @@
 //! Every event with its level and its words.
 
-use super::*;
-use crate::id::{Ballot, Generation, GroupId, Position, Term};
+use crate::base::event_text::*;
+use crate::base::id::{Ballot, Generation, GroupId, Position, Term};
 
 fn position() -> Position {
     Position { ballot: ballot(), ..Position::BLANK }

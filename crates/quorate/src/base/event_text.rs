@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use crate::base::event::Event;
+use crate::base::id::PeerName;
+use crate::base::told::listed;
 use crate::config::{Loss, MEMBERS};
-use crate::event::Event;
-use crate::id::PeerName;
-use crate::told::listed;
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
