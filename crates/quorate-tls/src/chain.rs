@@ -13,9 +13,10 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
+use crate::anchor::Anchor;
 use crate::certificate::may_sign_certificates;
 use crate::signed::Signed;
-use crate::trust::{Anchor, VerifyError};
+use crate::verify_error::VerifyError;
 
 /// Certificates that an end may show, its own included: with the CA, one more than the longest path
 /// that is verified.

@@ -11,7 +11,6 @@ use rustls::crypto::CryptoProvider;
 
 use crate::error::CredentialsError;
 use crate::source::{Place, Source};
-use crate::transport::TlsTransport;
 
 /// Who does the cryptography.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,15 +215,6 @@ impl TlsConfig {
     pub fn over(mut self, transport: Arc<dyn Transport>) -> Self {
         self.inner = Some(transport);
         self
-    }
-
-    /// Reads and checks everything, and makes the transport. Blocks while files are read.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the files or the settings, and what to do.
-    pub fn transport(self) -> Result<TlsTransport, CredentialsError> {
-        TlsTransport::new(self)
     }
 
     pub(crate) fn take_provider(&mut self) -> Result<Arc<CryptoProvider>, CredentialsError> {

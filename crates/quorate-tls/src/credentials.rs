@@ -15,16 +15,17 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
 use webpki::{anchor_from_trusted_cert, spki_for_anchor};
 
+use crate::anchor::Anchor;
 use crate::certificate::{Authority, Description, may_sign_certificates, moment, subject};
-use crate::chain;
 use crate::error::CredentialsError;
 use crate::fault::PeerFault;
 use crate::inquiry::Inquiry;
 use crate::names::Names;
 use crate::revocations::Revocations;
 use crate::source::{Material, Source};
-use crate::trust::{Anchor, Shown, Trust, VerifyError};
-use crate::wording;
+use crate::trust::{Shown, Trust};
+use crate::verify_error::VerifyError;
+use crate::{chain, wording};
 
 /// CAs that are told of at a time.
 const MAX_TOLD: usize = 8;

@@ -5,7 +5,7 @@ use quorate::transport::Unwanted;
 
 use crate::certificate::moment;
 use crate::chain::{MAX_BYTES, MAX_CERTIFICATES};
-use crate::trust::VerifyError;
+use crate::verify_error::VerifyError;
 use crate::wording;
 
 /// Why the other end of a connection is not wanted, or does not want this one. The connection is

@@ -7,9 +7,8 @@ use std::io;
 use std::ops::Range;
 
 use rustls::Connection;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Join};
 
-use crate::session::Wire;
 use crate::turns::Turns;
 
 /// Bytes of a handshake that an end may send: three times as many as anybody needs. More is made of
@@ -17,6 +16,12 @@ use crate::turns::Turns;
 pub(crate) const MAX_BYTES: usize = 48 * 1024;
 /// One read of the socket takes this much.
 const READ_BYTES: usize = 8 * 1024;
+
+pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// What the handshake runs over.
+pub(crate) type Wire = Join<Reader, Writer>;
 
 /// The end of a handshake that went well.
 pub(crate) struct Shaken {

@@ -79,17 +79,20 @@
 //! - `aws-lc-rs`: what rustls recommends; has a key exchange against quantum computers. It is used
 //!   where both features are on.
 
+mod anchor;
 mod certificate;
 mod chain;
 mod config;
 mod credentials;
 mod error;
+mod failed;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
 mod inquiry;
 mod names;
+mod renewal;
 mod revocations;
 mod session;
 mod settings;
@@ -98,6 +101,7 @@ mod source;
 mod transport;
 mod trust;
 mod turns;
+mod verify_error;
 mod watch;
 mod wording;
 

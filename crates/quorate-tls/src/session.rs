@@ -19,23 +19,17 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use quorate::transport::{Proof, Protection, Stream};
 use rustls::{AlertDescription, Connection, Error};
-use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::credentials::protocols_told;
 use crate::fault::PeerFault;
-use crate::handshake::Shaken;
+use crate::handshake::{Reader, Shaken, Writer};
 use crate::wording;
 
 /// One read of the socket takes this much.
 const READ_BYTES: usize = 64 * 1024;
 /// Ciphertext buffers above this are given back after a burst.
 const KEPT_BYTES: usize = 128 * 1024;
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-type Writer = Box<dyn AsyncWrite + Send + Unpin>;
-
-/// What the handshake runs over.
-pub(crate) type Wire = Join<Reader, Writer>;
 
 /// The stream of a session; `own` is what errors call this peer's certificate.
 pub(crate) fn stream(

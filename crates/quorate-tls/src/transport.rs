@@ -14,22 +14,22 @@ use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::{Certificate, Event, PeerName, Tls};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName, UnixTime};
-use rustls::{ClientConnection, Error, ServerConnection};
+use rustls::{ClientConnection, ServerConnection};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::broadcast;
 
 use crate::config::TlsConfig;
 use crate::credentials::{Credentials, protocols_told};
 use crate::error::CredentialsError;
+use crate::failed::Failed;
 use crate::fault::PeerFault;
-use crate::handshake::{Broken, BrokenBy, MAX_BYTES, Shaken, shake};
+use crate::handshake::{Broken, Shaken, Wire, shake};
 use crate::inquiry::{Inquiry, Wanted};
 use crate::names::Names;
-use crate::session::{self, Wire};
-use crate::source::{Place, Source};
+use crate::session;
+use crate::source::Source;
 use crate::turns::Turns;
 use crate::watch::Looks;
-use crate::wording;
 
 /// How long an end that is not wanted may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
@@ -60,13 +60,13 @@ pub(crate) enum Asked {
 pub(crate) struct Shared {
     inner: Arc<dyn Transport>,
     stage: Tls,
-    names: Arc<Names>,
-    provider: Arc<CryptoProvider>,
+    pub(super) names: Arc<Names>,
+    pub(super) provider: Arc<CryptoProvider>,
     pub(crate) source: Mutex<Source>,
-    current: RwLock<Arc<Credentials>>,
+    pub(super) current: RwLock<Arc<Credentials>>,
     /// The peers of this process that it serves. Held while files are read and put to use, so that
     /// what is used names all of them, and a slower reload never undoes a later one.
-    own: Mutex<BTreeSet<PeerName>>,
+    pub(super) own: Mutex<BTreeSet<PeerName>>,
     /// For the handshakes of connections that come in.
     turns: Turns,
     /// How often in a row an address has closed TLS without a word.
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     /// The date by which it is told which CAs are over.
     pub(crate) now: fn() -> UnixTime,
     /// What was last wrong with new files, until they are good.
-    last_refusal: Mutex<Option<String>>,
+    pub(super) last_refusal: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for TlsTransport {
@@ -89,6 +89,17 @@ impl fmt::Debug for TlsTransport {
             .field("stage", &self.shared.stage)
             .field("certificate", &own)
             .finish_non_exhaustive()
+    }
+}
+
+impl TlsConfig {
+    /// Reads and checks everything, and makes the transport. Blocks while files are read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files or the settings, and what to do.
+    pub fn transport(self) -> Result<TlsTransport, CredentialsError> {
+        TlsTransport::new(self)
     }
 }
 
@@ -132,105 +143,11 @@ impl TlsTransport {
         let trust = self.shared.current().trust.clone();
         Inquiry::new(trust, self.shared.names.clone(), wanted)
     }
-
-    /// Reads all files again: connections made from now on use what is in them, those that are open
-    /// go on. Blocks while files are read. Returns this peer's certificate.
-    ///
-    /// The peers that use this transport tell it by an event, `CertificateRenewed` or
-    /// `CertificateRefused`.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the new files. What was read before stays in use.
-    pub fn reload(&self) -> Result<Certificate, CredentialsError> {
-        self.shared.reload(Asked::ByEmbedder)
-    }
-
-    /// The same with new bytes in PEM; lists of revocations stay those of the settings, and files
-    /// among them are read again.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the new ones. What was used before stays in use.
-    pub fn replace(
-        &self,
-        ca: impl Into<Vec<u8>>,
-        certificate: impl Into<Vec<u8>>,
-        key: impl Into<Vec<u8>>,
-    ) -> Result<Certificate, CredentialsError> {
-        let own = self.shared.own.lock();
-        let before = self.shared.source.lock().clone();
-        let source = Source {
-            ca: Place::Bytes("CA", ca.into().into()),
-            certificate: Place::Bytes("certificate", certificate.into().into()),
-            key: Place::Bytes("key", key.into().into()),
-            ..before
-        };
-        self.shared.use_source(&own, source, Asked::ByEmbedder)
-    }
 }
 
 impl Shared {
     pub(crate) fn current(&self) -> Arc<Credentials> {
         self.current.read().clone()
-    }
-
-    /// Reads the files again, if there are any. Blocks.
-    pub(crate) fn reload(&self, asked: Asked) -> Result<Certificate, CredentialsError> {
-        // What is to be read is looked up by whose turn it is, or it may be what was replaced.
-        let own = self.own.lock();
-        let source = self.source.lock().clone();
-        if !source.has_files() {
-            return Err(CredentialsError::NotFiles);
-        }
-        self.use_source(&own, source, asked)
-    }
-
-    /// Loads what a source has, and uses it if it is good. A refusal that is told already is told again
-    /// only to whoever asks. `own` are the peers of this process.
-    fn use_source(
-        &self,
-        own: &BTreeSet<PeerName>,
-        source: Source,
-        asked: Asked,
-    ) -> Result<Certificate, CredentialsError> {
-        // Taken first: what changes while it is read is read again.
-        let fingerprint = self.watch.map(|_| source.fingerprint());
-        let loaded = Credentials::load(&source, &self.provider).and_then(|loaded| {
-            loaded.check_names(&source, &self.names, own)?;
-            Ok(loaded)
-        });
-        let mut last_refusal = self.last_refusal.lock();
-        let mut events = Vec::new();
-        let result = match loaded {
-            Ok(loaded) => {
-                let own = loaded.own.clone();
-                let trusted = loaded.trusted();
-                let untrusted = loaded.untrusted((self.now)());
-                *self.current.write() = Arc::new(loaded);
-                *self.source.lock() = source;
-                *last_refusal = None;
-                if let Some(fingerprint) = fingerprint {
-                    self.looks.lock().used(fingerprint);
-                }
-                let Certificate { subject, not_after_ms, .. } = own.clone();
-                events.push(Event::CertificateRenewed { subject, not_after_ms, trusted });
-                events.extend(untrusted);
-                Ok(own)
-            }
-            Err(error) => {
-                let sentence = error.to_string();
-                let is_told = last_refusal.replace(sentence.clone()).as_ref() == Some(&sentence);
-                let is_wanted = !is_told || asked == Asked::ByEmbedder;
-                events.extend(is_wanted.then_some(Event::CertificateRefused { error: sentence }));
-                Err(error)
-            }
-        };
-        for event in events {
-            // Without a peer that runs there is nobody to tell it.
-            let _ = self.events.send(event);
-        }
-        result
     }
 
     /// Does the TLS handshake of a connection made from here.
@@ -321,84 +238,6 @@ impl Shared {
                 part(wire).await;
                 Err(failed)
             }
-        }
-    }
-}
-
-/// Why a TLS handshake came to nothing.
-enum Failed {
-    /// The other end does not talk TLS.
-    Plain,
-    /// It has closed the connection without a word: it is about to end, has too many, or is of a
-    /// version that does not know TLS.
-    Silent(io::Error),
-    /// It is not wanted, or does not want this one.
-    Unwanted(PeerFault),
-    Network(io::Error),
-}
-
-impl Failed {
-    fn of(error: BrokenBy, inquiry: &Inquiry, own: &str) -> Self {
-        if let Some(fault) = inquiry.fault() {
-            return Self::Unwanted(fault);
-        }
-        match error {
-            BrokenBy::Io(error) => Self::of_connection(error),
-            BrokenBy::Tls(error) => Self::of_tls(&error, own),
-            BrokenBy::TooMuch => {
-                let reason = format!("its handshake has more than {MAX_BYTES} bytes");
-                Self::Unwanted(PeerFault::Garbage { reason })
-            }
-        }
-    }
-
-    fn of_connection(error: io::Error) -> Self {
-        let closed = [
-            io::ErrorKind::UnexpectedEof,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::ConnectionAborted,
-            io::ErrorKind::BrokenPipe,
-        ];
-        if closed.contains(&error.kind()) { Self::Silent(error) } else { Self::Network(error) }
-    }
-
-    fn of_tls(said: &Error, own: &str) -> Self {
-        match said {
-            Error::InvalidMessage(_) => Self::Plain,
-            Error::NoCertificatesPresented => Self::Unwanted(PeerFault::NoCertificate),
-            Error::NoApplicationProtocol => {
-                Self::Unwanted(PeerFault::NoProtocol { ours: protocols_told() })
-            }
-            Error::PeerIncompatible(what) => {
-                Self::Unwanted(PeerFault::Incompatible { reason: wording::named(what) })
-            }
-            said => Self::Unwanted(
-                session::refusal(said, own)
-                    .unwrap_or_else(|| PeerFault::Garbage { reason: wording::of_tls(said) }),
-            ),
-        }
-    }
-
-    /// The same at the end that was connected to: the other one has begun with TLS.
-    fn at_listener(self) -> Self {
-        match self {
-            Self::Plain => {
-                Self::Unwanted(PeerFault::Garbage { reason: "its messages are damaged".into() })
-            }
-            failed => failed,
-        }
-    }
-}
-
-impl From<Failed> for io::Error {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Network(error) => error,
-            Failed::Silent(error) => {
-                Self::new(error.kind(), "closed during the TLS handshake: does it use TLS?")
-            }
-            Failed::Plain => PeerFault::PlainText.unwanted().into(),
-            Failed::Unwanted(fault) => fault.unwanted().into(),
         }
     }
 }

@@ -6,9 +6,10 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use crate::certificate::Authority;
+use crate::anchor::Anchor;
 use crate::chain::{self, Checks};
 use crate::revocations::Revocations;
+use crate::verify_error::VerifyError;
 
 /// Which end of a connection a certificate is shown at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,98 +33,6 @@ impl Shown {
         match self {
             Self::ByDialer => KeyUsage::client_auth(),
             Self::ByListener => KeyUsage::server_auth(),
-        }
-    }
-}
-
-/// A CA that is trusted as long as its certificate is valid.
-#[derive(Debug)]
-pub(crate) struct Anchor {
-    pub(crate) trusted: TrustAnchor<'static>,
-    /// Its key, a `SubjectPublicKeyInfo`.
-    pub(crate) key: Vec<u8>,
-    /// Its subject, for people.
-    pub(crate) subject: String,
-    /// Its first and last moment, in milliseconds since the Unix epoch.
-    pub(crate) not_before_ms: u64,
-    pub(crate) not_after_ms: u64,
-}
-
-impl Anchor {
-    pub(crate) fn is_current(&self, now_ms: u64) -> bool {
-        (self.not_before_ms..=self.not_after_ms).contains(&now_ms)
-    }
-}
-
-/// Why a certificate is not good.
-#[derive(Debug)]
-pub(crate) enum VerifyError {
-    /// More was shown than is looked at.
-    TooMuch { certificates: usize, bytes: usize },
-    /// So many CAs have one name that it was not found out which of them has signed it.
-    TooManyChecks,
-    /// No trusted CA stands above it.
-    UnknownCa,
-    /// The CA above it is known here, and has ended or has not begun.
-    CaNotCurrent { subject: String, not_before_ms: u64, not_after_ms: u64 },
-    /// A certificate between it and the CA has ended or has not begun.
-    IntermediateNotCurrent { subject: String, not_before_ms: u64, not_after_ms: u64 },
-    /// It was revoked, or one between it and the CA, on every path that there is.
-    Revoked,
-    /// What the verifier says.
-    Verifier(webpki::Error),
-}
-
-impl VerifyError {
-    fn of_ca(anchor: &Anchor) -> Self {
-        let Anchor { subject, not_before_ms, not_after_ms, .. } = anchor;
-        Self::CaNotCurrent {
-            subject: subject.clone(),
-            not_before_ms: *not_before_ms,
-            not_after_ms: *not_after_ms,
-        }
-    }
-
-    /// The same, and if it is a matter of time and not of the end's own certificate, which of the
-    /// others it is of: the verifier does not say.
-    fn of_path(
-        error: webpki::Error,
-        end_entity: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        now_ms: u64,
-    ) -> Self {
-        let is_told = |read: &Authority| match &error {
-            webpki::Error::CertExpired { not_after, .. } => {
-                read.not_after_ms / 1000 == not_after.as_secs()
-            }
-            webpki::Error::CertNotValidYet { not_before, .. } => {
-                read.not_before_ms / 1000 == not_before.as_secs()
-            }
-            _ => false,
-        };
-        let not_current = |der: &CertificateDer<'_>| {
-            Authority::of(der).ok().filter(|read| !read.is_current(now_ms) && is_told(read))
-        };
-        if not_current(end_entity).is_some() {
-            return error.into();
-        }
-        match others.iter().find_map(not_current) {
-            Some(Authority { subject, not_before_ms, not_after_ms, .. }) => {
-                Self::IntermediateNotCurrent { subject, not_before_ms, not_after_ms }
-            }
-            None => error.into(),
-        }
-    }
-}
-
-impl From<webpki::Error> for VerifyError {
-    fn from(error: webpki::Error) -> Self {
-        match error {
-            // A CA of the same name with another key is another CA.
-            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-                Self::UnknownCa
-            }
-            error => Self::Verifier(error),
         }
     }
 }

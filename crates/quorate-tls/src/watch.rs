@@ -1,91 +1,24 @@
 //! What happens to certificates while peers run: told to each of them, and noticed in the files by
 //! one of them.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use quorate::Event;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{MissedTickBehavior, interval};
-
-use crate::transport::{Asked, Shared};
-
-/// How often CAs are looked at for one that has ended since.
-const CA_LOOK: Duration = Duration::from_secs(60);
-
-impl Shared {
-    /// Runs as long as a peer does.
-    pub(crate) async fn attend(self: &Arc<Self>, tell: &(dyn Fn(Event) + Send + Sync)) {
-        tokio::join!(self.tell_all(tell), self.watch());
-    }
-
-    async fn tell_all(&self, tell: &(dyn Fn(Event) + Send + Sync)) {
-        let mut events = self.events.subscribe();
-        let mut looks = interval(CA_LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut untrusted = Untrusted::default();
-        loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    Ok(event) => {
-                        untrusted.was_told(&event);
-                        tell(event);
-                    }
-                    // The newest are told.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
-                },
-                _ = looks.tick() => {
-                    let found = self.current().untrusted((self.now)());
-                    untrusted.due(found).into_iter().for_each(tell);
-                }
-            }
-        }
-    }
-
-    /// Looks at the files, if it is to, for all peers that share them: the next one takes over when
-    /// the one that does it ends.
-    async fn watch(self: &Arc<Self>) {
-        let Some(period) = self.watch else { return };
-        let _watching = self.watching.lock().await;
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let source = self.source.lock().clone();
-            let looked = blocking(move || source.fingerprint()).await;
-            let Some(fingerprint) = looked else { return };
-            let is_due = self.looks.lock().is_due(fingerprint);
-            if is_due {
-                let shared = self.clone();
-                // What is wrong with them was told by an event.
-                blocking(move || shared.reload(Asked::ByWatch).is_ok()).await;
-            }
-        }
-    }
-}
-
-/// Runs what blocks on a thread for that; `None` if the runtime is ending.
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(f).await.ok()
-}
 
 /// CAs of which it was told that they are not trusted: each is told once while it stays so, by a
 /// look or when files are read.
 #[derive(Debug, Default)]
-struct Untrusted {
+pub(crate) struct Untrusted {
     told: Vec<Event>,
 }
 
 impl Untrusted {
     /// Those among them that are to be told.
-    fn due(&mut self, found: Vec<Event>) -> Vec<Event> {
+    pub(crate) fn due(&mut self, found: Vec<Event>) -> Vec<Event> {
         let due = found.iter().filter(|event| !self.told.contains(event)).cloned().collect();
         self.told = found;
         due
     }
 
-    fn was_told(&mut self, event: &Event) {
+    pub(crate) fn was_told(&mut self, event: &Event) {
         if matches!(event, Event::CaNotTrusted { .. }) && !self.told.contains(event) {
             self.told.push(event.clone());
         }
@@ -113,7 +46,7 @@ impl Looks {
         self.last = fingerprint;
     }
 
-    fn is_due(&mut self, fingerprint: u64) -> bool {
+    pub(crate) fn is_due(&mut self, fingerprint: u64) -> bool {
         let is_stable = std::mem::replace(&mut self.last, fingerprint) == fingerprint;
         is_stable && fingerprint != self.used
     }

@@ -11,32 +11,12 @@ use tower_layer::Layer;
 use crate::refusal::{Problems, Refusal};
 use crate::rule::Rule;
 use crate::service::RateLimit;
+use crate::settings::{Settings, WhenUnavailable};
 
 quorate::told_to_people! { BuildError }
 
-/// What becomes of requests while the group cannot decide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WhenUnavailable {
-    /// They are passed on and not counted, or perhaps counted: the limit does not hold meanwhile.
-    Admit,
-    /// They are refused with 503 and `Retry-After`.
-    #[default]
-    Refuse,
-}
-
 /// Most rules of a layer: as many as there can be limits.
 const MAX_RULES: usize = MAX_LIMITS;
-
-/// What all services of a layer share.
-pub(crate) struct Settings<R> {
-    pub(crate) limiter: RateLimiter,
-    pub(crate) rules: Vec<Rule>,
-    pub(crate) styles: Vec<HeaderStyle>,
-    pub(crate) tells_admitted: bool,
-    pub(crate) unavailable: WhenUnavailable,
-    pub(crate) refuse: R,
-}
 
 /// Lets only those requests through that the limits of a group admit.
 ///

@@ -16,8 +16,8 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::admission::{Admission, Unenforced};
-use crate::layer::{Settings, WhenUnavailable};
 use crate::refusal::{Problems, Reason, Refusal, Refuse};
+use crate::settings::{Settings, WhenUnavailable};
 use crate::taking::{self, Taken};
 use crate::{demand, fields, settlement};
 
