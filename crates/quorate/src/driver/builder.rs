@@ -238,8 +238,10 @@ impl PeerBuilder {
     }
 
     /// The address at which the others reach this peer, from now on: it becomes part of the group's
-    /// members, and goes before what the settings of the others say. Default: what they say, or, for
-    /// a joiner, the address that it listens on.
+    /// members, and goes before what the settings of the others say. Default: its own place in its
+    /// own list ([`PeerBuilder::members`]), or, for a joiner, the address that it listens on. A
+    /// place on loopback, beside members that are elsewhere, is not told: what the settings of the
+    /// others say holds then.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -449,7 +451,6 @@ impl PeerBuilder {
         if !errors.is_empty() {
             return Err(StartError::Config(errors));
         }
-        self.peer.address = self.advertise.take().unwrap_or_default();
         let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
         if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
             return Err(StartError::NoAddress { name: name.clone() });
@@ -463,6 +464,11 @@ impl PeerBuilder {
         let enlisted = enlisted.map_err(|source| StartError::Transport { name, source })?;
         let bind = |source| StartError::Bind { address: listen.clone(), source };
         if !self.is_plaintext_allowed {
+        let own_place = || match kind {
+            PeerKind::Member => addresses::own_place(&addresses, &name, is_tcp),
+            PeerKind::Joiner | PeerKind::Client => None,
+        };
+        self.peer.address = self.advertise.take().or_else(own_place).unwrap_or_default();
             if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
                 return Err(StartError::PlaintextOffLoopback { address: listen });
             }
