@@ -156,8 +156,9 @@ pub enum NoPrimaryReason {
     /// This primary's lease has ended.
     #[error("the lease of this primary has ended")]
     LeaseEnded,
-    /// The connection to the primary is down.
-    #[error("the primary is not connected")]
+    /// There is a primary, as far as is known, and no connection to it: `link_error` in this peer's
+    /// status says why.
+    #[error("there is a primary, and it is not connected to this peer: see `peers` in its status")]
     NotConnected,
 }
 

@@ -74,6 +74,28 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
 async fn members_that_are_not_reached_are_named() {
     let network = InProcess::network();
     let a = start(builder(&network, "a")).await;
+/// It was told that an election had not ended, for as long as the link was down, and the primary was
+/// missing from its status.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reaches_all_but_the_primary_is_told_so() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    for name in ["x", "d"] {
+        trio.network.cut(name, &primary);
+    }
+    let client = start(stranger(&trio.network, "x").client().join([&*replica])).await;
+    let joiner = start(stranger(&trio.network, "d").listen("d").join([&*replica])).await;
+    for peer in [&client, &joiner] {
+        let error = not_ready(peer).await;
+        assert_eq!(error.reason, NoPrimaryReason::NotConnected);
+        let listed = error.status.peers.iter().find(|peer| peer.name.as_str() == primary);
+        let why = listed.and_then(|peer| peer.link_error.clone()).expect("it is listed").detail;
+        let said = error.to_string();
+        let expected = format!("; {primary} ({why}) is not connected");
+        assert!(said.ends_with(&expected) && !said.contains("election"), "{said}");
+    }
+}
+
     let error = not_ready(&a).await;
     assert_eq!(error.reason, NoPrimaryReason::NoQuorum);
     let said = error.to_string();
@@ -177,6 +199,23 @@ async fn nobody_is_told_to_ask_a_primary_that_has_gone() {
     let mut trio = Trio::start(|builder| builder).await;
     let (primary, replica) = (trio.primary(), trio.a_replica());
     trio.crash(&primary).await;
+/// It was told that the primary had not counted it in yet, after 0ns.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_left_does_not_wait_to_be_counted_in() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let name = trio.a_replica();
+    let left = trio.take(&name);
+    left.leave().await.expect("the others go on");
+    until(&left, |status| status.role == PeerRole::Removed).await;
+    for timeout in [Duration::ZERO, LONG] {
+        let error = left.wait_counted(timeout).await.expect_err("it has left").to_string();
+        assert!(
+            error.starts_with(&format!("{name} does not count: it was counted out")),
+            "{error}"
+        );
+    }
+}
+
     let a_moment = |status: &quorate::Status| {
         let lost = status.peers.iter().find(|peer| peer.name.as_str() == primary);
         lost.is_some_and(|peer| peer.link == quorate::Link::Down)

@@ -95,7 +95,10 @@ fn no_primary() {
         (told(Electing), "an election has not ended"),
         (told(LeaseEnded), "the lease of this primary has ended"),
         (told(NoQuorum), "fewer than a majority of the members are reachable"),
-        (told(NotConnected), "the primary is not connected"),
+        (
+            told(NotConnected),
+            "there is a primary, and it is not connected to this peer: see `peers` in its status",
+        ),
         (
             told(Refused),
             "so many members refuse this peer, or are refused by it, that the rest is no \

@@ -1,5 +1,6 @@
 //! What a peer says of itself: an owned snapshot.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -304,7 +305,13 @@ impl Status {
     pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
         let told = shared.roster.told();
         let peer_status = |peer| PeerStatus::new(shared, &told, peer);
-        let peers = machine.peers.into_iter().map(peer_status).collect();
+        let met: BTreeSet<PeerName> = machine.peers.iter().map(|peer| peer.name.clone()).collect();
+        let mut peers: Vec<PeerStatus> = machine.peers.into_iter().map(peer_status).collect();
+        // Of members that a joiner or client was told of, and has never been connected to, the state
+        // machine does not know.
+        let unmet = told.iter().filter(|m| m.name != shared.config.name && !met.contains(&m.name));
+        peers.extend(unmet.map(|member| PeerStatus::of_unmet(shared, &member.name)));
+        peers.sort_by(|one, other| one.name.cmp(&other.name));
         let silence = machine.primary_silence;
         let is_counted = machine.is_counted;
         if is_counted && machine.is_current {
@@ -440,6 +447,30 @@ impl PeerStatus {
     }
 }
 
+
+    /// A member that was told of, and was never connected.
+    fn of_unmet(shared: &Shared, name: &PeerName) -> Self {
+        Self {
+            name: name.clone(),
+            address: shared.roster.address(name),
+            link: Link::Down,
+            link_error: link_error(shared, name, Link::Down),
+            protection: None,
+            certificate: None,
+            role: PeerRole::Joining,
+            kind: None,
+            priority: None,
+            incarnation: None,
+            lag: None,
+            is_member: false,
+            suspects: false,
+            is_current: false,
+            is_stopping: false,
+            storage_failed: false,
+            reaches: Vec::new(),
+            differs: shared.differences.of(name),
+        }
+    }
 /// Sees the status change: at once when a role, a route or a link does, else within a tenth of a
 /// heartbeat.
 #[derive(Clone, Debug)]
