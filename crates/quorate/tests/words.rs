@@ -473,14 +473,17 @@ fn directories_that_cannot_be_used() {
         (
             said(&OpenError::Corrupt { path: path(), offset: 40, fault: found }),
             "/data/a is damaged: what stands at byte 40 is not the beginning of such a file. \
-             Restore the whole directory from a copy, or move it away: the peer then starts blank \
-             and the others bring it up to date",
+             Move the whole directory away, and keep it: the peer then starts blank, and the others \
+             bring it up to date. Restore directories from a copy only if those of all peers are \
+             lost, and then all of them, with all peers stopped",
         ),
         (said(&OpenError::Io(denied())), "cannot open /data/a: permission denied"),
         (
             said(&OpenError::Missing { path: path(), needed_by: "/data/a/log-2".into() }),
-            "/data/a is missing, but /data/a/log-2 is there. Restore the whole directory from a \
-             copy, or move it away: the peer then starts blank and the others bring it up to date",
+            "/data/a is missing, but /data/a/log-2 is there. Move the whole directory away, and \
+             keep it: the peer then starts blank, and the others bring it up to date. Restore \
+             directories from a copy only if those of all peers are lost, and then all of them, \
+             with all peers stopped",
         ),
         (
             said(&OpenError::NewerVersion { path: path(), version: 3, supported: 2 }),
@@ -502,19 +505,20 @@ fn directories_that_cannot_be_used() {
         ),
         (
             said(&OpenError::Unusable { path: path(), source: ApplyError::Key { bytes: 600 } }),
-            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Restore the \
-             whole directory from a copy, or move it away: the peer then starts blank and the \
-             others bring it up to date",
+            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Move the whole \
+             directory away, and keep it: the peer then starts blank, and the others bring it up \
+             to date. Restore directories from a copy only if those of all peers are lost, and \
+             then all of them, with all peers stopped",
         ),
         (
             said(&StorageError::Full(no_space())),
             "cannot write /data/a/log-1: no storage space: the disk is full, and nothing more is \
-             stored until there is room and it is opened anew",
+             stored: make room, and start this peer again",
         ),
         (
             said(&StorageError::Io(denied())),
             "cannot open /data/a: permission denied: the storage has failed, and nothing more is \
-             stored until it is opened anew",
+             stored: mend it, and start this peer again",
         ),
         (
             said(&AppendError::From { from: at(7), end: at(5) }),
@@ -539,7 +543,7 @@ fn faults_of_files() {
         let path = PathBuf::from("/data/a/log-1");
         said(&OpenError::Corrupt { path, offset: 40, fault })
             .strip_prefix("/data/a/log-1 is damaged: what stands at byte 40 ")
-            .and_then(|rest| rest.split_once(". Restore the whole directory"))
+            .and_then(|rest| rest.split_once(". Move the whole directory away"))
             .map(|(fault, _)| fault.to_owned())
             .expect("the fault, and what to do")
     };

@@ -173,10 +173,14 @@ pub enum Fault {
 pub enum OpenError {
     /// Bytes that had been synced are not what was written, or files of two times are mixed.
     #[error(
-        "{} is damaged: what stands at byte {offset} {fault}. Restore the whole directory from a \
-         copy, or move it away: the peer then starts blank and the others bring it up to date",
+        "{} is damaged: what stands at byte {offset} {fault}. {MEND}",
         path.display()
     )]
+/// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
+const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and the \
+                    others bring it up to date. Restore directories from a copy only if those of all \
+                    peers are lost, and then all of them, with all peers stopped";
+
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -198,8 +202,7 @@ pub enum OpenError {
     Io(#[from] IoError),
     /// A file is missing that the others need.
     #[error(
-        "{} is missing, but {} is there. Restore the whole directory from a copy, or move it \
-         away: the peer then starts blank and the others bring it up to date",
+        "{} is missing, but {} is there. {MEND}",
         path.display(), needed_by.display()
     )]
     Missing {
@@ -250,8 +253,7 @@ pub enum OpenError {
     },
     /// What was read has right checksums and is yet nothing that a peer writes.
     #[error(
-        "{} holds what cannot be used: {source}. Restore the whole directory from a copy, or move \
-         it away: the peer then starts blank and the others bring it up to date",
+        "{} holds what cannot be used: {source}. {MEND}",
         path.display()
     )]
     Unusable {
@@ -277,12 +279,13 @@ impl OpenError {
 pub enum StorageError {
     /// There is no room on the disk.
     #[error(
-        "{0}: the disk is full, and nothing more is stored until there is room and it is opened \
-         anew"
+        "{0}: the disk is full, and nothing more is stored: make room, and start this peer again"
     )]
     Full(#[source] IoError),
     /// The system refused an operation.
-    #[error("{0}: the storage has failed, and nothing more is stored until it is opened anew")]
+    #[error(
+        "{0}: the storage has failed, and nothing more is stored: mend it, and start this peer again"
+    )]
     Io(#[source] IoError),
 }
 
