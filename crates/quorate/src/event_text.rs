@@ -338,7 +338,9 @@ impl Event {
             Self::ChangesLost { units, .. } => {
                 write!(
                     f,
-                    "up to {units} units that an old primary had decided may have been given up"
+                    "what an old primary had decided last, and nobody else held, may be lost: at \
+                     most {units} units, which `max_unreplicated` bounds, and perhaps none; under \
+                     Acknowledge::Majority there are none"
                 )
             }
             Self::OlderGenerationDropped { cells, generation } => write!(

@@ -188,7 +188,9 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ChangesLost { units: 9, exact: false },
             Warn,
-            "up to 9 units that an old primary had decided may have been given up",
+            "what an old primary had decided last, and nobody else held, may be lost: at most 9 \
+             units, which `max_unreplicated` bounds, and perhaps none; under Acknowledge::Majority \
+             there are none",
         ),
         (
             Event::OlderGenerationDropped { cells: 3, generation: Generation(6) },
