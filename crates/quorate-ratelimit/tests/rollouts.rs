@@ -6,9 +6,11 @@ mod told;
 use std::time::Duration;
 
 use quorate::transport::InProcess;
-use quorate::{Acknowledge, Peer, PeerBuilder};
+use quorate::{Acknowledge, Mode, Peer, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError};
+use quorate_ratelimit::{
+    AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError, WithoutPrimary,
+};
 
 use crate::told::Told;
 
