@@ -163,7 +163,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::LocalDecisionsMerged { units: 5, dropped: 2 },
             Info,
-            "merged 5 units that were decided alone; 2 of windows that have closed were dropped",
+            "merged 5 units that were decided alone; 2 that do not count any more, for their windows \
+             have closed or their rates have filled again, were dropped",
         ),
         (
             Event::LocalDecisionsDiscarded { units: 5 },
@@ -201,7 +202,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ConfigMismatch { peer: "b".into(), field, ours, theirs },
             Warn,
-            "b and this peer refuse each other: mode is strict here and relaxed there",
+            "b and this peer refuse each other: mode is strict here and relaxed there; set the same \
+             at all peers",
         ),
         (
             {
@@ -209,7 +211,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 Event::ModelDiffers { peer: peer.clone(), field, ours, theirs }
             },
             Warn,
-            "b has mode relaxed, and this peer strict",
+            "the code of b has mode relaxed, and that of this peer strict: decided is by the \
+             primary's; run the same at all peers, the primary last",
         ),
         (
             {
@@ -217,7 +220,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 Event::TransportDiffers { peer: peer.clone(), field, ours, theirs }
             },
             Warn,
-            "b stands at tls permissive, and this peer at off",
+            "b stands at tls permissive, and this peer at off: they stay connected; bring all peers \
+             to the same",
         ),
         (
             Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 0 },
@@ -291,6 +295,11 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
             Event::CaughtUp { cells: 9, position: position() },
             Info,
             "is up to date: 9 cells have come",
+        ),
+        (
+            Event::CaughtUp { cells: 1, position: position() },
+            Info,
+            "is up to date: 1 cell has come",
         ),
         (
             Event::Diverged { position: position(), cells: 9, expected: 10 },
