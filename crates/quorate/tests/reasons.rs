@@ -190,6 +190,8 @@ async fn whoever_has_left_or_ended_is_told_so() {
     let error = left.wait_ready(SOON).await.expect_err("it has ended");
     assert_eq!(error.reason, NoPrimaryReason::ShutDown);
     let error = left.switch_primary("b").await.expect_err("it has ended");
+    let said = left.wait_ready(Duration::ZERO).await.expect_err("it has left").to_string();
+    assert!(said.starts_with("not ready: this peer was counted out"), "{said}");
     assert_eq!(error, SwitchError::ShuttingDown);
 }
 
@@ -197,8 +199,6 @@ async fn whoever_has_left_or_ended_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_told_to_ask_a_primary_that_has_gone() {
     let mut trio = Trio::start(|builder| builder).await;
-    let (primary, replica) = (trio.primary(), trio.a_replica());
-    trio.crash(&primary).await;
 /// It was told that the primary had not counted it in yet, after 0ns.
 #[tokio::test(start_paused = true)]
 async fn whoever_has_left_does_not_wait_to_be_counted_in() {
@@ -216,6 +216,8 @@ async fn whoever_has_left_does_not_wait_to_be_counted_in() {
     }
 }
 
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    trio.crash(&primary).await;
     let a_moment = |status: &quorate::Status| {
         let lost = status.peers.iter().find(|peer| peer.name.as_str() == primary);
         lost.is_some_and(|peer| peer.link == quorate::Link::Down)
