@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quorate::{DecideError, NoPrimaryReason, RemoveError, SwitchError};
+use quorate::{DecideError, NoPrimaryReason, NotReadyError, RemoveError, SwitchError};
 use quorate_ratelimit::{AcquireError, Limits};
 use serde_json::json;
 
@@ -40,8 +40,9 @@ impl Problem {
         self.error
     }
 
-    pub(crate) fn not_ready(reason: NoPrimaryReason) -> Self {
-        let detail = format!("{reason}; {LOOK}");
+    /// With what the status says of whoever is missing, and of what differs.
+    pub(crate) fn not_ready(error: &NotReadyError) -> Self {
+        let detail = format!("{error}; {}", look(error.reason));
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)
     }
 
@@ -123,8 +124,8 @@ impl From<DecideError> for Problem {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, name, advised(advice)).retry(SOON)
         };
         match error {
-            DecideError::NoPrimary { .. } => {
-                unavailable("no_primary", &format!("nothing was counted, {LOOK}"))
+            DecideError::NoPrimary { reason } => {
+                unavailable("no_primary", &format!("{NOT_COUNTED}; {}", look(reason)))
             }
             DecideError::Overloaded { .. } => unavailable("overloaded", NOT_COUNTED),
             DecideError::ShuttingDown => unavailable("shutting_down", NOT_COUNTED),
@@ -135,8 +136,23 @@ impl From<DecideError> for Problem {
     }
 }
 
-const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up, under \
-                    link_error why others are not and, under refusals, who was turned away";
+/// What to do where there is no primary: to try again only where the group comes out of it by itself.
+fn look(reason: NoPrimaryReason) -> &'static str {
+    use NoPrimaryReason::{Incomplete, NoCandidate, Refused, Removed, ShutDown};
+    match reason {
+        Refused => {
+            "it lasts until they are set alike: GET /v1/status shows under refusals both values"
+        }
+        NoCandidate => "POST /v1/priority at one of them gives it another",
+        Incomplete => "it lasts until they are back: GET /v1/status names them under waits_for",
+        Removed | ShutDown => "ask another peer",
+        _ => {
+            "try again in a moment; GET /v1/status shows which peers are up, under link_error why \
+             others are not and, under refusals, who was turned away"
+        }
+    }
+}
+
 const NOT_COUNTED: &str = "nothing was counted";
 const SAME_LIMITS: &str =
     "nothing was counted; GET /v1/status shows under differs whose are others";

@@ -108,11 +108,12 @@ pub enum NoPrimaryReason {
     /// Fewer than a majority of the members are reachable.
     #[error("fewer than a majority of the members are reachable")]
     NoQuorum,
-    /// So many members are refused, by this peer or by themselves, that the rest is no majority:
-    /// the refusals in this peer's status say what differs.
+    /// So many members are refused, by this peer or by themselves, that the rest is no majority,
+    /// or, of a joiner or client, all that it has found: the refusals in this peer's status say what
+    /// differs.
     #[error(
-        "so many members refuse this peer, or are refused by it, that the rest is no majority: see \
-         `refusals` in its status"
+        "this peer and too many of those that it needs refuse each other: see `refusals` in its \
+         status for what differs"
     )]
     Refused,
     /// This peer is no member and reaches none: `contacts` and `link_error` in its status say why.

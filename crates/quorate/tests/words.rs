@@ -101,8 +101,8 @@ fn no_primary() {
         ),
         (
             told(Refused),
-            "so many members refuse this peer, or are refused by it, that the rest is no \
-             majority: see `refusals` in its status",
+            "this peer and too many of those that it needs refuse each other: see `refusals` in its \
+             status for what differs",
         ),
     ]);
 }

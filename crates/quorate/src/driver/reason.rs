@@ -5,7 +5,7 @@
 //! | `LeaseEnded` | this peer is the primary and has lost its majority |
 //! | `Removed` | it was counted out |
 //! | `Incomplete` | a new generation waits for members that are missing |
-//! | `Refused` | so many members are refused, here or there, that the rest is no majority |
+//! | `Refused` | so many members are refused, here or there, that the rest is no majority, or all |
 //! | `NotReached` | a joiner or client is connected to nobody |
 //! | `NoQuorum` | fewer than a majority of the members are connected |
 //! | `NotConnected` | one that is connected follows a primary that is not |
