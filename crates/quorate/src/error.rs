@@ -33,7 +33,11 @@ pub enum DecideError {
         waited: Duration,
     },
     /// A bound is reached. Nothing was written.
-    #[error("overloaded: {what} is at its bound of {bound}; try again later, or raise it")]
+    #[error(
+        "overloaded: {what}{} is at its bound of {bound}; try again later, or raise it{}",
+        if what.is_of_decider() { " of the peer that decides" } else { "" },
+        if what.is_of_decider() { " at all members" } else { "" }
+    )]
     Overloaded {
         /// The setting that bounds it, here or at the primary.
         what: Bounded,
@@ -99,6 +103,13 @@ pub enum Bounded {
     /// Calls that wait: [`Bounds::max_waiting_calls`](crate::Bounds::max_waiting_calls).
     #[error("max_waiting_calls")]
     WaitingCalls,
+}
+
+impl Bounded {
+    /// Whether it is the bound of whoever decides, and not of the peer that was asked.
+    fn is_of_decider(self) -> bool {
+        matches!(self, Self::Bytes | Self::Cells | Self::MergeRecords)
+    }
 }
 
 /// What a peer without a primary is waiting for.
@@ -185,6 +196,12 @@ pub enum SwitchError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// This peer is a joiner or client that reaches no member. Nobody was asked.
+    #[error(
+        "this peer reaches no member of a group: see `contacts` and `peers` in its status, or ask at \
+         a member"
+    )]
+    NotReached,
     /// The primary did not answer in time: it may hand over yet, or have done so.
     #[error(
         "{to} was not known to be primary within {}: the switch may still be made; see the primary \
@@ -260,7 +277,7 @@ pub enum SwitchError {
         to: PeerName,
     },
     /// The successor did not catch up, or was not elected, in time; the group goes on.
-    #[error("{to} did not take over in time; the group goes on without a switch")]
+    #[error("{to} did not take over: it was too slow, or has gone; no switch was made")]
     Aborted {
         /// The peer that was to take over.
         to: PeerName,
@@ -370,7 +387,11 @@ pub enum RemoveError {
         peer: PeerName,
     },
     /// There is no member of that name. Nothing was changed.
-    #[error("{} is not a member of this group: name one of those in the status", named(peer))]
+    #[error(
+        "{} is not a member of this group: name one of those in the status; whoever is no member, as \
+         a client, has nothing to leave and just ends",
+        named(peer)
+    )]
     NotMember {
         /// The peer named.
         peer: PeerName,

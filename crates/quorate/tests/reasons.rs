@@ -59,6 +59,10 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.status.refusals, []);
     }
+    // Of a switch it was told after half a minute.
+    let asked = tokio::time::Instant::now();
+    let error = joiner.switch_primary("d").await.expect_err("there is nobody");
+    assert_eq!((error, asked.elapsed()), (SwitchError::NotReached, Duration::ZERO));
     // Where somebody refuses it, that is what it is told.
     let _x = start(stranger(&network, "x").members([("x", "x")]).group("other")).await;
     for peer in [&client, &listed] {
@@ -70,10 +74,6 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn members_that_are_not_reached_are_named() {
-    let network = InProcess::network();
-    let a = start(builder(&network, "a")).await;
 /// It was told that an election had not ended, for as long as the link was down, and the primary was
 /// missing from its status.
 #[tokio::test(start_paused = true)]
@@ -96,6 +96,10 @@ async fn a_client_that_reaches_all_but_the_primary_is_told_so() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn members_that_are_not_reached_are_named() {
+    let network = InProcess::network();
+    let a = start(builder(&network, "a")).await;
     let error = not_ready(&a).await;
     assert_eq!(error.reason, NoPrimaryReason::NoQuorum);
     let said = error.to_string();
@@ -186,19 +190,15 @@ async fn whoever_has_left_or_ended_is_told_so() {
         peer.shutdown().await;
     }
     assert_eq!(not_ready(&left).await.reason, NoPrimaryReason::Removed);
+    let said = left.wait_ready(Duration::ZERO).await.expect_err("it has left").to_string();
+    assert!(said.starts_with("not ready: this peer was counted out"), "{said}");
     left.shutdown().await;
     let error = left.wait_ready(SOON).await.expect_err("it has ended");
     assert_eq!(error.reason, NoPrimaryReason::ShutDown);
     let error = left.switch_primary("b").await.expect_err("it has ended");
-    let said = left.wait_ready(Duration::ZERO).await.expect_err("it has left").to_string();
-    assert!(said.starts_with("not ready: this peer was counted out"), "{said}");
     assert_eq!(error, SwitchError::ShuttingDown);
 }
 
-/// It was told to ask a peer that was dead.
-#[tokio::test(start_paused = true)]
-async fn nobody_is_told_to_ask_a_primary_that_has_gone() {
-    let mut trio = Trio::start(|builder| builder).await;
 /// It was told that the primary had not counted it in yet, after 0ns.
 #[tokio::test(start_paused = true)]
 async fn whoever_has_left_does_not_wait_to_be_counted_in() {
@@ -216,6 +216,10 @@ async fn whoever_has_left_does_not_wait_to_be_counted_in() {
     }
 }
 
+/// It was told to ask a peer that was dead.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_to_ask_a_primary_that_has_gone() {
+    let mut trio = Trio::start(|builder| builder).await;
     let (primary, replica) = (trio.primary(), trio.a_replica());
     trio.crash(&primary).await;
     let a_moment = |status: &quorate::Status| {

@@ -59,16 +59,18 @@ fn calls_that_were_not_decided() {
         ),
         (
             overloaded(Bounded::Bytes, 1 << 31),
-            "overloaded: max_bytes is at its bound of 2147483648; try again later, or raise it",
+            "overloaded: max_bytes of the peer that decides is at its bound of 2147483648; try \
+             again later, or raise it at all members",
         ),
         (
             overloaded(Bounded::Cells, 10_000_000),
-            "overloaded: max_cells is at its bound of 10000000; try again later, or raise it",
+            "overloaded: max_cells of the peer that decides is at its bound of 10000000; try again \
+             later, or raise it at all members",
         ),
         (
             overloaded(Bounded::MergeRecords, 16_384),
-            "overloaded: the number of records of merges is at its bound of 16384; try again \
-             later, or raise it",
+            "overloaded: the number of records of merges of the peer that decides is at its bound \
+             of 16384; try again later, or raise it at all members",
         ),
         (
             overloaded(Bounded::OutboxBytes, 7_654_321),
@@ -115,6 +117,11 @@ fn switches_that_did_not_take_place() {
         (
             said(&SwitchError::NotPrimary { primary: Some(to()) }),
             "this peer is not the primary: b runs an older version, ask it directly",
+        ),
+        (
+            said(&SwitchError::NotReached),
+            "this peer reaches no member of a group: see `contacts` and `peers` in its status, or \
+             ask at a member",
         ),
         (
             said(&SwitchError::NotMember { to: to() }),
@@ -181,7 +188,7 @@ fn switches_that_did_not_take_place() {
         ),
         (
             said(&SwitchError::Aborted { to: to() }),
-            "b did not take over in time; the group goes on without a switch",
+            "b did not take over: it was too slow, or has gone; no switch was made",
         ),
         (said(&SwitchError::Busy), "another switch is under way: wait until it has ended"),
     ]);
@@ -245,11 +252,13 @@ fn members_that_were_not_counted_out() {
         ),
         (
             said(&RemoveError::NotMember { peer: of() }),
-            "b is not a member of this group: name one of those in the status",
+            "b is not a member of this group: name one of those in the status; whoever is no \
+             member, as a client, has nothing to leave and just ends",
         ),
         (
             said(&RemoveError::NotMember { peer: peer("b c") }),
-            "\"b c\" is not a member of this group: name one of those in the status",
+            "\"b c\" is not a member of this group: name one of those in the status; whoever is no \
+             member, as a client, has nothing to leave and just ends",
         ),
         (
             said(&RemoveError::Alive { peer: of() }),
@@ -434,7 +443,8 @@ fn peers_that_do_not_start() {
         ),
         (
             said(&StartError::Bind { address: address(), source: source() }),
-            "cannot listen on 192.0.2.1:7101: address in use",
+            "cannot listen on 192.0.2.1:7101: address in use; another process listens there, \
+             perhaps this peer's last start: end it, or choose another port",
         ),
         (
             said(&StartError::Storage(OpenError::InUse { path: "/data/a".into() })),
@@ -478,6 +488,15 @@ fn directories_that_cannot_be_used() {
              lost, and then all of them, with all peers stopped",
         ),
         (said(&OpenError::Io(denied())), "cannot open /data/a: permission denied"),
+        (
+            said(&OpenError::Io(IoError {
+                action: Action::Create,
+                path: "l1.toml".into(),
+                source: Arc::new(io::Error::from(io::ErrorKind::AlreadyExists)),
+            })),
+            "cannot create l1.toml: entity already exists; it is a file, and a directory is \
+             needed: name another place",
+        ),
         (
             said(&OpenError::Missing { path: path(), needed_by: "/data/a/log-2".into() }),
             "/data/a is missing, but /data/a/log-2 is there. Move the whole directory away, and \

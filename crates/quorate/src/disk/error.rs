@@ -60,7 +60,7 @@ impl fmt::Display for Action {
 
 /// The system refused an operation on a file.
 #[derive(Clone, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("cannot {action} {}: {source}{}", path.display(), advice(*action, source))]
 pub struct IoError {
     /// What was to be done.
     pub action: Action,
@@ -68,6 +68,16 @@ pub struct IoError {
     pub path: PathBuf,
     /// What the system says.
     pub source: Arc<io::Error>,
+}
+
+/// What to do about a path that is of another kind than it should be.
+fn advice(action: Action, error: &io::Error) -> &'static str {
+    match (action, error.kind()) {
+        (Action::Create, io::ErrorKind::AlreadyExists) | (_, io::ErrorKind::NotADirectory) => {
+            "; it is a file, and a directory is needed: name another place"
+        }
+        _ => "",
+    }
 }
 
 impl IoError {
@@ -167,6 +177,11 @@ pub enum Fault {
     Unfinished,
 }
 
+/// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
+const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and the \
+                    others bring it up to date. Restore directories from a copy only if those of all \
+                    peers are lost, and then all of them, with all peers stopped";
+
 /// Why a directory could not be opened. Nothing in it was lost by trying.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -176,11 +191,6 @@ pub enum OpenError {
         "{} is damaged: what stands at byte {offset} {fault}. {MEND}",
         path.display()
     )]
-/// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
-const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and the \
-                    others bring it up to date. Restore directories from a copy only if those of all \
-                    peers are lost, and then all of them, with all peers stopped";
-
     Corrupt {
         /// The file.
         path: PathBuf,

@@ -75,7 +75,7 @@ pub enum StartError {
         name: PeerName,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", listening_advice(source))]
     Bind {
         /// The address.
         address: String,
@@ -152,6 +152,18 @@ pub struct PeerBuilder {
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
+}
+
+/// What to do about an address that cannot be listened on.
+fn listening_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process listens there, perhaps this peer's last start: end it, or choose \
+             another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "; name an address of this machine",
+        _ => "",
+    }
 }
 
 impl PeerBuilder {
@@ -452,6 +464,11 @@ impl PeerBuilder {
             return Err(StartError::Config(errors));
         }
         let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
+        let own_place = || match kind {
+            PeerKind::Member => addresses::own_place(&addresses, &name, is_tcp),
+            PeerKind::Joiner | PeerKind::Client => None,
+        };
+        self.peer.address = self.advertise.take().or_else(own_place).unwrap_or_default();
         if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
             return Err(StartError::NoAddress { name: name.clone() });
         }
@@ -464,11 +481,6 @@ impl PeerBuilder {
         let enlisted = enlisted.map_err(|source| StartError::Transport { name, source })?;
         let bind = |source| StartError::Bind { address: listen.clone(), source };
         if !self.is_plaintext_allowed {
-        let own_place = || match kind {
-            PeerKind::Member => addresses::own_place(&addresses, &name, is_tcp),
-            PeerKind::Joiner | PeerKind::Client => None,
-        };
-        self.peer.address = self.advertise.take().or_else(own_place).unwrap_or_default();
             if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
                 return Err(StartError::PlaintextOffLoopback { address: listen });
             }

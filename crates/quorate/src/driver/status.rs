@@ -101,7 +101,8 @@ pub struct Status {
     pub bytes: usize,
     /// The most that this peer takes for cells as primary, in bytes.
     pub max_bytes: usize,
-    /// How near they are to those bounds, as of at most a heartbeat ago.
+    /// How near they are to those bounds; where it is watched, as of at most a heartbeat ago, as the
+    /// events say.
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
@@ -375,7 +376,8 @@ impl Status {
         self.storage_state = StorageState::of(shared);
         self.storage_error = shared.storage_error.get().cloned();
         let usage = shared.store.usage();
-        (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
+        self.fill = shared.fill.fill_of(&usage);
+        (self.cells, self.bytes) = (usage.cells, usage.bytes);
         self.refusals = shared.current_refusals();
         self.connections = Connections::of(shared);
         self.turns = shared.turns.turns(shared.clock.time());
@@ -445,8 +447,6 @@ impl PeerStatus {
             reaches: peer.reaches,
         }
     }
-}
-
 
     /// A member that was told of, and was never connected.
     fn of_unmet(shared: &Shared, name: &PeerName) -> Self {
@@ -471,6 +471,8 @@ impl PeerStatus {
             differs: shared.differences.of(name),
         }
     }
+}
+
 /// Sees the status change: at once when a role, a route or a link does, else within a tenth of a
 /// heartbeat.
 #[derive(Clone, Debug)]
