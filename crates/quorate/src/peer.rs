@@ -18,7 +18,7 @@ use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotSafeToStop};
 use crate::store::Digest;
-use crate::told::rounded;
+use crate::told::after;
 
 crate::told_to_people! { NotReadyError }
 
@@ -103,7 +103,7 @@ pub enum Shutdown {
 
 /// A peer could not decide within the time given.
 #[derive(Clone, thiserror::Error)]
-#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
+#[error("not ready{}: {}", after(*waited), status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
@@ -287,7 +287,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends. Relaxed
+    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends, or was
+    /// counted out of the group. Relaxed
     /// peers are no exception: one that decides alone counts nowhere.
     ///
     /// # Cancel safety
@@ -314,6 +315,9 @@ impl Peer {
                 let status = self.ready().await?;
                 if readiness::is_counted(&status) {
                     return Some(status);
+                }
+                if readiness::is_removed(&status) {
+                    return None;
                 }
                 published.changed().await.ok()?;
             }

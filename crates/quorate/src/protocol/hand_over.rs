@@ -401,6 +401,7 @@ impl SwitchOutcome {
             Err(
                 SwitchError::NotPrimary { .. }
                 | SwitchError::NoPrimary { .. }
+                | SwitchError::NotReached
                 | SwitchError::TimedOut { .. }
                 | SwitchError::TooMany { .. }
                 | SwitchError::ShuttingDown,
