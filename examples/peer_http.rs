@@ -282,7 +282,11 @@ async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static s
     match peer.wait_counted(Duration::ZERO).await {
         Ok(_) => Ok("ready\n"),
         Err(NotCountedError::NotReady(error)) if decides_alone(&error) => Ok("ready\n"),
-        Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(error.reason)),
+        Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(&error)),
+        // For good: nobody is to come again.
+        Err(error @ NotCountedError::Removed { .. }) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "removed", error.to_string()))
+        }
         Err(error) => Err(Problem::busy("not_counted", &error.to_string())),
     }
 }
@@ -651,6 +655,8 @@ mod tests {
         let back = routes(service(&group, one), Face::Callers);
         let (status, problem) = ask(&back, ("GET", "/readyz"), "").await;
         assert_eq!((status, &problem["error"]), (503, &json!("not_ready")), "{problem}");
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(detail.starts_with("not ready: ") && !detail.contains("0ns"), "{detail}");
         group.limiter(one).peer().wait_counted(Duration::from_secs(60)).await.expect("counted in");
         assert_eq!(ask(&back, ("GET", "/readyz"), "").await.0, 200);
 

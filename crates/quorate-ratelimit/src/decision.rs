@@ -162,7 +162,8 @@ impl Decision {
                 return Err(AcquireError::MissingLimit { limit, revision });
             }
             code::NEVER_ADMITTED => {
-                return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });
+                let (limit, max) = (limit.to_owned(), words[word::LIMIT]);
+                return Err(AcquireError::NeverAdmitted { limit, amount, max });
             }
             code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),
             code::ENDED => return Err(AcquireError::Ended),

@@ -159,7 +159,11 @@ pub enum LimitError {
         field: &'static str,
     },
     /// A start of a calendar window that this kind does not have.
-    #[error("a {calendar} cannot begin on starts_on = {starts_on}: {}", starts(calendar))]
+    #[error(
+        "a {calendar} cannot begin on starts_on = {starts_on}: {}{}",
+        starts(calendar),
+        unquoted(calendar, starts_on)
+    )]
     StartsOn {
         /// The kind of calendar window.
         calendar: String,
@@ -273,6 +277,15 @@ fn starts(calendar: &str) -> &'static str {
     }
 }
 
+/// That a day of the month, given as a text, is to be a number.
+fn unquoted(calendar: &str, starts_on: &str) -> &'static str {
+    let text = starts_on.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match text.map(str::parse::<u8>) {
+        Some(Ok(1..=31)) if calendar == "month" => ", without quotes",
+        _ => "",
+    }
+}
+
 /// One rule that a set of limits breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -377,8 +390,14 @@ pub enum AcquireError {
     },
     /// The limit never admits that much at once, at no time: waiting does not help, so this is not
     /// a denial. Ask for less. Nothing was written.
-    #[error("{amount} units are never admitted at once: ask for {max} at most")]
+    #[error(
+        "limit {limit} never admits {amount} units at once: ask for {max} at most",
+        limit = if limit.is_empty() { "of this key" } else { &**limit }
+    )]
     NeverAdmitted {
+        /// The limit: of several that were asked for together the one that refuses. Empty if this
+        /// peer does not know its name.
+        limit: String,
         /// The amount asked for.
         amount: u64,
         /// The burst of the limit, or the max of its window.

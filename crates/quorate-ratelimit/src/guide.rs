@@ -201,6 +201,10 @@
 //! | `Open` | everything is admitted, and counted; of each peer up to the limit when it is merged | whatever came |
 //! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
 //!
+//! Limits that are asked for together, by `acquire_all` or as the rules of a layer of `quorate-tower`,
+//! are refused together as well: one that refuses, and in a strict group one `AsGroup`, leaves the
+//! `Share` or `Open` of the others without effect. So say it of all of them.
+//!
 //! What was decided alone is merged when there is a primary, and counts as far as it still matters.
 //! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given is not
 //! renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are bounded by

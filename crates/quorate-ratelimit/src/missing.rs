@@ -151,27 +151,27 @@ impl Live {
             (true, 0) => tracing::warn!(
                 limit,
                 revision,
-                "the primary's code has no limit {limit}: nothing is limited by it until the \
+                "the primary's code has no limit {limit}: nothing is counted under it until the \
                  primary runs this peer's code, or the group's limits are changed to some with it"
             ),
             (true, _) => tracing::warn!(
                 limit,
                 revision,
                 "the group's limits have no limit {limit}, which this peer's code has: nothing is \
-                 limited by it until they are changed to some with it (change_limits)"
+                 counted under it until they are changed to some with it (change_limits)"
             ),
             (false, _) => tracing::warn!(
                 limit,
                 revision,
                 "limit {limit} is used here, and neither this peer's code nor the group's limits \
-                 have it: nothing is limited by it until they do"
+                 have it: nothing is counted under it until they do"
             ),
         }
     }
 }
 
 fn tell_found(limit: &str, revision: u64) {
-    tracing::info!(limit, revision, "limit {limit} is there again, and is applied");
+    tracing::info!(limit, revision, "limit {limit} is there now, and is applied");
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ pub enum ReadyError {
     /// up to date.
     #[error(
         "the group decides by revision {revision} of its limits, and this peer holds revision \
-         {held} after {waited:?}: it is still being brought up to date"
+         {held}{}: it is still being brought up to date",
+        if waited.is_zero() { String::new() } else { format!(" after {waited:?}") }
     )]
     LimitsNotHere {
         /// The revision by which the group decides.

@@ -6,9 +6,11 @@ mod told;
 use std::time::Duration;
 
 use quorate::transport::InProcess;
-use quorate::{Acknowledge, Peer, PeerBuilder};
+use quorate::{Acknowledge, Mode, Peer, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError};
+use quorate_ratelimit::{
+    AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError, WithoutPrimary,
+};
 
 use crate::told::Told;
 
@@ -81,12 +83,36 @@ async fn a_limit_that_only_new_code_has_is_told_counted_and_heals_with_the_prima
     assert_eq!(value("quorate_missing_limits", ""), 1);
     assert_eq!(b.limits_status().missing, ["new"]);
     assert_eq!(told.warnings("limit new"), 1, "{told:?}");
+    // Where a rule refuses without it, what it would limit is not let through either.
+    assert_eq!(told.warnings("nothing is counted under it"), 1, "{told:?}");
 
     limiters[0].peer().switch_primary("c").await.expect("it takes over");
     b.wait_ready(LONG).await.expect("there is a primary");
     assert!(b.acquire("new", "alice", 1).await.expect("the primary has it").allowed);
     assert!(b.limits_status().missing.is_empty());
     assert_eq!(b.stats().totals.errors.all(), 4);
+    // It was not there before.
+    assert_eq!(told.lines("limit new is there now, and is applied"), 1, "{told:?}");
+}
+
+/// It was refused with 503, and said nowhere why.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_goes_on_beside_one_that_refuses_is_told() {
+    let told = Told::here();
+    let share = Limit::per_day(1).without_primary(WithoutPrimary::share(300));
+    let limits = Limits::builder().limit("ip", share).limit("name", share);
+    let limits = limits.limit("total", Limit::per_day(1)).build().expect("usable");
+    for (mode, warnings) in [(Mode::Strict, 1), (Mode::Relaxed, 0)] {
+        let told_before = told.warnings("limit ip would go on without a primary");
+        let mode = move |peer: PeerBuilder| peer.mode(mode);
+        let group = TestGroup::start(&limits, ["a", "b", "c"], mode).await.expect("valid");
+        let limiter = group.limiter("a");
+        limiter.warn_if_refused_beside("ip", ["name", "total"]);
+        limiter.warn_if_refused_beside("ip", ["name"]);
+        limiter.warn_if_refused_beside("total", ["ip", "name"]);
+        let told_since = told.warnings("without a primary") - told_before;
+        assert_eq!(told_since, warnings, "{told:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -222,6 +222,11 @@ fn calendar_limits_of_a_file() {
             "limit mail: a month cannot begin on starts_on = \"monday\": write a day of the \
              month, 1 to 31",
         ),
+        (
+            month(r#""starts_on": "15""#),
+            "limit mail: a month cannot begin on starts_on = \"15\": write a day of the month, 1 to \
+             31, without quotes",
+        ),
         (month(r#""starts_on": 32"#), "limit mail: a month cannot begin on day 32: use 1 to 31"),
         (
             month(r#""starts_on": 300"#),
@@ -371,8 +376,8 @@ fn calls_that_were_not_decided() {
             "a key of 600 bytes is longer than 508: use a shorter one, or a hash of it",
         ),
         (
-            said(AcquireError::NeverAdmitted { amount: 9, max: 5 }),
-            "9 units are never admitted at once: ask for 5 at most",
+            said(AcquireError::NeverAdmitted { limit: "mail".into(), amount: 9, max: 5 }),
+            "limit mail never admits 9 units at once: ask for 5 at most",
         ),
         (said(AcquireError::Items { count: 0, max: 16 }), "0 items together: ask for 1 to 16"),
         (

@@ -120,7 +120,7 @@ pub(crate) async fn admit(
 
 async fn reserve(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
     let reserved = limiter.reserve(&item.limit, &item.key, item.amount).await;
-    match reserved.map_err(|error| refused(limiter, &[&item], error))? {
+    match reserved.map_err(|error| refused(&[&item], error))? {
         Reserved { decision, id: Some(id), .. } => Ok(admitted(item, decision, Hold::Reserved(id))),
         Reserved { decision, .. } => Err(denied(&item, decision)),
     }
@@ -170,7 +170,7 @@ async fn admit_present(
         [] => Ok(Admitted::NOTHING),
         [item] => {
             let decided = limiter.acquire(&item.limit, &item.key, item.amount).await;
-            let decision = decided.map_err(|error| refused(limiter, &[item], error))?;
+            let decision = decided.map_err(|error| refused(&[item], error))?;
             if !decision.allowed {
                 return Err(denied(item, decision));
             }
@@ -199,7 +199,7 @@ async fn admit_all(
     items: &mut Vec<Item>,
 ) -> Result<Admitted, Reason> {
     let all: Vec<&Item> = items.iter().collect();
-    let refused = |error| refused(limiter, &all, error);
+    let refused = |error| refused(&all, error);
     let before = seen_before(limiter, rules, items).await.map_err(refused)?;
     let asked: Vec<_> = items.iter().map(|it| (&*it.limit, &*it.key, it.amount)).collect();
     let joint = limiter.acquire_all(&asked).await.map_err(refused)?;
@@ -261,7 +261,7 @@ async fn seen_before(
 }
 
 /// What an error comes to for the request.
-fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reason {
+fn refused(items: &[&Item], error: AcquireError) -> Reason {
     if let AcquireError::MissingLimit { limit, .. }
     | AcquireError::UnknownLimit { limit }
     | AcquireError::Unsupported { limit } = &error
@@ -271,15 +271,11 @@ fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reaso
             None => Reason::Unavailable { error },
         };
     }
-    let AcquireError::NeverAdmitted { amount, max } = error else {
-        return Reason::Unavailable { error };
-    };
-    // The error names no limit: it is the one with that capacity, unless the primary's differs.
-    let capacity = |item: &Item| limiter.limits().get(&item.limit).map(|limit| limit.capacity());
-    let asked = || items.iter().filter(|item| item.amount == amount);
-    let item = asked().find(|item| capacity(item) == Some(max)).or_else(|| asked().next());
-    match item {
-        Some(item) => Reason::NeverAdmitted { limit: item.limit.clone(), amount, max },
-        None => Reason::Unavailable { error },
+    match &error {
+        AcquireError::NeverAdmitted { limit, amount, max } => {
+            let (limit, amount, max) = (Arc::from(&**limit), *amount, *max);
+            Reason::NeverAdmitted { limit, amount, max }
+        }
+        _ => Reason::Unavailable { error },
     }
 }

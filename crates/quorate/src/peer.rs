@@ -271,7 +271,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends. Relaxed
+    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends, or was
+    /// counted out of the group. Relaxed
     /// peers are no exception: one that decides alone counts nowhere.
     ///
     /// # Cancel safety
@@ -298,6 +299,9 @@ impl Peer {
                 let status = self.ready().await?;
                 if readiness::is_counted(&status) {
                     return Some(status);
+                }
+                if readiness::is_removed(&status) {
+                    return None;
                 }
                 published.changed().await.ok()?;
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::id::{PeerKind, PeerName};
-use crate::base::told::rounded;
+use crate::base::told::after;
 use crate::driver::{Link, PeerStatus, Status, StorageState};
 use crate::protocol::{CatchUp, PeerRole};
 
@@ -12,7 +12,7 @@ crate::told_to_people! { NotReadyError }
 
 /// A peer could not decide within the time given.
 #[derive(Clone, thiserror::Error)]
-#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
+#[error("not ready{}: {}", after(*waited), status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
@@ -31,11 +31,7 @@ pub enum NotCountedError {
     #[error(transparent)]
     NotReady(#[from] NotReadyError),
     /// Decisions are made here, and this start of the peer does not count yet.
-    #[error(
-        "{peer} does not count as a member after {}: {}",
-        rounded(*waited),
-        why(.catching_up, .missing)
-    )]
+    #[error("{peer} does not count as a member{}: {}", after(*waited), why(.catching_up, .missing))]
     NotCounted {
         /// This peer.
         peer: PeerName,
@@ -48,11 +44,7 @@ pub enum NotCountedError {
     },
     /// It is a member, and has yet to come up with the primary since it started, or since it was
     /// cut off.
-    #[error(
-        "{peer} does not count after {}: {}",
-        rounded(*waited),
-        behind(.catching_up, *.lag)
-    )]
+    #[error("{peer} does not count{}: {}", after(*waited), behind(.catching_up, *.lag))]
     Behind {
         /// This peer.
         peer: PeerName,
@@ -63,6 +55,15 @@ pub enum NotCountedError {
         /// How many cuts its state was behind the primary's at the last heartbeat, if that is
         /// known.
         lag: Option<u64>,
+    },
+    /// It was counted out of the group, and counts never again: it has left, or was forgotten.
+    #[error(
+        "{peer} does not count: it was counted out of the group, for good; end it, or start it anew \
+         to join as a new member"
+    )]
+    Removed {
+        /// This peer.
+        peer: PeerName,
     },
     /// Its storage takes nothing any more: it promises and acknowledges nothing until it is started
     /// anew.
@@ -244,6 +245,9 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     if is_counted(status) {
         return None;
     }
+    if is_removed(status) {
+        return Some(NotCountedError::Removed { peer });
+    }
     if status.storage_state == StorageState::Failed {
         let error = status.storage_error.clone().unwrap_or_default();
         return Some(NotCountedError::StorageFailed { peer, error });
@@ -253,6 +257,11 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     }
     let (_, missing) = others(status, false);
     Some(NotCountedError::NotCounted { peer, waited, catching_up, missing })
+}
+
+/// Whether this start of the peer was counted out of the group.
+pub(crate) fn is_removed(status: &Status) -> bool {
+    status.role == PeerRole::Removed
 }
 
 /// Whether this start of the peer counts and keeps up, or is of a kind that never does.

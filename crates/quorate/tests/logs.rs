@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use quorate::{Event, Severity};
-use support::{Trio, add, until};
+use support::{NAMES, Trio, add, builder, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
@@ -100,6 +100,21 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
         (&span("serve").fields["peer"], &span("serve").fields["from"]),
         (&primary, &replica)
     );
+
+    // It says so itself, by its own place in its own list.
+    trio.crash(&replica).await;
+    let place = |name| (name, if name == replica { "elsewhere" } else { name });
+    let moved = builder(&trio.network, &replica).members(NAMES.map(place));
+    let moved = moved.transport(trio.network.at("elsewhere")).start().await;
+    trio.peers.push(moved.expect("the settings are valid"));
+    until(trio.peer(&primary), |status| {
+        status.members.iter().any(|member| member.address == "elsewhere")
+    })
+    .await;
+    let said = format!("{replica} is reached at elsewhere from now on, and not at {replica}");
+    let lines = book.lines("quorate::links");
+    let mut lines = lines.iter().filter(|line| line.fields.get("message") == Some(&said));
+    assert!(lines.any(|line| line.fields["peer"] == primary), "{said}");
 
     let rest: Vec<String> = trio.peers.iter().map(|peer| peer.name().to_string()).collect();
     for name in rest.iter().filter(|name| **name != primary) {

@@ -113,6 +113,8 @@ pub struct MachinePeer {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+    /// The primary that it follows and hears, as of its last heartbeat.
+    pub follows: Option<PeerName>,
     /// Whether it is the primary, or keeps up with it and acknowledges what comes.
     pub is_current: bool,
     /// Whether it has said that it is about to end.
@@ -269,8 +271,11 @@ impl Machine {
             _ if self.is_primary() => held.and_then(|held| cuts_behind(held, own)),
             _ => brief.and_then(|brief| brief.behind),
         };
+        let following = brief.filter(|brief| brief.suspects.is_none());
+        let follows = following.and_then(|brief| Some(brief.primary.as_ref()?.0.clone()));
         MachinePeer {
             name: name.clone(),
+            follows,
             incarnation: remote.last.as_ref().map(|end| end.incarnation),
             is_linked: remote.linked.is_some(),
             role,

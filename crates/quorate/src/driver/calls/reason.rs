@@ -5,9 +5,10 @@
 //! | `LeaseEnded` | this peer is the primary and has lost its majority |
 //! | `Removed` | it was counted out |
 //! | `Incomplete` | a new generation waits for members that are missing |
-//! | `Refused` | so many members are refused, here or there, that the rest is no majority |
+//! | `Refused` | so many members are refused, here or there, that the rest is no majority, or all |
 //! | `NotReached` | a joiner or client is connected to nobody |
 //! | `NoQuorum` | fewer than a majority of the members are connected |
+//! | `NotConnected` | one that is connected follows a primary that is not |
 //! | `NoCandidate` | none of those that are may be promoted |
 //! | `Electing` | a majority of those that count is connected |
 //! | `Founding` | nobody of those that are connected holds a state |
@@ -50,6 +51,13 @@ pub(in crate::driver) fn no_primary(
             false if is_alone => NoPrimaryReason::NotReached,
             false => NoPrimaryReason::NoQuorum,
         };
+    }
+    let is_fellow = |name: &PeerName| fellows.iter().any(|fellow| fellow.name == *name);
+    let is_apart = |name: &&PeerName| *name != own && members.contains(*name) && !is_fellow(name);
+    let is_led =
+        fellows.iter().filter_map(|peer| peer.follows.as_ref()).any(|name| is_apart(&name));
+    if is_led && (status.quorum || !is_member) {
+        return NoPrimaryReason::NotConnected;
     }
     // One that has not said may be promoted.
     let may_lead = |peer: &&MachinePeer| peer.priority != Some(0);

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::id::{Incarnation, PeerName};
+use crate::base::told::difference;
 use crate::driver::links::admission::Full;
 use crate::transport::Unwanted;
 use crate::wire::WireError;
@@ -25,7 +26,7 @@ pub(in crate::driver) enum HandshakeError {
     Full(#[from] Full),
     #[error("no handshake in time")]
     Timeout,
-    #[error("refused: {field} is {ours} here and {theirs} there")]
+    #[error("refused: {}", difference(field, ours, theirs))]
     Refused { field: String, ours: String, theirs: String },
     #[error("the other end wants TLS, which this peer does not use")]
     Tls,

@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::base::id::{Incarnation, PeerKind, PeerName};
+use crate::base::told::HOLDER;
 use crate::driver::links::admission::Admitted;
 use crate::driver::links::comparison;
 use crate::driver::links::dial_error::HandshakeError;
@@ -189,7 +190,7 @@ impl Handshake<'_> {
         match registry.reserve(peer, incarnation, patience).await {
             Ok(reservation) => Ok(Some(reservation)),
             Err(holder) => {
-                let ours = format!("held by a living peer (incarnation {holder})");
+                let ours = format!("{HOLDER} (incarnation {holder})");
                 let theirs = format!("{peer} (incarnation {incarnation})");
                 let differences = vec![Difference::new("peer", ours, theirs)];
                 Err(self.refuse(side, hello, differences).await)

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::base::id::PeerName;
+use crate::base::told::difference;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::settings::{TLS, printable};
 use crate::transport::Unwanted;
@@ -130,7 +131,7 @@ impl LinkError {
                         "to" => OtherPeer,
                         _ => Refused,
                     };
-                    (reason, format!("{address}: {field} is {ours} here and {theirs} there"))
+                    (reason, format!("{address}: {}", difference(field, ours, theirs)))
                 }
                 HandshakeError::Full(full) => (Refused, format!("{address}: {full}")),
                 HandshakeError::Tls => (Certificate, format!("{address}: {error}")),

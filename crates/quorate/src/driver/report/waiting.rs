@@ -1,8 +1,9 @@
 //! What is wrong with the other members, as a peer without a primary says it.
 
 use crate::base::id::{PeerName, Time};
-use crate::base::told::listed;
+use crate::base::told::{difference, listed};
 use crate::driver::links::refusals::RefusedBy;
+use crate::driver::links::roster::STRANGER;
 use crate::driver::report::status::{Link, MemberStatus, Status};
 
 /// Longest value of a setting that is told, in characters.
@@ -36,7 +37,12 @@ impl Status {
                         RefusedBy::Us => format!("{name} is refused"),
                         RefusedBy::Them => format!("{name} refuses this peer"),
                     };
-                    refused.push(format!("{what} ({field}: {ours} here, {theirs} there)"));
+                    refused.push(match field.as_str() {
+                        "certificate" | "peer" | STRANGER => {
+                            format!("{what} ({})", difference(field, &ours, &theirs))
+                        }
+                        _ => format!("{what} ({field}: {ours} here, {theirs} there)"),
+                    });
                 }
                 None => absent.push(self.unreached(member)),
             }

@@ -373,6 +373,7 @@ impl SwitchOutcome {
             Err(
                 SwitchError::NotPrimary { .. }
                 | SwitchError::NoPrimary { .. }
+                | SwitchError::NotReached
                 | SwitchError::TimedOut { .. }
                 | SwitchError::TooMany { .. }
                 | SwitchError::ShuttingDown,
