@@ -82,12 +82,17 @@ fn replay(options: &Options, seed: u64) -> bool {
     let trace = if options.is_traced { Trace::printed() } else { Trace::silent() };
     let report = run(plan, trace);
     print!("{}", report.counters);
-    println!("\nseed {seed}: trace {:016x}, {} lines", report.trace.hash(), report.trace.lines());
+    println!();
+    print_digest(seed, &report.trace);
     match &report.failure {
         None => println!("seed {seed} held"),
         Some(failure) => println!("seed {seed} FAILED {failure}"),
     }
     report.failure.is_none()
+}
+
+fn print_digest(seed: u64, trace: &Trace) {
+    println!("seed {seed}: trace {:016x}, {} lines", trace.hash(), trace.lines());
 }
 
 /// One directed scenario, or all of them.
@@ -122,6 +127,9 @@ fn seeds(options: &Options, from: u64, count: u64) -> bool {
                 println!("seed {seed} FAILED determinism: two runs differ");
                 total.failed += 1;
             }
+        }
+        if options.has_digests {
+            print_digest(seed, &report.trace);
         }
         total.add(seed, &report);
         if let Some(failure) = &report.failure {

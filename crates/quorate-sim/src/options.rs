@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) task: Task,
     pub(crate) wish: Wish,
     pub(crate) is_traced: bool,
+    /// A digest of each seed's trace is printed.
+    pub(crate) has_digests: bool,
     /// Seeds that may fail before the run ends.
     pub(crate) max_failures: u64,
 }
@@ -29,6 +31,7 @@ pub(crate) enum Task {
 
 const USAGE: &str = "\
 usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-failures N]
+                   [--digest]
        quorate-sim --seed N [--trace] [--peers N] [--profile NAME]
        quorate-sim --scenario NAME [--trace]
        quorate-sim --bugs
@@ -40,6 +43,7 @@ usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-fa
   --bugs            put every known bug back; each must be caught (feature bugs)
   --bug NAME        put one bug back for all that is run (feature bugs)
   --trace           print all that happens in it
+  --digest          print a digest of each seed's trace: equal ones are equal runs
   --peers N         3 to 7 peers; drawn per seed unless given
   --profile NAME    a mixture of faults; drawn per seed unless given
   --max-failures N  end after so many failed seeds (10)";
@@ -52,6 +56,7 @@ impl Options {
             task: Task::Seeds { from, count: seeds },
             wish: Wish::default(),
             is_traced: false,
+            has_digests: false,
             max_failures: 10,
         };
         let mut args = args;
@@ -70,6 +75,7 @@ impl Options {
                 #[cfg(feature = "bugs")]
                 "--bug" => quorate::bug::set(Some(bug(&value()?)?)),
                 "--trace" => options.is_traced = true,
+                "--digest" => options.has_digests = true,
                 _ => return Err(format!("{arg} is not known\n{USAGE}")),
             }
         }
