@@ -5,11 +5,11 @@
 
 use quorate::bug::{self, Bug};
 
-use crate::check::Failure;
+use crate::observe::trace::Trace;
 use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
-use crate::trace::Trace;
+use crate::words::seen::Failure;
 
 /// Random seeds tried for each bug. They are for comparison: what chance misses, a scenario
 /// catches.

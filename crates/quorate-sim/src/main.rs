@@ -3,43 +3,19 @@
 //! It drives the real state machine and the real store of 3 to 7 peers through faults, checks what
 //! must hold at every step, and heals everything in the end: the group must then be whole again.
 
+mod base;
 #[cfg(feature = "bugs")]
 mod bugs;
-mod calls;
 mod check;
-mod clients;
-mod clock;
-mod counters;
-mod describe;
-mod disk;
-#[cfg(feature = "bugs")]
-mod during_cuts;
-mod faults;
-mod history;
-mod keepers;
-mod lasting;
-mod liar;
-mod links;
-mod members;
-mod merging;
+mod host;
 mod model;
 mod network;
+mod observe;
 mod options;
-mod partitions;
-mod peer;
 mod plan;
-mod policies;
-mod queue;
-mod random;
-mod real;
 mod run;
 mod scenario;
-mod standstill;
-mod stranded;
-mod together;
-mod trace;
-mod triggers;
-mod workload;
+mod words;
 mod world;
 
 #[cfg(test)]
@@ -48,11 +24,11 @@ mod tests;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::counters::Counters;
+use crate::observe::counters::Counters;
+use crate::observe::trace::Trace;
 use crate::options::{Options, Task};
 use crate::plan::Plan;
 use crate::run::{Report, run};
-use crate::trace::Trace;
 
 /// Every so many seeds one is run twice: both traces must be the same.
 const TWICE_EVERY: u64 = 100;

@@ -1,7 +1,7 @@
 //! The command line.
 
-use crate::faults::Profile;
 use crate::plan::Wish;
+use crate::plan::profile::Profile;
 
 /// What was asked for.
 #[derive(Clone, Debug)]

@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use quorate::protocol::io::Route;
-use quorate::{Ballot, Mode};
-
-use crate::check::{Failure, Seen};
-use crate::counters::Counters;
-use crate::model::Kind;
+use crate::observe::counters::Counters;
+use crate::observe::trace::Trace;
 use crate::plan::Plan;
-use crate::trace::Trace;
-use crate::workload::{Outcome, key};
-use crate::world::{Event, World};
+use crate::words::seen::Failure;
+use crate::world::World;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -33,21 +27,6 @@ pub(crate) fn run(plan: Plan, trace: Trace) -> Report {
 }
 
 impl World {
-    /// Goes through faults.
-    fn live(&mut self) {
-        let timeout = self.plan.timeout();
-        self.start_all(self.plan.seed.is_multiple_of(2));
-        self.start_clients();
-        self.start_policies();
-        let calm = self.fault_random.duration(timeout / 10, timeout * 2);
-        self.run_until(self.now.after(calm));
-        if self.plan.faults.is_lasting {
-            return self.last_through();
-        }
-        self.start_faults();
-        self.run_until(self.now.after(self.plan.faults.phase));
-    }
-
     /// Heals everything, comes to rest and reports.
     pub(crate) fn end(mut self) -> Report {
         let recovery = if self.failure.is_none() { self.recover() } else { 0 };
@@ -55,194 +34,5 @@ impl World {
         let simulated = Duration::from_nanos(self.now.0);
         let Self { failure, counters, trace, .. } = self;
         Report { failure, counters, simulated, recovery, trace }
-    }
-
-    fn recover(&mut self) -> u64 {
-        let timeout = self.plan.timeout();
-        self.heal_all();
-        self.run_until(self.now.after(timeout / 2));
-        self.are_clients_active = false;
-        let healed = self.now;
-        self.come_to_rest();
-        let recovery = self.now.since(healed).as_nanos() * 100 / timeout.as_nanos();
-        if self.failure.is_none() {
-            self.idle();
-        }
-        if self.failure.is_none() {
-            self.last_decisions();
-        }
-        if self.failure.is_none() {
-            self.finish();
-        }
-        u64::try_from(recovery).unwrap_or(u64::MAX)
-    }
-
-    /// In some runs nobody asks for anything until every limit has expired, and what is due then
-    /// has been done.
-    fn idle(&mut self) {
-        /// One in so many seeds.
-        const SEEDS: u64 = 4;
-        let load = &self.plan.load;
-        let is_short = load.window <= self.plan.timeout() * 2;
-        if load.is_expiring || (is_short && self.plan.seed.is_multiple_of(SEEDS)) {
-            // Of clocks that differ: group time may go slower by a tenth.
-            let length = load.window * 3 + self.plan.timeout() * 2;
-            self.run_until(self.now.after(length));
-            self.counters.add("idle times");
-            self.see(&Seen::Idled);
-            self.come_to_rest();
-        }
-    }
-
-    /// Starts all peers, at once or one after the other, and begins to connect them.
-    pub(crate) fn start_all(&mut self, at_once: bool) {
-        let size = self.plan.peers();
-        let timeout = self.plan.timeout();
-        for peer in 0..size {
-            let later = self.fault_random.duration(Duration::ZERO, timeout / 4);
-            if peer >= self.plan.founders {
-                // It joins when a fault says so, or in the end.
-            } else if at_once {
-                self.start(peer);
-            } else {
-                let healed = self.healed;
-                let undo = crate::faults::Undo::Restart { peer };
-                self.at(later, Event::Undo { undo, healed });
-            }
-        }
-        self.begin_to_dial();
-        self.start_client_peers();
-    }
-
-    /// Every two peers try to be connected from now on, but for clients among themselves.
-    pub(crate) fn begin_to_dial(&mut self) {
-        for one in 0..self.plan.hosts() {
-            for other in 0..one.min(self.plan.peers()) {
-                self.at(Duration::ZERO, Event::Dial { one, other });
-            }
-        }
-    }
-
-    /// After all is healed the group must be whole again within a bounded time (L1, L5, L6).
-    pub(crate) fn come_to_rest(&mut self) {
-        // Twice that where a state is copied in hundreds of round trips.
-        let bounds = &self.plan.bounds;
-        let is_slow = bounds.max_piece_bytes <= 100 && bounds.transfer_window == 1;
-        let slow = if is_slow { 2 } else { 1 };
-        let bound = self.plan.timeout() * 9 / 2 * slow;
-        if self.run_while(bound, Self::is_whole) || self.failure.is_some() {
-            return;
-        }
-        let what = format!("not whole {bound:?} after all was healed: {}", self.describe());
-        self.fail("liveness", what);
-    }
-
-    /// One primary, everyone follows it, counts as a member and holds what it holds.
-    pub(crate) fn is_whole(&self) -> bool {
-        let Some(primary) = self.primary() else { return false };
-        let Some(leader) = self.process(primary) else { return false };
-        let position = leader.store.position();
-        if leader.store.take_dirty() {
-            return false;
-        }
-        let follows = |peer: usize| {
-            let Some(process) = self.process(peer) else { return false };
-            let is_led = match &process.route {
-                Route::Here { .. } => peer == primary,
-                Route::There { peer: name, incarnation, .. } => {
-                    self.index_of(name) == primary && *incarnation == leader.incarnation
-                }
-                Route::Held | Route::Nowhere => false,
-            };
-            let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
-            is_led && is_merged && process.store.position() == position
-        };
-        let membership = leader.store.meta().membership;
-        let names = &self.plan.group.members;
-        // One that was counted out is about to step down.
-        if !membership.has(&names[primary]) {
-            return false;
-        }
-        // Whoever runs is a member, or is to become one, or was counted out.
-        let is_settled = |peer: usize| match membership.has(&names[peer]) {
-            true => follows(peer),
-            false => self.process(peer).is_none() || self.is_out(peer, &membership),
-        };
-        (0..self.plan.peers()).all(is_settled)
-            && self.clients().all(|client| self.is_served(client, primary))
-            && membership.next.is_none()
-            && membership.voters.iter().all(|member| {
-                let process = self.process(self.index_of(&member.name));
-                process.is_some_and(|process| Some(process.id) == member.id)
-            })
-    }
-
-    /// The peer that decides at this moment.
-    pub(crate) fn primary(&self) -> Option<usize> {
-        (0..self.plan.peers()).find(|peer| {
-            let host = &self.peers[*peer];
-            let process = host.process.as_ref();
-            process.is_some_and(|p| p.is_primary() && p.is_authorized(&host.clock, self.now))
-        })
-    }
-
-    /// The reign in force, for checkers that look at the end.
-    pub(crate) fn last_reign(&self) -> Option<Ballot> {
-        self.primary().and_then(|peer| self.process(peer)?.reign)
-    }
-
-    /// A decision at every peer must succeed now, and leave equal stores.
-    pub(crate) fn last_decisions(&mut self) {
-        for peer in 0..self.plan.hosts() {
-            if self.is_client(peer) || self.is_counted(peer) {
-                self.last_decision(peer);
-            }
-            if self.failure.is_some() {
-                return;
-            }
-        }
-        self.come_to_rest();
-        if self.failure.is_none() {
-            self.compare_digests();
-        }
-    }
-
-    /// One that is lost with a connection that turns out to be dead may be tried again; and so may one at
-    /// a primary whose disk had not come back from a stall, and which has lost its lease for that.
-    fn last_decision(&mut self, peer: usize) {
-        const ATTEMPTS: usize = 3;
-        for _ in 0..ATTEMPTS {
-            let (kind, key) = self.last_key();
-            let Some(op) = self.issue(peer, kind, vec![(key, 1)], None) else { break };
-            self.run_while(self.plan.timeout(), |world| world.ops[op].outcome.is_some());
-            let is_done = matches!(self.ops[op].outcome, Some(Outcome::Acknowledged(_)));
-            if is_done || self.failure.is_some() {
-                return;
-            }
-            self.come_to_rest();
-        }
-        let name = self.plan.name(peer);
-        let what = format!("no decision succeeds at {name}: {}", self.describe());
-        self.fail("liveness", what);
-    }
-
-    /// A key of which there may be no cell yet.
-    fn last_key(&self) -> (Kind, Bytes) {
-        let load = &self.plan.load;
-        if load.is_expiring {
-            return (Kind::Acquire, key(b'l', load.keys));
-        }
-        (Kind::Count, key(b'c', 0))
-    }
-
-    fn compare_digests(&mut self) {
-        let digest = |peer: usize| self.process(peer).map(|process| process.store.digest());
-        let digests: Vec<_> = (0..self.plan.peers()).map(digest).collect();
-        for one in digests.iter().flatten() {
-            let other = digests.iter().flatten().find(|other| other.position == one.position);
-            if other.is_some_and(|other| other != one) {
-                self.fail("equal_positions", format!("digests differ at rest: {digests:?}"));
-            }
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! Tests of the simulator itself, and a short simulation.
 
-use crate::faults::Profile;
+use crate::observe::trace::Trace;
+use crate::plan::profile::Profile;
 use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
-use crate::trace::Trace;
 
 #[test]
 fn seeds_hold() {

@@ -1,7 +1,9 @@
 //! Every call ends: it is answered, refused, or ended at its deadline, wherever it was made and
 //! whatever became of the peers.
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::operation::Op;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]
@@ -23,8 +25,7 @@ impl Check for CallsEnd {
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
         let bound = world.plan.group.io_timeout;
-        let is_open =
-            |op: &&crate::workload::Op| op.outcome.is_none() && world.now.since(op.issued) > bound;
+        let is_open = |op: &&Op| op.outcome.is_none() && world.now.since(op.issued) > bound;
         match world.ops.iter().find(is_open) {
             Some(op) => Err(format!("a call has not ended within {bound:?}: {op:?}")),
             None => Ok(()),

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use quorate::protocol::message::Membership;
 use quorate::{Event as GroupEvent, Mode};
 
-use crate::check::{Check, Seen};
-use crate::workload::Outcome;
+use crate::check::Check;
+use crate::words::operation::Outcome;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

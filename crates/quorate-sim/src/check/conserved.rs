@@ -6,8 +6,9 @@
 
 use quorate::{GroupTime, Mode, Value};
 
-use crate::check::{Check, Seen};
-use crate::history::Cells;
+use crate::check::Check;
+use crate::words::merge::Cells;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 
 use quorate::Event as GroupEvent;
 
-use crate::check::{Check, Seen};
-use crate::history::difference;
+use crate::check::Check;
+use crate::model::reference::difference;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]

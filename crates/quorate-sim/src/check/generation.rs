@@ -13,9 +13,10 @@
 
 use quorate::Ballot;
 
-use crate::check::{Check, Seen};
-use crate::members::majority_of;
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
+use crate::world::members::majority_of;
 
 #[derive(Debug)]
 pub(super) struct GenerationRule;

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use quorate::Ballot;
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use quorate::GroupTime;
 
-use crate::check::{Check, Seen};
-use crate::clock::Moment;
-use crate::model::is_limit;
+use crate::base::clock::Moment;
+use crate::check::Check;
+use crate::model::key::is_limit;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use quorate::{Acknowledge, Ballot, Mode};
 
-use crate::check::{Check, Seen};
-use crate::model::{DONE, Kind};
+use crate::check::Check;
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use quorate::{Ballot, Event as GroupEvent, Loss, NewGenerations, PeerName, Position, Sequence};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

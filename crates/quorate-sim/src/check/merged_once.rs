@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use quorate::{Position, Sequence};
 
-use crate::check::{Check, Seen};
-use crate::history::MergeId;
+use crate::check::Check;
+use crate::words::merge::MergeId;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use quorate::{Ballot, GroupTime, Position, Sequence};
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::call::Done;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use quorate::Ballot;
 
-use crate::check::{Check, Seen};
-use crate::clock::Moment;
+use crate::base::clock::Moment;
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate::protocol::message::Membership;
 use quorate::{Ballot, Member, MemberId, Position};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use quorate::{Ballot, MemberId};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -10,12 +10,12 @@ use std::ops::RangeInclusive;
 use quorate::{Acknowledge, Ballot, Mode, Position, Time};
 use quorate_ratelimit::fuzzing::operation;
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
-use crate::clock::Moment;
-use crate::model::{DONE, Kind};
-use crate::real::{LEASE, PERMITS};
-use crate::workload::Outcome;
+use crate::base::clock::Moment;
+use crate::check::Check;
+use crate::model::real::{LEASE, PERMITS};
+use crate::words::call::Done;
+use crate::words::operation::{DONE, Kind, Outcome};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 type Key = Vec<u8>;

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use quorate::{Ballot, Event as GroupEvent, Incarnation, Position, Sequence};
 
-use crate::check::{Check, Seen};
-use crate::history::Reign;
+use crate::check::Check;
+use crate::model::reference::Reign;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]

@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use quorate::{Acknowledge, Ballot, Incarnation, Mode, Position};
 use quorate_ratelimit::fuzzing::operation;
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
-use crate::clock::nanos;
-use crate::model::{DONE, Kind};
-use crate::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
+use crate::base::clock::nanos;
+use crate::check::Check;
+use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
+use crate::words::call::Done;
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 /// The bit of an answer that says it is an earlier one's.

@@ -1,7 +1,8 @@
 //! Refused means that nothing was written.
 
-use crate::check::{Check, Seen};
-use crate::workload::Outcome;
+use crate::check::Check;
+use crate::words::operation::Outcome;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]

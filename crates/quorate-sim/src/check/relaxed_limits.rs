@@ -23,12 +23,13 @@ use quorate::{
 };
 use quorate_ratelimit::fuzzing::operation;
 
+use crate::base::clock::nanos;
+use crate::check::Check;
 use crate::check::real_limits::{REPEATED, max_at};
-use crate::check::{Check, Seen};
-use crate::clock::nanos;
-use crate::history::{Cells, MergeId};
-use crate::model::{DONE, Kind};
-use crate::real::{WINDOW, is_of};
+use crate::model::real::{WINDOW, is_of};
+use crate::words::merge::{Cells, MergeId};
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 type Key = Vec<u8>;

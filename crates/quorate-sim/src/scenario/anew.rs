@@ -4,8 +4,8 @@
 use quorate::NewGenerations;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -86,8 +86,8 @@ fn waits_for_the_holder(world: &mut World) {
 
 /// A member that was there when a founding began is gone when the votes have come.
 fn gone_before_the_votes(world: &mut World) {
-    world.filters.push(Filter::from(1, &[Kind::VoteReply]).late(ms(500)));
-    world.filters.push(Filter::from(2, &[Kind::VoteReply]));
+    world.filters.push(Filter::from(1, &[MessageKind::VoteReply]).late(ms(500)));
+    world.filters.push(Filter::from(2, &[MessageKind::VoteReply]));
     world.start_all(true);
     world.run_while(ms(3_000), |world| world.counters.get("campaigns") > 0);
     world.kill(2, false);
@@ -99,7 +99,7 @@ fn gone_before_the_votes(world: &mut World) {
 fn survivor_that_lags(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.count(FIRST, 7);
     for peer in [FIRST, 1] {
         world.kill(peer, false);

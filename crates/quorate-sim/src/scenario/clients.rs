@@ -2,9 +2,9 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::model::Kind;
+use crate::model::key::key;
 use crate::plan::Plan;
-use crate::workload::{Outcome, key};
+use crate::words::operation::{Kind, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[

@@ -3,8 +3,8 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::disk::DiskPlan;
 use crate::plan::Plan;
+use crate::plan::disk::DiskPlan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[

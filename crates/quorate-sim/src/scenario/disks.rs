@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::disk::{DiskPlan, HostDisk};
+use crate::host::disk::HostDisk;
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
+use crate::plan::disk::DiskPlan;
+use crate::words::operation::{Op, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -114,7 +116,7 @@ fn power_lost_by_a_voter(world: &mut World) {
     world.kill(FIRST, true);
     world.slow_down(2, ms(400));
     // The candidate does not hear whether it has the vote.
-    world.filters.push(Filter::from(2, &[Kind::VoteReply]));
+    world.filters.push(Filter::from(2, &[MessageKind::VoteReply]));
     let has_voted = |world: &World| {
         let now = world.peers[2].clock.now(world.now);
         let known = world.process(2).map(|process| process.machine.status(now).ballot);
@@ -134,7 +136,7 @@ fn power_lost_by_a_voter(world: &mut World) {
 /// The primary's lease rests on the promise of a peer that restarts, and remembers its votes only.
 fn promise_before_restart(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.filters.push(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(9_500));
     world.part(&[FIRST], &[1, 2]);
     world.restart(1);
@@ -178,9 +180,7 @@ fn disk_of_primary_fails(world: &mut World) {
     let before = world.ops.len();
     world.count(FIRST, 1);
     world.wait_for_answers();
-    let is_answered = |op: &crate::workload::Op| {
-        matches!(op.outcome, Some(crate::workload::Outcome::Acknowledged(_)))
-    };
+    let is_answered = |op: &Op| matches!(op.outcome, Some(Outcome::Acknowledged(_)));
     if !world.ops[before..].iter().all(is_answered) {
         world.fail("liveness", "a peer without storage does not forward".into());
     }

@@ -1,11 +1,12 @@
 //! Planned switches that go wrong half-way.
 
+use quorate::Acknowledge;
+
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
-use quorate::Acknowledge;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "switch", plan: || plan(&[1, 2, 3]), script: switch },
@@ -38,7 +39,7 @@ fn switch(world: &mut World) {
 fn cut_off_after_release(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, &[Kind::Release]).late(ms(1)));
+    world.filters.push(Filter::from(FIRST, &[MessageKind::Release]).late(ms(1)));
     world.switch(FIRST, Some(1));
     world.wait_for_delayed();
     world.part(&[FIRST], &[1, 2]);
@@ -48,7 +49,10 @@ fn cut_off_after_release(world: &mut World) {
 /// The successor lacks what was answered already, and the old primary is not heard by it.
 fn switch_to_a_lagging_peer(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece, Kind::VoteReply, Kind::PreVoteReply]));
+    world.filters.push(Filter::from(
+        FIRST,
+        &[MessageKind::Piece, MessageKind::VoteReply, MessageKind::PreVoteReply],
+    ));
     for _ in 0..5 {
         world.count(FIRST, 5);
     }
@@ -60,7 +64,7 @@ fn switch_to_a_lagging_peer(world: &mut World) {
 /// come at the primary or from another peer.
 fn calls_meanwhile(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(1));
     world.count(FIRST, 5);
     world.switch(FIRST, Some(1));
     for _ in 0..5 {

@@ -4,9 +4,9 @@ use quorate::PeerKind;
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::liar::Lie;
 use crate::plan::Plan;
 use crate::world::World;
+use crate::world::liar::Lie;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "client_claims_primacy", plan: three, script: client_claims_primacy },

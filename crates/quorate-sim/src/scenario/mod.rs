@@ -9,7 +9,6 @@ mod copies;
 mod cuts;
 mod disks;
 mod elections;
-mod filter;
 mod founding;
 mod hand_overs;
 mod lasting;
@@ -21,12 +20,10 @@ mod restarts;
 mod script;
 mod time;
 
+use crate::observe::trace::Trace;
 use crate::plan::Plan;
 use crate::run::Report;
-use crate::trace::Trace;
 use crate::world::World;
-
-pub(crate) use filter::{Filter, Verdict};
 
 /// A directed schedule.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::disk::DiskPlan;
+use crate::model::key::key;
 use crate::plan::Plan;
-use crate::workload::key;
+use crate::plan::disk::DiskPlan;
 use crate::world::World;
 
 /// A row of the table, in both kinds of group.

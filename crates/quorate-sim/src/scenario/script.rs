@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::model::Kind;
+use crate::model::key::key;
+use crate::model::real;
 use crate::plan::Plan;
-use crate::real;
-use crate::workload::key;
+use crate::words::operation::Kind;
 use crate::world::World;
 
 /// The peer that founds the group.

@@ -6,14 +6,14 @@ use quorate::Acknowledge;
 use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::clock::{Moment, nanos};
-use crate::model;
+use crate::base::clock::{Moment, nanos};
+use crate::model::key::key;
+use crate::model::real::PERMITS;
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
-use crate::real::PERMITS;
-use crate::standstill::Setting;
-use crate::workload::{Outcome, key};
+use crate::plan::fault::Setting;
+use crate::words::operation::{DONE, Kind, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -73,7 +73,7 @@ const SLOW: i64 = 45_000_000_000;
 fn late_promises(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(peer, &[Kind::Pong]).to(FIRST).late(ms(5_000)));
+        world.filters.push(Filter::from(peer, &[MessageKind::Pong]).to(FIRST).late(ms(5_000)));
     }
     world.wait(ms(6_000));
     world.part(&[FIRST], &[1, 2]);
@@ -181,7 +181,7 @@ fn a_short_pause(world: &mut World) {
 fn cells_expire(world: &mut World) {
     world.found();
     for _ in 0..20 {
-        world.issue(1, model::Kind::Acquire, vec![(key(b'l', 0), 1)], None);
+        world.issue(1, Kind::Acquire, vec![(key(b'l', 0), 1)], None);
         world.wait(ms(1_000));
         world.count(2, 1);
     }
@@ -192,7 +192,7 @@ fn cells_expire(world: &mut World) {
 fn nobody_asks_any_more(world: &mut World) {
     world.found();
     for index in 0..5 {
-        world.issue(1, model::Kind::Acquire, vec![(key(b'l', index % 4), 1)], None);
+        world.issue(1, Kind::Acquire, vec![(key(b'l', index % 4), 1)], None);
         world.wait(ms(20));
     }
 }
@@ -220,7 +220,7 @@ fn slow_clock_put_right(world: &mut World) {
     world.wait(ms(4_000));
     world.ask_by(2, operation::PERMIT_TAKE, "permits", PERMITS, 6);
     let last = world.ops.last().and_then(|op| op.outcome);
-    if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == model::DONE) {
+    if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == DONE) {
         world.fail("permits_held", format!("permits are not free in the end: {last:?}"));
     }
 }

@@ -1,0 +1,13 @@
+//! What a peer in memory remembers on its disk (docs/protocol.md, section 13.9).
+
+use std::collections::VecDeque;
+
+use quorate::protocol::io::HardState;
+
+/// Outlives the processes.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) saved: HardState,
+    /// On its way to the disk: gone with the process.
+    pub(crate) saving: VecDeque<HardState>,
+}

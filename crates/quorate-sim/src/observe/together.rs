@@ -1,0 +1,45 @@
+//! Who has been together with whom, and since when: what really was, in real time, for checkers
+//! that ask what a group could have known.
+
+use std::time::Duration;
+
+use crate::base::clock::Moment;
+
+/// Since when two peers have heard each other without a break.
+#[derive(Debug, Default)]
+pub(crate) struct Together {
+    since: Vec<Vec<Option<Moment>>>,
+    /// Since when they have met and refused each other.
+    refused: Vec<Vec<Option<Moment>>>,
+}
+
+impl Together {
+    /// Has room for what is noted of so many peers.
+    pub(crate) fn resize(&mut self, size: usize) {
+        self.since.resize(size, vec![None; size]);
+        self.refused.resize(size, vec![None; size]);
+    }
+
+    /// Notes whether two peers are together at this moment, or refuse each other.
+    pub(crate) fn note(&mut self, now: Moment, pair: [usize; 2], is_joined: bool, is_met: bool) {
+        let [one, other] = pair;
+        let since = self.since[one][other].unwrap_or(now);
+        self.since[one][other] = is_joined.then_some(since);
+        self.since[other][one] = is_joined.then_some(since);
+        let refused = self.refused[one][other].unwrap_or(now);
+        self.refused[one][other] = is_met.then_some(refused);
+        self.refused[other][one] = is_met.then_some(refused);
+    }
+
+    /// How long two peers have been together.
+    pub(crate) fn length(&self, now: Moment, one: usize, other: usize) -> Duration {
+        let since = self.since.get(one).and_then(|row| row[other]);
+        since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// How long two peers have refused each other for their settings.
+    pub(crate) fn refusal(&self, now: Moment, one: usize, other: usize) -> Duration {
+        let since = self.refused.get(one).and_then(|row| row[other]);
+        since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}

@@ -1,0 +1,6 @@
+//! What is said: calls, merges, and what the checkers are shown.
+
+pub(crate) mod call;
+pub(crate) mod merge;
+pub(crate) mod operation;
+pub(crate) mod seen;

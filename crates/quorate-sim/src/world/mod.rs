@@ -1,0 +1,264 @@
+//! One run: the peers, what lies between them, and what happens next.
+//!
+//! ```text
+//!  clients ──▶ calls ──▶ Store ◀── Machine ──▶ network ──▶ Machine ..
+//!                 │        │          ▲
+//!              history   checks     clocks, faults
+//! ```
+//!
+//! One thread, one queue of events, virtual time. The peers run the real state machine and the
+//! real store; this crate stands in for the driver, the network, the clocks and the clients.
+
+mod callers;
+mod calls;
+mod clients;
+mod clocks;
+mod course;
+mod describe;
+mod disk;
+mod drive;
+#[cfg(feature = "bugs")]
+mod during_cuts;
+pub(crate) mod event;
+mod filters;
+mod keepers;
+mod lasting;
+pub(crate) mod liar;
+mod links;
+pub(crate) mod members;
+mod merging;
+mod partitions;
+mod policies;
+mod processes;
+mod progress;
+mod rest;
+mod stranded;
+mod strike;
+mod together;
+mod triggers;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate::protocol::io::Succession;
+use quorate::{Incarnation, MemberId};
+
+use crate::base::clock::{Clock, Moment};
+use crate::base::queue::Queue;
+use crate::base::random::Random;
+use crate::check::Checks;
+use crate::host::Host;
+use crate::host::stranded::Stranded;
+use crate::model::key::all_keys;
+use crate::model::reference::History;
+use crate::network::Network;
+use crate::network::filter::Filter;
+use crate::observe::counters::Counters;
+use crate::observe::together::Together;
+use crate::observe::trace::Trace;
+use crate::plan::Plan;
+use crate::words::operation::Op;
+use crate::words::seen::{Failure, Seen};
+use crate::world::event::Event;
+use crate::world::lasting::Overdue;
+use crate::world::liar::Liar;
+
+/// One run of one plan.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: Moment,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) network: Network,
+    pub(crate) peers: Vec<Host>,
+    /// What each start was counted by.
+    pub(crate) ids: BTreeMap<Incarnation, MemberId>,
+    /// Whose end each start proves.
+    pub(crate) successions: BTreeMap<Incarnation, Succession>,
+    /// Processes that live on, cut off, while another runs under their name.
+    pub(crate) stranded: Vec<Stranded>,
+    pub(crate) ops: Vec<Op>,
+    /// Every key that a client may use.
+    pub(crate) keys: Vec<Bytes>,
+    pub(crate) history: History,
+    pub(crate) checks: Checks,
+    pub(crate) counters: Counters,
+    pub(crate) trace: Trace,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) together: Together,
+    /// How often everything was healed: what undoes an older fault has no effect.
+    pub(crate) healed: u64,
+    pub(crate) are_clients_active: bool,
+    pub(crate) are_faults_active: bool,
+    /// Messages that a scenario holds back.
+    pub(crate) filters: Vec<Filter>,
+    /// Transfers are decided while cuts are open.
+    #[cfg(feature = "bugs")]
+    pub(crate) is_busy_in_cuts: bool,
+    /// A peer that is no member, and lies.
+    pub(crate) liar: Option<Liar>,
+    /// Since when an election is due, while faults last.
+    pub(crate) overdue: Overdue,
+    pub(crate) switches: u64,
+    /// Switches that have ended, with whether the primary changed.
+    pub(crate) switched: Vec<(u64, bool)>,
+    pub(crate) process_random: Random,
+    pub(crate) fault_random: Random,
+    pub(crate) load_random: Random,
+    pub(crate) disk_random: Random,
+    pub(crate) policy_random: Random,
+    pub(crate) client_random: Random,
+}
+
+/// A run that goes on beyond this many events per peer has a loop in it.
+const MAX_EVENTS: u64 = 3_000_000;
+
+impl World {
+    /// A world in which nothing has started yet.
+    pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
+        let network = Network::new(plan.hosts(), plan.style.clone(), random.fork());
+        let mut uptimes = random.fork();
+        let peers = (0..plan.hosts())
+            .map(|index| {
+                let (drift, offset) = plan.clocks.get(index).copied().unwrap_or_default();
+                let uptime = Duration::from_secs(uptimes.between(1_000, 1_000_000));
+                Host::new(&plan, index, Clock::new(uptime, drift, offset))
+            })
+            .collect();
+        Self {
+            now: Moment(0),
+            queue: Queue::new(),
+            network,
+            peers,
+            ids: BTreeMap::new(),
+            successions: BTreeMap::new(),
+            stranded: Vec::new(),
+            ops: Vec::new(),
+            history: History::default(),
+            keys: all_keys(&plan),
+            checks: Checks::all(),
+            counters: Counters::default(),
+            trace,
+            failure: None,
+            together: Together::default(),
+            healed: 0,
+            are_clients_active: false,
+            are_faults_active: false,
+            filters: Vec::new(),
+            #[cfg(feature = "bugs")]
+            is_busy_in_cuts: false,
+            liar: None,
+            overdue: Overdue::default(),
+            switches: 0,
+            switched: Vec::new(),
+            process_random: random.fork(),
+            fault_random: random.fork(),
+            load_random: random.fork(),
+            disk_random: random.fork(),
+            policy_random: random.fork(),
+            client_random: random.fork(),
+            plan,
+        }
+    }
+
+    pub(crate) fn at(&mut self, delay: Duration, event: Event) {
+        self.queue.push(self.now.after(delay), event);
+    }
+
+    /// Runs until `end`, or until a checker fails.
+    pub(crate) fn run_until(&mut self, end: Moment) {
+        while self.failure.is_none() && self.queue.next_at().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Runs until `is_done` holds, asked after every event; false if it does not hold within
+    /// `bound`.
+    pub(crate) fn run_while(&mut self, bound: Duration, is_done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.after(bound);
+        while self.failure.is_none() {
+            if is_done(self) {
+                return true;
+            }
+            if self.queue.next_at().is_none_or(|at| at > end) {
+                self.now = self.now.max(end);
+                return false;
+            }
+            self.step();
+        }
+        false
+    }
+
+    pub(crate) fn step(&mut self) {
+        let Some((at, event)) = self.queue.pop() else { return };
+        self.now = self.now.max(at);
+        if self.queue.pushed() > MAX_EVENTS {
+            self.fail("liveness", format!("more than {MAX_EVENTS} events: something loops"));
+            return;
+        }
+        self.dispatch(event);
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Arrive(packet) => self.on_arrive(*packet),
+            Event::Changed { peer, incarnation } => self.on_changed(peer, incarnation),
+            Event::Client { client } => self.on_client(client),
+            Event::ClientFault => self.on_client_fault(),
+            Event::Deadline { op } => self.on_deadline(op),
+            Event::Dial { one, other } => self.on_dial(one, other),
+            Event::Disk { peer, incarnation } => self.on_disk(peer, incarnation),
+            Event::Fault => self.on_fault(),
+            Event::Strike { fault, peer } => self.strike(fault, Some(peer)),
+            Event::Issue { op } => self.on_issue(op),
+            Event::Merge { peer, incarnation } => self.on_merge_timer(peer, incarnation),
+            Event::Policy => self.on_policy_timer(),
+            Event::Open { connection, end } => self.on_open(connection, end),
+            Event::Silence { connection, end } => self.on_silence(connection, end),
+            Event::Tick { peer, incarnation } => self.on_tick(peer, incarnation),
+            Event::Undo { undo, healed } => {
+                if healed == self.healed {
+                    self.undo(undo);
+                }
+            }
+        }
+    }
+
+    /// Shows something to every checker.
+    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+        let mut checks = std::mem::take(&mut self.checks);
+        let result = checks.see(self, seen);
+        self.checks = checks;
+        if let Err(failure) = result {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    /// Lets every checker look at the end.
+    pub(crate) fn finish(&mut self) {
+        let mut checks = std::mem::take(&mut self.checks);
+        let result = checks.finish(self);
+        self.checks = checks;
+        if let Err(failure) = result {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, checker: &'static str, what: String) {
+        self.failure.get_or_insert(Failure { checker, what });
+    }
+
+    /// Notes something in the trace; the text is only made if somebody reads it.
+    pub(crate) fn note(
+        &mut self,
+        peer: usize,
+        numbers: &[u64],
+        text: impl FnOnce(&Self) -> String,
+    ) {
+        let text = self.trace.is_read().then(|| text(self));
+        self.trace.add(self.now, peer, numbers, text);
+    }
+}

@@ -1,0 +1,57 @@
+//! Who has been together with whom: asked whenever that may have changed.
+
+use std::time::Duration;
+
+use crate::world::World;
+
+impl World {
+    /// Linked both ways, nothing cut, slow or stalled, and nobody frozen.
+    fn are_together(&self, one: usize, other: usize) -> bool {
+        self.peers[one].is_running()
+            && self.peers[other].is_running()
+            && self.is_linked(one, other)
+            && self.network.is_steady(one, other)
+    }
+
+    /// They dial each other, hear each other's hello, and refuse each other for their settings.
+    fn have_met(&self, one: usize, other: usize) -> bool {
+        self.peers[one].is_running()
+            && self.peers[other].is_running()
+            && self.network.is_steady(one, other)
+            && self.differ(one, other)
+    }
+
+    /// To be called when any of that may have changed.
+    pub(crate) fn note_together(&mut self) {
+        let size = self.plan.peers();
+        self.together.resize(size);
+        for one in 0..size {
+            for other in 0..one {
+                let are_together = self.are_together(one, other);
+                let have_met = self.have_met(one, other);
+                self.together.note(self.now, [one, other], are_together, have_met);
+            }
+        }
+    }
+
+    /// Whether a majority has been together with this peer for so long.
+    pub(crate) fn is_led_by(&self, peer: usize, long: Duration) -> bool {
+        let with =
+            |other: &usize| *other == peer || self.together.length(self.now, peer, *other) >= long;
+        (0..self.plan.peers()).filter(with).count() >= self.plan.majority()
+    }
+
+    /// Whether some `count` of `peers` have all been together for so long.
+    pub(crate) fn were_together(&self, peers: &[usize], count: usize, long: Duration) -> bool {
+        (0_u32..1 << peers.len()).any(|set| {
+            let is_in = |index: usize| set >> index & 1 == 1;
+            let chosen: Vec<usize> =
+                (0..peers.len()).filter(|i| is_in(*i)).map(|i| peers[i]).collect();
+            let are = |one: usize, other: usize| {
+                one == other || self.together.length(self.now, one, other) >= long
+            };
+            chosen.len() >= count
+                && chosen.iter().all(|one| chosen.iter().all(|other| are(*one, *other)))
+        })
+    }
+}
