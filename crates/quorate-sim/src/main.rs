@@ -25,10 +25,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::observe::counters::Counters;
+use crate::observe::report::Report;
 use crate::observe::trace::Trace;
 use crate::options::{Options, Task};
 use crate::plan::Plan;
-use crate::run::{Report, run};
+use crate::run::run;
 
 /// Every so many seeds one is run twice: both traces must be the same.
 const TWICE_EVERY: u64 = 100;

@@ -16,7 +16,8 @@ impl Check for CallsEnd {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         let Seen::Ended { op, .. } = seen else { return Ok(()) };
-        let (long, bound) = (world.now.since(world.ops[*op].issued), world.plan.group.io_timeout);
+        let (long, bound) =
+            (world.now().since(world.ops()[*op].issued), world.plan().group.io_timeout);
         if long > bound {
             return Err(format!("call {op} has ended after {long:?}, not within {bound:?}"));
         }
@@ -24,9 +25,9 @@ impl Check for CallsEnd {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let bound = world.plan.group.io_timeout;
-        let is_open = |op: &&Op| op.outcome.is_none() && world.now.since(op.issued) > bound;
-        match world.ops.iter().find(is_open) {
+        let bound = world.plan().group.io_timeout;
+        let is_open = |op: &&Op| op.outcome.is_none() && world.now().since(op.issued) > bound;
+        match world.ops().iter().find(is_open) {
             Some(op) => Err(format!("a call has not ended within {bound:?}: {op:?}")),
             None => Ok(()),
         }

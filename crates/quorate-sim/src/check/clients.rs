@@ -24,11 +24,11 @@ impl Check for Clients {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.client_peers == 0 {
+        if world.plan().client_peers == 0 {
             return Ok(());
         }
         if let Some(peer) = takes_part(seen).filter(|peer| world.is_client(*peer)) {
-            let name = world.plan.name(peer);
+            let name = world.plan().name(peer);
             return Err(format!("{name} is a client, and takes part: {seen:?}"));
         }
         match seen {
@@ -50,20 +50,20 @@ impl Check for Clients {
         for peer in world.clients() {
             let Some(process) = world.process(peer) else { continue };
             if !process.store.position().is_blank() {
-                return Err(format!("{} is a client, and holds data", world.plan.name(peer)));
+                return Err(format!("{} is a client, and holds data", world.plan().name(peer)));
             }
         }
-        (0..world.plan.peers()).try_for_each(|peer| uncounted(world, peer))
+        (0..world.plan().peers()).try_for_each(|peer| uncounted(world, peer))
     }
 }
 
 impl Clients {
     fn is_of_client(&self, world: &World, op: usize) -> bool {
-        world.is_client(world.ops[op].peer)
+        world.is_client(world.ops()[op].peer)
     }
 
     fn ended(&self, world: &World, op: usize, outcome: Outcome) -> Result<(), String> {
-        let is_strict = world.plan.group.mode == Mode::Strict;
+        let is_strict = world.plan().group.mode == Mode::Strict;
         match outcome {
             Outcome::Acknowledged(_) if !self.decided.contains(&op) => {
                 Err(format!("call {op} of a client is acknowledged, and nobody has decided it"))

@@ -20,7 +20,8 @@ impl Check for Conserved {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.group.mode == Mode::Relaxed && world.plan.merge_keys < world.keys.len() {
+        if world.plan().group.mode == Mode::Relaxed && world.plan().merge_keys < world.keys().len()
+        {
             // What a peer decided alone is merged by key, in as many merges as its keys need.
             return Ok(());
         }

@@ -48,7 +48,7 @@ impl Check for FirstChange {
                 if held(&membership.voters) && inherited.as_deref().is_none_or(held) {
                     return Ok(());
                 }
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 Err(format!("{name} decides although {holders:?} alone have held {ballot}"))
             }
             _ => Ok(()),

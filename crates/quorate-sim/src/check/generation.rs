@@ -33,7 +33,7 @@ impl Check for GenerationRule {
             // nothing by it, and are checked like any other election.
             Some(_) if !is_founding => Ok(()),
             None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
-            _ if world.history.newest().is_none() => Ok(()),
+            _ if world.history().newest().is_none() => Ok(()),
             _ => may_begin(world, *peer, *ballot),
         }
     }
@@ -41,20 +41,20 @@ impl Check for GenerationRule {
 
 fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
     past_nobody(world, founder, ballot)?;
-    let long = world.plan.timeout() * 11 / 10;
+    let long = world.plan().timeout() * 11 / 10;
     // What nobody near the founder knows of cannot bind it.
-    let near = (0..world.plan.peers()).filter(|peer| {
-        *peer == founder || world.together.length(world.now, founder, *peer) >= long
+    let near = (0..world.plan().peers()).filter(|peer| {
+        *peer == founder || world.together().length(world.now(), founder, *peer) >= long
     });
     let near = world.known_from(founder, &near.collect::<Vec<_>>());
     let keepers = world.keepers_among(near.iter().copied(), ballot.generation, long);
     let newest = world.newest_before(near.into_iter(), ballot.generation);
-    let majority = newest.map_or_else(|| world.plan.majority(), |newest| majority_of(&newest));
+    let majority = newest.map_or_else(|| world.plan().majority(), |newest| majority_of(&newest));
     if !world.were_together(&keepers, majority, long) {
         return Ok(());
     }
     let names: Vec<_> =
-        keepers.iter().map(|peer| world.plan.group.members[*peer].as_str()).collect();
+        keepers.iter().map(|peer| world.plan().group.members[*peer].as_str()).collect();
     let ballot = world.short(ballot);
     Err(format!("{ballot} begins although {names:?} keep their data, together"))
 }
@@ -63,15 +63,15 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
 fn past_nobody(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
     let held = |peer: usize| world.process(peer).map(|process| process.position);
     let own = held(founder).unwrap_or_default();
-    let long = world.plan.group.heartbeat * 2;
-    let passed_over = (0..world.plan.peers()).find(|other| {
-        let is_met = world.together.refusal(world.now, founder, *other) >= long;
+    let long = world.plan().group.heartbeat * 2;
+    let passed_over = (0..world.plan().peers()).find(|other| {
+        let is_met = world.together().refusal(world.now(), founder, *other) >= long;
         // In the ballot that is about to begin it may have told its own position already.
         is_met && held(*other).is_some_and(|held| held > own && held.ballot < ballot)
     });
     match passed_over {
         Some(other) => {
-            let names = &world.plan.group.members;
+            let names = &world.plan().group.members;
             let (founder, other) = (&names[founder], &names[other]);
             Err(format!("{founder} founds past {other}, which holds data and is refused"))
         }

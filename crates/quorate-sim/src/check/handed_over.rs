@@ -28,7 +28,7 @@ impl Check for HandedOver {
             }
             Seen::Begun { ballot } => {
                 let earlier = self.released.iter().filter(|released| **released < *ballot);
-                let mut kin = earlier.filter(|b| world.history.are_kin(**b, *ballot));
+                let mut kin = earlier.filter(|b| world.history().are_kin(**b, *ballot));
                 kin.try_for_each(|released| kept(world, *ballot, *released))
             }
             _ => Ok(()),
@@ -38,7 +38,7 @@ impl Check for HandedOver {
 
 /// Whether what `released` answered last is in the state that `ballot` begins with.
 fn kept(world: &World, ballot: Ballot, released: Ballot) -> Result<(), String> {
-    let history = &world.history;
+    let history = world.history();
     let Some(last) = history.last_acknowledged(released) else { return Ok(()) };
     let parent = history.reign(ballot).and_then(|reign| reign.parent);
     if parent.is_some_and(|parent| history.includes(parent, last)) {

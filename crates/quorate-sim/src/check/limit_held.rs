@@ -28,11 +28,11 @@ impl Check for LimitHeld {
             Seen::Executed { op: Some(op), done } => (op, done, true),
             _ => return Ok(()),
         };
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
-        let op = &world.ops[*op];
+        let op = &world.ops()[*op];
         let kind = if is_refund { Kind::Refund } else { Kind::Acquire };
         if done.answer.code != DONE || op.kind != kind {
             return Ok(());
@@ -41,10 +41,10 @@ impl Check for LimitHeld {
         for (key, amount) in &op.items {
             let given_back = done.answer.words[3].cast_signed();
             let units = if is_refund { -given_back } else { amount.cast_signed() };
-            let founding = world.history.reign(done.position.ballot).map(|reign| reign.founding);
+            let founding = world.history().reign(done.position.ballot).map(|reign| reign.founding);
             let sum = self.admitted.entry((founding, key.to_vec(), window)).or_default();
             *sum += units;
-            let limit = world.plan.load.limit.cast_signed();
+            let limit = world.plan().load.limit.cast_signed();
             if *sum > limit {
                 return Err(format!("{key:?} has {sum} of {limit} in window {window}"));
             }

@@ -49,7 +49,7 @@ impl LossTold {
         unreached: &[PeerName],
         position: Position,
     ) -> Result<(), String> {
-        if world.plan.remembers.is_none() || unreached.is_empty() {
+        if world.plan().remembers.is_none() || unreached.is_empty() {
             return Ok(());
         }
         let mut lost = self.acknowledged.iter().map(|(ballot, sequence)| {
@@ -58,7 +58,7 @@ impl LossTold {
         });
         let lost = lost.find(|acknowledged| {
             let is_newer = acknowledged.ballot.generation >= position.ballot.generation;
-            is_newer && !world.history.includes(position, *acknowledged)
+            is_newer && !world.history().includes(position, *acknowledged)
         });
         match lost {
             Some(lost) => Err(format!("begins without {unreached:?} and without {lost}")),
@@ -78,11 +78,11 @@ impl LossTold {
             _ => return Ok(()),
         };
         let mut former = self.acknowledged.iter().filter(|(ballot, _)| {
-            **ballot <= bound.ballot && world.history.are_kin(**ballot, position.ballot)
+            **ballot <= bound.ballot && world.history().are_kin(**ballot, position.ballot)
         });
         let lost = former.find_map(|(ballot, sequence)| {
             let acknowledged = Position { ballot: *ballot, sequence: *sequence };
-            let is_kept = world.history.includes(*position, acknowledged)
+            let is_kept = world.history().includes(*position, acknowledged)
                 || (matches!(loss, Loss::UpTo { .. }) && acknowledged <= bound);
             (!is_kept).then_some(acknowledged)
         });
@@ -95,7 +95,7 @@ impl LossTold {
 
 /// Nobody tells a group of a simulated run to found without its members.
 fn complete(world: &World, unreached: &[PeerName]) -> Result<(), String> {
-    if unreached.is_empty() || world.plan.new_generations == NewGenerations::Automatic {
+    if unreached.is_empty() || world.plan().new_generations == NewGenerations::Automatic {
         return Ok(());
     }
     Err(format!("a generation begins without {unreached:?}, for which it was to wait"))

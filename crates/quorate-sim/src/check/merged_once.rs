@@ -28,7 +28,7 @@ impl Check for MergedOnce {
                 Ok(())
             }
             Seen::Begun { ballot, .. } => {
-                let parent = world.history.reign(*ballot).and_then(|reign| reign.parent);
+                let parent = world.history().reign(*ballot).and_then(|reign| reign.parent);
                 parent.map_or(Ok(()), |parent| once(world, parent))
             }
             _ => Ok(()),
@@ -39,10 +39,10 @@ impl Check for MergedOnce {
         let Some(newest) = world.last_reign() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         once(world, tip)?;
-        let (merges, _) = world.history.merges(tip);
+        let (merges, _) = world.history().merges(tip);
         let is_lost = |id: &&MergeId| {
-            let reigns = world.history.reigns_of(**id);
-            !merges.contains(id) && reigns.iter().all(|b| world.history.are_kin(*b, newest))
+            let reigns = world.history().reigns_of(**id);
+            !merges.contains(id) && reigns.iter().all(|b| world.history().are_kin(*b, newest))
         };
         match self.confirmed.iter().find(is_lost) {
             Some(id) => Err(format!("{id:?} was confirmed and is not in {}", world.short(newest))),
@@ -52,7 +52,7 @@ impl Check for MergedOnce {
 }
 
 fn once(world: &World, tip: Position) -> Result<(), String> {
-    match world.history.merges(tip).1.first() {
+    match world.history().merges(tip).1.first() {
         Some(id) => Err(format!("{id:?} has been merged twice by {}", world.short_position(tip))),
         None => Ok(()),
     }

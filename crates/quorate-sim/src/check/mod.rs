@@ -32,6 +32,7 @@ use std::fmt;
 
 use crate::words::seen::{Failure, Seen};
 use crate::world::World;
+use crate::world::watch::Watch;
 
 /// Something that must always hold.
 pub(crate) trait Check: fmt::Debug {
@@ -79,14 +80,6 @@ impl Checks {
         ])
     }
 
-    pub(crate) fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), Failure> {
-        self.each(|check| check.see(world, seen))
-    }
-
-    pub(crate) fn finish(&mut self, world: &World) -> Result<(), Failure> {
-        self.each(|check| check.finish(world))
-    }
-
     fn each(
         &mut self,
         mut look: impl FnMut(&mut dyn Check) -> Result<(), String>,
@@ -96,5 +89,15 @@ impl Checks {
             look(&mut **check).map_err(|what| Failure { checker, what })?;
         }
         Ok(())
+    }
+}
+
+impl Watch for Checks {
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), Failure> {
+        self.each(|check| check.see(world, seen))
+    }
+
+    fn finish(&mut self, world: &World) -> Result<(), Failure> {
+        self.each(|check| check.finish(world))
     }
 }

@@ -44,7 +44,7 @@ impl Check for Monotone {
             }
             Seen::Ballot { peer, ballot } => {
                 let last = self.ballots.entry(*peer).or_default();
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 if ballot < last {
                     return Err(format!("the ballot of {name} went back from {last} to {ballot}"));
                 }
@@ -76,10 +76,10 @@ impl Check for Monotone {
 
 impl Monotone {
     fn look_at_clocks(&mut self, world: &World) {
-        self.leads.resize(world.plan.peers(), 0);
-        for (latest, peer) in self.leads.iter_mut().zip(&world.peers) {
-            let wall = peer.clock.now(world.now).wall;
-            *latest = (*latest).max(wall.0.saturating_sub(world.now.0));
+        self.leads.resize(world.plan().peers(), 0);
+        for (latest, peer) in self.leads.iter_mut().zip(world.hosts()) {
+            let wall = peer.clock.now(world.now()).wall;
+            *latest = (*latest).max(wall.0.saturating_sub(world.now().0));
         }
     }
 
@@ -96,7 +96,7 @@ impl Monotone {
     /// not.
     fn within_time(&self, world: &World, at: Position, steady: GroupTime) -> Result<(), String> {
         const MARGIN: i128 = 200_000_000;
-        let reign = world.history.reign(at.ballot);
+        let reign = world.history().reign(at.ballot);
         let parent = reign.and_then(|reign| reign.parent.filter(|_| reign.founding != at.ballot));
         let least = self.least(at).or_else(|| self.least(parent?));
         let Some(least) = least else { return Ok(()) };
@@ -117,8 +117,8 @@ impl Monotone {
     fn note_time(&mut self, world: &World, done: Done) {
         const FRESH: Duration = Duration::from_millis(10);
         let ballot = done.position.ballot;
-        let Some(reign) = world.history.reign(ballot) else { return };
-        let shown = world.peers[reign.primary.0].clock.time(world.now);
+        let Some(reign) = world.history().reign(ballot) else { return };
+        let shown = world.hosts()[reign.primary.0].clock.time(world.now());
         if shown.since(done.read) > FRESH {
             return;
         }
@@ -141,9 +141,9 @@ impl Monotone {
         leads.sort_unstable_by(|a, b| b.cmp(a));
         // Group time never goes back, so it runs on from whatever a majority has once reached.
         let smallest = self.look_at_majority(world);
-        let reached = GroupTime(leads[smallest - 1] + world.now.0);
+        let reached = GroupTime(leads[smallest - 1] + world.now().0);
         // A primary counts on by its own clock, from what it was told a while ago.
-        let margin = world.plan.timeout() / 2 + Duration::from_nanos(world.now.0) / 40;
+        let margin = world.plan().timeout() / 2 + Duration::from_nanos(world.now().0) / 40;
         let bound = reached.after(margin + Duration::from_millis(200));
         if group_time > bound {
             let ahead = (group_time.0 - reached.0) / 1_000_000;
@@ -154,15 +154,15 @@ impl Monotone {
 }
 
 fn forward(world: &World, peer: usize, from: Position, to: Position) -> Result<(), String> {
-    let is_forgotten = to.is_blank() && world.history.came_to_nothing(from.ballot);
+    let is_forgotten = to.is_blank() && world.history().came_to_nothing(from.ballot);
     if to >= from || is_forgotten {
         return Ok(());
     }
-    let name = &world.plan.group.members[peer];
+    let name = &world.plan().group.members[peer];
     Err(format!("the position of {name} went back from {from} to {to}"))
 }
 
 /// How far a time is ahead of the time since the start, by a clock as fast as any.
 fn ahead(world: &World, steady: GroupTime) -> i128 {
-    i128::from(steady.0) - i128::from(world.now.0) * 102 / 100
+    i128::from(steady.0) - i128::from(world.now().0) * 102 / 100
 }

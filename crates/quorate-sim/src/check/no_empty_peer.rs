@@ -27,7 +27,7 @@ impl Check for NoEmptyPeer {
             && from.is_blank()
             && !to.is_blank()
         {
-            self.filled.insert(*peer, world.now);
+            self.filled.insert(*peer, world.now());
         }
         match seen {
             Seen::Started { peer } => {
@@ -35,16 +35,16 @@ impl Check for NoEmptyPeer {
                 Ok(())
             }
             Seen::Moved { from, to, .. }
-                if to.is_blank() && world.history.came_to_nothing(from.ballot) =>
+                if to.is_blank() && world.history().came_to_nothing(from.ballot) =>
             {
                 Ok(())
             }
             Seen::Moved { peer, from, to, .. } if to.is_blank() && !from.is_blank() => {
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 Err(format!("{name} was emptied at {from}"))
             }
             Seen::Reign { peer, ballot, parent: None, .. } => {
-                self.filled.insert(*peer, world.now);
+                self.filled.insert(*peer, world.now());
                 self.founded(world, *peer, *ballot)
             }
             _ => Ok(()),
@@ -56,18 +56,19 @@ impl NoEmptyPeer {
     /// A founding is not possible past a member with data that its founder hears. One that has
     /// founded in this moment cannot be heard yet: of two foundings the later ballot stays.
     fn founded(&self, world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
-        let near = (0..world.plan.peers()).filter(|peer| *peer != founder).find(|peer| {
-            let is_known = |since: &Moment| world.now.since(*since) >= world.plan.timeout() / 10;
+        let near = (0..world.plan().peers()).filter(|peer| *peer != founder).find(|peer| {
+            let is_known =
+                |since: &Moment| world.now().since(*since) >= world.plan().timeout() / 10;
             world.process(*peer).is_some_and(|process| !process.position.is_blank())
                 && self.filled.get(peer).is_none_or(is_known)
-                && world.plan.priorities[*peer] > 0
-                && world.together.length(world.now, founder, *peer)
-                    >= world.plan.timeout() * 11 / 10
+                && world.plan().priorities[*peer] > 0
+                && world.together().length(world.now(), founder, *peer)
+                    >= world.plan().timeout() * 11 / 10
         });
         match near {
             None => Ok(()),
             Some(near) => {
-                let names = &world.plan.group.members;
+                let names = &world.plan().group.members;
                 let (near, founder) = (&names[near], &names[founder]);
                 Err(format!("{founder} founds {ballot} although it hears {near}, which has data"))
             }

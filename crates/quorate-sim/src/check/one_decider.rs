@@ -47,14 +47,14 @@ impl Check for OneDecider {
                 // What a majority holds is in the newer reign too; what it does not hold must
                 // have been decided while nobody else could.
                 let (ballot, newest) = (done.position.ballot, self.newest);
-                if world.history.is_after(newest, ballot) {
+                if world.history().is_after(newest, ballot) {
                     let (ballot, newest) = (world.short(ballot), world.short(newest));
                     return Err(format!("{ballot} answers at once although {newest} has decided"));
                 }
                 alone(world, *peer)
             }
             Seen::Executed { done, .. } => {
-                if world.history.is_after(done.position.ballot, self.newest) {
+                if world.history().is_after(done.position.ballot, self.newest) {
                     self.newest = done.position.ballot;
                 }
                 Ok(())
@@ -66,28 +66,29 @@ impl Check for OneDecider {
 
 /// Says of a reign whether it is of another founding than that of a peer, which began from nothing.
 fn is_of_blank_founding(world: &World, peer: usize) -> impl Fn(Ballot) -> bool + '_ {
-    let founding_of = |ballot| world.history.reign(ballot).map(|reign| reign.founding);
+    let founding_of = |ballot| world.history().reign(ballot).map(|reign| reign.founding);
     let own = world.process(peer).and_then(|process| process.reign).and_then(founding_of);
-    let began = own.and_then(|founding| world.history.reign(founding));
+    let began = own.and_then(|founding| world.history().reign(founding));
     let is_blank = began.is_some_and(|reign| reign.parent.is_none());
-    move |ballot| is_blank && world.history.reign(ballot).map(|reign| reign.founding) != own
+    move |ballot| is_blank && world.history().reign(ballot).map(|reign| reign.founding) != own
 }
 
 fn alone(world: &World, peer: usize) -> Result<(), String> {
     let is_elsewhere = is_of_blank_founding(world, peer);
     if let Some(stranded) =
-        world.stranded.iter().find(|s| s.is_authorized(world.now) && !is_elsewhere(s.reign))
+        world.stranded().iter().find(|s| s.is_authorized(world.now()) && !is_elsewhere(s.reign))
     {
-        let names = &world.plan.group.members;
+        let names = &world.plan().group.members;
         let (peer, other) = (&names[peer], &names[stranded.peer]);
         return Err(format!("{peer} decides while an earlier {other}, cut off, may decide too"));
     }
-    for other in (0..world.plan.peers()).filter(|other| *other != peer && !world.is_excused(*other))
+    for other in
+        (0..world.plan().peers()).filter(|other| *other != peer && !world.is_excused(*other))
     {
-        let host = &world.peers[other];
-        let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now));
+        let host = &world.hosts()[other];
+        let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now()));
         if may {
-            let names = &world.plan.group.members;
+            let names = &world.plan().group.members;
             let (peer, other) = (&names[peer], &names[other]);
             return Err(format!("{peer} decides while {other} may decide too"));
         }

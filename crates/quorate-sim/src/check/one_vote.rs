@@ -26,7 +26,7 @@ impl Check for OneVote {
         let last = self.votes.entry(process.id).or_insert((*ballot, *to));
         let (newest, first) = *last;
         *last = (*ballot, *to);
-        let names = &world.plan.group.members;
+        let names = &world.plan().group.members;
         let (peer, first, to) = (&names[*peer], &names[first], &names[*to]);
         if *ballot < newest {
             return Err(format!("{peer} votes in {ballot} after it has voted in {newest}"));

@@ -46,7 +46,7 @@ impl Check for PermitsHeld {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
@@ -79,11 +79,11 @@ impl PermitsHeld {
         if self.released.get(&id).is_some_and(|released| *released > done.position) {
             return Ok(());
         }
-        let (peer, asked) = (world.ops[op].peer, world.ops[op].asked);
+        let (peer, asked) = (world.ops()[op].peer, world.ops()[op].asked);
         let (units, position) = (done.answer.words[2], done.position);
         let term = LEASE - LEASE / 20;
         let until = asked.after(term);
-        let until_truly = world.ops[op].issued.after(term);
+        let until_truly = world.ops()[op].issued.after(term);
         let belief = Belief { peer, units, position, until, until_truly };
         let known = self.believed.entry(id.clone()).or_insert(belief);
         if left(world, belief) > left(world, *known) {
@@ -109,18 +109,18 @@ fn permit(world: &World, op: usize, done: Done) -> Option<(u8, (Ballot, Key, Key
     const OPERATIONS: RangeInclusive<u8> = operation::PERMIT_TAKE..=operation::PERMIT_RELEASE;
     /// The bit of an answer that says it is an earlier one's.
     const REPEATED: u64 = 1 << 63;
-    let Kind::Real(number) = world.ops[op].kind else { return None };
+    let Kind::Real(number) = world.ops()[op].kind else { return None };
     let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
-    let [(key, _), (permit, _)] = &world.ops[op].items[..] else { return None };
-    let founding = world.history.reign(done.position.ballot)?.founding;
+    let [(key, _), (permit, _)] = &world.ops()[op].items[..] else { return None };
+    let founding = world.history().reign(done.position.ballot)?.founding;
     let id = (founding, key.to_vec(), permit.to_vec());
     (is_new && OPERATIONS.contains(&number)).then_some((number, id))
 }
 
 /// Nanoseconds that a holder believes on, by its own clock.
 fn left(world: &World, belief: Belief) -> u128 {
-    let clock = &world.peers[belief.peer].clock;
-    let own = belief.until.since(clock.time(world.now));
-    let left = if clock.has_stood() { own.min(belief.until_truly.since(world.now)) } else { own };
+    let clock = &world.hosts()[belief.peer].clock;
+    let own = belief.until.since(clock.time(world.now()));
+    let left = if clock.has_stood() { own.min(belief.until_truly.since(world.now())) } else { own };
     left.as_nanos()
 }

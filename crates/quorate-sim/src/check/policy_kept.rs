@@ -26,7 +26,7 @@ impl Check for PolicyKept {
             }
             Seen::Authority { peer } => {
                 let Some((ballot, held)) = world.policy_of(peer) else { return Ok(()) };
-                let is_earlier = |b: Ballot| b < ballot && world.history.are_kin(b, ballot);
+                let is_earlier = |b: Ballot| b < ballot && world.history().are_kin(b, ballot);
                 let lost = self.acknowledged.iter().find(|(b, r)| is_earlier(*b) && *r > held);
                 lost.map_or(Ok(()), |(acknowledged, revision)| {
                     Err(format!(
@@ -41,7 +41,7 @@ impl Check for PolicyKept {
     fn finish(&mut self, world: &World) -> Result<(), String> {
         let held = |peer: usize| world.process(peer).map(|process| process.store.meta().policy);
         let Some(primary) = world.primary() else { return Ok(()) };
-        let differs = (0..world.plan.peers()).find(|peer| {
+        let differs = (0..world.plan().peers()).find(|peer| {
             world.is_counted(*peer)
                 && held(*peer).is_some_and(|policy| Some(policy) != held(primary))
         });

@@ -41,13 +41,13 @@ impl Check for PrimaryLoss {
         let Some(newest) = world.last_reign() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
-            world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
+            world.history().path(tip).map(|end| (end.ballot, end.sequence)).collect();
         let mut lost: BTreeMap<(usize, Incarnation), u128> = BTreeMap::new();
-        let same = world.history.reigns().filter(|(b, _)| world.history.are_kin(*b, newest));
+        let same = world.history().reigns().filter(|(b, _)| world.history().are_kin(*b, newest));
         for (ballot, reign) in same {
             let fork = kept.get(&ballot).copied().unwrap_or_default();
             let units = acknowledged_past(reign, fork);
-            let cap = u128::from(world.plan.group.max_unreplicated);
+            let cap = u128::from(world.plan().group.max_unreplicated);
             if units > cap {
                 let ballot = world.short(ballot);
                 return Err(format!("{ballot} lost {units} acknowledged units, more than {cap}"));
@@ -56,10 +56,10 @@ impl Check for PrimaryLoss {
         }
         for (primary, units) in lost {
             // Only who is still there could report.
-            let is_back = world.peers[primary.0].runs(primary.1);
+            let is_back = world.hosts()[primary.0].runs(primary.1);
             let reported = self.reported.get(&primary).map_or(0, |reported| reported.0);
             if is_back && reported < units {
-                let name = &world.plan.group.members[primary.0];
+                let name = &world.plan().group.members[primary.0];
                 return Err(format!("{name} lost {units} acknowledged units, reported {reported}"));
             }
         }

@@ -51,9 +51,9 @@ impl Check for RealLimits {
             Seen::Acknowledged { op: Some(op), done, .. } => (*op, *done, true),
             _ => return Ok(()),
         };
-        let Kind::Real(number) = world.ops[op].kind else { return Ok(()) };
+        let Kind::Real(number) = world.ops()[op].kind else { return Ok(()) };
         let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
-        let Some(reign) = world.history.reign(done.position.ballot).filter(|_| is_new) else {
+        let Some(reign) = world.history().reign(done.position.ballot).filter(|_| is_new) else {
             return Ok(());
         };
         let max = max_at(world, reign.primary);
@@ -64,7 +64,7 @@ impl Check for RealLimits {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
@@ -126,7 +126,7 @@ struct Reference {
 
 impl Reference {
     fn apply(&mut self, world: &World, entry: &Entry) -> Result<(), String> {
-        let items = &world.ops[entry.op].items;
+        let items = &world.ops()[entry.op].items;
         let context = entry.done.context;
         let (now, steady) = (context.now().0, context.steady().0);
         let words = entry.done.answer.words;

@@ -16,10 +16,10 @@ impl Check for RefusedHasNoEffect {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Refused { peer, op, is_unchanged: false } => {
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 Err(format!("{name} refused call {op} and changed cells"))
             }
-            Seen::Ended { op, outcome: Outcome::Refused } if world.ops[*op].is_executed => {
+            Seen::Ended { op, outcome: Outcome::Refused } if world.ops()[*op].is_executed => {
                 Err(format!("call {op} was executed and is refused"))
             }
             _ => Ok(()),

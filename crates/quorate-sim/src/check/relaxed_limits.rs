@@ -81,7 +81,7 @@ impl Check for RelaxedLimits {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.group.mode != Mode::Relaxed {
+        if world.plan().group.mode != Mode::Relaxed {
             return Ok(());
         }
         match *seen {
@@ -99,9 +99,9 @@ impl Check for RelaxedLimits {
             Seen::Executed { op: Some(op), done } => {
                 let units = window_units(world, op, &done.answer);
                 let start = start_of(done.context);
-                let kind = world.ops[op].kind;
+                let kind = world.ops()[op].kind;
                 if kind == Kind::Real(operation::RESERVE) || kind == Kind::Real(operation::COMMIT) {
-                    self.reserved.insert((world.ops[op].items[0].0.to_vec(), start));
+                    self.reserved.insert((world.ops()[op].items[0].0.to_vec(), start));
                 }
                 self.count(world, done.position, (start, units), By::Operation);
                 Ok(())
@@ -118,7 +118,9 @@ impl Check for RelaxedLimits {
                 Ok(())
             }
             Seen::Acknowledged { done, .. } => {
-                let Some(reign) = world.history.reign(done.position.ballot) else { return Ok(()) };
+                let Some(reign) = world.history().reign(done.position.ballot) else {
+                    return Ok(());
+                };
                 if let Some(counted) = self.counted.get_mut(&(reign.founding, done.position)) {
                     counted.is_acknowledged = true;
                 }
@@ -130,7 +132,7 @@ impl Check for RelaxedLimits {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Relaxed {
             return Ok(());
         }
@@ -138,7 +140,7 @@ impl Check for RelaxedLimits {
         if let Some((process, ballot)) = process.and_then(|process| Some((process, process.reign?)))
         {
             let tip = Position { ballot, sequence: Sequence(u64::MAX) };
-            self.compare(world, tip, &process.cells(&world.keys))?;
+            self.compare(world, tip, &process.cells(world.keys()))?;
         }
         if group.acknowledge != Acknowledge::Majority {
             return Ok(());
@@ -168,8 +170,8 @@ impl RelaxedLimits {
         (answer, context): (Answer, DecideContext),
     ) -> Result<(), String> {
         let Some(alone) = self.of(world, peer) else { return Ok(()) };
-        let incarnation = world.ops[op].incarnation;
-        let part = world.plan.real.part(max_at(world, (peer, incarnation)));
+        let incarnation = world.ops()[op].incarnation;
+        let part = world.plan().real.part(max_at(world, (peer, incarnation)));
         for (key, units) in window_units(world, op, &answer) {
             let count = alone.counts.entry(key).or_default();
             let start = start_of(context);
@@ -201,7 +203,7 @@ impl RelaxedLimits {
             let mut merges: BTreeSet<MergeId> = BTreeSet::new();
             let mut is_first = |by: By| !matches!(by, By::Merge(Some(id)) if !merges.insert(id));
             let included = of_window
-                .filter(|((_, position), _)| world.history.includes(tip, *position))
+                .filter(|((_, position), _)| world.history().includes(tip, *position))
                 .map(|(_, counted)| counted)
                 .filter(|counted| is_first(counted.by));
             let units = included.flat_map(|counted| &counted.units);
@@ -242,7 +244,8 @@ impl RelaxedLimits {
         (start, mut units): (u64, Vec<(Key, u64)>),
         by: By,
     ) {
-        let Some(reign) = world.history.reign(position.ballot).filter(|_| !units.is_empty()) else {
+        let Some(reign) = world.history().reign(position.ballot).filter(|_| !units.is_empty())
+        else {
             return;
         };
         let max = max_at(world, reign.primary);
@@ -254,7 +257,7 @@ impl RelaxedLimits {
 
 /// What an operation that was done has taken of windows, for good.
 fn window_units(world: &World, op: usize, answer: &Answer) -> Vec<(Key, u64)> {
-    let op = &world.ops[op];
+    let op = &world.ops()[op];
     let is_new = answer.code == DONE && answer.words[5] & REPEATED == 0;
     if op.kind != Kind::Real(operation::ACQUIRE) || !is_new {
         return Vec::new();

@@ -18,7 +18,6 @@ use crate::host::memory::Memory;
 use crate::host::process::Process;
 use crate::host::unnoticed::Unnoticed;
 use crate::plan::Plan;
-use crate::world::event::Event;
 
 /// A host, and the process on it if one runs.
 #[derive(Debug)]
@@ -32,8 +31,6 @@ pub(crate) struct Host {
     pub(crate) unnoticed: Unnoticed,
     /// Only its event loop is frozen.
     pub(crate) starves: bool,
-    /// What came while it was frozen.
-    pub(crate) inbox: Vec<Event>,
     pub(crate) process: Option<Process>,
     /// The list of members that its last start was given.
     pub(crate) list: List,
@@ -60,7 +57,8 @@ impl Host {
         };
         let has_disk = plan.disk.as_ref().filter(|_| !is_client);
         let disk = has_disk.map(|_| HostDisk::new(plan.seed ^ index as u64));
-        let (paused, inbox, process) = (None, Vec::new(), None);
+        let paused = None;
+        let process = None;
         let list = List::default();
         let (is_host_up, revision, starves) = (true, 0, false);
         let unnoticed = Unnoticed::default();
@@ -71,7 +69,6 @@ impl Host {
             paused,
             unnoticed,
             starves,
-            inbox,
             process,
             list,
             disk,

@@ -33,7 +33,7 @@ impl World {
         for _ in 0..100 {
             let op = self.issue(CLIENT, Kind::Count, vec![(key(b'c', 0), units)], None);
             self.wait(ms(500));
-            let outcome = op.and_then(|op| self.ops[op].outcome);
+            let outcome = op.and_then(|op| self.ops()[op].outcome);
             match outcome {
                 Some(Outcome::Acknowledged(_)) => return,
                 Some(Outcome::Refused) => {}
@@ -66,7 +66,7 @@ fn through_a_failover(world: &mut World) {
     world.expect_other_than(FIRST, ms(15_000));
     world.run_while(ms(1_000), |world| world.is_served(CLIENT, 1));
     world.count_until_done(7);
-    let outcome = op.and_then(|op| world.ops[op].outcome);
+    let outcome = op.and_then(|op| world.ops()[op].outcome);
     if !matches!(outcome, Some(Outcome::Unknown)) {
         world.fail("scenario", format!("a call to nobody ends as {outcome:?}"));
     }
@@ -82,7 +82,7 @@ fn with_the_cut_off(world: &mut World) {
     let op = world.issue(CLIENT, Kind::Count, vec![(key(b'c', 0), 1_000)], None);
     world.expect_other_than(FIRST, ms(15_000));
     world.wait(ms(2_000));
-    let outcome = op.and_then(|op| world.ops[op].outcome);
+    let outcome = op.and_then(|op| world.ops()[op].outcome);
     if matches!(outcome, Some(Outcome::Acknowledged(_))) {
         world.fail("scenario", "a minority acknowledges a call".into());
     }

@@ -25,7 +25,7 @@ fn operations_in_cuts(world: &mut World) {
     for step in 0..40 {
         #[cfg(feature = "bugs")]
         {
-            world.is_busy_in_cuts = step % 4 > 0;
+            world.set_busy_in_cuts(step % 4 > 0);
         }
         let items = vec![(key(b't', step % 5), 2), (key(b't', (step + 1) % 5), 2)];
         world.issue(FIRST, Kind::Transfer, items, None);
@@ -33,14 +33,14 @@ fn operations_in_cuts(world: &mut World) {
     }
     #[cfg(feature = "bugs")]
     {
-        world.is_busy_in_cuts = false;
+        world.set_busy_in_cuts(false);
     }
 }
 
 /// A batch of several pieces, of which one is lost.
 fn missing_piece(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(2).only(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2).only(2));
     for index in 0..4 {
         for (family, kind) in [(b'c', Kind::Count), (b'l', Kind::Acquire)] {
             let items = vec![(key(family, index), 5)];

@@ -37,15 +37,15 @@ fn alone(world: &mut World) {
 fn two_founders(world: &mut World) {
     const SAID: &[MessageKind] =
         &[MessageKind::Ping, MessageKind::Pong, MessageKind::Piece, MessageKind::PreVoteReply];
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Vote]).to(1));
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Vote]).to(2).late(ms(3_000)));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Vote]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Vote]).to(2).late(ms(3_000)));
     world.start(FIRST);
     world.wait(ms(1_000));
     world.start_all(true);
     world.wait_for_delayed();
     // The blank peer hears of neither founding.
     for peer in [FIRST, 1] {
-        world.filters.push(Filter::from(peer, SAID).to(2));
+        world.add_filter(Filter::from(peer, SAID).to(2));
     }
     world.wait(ms(4_000));
 }
@@ -60,20 +60,20 @@ fn founder_in_doubt(world: &mut World) {
     world.run_while(ms(5_000), |world| {
         world.process(FIRST).is_some_and(|process| !process.store.position().is_blank())
     });
-    world.filters.push(Filter::from(FIRST, LOST));
+    world.add_filter(Filter::from(FIRST, LOST));
     world.wait(ms(45_000));
 }
 
 /// The founder dies when one peer has its data. The other, blank yet, takes part in no newer ballot
 /// than the founding's, and the first round of the one with data is not heard.
 fn blank_voter(world: &mut World) {
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.start(FIRST);
     world.wait(ms(1_000));
     world.start_all(true);
     world.run_while(ms(5_000), |world| world.primary() == Some(FIRST));
     world.kill(FIRST, true);
-    world.filters.push(Filter::from(1, &[MessageKind::Vote]).to(2));
+    world.add_filter(Filter::from(1, &[MessageKind::Vote]).to(2));
     world.wait(ms(13_000));
 }
 
@@ -87,16 +87,16 @@ fn blank_beside_survivor(world: &mut World) {
     ];
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, SAID));
+    world.add_filter(Filter::from(FIRST, SAID));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(peer, &[MessageKind::PreVote]));
+        world.add_filter(Filter::from(peer, &[MessageKind::PreVote]));
     }
     world.kill(1, false);
     world.kill(2, false);
     world.start(1);
     world.start(2);
     world.wait(ms(15_000));
-    world.filters.truncate(1);
+    world.keep_first_filter();
     world.wait(ms(15_000));
 }
 

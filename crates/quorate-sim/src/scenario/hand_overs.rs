@@ -39,7 +39,7 @@ fn switch(world: &mut World) {
 fn cut_off_after_release(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Release]).late(ms(1)));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Release]).late(ms(1)));
     world.switch(FIRST, Some(1));
     world.wait_for_delayed();
     world.part(&[FIRST], &[1, 2]);
@@ -49,7 +49,7 @@ fn cut_off_after_release(world: &mut World) {
 /// The successor lacks what was answered already, and the old primary is not heard by it.
 fn switch_to_a_lagging_peer(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(
+    world.add_filter(Filter::from(
         FIRST,
         &[MessageKind::Piece, MessageKind::VoteReply, MessageKind::PreVoteReply],
     ));
@@ -64,13 +64,13 @@ fn switch_to_a_lagging_peer(world: &mut World) {
 /// come at the primary or from another peer.
 fn calls_meanwhile(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(1));
     world.count(FIRST, 5);
     world.switch(FIRST, Some(1));
     for _ in 0..5 {
         world.count(FIRST, 1);
         world.count(2, 1);
     }
-    world.filters.clear();
+    world.clear_filters();
     world.wait(ms(4_000));
 }

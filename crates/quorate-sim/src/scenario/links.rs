@@ -26,8 +26,8 @@ pub(super) const ALL: &[Scenario] = &[
 fn healed_while_connecting(world: &mut World) {
     world.found();
     world.restart(2);
-    world.network.path(2, FIRST).slow = ms(3_000);
-    world.network.path(FIRST, 2).slow = ms(60_000);
+    world.slow_path(2, FIRST, ms(3_000));
+    world.slow_path(FIRST, 2, ms(60_000));
     world.wait(ms(1_000));
 }
 
@@ -37,7 +37,7 @@ fn crossed(world: &mut World) {
     world.found();
     let incarnation = |world: &World, peer| world.process(peer).map(|process| process.incarnation);
     for slow in [ms(60), ms(0)] {
-        world.network.path(FIRST, 2).slow = slow;
+        world.slow_path(FIRST, 2, slow);
         if let (Some(here), Some(there)) = (incarnation(world, 2), incarnation(world, FIRST)) {
             world.connect([(2, here), (FIRST, there)]);
         }
@@ -73,8 +73,8 @@ fn reset_all_the_time(world: &mut World) {
 fn closed_at_one_end(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.one_ended(FIRST, 1, world.now.after(ms(15_000)), false);
-    world.one_ended(FIRST, 2, world.now.after(ms(15_000)), false);
+    world.one_ended(FIRST, 1, world.now().after(ms(15_000)), false);
+    world.one_ended(FIRST, 2, world.now().after(ms(15_000)), false);
     world.expect_other_than(FIRST, ms(10_200));
     world.count(1, 1);
 }
@@ -83,7 +83,7 @@ fn closed_at_one_end(world: &mut World) {
 fn closed_at_a_replica(world: &mut World) {
     world.found();
     let reign = world.last_reign();
-    world.one_ended(1, FIRST, world.now.after(ms(15_000)), false);
+    world.one_ended(1, FIRST, world.now().after(ms(15_000)), false);
     for _ in 0..30 {
         world.count(FIRST, 1);
         world.wait(ms(500));

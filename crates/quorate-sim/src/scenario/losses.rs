@@ -107,7 +107,7 @@ fn tail_that_is_longer(world: &mut World) {
         world.count(FIRST, 1);
     }
     world.wait_for_other_than(FIRST);
-    world.filters.push(Filter::from(1, &[MessageKind::Piece]).to(FIRST));
+    world.add_filter(Filter::from(1, &[MessageKind::Piece]).to(FIRST));
     world.join(&[FIRST], &[1]);
     world.wait(ms(1_000));
     world.part(&[1], &[2]);
@@ -138,12 +138,12 @@ fn real() -> Plan {
 /// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken for.
 fn renewal_of_what_is_lost(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     for number in [operation::PERMIT_TAKE, operation::PERMIT_RENEW] {
         world.ask(FIRST, number, "permits", 1);
     }
     world.kill(FIRST, true);
-    world.filters.clear();
+    world.clear_filters();
     world.wait_for_other_than(FIRST);
 }
 
@@ -181,7 +181,7 @@ fn merge_that_is_lost(world: &mut World) {
     world.part(&[2], &[0, 1]);
     world.wait(ms(15_000));
     world.count(2, 5);
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
     world.wait(ms(3_000));
     world.kill(FIRST, true);
@@ -194,10 +194,10 @@ fn merge_sent_again(world: &mut World) {
     world.part(&[2], &[0, 1]);
     world.wait(ms(15_000));
     world.count(2, 5);
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
     world.wait(ms(4_000));
-    world.filters.clear();
+    world.clear_filters();
     world.wait(ms(4_000));
 }
 

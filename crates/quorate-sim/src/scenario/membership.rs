@@ -94,7 +94,7 @@ fn one_joins_and_one_leaves(world: &mut World) {
 /// Nothing that the primary sends reaches the joiner, whose heartbeats do.
 fn joiner_that_lags(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(3));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(3));
     world.start(3);
     world.wait(ms(5_000));
 }
@@ -103,7 +103,7 @@ fn joiner_that_lags(world: &mut World) {
 fn change_that_is_stuck(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.start(3);
     world.start(4);
@@ -115,7 +115,7 @@ fn change_that_is_stuck(world: &mut World) {
 fn two_leave_a_lease(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[MessageKind::Ping]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(peer));
     }
     // Their last promises have just not ended: they still take data.
     world.wait(ms(9_500));
@@ -133,7 +133,7 @@ fn removal_cut_short(world: &mut World) {
     world.remove(3, 3);
     world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, 2));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
     world.wait(ms(200));
@@ -145,7 +145,7 @@ fn removal_cut_short(world: &mut World) {
 /// promised nothing, and the other replica's promise runs out before the lease does.
 fn promise_of_a_newcomer(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(5_000));
     replace_unheard(world);
 }
@@ -153,15 +153,15 @@ fn promise_of_a_newcomer(world: &mut World) {
 /// The same, and the last promise of the one that has died arrives when the newcomer is linked.
 fn promise_of_the_dead(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(5_000));
-    world.filters.push(Filter::from(1, &[MessageKind::Pong]).to(FIRST).late(ms(700)));
+    world.add_filter(Filter::from(1, &[MessageKind::Pong]).to(FIRST).late(ms(700)));
     world.wait_for_delayed();
     replace_unheard(world);
 }
 
 fn replace_unheard(world: &mut World) {
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Ping]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(1));
     world.restart(1);
     world.wait(ms(1_500));
     world.part(&[FIRST], &[1, 2]);
@@ -173,7 +173,7 @@ fn replace_unheard(world: &mut World) {
 fn vote_of_the_dead(world: &mut World) {
     world.found();
     world.part(&[FIRST], &[1, 2]);
-    world.filters.push(Filter::from(1, &[MessageKind::VoteReply]).to(2).late(ms(700)));
+    world.add_filter(Filter::from(1, &[MessageKind::VoteReply]).to(2).late(ms(700)));
     world.wait_for_delayed();
     // Without a word: the candidate still counts on it.
     world.kill(1, true);
@@ -190,7 +190,7 @@ fn change_that_was_missed(world: &mut World) {
     world.found();
     world.restart(1);
     world.run_while(ms(3_000), |world| is_joint(world, 2));
-    world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.run_while(ms(3_000), |world| !is_joint(world, 1) && !is_joint(world, FIRST));
     world.kill(FIRST, false);
     world.wait(ms(5_000));
@@ -204,14 +204,14 @@ fn joiner_that_knows_more(world: &mut World) {
     world.remove(1, 1);
     world.wait_for_members(FIRST, 2);
     for joiner in [4, 3] {
-        world.filters.push(Filter::from(joiner, &[MessageKind::Pong]).to(FIRST));
+        world.add_filter(Filter::from(joiner, &[MessageKind::Pong]).to(FIRST));
         world.start(joiner);
     }
     world.wait(ms(15_000));
-    world.filters.truncate(1);
+    world.keep_first_filter();
     world.run_while(ms(3_000), |world| is_joint(world, 2) && is_joint(world, 3));
     for peer in [2, 3] {
-        world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.wait_for_members(4, 3);
     world.restart(FIRST);
@@ -226,11 +226,11 @@ fn end_a_removal_alone(world: &mut World) {
     world.remove(2, 2);
     world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, FIRST));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
     world.part(&[FIRST], &[1, 2]);
-    world.filters.clear();
+    world.clear_filters();
     world.expect_other_than(FIRST, ms(40_000));
     world.count(2, 3);
 }
@@ -255,7 +255,7 @@ fn removed_each_other(world: &mut World) {
     world.wait(ms(15_000));
     world.expect_whole();
     let held = world.process(FIRST).map(|process| process.store.meta().membership);
-    if held.is_some_and(|held| held.has(&world.plan.group.members[2])) {
+    if held.is_some_and(|held| held.has(&world.plan().group.members[2])) {
         world.fail("scenario", format!("it was let in again: {}", world.describe()));
     }
 }

@@ -20,9 +20,10 @@ mod restarts;
 mod script;
 mod time;
 
+use crate::observe::report::Report;
 use crate::observe::trace::Trace;
 use crate::plan::Plan;
-use crate::run::Report;
+use crate::run::begin;
 use crate::world::World;
 
 /// A directed schedule.
@@ -36,7 +37,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// Runs it to its end, rest included.
     pub(crate) fn run(&self, trace: Trace) -> Report {
-        let mut world = World::new((self.plan)(), trace);
+        let mut world = begin((self.plan)(), trace);
         (self.script)(&mut world);
         world.end()
     }

@@ -56,7 +56,7 @@ fn counted(world: &mut World) -> Before {
     world.count(FIRST, UNITS);
     world.wait(ms(100));
     let generation = world.last_reign().map(|ballot| ballot.generation);
-    Before { is_kept: world.plan.disk.is_some(), generation }
+    Before { is_kept: world.plan().disk.is_some(), generation }
 }
 
 fn end(world: &mut World, peers: &[usize]) {

@@ -26,11 +26,11 @@ impl World {
     pub(super) fn found(&mut self) {
         self.start(FIRST);
         self.wait(ms(1_000));
-        for peer in 1..self.plan.founders {
+        for peer in 1..self.plan().founders {
             self.start(peer);
         }
         self.begin_to_dial();
-        let bound = self.plan.timeout() * 3;
+        let bound = self.plan().timeout() * 3;
         if !self.run_while(bound, Self::is_whole) || self.primary() != Some(FIRST) {
             self.fail("scenario", format!("no group to begin with: {}", self.describe()));
         }
@@ -38,12 +38,12 @@ impl World {
     }
 
     pub(super) fn wait(&mut self, length: Duration) {
-        self.run_until(self.now.after(length));
+        self.run_until(self.now().after(length));
     }
 
     /// Runs until another peer than this one decides, for some failure timeouts at most.
     pub(super) fn wait_for_other_than(&mut self, peer: usize) {
-        let bound = self.plan.timeout() * 4;
+        let bound = self.plan().timeout() * 4;
         self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
     }
 

@@ -73,7 +73,7 @@ const SLOW: i64 = 45_000_000_000;
 fn late_promises(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(peer, &[MessageKind::Pong]).to(FIRST).late(ms(5_000)));
+        world.add_filter(Filter::from(peer, &[MessageKind::Pong]).to(FIRST).late(ms(5_000)));
     }
     world.wait(ms(6_000));
     world.part(&[FIRST], &[1, 2]);
@@ -152,7 +152,7 @@ fn set_later(world: &mut World) {
     if let Some(incarnation) = paused {
         world.go_on(FIRST, incarnation, Setting::Never);
     }
-    let late = world.now.since(Moment(0));
+    let late = world.now().since(Moment(0));
     world.set_wall(FIRST, late.min(ms(9_000)));
     for _ in 0..4 {
         world.count(FIRST, 1);
@@ -219,7 +219,7 @@ fn slow_clock_put_right(world: &mut World) {
     // A lease ends all the same.
     world.wait(ms(4_000));
     world.ask_by(2, operation::PERMIT_TAKE, "permits", PERMITS, 6);
-    let last = world.ops.last().and_then(|op| op.outcome);
+    let last = world.ops().last().and_then(|op| op.outcome);
     if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == DONE) {
         world.fail("permits_held", format!("permits are not free in the end: {last:?}"));
     }

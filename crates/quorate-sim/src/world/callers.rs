@@ -91,7 +91,7 @@ impl World {
     ) -> Option<usize> {
         let incarnation = self.process(peer)?.incarnation;
         let op = self.ops.len();
-        let asked = self.peers[peer].clock.time(self.now);
+        let asked = self.hosts[peer].clock.time(self.now);
         let issued = self.now;
         let (outcome, is_executed) = (None, false);
         self.ops.push(Op {

@@ -22,11 +22,11 @@ impl World {
     /// A client calls the peer that its operation names.
     pub(crate) fn on_issue(&mut self, op: usize) {
         let peer = self.ops[op].peer;
-        if self.peers[peer].process.is_none() || self.ops[op].outcome.is_some() {
+        if self.hosts[peer].process.is_none() || self.ops[op].outcome.is_some() {
             return;
         }
-        if self.peers[peer].paused.is_some() && !self.peers[peer].starves {
-            self.peers[peer].inbox.push(Event::Issue { op });
+        if self.hosts[peer].paused.is_some() && !self.hosts[peer].starves {
+            self.inboxes[peer].push(Event::Issue { op });
             return;
         }
         let time = self.coarse_time(peer);
@@ -43,8 +43,8 @@ impl World {
 
     /// What whoever handles a call reads from the clock.
     pub(crate) fn reading(&self, peer: usize) -> Time {
-        let turned = self.peers[peer].paused.filter(|_| bug::is(Bug::ClockOfTheLoop));
-        self.peers[peer].clock.time(turned.unwrap_or(self.now))
+        let turned = self.hosts[peer].paused.filter(|_| bug::is(Bug::ClockOfTheLoop));
+        self.hosts[peer].clock.time(turned.unwrap_or(self.now))
     }
 
     /// Takes a call where it stands: decided here, forwarded, held, decided alone, or refused.
@@ -101,7 +101,7 @@ impl World {
         let kind = self.ops[op].kind;
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        if self.peers[peer].starves {
+        if self.hosts[peer].starves {
             self.counters.add("calls at starved loops");
         }
         let Some(process) = self.process(peer) else { return };
@@ -344,7 +344,7 @@ impl World {
         self.counters.add("deadlines");
         let (peer, incarnation) = (self.ops[op].peer, self.ops[op].incarnation);
         let mut was_started = true;
-        if self.peers[peer].runs(incarnation)
+        if self.hosts[peer].runs(incarnation)
             && let Some(process) = self.process_mut(peer)
         {
             process.sent.remove(&op);

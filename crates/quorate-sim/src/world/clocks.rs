@@ -32,14 +32,14 @@ impl World {
     /// Moves the wall clock of a peer.
     pub(crate) fn put_clock(&mut self, peer: usize, by: i64) {
         self.see(&Seen::Clocks);
-        self.peers[peer].clock.step(by);
+        self.hosts[peer].clock.step(by);
         self.see(&Seen::Clocks);
     }
 
     pub(super) fn drift_clock(&mut self, peer: usize) {
         let drift = self.fault_random.between(0, 40_000).cast_signed() - 20_000;
         let now = self.now;
-        self.peers[peer].clock.drift(now, drift);
+        self.hosts[peer].clock.drift(now, drift);
         self.arm(peer);
     }
 
@@ -66,25 +66,25 @@ impl World {
         let incarnation = self.pause(peer)?;
         self.counters.add("standstills");
         let now = self.now;
-        self.peers[peer].clock.stop(now);
+        self.hosts[peer].clock.stop(now);
         Some(incarnation)
     }
 
     /// A machine that slept is awake: calls come first.
     pub(crate) fn wake_up(&mut self, peer: usize, incarnation: Incarnation) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
-        let Some(since) = self.peers[peer].paused else { return };
-        let clock = &self.peers[peer].clock;
+        let Some(since) = self.hosts[peer].paused else { return };
+        let clock = &self.hosts[peer].clock;
         let slept = clock.time(self.now).since(clock.time(since));
-        self.peers[peer].unnoticed.sleep(slept);
+        self.hosts[peer].unnoticed.sleep(slept);
         self.run_on(peer, incarnation, false, false);
     }
 
     /// A virtual machine runs on where it stood: calls come first.
     pub(crate) fn go_on(&mut self, peer: usize, incarnation: Incarnation, setting: Setting) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
         let stood = self.start_clock(peer);
@@ -101,32 +101,32 @@ impl World {
     /// The clocks of a machine go on if they stood; for how long they did.
     pub(crate) fn start_clock(&mut self, peer: usize) -> Duration {
         let now = self.now;
-        let stood = self.peers[peer].clock.go_on(now);
+        let stood = self.hosts[peer].clock.go_on(now);
         let timeout = self.plan.timeout();
         let is_harmless = stood < timeout / HARMLESS_DIVISOR;
         if !stood.is_zero() {
             let until = (!is_harmless).then(|| now.after(timeout));
-            self.peers[peer].unnoticed.stand(until);
+            self.hosts[peer].unnoticed.stand(until);
         }
         stood
     }
 
     pub(crate) fn set_wall(&mut self, peer: usize, by: Duration) {
         self.see(&Seen::Clocks);
-        self.peers[peer].clock.step(nanos(by).cast_signed());
+        self.hosts[peer].clock.step(nanos(by).cast_signed());
         self.see(&Seen::Clocks);
     }
 
     /// Whether a peer may decide beside another, as protocol.md says in section 5: it stands still,
     /// or has stood for too long and nothing has shown it.
     pub(crate) fn is_excused(&self, peer: usize) -> bool {
-        let host = &self.peers[peer];
+        let host = &self.hosts[peer];
         host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
     }
 
     /// A reading of the data path's first look: it lags by a sleep until that is noticed.
     pub(crate) fn before_sleep(&self, peer: usize, time: Time) -> Time {
-        time.before(self.peers[peer].unnoticed.slept())
+        time.before(self.hosts[peer].unnoticed.slept())
     }
 
     /// The second look of the driver's data path, which notices: where the wall clock has gone
@@ -136,9 +136,9 @@ impl World {
         if bug::is(Bug::SleepUnseen) {
             return self.before_sleep(peer, time);
         }
-        self.peers[peer].unnoticed.notice_sleep();
+        self.hosts[peer].unnoticed.notice_sleep();
         if self.has_gained(peer) {
-            self.peers[peer].unnoticed.notice_standstill();
+            self.hosts[peer].unnoticed.notice_standstill();
             if !bug::is(Bug::StoppedClockIgnored)
                 && let Some(process) = self.process(peer)
             {
@@ -152,20 +152,20 @@ impl World {
     /// The event loop turns.
     pub(crate) fn note_turn(&mut self, peer: usize) {
         if self.has_gained(peer) {
-            self.peers[peer].unnoticed.notice_standstill();
+            self.hosts[peer].unnoticed.notice_standstill();
         }
         let lead = self.lead(peer);
-        self.peers[peer].unnoticed.turn(lead);
+        self.hosts[peer].unnoticed.turn(lead);
     }
 
     /// Whether the wall clock has gone ahead of the other since the event loop last turned.
     fn has_gained(&self, peer: usize) -> bool {
-        let gain = self.peers[peer].unnoticed.gain(self.lead(peer));
+        let gain = self.hosts[peer].unnoticed.gain(self.lead(peer));
         gain > i128::from(nanos(self.plan.timeout() / GAIN_DIVISOR))
     }
 
     fn lead(&self, peer: usize) -> i128 {
-        let now = self.peers[peer].clock.now(self.now);
+        let now = self.hosts[peer].clock.now(self.now);
         let (Time(time), GroupTime(wall)) = (now.time, now.wall);
         i128::from(wall) - i128::from(time)
     }

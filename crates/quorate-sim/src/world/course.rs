@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::observe::report::Report;
 use crate::plan::fault::Undo;
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -23,7 +24,16 @@ impl World {
         self.run_until(self.now.after(self.plan.faults.phase));
     }
 
-    pub(crate) fn recover(&mut self) -> u64 {
+    /// Heals everything, comes to rest and reports.
+    pub(crate) fn end(mut self) -> Report {
+        let recovery = if self.failure.is_none() { self.recover() } else { 0 };
+        self.counters.add_many("waits behind data", self.network.waits);
+        let simulated = Duration::from_nanos(self.now.0);
+        let Self { failure, counters, trace, .. } = self;
+        Report { failure, counters, simulated, recovery, trace }
+    }
+
+    fn recover(&mut self) -> u64 {
         let timeout = self.plan.timeout();
         self.heal_all();
         self.run_until(self.now.after(timeout / 2));
@@ -122,11 +132,11 @@ impl World {
     fn take_settings_back(&mut self) {
         let position = |peer: &usize| self.process(*peer).map(|process| process.store.position());
         let newest = (0..self.plan.peers()).max_by_key(position).unwrap_or(0);
-        let revision = self.peers[newest].revision;
+        let revision = self.hosts[newest].revision;
         for peer in 0..self.plan.hosts() {
-            if self.peers[peer].revision != revision {
+            if self.hosts[peer].revision != revision {
                 self.end_process(peer, false, true);
-                self.peers[peer].revision = revision;
+                self.hosts[peer].revision = revision;
             }
         }
     }

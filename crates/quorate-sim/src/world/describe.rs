@@ -36,7 +36,7 @@ impl World {
     }
 
     fn describe_peer(&self, peer: usize) -> String {
-        let host = &self.peers[peer];
+        let host = &self.hosts[peer];
         let name = self.plan.name(peer);
         let Some(process) = &host.process else { return format!("{name} is down") };
         let status = process.machine.status(host.clock.now(self.now));

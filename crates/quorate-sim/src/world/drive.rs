@@ -20,7 +20,7 @@ const SWEPT: usize = 16;
 impl World {
     /// Hands one input to the machine and does what it asks for.
     pub(crate) fn drive(&mut self, peer: usize, input: Input) {
-        let now = self.peers[peer].clock.now(self.now);
+        let now = self.hosts[peer].clock.now(self.now);
         #[cfg(feature = "bugs")]
         let log = self.visit_cuts(peer, now.time);
         if let Some(process) = self.process_mut(peer) {
@@ -29,7 +29,7 @@ impl World {
         self.note_turn(peer);
         #[cfg(feature = "bugs")]
         self.leave_cuts(peer, now.time, log);
-        while let Some(process) = self.peers[peer].process.as_mut() {
+        while let Some(process) = self.hosts[peer].process.as_mut() {
             let Some(output) = process.machine.poll_output() else { break };
             self.on_output(peer, output);
             if self.failure.is_some() {
@@ -181,7 +181,7 @@ impl World {
 
     /// Schedules the machine's next tick, as late as a busy process would run it.
     pub(crate) fn arm(&mut self, peer: usize) {
-        let Some(Host { clock, process: Some(process), .. }) = self.peers.get_mut(peer) else {
+        let Some(Host { clock, process: Some(process), .. }) = self.hosts.get_mut(peer) else {
             return;
         };
         let due = clock.moment(process.machine.deadline());
@@ -198,7 +198,7 @@ impl World {
     }
 
     pub(crate) fn on_tick(&mut self, peer: usize, incarnation: Incarnation) {
-        let Host { clock, process: Some(process), paused, .. } = &mut self.peers[peer] else {
+        let Host { clock, process: Some(process), paused, .. } = &mut self.hosts[peer] else {
             return;
         };
         if process.incarnation != incarnation || process.armed != Some(self.now) {
@@ -217,11 +217,11 @@ impl World {
     }
 
     pub(crate) fn on_changed(&mut self, peer: usize, incarnation: Incarnation) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
-        if self.peers[peer].paused.is_some() {
-            self.peers[peer].inbox.push(Event::Changed { peer, incarnation });
+        if self.hosts[peer].paused.is_some() {
+            self.inboxes[peer].push(Event::Changed { peer, incarnation });
             return;
         }
         self.drive(peer, Input::Changed);

@@ -26,6 +26,11 @@ type Log = Rc<RefCell<Vec<([usize; 2], Decided)>>>;
 const ACCOUNTS: usize = 5;
 
 impl World {
+    /// From here on transfers are decided while cuts are open, or are not.
+    pub(crate) fn set_busy_in_cuts(&mut self, is_busy: bool) {
+        self.is_busy_in_cuts = is_busy;
+    }
+
     /// From here on transfers are decided wherever a cut of this peer's store can be met half-way.
     pub(crate) fn visit_cuts(&self, peer: usize, time: Time) -> Option<Log> {
         let process = self.process(peer).filter(|_| self.is_busy_in_cuts)?;

@@ -5,6 +5,21 @@ use crate::network::packet::Payload;
 use crate::world::World;
 
 impl World {
+    /// From here on a filter looks at every message.
+    pub(crate) fn add_filter(&mut self, filter: Filter) {
+        self.filters.push(filter);
+    }
+
+    /// Every message goes its ordinary way again.
+    pub(crate) fn clear_filters(&mut self) {
+        self.filters.clear();
+    }
+
+    /// All filters but the first one go.
+    pub(crate) fn keep_first_filter(&mut self) {
+        self.filters.truncate(1);
+    }
+
     /// Runs until a message has been delayed, for some failure timeouts at most.
     pub(crate) fn wait_for_delayed(&mut self) {
         let bound = self.plan.timeout() * 2;

@@ -87,7 +87,7 @@ impl World {
     /// A peer's position has moved: notes whose data it holds, and since when.
     pub(crate) fn note_holding(&mut self, peer: usize) {
         let now = self.now;
-        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let Some(process) = self.hosts[peer].process.as_mut() else { return };
         let founding = self.history.reign(process.position.ballot).map(|reign| reign.founding);
         if process.holds.map(|(founding, _)| founding) != founding {
             process.holds = founding.map(|founding| (founding, now));

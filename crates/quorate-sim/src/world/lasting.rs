@@ -210,7 +210,7 @@ impl World {
 
     fn may_be_elected(&self, peer: usize, are_free: bool) -> bool {
         let Some(process) = self.process(peer) else { return false };
-        if self.peers[peer].config.priority == 0 || process.store.position().is_blank() {
+        if self.hosts[peer].config.priority == 0 || process.store.position().is_blank() {
             return false;
         }
         let is_bound = |other: usize| self.reaches(peer, other) && !self.is_free(other);
@@ -227,7 +227,7 @@ impl World {
     /// Whether a peer is a primary: one whose lease has ended goes on if a majority answers again,
     /// and stands for nothing.
     fn reigns(&self, peer: usize) -> bool {
-        let now = self.peers[peer].clock.now(self.now);
+        let now = self.hosts[peer].clock.now(self.now);
         self.process(peer).is_some_and(|p| p.machine.status(now).role == PeerRole::Primary)
     }
 

@@ -95,7 +95,7 @@ impl World {
         let incarnation = Incarnation(0x1147);
         let liar = *self.liar.get_or_insert(Liar { incarnation, kind });
         for peer in 0..self.plan.peers() {
-            if !self.peers[peer].is_running() || self.knows_nobody(peer) {
+            if !self.hosts[peer].is_running() || self.knows_nobody(peer) {
                 continue;
             }
             self.introduce_liars(peer, liar);
@@ -128,7 +128,7 @@ impl World {
     /// Whether a peer asks to join and has heard of no member yet: it takes the word of whoever it
     /// asks, and is asked by nobody.
     fn knows_nobody(&self, peer: usize) -> bool {
-        let is_joiner = self.peers[peer].config.kind == PeerKind::Joiner;
+        let is_joiner = self.hosts[peer].config.kind == PeerKind::Joiner;
         let has_list = |process: &Process| !process.store.meta().membership.voters.is_empty();
         is_joiner && !self.process(peer).is_some_and(has_list)
     }
@@ -147,7 +147,7 @@ impl World {
     /// The ballot of which a lie to a peer is, and where the liar says that it stands.
     fn false_position(&self, peer: usize, is_far: bool) -> Option<Position> {
         let process = self.process(peer)?;
-        let known = process.machine.status(self.peers[peer].clock.now(self.now)).ballot;
+        let known = process.machine.status(self.hosts[peer].clock.now(self.now)).ballot;
         let term = if is_far { LAST_TERM } else { Term(known.term.0 + 1) };
         Some(Position { ballot: Ballot { term, ..known }, sequence: LAST_SEQUENCE })
     }
@@ -170,7 +170,7 @@ impl World {
     fn lies(&self, peer: usize, lie: Lie, is_far: bool) -> Vec<Message> {
         let Some(process) = self.process(peer) else { return Vec::new() };
         let meta = process.store.meta();
-        let status = process.machine.status(self.peers[peer].clock.now(self.now));
+        let status = process.machine.status(self.hosts[peer].clock.now(self.now));
         let known = status.ballot;
         let Some(position) = self.false_position(peer, is_far) else { return Vec::new() };
         let (ballot, group_id) = (position.ballot, meta.group_id);

@@ -31,7 +31,7 @@ impl World {
             let incarnation = peer.process.as_ref()?.incarnation;
             peer.paused.is_none().then_some(incarnation)
         };
-        let (Some(first), Some(second)) = (running(&self.peers[one]), running(&self.peers[other]))
+        let (Some(first), Some(second)) = (running(&self.hosts[one]), running(&self.hosts[other]))
         else {
             return;
         };
@@ -53,7 +53,7 @@ impl World {
 
     /// Whether the settings of two peers differ, so that they refuse each other.
     pub(crate) fn differ(&self, one: usize, other: usize) -> bool {
-        self.peers[one].revision != self.peers[other].revision
+        self.hosts[one].revision != self.hosts[other].revision
     }
 
     /// Both have said hello, and that their settings differ: each learns what the other holds.
@@ -97,8 +97,8 @@ impl World {
         if here.state != EndState::Opening {
             return;
         }
-        if self.peers[here.peer].paused.is_some() {
-            self.peers[here.peer].inbox.push(Event::Open { connection, end });
+        if self.hosts[here.peer].paused.is_some() {
+            self.inboxes[here.peer].push(Event::Open { connection, end });
             return;
         }
         if !self.accepts(here.peer, there.peer, there.incarnation) {
@@ -114,13 +114,13 @@ impl World {
         link.open.push(connection);
         let is_new = link.linked != Some(there.incarnation);
         link.linked = Some(there.incarnation);
-        let silent = self.peers[here.peer].clock.real(self.plan.timeout());
+        let silent = self.hosts[here.peer].clock.real(self.plan.timeout());
         self.at(silent, Event::Silence { connection, end });
         if is_new {
             self.counters.add("links");
             self.note_link(here.peer, there.peer, true);
             let peer = self.plan.name(there.peer);
-            let kind = self.peers[there.peer].config.kind;
+            let kind = self.hosts[there.peer].config.kind;
             let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
             end.succession = self.successions.get(&there.incarnation).copied().unwrap_or_default();
@@ -182,11 +182,11 @@ impl World {
         }
         let peer = here.peer;
         let heard = self.heard(peer, self.network.end(connection, 1 - end).peer);
-        let silent = self.peers[peer].clock.real(self.plan.timeout());
+        let silent = self.hosts[peer].clock.real(self.plan.timeout());
         let due = heard.after(silent);
-        if self.peers[peer].paused.is_some() {
+        if self.hosts[peer].paused.is_some() {
             // It looks at its connections when it runs again, after it has read what waits there.
-            self.peers[peer].inbox.push(Event::Silence { connection, end });
+            self.inboxes[peer].push(Event::Silence { connection, end });
         } else if due > self.now {
             self.queue.push(due, Event::Silence { connection, end });
         } else {
@@ -260,14 +260,14 @@ impl World {
     pub(crate) fn on_arrive(&mut self, packet: Packet) {
         let here = self.network.end(packet.connection, packet.end);
         let (peer, incarnation, state) = (here.peer, here.incarnation, here.state);
-        if !self.peers[peer].is_host_up {
+        if !self.hosts[peer].is_host_up {
             return;
         }
-        let is_frozen = self.peers[peer].paused.is_some()
-            && self.peers[peer].runs(incarnation)
+        let is_frozen = self.hosts[peer].paused.is_some()
+            && self.hosts[peer].runs(incarnation)
             && !self.is_read_all_the_same(&packet, state);
         if is_frozen && state != EndState::Closed {
-            self.peers[peer].inbox.push(Event::Arrive(Box::new(packet)));
+            self.inboxes[peer].push(Event::Arrive(Box::new(packet)));
             return;
         }
         let is_reset = matches!(packet.payload, Payload::Reset { .. });
@@ -299,7 +299,7 @@ impl World {
     fn is_read_all_the_same(&self, packet: &Packet, state: EndState) -> bool {
         let peer = self.network.end(packet.connection, packet.end).peer;
         let is_on_data_path = matches!(packet.payload, Payload::Call(_) | Payload::Reply(_));
-        self.peers[peer].starves && is_on_data_path && state == EndState::Open
+        self.hosts[peer].starves && is_on_data_path && state == EndState::Open
     }
 
     fn receive(&mut self, peer: usize, packet: Packet) {

@@ -45,7 +45,7 @@ impl World {
     pub(crate) fn is_out(&self, peer: usize, membership: &Membership) -> bool {
         let name = &self.plan.group.members[peer];
         let Some(process) = self.process(peer) else { return false };
-        let is_stranger = self.peers[peer].config.kind == PeerKind::Member;
+        let is_stranger = self.hosts[peer].config.kind == PeerKind::Member;
         membership.has_removed(name, process.id) || (is_stranger && !membership.has(name))
     }
 
@@ -62,12 +62,12 @@ impl World {
         let membership = self.newest_membership();
         let is_removed = membership.as_ref().is_some_and(|m| !m.has(&name));
         let is_founder = peer < self.plan.founders;
-        if is_removed && self.peers[peer].disk.is_some() {
+        if is_removed && self.hosts[peer].disk.is_some() {
             // What was removed does not come back under its old id.
-            self.peers[peer].disk = Some(HostDisk::new(self.disk_random.next()));
+            self.hosts[peer].disk = Some(HostDisk::new(self.disk_random.next()));
         }
         if !is_founder || is_removed {
-            self.peers[peer].config.kind = PeerKind::Joiner;
+            self.hosts[peer].config.kind = PeerKind::Joiner;
             group.members = vec![name];
             return group;
         }
@@ -75,7 +75,7 @@ impl World {
             Some(membership) => membership.names().into_iter().cloned().collect(),
             None => group.members[..self.plan.founders].to_vec(),
         };
-        self.peers[peer].list = group.members.iter().cloned().collect();
+        self.hosts[peer].list = group.members.iter().cloned().collect();
         group
     }
 
@@ -85,7 +85,7 @@ impl World {
             return false;
         };
         let name = &self.plan.name(from);
-        let (ours, theirs) = (&self.peers[peer], &self.peers[from]);
+        let (ours, theirs) = (&self.hosts[peer], &self.hosts[from]);
         let (own, meta) = here.standing();
         let (standing, other_meta) = there.standing();
         let (kind, id) = (theirs.config.kind, there.id);
@@ -101,7 +101,7 @@ impl World {
 
     /// A peer that is not there starts: a joiner if it is no member.
     pub(crate) fn fault_join(&mut self) {
-        let down = (0..self.plan.peers()).filter(|p| self.peers[*p].process.is_none());
+        let down = (0..self.plan.peers()).filter(|p| self.hosts[*p].process.is_none());
         let strangers: Vec<usize> = down.filter(|peer| !self.is_named(*peer)).collect();
         let out: Vec<usize> = match self.newest_membership() {
             Some(m) => (0..self.plan.peers()).filter(|peer| self.is_out(*peer, &m)).collect(),
@@ -143,8 +143,8 @@ impl World {
     /// Who stands first changes.
     pub(crate) fn fault_priority(&mut self, peer: usize) {
         let priority = self.fault_random.pick(&[1, 2, 3, 100]);
-        self.peers[peer].config.priority = priority;
-        if self.peers[peer].is_running() {
+        self.hosts[peer].config.priority = priority;
+        if self.hosts[peer].is_running() {
             self.counters.add("priorities set");
             self.drive(peer, Input::SetPriority(priority));
         }
@@ -154,7 +154,7 @@ impl World {
     pub(crate) fn remove(&mut self, at: usize, peer: usize) {
         self.switches += 1;
         let request = self.switches;
-        if self.peers[at].is_running() {
+        if self.hosts[at].is_running() {
             self.counters.add("removals asked for");
             let peer = self.plan.group.members[peer].clone();
             self.drive(at, Input::Remove { request, peer });

@@ -24,18 +24,18 @@ impl World {
     }
 
     pub(crate) fn on_merge_timer(&mut self, peer: usize, incarnation: Incarnation) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
         self.start_merging(peer);
-        if self.peers[peer].paused.is_none() {
+        if self.hosts[peer].paused.is_none() {
             self.merge_now(peer);
         }
     }
 
     /// Group time as a peer without a primary estimates it.
     fn local_group_time(&self, peer: usize) -> DecideContext {
-        let wall = self.peers[peer].clock.now(self.now).wall;
+        let wall = self.hosts[peer].clock.now(self.now).wall;
         let Some(process) = self.process(peer) else { return DecideContext::at(wall) };
         let lead = process.store.lead();
         let steady = process.store.group_time().max(GroupTime(wall.0.saturating_sub(lead.nanos)));
@@ -184,7 +184,7 @@ impl World {
         reply: MergeReply,
     ) {
         if to == peer {
-            if self.peers[peer].runs(incarnation) {
+            if self.hosts[peer].runs(incarnation) {
                 self.on_merge_reply(peer, reply);
             }
         } else {

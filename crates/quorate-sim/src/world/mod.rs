@@ -36,6 +36,7 @@ mod stranded;
 mod strike;
 mod together;
 mod triggers;
+pub(crate) mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +48,6 @@ use quorate::{Incarnation, MemberId};
 use crate::base::clock::{Clock, Moment};
 use crate::base::queue::Queue;
 use crate::base::random::Random;
-use crate::check::Checks;
 use crate::host::Host;
 use crate::host::stranded::Stranded;
 use crate::model::key::all_keys;
@@ -63,52 +63,56 @@ use crate::words::seen::{Failure, Seen};
 use crate::world::event::Event;
 use crate::world::lasting::Overdue;
 use crate::world::liar::Liar;
+use crate::world::watch::Watch;
 
 /// One run of one plan.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) plan: Plan,
-    pub(crate) now: Moment,
-    pub(crate) queue: Queue<Event>,
-    pub(crate) network: Network,
-    pub(crate) peers: Vec<Host>,
+    plan: Plan,
+    now: Moment,
+    queue: Queue<Event>,
+    network: Network,
+    hosts: Vec<Host>,
+    /// What came to each process while it was frozen.
+    inboxes: Vec<Vec<Event>>,
     /// What each start was counted by.
-    pub(crate) ids: BTreeMap<Incarnation, MemberId>,
+    ids: BTreeMap<Incarnation, MemberId>,
     /// Whose end each start proves.
-    pub(crate) successions: BTreeMap<Incarnation, Succession>,
+    successions: BTreeMap<Incarnation, Succession>,
     /// Processes that live on, cut off, while another runs under their name.
-    pub(crate) stranded: Vec<Stranded>,
-    pub(crate) ops: Vec<Op>,
+    stranded: Vec<Stranded>,
+    ops: Vec<Op>,
     /// Every key that a client may use.
-    pub(crate) keys: Vec<Bytes>,
-    pub(crate) history: History,
-    pub(crate) checks: Checks,
-    pub(crate) counters: Counters,
-    pub(crate) trace: Trace,
-    pub(crate) failure: Option<Failure>,
-    pub(crate) together: Together,
+    keys: Vec<Bytes>,
+    history: History,
+    /// Who looks on; nobody while it is shown something.
+    watch: Option<Box<dyn Watch>>,
+    counters: Counters,
+    trace: Trace,
+    failure: Option<Failure>,
+    together: Together,
     /// How often everything was healed: what undoes an older fault has no effect.
-    pub(crate) healed: u64,
-    pub(crate) are_clients_active: bool,
-    pub(crate) are_faults_active: bool,
+    healed: u64,
+    are_clients_active: bool,
+    are_faults_active: bool,
     /// Messages that a scenario holds back.
-    pub(crate) filters: Vec<Filter>,
+    filters: Vec<Filter>,
     /// Transfers are decided while cuts are open.
     #[cfg(feature = "bugs")]
-    pub(crate) is_busy_in_cuts: bool,
+    is_busy_in_cuts: bool,
     /// A peer that is no member, and lies.
-    pub(crate) liar: Option<Liar>,
+    liar: Option<Liar>,
     /// Since when an election is due, while faults last.
-    pub(crate) overdue: Overdue,
-    pub(crate) switches: u64,
+    overdue: Overdue,
+    switches: u64,
     /// Switches that have ended, with whether the primary changed.
-    pub(crate) switched: Vec<(u64, bool)>,
-    pub(crate) process_random: Random,
-    pub(crate) fault_random: Random,
-    pub(crate) load_random: Random,
-    pub(crate) disk_random: Random,
-    pub(crate) policy_random: Random,
-    pub(crate) client_random: Random,
+    switched: Vec<(u64, bool)>,
+    process_random: Random,
+    fault_random: Random,
+    load_random: Random,
+    disk_random: Random,
+    policy_random: Random,
+    client_random: Random,
 }
 
 /// A run that goes on beyond this many events per peer has a loop in it.
@@ -116,11 +120,11 @@ const MAX_EVENTS: u64 = 3_000_000;
 
 impl World {
     /// A world in which nothing has started yet.
-    pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
+    pub(crate) fn new(plan: Plan, trace: Trace, watch: Box<dyn Watch>) -> Self {
         let mut random = Random::new(plan.seed ^ 0x5157_4f52_4154_4521);
         let network = Network::new(plan.hosts(), plan.style.clone(), random.fork());
         let mut uptimes = random.fork();
-        let peers = (0..plan.hosts())
+        let hosts: Vec<Host> = (0..plan.hosts())
             .map(|index| {
                 let (drift, offset) = plan.clocks.get(index).copied().unwrap_or_default();
                 let uptime = Duration::from_secs(uptimes.between(1_000, 1_000_000));
@@ -131,14 +135,15 @@ impl World {
             now: Moment(0),
             queue: Queue::new(),
             network,
-            peers,
+            inboxes: hosts.iter().map(|_| Vec::new()).collect(),
+            hosts,
             ids: BTreeMap::new(),
             successions: BTreeMap::new(),
             stranded: Vec::new(),
             ops: Vec::new(),
             history: History::default(),
             keys: all_keys(&plan),
-            checks: Checks::all(),
+            watch: Some(watch),
             counters: Counters::default(),
             trace,
             failure: None,
@@ -227,21 +232,21 @@ impl World {
         }
     }
 
-    /// Shows something to every checker.
+    /// Shows something to whoever looks on.
     pub(crate) fn see(&mut self, seen: &Seen<'_>) {
-        let mut checks = std::mem::take(&mut self.checks);
-        let result = checks.see(self, seen);
-        self.checks = checks;
+        let Some(mut watch) = self.watch.take() else { return };
+        let result = watch.see(self, seen);
+        self.watch = Some(watch);
         if let Err(failure) = result {
             self.failure.get_or_insert(failure);
         }
     }
 
-    /// Lets every checker look at the end.
+    /// Lets whoever looks on look at the end.
     pub(crate) fn finish(&mut self) {
-        let mut checks = std::mem::take(&mut self.checks);
-        let result = checks.finish(self);
-        self.checks = checks;
+        let Some(mut watch) = self.watch.take() else { return };
+        let result = watch.finish(self);
+        self.watch = Some(watch);
         if let Err(failure) = result {
             self.failure.get_or_insert(failure);
         }
@@ -260,5 +265,44 @@ impl World {
     ) {
         let text = self.trace.is_read().then(|| text(self));
         self.trace.add(self.now, peer, numbers, text);
+    }
+}
+
+/// What others may look at.
+impl World {
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.now
+    }
+
+    pub(crate) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    pub(crate) fn stranded(&self) -> &[Stranded] {
+        &self.stranded
+    }
+
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    pub(crate) fn keys(&self) -> &[Bytes] {
+        &self.keys
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn together(&self) -> &Together {
+        &self.together
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 }

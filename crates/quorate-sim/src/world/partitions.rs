@@ -188,4 +188,14 @@ impl World {
         self.note_together();
         self.later(length, Undo::Unstall(paths));
     }
+
+    /// From here on a path takes so much longer.
+    pub(crate) fn slow_path(&mut self, from: usize, to: usize, slow: Duration) {
+        self.network.path(from, to).slow = slow;
+    }
+
+    /// From here on the control lane waits behind data for so long at most.
+    pub(crate) fn bound_waits(&mut self, most: Duration) {
+        self.network.most_wait = most;
+    }
 }

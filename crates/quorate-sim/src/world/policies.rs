@@ -34,7 +34,7 @@ impl World {
 
     /// Asks a peer for another policy than any before.
     pub(crate) fn change_policy(&mut self, peer: usize) {
-        if !self.peers[peer].is_running() {
+        if !self.hosts[peer].is_running() {
             return;
         }
         self.switches += 1;

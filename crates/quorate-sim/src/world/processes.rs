@@ -27,37 +27,37 @@ impl World {
     }
 
     pub(crate) fn process(&self, peer: usize) -> Option<&Process> {
-        self.peers.get(peer)?.process.as_ref()
+        self.hosts.get(peer)?.process.as_ref()
     }
 
     pub(crate) fn process_mut(&mut self, peer: usize) -> Option<&mut Process> {
-        self.peers[peer].process.as_mut()
+        self.hosts[peer].process.as_mut()
     }
 
     /// A process starts, blank, as a new incarnation.
     pub(crate) fn start(&mut self, peer: usize) {
-        if self.peers[peer].process.is_some() {
+        if self.hosts[peer].process.is_some() {
             return;
         }
         let incarnation = Incarnation(self.process_random.next());
         let seed = self.process_random.next();
         let bounds: Bounds = self.plan.bounds;
         _ = self.start_clock(peer);
-        self.peers[peer].unnoticed = Unnoticed::default();
-        let now = self.peers[peer].clock.now(self.now);
+        self.hosts[peer].unnoticed = Unnoticed::default();
+        let now = self.hosts[peer].clock.now(self.now);
         let store = Arc::new(Store::with_hash_seed(bounds, self.plan.seed));
         let group = self.enlist(peer);
-        let config = self.peers[peer].config.clone();
+        let config = self.hosts[peer].config.clone();
         let (start, storage) = self.recover_disk(peer, incarnation, seed, &store);
         let id = start.id;
         self.ids.insert(incarnation, id);
         self.successions.insert(incarnation, start.succession);
         let model = Arc::new(SimModel::of(&self.plan));
         let machine = Machine::new(group, config, start, Arc::clone(&store), model.clone(), now);
-        self.peers[peer].is_host_up = true;
-        self.peers[peer].paused = None;
-        self.peers[peer].starves = false;
-        self.peers[peer].process = Some(Process {
+        self.hosts[peer].is_host_up = true;
+        self.hosts[peer].paused = None;
+        self.hosts[peer].starves = false;
+        self.hosts[peer].process = Some(Process {
             incarnation,
             id,
             machine,
@@ -90,7 +90,7 @@ impl World {
 
     pub(crate) fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {
         let may_end = self.keeps_disk(peer, with_host) || self.may_lose(peer);
-        if self.peers[peer].process.is_none() || !may_end {
+        if self.hosts[peer].process.is_none() || !may_end {
             return;
         }
         self.kill(peer, with_host);
@@ -100,7 +100,7 @@ impl World {
     /// A peer is stopped in good order and started with another setting.
     pub(super) fn fault_roll(&mut self, peer: usize) {
         let may_end = self.keeps_disk(peer, false) || self.may_lose(peer);
-        if self.peers[peer].is_running() && may_end {
+        if self.hosts[peer].is_running() && may_end {
             self.roll(peer);
         }
     }
@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn roll(&mut self, peer: usize) {
         self.counters.add("settings rolled");
         self.end_process(peer, false, true);
-        self.peers[peer].revision ^= 1;
+        self.hosts[peer].revision ^= 1;
         self.start(peer);
         self.note_together();
     }
@@ -117,7 +117,7 @@ impl World {
     /// A second process runs under the name of a first, which lives on out of reach: to the others
     /// the first one's data are lost.
     pub(super) fn fault_strand(&mut self, peer: usize) {
-        if self.peers[peer].is_running() && self.may_lose(peer) {
+        if self.hosts[peer].is_running() && self.may_lose(peer) {
             self.strand(peer);
         }
     }
@@ -143,12 +143,12 @@ impl World {
         });
         self.close_all(peer, !with_host, is_goodbye);
         self.end_disk(peer, with_host);
-        let host = &mut self.peers[peer];
+        let host = &mut self.hosts[peer];
         host.process = None;
         host.paused = None;
         host.starves = false;
-        host.inbox.clear();
         host.is_host_up = !with_host;
+        self.inboxes[peer].clear();
         self.note_together();
     }
 
@@ -175,11 +175,11 @@ impl World {
 
     /// Freezes a process.
     pub(crate) fn pause(&mut self, peer: usize) -> Option<Incarnation> {
-        if self.peers[peer].paused.is_some() {
+        if self.hosts[peer].paused.is_some() {
             return None;
         }
         let incarnation = self.process(peer)?.incarnation;
-        self.peers[peer].paused = Some(self.now);
+        self.hosts[peer].paused = Some(self.now);
         self.counters.add("pauses");
         self.note_together();
         Some(incarnation)
@@ -195,7 +195,7 @@ impl World {
     /// calls are decided at its store by whoever makes or reads them.
     pub(crate) fn starve(&mut self, peer: usize) -> Option<Incarnation> {
         let incarnation = self.pause(peer)?;
-        self.peers[peer].starves = true;
+        self.hosts[peer].starves = true;
         self.counters.add("starved loops");
         Some(incarnation)
     }
@@ -217,20 +217,20 @@ impl World {
         is_stale: bool,
         ticks_first: bool,
     ) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
-        let Some(since) = self.peers[peer].paused.take() else { return };
+        let Some(since) = self.hosts[peer].paused.take() else { return };
         _ = self.start_clock(peer);
-        self.peers[peer].starves = false;
+        self.hosts[peer].starves = false;
         self.note(peer, &[14], |_| "runs on".into());
-        let inbox = std::mem::take(&mut self.peers[peer].inbox);
+        let inbox = std::mem::take(&mut self.inboxes[peer]);
         let (calls, rest): (Vec<_>, Vec<_>) =
             inbox.into_iter().partition(|event| matches!(event, Event::Issue { .. }));
         for event in calls {
             let Event::Issue { op } = event else { continue };
             if is_stale && self.ops[op].outcome.is_none() {
-                let time = self.peers[peer].clock.time(since);
+                let time = self.hosts[peer].clock.time(since);
                 self.ops[op].asked = time;
                 self.call(peer, op, time);
             } else {

@@ -9,7 +9,7 @@ use crate::world::World;
 impl World {
     /// A reign begins: what it starts from becomes part of the history.
     pub(super) fn on_reign(&mut self, peer: usize, ballot: Ballot) {
-        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let Some(process) = self.hosts[peer].process.as_mut() else { return };
         if process.reign == Some(ballot) {
             return;
         }
@@ -32,7 +32,7 @@ impl World {
     /// Looks at what an input has changed.
     pub(crate) fn observe(&mut self, peer: usize) {
         let now = self.now;
-        let Some(Host { clock, process: Some(process), .. }) = self.peers.get_mut(peer) else {
+        let Some(Host { clock, process: Some(process), .. }) = self.hosts.get_mut(peer) else {
             return;
         };
         let is_authorized = process.is_authorized(clock, now);
@@ -63,7 +63,7 @@ impl World {
             format!("moves from {} to {}", world.short_position(from), world.short_position(to))
         });
         self.note_holding(peer);
-        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let Some(process) = self.hosts[peer].process.as_mut() else { return };
         let is_reigning = process.reign == Some(to.ballot);
         let group_time = process.store.group_time();
         if is_reigning {

@@ -66,7 +66,7 @@ impl World {
     /// The peer that decides at this moment.
     pub(crate) fn primary(&self) -> Option<usize> {
         (0..self.plan.peers()).find(|peer| {
-            let host = &self.peers[*peer];
+            let host = &self.hosts[*peer];
             let process = host.process.as_ref();
             process.is_some_and(|p| p.is_primary() && p.is_authorized(&host.clock, self.now))
         })

@@ -11,19 +11,19 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let incarnation = process.incarnation;
         self.counters.add("stranded processes");
-        self.stranded.extend(Stranded::of(peer, &self.peers[peer]));
+        self.stranded.extend(Stranded::of(peer, &self.hosts[peer]));
         self.note(peer, &[22], |_| format!("is stranded as {incarnation}"));
         self.close_all(peer, true, false);
         self.end_disk(peer, false);
-        let host = &mut self.peers[peer];
+        let host = &mut self.hosts[peer];
         host.process = None;
         host.paused = None;
         host.starves = false;
-        host.inbox.clear();
         if host.disk.is_some() {
             // The first one holds the lock of its own.
             host.disk = Some(HostDisk::new(self.disk_random.next()));
         }
+        self.inboxes[peer].clear();
         self.note_together();
         self.start(peer);
     }

@@ -170,7 +170,7 @@ impl World {
     pub(crate) fn switch(&mut self, peer: usize, to: Option<usize>) -> u64 {
         self.switches += 1;
         let request = self.switches;
-        if self.peers[peer].is_running() {
+        if self.hosts[peer].is_running() {
             let to = to.map(|to| self.plan.group.members[to].clone());
             self.drive(peer, Input::Switch { request, to });
         }

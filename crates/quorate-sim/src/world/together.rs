@@ -7,16 +7,16 @@ use crate::world::World;
 impl World {
     /// Linked both ways, nothing cut, slow or stalled, and nobody frozen.
     fn are_together(&self, one: usize, other: usize) -> bool {
-        self.peers[one].is_running()
-            && self.peers[other].is_running()
+        self.hosts[one].is_running()
+            && self.hosts[other].is_running()
             && self.is_linked(one, other)
             && self.network.is_steady(one, other)
     }
 
     /// They dial each other, hear each other's hello, and refuse each other for their settings.
     fn have_met(&self, one: usize, other: usize) -> bool {
-        self.peers[one].is_running()
-            && self.peers[other].is_running()
+        self.hosts[one].is_running()
+            && self.hosts[other].is_running()
             && self.network.is_steady(one, other)
             && self.differ(one, other)
     }

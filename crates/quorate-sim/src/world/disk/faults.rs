@@ -17,14 +17,14 @@ impl World {
     pub(crate) fn end_disk(&mut self, peer: usize, with_host: bool) {
         let is_torn = self.disk_random.chance(500);
         let after = 1 + self.disk_random.below(SOON);
-        let Some(disk) = self.peers[peer].disk.as_ref() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_ref() else { return };
         if with_host && is_torn {
             // In the middle of what was under way.
             disk.disk.at_operation(disk.disk.operations() + after, Mishap::Crash);
             // Whatever of it fails, nobody is there to hear.
             let _ = self.storage_round(peer);
         }
-        let Some(disk) = self.peers[peer].disk.as_mut() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_mut() else { return };
         if with_host {
             disk.disk.lose_power();
             disk.boot += 1;
@@ -47,7 +47,7 @@ impl World {
         if !self.may_be_without(peer) {
             return;
         }
-        let Some(disk) = self.peers[peer].disk.as_ref() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_ref() else { return };
         disk.disk.at_operation(disk.disk.operations() + after, Mishap::Fail);
         self.counters.add("disk failures");
         self.undo_after(length, Undo::Mend { peer });
@@ -58,7 +58,7 @@ impl World {
         if !self.may_be_without(peer) {
             return;
         }
-        let Some(disk) = self.peers[peer].disk.as_ref() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_ref() else { return };
         let room = self.disk_random.below(2_000);
         let used: usize =
             disk.disk.names().iter().filter_map(|name| Some(disk.disk.read(name)?.len())).sum();
@@ -69,14 +69,14 @@ impl World {
 
     /// A process ends, and comes back on a disk with a flipped bit, or on a new one.
     pub(crate) fn damage_disk(&mut self, peer: usize, length: Duration) {
-        if !self.may_be_without(peer) || self.peers[peer].process.is_none() {
+        if !self.may_be_without(peer) || self.hosts[peer].process.is_none() {
             return;
         }
         self.kill_for(peer, false, length);
-        if self.peers[peer].process.is_some() {
+        if self.hosts[peer].process.is_some() {
             return;
         }
-        let Some(disk) = self.peers[peer].disk.as_mut() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_mut() else { return };
         let names = disk.disk.names();
         if names.is_empty() || self.disk_random.chance(300) {
             *disk = HostDisk::new(self.disk_random.next());
@@ -99,12 +99,24 @@ impl World {
 
     /// The disk works again; a process that has given it up is started anew.
     pub(crate) fn mend_disk(&mut self, peer: usize) {
-        let Some(disk) = self.peers[peer].disk.as_ref() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_ref() else { return };
         disk.mend();
         let failed = self.thread_mut(peer).is_some_and(|thread| thread.has_failed);
         if failed {
             self.kill(peer, false);
             self.start(peer);
         }
+    }
+
+    /// From here on the disk of a peer takes so long for everything.
+    pub(crate) fn slow_disk(&mut self, peer: usize, delay: Duration) {
+        if let Some(disk) = &mut self.plan.disk {
+            disk.delays[peer] = delay;
+        }
+    }
+
+    /// Puts an empty disk in the place of a peer's.
+    pub(crate) fn replace_disk(&mut self, peer: usize) {
+        self.hosts[peer].disk = Some(HostDisk::new(self.disk_random.next()));
     }
 }

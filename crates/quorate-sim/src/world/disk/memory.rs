@@ -11,7 +11,7 @@ impl World {
     pub(super) fn recall(&mut self, peer: usize) -> Option<Kept> {
         let is_client = self.is_client(peer);
         self.plan.remembers.filter(|_| !is_client)?;
-        let memory = &mut self.peers[peer].memory;
+        let memory = &mut self.hosts[peer].memory;
         memory.saving.clear();
         Some(Kept { hard: memory.saved.clone(), is_restart: false, is_state_only: true })
     }
@@ -22,14 +22,14 @@ impl World {
         let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
             return;
         };
-        self.peers[peer].memory.saving.push_back(hard);
+        self.hosts[peer].memory.saving.push_back(hard);
         let length = self.disk_random.around(delay);
         self.at(length, Event::Disk { peer, incarnation });
     }
 
     /// It is saved; whether there was anything to save.
     pub(super) fn has_remembered(&mut self, peer: usize) -> bool {
-        let memory = &mut self.peers[peer].memory;
+        let memory = &mut self.hosts[peer].memory;
         let Some(hard) = memory.saving.pop_front() else { return false };
         memory.saved = hard;
         true

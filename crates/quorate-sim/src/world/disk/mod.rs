@@ -61,7 +61,7 @@ impl World {
     }
 
     fn thread_mut(&mut self, peer: usize) -> Option<&mut StorageThread> {
-        self.peers[peer].process.as_mut()?.storage.as_mut()
+        self.hosts[peer].process.as_mut()?.storage.as_mut()
     }
 
     /// Schedules the next round of the storage thread.
@@ -71,7 +71,7 @@ impl World {
             None => return,
         };
         let timeout = self.plan.timeout();
-        let Some(process) = self.peers[peer].process.as_mut() else { return };
+        let Some(process) = self.hosts[peer].process.as_mut() else { return };
         let incarnation = process.incarnation;
         let Some(thread) = process.storage.as_mut() else { return };
         if thread.has_failed || std::mem::replace(&mut thread.is_busy, true) {
@@ -88,11 +88,11 @@ impl World {
 
     /// A round of the storage thread ends.
     pub(crate) fn on_disk(&mut self, peer: usize, incarnation: Incarnation) {
-        if !self.peers[peer].runs(incarnation) {
+        if !self.hosts[peer].runs(incarnation) {
             return;
         }
-        if self.peers[peer].paused.is_some() {
-            self.peers[peer].inbox.push(Event::Disk { peer, incarnation });
+        if self.hosts[peer].paused.is_some() {
+            self.inboxes[peer].push(Event::Disk { peer, incarnation });
             return;
         }
         if self.has_remembered(peer) {
@@ -125,7 +125,7 @@ impl World {
     fn storage_round(&mut self, peer: usize) -> Result<Round, DiskError> {
         let syncs = self.plan.disk.as_ref().is_some_and(|disk| disk.syncs[peer]);
         let syncs_now = syncs || self.disk_random.chance(300);
-        let host = &mut self.peers[peer];
+        let host = &mut self.hosts[peer];
         let (Some(process), Some(disk)) = (host.process.as_mut(), host.disk.as_mut()) else {
             return Ok(Round::default());
         };

@@ -24,7 +24,7 @@ impl World {
     ) -> (Start, Option<StorageThread>) {
         let kept = self.recall(peer);
         let in_memory = (Start { kept, ..Start::in_memory(incarnation, seed) }, None);
-        if self.peers[peer].disk.is_none() {
+        if self.hosts[peer].disk.is_none() {
             return in_memory;
         }
         let Some(plan) = self.plan.disk.clone() else { return in_memory };
@@ -33,7 +33,7 @@ impl World {
         let mut options = Options::new("sim", name, StorageId(storage_id));
         options.segment_bytes = plan.segment_bytes;
         options.acknowledges_unsynced = !plan.syncs[peer];
-        let Some(disk) = self.peers[peer].disk.as_mut() else { return in_memory };
+        let Some(disk) = self.hosts[peer].disk.as_mut() else { return in_memory };
         // Whoever starts it sees to it that the disk works.
         disk.mend();
         options.boot = disk.boot;
@@ -45,7 +45,7 @@ impl World {
                 self.counters.add("damaged disks replaced");
                 self.note(peer, &[21], |_| format!("gets a new disk: {refused}"));
                 store.clear();
-                let Some(disk) = self.peers[peer].disk.as_mut() else { return in_memory };
+                let Some(disk) = self.hosts[peer].disk.as_mut() else { return in_memory };
                 match read(disk, options, store) {
                     Ok(read) => read,
                     Err(refused) => {
@@ -86,7 +86,7 @@ impl World {
         storage: &Storage,
         store: &Store,
     ) {
-        let Some(disk) = self.peers[peer].disk.as_mut() else { return };
+        let Some(disk) = self.hosts[peer].disk.as_mut() else { return };
         let (end, hard) = (store.position(), storage.state().hard.clone());
         // Damage to what was never synced looks like a write that was torn. A peer that had
         // acknowledged it is counted as another member.
