@@ -3,7 +3,7 @@
 use crate::plan::Wish;
 use crate::plan::profile::Profile;
 
-/// What was asked for.
+/// The wishes of whoever started the simulator.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) task: Task,
@@ -15,7 +15,7 @@ pub(crate) struct Options {
     pub(crate) max_failures: u64,
 }
 
-/// What to do.
+/// The task of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// One seed again.
@@ -51,7 +51,10 @@ usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-fa
 impl Options {
     /// Reads the arguments after the program's name.
     pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut seeds, mut from, mut seed, mut task) = (1_000, 1, None, None);
+        let mut seeds = 1_000;
+        let mut from = 1;
+        let mut seed = None;
+        let mut task = None;
         let mut options = Self {
             task: Task::Seeds { from, count: seeds },
             wish: Wish::default(),

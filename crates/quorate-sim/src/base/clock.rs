@@ -21,7 +21,7 @@ impl Moment {
     }
 }
 
-/// What all wall clocks would show at the start if they were right: some day of 2026.
+/// The time that all wall clocks would show at the start if they were right: a day of 2026.
 pub(crate) const WALL_START: u64 = 1_790_000_000_000_000_000;
 
 /// The clocks of one machine.
@@ -31,7 +31,7 @@ pub(crate) struct Clock {
     local: u64,
     /// Local nanoseconds per million of real ones.
     rate: u64,
-    /// What the wall clock shows beyond the local clock.
+    /// The lead of the wall clock over the local one.
     wall: u64,
     /// It has stood since then.
     stopped: Option<Moment>,
@@ -52,14 +52,14 @@ impl Clock {
         }
     }
 
-    /// Goes on from where it stands; for how long it stood.
+    /// Goes on from where it stands, and returns for how long it stood.
     pub(crate) fn go_on(&mut self, at: Moment) -> Duration {
         let Some(stopped) = self.stopped.take() else { return Duration::ZERO };
         self.anchor = at;
         at.since(stopped)
     }
 
-    /// Whether it has ever stood still.
+    /// Returns true if it has ever stood still.
     pub(crate) fn has_stood(&self) -> bool {
         self.has_stood
     }
@@ -76,7 +76,8 @@ impl Clock {
         Self { anchor: Moment(0), local, rate, wall, stopped: None, has_stood: false }
     }
 
-    /// What it shows at `at`; of a moment before its speed changed last, what it showed then.
+    /// Returns what it shows at `at`; of a moment before its speed changed last, what it showed
+    /// then.
     pub(crate) fn time(&self, at: Moment) -> Time {
         Time(self.local + scale(nanos(at.since(self.anchor)), self.rate, MILLION))
     }

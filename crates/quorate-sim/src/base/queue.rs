@@ -30,7 +30,7 @@ impl<E> Queue<E> {
         self.order.push(Reverse((at, self.pushed, slot)));
     }
 
-    /// When the next event is due.
+    /// Returns when the next event is due.
     pub(crate) fn next_at(&self) -> Option<Moment> {
         self.order.peek().map(|Reverse((at, ..))| *at)
     }
@@ -42,7 +42,7 @@ impl<E> Queue<E> {
         Some((at, event))
     }
 
-    /// How many events were ever pushed.
+    /// Returns how many events were ever pushed.
     pub(crate) fn pushed(&self) -> u64 {
         self.pushed
     }

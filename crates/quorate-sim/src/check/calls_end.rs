@@ -1,5 +1,7 @@
 //! Every call ends: it is answered, refused, or ended at its deadline, wherever it was made and
 //! whatever became of the peers.
+//!
+//! Holds G23 of docs/guarantees.md.
 
 use crate::check::Check;
 use crate::words::operation::Op;
@@ -16,8 +18,8 @@ impl Check for CallsEnd {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         let Seen::Ended { op, .. } = seen else { return Ok(()) };
-        let (long, bound) =
-            (world.now().since(world.ops()[*op].issued), world.plan().group.io_timeout);
+        let long = world.now().since(world.ops()[*op].issued);
+        let bound = world.plan().group.io_timeout;
         if long > bound {
             return Err(format!("call {op} has ended after {long:?}, not within {bound:?}"));
         }

@@ -1,6 +1,8 @@
 //! A client decides nothing but alone in relaxed mode, holds nothing, has no part in elections and
 //! is counted by nobody; and each of its calls is decided once, or not at all, and never
 //! acknowledged without.
+//!
+//! Holds G7 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +76,7 @@ impl Clients {
     }
 }
 
-/// Who takes part in the group by this, as a member does.
+/// Returns who takes part in the group by this, as a member does.
 fn takes_part(seen: &Seen<'_>) -> Option<usize> {
     match seen {
         Seen::Acknowledged { peer, .. }

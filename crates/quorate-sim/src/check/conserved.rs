@@ -3,6 +3,8 @@
 //!
 //! Transfers leave the sum of all accounts at zero, and paired limits are always taken together:
 //! both must be true of every cut that a peer applies.
+//!
+//! Holds G18 of docs/guarantees.md.
 
 use quorate::{GroupTime, Mode, Value};
 

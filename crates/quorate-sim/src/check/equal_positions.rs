@@ -1,5 +1,7 @@
 //! Equal positions are equal states (docs/protocol.md, section 3): whatever way a peer came to
 //! a position, its cells are those that the operations up to there make.
+//!
+//! Holds G17 of docs/guarantees.md.
 
 use quorate::Event as GroupEvent;
 

@@ -1,6 +1,8 @@
 //! A reign serves only once a majority of the members holds its first change
 //! (docs/protocol.md, section 4, step 6): before that, nobody knows that it has been elected by
 //! members that keep what it begins with.
+//!
+//! Holds G4 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,8 @@
 //! A planned switch loses nothing (docs/protocol.md, section 8): once a primary has released its
 //! reign to a successor, everything answered in it is in the state of every later primary, also
 //! under `Primary`, where a failover may lose the last stretch.
+//!
+//! Holds G10 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +38,7 @@ impl Check for HandedOver {
     }
 }
 
-/// Whether what `released` answered last is in the state that `ballot` begins with.
+/// Says whether what `released` answered last is in the state that `ballot` begins with.
 fn kept(world: &World, ballot: Ballot, released: Ballot) -> Result<(), String> {
     let history = world.history();
     let Some(last) = history.last_acknowledged(released) else { return Ok(()) };
@@ -44,6 +46,7 @@ fn kept(world: &World, ballot: Ballot, released: Ballot) -> Result<(), String> {
     if parent.is_some_and(|parent| history.includes(parent, last)) {
         return Ok(());
     }
-    let (last, ballot) = (world.short_position(last), world.short(ballot));
+    let last = world.short_position(last);
+    let ballot = world.short(ballot);
     Err(format!("{last} was answered before its reign was released, and {ballot} lacks it"))
 }

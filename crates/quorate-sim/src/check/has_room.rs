@@ -5,6 +5,8 @@
 //! That is said of a primary that a majority has been together with for a while, over a network
 //! that loses nothing and keeps the order: what nobody can see expire stays. Expiries are kept by
 //! the steady clock, which goes on by nine tenths of the time that passes at least.
+//!
+//! Holds G20 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +21,8 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct HasRoom {
-    /// Since when each peer decides, and the steady time that it began at, at the earliest.
+    /// The moment since which each peer decides, and the steady time that it began at, at the
+    /// earliest.
     since: BTreeMap<usize, (Moment, GroupTime)>,
 }
 

@@ -1,5 +1,7 @@
 //! A limit is never exceeded in strict mode under `Majority`: for each key and
 //! window, what was admitted and acknowledged, less what was given back, is at most the limit.
+//!
+//! Holds G24 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 

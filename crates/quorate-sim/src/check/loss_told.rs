@@ -1,8 +1,10 @@
 //! A new generation that says that it lacks nothing has every decision that a majority of its
 //! former members had acknowledged (docs/protocol.md, section 6); and none begins without a member
 //! that it was to wait for: by their settings, or where one that has restarted remembers that more
-//! was acknowledged than is left. Of any majority that has acknowledged something one at least is in
-//! reach of whoever founds, and holds it or remembers.
+//! was acknowledged than is left. Of any majority that has acknowledged something one at least is
+//! in reach of whoever founds, and holds it or remembers.
+//!
+//! Holds G12 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +44,8 @@ impl Check for LossTold {
 }
 
 impl LossTold {
-    /// Where members remember, none that has acknowledged more is passed over for want of another.
+    /// Returns where members remember, none that has acknowledged more is passed over for want of
+    /// another.
     fn remembered(
         &self,
         world: &World,
@@ -53,7 +56,8 @@ impl LossTold {
             return Ok(());
         }
         let mut lost = self.acknowledged.iter().map(|(ballot, sequence)| {
-            let (ballot, sequence) = (*ballot, *sequence);
+            let ballot = *ballot;
+            let sequence = *sequence;
             Position { ballot, sequence }
         });
         let lost = lost.find(|acknowledged| {

@@ -1,5 +1,7 @@
 //! Nothing acknowledged under `Majority` is ever lost within a generation:
 //! it is in the state that every later primary begins with.
+//!
+//! Holds G2 and G8 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 

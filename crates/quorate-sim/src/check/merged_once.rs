@@ -1,5 +1,7 @@
 //! What a relaxed peer decided alone is merged exactly once, and forgotten by it only when a
-//! majority holds the merge (docs/architecture.md, on relaxed mode).
+//! majority holds the merge (docs/architecture.md, "Relaxed mode").
+//!
+//! Holds G27 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! What must hold: one checker per file, each with the promise that it checks.
 //!
 //! The world shows everything worth seeing to every checker as it happens; the first that objects
-//! ends the run. docs/testing.md lists them with what they excuse; references are to
-//! docs/protocol.md.
+//! ends the run. docs/guarantees.md numbers the promises, docs/testing.md lists the checkers with
+//! what they excuse, and docs/protocol.md has the reasons.
 
 mod calls_end;
 mod clients;

@@ -1,7 +1,9 @@
 //! Ballots and positions never go back within an incarnation, and group time never goes back along
 //! a history, nor ahead of what a majority's clocks have ever shown (docs/protocol.md, section 9);
-//! its steady clock never shows more time than has passed. That decisions are in order is checked by
-//! the history itself.
+//! its steady clock never shows more time than has passed. That decisions are in order is checked
+//! by the history itself.
+//!
+//! Holds G19 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,11 +19,11 @@ use crate::world::World;
 pub(super) struct Monotone {
     ballots: BTreeMap<usize, Ballot>,
     cuts: BTreeMap<usize, GroupTime>,
-    /// How far each wall clock has ever been ahead of the time since the start.
+    /// The largest lead of each wall clock, ever, over the time since the start.
     leads: Vec<u64>,
     /// The smallest majority that the group has had.
     smallest: Option<usize>,
-    /// How far the steady clock of each reign has been ahead of the time since the start, by a
+    /// The lead of the steady clock of each reign over the time since the start, by a
     /// clock as fast as any: each time that it was less than ever before.
     steady: BTreeMap<Ballot, Vec<(Sequence, i128)>>,
 }
@@ -162,7 +164,7 @@ fn forward(world: &World, peer: usize, from: Position, to: Position) -> Result<(
     Err(format!("the position of {name} went back from {from} to {to}"))
 }
 
-/// How far a time is ahead of the time since the start, by a clock as fast as any.
+/// Returns how far a time is ahead of the time since the start, by a clock as fast as any.
 fn ahead(world: &World, steady: GroupTime) -> i128 {
     i128::from(steady.0) - i128::from(world.now().0) * 102 / 100
 }

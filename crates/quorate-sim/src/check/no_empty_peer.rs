@@ -1,6 +1,8 @@
-//! A peer that restarts empty can never empty the others (docs/protocol.md, section 6): a reign begins with
-//! nothing only when nobody who has data could be heard, and no peer loses its data to anything
-//! but a newer state.
+//! A peer that restarts empty can never empty the others (docs/protocol.md, section 6): a reign
+//! begins with nothing only when nobody who has data could be heard, and no peer loses its data to
+//! anything but a newer state.
+//!
+//! Holds G13 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,7 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct NoEmptyPeer {
-    /// Since when each peer that has any data has had some.
+    /// The moment since which each peer that has any data has had some.
     filled: BTreeMap<usize, Moment>,
 }
 
@@ -62,14 +64,15 @@ impl NoEmptyPeer {
             world.process(*peer).is_some_and(|process| !process.position.is_blank())
                 && self.filled.get(peer).is_none_or(is_known)
                 && world.plan().priorities[*peer] > 0
-                && world.together().length(world.now(), founder, *peer)
+                && world.contact().length(world.now(), founder, *peer)
                     >= world.plan().timeout() * 11 / 10
         });
         match near {
             None => Ok(()),
             Some(near) => {
                 let names = &world.plan().group.members;
-                let (near, founder) = (&names[near], &names[founder]);
+                let near = &names[near];
+                let founder = &names[founder];
                 Err(format!("{founder} founds {ballot} although it hears {near}, which has data"))
             }
         }

@@ -1,6 +1,8 @@
 //! One configuration at a time (docs/protocol.md, section 7): a change of the members begins from
 //! members that a majority of them knows to be settled, changes one of them, and ends as it was
 //! begun; whoever is added has been brought up to date before.
+//!
+//! Holds G5 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +15,7 @@ use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneChange {
-    /// Who has ever held each membership, or data of each reign.
+    /// The members that have ever held each membership, or data of each reign.
     knows: BTreeMap<Position, BTreeSet<MemberId>>,
     holds: BTreeMap<Ballot, BTreeSet<MemberId>>,
     /// The last membership of each primary.
@@ -65,7 +67,8 @@ impl OneChange {
     }
 
     fn begins(&self, before: &Membership, next: &[Member], ballot: Ballot) -> Result<(), String> {
-        let (old, new) = (ids(&before.voters), ids(next));
+        let old = ids(&before.voters);
+        let new = ids(next);
         let added: Vec<_> = new.difference(&old).collect();
         if added.len() > 1 || old.difference(&new).count() > 1 {
             return Err(format!("{old:?} becomes {new:?} at once"));

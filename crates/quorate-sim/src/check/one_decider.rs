@@ -1,11 +1,13 @@
-//! At most one primary decides at any instant (docs/protocol.md, section 5): of all peers that may decide,
-//! by their own clocks, there is one at a time, and one ballot has one primary.
+//! At most one primary decides at any instant (docs/protocol.md, section 5): of all peers that may
+//! decide, by their own clocks, there is one at a time, and one ballot has one primary.
 //!
-//! Nobody is left to remember a process that lives on cut off when all members have restarted blank:
-//! beside one of an older founding a group that was founded from nothing may decide.
+//! Nobody is left to remember a process that lives on cut off when all members have restarted
+//! blank: beside one of an older founding a group that was founded from nothing may decide.
 //!
 //! A machine whose clock stood for longer than a promise outlasts the lease may decide beside
 //! another until something shows it.
+//!
+//! Holds G1 and G2 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +48,11 @@ impl Check for OneDecider {
             Seen::Acknowledged { peer, done, is_majority: false, .. } => {
                 // What a majority holds is in the newer reign too; what it does not hold must
                 // have been decided while nobody else could.
-                let (ballot, newest) = (done.position.ballot, self.newest);
+                let ballot = done.position.ballot;
+                let newest = self.newest;
                 if world.history().is_after(newest, ballot) {
-                    let (ballot, newest) = (world.short(ballot), world.short(newest));
+                    let ballot = world.short(ballot);
+                    let newest = world.short(newest);
                     return Err(format!("{ballot} answers at once although {newest} has decided"));
                 }
                 alone(world, *peer)
@@ -79,7 +83,8 @@ fn alone(world: &World, peer: usize) -> Result<(), String> {
         world.stranded().iter().find(|s| s.is_authorized(world.now()) && !is_elsewhere(s.reign))
     {
         let names = &world.plan().group.members;
-        let (peer, other) = (&names[peer], &names[stranded.peer]);
+        let peer = &names[peer];
+        let other = &names[stranded.peer];
         return Err(format!("{peer} decides while an earlier {other}, cut off, may decide too"));
     }
     for other in
@@ -89,7 +94,8 @@ fn alone(world: &World, peer: usize) -> Result<(), String> {
         let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now()));
         if may {
             let names = &world.plan().group.members;
-            let (peer, other) = (&names[peer], &names[other]);
+            let peer = &names[peer];
+            let other = &names[other];
             return Err(format!("{peer} decides while {other} may decide too"));
         }
     }

@@ -1,5 +1,7 @@
-//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted in before (docs/protocol.md,
-//! section 4: a voter raises its ballot first).
+//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted
+//! in before (docs/protocol.md, section 4: a voter raises its ballot first).
+//!
+//! Holds G3 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,9 @@ impl Check for OneVote {
         let (newest, first) = *last;
         *last = (*ballot, *to);
         let names = &world.plan().group.members;
-        let (peer, first, to) = (&names[*peer], &names[first], &names[*to]);
+        let peer = &names[*peer];
+        let first = &names[first];
+        let to = &names[*to];
         if *ballot < newest {
             return Err(format!("{peer} votes in {ballot} after it has voted in {newest}"));
         }

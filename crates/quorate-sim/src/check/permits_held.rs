@@ -3,6 +3,8 @@
 //! as the guard of a permit does, from before it asked, by the clock of its own machine and with a
 //! twentieth off. A machine whose clock has stood meanwhile is taken to know for how long: that it
 //! cannot is said where the guard is.
+//!
+//! Holds G25 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -24,11 +26,11 @@ type Key = Vec<u8>;
 pub(super) struct PermitsHeld {
     /// By founding, key and permit.
     believed: BTreeMap<(Ballot, Key, Key), Belief>,
-    /// Where each was given back last.
+    /// The position at which each was given back last.
     released: BTreeMap<(Ballot, Key, Key), Position>,
 }
 
-/// What a holder goes by.
+/// The belief of a holder, and what it rests on.
 #[derive(Clone, Copy, Debug)]
 struct Belief {
     peer: usize,
@@ -62,7 +64,7 @@ impl Check for PermitsHeld {
 }
 
 impl PermitsHeld {
-    /// Who gives a permit back believes in it no more.
+    /// A holder that gives a permit back believes in it no more.
     fn on_executed(&mut self, world: &World, op: usize, done: Done) {
         let Some((operation::PERMIT_RELEASE, id)) = permit(world, op, done) else { return };
         self.believed.retain(|known, belief| *known != id || belief.position > done.position);
@@ -70,7 +72,7 @@ impl PermitsHeld {
         *released = done.position.max(*released);
     }
 
-    /// What was given back while the answer was on its way is not held.
+    /// Returns what was given back while the answer was on its way is not held.
     fn on_answered(&mut self, world: &World, op: usize, done: Done) -> Result<(), String> {
         let Some((operation::PERMIT_TAKE | operation::PERMIT_RENEW, id)) = permit(world, op, done)
         else {
@@ -79,8 +81,10 @@ impl PermitsHeld {
         if self.released.get(&id).is_some_and(|released| *released > done.position) {
             return Ok(());
         }
-        let (peer, asked) = (world.ops()[op].peer, world.ops()[op].asked);
-        let (units, position) = (done.answer.words[2], done.position);
+        let peer = world.ops()[op].peer;
+        let asked = world.ops()[op].asked;
+        let units = done.answer.words[2];
+        let position = done.position;
         let term = LEASE - LEASE / 20;
         let until = asked.after(term);
         let until_truly = world.ops()[op].issued.after(term);

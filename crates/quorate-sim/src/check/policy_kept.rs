@@ -1,5 +1,7 @@
 //! A policy that a primary says was changed is never lost within a generation (docs/protocol.md,
 //! section 14): every later primary of it decides by that or by a later one.
+//!
+//! Holds G16 of docs/guarantees.md.
 
 use quorate::Ballot;
 

@@ -4,6 +4,8 @@
 //!
 //! That it is one stretch follows from the history: a reign takes over a position of its parent,
 //! and its cells are checked against that position.
+//!
+//! Holds G9 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 

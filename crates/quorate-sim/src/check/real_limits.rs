@@ -7,6 +7,8 @@
 //! The references are sums over what was acknowledged, in the order of positions and by the clocks
 //! of the group: what is held by its steady clock, the rest by its calendar. What was given back
 //! counts from its execution on, acknowledged or not: others may have taken it.
+//!
+//! Holds G24 and G26 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +28,8 @@ pub(super) const REPEATED: u64 = 1 << 63;
 
 #[derive(Debug, Default)]
 pub(super) struct RealLimits {
-    /// By founding and position: the operation's number and its place, and whether it is acknowledged.
+    /// By founding and position: the operation's number and its place, and whether it is
+    /// acknowledged.
     seen: BTreeMap<(Ballot, Position), Entry>,
 }
 
@@ -120,7 +123,7 @@ struct Reference {
     permits: BTreeMap<(Key, Key), (u64, u64)>,
     /// By reservation.
     reservations: BTreeMap<Key, Reserved>,
-    /// When a request was charged, by its record.
+    /// The time at which a request was charged, by its record.
     charged: BTreeMap<Key, u64>,
 }
 
@@ -128,9 +131,11 @@ impl Reference {
     fn apply(&mut self, world: &World, entry: &Entry) -> Result<(), String> {
         let items = &world.ops()[entry.op].items;
         let context = entry.done.context;
-        let (now, steady) = (context.now().0, context.steady().0);
+        let now = context.now().0;
+        let steady = context.steady().0;
         let words = entry.done.answer.words;
-        let (granted, window) = (words[2], words[4]);
+        let granted = words[2];
+        let window = words[4];
         let key = items[0].0.to_vec();
         let sure = entry.is_acknowledged;
         match entry.number {

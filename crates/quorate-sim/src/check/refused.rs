@@ -1,4 +1,6 @@
 //! Refused means that nothing was written.
+//!
+//! Holds G22 of docs/guarantees.md.
 
 use crate::check::Check;
 use crate::words::operation::Outcome;

@@ -11,9 +11,11 @@
 //!    admitted in the history that led there, and what was merged in it, each once; of windows of
 //!    which nothing was reserved.
 //!
-//! Together, of 1 and 2: of all that was acknowledged of a window, primaries and peers alone admit
+//! Contact, of 1 and 2: of all that was acknowledged of a window, primaries and peers alone admit
 //! no more than the max, and a share for each outage of a peer. The max is the one that the decider
 //! had at that moment.
+//!
+//! Holds G28, G29 and G30 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,9 +38,9 @@ type Key = Vec<u8>;
 
 #[derive(Debug, Default)]
 pub(super) struct RelaxedLimits {
-    /// What peers have decided alone and not forgotten.
+    /// The decisions that peers have made alone and not forgotten.
     alone: BTreeMap<(usize, Incarnation), Alone>,
-    /// What primaries have counted, by founding and position.
+    /// The units that primaries have counted, by founding and position.
     counted: BTreeMap<(Ballot, Position), Counted>,
     /// Windows of which units were reserved or settled: some may have been given back.
     reserved: BTreeSet<(Key, u64)>,
@@ -59,7 +61,7 @@ struct Count {
     is_open: bool,
 }
 
-/// What an operation takes has to fit in; a merge is counted in any case.
+/// The reason to count: an operation has to fit in, a merge is counted in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Operation,
@@ -177,7 +179,8 @@ impl RelaxedLimits {
             let start = start_of(context);
             // A clock that is set back opens no window again.
             if start > count.start {
-                (count.start, count.units) = (start, 0);
+                count.start = start;
+                count.units = 0;
             }
             count.units += units;
             count.is_open = true;
@@ -189,7 +192,8 @@ impl RelaxedLimits {
         Ok(())
     }
 
-    /// What is counted in cells that the history led to is what was admitted and merged in it.
+    /// Returns what is counted in cells that the history led to is what was admitted and merged in
+    /// it.
     fn compare(&self, world: &World, tip: Position, cells: &Cells) -> Result<(), String> {
         let length = nanos(WINDOW);
         for (key, value) in cells.iter().filter(|(key, _)| is_of("window", key)) {
@@ -255,7 +259,7 @@ impl RelaxedLimits {
     }
 }
 
-/// What an operation that was done has taken of windows, for good.
+/// Returns what an operation that was done has taken of windows, for good.
 fn window_units(world: &World, op: usize, answer: &Answer) -> Vec<(Key, u64)> {
     let op = &world.ops()[op];
     let is_new = answer.code == DONE && answer.words[5] & REPEATED == 0;

@@ -21,14 +21,14 @@ pub(crate) struct HostDisk {
     pub(crate) boot: u64,
     /// A bit was flipped since it was last read: it may be refused.
     pub(crate) is_damaged: bool,
-    /// Where the log has ended since the last start, in order; the first is what was recovered.
+    /// The ends of the log since the last start, in order; the first is what was recovered.
     pub(crate) ends: Vec<Position>,
     /// Of these: the last that was written, the last that was synced, and the last that the end of
     /// the process must have left.
     pub(crate) written: usize,
     pub(crate) synced: usize,
     pub(crate) left: usize,
-    /// What was saved last, and what may have been.
+    /// The state that was saved last, and the one that may have been.
     pub(crate) saved: HardState,
     pub(crate) tried: HardState,
 }
@@ -57,7 +57,7 @@ impl HostDisk {
     }
 }
 
-/// What the storage thread of a process is asked to do.
+/// An order to the storage thread of a process.
 #[derive(Debug)]
 pub(crate) enum Order {
     Save(HardState),
@@ -75,7 +75,7 @@ pub(crate) struct StorageThread {
     pub(crate) snapshot: Snapshot,
 }
 
-/// What a round of the storage thread tells the state machine.
+/// The news that a round of the storage thread has for the state machine.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
     pub(crate) is_saved: bool,

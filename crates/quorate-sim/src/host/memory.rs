@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use quorate::protocol::io::HardState;
 
-/// Outlives the processes.
+/// The memory of a peer on its disk, which outlives the processes.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) saved: HardState,

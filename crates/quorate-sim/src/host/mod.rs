@@ -27,18 +27,18 @@ pub(crate) struct Host {
     pub(crate) is_host_up: bool,
     /// Frozen since then.
     pub(crate) paused: Option<Moment>,
-    /// What has happened to its machine unseen.
+    /// The changes of its machine that its process has not noticed.
     pub(crate) unnoticed: Unnoticed,
     /// Only its event loop is frozen.
     pub(crate) starves: bool,
     pub(crate) process: Option<Process>,
     /// The list of members that its last start was given.
     pub(crate) list: List,
-    /// What outlives the process, in a group that uses disks.
+    /// The disk, which outlives the process, in a group that uses disks.
     pub(crate) disk: Option<HostDisk>,
-    /// What outlives the process in a group in memory that remembers.
+    /// The memory, which outlives the process, in a group that remembers.
     pub(crate) memory: Memory,
-    /// Which settings it starts with: peers refuse each other where they differ.
+    /// The settings that it starts with: peers refuse each other where they differ.
     pub(crate) revision: u8,
 }
 
@@ -60,7 +60,9 @@ impl Host {
         let paused = None;
         let process = None;
         let list = List::default();
-        let (is_host_up, revision, starves) = (true, 0, false);
+        let is_host_up = true;
+        let revision = 0;
+        let starves = false;
         let unnoticed = Unnoticed::default();
         Self {
             config,

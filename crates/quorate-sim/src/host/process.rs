@@ -22,12 +22,12 @@ use crate::words::merge::Cells;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) incarnation: Incarnation,
-    /// What it is counted by.
+    /// The id that it is counted by.
     pub(crate) id: MemberId,
     pub(crate) machine: Machine,
     pub(crate) store: Arc<Store>,
     pub(crate) overlay: Overlay,
-    /// What it decides by: its limits may be others than those of a peer that is cut off.
+    /// The model that it decides by: its limits may be others than those of a peer that is cut off.
     pub(crate) model: Arc<SimModel>,
     pub(crate) route: Route,
     pub(crate) links: Vec<Link>,
@@ -64,7 +64,7 @@ pub(crate) struct Link {
     pub(crate) has_ended: bool,
 }
 
-/// What a process is merging.
+/// The merges of a process, and the units in them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Merging {
     /// The batch that is to be merged.
@@ -80,7 +80,7 @@ impl Process {
         self.reign.is_some_and(|ballot| self.store.is_authorized(clock.time(now), ballot))
     }
 
-    /// Where it stands, and the state beside the cells.
+    /// Returns where it stands, and the state beside the cells.
     pub(crate) fn standing(&self) -> (Standing, Meta) {
         let meta = self.store.meta();
         (Standing::new(self.store.position(), &meta), meta)

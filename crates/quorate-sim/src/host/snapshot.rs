@@ -8,7 +8,7 @@ use quorate::store::{CopyCursor, Store};
 
 use crate::host::disk_error::DiskError;
 
-/// How far a snapshot is. One step in each round of the storage thread.
+/// The progress of a snapshot: one step in each round of the storage thread.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Snapshot {
@@ -27,7 +27,7 @@ pub(crate) enum Snapshot {
 /// Bytes of one step of copying.
 const STEP_BYTES: usize = 200;
 
-/// What a step of a snapshot leads to.
+/// The outcome of a step of a snapshot.
 pub(crate) enum Step {
     Going,
     Copied(Sequence),
@@ -61,8 +61,8 @@ impl Snapshot {
             Self::None => {
                 if storage.usage().is_compaction_due() {
                     let since = store.position().sequence;
-                    let (writer, cursor) =
-                        (storage.begin_snapshot()?, CopyCursor::since(Sequence(0)));
+                    let writer = storage.begin_snapshot()?;
+                    let cursor = CopyCursor::since(Sequence(0));
                     *self = Self::Copying { writer, cursor, since };
                 }
                 Step::Going

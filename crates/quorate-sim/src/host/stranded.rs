@@ -10,7 +10,7 @@ use crate::base::clock::{Clock, Moment};
 use crate::host::Host;
 use crate::host::unnoticed::Unnoticed;
 
-/// What is left of it that matters to others: whether it may decide.
+/// A process that lives on cut off, in so far as it matters to others: it may decide.
 #[derive(Debug)]
 pub(crate) struct Stranded {
     pub(crate) peer: usize,
@@ -33,7 +33,8 @@ impl Stranded {
         })
     }
 
-    /// Whether it may decide now, by its own clock, and its clock has not stood for too long.
+    /// Returns true if it may decide now, by its own clock, and its clock has not stood for too
+    /// long.
     pub(crate) fn is_authorized(&self, now: Moment) -> bool {
         !self.unnoticed.is_excused(now)
             && self.store.is_authorized(self.clock.time(now), self.reign)

@@ -1,18 +1,18 @@
-//! What has happened to a machine that its process has not noticed.
+//! Changes of a machine that its process has not noticed.
 
 use std::time::Duration;
 
 use crate::base::clock::Moment;
 
-/// What has happened to a machine that its process has not noticed.
+/// Changes of a machine that its process has not noticed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unnoticed {
-    /// How long it slept.
+    /// The length of its sleep.
     slept: Duration,
     /// Its clock has stood, and nothing has shown it: until then a lease that has ended seems to
     /// run.
     until: Option<Moment>,
-    /// How far the wall clock was ahead of the other when the event loop last turned.
+    /// The lead of the wall clock over the other when the event loop last turned.
     lead: Option<i128>,
 }
 
@@ -22,7 +22,7 @@ impl Unnoticed {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// How long it slept, until that is noticed.
+    /// Returns how long it slept, until that is noticed.
     pub(crate) fn slept(&self) -> Duration {
         self.slept
     }
@@ -53,7 +53,8 @@ impl Unnoticed {
         self.notice_sleep();
     }
 
-    /// What the wall clock, which is so far ahead, has gained since the event loop turned last.
+    /// Returns what the wall clock, which is so far ahead, has gained since the event loop turned
+    /// last.
     pub(crate) fn gain(&self, lead: i128) -> i128 {
         self.lead.map_or(0, |before| lead - before)
     }

@@ -6,7 +6,7 @@ use crate::model::real;
 use crate::model::real::REAL;
 use crate::plan::Plan;
 
-/// What a key stands for: its first byte says it.
+/// The meaning of a key: its first byte says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Account,
@@ -24,7 +24,7 @@ pub(super) fn family(key: &[u8]) -> Family {
     }
 }
 
-/// Whether a key is one of the simulator's own limits: its cell expires.
+/// Returns true if a key is one of the simulator's own limits: its cell expires.
 pub(crate) fn is_limit(key: &[u8]) -> bool {
     family(key) == Family::Limit
 }

@@ -37,7 +37,7 @@ impl std::fmt::Debug for SimModel {
 }
 
 impl SimModel {
-    /// What a peer starts with.
+    /// Returns what a peer starts with.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
             limit: plan.load.limit,
@@ -143,8 +143,8 @@ impl Model for SimModel {
         }
     }
 
-    /// A policy is whatever was asked for last, and nothing is decided by it, but in runs that change
-    /// the real limits.
+    /// A policy is whatever was asked for last, and nothing is decided by it, but in runs that
+    /// change the real limits.
     fn change_policy(
         &self,
         policy: &Policy,
@@ -244,7 +244,8 @@ mod tests {
 
     fn model() -> SimModel {
         let mut plan = Plan::quiet(3);
-        (plan.load.limit, plan.load.window) = (10, Duration::from_secs(10));
+        plan.load.limit = 10;
+        plan.load.window = Duration::from_secs(10);
         SimModel::of(&plan)
     }
 

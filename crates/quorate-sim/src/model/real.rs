@@ -30,10 +30,10 @@ pub(crate) const PERMITS: u64 = 3;
 /// The length of a window.
 pub(crate) const WINDOW: Duration = Duration::from_secs(20);
 
-/// How long a permit is held without being renewed.
+/// The time for which a permit is held without being renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
-/// What a raised window has instead.
+/// Most units of a window that was raised.
 pub(crate) const RAISED: u64 = 18;
 
 static LIMITS: LazyLock<Limits> = LazyLock::new(|| limits(&RealPlan::default()));
@@ -42,7 +42,8 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(|| limits(&RealPlan::default()))
 pub(crate) fn change(plan: &RealPlan, number: u64) -> Bytes {
     let max = if number.is_multiple_of(2) { MAX } else { RAISED };
     let alone = plan.share.map(|share| format!(r#","without_primary":"share:0.{share:03}""#));
-    let (alone, window) = (alone.unwrap_or_default(), WINDOW.as_secs());
+    let alone = alone.unwrap_or_default();
+    let window = WINDOW.as_secs();
     let limits = [
         format!(r#""bucket":{{"rate":"1/s","burst":{MAX}}}"#),
         format!(r#""permits":{{"concurrent":{PERMITS},"lease":"{}s"}}"#, LEASE.as_secs()),
@@ -167,7 +168,7 @@ pub(crate) fn one(number: u8, limit: &str, amount: u64, id: u8) -> (Kind, Vec<(B
     (Kind::Real(number), items)
 }
 
-/// Which limit a key is of.
+/// Returns which limit a key is of.
 pub(crate) fn is_of(limit: &str, key: &[u8]) -> bool {
     (0..KEYS).any(|index| bare(key) == self::key(limit, index).as_ref())
 }

@@ -68,20 +68,21 @@ impl History {
         self.begun.last().copied()
     }
 
-    /// Whether a reign was founded blank and nothing was ever decided in it: it may be forgotten.
+    /// Returns true if a reign was founded blank and nothing was ever decided in it: it may be
+    /// forgotten.
     pub(crate) fn came_to_nothing(&self, ballot: Ballot) -> bool {
         self.reigns
             .get(&ballot)
             .is_some_and(|reign| reign.parent.is_none() && reign.steps.is_empty())
     }
 
-    /// Whether two reigns belong to the same founding: nothing may be lost between them.
+    /// Returns true if two reigns belong to the same founding: nothing may be lost between them.
     pub(crate) fn are_kin(&self, one: Ballot, other: Ballot) -> bool {
         let founding = |ballot: Ballot| self.reigns.get(&ballot).map(|reign| reign.founding);
         founding(one).is_some() && founding(one) == founding(other)
     }
 
-    /// Whether one reign began after another.
+    /// Returns true if one reign began after another.
     pub(crate) fn is_after(&self, ballot: Ballot, other: Ballot) -> bool {
         // A winner that begins late is no later primary: its term is over.
         self.begun.contains(&ballot) && self.begun.contains(&other) && ballot > other
@@ -177,7 +178,7 @@ impl History {
         Some(Position { ballot, sequence: step.sequence })
     }
 
-    /// Whether the state at `tip` includes what was decided at `at`.
+    /// Returns true if the state at `tip` includes what was decided at `at`.
     pub(crate) fn includes(&self, tip: Position, at: Position) -> bool {
         self.path(tip).any(|end| end.ballot == at.ballot && at.sequence <= end.sequence)
     }
@@ -233,7 +234,8 @@ impl History {
 
     /// All merges in the state at `tip`; the second list are those that are in it twice.
     pub(crate) fn merges(&self, tip: Position) -> (BTreeSet<MergeId>, Vec<MergeId>) {
-        let (mut once, mut twice) = (BTreeSet::new(), Vec::new());
+        let mut once = BTreeSet::new();
+        let mut twice = Vec::new();
         for end in self.path(tip) {
             let steps = self.reigns.get(&end.ballot).map_or(&[][..], |reign| &reign.steps);
             for step in steps.iter().filter(|step| step.sequence <= end.sequence) {
@@ -303,7 +305,7 @@ pub(crate) struct Step {
     pub(crate) sequence: Sequence,
     context: DecideContext,
     pub(crate) units: u64,
-    /// Whether its caller was told that it was done.
+    /// True if its caller was told that it was done.
     pub(crate) is_acknowledged: bool,
     /// The merge that it was, if it was one.
     pub(crate) merge: Option<MergeId>,

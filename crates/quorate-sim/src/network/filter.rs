@@ -41,7 +41,7 @@ impl Filter {
         Self { delay: Some(delay), ..self }
     }
 
-    /// What becomes of a message, if it is one that this filter meets.
+    /// Returns what becomes of a message, if it is one that this filter meets.
     pub(crate) fn meet(&mut self, from: usize, to: usize, payload: &Payload) -> Option<Verdict> {
         let is_met = self.from.is_none_or(|f| f == from)
             && self.to.is_none_or(|t| t == to)
@@ -56,13 +56,13 @@ impl Filter {
         Some(self.delay.map_or(Verdict::Lost, Verdict::Waits))
     }
 
-    /// Whether it has delayed a message.
+    /// Returns true if it has delayed a message.
     pub(crate) fn has_delayed(&self) -> bool {
         self.delay.is_some() && self.hits > 0
     }
 }
 
-/// What becomes of a message.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passes,

@@ -33,11 +33,11 @@ pub(crate) struct End {
     pub(crate) peer: usize,
     pub(crate) incarnation: Incarnation,
     pub(crate) state: EndState,
-    /// When the control lane was last heard here.
+    /// The moment at which the control lane was last heard here.
     pub(crate) heard: Moment,
     /// Until then, closed, it does not say so to what still arrives.
     pub(crate) mute_until: Moment,
-    /// When the last packet towards this end arrives, per lane: nothing overtakes it.
+    /// The arrival of the last packet towards this end, per lane: nothing overtakes it.
     clear: [Moment; 2],
 }
 
@@ -50,13 +50,13 @@ pub(crate) struct Path {
     pub(crate) stalls: u32,
     /// Bytes that it carries in a second, if that is bounded.
     pub(crate) rate: Option<u64>,
-    /// What is sent before this waits until then: the bytes before it are under way.
+    /// The moment until which what is sent waits: the bytes before it are under way.
     busy: Moment,
     /// Until then no connection can be made.
     pub(crate) undialable: Moment,
-    /// What faults add to the delay.
+    /// The delay that faults add.
     pub(crate) slow: Duration,
-    /// What waits for it to heal.
+    /// The packets that wait for it to heal.
     waiting: Vec<Packet>,
 }
 
@@ -68,16 +68,18 @@ pub(crate) struct Network {
     random: Random,
     paths: Vec<Path>,
     connections: Vec<[End; 2]>,
-    /// How long the control lane has waited behind data, and how often.
+    /// The number of times that the control lane has waited behind data.
     pub(crate) waits: u64,
-    /// For how long it does at most: so much data fits into the buffers on the way.
+    /// The longest that it waits: so much data fits into the buffers on the way.
     pub(crate) most_wait: Duration,
 }
 
 impl Network {
     pub(crate) fn new(size: usize, style: Style, random: Random) -> Self {
         let paths = vec![Path::default(); size * size];
-        let (connections, waits, most_wait) = (Vec::new(), 0, Duration::ZERO);
+        let connections = Vec::new();
+        let waits = 0;
+        let most_wait = Duration::ZERO;
         Self { size, style, random, paths, connections, waits, most_wait }
     }
 
@@ -87,10 +89,17 @@ impl Network {
     /// swallow for long whatever the other end, open already, sends over it.
     pub(crate) fn calm(&mut self, now: Moment) -> Vec<(ConnectionId, usize, Moment)> {
         let style = &mut self.style;
-        (style.spikes, style.loss, style.duplicates, style.is_orderly) = (0, 0, 0, true);
+        style.spikes = 0;
+        style.loss = 0;
+        style.duplicates = 0;
+        style.is_orderly = true;
         for path in &mut self.paths {
-            (path.cuts, path.stalls, path.slow) = (0, 0, Duration::ZERO);
-            (path.undialable, path.busy, path.rate) = (Moment::default(), Moment::default(), None);
+            path.cuts = 0;
+            path.stalls = 0;
+            path.slow = Duration::ZERO;
+            path.undialable = Moment::default();
+            path.busy = Moment::default();
+            path.rate = None;
         }
         // What is sent from now on does not wait behind what a slow path still holds.
         for end in self.connections.iter_mut().flatten() {
@@ -111,7 +120,8 @@ impl Network {
             let opens = self.handshake(now, ends[0].peer, ends[1].peer);
             let ends = self.connections[number].iter_mut().zip(opens).enumerate();
             for (end, (it, opens)) in ends.filter(|(_, (it, _))| it.state == EndState::Opening) {
-                (it.heard, it.clear) = (opens, [opens; 2]);
+                it.heard = opens;
+                it.clear = [opens; 2];
                 opening.push((ConnectionId(number), end, opens));
             }
         }
@@ -130,12 +140,12 @@ impl Network {
         !self.is_cut(one, other) && !self.is_cut(other, one)
     }
 
-    /// Whether a connection can be made now.
+    /// Returns true if a connection can be made now.
     pub(crate) fn is_dialable(&self, now: Moment, one: usize, other: usize) -> bool {
         self.is_connected(one, other) && now >= self.paths[one * self.size + other].undialable
     }
 
-    /// Whether no fault touches the paths between two hosts.
+    /// Returns true if no fault touches the paths between two hosts.
     pub(crate) fn is_steady(&self, one: usize, other: usize) -> bool {
         let is = |from: usize, to: usize| {
             let path = &self.paths[from * self.size + to];
@@ -189,7 +199,7 @@ impl Network {
         (ConnectionId(self.connections.len() - 1), [dials, listens])
     }
 
-    /// When a connection that begins now opens, at the dialer's end and at the listener's.
+    /// Returns when a connection that begins now opens, at the dialer's end and at the listener's.
     fn handshake(&mut self, now: Moment, dialer: usize, listener: usize) -> [Moment; 2] {
         let listens = now.after(self.delay(dialer, listener, Lane::Control));
         let dials = listens.after(self.delay(listener, dialer, Lane::Control));
@@ -199,7 +209,8 @@ impl Network {
     /// Sends a packet.
     pub(crate) fn send(&mut self, now: Moment, packet: Packet) -> Transit {
         let ends = &self.connections[packet.connection.0];
-        let (from, to) = (ends[1 - packet.end].peer, ends[packet.end].peer);
+        let from = ends[1 - packet.end].peer;
+        let to = ends[packet.end].peer;
         let lane = packet.payload.lane();
         let path = &mut self.paths[from * self.size + to];
         if path.cuts > 0 || (path.stalls > 0 && lane == Lane::Data) {
@@ -220,7 +231,7 @@ impl Network {
         Transit::Arrives(arrives, packet)
     }
 
-    /// What had waited for a path and is on its way now.
+    /// Returns what had waited for a path and is on its way now.
     pub(crate) fn release(&mut self, now: Moment, from: usize, to: usize) -> Vec<(Moment, Packet)> {
         let path = &mut self.paths[from * self.size + to];
         if path.cuts > 0 || path.stalls > 0 || path.waiting.is_empty() {
@@ -248,9 +259,9 @@ impl Network {
         *clear
     }
 
-    /// When a path of a bounded rate has taken a payload: data one after the other, and what is on
-    /// the control lane behind what the buffers hold of them. The two are connections of their own,
-    /// and share the wire.
+    /// Returns when a path of a bounded rate has taken a payload: data one after the other, and
+    /// what is on the control lane behind what the buffers hold of them. The two are connections of
+    /// their own, and share the wire.
     fn carried(&mut self, now: Moment, from: usize, to: usize, payload: &Payload) -> Moment {
         let path = &mut self.paths[from * self.size + to];
         let Some(rate) = path.rate else { return now };
@@ -277,7 +288,7 @@ impl Network {
     }
 }
 
-/// What becomes of a packet that is sent.
+/// The fate of a packet that is sent.
 #[derive(Debug)]
 pub(crate) enum Transit {
     Arrives(Moment, Packet),

@@ -7,7 +7,7 @@ use quorate::wire::{self, Frame};
 use crate::words::call::{Call, Reply};
 use crate::words::merge::{Merge, MergeReply};
 
-/// What travels.
+/// The content of a packet.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "most of what travels is the largest")]
 pub(crate) enum Payload {
@@ -16,7 +16,6 @@ pub(crate) enum Payload {
     MergeReply(MergeReply),
     Protocol(Message),
     Reply(Reply),
-    /// The other end is closed, or was never there.
     /// The connection is closed there; a process that ends in good order says so first.
     Reset {
         is_goodbye: bool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::random::Random;
 
-/// How the network behaves when nothing is wrong, and what it does to what it cannot deliver.
+/// The manners of a network: its delays, and its ways with what it cannot deliver.
 #[derive(Clone, Debug)]
 pub(crate) struct Style {
     pub(crate) delay: (Duration, Duration),
@@ -15,7 +15,7 @@ pub(crate) struct Style {
     pub(crate) data_factor: u32,
     /// Like TCP: in order, and what meets a cut path waits for it to heal.
     pub(crate) is_orderly: bool,
-    /// Where it is not orderly: how many of a thousand packets of the data lane may be overtaken;
+    /// Packets of the data lane that may be overtaken, per mille, where it is not orderly;
     /// those of the control lane all may.
     pub(crate) reorder: u64,
     pub(crate) loss: u64,

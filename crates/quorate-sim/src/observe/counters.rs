@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
-/// What every longer run should have seen; printed even if zero.
+/// Things that every longer run should have seen; printed even if zero.
 const EXPECTED: [&str; 44] = [
     "acknowledged",
     "calls of clients",

@@ -1,6 +1,6 @@
 //! What is written down of a run: for its reader, and for checkers that ask what really was.
 
+pub(crate) mod contact;
 pub(crate) mod counters;
 pub(crate) mod report;
-pub(crate) mod together;
 pub(crate) mod trace;

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The end of a run, in figures.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::observe::counters::Counters;
 use crate::observe::trace::Trace;
 use crate::words::seen::Failure;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) failure: Option<Failure>,
     pub(crate) counters: Counters,
     pub(crate) simulated: Duration,
-    /// How long after the healing the group was whole, in failure timeouts times 100.
+    /// The time from the healing until the group was whole, in failure timeouts times 100.
     pub(crate) recovery: u64,
     pub(crate) trace: Trace,
 }

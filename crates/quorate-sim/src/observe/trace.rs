@@ -22,7 +22,7 @@ impl Trace {
         Self { is_printed: true, ..Self::silent() }
     }
 
-    /// Whether anyone reads the text.
+    /// Returns true if anyone reads the text.
     pub(crate) fn is_read(&self) -> bool {
         self.is_printed
     }

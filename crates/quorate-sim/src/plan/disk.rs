@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::random::Random;
 
-/// How the peers of a run use their disks.
+/// The disks of a run, and the use that peers make of them.
 #[derive(Clone, Debug)]
 pub(crate) struct DiskPlan {
     /// Of each peer: whether it syncs before it acknowledges.

@@ -31,9 +31,9 @@ pub(crate) enum Fault {
     Lie,
     /// A member asks to be counted out.
     Leave,
-    /// Who is promoted first changes.
+    /// The order in which peers are promoted changes.
     Priority,
-    /// What one peer sends, or receives, is lost.
+    /// All that one peer sends, or receives, is lost.
     OneWay,
     /// A process is frozen.
     Pause,
@@ -41,7 +41,7 @@ pub(crate) enum Fault {
     Sleep,
     /// A peer's messages take long.
     Slow,
-    /// What a peer sends, or is sent, is carried by a few bytes a second.
+    /// Paths from a peer, or to it, carry a few bytes a second.
     Thin,
     /// The members fall into groups that do not hear each other.
     Split,
@@ -59,7 +59,7 @@ pub(crate) enum Fault {
     Reset,
     /// A peer is restarted with another setting, which the others refuse, or with theirs again.
     Roll,
-    /// The same, and a second process is started under its name.
+    /// All connections of a peer are reset, and a second process is started under its name.
     Strand,
     /// A process whose event loop does not turn, while calls are decided at its store.
     Starve,
@@ -69,7 +69,7 @@ pub(crate) enum Fault {
     Unlink,
 }
 
-/// What undoes a fault.
+/// The end of a fault.
 #[derive(Clone, Debug)]
 pub(crate) enum Undo {
     GoOn { peer: usize, incarnation: Incarnation, setting: Setting },
@@ -85,7 +85,7 @@ pub(crate) enum Undo {
     Wake { peer: usize, incarnation: Incarnation },
 }
 
-/// When a wall clock is set right after the clocks of its machine have stood.
+/// The moment at which a wall clock is set right after the clocks of its machine have stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     AtOnce,

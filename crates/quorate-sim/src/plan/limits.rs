@@ -5,7 +5,7 @@ use quorate::Mode;
 use crate::base::random::Random;
 use crate::plan::Plan;
 
-/// What of the limits is drawn.
+/// The part of the limits that is drawn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RealPlan {
     /// Thousandths of a window that a peer alone has, if not all of it.
@@ -26,7 +26,7 @@ impl RealPlan {
         Self { share, is_changing: random.chance(400) }
     }
 
-    /// What a peer alone may admit of a window of so many units, in one outage.
+    /// Returns what a peer alone may admit of a window of so many units, in one outage.
     pub(crate) fn part(&self, max: u64) -> u64 {
         self.share.map_or(max, |per_mille| (max * u64::from(per_mille)).div_ceil(1_000))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::random::Random;
 
-/// What the clients do.
+/// The operations of the clients: how many, and of what.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) clients: usize,

@@ -25,7 +25,7 @@ use crate::plan::trigger::Trigger;
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) group: GroupConfig,
-    /// How many peers found the group; the others join later.
+    /// The number of peers that found the group; the others join later.
     pub(crate) founders: usize,
     /// Peers of kind client: they follow those that may be members, in the order of peers.
     pub(crate) client_peers: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Plan {
     pub(crate) real: RealPlan,
     /// Storage on disks, if the group uses them.
     pub(crate) disk: Option<DiskPlan>,
-    /// When members take part in a new generation.
+    /// The condition under which members take part in a new generation.
     pub(crate) new_generations: NewGenerations,
     /// Mean time in which a peer in memory saves what it remembers, if it remembers anything.
     pub(crate) remembers: Option<Duration>,
@@ -158,8 +158,8 @@ impl Plan {
         self.bounds.transfer_window = 1;
     }
 
-    /// Whether members come and go. A blank majority with an old list may found beside a group that
-    /// lives: lists are kept in step, and a majority keeps its data.
+    /// Says whether members come and go. A blank majority with an old list may found beside a group
+    /// that lives: lists are kept in step, and a majority keeps its data.
     fn draw_members(&mut self, random: &mut Random, profile: Profile) {
         let is_mixed = profile == Profile::Mixed && random.chance(300);
         if !is_mixed && profile != Profile::Members {
@@ -236,7 +236,7 @@ impl Plan {
         self.peers() / 2 + 1
     }
 
-    /// Whether its callers ask the real limits too.
+    /// Returns true if its callers ask the real limits too.
     pub(crate) fn asks_real_limits(&self) -> bool {
         /// One in so many seeds does.
         const SEEDS: u64 = 5;
@@ -248,10 +248,10 @@ impl Plan {
     }
 }
 
-/// Which faults come, and how often.
+/// The faults of a run, and how often they come.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultPlan {
-    /// How long faults go on; then all is healed and must come to rest.
+    /// The time for which faults go on; then all is healed and must come to rest.
     pub(crate) phase: Duration,
     /// Mean time between two faults.
     pub(crate) gap: Duration,
@@ -277,7 +277,7 @@ impl FaultPlan {
     }
 }
 
-/// What the command line fixes; the rest is drawn.
+/// The part of a plan that the command line fixes; the rest is drawn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) peers: Option<usize>,

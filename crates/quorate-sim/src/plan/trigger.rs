@@ -22,7 +22,7 @@ pub(crate) enum Occasion {
     VoteReply,
 }
 
-/// What a trigger does, and to whom.
+/// The deed of a trigger, and its victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// This fault at the peer itself.

@@ -55,7 +55,8 @@ fn remembered(world: &mut World) {
     world.wait(ms(15_000));
 }
 
-/// The same, of what was acknowledged a moment before they are killed, by disks that are slow.
+/// Two of three restart a moment after they have acknowledged something, on slow disks, out of
+/// reach of the third. They remember it, and wait for that one.
 fn acknowledged_and_gone(world: &mut World) {
     world.start_all(true);
     world.run_while(ms(9_000), |world| world.primary().is_some());
@@ -95,7 +96,7 @@ fn gone_before_the_votes(world: &mut World) {
     world.clear_filters();
 }
 
-/// What two of three have acknowledged is lost by both; the third has not heard of it.
+/// Two of three lose what they have acknowledged; the third has not heard of it.
 fn survivor_that_lags(world: &mut World) {
     world.found();
     world.count(FIRST, 5);

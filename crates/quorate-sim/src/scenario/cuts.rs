@@ -25,7 +25,7 @@ fn operations_in_cuts(world: &mut World) {
     for step in 0..40 {
         #[cfg(feature = "bugs")]
         {
-            world.set_busy_in_cuts(step % 4 > 0);
+            world.set_busy_within_cuts(step % 4 > 0);
         }
         let items = vec![(key(b't', step % 5), 2), (key(b't', (step + 1) % 5), 2)];
         world.issue(FIRST, Kind::Transfer, items, None);
@@ -33,7 +33,7 @@ fn operations_in_cuts(world: &mut World) {
     }
     #[cfg(feature = "bugs")]
     {
-        world.set_busy_in_cuts(false);
+        world.set_busy_within_cuts(false);
     }
 }
 

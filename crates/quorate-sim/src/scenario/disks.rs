@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-/// What is answered is synced by a majority, so that no loss of power undoes it.
+/// All lose power. A majority has synced what is answered, so that nothing of it is undone.
 fn power_lost_by_all(world: &mut World) {
     world.found();
     for _ in 0..5 {

@@ -113,8 +113,8 @@ fn older_generation(world: &mut World) {
     world.wait(ms(15_000));
 }
 
-/// Two of three are restarted in turn with a setting that the third refuses. They are a majority, and
-/// blank: they found nothing past it, for as long as it is there.
+/// Two of three are restarted in turn with a setting that the third refuses. They are a majority,
+/// and blank: they found nothing past it, for as long as it is there.
 fn refused_holder(world: &mut World) {
     world.found();
     world.count(FIRST, 60);
@@ -146,7 +146,8 @@ fn hub_first() -> Plan {
     plan(&[1, 2, 3, 4, 5])
 }
 
-/// The same of five, where the hub was the primary.
+/// The hub of a star of five restarts blank, and was the primary. One of the others goes on with
+/// it.
 fn blank_hub_leads(world: &mut World) {
     world.found();
     world.count(FIRST, 5);

@@ -79,7 +79,8 @@ fn closed_at_one_end(world: &mut World) {
     world.count(1, 1);
 }
 
-/// The same at the other end, with one replica: the primary goes on with the other.
+/// One replica sees its connection to the primary close, and the primary does not: it goes on with
+/// the other.
 fn closed_at_a_replica(world: &mut World) {
     world.found();
     let reign = world.last_reign();

@@ -135,7 +135,8 @@ fn real() -> Plan {
     Plan { seed: 1, ..three() }
 }
 
-/// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken for.
+/// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken
+/// for.
 fn renewal_of_what_is_lost(world: &mut World) {
     world.found();
     world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));

@@ -72,7 +72,7 @@ impl World {
     }
 }
 
-/// Whether a peer knows of a change of the members that is under way.
+/// Returns true if a peer knows of a change of the members that is under way.
 fn is_joint(world: &World, peer: usize) -> bool {
     let membership = world.process(peer).map(|process| process.store.meta().membership);
     membership.is_some_and(|membership| membership.next.is_some())
@@ -150,7 +150,8 @@ fn promise_of_a_newcomer(world: &mut World) {
     replace_unheard(world);
 }
 
-/// The same, and the last promise of the one that has died arrives when the newcomer is linked.
+/// A member restarts that the lease rests on; the last promise of its former self arrives when the
+/// newcomer is linked.
 fn promise_of_the_dead(world: &mut World) {
     world.found();
     world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
@@ -196,9 +197,9 @@ fn change_that_was_missed(world: &mut World) {
     world.wait(ms(5_000));
 }
 
-/// Of two members one counts a third in, and restarts when nobody but a joiner has heard that this has
-/// ended. By what the others know themselves they are no majority; by what the joiner knows they are,
-/// and they keep their data.
+/// Of two members one counts a third in, and restarts when nobody but a joiner has heard that this
+/// has ended. By what the others know themselves they are no majority; by what the joiner knows
+/// they are, and they keep their data.
 fn joiner_that_knows_more(world: &mut World) {
     world.found();
     world.remove(1, 1);
@@ -235,8 +236,9 @@ fn end_a_removal_alone(world: &mut World) {
     world.count(2, 3);
 }
 
-/// A primary counts a member out, and no majority ever holds the end of it: cut off, it comes back to
-/// a new generation in which that member is the primary. Its list is older, and keeps nobody out.
+/// A primary counts a member out, and no majority ever holds the end of it: cut off, it comes back
+/// to a new generation in which that member is the primary. Its list is older, and keeps nobody
+/// out.
 fn removal_nobody_held(world: &mut World) {
     end_a_removal_alone(world);
     world.join(&[FIRST], &[1, 2]);
@@ -244,8 +246,8 @@ fn removal_nobody_held(world: &mut World) {
     world.expect_whole();
 }
 
-/// The same, and the new generation has counted out the one that comes back meanwhile: each of two
-/// peers is removed by the list of the other. The newer list decides.
+/// The new generation has counted out the one that comes back, which has counted one of it out:
+/// each of two peers is removed by the list of the other. The newer list decides.
 fn removed_each_other(world: &mut World) {
     end_a_removal_alone(world);
     world.remove(1, FIRST);
@@ -260,8 +262,8 @@ fn removed_each_other(world: &mut World) {
     }
 }
 
-/// The same as the first, and the third peer is gone when the one with the older list comes back: it
-/// is a majority with the one that it has removed, and nobody else is there to say so.
+/// The third peer is gone when the one with the older list comes back, in which one is counted out:
+/// it is a majority with the one that it has removed, and nobody else is there to say so.
 fn older_list_is_needed(world: &mut World) {
     end_a_removal_alone(world);
     world.kill(1, true);

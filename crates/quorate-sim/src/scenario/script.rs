@@ -47,7 +47,7 @@ impl World {
         self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
     }
 
-    /// The same, and it is a failure if there is none.
+    /// Runs until another peer than this one decides; it is a failure if none does in time.
     pub(super) fn expect_other_than(&mut self, peer: usize, bound: Duration) {
         let is_done = |world: &Self| world.primary().is_some_and(|primary| primary != peer);
         if !self.run_while(bound, is_done) {
@@ -75,7 +75,7 @@ impl World {
         self.count_at(peer, 0, units);
     }
 
-    /// The same with another counter.
+    /// Units added to one of the counters at a peer, and a moment for them to travel.
     pub(super) fn count_at(&mut self, peer: usize, counter: usize, units: u64) {
         self.issue(peer, Kind::Count, vec![(key(b'c', counter), units)], None);
         self.wait(ms(20));
@@ -86,7 +86,8 @@ impl World {
         self.ask_by(peer, number, limit, amount, 1);
     }
 
-    /// The same by the permit or reservation with this id.
+    /// An operation on a real limit by the permit or reservation with this id, and a moment to
+    /// travel.
     pub(super) fn ask_by(&mut self, peer: usize, number: u8, limit: &str, amount: u64, id: u8) {
         let (kind, items) = real::one(number, limit, amount, id);
         self.issue(peer, kind, items, None);

@@ -141,7 +141,7 @@ fn a_paused_machine(world: &mut World) {
     world.wait(ms(2_000));
 }
 
-/// The same, cut off from the others, and the wall clock is set a moment later: from then on it
+/// A primary that is cut off is paused, and its wall clock is set a moment later: from then on it
 /// decides nothing.
 fn set_later(world: &mut World) {
     world.found();
@@ -225,8 +225,8 @@ fn slow_clock_put_right(world: &mut World) {
     }
 }
 
-/// The same while nobody decides: the next primary goes by its own clock, and by the calendar
-/// before.
+/// A slow clock is put right while nobody decides: the next primary goes by its own, and by the
+/// calendar before.
 fn put_right_and_over(world: &mut World) {
     world.found();
     world.ask_by(1, operation::PERMIT_TAKE, "permits", PERMITS, 1);

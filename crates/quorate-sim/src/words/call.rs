@@ -8,7 +8,7 @@ pub(crate) struct Call {
     pub(crate) op: usize,
 }
 
-/// What the primary answers.
+/// The answer of a primary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply {
     pub(crate) op: usize,
@@ -21,11 +21,11 @@ pub(crate) struct Done {
     pub(crate) answer: Answer,
     pub(crate) position: Position,
     pub(crate) context: DecideContext,
-    /// What the clock of its decider showed before.
+    /// The reading of its decider's clock before.
     pub(crate) read: Time,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotDone {
     /// The primary has changed: ask that one.
@@ -36,7 +36,7 @@ pub(crate) enum NotDone {
     Unknown,
 }
 
-/// Whom an answer is for.
+/// The one that an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A call made on this peer.

@@ -17,11 +17,11 @@ pub(crate) struct Merge {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MergeReply {
     pub(crate) number: u64,
-    /// Whether it is part of the group's cells.
+    /// True if it is part of the group's cells.
     pub(crate) is_merged: bool,
 }
 
-/// Who sent a merge, and its number there.
+/// The sender of a merge, and its number there.
 pub(crate) type MergeId = (usize, Incarnation, u64);
 
 /// Cells by key, as the model knows them.

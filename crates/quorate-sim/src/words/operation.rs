@@ -6,7 +6,7 @@ use quorate::{Incarnation, Item, Time};
 use crate::base::clock::Moment;
 use crate::words::call::Done;
 
-/// What an operation asks for; the second argument of each of its items.
+/// The kind of an operation; the second argument of each of its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Units of one or more limits, all or nothing.
@@ -57,19 +57,19 @@ pub(crate) struct Op {
     pub(crate) kind: Kind,
     /// Keys and amounts.
     pub(crate) items: Vec<(Bytes, u64)>,
-    /// Where it was called.
+    /// The peer at which it was called.
     pub(crate) peer: usize,
     pub(crate) incarnation: Incarnation,
-    /// What the clock of its caller showed before.
+    /// The reading of its caller's clock before.
     pub(crate) asked: Time,
     pub(crate) client: Option<usize>,
     pub(crate) issued: Moment,
     pub(crate) outcome: Option<Outcome>,
-    /// Whether some primary has executed it, with effect.
+    /// True if some primary has executed it, with effect.
     pub(crate) is_executed: bool,
 }
 
-/// How an operation ended for its caller.
+/// The end of an operation for its caller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Acknowledged(Done),

@@ -93,7 +93,8 @@ impl World {
         let op = self.ops.len();
         let asked = self.hosts[peer].clock.time(self.now);
         let issued = self.now;
-        let (outcome, is_executed) = (None, false);
+        let outcome = None;
+        let is_executed = false;
         self.ops.push(Op {
             kind,
             items,

@@ -41,7 +41,7 @@ impl World {
         self.before_sleep(peer, time)
     }
 
-    /// What whoever handles a call reads from the clock.
+    /// Returns what whoever handles a call reads from the clock.
     pub(crate) fn reading(&self, peer: usize) -> Time {
         let turned = self.hosts[peer].paused.filter(|_| bug::is(Bug::ClockOfTheLoop));
         self.hosts[peer].clock.time(turned.unwrap_or(self.now))
@@ -69,7 +69,8 @@ impl World {
     }
 
     fn call_alone(&mut self, peer: usize, op: usize) {
-        let (keys, kind) = (&self.ops[op].items, self.ops[op].kind);
+        let keys = &self.ops[op].items;
+        let kind = self.ops[op].kind;
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
         let mode = self.plan.group.mode;
@@ -111,7 +112,8 @@ impl World {
         let after = process.read_all(&items);
         match decided {
             Ok(decided) => {
-                let (answer, position) = (decided.answer, decided.position);
+                let answer = decided.answer;
+                let position = decided.position;
                 let done = Done { answer, position, context: decided.context, read: time };
                 self.on_decided(peer, origin, &items, done, &after);
                 if decided.wake {
@@ -154,7 +156,8 @@ impl World {
         after: &[Option<Value>],
     ) {
         self.counters.add("decisions");
-        let (answer, position) = (done.answer, done.position);
+        let answer = done.answer;
+        let position = done.position;
         self.note(
             peer,
             &[7, position.ballot.term.0, position.sequence.0, u64::from(answer.code), answer.units],
@@ -177,7 +180,8 @@ impl World {
         }
         let is_live = |value: &Option<Value>| value.filter(|v| v.expires > done.context.steady());
         for (index, item) in items.iter().enumerate() {
-            let (found, wanted) = (is_live(&after[index]), is_live(&cells[index]));
+            let found = is_live(&after[index]);
+            let wanted = is_live(&cells[index]);
             if found != wanted {
                 let key = String::from_utf8_lossy(item.key);
                 let what = format!("after {position} {key} is {found:?}, not {wanted:?}");
@@ -215,7 +219,7 @@ impl World {
         self.acknowledge(peer, origin, done, false);
     }
 
-    /// Whether nothing was given back, and so nothing changed.
+    /// Returns true if nothing was given back, and so nothing changed.
     fn is_of_nothing(&self, origin: Origin, done: Done) -> bool {
         let kind = origin.op().map(|op| self.ops[op].kind);
         let gives_back = |number: u8| {
@@ -275,7 +279,8 @@ impl World {
     /// A majority holds more: whoever waited for that is answered.
     pub(crate) fn on_committed(&mut self, peer: usize) {
         while let Some(process) = self.process_mut(peer) {
-            let (answerable, committed) = (process.store.answerable(), process.store.committed());
+            let answerable = process.store.answerable();
+            let committed = process.store.committed();
             let is_held = |waiting: &Waiting| {
                 // A merge is forgotten by its origin: it waits for a majority in any case.
                 let is_merge = waiting.origin.op().is_none();
@@ -300,6 +305,7 @@ impl World {
             && Self::is_for_liar(leader)
         {
             let name = self.plan.name(peer);
+            // G6 of docs/guarantees.md.
             return self.fail("liars", format!("{name} follows {leader}, which is no member"));
         }
         let Some(process) = self.process_mut(peer) else { return };
@@ -342,7 +348,8 @@ impl World {
             return;
         }
         self.counters.add("deadlines");
-        let (peer, incarnation) = (self.ops[op].peer, self.ops[op].incarnation);
+        let peer = self.ops[op].peer;
+        let incarnation = self.ops[op].incarnation;
         let mut was_started = true;
         if self.hosts[peer].runs(incarnation)
             && let Some(process) = self.process_mut(peer)
@@ -357,7 +364,7 @@ impl World {
     }
 }
 
-/// Whether everything up to `position` is part of `end`.
+/// Returns true if everything up to `position` is part of `end`.
 fn covers(end: Position, position: Position) -> bool {
     end.ballot == position.ballot && end.sequence >= position.sequence
 }

@@ -13,7 +13,7 @@ use crate::plan::fault::{Fault, Undo};
 use crate::world::World;
 use crate::world::event::Event;
 
-/// What happens to a client.
+/// The faults that strike clients.
 const FAULTS: [Fault; 8] = [
     Fault::Crash,
     Fault::Isolate,
@@ -41,7 +41,7 @@ impl World {
         (client + shift) % peers
     }
 
-    /// Whether a cut around one peer parts it from another one.
+    /// Returns true if a cut around one peer parts it from another one.
     pub(crate) fn are_apart(&self, peer: usize, other: usize) -> bool {
         let is_beside = self.is_client(other) && (self.is_client(peer) || self.home(other) == peer);
         peer != other && !is_beside
@@ -73,7 +73,8 @@ impl World {
         self.strike(fault, Some(peer));
     }
 
-    /// Whether a client that runs follows this primary, and what it decided alone is merged.
+    /// Returns true if a client that runs follows this primary, and what it decided alone is
+    /// merged.
     pub(crate) fn is_served(&self, client: usize, primary: usize) -> bool {
         let (Some(process), Some(leader)) = (self.process(client), self.process(primary)) else {
             return self.process(client).is_none();

@@ -16,7 +16,7 @@ use crate::world::World;
 /// for clocks that drift apart.
 const HARMLESS_DIVISOR: u32 = 8;
 
-/// What the wall clock may gain before the data path holds its callers, as in the driver.
+/// The gain of the wall clock at which the data path holds its callers, as in the driver.
 const GAIN_DIVISOR: u32 = 100;
 
 impl World {
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// The same, until it goes on.
+    /// A virtual machine is paused until it is told to go on.
     pub(crate) fn stand(&mut self, peer: usize) -> Option<Incarnation> {
         let incarnation = self.pause(peer)?;
         self.counters.add("standstills");
@@ -98,7 +98,7 @@ impl World {
         self.run_on(peer, incarnation, false, false);
     }
 
-    /// The clocks of a machine go on if they stood; for how long they did.
+    /// Lets the clocks of a machine go on if they stood, and returns for how long they did.
     pub(crate) fn start_clock(&mut self, peer: usize) -> Duration {
         let now = self.now;
         let stood = self.hosts[peer].clock.go_on(now);
@@ -117,8 +117,8 @@ impl World {
         self.see(&Seen::Clocks);
     }
 
-    /// Whether a peer may decide beside another, as protocol.md says in section 5: it stands still,
-    /// or has stood for too long and nothing has shown it.
+    /// Returns true if a peer may decide beside another, as protocol.md says in section 5: it
+    /// stands still, or has stood for too long and nothing has shown it.
     pub(crate) fn is_excused(&self, peer: usize) -> bool {
         let host = &self.hosts[peer];
         host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
@@ -158,7 +158,7 @@ impl World {
         self.hosts[peer].unnoticed.turn(lead);
     }
 
-    /// Whether the wall clock has gone ahead of the other since the event loop last turned.
+    /// Returns true if the wall clock has gone ahead of the other since the event loop last turned.
     fn has_gained(&self, peer: usize) -> bool {
         let gain = self.hosts[peer].unnoticed.gain(self.lead(peer));
         gain > i128::from(nanos(self.plan.timeout() / GAIN_DIVISOR))

@@ -99,6 +99,7 @@ impl World {
         }
     }
 
+    /// Heals all paths, all hosts and all processes.
     pub(crate) fn heal_all(&mut self) {
         self.are_faults_active = false;
         self.healed += 1;
@@ -124,11 +125,10 @@ impl World {
             }
         }
         self.note(0, &[17], |_| "everything is healed".into());
-        self.note_together();
+        self.note_contact();
     }
 
-    /// Everything works again: all paths, all hosts, all processes.
-    /// Whose settings differ from those of the peer with the newest state is restarted with its.
+    /// Restarts whoever has other settings than the peer with the newest state, with those.
     fn take_settings_back(&mut self) {
         let position = |peer: &usize| self.process(*peer).map(|process| process.store.position());
         let newest = (0..self.plan.peers()).max_by_key(position).unwrap_or(0);

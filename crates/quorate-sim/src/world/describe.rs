@@ -111,7 +111,8 @@ impl World {
                 format!("PreVoteReply {} {grant:?} knows {}", ballot(b), ballot(known))
             }
             Message::VoteReply { ballot: b, grant, known, position: at, .. } => {
-                let (at, known) = (position(at), ballot(known));
+                let at = position(at);
+                let known = ballot(known);
                 format!("VoteReply {} {grant:?} at {at} knows {known}", ballot(b))
             }
             Message::Release { ballot: b, to } => format!("Release {} to {to}", ballot(b)),

@@ -26,7 +26,7 @@ impl World {
         self.run_while(bound, |world| world.filters.iter().any(Filter::has_delayed));
     }
 
-    /// What becomes of a message in this scenario: the first filter that meets it decides.
+    /// Returns what becomes of a message in this scenario: the first filter that meets it decides.
     pub(super) fn filter(&mut self, from: usize, to: usize, payload: &Payload) -> Verdict {
         let met = self.filters.iter_mut().find_map(|filter| filter.meet(from, to, payload));
         met.unwrap_or(Verdict::Passes)

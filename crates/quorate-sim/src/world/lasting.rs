@@ -4,6 +4,8 @@
 //! An election is *due* while nobody decides, and some member that may be promoted reaches, by what
 //! the network really does, members that are a majority with it and are all without a primary: they
 //! agree (docs/protocol.md, section 2), and no promise of theirs binds them any more.
+//!
+//! Holds G32 of docs/guarantees.md.
 
 use std::time::Duration;
 
@@ -13,13 +15,14 @@ use quorate::protocol::io::Route;
 use crate::base::clock::{Moment, nanos};
 use crate::world::World;
 
-/// How long after the moment of agreement somebody must decide, unless candidates have collided.
+/// The time from the moment of agreement in which somebody must decide, unless candidates have
+/// collided.
 const TO_PRIMARY: Duration = Duration::from_millis(200);
 
-/// For how long there may be no primary while one is possible, in failure timeouts times 100.
+/// The longest that there may be no primary while one is possible, in failure timeouts times 100.
 const OUTAGE_PERCENT: u32 = 200;
 
-/// What lasts.
+/// A fault that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lasting {
     /// A process ends and does not come back.
@@ -53,16 +56,16 @@ impl Lasting {
     ];
 }
 
-/// Since when the group is without a primary although it could have one.
+/// The moments since which the group is without a primary although it could have one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overdue {
-    /// Since when somebody could be elected at once.
+    /// The moment since which somebody could be elected at once.
     due: Option<Moment>,
     /// Candidacies until then.
     campaigns: u64,
-    /// When the last fault began, or a link came or went for the last time.
+    /// The moment at which the last fault began, or a link came or went for the last time.
     pub(crate) changed: Moment,
-    /// Since when somebody could be, once the others know that they have no primary.
+    /// The moment since which somebody could be, once the others know that they have no primary.
     missing: Option<Moment>,
 }
 
@@ -202,8 +205,8 @@ impl World {
         }
     }
 
-    /// Whether some member could be elected: now, if all in its reach are to know already that they
-    /// have no primary.
+    /// Returns true if some member could be elected: now, if all in its reach are to know already
+    /// that they have no primary.
     fn has_candidate(&self, are_free: bool) -> bool {
         (0..self.plan.peers()).any(|peer| self.may_be_elected(peer, are_free))
     }
@@ -224,8 +227,8 @@ impl World {
         })
     }
 
-    /// Whether a peer is a primary: one whose lease has ended goes on if a majority answers again,
-    /// and stands for nothing.
+    /// Returns true if a peer is a primary: one whose lease has ended goes on if a majority answers
+    /// again, and stands for nothing.
     fn reigns(&self, peer: usize) -> bool {
         let now = self.hosts[peer].clock.now(self.now);
         self.process(peer).is_some_and(|p| p.machine.status(now).role == PeerRole::Primary)
@@ -235,7 +238,7 @@ impl World {
         peer == other || (self.network.is_connected(peer, other) && self.is_linked(peer, other))
     }
 
-    /// Whether a process knows that it has no primary.
+    /// Returns true if a process knows that it has no primary.
     fn is_free(&self, peer: usize) -> bool {
         let machine = self.process(peer).map(|process| &process.machine);
         machine.is_some_and(|machine| matches!(machine.route(), Route::Nowhere))

@@ -37,7 +37,7 @@ pub(crate) struct Liar {
     kind: PeerKind,
 }
 
-/// What a lie is about.
+/// The subject of a lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// To be primary.
@@ -55,7 +55,7 @@ pub(crate) enum Lie {
     /// To be primary of a group of which the hearer is a member, and to hold its data; the second
     /// liar is the third member, and says that it follows.
     Following,
-    /// The same with a list that names the liar twice, so that it is most of it.
+    /// To be primary, with a list that names the liar twice, so that it is most of it.
     Doubled,
 }
 
@@ -73,7 +73,7 @@ impl Lie {
 }
 
 impl World {
-    /// Whether a message is for a liar, who needs none.
+    /// Returns true if a message is for a liar, who needs none.
     pub(crate) fn is_for_liar(to: &PeerName) -> bool {
         [NAME, SECOND_NAME].contains(&to.as_str())
     }
@@ -125,8 +125,8 @@ impl World {
         self.drive(peer, Input::Message { peer: name.into(), incarnation, message });
     }
 
-    /// Whether a peer asks to join and has heard of no member yet: it takes the word of whoever it
-    /// asks, and is asked by nobody.
+    /// Returns true if a peer asks to join and has heard of no member yet: it takes the word of
+    /// whoever it asks, and is asked by nobody.
     fn knows_nobody(&self, peer: usize) -> bool {
         let is_joiner = self.hosts[peer].config.kind == PeerKind::Joiner;
         let has_list = |process: &Process| !process.store.meta().membership.voters.is_empty();
@@ -152,7 +152,7 @@ impl World {
         Some(Position { ballot: Ballot { term, ..known }, sequence: LAST_SEQUENCE })
     }
 
-    /// What the second liar says of itself.
+    /// Returns what the second liar says of itself.
     fn following_brief(&self, peer: usize, is_far: bool) -> Option<Brief> {
         let position = self.false_position(peer, is_far)?;
         let meta = self.process(peer)?.store.meta();
@@ -166,14 +166,15 @@ impl World {
         vec![self.plan.group.members[hearer].clone(), NAME.into(), third.into()]
     }
 
-    /// What is said to one peer, who knows what it knows.
+    /// Returns what is said to one peer, who knows what it knows.
     fn lies(&self, peer: usize, lie: Lie, is_far: bool) -> Vec<Message> {
         let Some(process) = self.process(peer) else { return Vec::new() };
         let meta = process.store.meta();
         let status = process.machine.status(self.hosts[peer].clock.now(self.now));
         let known = status.ballot;
         let Some(position) = self.false_position(peer, is_far) else { return Vec::new() };
-        let (ballot, group_id) = (position.ballot, meta.group_id);
+        let ballot = position.ballot;
+        let group_id = meta.group_id;
         match lie {
             Lie::Primacy => {
                 let brief = self.false_brief(ballot, position, &meta);
@@ -186,7 +187,7 @@ impl World {
             Lie::Data => {
                 let brief = self.false_brief(ballot, position, &meta);
                 let piece = false_piece(position, meta);
-                // The same of the present reign, as if its primary had said so.
+                // A piece of the present reign too, as if its primary had said so.
                 let own = Piece { ballot: known, ..piece.clone() };
                 vec![Message::Ping { number: 2, brief }, Message::Piece(piece), Message::Piece(own)]
             }
@@ -209,7 +210,8 @@ impl World {
             }
             Lie::Vote => {
                 let membership = self.false_list(peer, position);
-                let (grant, own) = (Grant::Vote, Ballot { term: Term(known.term.0 + 1), ..known });
+                let grant = Grant::Vote;
+                let own = Ballot { term: Term(known.term.0 + 1), ..known };
                 let pre_vote = |ballot| Message::PreVoteReply {
                     ballot,
                     grant,
@@ -288,7 +290,8 @@ impl World {
 
 /// A state without cells that replaces everything.
 fn false_piece(position: Position, meta: Meta) -> Piece {
-    let (group_time, expired_before) = (GroupTime(1), GroupTime(0));
+    let group_time = GroupTime(1);
+    let expired_before = GroupTime(0);
     let lead = Lead::default();
     let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(meta) };
     Piece {

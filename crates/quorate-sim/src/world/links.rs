@@ -35,7 +35,8 @@ impl World {
         else {
             return;
         };
-        let (ends, reversed) = ([(one, first), (other, second)], [(other, second), (one, first)]);
+        let ends = [(one, first), (other, second)];
+        let reversed = [(other, second), (one, first)];
         let is_linked = self.has_connection(ends) && self.has_connection(reversed);
         if is_linked {
             return;
@@ -51,7 +52,7 @@ impl World {
         self.connect(ends);
     }
 
-    /// Whether the settings of two peers differ, so that they refuse each other.
+    /// Returns true if the settings of two peers differ, so that they refuse each other.
     pub(crate) fn differ(&self, one: usize, other: usize) -> bool {
         self.hosts[one].revision != self.hosts[other].revision
     }
@@ -80,7 +81,7 @@ impl World {
         }
     }
 
-    /// Whether the first has an open connection to that incarnation of the second.
+    /// Returns true if the first has an open connection to that incarnation of the second.
     fn has_connection(&self, [(one, _), (other, incarnation)]: [(usize, Incarnation); 2]) -> bool {
         let link = self.process(one).map(|process| &process.links[other]);
         link.is_some_and(|link| link.linked == Some(incarnation) && !link.open.is_empty())
@@ -136,11 +137,11 @@ impl World {
         if !self.is_client(peer) && !self.is_client(other) {
             self.overdue.changed = self.now;
         }
-        self.note_together();
+        self.note_contact();
     }
 
-    /// Closes one end; the machine is told when it was the last connection, and whether the other end
-    /// has said goodbye.
+    /// Closes one end; the machine is told when it was the last connection, and whether the other
+    /// end has said goodbye.
     pub(crate) fn close(
         &mut self,
         connection: ConnectionId,
@@ -194,7 +195,7 @@ impl World {
         }
     }
 
-    /// When something last came over the control lane of a link.
+    /// Returns when something last came over the control lane of a link.
     fn heard(&self, peer: usize, from: usize) -> Moment {
         let open = self.process(peer).map_or(&[][..], |process| &process.links[from].open);
         let end_here = |connection: ConnectionId| {
@@ -229,7 +230,7 @@ impl World {
         }
     }
 
-    /// Encodes and decodes a message: it must come out as it went in.
+    /// Encodes and decodes a message: it must come out as it went in (G21 of docs/guarantees.md).
     fn through_wire(&mut self, payload: Payload) -> Payload {
         let Payload::Protocol(message) = payload else { return payload };
         let mut buffer = BytesMut::new();
@@ -259,7 +260,9 @@ impl World {
 
     pub(crate) fn on_arrive(&mut self, packet: Packet) {
         let here = self.network.end(packet.connection, packet.end);
-        let (peer, incarnation, state) = (here.peer, here.incarnation, here.state);
+        let peer = here.peer;
+        let incarnation = here.incarnation;
+        let state = here.state;
         if !self.hosts[peer].is_host_up {
             return;
         }
@@ -288,14 +291,16 @@ impl World {
                 if bug::is(Bug::OldIncarnationHeard) {
                     self.receive(peer, packet.clone());
                 }
-                let (connection, end) = (packet.connection, 1 - packet.end);
+                let connection = packet.connection;
+                let end = 1 - packet.end;
                 let payload = Payload::Reset { is_goodbye: false };
                 self.transmit_on(Packet { connection, end, payload });
             }
         }
     }
 
-    /// Whether a packet is handled where it is read, and its peer's event loop is not needed.
+    /// Returns true if a packet is handled where it is read, and its peer's event loop is not
+    /// needed.
     fn is_read_all_the_same(&self, packet: &Packet, state: EndState) -> bool {
         let peer = self.network.end(packet.connection, packet.end).peer;
         let is_on_data_path = matches!(packet.payload, Payload::Call(_) | Payload::Reply(_));
@@ -315,7 +320,8 @@ impl World {
         match packet.payload {
             Payload::Protocol(message) => {
                 let name = self.plan.name(from.0);
-                let (peer_name, incarnation) = (name, from.1);
+                let peer_name = name;
+                let incarnation = from.1;
                 let input = Input::Message { peer: peer_name, incarnation, message };
                 self.drive(peer, input);
             }
@@ -358,7 +364,7 @@ impl World {
         }
     }
 
-    /// Whether both processes count each other as linked.
+    /// Returns true if both processes count each other as linked.
     pub(crate) fn is_linked(&self, one: usize, other: usize) -> bool {
         let is = |one: usize, other: usize| {
             let incarnation = self.process(other).map(|process| process.incarnation);

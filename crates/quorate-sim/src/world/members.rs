@@ -1,8 +1,8 @@
 //! Members that come and go: who is started as what, who lets whom in, and the faults that change
 //! the group.
 //!
-//! The world does here what operators and the driver do: a peer that was counted out comes back as a
-//! joiner with nothing on its disk, lists of members are kept in step, and strangers are refused.
+//! The world does here what operators and the driver do: a peer that was counted out comes back as
+//! a joiner with nothing on its disk, lists of members are kept in step, and strangers are refused.
 
 use std::time::Duration;
 
@@ -28,20 +28,21 @@ impl World {
         held.max_by_key(|(position, membership)| (*position, membership.stamp)).map(|(_, m)| m)
     }
 
-    /// How many members are a majority, by what any process knows.
+    /// Returns how many members are a majority, by what any process knows.
     pub(crate) fn majority(&self) -> usize {
         let founders = self.plan.founders / 2 + 1;
         self.newest_membership().map_or(founders, |membership| majority_of(&membership))
     }
 
-    /// Whether a process is one of the members, by the newest membership.
+    /// Returns true if a process is one of the members, by the newest membership.
     pub(crate) fn is_counted(&self, peer: usize) -> bool {
         let Some(membership) = self.newest_membership() else { return false };
         let name = &self.plan.group.members[peer];
         self.process(peer).is_some_and(|process| membership.counts(name, process.id))
     }
 
-    /// Whether a running process was counted out, or is nobody's: it is not let in any more.
+    /// Returns true if a running process was counted out, or is nobody's: it is not let in any
+    /// more.
     pub(crate) fn is_out(&self, peer: usize, membership: &Membership) -> bool {
         let name = &self.plan.group.members[peer];
         let Some(process) = self.process(peer) else { return false };
@@ -79,16 +80,18 @@ impl World {
         group
     }
 
-    /// Whether a peer lets another one in, as the driver's handshake decides.
+    /// Returns true if a peer lets another one in, as the driver's handshake decides.
     pub(crate) fn admits(&self, peer: usize, from: usize) -> bool {
         let (Some(here), Some(there)) = (self.process(peer), self.process(from)) else {
             return false;
         };
         let name = &self.plan.name(from);
-        let (ours, theirs) = (&self.hosts[peer], &self.hosts[from]);
+        let ours = &self.hosts[peer];
+        let theirs = &self.hosts[from];
         let (own, meta) = here.standing();
         let (standing, other_meta) = there.standing();
-        let (kind, id) = (theirs.config.kind, there.id);
+        let kind = theirs.config.kind;
+        let id = there.id;
         let applicant = Applicant { peer: name, id, kind, standing: &standing };
         if meta.membership.objection(&own, &applicant).is_some() {
             return false;
@@ -140,7 +143,7 @@ impl World {
         }
     }
 
-    /// Who stands first changes.
+    /// Changes the priority of a peer: who stands first.
     pub(crate) fn fault_priority(&mut self, peer: usize) {
         let priority = self.fault_random.pick(&[1, 2, 3, 100]);
         self.hosts[peer].config.priority = priority;
@@ -174,7 +177,8 @@ impl World {
     }
 }
 
-/// How many of the members are a majority; of the larger list while one is changed into another.
+/// Returns how many of the members are a majority; of the larger list while one is changed into
+/// another.
 pub(crate) fn majority_of(membership: &Membership) -> usize {
     let next = membership.next.as_ref().map_or(0, Vec::len);
     membership.voters.len().max(next) / 2 + 1

@@ -44,7 +44,8 @@ impl World {
 
     /// Decides on the local copy and says so.
     pub(crate) fn decide_alone(&mut self, peer: usize, op: usize) {
-        let (keys, kind) = (self.ops[op].items.clone(), self.ops[op].kind);
+        let keys = self.ops[op].items.clone();
+        let kind = self.ops[op].kind;
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
         let context = self.local_group_time(peer);
@@ -73,13 +74,15 @@ impl World {
 
     /// Sends what was decided alone, as soon as there is a primary, and again until it is held.
     pub(crate) fn merge_now(&mut self, peer: usize) {
-        let (on_reconnect, keys) = (self.plan.group.on_reconnect, self.plan.merge_keys);
+        let on_reconnect = self.plan.group.on_reconnect;
+        let keys = self.plan.merge_keys;
         let now = self.local_group_time(peer);
         let Some(process) = self.process_mut(peer) else { return };
         if process.overlay.is_empty() {
             return;
         }
-        let (route, incarnation) = (process.route.clone(), process.incarnation);
+        let route = process.route.clone();
+        let incarnation = process.incarnation;
         if matches!(route, Route::Held | Route::Nowhere) {
             return;
         }
@@ -130,7 +133,8 @@ impl World {
         };
         let is_merged = merged.is_recorded;
         let origin = Origin::Merge { peer: from.0, incarnation, number, is_merged };
-        let (position, context) = (merged.position, merged.context);
+        let position = merged.position;
+        let context = merged.context;
         let id = (from.0, from.1, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
         self.note(peer, &[10, number, merged.units], |_| {

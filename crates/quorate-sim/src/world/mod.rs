@@ -13,15 +13,14 @@ mod callers;
 mod calls;
 mod clients;
 mod clocks;
+mod contact;
 mod course;
 mod describe;
 mod disk;
 mod drive;
-#[cfg(feature = "bugs")]
-mod during_cuts;
 pub(crate) mod event;
 mod filters;
-mod keepers;
+mod holders;
 mod lasting;
 pub(crate) mod liar;
 mod links;
@@ -34,9 +33,10 @@ mod progress;
 mod rest;
 mod stranded;
 mod strike;
-mod together;
 mod triggers;
 pub(crate) mod watch;
+#[cfg(feature = "bugs")]
+mod within_cuts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,8 +54,8 @@ use crate::model::key::all_keys;
 use crate::model::reference::History;
 use crate::network::Network;
 use crate::network::filter::Filter;
+use crate::observe::contact::Contact;
 use crate::observe::counters::Counters;
-use crate::observe::together::Together;
 use crate::observe::trace::Trace;
 use crate::plan::Plan;
 use crate::words::operation::Op;
@@ -73,11 +73,11 @@ pub(crate) struct World {
     queue: Queue<Event>,
     network: Network,
     hosts: Vec<Host>,
-    /// What came to each process while it was frozen.
+    /// The events that came to each process while it was frozen.
     inboxes: Vec<Vec<Event>>,
-    /// What each start was counted by.
+    /// The id that each start was counted by.
     ids: BTreeMap<Incarnation, MemberId>,
-    /// Whose end each start proves.
+    /// The process whose end each start proves.
     successions: BTreeMap<Incarnation, Succession>,
     /// Processes that live on, cut off, while another runs under their name.
     stranded: Vec<Stranded>,
@@ -85,13 +85,13 @@ pub(crate) struct World {
     /// Every key that a client may use.
     keys: Vec<Bytes>,
     history: History,
-    /// Who looks on; nobody while it is shown something.
+    /// The one that looks on; none while it is shown something.
     watch: Option<Box<dyn Watch>>,
     counters: Counters,
     trace: Trace,
     failure: Option<Failure>,
-    together: Together,
-    /// How often everything was healed: what undoes an older fault has no effect.
+    contact: Contact,
+    /// The number of times that all was healed: what undoes an older fault has no effect.
     healed: u64,
     are_clients_active: bool,
     are_faults_active: bool,
@@ -99,10 +99,10 @@ pub(crate) struct World {
     filters: Vec<Filter>,
     /// Transfers are decided while cuts are open.
     #[cfg(feature = "bugs")]
-    is_busy_in_cuts: bool,
+    is_busy_within_cuts: bool,
     /// A peer that is no member, and lies.
     liar: Option<Liar>,
-    /// Since when an election is due, while faults last.
+    /// The election that is due, while faults last.
     overdue: Overdue,
     switches: u64,
     /// Switches that have ended, with whether the primary changed.
@@ -147,13 +147,13 @@ impl World {
             counters: Counters::default(),
             trace,
             failure: None,
-            together: Together::default(),
+            contact: Contact::default(),
             healed: 0,
             are_clients_active: false,
             are_faults_active: false,
             filters: Vec::new(),
             #[cfg(feature = "bugs")]
-            is_busy_in_cuts: false,
+            is_busy_within_cuts: false,
             liar: None,
             overdue: Overdue::default(),
             switches: 0,
@@ -268,7 +268,7 @@ impl World {
     }
 }
 
-/// What others may look at.
+/// The parts of a world that others may look at.
 impl World {
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
@@ -298,8 +298,8 @@ impl World {
         &self.history
     }
 
-    pub(crate) fn together(&self) -> &Together {
-        &self.together
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.contact
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -38,7 +38,7 @@ impl World {
             self.network.path(from, to).cuts += 1;
         }
         self.note(paths.first().map_or(0, |path| path.0), &[15], |_| format!("cut {paths:?}"));
-        self.note_together();
+        self.note_contact();
     }
 
     pub(crate) fn heal(&mut self, paths: &[(usize, usize)]) {
@@ -48,7 +48,7 @@ impl World {
             self.release_path(from, to);
         }
         self.note(paths.first().map_or(0, |path| path.0), &[16], |_| format!("healed {paths:?}"));
-        self.note_together();
+        self.note_contact();
     }
 
     pub(crate) fn cut_one_way(&mut self, peer: usize, length: Duration) {
@@ -156,11 +156,12 @@ impl World {
             self.network.path(from, to).slow += extra;
         }
         self.counters.add("slow links");
-        self.note_together();
+        self.note_contact();
         self.later(length, Undo::Unslow(paths, extra));
     }
 
-    /// What takes long then are copies of a state, and data wait behind them.
+    /// Thins the paths from a peer or to it: copies of a state take long, and data wait behind
+    /// them.
     pub(crate) fn thin(&mut self, peer: usize, length: Duration) {
         let from = self.fault_random.chance(500);
         let paths = self.paths_of(peer, from, !from);
@@ -185,7 +186,7 @@ impl World {
         let paths = vec![(peer, other)];
         self.network.path(peer, other).stalls += 1;
         self.counters.add("data stalls");
-        self.note_together();
+        self.note_contact();
         self.later(length, Undo::Unstall(paths));
     }
 

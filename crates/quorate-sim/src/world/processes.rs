@@ -105,13 +105,14 @@ impl World {
         }
     }
 
-    /// The same, whatever becomes of the group.
+    /// Stops a peer in good order and starts it with another setting, whatever becomes of the
+    /// group.
     pub(crate) fn roll(&mut self, peer: usize) {
         self.counters.add("settings rolled");
         self.end_process(peer, false, true);
         self.hosts[peer].revision ^= 1;
         self.start(peer);
-        self.note_together();
+        self.note_contact();
     }
 
     /// A second process runs under the name of a first, which lives on out of reach: to the others
@@ -128,7 +129,8 @@ impl World {
         self.end_process(peer, with_host, is_goodbye);
     }
 
-    /// The same, in good order if it says goodbye.
+    /// Ends a process; with its host, its connections stay silent, and one in good order says
+    /// goodbye.
     pub(crate) fn end_process(&mut self, peer: usize, with_host: bool, is_goodbye: bool) {
         let Some(process) = self.process(peer) else { return };
         let incarnation = process.incarnation;
@@ -149,7 +151,7 @@ impl World {
         host.starves = false;
         host.is_host_up = !with_host;
         self.inboxes[peer].clear();
-        self.note_together();
+        self.note_contact();
     }
 
     pub(super) fn kill_majority(&mut self, length: Duration) {
@@ -181,7 +183,7 @@ impl World {
         let incarnation = self.process(peer)?.incarnation;
         self.hosts[peer].paused = Some(self.now);
         self.counters.add("pauses");
-        self.note_together();
+        self.note_contact();
         Some(incarnation)
     }
 
@@ -208,8 +210,8 @@ impl World {
         self.run_on(peer, incarnation, is_stale, ticks_first);
     }
 
-    /// The same, with calls that go by the time at which it froze (`is_stale`), and with timers
-    /// before messages or after them.
+    /// Lets a frozen process run on, with calls that go by the time at which it froze (`is_stale`),
+    /// and timers before messages or after them.
     pub(crate) fn run_on(
         &mut self,
         peer: usize,
@@ -245,6 +247,6 @@ impl World {
             self.queue.push(soon, event);
         }
         self.arm(peer);
-        self.note_together();
+        self.note_contact();
     }
 }

@@ -38,7 +38,8 @@ impl World {
         let is_authorized = process.is_authorized(clock, now);
         let is_news = is_authorized && !process.was_authorized;
         process.was_authorized = is_authorized;
-        let (from, to) = (process.position, process.store.position());
+        let from = process.position;
+        let to = process.store.position();
         process.position = to;
         process.members = process.store.meta().membership;
         if is_news {

@@ -1,4 +1,6 @@
 //! A group at rest: whether it is whole again, and decides at every peer.
+//!
+//! Holds G31 and G33 of docs/guarantees.md.
 
 use bytes::Bytes;
 use quorate::protocol::io::Route;
@@ -9,7 +11,7 @@ use crate::words::operation::{Kind, Outcome};
 use crate::world::World;
 
 impl World {
-    /// After all is healed the group must be whole again within a bounded time (L1, L5, L6).
+    /// Runs until the group is whole again. After all is healed the group must be whole again within a bounded time.
     pub(crate) fn come_to_rest(&mut self) {
         // Twice that where a state is copied in hundreds of round trips.
         let bounds = &self.plan.bounds;
@@ -93,8 +95,9 @@ impl World {
         }
     }
 
-    /// One that is lost with a connection that turns out to be dead may be tried again; and so may one at
-    /// a primary whose disk had not come back from a stall, and which has lost its lease for that.
+    /// One that is lost with a connection that turns out to be dead may be tried again; and so may
+    /// one at a primary whose disk had not come back from a stall, and which has lost its lease for
+    /// that.
     fn last_decision(&mut self, peer: usize) {
         const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {

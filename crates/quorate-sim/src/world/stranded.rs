@@ -24,7 +24,7 @@ impl World {
             host.disk = Some(HostDisk::new(self.disk_random.next()));
         }
         self.inboxes[peer].clear();
-        self.note_together();
+        self.note_contact();
         self.start(peer);
     }
 }

@@ -34,7 +34,7 @@ impl World {
         self.strike(fault, None);
     }
 
-    /// How long a fault lasts: around the moments at which something else becomes due.
+    /// Returns how long a fault lasts: around the moments at which something else becomes due.
     fn fault_length(&mut self) -> Duration {
         let timeout = self.plan.timeout();
         let percent = self.fault_random.pick(&[5, 20, 50, 78, 85, 95, 105, 120, 200, 350]);
@@ -132,7 +132,7 @@ impl World {
                     let path = self.network.path(from, to);
                     path.slow = path.slow.saturating_sub(extra);
                 }
-                self.note_together();
+                self.note_contact();
             }
             Undo::Unthin(paths) => {
                 for (from, to) in paths {
@@ -145,19 +145,19 @@ impl World {
                     path.stalls = path.stalls.saturating_sub(1);
                     self.release_path(from, to);
                 }
-                self.note_together();
+                self.note_contact();
             }
         }
     }
 
-    /// Whether a majority of the members keeps its data, and works, without this peer's.
+    /// Returns true if a majority of the members keeps its data, and works, without this peer's.
     pub(crate) fn may_lose(&self, peer: usize) -> bool {
         if !self.plan.faults.is_careful {
             return true;
         }
-        let keepers = self.keepers();
-        let left = keepers.iter().filter(|keeper| **keeper != peer).count();
-        keepers.is_empty() || left >= self.majority()
+        let holders = self.holders();
+        let left = holders.iter().filter(|holder| **holder != peer).count();
+        holders.is_empty() || left >= self.majority()
     }
 
     fn hand_over(&mut self, peer: usize) {

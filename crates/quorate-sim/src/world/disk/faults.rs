@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    /// Whether a peer that ends like this comes back as the member that it was.
+    /// Returns true if a peer that ends like this comes back as the member that it was.
     pub(crate) fn keeps_disk(&self, peer: usize, with_host: bool) -> bool {
         let keeps = |disk: &DiskPlan| disk.syncs[peer] || !with_host;
         self.is_client(peer) || self.plan.disk.as_ref().is_some_and(keeps)

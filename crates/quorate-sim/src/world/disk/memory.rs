@@ -7,7 +7,7 @@ use crate::world::World;
 use crate::world::event::Event;
 
 impl World {
-    /// What a start remembers, in a group in memory that does.
+    /// Returns what a start remembers, in a group in memory that does.
     pub(super) fn recall(&mut self, peer: usize) -> Option<Kept> {
         let is_client = self.is_client(peer);
         self.plan.remembers.filter(|_| !is_client)?;

@@ -54,7 +54,7 @@ impl World {
         self.busy_disk(peer);
     }
 
-    /// Whether a peer's storage takes nothing any more: it is promoted by nobody.
+    /// Returns true if a peer's storage takes nothing any more: it is promoted by nobody.
     pub(crate) fn has_failed_storage(&self, peer: usize) -> bool {
         let thread = self.process(peer).and_then(|process| process.storage.as_ref());
         thread.is_some_and(|thread| thread.has_failed)

@@ -1,4 +1,6 @@
 //! Recovery: what a process finds when it starts, and that it is what it may be.
+//!
+//! Holds G14 of docs/guarantees.md.
 
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::words::seen::Seen;
 use crate::world::World;
 
 impl World {
-    /// What a start of a process has of its own, with the store filled from its disk.
+    /// Returns what a start of a process has of its own, with the store filled from its disk.
     pub(crate) fn recover_disk(
         &mut self,
         peer: usize,
@@ -78,7 +80,7 @@ impl World {
         (Start { incarnation, id, seed, kept, succession }, Some(thread))
     }
 
-    /// What is recovered was written, and includes all that was synced.
+    /// Checks that what is recovered was written, and includes all that was synced.
     fn check_recovered(
         &mut self,
         peer: usize,
@@ -87,7 +89,8 @@ impl World {
         store: &Store,
     ) {
         let Some(disk) = self.hosts[peer].disk.as_mut() else { return };
-        let (end, hard) = (store.position(), storage.state().hard.clone());
+        let end = store.position();
+        let hard = storage.state().hard.clone();
         // Damage to what was never synced looks like a write that was torn. A peer that had
         // acknowledged it is counted as another member.
         let syncs = self.plan.disk.as_ref().is_some_and(|disk| disk.syncs[peer]);
@@ -97,8 +100,11 @@ impl World {
         let is_saved = hard == disk.saved || hard == disk.tried;
         let what = format!("recovers {end} and {hard:?}, not of {allowed:?} and {:?}", disk.saved);
         disk.ends = vec![end];
-        (disk.written, disk.synced, disk.left) = (0, 0, 0);
-        (disk.saved, disk.tried) = (hard.clone(), hard);
+        disk.written = 0;
+        disk.synced = 0;
+        disk.left = 0;
+        disk.saved = hard.clone();
+        disk.tried = hard;
         disk.is_damaged = false;
         if !end.is_blank() {
             self.counters.add("recoveries");
@@ -122,9 +128,11 @@ impl World {
             return self.fail("recovered", what);
         }
         let Some(process) = self.process(peer) else { return };
-        let (cells, group_time) = (process.cells(&self.keys), process.store.group_time());
+        let cells = process.cells(&self.keys);
+        let group_time = process.store.group_time();
         let expected = follower.cells();
-        let (from, cells) = (Position::BLANK, &cells);
+        let from = Position::BLANK;
+        let cells = &cells;
         self.see(&Seen::Moved { peer, from, to, group_time, cells, expected });
         if let Some(process) = self.process_mut(peer) {
             process.follower = follower;

@@ -19,7 +19,7 @@ use crate::words::operation::{Kind, item};
 use crate::words::seen::Seen;
 use crate::world::World;
 
-/// What was decided, and by which accounts.
+/// The decisions within a cut, and the accounts of each.
 type Log = Rc<RefCell<Vec<([usize; 2], Decided)>>>;
 
 /// Accounts that transfers go between.
@@ -27,13 +27,13 @@ const ACCOUNTS: usize = 5;
 
 impl World {
     /// From here on transfers are decided while cuts are open, or are not.
-    pub(crate) fn set_busy_in_cuts(&mut self, is_busy: bool) {
-        self.is_busy_in_cuts = is_busy;
+    pub(crate) fn set_busy_within_cuts(&mut self, is_busy: bool) {
+        self.is_busy_within_cuts = is_busy;
     }
 
     /// From here on transfers are decided wherever a cut of this peer's store can be met half-way.
     pub(crate) fn visit_cuts(&self, peer: usize, time: Time) -> Option<Log> {
-        let process = self.process(peer).filter(|_| self.is_busy_in_cuts)?;
+        let process = self.process(peer).filter(|_| self.is_busy_within_cuts)?;
         let store = Arc::clone(&process.store);
         let model: Arc<SimModel> = Arc::clone(&self.process(peer)?.model);
         let acknowledge = self.plan.group.acknowledge;
@@ -59,7 +59,8 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let model = Arc::clone(&process.model);
         for (pair, decided) in log.take() {
-            let (answer, position) = (decided.answer, decided.position);
+            let answer = decided.answer;
+            let position = decided.position;
             let keys = pair.map(|account| key(b't', account));
             let items: [Item<'_>; 2] = [0, 1].map(|i| item(&keys[i], 1, Kind::Transfer));
             match self.history.decide(&model, position, decided.context, &items) {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::base::clock::Moment;
 
-/// Since when two peers have heard each other without a break.
+/// The moments since which pairs of peers have heard each other without a break.
 #[derive(Debug, Default)]
-pub(crate) struct Together {
+pub(crate) struct Contact {
     since: Vec<Vec<Option<Moment>>>,
-    /// Since when they have met and refused each other.
+    /// The moments since which they have met and refused each other.
     refused: Vec<Vec<Option<Moment>>>,
 }
 
-impl Together {
+impl Contact {
     /// Has room for what is noted of so many peers.
     pub(crate) fn resize(&mut self, size: usize) {
         self.since.resize(size, vec![None; size]);
@@ -31,13 +31,13 @@ impl Together {
         self.refused[other][one] = is_met.then_some(refused);
     }
 
-    /// How long two peers have been together.
+    /// Returns how long two peers have been together.
     pub(crate) fn length(&self, now: Moment, one: usize, other: usize) -> Duration {
         let since = self.since.get(one).and_then(|row| row[other]);
         since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// How long two peers have refused each other for their settings.
+    /// Returns how long two peers have refused each other for their settings.
     pub(crate) fn refusal(&self, now: Moment, one: usize, other: usize) -> Duration {
         let since = self.refused.get(one).and_then(|row| row[other]);
         since.map_or(Duration::ZERO, |since| now.since(since))

@@ -1,4 +1,4 @@
-//! Who keeps the group's data, as somebody who sees everything would say.
+//! The holders of the group's data, as somebody who sees everything would name them.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::world::World;
 
 impl World {
     /// Peers that the newest membership counts and that hold data of its founding.
-    pub(crate) fn keepers(&self) -> Vec<usize> {
+    pub(crate) fn holders(&self) -> Vec<usize> {
         let all = 0..self.plan.peers();
-        self.keepers_among(all, Generation(u64::MAX), Duration::ZERO)
+        self.holders_among(all, Generation(u64::MAX), Duration::ZERO)
     }
 
-    /// The same by the newest membership that these peers know, of an older generation than this
+    /// The holders by the newest membership that these peers know, of an older generation than this
     /// one, and only those that have held data for so long.
-    pub(crate) fn keepers_among(
+    pub(crate) fn holders_among(
         &self,
         peers: impl Iterator<Item = usize>,
         generation: Generation,
@@ -28,7 +28,7 @@ impl World {
             .filter(|peer| {
                 let is = |member: &Member| self.is_member(*peer, member);
                 let is_next = newest.next.as_ref().is_none_or(|next| next.iter().any(is));
-                newest.voters.iter().any(is) && is_next && self.keeps(*peer, founding, long)
+                newest.voters.iter().any(is) && is_next && self.holds(*peer, founding, long)
             })
             .collect()
     }
@@ -78,8 +78,8 @@ impl World {
         member.name == self.plan.group.members[peer] && id.is_some() && member.id == id
     }
 
-    /// Whether a peer has held data of a founding for so long.
-    fn keeps(&self, peer: usize, founding: Option<Ballot>, long: Duration) -> bool {
+    /// Returns true if a peer has held data of a founding for so long.
+    fn holds(&self, peer: usize, founding: Option<Ballot>, long: Duration) -> bool {
         let held = self.process(peer).and_then(|process| process.holds);
         held.is_some_and(|(held, since)| Some(held) == founding && self.now.since(since) >= long)
     }

@@ -22,33 +22,33 @@ impl World {
     }
 
     /// To be called when any of that may have changed.
-    pub(crate) fn note_together(&mut self) {
+    pub(crate) fn note_contact(&mut self) {
         let size = self.plan.peers();
-        self.together.resize(size);
+        self.contact.resize(size);
         for one in 0..size {
             for other in 0..one {
                 let are_together = self.are_together(one, other);
                 let have_met = self.have_met(one, other);
-                self.together.note(self.now, [one, other], are_together, have_met);
+                self.contact.note(self.now, [one, other], are_together, have_met);
             }
         }
     }
 
-    /// Whether a majority has been together with this peer for so long.
+    /// Returns true if a majority has been together with this peer for so long.
     pub(crate) fn is_led_by(&self, peer: usize, long: Duration) -> bool {
         let with =
-            |other: &usize| *other == peer || self.together.length(self.now, peer, *other) >= long;
+            |other: &usize| *other == peer || self.contact.length(self.now, peer, *other) >= long;
         (0..self.plan.peers()).filter(with).count() >= self.plan.majority()
     }
 
-    /// Whether some `count` of `peers` have all been together for so long.
+    /// Returns true if some `count` of `peers` have all been together for so long.
     pub(crate) fn were_together(&self, peers: &[usize], count: usize, long: Duration) -> bool {
         (0_u32..1 << peers.len()).any(|set| {
             let is_in = |index: usize| set >> index & 1 == 1;
             let chosen: Vec<usize> =
                 (0..peers.len()).filter(|i| is_in(*i)).map(|i| peers[i]).collect();
             let are = |one: usize, other: usize| {
-                one == other || self.together.length(self.now, one, other) >= long
+                one == other || self.contact.length(self.now, one, other) >= long
             };
             chosen.len() >= count
                 && chosen.iter().all(|one| chosen.iter().all(|other| are(*one, *other)))
