@@ -19,6 +19,8 @@ mod words;
 mod world;
 
 #[cfg(test)]
+mod citations;
+#[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;
