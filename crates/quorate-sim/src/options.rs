@@ -108,9 +108,10 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 fn peers(text: &str) -> Result<usize, String> {
-    let peers = number(text)?;
-    let peers = usize::try_from(peers).ok().filter(|peers| (3..=7).contains(peers));
-    peers.ok_or_else(|| format!("{text} is not 3 to 7\n{USAGE}"))
+    match usize::try_from(number(text)?) {
+        Ok(peers @ 3..=7) => Ok(peers),
+        _ => Err(format!("{text} is not 3 to 7\n{USAGE}")),
+    }
 }
 
 fn profile(text: &str) -> Result<Profile, String> {

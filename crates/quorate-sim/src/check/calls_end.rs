@@ -4,7 +4,6 @@
 //! Holds G23 of docs/guarantees.md.
 
 use crate::check::Check;
-use crate::words::operation::Op;
 use crate::words::seen::Seen;
 use crate::world::World;
 
@@ -28,8 +27,8 @@ impl Check for CallsEnd {
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
         let bound = world.plan().group.io_timeout;
-        let is_open = |op: &&Op| op.outcome.is_none() && world.now().since(op.issued) > bound;
-        match world.ops().iter().find(is_open) {
+        let mut open = world.ops().iter().filter(|op| op.outcome.is_none());
+        match open.find(|op| world.now().since(op.issued) > bound) {
             Some(op) => Err(format!("a call has not ended within {bound:?}: {op:?}")),
             None => Ok(()),
         }

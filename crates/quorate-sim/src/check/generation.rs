@@ -45,10 +45,12 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
     past_nobody(world, founder, ballot)?;
     let long = world.plan().timeout() * 11 / 10;
     // What nobody near the founder knows of cannot bind it.
-    let near = (0..world.plan().peers()).filter(|peer| {
-        *peer == founder || world.contact().length(world.now(), founder, *peer) >= long
-    });
-    let near = world.known_from(founder, &near.collect::<Vec<_>>());
+    let in_contact: Vec<usize> = (0..world.plan().peers())
+        .filter(|peer| {
+            *peer == founder || world.contact().length(world.now(), founder, *peer) >= long
+        })
+        .collect();
+    let near = world.known_from(founder, &in_contact);
     let holders = world.holders_among(near.iter().copied(), ballot.generation, long);
     let newest = world.newest_before(near.into_iter(), ballot.generation);
     let majority = newest.map_or_else(|| world.plan().majority(), |newest| majority_of(&newest));

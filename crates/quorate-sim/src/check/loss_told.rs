@@ -55,12 +55,11 @@ impl LossTold {
         if world.plan().remembers.is_none() || unreached.is_empty() {
             return Ok(());
         }
-        let mut lost = self.acknowledged.iter().map(|(ballot, sequence)| {
-            let ballot = *ballot;
-            let sequence = *sequence;
-            Position { ballot, sequence }
-        });
-        let lost = lost.find(|acknowledged| {
+        let mut acknowledged = self
+            .acknowledged
+            .iter()
+            .map(|(ballot, sequence)| Position { ballot: *ballot, sequence: *sequence });
+        let lost = acknowledged.find(|acknowledged| {
             let is_newer = acknowledged.ballot.generation >= position.ballot.generation;
             is_newer && !world.history().includes(position, *acknowledged)
         });

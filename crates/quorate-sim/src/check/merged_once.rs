@@ -42,11 +42,12 @@ impl Check for MergedOnce {
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         once(world, tip)?;
         let (merges, _) = world.history().merges(tip);
-        let is_lost = |id: &&MergeId| {
+        let mut absent = self.confirmed.iter().filter(|id| !merges.contains(id));
+        let lost = absent.find(|id| {
             let reigns = world.history().reigns_of(**id);
-            !merges.contains(id) && reigns.iter().all(|b| world.history().are_kin(*b, newest))
-        };
-        match self.confirmed.iter().find(is_lost) {
+            reigns.iter().all(|ballot| world.history().are_kin(*ballot, newest))
+        });
+        match lost {
             Some(id) => Err(format!("{id:?} was confirmed and is not in {}", world.short(newest))),
             None => Ok(()),
         }

@@ -85,8 +85,9 @@ impl OneChange {
         if !before.has_majority(|_, id| knows(&id)) {
             return Err(format!("{before:?} was known to no majority when it was changed"));
         }
-        let is_late = |id: &MemberId| !self.holds.get(&ballot).is_some_and(|set| set.contains(id));
-        match added.into_iter().filter_map(|(_, id)| *id).find(is_late) {
+        let holders = self.holds.get(&ballot);
+        let mut ids = added.into_iter().filter_map(|(_, id)| *id);
+        match ids.find(|id| !holders.is_some_and(|holders| holders.contains(id))) {
             Some(id) => Err(format!("{id} counts before it has been brought up to date")),
             None => Ok(()),
         }

@@ -28,8 +28,9 @@ impl Check for PolicyKept {
             }
             Seen::Authority { peer } => {
                 let Some((ballot, held)) = world.policy_of(peer) else { return Ok(()) };
-                let is_earlier = |b: Ballot| b < ballot && world.history().are_kin(b, ballot);
-                let lost = self.acknowledged.iter().find(|(b, r)| is_earlier(*b) && *r > held);
+                let lost = self.acknowledged.iter().find(|(of, revision)| {
+                    *of < ballot && *revision > held && world.history().are_kin(*of, ballot)
+                });
                 lost.map_or(Ok(()), |(acknowledged, revision)| {
                     Err(format!(
                         "{ballot} has revision {held}: {revision} of {acknowledged} is lost"

@@ -79,6 +79,12 @@ impl Host {
         }
     }
 
+    /// The process on it, if one runs that is not frozen.
+    pub(crate) fn running(&self) -> Option<Incarnation> {
+        let process = self.process.as_ref().filter(|_| self.paused.is_none())?;
+        Some(process.incarnation)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some() && self.paused.is_none()
     }

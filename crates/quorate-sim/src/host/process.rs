@@ -92,8 +92,7 @@ impl Process {
 
     /// The cells under these keys, expired ones included.
     pub(crate) fn cells(&self, keys: &[Bytes]) -> Cells {
-        let read = |key: &Bytes| Some((key.clone(), self.store.read(MODEL, key)?));
-        keys.iter().filter_map(read).collect()
+        keys.iter().filter_map(|key| Some((key.clone(), self.store.read(MODEL, key)?))).collect()
     }
 }
 

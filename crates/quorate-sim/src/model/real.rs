@@ -55,11 +55,10 @@ pub(crate) fn change(plan: &RealPlan, number: u64) -> Bytes {
 
 /// The limits that a run begins with.
 pub(crate) fn limits(plan: &RealPlan) -> Limits {
-    let window = Limit::window(MAX, WINDOW);
-    let window = match plan.share {
-        Some(per_mille) => window.without_primary(WithoutPrimary::share(per_mille)),
-        None => window,
-    };
+    let mut window = Limit::window(MAX, WINDOW);
+    if let Some(per_mille) = plan.share {
+        window = window.without_primary(WithoutPrimary::share(per_mille));
+    }
     Limits::builder()
         .limit("bucket", Limit::per_second(1).burst(MAX))
         .limit("permits", Limit::concurrent(PERMITS).lease(LEASE))

@@ -78,8 +78,13 @@ impl History {
 
     /// Returns true if two reigns belong to the same founding: nothing may be lost between them.
     pub(crate) fn are_kin(&self, one: Ballot, other: Ballot) -> bool {
-        let founding = |ballot: Ballot| self.reigns.get(&ballot).map(|reign| reign.founding);
-        founding(one).is_some() && founding(one) == founding(other)
+        let founding = self.founding_of(one);
+        founding.is_some() && founding == self.founding_of(other)
+    }
+
+    /// The founding that a reign belongs to.
+    pub(crate) fn founding_of(&self, ballot: Ballot) -> Option<Ballot> {
+        self.reigns.get(&ballot).map(|reign| reign.founding)
     }
 
     /// Returns true if one reign began after another.
@@ -117,12 +122,15 @@ impl History {
             reign.write(at.sequence, Bytes::copy_from_slice(item.key), cell);
         }
         reign.step(at.sequence, answer.units, None);
-        let written = |(item, cell): (&Item<'_>, &Cell)| match cell.is_changed() {
-            true => reign.current.get(item.key).copied(),
-            false => cell.value().map(|value| kept(value, context)),
-        };
-        let cells = items.iter().zip(&cells).map(written).collect();
-        Ok((answer, cells))
+        let written = items
+            .iter()
+            .zip(&cells)
+            .map(|(item, cell)| match cell.is_changed() {
+                true => reign.current.get(item.key).copied(),
+                false => cell.value().map(|value| kept(value, context)),
+            })
+            .collect();
+        Ok((answer, written))
     }
 
     /// The merge once more, on the reference: how many units it must have counted. One that has
@@ -228,8 +236,10 @@ impl History {
 
     /// The reigns in which a merge was executed.
     pub(crate) fn reigns_of(&self, id: MergeId) -> Vec<Ballot> {
-        let has = |reign: &Reign| reign.steps.iter().any(|step| step.merge == Some(id));
-        self.reigns().filter(|(_, reign)| has(reign)).map(|(ballot, _)| ballot).collect()
+        self.reigns()
+            .filter(|(_, reign)| reign.steps.iter().any(|step| step.merge == Some(id)))
+            .map(|(ballot, _)| ballot)
+            .collect()
     }
 
     /// All merges in the state at `tip`; the second list are those that are in it twice.
@@ -279,10 +289,10 @@ impl Reign {
         if let Some(value) = cell.value().filter(|_| cell.is_changed()) {
             // A store keeps the later expiry.
             let known = self.current.get(&key).map_or(GroupTime(0), |known| known.expires);
-            let value = kept(value, self.context);
-            let value = Value { expires: value.expires.max(known), ..value };
-            self.current.insert(key.clone(), value);
-            self.writes.push(Write { sequence, key, value });
+            let mut stored = kept(value, self.context);
+            stored.expires = stored.expires.max(known);
+            self.current.insert(key.clone(), stored);
+            self.writes.push(Write { sequence, key, value: stored });
         }
     }
 

@@ -147,11 +147,10 @@ impl Network {
 
     /// Returns true if no fault touches the paths between two hosts.
     pub(crate) fn is_steady(&self, one: usize, other: usize) -> bool {
-        let is = |from: usize, to: usize| {
+        [(one, other), (other, one)].into_iter().all(|(from, to)| {
             let path = &self.paths[from * self.size + to];
             path.cuts == 0 && path.stalls == 0 && path.slow.is_zero()
-        };
-        is(one, other) && is(other, one)
+        })
     }
 
     pub(crate) fn end(&self, connection: ConnectionId, end: usize) -> &End {
@@ -168,15 +167,16 @@ impl Network {
         peer: usize,
         incarnation: Incarnation,
     ) -> Vec<(ConnectionId, usize)> {
-        let is_own = |end: &End| {
-            end.peer == peer && end.incarnation == incarnation && end.state != EndState::Closed
-        };
-        let connections = self.connections.iter().enumerate();
-        connections
-            .flat_map(|(number, ends)| {
-                (0..2).filter(|end| is_own(&ends[*end])).map(move |end| (ConnectionId(number), end))
-            })
-            .collect()
+        let mut open = Vec::new();
+        for (number, ends) in self.connections.iter().enumerate() {
+            for (index, end) in ends.iter().enumerate() {
+                let is_own = end.peer == peer && end.incarnation == incarnation;
+                if is_own && end.state != EndState::Closed {
+                    open.push((ConnectionId(number), index));
+                }
+            }
+        }
+        open
     }
 
     /// Begins a connection; returns when it opens at either end.
@@ -240,8 +240,10 @@ impl Network {
         let waiting = std::mem::take(&mut path.waiting);
         // The sender's kernel tries again at growing intervals.
         let resumes = now.after(self.random.duration(Duration::ZERO, self.style.spike));
-        let arrive = |packet: Packet| (self.arrival(resumes, from, to, &packet), packet);
-        waiting.into_iter().map(arrive).collect()
+        waiting
+            .into_iter()
+            .map(|packet| (self.arrival(resumes, from, to, &packet), packet))
+            .collect()
     }
 
     fn arrival(&mut self, now: Moment, from: usize, to: usize, packet: &Packet) -> Moment {

@@ -21,8 +21,8 @@ impl RealPlan {
         if !plan.asks_real_limits() {
             return Self::default();
         }
-        let share = random.pick(&[None, Some(250), Some(333), Some(500)]);
-        let share = share.filter(|_| plan.group.mode == Mode::Relaxed);
+        let drawn = random.pick(&[None, Some(250), Some(333), Some(500)]);
+        let share = drawn.filter(|_| plan.group.mode == Mode::Relaxed);
         Self { share, is_changing: random.chance(400) }
     }
 

@@ -54,10 +54,11 @@ impl Plan {
     /// Draws the plan of a seed.
     pub(crate) fn draw(seed: u64, wish: Wish) -> Self {
         let mut random = Random::new(seed);
-        let peers = random.pick(&[3, 3, 3, 3, 3, 5, 5, 5, 4, 7]);
-        let peers = wish.peers.unwrap_or(peers);
-        let profile = Profile::draw(&mut random);
-        let profile = wish.profile.unwrap_or(profile);
+        // Drawn in any case: a wish moves no later draw.
+        let drawn_peers = random.pick(&[3, 3, 3, 3, 3, 5, 5, 5, 4, 7]);
+        let drawn_profile = Profile::draw(&mut random);
+        let peers = wish.peers.unwrap_or(drawn_peers);
+        let profile = wish.profile.unwrap_or(drawn_profile);
         let timeout = random.pick(&[SECOND * 10, SECOND * 10, SECOND * 10, SECOND, SECOND / 10]);
         let group = draw_group(&mut random, peers, timeout);
         let priorities = draw_priorities(&mut random, peers);
@@ -135,8 +136,8 @@ impl Plan {
     /// where somebody may be gone for good. Of a sequence of its own: the rest of a seed stays what
     /// it was.
     fn draw_generations(&mut self, random: &mut Random) {
-        let is_fixed = |(fault, _): &(Fault, u64)| *fault != Fault::Join;
-        let stay = self.founders == self.peers() && self.faults.weights.iter().all(is_fixed);
+        let may_join = self.faults.weights.iter().any(|(fault, _)| *fault == Fault::Join);
+        let stay = self.founders == self.peers() && !may_join;
         if random.chance(200) && stay {
             self.new_generations = NewGenerations::WhenComplete;
         }

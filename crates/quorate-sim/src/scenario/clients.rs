@@ -46,8 +46,8 @@ impl World {
     /// The counter holds so many units at whoever is primary.
     fn expect_count(&mut self, units: u64) {
         let primary = self.primary().and_then(|peer| self.process(peer));
-        let found = primary.and_then(|process| process.store.read(0, &key(b'c', 0)));
-        let found = found.map_or(0, |value| value.words[0]);
+        let cell = primary.and_then(|process| process.store.read(0, &key(b'c', 0)));
+        let found = cell.map_or(0, |value| value.words[0]);
         if found != units {
             let what = format!("{found} units are counted, not {units}: {}", self.describe());
             self.fail("clients", what);

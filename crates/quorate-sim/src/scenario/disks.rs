@@ -8,7 +8,7 @@ use super::script::{FIRST, ms, plan};
 use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::plan::disk::DiskPlan;
-use crate::words::operation::{Op, Outcome};
+use crate::words::operation::Outcome;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -167,8 +167,9 @@ fn disk_of_primary_fails(world: &mut World) {
     let before = world.ops().len();
     world.count(FIRST, 1);
     world.wait_for_answers();
-    let is_answered = |op: &Op| matches!(op.outcome, Some(Outcome::Acknowledged(_)));
-    if !world.ops()[before..].iter().all(is_answered) {
+    let are_answered =
+        world.ops()[before..].iter().all(|op| matches!(op.outcome, Some(Outcome::Acknowledged(_))));
+    if !are_answered {
         world.fail("liveness", "a peer without storage does not forward".into());
     }
 }

@@ -62,11 +62,11 @@ fn five_may_agree() -> Plan {
 impl World {
     /// Waits until a peer knows so many members, in force.
     fn wait_for_members(&mut self, at: usize, count: usize) {
-        let is_it = |world: &Self| {
+        let is_reached = self.run_while(ms(20_000), |world| {
             let membership = world.process(at).map(|process| process.store.meta().membership);
-            membership.is_some_and(|m| m.next.is_none() && m.voters.len() == count)
-        };
-        if !self.run_while(ms(20_000), is_it) {
+            membership.is_some_and(|list| list.next.is_none() && list.voters.len() == count)
+        });
+        if !is_reached {
             self.fail("liveness", format!("not {count} members: {}", self.describe()));
         }
     }

@@ -49,16 +49,16 @@ impl World {
 
     /// Runs until another peer than this one decides; it is a failure if none does in time.
     pub(super) fn expect_other_than(&mut self, peer: usize, bound: Duration) {
-        let is_done = |world: &Self| world.primary().is_some_and(|primary| primary != peer);
-        if !self.run_while(bound, is_done) {
+        let is_elected =
+            self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
+        if !is_elected {
             self.fail("liveness", format!("no primary after {bound:?}: {}", self.describe()));
         }
     }
 
     /// This peer decides within some time, or it is a failure.
     pub(super) fn expect_primary(&mut self, peer: usize, bound: Duration) {
-        let is_done = |world: &Self| world.primary() == Some(peer);
-        if !self.run_while(bound, is_done) {
+        if !self.run_while(bound, |world| world.primary() == Some(peer)) {
             self.fail("liveness", format!("not primary after {bound:?}: {}", self.describe()));
         }
     }

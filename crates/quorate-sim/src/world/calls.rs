@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::Refused;
-use quorate::{Acknowledge, Ballot, Incarnation, Item, Mode, Model, Position, Time, Value};
+use quorate::{Acknowledge, Incarnation, Item, Mode, Model, Position, Time, Value};
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::network::packet::Payload;
@@ -73,9 +73,10 @@ impl World {
         let kind = self.ops[op].kind;
         let items: Vec<Item<'_>> =
             keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        let mode = self.plan.group.mode;
-        let mode = self.process(peer).map_or(mode, |process| process.model.mode_of(&items, mode));
-        if self.plan.group.mode == Mode::Relaxed && mode == Mode::Relaxed {
+        let of_group = self.plan.group.mode;
+        let of_items =
+            self.process(peer).map_or(of_group, |process| process.model.mode_of(&items, of_group));
+        if of_group == Mode::Relaxed && of_items == Mode::Relaxed {
             self.decide_alone(peer, op);
         } else {
             self.end_op(op, Outcome::Refused);
@@ -222,11 +223,9 @@ impl World {
     /// Returns true if nothing was given back, and so nothing changed.
     fn is_of_nothing(&self, origin: Origin, done: Done) -> bool {
         let kind = origin.op().map(|op| self.ops[op].kind);
-        let gives_back = |number: u8| {
-            matches!(number, operation::REFUND | operation::PERMIT_RELEASE)
-                && done.answer.words[2] == 0
-        };
-        matches!(kind, Some(Kind::Real(number)) if gives_back(number))
+        let Some(Kind::Real(number)) = kind else { return false };
+        let gives_back = matches!(number, operation::REFUND | operation::PERMIT_RELEASE);
+        gives_back && done.answer.words[2] == 0
     }
 
     /// A decision is final for its caller.
@@ -281,12 +280,13 @@ impl World {
         while let Some(process) = self.process_mut(peer) {
             let answerable = process.store.answerable();
             let committed = process.store.committed();
-            let is_held = |waiting: &Waiting| {
-                // A merge is forgotten by its origin: it waits for a majority in any case.
-                let is_merge = waiting.origin.op().is_none();
-                covers(if is_merge { committed } else { answerable }, waiting.done.position)
-            };
-            let Some(waiting) = process.waiting.front().copied().filter(is_held) else { return };
+            let Some(waiting) = process.waiting.front().copied() else { return };
+            // A merge is forgotten by its origin: it waits for a majority in any case.
+            let is_merge = waiting.origin.op().is_none();
+            let end = if is_merge { committed } else { answerable };
+            if !covers(end, waiting.done.position) {
+                return;
+            }
             process.waiting.pop_front();
             let is_majority = covers(committed, waiting.done.position);
             self.acknowledge(peer, waiting.origin, waiting.done, is_majority);
@@ -321,14 +321,13 @@ impl World {
         if is_held {
             return;
         }
-        let is_over = |other: Ballot| ballot != Some(other);
         let sent: Vec<usize> =
-            process.sent.iter().filter(|(_, b)| is_over(**b)).map(|(op, _)| *op).collect();
+            process.sent.iter().filter(|(_, of)| Some(**of) != ballot).map(|(op, _)| *op).collect();
         process.sent.retain(|op, _| !sent.contains(op));
         let parked = std::mem::take(&mut process.parked);
         let waiting = std::mem::take(&mut process.waiting);
         let (over, kept): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|w| is_over(w.done.position.ballot));
+            waiting.into_iter().partition(|waiting| Some(waiting.done.position.ballot) != ballot);
         process.waiting = kept.into();
         for op in sent {
             self.end_op(op, Outcome::Unknown);

@@ -24,9 +24,9 @@ impl World {
         let second = 1_000_000_000_i64;
         let day = 86_400 * second;
         let by = self.fault_random.pick(&[second / 10, second, 60 * second, day, 25_000 * day]);
-        let by = if self.fault_random.chance(500) { by } else { -by.min(10_000 * day) };
+        let is_ahead = self.fault_random.chance(500);
         self.counters.add("clock steps");
-        self.put_clock(peer, by);
+        self.put_clock(peer, if is_ahead { by } else { -by.min(10_000 * day) });
     }
 
     /// Moves the wall clock of a peer.

@@ -130,8 +130,9 @@ impl World {
 
     /// Restarts whoever has other settings than the peer with the newest state, with those.
     fn take_settings_back(&mut self) {
-        let position = |peer: &usize| self.process(*peer).map(|process| process.store.position());
-        let newest = (0..self.plan.peers()).max_by_key(position).unwrap_or(0);
+        let newest = (0..self.plan.peers())
+            .max_by_key(|peer| self.process(*peer).map(|process| process.store.position()))
+            .unwrap_or(0);
         let revision = self.hosts[newest].revision;
         for peer in 0..self.plan.hosts() {
             if self.hosts[peer].revision != revision {

@@ -25,9 +25,11 @@ impl World {
 
     pub(crate) fn short_position(&self, position: Position) -> String {
         let epochs = position.sequence.0 >> 16;
-        let rest = position.sequence.0 & 0xffff;
-        let rest = if rest == 0 { String::new() } else { format!("+{rest}") };
-        format!("{}:{epochs}{rest}", self.short(position.ballot))
+        let within = match position.sequence.0 & 0xffff {
+            0 => String::new(),
+            rest => format!("+{rest}"),
+        };
+        format!("{}:{epochs}{within}", self.short(position.ballot))
     }
 
     /// A few words on where everyone stands.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate::protocol::io::{Input, Output};
 use quorate::protocol::message::{BatchEnd, Grant, Message, PolicyOutcome};
-use quorate::{Event as GroupEvent, Incarnation, Position};
+use quorate::{Event as GroupEvent, Incarnation};
 
 use crate::base::clock::Moment;
 use crate::host::Host;
@@ -85,8 +85,9 @@ impl World {
             // With a disk it has adopted it long before it says so.
             // What waited until it was remembered is no news.
             Message::Held { position, .. } if self.plan.disk.is_none() => {
-                let is_news = |held: Position| held < *position || self.plan.remembers.is_none();
-                if self.process(peer).is_some_and(|process| is_news(process.position)) {
+                let always = self.plan.remembers.is_none();
+                if self.process(peer).is_some_and(|process| always || process.position < *position)
+                {
                     self.on_held(peer, *position);
                 }
             }

@@ -26,9 +26,12 @@ impl World {
         let founding = self.history.reign(newest.stamp.ballot).map(|reign| reign.founding);
         (0..self.plan.peers())
             .filter(|peer| {
-                let is = |member: &Member| self.is_member(*peer, member);
-                let is_next = newest.next.as_ref().is_none_or(|next| next.iter().any(is));
-                newest.voters.iter().any(is) && is_next && self.holds(*peer, founding, long)
+                let is_next = newest
+                    .next
+                    .as_ref()
+                    .is_none_or(|next| next.iter().any(|member| self.is_member(*peer, member)));
+                let is_voter = newest.voters.iter().any(|member| self.is_member(*peer, member));
+                is_voter && is_next && self.holds(*peer, founding, long)
             })
             .collect()
     }
@@ -55,22 +58,23 @@ impl World {
     pub(crate) fn known_from(&self, peer: usize, peers: &[usize]) -> Vec<usize> {
         let mut known = vec![peer];
         loop {
-            let is_named = |other: usize| {
-                let name = &self.plan.group.members[other];
-                known.iter().any(|one| {
-                    let process = self.process(*one);
-                    process.is_some_and(|process| {
-                        let list = process.store.meta().membership;
-                        list.voters.is_empty() || list.has(name) || process.members.has(name)
-                    })
-                })
-            };
-            let new = peers.iter().find(|peer| !known.contains(peer) && is_named(**peer));
+            let new = peers.iter().find(|peer| {
+                !known.contains(peer) && known.iter().any(|one| self.names(*one, **peer))
+            });
             match new {
                 Some(new) => known.push(*new),
                 None => return known,
             }
         }
+    }
+
+    /// Returns true if a peer counts another one as a member, or knows of none.
+    fn names(&self, one: usize, other: usize) -> bool {
+        let name = &self.plan.group.members[other];
+        self.process(one).is_some_and(|process| {
+            let list = process.store.meta().membership;
+            list.voters.is_empty() || list.has(name) || process.members.has(name)
+        })
     }
 
     fn is_member(&self, peer: usize, member: &Member) -> bool {

@@ -167,10 +167,10 @@ impl World {
             None => {}
         }
         let since = self.overdue.missing.unwrap_or(self.now);
-        let is_missing = is_missing && self.has_candidate(false);
-        self.overdue.missing = is_missing.then_some(since);
+        let could_be = is_missing && self.has_candidate(false);
+        self.overdue.missing = could_be.then_some(since);
         let bound = self.plan.timeout() * OUTAGE_PERCENT / 100;
-        if is_missing && self.now.since(since) > bound {
+        if could_be && self.now.since(since) > bound {
             let what =
                 format!("no primary for {bound:?} while one is possible: {}", self.describe());
             self.fail("time_to_primary", what);
@@ -216,9 +216,12 @@ impl World {
         if self.hosts[peer].config.priority == 0 || process.store.position().is_blank() {
             return false;
         }
-        let is_bound = |other: usize| self.reaches(peer, other) && !self.is_free(other);
-        if are_free && (self.reigns(peer) || (0..self.plan.peers()).any(is_bound)) {
-            return false;
+        if are_free {
+            let is_any_bound = (0..self.plan.peers())
+                .any(|other| self.reaches(peer, other) && !self.is_free(other));
+            if self.reigns(peer) || is_any_bound {
+                return false;
+            }
         }
         process.store.meta().membership.has_majority(|name, id| {
             let other = self.index_of(name);

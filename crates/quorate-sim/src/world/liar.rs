@@ -12,7 +12,6 @@ use quorate::{
     Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, Position, Sequence, Term,
 };
 
-use crate::host::process::Process;
 use crate::network::packet::Payload;
 use crate::world::World;
 
@@ -129,8 +128,10 @@ impl World {
     /// whoever it asks, and is asked by nobody.
     fn knows_nobody(&self, peer: usize) -> bool {
         let is_joiner = self.hosts[peer].config.kind == PeerKind::Joiner;
-        let has_list = |process: &Process| !process.store.meta().membership.voters.is_empty();
-        is_joiner && !self.process(peer).is_some_and(has_list)
+        let has_list = self
+            .process(peer)
+            .is_some_and(|process| !process.store.meta().membership.voters.is_empty());
+        is_joiner && !has_list
     }
 
     fn introduce_liars(&mut self, peer: usize, liar: Liar) {

@@ -11,7 +11,6 @@ use quorate::protocol::message::Lane;
 use quorate::wire::{self, Frame};
 
 use crate::base::clock::Moment;
-use crate::host::Host;
 use crate::network::filter::Verdict;
 use crate::network::packet::{ConnectionId, Packet, Payload};
 use crate::network::{EndState, Transit};
@@ -21,20 +20,14 @@ use crate::world::event::Event;
 impl World {
     /// Both peers try to be connected, again and again.
     pub(crate) fn on_dial(&mut self, one: usize, other: usize) {
-        let pause = self.plan.group.heartbeat / 2;
-        let pause = self.process_random.duration(pause / 4, pause);
+        let longest = self.plan.group.heartbeat / 2;
+        let pause = self.process_random.duration(longest / 4, longest);
         self.at(pause, Event::Dial { one, other });
         if !self.network.is_dialable(self.now, one, other) {
             return;
         }
-        let running = |peer: &Host| {
-            let incarnation = peer.process.as_ref()?.incarnation;
-            peer.paused.is_none().then_some(incarnation)
-        };
-        let (Some(first), Some(second)) = (running(&self.hosts[one]), running(&self.hosts[other]))
-        else {
-            return;
-        };
+        let Some(first) = self.hosts[one].running() else { return };
+        let Some(second) = self.hosts[other].running() else { return };
         let ends = [(one, first), (other, second)];
         let reversed = [(other, second), (one, first)];
         let is_linked = self.has_connection(ends) && self.has_connection(reversed);
@@ -60,12 +53,10 @@ impl World {
     /// Both have said hello, and that their settings differ: each learns what the other holds.
     fn refuse_each_other(&mut self, one: usize, other: usize) {
         self.counters.add("settings refused");
-        let held = |peer: usize| {
-            let process = self.process(peer)?;
-            let position = process.store.position();
+        let [first, second] = [one, other].map(|peer| {
+            let position = self.process(peer)?.store.position();
             (!position.is_blank()).then_some(position)
-        };
-        let [first, second] = [one, other].map(held);
+        });
         for (peer, met) in [(one, second), (other, first)] {
             if met.is_some() {
                 self.drive(peer, Input::HolderMet { position: met });
@@ -198,12 +189,11 @@ impl World {
     /// Returns when something last came over the control lane of a link.
     fn heard(&self, peer: usize, from: usize) -> Moment {
         let open = self.process(peer).map_or(&[][..], |process| &process.links[from].open);
-        let end_here = |connection: ConnectionId| {
-            let ends = [0, 1].map(|end| self.network.end(connection, end));
+        let ends_here = open.iter().filter_map(|connection| {
+            let ends = [0, 1].map(|end| self.network.end(*connection, end));
             ends.into_iter().find(|end| end.peer == peer)
-        };
-        let heard = open.iter().filter_map(|connection| Some(end_here(*connection)?.heard));
-        heard.max().unwrap_or_default()
+        });
+        ends_here.map(|end| end.heard).max().unwrap_or_default()
     }
 
     /// Sends something to a linked incarnation; without an open connection it is gone.
@@ -320,10 +310,7 @@ impl World {
         match packet.payload {
             Payload::Protocol(message) => {
                 let name = self.plan.name(from.0);
-                let peer_name = name;
-                let incarnation = from.1;
-                let input = Input::Message { peer: peer_name, incarnation, message };
-                self.drive(peer, input);
+                self.drive(peer, Input::Message { peer: name, incarnation: from.1, message });
             }
             Payload::Call(call) => self.on_call(peer, from, call),
             Payload::Reply(reply) => self.on_reply(peer, reply),
@@ -366,11 +353,12 @@ impl World {
 
     /// Returns true if both processes count each other as linked.
     pub(crate) fn is_linked(&self, one: usize, other: usize) -> bool {
-        let is = |one: usize, other: usize| {
-            let incarnation = self.process(other).map(|process| process.incarnation);
-            let linked = self.process(one).and_then(|process| process.links[other].linked);
-            incarnation.is_some() && linked == incarnation
-        };
-        is(one, other) && is(other, one)
+        self.counts_as_linked(one, other) && self.counts_as_linked(other, one)
+    }
+
+    fn counts_as_linked(&self, one: usize, other: usize) -> bool {
+        let incarnation = self.process(other).map(|process| process.incarnation);
+        let linked = self.process(one).and_then(|process| process.links[other].linked);
+        incarnation.is_some() && linked == incarnation
     }
 }

@@ -24,8 +24,9 @@ impl World {
             Some((store.position(), store.meta().membership))
         });
         // The newest state says who the members are, however long ago that was set.
-        let held = held.filter(|(_, membership)| !membership.voters.is_empty());
-        held.max_by_key(|(position, membership)| (*position, membership.stamp)).map(|(_, m)| m)
+        held.filter(|(_, membership)| !membership.voters.is_empty())
+            .max_by_key(|(position, membership)| (*position, membership.stamp))
+            .map(|(_, membership)| membership)
     }
 
     /// Returns how many members are a majority, by what any process knows.

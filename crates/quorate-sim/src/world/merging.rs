@@ -117,12 +117,12 @@ impl World {
         let Merge { number, sealed_at, ref entries } = merge;
         let incarnation = from.1;
         let batch = SealedBatch { origin: &name, incarnation, number, sealed_at, entries };
-        let merged = process.store.merge(time, &batch, &*model);
-        let must_wake = merged.is_err() && process.store.take_wake();
+        let result = process.store.merge(time, &batch, &*model);
+        let must_wake = result.is_err() && process.store.take_wake();
         if must_wake {
             self.wake(peer);
         }
-        let merged = match merged {
+        let merged = match result {
             Ok(merged) => merged,
             Err(refused) if refused.is_for_good() => {
                 self.counters.add("merges too late");

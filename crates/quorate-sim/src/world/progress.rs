@@ -23,9 +23,8 @@ impl World {
             let parent = parent.map(|parent| world.short_position(parent));
             format!("begins reign {ballot} from {parent:?} with {} cells", cells.len())
         });
-        let cells = &cells;
-        self.see(&Seen::Reign { peer, ballot, parent, is_founding, group_time, cells });
-        self.history.begin(ballot, primary, parent, is_founding, cells.clone());
+        self.see(&Seen::Reign { peer, ballot, parent, is_founding, group_time, cells: &cells });
+        self.history.begin(ballot, primary, parent, is_founding, cells);
         self.see(&Seen::Begun { ballot });
     }
 

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use quorate::protocol::io::Route;
 use quorate::{Ballot, Mode};
 
+use crate::host::process::Process;
 use crate::model::key::key;
 use crate::words::operation::{Kind, Outcome};
 use crate::world::World;
 
 impl World {
-    /// Runs until the group is whole again. After all is healed the group must be whole again within a bounded time.
+    /// Runs until the group is whole again. After all is healed the group must be whole again
+    /// within a bounded time.
     pub(crate) fn come_to_rest(&mut self) {
         // Twice that where a state is copied in hundreds of round trips.
         let bounds = &self.plan.bounds;
@@ -29,22 +31,9 @@ impl World {
     pub(crate) fn is_whole(&self) -> bool {
         let Some(primary) = self.primary() else { return false };
         let Some(leader) = self.process(primary) else { return false };
-        let position = leader.store.position();
         if leader.store.take_dirty() {
             return false;
         }
-        let follows = |peer: usize| {
-            let Some(process) = self.process(peer) else { return false };
-            let is_led = match &process.route {
-                Route::Here { .. } => peer == primary,
-                Route::There { peer: name, incarnation, .. } => {
-                    self.index_of(name) == primary && *incarnation == leader.incarnation
-                }
-                Route::Held | Route::Nowhere => false,
-            };
-            let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
-            is_led && is_merged && process.store.position() == position
-        };
         let membership = leader.store.meta().membership;
         let names = &self.plan.group.members;
         // One that was counted out is about to step down.
@@ -52,17 +41,31 @@ impl World {
             return false;
         }
         // Whoever runs is a member, or is to become one, or was counted out.
-        let is_settled = |peer: usize| match membership.has(&names[peer]) {
-            true => follows(peer),
+        let are_settled = (0..self.plan.peers()).all(|peer| match membership.has(&names[peer]) {
+            true => self.follows(peer, primary, leader),
             false => self.process(peer).is_none() || self.is_out(peer, &membership),
-        };
-        (0..self.plan.peers()).all(is_settled)
+        });
+        are_settled
             && self.clients().all(|client| self.is_served(client, primary))
             && membership.next.is_none()
             && membership.voters.iter().all(|member| {
                 let process = self.process(self.index_of(&member.name));
                 process.is_some_and(|process| Some(process.id) == member.id)
             })
+    }
+
+    /// Returns true if a peer follows this primary, holds what it holds, and has merged all.
+    fn follows(&self, peer: usize, primary: usize, leader: &Process) -> bool {
+        let Some(process) = self.process(peer) else { return false };
+        let is_led = match &process.route {
+            Route::Here { .. } => peer == primary,
+            Route::There { peer: name, incarnation, .. } => {
+                self.index_of(name) == primary && *incarnation == leader.incarnation
+            }
+            Route::Held | Route::Nowhere => false,
+        };
+        let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
+        is_led && is_merged && process.store.position() == leader.store.position()
     }
 
     /// The peer that decides at this moment.
@@ -125,8 +128,9 @@ impl World {
     }
 
     fn compare_digests(&mut self) {
-        let digest = |peer: usize| self.process(peer).map(|process| process.store.digest());
-        let digests: Vec<_> = (0..self.plan.peers()).map(digest).collect();
+        let digests: Vec<_> = (0..self.plan.peers())
+            .map(|peer| self.process(peer).map(|process| process.store.digest()))
+            .collect();
         for one in digests.iter().flatten() {
             let other = digests.iter().flatten().find(|other| other.position == one.position);
             if other.is_some_and(|other| other != one) {

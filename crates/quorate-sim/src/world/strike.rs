@@ -24,14 +24,13 @@ impl World {
         let wait = self.fault_random.around(self.plan.faults.gap);
         self.at(wait, Event::Fault);
         let weights = &self.plan.faults.weights;
-        let mut drawn = self.fault_random.below(weights.iter().map(|(_, weight)| weight).sum());
-        let drawn = weights.iter().find(|(_, weight)| {
-            let is_it = drawn < *weight;
-            drawn = drawn.saturating_sub(*weight);
-            is_it
-        });
-        let Some(&(fault, _)) = drawn else { return };
-        self.strike(fault, None);
+        let mut left = self.fault_random.below(weights.iter().map(|(_, weight)| weight).sum());
+        for &(fault, weight) in weights {
+            if left < weight {
+                return self.strike(fault, None);
+            }
+            left -= weight;
+        }
     }
 
     /// Returns how long a fault lasts: around the moments at which something else becomes due.
@@ -161,8 +160,8 @@ impl World {
     }
 
     fn hand_over(&mut self, peer: usize) {
-        let to = self.other_than(peer);
-        let to = self.fault_random.chance(500).then_some(to);
+        let other = self.other_than(peer);
+        let to = self.fault_random.chance(500).then_some(other);
         self.switch(peer, to);
     }
 

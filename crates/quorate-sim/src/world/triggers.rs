@@ -58,9 +58,10 @@ impl World {
                 Action::Here(fault) => (fault, peer),
                 Action::There(fault) => (fault, other),
             };
-            let later = self.plan.style.delay.1 * 2;
-            let later = self.fault_random.duration(Duration::ZERO, later);
-            let later = if self.fault_random.chance(500) { Duration::ZERO } else { later };
+            let longest = self.plan.style.delay.1 * 2;
+            let drawn = self.fault_random.duration(Duration::ZERO, longest);
+            let is_at_once = self.fault_random.chance(500);
+            let later = if is_at_once { Duration::ZERO } else { drawn };
             self.counters.add("faults at states");
             self.at(later, Event::Strike { fault, peer });
         }

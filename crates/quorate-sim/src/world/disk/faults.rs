@@ -5,7 +5,6 @@ use std::time::Duration;
 use quorate::disk::simulated::Mishap;
 
 use crate::host::disk::HostDisk;
-use crate::plan::disk::DiskPlan;
 use crate::plan::fault::Undo;
 use crate::world::World;
 
@@ -37,8 +36,8 @@ impl World {
 
     /// Returns true if a peer that ends like this comes back as the member that it was.
     pub(crate) fn keeps_disk(&self, peer: usize, with_host: bool) -> bool {
-        let keeps = |disk: &DiskPlan| disk.syncs[peer] || !with_host;
-        self.is_client(peer) || self.plan.disk.as_ref().is_some_and(keeps)
+        let disk = self.plan.disk.as_ref();
+        self.is_client(peer) || disk.is_some_and(|disk| disk.syncs[peer] || !with_host)
     }
 
     /// Something that the disk is asked soon fails, and with it the storage.

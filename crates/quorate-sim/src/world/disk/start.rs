@@ -130,10 +130,9 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let cells = process.cells(&self.keys);
         let group_time = process.store.group_time();
-        let expected = follower.cells();
         let from = Position::BLANK;
-        let cells = &cells;
-        self.see(&Seen::Moved { peer, from, to, group_time, cells, expected });
+        let expected = follower.cells();
+        self.see(&Seen::Moved { peer, from, to, group_time, cells: &cells, expected });
         if let Some(process) = self.process_mut(peer) {
             process.follower = follower;
         }
