@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::base::clock::nanos;
+
 /// xoshiro256++ (Blackman and Vigna, 2019), seeded through SplitMix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Random([u64; 4]);
@@ -63,7 +65,6 @@ impl Random {
 
     /// A duration from `low` to `high`.
     pub(crate) fn duration(&mut self, low: Duration, high: Duration) -> Duration {
-        let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.between(nanos(low), nanos(high)))
     }
 

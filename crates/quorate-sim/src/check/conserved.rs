@@ -6,9 +6,10 @@
 //!
 //! Holds G18 of docs/guarantees.md.
 
-use quorate::{GroupTime, Mode, Value};
+use quorate::{GroupTime, Mode};
 
 use crate::check::Check;
+use crate::model::reference::is_live;
 use crate::words::merge::Cells;
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -41,15 +42,17 @@ impl Check for Conserved {
 
 /// Expired cells are absent, whether they have been removed or not.
 fn whole(cells: &Cells, group_time: GroupTime) -> Result<(), String> {
-    let is_live = |value: &&Value| value.expires > group_time;
     let mut sum = 0_u64;
-    for (key, value) in cells.iter().filter(|(_, value)| is_live(value)) {
+    for (key, value) in cells.iter().filter(|(_, value)| is_live(value, group_time)) {
         match key.first() {
             Some(b't') => sum = sum.wrapping_add(value.words[0]),
             Some(b'p') => {
                 let mut twin = key.to_vec();
                 twin[0] = b'q';
-                let other = cells.get(&twin[..]).filter(is_live).map(|other| other.words);
+                let other = cells
+                    .get(&twin[..])
+                    .filter(|twin| is_live(twin, group_time))
+                    .map(|other| other.words);
                 if other != Some(value.words) {
                     return Err(format!("{key:?} is {:?} and its twin {other:?}", value.words));
                 }

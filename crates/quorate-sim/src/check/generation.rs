@@ -13,7 +13,7 @@
 //!
 //! Holds G11 of docs/guarantees.md.
 
-use quorate::Ballot;
+use quorate::{Ballot, Position};
 
 use crate::check::Check;
 use crate::words::seen::Seen;
@@ -63,15 +63,19 @@ fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String
     Err(format!("{ballot} begins although {names:?} keep their data, together"))
 }
 
+/// The position that a peer holds.
+fn held(world: &World, peer: usize) -> Option<Position> {
+    world.process(peer).map(|process| process.position)
+}
+
 /// Whoever has met a member that holds more than it does founds nothing past it.
 fn past_nobody(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
-    let held = |peer: usize| world.process(peer).map(|process| process.position);
-    let own = held(founder).unwrap_or_default();
+    let own = held(world, founder).unwrap_or_default();
     let long = world.plan().group.heartbeat * 2;
     let passed_over = (0..world.plan().peers()).find(|other| {
         let is_met = world.contact().refusal(world.now(), founder, *other) >= long;
         // In the ballot that is about to begin it may have told its own position already.
-        is_met && held(*other).is_some_and(|held| held > own && held.ballot < ballot)
+        is_met && held(world, *other).is_some_and(|held| held > own && held.ballot < ballot)
     });
     match passed_over {
         Some(other) => {

@@ -59,13 +59,13 @@ impl NoEmptyPeer {
     /// founded in this moment cannot be heard yet: of two foundings the later ballot stays.
     fn founded(&self, world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
         let near = (0..world.plan().peers()).filter(|peer| *peer != founder).find(|peer| {
-            let is_known =
-                |since: &Moment| world.now().since(*since) >= world.plan().timeout() / 10;
+            let timeout = world.plan().timeout();
+            let filled = self.filled.get(peer);
+            let in_contact = world.contact().length(world.now(), founder, *peer);
             world.process(*peer).is_some_and(|process| !process.position.is_blank())
-                && self.filled.get(peer).is_none_or(is_known)
+                && filled.is_none_or(|since| world.now().since(*since) >= timeout / 10)
                 && world.plan().priorities[*peer] > 0
-                && world.contact().length(world.now(), founder, *peer)
-                    >= world.plan().timeout() * 11 / 10
+                && in_contact >= timeout * 11 / 10
         });
         match near {
             None => Ok(()),

@@ -74,18 +74,12 @@ impl OneChange {
             return Err(format!("{old:?} becomes {new:?} at once"));
         }
         // What was settled in an older reign is covered by the first change of this one.
-        let knows = |id: &MemberId| {
-            let of = |set: Option<&BTreeSet<MemberId>>| set.is_some_and(|set| set.contains(id));
-            if before.stamp.ballot == ballot {
-                of(self.knows.get(&before.stamp))
-            } else {
-                of(self.holds.get(&ballot))
-            }
-        };
-        if !before.has_majority(|_, id| knows(&id)) {
+        let holders = self.holds.get(&ballot);
+        let is_of_this_reign = before.stamp.ballot == ballot;
+        let who_know = if is_of_this_reign { self.knows.get(&before.stamp) } else { holders };
+        if !before.has_majority(|_, id| who_know.is_some_and(|who| who.contains(&id))) {
             return Err(format!("{before:?} was known to no majority when it was changed"));
         }
-        let holders = self.holds.get(&ballot);
         let mut ids = added.into_iter().filter_map(|(_, id)| *id);
         match ids.find(|id| !holders.is_some_and(|holders| holders.contains(id))) {
             Some(id) => Err(format!("{id} counts before it has been brought up to date")),

@@ -70,11 +70,11 @@ impl Check for OneDecider {
 
 /// Says of a reign whether it is of another founding than that of a peer, which began from nothing.
 fn is_of_blank_founding(world: &World, peer: usize) -> impl Fn(Ballot) -> bool + '_ {
-    let founding_of = |ballot| world.history().reign(ballot).map(|reign| reign.founding);
-    let own = world.process(peer).and_then(|process| process.reign).and_then(founding_of);
+    let reign = world.process(peer).and_then(|process| process.reign);
+    let own = reign.and_then(|ballot| world.history().founding_of(ballot));
     let began = own.and_then(|founding| world.history().reign(founding));
     let is_blank = began.is_some_and(|reign| reign.parent.is_none());
-    move |ballot| is_blank && world.history().reign(ballot).map(|reign| reign.founding) != own
+    move |ballot| is_blank && world.history().founding_of(ballot) != own
 }
 
 fn alone(world: &World, peer: usize) -> Result<(), String> {

@@ -72,7 +72,7 @@ impl PermitsHeld {
         *released = done.position.max(*released);
     }
 
-    /// Returns what was given back while the answer was on its way is not held.
+    /// Whoever is answered believes, but in what was given back while the answer was on its way.
     fn on_answered(&mut self, world: &World, op: usize, done: Done) -> Result<(), String> {
         let Some((operation::PERMIT_TAKE | operation::PERMIT_RENEW, id)) = permit(world, op, done)
         else {

@@ -42,18 +42,18 @@ impl Check for PolicyKept {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let held = |peer: usize| world.process(peer).map(|process| process.store.meta().policy);
-        let Some(primary) = world.primary() else { return Ok(()) };
-        let differs = (0..world.plan().peers()).find(|peer| {
-            world.is_counted(*peer)
-                && held(*peer).is_some_and(|policy| Some(policy) != held(primary))
-        });
-        differs.map_or(Ok(()), |peer| {
-            Err(format!(
-                "at rest peer {peer} has {:?}, its primary {:?}",
-                held(peer),
-                held(primary)
-            ))
-        })
+        let Some(leader) = world.primary().and_then(|peer| world.process(peer)) else {
+            return Ok(());
+        };
+        let wanted = leader.store.meta().policy;
+        for peer in (0..world.plan().peers()).filter(|peer| world.is_counted(*peer)) {
+            let Some(process) = world.process(peer) else { continue };
+            let found = process.store.meta().policy;
+            if found != wanted {
+                let name = &world.plan().group.members[peer];
+                return Err(format!("at rest {name} has {found:?}, its primary {wanted:?}"));
+            }
+        }
+        Ok(())
     }
 }

@@ -81,17 +81,15 @@ pub(crate) fn bare(key: &[u8]) -> &[u8] {
 /// Items as the limits know them: the operation is the first one's.
 pub(crate) fn items<'a>(items: &[Item<'a>], number: u8) -> Vec<Item<'a>> {
     let is_plain = matches!(number, operation::ACQUIRE | operation::REFUND);
-    let argument = |index: usize| if is_plain || index == 0 { u64::from(number) } else { 0 };
-    let item = |(index, item): (usize, &Item<'a>)| Item {
-        key: bare(item.key),
-        args: [item.args[0], if item.args[0] == 0 { 0 } else { argument(index) }],
-    };
-    let mut items: Vec<Item<'a>> = items.iter().enumerate().map(item).collect();
-    // An amount of nothing is an amount for those.
-    if let Some(first) = items.first_mut() {
-        first.args[1] = u64::from(number);
+    let mut bare_items = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let amount = item.args[0];
+        // An amount of nothing is one for the first item only.
+        let has_number = index == 0 || (is_plain && amount > 0);
+        let argument = if has_number { u64::from(number) } else { 0 };
+        bare_items.push(Item { key: bare(item.key), args: [amount, argument] });
     }
-    items
+    bare_items
 }
 
 fn key(limit: &str, index: usize) -> Key {
@@ -167,7 +165,7 @@ pub(crate) fn one(number: u8, limit: &str, amount: u64, id: u8) -> (Kind, Vec<(B
     (Kind::Real(number), items)
 }
 
-/// Returns which limit a key is of.
+/// Returns true if a key is one of this limit.
 pub(crate) fn is_of(limit: &str, key: &[u8]) -> bool {
     (0..KEYS).any(|index| bare(key) == self::key(limit, index).as_ref())
 }

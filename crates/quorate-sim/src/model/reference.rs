@@ -340,12 +340,15 @@ fn kept(value: &Value, context: DecideContext) -> Value {
     Value { expires: context.by_steady(value.expires), ..*value }
 }
 
+/// Returns true if a value has not expired at this steady time.
+pub(crate) fn is_live(value: &Value, group_time: GroupTime) -> bool {
+    value.expires > group_time
+}
+
 /// Says in what two sets of cells differ; `None` if they are equal at this steady time.
 pub(crate) fn difference(expected: &Cells, found: &Cells, group_time: GroupTime) -> Option<String> {
-    let is_live = |value: &&Value| value.expires > group_time;
-    for (key, value) in expected {
-        let Some(value) = Some(value).filter(is_live) else { continue };
-        match found.get(key).filter(is_live) {
+    for (key, value) in expected.iter().filter(|(_, value)| is_live(value, group_time)) {
+        match found.get(key).filter(|value| is_live(value, group_time)) {
             Some(other) if other == value => {}
             Some(other) => {
                 return Some(format!("{key:?} is {:?}, not {:?}", other.words, value.words));
@@ -353,8 +356,8 @@ pub(crate) fn difference(expected: &Cells, found: &Cells, group_time: GroupTime)
             None => return Some(format!("{key:?} is absent, not {:?}", value.words)),
         }
     }
-    let extra = found
-        .iter()
-        .find(|(key, value)| is_live(value) && expected.get(*key).filter(is_live).is_none());
+    let mut living = found.iter().filter(|(_, value)| is_live(value, group_time));
+    let extra =
+        living.find(|(key, _)| expected.get(*key).is_none_or(|value| !is_live(value, group_time)));
     extra.map(|(key, value)| format!("{key:?} is {:?}, not absent", value.words))
 }

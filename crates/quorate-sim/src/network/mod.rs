@@ -41,6 +41,20 @@ pub(crate) struct End {
     clear: [Moment; 2],
 }
 
+impl End {
+    /// The end of a process, which opens at that moment.
+    fn opening((peer, incarnation): (usize, Incarnation), opens: Moment) -> Self {
+        Self {
+            peer,
+            incarnation,
+            state: EndState::Opening,
+            heard: opens,
+            mute_until: Moment::default(),
+            clear: [opens; 2],
+        }
+    }
+}
+
 /// One direction between two machines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path {
@@ -187,15 +201,7 @@ impl Network {
         listener: (usize, Incarnation),
     ) -> (ConnectionId, [Moment; 2]) {
         let [dials, listens] = self.handshake(now, dialer.0, listener.0);
-        let end = |(peer, incarnation), opens| End {
-            peer,
-            incarnation,
-            state: EndState::Opening,
-            heard: opens,
-            mute_until: Moment::default(),
-            clear: [opens; 2],
-        };
-        self.connections.push([end(dialer, dials), end(listener, listens)]);
+        self.connections.push([End::opening(dialer, dials), End::opening(listener, listens)]);
         (ConnectionId(self.connections.len() - 1), [dials, listens])
     }
 

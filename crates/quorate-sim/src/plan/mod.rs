@@ -373,9 +373,11 @@ fn draw_clocks(random: &mut Random, peers: usize, profile: Profile) -> Vec<(i64,
         Profile::Clocks => (20_000, 3_600_000_000_000),
         _ => (random.pick(&[0, 200, 20_000]), random.pick(&[0, 5_000_000, 2_000_000_000])),
     };
-    let mut around = |bound: u64| {
-        let drawn = random.between(0, 2 * bound).cast_signed();
-        drawn - bound.cast_signed()
-    };
-    (0..peers).map(|_| (around(drift), around(offset))).collect()
+    (0..peers).map(|_| (draw_within(random, drift), draw_within(random, offset))).collect()
+}
+
+/// From so much below zero to so much above it.
+fn draw_within(random: &mut Random, bound: u64) -> i64 {
+    let drawn = random.between(0, 2 * bound).cast_signed();
+    drawn - bound.cast_signed()
 }

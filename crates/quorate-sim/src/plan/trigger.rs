@@ -61,14 +61,14 @@ impl Trigger {
             return Vec::new();
         }
         let count = random.between(1, 3);
-        let mut draw = |_| {
-            let (occasion, per_mille) = random.pick(&Self::OCCASIONS);
-            let faults = [Fault::Kill, Fault::Crash, Fault::Isolate, Fault::Pause, Fault::OneWay];
-            let fault = random.pick(&faults);
-            let action =
-                if random.chance(500) { Action::Here(fault) } else { Action::There(fault) };
-            Self { occasion, action, per_mille }
-        };
-        (0..count).map(&mut draw).collect()
+        (0..count).map(|_| Self::draw_one(random)).collect()
+    }
+
+    fn draw_one(random: &mut Random) -> Self {
+        let (occasion, per_mille) = random.pick(&Self::OCCASIONS);
+        let faults = [Fault::Kill, Fault::Crash, Fault::Isolate, Fault::Pause, Fault::OneWay];
+        let fault = random.pick(&faults);
+        let action = if random.chance(500) { Action::Here(fault) } else { Action::There(fault) };
+        Self { occasion, action, per_mille }
     }
 }

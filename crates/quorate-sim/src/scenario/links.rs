@@ -35,11 +35,11 @@ fn healed_while_connecting(world: &mut World) {
 /// which it hears nothing. The link goes on: the end comes a failure timeout after they opened.
 fn crossed(world: &mut World) {
     world.found();
-    let incarnation = |world: &World, peer| world.process(peer).map(|process| process.incarnation);
     for slow in [ms(60), ms(0)] {
         world.slow_path(FIRST, 2, slow);
-        if let (Some(here), Some(there)) = (incarnation(world, 2), incarnation(world, FIRST)) {
-            world.connect([(2, here), (FIRST, there)]);
+        if let (Some(here), Some(there)) = (world.process(2), world.process(FIRST)) {
+            let ends = [(2, here.incarnation), (FIRST, there.incarnation)];
+            world.connect(ends);
         }
     }
     world.wait(ms(5_100));

@@ -10,6 +10,7 @@ use quorate::store::Refused;
 use quorate::{Acknowledge, Incarnation, Item, Mode, Model, Position, Time, Value};
 use quorate_ratelimit::fuzzing::operation;
 
+use crate::model::reference::is_live;
 use crate::network::packet::Payload;
 use crate::words::call::{Call, Done, NotDone, Origin, Reply, Waiting};
 use crate::words::merge::MergeReply;
@@ -179,10 +180,10 @@ impl World {
             let what = format!("at {position} the answer is {answer:?}, not {expected:?}");
             self.fail("equal_positions", what);
         }
-        let is_live = |value: &Option<Value>| value.filter(|v| v.expires > done.context.steady());
+        let steady = done.context.steady();
         for (index, item) in items.iter().enumerate() {
-            let found = is_live(&after[index]);
-            let wanted = is_live(&cells[index]);
+            let found = after[index].filter(|value| is_live(value, steady));
+            let wanted = cells[index].filter(|value| is_live(value, steady));
             if found != wanted {
                 let key = String::from_utf8_lossy(item.key);
                 let what = format!("after {position} {key} is {found:?}, not {wanted:?}");

@@ -36,22 +36,26 @@ impl World {
 
     /// Returns true if a majority has been together with this peer for so long.
     pub(crate) fn is_led_by(&self, peer: usize, long: Duration) -> bool {
-        let with =
-            |other: &usize| *other == peer || self.contact.length(self.now, peer, *other) >= long;
-        (0..self.plan.peers()).filter(with).count() >= self.plan.majority()
+        let with_it = (0..self.plan.peers()).filter(|other| self.were_pair(peer, *other, long));
+        with_it.count() >= self.plan.majority()
     }
 
     /// Returns true if some `count` of `peers` have all been together for so long.
     pub(crate) fn were_together(&self, peers: &[usize], count: usize, long: Duration) -> bool {
         (0_u32..1 << peers.len()).any(|set| {
-            let is_in = |index: usize| set >> index & 1 == 1;
-            let chosen: Vec<usize> =
-                (0..peers.len()).filter(|i| is_in(*i)).map(|i| peers[i]).collect();
-            let are = |one: usize, other: usize| {
-                one == other || self.contact.length(self.now, one, other) >= long
-            };
+            let chosen: Vec<usize> = (0..peers.len())
+                .filter(|index| set >> index & 1 == 1)
+                .map(|index| peers[index])
+                .collect();
             chosen.len() >= count
-                && chosen.iter().all(|one| chosen.iter().all(|other| are(*one, *other)))
+                && chosen
+                    .iter()
+                    .all(|one| chosen.iter().all(|other| self.were_pair(*one, *other, long)))
         })
+    }
+
+    /// Returns true if two peers are one, or have been together for so long.
+    fn were_pair(&self, one: usize, other: usize, long: Duration) -> bool {
+        one == other || self.contact.length(self.now, one, other) >= long
     }
 }

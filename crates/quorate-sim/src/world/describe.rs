@@ -54,24 +54,16 @@ impl World {
             Route::Nowhere => "nowhere".into(),
         };
         let meta = process.store.meta();
-        let list = |members: &[Member]| -> String {
-            let one = |member: &Member| {
-                let other = self.index_of(&member.name);
-                let runs = self.process(other).is_some_and(|p| Some(p.id) == member.id);
-                format!("{}{}", member.name, if runs { "" } else { "?" })
-            };
-            members.iter().map(one).collect()
-        };
         let mut line = format!(
             "{name} p{} {:?} {} at {} route {route} counts {}",
             host.config.priority,
             status.role,
             self.short(status.ballot),
             self.short_position(process.store.position()),
-            list(&meta.membership.voters),
+            self.describe_members(&meta.membership.voters),
         );
         if let Some(next) = &meta.membership.next {
-            line += &format!(" -> {}", list(next));
+            line += &format!(" -> {}", self.describe_members(next));
         }
         if !unlinked.is_empty() {
             line += &format!(" without {}", unlinked.join(""));
@@ -80,6 +72,18 @@ impl World {
             line += &format!(" overlay {}", process.overlay.units());
         }
         line
+    }
+
+    /// The names of members; of those that do not run as they are counted with a mark of doubt.
+    fn describe_members(&self, members: &[Member]) -> String {
+        let mut names = String::new();
+        for member in members {
+            let process = self.process(self.index_of(&member.name));
+            let is_it = process.is_some_and(|process| Some(process.id) == member.id);
+            names += member.name.as_str();
+            names += if is_it { "" } else { "?" };
+        }
+        names
     }
 
     /// A message, without what would fill a page.

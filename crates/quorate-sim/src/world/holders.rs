@@ -43,12 +43,12 @@ impl World {
         peers: impl Iterator<Item = usize>,
         generation: Generation,
     ) -> Option<Membership> {
-        let is_older =
-            |m: &Membership| !m.voters.is_empty() && m.stamp.ballot.generation < generation;
         let memberships = peers.filter_map(|peer| {
             let process = self.process(peer)?;
-            let now = Some(process.store.meta().membership).filter(is_older);
-            now.or_else(|| Some(process.members.clone()).filter(is_older))
+            let known = [process.store.meta().membership, process.members.clone()];
+            known
+                .into_iter()
+                .find(|list| !list.voters.is_empty() && list.stamp.ballot.generation < generation)
         });
         memberships.max_by_key(|membership| membership.stamp)
     }

@@ -213,20 +213,22 @@ impl World {
                 let membership = self.false_list(peer, position);
                 let grant = Grant::Vote;
                 let own = Ballot { term: Term(known.term.0 + 1), ..known };
-                let pre_vote = |ballot| Message::PreVoteReply {
-                    ballot,
-                    grant,
-                    known: ballot,
-                    membership: membership.clone(),
-                };
-                let vote = |ballot| Message::VoteReply {
+                let votes = [known, own, ballot].map(|ballot| Message::VoteReply {
                     ballot,
                     grant,
                     known: ballot,
                     position,
                     membership: membership.clone(),
-                };
-                vec![pre_vote(own), vote(known), vote(own), pre_vote(ballot), vote(ballot)]
+                });
+                let pre_votes = [own, ballot].map(|ballot| Message::PreVoteReply {
+                    ballot,
+                    grant,
+                    known: ballot,
+                    membership: membership.clone(),
+                });
+                let [for_known, for_own, for_far] = votes;
+                let [before_own, before_far] = pre_votes;
+                vec![before_own, for_known, for_own, before_far, for_far]
             }
             Lie::Release => {
                 let to = self.plan.group.members[peer].clone();
@@ -280,12 +282,12 @@ impl World {
     /// A list of members in which the liar and whoever hears it are a majority.
     fn false_list(&self, peer: usize, stamp: Position) -> Membership {
         let hearer = self.process(peer).map(|process| process.id);
-        let of = |name: PeerName, id| Member { name, id, address: String::new() };
-        let voters = vec![
-            of(self.plan.group.members[peer].clone(), hearer),
-            of(NAME.into(), Some(Incarnation(0x1147).into())),
+        let named = [
+            (self.plan.group.members[peer].clone(), hearer),
+            (NAME.into(), Some(Incarnation(0x1147).into())),
         ];
-        Membership::settled(stamp, voters)
+        let voters = named.map(|(name, id)| Member { name, id, address: String::new() });
+        Membership::settled(stamp, voters.into())
     }
 }
 
