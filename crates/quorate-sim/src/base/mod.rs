@@ -1,4 +1,4 @@
-//! What knows nothing of groups: time, order, chance.
+//! The ground, which knows nothing of groups: time, order, chance.
 
 pub(crate) mod clock;
 pub(crate) mod queue;

@@ -1,4 +1,4 @@
-//! What will happen, by moment; what is due at the same moment happens in the order of its coming.
+//! A queue by moment; events that are due at the same moment come in the order of their arrival.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

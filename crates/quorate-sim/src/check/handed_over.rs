@@ -38,7 +38,7 @@ impl Check for HandedOver {
     }
 }
 
-/// Says whether what `released` answered last is in the state that `ballot` begins with.
+/// Checks that what `released` answered last is in the state that `ballot` begins with.
 fn kept(world: &World, ballot: Ballot, released: Ballot) -> Result<(), String> {
     let history = world.history();
     let Some(last) = history.last_acknowledged(released) else { return Ok(()) };

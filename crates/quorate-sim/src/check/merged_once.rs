@@ -1,4 +1,4 @@
-//! What a relaxed peer decided alone is merged exactly once, and forgotten by it only when a
+//! Decisions of a relaxed peer alone are merged exactly once, and forgotten by it only when a
 //! majority holds the merge (docs/architecture.md, "Relaxed mode").
 //!
 //! Holds G27 of docs/guarantees.md.

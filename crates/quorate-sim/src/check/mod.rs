@@ -1,4 +1,4 @@
-//! What must hold: one checker per file, each with the promise that it checks.
+//! Checkers: one per file, each with the promise that it checks.
 //!
 //! The world shows everything worth seeing to every checker as it happens; the first that objects
 //! ends the run. docs/guarantees.md numbers the promises, docs/testing.md lists the checkers with

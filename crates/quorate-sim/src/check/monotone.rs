@@ -120,7 +120,7 @@ impl Monotone {
         const FRESH: Duration = Duration::from_millis(10);
         let ballot = done.position.ballot;
         let Some(reign) = world.history().reign(ballot) else { return };
-        let shown = world.hosts()[reign.primary.0].clock.time(world.now());
+        let shown = world.hosts()[reign.primary.peer].clock.time(world.now());
         if shown.since(done.read) > FRESH {
             return;
         }

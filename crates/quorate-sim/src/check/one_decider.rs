@@ -11,15 +11,16 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{Ballot, Incarnation};
+use quorate::Ballot;
 
 use crate::check::Check;
+use crate::words::call::PeerStart;
 use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneDecider {
-    primaries: BTreeMap<Ballot, (usize, Incarnation)>,
+    primaries: BTreeMap<Ballot, PeerStart>,
     newest: Ballot,
 }
 
@@ -38,7 +39,7 @@ impl Check for OneDecider {
             Seen::Authority { peer } => alone(world, *peer),
             Seen::Reign { peer, ballot, .. } => {
                 let Some(process) = world.process(*peer) else { return Ok(()) };
-                let primary = (*peer, process.incarnation);
+                let primary = PeerStart { peer: *peer, incarnation: process.incarnation };
                 let first = self.primaries.entry(*ballot).or_insert(primary);
                 if *first == primary {
                     return Ok(());

@@ -1,4 +1,4 @@
-//! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between:
+//! Promises of `quorate-ratelimit` for a strict group under `Majority`, whatever fails in between:
 //! by everything that was acknowledged, no window has more than its max, a sliding one in no time
 //! of its length, a bucket no more than its burst and what has flowed back, there are never more
 //! permits than places, a reservation is no more than it was settled by, and a request with an
@@ -12,13 +12,13 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{Acknowledge, Ballot, Incarnation, Mode, Position};
+use quorate::{Acknowledge, Ballot, Mode, Position};
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::nanos;
 use crate::check::Check;
 use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
-use crate::words::call::Done;
+use crate::words::call::{Done, PeerStart};
 use crate::words::operation::{DONE, Kind};
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -87,8 +87,9 @@ impl Check for RealLimits {
 
 /// Most units of a window by the limits of a peer as they are; the most that there ever are, if it
 /// has ended.
-pub(super) fn max_at(world: &World, (peer, incarnation): (usize, Incarnation)) -> u64 {
-    let process = world.process(peer).filter(|process| process.incarnation == incarnation);
+pub(super) fn max_at(world: &World, decider: PeerStart) -> u64 {
+    let process =
+        world.process(decider.peer).filter(|process| process.incarnation == decider.incarnation);
     process.map_or(RAISED, |process| process.model.max(&first_window()))
 }
 

@@ -1,4 +1,4 @@
-//! What `quorate-ratelimit` promises of a fixed window in a relaxed group.
+//! Promises of `quorate-ratelimit` for a fixed window in a relaxed group.
 //!
 //! 1. A peer alone admits of a window, in one outage, no more than its share of the max, rounded
 //!    up; without a share no more than the max. An outage of a key ends when the peer has forgotten
@@ -20,15 +20,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quorate::{
-    Acknowledge, Answer, Ballot, DecideContext, Delta, Incarnation, Mode, Position, Sequence,
-};
+use quorate::{Acknowledge, Answer, Ballot, DecideContext, Delta, Mode, Position, Sequence};
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::nanos;
 use crate::check::Check;
 use crate::check::real_limits::{REPEATED, max_at};
 use crate::model::real::{WINDOW, is_of};
+use crate::words::call::PeerStart;
 use crate::words::merge::{Cells, MergeId};
 use crate::words::operation::{DONE, Kind};
 use crate::words::seen::Seen;
@@ -39,7 +38,7 @@ type Key = Vec<u8>;
 #[derive(Debug, Default)]
 pub(super) struct RelaxedLimits {
     /// The decisions that peers have made alone and not forgotten.
-    alone: BTreeMap<(usize, Incarnation), Alone>,
+    alone: BTreeMap<PeerStart, Alone>,
     /// The units that primaries have counted, by founding and position.
     counted: BTreeMap<(Ballot, Position), Counted>,
     /// Windows of which units were reserved or settled: some may have been given back.
@@ -172,7 +171,7 @@ impl RelaxedLimits {
     ) -> Result<(), String> {
         let Some(alone) = self.of(world, peer) else { return Ok(()) };
         let incarnation = world.ops()[op].incarnation;
-        let part = world.plan().real.part(max_at(world, (peer, incarnation)));
+        let part = world.plan().real.part(max_at(world, PeerStart { peer, incarnation }));
         for (key, units) in window_units(world, op, &answer) {
             let count = alone.counts.entry(key).or_default();
             let start = start_of(context);
@@ -223,7 +222,7 @@ impl RelaxedLimits {
 
     fn of(&mut self, world: &World, peer: usize) -> Option<&mut Alone> {
         let incarnation = world.process(peer)?.incarnation;
-        Some(self.alone.entry((peer, incarnation)).or_default())
+        Some(self.alone.entry(PeerStart { peer, incarnation }).or_default())
     }
 
     fn seal(&mut self, world: &World, peer: usize, entries: &[(Bytes, Delta)]) {

@@ -1,4 +1,4 @@
-//! What the disk says that stops the storage.
+//! Errors of a disk, each of which stops the storage.
 
 use quorate::disk::{AppendError, SnapshotError, StorageError};
 

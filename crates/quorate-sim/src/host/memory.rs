@@ -1,4 +1,4 @@
-//! What a peer in memory remembers on its disk (docs/protocol.md, section 13.9).
+//! The memory of a peer without storage (docs/protocol.md, section 13.9).
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What exists on a host: its clock, its disk, and the process on it if one runs.
+//! A host: its clock, its disk, and the process on it if one runs.
 
 pub(crate) mod disk;
 pub(crate) mod disk_error;

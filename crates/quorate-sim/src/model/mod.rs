@@ -1,4 +1,4 @@
-//! What the simulated groups decide: limits in fixed windows, accounts whose sum is conserved, and
+//! The model of the simulated groups: limits in fixed windows, accounts with a constant sum, and
 //! plain counters. Small on purpose: a checker can say what every cell must be.
 
 pub(crate) mod key;

@@ -1,4 +1,4 @@
-//! What every position must hold: a reference that decides every operation once more.
+//! The reference: every operation decided once more, so that any position can be compared.
 //!
 //! Each reign starts from a state that some earlier reign had reached (its parent), and goes on
 //! with the operations executed in it. Any position is then a state that can be computed, whatever
@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use quorate::{
-    Answer, Ballot, Cell, DecideContext, Delta, GroupTime, Incarnation, Item, Model, Position,
-    Sequence, Value,
+    Answer, Ballot, Cell, DecideContext, Delta, GroupTime, Item, Model, Position, Sequence, Value,
 };
 
 use crate::model::SimModel;
+use crate::words::call::PeerStart;
 use crate::words::merge::{Cells, MergeId};
 
 /// All reigns of a run.
@@ -41,7 +41,7 @@ impl History {
     pub(crate) fn begin(
         &mut self,
         ballot: Ballot,
-        primary: (usize, Incarnation),
+        primary: PeerStart,
         parent: Option<Position>,
         is_founding: bool,
         cells: Cells,
@@ -259,7 +259,7 @@ impl History {
 /// One primary's reign.
 #[derive(Debug)]
 pub(crate) struct Reign {
-    pub(crate) primary: (usize, Incarnation),
+    pub(crate) primary: PeerStart,
     /// The position that it took over; `None` if it was founded blank.
     pub(crate) parent: Option<Position>,
     /// The ballot of the founding that it goes back to without any loss allowed in between.

@@ -18,6 +18,7 @@ use crate::base::clock::Moment;
 use crate::base::random::Random;
 use crate::network::packet::{ConnectionId, Packet, Payload};
 use crate::network::style::Style;
+use crate::words::call::PeerStart;
 
 /// State of one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +44,10 @@ pub(crate) struct End {
 
 impl End {
     /// The end of a process, which opens at that moment.
-    fn opening((peer, incarnation): (usize, Incarnation), opens: Moment) -> Self {
+    fn opening(start: PeerStart, opens: Moment) -> Self {
         Self {
-            peer,
-            incarnation,
+            peer: start.peer,
+            incarnation: start.incarnation,
             state: EndState::Opening,
             heard: opens,
             mute_until: Moment::default(),
@@ -197,10 +198,10 @@ impl Network {
     pub(crate) fn connect(
         &mut self,
         now: Moment,
-        dialer: (usize, Incarnation),
-        listener: (usize, Incarnation),
+        dialer: PeerStart,
+        listener: PeerStart,
     ) -> (ConnectionId, [Moment; 2]) {
-        let [dials, listens] = self.handshake(now, dialer.0, listener.0);
+        let [dials, listens] = self.handshake(now, dialer.peer, listener.peer);
         self.connections.push([End::opening(dialer, dials), End::opening(listener, listens)]);
         (ConnectionId(self.connections.len() - 1), [dials, listens])
     }

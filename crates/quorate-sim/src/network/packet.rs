@@ -1,4 +1,4 @@
-//! What travels over a connection.
+//! Packets, and their content.
 
 use bytes::BytesMut;
 use quorate::protocol::message::{Lane, Message};

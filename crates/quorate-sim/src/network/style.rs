@@ -1,4 +1,4 @@
-//! How a network behaves when nothing is wrong.
+//! The manners of a network when nothing is wrong.
 
 use std::time::Duration;
 

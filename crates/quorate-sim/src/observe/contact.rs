@@ -1,4 +1,4 @@
-//! Who has been together with whom, and since when: what really was, in real time, for checkers
+//! The contact of every two peers, and since when: what really was, in real time, for checkers
 //! that ask what a group could have known.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What happened sometimes: a profile in which nothing ever fails over proves nothing.
+//! Counts of what happened: a profile in which nothing ever fails over proves nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What is written down of a run: for its reader, and for checkers that ask what really was.
+//! Notes of a run: for its reader, and for checkers that ask what really was.
 
 pub(crate) mod contact;
 pub(crate) mod counters;

@@ -1,4 +1,4 @@
-//! What happened, in order: always as one hash, and as text when a seed is replayed.
+//! The trace of a run, in order: always as one hash, and as text when a seed is replayed.
 
 use crate::base::clock::Moment;
 use crate::plan::peer_letter;

@@ -1,4 +1,4 @@
-//! How the peers of a run use their disks.
+//! Disks of a run.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What goes wrong, and what undoes it.
+//! Faults, and what ends each of them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What of the real limits is drawn, in the runs that ask them.
+//! The part of the real limits that is drawn, in the runs that ask them.
 
 use quorate::Mode;
 

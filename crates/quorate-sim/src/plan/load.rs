@@ -1,4 +1,4 @@
-//! What the callers of a run do.
+//! The load of a run: its callers, and what they ask for.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What one seed is: the group, its network, its clients and its faults, all drawn at the start.
+//! The plan of a seed: group, network, clients and faults, all drawn at the start.
 
 pub(crate) mod disk;
 pub(crate) mod fault;
@@ -159,8 +159,8 @@ impl Plan {
         self.bounds.transfer_window = 1;
     }
 
-    /// Says whether members come and go. A blank majority with an old list may found beside a group
-    /// that lives: lists are kept in step, and a majority keeps its data.
+    /// Draws whether members come and go. A blank majority with an old list may found beside a
+    /// group that lives: lists are kept in step, and a majority keeps its data.
     fn draw_members(&mut self, random: &mut Random, profile: Profile) {
         let is_mixed = profile == Profile::Mixed && random.chance(300);
         if !is_mixed && profile != Profile::Members {

@@ -1,4 +1,4 @@
-//! What peers say that are no members (docs/protocol.md, section 7, rules 13 to 15).
+//! Lies of peers that are no members (docs/protocol.md, section 7, rules 13 to 15).
 
 use quorate::PeerKind;
 

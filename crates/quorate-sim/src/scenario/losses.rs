@@ -1,4 +1,4 @@
-//! What a primary decides that nobody else holds, and what a relaxed peer decides alone.
+//! Decisions of a primary that nobody else holds, and of a relaxed peer alone.
 
 use quorate::{Acknowledge, Mode};
 use quorate_ratelimit::fuzzing::operation;

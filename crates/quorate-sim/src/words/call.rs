@@ -2,6 +2,13 @@
 
 use quorate::{Answer, DecideContext, Incarnation, Position, Time};
 
+/// One start of a peer: its index, and the incarnation that it runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PeerStart {
+    pub(crate) peer: usize,
+    pub(crate) incarnation: Incarnation,
+}
+
 /// A call that is forwarded to the primary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {

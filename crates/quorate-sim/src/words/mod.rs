@@ -1,4 +1,4 @@
-//! What is said: calls, merges, and what the checkers are shown.
+//! Words: calls, merges, and all that checkers are shown.
 
 pub(crate) mod call;
 pub(crate) mod merge;

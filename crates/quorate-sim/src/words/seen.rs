@@ -1,4 +1,4 @@
-//! What the world shows as it happens, and what a checker says against it.
+//! The things that a world shows as they happen, and the objection of a checker.
 
 use std::fmt;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::Refused;
-use quorate::{Acknowledge, Incarnation, Item, Mode, Model, Position, Time, Value};
+use quorate::{Acknowledge, Item, Mode, Model, Position, Time, Value};
 use quorate_ratelimit::fuzzing::operation;
 
 use crate::model::reference::is_live;
 use crate::network::packet::Payload;
-use crate::words::call::{Call, Done, NotDone, Origin, Reply, Waiting};
+use crate::words::call::{Call, Done, NotDone, Origin, PeerStart, Reply, Waiting};
 use crate::words::merge::MergeReply;
 use crate::words::operation::{DENIED, DONE, Kind, Outcome, item};
 use crate::words::seen::Seen;
@@ -91,8 +91,9 @@ impl World {
         }
     }
 
-    pub(crate) fn on_call(&mut self, peer: usize, from: (usize, Incarnation), call: Call) {
-        let origin = Origin::There { op: call.op, peer: from.0, incarnation: from.1 };
+    pub(crate) fn on_call(&mut self, peer: usize, from: PeerStart, call: Call) {
+        let PeerStart { peer: caller, incarnation } = from;
+        let origin = Origin::There { op: call.op, peer: caller, incarnation };
         let time = self.coarse_time(peer);
         self.execute(peer, origin, time);
     }
@@ -251,7 +252,8 @@ impl World {
             }
             Origin::Merge { peer: to, incarnation, number, is_merged } => {
                 let reply = MergeReply { number, is_merged };
-                self.answer_merge(peer, (to, incarnation), reply, result.is_ok());
+                let to = PeerStart { peer: to, incarnation };
+                self.answer_merge(peer, to, reply, result.is_ok());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who has been together with whom: asked whenever that may have changed.
+//! Contact between peers, noted whenever it may have changed.
 
 use std::time::Duration;
 

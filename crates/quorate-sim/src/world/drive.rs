@@ -1,4 +1,4 @@
-//! How the state machine of a process is driven, and what it asks for.
+//! The drive of a state machine: an input, and then all that it asks for.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What will happen, by its moment.
+//! Events: all that will happen in a world.
 
 use quorate::Incarnation;
 

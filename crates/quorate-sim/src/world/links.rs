@@ -1,4 +1,4 @@
-//! What the driver's connections do: dial, open, fall silent, close, and tell the state machine.
+//! Connections as the driver's are: they dial, open, fall silent, close, and tell the machine.
 //!
 //! A newcomer is refused while a connection to another incarnation of its name is open, so a
 //! process that died out of reach stays a member until its silence is noticed.
@@ -14,6 +14,7 @@ use crate::base::clock::Moment;
 use crate::network::filter::Verdict;
 use crate::network::packet::{ConnectionId, Packet, Payload};
 use crate::network::{EndState, Transit};
+use crate::words::call::PeerStart;
 use crate::world::World;
 use crate::world::event::Event;
 
@@ -28,9 +29,9 @@ impl World {
         }
         let Some(first) = self.hosts[one].running() else { return };
         let Some(second) = self.hosts[other].running() else { return };
-        let ends = [(one, first), (other, second)];
-        let reversed = [(other, second), (one, first)];
-        let is_linked = self.has_connection(ends) && self.has_connection(reversed);
+        let dialer = PeerStart { peer: one, incarnation: first };
+        let listener = PeerStart { peer: other, incarnation: second };
+        let is_linked = self.has_connection(one, listener) && self.has_connection(other, dialer);
         if is_linked {
             return;
         }
@@ -42,7 +43,7 @@ impl World {
             self.counters.add("link refusals");
             return;
         }
-        self.connect(ends);
+        self.connect(dialer, listener);
     }
 
     /// Returns true if the settings of two peers differ, so that they refuse each other.
@@ -65,17 +66,17 @@ impl World {
     }
 
     /// Begins a connection, from the first process to the second.
-    pub(crate) fn connect(&mut self, ends: [(usize, Incarnation); 2]) {
-        let (connection, opens) = self.network.connect(self.now, ends[0], ends[1]);
+    pub(crate) fn connect(&mut self, dialer: PeerStart, listener: PeerStart) {
+        let (connection, opens) = self.network.connect(self.now, dialer, listener);
         for (end, opens) in opens.into_iter().enumerate() {
             self.queue.push(opens, Event::Open { connection, end });
         }
     }
 
     /// Returns true if the first has an open connection to that incarnation of the second.
-    fn has_connection(&self, [(one, _), (other, incarnation)]: [(usize, Incarnation); 2]) -> bool {
-        let link = self.process(one).map(|process| &process.links[other]);
-        link.is_some_and(|link| link.linked == Some(incarnation) && !link.open.is_empty())
+    fn has_connection(&self, one: usize, other: PeerStart) -> bool {
+        let link = self.process(one).map(|process| &process.links[other.peer]);
+        link.is_some_and(|link| link.linked == Some(other.incarnation) && !link.open.is_empty())
     }
 
     fn accepts(&self, peer: usize, from: usize, incarnation: Incarnation) -> bool {
@@ -302,15 +303,16 @@ impl World {
             self.network.end_mut(packet.connection, packet.end).heard = self.now;
         }
         let there = self.network.end(packet.connection, 1 - packet.end);
-        let from = (there.peer, there.incarnation);
-        self.note(peer, &[18, from.0 as u64, packet.payload.lane() as u64], |world| {
-            let from = world.plan.name(from.0);
-            format!("<- {from} {}", world.describe_payload(&packet.payload))
+        let from = PeerStart { peer: there.peer, incarnation: there.incarnation };
+        self.note(peer, &[18, from.peer as u64, packet.payload.lane() as u64], |world| {
+            let name = world.plan.name(from.peer);
+            format!("<- {name} {}", world.describe_payload(&packet.payload))
         });
         match packet.payload {
             Payload::Protocol(message) => {
-                let name = self.plan.name(from.0);
-                self.drive(peer, Input::Message { peer: name, incarnation: from.1, message });
+                let name = self.plan.name(from.peer);
+                let incarnation = from.incarnation;
+                self.drive(peer, Input::Message { peer: name, incarnation, message });
             }
             Payload::Call(call) => self.on_call(peer, from, call),
             Payload::Reply(reply) => self.on_reply(peer, reply),

@@ -6,7 +6,7 @@ use quorate::store::SealedBatch;
 use quorate::{Answer, DecideContext, GroupTime, Incarnation, Item, OnReconnect};
 
 use crate::network::packet::Payload;
-use crate::words::call::{Done, Origin};
+use crate::words::call::{Done, Origin, PeerStart};
 use crate::words::merge::{Merge, MergeReply};
 use crate::words::operation::{DONE, Outcome, item};
 use crate::words::seen::Seen;
@@ -99,7 +99,7 @@ impl World {
             self.see(&Seen::Sealed { peer, entries: &merge.entries });
         }
         match route {
-            Route::Here { .. } => self.on_merge(peer, (peer, incarnation), merge),
+            Route::Here { .. } => self.on_merge(peer, PeerStart { peer, incarnation }, merge),
             Route::There { peer: name, incarnation, .. } => {
                 let primary = self.index_of(&name);
                 self.transmit(peer, primary, incarnation, Payload::Merge(merge));
@@ -109,13 +109,13 @@ impl World {
     }
 
     /// The primary merges, once.
-    pub(crate) fn on_merge(&mut self, peer: usize, from: (usize, Incarnation), merge: Merge) {
+    pub(crate) fn on_merge(&mut self, peer: usize, from: PeerStart, merge: Merge) {
         let time = self.coarse_time(peer);
-        let name = self.plan.name(from.0);
+        let name = self.plan.name(from.peer);
         let Some(process) = self.process(peer) else { return };
         let model = std::sync::Arc::clone(&process.model);
         let Merge { number, sealed_at, ref entries } = merge;
-        let incarnation = from.1;
+        let incarnation = from.incarnation;
         let batch = SealedBatch { origin: &name, incarnation, number, sealed_at, entries };
         let result = process.store.merge(time, &batch, &*model);
         let must_wake = result.is_err() && process.store.take_wake();
@@ -132,10 +132,10 @@ impl World {
             Err(_) => return,
         };
         let is_merged = merged.is_recorded;
-        let origin = Origin::Merge { peer: from.0, incarnation, number, is_merged };
+        let origin = Origin::Merge { peer: from.peer, incarnation, number, is_merged };
         let position = merged.position;
         let context = merged.context;
-        let id = (from.0, from.1, number);
+        let id = (from.peer, from.incarnation, number);
         self.counters.add(if merged.already { "merges again" } else { "merges" });
         self.note(peer, &[10, number, merged.units], |_| {
             format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
@@ -172,7 +172,7 @@ impl World {
     pub(crate) fn answer_merge(
         &mut self,
         peer: usize,
-        to: (usize, Incarnation),
+        to: PeerStart,
         reply: MergeReply,
         is_held: bool,
     ) {
@@ -181,18 +181,13 @@ impl World {
         }
     }
 
-    fn send_merge_reply(
-        &mut self,
-        peer: usize,
-        (to, incarnation): (usize, Incarnation),
-        reply: MergeReply,
-    ) {
-        if to == peer {
-            if self.hosts[peer].runs(incarnation) {
+    fn send_merge_reply(&mut self, peer: usize, to: PeerStart, reply: MergeReply) {
+        if to.peer == peer {
+            if self.hosts[peer].runs(to.incarnation) {
                 self.on_merge_reply(peer, reply);
             }
         } else {
-            self.transmit(peer, to, incarnation, Payload::MergeReply(reply));
+            self.transmit(peer, to.peer, to.incarnation, Payload::MergeReply(reply));
         }
     }
 

@@ -1,8 +1,9 @@
-//! How a process gets on: reigns, authority, positions.
+//! The progress of a process: reigns, authority, positions.
 
 use quorate::{Ballot, Position};
 
 use crate::host::Host;
+use crate::words::call::PeerStart;
 use crate::words::seen::Seen;
 use crate::world::World;
 
@@ -14,7 +15,7 @@ impl World {
             return;
         }
         process.reign = Some(ballot);
-        let primary = (peer, process.incarnation);
+        let primary = PeerStart { peer, incarnation: process.incarnation };
         let cells = process.cells(&self.keys);
         let parent = Some(process.position).filter(|position| !position.is_blank());
         let group_time = process.store.group_time();

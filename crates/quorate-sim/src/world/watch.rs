@@ -1,4 +1,4 @@
-//! Whoever looks on as things happen, and may object.
+//! The one that looks on as things happen, and may object.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What goes wrong with disks.
+//! Faults of disks.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a peer in memory remembers on its disk: its ballot and its vote, and how far it may have
+//! The memory of a peer without storage: its ballot and its vote, and how far it may have
 //! acknowledged (docs/protocol.md, section 13.9).
 
 use quorate::protocol::io::{HardState, Kept};
