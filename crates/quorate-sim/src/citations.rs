@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quorate::Item;
-
 /// A row of docs/guarantees.md: its number, and the whole of it.
 type Promises = BTreeMap<u32, String>;
 
