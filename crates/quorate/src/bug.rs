@@ -104,6 +104,8 @@ pub enum Bug {
     ReleaseTakenBack,
     /// The reign is released before the successor has reached the cut.
     ReleaseBeforeCaughtUp,
+    /// A wish for a hand-over is met in a reign after the one that it asked to end.
+    OldWishMet,
     /// A primary that holds its callers refuses after it has written.
     RefusedWrites,
     // --- founding and generations (section 6)
@@ -178,7 +180,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 78] = [
+    pub const ALL: [Self; 79] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -225,6 +227,7 @@ impl Bug {
         Self::SteadyClockJumps,
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,
+        Self::OldWishMet,
         Self::RefusedWrites,
         Self::BlankFoundsAlone,
         Self::BeginsIncomplete,

@@ -20,6 +20,7 @@ mod monotone;
 mod no_empty_peer;
 mod one_change;
 mod one_decider;
+mod one_hand_over;
 mod one_vote;
 mod permits_held;
 mod policy_kept;
@@ -70,6 +71,7 @@ impl Checks {
             Box::new(no_empty_peer::NoEmptyPeer::default()),
             Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
+            Box::new(one_hand_over::OneHandOver::default()),
             Box::new(one_vote::OneVote::default()),
             Box::new(permits_held::PermitsHeld::default()),
             Box::new(policy_kept::PolicyKept::default()),

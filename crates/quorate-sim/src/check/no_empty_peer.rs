@@ -65,6 +65,7 @@ impl NoEmptyPeer {
             world.process(*peer).is_some_and(|process| !process.position.is_blank())
                 && filled.is_none_or(|since| world.now().since(*since) >= timeout / 10)
                 && world.plan().priorities[*peer] > 0
+                && !world.hosts()[*peer].is_aside
                 && in_contact >= timeout * 11 / 10
         });
         match near {

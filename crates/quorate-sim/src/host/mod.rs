@@ -31,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) unnoticed: Unnoticed,
     /// Only its event loop is frozen.
     pub(crate) starves: bool,
+    /// The process on it has stepped aside, to be stopped.
+    pub(crate) is_aside: bool,
     pub(crate) process: Option<Process>,
     /// The list of members that its last start was given.
     pub(crate) list: List,
@@ -71,6 +73,7 @@ impl Host {
             paused,
             unnoticed,
             starves,
+            is_aside: false,
             process,
             list,
             disk,

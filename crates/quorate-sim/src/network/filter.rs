@@ -80,6 +80,7 @@ pub(crate) enum MessageKind {
     PreVote,
     PreVoteReply,
     Release,
+    SwitchPrimary,
     Vote,
     VoteReply,
 }
@@ -94,6 +95,7 @@ impl MessageKind {
             Message::PreVote(_) => Self::PreVote,
             Message::PreVoteReply { .. } => Self::PreVoteReply,
             Message::Release { .. } => Self::Release,
+            Message::SwitchPrimary { .. } => Self::SwitchPrimary,
             Message::Vote(_) => Self::Vote,
             Message::VoteReply { .. } => Self::VoteReply,
             _ => Self::Other,

@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
 
 /// Things that every longer run should have seen; printed even if zero.
-const EXPECTED: [&str; 44] = [
+const EXPECTED: [&str; 45] = [
     "acknowledged",
     "calls of clients",
     "campaigns",
@@ -50,6 +50,7 @@ const EXPECTED: [&str; 44] = [
     "slow links",
     "standstills",
     "starved loops",
+    "steps aside",
     "thin links",
     "waits behind data",
     "unknown",

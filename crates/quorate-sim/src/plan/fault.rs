@@ -67,6 +67,8 @@ pub(crate) enum Fault {
     OneEnd,
     /// Two peers do not hear each other.
     Unlink,
+    /// A member is about to be stopped: it steps aside and hands over, and then goes on after all.
+    StepAside,
 }
 
 /// The end of a fault.
@@ -78,6 +80,7 @@ pub(crate) enum Undo {
     Mend { peer: usize },
     Restart { peer: usize },
     Resume { peer: usize, incarnation: Incarnation },
+    StepBack { peer: usize, incarnation: Incarnation },
     SetWall { peer: usize, by: Duration },
     Unslow(Vec<(usize, usize)>, Duration),
     Unthin(Vec<(usize, usize)>),

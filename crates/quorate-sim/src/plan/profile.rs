@@ -67,7 +67,7 @@ impl Profile {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
             Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
-            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, Strand, Thin, Unlink,
+            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, StepAside, Strand, Thin, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -92,7 +92,9 @@ impl Profile {
             Self::Flaps => {
                 vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneEnd, 3), (OneWay, 1), (Reset, 3)]
             }
-            Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
+            Self::HandOvers => {
+                vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1), (StepAside, 3)]
+            }
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
             // They begin by a script of their own.
             Self::Lasting => Vec::new(),
@@ -135,6 +137,7 @@ impl Profile {
                 (Stall, 1),
                 (Standstill, 1),
                 (Starve, 1),
+                (StepAside, 1),
                 (Strand, 1),
                 (Unlink, 2),
             ],

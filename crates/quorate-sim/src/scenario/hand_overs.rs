@@ -16,6 +16,11 @@ pub(super) const ALL: &[Scenario] = &[
         script: cut_off_after_release,
     },
     Scenario { name: "switch_to_a_lagging_peer", plan: at_once, script: switch_to_a_lagging_peer },
+    Scenario {
+        name: "wish_that_comes_late",
+        plan: || plan(&[1, 2, 3]),
+        script: wish_that_comes_late,
+    },
     Scenario { name: "calls_during_a_switch", plan: || plan(&[1, 2, 3]), script: calls_meanwhile },
 ];
 
@@ -73,4 +78,18 @@ fn calls_meanwhile(world: &mut World) {
     }
     world.clear_filters();
     world.wait(ms(4_000));
+}
+
+/// A wish is met when it is asked for again; its first copy comes when the old primary reigns anew,
+/// and has answered other wishes of that peer. Nobody wishes for that switch any more.
+fn wish_that_comes_late(world: &mut World) {
+    const WISH: &[MessageKind] = &[MessageKind::SwitchPrimary];
+    world.found();
+    world.add_filter(Filter::from(2, WISH).to(FIRST).only(1).late(ms(6_000)));
+    world.switch(2, Some(1));
+    world.expect_primary(1, ms(3_000));
+    world.switch(2, Some(FIRST));
+    world.expect_primary(FIRST, ms(3_000));
+    world.switch(2, Some(FIRST));
+    world.wait(ms(6_000));
 }

@@ -70,11 +70,13 @@ pub(crate) enum Seen<'a> {
         cells: &'a Cells,
     },
     /// A primary has given its reign up to a successor of its choice.
-    Released { ballot: Ballot },
+    Released { peer: usize, ballot: Ballot, to: usize },
     /// A peer has sealed this, to have it merged.
     Sealed { peer: usize, entries: &'a [(Bytes, Delta)] },
     /// A process has started.
     Started { peer: usize },
+    /// Somebody asks for a hand-over, to this peer if one is named.
+    Wished { to: Option<usize> },
     /// A vote has been granted.
     Vote { peer: usize, ballot: Ballot, to: usize },
 }

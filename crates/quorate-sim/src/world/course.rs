@@ -119,6 +119,7 @@ impl World {
             if let Some(process) = self.process(peer) {
                 let incarnation = process.incarnation;
                 self.resume(peer, incarnation);
+                self.step_back(peer, incarnation);
             } else {
                 self.counters.add("restarts");
                 self.start(peer);

@@ -97,7 +97,8 @@ impl World {
             }
             // A deposed primary names itself.
             Message::Release { ballot, to } if *to != self.plan.name(peer) => {
-                self.see(&Seen::Released { ballot: *ballot });
+                let successor = self.index_of(to);
+                self.see(&Seen::Released { peer, ballot: *ballot, to: successor });
             }
             Message::PolicyChanged { outcome: PolicyOutcome::Changed { revision }, .. } => {
                 self.on_policy_changed(peer, *revision);

@@ -149,6 +149,7 @@ impl World {
         host.process = None;
         host.paused = None;
         host.starves = false;
+        host.is_aside = false;
         host.is_host_up = !with_host;
         self.inboxes[peer].clear();
         self.note_contact();

@@ -19,6 +19,7 @@ impl World {
         host.process = None;
         host.paused = None;
         host.starves = false;
+        host.is_aside = false;
         if host.disk.is_some() {
             // The first one holds the lock of its own.
             host.disk = Some(HostDisk::new(self.disk_random.next()));

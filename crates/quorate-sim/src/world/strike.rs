@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use quorate::Incarnation;
 use quorate::protocol::io::Input;
 
 use crate::host::process::Process;
 use crate::plan::fault::{Fault, Undo};
+use crate::words::seen::Seen;
 use crate::world::World;
 use crate::world::event::Event;
 
@@ -94,6 +96,7 @@ impl World {
             Fault::Reset => self.reset_all(peer),
             Fault::Roll => self.fault_roll(peer),
             Fault::Strand => self.fault_strand(peer),
+            Fault::StepAside => self.step_aside_for(peer, length),
             Fault::Unlink => {
                 let other = self.other_than(peer);
                 self.cut_for(vec![(peer, other), (other, peer)], length, "partitions");
@@ -124,6 +127,7 @@ impl World {
             }
             Undo::GoOn { peer, incarnation, setting } => self.go_on(peer, incarnation, setting),
             Undo::Resume { peer, incarnation } => self.resume(peer, incarnation),
+            Undo::StepBack { peer, incarnation } => self.step_back(peer, incarnation),
             Undo::SetWall { peer, by } => self.set_wall(peer, by),
             Undo::Wake { peer, incarnation } => self.wake_up(peer, incarnation),
             Undo::Unslow(paths, extra) => {
@@ -170,9 +174,43 @@ impl World {
         self.switches += 1;
         let request = self.switches;
         if self.hosts[peer].is_running() {
-            let to = to.map(|to| self.plan.group.members[to].clone());
-            self.drive(peer, Input::Switch { request, to });
+            // One that names nobody is for a primary itself.
+            let is_heard = to.is_some() || self.process(peer).is_some_and(Process::is_primary);
+            if is_heard {
+                self.see(&Seen::Wished { to });
+            }
+            let name = to.map(|to| self.plan.group.members[to].clone());
+            self.drive(peer, Input::Switch { request, to: name });
         }
         request
+    }
+
+    /// Has a member step aside for a while, as one that is shut down and then goes on after all.
+    /// One at a time: somebody has to be left that may be promoted.
+    fn step_aside_for(&mut self, peer: usize, length: Duration) {
+        let Some(incarnation) = self.hosts[peer].running() else { return };
+        if self.hosts.iter().any(|host| host.is_aside) {
+            return;
+        }
+        self.counters.add("steps aside");
+        self.hosts[peer].is_aside = true;
+        self.drive(peer, Input::StepAside(true));
+        if self.process(peer).is_some_and(Process::is_primary) {
+            self.switch(peer, None);
+        }
+        self.undo_after(length, Undo::StepBack { peer, incarnation });
+    }
+
+    /// Has a member that stepped aside go on; one that is frozen does so when it runs again.
+    pub(super) fn step_back(&mut self, peer: usize, incarnation: Incarnation) {
+        if !self.hosts[peer].runs(incarnation) || !self.hosts[peer].is_aside {
+            return;
+        }
+        if self.hosts[peer].paused.is_some() {
+            self.undo_after(self.plan.timeout() / 10, Undo::StepBack { peer, incarnation });
+            return;
+        }
+        self.hosts[peer].is_aside = false;
+        self.drive(peer, Input::StepAside(false));
     }
 }
