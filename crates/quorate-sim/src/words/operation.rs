@@ -40,10 +40,10 @@ impl Kind {
     }
 }
 
-/// [`Answer::code`] of an operation that changed nothing.
+/// [`quorate::Answer::code`] of an operation that changed nothing.
 pub(crate) const DENIED: u8 = 0;
 
-/// [`Answer::code`] of an operation that was done.
+/// [`quorate::Answer::code`] of an operation that was done.
 pub(crate) const DONE: u8 = 1;
 
 /// An item of an operation.
