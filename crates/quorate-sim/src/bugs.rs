@@ -5,11 +5,11 @@
 
 use quorate::bug::{self, Bug};
 
-use crate::check::Failure;
+use crate::observe::trace::Trace;
 use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
-use crate::trace::Trace;
+use crate::words::seen::Failure;
 
 /// Random seeds tried for each bug. They are for comparison: what chance misses, a scenario
 /// catches.
@@ -22,10 +22,12 @@ pub(crate) fn all(wish: Wish) -> bool {
         println!("{name} FAILED without any bug: {failure}");
         return false;
     }
-    let (mut missed, mut by_chance) = (Vec::new(), 0);
+    let mut missed = Vec::new();
+    let mut by_chance = 0;
     for bug in Bug::ALL {
         bug::set(Some(bug));
-        let (directed, random) = (by_scenario(), by_seed(wish));
+        let directed = by_scenario();
+        let random = by_seed(wish);
         bug::set(None);
         if directed.is_none() {
             missed.push(bug);
@@ -35,7 +37,8 @@ pub(crate) fn all(wish: Wish) -> bool {
         print("scenario", directed);
         print("seed", random);
     }
-    let (count, caught) = (Bug::ALL.len(), Bug::ALL.len() - missed.len());
+    let count = Bug::ALL.len();
+    let caught = Bug::ALL.len() - missed.len();
     println!("{count} bugs put back: {caught} caught by a scenario, {by_chance} by {SEEDS} seeds");
     if !missed.is_empty() {
         println!("not caught by a scenario: {missed:?}");

@@ -3,56 +3,35 @@
 //! It drives the real state machine and the real store of 3 to 7 peers through faults, checks what
 //! must hold at every step, and heals everything in the end: the group must then be whole again.
 
+mod base;
 #[cfg(feature = "bugs")]
 mod bugs;
-mod calls;
 mod check;
-mod clients;
-mod clock;
-mod counters;
-mod describe;
-mod disk;
-#[cfg(feature = "bugs")]
-mod during_cuts;
-mod faults;
-mod history;
-mod keepers;
-mod lasting;
-mod liar;
-mod links;
-mod members;
-mod merging;
+mod host;
 mod model;
 mod network;
+mod observe;
 mod options;
-mod partitions;
-mod peer;
 mod plan;
-mod policies;
-mod queue;
-mod random;
-mod real;
 mod run;
 mod scenario;
-mod standstill;
-mod stranded;
-mod together;
-mod trace;
-mod triggers;
-mod workload;
+mod words;
 mod world;
 
+#[cfg(test)]
+mod citations;
 #[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::counters::Counters;
+use crate::observe::counters::Counters;
+use crate::observe::report::Report;
+use crate::observe::trace::Trace;
 use crate::options::{Options, Task};
 use crate::plan::Plan;
-use crate::run::{Report, run};
-use crate::trace::Trace;
+use crate::run::run;
 
 /// Every so many seeds one is run twice: both traces must be the same.
 const TWICE_EVERY: u64 = 100;
@@ -82,12 +61,17 @@ fn replay(options: &Options, seed: u64) -> bool {
     let trace = if options.is_traced { Trace::printed() } else { Trace::silent() };
     let report = run(plan, trace);
     print!("{}", report.counters);
-    println!("\nseed {seed}: trace {:016x}, {} lines", report.trace.hash(), report.trace.lines());
+    println!();
+    print_digest(seed, &report.trace);
     match &report.failure {
         None => println!("seed {seed} held"),
         Some(failure) => println!("seed {seed} FAILED {failure}"),
     }
     report.failure.is_none()
+}
+
+fn print_digest(seed: u64, trace: &Trace) {
+    println!("seed {seed}: trace {:016x}, {} lines", trace.hash(), trace.lines());
 }
 
 /// One directed scenario, or all of them.
@@ -122,6 +106,9 @@ fn seeds(options: &Options, from: u64, count: u64) -> bool {
                 println!("seed {seed} FAILED determinism: two runs differ");
                 total.failed += 1;
             }
+        }
+        if options.has_digests {
+            print_digest(seed, &report.trace);
         }
         total.add(seed, &report);
         if let Some(failure) = &report.failure {

@@ -1,19 +1,21 @@
 //! The command line.
 
-use crate::faults::Profile;
 use crate::plan::Wish;
+use crate::plan::profile::Profile;
 
-/// What was asked for.
+/// The wishes of whoever started the simulator.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) task: Task,
     pub(crate) wish: Wish,
     pub(crate) is_traced: bool,
+    /// A digest of each seed's trace is printed.
+    pub(crate) has_digests: bool,
     /// Seeds that may fail before the run ends.
     pub(crate) max_failures: u64,
 }
 
-/// What to do.
+/// The task of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// One seed again.
@@ -29,6 +31,7 @@ pub(crate) enum Task {
 
 const USAGE: &str = "\
 usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-failures N]
+                   [--digest]
        quorate-sim --seed N [--trace] [--peers N] [--profile NAME]
        quorate-sim --scenario NAME [--trace]
        quorate-sim --bugs
@@ -40,6 +43,7 @@ usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-fa
   --bugs            put every known bug back; each must be caught (feature bugs)
   --bug NAME        put one bug back for all that is run (feature bugs)
   --trace           print all that happens in it
+  --digest          print a digest of each seed's trace: equal ones are equal runs
   --peers N         3 to 7 peers; drawn per seed unless given
   --profile NAME    a mixture of faults; drawn per seed unless given
   --max-failures N  end after so many failed seeds (10)";
@@ -47,11 +51,15 @@ usage: quorate-sim [--seeds N] [--from N] [--peers N] [--profile NAME] [--max-fa
 impl Options {
     /// Reads the arguments after the program's name.
     pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut seeds, mut from, mut seed, mut task) = (1_000, 1, None, None);
+        let mut seeds = 1_000;
+        let mut from = 1;
+        let mut seed = None;
+        let mut task = None;
         let mut options = Self {
             task: Task::Seeds { from, count: seeds },
             wish: Wish::default(),
             is_traced: false,
+            has_digests: false,
             max_failures: 10,
         };
         let mut args = args;
@@ -70,6 +78,7 @@ impl Options {
                 #[cfg(feature = "bugs")]
                 "--bug" => quorate::bug::set(Some(bug(&value()?)?)),
                 "--trace" => options.is_traced = true,
+                "--digest" => options.has_digests = true,
                 _ => return Err(format!("{arg} is not known\n{USAGE}")),
             }
         }
@@ -99,9 +108,10 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 fn peers(text: &str) -> Result<usize, String> {
-    let peers = number(text)?;
-    let peers = usize::try_from(peers).ok().filter(|peers| (3..=7).contains(peers));
-    peers.ok_or_else(|| format!("{text} is not 3 to 7\n{USAGE}"))
+    match usize::try_from(number(text)?) {
+        Ok(peers @ 3..=7) => Ok(peers),
+        _ => Err(format!("{text} is not 3 to 7\n{USAGE}")),
+    }
 }
 
 fn profile(text: &str) -> Result<Profile, String> {

@@ -1,10 +1,10 @@
 //! Tests of the simulator itself, and a short simulation.
 
-use crate::faults::Profile;
+use crate::observe::trace::Trace;
+use crate::plan::profile::Profile;
 use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
-use crate::trace::Trace;
 
 #[test]
 fn seeds_hold() {
@@ -37,7 +37,8 @@ fn seeds_that_misled_a_checker_hold() {
 fn the_same_seed_twice_gives_the_same_trace() {
     for seed in [3, 30, 300] {
         let plan = Plan::draw(seed, Wish::default());
-        let (one, other) = (run(plan.clone(), Trace::silent()), run(plan, Trace::silent()));
+        let one = run(plan.clone(), Trace::silent());
+        let other = run(plan, Trace::silent());
         assert!(one.trace.lines() > 0, "seed {seed} leaves no trace");
         assert_eq!(one.trace.hash(), other.trace.hash(), "two runs of seed {seed} differ");
     }

@@ -1,14 +1,17 @@
 //! A client decides nothing but alone in relaxed mode, holds nothing, has no part in elections and
 //! is counted by nobody; and each of its calls is decided once, or not at all, and never
 //! acknowledged without.
+//!
+//! Holds G7 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 
 use quorate::state::Membership;
 use quorate::{Event as GroupEvent, Mode};
 
-use crate::check::{Check, Seen};
-use crate::workload::Outcome;
+use crate::check::Check;
+use crate::words::operation::Outcome;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -23,11 +26,11 @@ impl Check for Clients {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.client_peers == 0 {
+        if world.plan().client_peers == 0 {
             return Ok(());
         }
         if let Some(peer) = takes_part(seen).filter(|peer| world.is_client(*peer)) {
-            let name = world.plan.name(peer);
+            let name = world.plan().name(peer);
             return Err(format!("{name} is a client, and takes part: {seen:?}"));
         }
         match seen {
@@ -49,20 +52,20 @@ impl Check for Clients {
         for peer in world.clients() {
             let Some(process) = world.process(peer) else { continue };
             if !process.store.position().is_blank() {
-                return Err(format!("{} is a client, and holds data", world.plan.name(peer)));
+                return Err(format!("{} is a client, and holds data", world.plan().name(peer)));
             }
         }
-        (0..world.plan.peers()).try_for_each(|peer| uncounted(world, peer))
+        (0..world.plan().peers()).try_for_each(|peer| uncounted(world, peer))
     }
 }
 
 impl Clients {
     fn is_of_client(&self, world: &World, op: usize) -> bool {
-        world.is_client(world.ops[op].peer)
+        world.is_client(world.ops()[op].peer)
     }
 
     fn ended(&self, world: &World, op: usize, outcome: Outcome) -> Result<(), String> {
-        let is_strict = world.plan.group.mode == Mode::Strict;
+        let is_strict = world.plan().group.mode == Mode::Strict;
         match outcome {
             Outcome::Acknowledged(_) if !self.decided.contains(&op) => {
                 Err(format!("call {op} of a client is acknowledged, and nobody has decided it"))
@@ -73,7 +76,7 @@ impl Clients {
     }
 }
 
-/// Who takes part in the group by this, as a member does.
+/// Returns who takes part in the group by this, as a member does.
 fn takes_part(seen: &Seen<'_>) -> Option<usize> {
     match seen {
         Seen::Acknowledged { peer, .. }

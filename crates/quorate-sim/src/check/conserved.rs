@@ -3,11 +3,15 @@
 //!
 //! Transfers leave the sum of all accounts at zero, and paired limits are always taken together:
 //! both must be true of every cut that a peer applies.
+//!
+//! Holds G18 of docs/guarantees.md.
 
-use quorate::{GroupTime, Mode, Value};
+use quorate::{GroupTime, Mode};
 
-use crate::check::{Check, Seen};
-use crate::history::Cells;
+use crate::check::Check;
+use crate::model::reference::is_live;
+use crate::words::merge::Cells;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]
@@ -19,7 +23,8 @@ impl Check for Conserved {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.group.mode == Mode::Relaxed && world.plan.merge_keys < world.keys.len() {
+        if world.plan().group.mode == Mode::Relaxed && world.plan().merge_keys < world.keys().len()
+        {
             // What a peer decided alone is merged by key, in as many merges as its keys need.
             return Ok(());
         }
@@ -37,15 +42,17 @@ impl Check for Conserved {
 
 /// Expired cells are absent, whether they have been removed or not.
 fn whole(cells: &Cells, group_time: GroupTime) -> Result<(), String> {
-    let is_live = |value: &&Value| value.expires > group_time;
     let mut sum = 0_u64;
-    for (key, value) in cells.iter().filter(|(_, value)| is_live(value)) {
+    for (key, value) in cells.iter().filter(|(_, value)| is_live(value, group_time)) {
         match key.first() {
             Some(b't') => sum = sum.wrapping_add(value.words[0]),
             Some(b'p') => {
                 let mut twin = key.to_vec();
                 twin[0] = b'q';
-                let other = cells.get(&twin[..]).filter(is_live).map(|other| other.words);
+                let other = cells
+                    .get(&twin[..])
+                    .filter(|twin| is_live(twin, group_time))
+                    .map(|other| other.words);
                 if other != Some(value.words) {
                     return Err(format!("{key:?} is {:?} and its twin {other:?}", value.words));
                 }

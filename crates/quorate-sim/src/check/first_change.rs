@@ -1,12 +1,15 @@
 //! A reign serves only once a majority of the members holds its first change
 //! (docs/protocol.md, section 4, step 6): before that, nobody knows that it has been elected by
 //! members that keep what it begins with.
+//!
+//! Holds G4 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate::{Ballot, Member};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -38,19 +41,22 @@ impl Check for FirstChange {
                 let membership = process.store.meta().membership;
                 let none = BTreeSet::new();
                 let holders = self.holders.get(&ballot).unwrap_or(&none);
-                let held = |list: &[Member]| {
-                    let has = |member: &&Member| holders.contains(&world.index_of(&member.name));
-                    list.iter().filter(has).count() > list.len() / 2
-                };
                 // A change that this reign has begun came after its first change.
                 let inherited = membership.next.filter(|_| membership.stamp.ballot < ballot);
-                if held(&membership.voters) && inherited.as_deref().is_none_or(held) {
+                let mut lists = [Some(membership.voters), inherited].into_iter().flatten();
+                if lists.all(|list| is_majority(world, holders, &list)) {
                     return Ok(());
                 }
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 Err(format!("{name} decides although {holders:?} alone have held {ballot}"))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// Returns true if these peers are a majority of a list of members.
+fn is_majority(world: &World, peers: &BTreeSet<usize>, list: &[Member]) -> bool {
+    let among = list.iter().filter(|member| peers.contains(&world.index_of(&member.name)));
+    among.count() > list.len() / 2
 }

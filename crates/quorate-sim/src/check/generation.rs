@@ -8,14 +8,17 @@
 //! Nor is a group founded past a member that holds more, which has been there for a few heartbeats
 //! and is refused for a setting that differs.
 //!
-//! "Together" is what the network really did, in real time: linked both ways, nothing cut, nobody
+//! "Contact" is what the network really did, in real time: linked both ways, nothing cut, nobody
 //! frozen.
+//!
+//! Holds G11 of docs/guarantees.md.
 
-use quorate::Ballot;
+use quorate::{Ballot, Position};
 
-use crate::check::{Check, Seen};
-use crate::members::majority_of;
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
+use crate::world::members::majority_of;
 
 #[derive(Debug)]
 pub(super) struct GenerationRule;
@@ -32,7 +35,7 @@ impl Check for GenerationRule {
             // nothing by it, and are checked like any other election.
             Some(_) if !is_founding => Ok(()),
             None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
-            _ if world.history.newest().is_none() => Ok(()),
+            _ if world.history().newest().is_none() => Ok(()),
             _ => may_begin(world, *peer, *ballot),
         }
     }
@@ -40,38 +43,45 @@ impl Check for GenerationRule {
 
 fn may_begin(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
     past_nobody(world, founder, ballot)?;
-    let long = world.plan.timeout() * 11 / 10;
+    let long = world.plan().timeout() * 11 / 10;
     // What nobody near the founder knows of cannot bind it.
-    let near = (0..world.plan.peers()).filter(|peer| {
-        *peer == founder || world.together.length(world.now, founder, *peer) >= long
-    });
-    let near = world.known_from(founder, &near.collect::<Vec<_>>());
-    let keepers = world.keepers_among(near.iter().copied(), ballot.generation, long);
+    let in_contact: Vec<usize> = (0..world.plan().peers())
+        .filter(|peer| {
+            *peer == founder || world.contact().length(world.now(), founder, *peer) >= long
+        })
+        .collect();
+    let near = world.known_from(founder, &in_contact);
+    let holders = world.holders_among(near.iter().copied(), ballot.generation, long);
     let newest = world.newest_before(near.into_iter(), ballot.generation);
-    let majority = newest.map_or_else(|| world.plan.majority(), |newest| majority_of(&newest));
-    if !world.were_together(&keepers, majority, long) {
+    let majority = newest.map_or_else(|| world.plan().majority(), |newest| majority_of(&newest));
+    if !world.were_together(&holders, majority, long) {
         return Ok(());
     }
     let names: Vec<_> =
-        keepers.iter().map(|peer| world.plan.group.members[*peer].as_str()).collect();
+        holders.iter().map(|peer| world.plan().group.members[*peer].as_str()).collect();
     let ballot = world.short(ballot);
     Err(format!("{ballot} begins although {names:?} keep their data, together"))
 }
 
+/// The position that a peer holds.
+fn held(world: &World, peer: usize) -> Option<Position> {
+    world.process(peer).map(|process| process.position)
+}
+
 /// Whoever has met a member that holds more than it does founds nothing past it.
 fn past_nobody(world: &World, founder: usize, ballot: Ballot) -> Result<(), String> {
-    let held = |peer: usize| world.process(peer).map(|process| process.position);
-    let own = held(founder).unwrap_or_default();
-    let long = world.plan.group.heartbeat * 2;
-    let passed_over = (0..world.plan.peers()).find(|other| {
-        let is_met = world.together.refusal(world.now, founder, *other) >= long;
+    let own = held(world, founder).unwrap_or_default();
+    let long = world.plan().group.heartbeat * 2;
+    let passed_over = (0..world.plan().peers()).find(|other| {
+        let is_met = world.contact().refusal(world.now(), founder, *other) >= long;
         // In the ballot that is about to begin it may have told its own position already.
-        is_met && held(*other).is_some_and(|held| held > own && held.ballot < ballot)
+        is_met && held(world, *other).is_some_and(|held| held > own && held.ballot < ballot)
     });
     match passed_over {
         Some(other) => {
-            let names = &world.plan.group.members;
-            let (founder, other) = (&names[founder], &names[other]);
+            let names = &world.plan().group.members;
+            let founder = &names[founder];
+            let other = &names[other];
             Err(format!("{founder} founds past {other}, which holds data and is refused"))
         }
         None => Ok(()),

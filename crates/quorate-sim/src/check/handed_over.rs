@@ -1,12 +1,15 @@
 //! A planned switch loses nothing (docs/protocol.md, section 8): once a primary has released its
 //! reign to a successor, everything answered in it is in the state of every later primary, also
 //! under `Primary`, where a failover may lose the last stretch.
+//!
+//! Holds G10 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 
 use quorate::Ballot;
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -27,7 +30,7 @@ impl Check for HandedOver {
             }
             Seen::Begun { ballot } => {
                 let earlier = self.released.iter().filter(|released| **released < *ballot);
-                let mut kin = earlier.filter(|b| world.history.are_kin(**b, *ballot));
+                let mut kin = earlier.filter(|b| world.history().are_kin(**b, *ballot));
                 kin.try_for_each(|released| kept(world, *ballot, *released))
             }
             _ => Ok(()),
@@ -35,14 +38,15 @@ impl Check for HandedOver {
     }
 }
 
-/// Whether what `released` answered last is in the state that `ballot` begins with.
+/// Checks that what `released` answered last is in the state that `ballot` begins with.
 fn kept(world: &World, ballot: Ballot, released: Ballot) -> Result<(), String> {
-    let history = &world.history;
+    let history = world.history();
     let Some(last) = history.last_acknowledged(released) else { return Ok(()) };
     let parent = history.reign(ballot).and_then(|reign| reign.parent);
     if parent.is_some_and(|parent| history.includes(parent, last)) {
         return Ok(());
     }
-    let (last, ballot) = (world.short_position(last), world.short(ballot));
+    let last = world.short_position(last);
+    let ballot = world.short(ballot);
     Err(format!("{last} was answered before its reign was released, and {ballot} lacks it"))
 }

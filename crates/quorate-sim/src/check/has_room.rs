@@ -5,20 +5,24 @@
 //! That is said of a primary that a majority has been together with for a while, over a network
 //! that loses nothing and keeps the order: what nobody can see expire stays. Expiries are kept by
 //! the steady clock, which goes on by nine tenths of the time that passes at least.
+//!
+//! Holds G20 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate::GroupTime;
 
-use crate::check::{Check, Seen};
-use crate::clock::Moment;
-use crate::model::is_limit;
+use crate::base::clock::Moment;
+use crate::check::Check;
+use crate::model::key::is_limit;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct HasRoom {
-    /// Since when each peer decides, and the steady time that it began at, at the earliest.
+    /// The moment since which each peer decides, and the steady time that it began at, at the
+    /// earliest.
     since: BTreeMap<usize, (Moment, GroupTime)>,
 }
 
@@ -31,7 +35,7 @@ impl Check for HasRoom {
         match seen {
             Seen::Authority { peer } => {
                 if let Some(process) = world.process(*peer) {
-                    self.since.insert(*peer, (world.now, process.store.group_time()));
+                    self.since.insert(*peer, (world.now(), process.store.group_time()));
                 }
                 Ok(())
             }
@@ -52,20 +56,20 @@ impl HasRoom {
         let Some(ballot) = process.reign else { return Ok(()) };
         let Some((since, began)) = self.since.get(&peer) else { return Ok(()) };
         let lately = lately(world);
-        let passed = world.now.since(*since);
+        let passed = world.now().since(*since);
         let is_settled = passed > lately * 2
             && world.is_led_by(peer, lately * 2)
-            && world.plan.style.is_orderly
-            && world.plan.disk.as_ref().is_none_or(|disk| disk.stalls == 0);
+            && world.plan().style.is_orderly
+            && world.plan().disk.as_ref().is_none_or(|disk| disk.stalls == 0);
         if !is_settled {
             return Ok(());
         }
         // Its clock may be a little slow as well.
         let long_ago = began.after((passed * 89 / 100).saturating_sub(lately));
-        let live = world.history.live_cells(ballot, long_ago);
-        let needed = world.ops[op].items.len();
-        if live + needed <= world.plan.bounds.max_cells {
-            let max = world.plan.bounds.max_cells;
+        let live = world.history().live_cells(ballot, long_ago);
+        let needed = world.ops()[op].items.len();
+        if live + needed <= world.plan().bounds.max_cells {
+            let max = world.plan().bounds.max_cells;
             return Err(format!("call {op} is refused for room with {live} of {max} cells live"));
         }
         Ok(())
@@ -73,11 +77,11 @@ impl HasRoom {
 }
 
 fn idled(world: &World) -> Result<(), String> {
-    for (peer, name) in world.plan.group.members.iter().enumerate() {
+    for (peer, name) in world.plan().group.members.iter().enumerate() {
         let Some(process) = world.process(peer).filter(|_| world.is_counted(peer)) else {
             continue;
         };
-        let cells = process.cells(&world.keys);
+        let cells = process.cells(world.keys());
         let left = cells.keys().filter(|key| is_limit(key)).count();
         if left > 0 {
             return Err(format!("{name} holds {left} cells that have expired long ago"));
@@ -88,5 +92,5 @@ fn idled(world: &World) -> Result<(), String> {
 
 /// By then a majority has surely seen what there was to be seen.
 fn lately(world: &World) -> Duration {
-    world.plan.timeout()
+    world.plan().timeout()
 }

@@ -1,12 +1,15 @@
 //! A limit is never exceeded in strict mode under `Majority`: for each key and
 //! window, what was admitted and acknowledged, less what was given back, is at most the limit.
+//!
+//! Holds G24 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
 use quorate::{Acknowledge, Ballot, Mode};
 
-use crate::check::{Check, Seen};
-use crate::model::{DONE, Kind};
+use crate::check::Check;
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -27,11 +30,11 @@ impl Check for LimitHeld {
             Seen::Executed { op: Some(op), done } => (op, done, true),
             _ => return Ok(()),
         };
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
-        let op = &world.ops[*op];
+        let op = &world.ops()[*op];
         let kind = if is_refund { Kind::Refund } else { Kind::Acquire };
         if done.answer.code != DONE || op.kind != kind {
             return Ok(());
@@ -40,10 +43,10 @@ impl Check for LimitHeld {
         for (key, amount) in &op.items {
             let given_back = done.answer.words[3].cast_signed();
             let units = if is_refund { -given_back } else { amount.cast_signed() };
-            let founding = world.history.reign(done.position.ballot).map(|reign| reign.founding);
+            let founding = world.history().reign(done.position.ballot).map(|reign| reign.founding);
             let sum = self.admitted.entry((founding, key.to_vec(), window)).or_default();
             *sum += units;
-            let limit = world.plan.load.limit.cast_signed();
+            let limit = world.plan().load.limit.cast_signed();
             if *sum > limit {
                 return Err(format!("{key:?} has {sum} of {limit} in window {window}"));
             }

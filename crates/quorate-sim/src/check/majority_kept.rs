@@ -1,11 +1,14 @@
 //! Nothing acknowledged under `Majority` is ever lost within a generation:
 //! it is in the state that every later primary begins with.
+//!
+//! Holds G2 and G8 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
 use quorate::{Ballot, Position, Sequence};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -29,7 +32,7 @@ impl Check for MajorityKept {
                 }
                 *last = position.sequence;
                 // It may be acknowledged after its reign has ended: later ones must have it too.
-                let later = world.history.reigns().map(|(ballot, _)| ballot);
+                let later = world.history().reigns().map(|(ballot, _)| ballot);
                 later
                     .filter(|ballot| is_later(world, *ballot, position))
                     .try_for_each(|b| kept(world, b, position))
@@ -47,13 +50,13 @@ impl Check for MajorityKept {
 }
 
 fn is_later(world: &World, ballot: Ballot, position: Position) -> bool {
-    let history = &world.history;
+    let history = world.history();
     ballot > position.ballot && history.are_kin(ballot, position.ballot)
 }
 
 fn kept(world: &World, ballot: Ballot, position: Position) -> Result<(), String> {
-    let parent = world.history.reign(ballot).and_then(|reign| reign.parent);
-    if parent.is_some_and(|parent| world.history.includes(parent, position)) {
+    let parent = world.history().reign(ballot).and_then(|reign| reign.parent);
+    if parent.is_some_and(|parent| world.history().includes(parent, position)) {
         return Ok(());
     }
     Err(format!("{position} was acknowledged, and {ballot} begins from {parent:?} without it"))

@@ -1,12 +1,15 @@
-//! What a relaxed peer decided alone is merged exactly once, and forgotten by it only when a
-//! majority holds the merge (docs/architecture.md, on relaxed mode).
+//! Decisions of a relaxed peer alone are merged exactly once, and forgotten by it only when a
+//! majority holds the merge (docs/architecture.md, "Relaxed mode").
+//!
+//! Holds G27 of docs/guarantees.md.
 
 use std::collections::BTreeSet;
 
 use quorate::{Position, Sequence};
 
-use crate::check::{Check, Seen};
-use crate::history::MergeId;
+use crate::check::Check;
+use crate::words::merge::MergeId;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -27,7 +30,7 @@ impl Check for MergedOnce {
                 Ok(())
             }
             Seen::Begun { ballot, .. } => {
-                let parent = world.history.reign(*ballot).and_then(|reign| reign.parent);
+                let parent = world.history().reign(*ballot).and_then(|reign| reign.parent);
                 parent.map_or(Ok(()), |parent| once(world, parent))
             }
             _ => Ok(()),
@@ -38,12 +41,13 @@ impl Check for MergedOnce {
         let Some(newest) = world.last_reign() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         once(world, tip)?;
-        let (merges, _) = world.history.merges(tip);
-        let is_lost = |id: &&MergeId| {
-            let reigns = world.history.reigns_of(**id);
-            !merges.contains(id) && reigns.iter().all(|b| world.history.are_kin(*b, newest))
-        };
-        match self.confirmed.iter().find(is_lost) {
+        let (merges, _) = world.history().merges(tip);
+        let mut absent = self.confirmed.iter().filter(|id| !merges.contains(id));
+        let lost = absent.find(|id| {
+            let reigns = world.history().reigns_of(**id);
+            reigns.iter().all(|ballot| world.history().are_kin(*ballot, newest))
+        });
+        match lost {
             Some(id) => Err(format!("{id:?} was confirmed and is not in {}", world.short(newest))),
             None => Ok(()),
         }
@@ -51,7 +55,7 @@ impl Check for MergedOnce {
 }
 
 fn once(world: &World, tip: Position) -> Result<(), String> {
-    match world.history.merges(tip).1.first() {
+    match world.history().merges(tip).1.first() {
         Some(id) => Err(format!("{id:?} has been merged twice by {}", world.short_position(tip))),
         None => Ok(()),
     }

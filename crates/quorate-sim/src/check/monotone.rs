@@ -1,26 +1,29 @@
 //! Ballots and positions never go back within an incarnation, and group time never goes back along
 //! a history, nor ahead of what a majority's clocks have ever shown (docs/protocol.md, section 9);
-//! its steady clock never shows more time than has passed. That decisions are in order is checked by
-//! the history itself.
+//! its steady clock never shows more time than has passed. That decisions are in order is checked
+//! by the history itself.
+//!
+//! Holds G19 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate::{Ballot, GroupTime, Position, Sequence};
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::call::Done;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct Monotone {
     ballots: BTreeMap<usize, Ballot>,
     cuts: BTreeMap<usize, GroupTime>,
-    /// How far each wall clock has ever been ahead of the time since the start.
+    /// The largest lead of each wall clock, ever, over the time since the start.
     leads: Vec<u64>,
     /// The smallest majority that the group has had.
     smallest: Option<usize>,
-    /// How far the steady clock of each reign has been ahead of the time since the start, by a
+    /// The lead of the steady clock of each reign over the time since the start, by a
     /// clock as fast as any: each time that it was less than ever before.
     steady: BTreeMap<Ballot, Vec<(Sequence, i128)>>,
 }
@@ -43,7 +46,7 @@ impl Check for Monotone {
             }
             Seen::Ballot { peer, ballot } => {
                 let last = self.ballots.entry(*peer).or_default();
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 if ballot < last {
                     return Err(format!("the ballot of {name} went back from {last} to {ballot}"));
                 }
@@ -75,10 +78,10 @@ impl Check for Monotone {
 
 impl Monotone {
     fn look_at_clocks(&mut self, world: &World) {
-        self.leads.resize(world.plan.peers(), 0);
-        for (latest, peer) in self.leads.iter_mut().zip(&world.peers) {
-            let wall = peer.clock.now(world.now).wall;
-            *latest = (*latest).max(wall.0.saturating_sub(world.now.0));
+        self.leads.resize(world.plan().peers(), 0);
+        for (latest, peer) in self.leads.iter_mut().zip(world.hosts()) {
+            let wall = peer.clock.now(world.now()).wall;
+            *latest = (*latest).max(wall.0.saturating_sub(world.now().0));
         }
     }
 
@@ -95,7 +98,7 @@ impl Monotone {
     /// not.
     fn within_time(&self, world: &World, at: Position, steady: GroupTime) -> Result<(), String> {
         const MARGIN: i128 = 200_000_000;
-        let reign = world.history.reign(at.ballot);
+        let reign = world.history().reign(at.ballot);
         let parent = reign.and_then(|reign| reign.parent.filter(|_| reign.founding != at.ballot));
         let least = self.least(at).or_else(|| self.least(parent?));
         let Some(least) = least else { return Ok(()) };
@@ -116,8 +119,8 @@ impl Monotone {
     fn note_time(&mut self, world: &World, done: Done) {
         const FRESH: Duration = Duration::from_millis(10);
         let ballot = done.position.ballot;
-        let Some(reign) = world.history.reign(ballot) else { return };
-        let shown = world.peers[reign.primary.0].clock.time(world.now);
+        let Some(reign) = world.history().reign(ballot) else { return };
+        let shown = world.hosts()[reign.primary.peer].clock.time(world.now());
         if shown.since(done.read) > FRESH {
             return;
         }
@@ -140,9 +143,9 @@ impl Monotone {
         leads.sort_unstable_by(|a, b| b.cmp(a));
         // Group time never goes back, so it runs on from whatever a majority has once reached.
         let smallest = self.look_at_majority(world);
-        let reached = GroupTime(leads[smallest - 1] + world.now.0);
+        let reached = GroupTime(leads[smallest - 1] + world.now().0);
         // A primary counts on by its own clock, from what it was told a while ago.
-        let margin = world.plan.timeout() / 2 + Duration::from_nanos(world.now.0) / 40;
+        let margin = world.plan().timeout() / 2 + Duration::from_nanos(world.now().0) / 40;
         let bound = reached.after(margin + Duration::from_millis(200));
         if group_time > bound {
             let ahead = (group_time.0 - reached.0) / 1_000_000;
@@ -153,15 +156,15 @@ impl Monotone {
 }
 
 fn forward(world: &World, peer: usize, from: Position, to: Position) -> Result<(), String> {
-    let is_forgotten = to.is_blank() && world.history.came_to_nothing(from.ballot);
+    let is_forgotten = to.is_blank() && world.history().came_to_nothing(from.ballot);
     if to >= from || is_forgotten {
         return Ok(());
     }
-    let name = &world.plan.group.members[peer];
+    let name = &world.plan().group.members[peer];
     Err(format!("the position of {name} went back from {from} to {to}"))
 }
 
-/// How far a time is ahead of the time since the start, by a clock as fast as any.
+/// Returns how far a time is ahead of the time since the start, by a clock as fast as any.
 fn ahead(world: &World, steady: GroupTime) -> i128 {
-    i128::from(steady.0) - i128::from(world.now.0) * 102 / 100
+    i128::from(steady.0) - i128::from(world.now().0) * 102 / 100
 }

@@ -1,18 +1,21 @@
 //! One configuration at a time (docs/protocol.md, section 7): a change of the members begins from
 //! members that a majority of them knows to be settled, changes one of them, and ends as it was
 //! begun; whoever is added has been brought up to date before.
+//!
+//! Holds G5 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate::state::Membership;
 use quorate::{Ballot, Member, MemberId, Position};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneChange {
-    /// Who has ever held each membership, or data of each reign.
+    /// The members that have ever held each membership, or data of each reign.
     knows: BTreeMap<Position, BTreeSet<MemberId>>,
     holds: BTreeMap<Ballot, BTreeSet<MemberId>>,
     /// The last membership of each primary.
@@ -64,25 +67,21 @@ impl OneChange {
     }
 
     fn begins(&self, before: &Membership, next: &[Member], ballot: Ballot) -> Result<(), String> {
-        let (old, new) = (ids(&before.voters), ids(next));
+        let old = ids(&before.voters);
+        let new = ids(next);
         let added: Vec<_> = new.difference(&old).collect();
         if added.len() > 1 || old.difference(&new).count() > 1 {
             return Err(format!("{old:?} becomes {new:?} at once"));
         }
         // What was settled in an older reign is covered by the first change of this one.
-        let knows = |id: &MemberId| {
-            let of = |set: Option<&BTreeSet<MemberId>>| set.is_some_and(|set| set.contains(id));
-            if before.stamp.ballot == ballot {
-                of(self.knows.get(&before.stamp))
-            } else {
-                of(self.holds.get(&ballot))
-            }
-        };
-        if !before.has_majority(|_, id| knows(&id)) {
+        let holders = self.holds.get(&ballot);
+        let is_of_this_reign = before.stamp.ballot == ballot;
+        let who_know = if is_of_this_reign { self.knows.get(&before.stamp) } else { holders };
+        if !before.has_majority(|_, id| who_know.is_some_and(|who| who.contains(&id))) {
             return Err(format!("{before:?} was known to no majority when it was changed"));
         }
-        let is_late = |id: &MemberId| !self.holds.get(&ballot).is_some_and(|set| set.contains(id));
-        match added.into_iter().filter_map(|(_, id)| *id).find(is_late) {
+        let mut ids = added.into_iter().filter_map(|(_, id)| *id);
+        match ids.find(|id| !holders.is_some_and(|holders| holders.contains(id))) {
             Some(id) => Err(format!("{id} counts before it has been brought up to date")),
             None => Ok(()),
         }

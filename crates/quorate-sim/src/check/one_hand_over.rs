@@ -1,22 +1,25 @@
-//! A wish to switch leads to one hand-over, or to none, however often it is asked for
-//! (docs/protocol.md, section 8.6): a primary begins no more of them than it has heard wishes.
+//! One wish, one hand-over (docs/protocol.md, section 8): a primary releases its reign to a peer no
+//! more often than somebody has wished for that, however often a wish is sent, and however late it
+//! comes. A wish that names nobody is one for any peer.
+//!
+//! A primary whose disk has failed hands over by itself.
+//!
+//! Holds G34 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate::{Ballot, Event};
+use quorate::Ballot;
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneHandOver {
-    /// Requests that each peer has heard of.
-    wishes: BTreeMap<usize, BTreeSet<u64>>,
-    /// Hand-overs of each peer: those that it has given up, and reigns that it has released.
-    aborted: BTreeMap<usize, usize>,
+    /// Wishes by the successor that they name.
+    wished: BTreeMap<Option<usize>, u64>,
+    /// Reigns that were released, by their successor.
     released: BTreeMap<usize, BTreeSet<Ballot>>,
-    /// Peers whose storage has failed: they hand over by themselves.
-    failed: BTreeSet<usize>,
 }
 
 impl Check for OneHandOver {
@@ -25,31 +28,33 @@ impl Check for OneHandOver {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        let peer = match seen {
-            Seen::Wish { peer, request } => {
-                self.wishes.entry(*peer).or_default().insert(*request);
-                return Ok(());
+        match *seen {
+            Seen::Wished { to } => {
+                *self.wished.entry(to).or_default() += 1;
+                Ok(())
             }
-            Seen::Event { peer, event: Event::StorageFailed { .. } } => {
-                self.failed.insert(*peer);
-                return Ok(());
+            Seen::Released { peer, ballot, to } if !world.has_failed_storage(peer) => {
+                self.released.entry(to).or_default().insert(ballot);
+                self.count(world, ballot, to)
             }
-            Seen::Event { peer, event: Event::SwitchAborted { .. } } => {
-                *self.aborted.entry(*peer).or_default() += 1;
-                *peer
-            }
-            Seen::Released { peer, ballot } => {
-                self.released.entry(*peer).or_default().insert(*ballot);
-                *peer
-            }
-            _ => return Ok(()),
-        };
-        let released = self.released.get(&peer).map_or(0, BTreeSet::len);
-        let begun = self.aborted.get(&peer).copied().unwrap_or_default() + released;
-        let wishes = self.wishes.get(&peer).map_or(0, BTreeSet::len);
-        if begun <= wishes || self.failed.contains(&peer) {
+            _ => Ok(()),
+        }
+    }
+}
+
+impl OneHandOver {
+    /// Every release to a peer that nobody named takes up a wish that names none.
+    fn count(&self, world: &World, ballot: Ballot, to: usize) -> Result<(), String> {
+        let mut unnamed = 0;
+        for (successor, reigns) in &self.released {
+            let named = self.wished.get(&Some(*successor)).copied().unwrap_or_default();
+            unnamed += (reigns.len() as u64).saturating_sub(named);
+        }
+        if unnamed <= self.wished.get(&None).copied().unwrap_or_default() {
             return Ok(());
         }
-        Err(format!("{} has begun {begun} hand-overs for {wishes} wishes", world.plan.name(peer)))
+        let ballot = world.short(ballot);
+        let to = world.plan().name(to);
+        Err(format!("{ballot} is released to {to}, and every wish for that was met before"))
     }
 }

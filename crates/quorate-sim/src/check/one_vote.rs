@@ -1,11 +1,14 @@
-//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted in before (docs/protocol.md,
-//! section 4: a voter raises its ballot first).
+//! One vote per member and ballot, whatever it restarts, and none in a ballot older than one voted
+//! in before (docs/protocol.md, section 4: a voter raises its ballot first).
+//!
+//! Holds G3 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
 use quorate::{Ballot, MemberId};
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -25,8 +28,10 @@ impl Check for OneVote {
         let last = self.votes.entry(process.id).or_insert((*ballot, *to));
         let (newest, first) = *last;
         *last = (*ballot, *to);
-        let names = &world.plan.group.members;
-        let (peer, first, to) = (&names[*peer], &names[first], &names[*to]);
+        let names = &world.plan().group.members;
+        let peer = &names[*peer];
+        let first = &names[first];
+        let to = &names[*to];
         if *ballot < newest {
             return Err(format!("{peer} votes in {ballot} after it has voted in {newest}"));
         }

@@ -3,6 +3,8 @@
 //! as the guard of a permit does, from before it asked, by the clock of its own machine and with a
 //! twentieth off. A machine whose clock has stood meanwhile is taken to know for how long: that it
 //! cannot is said where the guard is.
+//!
+//! Holds G25 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,12 +12,12 @@ use std::ops::RangeInclusive;
 use quorate::{Acknowledge, Ballot, Mode, Position, Time};
 use quorate_ratelimit::fuzzing::operation;
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
-use crate::clock::Moment;
-use crate::model::{DONE, Kind};
-use crate::real::{LEASE, PERMITS};
-use crate::workload::Outcome;
+use crate::base::clock::Moment;
+use crate::check::Check;
+use crate::model::real::{LEASE, PERMITS};
+use crate::words::call::Done;
+use crate::words::operation::{DONE, Kind, Outcome};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 type Key = Vec<u8>;
@@ -24,11 +26,11 @@ type Key = Vec<u8>;
 pub(super) struct PermitsHeld {
     /// By founding, key and permit.
     believed: BTreeMap<(Ballot, Key, Key), Belief>,
-    /// Where each was given back last.
+    /// The position at which each was given back last.
     released: BTreeMap<(Ballot, Key, Key), Position>,
 }
 
-/// What a holder goes by.
+/// The belief of a holder, and what it rests on.
 #[derive(Clone, Copy, Debug)]
 struct Belief {
     peer: usize,
@@ -46,7 +48,7 @@ impl Check for PermitsHeld {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
@@ -62,7 +64,7 @@ impl Check for PermitsHeld {
 }
 
 impl PermitsHeld {
-    /// Who gives a permit back believes in it no more.
+    /// A holder that gives a permit back believes in it no more.
     fn on_executed(&mut self, world: &World, op: usize, done: Done) {
         let Some((operation::PERMIT_RELEASE, id)) = permit(world, op, done) else { return };
         self.believed.retain(|known, belief| *known != id || belief.position > done.position);
@@ -70,7 +72,7 @@ impl PermitsHeld {
         *released = done.position.max(*released);
     }
 
-    /// What was given back while the answer was on its way is not held.
+    /// Whoever is answered believes, but in what was given back while the answer was on its way.
     fn on_answered(&mut self, world: &World, op: usize, done: Done) -> Result<(), String> {
         let Some((operation::PERMIT_TAKE | operation::PERMIT_RENEW, id)) = permit(world, op, done)
         else {
@@ -79,11 +81,13 @@ impl PermitsHeld {
         if self.released.get(&id).is_some_and(|released| *released > done.position) {
             return Ok(());
         }
-        let (peer, asked) = (world.ops[op].peer, world.ops[op].asked);
-        let (units, position) = (done.answer.words[2], done.position);
+        let peer = world.ops()[op].peer;
+        let asked = world.ops()[op].asked;
+        let units = done.answer.words[2];
+        let position = done.position;
         let term = LEASE - LEASE / 20;
         let until = asked.after(term);
-        let until_truly = world.ops[op].issued.after(term);
+        let until_truly = world.ops()[op].issued.after(term);
         let belief = Belief { peer, units, position, until, until_truly };
         let known = self.believed.entry(id.clone()).or_insert(belief);
         if left(world, belief) > left(world, *known) {
@@ -109,18 +113,18 @@ fn permit(world: &World, op: usize, done: Done) -> Option<(u8, (Ballot, Key, Key
     const OPERATIONS: RangeInclusive<u8> = operation::PERMIT_TAKE..=operation::PERMIT_RELEASE;
     /// The bit of an answer that says it is an earlier one's.
     const REPEATED: u64 = 1 << 63;
-    let Kind::Real(number) = world.ops[op].kind else { return None };
+    let Kind::Real(number) = world.ops()[op].kind else { return None };
     let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
-    let [(key, _), (permit, _)] = &world.ops[op].items[..] else { return None };
-    let founding = world.history.reign(done.position.ballot)?.founding;
+    let [(key, _), (permit, _)] = &world.ops()[op].items[..] else { return None };
+    let founding = world.history().reign(done.position.ballot)?.founding;
     let id = (founding, key.to_vec(), permit.to_vec());
     (is_new && OPERATIONS.contains(&number)).then_some((number, id))
 }
 
 /// Nanoseconds that a holder believes on, by its own clock.
 fn left(world: &World, belief: Belief) -> u128 {
-    let clock = &world.peers[belief.peer].clock;
-    let own = belief.until.since(clock.time(world.now));
-    let left = if clock.has_stood() { own.min(belief.until_truly.since(world.now)) } else { own };
+    let clock = &world.hosts()[belief.peer].clock;
+    let own = belief.until.since(clock.time(world.now()));
+    let left = if clock.has_stood() { own.min(belief.until_truly.since(world.now())) } else { own };
     left.as_nanos()
 }

@@ -1,9 +1,12 @@
 //! A policy that a primary says was changed is never lost within a generation (docs/protocol.md,
 //! section 14): every later primary of it decides by that or by a later one.
+//!
+//! Holds G16 of docs/guarantees.md.
 
 use quorate::Ballot;
 
-use crate::check::{Check, Seen};
+use crate::check::Check;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
@@ -25,8 +28,9 @@ impl Check for PolicyKept {
             }
             Seen::Authority { peer } => {
                 let Some((ballot, held)) = world.policy_of(peer) else { return Ok(()) };
-                let is_earlier = |b: Ballot| b < ballot && world.history.are_kin(b, ballot);
-                let lost = self.acknowledged.iter().find(|(b, r)| is_earlier(*b) && *r > held);
+                let lost = self.acknowledged.iter().find(|(of, revision)| {
+                    *of < ballot && *revision > held && world.history().are_kin(*of, ballot)
+                });
                 lost.map_or(Ok(()), |(acknowledged, revision)| {
                     Err(format!(
                         "{ballot} has revision {held}: {revision} of {acknowledged} is lost"
@@ -38,18 +42,18 @@ impl Check for PolicyKept {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let held = |peer: usize| world.process(peer).map(|process| process.store.meta().policy);
-        let Some(primary) = world.primary() else { return Ok(()) };
-        let differs = (0..world.plan.peers()).find(|peer| {
-            world.is_counted(*peer)
-                && held(*peer).is_some_and(|policy| Some(policy) != held(primary))
-        });
-        differs.map_or(Ok(()), |peer| {
-            Err(format!(
-                "at rest peer {peer} has {:?}, its primary {:?}",
-                held(peer),
-                held(primary)
-            ))
-        })
+        let Some(leader) = world.primary().and_then(|peer| world.process(peer)) else {
+            return Ok(());
+        };
+        let wanted = leader.store.meta().policy;
+        for peer in (0..world.plan().peers()).filter(|peer| world.is_counted(*peer)) {
+            let Some(process) = world.process(peer) else { continue };
+            let found = process.store.meta().policy;
+            if found != wanted {
+                let name = &world.plan().group.members[peer];
+                return Err(format!("at rest {name} has {found:?}, its primary {wanted:?}"));
+            }
+        }
+        Ok(())
     }
 }

@@ -4,19 +4,23 @@
 //!
 //! That it is one stretch follows from the history: a reign takes over a position of its parent,
 //! and its cells are checked against that position.
+//!
+//! Holds G9 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
-use quorate::{Ballot, Event as GroupEvent, Incarnation, Position, Sequence};
+use quorate::{Ballot, Event as GroupEvent, Position, Sequence};
 
-use crate::check::{Check, Seen};
-use crate::history::Reign;
+use crate::check::Check;
+use crate::model::reference::Reign;
+use crate::words::call::PeerStart;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct PrimaryLoss {
-    /// Units that each incarnation has reported as given up, and whether each report was exact.
-    reported: BTreeMap<(usize, Incarnation), (u128, bool)>,
+    /// Units that each incarnation has reported as given up.
+    reported: BTreeMap<PeerStart, u128>,
 }
 
 impl Check for PrimaryLoss {
@@ -25,13 +29,11 @@ impl Check for PrimaryLoss {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if let Seen::Event { peer, event: GroupEvent::ChangesLost { units, exact } } = seen
+        if let Seen::Event { peer, event: GroupEvent::ChangesLost { units, .. } } = seen
             && let Some(process) = world.process(*peer)
         {
-            let (sum, all_exact) =
-                self.reported.entry((*peer, process.incarnation)).or_insert((0, true));
-            *sum += u128::from(*units);
-            *all_exact &= exact;
+            let start = PeerStart { peer: *peer, incarnation: process.incarnation };
+            *self.reported.entry(start).or_default() += u128::from(*units);
         }
         Ok(())
     }
@@ -40,13 +42,13 @@ impl Check for PrimaryLoss {
         let Some(newest) = world.last_reign() else { return Ok(()) };
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
-            world.history.path(tip).map(|end| (end.ballot, end.sequence)).collect();
-        let mut lost: BTreeMap<(usize, Incarnation), u128> = BTreeMap::new();
-        let same = world.history.reigns().filter(|(b, _)| world.history.are_kin(*b, newest));
+            world.history().path(tip).map(|end| (end.ballot, end.sequence)).collect();
+        let mut lost: BTreeMap<PeerStart, u128> = BTreeMap::new();
+        let same = world.history().reigns().filter(|(b, _)| world.history().are_kin(*b, newest));
         for (ballot, reign) in same {
             let fork = kept.get(&ballot).copied().unwrap_or_default();
             let units = acknowledged_past(reign, fork);
-            let cap = u128::from(world.plan.group.max_unreplicated);
+            let cap = u128::from(world.plan().group.max_unreplicated);
             if units > cap {
                 let ballot = world.short(ballot);
                 return Err(format!("{ballot} lost {units} acknowledged units, more than {cap}"));
@@ -55,10 +57,10 @@ impl Check for PrimaryLoss {
         }
         for (primary, units) in lost {
             // Only who is still there could report.
-            let is_back = world.peers[primary.0].runs(primary.1);
-            let reported = self.reported.get(&primary).map_or(0, |reported| reported.0);
+            let is_back = world.hosts()[primary.peer].runs(primary.incarnation);
+            let reported = self.reported.get(&primary).copied().unwrap_or_default();
             if is_back && reported < units {
-                let name = &world.plan.group.members[primary.0];
+                let name = &world.plan().group.members[primary.peer];
                 return Err(format!("{name} lost {units} acknowledged units, reported {reported}"));
             }
         }

@@ -1,4 +1,4 @@
-//! What `quorate-ratelimit` promises of a strict group under `Majority`, whatever fails in between:
+//! Promises of `quorate-ratelimit` for a strict group under `Majority`, whatever fails in between:
 //! by everything that was acknowledged, no window has more than its max, a sliding one in no time
 //! of its length, a bucket no more than its burst and what has flowed back, there are never more
 //! permits than places, a reservation is no more than it was settled by, and a request with an
@@ -7,17 +7,20 @@
 //! The references are sums over what was acknowledged, in the order of positions and by the clocks
 //! of the group: what is held by its steady clock, the rest by its calendar. What was given back
 //! counts from its execution on, acknowledged or not: others may have taken it.
+//!
+//! Holds G24 and G26 of docs/guarantees.md.
 
 use std::collections::BTreeMap;
 
-use quorate::{Acknowledge, Ballot, Incarnation, Mode, Position};
+use quorate::{Acknowledge, Ballot, Mode, Position};
 use quorate_ratelimit::fuzzing::operation;
 
-use crate::calls::Done;
-use crate::check::{Check, Seen};
-use crate::clock::nanos;
-use crate::model::{DONE, Kind};
-use crate::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
+use crate::base::clock::nanos;
+use crate::check::Check;
+use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
+use crate::words::call::{Done, PeerStart};
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 /// The bit of an answer that says it is an earlier one's.
@@ -25,7 +28,8 @@ pub(super) const REPEATED: u64 = 1 << 63;
 
 #[derive(Debug, Default)]
 pub(super) struct RealLimits {
-    /// By founding and position: the operation's number and its place, and whether it is acknowledged.
+    /// By founding and position: the operation's number and its place, and whether it is
+    /// acknowledged.
     seen: BTreeMap<(Ballot, Position), Entry>,
 }
 
@@ -50,9 +54,9 @@ impl Check for RealLimits {
             Seen::Acknowledged { op: Some(op), done, .. } => (*op, *done, true),
             _ => return Ok(()),
         };
-        let Kind::Real(number) = world.ops[op].kind else { return Ok(()) };
+        let Kind::Real(number) = world.ops()[op].kind else { return Ok(()) };
         let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
-        let Some(reign) = world.history.reign(done.position.ballot).filter(|_| is_new) else {
+        let Some(reign) = world.history().reign(done.position.ballot).filter(|_| is_new) else {
             return Ok(());
         };
         let max = max_at(world, reign.primary);
@@ -63,7 +67,7 @@ impl Check for RealLimits {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Strict || group.acknowledge != Acknowledge::Majority {
             return Ok(());
         }
@@ -83,8 +87,9 @@ impl Check for RealLimits {
 
 /// Most units of a window by the limits of a peer as they are; the most that there ever are, if it
 /// has ended.
-pub(super) fn max_at(world: &World, (peer, incarnation): (usize, Incarnation)) -> u64 {
-    let process = world.process(peer).filter(|process| process.incarnation == incarnation);
+pub(super) fn max_at(world: &World, decider: PeerStart) -> u64 {
+    let process =
+        world.process(decider.peer).filter(|process| process.incarnation == decider.incarnation);
     process.map_or(RAISED, |process| process.model.max(&first_window()))
 }
 
@@ -119,17 +124,19 @@ struct Reference {
     permits: BTreeMap<(Key, Key), (u64, u64)>,
     /// By reservation.
     reservations: BTreeMap<Key, Reserved>,
-    /// When a request was charged, by its record.
+    /// The time at which a request was charged, by its record.
     charged: BTreeMap<Key, u64>,
 }
 
 impl Reference {
     fn apply(&mut self, world: &World, entry: &Entry) -> Result<(), String> {
-        let items = &world.ops[entry.op].items;
+        let items = &world.ops()[entry.op].items;
         let context = entry.done.context;
-        let (now, steady) = (context.now().0, context.steady().0);
+        let now = context.now().0;
+        let steady = context.steady().0;
         let words = entry.done.answer.words;
-        let (granted, window) = (words[2], words[4]);
+        let granted = words[2];
+        let window = words[4];
         let key = items[0].0.to_vec();
         let sure = entry.is_acknowledged;
         match entry.number {

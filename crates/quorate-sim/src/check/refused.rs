@@ -1,7 +1,10 @@
 //! Refused means that nothing was written.
+//!
+//! Holds G22 of docs/guarantees.md.
 
-use crate::check::{Check, Seen};
-use crate::workload::Outcome;
+use crate::check::Check;
+use crate::words::operation::Outcome;
+use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug)]
@@ -15,10 +18,10 @@ impl Check for RefusedHasNoEffect {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Refused { peer, op, is_unchanged: false } => {
-                let name = &world.plan.group.members[*peer];
+                let name = &world.plan().group.members[*peer];
                 Err(format!("{name} refused call {op} and changed cells"))
             }
-            Seen::Ended { op, outcome: Outcome::Refused } if world.ops[*op].is_executed => {
+            Seen::Ended { op, outcome: Outcome::Refused } if world.ops()[*op].is_executed => {
                 Err(format!("call {op} was executed and is refused"))
             }
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! What `quorate-ratelimit` promises of a fixed window in a relaxed group.
+//! Promises of `quorate-ratelimit` for a fixed window in a relaxed group.
 //!
 //! 1. A peer alone admits of a window, in one outage, no more than its share of the max, rounded
 //!    up; without a share no more than the max. An outage of a key ends when the peer has forgotten
@@ -11,33 +11,35 @@
 //!    admitted in the history that led there, and what was merged in it, each once; of windows of
 //!    which nothing was reserved.
 //!
-//! Together, of 1 and 2: of all that was acknowledged of a window, primaries and peers alone admit
+//! Contact, of 1 and 2: of all that was acknowledged of a window, primaries and peers alone admit
 //! no more than the max, and a share for each outage of a peer. The max is the one that the decider
 //! had at that moment.
+//!
+//! Holds G28, G29 and G30 of docs/guarantees.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quorate::{
-    Acknowledge, Answer, Ballot, DecideContext, Delta, Incarnation, Mode, Position, Sequence,
-};
+use quorate::{Acknowledge, Answer, Ballot, DecideContext, Delta, Mode, Position, Sequence};
 use quorate_ratelimit::fuzzing::operation;
 
+use crate::base::clock::nanos;
+use crate::check::Check;
 use crate::check::real_limits::{REPEATED, max_at};
-use crate::check::{Check, Seen};
-use crate::clock::nanos;
-use crate::history::{Cells, MergeId};
-use crate::model::{DONE, Kind};
-use crate::real::{WINDOW, is_of};
+use crate::model::real::{WINDOW, is_of};
+use crate::words::call::PeerStart;
+use crate::words::merge::{Cells, MergeId};
+use crate::words::operation::{DONE, Kind};
+use crate::words::seen::Seen;
 use crate::world::World;
 
 type Key = Vec<u8>;
 
 #[derive(Debug, Default)]
 pub(super) struct RelaxedLimits {
-    /// What peers have decided alone and not forgotten.
-    alone: BTreeMap<(usize, Incarnation), Alone>,
-    /// What primaries have counted, by founding and position.
+    /// The decisions that peers have made alone and not forgotten.
+    alone: BTreeMap<PeerStart, Alone>,
+    /// The units that primaries have counted, by founding and position.
     counted: BTreeMap<(Ballot, Position), Counted>,
     /// Windows of which units were reserved or settled: some may have been given back.
     reserved: BTreeSet<(Key, u64)>,
@@ -58,7 +60,7 @@ struct Count {
     is_open: bool,
 }
 
-/// What an operation takes has to fit in; a merge is counted in any case.
+/// The reason to count: an operation has to fit in, a merge is counted in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Operation,
@@ -80,7 +82,7 @@ impl Check for RelaxedLimits {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if world.plan.group.mode != Mode::Relaxed {
+        if world.plan().group.mode != Mode::Relaxed {
             return Ok(());
         }
         match *seen {
@@ -98,26 +100,27 @@ impl Check for RelaxedLimits {
             Seen::Executed { op: Some(op), done } => {
                 let units = window_units(world, op, &done.answer);
                 let start = start_of(done.context);
-                let kind = world.ops[op].kind;
+                let kind = world.ops()[op].kind;
                 if kind == Kind::Real(operation::RESERVE) || kind == Kind::Real(operation::COMMIT) {
-                    self.reserved.insert((world.ops[op].items[0].0.to_vec(), start));
+                    self.reserved.insert((world.ops()[op].items[0].0.to_vec(), start));
                 }
                 self.count(world, done.position, (start, units), By::Operation);
                 Ok(())
             }
             Seen::Merged { id, position, context, entries } => {
                 let start = start_of(context);
-                let is_open = |delta: &Delta| delta.words[0] >= start;
                 let units = entries
                     .iter()
-                    .filter(|(key, delta)| is_of("window", key) && is_open(delta))
+                    .filter(|(key, delta)| is_of("window", key) && delta.words[0] >= start)
                     .map(|(key, delta)| (key.to_vec(), delta.words[1]))
                     .collect();
                 self.count(world, position, (start, units), By::Merge(id));
                 Ok(())
             }
             Seen::Acknowledged { done, .. } => {
-                let Some(reign) = world.history.reign(done.position.ballot) else { return Ok(()) };
+                let Some(reign) = world.history().reign(done.position.ballot) else {
+                    return Ok(());
+                };
                 if let Some(counted) = self.counted.get_mut(&(reign.founding, done.position)) {
                     counted.is_acknowledged = true;
                 }
@@ -129,7 +132,7 @@ impl Check for RelaxedLimits {
     }
 
     fn finish(&mut self, world: &World) -> Result<(), String> {
-        let group = &world.plan.group;
+        let group = &world.plan().group;
         if group.mode != Mode::Relaxed {
             return Ok(());
         }
@@ -137,7 +140,7 @@ impl Check for RelaxedLimits {
         if let Some((process, ballot)) = process.and_then(|process| Some((process, process.reign?)))
         {
             let tip = Position { ballot, sequence: Sequence(u64::MAX) };
-            self.compare(world, tip, &process.cells(&world.keys))?;
+            self.compare(world, tip, &process.cells(world.keys()))?;
         }
         if group.acknowledge != Acknowledge::Majority {
             return Ok(());
@@ -167,14 +170,15 @@ impl RelaxedLimits {
         (answer, context): (Answer, DecideContext),
     ) -> Result<(), String> {
         let Some(alone) = self.of(world, peer) else { return Ok(()) };
-        let incarnation = world.ops[op].incarnation;
-        let part = world.plan.real.part(max_at(world, (peer, incarnation)));
+        let incarnation = world.ops()[op].incarnation;
+        let part = world.plan().real.part(max_at(world, PeerStart { peer, incarnation }));
         for (key, units) in window_units(world, op, &answer) {
             let count = alone.counts.entry(key).or_default();
             let start = start_of(context);
             // A clock that is set back opens no window again.
             if start > count.start {
-                (count.start, count.units) = (start, 0);
+                count.start = start;
+                count.units = 0;
             }
             count.units += units;
             count.is_open = true;
@@ -186,25 +190,29 @@ impl RelaxedLimits {
         Ok(())
     }
 
-    /// What is counted in cells that the history led to is what was admitted and merged in it.
+    /// Checks that cells count what was admitted and merged in the history that led to them.
     fn compare(&self, world: &World, tip: Position, cells: &Cells) -> Result<(), String> {
         let length = nanos(WINDOW);
         for (key, value) in cells.iter().filter(|(key, _)| is_of("window", key)) {
             let [start, found, _] = value.words;
-            let is_reserved = |start| self.reserved.contains(&(key.to_vec(), start));
             // What was reserved may be settled in the window after.
-            if is_reserved(start) || is_reserved(start.saturating_sub(length)) {
+            let windows = [start, start.saturating_sub(length)];
+            if windows.iter().any(|start| self.reserved.contains(&(key.to_vec(), *start))) {
                 continue;
             }
-            let of_window = self.counted.iter().filter(|(_, counted)| counted.start == start);
             let mut merges: BTreeSet<MergeId> = BTreeSet::new();
-            let mut is_first = |by: By| !matches!(by, By::Merge(Some(id)) if !merges.insert(id));
-            let included = of_window
-                .filter(|((_, position), _)| world.history.includes(tip, *position))
-                .map(|(_, counted)| counted)
-                .filter(|counted| is_first(counted.by));
-            let units = included.flat_map(|counted| &counted.units);
-            let sum: u64 = units.filter(|(of, _)| of == key).map(|(_, units)| units).sum();
+            let mut sum = 0;
+            for ((_, position), counted) in &self.counted {
+                if counted.start != start || !world.history().includes(tip, *position) {
+                    continue;
+                }
+                // A merge that was executed in two reigns counts in one of them.
+                if matches!(counted.by, By::Merge(Some(id)) if !merges.insert(id)) {
+                    continue;
+                }
+                let of_key = counted.units.iter().filter(|(of, _)| of == key);
+                sum += of_key.map(|(_, units)| units).sum::<u64>();
+            }
             if sum != found {
                 return Err(format!("{key:?} counts {found}, not {sum}, in a window at {tip}"));
             }
@@ -214,7 +222,7 @@ impl RelaxedLimits {
 
     fn of(&mut self, world: &World, peer: usize) -> Option<&mut Alone> {
         let incarnation = world.process(peer)?.incarnation;
-        Some(self.alone.entry((peer, incarnation)).or_default())
+        Some(self.alone.entry(PeerStart { peer, incarnation }).or_default())
     }
 
     fn seal(&mut self, world: &World, peer: usize, entries: &[(Bytes, Delta)]) {
@@ -241,7 +249,8 @@ impl RelaxedLimits {
         (start, mut units): (u64, Vec<(Key, u64)>),
         by: By,
     ) {
-        let Some(reign) = world.history.reign(position.ballot).filter(|_| !units.is_empty()) else {
+        let Some(reign) = world.history().reign(position.ballot).filter(|_| !units.is_empty())
+        else {
             return;
         };
         let max = max_at(world, reign.primary);
@@ -251,9 +260,9 @@ impl RelaxedLimits {
     }
 }
 
-/// What an operation that was done has taken of windows, for good.
+/// Returns what an operation that was done has taken of windows, for good.
 fn window_units(world: &World, op: usize, answer: &Answer) -> Vec<(Key, u64)> {
-    let op = &world.ops[op];
+    let op = &world.ops()[op];
     let is_new = answer.code == DONE && answer.words[5] & REPEATED == 0;
     if op.kind != Kind::Real(operation::ACQUIRE) || !is_new {
         return Vec::new();

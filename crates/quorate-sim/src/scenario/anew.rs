@@ -4,8 +4,8 @@
 use quorate::NewGenerations;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -55,7 +55,8 @@ fn remembered(world: &mut World) {
     world.wait(ms(15_000));
 }
 
-/// The same, of what was acknowledged a moment before they are killed, by disks that are slow.
+/// Two of three restart a moment after they have acknowledged something, on slow disks, out of
+/// reach of the third. They remember it, and wait for that one.
 fn acknowledged_and_gone(world: &mut World) {
     world.start_all(true);
     world.run_while(ms(9_000), |world| world.primary().is_some());
@@ -86,20 +87,20 @@ fn waits_for_the_holder(world: &mut World) {
 
 /// A member that was there when a founding began is gone when the votes have come.
 fn gone_before_the_votes(world: &mut World) {
-    world.filters.push(Filter::from(1, &[Kind::VoteReply]).late(ms(500)));
-    world.filters.push(Filter::from(2, &[Kind::VoteReply]));
+    world.add_filter(Filter::from(1, &[MessageKind::VoteReply]).late(ms(500)));
+    world.add_filter(Filter::from(2, &[MessageKind::VoteReply]));
     world.start_all(true);
-    world.run_while(ms(3_000), |world| world.counters.get("campaigns") > 0);
+    world.run_while(ms(3_000), |world| world.counters().get("campaigns") > 0);
     world.kill(2, false);
     world.wait(ms(10_000));
-    world.filters.clear();
+    world.clear_filters();
 }
 
-/// What two of three have acknowledged is lost by both; the third has not heard of it.
+/// Two of three lose what they have acknowledged; the third has not heard of it.
 fn survivor_that_lags(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.count(FIRST, 7);
     for peer in [FIRST, 1] {
         world.kill(peer, false);
@@ -108,7 +109,7 @@ fn survivor_that_lags(world: &mut World) {
     for peer in [FIRST, 1] {
         world.start(peer);
     }
-    world.filters.clear();
+    world.clear_filters();
     world.wait(ms(40_000));
 }
 

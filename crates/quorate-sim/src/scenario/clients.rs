@@ -2,9 +2,9 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::model::Kind;
+use crate::model::key::key;
 use crate::plan::Plan;
-use crate::workload::{Outcome, key};
+use crate::words::operation::{Kind, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -33,7 +33,7 @@ impl World {
         for _ in 0..100 {
             let op = self.issue(CLIENT, Kind::Count, vec![(key(b'c', 0), units)], None);
             self.wait(ms(500));
-            let outcome = op.and_then(|op| self.ops[op].outcome);
+            let outcome = op.and_then(|op| self.ops()[op].outcome);
             match outcome {
                 Some(Outcome::Acknowledged(_)) => return,
                 Some(Outcome::Refused) => {}
@@ -46,8 +46,8 @@ impl World {
     /// The counter holds so many units at whoever is primary.
     fn expect_count(&mut self, units: u64) {
         let primary = self.primary().and_then(|peer| self.process(peer));
-        let found = primary.and_then(|process| process.store.read(0, &key(b'c', 0)));
-        let found = found.map_or(0, |value| value.words[0]);
+        let cell = primary.and_then(|process| process.store.read(0, &key(b'c', 0)));
+        let found = cell.map_or(0, |value| value.words[0]);
         if found != units {
             let what = format!("{found} units are counted, not {units}: {}", self.describe());
             self.fail("clients", what);
@@ -66,7 +66,7 @@ fn through_a_failover(world: &mut World) {
     world.expect_other_than(FIRST, ms(15_000));
     world.run_while(ms(1_000), |world| world.is_served(CLIENT, 1));
     world.count_until_done(7);
-    let outcome = op.and_then(|op| world.ops[op].outcome);
+    let outcome = op.and_then(|op| world.ops()[op].outcome);
     if !matches!(outcome, Some(Outcome::Unknown)) {
         world.fail("scenario", format!("a call to nobody ends as {outcome:?}"));
     }
@@ -82,7 +82,7 @@ fn with_the_cut_off(world: &mut World) {
     let op = world.issue(CLIENT, Kind::Count, vec![(key(b'c', 0), 1_000)], None);
     world.expect_other_than(FIRST, ms(15_000));
     world.wait(ms(2_000));
-    let outcome = op.and_then(|op| world.ops[op].outcome);
+    let outcome = op.and_then(|op| world.ops()[op].outcome);
     if matches!(outcome, Some(Outcome::Acknowledged(_))) {
         world.fail("scenario", "a minority acknowledges a call".into());
     }

@@ -3,8 +3,8 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::disk::DiskPlan;
 use crate::plan::Plan;
+use crate::plan::disk::DiskPlan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -45,7 +45,7 @@ fn thin_link(world: &mut World) {
     world.found();
     fill(world);
     let reign = world.last_reign();
-    world.network.most_wait = ms(1_000);
+    world.bound_waits(ms(1_000));
     world.make_thin(&[(FIRST, 2)], 250);
     world.restart(2);
     for _ in 0..40 {
@@ -62,7 +62,7 @@ fn all_wait_for(world: &mut World) {
     world.kill(2, false);
     fill(world);
     let reign = world.last_reign();
-    world.network.most_wait = ms(1_000);
+    world.bound_waits(ms(1_000));
     world.make_thin(&[(FIRST, 2)], 100);
     world.kill(1, true);
     world.start(2);

@@ -1,11 +1,11 @@
 //! Cuts that are met half-way, and batches that lack a piece (docs/protocol.md, section 3).
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::model;
+use crate::model::key::key;
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
-use crate::workload::key;
+use crate::words::operation::Kind;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -25,24 +25,24 @@ fn operations_in_cuts(world: &mut World) {
     for step in 0..40 {
         #[cfg(feature = "bugs")]
         {
-            world.is_busy_in_cuts = step % 4 > 0;
+            world.set_busy_within_cuts(step % 4 > 0);
         }
         let items = vec![(key(b't', step % 5), 2), (key(b't', (step + 1) % 5), 2)];
-        world.issue(FIRST, model::Kind::Transfer, items, None);
+        world.issue(FIRST, Kind::Transfer, items, None);
         world.wait(ms(20));
     }
     #[cfg(feature = "bugs")]
     {
-        world.is_busy_in_cuts = false;
+        world.set_busy_within_cuts(false);
     }
 }
 
 /// A batch of several pieces, of which one is lost.
 fn missing_piece(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2).only(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2).only(2));
     for index in 0..4 {
-        for (family, kind) in [(b'c', model::Kind::Count), (b'l', model::Kind::Acquire)] {
+        for (family, kind) in [(b'c', Kind::Count), (b'l', Kind::Acquire)] {
             let items = vec![(key(family, index), 5)];
             world.issue(FIRST, kind, items, None);
         }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::disk::{DiskPlan, HostDisk};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
+use crate::plan::disk::DiskPlan;
+use crate::words::operation::Outcome;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -57,26 +58,14 @@ fn quick_disks() -> Plan {
 }
 
 impl World {
-    /// From here on the disk of a peer takes so long for everything.
-    fn slow_down(&mut self, peer: usize, delay: Duration) {
-        if let Some(disk) = &mut self.plan.disk {
-            disk.delays[peer] = delay;
-        }
-    }
-
-    /// Puts an empty disk in the place of a peer's.
-    fn replace_disk(&mut self, peer: usize) {
-        self.peers[peer].disk = Some(HostDisk::new(self.disk_random.next()));
-    }
-
     /// Runs until all operations so far have an outcome, for a failure timeout at most.
     fn wait_for_answers(&mut self) {
-        let bound = self.plan.timeout();
-        self.run_while(bound, |world| world.ops.iter().all(|op| op.outcome.is_some()));
+        let bound = self.plan().timeout();
+        self.run_while(bound, |world| world.ops().iter().all(|op| op.outcome.is_some()));
     }
 }
 
-/// What is answered is synced by a majority, so that no loss of power undoes it.
+/// All lose power. A majority has synced what is answered, so that nothing of it is undone.
 fn power_lost_by_all(world: &mut World) {
     world.found();
     for _ in 0..5 {
@@ -96,7 +85,7 @@ fn power_lost_by_all(world: &mut World) {
 fn power_lost_by_primary(world: &mut World) {
     world.found();
     world.kill(2, true);
-    world.slow_down(FIRST, ms(2_000));
+    world.slow_disk(FIRST, ms(2_000));
     world.count(FIRST, 5);
     world.wait_for_answers();
     world.kill(FIRST, true);
@@ -112,11 +101,11 @@ fn power_lost_by_a_voter(world: &mut World) {
     world.found();
     let before = world.last_reign();
     world.kill(FIRST, true);
-    world.slow_down(2, ms(400));
+    world.slow_disk(2, ms(400));
     // The candidate does not hear whether it has the vote.
-    world.filters.push(Filter::from(2, &[Kind::VoteReply]));
+    world.add_filter(Filter::from(2, &[MessageKind::VoteReply]));
     let has_voted = |world: &World| {
-        let now = world.peers[2].clock.now(world.now);
+        let now = world.hosts()[2].clock.now(world.now());
         let known = world.process(2).map(|process| process.machine.status(now).ballot);
         known > before
     };
@@ -124,7 +113,7 @@ fn power_lost_by_a_voter(world: &mut World) {
     world.wait(ms(1));
     world.kill(2, true);
     world.part(&[1], &[FIRST, 2]);
-    world.filters.clear();
+    world.clear_filters();
     world.start(FIRST);
     world.start(2);
     world.run_while(ms(60_000), |world| world.primary().is_some());
@@ -134,7 +123,7 @@ fn power_lost_by_a_voter(world: &mut World) {
 /// The primary's lease rests on the promise of a peer that restarts, and remembers its votes only.
 fn promise_before_restart(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(9_500));
     world.part(&[FIRST], &[1, 2]);
     world.restart(1);
@@ -149,7 +138,7 @@ fn all_restart(world: &mut World) {
     (0..3).for_each(|peer| world.kill(peer, peer == 1));
     world.wait(ms(500));
     (0..3).for_each(|peer| world.start(peer));
-    let bound = world.plan.timeout();
+    let bound = world.plan().timeout();
     if !world.run_while(bound, |world| world.primary().is_some()) {
         world.fail("liveness", format!("no primary after {bound:?}: {}", world.describe()));
     }
@@ -171,17 +160,16 @@ fn one_after_the_other(world: &mut World) {
 /// A primary whose disk fails hands over, and is of use to its own callers still.
 fn disk_of_primary_fails(world: &mut World) {
     world.found();
-    world.fail_disk(FIRST, world.plan.timeout() * 3);
+    world.fail_disk(FIRST, world.plan().timeout() * 3);
     (0..10).for_each(|_| world.count(FIRST, 1));
-    let bound = world.plan.timeout() / 2;
+    let bound = world.plan().timeout() / 2;
     world.expect_other_than(FIRST, bound);
-    let before = world.ops.len();
+    let before = world.ops().len();
     world.count(FIRST, 1);
     world.wait_for_answers();
-    let is_answered = |op: &crate::workload::Op| {
-        matches!(op.outcome, Some(crate::workload::Outcome::Acknowledged(_)))
-    };
-    if !world.ops[before..].iter().all(is_answered) {
+    let are_answered =
+        world.ops()[before..].iter().all(|op| matches!(op.outcome, Some(Outcome::Acknowledged(_))));
+    if !are_answered {
         world.fail("liveness", "a peer without storage does not forward".into());
     }
 }
@@ -192,7 +180,7 @@ fn disk_of_only_holder_fails(world: &mut World) {
     world.found();
     world.count(FIRST, 7);
     world.wait_for_answers();
-    world.fail_disk(2, world.plan.timeout() * 20);
+    world.fail_disk(2, world.plan().timeout() * 20);
     (0..20).for_each(|_| world.count(FIRST, 1));
     if !world.has_failed_storage(2) {
         world.fail("scenario", "the disk works".into());
@@ -203,7 +191,7 @@ fn disk_of_only_holder_fails(world: &mut World) {
     }
     world.start(FIRST);
     world.start(1);
-    let bound = world.plan.timeout() * 4;
+    let bound = world.plan().timeout() * 4;
     if !world.run_while(bound, |world| world.primary().is_some()) {
         world.fail("liveness", format!("no primary after {bound:?}: {}", world.describe()));
     }

@@ -1,8 +1,8 @@
 //! Elections whose winner lags, and votes that must not count.
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -49,8 +49,8 @@ fn brisk() -> Plan {
 /// the vote.
 fn lagging_winner(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(2, &[Kind::Ping, Kind::Pong]).to(1));
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.add_filter(Filter::from(2, &[MessageKind::Ping, MessageKind::Pong]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(1));
     world.count(FIRST, 5);
     // The voter hears of the end first, so that the first round is not refused.
     world.part(&[FIRST], &[1]);
@@ -66,12 +66,12 @@ fn lagging_winner(world: &mut World) {
 /// gives way in vain, and must not do so for ever longer.
 fn source_that_is_mute(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(1));
     world.count(FIRST, 5);
     world.restart(FIRST);
-    world.filters.push(Filter::from(2, &[Kind::Piece]));
+    world.add_filter(Filter::from(2, &[MessageKind::Piece]));
     world.wait(ms(60_000));
-    world.filters.clear();
+    world.clear_filters();
     world.expect_other_than(FIRST, ms(18_000));
 }
 
@@ -93,19 +93,22 @@ fn longer_older_term(world: &mut World) {
 /// Two candidates of one ballot: the votes of the first are asked for late.
 fn two_candidates(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(1, &[Kind::Vote]).late(ms(700)));
+    world.add_filter(Filter::from(1, &[MessageKind::Vote]).late(ms(700)));
     world.kill(FIRST, true);
     world.wait_for_delayed();
     // Nobody hears of the ballot meanwhile, nor is bound to the second.
-    world.filters.push(Filter::from(1, &[Kind::Ping, Kind::Pong, Kind::PreVoteReply]));
-    world.filters.push(Filter::from(2, &[Kind::Ping]));
+    world.add_filter(Filter::from(
+        1,
+        &[MessageKind::Ping, MessageKind::Pong, MessageKind::PreVoteReply],
+    ));
+    world.add_filter(Filter::from(2, &[MessageKind::Ping]));
     world.wait(ms(3_000));
 }
 
 /// Two candidates that are as good as each other, on links that are as fast as each other.
 fn dead_heat(world: &mut World) {
     world.start_all(true);
-    let bound = world.plan.timeout();
+    let bound = world.plan().timeout();
     world.run_while(bound, World::is_whole);
     if let Some(primary) = world.primary() {
         world.kill(primary, true);
@@ -117,10 +120,10 @@ fn dead_heat(world: &mut World) {
 fn vote_of_a_newcomer(world: &mut World) {
     world.found();
     // Only 0, 1 and 4 hold this change.
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(3));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(3));
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(3, &[Kind::PreVoteReply]).to(2).late(ms(600)));
+    world.add_filter(Filter::from(3, &[MessageKind::PreVoteReply]).to(2).late(ms(600)));
     world.part(&[FIRST, 4], &[1, 2, 3]);
     world.wait_for_delayed();
     world.restart(1);
@@ -140,9 +143,9 @@ fn split_vote(world: &mut World) {
     world.found();
     world.part(&[1], &[2]);
     for (candidate, near, far) in [(1, 3, 4), (2, 4, 3)] {
-        let votes = Filter::from(candidate, &[Kind::Vote]);
-        world.filters.push(votes.clone().to(near).late(ms(60)));
-        world.filters.push(votes.to(far).late(ms(120)));
+        let votes = Filter::from(candidate, &[MessageKind::Vote]);
+        world.add_filter(votes.clone().to(near).late(ms(60)));
+        world.add_filter(votes.to(far).late(ms(120)));
     }
     world.kill(FIRST, true);
     world.expect_other_than(FIRST, ms(40_000));
@@ -151,7 +154,7 @@ fn split_vote(world: &mut World) {
 /// A winner that nobody can hear the data of: it must not serve.
 fn mute_successor(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(1, &[Kind::Piece]));
+    world.add_filter(Filter::from(1, &[MessageKind::Piece]));
     world.kill(FIRST, true);
     world.wait(ms(15_000));
 }
@@ -165,7 +168,7 @@ fn slow_copy(world: &mut World) {
     }
     world.restart(FIRST);
     for other in [1, 2] {
-        world.network.path(other, FIRST).slow = ms(400);
+        world.slow_path(other, FIRST, ms(400));
     }
     world.expect_primary(FIRST, ms(60_000));
 }

@@ -1,8 +1,8 @@
 //! Groups that begin, and begin anew (docs/protocol.md, section 6).
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -35,16 +35,17 @@ fn alone(world: &mut World) {
 /// Two founders, and a blank peer that is asked by the first of them when it has pledged itself to
 /// the second.
 fn two_founders(world: &mut World) {
-    const SAID: &[Kind] = &[Kind::Ping, Kind::Pong, Kind::Piece, Kind::PreVoteReply];
-    world.filters.push(Filter::from(FIRST, &[Kind::Vote]).to(1));
-    world.filters.push(Filter::from(FIRST, &[Kind::Vote]).to(2).late(ms(3_000)));
+    const SAID: &[MessageKind] =
+        &[MessageKind::Ping, MessageKind::Pong, MessageKind::Piece, MessageKind::PreVoteReply];
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Vote]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Vote]).to(2).late(ms(3_000)));
     world.start(FIRST);
     world.wait(ms(1_000));
     world.start_all(true);
     world.wait_for_delayed();
     // The blank peer hears of neither founding.
     for peer in [FIRST, 1] {
-        world.filters.push(Filter::from(peer, SAID).to(2));
+        world.add_filter(Filter::from(peer, SAID).to(2));
     }
     world.wait(ms(4_000));
 }
@@ -52,45 +53,50 @@ fn two_founders(world: &mut World) {
 /// A founder whose data nobody gets resigns, and its first round as a candidate is not heard. The
 /// blank peers take no part in its newer ballot: they doubt it in the one that they pledged.
 fn founder_in_doubt(world: &mut World) {
-    const LOST: &[Kind] = &[Kind::Piece, Kind::Release, Kind::Vote];
+    const LOST: &[MessageKind] = &[MessageKind::Piece, MessageKind::Release, MessageKind::Vote];
     world.start(FIRST);
     world.wait(ms(1_000));
     world.start_all(true);
     world.run_while(ms(5_000), |world| {
         world.process(FIRST).is_some_and(|process| !process.store.position().is_blank())
     });
-    world.filters.push(Filter::from(FIRST, LOST));
+    world.add_filter(Filter::from(FIRST, LOST));
     world.wait(ms(45_000));
 }
 
 /// The founder dies when one peer has its data. The other, blank yet, takes part in no newer ballot
 /// than the founding's, and the first round of the one with data is not heard.
 fn blank_voter(world: &mut World) {
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.start(FIRST);
     world.wait(ms(1_000));
     world.start_all(true);
     world.run_while(ms(5_000), |world| world.primary() == Some(FIRST));
     world.kill(FIRST, true);
-    world.filters.push(Filter::from(1, &[Kind::Vote]).to(2));
+    world.add_filter(Filter::from(1, &[MessageKind::Vote]).to(2));
     world.wait(ms(13_000));
 }
 
 /// A majority restarts; the one that still has data cannot stand for a while.
 fn blank_beside_survivor(world: &mut World) {
-    const SAID: &[Kind] = &[Kind::Piece, Kind::PreVote, Kind::PreVoteReply, Kind::VoteReply];
+    const SAID: &[MessageKind] = &[
+        MessageKind::Piece,
+        MessageKind::PreVote,
+        MessageKind::PreVoteReply,
+        MessageKind::VoteReply,
+    ];
     world.found();
     world.count(FIRST, 5);
-    world.filters.push(Filter::from(FIRST, SAID));
+    world.add_filter(Filter::from(FIRST, SAID));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(peer, &[Kind::PreVote]));
+        world.add_filter(Filter::from(peer, &[MessageKind::PreVote]));
     }
     world.kill(1, false);
     world.kill(2, false);
     world.start(1);
     world.start(2);
     world.wait(ms(15_000));
-    world.filters.truncate(1);
+    world.keep_first_filter();
     world.wait(ms(15_000));
 }
 
@@ -107,8 +113,8 @@ fn older_generation(world: &mut World) {
     world.wait(ms(15_000));
 }
 
-/// Two of three are restarted in turn with a setting that the third refuses. They are a majority, and
-/// blank: they found nothing past it, for as long as it is there.
+/// Two of three are restarted in turn with a setting that the third refuses. They are a majority,
+/// and blank: they found nothing past it, for as long as it is there.
 fn refused_holder(world: &mut World) {
     world.found();
     world.count(FIRST, 60);
@@ -140,7 +146,8 @@ fn hub_first() -> Plan {
     plan(&[1, 2, 3, 4, 5])
 }
 
-/// The same of five, where the hub was the primary.
+/// The hub of a star of five restarts blank, and was the primary. One of the others goes on with
+/// it.
 fn blank_hub_leads(world: &mut World) {
     world.found();
     world.count(FIRST, 5);

@@ -1,12 +1,12 @@
-//! What peers say that are no members (docs/protocol.md, section 7, rules 13 to 15).
+//! Lies of peers that are no members (docs/protocol.md, section 7, rules 13 to 15).
 
 use quorate::PeerKind;
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::liar::Lie;
 use crate::plan::Plan;
 use crate::world::World;
+use crate::world::liar::Lie;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "client_claims_primacy", plan: three, script: client_claims_primacy },
@@ -26,7 +26,8 @@ fn three() -> Plan {
     plan(&[1, 2, 3])
 }
 
-/// A client says that it is the primary of the next term, and sends everybody a state without cells.
+/// A client says that it is the primary of the next term, and sends everybody a state without
+/// cells.
 fn client_claims_primacy(world: &mut World) {
     world.found();
     world.count(FIRST, 100);
@@ -63,8 +64,8 @@ fn stands_all_the_time(world: &mut World) {
     world.expect_other_than(FIRST, ms(1));
 }
 
-/// A joiner answers every candidate: it grants its vote, holds everything, and knows that the two of
-/// them are all the members.
+/// A joiner answers every candidate: it grants its vote, holds everything, and knows that the two
+/// of them are all the members.
 fn votes_and_knows_best(world: &mut World) {
     world.found();
     world.count(FIRST, 100);
@@ -89,7 +90,7 @@ fn vouch(world: &mut World, kind: PeerKind) {
     }
 }
 
-/// Who is alone in its group reaches no other member ever, and goes on.
+/// A peer that is alone in its group reaches no other member ever, and goes on.
 fn around_a_group_of_one(world: &mut World) {
     world.found();
     world.count(FIRST, 100);

@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
+use crate::words::call::PeerStart;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -26,8 +27,8 @@ pub(super) const ALL: &[Scenario] = &[
 fn healed_while_connecting(world: &mut World) {
     world.found();
     world.restart(2);
-    world.network.path(2, FIRST).slow = ms(3_000);
-    world.network.path(FIRST, 2).slow = ms(60_000);
+    world.slow_path(2, FIRST, ms(3_000));
+    world.slow_path(FIRST, 2, ms(60_000));
     world.wait(ms(1_000));
 }
 
@@ -35,11 +36,12 @@ fn healed_while_connecting(world: &mut World) {
 /// which it hears nothing. The link goes on: the end comes a failure timeout after they opened.
 fn crossed(world: &mut World) {
     world.found();
-    let incarnation = |world: &World, peer| world.process(peer).map(|process| process.incarnation);
     for slow in [ms(60), ms(0)] {
-        world.network.path(FIRST, 2).slow = slow;
-        if let (Some(here), Some(there)) = (incarnation(world, 2), incarnation(world, FIRST)) {
-            world.connect([(2, here), (FIRST, there)]);
+        world.slow_path(FIRST, 2, slow);
+        if let (Some(here), Some(there)) = (world.process(2), world.process(FIRST)) {
+            let dialer = PeerStart { peer: 2, incarnation: here.incarnation };
+            let listener = PeerStart { peer: FIRST, incarnation: there.incarnation };
+            world.connect(dialer, listener);
         }
     }
     world.wait(ms(5_100));
@@ -73,17 +75,18 @@ fn reset_all_the_time(world: &mut World) {
 fn closed_at_one_end(world: &mut World) {
     world.found();
     world.count(FIRST, 5);
-    world.one_ended(FIRST, 1, world.now.after(ms(15_000)), false);
-    world.one_ended(FIRST, 2, world.now.after(ms(15_000)), false);
+    world.one_ended(FIRST, 1, world.now().after(ms(15_000)), false);
+    world.one_ended(FIRST, 2, world.now().after(ms(15_000)), false);
     world.expect_other_than(FIRST, ms(10_200));
     world.count(1, 1);
 }
 
-/// The same at the other end, with one replica: the primary goes on with the other.
+/// One replica sees its connection to the primary close, and the primary does not: it goes on with
+/// the other.
 fn closed_at_a_replica(world: &mut World) {
     world.found();
     let reign = world.last_reign();
-    world.one_ended(1, FIRST, world.now.after(ms(15_000)), false);
+    world.one_ended(1, FIRST, world.now().after(ms(15_000)), false);
     for _ in 0..30 {
         world.count(FIRST, 1);
         world.wait(ms(500));

@@ -1,13 +1,13 @@
-//! What a primary decides that nobody else holds, and what a relaxed peer decides alone.
+//! Decisions of a primary that nobody else holds, and of a relaxed peer alone.
 
 use quorate::{Acknowledge, Mode};
 use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
-use crate::real::RealPlan;
+use crate::plan::limits::RealPlan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -107,7 +107,7 @@ fn tail_that_is_longer(world: &mut World) {
         world.count(FIRST, 1);
     }
     world.wait_for_other_than(FIRST);
-    world.filters.push(Filter::from(1, &[Kind::Piece]).to(FIRST));
+    world.add_filter(Filter::from(1, &[MessageKind::Piece]).to(FIRST));
     world.join(&[FIRST], &[1]);
     world.wait(ms(1_000));
     world.part(&[1], &[2]);
@@ -135,15 +135,16 @@ fn real() -> Plan {
     Plan { seed: 1, ..three() }
 }
 
-/// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken for.
+/// A permit is renewed while nobody else holds that it was taken: a promise to whom it was taken
+/// for.
 fn renewal_of_what_is_lost(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     for number in [operation::PERMIT_TAKE, operation::PERMIT_RENEW] {
         world.ask(FIRST, number, "permits", 1);
     }
     world.kill(FIRST, true);
-    world.filters.clear();
+    world.clear_filters();
     world.wait_for_other_than(FIRST);
 }
 
@@ -181,7 +182,7 @@ fn merge_that_is_lost(world: &mut World) {
     world.part(&[2], &[0, 1]);
     world.wait(ms(15_000));
     world.count(2, 5);
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
     world.wait(ms(3_000));
     world.kill(FIRST, true);
@@ -194,10 +195,10 @@ fn merge_sent_again(world: &mut World) {
     world.part(&[2], &[0, 1]);
     world.wait(ms(15_000));
     world.count(2, 5);
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
     world.wait(ms(4_000));
-    world.filters.clear();
+    world.clear_filters();
     world.wait(ms(4_000));
 }
 

@@ -1,8 +1,8 @@
 //! Members that restart: who counts, and from when (docs/protocol.md, section 7).
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::world::World;
 
@@ -62,17 +62,17 @@ fn five_may_agree() -> Plan {
 impl World {
     /// Waits until a peer knows so many members, in force.
     fn wait_for_members(&mut self, at: usize, count: usize) {
-        let is_it = |world: &Self| {
+        let is_reached = self.run_while(ms(20_000), |world| {
             let membership = world.process(at).map(|process| process.store.meta().membership);
-            membership.is_some_and(|m| m.next.is_none() && m.voters.len() == count)
-        };
-        if !self.run_while(ms(20_000), is_it) {
+            membership.is_some_and(|list| list.next.is_none() && list.voters.len() == count)
+        });
+        if !is_reached {
             self.fail("liveness", format!("not {count} members: {}", self.describe()));
         }
     }
 }
 
-/// Whether a peer knows of a change of the members that is under way.
+/// Returns true if a peer knows of a change of the members that is under way.
 fn is_joint(world: &World, peer: usize) -> bool {
     let membership = world.process(peer).map(|process| process.store.meta().membership);
     membership.is_some_and(|membership| membership.next.is_some())
@@ -94,7 +94,7 @@ fn one_joins_and_one_leaves(world: &mut World) {
 /// Nothing that the primary sends reaches the joiner, whose heartbeats do.
 fn joiner_that_lags(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(3));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(3));
     world.start(3);
     world.wait(ms(5_000));
 }
@@ -103,7 +103,7 @@ fn joiner_that_lags(world: &mut World) {
 fn change_that_is_stuck(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.start(3);
     world.start(4);
@@ -115,7 +115,7 @@ fn change_that_is_stuck(world: &mut World) {
 fn two_leave_a_lease(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(peer));
     }
     // Their last promises have just not ended: they still take data.
     world.wait(ms(9_500));
@@ -133,7 +133,7 @@ fn removal_cut_short(world: &mut World) {
     world.remove(3, 3);
     world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, 2));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
     world.wait(ms(200));
@@ -145,23 +145,24 @@ fn removal_cut_short(world: &mut World) {
 /// promised nothing, and the other replica's promise runs out before the lease does.
 fn promise_of_a_newcomer(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(5_000));
     replace_unheard(world);
 }
 
-/// The same, and the last promise of the one that has died arrives when the newcomer is linked.
+/// A member restarts that the lease rests on; the last promise of its former self arrives when the
+/// newcomer is linked.
 fn promise_of_the_dead(world: &mut World) {
     world.found();
-    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(2));
     world.wait(ms(5_000));
-    world.filters.push(Filter::from(1, &[Kind::Pong]).to(FIRST).late(ms(700)));
+    world.add_filter(Filter::from(1, &[MessageKind::Pong]).to(FIRST).late(ms(700)));
     world.wait_for_delayed();
     replace_unheard(world);
 }
 
 fn replace_unheard(world: &mut World) {
-    world.filters.push(Filter::from(FIRST, &[Kind::Ping]).to(1));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Ping]).to(1));
     world.restart(1);
     world.wait(ms(1_500));
     world.part(&[FIRST], &[1, 2]);
@@ -173,7 +174,7 @@ fn replace_unheard(world: &mut World) {
 fn vote_of_the_dead(world: &mut World) {
     world.found();
     world.part(&[FIRST], &[1, 2]);
-    world.filters.push(Filter::from(1, &[Kind::VoteReply]).to(2).late(ms(700)));
+    world.add_filter(Filter::from(1, &[MessageKind::VoteReply]).to(2).late(ms(700)));
     world.wait_for_delayed();
     // Without a word: the candidate still counts on it.
     world.kill(1, true);
@@ -190,28 +191,28 @@ fn change_that_was_missed(world: &mut World) {
     world.found();
     world.restart(1);
     world.run_while(ms(3_000), |world| is_joint(world, 2));
-    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(2));
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2));
     world.run_while(ms(3_000), |world| !is_joint(world, 1) && !is_joint(world, FIRST));
     world.kill(FIRST, false);
     world.wait(ms(5_000));
 }
 
-/// Of two members one counts a third in, and restarts when nobody but a joiner has heard that this has
-/// ended. By what the others know themselves they are no majority; by what the joiner knows they are,
-/// and they keep their data.
+/// Of two members one counts a third in, and restarts when nobody but a joiner has heard that this
+/// has ended. By what the others know themselves they are no majority; by what the joiner knows
+/// they are, and they keep their data.
 fn joiner_that_knows_more(world: &mut World) {
     world.found();
     world.remove(1, 1);
     world.wait_for_members(FIRST, 2);
     for joiner in [4, 3] {
-        world.filters.push(Filter::from(joiner, &[Kind::Pong]).to(FIRST));
+        world.add_filter(Filter::from(joiner, &[MessageKind::Pong]).to(FIRST));
         world.start(joiner);
     }
     world.wait(ms(15_000));
-    world.filters.truncate(1);
+    world.keep_first_filter();
     world.run_while(ms(3_000), |world| is_joint(world, 2) && is_joint(world, 3));
     for peer in [2, 3] {
-        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.wait_for_members(4, 3);
     world.restart(FIRST);
@@ -226,17 +227,18 @@ fn end_a_removal_alone(world: &mut World) {
     world.remove(2, 2);
     world.run_while(ms(3_000), |world| is_joint(world, 1) && is_joint(world, FIRST));
     for peer in [1, 2] {
-        world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(peer));
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
     }
     world.run_while(ms(3_000), |world| !is_joint(world, FIRST));
     world.part(&[FIRST], &[1, 2]);
-    world.filters.clear();
+    world.clear_filters();
     world.expect_other_than(FIRST, ms(40_000));
     world.count(2, 3);
 }
 
-/// A primary counts a member out, and no majority ever holds the end of it: cut off, it comes back to
-/// a new generation in which that member is the primary. Its list is older, and keeps nobody out.
+/// A primary counts a member out, and no majority ever holds the end of it: cut off, it comes back
+/// to a new generation in which that member is the primary. Its list is older, and keeps nobody
+/// out.
 fn removal_nobody_held(world: &mut World) {
     end_a_removal_alone(world);
     world.join(&[FIRST], &[1, 2]);
@@ -244,8 +246,8 @@ fn removal_nobody_held(world: &mut World) {
     world.expect_whole();
 }
 
-/// The same, and the new generation has counted out the one that comes back meanwhile: each of two
-/// peers is removed by the list of the other. The newer list decides.
+/// The new generation has counted out the one that comes back, which has counted one of it out:
+/// each of two peers is removed by the list of the other. The newer list decides.
 fn removed_each_other(world: &mut World) {
     end_a_removal_alone(world);
     world.remove(1, FIRST);
@@ -255,13 +257,13 @@ fn removed_each_other(world: &mut World) {
     world.wait(ms(15_000));
     world.expect_whole();
     let held = world.process(FIRST).map(|process| process.store.meta().membership);
-    if held.is_some_and(|held| held.has(&world.plan.group.members[2])) {
+    if held.is_some_and(|held| held.has(&world.plan().group.members[2])) {
         world.fail("scenario", format!("it was let in again: {}", world.describe()));
     }
 }
 
-/// The same as the first, and the third peer is gone when the one with the older list comes back: it
-/// is a majority with the one that it has removed, and nobody else is there to say so.
+/// The third peer is gone when the one with the older list comes back, in which one is counted out:
+/// it is a majority with the one that it has removed, and nobody else is there to say so.
 fn older_list_is_needed(world: &mut World) {
     end_a_removal_alone(world);
     world.kill(1, true);

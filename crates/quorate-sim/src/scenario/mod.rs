@@ -9,7 +9,6 @@ mod copies;
 mod cuts;
 mod disks;
 mod elections;
-mod filter;
 mod founding;
 mod hand_overs;
 mod lasting;
@@ -21,12 +20,11 @@ mod restarts;
 mod script;
 mod time;
 
+use crate::observe::report::Report;
+use crate::observe::trace::Trace;
 use crate::plan::Plan;
-use crate::run::Report;
-use crate::trace::Trace;
+use crate::run::begin;
 use crate::world::World;
-
-pub(crate) use filter::{Filter, Verdict};
 
 /// A directed schedule.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// Runs it to its end, rest included.
     pub(crate) fn run(&self, trace: Trace) -> Report {
-        let mut world = World::new((self.plan)(), trace);
+        let mut world = begin((self.plan)(), trace);
         (self.script)(&mut world);
         world.end()
     }

@@ -1,11 +1,13 @@
-//! Restarts of one, of a majority, of all: the table of docs/operations.md, row by row, for groups in
-//! memory and on disk. Each script ends with the outcome that the table states.
+//! Restarts of one, of a majority, of all: the table of docs/operations.md, row by row, for groups
+//! in memory and on disk. Each script ends with the outcome that the table states.
+//!
+//! Holds G11 and G15 of docs/guarantees.md.
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::disk::DiskPlan;
+use crate::model::key::key;
 use crate::plan::Plan;
-use crate::workload::key;
+use crate::plan::disk::DiskPlan;
 use crate::world::World;
 
 /// A row of the table, in both kinds of group.
@@ -44,7 +46,7 @@ fn disk() -> Plan {
 /// Units that are counted before anything happens.
 const UNITS: u64 = 7;
 
-/// What the group was before.
+/// The group as it was before.
 struct Before {
     is_kept: bool,
     generation: Option<quorate::Generation>,
@@ -56,7 +58,7 @@ fn counted(world: &mut World) -> Before {
     world.count(FIRST, UNITS);
     world.wait(ms(100));
     let generation = world.last_reign().map(|ballot| ballot.generation);
-    Before { is_kept: world.plan.disk.is_some(), generation }
+    Before { is_kept: world.plan().disk.is_some(), generation }
 }
 
 fn end(world: &mut World, peers: &[usize]) {
@@ -117,8 +119,8 @@ fn replica_restarts_late(world: &mut World) {
     }
 }
 
-/// On disk its storage proves that the first process has ended. In memory nothing does: its lease is
-/// waited for.
+/// On disk its storage proves that the first process has ended. In memory nothing does: its lease
+/// is waited for.
 fn primary_restarts_at_once(world: &mut World) {
     let before = counted(world);
     end(world, &[FIRST]);
@@ -177,8 +179,8 @@ fn all_restart_in_turn(world: &mut World) {
     expect(world, &before, true, UNITS);
 }
 
-/// In memory two that are blank wait for the third, which may have data, as long as a failover takes.
-/// Then they found a group without it, and when it comes its data are set aside.
+/// In memory two that are blank wait for the third, which may have data, as long as a failover
+/// takes. Then they found a group without it, and when it comes its data are set aside.
 fn majority_is_back_before_the_holder(world: &mut World) {
     let before = counted(world);
     // The holder is out of reach, and keeps its data.
@@ -196,7 +198,7 @@ fn majority_is_back_before_the_holder(world: &mut World) {
     expect(world, &before, before.is_kept, if before.is_kept { UNITS } else { 0 });
 }
 
-/// The same, and the partition ends in time.
+/// Two of three restart, out of reach of the third for less than a failover takes.
 fn majority_is_back_beyond_a_partition(world: &mut World) {
     let before = counted(world);
     world.part(&[1], &[FIRST, 2]);

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::model::Kind;
+use crate::model::key::key;
+use crate::model::real;
 use crate::plan::Plan;
-use crate::real;
-use crate::workload::key;
+use crate::words::operation::Kind;
 use crate::world::World;
 
 /// The peer that founds the group.
@@ -26,11 +26,11 @@ impl World {
     pub(super) fn found(&mut self) {
         self.start(FIRST);
         self.wait(ms(1_000));
-        for peer in 1..self.plan.founders {
+        for peer in 1..self.plan().founders {
             self.start(peer);
         }
         self.begin_to_dial();
-        let bound = self.plan.timeout() * 3;
+        let bound = self.plan().timeout() * 3;
         if !self.run_while(bound, Self::is_whole) || self.primary() != Some(FIRST) {
             self.fail("scenario", format!("no group to begin with: {}", self.describe()));
         }
@@ -38,27 +38,27 @@ impl World {
     }
 
     pub(super) fn wait(&mut self, length: Duration) {
-        self.run_until(self.now.after(length));
+        self.run_until(self.now().after(length));
     }
 
     /// Runs until another peer than this one decides, for some failure timeouts at most.
     pub(super) fn wait_for_other_than(&mut self, peer: usize) {
-        let bound = self.plan.timeout() * 4;
+        let bound = self.plan().timeout() * 4;
         self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
     }
 
-    /// The same, and it is a failure if there is none.
+    /// Runs until another peer than this one decides; it is a failure if none does in time.
     pub(super) fn expect_other_than(&mut self, peer: usize, bound: Duration) {
-        let is_done = |world: &Self| world.primary().is_some_and(|primary| primary != peer);
-        if !self.run_while(bound, is_done) {
+        let is_elected =
+            self.run_while(bound, |world| world.primary().is_some_and(|primary| primary != peer));
+        if !is_elected {
             self.fail("liveness", format!("no primary after {bound:?}: {}", self.describe()));
         }
     }
 
     /// This peer decides within some time, or it is a failure.
     pub(super) fn expect_primary(&mut self, peer: usize, bound: Duration) {
-        let is_done = |world: &Self| world.primary() == Some(peer);
-        if !self.run_while(bound, is_done) {
+        if !self.run_while(bound, |world| world.primary() == Some(peer)) {
             self.fail("liveness", format!("not primary after {bound:?}: {}", self.describe()));
         }
     }
@@ -75,7 +75,7 @@ impl World {
         self.count_at(peer, 0, units);
     }
 
-    /// The same with another counter.
+    /// Units added to one of the counters at a peer, and a moment for them to travel.
     pub(super) fn count_at(&mut self, peer: usize, counter: usize, units: u64) {
         self.issue(peer, Kind::Count, vec![(key(b'c', counter), units)], None);
         self.wait(ms(20));
@@ -86,7 +86,8 @@ impl World {
         self.ask_by(peer, number, limit, amount, 1);
     }
 
-    /// The same by the permit or reservation with this id.
+    /// An operation on a real limit by the permit or reservation with this id, and a moment to
+    /// travel.
     pub(super) fn ask_by(&mut self, peer: usize, number: u8, limit: &str, amount: u64, id: u8) {
         let (kind, items) = real::one(number, limit, amount, id);
         self.issue(peer, kind, items, None);

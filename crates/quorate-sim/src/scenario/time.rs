@@ -6,14 +6,14 @@ use quorate::Acknowledge;
 use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
-use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
-use crate::clock::{Moment, nanos};
-use crate::model;
+use crate::base::clock::{Moment, nanos};
+use crate::model::key::key;
+use crate::model::real::PERMITS;
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
-use crate::real::PERMITS;
-use crate::standstill::Setting;
-use crate::workload::{Outcome, key};
+use crate::plan::fault::Setting;
+use crate::words::operation::{DONE, Kind, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -73,7 +73,7 @@ const SLOW: i64 = 45_000_000_000;
 fn late_promises(world: &mut World) {
     world.found();
     for peer in [1, 2] {
-        world.filters.push(Filter::from(peer, &[Kind::Pong]).to(FIRST).late(ms(5_000)));
+        world.add_filter(Filter::from(peer, &[MessageKind::Pong]).to(FIRST).late(ms(5_000)));
     }
     world.wait(ms(6_000));
     world.part(&[FIRST], &[1, 2]);
@@ -141,7 +141,7 @@ fn a_paused_machine(world: &mut World) {
     world.wait(ms(2_000));
 }
 
-/// The same, cut off from the others, and the wall clock is set a moment later: from then on it
+/// A primary that is cut off is paused, and its wall clock is set a moment later: from then on it
 /// decides nothing.
 fn set_later(world: &mut World) {
     world.found();
@@ -152,7 +152,7 @@ fn set_later(world: &mut World) {
     if let Some(incarnation) = paused {
         world.go_on(FIRST, incarnation, Setting::Never);
     }
-    let late = world.now.since(Moment(0));
+    let late = world.now().since(Moment(0));
     world.set_wall(FIRST, late.min(ms(9_000)));
     for _ in 0..4 {
         world.count(FIRST, 1);
@@ -181,7 +181,7 @@ fn a_short_pause(world: &mut World) {
 fn cells_expire(world: &mut World) {
     world.found();
     for _ in 0..20 {
-        world.issue(1, model::Kind::Acquire, vec![(key(b'l', 0), 1)], None);
+        world.issue(1, Kind::Acquire, vec![(key(b'l', 0), 1)], None);
         world.wait(ms(1_000));
         world.count(2, 1);
     }
@@ -192,7 +192,7 @@ fn cells_expire(world: &mut World) {
 fn nobody_asks_any_more(world: &mut World) {
     world.found();
     for index in 0..5 {
-        world.issue(1, model::Kind::Acquire, vec![(key(b'l', index % 4), 1)], None);
+        world.issue(1, Kind::Acquire, vec![(key(b'l', index % 4), 1)], None);
         world.wait(ms(20));
     }
 }
@@ -219,14 +219,14 @@ fn slow_clock_put_right(world: &mut World) {
     // A lease ends all the same.
     world.wait(ms(4_000));
     world.ask_by(2, operation::PERMIT_TAKE, "permits", PERMITS, 6);
-    let last = world.ops.last().and_then(|op| op.outcome);
-    if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == model::DONE) {
+    let last = world.ops().last().and_then(|op| op.outcome);
+    if !matches!(last, Some(Outcome::Acknowledged(done)) if done.answer.code == DONE) {
         world.fail("permits_held", format!("permits are not free in the end: {last:?}"));
     }
 }
 
-/// The same while nobody decides: the next primary goes by its own clock, and by the calendar
-/// before.
+/// A slow clock is put right while nobody decides: the next primary goes by its own, and by the
+/// calendar before.
 fn put_right_and_over(world: &mut World) {
     world.found();
     world.ask_by(1, operation::PERMIT_TAKE, "permits", PERMITS, 1);
