@@ -1,5 +1,5 @@
-//! What a full copy takes at the peer that is sent it: memory beside what the cells take in the end,
-//! and the longest turn of the state machine.
+//! What a full copy takes at the peer that is sent it: memory beside what the cells take in the
+//! end, and the longest turn of the state machine.
 //!
 //! Memory is what the system says that this process has in use, so one copy to a blank peer is
 //! measured per process; `old` as an argument measures one in place of a state of the same size.

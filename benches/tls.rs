@@ -5,7 +5,8 @@
 //! ```
 //!
 //! One group for each kind of connection; they take turns in every round, so that the ratios of a
-//! round are of one moment. With the feature `aws-lc-rs` of this package that provider runs as well.
+//! round are of one moment. With the feature `aws-lc-rs` of this package that provider runs as
+//! well.
 
 use std::error::Error;
 use std::time::Duration;

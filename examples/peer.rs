@@ -17,8 +17,9 @@
 //! curl 127.0.0.1:8101/metrics
 //! ```
 //!
-//! `/metrics` has numbers for Prometheus: decisions by limit and outcome, who is primary, how full the
-//! store is. Scrape every peer, for each counts what it was asked. docs/operations.md lists them.
+//! `/metrics` has numbers for Prometheus: decisions by limit and outcome, who is primary, how full
+//! the store is. Scrape every peer, for each counts what it was asked. docs/operations.md lists
+//! them.
 //!
 //! With `--storage disk --data-dir DIR`, each a directory of its own, counts outlive the processes:
 //! kill all three with `kill -9`, start them again, and read `recovered_cells` in their status.
@@ -45,12 +46,12 @@
 //! ```
 //!
 //! What changes the group, or shows whose keys are used (`top`), is served at the same address as
-//! long as that is on loopback. Off loopback it has an address of its own: `--admin-http`, or a port of loopback that is printed at
-//! the start.
+//! long as that is on loopback. Off loopback it has an address of its own: `--admin-http`, or a
+//! port of loopback that is printed at the start.
 //!
-//! Over TLS, with a CA of your own: each peer shows a certificate that names it, and whoever has none
-//! is kept out. `dev_certs` prints the options for each peer; SIGHUP, or a change of the files, has
-//! them read again. `--tls permissive` is for changing a group that runs, peer by peer.
+//! Over TLS, with a CA of your own: each peer shows a certificate that names it, and whoever has
+//! none is kept out. `dev_certs` prints the options for each peer; SIGHUP, or a change of the
+//! files, has them read again. `--tls permissive` is for changing a group that runs, peer by peer.
 //!
 //! ```text
 //! cargo run --example dev_certs -- certs a b c
@@ -58,8 +59,8 @@
 //!     --tls-ca certs/ca.pem --tls-cert certs/a.pem --tls-key certs/a.key
 //! ```
 //!
-//! For limits of your own, write them to a file and give it to every peer (`--limits FILE`); there is one
-//! with every kind in `examples/limits.toml`:
+//! For limits of your own, write them to a file and give it to every peer (`--limits FILE`); there
+//! is one with every kind in `examples/limits.toml`:
 //!
 //! ```text
 //! [limits.api]
@@ -89,8 +90,9 @@
 //! lease = "30s"       # without a word of their holder
 //! ```
 //!
-//! Any of them may have `without_primary = "refuse"`, `"share:0.3"` or `"open"`, for the time without a
-//! primary; `shadow = true`, to see what it would do; and `alert_at = [80, 100]`, to be told.
+//! Any of them may have `without_primary = "refuse"`, `"share:0.3"` or `"open"`, for the time
+//! without a primary; `shadow = true`, to see what it would do; and `alert_at = [80, 100]`, to be
+//! told.
 //!
 //! The limits of a group that runs are changed through any peer, for all of them:
 //!
@@ -177,8 +179,8 @@ struct Options {
     /// Let clients have members forgotten: give this to every member.
     #[arg(long)]
     clients_may_remove_members: bool,
-    /// Where the others reach this peer, from now on, whatever their --peers says; its own address in
-    /// its own --peers if left out.
+    /// Where the others reach this peer, from now on, whatever their --peers says; its own address
+    /// in its own --peers if left out.
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
     /// Name of the group.
@@ -199,8 +201,9 @@ struct Options {
     /// Directory of this peer's files, for --storage disk: of this peer alone.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Directory of this peer alone, for --storage memory: it remembers there its vote and how far it
-    /// has acknowledged, and a group that restarts begins with no less while a member is missing.
+    /// Directory of this peer alone, for --storage memory: it remembers there its vote and how far
+    /// it has acknowledged, and a group that restarts begins with no less while a member is
+    /// missing.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// When files are synced: every-batch, before anything is acknowledged; or at the latest after
@@ -236,8 +239,8 @@ struct Options {
     /// TOML file with the limits; without it there is one, `default`, of 100/s.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
-    /// Have the whole group decide by what the file of --limits says whenever it changes; what was taken
-    /// is kept. What it says at the start changes nothing.
+    /// Have the whole group decide by what the file of --limits says whenever it changes; what was
+    /// taken is kept. What it says at the start changes nothing.
     #[arg(long, requires = "limits")]
     watch_limits: bool,
     /// Have the group decide by the file of --limits of whoever is primary, whatever else is asked

@@ -4,7 +4,7 @@
 //! POST   /v1/reserve {"limit","key","amount"}   takes units for now: {"reservation", ..}
 //! POST   /v1/commit  {"reservation","actual"}   settles it by what was used
 //! POST   /v1/cancel  {"reservation"}            nothing was used
-//! POST   /v1/permit  {"limit","key","amount"}   a place of a concurrency limit: {"permit","lease_ms", ..}
+//! POST   /v1/permit  {"limit","key","amount"}   a place: {"permit","lease_ms", ..}
 //! POST   /v1/permit/ID/renew                    for another lease
 //! DELETE /v1/permit/ID                          given back
 //! ```

@@ -5,8 +5,8 @@
 //! POST /v1/acquire {"limit","key","amount"}   and the other questions of limits: `peer_limits.rs`
 //! POST /v1/reserve, /v1/permit                what a caller holds: `peer_holds.rs`
 //! GET  /v1/limits, /v1/top                    the limits themselves: `peer_rules.rs`
-//! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS and
-//!                                             certificates, and how the limits of others differ
+//! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS
+//!                                             and certificates, how limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
 //! GET  /v1/digest                             equal at peers that hold equal cells
 //! POST /v1/switch-primary {"to"}              a planned hand-over
@@ -167,7 +167,8 @@ const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up
                      /v1/permit/ID, GET and PUT /v1/limits, GET /v1/top?limit=NAME, GET \
                      /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
-                     POST /v1/priority, GET /metrics, GET /v1/safe-to-stop, GET /healthz and GET /readyz";
+                     POST /v1/priority, GET /metrics, GET /v1/safe-to-stop, GET /healthz and \
+                     GET /readyz";
 
 /// All that the peer says of itself, and its limits; the position is a bare number here, whose
 /// reign stands beside it.
@@ -200,8 +201,8 @@ async fn events(
     Ok(Json(json!({ "events": events, "next": next })))
 }
 
-const DIGESTING: &str = "a digest is being worked out, and replication waits for it: one at a time; \
-                         try again when it is there";
+const DIGESTING: &str = "a digest is being worked out, and replication waits for it: one at a \
+                         time; try again when it is there";
 
 async fn digest(State(service): State<Service>) -> Result<Json<Value>, Problem> {
     let Service { peer, digesting, .. } = service;

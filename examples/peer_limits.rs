@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! POST /v1/acquire        {"limit","key","amount"}  all of the amount or nothing
-//! POST /v1/acquire-up-to  {"limit","key","amount"}  as much of it as there is: "granted" says how much
+//! POST /v1/acquire-up-to  {"limit","key","amount"}  as much as there is; "granted" says it
 //! POST /v1/acquire-all    {"items":[{"limit","key","amount"}, ..]}
-//!                                                   all of them or none; "violated" names who refuses
+//!                                                   all or none; "violated" names who refuses
 //! POST /v1/peek           {"limit","key","amount"}  what an acquire would come to
 //! POST /v1/debit          {"limit","key","amount"}  takes what was used, room for it or not
 //! POST /v1/refund         {"limit","key","amount"}  gives back; "granted" says how much

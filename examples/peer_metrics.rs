@@ -6,8 +6,8 @@
 //!   quorate_decisions_total{limit="mail",outcome="allowed"} 2
 //! ```
 //!
-//! Names and values are the library's (`RateLimiter::metrics`); only the writing is done here. No key
-//! is ever in it.
+//! Names and values are the library's (`RateLimiter::metrics`); only the writing is done here. No
+//! key is ever in it.
 
 use std::fmt::{self, Display, Write};
 
@@ -103,8 +103,8 @@ mod tests {
     /// Values by name and labels.
     type Read = BTreeMap<(String, Vec<(String, String)>), f64>;
 
-    /// Reads the format as its description says: families whole, in one place, each with its help and
-    /// type before its values.
+    /// Reads the format as its description says: families whole, in one place, each with its help
+    /// and type before its values.
     fn read(text: &str) -> Read {
         let (mut values, mut seen) = (Read::new(), BTreeSet::new());
         let mut family = None;

@@ -1,5 +1,5 @@
-//! Why the example `peer` did not carry out a request: a problem document (RFC 9457) with the error,
-//! whether anything was counted, and what to do.
+//! Why the example `peer` did not carry out a request: a problem document (RFC 9457) with the
+//! error, whether anything was counted, and what to do.
 
 use std::time::Duration;
 
@@ -138,7 +138,8 @@ impl From<DecideError> for Problem {
     }
 }
 
-/// What to do where there is no primary: to try again only where the group comes out of it by itself.
+/// What to do where there is no primary: to try again only where the group comes out of it by
+/// itself.
 fn look(reason: NoPrimaryReason) -> &'static str {
     use NoPrimaryReason::{Incomplete, NoCandidate, Refused, Removed, ShutDown};
     match reason {

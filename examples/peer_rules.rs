@@ -1,12 +1,14 @@
-//! The limits of the example `peer` themselves: what they are, how they are changed, and who uses them.
+//! The limits of the example `peer` themselves: what they are, how they are changed, and who uses
+//! them.
 //!
 //! ```text
 //! GET /v1/limits                        the group's limits, as a limits file
-//! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on; what
-//!                                       was taken is kept, or carry=proportional, or carry=reset;
-//!                                       where --admin-http is; not with --limits-file-wins
-//! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most: whoever sees them
-//!                                       sees whose they are; where --admin-http is
+//! PUT /v1/limits?carry=keep             a limits file: the whole group decides by it from now on;
+//!                                       what was taken is kept, or carry=proportional, or
+//!                                       carry=reset; where --admin-http is; not with
+//!                                       --limits-file-wins
+//! GET /v1/top?limit=NAME&n=10           the keys that are used, and denied, most: whoever sees
+//!                                       them sees whose they are; where --admin-http is
 //! ```
 
 use axum::body::Bytes;

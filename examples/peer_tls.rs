@@ -20,8 +20,8 @@ pub(crate) struct TlsOptions {
     /// PEM file with the CAs that sign peers' certificates; with --tls-cert and --tls-key.
     #[arg(long, value_name = "FILE", requires = "tls_cert", requires = "tls_key")]
     tls_ca: Option<PathBuf>,
-    /// PEM file with this peer's certificate, which names it. All these files are read again at SIGHUP,
-    /// and when they have changed and are the same in two looks, 10 s apart.
+    /// PEM file with this peer's certificate, which names it. All these files are read again at
+    /// SIGHUP, and when they have changed and are the same in two looks, 10 s apart.
     #[arg(long, value_name = "FILE", requires = "tls_ca")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the private key of that.
@@ -30,7 +30,8 @@ pub(crate) struct TlsOptions {
     /// PEM file with certificates that were revoked.
     #[arg(long, value_name = "FILE", requires = "tls_ca")]
     tls_crl: Option<PathBuf>,
-    /// Names of peers in certificates, like {peer}.quota.example or spiffe://example.org/quota/{peer}.
+    /// Names of peers in certificates, like {peer}.quota.example or
+    /// spiffe://example.org/quota/{peer}.
     #[arg(long, value_name = "PATTERN,..", value_delimiter = ',', requires = "tls_ca")]
     tls_names: Vec<String>,
     /// Names of clients that can be no members, in place of the URI quorate-client:{peer}.

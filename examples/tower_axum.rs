@@ -5,8 +5,8 @@
 //! cargo run --example tower_axum
 //! ```
 //!
-//! It is a group of one, which needs no other peers; `members` of a real one are as in `peer.rs`, and
-//! all else stays as it is. Then, in another terminal:
+//! It is a group of one, which needs no other peers; `members` of a real one are as in `peer.rs`,
+//! and all else stays as it is. Then, in another terminal:
 //!
 //! ```text
 //! curl -i 127.0.0.1:8080/hello                       what is left, in RateLimit

@@ -1,5 +1,5 @@
-//! A hyper service whose requests are limited by a layer, without a framework: three requests a minute
-//! of each client, refused as HTTP or as gRPC does.
+//! A hyper service whose requests are limited by a layer, without a framework: three requests a
+//! minute of each client, refused as HTTP or as gRPC does.
 //!
 //! ```text
 //! cargo run --example tower_hyper

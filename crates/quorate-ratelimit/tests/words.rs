@@ -224,8 +224,8 @@ fn calendar_limits_of_a_file() {
         ),
         (
             month(r#""starts_on": "15""#),
-            "limit mail: a month cannot begin on starts_on = \"15\": write a day of the month, 1 to \
-             31, without quotes",
+            "limit mail: a month cannot begin on starts_on = \"15\": write a day of the month, 1 \
+             to 31, without quotes",
         ),
         (month(r#""starts_on": 32"#), "limit mail: a month cannot begin on day 32: use 1 to 31"),
         (

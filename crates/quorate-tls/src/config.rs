@@ -53,8 +53,8 @@ impl Provider {
 /// | setting | default | why |
 /// |---|---|---|
 /// | `stage` | [`Tls::Required`] | secure unless told otherwise |
-/// | `names` | the DNS name or `quorate:` URI of a member, the URI of a joiner | one CA may serve more than this group |
-/// | `client_names` | the `quorate-client:` URI of a client | who calls need not be able to become a member |
+/// | `names` | a member's DNS name or `quorate:` URI, a joiner's URI | one CA serves many |
+/// | `client_names` | a client's `quorate-client:` URI | who calls need not be able to join |
 /// | `crl_file` | none | most private CAs issue short-lived certificates instead |
 /// | `watch` | off | an embedder may have a way of its own to notice |
 /// | `exposed_key_allowed` | off | who reads the key can be this peer |
@@ -106,8 +106,8 @@ impl TlsConfig {
         })
     }
 
-    /// The same from bytes in PEM, for those who keep secrets elsewhere than in files. Renew them by
-    /// [`TlsTransport::replace`].
+    /// The same from bytes in PEM, for those who keep secrets elsewhere than in files. Renew them
+    /// by [`TlsTransport::replace`].
     pub fn from_pem(
         ca: impl Into<Vec<u8>>,
         certificate: impl Into<Vec<u8>>,

@@ -85,8 +85,8 @@ pub enum CredentialsError {
         /// The file of the key.
         key: String,
     },
-    /// None of the CAs has signed the certificate, so that the other peers, which have the same CAs,
-    /// would refuse it.
+    /// None of the CAs has signed the certificate, so that the other peers, which have the same
+    /// CAs, would refuse it.
     #[error(
         "the certificate {subject} in {certificate} is not signed by any CA in {ca}: add its CA \
          there, and the intermediate certificates to {certificate}"
@@ -112,8 +112,8 @@ pub enum CredentialsError {
     },
     /// The certificate may be used at one end of TLS only.
     #[error(
-        "the certificate {subject} in {certificate} is not for {usage}: a peer's is for both ends of \
-         TLS, serverAuth and clientAuth"
+        "the certificate {subject} in {certificate} is not for {usage}: a peer's is for both ends \
+         of TLS, serverAuth and clientAuth"
     )]
     Usage {
         /// The file of the certificate.
@@ -186,8 +186,8 @@ pub enum CredentialsError {
     },
     /// The certificate, or one that is sent with it, has ended or has not begun.
     #[error(
-        "the certificate {subject} in {certificate} is valid from {not_before} to {not_after} only: \
-         renew it, or set this machine's clock"
+        "the certificate {subject} in {certificate} is valid from {not_before} to {not_after} \
+         only: renew it, or set this machine's clock"
     )]
     NotCurrent {
         /// The file of the certificate.

@@ -11,15 +11,17 @@ use crate::wording;
 /// Why the other end of a connection is not wanted, or does not want this one. The connection is
 /// closed, and nothing was sent on it.
 ///
-/// A variant's `certificate` is the subject and the names of the other end's, which are not verified
-/// where the certificate is not.
+/// A variant's `certificate` is the subject and the names of the other end's, which are not
+/// verified where the certificate is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerFault {
     /// The CA that has signed its certificate is in the CA file here, and has ended or has not
     /// begun.
     #[error(
-        "its certificate {certificate} is of the CA {ca}, which is in the CA file here and valid from {not_before} to {not_after} only: renew that CA, or put another one in its place, at both ends, or set this machine's clock"
+        "its certificate {certificate} is of the CA {ca}, which is in the CA file here and valid \
+         from {not_before} to {not_after} only: renew that CA, or put another one in its place, \
+         at both ends, or set this machine's clock"
     )]
     CaNotCurrent {
         /// Whose it is.
@@ -51,9 +53,12 @@ pub enum PeerFault {
         /// What does not fit.
         reason: String,
     },
-    /// A certificate between its own and the CA, which it shows as well, has ended or has not begun.
+    /// A certificate between its own and the CA, which it shows as well, has ended or has not
+    /// begun.
     #[error(
-        "the certificate {intermediate}, which it shows between its own, {certificate}, and the CA, is valid from {not_before} to {not_after} only: put a current one in the certificate's file there, or set the clocks"
+        "the certificate {intermediate}, which it shows between its own, {certificate}, and the \
+         CA, is valid from {not_before} to {not_after} only: put a current one in the \
+         certificate's file there, or set the clocks"
     )]
     IntermediateNotCurrent {
         /// Whose its own is.
@@ -92,7 +97,8 @@ pub enum PeerFault {
     },
     /// It talks plain text, and TLS is required here.
     #[error(
-        "it talks plain text, and TLS is required here: turn TLS on there, or use `permissive` here meanwhile"
+        "it talks plain text, and TLS is required here: turn TLS on there, or use `permissive` \
+         here meanwhile"
     )]
     PlainText,
     /// It has refused this peer's certificate, or its way of using TLS.
@@ -122,7 +128,8 @@ pub enum PeerFault {
     },
     /// No CA that is trusted here has signed its certificate.
     #[error(
-        "its certificate {certificate} is of a CA that is not trusted here: add that CA to both ends, or use another certificate there"
+        "its certificate {certificate} is of a CA that is not trusted here: add that CA to both \
+         ends, or use another certificate there"
     )]
     UnknownCa {
         /// Whose it is.
@@ -138,7 +145,8 @@ pub enum PeerFault {
     },
     /// Its certificate may not be used at this end of a connection.
     #[error(
-        "its certificate {certificate} is not for {usage}: a peer's is for both ends of TLS, `serverAuth` and `clientAuth`"
+        "its certificate {certificate} is not for {usage}: a peer's is for both ends of TLS, \
+         `serverAuth` and `clientAuth`"
     )]
     WrongUsage {
         /// Whose it is.

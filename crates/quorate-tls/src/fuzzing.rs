@@ -17,9 +17,9 @@ use crate::transport::TlsTransport;
 /// Certificates that are shown at most: enough to be too many.
 const MAX_SHOWN: usize = 12;
 
-/// A connection that brings these bytes and ends is refused, or, if plain text is taken and they are
-/// none of TLS, is handed on with every byte of them: whatever the bytes are, nobody is let in as a
-/// peer that has proved who it is.
+/// A connection that brings these bytes and ends is refused, or, if plain text is taken and they
+/// are none of TLS, is handed on with every byte of them: whatever the bytes are, nobody is let in
+/// as a peer that has proved who it is.
 pub async fn first_bytes(transport: &TlsTransport, data: &[u8]) {
     use tokio::io::AsyncReadExt;
     let stream = Stream {

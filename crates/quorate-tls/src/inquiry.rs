@@ -1,7 +1,7 @@
 //! One handshake's questions to the other end's certificate, and what came of them.
 //!
-//! rustls asks a verifier and passes its answer on as an alert. What was found is kept here, so that
-//! the fault is told with the subject and not taken from the text of an alert.
+//! rustls asks a verifier and passes its answer on as an alert. What was found is kept here, so
+//! that the fault is told with the subject and not taken from the text of an alert.
 
 use std::sync::Arc;
 

@@ -27,7 +27,8 @@
 //! protocol, no resumption and no early data. Of the other end's certificate, on both sides:
 //!
 //! 1. a CA of [`TlsConfig`] has signed it, by itself or by others that are shown with it, all of
-//!    them are valid at present, the CA included, and on that path no given CRL revokes any of them;
+//!    them are valid at present, the CA included, and on that path no given CRL revokes any of
+//!    them;
 //! 2. **it names the peer that the other end claims to be**. A certificate of another service under
 //!    the same CA gets nobody in.
 //!

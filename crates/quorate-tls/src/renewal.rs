@@ -67,8 +67,8 @@ impl Shared {
         self.use_source(&own, source, asked)
     }
 
-    /// Loads what a source has, and uses it if it is good. A refusal that is told already is told again
-    /// only to whoever asks. `own` are the peers of this process.
+    /// Loads what a source has, and uses it if it is good. A refusal that is told already is told
+    /// again only to whoever asks. `own` are the peers of this process.
     fn use_source(
         &self,
         own: &BTreeSet<PeerName>,
@@ -168,4 +168,69 @@ impl Shared {
 /// Runs what blocks on a thread for that; `None` if the runtime is ending.
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(f).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use parking_lot::Mutex;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::UnixTime;
+
+    use super::*;
+    use crate::config::TlsConfig;
+
+    const YEAR_2500: Duration = Duration::from_secs(16_725_225_600);
+    /// What the tests have for a date, in seconds since the Unix epoch.
+    static DATE: AtomicU64 = AtomicU64::new(0);
+
+    fn date() -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(DATE.load(Ordering::Relaxed)))
+    }
+
+    /// A CA by its certificate, and one for `a` with its key.
+    fn issued(last_year: i32) -> [String; 3] {
+        let key = || KeyPair::generate().expect("the system has random numbers");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+        let ca_key = key();
+        let ca = params.self_signed(&ca_key).expect("a usable CA").pem();
+        let own = key();
+        let params = CertificateParams::new(["a".to_owned()]).expect("a name");
+        let signed = params.signed_by(&own, &Issuer::new(params.clone(), ca_key));
+        [ca, signed.expect("a usable certificate").pem(), own.serialize_pem()]
+    }
+
+    /// It was told at the start and when files were read only.
+    #[tokio::test(start_paused = true)]
+    async fn a_ca_that_ends_while_a_peer_runs_is_told_once() {
+        let [ca, certificate, key] = issued(2600);
+        let [ending, ..] = issued(2500);
+        let config = TlsConfig::from_pem(ca + &ending, certificate, key);
+        let before = YEAR_2500.as_secs() - 90;
+        DATE.store(before, Ordering::Relaxed);
+        let tls = TlsTransport::with_date(config, date).expect("they are good");
+        let told = Mutex::new(Vec::new());
+        let tell = |event: Event| told.lock().push(event);
+        let attended = tls.shared.attend(&tell);
+        tokio::pin!(attended);
+        let mut counts = Vec::new();
+        for minute in 0..5 {
+            DATE.store(before + 60 * minute, Ordering::Relaxed);
+            // There is a look in the middle of each.
+            let wait = tokio::time::sleep(if minute == 0 { CA_LOOK / 2 } else { CA_LOOK });
+            tokio::select! {
+                () = &mut attended => unreachable!("it runs as long as the peer"),
+                () = wait => counts.push(told.lock().len()),
+            }
+        }
+        assert_eq!(counts, [0, 0, 1, 1, 1], "{:?}", told.lock());
+        let is_it = |event: &Event| {
+            matches!(event, Event::CaNotTrusted { not_after_ms, .. }
+                if u128::from(*not_after_ms) == YEAR_2500.as_millis())
+        };
+        assert!(told.lock().iter().all(is_it), "{:?}", told.lock());
+    }
 }

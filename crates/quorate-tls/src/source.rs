@@ -17,7 +17,8 @@ use crate::wording;
 const MAX_BYTES: usize = 1024 * 1024;
 /// Most bytes of one with revocations: those can be long.
 const MAX_CRL_BYTES: usize = 32 * 1024 * 1024;
-/// In the first lines of a private key that is encrypted, as PKCS #8 and OpenSSL's older form have it.
+/// In the first lines of a private key that is encrypted, as PKCS #8 and OpenSSL's older form have
+/// it.
 const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 
 /// What some editors begin a file with.

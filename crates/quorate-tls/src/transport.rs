@@ -33,7 +33,8 @@ use crate::watch::Looks;
 
 /// How long an end that is not wanted may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
-/// How often in a row a peer closes TLS without a word until it is taken for one that does not know it.
+/// How often in a row a peer closes TLS without a word until it is taken for one that does not know
+/// it.
 const SILENT_CLOSES: u32 = 3;
 /// Addresses of which such closes are counted: far more than a group has.
 const MAX_SILENT: usize = 64;
@@ -175,8 +176,8 @@ impl Shared {
         }
     }
 
-    /// Whether what came of dialing an address says that plain text is talked there: so it answered, or
-    /// it has closed several connections in a row without a word.
+    /// Whether what came of dialing an address says that plain text is talked there: so it
+    /// answered, or it has closed several connections in a row without a word.
     fn talks_plain(&self, address: &str, dialed: &Result<Stream, Failed>) -> bool {
         let mut silent = self.silent.lock();
         match dialed {

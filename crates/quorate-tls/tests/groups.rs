@@ -524,10 +524,10 @@ async fn a_peer_with_the_certificate_of_another_is_not_started() {
     let tls = support::at(&network, &ca, "b", Tls::Required);
     let error = builder(&tls, "a").start().await.expect_err("it is b's");
     assert!(matches!(error, StartError::Transport { .. }), "{error}");
-    let expected = "a cannot be served by its transport: the certificate CN=b (b, quorate:b) in the \
-                    certificate that was given does not name a: it takes one with the URI quorate:a \
-                    (of a known member the DNS name a will do), or, for a client, one with the \
-                    URI quorate-client:a or the URI quorate:a";
+    let expected = "a cannot be served by its transport: the certificate CN=b (b, quorate:b) in \
+                    the certificate that was given does not name a: it takes one with the URI \
+                    quorate:a (of a known member the DNS name a will do), or, for a client, one \
+                    with the URI quorate-client:a or the URI quorate:a";
     assert_eq!(error.to_string(), expected);
 }
 

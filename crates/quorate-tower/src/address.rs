@@ -42,12 +42,13 @@ type Socket = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 ///
 /// # Defaults
 ///
-/// - The address is the socket's: a [`PeerAddress`] or [`SocketAddr`] in the extensions of the request.
-///   Servers that put another type there are told about by [`ClientAddress::socket`].
-/// - No proxy is trusted, and no field is read: whoever sends `X-Forwarded-For` is counted as who they
-///   are.
-/// - IPv6 addresses count together by their first 64 bits, which one customer has at least; a count for
-///   each address would be 2^64 counts for everyone. IPv4 addresses that are written as IPv6 are IPv4.
+/// - The address is the socket's: a [`PeerAddress`] or [`SocketAddr`] in the extensions of the
+///   request. Servers that put another type there are told about by [`ClientAddress::socket`].
+/// - No proxy is trusted, and no field is read: whoever sends `X-Forwarded-For` is counted as who
+///   they are.
+/// - IPv6 addresses count together by their first 64 bits, which one customer has at least; a count
+///   for each address would be 2^64 counts for everyone. IPv4 addresses that are written as IPv6
+///   are IPv4.
 /// - IPv6 addresses that carry an IPv4 address count as that: behind NAT64 (`64:ff9b::/96`,
 ///   `64:ff9b:1::/48`) and with Teredo (`2001::/32`) one network of 64 bits has all of them, and
 ///   with 6to4 (`2002::/16`) each has 65,536 such networks. Of a prefix of a translator's own
@@ -118,8 +119,8 @@ impl ClientAddress {
     }
 
     /// Where the address of the socket is found: axum has it in `ConnectInfo<SocketAddr>`, tonic in
-    /// `TcpConnectInfo`. Of a proxy on a Unix socket say `Some(Ipv4Addr::LOCALHOST.into())`, and trust
-    /// that.
+    /// `TcpConnectInfo`. Of a proxy on a Unix socket say `Some(Ipv4Addr::LOCALHOST.into())`, and
+    /// trust that.
     ///
     /// # Examples
     ///

@@ -67,7 +67,8 @@ pub(crate) fn items_of(rules: &[Rule], request: &Parts) -> Result<Vec<Item>, Rea
 fn key_of(rule: &Rule, limit: &Arc<str>, request: &Parts) -> Result<Option<Vec<u8>>, Reason> {
     let limit = || limit.clone();
     match (rule.extractor().key(request), rule.on_missing_key()) {
-        // Whatever happens without a key: one that is too long is refused, for a caller can send it.
+        // Whatever happens without a key: one that is too long is refused, for a caller can send
+        // it.
         (Ok(key), _) if key.len() > Key::MAX_BYTES => {
             Err(Reason::KeyTooLong { limit: limit(), bytes: key.len(), max: Key::MAX_BYTES })
         }

@@ -40,8 +40,8 @@ pub(crate) fn seconds_to_wait(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// Adds fields to those of a response: to its lists, and else only what is not there, for that is of
-/// the handler or of a layer inside, and nearer to what was asked.
+/// Adds fields to those of a response: to its lists, and else only what is not there, for that is
+/// of the handler or of a layer inside, and nearer to what was asked.
 pub(crate) fn add(headers: &mut HeaderMap, fields: HeaderMap) {
     for (name, value) in fields {
         let Some(name) = name else { continue };

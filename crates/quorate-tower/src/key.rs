@@ -38,8 +38,8 @@ quorate::told_to_people! { NoKey }
 /// }
 /// ```
 pub trait KeyExtractor: Send + Sync + 'static {
-    /// The key: any bytes, up to [`Key::MAX_BYTES`](quorate_ratelimit::Key::MAX_BYTES) of them. What is
-    /// longer is refused, for a caller could choose it.
+    /// The key: any bytes, up to [`Key::MAX_BYTES`](quorate_ratelimit::Key::MAX_BYTES) of them.
+    /// What is longer is refused, for a caller could choose it.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
 }
 
 /// Counts by whatever a closure finds in a request; `None` if there is no key. One that is empty is
-/// refused as [`NoKey::Unreadable`]: a field that was sent empty is no key, and would be one that all
-/// who send it share. What all are to share is [`Shared`].
+/// refused as [`NoKey::Unreadable`]: a field that was sent empty is no key, and would be one that
+/// all who send it share. What all are to share is [`Shared`].
 ///
 /// Of two texts that callers choose make a pair of extractors and not one text: `"a-b"` and `"c"`
 /// with a dash between them are `"a"` and `"b-c"`. For what callers send in a field there is

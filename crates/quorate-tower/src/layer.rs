@@ -144,8 +144,8 @@ impl<R> RateLimitLayerBuilder<R> {
     /// ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)), and all rules of a
     /// request are decided together: where one of their limits refuses, or something is to be
     /// reserved, the request is not decided, and what the others say has no effect. So a limit that
-    /// is to go on needs others that do; where that is known the layer says so in the log when it is
-    /// built.
+    /// is to go on needs others that do; where that is known the layer says so in the log when it
+    /// is built.
     ///
     /// # Examples
     ///
@@ -155,8 +155,8 @@ impl<R> RateLimitLayerBuilder<R> {
         self
     }
 
-    /// How refusals are written: as [`Problems`], which is the default, as [`Grpc`](crate::Grpc), or by
-    /// a [`Refuse`](crate::Refuse) of your own.
+    /// How refusals are written: as [`Problems`], which is the default, as [`Grpc`](crate::Grpc),
+    /// or by a [`Refuse`](crate::Refuse) of your own.
     ///
     /// # Examples
     ///
@@ -168,8 +168,8 @@ impl<R> RateLimitLayerBuilder<R> {
         RateLimitLayerBuilder { settings }
     }
 
-    /// Writes refusals by a closure: for bodies that neither a text nor nothing can be made into, or for
-    /// documents of your own.
+    /// Writes refusals by a closure: for bodies that neither a text nor nothing can be made into,
+    /// or for documents of your own.
     ///
     /// # Examples
     ///

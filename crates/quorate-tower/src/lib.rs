@@ -1,8 +1,8 @@
-//! A [tower](https://docs.rs/tower) layer that admits requests by the rate limits that a group of peers
-//! shares: in front of axum, tonic, hyper, or whatever else takes `http` requests.
+//! A [tower](https://docs.rs/tower) layer that admits requests by the rate limits that a group of
+//! peers shares: in front of axum, tonic, hyper, or whatever else takes `http` requests.
 //!
-//! A [`RateLimitLayer`] has [`Rule`]s, each a limit and what a request is counted by under it. All rules
-//! that apply to a request are asked together: either all of them count it, or none does.
+//! A [`RateLimitLayer`] has [`Rule`]s, each a limit and what a request is counted by under it. All
+//! rules that apply to a request are asked together: either all of them count it, or none does.
 //!
 //! ```text
 //!   request ──▶ rules ──▶ RateLimiter::acquire_all ──┬─ admitted ──▶ inner service
@@ -61,25 +61,26 @@
 //! | limits deny | 429, `Retry-After`, a problem document that names them | 8 | yes |
 //! | lacks its key, or has one that cannot be read or is of more than 508 bytes | 400 | 3 | yes |
 //! | costs more than a limit ever admits | 400 | 3 | yes |
-//! | was not decided: no primary, at a bound, no answer | 503, `Retry-After: 1` | 14 | unless the outcome is unknown |
+//! | was not decided: no primary, at a bound, no answer | 503, `Retry-After: 1` | 14 | if known |
 //! | may not go without a limit that the group has not | 503 | 9 | yes |
 //! | has no key because the service supplies none, or more than 16 rules | 500 | 13 | yes |
 //!
 //! Responses of requests that were admitted carry the fields of the limit that has the least left,
-//! unless [told otherwise](RateLimitLayerBuilder::headers_on_denials_only). Bodies of refusals are made
-//! from text by `From`, for gRPC by `Default`, or by
-//! [a closure](RateLimitLayerBuilder::refuse_with). Layers outside find the [`Reason`] of a refusal in
+//! unless [told otherwise](RateLimitLayerBuilder::headers_on_denials_only). Bodies of refusals are
+//! made from text by `From`, for gRPC by `Default`, or by [a
+//! closure](RateLimitLayerBuilder::refuse_with). Layers outside find the [`Reason`] of a refusal in
 //! the extensions of its response, for logs and counts.
 //!
 //! # Without a primary
 //!
 //! Each limit may say for itself what it does then
-//! ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)). But the rules of a request
-//! are decided together: one limit that refuses (in a strict group, one that says nothing) has the
-//! request refused with 503, or admitted and not counted
-//! ([`when_unavailable`](RateLimitLayerBuilder::when_unavailable)), whatever the others say. Give all of
-//! them a `without_primary` that goes on, or none. Such a mixture is told as a warning when the layer is
-//! built. What is reserved for an [`actual_cost`](Rule::actual_cost) is refused in any case.
+//! ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)). But the rules of a
+//! request are decided together: one limit that refuses (in a strict group, one that says nothing)
+//! has the request refused with 503, or admitted and not counted
+//! ([`when_unavailable`](RateLimitLayerBuilder::when_unavailable)), whatever the others say. Give
+//! all of them a `without_primary` that goes on, or none. Such a mixture is told as a warning when
+//! the layer is built. What is reserved for an [`actual_cost`](Rule::actual_cost) is refused in any
+//! case.
 //!
 //! # Who the client is
 //!
@@ -92,19 +93,19 @@
 //!
 //! Two rules look at the head of the response:
 //!
-//! - [`Rule::actual_cost`] reserves what a request may cost, and commits what it did cost: the rest is
-//!   given back, and what is beyond it is counted as a debt.
+//! - [`Rule::actual_cost`] reserves what a request may cost, and commits what it did cost: the rest
+//!   is given back, and what is beyond it is counted as a debt.
 //! - [`Rule::count_if`] gives back all of it if such a request does not count.
 //!
-//! What is given back goes to the window that it was taken from, and nowhere if that has ended. This
-//! happens before the response is handed on, so that the caller's next request finds it done; the
-//! response waits for the group as long as the request did. If the group does not take it the response
-//! has [`Unsettled`] in its extensions.
+//! What is given back goes to the window that it was taken from, and nowhere if that has ended.
+//! This happens before the response is handed on, so that the caller's next request finds it done;
+//! the response waits for the group as long as the request did. If the group does not take it the
+//! response has [`Unsettled`] in its extensions.
 //!
-//! Where several rules apply, this costs round trips: reservations are made one by one before the others
-//! are asked together, and cancelled if those deny; others may be denied for them in that moment, and
-//! nothing is ever admitted that should not be. Rules with `count_if` are asked once more, before, for
-//! the window that they are in.
+//! Where several rules apply, this costs round trips: reservations are made one by one before the
+//! others are asked together, and cancelled if those deny; others may be denied for them in that
+//! moment, and nothing is ever admitted that should not be. Rules with `count_if` are asked once
+//! more, before, for the window that they are in.
 //!
 //! # Limits that come and go
 //!
@@ -119,26 +120,27 @@
 //!
 //! # Where to put it
 //!
-//! - Inside of layers that add CORS fields, or browsers hide the denial from their scripts; let them
-//!   expose `RateLimit`, `RateLimit-Policy` and `Retry-After`. They answer preflights by themselves.
-//! - Inside of whatever authenticates, if callers are counted by what that finds out; outside of it if
-//!   failed attempts shall count.
-//! - Inside of a time limit if that shall cover the group too. A call to the group ends by itself after
-//!   its [`io_timeout`](quorate::PeerBuilder::io_timeout), 30 s unless you set it, which is long for a
-//!   request: it is waited for only while a primary has just been lost.
-//! - With axum, [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) counts
-//!   requests that find no route as well; `route_layer` does not.
-//! - Two of these layers are decided one after the other: what the outer one has counted stays so if the
-//!   inner one denies. Give one layer both rules.
+//! - Inside of layers that add CORS fields, or browsers hide the denial from their scripts; let
+//!   them expose `RateLimit`, `RateLimit-Policy` and `Retry-After`. They answer preflights by
+//!   themselves.
+//! - Inside of whatever authenticates, if callers are counted by what that finds out; outside of it
+//!   if failed attempts shall count.
+//! - Inside of a time limit if that shall cover the group too. A call to the group ends by itself
+//!   after its [`io_timeout`](quorate::PeerBuilder::io_timeout), 30 s unless you set it, which is
+//!   long for a request: it is waited for only while a primary has just been lost.
+//! - With axum, [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer)
+//!   counts requests that find no route as well; `route_layer` does not.
+//! - Two of these layers are decided one after the other: what the outer one has counted stays so
+//!   if the inner one denies. Give one layer both rules.
 //!
 //! # Cancel safety
 //!
-//! A response future that is dropped before it was polled has done nothing. One that is dropped before
-//! its response, as servers do when the client goes away, may have taken what the request costs, and
-//! that stays counted: otherwise whoever hangs up early would not be limited. What it has reserved for an
-//! `actual_cost` lapses after [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME), and half of that
-//! later is given back. What fails in the service inside without a response counts as it was taken or
-//! reserved.
+//! A response future that is dropped before it was polled has done nothing. One that is dropped
+//! before its response, as servers do when the client goes away, may have taken what the request
+//! costs, and that stays counted: otherwise whoever hangs up early would not be limited. What it
+//! has reserved for an `actual_cost` lapses after
+//! [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME), and half of that later is given back.
+//! What fails in the service inside without a response counts as it was taken or reserved.
 //!
 //! # What callers can do at most
 //!
@@ -164,9 +166,9 @@
 //!
 //! # What is not here
 //!
-//! Bodies are neither read nor buffered; a cost that only the end of a body shows is for the handler to
-//! [`debit`](quorate_ratelimit::RateLimiter::debit). Requests are not queued: they are admitted now or
-//! refused. Permits of concurrency limits are not taken: a handler does that with
+//! Bodies are neither read nor buffered; a cost that only the end of a body shows is for the
+//! handler to [`debit`](quorate_ratelimit::RateLimiter::debit). Requests are not queued: they are
+//! admitted now or refused. Permits of concurrency limits are not taken: a handler does that with
 //! [`permit`](quorate_ratelimit::RateLimiter::permit), and holds it for as long as it works.
 
 mod address;

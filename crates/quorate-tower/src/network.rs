@@ -10,8 +10,8 @@ quorate::told_to_people! { NetworkError }
 
 /// All addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 ///
-/// Bits of the address beyond the prefix mean nothing and are cleared. IPv4 addresses written as IPv6
-/// (`::ffff:10.0.0.1`) are IPv4 addresses; a network of IPv6 holds no others of IPv4.
+/// Bits of the address beyond the prefix mean nothing and are cleared. IPv4 addresses written as
+/// IPv6 (`::ffff:10.0.0.1`) are IPv4 addresses; a network of IPv6 holds no others of IPv4.
 ///
 /// # Examples
 ///

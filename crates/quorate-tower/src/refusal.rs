@@ -18,8 +18,8 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Why a request was refused. Layers outside find it in the extensions of the response, for their logs
-/// and counts.
+/// Why a request was refused. Layers outside find it in the extensions of the response, for their
+/// logs and counts.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -482,8 +482,8 @@ mod tests {
             ),
             (
                 Reason::KeyTooLong { limit: limit(), bytes: 509, max: 508 },
-                "limit api counts by a key that has 509 bytes here, and 508 at most: send a shorter \
-                 one",
+                "limit api counts by a key that has 509 bytes here, and 508 at most: send a \
+                 shorter one",
             ),
             (
                 Reason::NeverAdmitted { limit: limit(), amount: 5, max: 3 },

@@ -170,8 +170,8 @@ impl Rule {
         }
     }
 
-    /// Applies only to requests of which this is true: the plan of a customer, a method, a path. All
-    /// others are not limited by this rule.
+    /// Applies only to requests of which this is true: the plan of a customer, a method, a path.
+    /// All others are not limited by this rule.
     ///
     /// The path of a request is as its caller wrote it, and `/%6cogin` is not `/login`: if the
     /// service inside decodes paths, compare what [`Path`](crate::Path) makes of it, or limit the
@@ -244,8 +244,8 @@ impl Rule {
         self
     }
 
-    /// How many units each request takes. Default: 1. With 0 the rule applies to none, unless it has an
-    /// [`actual_cost`](Self::actual_cost).
+    /// How many units each request takes. Default: 1. With 0 the rule applies to none, unless it
+    /// has an [`actual_cost`](Self::actual_cost).
     ///
     /// # Examples
     ///
@@ -263,8 +263,8 @@ impl Rule {
         self
     }
 
-    /// The same, by the request. A cost that the limit admits at no time is refused with 400; one that
-    /// comes from the caller should have a bound of your own.
+    /// The same, by the request. A cost that the limit admits at no time is refused with 400; one
+    /// that comes from the caller should have a bound of your own.
     ///
     /// # Examples
     ///
@@ -287,14 +287,14 @@ impl Rule {
 
     /// What a request cost in the end, by the head of its response; `None` if it is what was taken.
     ///
-    /// The [`cost`](Self::cost) before is reserved. What is reserved beyond the actual one is given back,
-    /// and what is missing is counted even if there is no room for it: then the next requests wait. With
-    /// a cost of 0 before, a request is admitted if there is one unit, and then counts as this says. A
-    /// handler can leave the cost in a field or in the extensions of its response.
+    /// The [`cost`](Self::cost) before is reserved. What is reserved beyond the actual one is given
+    /// back, and what is missing is counted even if there is no room for it: then the next requests
+    /// wait. With a cost of 0 before, a request is admitted if there is one unit, and then counts
+    /// as this says. A handler can leave the cost in a field or in the extensions of its response.
     ///
     /// A reservation whose response takes longer than
-    /// [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME) may lapse: then the actual cost is counted
-    /// when the response comes, whether there is room for it or not.
+    /// [`RESERVATION_TIME`](quorate_ratelimit::RESERVATION_TIME) may lapse: then the actual cost is
+    /// counted when the response comes, whether there is room for it or not.
     ///
     /// # Examples
     ///
@@ -319,11 +319,11 @@ impl Rule {
         self
     }
 
-    /// Counts only requests whose response is such; of others what was taken is given back. In place of
-    /// [`actual_cost`](Self::actual_cost): the last of them holds.
+    /// Counts only requests whose response is such; of others what was taken is given back. In
+    /// place of [`actual_cost`](Self::actual_cost): the last of them holds.
     ///
-    /// A request takes its units before it is served, so as many at once as the limit admits are served,
-    /// whatever their outcome.
+    /// A request takes its units before it is served, so as many at once as the limit admits are
+    /// served, whatever their outcome.
     ///
     /// # Examples
     ///

@@ -23,8 +23,8 @@ use crate::{demand, fields, settlement};
 
 /// The service that a [`RateLimitLayer`](crate::RateLimitLayer) makes of another one.
 ///
-/// It is ready when the one inside is. What that set aside when it said so is used by the very request
-/// that was called next, or is free again as soon as that one is refused.
+/// It is ready when the one inside is. What that set aside when it said so is used by the very
+/// request that was called next, or is free again as soon as that one is refused.
 pub struct RateLimit<S, R = Problems> {
     inner: S,
     settings: Arc<Settings<R>>,
@@ -69,7 +69,8 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> ResponseFuture<B, S::Error> {
-        // A clone need not be ready: the one that said so goes along, and the clone takes its place.
+        // A clone need not be ready: the one that said so goes along, and the clone takes its
+        // place.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         ResponseFuture(Box::pin(respond(inner, self.settings.clone(), request)))

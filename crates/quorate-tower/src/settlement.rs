@@ -8,8 +8,8 @@ use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
 use crate::rule::Rule;
 use crate::taking::{Hold, Taken};
 
-/// Costs that could not be settled: what was taken stays counted, and what was reserved is given back
-/// when it lapses. In the extensions of the response, for layers outside to log.
+/// Costs that could not be settled: what was taken stays counted, and what was reserved is given
+/// back when it lapses. In the extensions of the response, for layers outside to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsettled {

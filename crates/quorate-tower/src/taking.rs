@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   items whose cost the response tells ── reserve, one by one ─┐ denied: cancel
-//!   all others ─────────────────────────── acquire_all ─────────┴─▶ Taken ── response ─▶ settlement
+//!   all others ────────────────────────── acquire_all ──────────┴─▶ Taken ─ response ─▶ settlement
 //! ```
 //!
 //! Reservations come first, for they can be taken back exactly, and lapse if nobody does so.
@@ -237,9 +237,9 @@ fn names(items: &[Item], places: &[usize]) -> Vec<Arc<str>> {
 
 /// How the items stand that may be given back, before they are taken together.
 ///
-/// The answer for all of them speaks of the tightest only, and whoever gives back has to name the window
-/// that it was taken from. One that was seen before has ended if it is not the same: then nothing is
-/// given back, which is too little and never too much.
+/// The answer for all of them speaks of the tightest only, and whoever gives back has to name the
+/// window that it was taken from. One that was seen before has ended if it is not the same: then
+/// nothing is given back, which is too little and never too much.
 async fn seen_before(
     limiter: &RateLimiter,
     rules: &[Rule],

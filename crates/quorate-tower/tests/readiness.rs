@@ -13,8 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// A service that holds a permit from when it says that it is ready until it has been called; clones
-/// have none, and one that is called without panics.
+/// A service that holds a permit from when it says that it is ready until it has been called;
+/// clones have none, and one that is called without panics.
 struct Permitted {
     permits: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,

@@ -73,8 +73,8 @@ async fn of_several_rules_each_counts_its_own_outcomes() {
     }
 }
 
-/// Units that were taken from a window that has ended are nobody's: given back to the next window they
-/// would admit as many too many.
+/// Units that were taken from a window that has ended are nobody's: given back to the next window
+/// they would admit as many too many.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_given_back_to_a_window_that_it_was_not_taken_from() {
     let group = group().await;
@@ -216,7 +216,8 @@ async fn a_response_that_says_nothing_of_its_cost_cost_what_was_taken() {
     assert_eq!(used(limiter, "ten", "alice").await, 4);
 }
 
-/// A shadow that would have denied has taken nothing: to give that back would give what others took.
+/// A shadow that would have denied has taken nothing: to give that back would give what others
+/// took.
 #[tokio::test(start_paused = true)]
 async fn a_shadow_that_would_have_denied_gives_nothing_back() {
     let group = group().await;

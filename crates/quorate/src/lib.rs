@@ -59,7 +59,8 @@
 //! for benchmarks and for whoever wants to read how it works: [`protocol`] (elections, leases,
 //! replication, as a state machine without IO), [`store`] (cells and their change feed),
 //! [`record`] (cells as they travel), [`wire`] (frames and messages), [`transport`] (TCP and within
-//! one process; TLS is in the crate `quorate-tls`) and [`disk`] (files). Their interfaces may change in any version.
+//! one process; TLS is in the crate `quorate-tls`) and [`disk`] (files). Their interfaces may
+//! change in any version.
 //!
 //! # Features
 //!

@@ -204,10 +204,11 @@ pub struct Delta {
 /// # Expiry
 ///
 /// A cell stays until the latest expiry that it was ever given since it was made, even if a value
-/// set later would expire earlier. That a cell has expired is not replicated: each peer removes it by
-/// itself when group time has come. A peer that has missed a change must therefore be able to tell
-/// from the older value it holds that the cell has gone, which it could not if the change had moved
-/// the expiry to an earlier time. A model that is done with a cell early says so in its words.
+/// set later would expire earlier. That a cell has expired is not replicated: each peer removes it
+/// by itself when group time has come. A peer that has missed a change must therefore be able to
+/// tell from the older value it holds that the cell has gone, which it could not if the change had
+/// moved the expiry to an earlier time. A model that is done with a cell early says so in its
+/// words.
 pub trait Model: Any + Send + Sync {
     /// Decides one operation on `cells`, which stand for `items` in the same order.
     ///
@@ -221,8 +222,8 @@ pub trait Model: Any + Send + Sync {
         self.decide(items, cells, context.now())
     }
 
-    /// What a peer without a primary does with this operation: refuse it, or decide it alone. `mode` is
-    /// the group's.
+    /// What a peer without a primary does with this operation: refuse it, or decide it alone.
+    /// `mode` is the group's.
     ///
     /// Where it is decided alone in a strict group, the promises of strict mode do not hold for it.
     fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
@@ -237,8 +238,8 @@ pub trait Model: Any + Send + Sync {
         mode == Mode::Relaxed
     }
 
-    /// Decides one operation at a peer without a primary, on cells as that peer knows them: what the
-    /// group has replicated, or what was decided alone since.
+    /// Decides one operation at a peer without a primary, on cells as that peer knows them: what
+    /// the group has replicated, or what was decided alone since.
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
         self.decide(items, cells, now)
     }
@@ -271,8 +272,8 @@ pub trait Model: Any + Send + Sync {
 
     /// Applies what a peer decided alone to the group's cell; returns the units that were counted.
     ///
-    /// The rest (a window that has closed meanwhile, what is beyond a limit) is dropped. The order of merges must not
-    /// matter.
+    /// The rest (a window that has closed meanwhile, what is beyond a limit) is dropped. The order
+    /// of merges must not matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
 
     /// The same, for a model that asks for both clocks of the group.
@@ -313,10 +314,10 @@ pub trait Model: Any + Send + Sync {
 
     /// Settings of the model that all peers should share, as (field, value), each field once.
     ///
-    /// They may differ while they are rolled out from peer to peer: a difference refuses nothing, and
-    /// is named by an event and in the status of both peers. Asked for once, when a peer is started;
-    /// at most 16, each of at most 1,024 bytes, its field included. Where there is more to say, let
-    /// the value be a hash of it.
+    /// They may differ while they are rolled out from peer to peer: a difference refuses nothing,
+    /// and is named by an event and in the status of both peers. Asked for once, when a peer is
+    /// started; at most 16, each of at most 1,024 bytes, its field included. Where there is more to
+    /// say, let the value be a hash of it.
     fn settings(&self) -> Vec<(String, String)> {
         Vec::new()
     }

@@ -238,8 +238,8 @@ impl Peer {
     ///
     /// In relaxed mode it waits for that too, so that a service that starts does not count on its
     /// own; after `timeout` it is ready all the same, for it decides alone from the first call on.
-    /// The status names the primary, if there is one. Whether this peer counts as a member is another
-    /// thing: [`Peer::wait_counted`].
+    /// The status names the primary, if there is one. Whether this peer counts as a member is
+    /// another thing: [`Peer::wait_counted`].
     ///
     /// # Errors
     ///
@@ -381,10 +381,10 @@ impl Peer {
         self.handle.shared.switch(Some(to.into())).await.map(drop)
     }
 
-    /// Has this peer counted out of the group, for good: a primary hands over first. When it returns
-    /// the group has one member less, and majorities are of those that are left; shut this peer down
-    /// then. Until that its calls are still forwarded while its connections last, but it takes part
-    /// in nothing, and its name is refused when it comes back.
+    /// Has this peer counted out of the group, for good: a primary hands over first. When it
+    /// returns the group has one member less, and majorities are of those that are left; shut this
+    /// peer down then. Until that its calls are still forwarded while its connections last, but it
+    /// takes part in nothing, and its name is refused when it comes back.
     ///
     /// Takes no longer than the I/O timeout, and a hand-over.
     ///
@@ -423,11 +423,12 @@ impl Peer {
     }
 
     /// Has the group decide by another policy: by what the primary's model makes of `change` (see
-    /// [`Model::change_policy`]). Returns the policy's revision once a majority holds it. To be asked of
-    /// any member; of another peer where they let it ([`PeerBuilder::clients_may_change_policy`]).
+    /// [`Model::change_policy`]). Returns the policy's revision once a majority holds it. To be
+    /// asked of any member; of another peer where they let it
+    /// ([`PeerBuilder::clients_may_change_policy`]).
     ///
-    /// It counts from the primary's next decisions on, key by key within a moment, and for all that is
-    /// decided after it has returned. Takes no longer than the I/O timeout.
+    /// It counts from the primary's next decisions on, key by key within a moment, and for all that
+    /// is decided after it has returned. Takes no longer than the I/O timeout.
     ///
     /// # Errors
     ///
@@ -440,24 +441,24 @@ impl Peer {
         self.handle.shared.change_policy(change.into()).await
     }
 
-    /// The policy as this peer holds it; revision 0 until it is first changed, and always at a client,
-    /// which holds nothing.
+    /// The policy as this peer holds it; revision 0 until it is first changed, and always at a
+    /// client, which holds nothing.
     pub fn policy(&self) -> Policy {
         self.handle.shared.policy()
     }
 
-    /// When this peer last had a primary, in group time as far as it can tell; about now while it has
-    /// one.
+    /// When this peer last had a primary, in group time as far as it can tell; about now while it
+    /// has one.
     pub fn alone_since(&self) -> GroupTime {
         self.handle.shared.alone_since()
     }
 
-    /// Visits the cells of this peer's own copy, with group time as far as it can tell: what the group
-    /// has replicated to it, without what it decided alone, and late by what is under way. A client has
-    /// none.
+    /// Visits the cells of this peer's own copy, with group time as far as it can tell: what the
+    /// group has replicated to it, without what it decided alone, and late by what is under way. A
+    /// client has none.
     ///
-    /// Blocks the calling thread for about 20 ns per cell, and what `visit` takes; decisions on some
-    /// cells wait meanwhile, a moment each. It must not decide anything itself.
+    /// Blocks the calling thread for about 20 ns per cell, and what `visit` takes; decisions on
+    /// some cells wait meanwhile, a moment each. It must not decide anything itself.
     pub fn visit_cells(&self, visit: &mut dyn FnMut(&[u8], &Value, GroupTime)) {
         self.handle.shared.visit(visit);
     }
@@ -491,7 +492,8 @@ impl Peer {
         model.downcast_ref()
     }
 
-    /// Sets who is promoted first, from now on and until this peer ends: the lowest number, never if
+    /// Sets who is promoted first, from now on and until this peer ends: the lowest number, never
+    /// if
     /// 0. A primary stays primary.
     ///
     /// # Cancel safety
@@ -501,10 +503,10 @@ impl Peer {
         self.handle.shared.set_priority(priority).await;
     }
 
-    /// Founds a new group, or begins a new generation of the one there was, as soon as a majority of
-    /// the members is reachable, without waiting for the others: neither a failure timeout nor, under
-    /// [`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete), for good. What only
-    /// those hold is lost.
+    /// Founds a new group, or begins a new generation of the one there was, as soon as a majority
+    /// of the members is reachable, without waiting for the others: neither a failure timeout nor,
+    /// under [`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete), for good. What
+    /// only those hold is lost.
     ///
     /// Whoever holds the latest data stands, so call it at every peer that is left. It counts until
     /// there is a primary.
@@ -527,8 +529,8 @@ impl Peer {
     /// # Cancel safety
     ///
     /// A future that is dropped leaves the peer running, handed over, or with its calls ended, and
-    /// then it is not promoted any more; shut down again, which goes on from there, or drop the last
-    /// handle.
+    /// then it is not promoted any more; shut down again, which goes on from there, or drop the
+    /// last handle.
     pub async fn shutdown(&self) -> Shutdown {
         let handle = &*self.handle;
         let _turn = handle.ending.lock().await;
@@ -556,7 +558,10 @@ impl Peer {
         if let Some(storage) = &handle.storage
             && let Err(error) = storage.close().await
         {
-            tracing::error!(target: STORAGE, peer = %self.name(), %error, "the storage was not closed");
+            tracing::error!(
+                target: STORAGE, peer = %self.name(), %error,
+                "the storage was not closed"
+            );
         }
         end
     }
@@ -596,8 +601,9 @@ impl Peer {
     ///
     /// On the primary the digest is that of a new cut if anything was decided since the last one.
     /// That includes denials: they change no cell, yet each has its place in the order, and whether
-    /// one of them was a change cannot be told without stopping them all. The position may therefore
-    /// be ahead of that of replicas which hold equal cells; they reach it within a heartbeat.
+    /// one of them was a change cannot be told without stopping them all. The position may
+    /// therefore be ahead of that of replicas which hold equal cells; they reach it within a
+    /// heartbeat.
     pub fn digest(&self) -> Digest {
         self.handle.shared.digest()
     }

@@ -58,8 +58,8 @@ pub enum NotCountedError {
     },
     /// It was counted out of the group, and counts never again: it has left, or was forgotten.
     #[error(
-        "{peer} does not count: it was counted out of the group, for good; end it, or start it anew \
-         to join as a new member"
+        "{peer} does not count: it was counted out of the group, for good; end it, or start it \
+         anew to join as a new member"
     )]
     Removed {
         /// This peer.

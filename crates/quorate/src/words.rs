@@ -95,7 +95,10 @@ macro_rules! words {
         }
 
         impl<'de> ::serde::Deserialize<'de> for $type {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+            where
+                D: ::serde::Deserializer<'de>,
+            {
                 $crate::words::read(deserializer)
             }
         }
@@ -330,8 +333,8 @@ mod tests {
         let error = "sometimes".parse::<SyncPolicy>().expect_err("no policy").to_string();
         assert_eq!(
             error,
-            "\"sometimes\" is no sync policy: write every-batch, os, or the longest time between two \
-             syncs, like 1s or 500ms"
+            "\"sometimes\" is no sync policy: write every-batch, os, or the longest time between \
+             two syncs, like 1s or 500ms"
         );
     }
 

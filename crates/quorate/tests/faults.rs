@@ -174,7 +174,8 @@ async fn too_many_waiting_calls_are_refused() {
     assert_eq!(results.iter().filter(|r| unknown(r)).count(), 8);
 }
 
-/// Why a link was closed was forgotten in the moment that it was: nothing had been tried yet, it said.
+/// Why a link was closed was forgotten in the moment that it was: nothing had been tried yet, it
+/// said.
 #[tokio::test(start_paused = true)]
 async fn whoever_falls_silent_is_said_to_have_done_so() {
     let trio = Trio::start(|builder| builder).await;

@@ -1,4 +1,5 @@
-//! What a peer logs: events at their own levels, under names that stay, and spans where calls cross.
+//! What a peer logs: events at their own levels, under names that stay, and spans where calls
+//! cross.
 
 mod support;
 

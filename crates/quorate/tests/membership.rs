@@ -161,8 +161,8 @@ async fn a_member_that_was_away_lets_in_who_has_come_since() {
     until_members(&d, "abcd").await;
     drop(d);
     tokio::task::yield_now().await;
-    // It is a member like any other now, and says so. Two of four are left of those that counted: they
-    // begin a new generation with it, and it becomes the primary.
+    // It is a member like any other now, and says so. Two of four are left of those that counted:
+    // they begin a new generation with it, and it becomes the primary.
     let all = ["a", "b", "c", "d"].map(|name| (name, name));
     let d = start(builder(&trio.network, "d").members(all)).await;
     let mut switched = Err(SwitchError::NotReady { to: None });

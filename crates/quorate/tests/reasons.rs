@@ -74,8 +74,8 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
     }
 }
 
-/// It was told that an election had not ended, for as long as the link was down, and the primary was
-/// missing from its status.
+/// It was told that an election had not ended, for as long as the link was down, and the primary
+/// was missing from its status.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reaches_all_but_the_primary_is_told_so() {
     let trio = Trio::start(|builder| builder).await;

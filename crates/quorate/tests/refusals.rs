@@ -588,9 +588,9 @@ async fn tcp_carries_bytes_between_its_ends() {
     assert_eq!(bytes, b"hello");
 }
 
-/// Two members of three are restarted in turn with a setting that differs. They are refused by name,
-/// and the third, which has the counts, is not founded past: it has them when the change is taken
-/// back.
+/// Two members of three are restarted in turn with a setting that differs. They are refused by
+/// name, and the third, which has the counts, is not founded past: it has them when the change is
+/// taken back.
 #[tokio::test(start_paused = true)]
 async fn a_rollout_of_a_setting_that_cannot_roll_loses_no_counts() {
     let mut trio = Trio::start(|builder| builder).await;

@@ -1,5 +1,5 @@
-//! What a group does while the runtimes that its peers were started on do not run: it is none of its
-//! concern (`driver/tasks.rs`).
+//! What a group does while the runtimes that its peers were started on do not run: it is none of
+//! its concern (`driver/tasks.rs`).
 
 mod support;
 
@@ -34,8 +34,8 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// A peer on a runtime with one thread, which is blocked from the moment that the group is there until
-/// the test ends.
+/// A peer on a runtime with one thread, which is blocked from the moment that the group is there
+/// until the test ends.
 struct Blocked {
     peer: Peer,
     _end: mpsc::Sender<()>,
@@ -89,8 +89,9 @@ fn a_primary_whose_runtime_is_blocked_stays_primary_and_answers_the_others() {
     thread.join().expect("it ends with the test");
 }
 
-/// The primary's connection for calls to another member is read on the blocked runtime, where nobody
-/// notices that it has ended. It kept the name of that member for the process that was no more.
+/// The primary's connection for calls to another member is read on the blocked runtime, where
+/// nobody notices that it has ended. It kept the name of that member for the process that was no
+/// more.
 #[test]
 fn a_member_restarts_while_the_runtime_of_the_primary_is_blocked() {
     let members = free_addresses();

@@ -428,8 +428,8 @@ async fn guests_that_hold_much_are_closed_when_all_of_them_hold_too_much() {
     assert_eq!(peer.status().connections.buffered_bytes, 0);
 }
 
-/// What it says of itself made it one, and nothing of what it held was counted: a member that stands
-/// further is let in, whoever it is.
+/// What it says of itself made it one, and nothing of what it held was counted: a member that
+/// stands further is let in, whoever it is.
 #[tokio::test(start_paused = true)]
 async fn whoever_says_that_it_is_a_member_is_a_guest() {
     let network = InProcess::network();

@@ -103,8 +103,8 @@ fn no_primary() {
         ),
         (
             told(Refused),
-            "this peer and too many of those that it needs refuse each other: see `refusals` in its \
-             status for what differs",
+            "this peer and too many of those that it needs refuse each other: see `refusals` in \
+             its status for what differs",
         ),
     ]);
 }
@@ -483,9 +483,9 @@ fn directories_that_cannot_be_used() {
         (
             said(&OpenError::Corrupt { path: path(), offset: 40, fault: found }),
             "/data/a is damaged: what stands at byte 40 is not the beginning of such a file. \
-             Move the whole directory away, and keep it: the peer then starts blank, and the others \
-             bring it up to date. Restore directories from a copy only if those of all peers are \
-             lost, and then all of them, with all peers stopped",
+             Move the whole directory away, and keep it: the peer then starts blank, and the \
+             others bring it up to date. Restore directories from a copy only if those of all \
+             peers are lost, and then all of them, with all peers stopped",
         ),
         (said(&OpenError::Io(denied())), "cannot open /data/a: permission denied"),
         (

@@ -95,8 +95,8 @@ fn wish_that_comes_late(world: &mut World) {
     world.wait(ms(6_000));
 }
 
-/// The successor takes nothing, and whoever has asked hears no answer: it asks again and again, also
-/// once the switch has been given up.
+/// The successor takes nothing, and whoever has asked hears no answer: it asks again and again,
+/// also once the switch has been given up.
 fn wish_asked_again(world: &mut World) {
     world.found();
     world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(1));

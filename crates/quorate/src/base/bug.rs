@@ -36,7 +36,8 @@ pub enum Bug {
     HalfIsMajority,
     /// A better placed member is waited for though it reaches no majority.
     LeafWaitedFor,
-    /// A member that refused its vote, and comes to hold the primary unreachable, is not asked again.
+    /// A member that refused its vote, and comes to hold the primary unreachable, is not asked
+    /// again.
     RefusalIsFinal,
     // --- amnesia and identity
     /// A restarted incarnation votes as if it were the one that the membership names.

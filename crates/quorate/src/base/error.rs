@@ -120,8 +120,8 @@ pub enum NoPrimaryReason {
     #[error("fewer than a majority of the members are reachable")]
     NoQuorum,
     /// So many members are refused, by this peer or by themselves, that the rest is no majority,
-    /// or, of a joiner or client, all that it has found: the refusals in this peer's status say what
-    /// differs.
+    /// or, of a joiner or client, all that it has found: the refusals in this peer's status say
+    /// what differs.
     #[error(
         "this peer and too many of those that it needs refuse each other: see `refusals` in its \
          status for what differs"
@@ -155,11 +155,11 @@ pub enum NoPrimaryReason {
     #[error("this peer has been shut down")]
     ShutDown,
     /// A majority has lost its data, and a new generation waits for members that are missing: by
-    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)), or because a member that has
-    /// restarted may have acknowledged more than is left. `waits_for` in its status names them.
+    /// this peer's settings ([`NewGenerations`](crate::NewGenerations)), or because a member that
+    /// has restarted may have acknowledged more than is left. `waits_for` in its status names them.
     #[error(
-        "a new generation waits for members that are missing: see `waits_for` in this peer's status, \
-         bring them back, or have a new group founded without them"
+        "a new generation waits for members that are missing: see `waits_for` in this peer's \
+         status, bring them back, or have a new group founded without them"
     )]
     Incomplete,
     /// The members are agreeing on a primary.
@@ -198,8 +198,8 @@ pub enum SwitchError {
     },
     /// This peer is a joiner or client that reaches no member. Nobody was asked.
     #[error(
-        "this peer reaches no member of a group: see `contacts` and `peers` in its status, or ask at \
-         a member"
+        "this peer reaches no member of a group: see `contacts` and `peers` in its status, or ask \
+         at a member"
     )]
     NotReached,
     /// The primary did not answer in time: it may hand over yet, or have done so.
@@ -322,8 +322,8 @@ pub enum PolicyError {
         /// How long it was waited for.
         waited: Duration,
     },
-    /// No majority was known to hold the change in time. It may still come, or be there already: the
-    /// policy's revision says so.
+    /// No majority was known to hold the change in time. It may still come, or be there already:
+    /// the policy's revision says so.
     #[error(
         "not changed within {}: the change may still be made, see the revision", rounded(*waited)
     )]
@@ -368,7 +368,8 @@ pub enum RemoveError {
     /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
     /// changed.
     #[error(
-        "no primary within {}: a change of the members needs a majority; try again when there is one",
+        "no primary within {}: a change of the members needs a majority; try again when there is \
+         one",
         rounded(*waited)
     )]
     NoPrimary {
@@ -378,8 +379,8 @@ pub enum RemoveError {
     /// The peer that asks is no member: a client, or one that has not been taken up yet. The
     /// members do not let such peers have others counted out. Nothing was changed.
     #[error(
-        "only a member may have {peer} counted out: ask at one, or let clients do so at every member \
-         by clients_may_remove_members()"
+        "only a member may have {peer} counted out: ask at one, or let clients do so at every \
+         member by clients_may_remove_members()"
     )]
     NotAllowed {
         /// The peer named.
@@ -387,8 +388,8 @@ pub enum RemoveError {
     },
     /// There is no member of that name. Nothing was changed.
     #[error(
-        "{} is not a member of this group: name one of those in the status; whoever is no member, as \
-         a client, has nothing to leave and just ends",
+        "{} is not a member of this group: name one of those in the status; whoever is no member, \
+         as a client, has nothing to leave and just ends",
         named(peer)
     )]
     NotMember {
@@ -419,8 +420,8 @@ pub enum RemoveError {
         /// Why.
         reason: SwitchError,
     },
-    /// A member that is connected runs an older version, which cannot follow a change of the members.
-    /// Nothing was changed.
+    /// A member that is connected runs an older version, which cannot follow a change of the
+    /// members. Nothing was changed.
     #[error(
         "{peer} was not counted out: {} runs an older version, upgrade all members first",
         old.as_ref().map_or("a member", PeerName::as_str)

@@ -16,8 +16,9 @@ pub enum Event {
         group_id: GroupId,
         /// Members that were not reached, by name.
         unreached: Vec<PeerName>,
-        /// The latest state that a member may have acknowledged before all had lost their data, where
-        /// one remembers that ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)): it is lost.
+        /// The latest state that a member may have acknowledged before all had lost their data,
+        /// where one remembers that ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)): it
+        /// is lost.
         lost: Option<Position>,
     },
     /// The group was formed anew because a majority had lost its data.
@@ -28,22 +29,22 @@ pub enum Event {
         unreached: Vec<PeerName>,
         /// The state that it goes on from: the freshest among those that took part.
         position: Position,
-        /// When that state was made, in milliseconds since the Unix epoch by the group's calendar. What
-        /// was decided later is lost, whether the callers waited for a majority or not.
+        /// When that state was made, in milliseconds since the Unix epoch by the group's calendar.
+        /// What was decided later is lost, whether the callers waited for a majority or not.
         as_of_ms: u64,
         /// How much that may be, of what a majority had held.
         loss: Loss,
     },
-    /// A new generation could begin, and waits for members that are missing: by this peer's settings
-    /// ([`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete)), or because one that
-    /// has restarted may have acknowledged more than is left. Bring them back, or,
-    /// where they are gone for good, call [`Peer::found_new_group`](crate::Peer::found_new_group) at
-    /// each peer that is left: what only the missing ones hold is lost then.
+    /// A new generation could begin, and waits for members that are missing: by this peer's
+    /// settings ([`NewGenerations::WhenComplete`](crate::NewGenerations::WhenComplete)), or because
+    /// one that has restarted may have acknowledged more than is left. Bring them back, or, where
+    /// they are gone for good, call [`Peer::found_new_group`](crate::Peer::found_new_group) at each
+    /// peer that is left: what only the missing ones hold is lost then.
     NewGenerationWaits {
         /// The members that are waited for.
         missing: Vec<PeerName>,
-        /// What a member in reach may have acknowledged before it restarted, where all that is left is
-        /// older ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
+        /// What a member in reach may have acknowledged before it restarted, where all that is left
+        /// is older ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
         acknowledged: Option<Position>,
     },
     /// Another peer is primary now.
@@ -138,8 +139,8 @@ pub enum Event {
         /// Its revision; 0 for what each peer's own model was made with.
         revision: u64,
     },
-    /// This peer's model cannot decide by the group's policy: it goes on with what it had. It may be of
-    /// an older version.
+    /// This peer's model cannot decide by the group's policy: it goes on with what it had. It may
+    /// be of an older version.
     PolicyUnusable {
         /// The policy's revision.
         revision: u64,
@@ -150,8 +151,8 @@ pub enum Event {
     LocalDecisionsMerged {
         /// Units merged.
         units: u64,
-        /// Units that do not count any more, of windows that had closed meanwhile or that had flowed
-        /// back, and what one peer took beyond a limit that was open: dropped.
+        /// Units that do not count any more, of windows that had closed meanwhile or that had
+        /// flowed back, and what one peer took beyond a limit that was open: dropped.
         dropped: u64,
     },
     /// What this peer decided alone was discarded, as the group's settings say.
@@ -168,10 +169,11 @@ pub enum Event {
     },
     /// Decisions of an old primary, which had not been replicated, were given up, or may have been:
     /// told where a primary takes over from another that has not handed over, under
-    /// [`Acknowledge::Primary`](crate::Acknowledge::Primary), and by the old one, exactly, when it is
-    /// back with what it had decided. On disk too: what was decided last may not have been written
-    /// when a primary was killed, but with [`SyncPolicy::EveryBatch`](crate::SyncPolicy::EveryBatch),
-    /// and is then on its own disk alone.
+    /// [`Acknowledge::Primary`](crate::Acknowledge::Primary), and by the old one, exactly, when it
+    /// is back with what it had decided. On disk too: what was decided last may not have been
+    /// written when a primary was killed, but with
+    /// [`SyncPolicy::EveryBatch`](crate::SyncPolicy::EveryBatch), and is then on its own disk
+    /// alone.
     ChangesLost {
         /// Units given up.
         units: u64,
@@ -210,9 +212,9 @@ pub enum Event {
         /// The other's value.
         theirs: String,
     },
-    /// A connected peer uses TLS in another way than this one. Told once for each start of that peer;
-    /// nothing is refused, for this may roll. Where two peers cannot be connected for it, it is a
-    /// [`Event::ConfigMismatch`].
+    /// A connected peer uses TLS in another way than this one. Told once for each start of that
+    /// peer; nothing is refused, for this may roll. Where two peers cannot be connected for it, it
+    /// is a [`Event::ConfigMismatch`].
     TransportDiffers {
         /// The peer.
         peer: PeerName,
@@ -278,7 +280,8 @@ pub enum Event {
         /// the machine has gone down. It counts as another member from now on.
         may_lack_acknowledged: bool,
     },
-    /// This peer is being brought up to date by more than one message; the status says how far it is.
+    /// This peer is being brought up to date by more than one message; the status says how far it
+    /// is.
     CatchUpStarted {
         /// Who sends.
         from: PeerName,

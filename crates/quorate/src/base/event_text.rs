@@ -294,8 +294,8 @@ impl Event {
             }
             Self::ModelDiffers { peer, field, ours, theirs } => write!(
                 f,
-                "the code of {peer} has {field} {theirs}, and that of this peer {ours}: decided is by \
-                 the primary's; run the same at all peers, the primary last"
+                "the code of {peer} has {field} {theirs}, and that of this peer {ours}: decided is \
+                 by the primary's; run the same at all peers, the primary last"
             ),
             Self::TransportDiffers { peer, field, ours, theirs } => write!(
                 f,
@@ -348,8 +348,8 @@ impl Event {
             }
             Self::OlderGenerationDropped { cells, generation } => write!(
                 f,
-                "dropped {} of the older generation {generation}: the group was formed anew without \
-                 this peer",
+                "dropped {} of the older generation {generation}: the group was formed anew \
+                 without this peer",
                 cells_of(*cells)
             ),
             _ => Ok(()),
@@ -376,8 +376,8 @@ impl Event {
             }
             Self::CaNotTrusted { subject, .. } => write!(
                 f,
-                "the CA {subject} is not trusted, for it has ended or has not begun: take it out of \
-                 the file"
+                "the CA {subject} is not trusted, for it has ended or has not begun: take it out \
+                 of the file"
             ),
             _ => Ok(()),
         }
@@ -411,8 +411,8 @@ impl Event {
             Self::CaughtUp { cells, .. } => write!(f, "is up to date: {cells} cells have come"),
             Self::Diverged { position, cells, expected } => write!(
                 f,
-                "its cells differ from the primary's at {position} ({cells} here, {expected} there) \
-                 and are copied anew; if that happens twice, look at this machine's memory"
+                "its cells differ from the primary's at {position} ({cells} here, {expected} \
+                 there) and are copied anew; if that happens twice, look at this machine's memory"
             ),
             Self::StorageFailed { error } => write!(
                 f,
@@ -420,13 +420,13 @@ impl Event {
             ),
             Self::StoreNearlyFull { cells, max_cells, bytes, max_bytes } => write!(
                 f,
-                "nearly full: {cells} of {max_cells} cells, {bytes} of {max_bytes} bytes; raise the \
-                 bound, or see which keys they are"
+                "nearly full: {cells} of {max_cells} cells, {bytes} of {max_bytes} bytes; raise \
+                 the bound, or see which keys they are"
             ),
             Self::StoreFull { cells, max_cells, bytes, max_bytes } => write!(
                 f,
-                "full: new keys are refused at {cells} of {max_cells} cells, {bytes} of {max_bytes} \
-                 bytes; raise the bound, or see which keys they are"
+                "full: new keys are refused at {cells} of {max_cells} cells, {bytes} of \
+                 {max_bytes} bytes; raise the bound, or see which keys they are"
             ),
             _ => Ok(()),
         }

@@ -86,8 +86,8 @@ mod tests {
             ),
             (
                 shown(RemoveError::TimedOut { peer: to(), waited }),
-                "b was not counted out within 30s: the change may still be made; see the members in \
-                 the status",
+                "b was not counted out within 30s: the change may still be made; see the members \
+                 in the status",
             ),
         ] {
             assert_eq!(error, said);

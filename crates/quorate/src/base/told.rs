@@ -66,7 +66,8 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// For how long something was waited for, at the end of a clause; nothing, if it was only looked at.
+/// For how long something was waited for, at the end of a clause; nothing, if it was only looked
+/// at.
 #[cfg(feature = "driver")]
 pub(crate) fn after(waited: Duration) -> String {
     if waited.is_zero() { String::new() } else { format!(" after {}", rounded(waited)) }

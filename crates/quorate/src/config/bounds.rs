@@ -13,14 +13,14 @@ const MAX_BYTES: usize = 2 * 1024 * 1024 * 1024;
 #[serde(deny_unknown_fields, default)]
 pub struct Bounds {
     /// Most cells that this peer makes as primary; a new key beyond it is refused, a live one is
-    /// never evicted. Default 10,000,000. What another primary has made is held all the same: give all
-    /// members the same bounds.
+    /// never evicted. Default 10,000,000. What another primary has made is held all the same: give
+    /// all members the same bounds.
     #[serde(deserialize_with = "bound")]
     pub max_cells: usize,
-    /// Most memory of cells, in bytes; as `max_cells`, and whichever is reached first. A cell counts
-    /// with 128 bytes, and with those of its key if that is longer than 21 (a rate limiter's: than
-    /// 17): its slot of 64, and what it takes of an index and a change feed at most. Default 2 GiB, at
-    /// least 1 KiB.
+    /// Most memory of cells, in bytes; as `max_cells`, and whichever is reached first. A cell
+    /// counts with 128 bytes, and with those of its key if that is longer than 21 (a rate
+    /// limiter's: than 17): its slot of 64, and what it takes of an index and a change feed at
+    /// most. Default 2 GiB, at least 1 KiB.
     ///
     /// Beside it a store has about 10 KiB for each shard, and keeps the slots of cells that have
     /// expired for others to come. While a table grows, its old half is there as well.
@@ -63,13 +63,13 @@ pub struct Bounds {
     /// Default 1,024.
     #[serde(deserialize_with = "bound")]
     pub max_events: usize,
-    /// Incoming connections at the same time; beyond it new ones are closed. Each client takes three,
-    /// each other member four at most while it reconnects: room for `3 * clients + 56`. Default
-    /// 1,024, for 322 clients. A connection holds memory only for what waits on it. 28 of them, or
-    /// a quarter if that is less, are for addresses of members; as many, or an eighth, are for
-    /// handshakes, so that members find a place wherever they come from. Clients have the rest, and
-    /// are told so when it is taken. Where connections are sockets, no more are let in than half of
-    /// the files that this process may open when it starts.
+    /// Incoming connections at the same time; beyond it new ones are closed. Each client takes
+    /// three, each other member four at most while it reconnects: room for `3 * clients + 56`.
+    /// Default 1,024, for 322 clients. A connection holds memory only for what waits on it. 28 of
+    /// them, or a quarter if that is less, are for addresses of members; as many, or an eighth, are
+    /// for handshakes, so that members find a place wherever they come from. Clients have the rest,
+    /// and are told so when it is taken. Where connections are sockets, no more are let in than
+    /// half of the files that this process may open when it starts.
     #[serde(deserialize_with = "bound")]
     pub max_connections: usize,
     /// Of these, connections from one address (of IPv6, one network of 64 bits, and twice as many
@@ -100,10 +100,10 @@ pub struct Bounds {
     pub max_reply_bytes: usize,
     /// Bytes that all guests hold together: frames of theirs that have come in part, and replies,
     /// pieces and messages that wait for them. A guest is whoever connects here and is no member:
-    /// clients, joiners until they are counted in, and whoever only says that it is a member. Beyond
-    /// it each guest that holds more than its part, `max_buffered_bytes / max_connections`, is closed
-    /// when it asks for more. Default 64 MiB, at least 1 MiB; twice that is the most that guests cost,
-    /// besides about 100 KiB for each connection in use.
+    /// clients, joiners until they are counted in, and whoever only says that it is a member.
+    /// Beyond it each guest that holds more than its part, `max_buffered_bytes / max_connections`,
+    /// is closed when it asks for more. Default 64 MiB, at least 1 MiB; twice that is the most that
+    /// guests cost, besides about 100 KiB for each connection in use.
     #[serde(deserialize_with = "bound")]
     pub max_buffered_bytes: usize,
 }

@@ -21,13 +21,13 @@ use crate::base::id::{PeerKind, PeerName, is_name};
 #[non_exhaustive]
 pub struct ClientRights {
     /// Have it decide by another policy, which for rate limits is by other limits
-    /// ([`PeerBuilder::clients_may_change_policy`](crate::PeerBuilder::clients_may_change_policy)).
+    /// ([`clients_may_change_policy`](crate::PeerBuilder::clients_may_change_policy)).
     pub change_policy: bool,
     /// Have it forget members that are gone
-    /// ([`PeerBuilder::clients_may_remove_members`](crate::PeerBuilder::clients_may_remove_members)).
+    /// ([`clients_may_remove_members`](crate::PeerBuilder::clients_may_remove_members)).
     pub remove_members: bool,
     /// Have the primary hand over
-    /// ([`PeerBuilder::clients_may_switch_primary`](crate::PeerBuilder::clients_may_switch_primary)).
+    /// ([`clients_may_switch_primary`](crate::PeerBuilder::clients_may_switch_primary)).
     pub switch_primary: bool,
 }
 
@@ -115,9 +115,9 @@ pub struct GroupConfig {
     /// Most units that may be acknowledged and not yet held by a majority, under
     /// [`Acknowledge::Primary`]; further answers wait for the majority. Default 100,000.
     ///
-    /// Answers may begin to wait up to a sixteenth of the bound early: each shard counts some of its
-    /// units by itself, so that calls on different shards need not share a counter, and what it may
-    /// have counted is allowed for. The bound itself is never passed.
+    /// Answers may begin to wait up to a sixteenth of the bound early: each shard counts some of
+    /// its units by itself, so that calls on different shards need not share a counter, and what it
+    /// may have counted is allowed for. The bound itself is never passed.
     pub max_unreplicated: u64,
 }
 

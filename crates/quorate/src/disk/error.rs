@@ -177,9 +177,9 @@ pub enum Fault {
 }
 
 /// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
-const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and the \
-                    others bring it up to date. Restore directories from a copy only if those of all \
-                    peers are lost, and then all of them, with all peers stopped";
+const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and \
+                    the others bring it up to date. Restore directories from a copy only if those \
+                    of all peers are lost, and then all of them, with all peers stopped";
 
 /// Why a directory could not be opened. Nothing in it was lost by trying.
 #[derive(Clone, thiserror::Error)]
@@ -236,7 +236,8 @@ pub enum OpenError {
     },
     /// The directory belongs to another group.
     #[error(
-        "{} belongs to the group {found}, this peer is of {expected}: give it a directory of its own",
+        "{} belongs to the group {found}, this peer is of {expected}: give it a directory of its \
+         own",
         path.display()
     )]
     OtherGroup {
@@ -293,7 +294,8 @@ pub enum StorageError {
     Full(#[source] IoError),
     /// The system refused an operation.
     #[error(
-        "{0}: the storage has failed, and nothing more is stored: mend it, and start this peer again"
+        "{0}: the storage has failed, and nothing more is stored: mend it, and start this peer \
+         again"
     )]
     Io(#[source] IoError),
 }

@@ -209,8 +209,8 @@ impl PeerBuilder {
     /// [`PeerBuilder::listen`].
     ///
     /// Once the group is founded, its members are part of its state, and change by
-    /// [`PeerBuilder::join`], [`Peer::leave`] and [`Peer::forget`]. Keep the list in step for peers in
-    /// memory: one that restarts blank knows no other members than these.
+    /// [`PeerBuilder::join`], [`Peer::leave`] and [`Peer::forget`]. Keep the list in step for peers
+    /// in memory: one that restarts blank knows no other members than these.
     pub fn members<N, A>(mut self, members: impl IntoIterator<Item = (N, A)>) -> Self
     where
         N: Into<PeerName>,
@@ -236,11 +236,11 @@ impl PeerBuilder {
     }
 
     /// Makes this peer a client: it uses the group like any other peer, finds the primary and the
-    /// next one, and in relaxed mode decides alone without one; but it neither votes nor holds data,
-    /// changes neither the policy nor the members unless they let it, and hundreds of them burden a
-    /// group little. It dials the members of its list
-    /// ([`PeerBuilder::members`], which need not be complete), or those at the addresses of
-    /// [`PeerBuilder::join`], and is told of the others. It listens nowhere and stores nothing.
+    /// next one, and in relaxed mode decides alone without one; but it neither votes nor holds
+    /// data, changes neither the policy nor the members unless they let it, and hundreds of them
+    /// burden a group little. It dials the members of its list ([`PeerBuilder::members`], which
+    /// need not be complete), or those at the addresses of [`PeerBuilder::join`], and is told of
+    /// the others. It listens nowhere and stores nothing.
     pub fn client(mut self) -> Self {
         self.peer.kind = PeerKind::Client;
         self
@@ -287,13 +287,13 @@ impl PeerBuilder {
         self
     }
 
-    /// Has a peer in memory remember its ballot and its vote in this directory, and how far it may have
-    /// acknowledged; its cells are lost by a restart as before. It keeps a restarted peer from voting
-    /// in a ballot that it has left, whatever the clocks of the group say, and a group from beginning
-    /// a new generation with less than a restarted member had acknowledged, while another that may
-    /// have it is missing: it waits for that one, or for [`Peer::found_new_group`]. Give it to all
-    /// members. Not used with storage on disk, which remembers all of it itself. It is kept from
-    /// other users as one for storage on disk is.
+    /// Has a peer in memory remember its ballot and its vote in this directory, and how far it may
+    /// have acknowledged; its cells are lost by a restart as before. It keeps a restarted peer from
+    /// voting in a ballot that it has left, whatever the clocks of the group say, and a group from
+    /// beginning a new generation with less than a restarted member had acknowledged, while another
+    /// that may have it is missing: it waits for that one, or for [`Peer::found_new_group`]. Give
+    /// it to all members. Not used with storage on disk, which remembers all of it itself. It is
+    /// kept from other users as one for storage on disk is.
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
         self
@@ -321,8 +321,9 @@ impl PeerBuilder {
     }
 
     /// When a new generation may begin, or a group be founded, without some of its members. Default
-    /// [`NewGenerations::Automatic`]. Give all members the same: this peer neither begins one before
-    /// its setting allows it nor helps anybody else to, but a majority of others can do without it.
+    /// [`NewGenerations::Automatic`]. Give all members the same: this peer neither begins one
+    /// before its setting allows it nor helps anybody else to, but a majority of others can do
+    /// without it.
     pub fn new_generations(mut self, new_generations: NewGenerations) -> Self {
         self.peer.new_generations = new_generations;
         self
@@ -416,14 +417,14 @@ impl PeerBuilder {
         self
     }
 
-    /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and joins or founds the group by
-    /// itself. Its tasks run on the current tokio runtime until [`Peer::shutdown`], or until the
-    /// last handle is dropped.
+    /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and
+    /// joins or founds the group by itself. Its tasks run on the current tokio runtime until
+    /// [`Peer::shutdown`], or until the last handle is dropped.
     ///
     /// # Errors
     ///
-    /// If the settings break a rule, the directory cannot be used, or the address cannot be listened
-    /// on. Nothing was left behind; no data were changed.
+    /// If the settings break a rule, the directory cannot be used, or the address cannot be
+    /// listened on. Nothing was left behind; no data were changed.
     ///
     /// # Cancel safety
     ///

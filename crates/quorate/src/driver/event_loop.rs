@@ -358,7 +358,10 @@ impl EventLoop {
         self.shared.tally.note_sent(&message);
         if !connection.push_message(message) {
             self.shared.tally.messages_dropped.add(1);
-            tracing::debug!(target: LINKS, %to, ?lane, "dropped a message: too much waits to be sent");
+            tracing::debug!(
+                target: LINKS, %to, ?lane,
+                "dropped a message: too much waits to be sent"
+            );
         }
         self.flush_later(connection);
     }

@@ -13,29 +13,16 @@
 //!        event loop ─ machine ──── messages ──── event loop ─ machine
 //! ```
 //!
-//! | module | what it is |
+//! | room | what it is |
 //! |---|---|
-//! | `decide` | the way of one call at the peer where it is made |
-//! | `calls`, `slots`, `expiry` | the caller's side of a forwarded call; tables of waiting callers; their deadlines |
-//! | `serve`, `replying` | the primary's side; calls that are not answered at once |
-//! | `waiters` | callers at the primary that wait for a majority |
-//! | `connection`, `outbox` | an open connection, and how bytes get onto it |
-//! | `attendant`, `inbox` | the task that reads it, and how messages get to the event loop |
-//! | `attendance` | whether that task is run |
-//! | `links`, `dialing`, `handshake`, `registry` | making, accepting and knowing connections |
-//! | `reach` | why links are down |
-//! | `admission`, `origin` | how many may come in, by where they come from |
-//! | `pace`, `buffered`, `stall` | what they may say, what they may hold, and whether they get anywhere |
-//! | `roster` | who the members are and where they are reached |
-//! | `settings` | what must be equal at two peers, and what may differ |
-//! | `event_loop`, `upkeep` | the task that owns the state machine |
-//! | `merging` | what becomes of local decisions |
+//! | `calls` | the way of a call: decided here, sent on, served for others, waited for, merged |
+//! | `links` | connections: made, accepted, agreed on, read, written; who the members are |
+//! | `report` | what the embedder sees: status, events, log records, numbers |
 //! | `storage` | the thread that owns the files, and reading them at the start |
-//! | `routing`, `reason` | where calls go at present; why there is no primary |
-//! | `allowance` | how often something is told of |
-//! | `status`, `events`, `refusals`, `certificates`, `fill`, `tally`, `latency` | what the embedder sees |
 //! | `clock` | the only place that reads a clock |
-//! | `builder`, `face`, `tasks`, `shared` | setting up, asking, ending, and what the tasks share |
+//! | `event_loop`, `upkeep`, `reminder` | the task that owns the machine; what it does beside |
+//! | `builder`, `peer_settings`, `face`, `ending` | setting up, asking, ending |
+//! | `tasks`, `shared`, `for_tests` | the peer's thread; what tasks share; what only tests set |
 
 mod builder;
 mod calls;

@@ -26,7 +26,10 @@ impl EventLoop {
                     tracing::info!(target: "quorate", %peer, group, "started")
                 }
                 others => {
-                    tracing::info!(target: "quorate", %peer, group, "started, and looks for {others}");
+                    tracing::info!(
+                        target: "quorate", %peer, group,
+                        "started, and looks for {others}"
+                    );
                 }
             }
         }

@@ -335,8 +335,8 @@ impl Shared {
         self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
     }
 
-    /// Notes that a member that holds a state is there, and no link with it comes about: nothing is to
-    /// be founded past it. `position` is the state that it says it holds.
+    /// Notes that a member that holds a state is there, and no link with it comes about: nothing is
+    /// to be founded past it. `position` is the state that it says it holds.
     pub(super) fn note_holder(&self, position: Option<Position>) {
         // It is met again soon.
         let _ = self.commands.try_send(Command::HolderMet { position });

@@ -1,9 +1,9 @@
 //! The tasks of one peer, and the thread that they run on.
 //!
 //! A peer has a thread of its own: the embedder's runtime may have one thread only, and that thread
-//! something else to do. A caller that never yields, a handler that computes for a second, a runtime
-//! that is dropped: none of it may keep heartbeats from being sent, or calls of other peers from
-//! being answered. Callers decide where they stand, on their own threads, as before.
+//! something else to do. A caller that never yields, a handler that computes for a second, a
+//! runtime that is dropped: none of it may keep heartbeats from being sent, or calls of other peers
+//! from being answered. Callers decide where they stand, on their own threads, as before.
 //!
 //! Under a clock that tests hold, everything runs on the runtime of the test.
 
@@ -99,8 +99,8 @@ impl Tasks {
         self.handles.lock().push(self.runtime.spawn(task));
     }
 
-    /// Spawns a task on the runtime that the peer was started on. It is ended with the others, and not
-    /// waited for: that runtime may not run it any more.
+    /// Spawns a task on the runtime that the peer was started on. It is ended with the others, and
+    /// not waited for: that runtime may not run it any more.
     pub(super) fn spawn_beside_callers(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(callers) = &self.callers {
             self.beside.lock().push(callers.spawn(task).abort_handle());

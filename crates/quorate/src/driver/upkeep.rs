@@ -127,9 +127,9 @@ impl EventLoop {
         self.must_publish = true;
     }
 
-    /// Sees to it that replies are read: the task that reads them runs on the embedder's runtime, which
-    /// may have other things to do. New calls take another way then; those under way end after a
-    /// while, with an unknown outcome.
+    /// Sees to it that replies are read: the task that reads them runs on the embedder's runtime,
+    /// which may have other things to do. New calls take another way then; those under way end
+    /// after a while, with an unknown outcome.
     pub(super) fn look_after_calls(&mut self, now: Time) {
         let (heartbeat, timeout) = (self.shared.group.heartbeat, self.shared.group.failure_timeout);
         let (pause, patience) = (heartbeat / ATTEND_DIVISOR, heartbeat / 2);
@@ -141,8 +141,8 @@ impl EventLoop {
                 target: LINKS,
                     peer = %connection.identity.peer,
                     ?idle,
-                    "the runtime that this peer was started on does not run its tasks: replies were \
-                     not read, and the calls that wait for them end"
+                    "the runtime that this peer was started on does not run its tasks: replies \
+                     were not read, and the calls that wait for them end"
                 );
                 self.shared.registry.close(connection);
             }
@@ -207,8 +207,8 @@ impl EventLoop {
         self.status.send_replace(Arc::new(Status::new(&self.shared, status)));
     }
 
-    /// Group time is what the store has shown last and what has passed since. A later reign may show
-    /// the same once more: then nothing has passed.
+    /// Group time is what the store has shown last and what has passed since. A later reign may
+    /// show the same once more: then nothing has passed.
     pub(super) fn follow_group_time(&mut self, now: Time) {
         let store = &self.shared.store;
         let group_time = (store.position().ballot, store.group_time());
@@ -341,8 +341,8 @@ mod tests {
         timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("calls take the {lane:?} lane"));
     }
 
-    /// The task said so itself, between two looks: nobody saw a change, and calls took the data lane
-    /// for ever.
+    /// The task said so itself, between two looks: nobody saw a change, and calls took the data
+    /// lane for ever.
     #[test]
     fn calls_go_back_to_their_own_lane_when_its_task_runs_again() {
         let listeners = ["a", "b"].map(|name| {

@@ -51,8 +51,8 @@ pub struct Brief {
     /// How many cuts its state was behind the primary's at that one's last heartbeat; none if it
     /// follows nobody, or an older version does not say.
     pub behind: Option<u64>,
-    /// What an earlier start of the sender may have acknowledged, if no state that it has held since
-    /// contains it: of a peer in memory that remembers.
+    /// What an earlier start of the sender may have acknowledged, if no state that it has held
+    /// since contains it: of a peer in memory that remembers.
     pub acknowledged: Option<Position>,
     /// Whether it is about to end: its priority is 0 for that. An older version does not say.
     pub is_stopping: bool,

@@ -62,8 +62,8 @@ impl Membership {
         self.voters.iter().any(is) || self.next.iter().flatten().any(is)
     }
 
-    /// Whether it counts whatever becomes of a change that is under way: of the old members and of the
-    /// new ones.
+    /// Whether it counts whatever becomes of a change that is under way: of the old members and of
+    /// the new ones.
     pub fn counts_surely(&self, name: &PeerName, id: MemberId) -> bool {
         let is = |m: &Member| m.name == *name && m.id == Some(id);
         self.voters.iter().any(is) && self.next.as_ref().is_none_or(|next| next.iter().any(is))
@@ -136,7 +136,8 @@ impl Membership {
     /// This membership with `name` reached elsewhere. Nothing of what counts changes, so it takes
     /// no joint change.
     ///
-    /// Returns `None` if a change is under way, the name is unknown, or it is reached there already.
+    /// Returns `None` if a change is under way, the name is unknown, or it is reached there
+    /// already.
     pub fn readdressed(&self, name: &PeerName, address: &str, stamp: Position) -> Option<Self> {
         if self.next.is_some() {
             return None;

@@ -3,7 +3,7 @@
 //! ```text
 //!  decide ──▶ lock shards ──▶ look at the authority ──▶ model ──▶ take a sequence ──▶ write cells
 //!                                                                                       │
-//!             shard: index ──▶ slots (one cache line each) ◀── change feed (slot numbers, by epoch)
+//!              shard: index ──▶ slots (a cache line each) ◀── change feed (slots, by epoch)
 //!                                                                                       │
 //!  cut ◀── moves the sequence word to a round number, then takes shard after shard ◀────┘
 //! ```
@@ -216,8 +216,8 @@ impl Store {
         self.room.cells()
     }
 
-    /// Memory that the tables have at present, in bytes, used or not: what is left over when cells go
-    /// stays, for cells to come. Looks at every shard; [`Store::usage`] is what is bounded.
+    /// Memory that the tables have at present, in bytes, used or not: what is left over when cells
+    /// go stays, for cells to come. Looks at every shard; [`Store::usage`] is what is bounded.
     pub fn allocated_bytes(&self) -> usize {
         let shards: usize = self.shards.iter().map(|lane| lane.0.lock().allocated_bytes()).sum();
         shards + self.shards.len() * size_of::<Lane>() + size_of::<Self>()

@@ -125,11 +125,11 @@ impl Overlay {
     /// Seals up to `max_keys` open entries at `now` under the next number, or returns the sealed
     /// batch that has not been confirmed yet; `None` if there is nothing to merge.
     ///
-    /// An entry gathers all operations on its key, so a bound may put the keys of one operation into
-    /// two batches, of which the first may be merged and the second lost with this peer. That breaks
-    /// no promise: deltas are merged key by key, in any order; each batch is counted once; and what a
-    /// relaxed peer decided alone is lost with it anyhow. Whole operations cannot be sealed: those
-    /// that share keys would chain into a batch without bound.
+    /// An entry gathers all operations on its key, so a bound may put the keys of one operation
+    /// into two batches, of which the first may be merged and the second lost with this peer. That
+    /// breaks no promise: deltas are merged key by key, in any order; each batch is counted once;
+    /// and what a relaxed peer decided alone is lost with it anyhow. Whole operations cannot be
+    /// sealed: those that share keys would chain into a batch without bound.
     pub fn seal(&self, max_keys: usize, now: GroupTime) -> Option<Sealed> {
         let mut inner = self.inner.lock();
         if inner.sealed.is_empty() {

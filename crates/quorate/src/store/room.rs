@@ -1,4 +1,5 @@
-//! How much room cells take, and how much there is: two sums, kept where cells are made and removed.
+//! How much room cells take, and how much there is: two sums, kept where cells are made and
+//! removed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -17,13 +18,13 @@ pub const MAX_MERGE_RECORDS: usize = 16_384;
 pub const MAX_MERGE_RECORDS_OF_PEER: usize = 64;
 /// Bytes of an index for each cell: a line of 64 has 2.8 cells when the index has just grown.
 const INDEX_BYTES: usize = 24;
-/// Bytes of the change feed for each cell: two entries before it is compacted, and in the worst case
-/// an epoch of its own for each.
+/// Bytes of the change feed for each cell: two entries before it is compacted, and in the worst
+/// case an epoch of its own for each.
 const FEED_BYTES: usize = 2 * (4 + 16);
 
 /// Memory that a cell is counted with, in bytes: its slot, and its part of the index and of the
-/// change feed of its shard when those are as large as they get for it. A key that does not fit into
-/// the slot comes on top: see [`cell_bytes`].
+/// change feed of its shard when those are as large as they get for it. A key that does not fit
+/// into the slot comes on top: see [`cell_bytes`].
 pub const CELL_BYTES: usize = cell::SLOT_BYTES + INDEX_BYTES + FEED_BYTES;
 
 /// Memory that a cell is counted with, in bytes, by the length of its key without the namespace.

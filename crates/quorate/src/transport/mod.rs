@@ -2,9 +2,9 @@
 //!
 //! A transport carries bytes and nothing else: frames, handshakes and deadlines are the driver's.
 //! It says of itself whether others can read what it carries ([`Transport::is_private`]), for a
-//! plain one is refused off loopback unless the embedder insists, and of a connection who was proved
-//! to be at the other end ([`Stream::proof`]), which the driver holds against the name that the
-//! other end gives. TLS is in the crate `quorate-tls`.
+//! plain one is refused off loopback unless the embedder insists, and of a connection who was
+//! proved to be at the other end ([`Stream::proof`]), which the driver holds against the name that
+//! the other end gives. TLS is in the crate `quorate-tls`.
 
 mod first_bytes;
 mod in_process;

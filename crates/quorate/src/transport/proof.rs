@@ -17,9 +17,9 @@ use crate::driver::RefusedBy;
 pub enum Tls {
     /// Plain text only.
     Off,
-    /// TLS with whoever talks it, plain text with whoever does not. An attacker on the network can have
-    /// plain text used, and come in by it: a stage to pass through. Two peers that both talk TLS and
-    /// do not trust each other's certificates are not connected at this stage either.
+    /// TLS with whoever talks it, plain text with whoever does not. An attacker on the network can
+    /// have plain text used, and come in by it: a stage to pass through. Two peers that both talk
+    /// TLS and do not trust each other's certificates are not connected at this stage either.
     Permissive,
     /// TLS only.
     #[default]

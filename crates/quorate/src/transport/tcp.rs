@@ -16,9 +16,11 @@ use crate::base::id::PeerName;
 ///
 /// | setting | default | why |
 /// |---|---|---|
-/// | `user_timeout` | 10 s | unacknowledged bytes end a connection after the failure timeout, not after the 15 minutes of most kernels; the builder sets it to the group's failure timeout |
+/// | `user_timeout` | 10 s | unacknowledged bytes end a connection; most kernels wait for 15 min |
 /// | `keepalive` | 5 s | an idle connection to a vanished host ends too |
 /// | `backlog` | 256 | a whole group restarting at once |
+///
+/// The builder sets `user_timeout` to the group's failure timeout.
 #[derive(Clone, Debug)]
 pub struct Tcp {
     user_timeout: Duration,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   reply:  u32 LE id | u8 status | outcome
-//!   status 0:       u8 code | u64 units | 6 x u64 words | u64 generation, term, sequence | u64 group time
+//!   status 0:       u8 code | u64 units | 6 x u64 words | 3 x u64 position | u64 group time
 //!   status 1 to 7:  u64 bound
 //! ```
 

@@ -63,7 +63,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
             Event::NewGenerationWaits { missing: bc.clone(), acknowledged: None },
             Error,
             "a majority has lost its data, and b and c may hold more than is left: bring back who \
-             is missing, or, if they are gone for good, found a new group at each peer that is left",
+             is missing, or, if they are gone for good, found a new group at each peer that is \
+             left",
         ),
         (
             Event::NewGenerationWaits {
@@ -163,8 +164,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::LocalDecisionsMerged { units: 5, dropped: 2 },
             Info,
-            "merged 5 units that were decided alone; 2 were dropped, for they do not count any more or \
-             were beyond the limit",
+            "merged 5 units that were decided alone; 2 were dropped, for they do not count any \
+             more or were beyond the limit",
         ),
         (
             Event::LocalDecisionsDiscarded { units: 5 },
@@ -202,8 +203,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ConfigMismatch { peer: "b".into(), field, ours, theirs },
             Warn,
-            "b and this peer refuse each other: mode is strict here and relaxed there; set the same \
-             at all peers",
+            "b and this peer refuse each other: mode is strict here and relaxed there; set the \
+             same at all peers",
         ),
         (
             {
@@ -220,8 +221,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 Event::TransportDiffers { peer: peer.clone(), field, ours, theirs }
             },
             Warn,
-            "b stands at tls permissive, and this peer at off: they stay connected; bring all peers \
-             to the same",
+            "b stands at tls permissive, and this peer at off: they stay connected; bring all \
+             peers to the same",
         ),
         (
             Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 0 },

@@ -67,8 +67,8 @@ fn files_of_a_newer_version_are_refused_in_a_sentence() {
         assert_eq!(
             error.to_string(),
             format!(
-                "/simulated/{name} has format version {}, this library reads {newest} and older: run \
-                 the newer version of it, or give the peer an empty directory",
+                "/simulated/{name} has format version {}, this library reads {newest} and older: \
+                 run the newer version of it, or give the peer an empty directory",
                 newest + 1
             )
         );

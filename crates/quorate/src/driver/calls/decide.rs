@@ -35,8 +35,8 @@ use crate::wire::replies::{Outcome, Refusal};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Basis {
-    /// This peer alone, on its own copy, because there was no primary (relaxed mode, or a model that
-    /// lets it).
+    /// This peer alone, on its own copy, because there was no primary (relaxed mode, or a model
+    /// that lets it).
     Local {
         /// When it last had one, or was started, in group time as far as it can tell.
         since: GroupTime,
@@ -145,8 +145,8 @@ impl Shared {
         decided
     }
 
-    /// Whether a call that was not answered at once waits for nobody: it is refused, or decided once
-    /// more by an exact reading of the clock.
+    /// Whether a call that was not answered at once waits for nobody: it is refused, or decided
+    /// once more by an exact reading of the clock.
     fn is_decided_here(&self, detour: &Detour) -> bool {
         match detour {
             Detour::Alone(_) | Detour::Failed(_) => true,
@@ -318,8 +318,8 @@ impl Shared {
         Err(error.into())
     }
 
-    /// The connection that calls take; one that has been silent for longer than a lease is not trusted
-    /// with what can be decided alone.
+    /// The connection that calls take; one that has been silent for longer than a lease is not
+    /// trusted with what can be decided alone.
     fn connection_to_primary(&self, items: &[Item<'_>]) -> Option<Arc<Connection>> {
         let connection = self.routing.connection()?;
         let is_silent = self.clock.coarse().since(connection.heard()) > self.group.lease();

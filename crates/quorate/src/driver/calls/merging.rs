@@ -18,8 +18,9 @@ use crate::protocol::message::Lane;
 use crate::store::{MERGE_MEMORY, Sealed, SealedBatch};
 use crate::wire::{Merge, MergeReply};
 
-/// A batch that does not say when it was sealed is sent for no longer than this after the first time:
-/// the group remembers for [`MERGE_MEMORY`] that it was merged, by a clock that may differ a little.
+/// A batch that does not say when it was sealed is sent for no longer than this after the first
+/// time: the group remembers for [`MERGE_MEMORY`] that it was merged, by a clock that may differ a
+/// little.
 const SENT_UNDATED: Duration = Duration::from_secs(MERGE_MEMORY.as_secs() / 8 * 7);
 
 /// An upper bound of one entry of a batch on the wire.

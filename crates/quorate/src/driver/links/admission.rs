@@ -6,9 +6,10 @@
 //! is the smaller the less is left: one host, or a few, however many connections they open, leave
 //! room for the others. Some places are for addresses of members only.
 //!
-//! Who has shown who it is, and is no member, is a guest from then on. Guests never have all places,
-//! wherever they come from: what they leave is for members, and for finding out who is one. A guest
-//! that is let in has a place for each lane: many that have one lane each would be of no use.
+//! Who has shown who it is, and is no member, is a guest from then on. Guests never have all
+//! places, wherever they come from: what they leave is for members, and for finding out who is one.
+//! A guest that is let in has a place for each lane: many that have one lane each would be of no
+//! use.
 //!
 //! ```text
 //!   max_connections
@@ -299,8 +300,8 @@ impl Drop for Admitted {
     }
 }
 
-/// Counts those that were turned away, and says when to tell of them: a stranger that tries again and
-/// again is not to fill a log.
+/// Counts those that were turned away, and says when to tell of them: a stranger that tries again
+/// and again is not to fill a log.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Pacer {
     count: u64,
@@ -488,8 +489,8 @@ mod tests {
         assert_eq!(full, Full::PerAddress { max: 16 });
     }
 
-    /// Whoever had one connection had as many as it liked: under one name a guest took all places, by
-    /// handshakes that it left open at their last step.
+    /// Whoever had one connection had as many as it liked: under one name a guest took all places,
+    /// by handshakes that it left open at their last step.
     #[test]
     fn one_guest_never_has_all_places() {
         let admission = admission(64, 512, 128);

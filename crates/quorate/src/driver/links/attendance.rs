@@ -1,9 +1,9 @@
 //! Whether the task of a connection is run at all.
 //!
-//! Replies to callers are read where the callers run: waking a task on another thread costs more than
-//! the whole of a call. But that runtime is the embedder's. It may be busy, blocked, or gone while
-//! callers elsewhere wait; so the event loop, which has a thread of its own, looks after it: it wakes
-//! the task, and takes it for neglected if it has not run a while later.
+//! Replies to callers are read where the callers run: waking a task on another thread costs more
+//! than the whole of a call. But that runtime is the embedder's. It may be busy, blocked, or gone
+//! while callers elsewhere wait; so the event loop, which has a thread of its own, looks after it:
+//! it wakes the task, and takes it for neglected if it has not run a while later.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;

@@ -143,8 +143,8 @@ async fn dial(shared: &Arc<Shared>, to: &PeerName, lane: Lane) {
     }
 }
 
-/// Waits until a peer is linked that has a lane for calls. Until then, and to one of an older version
-/// for ever, calls take the data lane.
+/// Waits until a peer is linked that has a lane for calls. Until then, and to one of an older
+/// version for ever, calls take the data lane.
 async fn until_linked(shared: &Arc<Shared>, to: &PeerName) {
     let mut changes = shared.registry.watch();
     while !shared.registry.takes_calls(to) && shared.roster.dialed().contains(to) {

@@ -1,8 +1,8 @@
 //! Whether the other end of a connection is a guest: it has come in, and is no member.
 //!
 //! What a peer says of itself makes no member of it, and whoever came as a joiner is one from the
-//! moment that it is counted in. So the roster is asked whenever it matters, which is at every read:
-//! the answer is kept until the roster changes.
+//! moment that it is counted in. So the roster is asked whenever it matters, which is at every
+//! read: the answer is kept until the roster changes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -171,8 +171,9 @@ impl Handshake<'_> {
         Err(full.into())
     }
 
-    /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done on
-    /// the embedder's runtime, which may stop in the middle of it. There has to be a link already.
+    /// Keeps the name of the other end for it. Not for calls of this peer: that handshake is done
+    /// on the embedder's runtime, which may stop in the middle of it. There has to be a link
+    /// already.
     async fn reserve(
         &mut self,
         side: &Side,

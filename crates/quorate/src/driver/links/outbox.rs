@@ -252,8 +252,8 @@ impl Outbox {
         self.task.take()
     }
 
-    /// Whether all that was pushed has left this process, or never will. A writer that encrypts takes
-    /// bytes before the socket does: a flush says when it has.
+    /// Whether all that was pushed has left this process, or never will. A writer that encrypts
+    /// takes bytes before the socket does: a flush says when it has.
     pub(in crate::driver) fn is_drained(&self) -> bool {
         let is_flushed = self.writer.is_some() && !self.is_blocked && !self.must_flush;
         self.is_closed || (is_flushed && self.waiting_bytes() == 0)

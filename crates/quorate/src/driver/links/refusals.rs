@@ -30,8 +30,8 @@ const MAX_OF_HOST: usize = 12;
 const MAX_OF_STRANGERS: usize = 16;
 /// Of these, those that came from one host.
 const MAX_OF_STRANGE_HOST: usize = 8;
-/// A stranger is told of when it is still refused after this time: a peer that tries TLS first and plain
-/// text next, or whoever looks in once, is nothing to tell.
+/// A stranger is told of when it is still refused after this time: a peer that tries TLS first and
+/// plain text next, or whoever looks in once, is nothing to tell.
 pub(in crate::driver) const PATIENCE: Duration = Duration::from_secs(2);
 /// And then again after this time, if it goes on.
 const REMINDER: Duration = Duration::from_secs(600);

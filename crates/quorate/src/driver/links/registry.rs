@@ -1,12 +1,12 @@
 //! Which connections are open, to which start of which peer.
 //!
 //! Every member dials every other on all three lanes, and a client every member, so there are up to
-//! six connections between two peers. All of them belong to one incarnation: as long as one is open,
-//! or being opened, another incarnation of that name is refused as a duplicate.
+//! six connections between two peers. All of them belong to one incarnation: as long as one is
+//! open, or being opened, another incarnation of that name is refused as a duplicate.
 //!
 //! One that was dialed for calls is none of those. It is read on the embedder's runtime, which may
-//! not run: nobody there may notice that it has ended, and the name is not to be held for that long.
-//! So it goes with the link.
+//! not run: nobody there may notice that it has ended, and the name is not to be held for that
+//! long. So it goes with the link.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -182,7 +182,8 @@ impl Registry {
         Some(Opened { registry: self.clone(), connection })
     }
 
-    /// Closes a connection. One for calls is open no more from here on, whenever its task runs again.
+    /// Closes a connection. One for calls is open no more from here on, whenever its task runs
+    /// again.
     pub(in crate::driver) fn close(&self, connection: &Arc<Connection>) {
         if connection.carries_own_calls() {
             if let Some(link) = self.links.lock().get_mut(&connection.identity.peer) {
@@ -268,8 +269,8 @@ impl Registry {
         self.links.lock().get(peer).is_some_and(Link::is_up)
     }
 
-    /// What keeps others from reading the connections to a peer, of the least protected one, and the
-    /// certificate that it has shown last.
+    /// What keeps others from reading the connections to a peer, of the least protected one, and
+    /// the certificate that it has shown last.
     pub(in crate::driver) fn security(
         &self,
         peer: &PeerName,

@@ -191,8 +191,8 @@ impl Roster {
         }
     }
 
-    /// The members that this peer dials: all others, unless it was counted out itself. One without a
-    /// state tries those of its settings as well: what it was told may be long ago.
+    /// The members that this peer dials: all others, unless it was counted out itself. One without
+    /// a state tries those of its settings as well: what it was told may be long ago.
     pub(in crate::driver) fn dialed(&self) -> BTreeSet<PeerName> {
         if self.known.read().membership.has_removed_name(&self.me) {
             return BTreeSet::new();

@@ -102,8 +102,8 @@ pub struct Status {
     pub bytes: usize,
     /// The most that this peer takes for cells as primary, in bytes.
     pub max_bytes: usize,
-    /// How near they are to those bounds; where it is watched, as of at most a heartbeat ago, as the
-    /// events say.
+    /// How near they are to those bounds; where it is watched, as of at most a heartbeat ago, as
+    /// the events say.
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
@@ -283,8 +283,8 @@ pub struct PeerStatus {
     /// until now, elsewhere by what it said itself with its last heartbeat. `None` if it has not
     /// said, and of whoever holds no state.
     pub lag: Option<u64>,
-    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way. Of
-    /// one that has restarted: whether it has been counted in again.
+    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way.
+    /// Of one that has restarted: whether it has been counted in again.
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
@@ -297,8 +297,8 @@ pub struct PeerStatus {
     pub storage_failed: bool,
     /// The other members that it hears, as of its last heartbeat.
     pub reaches: Vec<PeerName>,
-    /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the start
-    /// of it that was connected last. Kept of 64 peers, members before others.
+    /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the
+    /// start of it that was connected last. Kept of 64 peers, members before others.
     pub differs: Vec<Difference>,
 }
 
@@ -309,8 +309,8 @@ impl Status {
         let peer_status = |peer| PeerStatus::new(shared, &told, peer);
         let met: BTreeSet<PeerName> = machine.peers.iter().map(|peer| peer.name.clone()).collect();
         let mut peers: Vec<PeerStatus> = machine.peers.into_iter().map(peer_status).collect();
-        // Of members that a joiner or client was told of, and has never been connected to, the state
-        // machine does not know.
+        // Of members that a joiner or client was told of, and has never been connected to, the
+        // state machine does not know.
         let unmet = told.iter().filter(|m| m.name != shared.config.name && !met.contains(&m.name));
         peers.extend(unmet.map(|member| PeerStatus::of_unmet(shared, &member.name)));
         peers.sort_by(|one, other| one.name.cmp(&other.name));

@@ -2,7 +2,7 @@
 //! (docs/disk-format.md, section 7).
 //!
 //! ```text
-//!  due ──▶ copy (snapshot thread) ──▶ the machine's exact cut ──▶ finish (snapshot thread) ──▶ install
+//!  due ──▶ copy (other thread) ──▶ the machine's exact cut ──▶ finish (other thread) ──▶ install
 //! ```
 
 use std::thread::{self, JoinHandle};
@@ -49,7 +49,10 @@ impl Compaction {
         match thread::Builder::new().name("quorate-snapshot".into()).spawn(job) {
             Ok(thread) => (self.step, self.thread) = (Step::Busy, Some(thread)),
             Err(error) => {
-                tracing::warn!(target: STORAGE, %error, "no thread for a snapshot: tried again later");
+                tracing::warn!(
+                    target: STORAGE, %error,
+                    "no thread for a snapshot: tried again later"
+                );
                 self.step = Step::Idle;
             }
         }

@@ -57,7 +57,8 @@ impl EventLoop {
             Report::Appended { number } => self.input(Input::Appended { number }),
             Report::Copied { since } => self.input(Input::EndSnapshot { since }),
             Report::Failed(error) => {
-                tracing::error!(target: STORAGE, peer = %self.shared.config.name, %error, "the storage has failed");
+                let peer = &self.shared.config.name;
+                tracing::error!(target: STORAGE, %peer, %error, "the storage has failed");
                 self.agenda.sync = None;
                 // Only the first failure is reported.
                 _ = self.shared.storage_error.set(error);

@@ -89,7 +89,10 @@ impl Opening {
         let (storage, found) = recovery.finish()?;
         if found.is_open_to_others {
             let (peer, path) = (&self.peer, path.display());
-            tracing::warn!(target: STORAGE, %peer, %path, "other users may change what is in this peer's directory");
+            tracing::warn!(
+                target: STORAGE, %peer, %path,
+                "other users may change what is in this peer's directory"
+            );
         }
         Ok(Opened { storage, found })
     }
@@ -105,7 +108,10 @@ impl Opening {
 
     fn tell(&mut self, progress: Progress) {
         let Progress { bytes, total_bytes, records } = progress;
-        tracing::info!(target: STORAGE, peer = %self.peer, bytes, total_bytes, records, "reading the directory");
+        tracing::info!(
+            target: STORAGE, peer = %self.peer, bytes, total_bytes, records,
+            "reading the directory"
+        );
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(progress);
         }

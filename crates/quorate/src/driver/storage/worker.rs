@@ -207,8 +207,8 @@ impl Worker {
         }
     }
 
-    /// What was decided here last, and is answered perhaps: the state machine, which hands over what
-    /// changes, has ended.
+    /// What was decided here last, and is answered perhaps: the state machine, which hands over
+    /// what changes, has ended.
     fn rest(&mut self) -> Option<Staged> {
         let appended = self.storage().position();
         self.store.end_reign();
@@ -235,5 +235,5 @@ impl Drop for Worker {
     }
 }
 
-const PANICKED: &str = "the storage thread has panicked, which is a bug: report it with what stands \
-                        on standard error, and start the peer again";
+const PANICKED: &str = "the storage thread has panicked, which is a bug: report it with what \
+                        stands on standard error, and start the peer again";

@@ -25,11 +25,11 @@ pub(in crate::protocol) struct Canvass {
     pub(in crate::protocol) lent: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
     pub(in crate::protocol) names: BTreeSet<PeerName>,
-    /// For a new generation: members in reach whose states are fresher than the candidate's. Without
-    /// a word of theirs it would be founded past them.
+    /// For a new generation: members in reach whose states are fresher than the candidate's.
+    /// Without a word of theirs it would be founded past them.
     pub(in crate::protocol) awaited: BTreeSet<PeerName>,
-    /// The same: members in reach with the candidate's own state. They are waited for no longer than
-    /// the round takes.
+    /// The same: members in reach with the candidate's own state. They are waited for no longer
+    /// than the round takes.
     pub(in crate::protocol) welcome: BTreeSet<PeerName>,
 }
 

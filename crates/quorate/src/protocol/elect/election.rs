@@ -50,8 +50,8 @@ impl Machine {
 
     /// The ballot of the next reign of this group.
     ///
-    /// A generation belongs to one founding. A ballot that this peer has been carried to by one that
-    /// came to nothing is not counted on from: whoever it was for may yet win it.
+    /// A generation belongs to one founding. A ballot that this peer has been carried to by one
+    /// that came to nothing is not counted on from: whoever it was for may yet win it.
     fn next_ballot(&mut self) -> Option<Ballot> {
         let is_own = self.ballot.generation == self.store.position().ballot.generation;
         let next = self.ballot.next_term().filter(|_| is_own);

@@ -29,8 +29,8 @@ impl Machine {
         let defers = !bug::is(Bug::BlankIgnoresSurvivor)
             && !self.has_data()
             && reached.iter().any(|(_, brief)| brief.has_data() && self.may_stand_anew(brief));
-        // So does everyone while some reachable member has a primary, which will come for us, or can
-        // help to elect one.
+        // So does everyone while some reachable member has a primary, which will come for us, or
+        // can help to elect one.
         let is_led = reached.iter().any(|(_, brief)| brief.is_led());
         if defers || is_led {
             self.watch.hopeful = self.now.time;
@@ -141,8 +141,8 @@ impl Machine {
         reached + 1 > self.names().len() / 2
     }
 
-    /// Whether another member could stand for a new generation: it may be promoted, and reaches most
-    /// of the names. In a star only the hub does.
+    /// Whether another member could stand for a new generation: it may be promoted, and reaches
+    /// most of the names. In a star only the hub does.
     fn may_stand_anew(&self, brief: &Brief) -> bool {
         let names = self.names();
         let reached = brief.reaches.iter().filter(|name| names.contains(name)).count();
@@ -169,15 +169,15 @@ impl Machine {
         fresher.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether this peer holds a state, and the candidate one of a newer generation: the candidate has
-    /// missed nothing that this peer knows, and goes by the newer list.
+    /// Whether this peer holds a state, and the candidate one of a newer generation: the candidate
+    /// has missed nothing that this peer knows, and goes by the newer list.
     fn is_older_than(&self, position: Position) -> bool {
         self.has_data() && self.is_of_newer_generation(position)
     }
 
-    /// A member that holds data is there, and no link with it comes about. Whoever refuses whom, and
-    /// why, the group lives: blank peers must not found another one beside it, nor anybody go on from
-    /// an older state than it holds.
+    /// A member that holds data is there, and no link with it comes about. Whoever refuses whom,
+    /// and why, the group lives: blank peers must not found another one beside it, nor anybody go
+    /// on from an older state than it holds.
     pub(in crate::protocol) fn on_holder_met(&mut self, position: Option<Position>) {
         let now = self.now.time;
         let met = &mut self.watch.met;
@@ -195,9 +195,9 @@ impl Machine {
         self.now.time < met.until && is_passed_over && !bug::is(Bug::RefusedHolderIgnored)
     }
 
-    /// Whether this peer, or a candidate, reaches a majority of the names that this one knows itself.
-    /// A candidate that has missed who came to the group since must not found another one with those
-    /// who know.
+    /// Whether this peer, or a candidate, reaches a majority of the names that this one knows
+    /// itself. A candidate that has missed who came to the group since must not found another one
+    /// with those who know.
     fn reaches_most_names(&self, candidate: &PeerName) -> bool {
         let names = self.names();
         let is_there = |name: &&&PeerName| {
@@ -214,8 +214,8 @@ impl Machine {
     /// is left to remember it.
     ///
     /// Where the candidate has data there was a group, whose primary may live on, cut off, although
-    /// another process answers under its name. Where nobody has any, and all members answer, there is
-    /// most likely none: a group that begins is not to wait for that.
+    /// another process answers under its name. Where nobody has any, and all members answer, there
+    /// is most likely none: a group that begins is not to wait for that.
     fn may_have_promised(&self, candidate: Position) -> bool {
         let is_beginning = candidate.is_blank() || bug::is(Bug::ClosedIsDead);
         self.is_young() && !(is_beginning && self.reaches_all_known(|_| true))
@@ -268,7 +268,8 @@ impl Machine {
         let was_blank = self.meta.group_id.is_none();
         let loss = self.loss(&self.meta.membership);
         let position = self.store.position();
-        // A new id, whether there were data or not: what was answered under the old one may be lost.
+        // A new id, whether there were data or not: what was answered under the old one may be
+        // lost.
         let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
         let removed = std::mem::take(&mut self.meta.membership.removed);

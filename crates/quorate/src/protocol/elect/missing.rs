@@ -23,8 +23,8 @@ impl Machine {
         self.unreached(|_| false)
     }
 
-    /// Whether a member has gone since this peer has stood for a new generation, and is to be waited
-    /// for.
+    /// Whether a member has gone since this peer has stood for a new generation, and is to be
+    /// waited for.
     pub(in crate::protocol) fn has_lost_a_member(&self, campaign: Campaign) -> bool {
         campaign == Campaign::NewGeneration && !self.missing_members().is_empty()
     }
@@ -71,7 +71,8 @@ impl Machine {
     }
 
     /// Members in reach that hold what this peer holds: where they are a half of the members, to
-    /// have heard all of them shows that nothing is lost. Of an odd number that would be a majority.
+    /// have heard all of them shows that nothing is lost. Of an odd number that would be a
+    /// majority.
     pub(in crate::protocol) fn equals_in_reach(&self) -> BTreeSet<PeerName> {
         let own = self.store.position();
         if own.is_blank() || !self.names().len().is_multiple_of(2) {

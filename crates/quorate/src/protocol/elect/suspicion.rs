@@ -69,7 +69,8 @@ impl Machine {
         self.event(Event::MajorityLost { ballot: self.ballot, unreached });
     }
 
-    /// Whether this peer takes part in elections of its own accord: as a member, as far as it knows.
+    /// Whether this peer takes part in elections of its own accord: as a member, as far as it
+    /// knows.
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
@@ -199,8 +200,8 @@ impl Machine {
         self.stand_in_turn(&candidates, Campaign::Ordinary);
     }
 
-    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name; before
-    /// all that is on its way out, whoever stays.
+    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name;
+    /// before all that is on its way out, whoever stays.
     fn candidates(&self) -> Vec<PeerName> {
         let leaves = |name: &PeerName| !self.meta.membership.keeps(name);
         let me = &self.config.name;

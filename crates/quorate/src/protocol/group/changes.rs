@@ -58,8 +58,8 @@ impl Machine {
         knows_some && names.into_iter().all(is_there)
     }
 
-    /// Whether a member of a group on disk is linked with another storage than it is counted by. Who
-    /// has that one may live beside it, out of reach.
+    /// Whether a member of a group on disk is linked with another storage than it is counted by.
+    /// Who has that one may live beside it, out of reach.
     fn is_another_storage(&self, name: &PeerName, remote: &Remote) -> bool {
         let mut voters = self.meta.membership.voters.iter();
         let id = voters.find(|member| member.name == *name).and_then(|member| member.id);
@@ -77,8 +77,8 @@ impl Machine {
     }
 
     /// Whether the primary sends its state to a peer: to members and to those that are to become
-    /// some. One that was counted out gets the change that says so, once it is committed: until then
-    /// its vote may be needed, and a peer that knows of its removal gives none.
+    /// some. One that was counted out gets the change that says so, once it is committed: until
+    /// then its vote may be needed, and a peer that knows of its removal gives none.
     pub(in crate::protocol) fn is_fed(&self, name: &PeerName, remote: &Remote) -> bool {
         let Some((end, id)) = remote.last.as_ref().zip(remote.id()) else { return false };
         let membership = &self.meta.membership;
@@ -191,8 +191,8 @@ impl Machine {
         self.next_address(stamp).filter(|_| may_change)
     }
 
-    /// A member in reach that knows no changes of the members but restarts: while there is one, there
-    /// are no others.
+    /// A member in reach that knows no changes of the members but restarts: while there is one,
+    /// there are no others.
     pub(in crate::protocol) fn old_speaker(&self) -> Option<&PeerName> {
         let is_old = |remote: &Remote| {
             remote.linked.is_some()
@@ -201,8 +201,8 @@ impl Machine {
         self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
     }
 
-    /// Whether a majority of the members, of those that would be left as well, follows now: a change
-    /// that cannot be committed ends the lease, and cannot be taken back.
+    /// Whether a majority of the members, of those that would be left as well, follows now: a
+    /// change that cannot be committed ends the lease, and cannot be taken back.
     fn may_be_committed(&self, joint: &Membership) -> bool {
         if bug::is(Bug::ChangeWithoutPromises) {
             return true;
@@ -225,8 +225,8 @@ impl Machine {
     /// Counts in a linked peer that has caught up and does not count yet: a member that has
     /// restarted, or a joiner.
     ///
-    /// It has promised this primary its vote by then: the lease may still rest on the promise of the
-    /// incarnation that it replaces, which has died with it.
+    /// It has promised this primary its vote by then: the lease may still rest on the promise of
+    /// the incarnation that it replaces, which has died with it.
     fn next_learner(&self, stamp: Position) -> Option<Membership> {
         let Role::Primary(reign) = &self.role else { return None };
         let membership = &self.meta.membership;

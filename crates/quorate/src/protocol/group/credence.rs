@@ -137,16 +137,16 @@ impl Machine {
         let others = self.names().into_iter().filter(|name| **name != self.config.name);
         let names: Vec<&str> = others.map(PeerName::as_str).collect();
         let ours = format!(
-            "{}, of whom none is in reach: if all of them were replaced, start this peer blank, with \
-             a list of the members as they are",
+            "{}, of whom none is in reach: if all of them were replaced, start this peer blank, \
+             with a list of the members as they are",
             names.join(",")
         );
         let (peer, theirs) = (leader.to_string(), format!("primary {leader}"));
         self.event(Event::ConfigMismatch { peer, field: "members".into(), ours, theirs });
     }
 
-    /// Whether a peer was a member, and was counted out by this peer's list, which may be older than
-    /// the one that it is a member by.
+    /// Whether a peer was a member, and was counted out by this peer's list, which may be older
+    /// than the one that it is a member by.
     fn was_member(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
         let id = self.id_of(&(name.clone(), *incarnation));
         let removed = &self.meta.membership.removed;
@@ -170,8 +170,8 @@ impl Machine {
         followers > members.len() / 2 || (followers >= 2 && followers > others / 2)
     }
 
-    /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none to
-    /// lose.
+    /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none
+    /// to lose.
     fn stands_further(&self, name: &PeerName) -> bool {
         let brief = self.remotes.get(name).and_then(|remote| remote.brief.as_ref());
         let own = self.store.position();

@@ -252,8 +252,8 @@ impl Machine {
     }
 
     /// Whether this primary stands again above the ballot of a peer that is to become a member. It
-    /// may have voted for somebody who was not elected, and follows nobody below that. Its word is no
-    /// member's: it is gone by once in a while, and no further than elections lead.
+    /// may have voted for somebody who was not elected, and follows nobody below that. Its word is
+    /// no member's: it is gone by once in a while, and no further than elections lead.
     fn must_stand_above(&mut self, from: &PeerName, ballot: Ballot) -> bool {
         let now = self.now.time;
         let is_fed = self.remotes.get(from).is_some_and(|remote| remote.sender.is_some());

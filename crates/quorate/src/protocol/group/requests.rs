@@ -1,5 +1,5 @@
-//! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again until
-//! it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
+//! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again
+//! until it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
 
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::id::{PeerName, Time};
@@ -116,8 +116,8 @@ impl Machine {
         }
     }
 
-    /// Ends a wish to switch that was met, or that cannot be met any more: a reign after the one that
-    /// was asked to end is none that its embedder has meant.
+    /// Ends a wish to switch that was met, or that cannot be met any more: a reign after the one
+    /// that was asked to end is none that its embedder has meant.
     fn switch_has_ended(&mut self, number: u64, to: &PeerName) -> bool {
         let request = self.requests.iter().find(|request| request.number == number);
         let was_asked =
@@ -193,8 +193,8 @@ impl Machine {
         });
     }
 
-    /// Ends a request by the primary's answer. An answer to a request that has ended, or that asks for
-    /// something else, is none.
+    /// Ends a request by the primary's answer. An answer to a request that has ended, or that asks
+    /// for something else, is none.
     pub(in crate::protocol) fn answer(&mut self, number: u64, answer: Answer) {
         let asked = self.requests.iter().find(|request| request.number == number);
         let ended = match (asked.map(|request| &request.ask), answer) {

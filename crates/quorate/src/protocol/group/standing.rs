@@ -30,8 +30,9 @@ impl Standing {
     /// Whether the list of another peer goes before this one's: it stands in a state that came of
     /// the same group as this one's, and later.
     ///
-    /// What a majority has decided up to here is part of that state, and not all of this peer's list
-    /// may have been. A state that came of another group says nothing of who belongs to this one.
+    /// What a majority has decided up to here is part of that state, and not all of this peer's
+    /// list may have been. A state that came of another group says nothing of who belongs to this
+    /// one.
     pub fn gives_way_to(&self, other: &Self) -> bool {
         let is_of_us = |generation: &Generation| self.generations.contains(generation);
         self.position < other.position && other.generations.iter().any(is_of_us)
@@ -67,8 +68,8 @@ pub enum Objection {
 }
 
 impl Membership {
-    /// What a peer that goes by this list, and stands at `own`, says against letting another one in;
-    /// nothing if the other's list goes before it.
+    /// What a peer that goes by this list, and stands at `own`, says against letting another one
+    /// in; nothing if the other's list goes before it.
     pub fn objection(&self, own: &Standing, applicant: &Applicant<'_>) -> Option<Objection> {
         let Applicant { peer, id, kind, standing } = *applicant;
         let objection = if self.has_removed(peer, id) {

@@ -60,8 +60,8 @@ impl Machine {
         self.on_progress();
     }
 
-    /// Brings the bound back to what was acknowledged, where that has been all for a while: the next
-    /// start knows exactly then.
+    /// Brings the bound back to what was acknowledged, where that has been all for a while: the
+    /// next start knows exactly then.
     pub(in crate::protocol) fn settle_bound(&mut self) {
         let (now, patience) = (self.now.time, self.group.failure_timeout);
         let acknowledged = self.disk.as_mut().and_then(|disk| disk.acknowledged.as_mut());
@@ -82,7 +82,8 @@ impl Machine {
         }
     }
 
-    /// What an earlier start of this peer may have acknowledged, if no state held since contains it.
+    /// What an earlier start of this peer may have acknowledged, if no state held since contains
+    /// it.
     pub(in crate::protocol) fn remembered(&self) -> Option<Position> {
         self.disk.as_ref()?.acknowledged.as_ref()?.remembered
     }
@@ -94,8 +95,8 @@ impl Machine {
         theirs.chain(self.remembered()).fold(Position::BLANK, Position::max)
     }
 
-    /// What a member in reach may have acknowledged before it restarted, if all that is held by those
-    /// in reach, or at `position`, is older.
+    /// What a member in reach may have acknowledged before it restarted, if all that is held by
+    /// those in reach, or at `position`, is older.
     pub(in crate::protocol) fn lacks_acknowledged(&self, position: Position) -> Option<Position> {
         let newest = self.newest_remembered();
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));

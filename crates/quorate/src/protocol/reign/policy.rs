@@ -1,5 +1,5 @@
-//! What the group decides by, and how it is changed: by the primary, as part of the replicated state
-//! (docs/protocol.md, section 14).
+//! What the group decides by, and how it is changed: by the primary, as part of the replicated
+//! state (docs/protocol.md, section 14).
 
 use bytes::Bytes;
 
@@ -62,8 +62,8 @@ impl Machine {
         reign.policy_changes.iter().any(|change| change.from == *from && change.request == request)
     }
 
-    /// What is to be said of a change as things stand; `None` while it is under way. It is made once,
-    /// however often it is asked for.
+    /// What is to be said of a change as things stand; `None` while it is under way. It is made
+    /// once, however often it is asked for.
     pub(in crate::protocol) fn consider_policy(
         &mut self,
         from: &(PeerName, Incarnation),

@@ -131,8 +131,8 @@ pub(in crate::protocol) fn first_transfer(now: Time, last: u64) -> u64 {
 }
 
 impl Sender {
-    /// One that begins at `now`, and whose transfers are numbered on from those of the last one, which
-    /// were numbered from `first`: that is then where its own begin.
+    /// One that begins at `now`, and whose transfers are numbered on from those of the last one,
+    /// which were numbered from `first`: that is then where its own begin.
     pub(in crate::protocol) fn new(now: Time, first: &mut u64) -> Self {
         *first = first_transfer(now, *first);
         let transfers = *first;

@@ -208,8 +208,8 @@ fn a_survivor_waits_where_a_restarted_peer_remembers_more() {
     let Loss::UpTo { .. } = begun(&group).2 else { panic!("{:?}", begun(&group)) };
 }
 
-/// One that remembers more than the state that it adopts forgot it by that, for whoever adopts takes a
-/// state up as well: it said that nothing is known of what may be lost.
+/// One that remembers more than the state that it adopts forgot it by that, for whoever adopts
+/// takes a state up as well: it said that nothing is known of what may be lost.
 #[test]
 fn whoever_adopts_less_than_it_remembers_says_so() {
     let (mut group, primary, [other, survivor]) = restarted(true);

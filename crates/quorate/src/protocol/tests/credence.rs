@@ -19,7 +19,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const LAST: Ballot = Ballot { generation: Generation(u64::MAX), term: Term::MAX };
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// A founded group with 100 units, and a peer `x` beside it whose words the test puts into its mouth.
+/// A founded group with 100 units, and a peer `x` beside it whose words the test puts into its
+/// mouth.
 fn group_beside(kind: PeerKind) -> (Group, PeerName) {
     let mut group = Group::founded(&NAMES);
     group.start_as("x", kind);

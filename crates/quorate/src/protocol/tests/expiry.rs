@@ -43,8 +43,8 @@ fn what_expires_in_an_idle_group_goes_at_every_peer() {
     }
 }
 
-/// Followers kept cells for a minute more, and the new primary met a full store. Here none of them has
-/// removed any.
+/// Followers kept cells for a minute more, and the new primary met a full store. Here none of them
+/// has removed any.
 #[test]
 fn a_new_primary_has_the_room_that_the_old_one_had() {
     let mut group = Group::new(&["a", "b", "c"]);

@@ -181,8 +181,8 @@ fn a_primary_that_stepped_down_unheard_can_be_elected_again() {
     assert_eq!(group.primary(), Some("a".into()));
 }
 
-/// A group of five asks for three that agree. Of the three that are left of it, two must do: with the
-/// primary there are not three to lose it.
+/// A group of five asks for three that agree. Of the three that are left of it, two must do: with
+/// the primary there are not three to lose it.
 #[test]
 fn a_group_that_has_shrunk_asks_for_no_more_agreement_than_a_majority() {
     let names = ["a", "b", "c", "d", "e"];
@@ -204,8 +204,8 @@ fn a_group_that_has_shrunk_asks_for_no_more_agreement_than_a_majority() {
 }
 
 /// The story: a proxy reset the connections of a primary that lived on behind it, and a second
-/// process was started under its name. The others took its death for proven and elected at once; for
-/// eight seconds two peers decided.
+/// process was started under its name. The others took its death for proven and elected at once;
+/// for eight seconds two peers decided.
 #[test]
 fn a_second_process_under_its_name_ends_no_reign_of_the_first() {
     let (mut group, primary) = founded();
@@ -234,8 +234,8 @@ fn a_primary_that_says_goodbye_is_replaced_at_once() {
     assert_ne!(next.as_str(), primary);
 }
 
-/// Storage that only one process can hold is proof of the end of the one before, where the machine is
-/// still the same one.
+/// Storage that only one process can hold is proof of the end of the one before, where the machine
+/// is still the same one.
 #[test]
 fn storage_that_has_passed_on_proves_an_end() {
     // A start that nobody saw may lie between: of that one the end is proven, and of no other.

@@ -172,8 +172,8 @@ fn cells_that_are_known_to_be_wrong_win_no_election() {
     assert_eq!(group.total(others(&primary)[1], "k"), 7);
 }
 
-/// What others said a heartbeat ago was compared with what this peer holds now: under load a replica
-/// showed the primary itself hundreds of cuts behind.
+/// What others said a heartbeat ago was compared with what this peer holds now: under load a
+/// replica showed the primary itself hundreds of cuts behind.
 #[test]
 fn whoever_is_up_to_date_is_behind_at_no_peer() {
     let mut group = Group::founded(&["a", "b", "c"]);
@@ -295,8 +295,8 @@ fn whoever_hears_no_primary_is_behind_by_nobody_knows_how_much() {
     }
 }
 
-/// While a group is upgraded peer by peer: to the first that was, those that are yet to be seemed not
-/// to keep up, as if nothing were left without it.
+/// While a group is upgraded peer by peer: to the first that was, those that are yet to be seemed
+/// not to keep up, as if nothing were left without it.
 #[test]
 fn whoever_does_not_say_how_far_it_is_behind_is_taken_to_keep_up() {
     let mut group = Group::new(&["a", "b", "c"]);

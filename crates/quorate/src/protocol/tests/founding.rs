@@ -134,8 +134,8 @@ fn at(sequence: u64) -> Position {
     Position { ballot, sequence: Sequence(sequence) }
 }
 
-/// The story: two of three were restarted in turn with another failure timeout. The third, which had
-/// the counts, was refused by both, and they founded the group anew past it.
+/// The story: two of three were restarted in turn with another failure timeout. The third, which
+/// had the counts, was refused by both, and they founded the group anew past it.
 #[test]
 fn blank_peers_found_nothing_past_a_member_with_data_that_is_refused() {
     for position in [None, Some(at(9))] {

@@ -143,7 +143,8 @@ pub(super) struct Group {
     saved: BTreeMap<PeerName, HardState>,
     /// How often something was saved.
     pub(super) saves: usize,
-    /// Most cells that a peer has moved with one input, and most bytes that it had beside its cells.
+    /// Most cells that a peer has moved with one input, and most bytes that it had beside its
+    /// cells.
     pub(super) most_moved: usize,
     pub(super) most_staged: usize,
     linked: BTreeSet<(PeerName, PeerName)>,

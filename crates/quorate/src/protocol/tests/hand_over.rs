@@ -98,8 +98,8 @@ fn an_old_word_of_another_group_does_not_stop_the_successor() {
 }
 
 /// A successor that had been sent several batches within one instant, the last of them overtaken by
-/// the release, took the answer to its pull for an older transfer, because a new sender numbered from
-/// the same instant: the switch was aborted. (A group changing its stage of TLS showed it.)
+/// the release, took the answer to its pull for an older transfer, because a new sender numbered
+/// from the same instant: the switch was aborted. (A group changing its stage of TLS showed it.)
 #[test]
 fn a_later_sender_numbers_on_within_one_instant() {
     let now = Time(7);

@@ -212,7 +212,10 @@ fn where_it_stands_is_told_when_that_lasts() {
     let mut replica = Replica::start(Kept::default());
     replica.follow();
     replica.batch(1);
-    let is_position = |message: &&Message| matches!(message, Message::Position { position, .. } if *position == at(1));
+    let is_position = |message: &&Message| match message {
+        Message::Position { position, .. } => *position == at(1),
+        _ => false,
+    };
     let out = replica.ask();
     assert!(!sent(&out).iter().any(is_position), "{out:?}");
     let out = replica.input(Input::Appended { number: 1 });

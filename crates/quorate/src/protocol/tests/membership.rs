@@ -33,7 +33,10 @@ fn a_joiner_is_brought_up_to_date_and_then_counts() {
     group.run(SECOND * 4);
     for name in ["a", "b", "c", "d"] {
         assert_eq!(group.members(name), ("abcd".into(), false), "at {name}");
-        let added = |e: &Event| matches!(e, Event::MemberAdded { peer, members: 4 } if peer.as_str() == "d");
+        let added = |e: &Event| match e {
+            Event::MemberAdded { peer, members } => *members == 4 && peer.as_str() == "d",
+            _ => false,
+        };
         assert!(group.saw(name, added), "at {name}");
     }
     assert_eq!((group.total("d", "k"), role(&group, "d")), (7, PeerRole::Replica));
@@ -218,8 +221,8 @@ fn a_primary_that_dies_in_the_middle_of_a_removal_leaves_nobody_stuck() {
     assert_eq!(role(&group, leaver), PeerRole::Removed);
 }
 
-/// The old members could still elect, as far as those knew that had missed a removal's beginning; who
-/// knew of it waited for them, for ever.
+/// The old members could still elect, as far as those knew that had missed a removal's beginning;
+/// who knew of it waited for them, for ever.
 #[test]
 fn a_restart_in_the_middle_of_a_removal_leaves_nobody_waiting() {
     let (mut group, primary) = three();

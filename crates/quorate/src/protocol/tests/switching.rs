@@ -128,7 +128,8 @@ fn without_a_primary_it_ends_in_time_and_says_so() {
     assert_eq!(switched(&group, third), [Err(SwitchError::NoPrimary { waited })]);
 }
 
-/// Whoever was asked is no primary any more: another one was not meant, and the asker itself neither.
+/// Whoever was asked is no primary any more: another one was not meant, and the asker itself
+/// neither.
 #[test]
 fn a_wish_is_not_passed_on_to_another_primary() {
     for (asks, wins) in [(0, 1), (0, 0)] {

@@ -294,7 +294,8 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
     assert_eq!(balances, ACCOUNTS * FUNDS as u64 + merged);
 }
 
-/// Threads make cells of all lengths that expire, up to both bounds, while others of them are swept.
+/// Threads make cells of all lengths that expire, up to both bounds, while others of them are
+/// swept.
 #[test]
 fn the_sums_of_room_are_exact_whatever_threads_make_and_remove() {
     const MAX_BYTES: usize = 60 * CELL_BYTES;

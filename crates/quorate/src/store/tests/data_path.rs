@@ -173,7 +173,8 @@ fn memory_is_refused_to_new_keys_before_anything_is_written() {
     assert_eq!((store.usage().cells, store.usage().bytes), (3, 3 * CELL_BYTES));
 }
 
-/// Cells that are made together, and cells of which each has a cut of its own and changes once more.
+/// Cells that are made together, and cells of which each has a cut of its own and changes once
+/// more.
 #[test]
 fn tables_take_about_what_cells_are_counted_with() {
     let fixed = bounds().shards * 10 * 1024;

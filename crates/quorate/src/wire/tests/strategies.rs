@@ -36,11 +36,13 @@ pub(super) fn frame() -> BoxedStrategy<Frame> {
         1 => hello().prop_map(Frame::Hello),
         1 => refuse().prop_map(Frame::Refuse),
         8 => message().prop_map(Frame::Message),
-        1 => vec((any::<u32>(), items()), 0..5).prop_map(|calls| Frame::Calls(packed_calls(&calls))),
+        1 => vec((any::<u32>(), items()), 0..5)
+            .prop_map(|calls| Frame::Calls(packed_calls(&calls))),
         1 => vec(reply(), 0..9).prop_map(|replies| Frame::Replies(packed_replies(&replies))),
         1 => merge().prop_map(Frame::Merge),
         1 => merge_reply().prop_map(Frame::MergeReply),
-    ].boxed()
+    ]
+    .boxed()
 }
 
 pub(super) fn packed_calls(calls: &[(u32, OwnedItems)]) -> Calls {
