@@ -348,6 +348,10 @@ impl RateLimiter {
     /// is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
     /// nothing and says how the key stands.
     ///
+    /// Of an amount that is more than a cell can count as much is taken as it can, which
+    /// [`granted`](Decision::granted) says: under a sliding window less than 2^47 units in a part of
+    /// its length.
+    ///
     /// # Errors
     ///
     /// As [`RateLimiter::acquire`], but for `NeverAdmitted`.
