@@ -8,7 +8,7 @@ use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Message, SwitchOutcome};
-use crate::protocol::requests::Ask;
+use crate::protocol::requests::{Ask, MAX_REQUESTS};
 
 /// Steps of an election that a successor has for itself. Few: it may have died.
 const SUCCESSOR_STEPS: u32 = 2;
@@ -63,9 +63,9 @@ impl Machine {
         ballot: Ballot,
     ) {
         let asker = Asker::Other(from.clone(), request);
-        let answer = self.remotes.get(&from.0).and_then(|remote| remote.switch_answer);
-        let is_again = |answered: u64| answered == request && !bug::is(Bug::WishMetAgain);
-        if let Some((_, outcome)) = answer.filter(|(answered, _)| is_again(*answered)) {
+        let answers = self.remotes.get(&from.0).map(|remote| &remote.switch_answers);
+        let is_again = |(answered, _): &&_| *answered == request && !bug::is(Bug::WishMetAgain);
+        if let Some(&(_, outcome)) = answers.and_then(|answers| answers.iter().find(is_again)) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
@@ -96,7 +96,11 @@ impl Machine {
                     // Another start of it numbers its wishes anew.
                     let remote = self.remotes.get_mut(&from.0);
                     if let Some(remote) = remote.filter(|r| r.is_last(from.1)) {
-                        remote.switch_answer = Some((request, outcome));
+                        // As many as it can have under way.
+                        if remote.switch_answers.len() >= MAX_REQUESTS {
+                            remote.switch_answers.pop_front();
+                        }
+                        remote.switch_answers.push_back((request, outcome));
                     }
                     self.send(&from, Message::Switched { request, outcome });
                 }

@@ -10,7 +10,7 @@ use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// Requests that one peer has under way at most.
-const MAX_REQUESTS: usize = 16;
+pub(super) const MAX_REQUESTS: usize = 16;
 
 /// What is asked for.
 #[derive(Clone, Debug)]

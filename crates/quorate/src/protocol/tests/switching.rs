@@ -350,3 +350,30 @@ fn a_wish_is_met_once_over_links_that_are_reset() {
     assert_eq!(switched(&group, asker), [Err(SwitchError::Aborted { to: to.into() })]);
     assert_eq!((group.primary(), aborts(&group)), (Some(old.clone()), 1), "it was met once");
 }
+
+/// Only the last answer was kept: an earlier wish that came once more was met after all, when its
+/// asker had long been told that it was not.
+#[test]
+fn a_late_repeat_of_an_earlier_wish_is_answered_as_it_was() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    let ballot = group.peers[&old].machine.status(Default::default()).ballot;
+    group.input(&to.into(), Input::SetPriority(0));
+    group.run(SECOND);
+    group.switch(asker, 1, to);
+    group.switch(asker, 2, "z");
+    let told = [
+        Err(SwitchError::PriorityZero { to: to.into() }),
+        Err(SwitchError::NotMember { to: "z".into() }),
+    ];
+    assert_eq!(switched(&group, asker), told);
+    group.input(&to.into(), Input::SetPriority(5));
+    group.run(SECOND);
+    let message = Message::SwitchPrimary { request: 1, to: to.into(), ballot };
+    let incarnation = group.peers[&asker.into()].incarnation;
+    group.input(&old, Input::Message { peer: asker.into(), incarnation, message });
+    group.run(SECOND);
+    assert_eq!(group.primary(), Some(old));
+    assert_eq!(switched(&group, asker), told);
+}
