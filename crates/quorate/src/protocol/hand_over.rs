@@ -49,6 +49,9 @@ impl Machine {
     pub(super) fn on_switch(&mut self, request: u64, to: Option<PeerName>) {
         match to {
             Some(to) if !self.is_primary() => self.on_request(request, Ask::Switch(to)),
+            None if self.released.is_some() && !self.is_primary() => {
+                self.end_switch(Asker::Own(request), self.after_release());
+            }
             to => self.switch(Asker::Own(request), to),
         }
     }
@@ -84,6 +87,17 @@ impl Machine {
             Ok(None) => self.end_switch(asker, Ok(self.config.name.clone())),
             Ok(Some(to)) => self.begin_hand_over(asker, to),
             Err(error) => self.end_switch(asker, Err(error)),
+        }
+    }
+
+    /// What a wish to hand over comes to where this peer has released its last reign, for whomever:
+    /// whoever follows it, nothing was lost. A switch is not over before somebody does.
+    fn after_release(&self) -> Result<PeerName, SwitchError> {
+        let leader = self.leader.as_ref().map(|leader| leader.name.clone());
+        match (leader, &self.switching) {
+            (Some(leader), _) => Ok(leader),
+            (None, Some(_)) => Err(SwitchError::Busy),
+            (None, None) => Err(SwitchError::NotPrimary { primary: None }),
         }
     }
 
@@ -290,6 +304,7 @@ impl Machine {
         self.send_to_all(&Message::Release { ballot, to: to.0.clone() });
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { asker, to, ballot, deadline });
+        self.released = Some(ballot);
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
         self.watch.campaign_at = Some(deadline);

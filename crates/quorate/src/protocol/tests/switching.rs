@@ -377,3 +377,32 @@ fn a_late_repeat_of_an_earlier_wish_is_answered_as_it_was() {
     assert_eq!(group.primary(), Some(old));
     assert_eq!(switched(&group, asker), told);
 }
+
+/// A peer that was shut down said that it had handed over, to whoever had been elected over it.
+#[test]
+fn who_has_released_its_reign_says_to_whom_and_who_was_deposed_says_that() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::PreVote(_) | Message::Vote(_));
+    group.switch(third, 1, to);
+    group.input(&old, Input::Switch { request: 1, to: None });
+    assert_eq!(switched(&group, old.as_str()), [Err(SwitchError::Busy)], "until it is elected");
+    group.dropped = |_| false;
+    group.input(&old, Input::SetPriority(0));
+    group.run(SECOND * 8);
+    let new = group.primary().expect("one of the others");
+    group.input(&old, Input::Switch { request: 2, to: None });
+    assert_eq!(switched(&group, old.as_str())[1..], [Ok(new.clone())]);
+    // That one is cut off, and another elected over it.
+    group.run(SECOND * 2);
+    group.split(&[new.as_str()], &others(&new));
+    group.run(SECOND * 25);
+    group.heal();
+    group.run(SECOND * 5);
+    let next = group.primary().expect("the two others");
+    assert_ne!(next, new);
+    group.input(&new, Input::Switch { request: 3, to: None });
+    let last = switched(&group, new.as_str()).pop();
+    assert_eq!(last, Some(Err(SwitchError::NotPrimary { primary: Some(next) })));
+}
