@@ -495,8 +495,14 @@ impl Machine {
         if has_none { 0 } else { self.config.priority }
     }
 
-    /// The others should know at once: who stands first may be another now.
+    /// The others should know at once: who stands first may be another now. Who is not promoted any
+    /// more stands no longer either.
     fn on_priority(&mut self) {
+        let is_standing =
+            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
+        if is_standing && self.priority() == 0 {
+            self.give_up_campaign();
+        }
         self.ping_all();
         self.wake_soon();
     }

@@ -9,6 +9,7 @@ use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, PeerKind, PeerName};
 use crate::protocol::io::{Input, SWITCH_VERSION};
+use crate::protocol::machine::Role;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -405,4 +406,28 @@ fn who_has_released_its_reign_says_to_whom_and_who_was_deposed_says_that() {
     group.input(&new, Input::Switch { request: 3, to: None });
     let last = switched(&group, new.as_str()).pop();
     assert_eq!(last, Some(Err(SwitchError::NotPrimary { primary: Some(next) })));
+}
+
+/// Its request for votes went on, and it was elected just before it ended.
+#[test]
+fn who_steps_aside_stands_no_longer() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    group.dropped = |message| matches!(message, Message::PreVoteReply { .. });
+    group.kill(old.as_str());
+    let is_standing = |group: &Group, name: &PeerName| {
+        matches!(group.peers[name].machine.role, Role::PreCandidate(_) | Role::Candidate(_))
+    };
+    let names: Vec<PeerName> = group.peers.keys().filter(|n| **n != old).cloned().collect();
+    let standing = (0..2_000).find_map(|_| {
+        group.run(SECOND / 100);
+        names.iter().find(|name| is_standing(&group, name)).cloned()
+    });
+    let standing = standing.expect("nobody is primary");
+    group.input(&standing, Input::StepAside(true));
+    assert!(!is_standing(&group, &standing));
+    group.dropped = |_| false;
+    group.run(SECOND * 5);
+    let other = names.into_iter().find(|name| *name != standing);
+    assert_eq!(group.primary(), other);
 }
