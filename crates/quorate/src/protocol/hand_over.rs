@@ -196,16 +196,23 @@ impl Machine {
     }
 
     /// Whether another member may be ready in a moment: one that has not said where it stands, or
-    /// is not connected and has not said that it ends.
+    /// is not connected and has not said that it ends. So may one that stops, or has ended, where
+    /// another member goes on that is never promoted: it is a restart. Where all stop the group
+    /// ends, and nobody is waited for.
     fn has_hope_of_successor(&self) -> bool {
-        let is_hopeful = |name: &&PeerName| match self.remotes.get(*name) {
-            Some(remote) if remote.linked.is_some() => !remote.is_never_promoted(),
-            Some(remote) => !remote.has_ended,
-            None => true,
-        };
-        let names = self.names();
-        let mut others = names.iter().filter(|name| **name != &self.config.name);
-        others.any(is_hopeful)
+        let (mut goes_on, mut may_be_back) = (false, false);
+        for name in self.names().into_iter().filter(|name| **name != self.config.name) {
+            let Some(remote) = self.remotes.get(name) else { return true };
+            let is_ending = match remote.linked {
+                Some(_) if !remote.is_never_promoted() => return true,
+                Some(_) => remote.is_stopping(),
+                None if !remote.has_ended => return true,
+                None => true,
+            };
+            goes_on |= !is_ending;
+            may_be_back |= is_ending;
+        }
+        goes_on && may_be_back
     }
 
     fn begin_hand_over(&mut self, asker: Asker, to: (PeerName, Incarnation)) {

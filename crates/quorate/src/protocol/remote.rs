@@ -62,6 +62,11 @@ impl Remote {
         self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
     }
 
+    /// Whether it has said that it is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.is_stopping)
+    }
+
     /// What it is counted by, while it is linked.
     pub(super) fn id(&self) -> Option<MemberId> {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)

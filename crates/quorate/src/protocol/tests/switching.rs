@@ -431,3 +431,33 @@ fn who_steps_aside_stands_no_longer() {
     let other = names.into_iter().find(|name| *name != standing);
     assert_eq!(group.primary(), other);
 }
+
+/// The members that go on are never promoted: one that is restarted is waited for.
+#[test]
+fn one_that_is_restarted_may_take_over_where_the_others_never_do() {
+    let mut group = Group::new(&NAMES);
+    group.priorities.extend([("a".into(), 1), ("b".into(), 2), ("c".into(), 0)]);
+    NAMES.iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    let asked = |group: &mut Group, request| {
+        group.input(&"a".into(), Input::Switch { request, to: None });
+        group.run(SECOND / 10);
+        switched(group, "a").pop()
+    };
+    let not_yet = Some(Err(SwitchError::NotReady { to: None }));
+    group.input(&"b".into(), Input::StepAside(true));
+    group.settle();
+    assert_eq!(asked(&mut group, 1), not_yet);
+    group.stop("b");
+    group.settle();
+    assert_eq!(asked(&mut group, 2), not_yet);
+    // Where all that are left stop nobody is waited for.
+    group.input(&"c".into(), Input::StepAside(true));
+    group.settle();
+    let members = vec!["c".into()];
+    assert_eq!(asked(&mut group, 3), Some(Err(SwitchError::NoCandidate { members })));
+    group.input(&"c".into(), Input::StepAside(false));
+    group.start("b");
+    group.run(SECOND * 5);
+    assert_eq!(asked(&mut group, 4), Some(Ok("b".into())));
+}
