@@ -182,7 +182,9 @@ impl RateLimiter {
         Ok(decision)
     }
 
-    /// The same, with a deadline of its own.
+    /// The same, with a deadline of its own. One that is shorter than the failure timeout ends with
+    /// an unknown outcome while a silent primary is not known to be lost, whatever the limit says of
+    /// times without one.
     ///
     /// # Errors
     ///
