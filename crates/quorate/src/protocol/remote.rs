@@ -41,8 +41,9 @@ pub(super) struct Remote {
     pub(super) sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
     pub(super) told: Option<Membership>,
-    /// The last wish to switch of this peer that was answered, and how: it asks until it has heard.
-    pub(super) switch_answer: Option<(u64, SwitchOutcome)>,
+    /// The last wishes to switch of this peer that were answered, and how: it asks until it has
+    /// heard, and what it asked before may come once more after that.
+    pub(super) switch_answers: VecDeque<(u64, SwitchOutcome)>,
     /// It said that it ends before its links closed.
     pub(super) has_ended: bool,
     /// As primary: it holds the change that has counted it out.
@@ -59,6 +60,11 @@ impl Remote {
     /// Whether it has said that it is never promoted, or stops.
     pub(super) fn is_never_promoted(&self) -> bool {
         self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
+    }
+
+    /// Whether it has said that it is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.is_stopping)
     }
 
     /// What it is counted by, while it is linked.
@@ -105,12 +111,15 @@ impl Machine {
         });
         let dead = std::mem::take(&mut remote.dead);
         // It may have closed before the answer was heard.
-        let switch_answer = remote.switch_answer.filter(|_| is_same);
+        let mut switch_answers = std::mem::take(&mut remote.switch_answers);
+        if !is_same {
+            switch_answers.clear();
+        }
         *remote = Remote {
             linked: Some(incarnation),
             last: Some(end),
             dead,
-            switch_answer,
+            switch_answers,
             heard: now,
             ..Remote::default()
         };
