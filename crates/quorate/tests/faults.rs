@@ -119,7 +119,7 @@ async fn a_connection_that_is_down_refuses_at_once() {
     let primary = trio.primary();
     let replica = trio.peer(&trio.a_replica()).clone();
     trio.crash(&primary).await;
-    until(&replica, |s| s.peers.iter().any(|p| p.link == quorate::Link::Down)).await;
+    until(&replica, |s| s.peers.iter().any(|p| p.link == Link::Down)).await;
     let error = add(&replica, "k", 1).await.expect_err("the primary is gone");
     assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NotConnected });
 }

@@ -98,6 +98,7 @@ mod tests {
             is_current: true,
             is_stopping: false,
             has_failed: false,
+            follows: None,
             reaches: reaches.iter().map(|name| (*name).into()).collect(),
         }
     }
