@@ -23,7 +23,8 @@ pub struct LimitsStatus {
     pub source: LimitsSource,
     /// Limits that are used here, and that the group has not, by name: those that rules of a layer
     /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is
-    /// limited by them.
+    /// limited by them. So are those that became limits of permits and that something here that was
+    /// told of asks for units, from when it has asked.
     pub missing: Vec<String>,
 }
 

@@ -50,6 +50,14 @@ pub enum Reset {
     Delta,
     /// The moment, in seconds since the Unix epoch: by group time, which a majority of the
     /// members' wall clocks keep.
+    ///
+    /// Whoever reads it goes by another clock, and finds it earlier or later by as much as the two
+    /// are apart: by a clock that is ahead it may be over already, and by one that is behind it is
+    /// farther off than it is. Where the clock of the machine that writes the header (`now` of
+    /// [`Decision::headers`]) is more than a minute from group time the moment is by that clock
+    /// instead; so one that is five minutes behind writes moments that are in the past for all
+    /// clients with a right clock, which then come too early, and are denied.
+    /// [`Reset::Delta`] and `Retry-After` depend on no clock.
     Epoch,
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use std::fmt;
+use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ use crate::table::Table;
 
 /// How often the file is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
-/// After this time the group is asked once more for what it has refused, where the file wins.
+/// After this time the group is asked once more for what it has refused, where the file wins; and
+/// what goes on failing is told once more.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What became of a look at a limits file.
@@ -39,7 +41,8 @@ pub enum FileChange {
         /// Why.
         reason: String,
     },
-    /// It is usable, and was not taken up: it is tried again.
+    /// It is usable, and was not taken up: it is tried again, unless this peer is shutting down.
+    /// What fails again for the same reason is told once a minute.
     Failed {
         /// Why.
         error: PolicyError,
@@ -61,11 +64,12 @@ impl fmt::Display for FileChange {
             Self::Refused { reason } => {
                 write!(f, "refused, the limits stay as they are: {reason}")
             }
+            Self::Failed { error: error @ PolicyError::ShuttingDown } => write!(f, "{error}"),
             Self::Failed { error } => write!(f, "{error}; trying again"),
             Self::Differs { revision, limits } => write!(
                 f,
                 "the group decides by others (revision {revision}), and goes on with them: {}",
-                limits.join(", ")
+                listed(limits)
             ),
         }
     }
@@ -135,7 +139,7 @@ impl RateLimiter {
     }
 
     /// Has the group decide by what a limits file says whenever the file changes, from now on and
-    /// as long as the future is polled: spawn it. The same as [`RateLimiter::limits_file`] with
+    /// as long as the future is polled, or until it finds this peer shut down: spawn it. The same as [`RateLimiter::limits_file`] with
     /// this carry, watched.
     ///
     /// # Cancel safety
@@ -187,13 +191,14 @@ impl<R> LimitsFile<R> {
         self
     }
 
-    /// Has the group go by the file from now on and as long as the future is polled: spawn it.
-    /// `told` hears what came of each look that found something. Where a file is refused the limits
+    /// Has the group go by the file from now on and as long as the future is polled: spawn it. It
+    /// ends when the file changes and this peer was shut down. `told` hears what came of each look that found something. Where a file is refused the limits
     /// stay what they were.
     ///
     /// The file is looked at every second, and taken up when two looks in a row have found the
     /// same: not while it is being written. A file without a limit is refused; one that cannot be
-    /// read for a while, and then says what it said before, has not changed. With a file at every
+    /// read for a while, and then says what it said before, has not changed. A peer that joins and
+    /// is not counted in yet may not change the limits: it tries again until it may. With a file at every
     /// peer it is enough that one of them changes; where they change one after the other, the last
     /// change stands, so do not bring out two versions at a time.
     ///
@@ -216,7 +221,7 @@ impl<R> LimitsFile<R> {
         follower.take_up(limits_of(&seen), &mut watch, &mut told);
         // What it says at the start is no change.
         watch.is_pending = false;
-        loop {
+        while !watch.has_ended {
             tokio::time::sleep(PAUSE).await;
             let text = text_of(&file).await;
             // Only what two looks in a row have found: a file may be in the middle of being
@@ -230,7 +235,7 @@ impl<R> LimitsFile<R> {
                         said = Some(now.clone());
                         follower.take_up(limits_of(&text), &mut watch, &mut told);
                     }
-                    Err(reason) => told(FileChange::Refused { reason: reason.clone() }),
+                    Err(reason) => told(FileChange::Refused { reason: printable(reason) }),
                 }
                 seen = text;
             }
@@ -277,12 +282,12 @@ impl Follower {
                 self.limiter.live().follow(Arc::clone(&limits.table), self.source);
                 *watch = Watch { wanted: Some(limits), is_pending: true, ..Watch::default() };
             }
-            Err(reason) => told(FileChange::Refused { reason }),
+            Err(reason) => told(FileChange::Refused { reason: printable(&reason) }),
         }
     }
 
-    fn is_primary(&self) -> bool {
-        self.limiter.peer().status().role == PeerRole::Primary
+    fn has_role(&self, role: PeerRole) -> bool {
+        self.limiter.peer().status().role == role
     }
 
     /// Whether the group is to be set to what the file says although the file did not change.
@@ -295,7 +300,10 @@ impl Follower {
         let refusal = watch.refusal.as_ref().filter(|it| it.revision == present.revision);
         // Some of what a change is refused for passes.
         let has_to_wait = refusal.is_some_and(|it| it.at.elapsed() < AGAIN);
-        if is_same(watch.agreed.as_ref(), &present) || has_to_wait || !self.is_primary() {
+        if is_same(watch.agreed.as_ref(), &present)
+            || has_to_wait
+            || !self.has_role(PeerRole::Primary)
+        {
             return false;
         }
         let names = differing(&limits.table, &present);
@@ -318,7 +326,7 @@ impl Follower {
     async fn change(&self, watch: &mut Watch, told: &mut impl FnMut(FileChange)) {
         watch.is_pending = false;
         let Some(limits) = &watch.wanted else { return };
-        if self.source == LimitsSource::WinningFile && !self.is_primary() {
+        if self.source == LimitsSource::WinningFile && !self.has_role(PeerRole::Primary) {
             // What counts is the primary's file.
             return;
         }
@@ -329,7 +337,7 @@ impl Follower {
                 error @ (PolicyError::Refused { .. }
                 | PolicyError::NotAllowed
                 | PolicyError::TooLong { .. }),
-            ) => {
+            ) if error != PolicyError::NotAllowed || !self.has_role(PeerRole::Joining) => {
                 let reason = match error {
                     PolicyError::Refused { reason } => reason,
                     error => error.to_string(),
@@ -343,7 +351,16 @@ impl Follower {
             }
             Err(error) => {
                 watch.is_pending = true;
-                told(FileChange::Failed { error });
+                watch.has_ended = error == PolicyError::ShuttingDown;
+                let kind = std::mem::discriminant(&error);
+                let is_known = watch
+                    .failure
+                    .as_ref()
+                    .is_some_and(|(known, at)| *known == kind && at.elapsed() < AGAIN);
+                if !is_known {
+                    watch.failure = Some((kind, Instant::now()));
+                    told(FileChange::Failed { error });
+                }
             }
         }
     }
@@ -375,8 +392,12 @@ struct Watch {
     wanted: Option<Limits>,
     /// Whether the group is to be changed to that.
     is_pending: bool,
+    /// Whether this peer was found to be shut down: nothing is changed by it any more.
+    has_ended: bool,
     /// Why the group would not be.
     refusal: Option<Refusal>,
+    /// How changing it failed last, as it was told, and when that was.
+    failure: Option<(Discriminant<PolicyError>, Instant)>,
     /// The group's limits that the last look found.
     found: Option<Arc<Table>>,
     /// Those that were compared with the file, and told if they are others.
@@ -395,6 +416,20 @@ struct Refusal {
 
 fn is_same(known: Option<&Arc<Table>>, present: &Arc<Table>) -> bool {
     known.is_some_and(|known| Arc::ptr_eq(known, present))
+}
+
+/// A reason may quote the file, which may be anything: it is printed, and nothing else. Lines stay
+/// lines.
+fn printable(reason: &str) -> String {
+    let mut printable = String::with_capacity(reason.len());
+    for char in reason.chars() {
+        match char {
+            '\n' => printable.push(char),
+            control if control.is_control() => printable.extend(control.escape_default()),
+            char => printable.push(char),
+        }
+    }
+    printable
 }
 
 /// A file's text, or why there is none.

@@ -1,11 +1,14 @@
-//! Limits that are asked for here and that the group has not: told once, counted, and shown until
-//! they are there.
+//! Limits that are asked for here and that the group has not, or only as limits of permits: told
+//! once, counted, and shown until they are there.
 //!
 //! ```text
 //!   there ── a policy without it, or an answer that there is none ──▶ missing: a warning, once
 //!     ▲                                                                  │
 //!     └────────── a policy with it, or a decision under it ──────────────┘
 //! ```
+//!
+//! One of permits is there, and limits nothing of what asks it for units. That is known when it
+//! has answered so, and no more when it has taken some, or the policy has it as another kind.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +40,8 @@ struct Use {
     /// Whether something said that it will be asked for, such as a rule of a layer.
     is_expected: bool,
     is_missing: bool,
+    /// Whether it is missing as one of permits.
+    has_permits_only: bool,
     /// Whether nobody knew it when it was first asked for.
     is_stranger: bool,
 }
@@ -74,15 +79,20 @@ impl Live {
         // Before the first change, and at a client, who decides is known to have others: it says
         // so.
         let is_missing = present.revision > 0 && present.find_name(name).is_none();
-        self.note(name, is_missing.then_some(present.revision), true);
+        self.note(name, is_missing.then_some(present.revision), true, false);
     }
 
     /// The peer that decides has no such limit, by this revision of the policy.
     pub(crate) fn missed(&self, name: &str, revision: u64) {
-        self.note(name, Some(revision), false);
+        self.note(name, Some(revision), false, false);
     }
 
-    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool) {
+    /// The peer that decides has it as a limit of permits, and was asked for units.
+    pub(crate) fn has_permits_only(&self, name: &str) {
+        self.note(name, Some(self.present().revision), false, true);
+    }
+
+    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool, has_permits_only: bool) {
         let is_known = self.knows(name);
         let mut is_new = false;
         self.missing.change(|names| {
@@ -97,19 +107,27 @@ impl Live {
             used.is_expected |= is_expected;
             used.is_stranger = !is_known;
             is_new = missing_at.is_some() && !used.is_missing;
-            used.is_missing |= missing_at.is_some();
+            if missing_at.is_some() {
+                (used.is_missing, used.has_permits_only) = (true, has_permits_only);
+            }
         });
-        if let Some(revision) = missing_at.filter(|_| is_new) {
-            self.warn(name, revision);
+        match missing_at.filter(|_| is_new) {
+            Some(revision) if has_permits_only => warn_of_permits(name, revision),
+            Some(revision) => self.warn(name, revision),
+            None => {}
         }
     }
 
-    /// A decision was made under this limit: it is there.
+    /// A decision was made under this limit: it is there. One about permits says nothing of units.
     #[cold]
-    pub(crate) fn found(&self, name: &str) {
+    pub(crate) fn found(&self, name: &str, is_about_units: bool) {
         let mut is_back = false;
         self.missing.change(|names| {
             if let Some(used) = names.get_mut(name) {
+                if used.has_permits_only && !is_about_units {
+                    return;
+                }
+                used.has_permits_only = false;
                 is_back = std::mem::take(&mut used.is_missing);
                 if !used.is_expected {
                     names.remove(name);
@@ -126,7 +144,9 @@ impl Live {
         let (mut gone, mut back) = (Vec::new(), Vec::new());
         self.missing.change(|names| {
             names.retain(|name, used| {
-                let is_missing = table.find_name(name).is_none();
+                let entry = table.find_name(name);
+                used.has_permits_only &= entry.is_some_and(|entry| entry.limit.is_concurrent());
+                let is_missing = entry.is_none() || used.has_permits_only;
                 match (used.is_missing, is_missing) {
                     (false, true) => gone.push(name.clone()),
                     (true, false) => back.push(name.clone()),
@@ -170,6 +190,15 @@ impl Live {
     }
 }
 
+fn warn_of_permits(limit: &str, revision: u64) {
+    tracing::warn!(
+        limit,
+        revision,
+        "limit {limit} is one of permits in the group, and is asked for units here: nothing is \
+         limited by it here until it is of another kind"
+    );
+}
+
 fn tell_found(limit: &str, revision: u64) {
     tracing::info!(limit, revision, "limit {limit} is there now, and is applied");
 }
@@ -207,9 +236,32 @@ mod tests {
         assert_eq!((live.missing_names(), live.has_missing()), (vec![], false));
         live.missed("api", 2);
         assert_eq!(live.missing_names(), ["api"]);
-        live.found("api");
+        live.found("api", true);
         live.set(at(3, &[]));
         assert_eq!(live.missing_names(), ["new"], "api was only asked for");
+    }
+
+    #[test]
+    fn one_of_permits_is_missing_to_whoever_asks_it_for_units_until_it_is_of_another_kind() {
+        let permits = |revision: u64| {
+            let entry = crate::entry::Entry::new("api".to_owned(), Limit::concurrent(1));
+            Arc::new(Table::new(vec![entry], revision))
+        };
+        let live = Live::new(table(&["api"]));
+        live.expect("api");
+        live.set(permits(1));
+        assert!(!live.has_missing(), "who knows what it is asked for");
+        live.has_permits_only("api");
+        // Others go on with its permits.
+        live.found("api", false);
+        assert_eq!(live.missing_names(), ["api"]);
+        live.set(permits(2));
+        assert_eq!(live.missing_names(), ["api"]);
+        live.set(at(3, &["api"]));
+        assert!(!live.has_missing());
+        live.has_permits_only("api");
+        live.found("api", true);
+        assert!(!live.has_missing());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::{Item, NotReadyError, PeerRole, Reading, Status};
+use quorate::{DecideError, Item, NotReadyError, PeerRole, Reading, Status};
 use tokio::time::Instant;
 
 use crate::answer::{code, word};
@@ -12,6 +12,9 @@ use crate::operation::Operation;
 
 /// How often it is looked whether the limits have arrived.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long who decides is asked for its revision at least, however little time is left: it says it
+/// within a round trip.
+const LEAST: Duration = Duration::from_millis(500);
 /// A limit that nobody has: who is asked about it says by which revision it decides.
 const NOBODYS: u32 = u32::MAX;
 
@@ -37,6 +40,15 @@ pub enum ReadyError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// There is a primary as far as this peer knows, and it did not say by which limits it decides:
+    /// it may have gone just now.
+    #[error("the primary did not say within {waited:?} by which limits the group decides: {error}")]
+    LimitsUnknown {
+        /// What became of the question that was asked last.
+        error: DecideError,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
 impl RateLimiter {
@@ -47,7 +59,8 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// If that is not so within `timeout`.
+    /// If that is not so within `timeout`, or half a second where that is less and the primary is
+    /// asked.
     ///
     /// # Cancel safety
     ///
@@ -69,13 +82,23 @@ impl RateLimiter {
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, ReadyError> {
         // None: longer than any clock goes.
         let until = Instant::now().checked_add(timeout);
-        let status = self.peer().wait_ready(timeout).await?;
-        if status.role == PeerRole::Client || status.primary.is_none() {
-            return Ok(status);
-        }
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
-        let rest = until.map_or(timeout, left);
-        let Some(revision) = self.revision_of_group(rest).await else { return Ok(status) };
+        let rest = || until.map_or(timeout, left);
+        let revision = loop {
+            let status = self.peer().wait_ready(rest()).await?;
+            if status.role == PeerRole::Client || status.primary.is_none() {
+                return Ok(status);
+            }
+            match self.revision_of_group(rest().max(LEAST)).await {
+                Ok(Some(revision)) => break revision,
+                Ok(None) => return Ok(status),
+                Err(error) if error == DecideError::ShuttingDown || rest().is_zero() => {
+                    return Err(ReadyError::LimitsUnknown { error, waited: timeout });
+                }
+                // Who was asked has gone, perhaps: another one may say it.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        };
         while self.held() < revision {
             if until.is_some_and(|until| left(until).is_zero()) {
                 let (held, waited) = (self.held(), timeout);
@@ -87,12 +110,12 @@ impl RateLimiter {
     }
 
     /// By which revision of the limits is decided; `None` if whoever decides does not say.
-    async fn revision_of_group(&self, timeout: Duration) -> Option<u64> {
+    async fn revision_of_group(&self, timeout: Duration) -> Result<Option<u64>, DecideError> {
         let key = NOBODYS.to_le_bytes();
         let peek = [Item { key: &key, args: [1, Operation::Peek.argument()] }];
-        let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await.ok()?;
+        let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await?;
         let answer = decided.answer;
-        (answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT])
+        Ok((answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT]))
     }
 
     /// The revision that this peer's model has been given, or could have been.

@@ -118,6 +118,14 @@ impl RateLimiter {
             let limit = limit.clone();
             return self.missed(&limit, error);
         }
+        if let AcquireError::Unsupported { limit } = &error {
+            // What relies on its units goes without them, as if it were not there.
+            if self.live().is_expected(limit) {
+                let limit = limit.clone();
+                self.live().has_permits_only(&limit);
+                return self.missed(&limit, error);
+            }
+        }
         self.counters.note_error(named.map(|named| named.index), &error);
         error
     }
@@ -129,11 +137,11 @@ impl RateLimiter {
         error
     }
 
-    /// A limit that was missing is there.
+    /// A limit that was missing is there; for units as well, if it was asked for some.
     #[inline(always)]
-    fn found(&self, name: &str) {
+    fn found(&self, name: &str, is_about_units: bool) {
         if self.live().has_missing() {
-            self.live().found(name);
+            self.live().found(name, is_about_units);
         }
     }
 
@@ -150,7 +158,7 @@ impl RateLimiter {
         let decision = match decided {
             Ok(decided) => match Decision::read(named.name, amount, &decided) {
                 Ok(decision) => {
-                    self.found(named.name);
+                    self.found(named.name, operation != Operation::Peek);
                     decision
                 }
                 Err(error) => return Err(self.failed(Some(named), error)),
@@ -194,8 +202,15 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let read = decided.map_err(AcquireError::from);
         let read = read.and_then(|decided| Decision::read(named.name, amount, &decided));
-        let decision = read.map_err(|error| self.failed(Some(named), error))?;
-        self.found(named.name);
+        let decision = read.map_err(|error| match error {
+            // It was asked for a permit, and has units.
+            AcquireError::Unsupported { .. } if of == Units::Granted => {
+                self.counters.note_error(Some(named.index), &error);
+                error
+            }
+            error => self.failed(Some(named), error),
+        })?;
+        self.found(named.name, of == Units::Reserved);
         if amount > 0 {
             let units = if of == Units::Granted { decision.granted } else { 0 };
             self.count(named.index, &decision, Outcome::of(&decision), units);
@@ -227,7 +242,7 @@ impl RateLimiter {
         // An error is not of one of the limits: it speaks of the call.
         let joint = read.map_err(|error| self.failed(None, error))?;
         if joint.decision.counted {
-            items.iter().for_each(|(limit, _)| self.found(limit));
+            items.iter().for_each(|(limit, _)| self.found(limit, true));
         }
         if !is_last && joint.held().next().is_some() {
             return Ok(joint);

@@ -292,12 +292,17 @@ pub(crate) fn commit(
         write_holds(entry, (cells.holds, cells.limit), held, context);
     }
     mark(cells.limit, held.total() > 0);
-    let units = if twice.is_some() { known.units } else { actual };
+    // No more than the limit can count is told.
+    let charged = match order.operation {
+        Operation::Debit => actual - (order.amount - outcome.granted.min(order.amount)),
+        _ => actual,
+    };
+    let units = if twice.is_some() { known.units } else { charged };
     // Remembered for as long again: who asks again for an answer that was lost is not told that it is
     // over.
     let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
     Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
-    outcome.granted = actual;
+    outcome.granted = charged;
     outcome.marks.is_held = false;
     outcome
 }

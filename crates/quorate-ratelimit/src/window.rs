@@ -105,8 +105,8 @@ impl Window {
                 }
             }
             Operation::Debit => {
-                granted = amount;
                 count.count = before.saturating_add(amount);
+                granted = count.count - before;
             }
             Operation::Refund { window_ms } => {
                 let is_it = window_ms.is_none_or(|start_ms| count.start / NANOS_PER_MS == start_ms);

@@ -104,6 +104,6 @@ async fn a_reservation_that_is_never_admitted_names_what_the_limit_admits() {
     for amount in [3, u64::MAX] {
         let refused = group.limiter("a").reserve("mail", "k", amount).await;
         let error = refused.map(drop).expect_err("it is beyond the limit");
-        assert_eq!(error, AcquireError::NeverAdmitted { amount, max: 2 });
+        assert_eq!(error, AcquireError::NeverAdmitted { limit: "mail".into(), amount, max: 2 });
     }
 }

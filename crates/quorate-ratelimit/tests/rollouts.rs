@@ -182,8 +182,15 @@ async fn a_peer_is_ready_when_it_has_the_limits_of_the_group() {
         assert!(limiter.limits().get("new").is_some());
     }
     group.isolate(&[other]);
+    // It said that it was ready: there was a primary as far as it knew.
+    let waited = Duration::from_secs(1);
+    let cut = group.limiter(other).wait_ready(waited).await;
+    assert!(
+        matches!(cut, Err(ReadyError::LimitsUnknown { waited: told, .. }) if told == waited),
+        "{cut:?}"
+    );
     group.pass(LONG).await;
-    let alone = group.limiter(other).wait_ready(Duration::from_secs(1)).await;
+    let alone = group.limiter(other).wait_ready(waited).await;
     assert!(matches!(alone, Err(ReadyError::NoPrimary(_))), "{alone:?}");
 }
 

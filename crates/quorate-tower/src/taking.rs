@@ -85,7 +85,7 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Reason> {
     for item in items.iter().filter(|item| item.has_chosen_limit(rules)) {
         // Fixed ones were named when the layer was built.
-        if limiter.limits().get(&item.limit).is_none() {
+        if limiter.limits().get(&item.limit).is_none_or(|limit| limit.is_concurrent()) {
             limiter.expect_limits([&item.limit]);
         }
     }
@@ -260,7 +260,8 @@ async fn seen_before(
     Ok(before)
 }
 
-/// What an error comes to for the request.
+/// What an error comes to for the request. A limit that the group has not, or as one of permits
+/// only, was told and counted as missing when the error came about.
 fn refused(items: &[&Item], error: AcquireError) -> Reason {
     if let AcquireError::MissingLimit { limit, .. }
     | AcquireError::UnknownLimit { limit }

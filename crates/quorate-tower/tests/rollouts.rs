@@ -166,15 +166,43 @@ async fn a_limit_that_becomes_one_of_permits_is_gone_without() {
     let limiter = group.limiter("a");
     let rules = [Rule::new("jobs", Shared), Rule::new("api", Shared)];
     let mut service = inside(&layer(limiter, rules).build().expect("usable"), unenforced);
+    let reserving = [Rule::new("jobs", Shared).actual_cost(|_| Some(1))];
+    let mut reserving = inside(&layer(limiter, reserving).build().expect("usable"), unenforced);
     let permits = Limits::builder()
         .limit("api", Limit::per_day(1).burst(5))
         .limit("jobs", Limit::concurrent(2))
         .build()
         .expect("usable");
     limiter.change_limits(&permits, Carry::Reset).await.expect("it is primary");
+    let missed = |limiter: &RateLimiter| limiter.stats().limits["jobs"].errors.missing_limit;
+    for count in [1, 2] {
+        let response = call(&mut service, Request::new(())).await.expect("infallible");
+        assert_eq!((response.status(), &**response.body()), (StatusCode::OK, "jobs"));
+        assert_eq!((used(limiter, "api", "").await, missed(limiter)), (count, count));
+        // It was neither counted nor shown, and whoever takes a permit does not bring it back.
+        assert_eq!(limiter.limits_status().missing, ["jobs"]);
+        drop(limiter.permit("jobs", "").await.expect("a primary"));
+        assert_eq!(limiter.limits_status().missing, ["jobs"]);
+    }
+    let response = call(&mut reserving, Request::new(())).await.expect("infallible");
+    assert_eq!(response.body(), "jobs");
+    limiter.change_limits(&set(&["api", "jobs"]), Carry::Reset).await.expect("it is primary");
     let response = call(&mut service, Request::new(())).await.expect("infallible");
-    assert_eq!((response.status(), &**response.body()), (StatusCode::OK, "jobs"));
-    assert_eq!(used(limiter, "api", "").await, 1);
+    assert_eq!(&**response.body(), "");
+    assert_eq!((limiter.limits_status().missing, missed(limiter)), (vec![], 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chosen_limit_of_permits_is_shown_as_missing() {
+    let limits = Limits::builder().limit("jobs", Limit::concurrent(2)).build().expect("usable");
+    let group = TestGroup::start(&limits, ["a"], |peer| peer).await.expect("valid");
+    let limiter = group.limiter("a");
+    let chosen = layer(limiter, [Rule::limit_by(|_| Some("jobs"), Shared)]).build();
+    let mut service = inside(&chosen.expect("usable"), unenforced);
+    let response = call(&mut service, Request::new(())).await.expect("infallible");
+    assert_eq!(response.body(), "jobs");
+    assert_eq!(limiter.limits_status().missing, ["jobs"]);
+    assert_eq!(limiter.stats().limits["jobs"].errors.missing_limit, 1);
 }
 
 /// A customer of a plan.

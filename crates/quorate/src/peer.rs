@@ -12,8 +12,8 @@ use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::base::id::{GroupTime, PeerName, Time};
 use crate::base::policy::Policy;
 use crate::driver::{
-    Decider, Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading,
-    STORAGE, Shared, Status, StatusWatch, Tasks,
+    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
+    Shared, Status, StatusWatch, Tasks,
 };
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
@@ -322,7 +322,7 @@ impl Peer {
     /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
     /// members is left that count, keep up with the primary and are not about to stop, and all of
     /// them hear one that is, or may become, the primary. Asked by whoever is about to stop it;
-    /// [`Peer::shutdown`] logs a warning where it is not so, and goes on.
+    /// [`Peer::shutdown`] logs a warning where it is not so, but for an only member, and goes on.
     ///
     /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped
     /// one after the other. A group of one or two never goes on without one of them.
@@ -544,8 +544,13 @@ impl Peer {
         // One that was given up goes on where it was.
         let mut end = Shutdown::WasReplica;
         if !handle.shared.has_shut_down() {
-            if let Err(whom) = self.safe_to_stop() {
-                tracing::warn!(target: EVENT, peer = %self.name(), "stops all the same: {whom}");
+            match self.safe_to_stop() {
+                // There is nobody whom it would hurt.
+                Ok(()) | Err(NotSafeToStop::OnlyMember { .. }) => {}
+                Err(whom) => {
+                    let (peer, group) = (self.name(), &*self.status().group);
+                    tracing::warn!(target: "quorate", %peer, group, "stops all the same: {whom}");
+                }
             }
             let _aside = handle.shared.step_aside();
             end = handle.shared.hand_over().await;

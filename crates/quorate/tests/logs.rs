@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use quorate::{Event, Severity};
+use quorate::{Event, Peer, Severity};
 use support::{NAMES, Trio, add, builder, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -143,4 +143,29 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
         "the lease has ended: nothing is decided until a majority answers"
     );
     assert_eq!(lost.fields["term"], "1");
+
+    // What is no event is not among them: every record there has the fields of one.
+    trio.peer(&primary).shutdown().await;
+    let logged = book.lines("quorate::event");
+    assert!(logged.iter().all(|line| line.fields.contains_key("event")), "{logged:#?}");
+    let stops = |peer: &str| -> Vec<Line> {
+        let mut lines = book.lines("quorate");
+        lines.retain(|line| {
+            line.fields["peer"] == peer && line.fields["message"].starts_with("stops all the same")
+        });
+        lines
+    };
+    let told = stops(&primary);
+    assert_eq!((told.len(), told[0].level), (1, Some(Level::WARN)), "{told:#?}");
+    assert_eq!(told[0].fields["group"], "default");
+    // Nobody is hurt by the end of an only member.
+    let network = quorate::transport::InProcess::network();
+    let alone = Peer::builder("x", support::Counter)
+        .members([("x", "x")])
+        .transport(network.at("x"))
+        .tokio_clock();
+    let alone = alone.start().await.expect("the settings are valid");
+    alone.wait_counted(support::LONG).await.expect("it counts as the only one");
+    alone.shutdown().await;
+    assert!(stops("x").is_empty());
 }

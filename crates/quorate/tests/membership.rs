@@ -223,7 +223,7 @@ async fn a_removal_without_a_majority_ends_with_an_error() {
     let gone = NAMES.into_iter().find(|name| *name != primary).expect("two have gone");
     let error = trio.peer(&primary).forget(gone).await.expect_err("one of three");
     assert!(
-        matches!(error, RemoveError::TimedOut { .. } | RemoveError::NoPrimary { .. }),
+        matches!(error, RemoveError::NotBegun { .. } | RemoveError::NoPrimary { .. }),
         "{error}"
     );
 }

@@ -254,8 +254,8 @@ async fn why_there_is_no_successor_is_told() {
     assert_eq!(error, SwitchError::PriorityZero { to: names[0].clone() });
     let error = no_successor(&primary).await;
     let said = format!(
-        "no successor: {}, {} are ready, and of priority 0, which is never promoted, or about to \
-         stop",
+        "no successor: {} and {} are ready, and of priority 0, which is never promoted, or about \
+         to stop",
         names[0], names[1]
     );
     assert_eq!(error.to_string(), said);

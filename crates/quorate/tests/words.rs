@@ -286,6 +286,17 @@ fn members_that_were_not_counted_out() {
             "b was not counted out: c runs an older version, upgrade all members first",
         ),
         (
+            said(&RemoveError::NotBegun { peer: of(), missing: vec![peer("c")], waited }),
+            "b was not counted out within 30s, and nothing was begun: it takes a majority of those \
+             who would be left, and c is not connected: bring back who is gone, or have it \
+             forgotten first",
+        ),
+        (
+            said(&RemoveError::NotBegun { peer: of(), missing: vec![], waited }),
+            "b was not counted out within 30s, and nothing was begun: it takes a majority of those \
+             who would be left, see in the primary's status who is connected",
+        ),
+        (
             said(&RemoveError::TimedOut { peer: of(), waited }),
             "b was not counted out within 30s: the change may still be made; see the members in \
              the status",

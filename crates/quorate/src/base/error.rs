@@ -299,6 +299,17 @@ pub enum SwitchError {
     ShuttingDown,
 }
 
+/// Whom a removal waits for, and what to do.
+fn missed(members: &[PeerName]) -> String {
+    if members.is_empty() {
+        return "see in the primary's status who is connected".to_owned();
+    }
+    format!(
+        "and {} not connected: bring back who is gone, or have it forgotten first",
+        are(members)
+    )
+}
+
 /// Names and their verb.
 fn are(names: &[PeerName]) -> String {
     let verb = if names.len() > 1 { "are" } else { "is" };
@@ -431,6 +442,22 @@ pub enum RemoveError {
         peer: PeerName,
         /// One that runs an older version, if it is known which.
         old: Option<PeerName>,
+    },
+    /// The change was not begun in time, and is not any more: of those who would be left no
+    /// majority answers the primary, as of those who are. Nothing was changed.
+    #[error(
+        "{peer} was not counted out within {}, and nothing was begun: it takes a majority of those \
+         who would be left, {}",
+        rounded(*waited),
+        missed(missing)
+    )]
+    NotBegun {
+        /// The peer named.
+        peer: PeerName,
+        /// The other members that are not connected to the peer that was asked.
+        missing: Vec<PeerName>,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The change was not complete in time. The peer may still be counted out, or be already: the
     /// members in the status say so.

@@ -57,7 +57,7 @@ pub use report::status::{
 pub use report::tally::PeerStats;
 pub use report::turns::Turns;
 
-pub(crate) use report::journal::{EVENT, STORAGE};
+pub(crate) use report::journal::STORAGE;
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

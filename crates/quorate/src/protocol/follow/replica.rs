@@ -359,11 +359,11 @@ impl Machine {
         }
         if position_goes_back(held, end.position) {
             // A batch of an earlier transfer, overtaken on its way.
-            return;
+            return self.store.discard(loaded);
         }
         let given_up = self.units_given_up(base, held);
         if self.has_failed() {
-            return;
+            return self.store.discard(loaded);
         }
         let (position, has_meta) = (end.position, end.meta.is_some());
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);

@@ -1,6 +1,7 @@
 //! What a peer knows of another one.
 
 use std::collections::VecDeque;
+use std::mem::take;
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Incarnation, MemberId, PeerKind, Time};
@@ -42,8 +43,9 @@ pub(in crate::protocol) struct Remote {
     pub(in crate::protocol) sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
     pub(in crate::protocol) told: Option<Membership>,
-    /// The last wish to switch of this peer that was answered, and how: it asks until it has heard.
-    pub(in crate::protocol) switch_answer: Option<(u64, SwitchOutcome)>,
+    /// The last wishes to switch of this peer that were answered, and how: it asks until it has
+    /// heard, and what it asked before may come once more after that.
+    pub(in crate::protocol) switch_answers: VecDeque<(u64, SwitchOutcome)>,
     /// It said that it ends before its links closed.
     pub(in crate::protocol) has_ended: bool,
     /// As primary: it holds the change that has counted it out.
@@ -67,9 +69,9 @@ impl Remote {
         *self = Self {
             linked: Some(end.incarnation),
             last: Some(end),
-            dead: std::mem::take(&mut self.dead),
+            dead: take(&mut self.dead),
             // The link may have closed before the answer was heard.
-            switch_answer: self.switch_answer.filter(|_| is_same),
+            switch_answers: if is_same { take(&mut self.switch_answers) } else { VecDeque::new() },
             heard: now,
             ..Self::default()
         };
@@ -100,6 +102,11 @@ impl Remote {
     /// Whether it has said that it is never promoted, or stops.
     pub(in crate::protocol) fn is_never_promoted(&self) -> bool {
         self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
+    }
+
+    /// Whether it has said that it is about to end.
+    pub(in crate::protocol) fn is_stopping(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.is_stopping)
     }
 
     /// What it is counted by, while it is linked.

@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::base::id::{Ballot, PeerName, Time};
 use crate::protocol::message::{PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
+/// Requests that one peer has under way at most.
+pub(in crate::protocol) const MAX_REQUESTS: usize = 16;
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub(in crate::protocol) enum Ask {
