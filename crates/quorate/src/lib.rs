@@ -72,11 +72,7 @@ pub mod disk;
 #[cfg(feature = "driver")]
 mod driver;
 mod model;
-#[cfg(feature = "driver")]
-mod peer;
 pub mod protocol;
-#[cfg(feature = "driver")]
-mod readiness;
 pub mod record;
 pub mod state;
 pub mod store;
@@ -90,17 +86,18 @@ pub use base::bug;
 pub use base::error::{
     Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
 };
-pub use base::event::Event;
+pub use base::event::{Event, RefusedBy};
 pub use base::event_text::Severity;
 pub use base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
 };
+pub use base::loss::Loss;
 pub use base::policy::{MAX_POLICY_BYTES, Policy};
 #[doc(hidden)]
 pub use base::telling::tell;
 pub use config::{
-    Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig, Loss,
+    Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig,
     MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,
 };
 #[cfg(feature = "driver")]
@@ -108,20 +105,16 @@ pub use config::{
 pub use driver::TestClock;
 #[cfg(feature = "driver")]
 pub use driver::{
-    Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events, Fill,
-    Link, LinkError, LinkErrorReason, MemberStatus, NumberedEvent, PeerBuilder, PeerSettings,
-    PeerStats, PeerStatus, Reading, Refusal, RefusedBy, StartError, Status, StatusWatch,
-    StorageState, Turns,
+    Absence, Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events,
+    Fill, Link, LinkError, LinkErrorReason, MemberStatus, Missing, NotCountedError, NotReadyError,
+    NotSafeToStop, NumberedEvent, Peer, PeerBuilder, PeerSettings, PeerStats, PeerStatus, Reading,
+    Refusal, Shutdown, StartError, Status, StatusWatch, StorageState, Turns,
 };
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,
     MAX_KEY_BYTES, Model, VALUE_WORDS, Value,
 };
-#[cfg(feature = "driver")]
-pub use peer::{Peer, Shutdown};
 pub use protocol::PeerRole;
-#[cfg(feature = "driver")]
-pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
 pub use store::Digest;
 #[cfg(feature = "driver")]
 pub use transport::{Certificate, Protection, Tls};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::base::id::{Ballot, Generation, GroupId, PeerName, Position};
-use crate::config::Loss;
+use crate::base::loss::Loss;
 
 /// Something that happened to this peer's group, as this peer saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -357,4 +357,15 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// Who refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RefusedBy {
+    /// The other peer.
+    Them,
+    /// This peer.
+    Us,
 }

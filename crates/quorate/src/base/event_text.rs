@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::base::event::Event;
 use crate::base::id::PeerName;
-use crate::base::told::{counted, difference, listed};
-use crate::config::{Loss, MEMBERS};
+use crate::base::loss::Loss;
+use crate::base::told::{MEMBERS, counted, difference, listed};
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

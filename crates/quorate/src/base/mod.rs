@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod event_text;
 pub(crate) mod id;
+pub(crate) mod loss;
 pub(crate) mod policy;
 pub(crate) mod telling;
 pub(crate) mod told;

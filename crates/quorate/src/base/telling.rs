@@ -29,8 +29,10 @@ pub fn tell(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// An error with all of its causes, for logs.
+#[cfg(feature = "driver")]
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'a));
 
+#[cfg(feature = "driver")]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

@@ -9,6 +9,9 @@ use crate::base::id::{PeerName, is_name};
 const DIGITS: u128 = 1000;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
+/// The setting that lists the members: it must be the same only where both peers found by it.
+pub(crate) const MEMBERS: &str = "members";
+
 /// A time that was measured, told by its three leading digits: `30s` and not `30.000882848s`.
 ///
 /// What somebody has set is told as it was set.

@@ -11,6 +11,7 @@ use super::MAX_MEMBERS;
 use super::error::{ConfigError, join, most_agreement};
 use super::storage::StorageKind;
 use crate::base::id::{PeerKind, PeerName, is_name};
+use crate::base::told::MEMBERS;
 
 /// What the clients of a group may have it do besides deciding their calls, and joiners that are no
 /// members yet with them.
@@ -285,8 +286,6 @@ impl GroupConfig {
     }
 }
 
-/// The setting that lists the members: it must be the same only where both peers found by it.
-pub(crate) const MEMBERS: &str = "members";
 /// The setting of where cells live: a client has none.
 pub(crate) const STORAGE: &str = "storage";
 const MIN_FAILURE_TIMEOUT: Duration = Duration::from_millis(20);

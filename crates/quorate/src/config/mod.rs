@@ -12,9 +12,10 @@ mod storage_words;
 pub use address::{AddressFault, AddressGiven};
 pub use bounds::Bounds;
 pub use error::ConfigError;
-pub use generations::{Loss, NewGenerations};
+pub use generations::NewGenerations;
+#[cfg(feature = "driver")]
+pub(crate) use group::STORAGE;
 pub use group::{Acknowledge, ClientRights, GroupConfig, Mode, OnReconnect};
-pub(crate) use group::{MEMBERS, STORAGE};
 pub use peer::PeerConfig;
 pub use storage::{Storage, StorageKind, SyncPolicy};
 

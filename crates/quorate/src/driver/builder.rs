@@ -22,9 +22,9 @@ use crate::config::{
 use crate::disk::{Directory, OpenError, Progress, StorageId};
 use crate::driver::links::inbox::{Inbox, Inboxes};
 use crate::driver::links::{addresses, dial, settings};
+use crate::driver::peer::Peer;
 use crate::driver::report::status::Status;
 use crate::model::Model;
-use crate::peer::Peer;
 use crate::protocol::Machine;
 use crate::protocol::io::Start;
 use crate::store::Store;

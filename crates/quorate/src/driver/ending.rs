@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::base::error::SwitchError;
 use crate::base::id::PeerName;
 use crate::driver::calls::routing::Way;
-use crate::peer::Shutdown;
+use crate::driver::peer::Shutdown;
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);

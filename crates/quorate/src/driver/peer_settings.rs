@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::builder::{PeerBuilder, StartError};
 use crate::base::id::PeerName;
 use crate::config::{Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Storage};
+use crate::driver::peer::Peer;
 use crate::model::Model;
-use crate::peer::Peer;
 use crate::words::{optional_duration, optional_priority};
 
 /// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its

@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use crate::config::{Acknowledge, Mode};
     use crate::driver::builder::PeerBuilder;
+    use crate::driver::peer::Peer;
     use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-    use crate::peer::Peer;
     use crate::transport::InProcess;
 
     /// Keeps what is logged about waiting, with its level.

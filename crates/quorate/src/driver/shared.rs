@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::{Alarm, Clock};
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
-use crate::base::event::Event;
+use crate::base::event::{Event, RefusedBy};
 use crate::base::id::{Incarnation, MemberId, PeerName, Position};
 use crate::base::telling::Chain;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
@@ -25,7 +25,7 @@ use crate::driver::links::admission::{Admission, files};
 use crate::driver::links::buffered::Buffered;
 use crate::driver::links::inbox::Inboxes;
 use crate::driver::links::reach::Reach;
-use crate::driver::links::refusals::{About, PATIENCE, Refusal, Refusals, RefusedBy};
+use crate::driver::links::refusals::{About, PATIENCE, Refusal, Refusals};
 use crate::driver::links::registry::Registry;
 use crate::driver::links::roster::Roster;
 use crate::driver::links::settings::{Differences, printable};

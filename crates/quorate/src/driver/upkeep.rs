@@ -295,8 +295,8 @@ mod tests {
     use tokio::time::timeout;
 
     use crate::base::id::GroupTime;
+    use crate::driver::peer::Peer;
     use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-    use crate::peer::Peer;
     use crate::protocol::message::Lane;
     use std::time::Duration;
 

@@ -6,8 +6,8 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
+use crate::base::event::RefusedBy;
 use crate::base::id::PeerName;
-use crate::driver::RefusedBy;
 
 /// How far a peer uses TLS. Three stages, so that a group changes from plain text to TLS and back
 /// one peer at a time: neighbouring stages work together.

@@ -2,7 +2,8 @@
 
 use crate::base::event::Event;
 use crate::base::id::{PeerKind, PeerName};
-use crate::config::{MEMBERS, STORAGE};
+use crate::base::told::MEMBERS;
+use crate::config::STORAGE;
 use crate::driver::links::settings::{rolling, *};
 use crate::driver::shared::Shared;
 use crate::wire::Hello;

@@ -22,12 +22,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::base::event::RefusedBy;
 use crate::base::id::{Incarnation, PeerKind, PeerName};
 use crate::base::told::HOLDER;
 use crate::driver::links::admission::Admitted;
 use crate::driver::links::comparison;
 use crate::driver::links::dial_error::HandshakeError;
-use crate::driver::links::refusals::{Refusal, RefusedBy};
+use crate::driver::links::refusals::Refusal;
 use crate::driver::links::registry::Reservation;
 use crate::driver::links::roster::STRANGER;
 use crate::driver::links::settings::{Difference, TLS, printable};

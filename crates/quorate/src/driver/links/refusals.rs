@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::base::event::Event;
+use crate::base::event::{Event, RefusedBy};
 use crate::base::id::{Incarnation, PeerName, Time};
 use crate::driver::report::allowance::{Allowance, Allowances};
 use crate::transport::host;
@@ -40,17 +40,6 @@ const REMINDER: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_secs(10);
 /// Refusals of others that are told at once before there is such a pause, of all hosts and of one.
 const AT_ONCE: [u32; 2] = [24, 12];
-
-/// Who refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum RefusedBy {
-    /// The other peer.
-    Them,
-    /// This peer.
-    Us,
-}
 
 /// A connection that was refused because something differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

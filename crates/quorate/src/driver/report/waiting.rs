@@ -1,8 +1,8 @@
 //! What is wrong with the other members, as a peer without a primary says it.
 
+use crate::base::event::RefusedBy;
 use crate::base::id::{PeerName, Time};
 use crate::base::told::{difference, listed};
-use crate::driver::links::refusals::RefusedBy;
 use crate::driver::links::roster::STRANGER;
 use crate::driver::report::status::{Link, MemberStatus, Status};
 

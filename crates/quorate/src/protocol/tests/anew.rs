@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::group::{Group, others};
 use crate::base::event::Event;
 use crate::base::id::{PeerName, Position};
-use crate::config::{Loss, NewGenerations};
+use crate::base::loss::Loss;
+use crate::config::NewGenerations;
 use crate::protocol::io::Input;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -11,12 +11,12 @@ use tokio::sync::{Mutex, watch};
 use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::base::id::{GroupTime, PeerName, Time};
 use crate::base::policy::Policy;
+use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
 use crate::driver::{
     Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
     Shared, Status, StatusWatch, Tasks,
 };
 use crate::model::{DecideContext, Item, Model, Value};
-use crate::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
 use crate::store::Digest;
 
 /// One peer of a group, running in this process.
