@@ -1,0 +1,29 @@
+//! Maps: every file of production code is named by a page that says what it is.
+
+use crate::source::{pages, sources};
+
+/// Pages that hold the maps.
+const MAPS: [&str; 2] = ["docs/architecture.md", "docs/testing.md"];
+
+#[test]
+fn every_file_stands_in_a_map() {
+    let pages = pages();
+    let maps: String =
+        pages.iter().filter(|page| MAPS.contains(&&*page.path)).map(|page| &*page.text).collect();
+    let mut missing = Vec::new();
+    for source in sources().iter().filter(|source| source.krate().is_some()) {
+        let file = source.file();
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_root = ["lib.rs", "main.rs", "mod.rs"].contains(&name);
+        // A folder within a room may stand for all that is in it.
+        let inner = folder.split_once('/').map(|(_, inner)| format!("`{inner}/`"));
+        let is_named = maps.contains(&format!("`{name}`"))
+            || maps.contains(&format!("/{name}`"))
+            || inner.is_some_and(|inner| maps.contains(&inner));
+        if !is_root && !is_named {
+            missing.push(source.path.clone());
+        }
+    }
+    assert!(missing.is_empty(), "in no map:\n{}", missing.join("\n"));
+}
