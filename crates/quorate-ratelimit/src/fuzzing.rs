@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
-use crate::answer::{self, code, word};
-use crate::auxiliary::{Auxiliary, AuxiliaryKey};
-use crate::key::Key;
 use crate::limit::Limit;
-use crate::limits::Limits;
+use crate::limiter::permit::PermitId;
 use crate::model::RateLimitModel;
-use crate::permit::PermitId;
-use crate::record;
-use crate::spec::LimitsSpec;
+use crate::model::answer::{self, code, word};
+use crate::model::file::LimitsSpec;
+use crate::model::idempotency;
+use crate::model::key::Key;
+use crate::model::limits::Limits;
+use crate::model::side_cell::{Auxiliary, AuxiliaryKey};
 
 const START: u64 = 1_753_000_000_000_000_000;
 
@@ -64,7 +64,7 @@ pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
 
 /// The key of what an acquire with an idempotency key leaves behind.
 pub fn record_key(key: &Key, amount: u64, id: u8) -> Vec<u8> {
-    record::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).to_vec()
+    idempotency::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).to_vec()
 }
 
 /// Takes bytes as numbers, zero when there are none left.
@@ -114,7 +114,7 @@ pub fn operations(data: &[u8]) {
             keys.iter().map(|_| [numbers.number(), numbers.number() % 12]).collect();
         let mut items: Vec<Item<'_>> =
             keys.iter().zip(&args).map(|(key, args)| Item { key, args: *args }).collect();
-        let record = record::key(&[numbers.byte() % 3], &items);
+        let record = idempotency::key(&[numbers.byte() % 3], &items);
         let beside: Vec<_> = beside(&mut numbers, &keys[0]);
         match numbers.byte() % 4 {
             0 => items.push(Item { key: &record, args: [0, 0] }),

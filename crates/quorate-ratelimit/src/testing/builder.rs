@@ -8,7 +8,7 @@ use quorate::{GroupTime, PeerBuilder, PeerKind, StartError, TestClock};
 
 use super::passing::Disturbance;
 use super::{Seat, Setup, TestGroup};
-use crate::limits::Limits;
+use crate::model::limits::Limits;
 
 /// Sets up a [`TestGroup`]; made by [`TestGroup::builder`].
 #[must_use = "nothing is started until `start` is called"]

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use quorate::{Item, Mode, Model};
 
 use super::{Alone, SECOND, START, Store, key, merge};
-use crate::answer::code::{ALLOWED, DENIED};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::operation::Paired;
-use crate::without_primary::WithoutPrimary;
+use crate::limit::without_primary::WithoutPrimary;
+use crate::model::answer::code::{ALLOWED, DENIED};
+use crate::model::side_cell::Auxiliary;
+use crate::rule::operation::Paired;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -57,12 +57,12 @@ fn some_limit_must_let_a_peer_of_a_strict_group_decide_alone() {
     // Nor is anything lost of what was decided before the last of them was taken out.
     let open = limit.without_primary(Open);
     let mut store = Store::new(&[("l", open)]);
-    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the code says so");
     let mut store = Store::new(&[("l", limit)]);
-    store.change(&[("l", open)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", open)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the group says so");
-    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the group has said so");
     let store = Store::new(&[("l", limit)]);
     store.model.set_policy(&quorate::Policy::default()).expect("it is that of the code");
@@ -79,7 +79,7 @@ fn what_was_decided_alone_counts_after_a_change() {
     let mut alone = Alone::new(&store);
     alone.acquire("l", 50);
     let deltas = alone.deltas;
-    store.change(&[("l", limit(100, 12))], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit(100, 12))], crate::model::policy::Carry::Keep).expect("usable");
     assert_eq!(merge(&mut store, &deltas), 50);
     assert_eq!(store.remaining("l"), 50);
 }

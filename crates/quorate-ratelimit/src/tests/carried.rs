@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use quorate::Item;
 
 use super::{SECOND, START, Store, key};
-use crate::answer::code::{ALLOWED, DENIED, ENDED};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::policy::Carry;
-use crate::reserving::TERM_NANOS;
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED};
+use crate::model::policy::Carry;
+use crate::model::reservation::TERM_NANOS;
+use crate::model::side_cell::Auxiliary;
+use crate::rule::operation::{Operation, Paired};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const CARRIES: [Carry; 3] = [Carry::Keep, Carry::Proportional, Carry::Reset];
@@ -25,7 +25,7 @@ fn limit(kind: usize, max: u64) -> Limit {
         1 => Limit::sliding(max, DAY / 24),
         2 => Limit::per(1, DAY * 300).burst(max),
         #[cfg(feature = "calendar")]
-        3 => Limit::calendar(max, crate::calendar::Calendar::day()),
+        3 => Limit::calendar(max, crate::limit::calendar::Calendar::day()),
         // Shadows and thresholds are numbers too.
         _ => Limit::window(max, DAY).alert_at(80),
     }

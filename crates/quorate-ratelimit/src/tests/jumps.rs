@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use quorate::Item;
 
 use super::{SECOND, START, Store, key};
-use crate::answer::code::{ALLOWED, DENIED, ENDED};
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::record;
-use crate::reserving::TERM_NANOS;
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED};
+use crate::model::idempotency;
+use crate::model::reservation::TERM_NANOS;
+use crate::rule::operation::{Operation, Paired};
 
 const LEASE: u64 = 30 * SECOND;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn once(store: &mut Store, id: u8) -> (u8, bool) {
     let key = key("l");
     let item = Item { key: &key, args: [1, Operation::Acquire.argument()] };
-    let record = record::key(&[id], &[item]);
+    let record = idempotency::key(&[id], &[item]);
     let told = store.decide(&[item, Item { key: &record, args: [0, 0] }]);
     (told.code, told.marks >> 55 & 1 != 0)
 }
@@ -108,7 +108,7 @@ fn what_lapses_after_a_jump_is_never_given_back_to_a_window_that_it_is_not_of() 
 fn an_idempotency_key_is_known_for_its_time_whatever_the_clock_does() {
     let mut store = Store::new(&[("l", Limit::per_day(9))]);
     assert_eq!(once(&mut store, 1), (ALLOWED, false));
-    let kept = record::IDEMPOTENCY_TIME.as_nanos() as u64;
+    let kept = idempotency::IDEMPOTENCY_TIME.as_nanos() as u64;
     store.now += kept / 2;
     store.jump(86_400 * SECOND);
     store.now += kept / 2 - 1;

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use quorate::{Cell, Delta, GroupTime, Item, Model};
 
 use super::{SECOND, Store, key};
-use crate::answer::code::ALLOWED;
-use crate::answer::word;
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::policy::Carry;
+use crate::model::answer::code::ALLOWED;
+use crate::model::answer::word;
+use crate::model::policy::Carry;
+use crate::rule::operation::{Operation, Paired};
 
 fn minute(max: u64) -> Limit {
     Limit::sliding(max, Duration::from_secs(60))

@@ -16,14 +16,14 @@ use quorate::{
     Answer, Cell, DecideContext, Delta, GroupTime, Item, Lead, Mode, Model, Policy, Value,
 };
 
-use crate::answer::{OVERDRAWN, remaining, word};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::limits::Limits;
 use crate::model::RateLimitModel;
-use crate::operation::{Operation, Paired};
-use crate::policy::{Carry, Change};
-use crate::spec::LimitsSpec;
+use crate::model::answer::{OVERDRAWN, remaining, word};
+use crate::model::file::LimitsSpec;
+use crate::model::limits::Limits;
+use crate::model::policy::{Carry, Change};
+use crate::model::side_cell::Auxiliary;
+use crate::rule::operation::{Operation, Paired};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_753_000_000 * SECOND;
@@ -133,7 +133,7 @@ impl Store {
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.
     pub(crate) fn acquire_or_settle(&mut self, name: &str, amount: u64) -> Told {
         let first = self.acquire(name, amount);
-        if first.code != crate::answer::code::DENIED || first.marks >> 32 & 1 == 0 {
+        if first.code != crate::model::answer::code::DENIED || first.marks >> 32 & 1 == 0 {
             return first;
         }
         let key = key(name);
@@ -214,7 +214,7 @@ pub(crate) fn set(limits: &[(&str, Limit)]) -> Limits {
 
 /// The key of everybody under a limit.
 pub(crate) fn key(name: &str) -> Vec<u8> {
-    [&crate::hash::limit_id(name).to_le_bytes()[..], b"k"].concat()
+    [&crate::rule::hash::limit_id(name).to_le_bytes()[..], b"k"].concat()
 }
 
 fn told(answer: &Answer) -> Told {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, Store};
-use crate::answer::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
+use crate::rule::operation::{Operation, Paired};
 
 const LEASE: u64 = 10 * SECOND;
 

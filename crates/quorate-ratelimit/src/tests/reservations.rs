@@ -5,10 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, START, Store};
-use crate::answer::code::{ALLOWED, DENIED, ENDED};
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::reserving::TERM_NANOS;
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED};
+use crate::model::reservation::TERM_NANOS;
+use crate::rule::operation::{Operation, Paired};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -110,7 +110,7 @@ fn a_key_that_is_reset_gives_nothing_back_of_what_is_reserved() {
     let mut store = bucket();
     store.reservation("l", 1, Paired::Reserve, 6);
     let key = super::key("l");
-    let holds = crate::auxiliary::Auxiliary::Holds.key(&[&key]);
+    let holds = crate::model::side_cell::Auxiliary::Holds.key(&[&key]);
     store.decide(&[
         quorate::Item { key: &key, args: [0, Operation::Reset.argument()] },
         quorate::Item { key: &holds, args: [0, 0] },

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::{Alone, SECOND, START, Store, merge};
-use crate::answer::code::{ALLOWED, DENIED};
 use crate::limit::Limit;
-use crate::operation::Paired;
-use crate::policy::Carry;
-use crate::without_primary::WithoutPrimary;
+use crate::limit::without_primary::WithoutPrimary;
+use crate::model::answer::code::{ALLOWED, DENIED};
+use crate::model::policy::Carry;
+use crate::rule::operation::Paired;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);

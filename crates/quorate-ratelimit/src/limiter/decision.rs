@@ -1,0 +1,315 @@
+//! What a caller is told.
+
+use std::time::{Duration, SystemTime};
+
+use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
+
+use crate::limit::error::AcquireError;
+use crate::model::answer::{
+    DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, remaining, word,
+};
+
+/// Whether an amount was admitted, and what is left.
+///
+/// A denial is a decision too, and counts nothing. Times run from the moment of the decision: on
+/// their way back they are late by as much, never early.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::Decision;
+///
+/// fn status(decision: &Decision) -> u16 {
+///     if decision.allowed { 200 } else { 429 }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a denial is a value: look at `allowed`"]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether the whole amount was admitted, and taken. Of a peek (amount 0): whether one unit
+    /// would be.
+    pub allowed: bool,
+    /// The most units that can be admitted at once: the burst of a rate, the max of a window.
+    pub limit: u64,
+    /// Units that could be admitted right after this decision.
+    pub remaining: u64,
+    /// Units that were taken by this decision, or given back by a refund or a reset; let through, if it
+    /// was not counted.
+    pub granted: u64,
+    /// Whether it was counted. False only where there was no room for the count of a new key and
+    /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of which
+    /// nothing was taken, and group, term, position and group time say nothing.
+    pub counted: bool,
+    /// Whether this is the answer of an earlier call with the same idempotency key: nothing was
+    /// taken by this one. What the first call was allowed to do may have been done: do it again
+    /// only if that does no harm, or if the key cannot be another's, or another request's.
+    ///
+    /// A denial has it if the answer was given again [`MAX_REPEATS`](crate::MAX_REPEATS) times: the
+    /// limit may have room, but not for this key until it is forgotten, which `retry_after` tells.
+    pub repeated: bool,
+    /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
+    pub shadow: bool,
+    /// How long to wait until the same amount is admitted, if nobody else takes anything
+    /// meanwhile; `None` if it was admitted now. Of permits, when one lapses at the latest; a
+    /// second, where a peer without a primary has a share that is smaller than the amount.
+    pub retry_after: Option<Duration>,
+    /// How long until nothing counts any more: the bucket is full again, or the window is over.
+    pub reset_after: Duration,
+    /// Whether the primary decided, once for the group, or this peer alone.
+    pub basis: Basis,
+    /// Which peer it was: the primary that was asked, or this one. Shown as its name. Of a repeated
+    /// answer: who repeated it; of what was not counted: this peer, which let it through.
+    pub decided_by: Decider,
+    /// The group it was decided for; `None` before its founding.
+    pub group_id: Option<GroupId>,
+    /// The reign of the primary that decided.
+    pub term: Term,
+    /// When it was decided, in group time, which keeps to the wall clocks of a majority of the
+    /// members. Of a local decision: an estimate.
+    pub group_time: GroupTime,
+    /// Its place in the order of all decisions: positions of one term order them exactly. Of a
+    /// local decision: the state that this peer's copy held.
+    pub position: Position,
+    /// The start of the window that it counts for, in group time; of a sliding window, of the
+    /// slice of time. `None` for a rate.
+    pub window: Option<SystemTime>,
+    /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
+    /// [`Limit::alert_at`](crate::Limit::alert_at).
+    pub crossed: Option<u8>,
+    /// Units that count beyond the limit.
+    beyond: u64,
+    /// Whether it is a denial, and reservations are held; else which thresholds were crossed.
+    marks: u8,
+}
+
+/// The lower one of a decision's marks: a denial, or the first threshold.
+const FIRST_MARK: u8 = 1;
+/// The other one: holds, or the second threshold.
+const SECOND_MARK: u8 = 2;
+
+impl Decision {
+    /// Whether there is something more to be done about it: at least, for a denial, to note it.
+    #[inline]
+    pub(crate) fn is_unusual(&self) -> bool {
+        self.marks != 0
+    }
+
+    /// Whether that is more than to note a denial.
+    pub(crate) fn has_more(&self) -> bool {
+        self.allowed || self.is_held()
+    }
+
+    /// Whether it denies a key of which something is reserved, and may have lapsed.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.allowed && self.marks & SECOND_MARK != 0
+    }
+
+    /// Which thresholds were crossed.
+    pub(crate) fn marks_crossed(&self) -> [bool; 2] {
+        [FIRST_MARK, SECOND_MARK].map(|mark| self.allowed && self.marks & mark != 0)
+    }
+
+    /// Units that count at present: the limit less what remains, and those beyond it where more
+    /// was debited than there was; the count of a counter. [`RateLimiter::top`] says the same.
+    ///
+    /// The answer of an earlier call ([`Decision::repeated`]) says nothing of what was beyond.
+    ///
+    /// [`RateLimiter::top`]: crate::RateLimiter::top
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn visits(limiter: &RateLimiter, page: &str) -> Result<u64, AcquireError> {
+    ///     Ok(limiter.peek("visits", page, 1).await?.used())
+    /// }
+    /// ```
+    pub fn used(&self) -> u64 {
+        self.limit.saturating_sub(self.remaining).saturating_add(self.beyond)
+    }
+
+    /// Reads what the model answered.
+    #[inline]
+    pub(crate) fn read(
+        limit: &str,
+        amount: u64,
+        decided: &quorate::Decision,
+    ) -> Result<Self, AcquireError> {
+        let quorate::Decision { answer, basis, group_id, position, group_time, .. } = decided;
+        let by = (*basis, *group_id, *position, *group_time);
+        let mut decision = Self::of_answer(limit, amount, answer, by)?;
+        decision.decided_by = decided.decided_by;
+        Ok(decision)
+    }
+
+    /// The same of an answer, and of who gave it and when.
+    #[inline(always)]
+    pub(crate) fn of_answer(
+        limit: &str,
+        amount: u64,
+        answer: &Answer,
+        (basis, group_id, position, group_time): (Basis, Option<GroupId>, Position, GroupTime),
+    ) -> Result<Self, AcquireError> {
+        let words = &answer.words;
+        let nanos = |word: usize| Duration::from_nanos(words[word]);
+        let allowed = match answer.code {
+            code::ALLOWED | code::SHADOW => true,
+            code::DENIED => false,
+            code::UNKNOWN_LIMIT => {
+                let (limit, revision) = (limit.to_owned(), words[word::LIMIT]);
+                return Err(AcquireError::MissingLimit { limit, revision });
+            }
+            code::NEVER_ADMITTED => {
+                return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });
+            }
+            code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),
+            code::ENDED => return Err(AcquireError::Ended),
+            code::UNSUPPORTED => {
+                return Err(AcquireError::Unsupported { limit: limit.to_owned() });
+            }
+            code => return Err(AcquireError::UnknownAnswer { code }),
+        };
+        let (remaining, beyond) = remaining(answer);
+        Ok(Self {
+            allowed,
+            limit: words[word::LIMIT],
+            remaining,
+            granted: if allowed { words[word::GRANTED] } else { 0 },
+            counted: true,
+            repeated: words[word::INDEX] & REPEATED != 0,
+            shadow: answer.code == code::SHADOW,
+            retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
+            reset_after: nanos(word::RESET_AFTER),
+            basis,
+            decided_by: Decider::UNKNOWN,
+            group_id,
+            term: position.ballot.term,
+            group_time,
+            position,
+            window: window(words[word::WINDOW]),
+            crossed: None,
+            beyond,
+            marks: marks(words[word::INDEX], allowed),
+        })
+    }
+}
+
+impl Decision {
+    /// Lets an amount through that is counted nowhere: the key is as it was before.
+    pub(crate) fn uncounted(capacity: u64, granted: u64, (basis, by): (Basis, Decider)) -> Self {
+        Self {
+            allowed: true,
+            counted: false,
+            limit: capacity,
+            remaining: capacity,
+            granted,
+            repeated: false,
+            shadow: false,
+            retry_after: None,
+            reset_after: Duration::ZERO,
+            basis,
+            decided_by: by,
+            group_id: None,
+            term: Position::BLANK.ballot.term,
+            group_time: GroupTime(0),
+            position: Position::BLANK,
+            window: None,
+            crossed: None,
+            beyond: 0,
+            marks: 0,
+        }
+    }
+}
+
+impl JointDecision {
+    /// The same for several amounts.
+    pub(crate) fn uncounted(decision: Decision) -> Self {
+        let (violated, shadowed) = (Vec::new(), Vec::new());
+        Self { allowed: true, violated, shadowed, tightest: 0, decision, word: 0 }
+    }
+}
+
+/// What became of several amounts that were asked for together.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::JointDecision;
+///
+/// fn refused(decision: &JointDecision, names: &[&str]) -> Vec<String> {
+///     decision.violated.iter().map(|item| names[*item].to_owned()).collect()
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a denial is a value: look at `allowed`"]
+#[non_exhaustive]
+pub struct JointDecision {
+    /// Whether all amounts were admitted, and taken; else none was.
+    pub allowed: bool,
+    /// The items that refuse, by their place in the request; empty if all were admitted.
+    pub violated: Vec<usize>,
+    /// The items whose limits are shadows and would have refused, by their place.
+    pub shadowed: Vec<usize>,
+    /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
+    /// the one with the fewest units left.
+    pub tightest: usize,
+    /// What was decided about it: its `granted` is of that item alone, and its `retry_after` is the
+    /// longest wait of all.
+    pub decision: Decision,
+    /// The bits for items, as they came.
+    word: u64,
+}
+
+impl JointDecision {
+    /// Items that deny although some of what is reserved of them may have lapsed.
+    pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
+        let (word, denies) = (self.word, !self.allowed);
+        (0..MAX_ITEMS).filter(move |item| denies && word >> HELD >> item & 1 != 0)
+    }
+
+    /// Items that have crossed thresholds, and which.
+    pub(crate) fn crossed(&self) -> impl Iterator<Item = (usize, [bool; 2])> + use<> {
+        let (word, is_told) = (self.word, self.allowed && self.word & REPEATED == 0);
+        let of = move |item: usize| [DENYING, HELD].map(|shift| word >> shift >> item & 1 != 0);
+        (0..MAX_ITEMS)
+            .map(move |item| (item, of(item)))
+            .filter(move |(_, crossed)| is_told && *crossed != [false; 2])
+    }
+
+    pub(crate) fn read(
+        items: &[(&str, u64)],
+        decided: &quorate::Decision,
+    ) -> Result<Self, AcquireError> {
+        let word = decided.answer.words[word::INDEX];
+        let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
+        let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
+        let decision = Decision::read(limit, amount, decided)?;
+        let named =
+            |shift: u32| (0..items.len()).filter(move |item| word >> shift & 1 << item != 0);
+        let violated = if decision.allowed { Vec::new() } else { named(DENYING).collect() };
+        let shadowed = named(SHADOWED).collect();
+        Ok(Self { allowed: decision.allowed, violated, shadowed, tightest, decision, word })
+    }
+}
+
+/// The marks of the item that an answer speaks of.
+#[inline]
+fn marks(word: u64, allowed: bool) -> u8 {
+    if word < 1 << INDEX_BITS || word & REPEATED != 0 {
+        return 0;
+    }
+    let index = word & ((1 << INDEX_BITS) - 1);
+    let bit = |shift: u32| word >> shift >> index & 1 != 0;
+    let (first, second) = (!allowed || bit(DENYING), bit(HELD));
+    u8::from(first) * FIRST_MARK + u8::from(second) * SECOND_MARK
+}
+
+#[inline]
+fn window(start_ms: u64) -> Option<SystemTime> {
+    if start_ms == NO_WINDOW {
+        return None;
+    }
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(start_ms))
+}

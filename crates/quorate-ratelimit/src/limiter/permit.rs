@@ -1,0 +1,230 @@
+//! Permits: places of a concurrency limit, held while something is done.
+
+use std::fmt;
+use std::str::FromStr;
+
+use quorate::Item;
+use serde::{Deserialize, Serialize};
+
+use crate::limit::error::AcquireError;
+use crate::limiter::RateLimiter;
+use crate::limiter::decision::Decision;
+use crate::limiter::hold_id::{Ticket, TicketError};
+use crate::limiter::permit_guard::Permit;
+use crate::limiter::read::Named;
+use crate::model::side_cell::Auxiliary;
+use crate::numbers::counters::Units;
+use crate::rule::operation::Paired;
+
+/// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
+/// In serde it is the same text.
+///
+/// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can.
+/// It is drawn at random, and one tells nothing of another: a guess meets one of n permits that are
+/// held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not
+/// show it, its text does. The text also has the caller's key in it.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PermitId(Ticket);
+
+/// Without what makes it valid, for logs.
+impl fmt::Debug for PermitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PermitId(..)")
+    }
+}
+
+impl From<PermitId> for String {
+    fn from(id: PermitId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for PermitId {
+    type Error = TicketError;
+
+    fn try_from(text: String) -> Result<Self, TicketError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for PermitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PermitId {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        text.parse().map(Self)
+    }
+}
+
+/// What became of a permit that was asked for.
+#[derive(Debug)]
+#[must_use = "the permit is given back when this is dropped"]
+#[non_exhaustive]
+pub struct Permitted {
+    /// Whether there was a place, and how many are left. Of a denial `retry_after` is when a lease would
+    /// end: a permit may be given back earlier.
+    pub decision: Decision,
+    /// The permit; there is one if it was admitted.
+    pub permit: Option<Permit>,
+}
+
+impl RateLimiter {
+    /// Takes a place of a concurrency limit, held until the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; `Unsupported` if the limit is of another kind.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have taken a permit, which is free within one and a half leases then.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// At most so many reports of a customer are made at once, whoever makes them.
+    /// async fn report(limiter: &RateLimiter, customer: &str) -> Result<bool, AcquireError> {
+    ///     let Some(permit) = limiter.permit("reports", customer).await?.permit else {
+    ///         return Ok(false);
+    ///     };
+    ///     // .. the work, and at its end:
+    ///     drop(permit);
+    ///     Ok(true)
+    /// }
+    /// ```
+    pub async fn permit(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Permitted, AcquireError> {
+        // From when it was asked for: it may have been decided at once.
+        let asked = self.peer().time();
+        let (decision, id) = self.take_permit(limit, key, 1).await?;
+        let permit = id.map(|id| Permit::hold(self, id, &decision, asked));
+        Ok(Permitted { decision, permit })
+    }
+
+    /// Takes `amount` places under one id, held for a lease, which is the decision's `reset_after`,
+    /// and longer if [`RateLimiter::renew_permit`] is called within it; there is an id if they were
+    /// admitted. Count the lease from before the call, take off a twentieth for clocks that run
+    /// apart, and use a clock that goes on while the machine is suspended
+    /// ([`Peer::time`](quorate::Peer::time)).
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::permit`]; [`AcquireError::ZeroPermits`] for an amount of 0.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::permit`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// async fn begin(limiter: &RateLimiter, job: &str) -> Result<Option<String>, AcquireError> {
+    ///     let (_, id) = limiter.take_permit("jobs", job, 1).await?;
+    ///     Ok(id.map(|id| id.to_string()))
+    /// }
+    /// ```
+    pub async fn take_permit(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<(Decision, Option<PermitId>), AcquireError> {
+        let named = self.named(limit)?;
+        if amount == 0 {
+            return Err(self.failed(Some(named), AcquireError::ZeroPermits));
+        }
+        let id = PermitId(Ticket::new(self.key(named, key.as_ref())?));
+        let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
+        let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
+        Ok((decision, is_taken.then_some(id)))
+    }
+
+    /// Holds a permit for another lease, which is the decision's `reset_after`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it is not held any more: somebody else may
+    /// have its place.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have renewed it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, PermitId, RateLimiter};
+    ///
+    /// async fn still_ours(limiter: &RateLimiter, id: &PermitId) -> Result<bool, AcquireError> {
+    ///     match limiter.renew_permit(id).await {
+    ///         Ok(_) => Ok(true),
+    ///         Err(AcquireError::Ended) => Ok(false),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// ```
+    pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRenew).await
+    }
+
+    /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have given it back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, PermitId, RateLimiter};
+    ///
+    /// async fn done(limiter: &RateLimiter, id: &PermitId) -> Result<(), AcquireError> {
+    ///     limiter.release_permit(id).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRelease).await
+    }
+
+    async fn on_permit(
+        &self,
+        named: Named<'_>,
+        id: &PermitId,
+        amount: u64,
+        operation: Paired,
+    ) -> Result<Decision, AcquireError> {
+        let key = id.0.key();
+        let own = Auxiliary::Permit.key(&[key, id.0.nonce()]);
+        let items =
+            [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
+        let decided = self.peer().decide(&items).await;
+        let read = self.read_held(named, (amount, Units::Granted), decided);
+        let is_new = operation == Paired::PermitTake;
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
+        Ok(self.told(decision, named.name, key))
+    }
+}

@@ -1,0 +1,264 @@
+//! From what the group decided to what the caller is told, counted on the way.
+
+use quorate::{DecideError, Reading};
+
+use crate::limit::Kind;
+use crate::limit::error::AcquireError;
+use crate::limiter::RateLimiter;
+use crate::limiter::decision::{Decision, JointDecision};
+use crate::model::key::{Key, Room, limit_of};
+use crate::model::limits::is_name;
+use crate::model::named_limit::Entry;
+use crate::numbers::counters::{Outcome, Units};
+use crate::rule::hash::limit_id;
+use crate::rule::operation::Operation;
+
+/// A limit as a caller names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'n> {
+    pub(crate) id: u32,
+    /// By which it is counted.
+    index: usize,
+    pub(crate) name: &'n str,
+    /// By which reading of the clock it is decided at the primary itself.
+    pub(crate) reading: Reading,
+}
+
+impl RateLimiter {
+    /// The limit of a name: one that this peer's code has, or that has come since.
+    #[inline(always)]
+    pub(crate) fn named<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
+        match self.code().table.find_name(name) {
+            Some(entry) => {
+                let reading = self.reading(entry);
+                Ok(Named { id: entry.id, index: entry.index as usize, name, reading })
+            }
+            None => self.named_since(name),
+        }
+    }
+
+    #[cold]
+    fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
+        let present = self.live().present();
+        let id = match present.find_name(name) {
+            Some(entry) => entry.id,
+            // Whoever decides knows: a client holds none of the group's limits, a peer that has
+            // just started holds them in a moment, and until the first change the primary's code
+            // counts.
+            None if present.revision == 0 && is_name(name) => limit_id(name),
+            None => return Err(self.unknown(name)),
+        };
+        Ok(Named { id, index: self.code().iter().count(), name, reading: Reading::Exact })
+    }
+
+    /// The id of a limit that this peer knows.
+    pub(crate) fn known_id(&self, name: &str) -> Result<u32, AcquireError> {
+        let known = self.code().id(name).or_else(|_| self.limits().id(name));
+        known.map_err(|_| self.unknown(name))
+    }
+
+    /// Counts that there is no limit of this name: as missing, if something here relies on it.
+    fn unknown(&self, name: &str) -> AcquireError {
+        let error = AcquireError::UnknownLimit { limit: name.to_owned() };
+        if self.live().is_expected(name) {
+            return self.missed(name, error);
+        }
+        self.failed(None, error)
+    }
+
+    /// In a sliding window what is taken now is told from what is taken a moment later.
+    #[inline(always)]
+    fn reading(&self, entry: &Entry) -> Reading {
+        let is_sliding = |entry: &Entry| matches!(entry.limit.kind, Kind::Sliding { .. });
+        let is_exact = match self.live().changed() {
+            // It may be another limit by now.
+            Some(present) => present.find(entry.id).is_some_and(is_sliding),
+            None => is_sliding(entry),
+        };
+        if is_exact { Reading::Exact } else { Reading::Cheap }
+    }
+
+    /// The limit of a key that was named before; of one that is none any more, the name is empty.
+    pub(crate) fn named_of<'n>(&self, name: &'n str, key: &[u8]) -> Named<'n> {
+        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+        let index = known.unwrap_or_else(|| self.code().iter().count());
+        let id = limit_of(key).unwrap_or_default();
+        Named { id, index, name, reading: Reading::Exact }
+    }
+
+    /// The key of a caller's cell, written into `room`.
+    #[inline(always)]
+    pub(crate) fn fill<'r>(
+        &self,
+        room: &'r mut Room,
+        named: Named<'_>,
+        key: &[u8],
+    ) -> Result<&'r [u8], AcquireError> {
+        room.fill(named.id, key).map_err(|error| self.failed(Some(named), error))
+    }
+
+    /// The same, as a value.
+    pub(crate) fn key(&self, named: Named<'_>, key: &[u8]) -> Result<Key, AcquireError> {
+        Key::new(named.id, key).map_err(|error| self.failed(Some(named), error))
+    }
+
+    /// Counts an error.
+    #[cold]
+    pub(crate) fn failed(&self, named: Option<Named<'_>>, mut error: AcquireError) -> AcquireError {
+        if let AcquireError::MissingLimit { limit, revision } = &mut error {
+            // A primary of an older version does not say what it decides by.
+            *revision = self.live().load().revision.max(*revision);
+            let is_known = self.live().knows(limit);
+            if is_known || self.live().is_expected(limit) {
+                self.live().missed(limit, *revision);
+            }
+            if !is_known {
+                return self.unknown(&std::mem::take(limit));
+            }
+            let limit = limit.clone();
+            return self.missed(&limit, error);
+        }
+        self.counters.note_error(named.map(|named| named.index), &error);
+        error
+    }
+
+    /// Counts a call on a limit that is missing, under its name if the code has it.
+    fn missed(&self, name: &str, error: AcquireError) -> AcquireError {
+        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+        self.counters.note_missing(known.unwrap_or_else(|| self.code().iter().count()));
+        error
+    }
+
+    /// A limit that was missing is there.
+    #[inline(always)]
+    fn found(&self, name: &str) {
+        if self.live().has_missing() {
+            self.live().found(name);
+        }
+    }
+
+    /// Reads a decision about one limit. Inlined into the one who asks: handing the answer on by memory
+    /// costs more than counting it.
+    #[inline(always)]
+    pub(crate) fn read(
+        &self,
+        named: Named<'_>,
+        operation: Operation,
+        amount: u64,
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let decision = match decided {
+            Ok(decided) => match Decision::read(named.name, amount, &decided) {
+                Ok(decision) => {
+                    self.found(named.name);
+                    decision
+                }
+                Err(error) => return Err(self.failed(Some(named), error)),
+            },
+            Err(error) => match self.admit_uncounted(named, operation, amount, &error) {
+                Some(decision) => decision,
+                None => return Err(self.failed(Some(named), error.into())),
+            },
+        };
+        // A peek takes nothing; what is asked once more is counted then.
+        if operation.takes() && amount > 0 && !decision.is_held() {
+            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        } else if matches!(operation, Operation::Refund { .. }) && !decision.repeated {
+            self.counters.note_units(named.index, Units::Refunded, decision.granted);
+        }
+        Ok(decision)
+    }
+
+    /// The same of a question that was asked once more: it is counted whatever it says.
+    pub(crate) fn read_again(
+        &self,
+        named: Named<'_>,
+        operation: Operation,
+        amount: u64,
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let decision = self.read(named, operation, amount, decided)?;
+        if operation.takes() && amount > 0 && decision.is_held() {
+            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+        }
+        Ok(decision)
+    }
+
+    /// Reads a decision about what is held: a permit, or a reservation, which is nothing if it is not
+    /// counted. It is counted if an amount was asked for, by its units as `of` says.
+    pub(crate) fn read_held(
+        &self,
+        named: Named<'_>,
+        (amount, of): (u64, Units),
+        decided: Result<quorate::Decision, DecideError>,
+    ) -> Result<Decision, AcquireError> {
+        let read = decided.map_err(AcquireError::from);
+        let read = read.and_then(|decided| Decision::read(named.name, amount, &decided));
+        let decision = read.map_err(|error| self.failed(Some(named), error))?;
+        self.found(named.name);
+        if amount > 0 {
+            let units = if of == Units::Granted { decision.granted } else { 0 };
+            self.count(named.index, &decision, Outcome::of(&decision), units);
+            if of == Units::Reserved && decision.allowed && !decision.repeated {
+                self.counters.note_units(named.index, of, decision.granted);
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Counts what was used of a reservation that is settled.
+    pub(crate) fn count_settled(&self, named: Named<'_>, decision: &Decision) {
+        if !decision.repeated {
+            self.counters.note_units(named.index, Units::Granted, decision.granted);
+        }
+    }
+
+    /// Reads a decision about several limits; one that is asked once more is counted then.
+    pub(crate) fn read_together(
+        &self,
+        items: &[(&str, u64)],
+        decided: Result<quorate::Decision, DecideError>,
+        is_last: bool,
+    ) -> Result<JointDecision, AcquireError> {
+        let read = match decided {
+            Ok(decided) => JointDecision::read(items, &decided),
+            Err(error) => self.admit_together(items, &error).ok_or_else(|| error.into()),
+        };
+        // An error is not of one of the limits: it speaks of the call.
+        let joint = read.map_err(|error| self.failed(None, error))?;
+        if joint.decision.counted {
+            items.iter().for_each(|(limit, _)| self.found(limit));
+        }
+        if !is_last && joint.held().next().is_some() {
+            return Ok(joint);
+        }
+        for (index, (limit, amount)) in items.iter().enumerate().filter(|(_, item)| item.1 > 0) {
+            let Ok(named) = self.named(limit) else { continue };
+            let outcome = match Outcome::of(&joint.decision) {
+                Outcome::Denied if joint.violated.contains(&index) => Outcome::Denied,
+                // Another limit refuses: this one has not spoken.
+                Outcome::Denied => continue,
+                Outcome::Uncounted => Outcome::Uncounted,
+                _ if joint.shadowed.contains(&index) => Outcome::Shadowed,
+                _ => Outcome::Allowed,
+            };
+            self.count(named.index, &joint.decision, outcome, *amount);
+        }
+        Ok(joint)
+    }
+
+    fn admit_together(&self, items: &[(&str, u64)], error: &DecideError) -> Option<JointDecision> {
+        let (limit, amount) = items.first()?;
+        let named = self.named(limit).ok()?;
+        let decision = self.admit_uncounted(named, Operation::Acquire, *amount, error)?;
+        Some(JointDecision::uncounted(decision))
+    }
+
+    #[inline(always)]
+    fn count(&self, index: usize, decision: &Decision, outcome: Outcome, units: u64) {
+        // What an earlier call took was counted with that one.
+        let is_taken = outcome == Outcome::Allowed && !decision.repeated;
+        let units = if is_taken { units } else { 0 };
+        self.counters.note(index, outcome, decision.basis, units);
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether this peer decides, and knows by what.
+
+use std::time::Duration;
+
+use quorate::{Item, NotReadyError, PeerRole, Reading, Status};
+use tokio::time::Instant;
+
+use crate::limiter::RateLimiter;
+use crate::model::RateLimitModel;
+use crate::model::answer::{code, word};
+use crate::rule::operation::Operation;
+
+/// How often it is looked whether the limits have arrived.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A limit that nobody has: who is asked about it says by which revision it decides.
+const NOBODYS: u32 = u32::MAX;
+
+/// Why a limiter is not ready within the time given; the peer goes on trying.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadyError {
+    /// The group does not decide here.
+    #[error(transparent)]
+    NoPrimary(#[from] NotReadyError),
+    /// The group decides here, by limits that this peer has not been sent yet: it is being brought
+    /// up to date.
+    #[error(
+        "the group decides by revision {revision} of its limits, and this peer holds revision \
+         {held} after {waited:?}: it is still being brought up to date"
+    )]
+    LimitsNotHere {
+        /// The revision by which the group decides.
+        revision: u64,
+        /// The revision that this peer holds; 0 for its code.
+        held: u64,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+}
+
+impl RateLimiter {
+    /// Waits until the group decides here, as [`Peer::wait_ready`](quorate::Peer::wait_ready) does,
+    /// and until this peer holds the limits that it decides by: then [`RateLimiter::limits`] and
+    /// [`RateLimiter::limits_status`] are those of the group. A client holds no limits but those of
+    /// its code, so it does not wait for others.
+    ///
+    /// # Errors
+    ///
+    /// If that is not so within `timeout`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate_ratelimit::{RateLimiter, ReadyError};
+    ///
+    /// async fn start(limiter: &RateLimiter) -> Result<(), ReadyError> {
+    ///     limiter.wait_ready(Duration::from_secs(30)).await?;
+    ///     println!("decides by {}", limiter.limits());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, ReadyError> {
+        let until = Instant::now() + timeout;
+        let status = self.peer().wait_ready(timeout).await?;
+        if status.role == PeerRole::Client || status.primary.is_none() {
+            return Ok(status);
+        }
+        let rest = until.saturating_duration_since(Instant::now());
+        let Some(revision) = self.revision_of_group(rest).await else { return Ok(status) };
+        while self.held() < revision {
+            if Instant::now() >= until {
+                let (held, waited) = (self.held(), timeout);
+                return Err(ReadyError::LimitsNotHere { revision, held, waited });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(self.peer().status())
+    }
+
+    /// By which revision of the limits is decided; `None` if whoever decides does not say.
+    async fn revision_of_group(&self, timeout: Duration) -> Option<u64> {
+        let key = NOBODYS.to_le_bytes();
+        let peek = [Item { key: &key, args: [1, Operation::Peek.argument()] }];
+        let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await.ok()?;
+        let answer = decided.answer;
+        (answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT])
+    }
+
+    /// The revision that this peer's model has been given, or could have been.
+    fn held(&self) -> u64 {
+        let is_known = self.peer().model::<RateLimitModel>().is_some();
+        let revision = self.peer().policy().revision;
+        // One that this version cannot use was given all the same.
+        if is_known && !self.live().has_refused(revision) {
+            return self.live().load().revision;
+        }
+        revision
+    }
+}

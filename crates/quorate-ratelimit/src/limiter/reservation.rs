@@ -1,0 +1,208 @@
+//! Units that are taken for something whose cost is known only when it is done.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use quorate::Item;
+use serde::{Deserialize, Serialize};
+
+use crate::limit::error::AcquireError;
+use crate::limiter::RateLimiter;
+use crate::limiter::decision::Decision;
+use crate::limiter::hold_id::{Ticket, TicketError};
+use crate::limiter::read::Named;
+use crate::model::reservation::TERM_NANOS;
+use crate::model::side_cell::Auxiliary;
+use crate::numbers::counters::Units;
+use crate::rule::operation::Paired;
+
+/// How long a reservation lasts at least that is neither committed nor cancelled; its units are
+/// given back by one and a half times this. Group time that jumps meanwhile, for clocks were put
+/// right, lets it lapse no earlier; if it lapses after that its units are not given back to a
+/// window or rate, for nobody can tell to which they belong.
+pub const RESERVATION_TIME: Duration = Duration::from_nanos(TERM_NANOS);
+
+/// What became of a reservation that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "units are held until the reservation is committed, cancelled, or has lapsed"]
+#[non_exhaustive]
+pub struct Reserved {
+    /// Whether the units were admitted, and what is left.
+    pub decision: Decision,
+    /// The reservation; there is one if the units were admitted.
+    pub id: Option<ReservationId>,
+}
+
+/// Names a reservation, at any peer: text that may travel.
+/// In serde it is the same text.
+///
+/// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else
+/// can. It is drawn at random, and one tells nothing of another: a guess meets one of n open
+/// reservations with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does
+/// not show it, its text does. The text also has the caller's key in it.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReservationId(Ticket);
+
+/// Without what makes it valid, for logs.
+impl fmt::Debug for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReservationId(..)")
+    }
+}
+
+impl From<ReservationId> for String {
+    fn from(id: ReservationId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ReservationId {
+    type Error = TicketError;
+
+    fn try_from(text: String) -> Result<Self, TicketError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ReservationId {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        text.parse().map(Self)
+    }
+}
+
+impl RateLimiter {
+    /// Takes `amount` units until it is known how many are used: [`RateLimiter::commit`] settles that,
+    /// [`RateLimiter::cancel`] gives all of them back. If neither comes within [`RESERVATION_TIME`] they
+    /// are given back by themselves, half that time later at the latest: when the next one who would be
+    /// denied for them asks.
+    ///
+    /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Of a rate,
+    /// what would have flowed back meanwhile is back already. A limit whose max or burst is changed
+    /// meanwhile is left with what is committed, whatever was carried over. Of one that was changed
+    /// to another rate, length or kind, what was reserved stays taken, and more counts as well; of
+    /// one that was changed with [`Carry::Reset`](crate::Carry::Reset), and of a key that was
+    /// reset, it is forgotten, and what is committed counts anew. Where nobody is ever denied, by
+    /// counters and shadows, what lapses is found by the next who reserves.
+    ///
+    /// An amount of 0 takes nothing, and is admitted where one unit would be: what is committed is
+    /// taken then. Without a primary it is refused, in relaxed mode too.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have reserved the units, which lapse then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter};
+    ///
+    /// /// At most 4,000 tokens an answer, and how many is known when it has been written.
+    /// async fn answer(limiter: &RateLimiter, user: &str) -> Result<bool, AcquireError> {
+    ///     let Some(id) = limiter.reserve("tokens", user, 4_000).await?.id else {
+    ///         return Ok(false);
+    ///     };
+    ///     let used = 1_250;
+    ///     limiter.commit(&id, used).await?;
+    ///     Ok(true)
+    /// }
+    /// ```
+    pub async fn reserve(
+        &self,
+        limit: &str,
+        key: impl AsRef<[u8]>,
+        amount: u64,
+    ) -> Result<Reserved, AcquireError> {
+        let named = self.named(limit)?;
+        let ticket = Ticket::new(self.key(named, key.as_ref())?);
+        let decision = self.on_reservation(named, &ticket, amount, Paired::Reserve).await?;
+        let id = decision.allowed.then_some(ReservationId(ticket));
+        Ok(Reserved { decision, id })
+    }
+
+    /// Settles a reservation by what was used: less than was reserved gives the rest back, more is taken
+    /// whether there is room for it or not. Committed again it gets the same answer. `granted` is what
+    /// the reservation has come to.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it came too late: what was used is to be
+    /// debited then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have settled it.
+    ///
+    /// # Examples
+    ///
+    /// See [`RateLimiter::reserve`].
+    pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
+        let limit = self.name_of(id.0.key());
+        let named = self.named_of(&limit, id.0.key());
+        self.on_reservation(named, &id.0, actual, Paired::Commit).await
+    }
+
+    /// Gives back all that was reserved: nothing was used.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::commit`]; if it came too late its units are given back already.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped may have given them back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{AcquireError, RateLimiter, ReservationId};
+    ///
+    /// async fn failed(limiter: &RateLimiter, id: ReservationId) -> Result<(), AcquireError> {
+    ///     limiter.cancel(&id).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn cancel(&self, id: &ReservationId) -> Result<Decision, AcquireError> {
+        self.commit(id, 0).await
+    }
+
+    async fn on_reservation(
+        &self,
+        named: Named<'_>,
+        ticket: &Ticket,
+        amount: u64,
+        operation: Paired,
+    ) -> Result<Decision, AcquireError> {
+        let key = ticket.key();
+        let own = Auxiliary::Reservation.key(&[key, ticket.nonce()]);
+        let holds = Auxiliary::Holds.key(&[key]);
+        let items = [
+            Item { key, args: [amount, operation.argument()] },
+            Item { key: &own, args: [0, 0] },
+            Item { key: &holds, args: [0, 0] },
+        ];
+        let decided = self.peer().decide(&items).await;
+        // It was decided when it was reserved; what was taken is known when it is settled.
+        let is_new = operation == Paired::Reserve;
+        let counted = if is_new { amount } else { 0 };
+        let read = self.read_held(named, (counted, Units::Reserved), decided);
+        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
+        if !is_new {
+            self.count_settled(named, &decision);
+        }
+        Ok(self.told(decision, named.name, key))
+    }
+}

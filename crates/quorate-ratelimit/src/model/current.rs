@@ -1,0 +1,99 @@
+//! The limits that a peer decides by at present: those it was made with, until the group changes them.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::model::differences::Own;
+use crate::model::missing::Missing;
+use crate::model::table::Table;
+
+/// Shared by a model and the limiters of its peer.
+pub(crate) struct Live {
+    /// What the peer's own code says.
+    code: Arc<Table>,
+    /// Whether `present` has ever been anything else: to know that costs a decision less than to borrow
+    /// it.
+    has_changed: AtomicBool,
+    present: ArcSwap<Table>,
+    /// The last revision of the policy that this version cannot use; 0 for none.
+    refused: AtomicU64,
+    /// What is used here and not among the limits.
+    pub(crate) missing: Missing,
+    /// What this peer says beside them.
+    pub(crate) own: Own,
+}
+
+/// The limits of one decision.
+pub(crate) enum Present<'l> {
+    Code(&'l Table),
+    Changed(Guard<Arc<Table>>),
+}
+
+impl Deref for Present<'_> {
+    type Target = Table;
+
+    #[inline(always)]
+    fn deref(&self) -> &Table {
+        match self {
+            Self::Code(table) => table,
+            Self::Changed(table) => table,
+        }
+    }
+}
+
+impl Live {
+    pub(crate) fn new(code: Arc<Table>) -> Self {
+        let (present, has_changed) = (ArcSwap::new(Arc::clone(&code)), AtomicBool::new(false));
+        let (missing, own) = (Missing::default(), Own::default());
+        Self { code, has_changed, present, refused: AtomicU64::new(0), missing, own }
+    }
+
+    /// What is decided by: without a lock, and a few nanoseconds once it has changed.
+    #[inline(always)]
+    pub(crate) fn load(&self) -> Present<'_> {
+        if self.has_changed.load(Ordering::Acquire) {
+            Present::Changed(self.present.load())
+        } else {
+            Present::Code(&self.code)
+        }
+    }
+
+    /// The limits of a decision, if they were ever changed.
+    #[inline(always)]
+    pub(crate) fn changed(&self) -> Option<Guard<Arc<Table>>> {
+        self.has_changed.load(Ordering::Acquire).then(|| self.present.load())
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn present(&self) -> Arc<Table> {
+        self.present.load_full()
+    }
+
+    pub(crate) fn code(&self) -> &Arc<Table> {
+        &self.code
+    }
+
+    /// Whether the limits are the group's own, and no more those of the code.
+    pub(crate) fn is_of_group(&self) -> bool {
+        !Arc::ptr_eq(&self.present.load(), &self.code)
+    }
+
+    /// Whether the policy of this revision was there and could not be used.
+    pub(crate) fn has_refused(&self, revision: u64) -> bool {
+        self.refused.load(Ordering::Acquire) == revision
+    }
+
+    pub(crate) fn refuse(&self, revision: u64) {
+        self.refused.store(revision, Ordering::Release);
+    }
+
+    pub(crate) fn set(&self, table: Arc<Table>) {
+        self.present.store(Arc::clone(&table));
+        self.has_changed.store(true, Ordering::Release);
+        self.look_for_missing(&table);
+        self.look_for_differences(&table);
+    }
+}

@@ -1,0 +1,362 @@
+//! One limit of a set, ready to decide: with what it was before it was changed, and what a peer alone
+//! has of it.
+
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
+
+use crate::limit::without_primary::WithoutPrimary;
+use crate::limit::{Kind, Limit};
+use crate::model::earlier_form::{self, Charge, FormNumber, Former};
+use crate::rule::Rule;
+use crate::rule::concurrency::{Concurrency, PermitOrder};
+use crate::rule::hash::limit_id;
+use crate::rule::operation::{Operation, Order};
+use crate::rule::token_bucket::{TokenBucket, reduced};
+use crate::rule::verdict::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+
+/// A limit under its name.
+pub(crate) struct Entry {
+    pub(crate) id: u32,
+    /// Its place among all limits, by which it is counted.
+    pub(crate) index: u32,
+    pub(crate) name: Box<str>,
+    pub(crate) limit: Limit,
+    pub(crate) rule: Rule,
+    /// The number of this form of it.
+    pub(crate) form: FormNumber,
+    /// What of it a peer alone has, if that is a share.
+    share: Option<Rule>,
+    /// What it was, the last one first, while cells of that may live.
+    former: Box<[Former]>,
+    /// Whether any of this is more than deciding by the rule.
+    is_unusual: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(name: String, limit: Limit) -> Self {
+        Self::changed(name, limit, (Rule::new(&limit, 0), 0), Vec::new())
+    }
+
+    /// A limit that was changed before, or may have been.
+    pub(crate) fn changed(
+        name: String,
+        limit: Limit,
+        (rule, form): (Rule, FormNumber),
+        former: Vec<Former>,
+    ) -> Self {
+        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
+        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
+        let share = match limit.without_primary {
+            WithoutPrimary::Share { per_mille } => share(&limit, &rule, per_mille, &tags),
+            _ => None,
+        };
+        let is_unusual = !former.is_empty() || limit.alerts[0] > 0 || limit.is_shadow;
+        let (id, name, former) = (limit_id(&name), name.into(), former.into());
+        Self { id, index: 0, name, limit, rule, form, share, former, is_unusual }
+    }
+
+    /// Whether a peer of a strict group decides it alone.
+    pub(crate) fn may_be_decided_alone(&self) -> bool {
+        use WithoutPrimary::{Open, Share};
+        matches!(self.limit.without_primary, Share { .. } | Open)
+    }
+
+    /// Decides about one key; a shadow denies nothing.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        context: DecideContext,
+        effect: Effect,
+    ) -> Outcome {
+        let is_marked = cell.value().is_some_and(|value| value.words[2] & HELD_MARK != 0);
+        if is_marked || self.is_unusual {
+            return self.decide_unusual(cell, order, context, effect);
+        }
+        self.rule.decide(cell, order, context, effect)
+    }
+
+    /// Whether it ever denies anything: shadows and counters do not.
+    pub(crate) fn may_deny(&self) -> bool {
+        !self.limit.is_shadow && !matches!(self.rule, Rule::Counter(_))
+    }
+
+    #[inline]
+    fn shade(&self, outcome: &mut Outcome) {
+        let is_refusal = matches!(outcome.verdict, Verdict::Denied | Verdict::Never);
+        if is_refusal && self.limit.is_shadow {
+            outcome.verdict = Verdict::Shadow;
+        }
+    }
+
+    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds, or
+    /// one that is a shadow.
+    #[inline(never)]
+    fn decide_unusual(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        context: DecideContext,
+        effect: Effect,
+    ) -> Outcome {
+        let (before, is_held) = self.present(cell.value());
+        let mut bare = Cell::new(before);
+        let order = self.moved(order);
+        let mut outcome = self.rule.decide(&mut bare, order, context, effect);
+        outcome.marks.is_held = is_held;
+        if outcome.granted > 0 {
+            outcome.marks.crossed = self.crossed(&self.rule, before, &outcome, order, context);
+        }
+        if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
+            cell.set(marked(*value, is_held));
+        }
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    /// A cell as the present rule reads it, and whether it was marked. One of an older form is what was
+    /// carried over at each change, whenever it is looked at: since then the rule of its time has gone on.
+    pub(crate) fn present(&self, value: Option<&Value>) -> (Option<Value>, bool) {
+        let Some(value) = value else { return (None, false) };
+        let is_held = value.words[2] & HELD_MARK != 0;
+        let mut bare = marked(*value, false);
+        let tag = bare.words[2] >> TAG_SHIFT;
+        if self.rule.reads(tag) {
+            return (Some(bare), is_held);
+        }
+        let found = self.former.iter().position(|former| former.rule.reads(tag));
+        for index in (0..found.map_or(0, |index| index + 1)).rev() {
+            let former = &self.former[index];
+            let next = index.checked_sub(1).map_or(&self.rule, |next| &self.former[next].rule);
+            let units = former.used(&bare);
+            // What holds nothing is absent.
+            let Some(carried) = next.with(units, former.until).filter(|_| units > 0) else {
+                return (None, is_held);
+            };
+            bare = carried;
+        }
+        (Some(bare), is_held)
+    }
+
+    /// An order that gives back units of a window before a change gives them back to the one that
+    /// counts them since; nothing, if none does.
+    fn moved(&self, order: Order) -> Order {
+        let Operation::Refund { window_ms: Some(window_ms) } = order.operation else {
+            return order;
+        };
+        let since = window_ms.saturating_mul(NANOS_PER_MS);
+        match earlier_form::moved((&self.rule, &self.former), since) {
+            Some(moved) if moved == since => order,
+            Some(moved) => {
+                let window_ms = Some(moved / NANOS_PER_MS);
+                Order { operation: Operation::Refund { window_ms }, ..order }
+            }
+            None => Order { amount: 0, ..order },
+        }
+    }
+
+    /// When it became what it is, as far as cells of what it was may live.
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.former.first().map_or(0, |former| former.until)
+    }
+
+    /// What this limit has been charged with for units that were taken under a form of it, and
+    /// when.
+    pub(crate) fn charge(&self, form: FormNumber, units: u64, since: u64, now: u64) -> Charge {
+        let forms = if form == self.form {
+            &self.former[..0]
+        } else {
+            match self.former.iter().position(|former| former.number == form) {
+                Some(index) => &self.former[..=index],
+                None => return Charge::FORGOTTEN,
+            }
+        };
+        Charge::of((&self.rule, forms), units, (since, now))
+    }
+
+    /// What is reserved of a key, as the present form reads it.
+    pub(crate) fn holds(
+        &self,
+        value: Option<&Value>,
+        term: u64,
+        context: DecideContext,
+    ) -> Option<Value> {
+        earlier_form::present_holds(value?, (&self.rule, &self.former), term, context)
+    }
+
+    /// Whether an order has taken a key past its thresholds.
+    fn crossed(
+        &self,
+        rule: &Rule,
+        before: Option<Value>,
+        outcome: &Outcome,
+        order: Order,
+        context: DecideContext,
+    ) -> [bool; 2] {
+        if matches!(order.operation, Operation::Refund { .. } | Operation::Reset) {
+            return [false; 2];
+        }
+        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let left = rule.decide(&mut Cell::new(before), peek, context, Effect::Ask).remaining;
+        let [before, after] =
+            [left, outcome.remaining].map(|left| outcome.limit.saturating_sub(left));
+        self.limit.alerts.map(|percent| {
+            let product = u128::from(outcome.limit) * u128::from(percent);
+            let threshold = u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX);
+            percent > 0 && before < threshold && after >= threshold
+        })
+    }
+
+    /// What a peer alone decides by.
+    pub(crate) fn rule_alone(&self) -> &Rule {
+        self.share.as_ref().unwrap_or(&self.rule)
+    }
+
+    /// Decides about a permit of a key, in its own cell beside the key's.
+    pub(crate) fn decide_permit(
+        &self,
+        concurrency: Concurrency,
+        (cell, permit): (&mut Cell, &mut Cell),
+        order: PermitOrder,
+        context: DecideContext,
+    ) -> Outcome {
+        let before = cell.value().copied();
+        let mut outcome = concurrency.decide_permit(cell, permit, order, context);
+        match order {
+            PermitOrder::Take { .. } if outcome.granted > 0 && !outcome.marks.is_repeated => {
+                let order = Order { operation: Operation::Acquire, amount: outcome.granted };
+                let rule = Rule::Concurrency(concurrency);
+                outcome.marks.crossed = self.crossed(&rule, before, &outcome, order, context);
+            }
+            PermitOrder::Take { units } => self.soften(&mut outcome, units),
+            PermitOrder::Renew | PermitOrder::Release => {}
+        }
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    /// Decides at a peer alone: by a share, by what it is, or openly.
+    pub(crate) fn decide_alone(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        context: DecideContext,
+        effect: Effect,
+    ) -> Outcome {
+        let is_asked = matches!(order.operation, Operation::Acquire | Operation::AcquireUpTo);
+        if self.limit.without_primary == WithoutPrimary::Open && is_asked {
+            let order = Order { operation: Operation::Debit, ..order };
+            return self.decide(cell, order, context, effect);
+        }
+        let Some(share) = &self.share else { return self.decide(cell, order, context, effect) };
+        // The group's own cells are of another rule, but for permits: this peer counts from nothing.
+        let mut outcome = share.decide(cell, order, context, effect);
+        self.soften(&mut outcome, order.amount);
+        self.shade(&mut outcome);
+        outcome
+    }
+
+    /// What a share never admits the limit may: there may be a primary at any moment.
+    fn soften(&self, outcome: &mut Outcome, amount: u64) {
+        if outcome.verdict == Verdict::Never && amount <= self.limit.capacity() {
+            (outcome.verdict, outcome.retry_after) = (Verdict::Denied, SOON);
+        }
+    }
+
+    /// Keeps in `delta` what a local decision took.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        // Whether reservations are held on the key travels along.
+        let mark = (delta.words[2] | after.words[2]) & HELD_MARK;
+        delta.words[2] &= !HELD_MARK;
+        self.accumulate_bare(before, after, delta);
+        delta.words[2] |= mark;
+    }
+
+    fn accumulate_bare(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let after = marked(*after, false);
+        let tag = after.words[2] >> TAG_SHIFT;
+        let is_other = |share: &&Rule| share.tag() == tag && tag != self.rule.tag();
+        let Some(share) = self.share.as_ref().filter(is_other) else {
+            // Cells of an older form have become ones of the present by what was decided.
+            let before = self.present(before).0;
+            delta.words = self.carried(delta).words;
+            return self.rule.accumulate(before.as_ref(), &after, delta);
+        };
+        // By how much the share's count has moved, in a cell of the limit itself. One unit more on both
+        // sides: what holds nothing has no form.
+        let at = after.words[0];
+        let [before, after] = [before, Some(&after)].map(|value| {
+            let used = value.map_or(0, |value| share.used(value, at));
+            self.rule.with(used.saturating_add(1), at)
+        });
+        if let Some(after) = after {
+            self.rule.accumulate(before.as_ref(), &after, delta);
+        }
+    }
+
+    /// What was decided alone under an older form, as the present one reads it.
+    fn carried(&self, delta: &Delta) -> Delta {
+        let value = Value { words: delta.words, expires: GroupTime::MAX };
+        let words = self.present(Some(&value)).0.map_or([0; 3], |value| value.words);
+        Delta { words, ..*delta }
+    }
+
+    /// Applies what a peer decided alone; the units that were counted.
+    pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) -> u64 {
+        let (present, is_held) = self.present(cell.value());
+        let is_held = is_held || delta.words[2] & HELD_MARK != 0;
+        let bare = self.carried(delta);
+        let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, context) else {
+            return 0;
+        };
+        cell.set(marked(value, is_held));
+        units
+    }
+}
+
+/// How long a caller waits where nobody knows when there is a primary again, in nanoseconds.
+const SOON: u64 = 1_000_000_000;
+
+/// A value with the mark of reservations, or without.
+pub(crate) fn marked(mut value: Value, is_held: bool) -> Value {
+    let mark = if is_held { HELD_MARK } else { 0 };
+    value.words[2] = value.words[2] & !HELD_MARK | mark;
+    value
+}
+
+/// What a peer alone has of a limit: so many thousandths, of the maximum rounded up; none of what denies
+/// nothing.
+fn share(limit: &Limit, rule: &Rule, per_mille: u16, taken: &[u64]) -> Option<Rule> {
+    let part = |max: u64| {
+        let part = (u128::from(max) * u128::from(per_mille)).div_ceil(1000);
+        u64::try_from(part).unwrap_or(u64::MAX)
+    };
+    let kind = match limit.kind {
+        Kind::Counter => return None,
+        Kind::Rate { amount, period } => {
+            let (amount, period) = (
+                u128::from(amount) * u128::from(per_mille),
+                period.as_nanos().saturating_mul(1000),
+            );
+            let (amount, period) = reduced(amount, period);
+            let burst = part(limit.capacity());
+            let mut salts = 1..;
+            return salts.find_map(|salt| {
+                let bucket = TokenBucket::new(amount, period, burst, salt);
+                (!taken.contains(&bucket.tag())).then_some(Rule::TokenBucket(bucket))
+            });
+        }
+        Kind::Window { max, length } => Kind::Window { max: part(max), length },
+        Kind::Sliding { max, length } => Kind::Sliding { max: part(max), length },
+        Kind::ApproximateSliding { max, length } => {
+            Kind::ApproximateSliding { max: part(max), length }
+        }
+        Kind::Calendar { max, calendar } => Kind::Calendar { max: part(max), calendar },
+        // Of all that are held, as this peer knows them: their holders may be here, and go on.
+        Kind::Concurrent { max, .. } => {
+            let Rule::Concurrency(concurrency) = rule else { return None };
+            return Some(Rule::Concurrency(concurrency.with_max(part(max))));
+        }
+    };
+    Some(Rule::apart(&Limit { kind, ..*limit }, 1, taken).0)
+}

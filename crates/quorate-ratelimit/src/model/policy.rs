@@ -1,0 +1,313 @@
+//! Limits as the group replicates them: with what each was before, so that what was taken under it still
+//! counts.
+//!
+//! The bytes of a policy are JSON: for each limit what it is, as a limits file writes it, the salt of its
+//! cells, and what it was before, the last one first. A change asks for a whole set of limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quorate::{GroupTime, MAX_POLICY_BYTES, Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::limit::bounds::MAX_LIMITS;
+use crate::limit::{Kind, Limit};
+use crate::model::earlier_form::{FormNumber, Former};
+use crate::model::file::{LimitSpec, LimitsSpec};
+use crate::model::named_limit::Entry;
+use crate::model::table::Table;
+use crate::rule::Rule;
+
+/// Forms of one limit whose cells may live at a time, the present one apart.
+const MAX_FORMER: usize = 8;
+
+/// What becomes of what was taken under a limit that is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Carry {
+    /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower limit
+    /// until that is paid back. Of a sliding window so full of merges that it only says "more than
+    /// the max", it says that of the new max as well, until those units leave.
+    #[default]
+    Keep,
+    /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they are.
+    Proportional,
+    /// It is forgotten: keys of a limit that is changed begin anew. What is reserved of them counts
+    /// when it is committed, by what was used; permits stay held as long as the lease is the same.
+    Reset,
+}
+
+quorate::words! {
+    Carry, "value of carry", Keep => "keep", Proportional => "proportional", Reset => "reset"
+}
+
+/// What is asked of the primary.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    #[serde(default)]
+    pub(crate) carry: Carry,
+    pub(crate) limits: BTreeMap<String, LimitSpec>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replicated {
+    limits: BTreeMap<String, Versions>,
+}
+
+/// One limit, and what it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Versions {
+    is: LimitSpec,
+    /// Tells its cells from those of its other forms.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    salt: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    was: Vec<Was>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Was {
+    is: LimitSpec,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    salt: u64,
+    /// What units are multiplied and divided by on their way to the next form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale: Option<(u64, u64)>,
+    /// Group time at which it became the next form, in nanoseconds.
+    at: u64,
+    /// Group time at which the last of its cells has expired, in nanoseconds.
+    until: u64,
+}
+
+/// The forms of a limit whose cells may live are far fewer than these numbers, and their salts grow
+/// by little.
+fn form_number(salt: u64) -> FormNumber {
+    salt as FormNumber
+}
+
+fn is_zero(salt: &u64) -> bool {
+    *salt == 0
+}
+
+/// The limits of a policy.
+///
+/// # Errors
+///
+/// If they cannot be read, or break a rule of this version.
+pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
+    let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
+        let (limit, rule, former) =
+            versions.prepare().map_err(|error| format!("{name}: {error}"))?;
+        Ok(Entry::changed(name, limit, (rule, form_number(versions.salt)), former))
+    });
+    let entries: Result<Vec<Entry>, String> = entries.collect();
+    Ok(Table::new(entries?, policy.revision))
+}
+
+/// What the policy becomes by a change; `None` if it stays as it is. `code` is what limits were before the
+/// first change.
+///
+/// # Errors
+///
+/// Why not, for whoever asked.
+pub(crate) fn change(
+    code: &Table,
+    policy: &Policy,
+    request: &[u8],
+    now: GroupTime,
+) -> Result<Option<Vec<u8>>, String> {
+    // All of this is done in the primary's event loop: sizes and numbers before anything is made of
+    // it.
+    within_bounds(request)?;
+    let Change { carry, limits } =
+        serde_json::from_slice(request).map_err(|error| error.to_string())?;
+    // The rules of a set: names, their number, two with one id.
+    let limits = LimitsSpec { limits }.build().map_err(|error| error.to_string())?;
+    let before = match policy.revision {
+        0 => Replicated::of_code(code),
+        _ => Replicated::read(&policy.bytes)?,
+    };
+    let mut after = Replicated::default();
+    for (name, limit) in limits.iter() {
+        let versions = match before.limits.get(name) {
+            // It may have been there before: what was taken then is another limit's.
+            None => Versions { salt: policy.revision, ..Versions::new(&limit) },
+            Some(versions) => versions
+                .changed(&limit, carry, now)
+                .map_err(|why| format!("limit {name}: {why}"))?,
+        };
+        after.limits.insert(name.to_owned(), versions);
+    }
+    if after == before {
+        return Ok(None);
+    }
+    let bytes = serde_json::to_vec(&after).map_err(|error| error.to_string())?;
+    within_bounds(&bytes).map(|()| Some(bytes))
+}
+
+/// Refuses what is longer than a policy may be, or a change of one.
+fn within_bounds(bytes: &[u8]) -> Result<(), String> {
+    let length = bytes.len();
+    if length <= MAX_POLICY_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "these limits take {length} bytes, and {MAX_POLICY_BYTES} is most: have fewer of them, or \
+         fewer that still carry over what they were (carry=reset)"
+    ))
+}
+
+impl Replicated {
+    /// Reads the bytes of a policy: at most as many as the core lets in, and of a limit no more
+    /// forms than are ever kept.
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        within_bounds(bytes)?;
+        let read: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let count = read.limits.len();
+        if count > MAX_LIMITS {
+            return Err(format!("{count} limits are more than {MAX_LIMITS}: leave some out"));
+        }
+        if let Some((name, _)) = read.limits.iter().find(|(_, of)| of.was.len() > MAX_FORMER) {
+            return Err(format!("limit {name} has more than {MAX_FORMER} former forms"));
+        }
+        Ok(read)
+    }
+
+    fn of_code(code: &Table) -> Self {
+        let limits = code.entries.iter();
+        Self {
+            limits: limits
+                .map(|entry| (entry.name.to_string(), Versions::new(&entry.limit)))
+                .collect(),
+        }
+    }
+}
+
+impl Versions {
+    fn new(limit: &Limit) -> Self {
+        Self { is: LimitSpec::from(limit), salt: 0, was: Vec::new() }
+    }
+
+    /// The limit, its rule, and what its cells may have been written by.
+    fn prepare(&self) -> Result<(Limit, Rule, Vec<Former>), String> {
+        let limit = self.is.limit().map_err(|error| error.to_string())?;
+        let (mut former, mut next) = (Vec::new(), limit);
+        for Was { is, salt, scale, at, .. } in &self.was {
+            let limit = is.limit().map_err(|error| error.to_string())?;
+            former.push(Former {
+                number: form_number(*salt),
+                rule: Rule::new(&limit, *salt),
+                scale: scale.unwrap_or((1, 1)),
+                until: *at,
+                is_renumbered: has_same_cells(&limit, &next),
+            });
+            next = limit;
+        }
+        Ok((limit, Rule::new(&limit, self.salt), former))
+    }
+
+    fn changed(&self, limit: &Limit, carry: Carry, now: GroupTime) -> Result<Self, String> {
+        let is = LimitSpec::from(limit);
+        if is == self.is {
+            return Ok(self.clone());
+        }
+        let (before, rule, former) = self.prepare()?;
+        if before == *limit {
+            return Ok(self.clone());
+        }
+        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
+        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
+        let next = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
+        let has_permits = |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. });
+        // What is held at this moment is no count that begins anew.
+        let keeps_permits = has_permits(limit) && has_same_cells(&before, limit);
+        if carry == Carry::Reset && !keeps_permits {
+            return Ok(Self { is, salt: next(&tags), was: Vec::new() });
+        }
+        let (old, new) = (before.capacity().max(1), limit.capacity().max(1));
+        let is_permits =
+            |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. } | Kind::Counter);
+        let scale = match carry {
+            Carry::Proportional if old != new && !is_permits(limit) && !is_permits(&before) => {
+                Some((new, old))
+            }
+            _ => None,
+        };
+        if scale.is_none() && has_same_cells(&before, limit) {
+            // The same cells, by another number.
+            return Ok(Self { is, ..self.clone() });
+        }
+        if has_permits(limit) || has_permits(&before) {
+            return Err(
+                "permits cannot be carried over into another lease or kind of limit: change \
+                        it with carry=reset, or use another name"
+                    .to_owned(),
+            );
+        }
+        // What was carried into it may be more than it admits itself.
+        let most = self.was.iter().filter_map(|was| was.is.limit().ok());
+        let most = most.map(|limit| limit.capacity()).fold(before.capacity(), u64::max);
+        let until = now.0.saturating_add(life(&before, most));
+        let last = Was { is: self.is.clone(), salt: self.salt, scale, at: now.0, until };
+        // One in the middle is on the way of those before it.
+        let live = self.was.iter().rposition(|was| was.until > now.0).map_or(0, |last| last + 1);
+        let was: Vec<Was> = [last].into_iter().chain(self.was[..live].iter().cloned()).collect();
+        if was.len() > MAX_FORMER {
+            return Err(format!(
+                "it was changed {MAX_FORMER} times while keys still count by what it was: wait, or \
+                 change it with carry=reset"
+            ));
+        }
+        Ok(Self { is, salt: next(&tags), was })
+    }
+}
+
+/// Whether two forms of a limit read each other's cells: they differ in numbers only.
+fn has_same_cells(one: &Limit, other: &Limit) -> bool {
+    match (one.kind, other.kind) {
+        (Kind::Rate { amount: a, period: p }, Kind::Rate { amount: b, period: q }) => {
+            u128::from(a) * q.as_nanos() == u128::from(b) * p.as_nanos()
+        }
+        (Kind::Window { length: a, .. }, Kind::Window { length: b, .. })
+        | (Kind::Sliding { length: a, .. }, Kind::Sliding { length: b, .. })
+        | (
+            Kind::ApproximateSliding { length: a, .. },
+            Kind::ApproximateSliding { length: b, .. },
+        )
+        | (Kind::Concurrent { lease: a, .. }, Kind::Concurrent { lease: b, .. }) => a == b,
+        (Kind::Calendar { calendar: a, .. }, Kind::Calendar { calendar: b, .. }) => a == b,
+        (Kind::Counter, Kind::Counter) => true,
+        _ => false,
+    }
+}
+
+/// How long a cell of a limit lives after its last change, in nanoseconds, with at most so many units; a
+/// bucket that was debited beyond that may live longer, and what it owes after it is forgiven.
+fn life(limit: &Limit, units: u64) -> u64 {
+    const MARGIN: u64 = 2;
+    let nanos = match limit.kind {
+        Kind::Rate { amount, period } => {
+            u128::from(units).saturating_mul(period.as_nanos()) / u128::from(amount.max(1))
+        }
+        Kind::Window { length, .. }
+        | Kind::Sliding { length, .. }
+        | Kind::ApproximateSliding { length, .. } => length.as_nanos() * 2,
+        Kind::Concurrent { lease, .. } => lease.as_nanos() * 2,
+        Kind::Calendar { calendar, .. } => u128::from(calendar.nominal_seconds()) * 1_000_000_000,
+        Kind::Counter => u128::from(u64::MAX),
+    };
+    u64::try_from(nanos.saturating_mul(MARGIN.into())).unwrap_or(u64::MAX)
+}
+
+/// The table of a policy, or what the code says where there is none.
+pub(crate) fn table(code: &Arc<Table>, policy: &Policy) -> Result<Arc<Table>, String> {
+    if policy.revision == 0 {
+        return Ok(Arc::clone(code));
+    }
+    read(policy).map(Arc::new)
+}

@@ -1,0 +1,332 @@
+//! Reservations: units that are taken now, and settled when it is known how many were used.
+//!
+//! To reserve takes the units from the limit's cell like any acquire, and notes them twice: in a cell of
+//! the reservation, and in one cell for all that is reserved of the key, by the time at which it lapses
+//! (`lapse.rs`). To commit takes the reservation off that, and gives back, or takes, the difference.
+//!
+//! ```text
+//!   limit's cell        12 used, marked  ◀── 5 of these are reserved
+//!   holds of the key    [5, 0, 0]            who settles a slice that has lapsed gives its units back
+//!   the reservation     5, slice 7
+//! ```
+//!
+//! A reservation whose holder has died lapses. Nobody has to notice at once: the limit's cell is
+//! marked, and whoever is denied by a marked cell asks again together with the holds, which settles
+//! them. Of a window only what was reserved in it is given back to it.
+//!
+//! All of this is the group's: a peer alone neither reserves nor commits.
+//!
+//! A limit may be changed in between. The reservation names the form of the limit that it was made
+//! under, and what it has been charged with is worked out from there (`earlier_form.rs`), so that a
+//! commit leaves what was used and nothing else: with what was reserved carried over it is that
+//! part which it settles, and where that was forgotten it counts anew.
+//!
+//! ```text
+//!   a reservation    units │ form 16, age 13, slice 34 │ tag 16, age 2, names its form 1, since 45
+//! ```
+//!
+//! The age is that of the holds; the time since which it counts is in milliseconds. One that the
+//! version before this one has made does not name its form: it is taken for one of the present.
+
+use quorate::bug::{self, Bug};
+use quorate::{Cell, DecideContext, GroupTime, Value};
+
+use crate::model::decide::confirm;
+use crate::model::earlier_form::{Charge, FormNumber};
+use crate::model::named_limit::{Entry, marked};
+use crate::rule::Rule;
+use crate::rule::lapse::{COUNTED, Held, Lapsed, MAX_UNITS, Slices};
+use crate::rule::operation::{Operation, Order};
+use crate::rule::sliding::Sliding;
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+
+/// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
+/// this, its units are given back.
+pub(crate) const TERM_NANOS: u64 = 300_000_000_000;
+
+/// What a reservation's cell has in place of a limit's tag.
+const RESERVATION_TAG: u64 = 0x7ff0;
+/// Where the age of the key's holds stands in its last word, below its tag.
+const AGE_SHIFT: u32 = TAG_SHIFT - 2;
+/// The bit below that says that it names its form.
+const NAMES_FORM: u64 = 1 << (AGE_SHIFT - 1);
+/// Bits below that: the start of its window, or of a rate when it was made, in milliseconds.
+const SINCE_MASK: u64 = NAMES_FORM - 1;
+/// Bits of its slice.
+const SLICE_BITS: u32 = 34;
+/// Bits of the age above it, and of that in the last word.
+const AGE_BITS: (u32, u32) = (13, 2);
+/// Where the form of the limit stands above both; a bit is left between.
+const FORM_SHIFT: u32 = 48;
+
+/// The holds of a limit's keys.
+fn slices(entry: &Entry) -> Slices {
+    Slices::new(TERM_NANOS, entry.rule.tag())
+}
+
+/// What is reserved of a key at present, and what has lapsed since that was written; nothing, if
+/// the limit has become another since than it was: what was reserved under that stays taken.
+fn roll(entry: &Entry, holds: &Cell, context: DecideContext) -> (Held, [Lapsed; COUNTED]) {
+    let present = entry.holds(holds.value(), TERM_NANOS, context);
+    slices(entry).roll(present.as_ref(), context.steady())
+}
+
+/// What a reservation's cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reservation {
+    units: u64,
+    /// The slice that the units were taken in; of one that has ended, none.
+    slice: Option<u64>,
+    /// The window that they were taken in, or when they were, in milliseconds.
+    since_ms: u64,
+    /// The form of the limit that they were taken under.
+    form: FormNumber,
+    /// How often what is reserved of the key had been forgotten by then.
+    age: u16,
+}
+
+/// The cells of an operation on a reservation.
+pub(crate) struct Cells<'a> {
+    pub(crate) limit: &'a mut Cell,
+    pub(crate) reservation: &'a mut Cell,
+    pub(crate) holds: &'a mut Cell,
+}
+
+impl Reservation {
+    const ENDED: u64 = u64::MAX;
+
+    /// What a cell holds, under a limit that is of the form `present`.
+    fn of(cell: &Cell, present: FormNumber) -> Option<Self> {
+        let [units, second, last] = cell.value()?.words;
+        let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
+        let named = slice.map_or(0, |_| (second >> FORM_SHIFT) as FormNumber);
+        // One that has ended is settled under none; the bug that does so takes the present one.
+        let names_form = last & NAMES_FORM != 0 && slice.is_some();
+        let form = if names_form { named } else { present };
+        let high_age = slice.map_or(0, |_| second >> SLICE_BITS & ((1 << AGE_BITS.0) - 1));
+        let low_age = last >> AGE_SHIFT & ((1 << AGE_BITS.1) - 1);
+        let age = (high_age << AGE_BITS.1 | low_age) as u16;
+        let since_ms = last & SINCE_MASK;
+        let is_one = last >> TAG_SHIFT == RESERVATION_TAG;
+        is_one.then_some(Self { units, slice, since_ms, form, age })
+    }
+
+    fn write(self, cell: &mut Cell, expires: GroupTime) {
+        let Self { units, slice, since_ms, form, age } = self;
+        let age = u64::from(age);
+        let above = u64::from(form) << FORM_SHIFT | age >> AGE_BITS.1 << SLICE_BITS;
+        let second = slice.map_or(Self::ENDED, |slice| slice | above);
+        let low_age = (age & ((1 << AGE_BITS.1) - 1)) << AGE_SHIFT;
+        let last = since_ms.min(SINCE_MASK) | NAMES_FORM | low_age;
+        let words = [units, second, last | RESERVATION_TAG << TAG_SHIFT];
+        cell.set(Value { words, expires });
+    }
+
+    /// What its limit has been charged with for it.
+    fn charge(self, entry: &Entry, (held, slice): (Held, u64), context: DecideContext) -> Charge {
+        // A peer whose code has another limit of the same name has counted afresh.
+        let is_missing = self.form == entry.form && held.units_of(slice) < self.units;
+        if self.age != held.age() || is_missing && !bug::is(Bug::CommitTwice) {
+            return Charge::FORGOTTEN;
+        }
+        let since = self.since_ms.saturating_mul(NANOS_PER_MS);
+        entry.charge(self.form, self.units, since, context.now().0)
+    }
+}
+
+/// Gives back what was reserved of a key and has lapsed; decides nothing.
+pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, context: DecideContext) {
+    let (held, lapsed) = roll(entry, holds, context);
+    let peek = Order { operation: Operation::Peek, amount: 1 };
+    let mut bare = Cell::new(entry.present(limit.value()).0);
+    let window = entry.rule.decide(&mut bare, peek, context, Effect::Ask).window;
+    let mut units: u64 = 0;
+    for Lapsed { start, units: of_slice } in lapsed {
+        units = units.saturating_add(match context.calendar_at(GroupTime(start)) {
+            // Of a slice that began before the window a part may have been taken in an older one.
+            Some((began, _)) if window.is_none_or(|window| began.0 >= window) => {
+                entry.rule.returnable(of_slice, context.now().0.saturating_sub(began.0))
+            }
+            // The calendar has jumped since: in which window it was, or how much has flowed back,
+            // nobody can tell.
+            None if !entry.rule.is_timed() => of_slice,
+            Some(_) | None => 0,
+        });
+    }
+    if let Rule::Sliding(sliding) = &entry.rule {
+        lapsed.iter().for_each(|lapsed| give_back_parts(entry, sliding, limit, *lapsed, context));
+    } else if units > 0 {
+        let order = Order { operation: Operation::Refund { window_ms: None }, amount: units };
+        entry.decide(limit, order, context, Effect::Take);
+    }
+    if lapsed.iter().any(|lapsed| lapsed.units > 0) {
+        write_holds(entry, (holds, limit), held, context);
+    }
+    if held.total() == 0 {
+        mark(limit, false);
+    }
+}
+
+/// Gives back units of a slice of holds to the parts of a sliding window that they may have been
+/// taken in, the oldest first: so none that stays leaves before its time. What was carried over by
+/// a change was taken at its moment. Where the calendar has jumped since, nobody can tell in which,
+/// and they stay taken.
+fn give_back_parts(
+    entry: &Entry,
+    sliding: &Sliding,
+    limit: &mut Cell,
+    lapsed: Lapsed,
+    context: DecideContext,
+) {
+    let end = GroupTime(lapsed.start.saturating_add(slices(entry).length() - 1));
+    let Some((from, _)) = context.calendar_at(GroupTime(lapsed.start)) else { return };
+    let Some((_, to)) = context.calendar_at(end) else { return };
+    let mut units = lapsed.units;
+    let changed = entry.changed_at();
+    let from = from.0.max(changed);
+    let now = context.now().0;
+    // Some of them may have left: what is found may be others'.
+    if !sliding.counts(from, now) {
+        return;
+    }
+    for part in sliding.parts_within(from, to.0.max(changed), now) {
+        if units == 0 {
+            return;
+        }
+        let operation = Operation::Refund { window_ms: Some(part) };
+        let order = Order { operation, amount: units };
+        units -= entry.decide(limit, order, context, Effect::Take).granted;
+    }
+}
+
+/// Forgets what was reserved of a key that is reset: nothing of it is given back.
+pub(crate) fn forget(entry: &Entry, holds: &mut Cell, context: DecideContext) {
+    let (mut held, _) = roll(entry, holds, context);
+    if held.total() > 0 {
+        held.forget();
+        let expires = holds.value().map_or(GroupTime(0), |value| value.expires);
+        let value = slices(entry).value(held, context);
+        holds.set(Value { expires: value.expires.max(expires), ..value });
+    }
+}
+
+/// Takes units and notes that they are reserved.
+pub(crate) fn reserve(
+    entry: &Entry,
+    cells: &mut Cells<'_>,
+    amount: u64,
+    context: DecideContext,
+) -> Outcome {
+    settle(entry, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(entry, cells.holds, context);
+    if let Some(known) = Reservation::of(cells.reservation, entry.form) {
+        // Asked for again, for the first answer was lost.
+        confirm(cells.reservation);
+        return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, context) };
+    }
+    if held.total().saturating_add(amount) > MAX_UNITS {
+        return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
+    }
+    let order = Order { operation: Operation::Acquire, amount };
+    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
+    outcome.marks.is_held = false;
+    if !matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow) {
+        return outcome;
+    }
+    let units = outcome.granted;
+    let since_ms = outcome.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
+    let expires = context.by_calendar(GroupTime(slices(entry).lapses(held.number())));
+    let (slice, form, age) = (Some(held.number()), entry.form, held.age());
+    Reservation { units, slice, since_ms, form, age }.write(cells.reservation, expires);
+    outcome.reset_after = TERM_NANOS;
+    if units > 0 {
+        held.add(units);
+        write_holds(entry, (cells.holds, cells.limit), held, context);
+        mark(cells.limit, true);
+    }
+    outcome
+}
+
+/// Settles a reservation by what was used of it; 0 to cancel it.
+///
+/// No more is given back than the limit was charged with for it, or than the key's holds still have
+/// of its slice, and nothing once the limit has become another. Of a rate, what has flowed back
+/// since was given back by time.
+pub(crate) fn commit(
+    entry: &Entry,
+    cells: &mut Cells<'_>,
+    actual: u64,
+    context: DecideContext,
+) -> Outcome {
+    settle(entry, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(entry, cells.holds, context);
+    let Some(known) = Reservation::of(cells.reservation, entry.form) else {
+        return Outcome::new(Verdict::Ended);
+    };
+    let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
+    let Some(slice) = known.slice.or(twice) else {
+        // Asked for again, for the first answer was lost.
+        confirm(cells.reservation);
+        return repeated(entry, cells.limit, known, context);
+    };
+    if known.units > 0 && !held.counts(slice) {
+        return Outcome::new(Verdict::Ended);
+    }
+    let charge = known.charge(entry, (held, slice), context);
+    let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
+    let order = if actual < charge.total {
+        // Holds of an older form are fewer where a rate has flowed meanwhile.
+        let is_exact = known.form == entry.form && twice.is_none();
+        let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
+        let unused = (charge.total - actual).min(most);
+        let amount = unused.saturating_sub(charge.flowed);
+        let window_ms = entry.rule.has_windows().then_some(charge.since / NANOS_PER_MS);
+        Order { operation: Operation::Refund { window_ms }, amount }
+    } else {
+        Order { operation: Operation::Debit, amount: actual - charge.total }
+    };
+    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
+    if removed > 0 {
+        write_holds(entry, (cells.holds, cells.limit), held, context);
+    }
+    mark(cells.limit, held.total() > 0);
+    let units = if twice.is_some() { known.units } else { actual };
+    // Remembered for as long again: who asks again for an answer that was lost is not told that it is
+    // over.
+    let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
+    Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
+    outcome.granted = actual;
+    outcome.marks.is_held = false;
+    outcome
+}
+
+/// The answer once more that an earlier call got.
+fn repeated(entry: &Entry, limit: &Cell, known: Reservation, context: DecideContext) -> Outcome {
+    let order = Order { operation: Operation::Peek, amount: 1 };
+    let outcome = entry.decide(&mut limit.clone(), order, context, Effect::Ask);
+    let (verdict, granted) = (Verdict::Allowed, known.units);
+    Outcome { verdict, granted, ..outcome }.repeated()
+}
+
+/// Marks a limit's cell, or takes the mark off; one that is absent holds nothing.
+fn mark(limit: &mut Cell, is_held: bool) {
+    if let Some(value) = limit.value().copied() {
+        let wanted = marked(value, is_held);
+        if wanted != value {
+            limit.set(wanted);
+        }
+    }
+}
+
+/// Kept for as long as the limit's cell counts: what lapses may be given back until then.
+fn write_holds(
+    entry: &Entry,
+    (holds, limit): (&mut Cell, &Cell),
+    held: Held,
+    context: DecideContext,
+) {
+    let mut value = slices(entry).value(held, context);
+    let until = limit.value().map_or(GroupTime(0), |value| value.expires);
+    value.expires = value.expires.max(until);
+    holds.set(value);
+}

@@ -1,0 +1,96 @@
+//! Limits as a decision finds them: by id, which is part of every key, or by name.
+
+use crate::model::key::limit_of;
+use crate::model::named_limit::Entry;
+use crate::rule::Rule;
+use crate::rule::concurrency::Concurrency;
+use crate::rule::hash::{fnv, limit_id};
+use crate::rule::verdict::TAG_SHIFT;
+
+/// Sets up to this size are searched by name without hashing it.
+const FEW: usize = 4;
+
+/// Limits by id and by name.
+pub(crate) struct Table {
+    pub(crate) entries: Box<[Entry]>,
+    /// Open addressing over the ids: at least half of the slots are free, so every search ends.
+    slots: Box<[Slot]>,
+    /// Of the policy that it is from; 0 for what the code says.
+    pub(crate) revision: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    id: u32,
+    /// Place in `entries`; past its end for a free slot.
+    index: u32,
+}
+
+impl Table {
+    pub(crate) fn new(mut entries: Vec<Entry>, revision: u64) -> Self {
+        let free = Slot { id: 0, index: u32::MAX };
+        let mut slots = vec![free; (entries.len() * 2).next_power_of_two().max(2)];
+        let mask = slots.len() - 1;
+        for (index, entry) in entries.iter_mut().enumerate() {
+            entry.index = index as u32;
+            let mut at = entry.id as usize & mask;
+            while slots[at].index != free.index {
+                at = (at + 1) & mask;
+            }
+            slots[at] = Slot { id: entry.id, index: index as u32 };
+        }
+        Self { entries: entries.into(), slots: slots.into(), revision }
+    }
+
+    /// The limit of an id.
+    #[inline]
+    pub(crate) fn find(&self, id: u32) -> Option<&Entry> {
+        let mask = self.slots.len() - 1;
+        let mut at = id as usize & mask;
+        loop {
+            let slot = self.slots[at & mask];
+            let entry = self.entries.get(slot.index as usize);
+            if slot.id == id || entry.is_none() {
+                return entry;
+            }
+            at += 1;
+        }
+    }
+
+    /// The limit of a cell's key.
+    #[inline]
+    pub(crate) fn of(&self, key: &[u8]) -> Option<&Entry> {
+        limit_of(key).and_then(|id| self.find(id))
+    }
+
+    /// A concurrency limit that reads permits' cells with this last word.
+    pub(crate) fn permits_of(&self, word: u64) -> Option<&Concurrency> {
+        self.entries.iter().find_map(|entry| match &entry.rule {
+            Rule::Concurrency(concurrency) if concurrency.tag() == word >> TAG_SHIFT => {
+                Some(concurrency)
+            }
+            _ => None,
+        })
+    }
+
+    /// The limit of a name.
+    #[inline]
+    pub(crate) fn find_name(&self, name: &str) -> Option<&Entry> {
+        if self.entries.len() <= FEW {
+            return self.entries.iter().find(|entry| &*entry.name == name);
+        }
+        self.find(limit_id(name)).filter(|entry| &*entry.name == name)
+    }
+
+    /// A hash of all names and numbers, the same at peers whose limits agree.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.entries.iter().fold(0, |hash, entry| {
+            fnv(fnv(hash, entry.name.as_bytes()), format!("\n{}\n", entry.limit).as_bytes())
+        })
+    }
+
+    /// How many limits there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

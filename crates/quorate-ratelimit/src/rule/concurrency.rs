@@ -1,0 +1,227 @@
+//! Concurrency: permits that are held at once, each under a lease.
+//!
+//! The cell of a key counts permits by the slice in which each was taken or last renewed
+//! (`lapse.rs`); each permit has a cell of its own beside it, whose key is made of its random id. To
+//! renew a permit moves it into the present slice, to give it back takes it off its slice; whoever
+//! does neither is counted no more once its slice has lapsed, and its id is good for nothing then. One
+//! that is renewed by a peer alone counts in both slices when that is merged, until the older one lapses.
+//!
+//! A permit's cell: its units, the moment at which its slice lapses, and the tag of the limit.
+//!
+//! All of it goes by the group's steady clock: where the calendar jumps, for the clocks of a
+//! majority were put right, no permit has been held for longer, and none lapses.
+
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
+
+use crate::model::decide::confirm;
+use crate::rule::hash::fnv;
+use crate::rule::lapse::{Held, MAX_UNITS, Slices};
+use crate::rule::operation::{Operation, Order};
+use crate::rule::verdict::{Outcome, TAG_SHIFT, Verdict};
+
+/// A concurrency limit, prepared for deciding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concurrency {
+    slices: Slices,
+    max: u64,
+    lease: u64,
+    tag: u64,
+}
+
+/// What is asked about one permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PermitOrder {
+    Take { units: u64 },
+    Renew,
+    Release,
+}
+
+/// What a permit's cell holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Permit {
+    units: u64,
+    slice: u64,
+}
+
+impl Concurrency {
+    /// At most `max` permits, each held for a lease in nanoseconds without a word of its holder.
+    pub(crate) const fn new(max: u64, lease: u64, salt: u64) -> Self {
+        let hash = fnv(3 ^ salt, &lease.to_le_bytes());
+        // A multiple of 8, not 0, and below the tags of rates: no other kind has such a one.
+        let tag = (hash >> (TAG_SHIFT + 1)) & !7 | 8;
+        Self { slices: Slices::new(lease, tag), max, lease, tag }
+    }
+
+    /// The same with another max: it reads the same cells.
+    pub(crate) fn with_max(self, max: u64) -> Self {
+        Self { max, ..self }
+    }
+
+    pub(crate) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// A peek, at this steady time; permits are taken one by one, by
+    /// [`Concurrency::decide_permit`].
+    pub(crate) fn decide(&self, cell: &Cell, order: Order, now: GroupTime) -> Outcome {
+        let (held, _) = self.slices.roll(cell.value(), now);
+        match order.operation {
+            Operation::Peek => {
+                let units = order.amount.max(1);
+                self.refusal(held, now, self.verdict(held, units), units)
+            }
+            _ => self.outcome(held, now, Verdict::Unsupported, 0),
+        }
+    }
+
+    pub(crate) fn decide_permit(
+        &self,
+        cell: &mut Cell,
+        permit: &mut Cell,
+        order: PermitOrder,
+        context: DecideContext,
+    ) -> Outcome {
+        let now = context.steady();
+        let (mut held, _) = self.slices.roll(cell.value(), now);
+        let known = self.permit(permit).filter(|known| held.counts(known.slice));
+        match order {
+            PermitOrder::Take { units } => {
+                if let Some(known) = known {
+                    if known.units == 0 {
+                        return self.outcome(held, now, Verdict::Ended, 0);
+                    }
+                    // Asked for again, for the first answer was lost.
+                    confirm(permit);
+                    let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
+                    return Outcome { reset_after: self.lease, ..outcome }.repeated();
+                }
+                let verdict = self.verdict(held, units);
+                if verdict != Verdict::Allowed || units == 0 {
+                    return self.refusal(held, now, verdict, units);
+                }
+                held.add(units);
+                permit.set(self.written(Permit { units, slice: held.number() }, context));
+                cell.set(self.slices.value(held, context));
+                let outcome = self.outcome(held, now, Verdict::Allowed, units);
+                Outcome { reset_after: self.lease, ..outcome }
+            }
+            PermitOrder::Renew => {
+                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                    return self.outcome(held, now, Verdict::Ended, 0);
+                };
+                if slice == held.number() {
+                    confirm(permit);
+                } else {
+                    held.remove(slice, units);
+                    held.add(units);
+                    permit.set(self.written(Permit { units, slice: held.number() }, context));
+                    cell.set(self.slices.value(held, context));
+                }
+                let outcome = self.outcome(held, now, Verdict::Allowed, units);
+                Outcome { reset_after: self.lease, ..outcome }
+            }
+            PermitOrder::Release => {
+                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                    // Given back already, by its holder or by time.
+                    confirm(permit);
+                    return self.outcome(held, now, Verdict::Allowed, 0);
+                };
+                held.remove(slice, units);
+                permit.set(self.written(Permit { units: 0, slice }, context));
+                cell.set(self.slices.value(held, context));
+                self.outcome(held, now, Verdict::Allowed, units)
+            }
+        }
+    }
+
+    fn verdict(&self, held: Held, units: u64) -> Verdict {
+        match held.total().checked_add(units) {
+            _ if units > self.max => Verdict::Never,
+            Some(total) if total <= self.max => Verdict::Allowed,
+            Some(_) | None => Verdict::Denied,
+        }
+    }
+
+    fn outcome(&self, held: Held, now: GroupTime, verdict: Verdict, granted: u64) -> Outcome {
+        let lapses = self.slices.lapses(held.number());
+        Outcome {
+            limit: self.max,
+            remaining: self.max.saturating_sub(held.total()),
+            beyond: held.total().saturating_sub(self.max),
+            granted,
+            reset_after: if held.total() == 0 { 0 } else { lapses.saturating_sub(now.0) },
+            ..Outcome::new(verdict)
+        }
+    }
+
+    /// What nothing was taken for: if it is denied, until enough leases have ended, unless permits
+    /// are given back earlier.
+    fn refusal(&self, held: Held, now: GroupTime, verdict: Verdict, units: u64) -> Outcome {
+        let outcome = self.outcome(held, now, verdict, 0);
+        if verdict != Verdict::Denied {
+            return outcome;
+        }
+        let lapses = self.slices.lapses(held.leaving(self.max - units));
+        Outcome { retry_after: lapses.saturating_sub(now.0), ..outcome }
+    }
+
+    /// Units held at this steady time, all of them.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        self.slices.roll(Some(value), GroupTime(at)).0.total()
+    }
+
+    /// Keeps in `delta` what was taken locally, less what was given back of it.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        let Some(after) = self.slices.read(Some(after)) else { return };
+        let at = GroupTime(after.number().saturating_mul(self.slices.length()));
+        let (before, _) = self.slices.roll(before, at);
+        let known = Value { words: delta.words, expires: GroupTime::MAX };
+        let (mut known, _) = self.slices.roll(Some(&known), at);
+        known.move_on(&before, &after);
+        delta.words = self.slices.words(known);
+    }
+
+    /// Counts what is still held of what was taken locally. Bounded by the max in each slice, whatever
+    /// a peer claims.
+    pub(crate) fn merge(
+        &self,
+        value: Option<&Value>,
+        delta: &Delta,
+        context: DecideContext,
+    ) -> Option<(Value, u64)> {
+        let local = Value { words: delta.words, expires: GroupTime::MAX };
+        let local = self.slices.read(Some(&local))?;
+        let (mut held, _) = self.slices.roll(value, context.steady());
+        let units = held.merge(&local, self.max);
+        (units > 0).then(|| (self.slices.value(held, context), units))
+    }
+
+    fn permit(&self, cell: &Cell) -> Option<Permit> {
+        let [units, lapses, tag] = cell.value()?.words;
+        let is_own = tag >> TAG_SHIFT == self.tag && units <= MAX_UNITS;
+        is_own.then(|| Permit { units, slice: self.slices.that_lapses(lapses) })
+    }
+
+    fn written(&self, Permit { units, slice }: Permit, context: DecideContext) -> Value {
+        let lapses = self.slices.lapses(slice);
+        let expires = context.by_calendar(GroupTime(lapses));
+        Value { words: [units, lapses, self.tag << TAG_SHIFT], expires }
+    }
+}
+
+impl Concurrency {
+    /// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed. One of
+    /// a peer whose clock is ahead counts in the present slice, as its units do.
+    pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) {
+        let now = context.steady();
+        let local = Value { words: delta.words, expires: GroupTime::MAX };
+        let Some(local) = self.permit(&Cell::new(Some(local))) else { return };
+        let present = self.slices.none(now).number();
+        let local = Permit { slice: local.slice.min(present), ..local };
+        let newness = |permit: Permit| (permit.slice, permit.units == 0);
+        let is_newer = |known: Permit| newness(local) > newness(known);
+        if self.slices.lapses(local.slice) > now.0 && self.permit(cell).is_none_or(is_newer) {
+            cell.set(self.written(local, context));
+        }
+    }
+}

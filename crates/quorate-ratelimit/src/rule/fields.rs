@@ -1,0 +1,47 @@
+//! Counts of a few bits each, one behind the other in a word.
+
+use crate::rule::span::Form;
+
+/// So many of the lowest bits.
+#[inline]
+pub(crate) const fn low(bits: u32) -> u128 {
+    (1 << bits) - 1
+}
+
+/// Every second field of so many bits, from the lowest on.
+const fn every_second(bits: u32) -> u128 {
+    let mut fields = 0;
+    let mut at = 0;
+    while at < 128 {
+        fields |= low(bits) << at;
+        at += 2 * bits;
+    }
+    fields
+}
+
+/// The sum of all counts: neighbours are added up until one is left, or two.
+#[inline]
+pub(crate) fn sum(counts: u128, form: Form) -> u64 {
+    const BY_3: u128 = every_second(3);
+    const BY_6: u128 = every_second(6);
+    const BY_12: u128 = every_second(12);
+    const BY_24: u128 = every_second(24);
+    const BY_7: u64 = every_second(7) as u64;
+    const BY_14: u64 = every_second(14) as u64;
+    let mut counts = counts;
+    if form == Form::Large {
+        let counts = counts as u64;
+        let counts = (counts & BY_7) + (counts >> 7 & BY_7);
+        let counts = (counts & BY_14) + (counts >> 14 & BY_14);
+        return (counts & low(28) as u64) + (counts >> 28);
+    }
+    if form == Form::Fine {
+        counts = (counts & BY_3) + (counts >> 3 & BY_3);
+    }
+    if form <= Form::Medium {
+        counts = (counts & BY_6) + (counts >> 6 & BY_6);
+    }
+    counts = (counts & BY_12) + (counts >> 12 & BY_12);
+    counts = (counts & BY_24) + (counts >> 24 & BY_24);
+    (counts & low(48)) as u64 + (counts >> 48) as u64
+}

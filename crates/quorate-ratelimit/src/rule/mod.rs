@@ -1,0 +1,217 @@
+//! A limit prepared for deciding.
+
+pub(crate) mod approximate;
+pub(crate) mod calendar_windows;
+pub(crate) mod concurrency;
+pub(crate) mod counter;
+pub(crate) mod divisor;
+pub(crate) mod fields;
+pub(crate) mod hash;
+pub(crate) mod lapse;
+pub(crate) mod log;
+pub(crate) mod operation;
+pub(crate) mod owed;
+pub(crate) mod sliding;
+pub(crate) mod span;
+pub(crate) mod token_bucket;
+pub(crate) mod verdict;
+pub(crate) mod whole_units;
+pub(crate) mod window;
+
+use std::time::Duration;
+
+use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
+
+use crate::limit::{Kind, Limit};
+use crate::rule::approximate::ApproximateSliding;
+use crate::rule::concurrency::Concurrency;
+use crate::rule::counter::Counter;
+use crate::rule::operation::Order;
+use crate::rule::sliding::Sliding;
+use crate::rule::token_bucket::TokenBucket;
+use crate::rule::verdict::{Effect, Outcome};
+use crate::rule::window::Window;
+
+/// A limit with the constants that its decisions need.
+#[derive(Clone, Debug)]
+pub(crate) enum Rule {
+    ApproximateSliding(ApproximateSliding),
+    Concurrency(Concurrency),
+    Counter(Counter),
+    Sliding(Sliding),
+    TokenBucket(TokenBucket),
+    Window(Window),
+}
+
+impl Rule {
+    /// Prepares a limit that was checked. Rules of another salt do not read each other's cells, but for
+    /// a chance of one in some thousands: see [`Rule::apart`].
+    pub(crate) fn new(limit: &Limit, salt: u64) -> Self {
+        match limit.kind {
+            Kind::Rate { amount, period } => {
+                Self::TokenBucket(TokenBucket::new(amount, nanos(period), limit.capacity(), salt))
+            }
+            Kind::Calendar { max, calendar } => {
+                Self::Window(Window::calendar(max, &calendar, salt))
+            }
+            Kind::Concurrent { max, lease } => {
+                Self::Concurrency(Concurrency::new(max, nanos(lease), salt))
+            }
+            Kind::Counter => Self::Counter(Counter::new(salt)),
+            Kind::Sliding { max, length } => Self::Sliding(Sliding::new(max, nanos(length), salt)),
+            Kind::ApproximateSliding { max, length } => {
+                Self::ApproximateSliding(ApproximateSliding::new(max, nanos(length), salt))
+            }
+            Kind::Window { max, length } => Self::Window(Window::new(max, nanos(length), salt)),
+        }
+    }
+
+    /// The first rule of these, with salts counted up from `salt`, whose tag is none of `taken`; and its
+    /// salt.
+    pub(crate) fn apart(limit: &Limit, mut salt: u64, taken: &[u64]) -> (Self, u64) {
+        loop {
+            let rule = Self::new(limit, salt);
+            if !rule.tags().any(|tag| taken.contains(&tag)) {
+                return (rule, salt);
+            }
+            salt = salt.wrapping_add(1);
+        }
+    }
+
+    /// What tells this rule's cells from others.
+    pub(crate) fn tag(&self) -> u64 {
+        match self {
+            Self::Concurrency(concurrency) => concurrency.tag(),
+            Self::Counter(counter) => counter.tag(),
+            Self::ApproximateSliding(sliding) => sliding.tag(),
+            Self::Sliding(sliding) => sliding.tag(),
+            Self::TokenBucket(bucket) => bucket.tag(),
+            Self::Window(window) => window.tag(),
+        }
+    }
+
+    /// Of all cells that it reads: those of the version before this one may have another.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = u64> + use<> {
+        let former = match self {
+            Self::Sliding(sliding) => Some(sliding.former_tag()),
+            _ => None,
+        };
+        [self.tag()].into_iter().chain(former)
+    }
+
+    /// Whether it reads cells of a tag.
+    pub(crate) fn reads(&self, tag: u64) -> bool {
+        self.tags().any(|own| own == tag)
+    }
+
+    /// What the clock shows by which units of this rule count: the steady one of what is held, else
+    /// the calendar.
+    pub(crate) fn clock(&self, context: DecideContext) -> GroupTime {
+        if matches!(self, Self::Concurrency(_)) { context.steady() } else { context.now() }
+    }
+
+    /// Decides about one key, and changes its cell if that is what comes of it.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        cell: &mut Cell,
+        order: Order,
+        context: DecideContext,
+        effect: Effect,
+    ) -> Outcome {
+        // What is held lapses by the steady clock; all else begins anew, and flows back, by the
+        // calendar.
+        let now = context.now();
+        match self {
+            Self::Concurrency(concurrency) => concurrency.decide(cell, order, context.steady()),
+            Self::Counter(counter) => counter.decide(cell, order, effect),
+            Self::ApproximateSliding(sliding) => sliding.decide(cell, order, now, effect),
+            Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
+            Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
+            Self::Window(window) => window.decide(cell, order, now, effect),
+        }
+    }
+
+    /// Of units that were taken so long ago, those that have not come back by themselves.
+    pub(crate) fn returnable(&self, units: u64, elapsed: u64) -> u64 {
+        match self {
+            Self::TokenBucket(bucket) => units.saturating_sub(bucket.flowed_in(elapsed)),
+            Self::ApproximateSliding(_)
+            | Self::Concurrency(_)
+            | Self::Counter(_)
+            | Self::Sliding(_)
+            | Self::Window(_) => units,
+        }
+    }
+
+    /// Whether it matters when units were taken.
+    pub(crate) fn is_timed(&self) -> bool {
+        !matches!(self, Self::Counter(_))
+    }
+
+    /// Whether units are of a window.
+    pub(crate) fn has_windows(&self) -> bool {
+        matches!(self, Self::ApproximateSliding(_) | Self::Sliding(_) | Self::Window(_))
+    }
+
+    /// Units that count at `at` in a cell of this rule: by the steady clock of what is held, else
+    /// by the calendar.
+    pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
+        match self {
+            Self::Concurrency(concurrency) => concurrency.used(value, at),
+            Self::Counter(counter) => counter.used(value),
+            Self::ApproximateSliding(sliding) => sliding.used(value, at),
+            Self::Sliding(sliding) => sliding.used(value, at),
+            Self::TokenBucket(bucket) => bucket.used(value, at),
+            Self::Window(window) => window.used(value, at),
+        }
+    }
+
+    /// A cell in which so many units were taken at `at`; permits come from nowhere else than their
+    /// holders.
+    pub(crate) fn with(&self, units: u64, at: u64) -> Option<Value> {
+        match self {
+            Self::Concurrency(_) => None,
+            Self::Counter(counter) => Some(counter.with(units)),
+            Self::ApproximateSliding(sliding) => Some(sliding.with(units, at)),
+            Self::Sliding(sliding) => Some(sliding.with(units, at)),
+            Self::TokenBucket(bucket) => Some(bucket.with(units, at)),
+            Self::Window(window) => Some(window.with(units, at)),
+        }
+    }
+
+    /// Keeps in `delta` what local decisions have taken, less what they gave back of that.
+    pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
+        match self {
+            Self::Concurrency(concurrency) => concurrency.accumulate(before, after, delta),
+            Self::Counter(counter) => counter.accumulate(before, after, delta),
+            Self::ApproximateSliding(sliding) => sliding.accumulate(before, after, delta),
+            Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
+            Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
+            Self::Window(window) => window.accumulate(before, after, delta),
+        }
+    }
+
+    /// The merged value and the units that were counted; `None` if nothing is left to count.
+    pub(crate) fn merge(
+        &self,
+        value: Option<&Value>,
+        delta: &Delta,
+        context: DecideContext,
+    ) -> Option<(Value, u64)> {
+        let now = context.now();
+        match self {
+            Self::Concurrency(concurrency) => concurrency.merge(value, delta, context),
+            Self::Counter(counter) => counter.merge(value, delta),
+            Self::ApproximateSliding(sliding) => sliding.merge(value, delta, now),
+            Self::Sliding(sliding) => sliding.merge(value, delta, now),
+            Self::TokenBucket(bucket) => bucket.merge(value, delta, now),
+            Self::Window(window) => window.merge(value, delta, now),
+        }
+    }
+}
+
+/// Checked limits are below 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
