@@ -8,10 +8,9 @@ use std::fmt;
 #[cfg(feature = "calendar")]
 use jiff::{ToSpan as _, civil::Date};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limit::error::LimitError;
-use crate::model::file::StartsOn;
 
 /// Longest name of a time zone.
 const MAX_ZONE_BYTES: usize = 40;
@@ -45,6 +44,26 @@ impl Weekday {
     /// By its English name, in small letters or capitals.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         name.to_ascii_lowercase().parse().ok()
+    }
+}
+
+/// Where a week or a month begins.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged, expecting = "starts_on is a weekday of a week, or a day of a month, 1 to 31")]
+pub enum StartsOn {
+    /// A day of the month.
+    Day(u8),
+    /// A day of the week, by its English name.
+    Weekday(String),
+}
+
+/// As a file writes it.
+impl fmt::Display for StartsOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(day) => day.fmt(f),
+            Self::Weekday(name) => write!(f, "{name:?}"),
+        }
     }
 }
 
@@ -203,7 +222,7 @@ impl Calendar {
     /// If there is none of that name.
     pub(crate) fn time_zone(&self) -> Result<jiff::tz::TimeZone, jiff::Error> {
         #[cfg(test)]
-        crate::rule::calendar_windows::work::note(|work| work.zones += 1);
+        work::note(|work| work.zones += 1);
         jiff::tz::TimeZone::get(self.zone.name())
     }
 
@@ -268,6 +287,36 @@ impl fmt::Display for Calendar {
             Unit::Year => f.write_str("year"),
         }?;
         write!(f, ", {}", self.zone.name())
+    }
+}
+
+/// What calendars have cost, so that tests can count it where they may not time it.
+#[cfg(all(test, feature = "calendar"))]
+pub(crate) mod work {
+    use std::cell::Cell;
+
+    /// On this thread.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Work {
+        /// Beginnings of days that were worked out.
+        pub(crate) days: usize,
+        /// Time zones that were looked up.
+        pub(crate) zones: usize,
+    }
+
+    thread_local! {
+        static DONE: Cell<Work> = Cell::default();
+    }
+
+    pub(crate) fn note(change: impl FnOnce(&mut Work)) {
+        let mut work = DONE.get();
+        change(&mut work);
+        DONE.set(work);
+    }
+
+    /// What was done since this was asked last.
+    pub(crate) fn take() -> Work {
+        DONE.take()
     }
 }
 

@@ -9,14 +9,13 @@ pub(crate) mod without_primary;
 
 use std::time::Duration;
 
-use crate::limit::bounds::{MAX_LEASE, MAX_WINDOW, MIN_LEASE, MIN_WINDOW};
+use crate::limit::bounds::{
+    MAX_APPROXIMATE, MAX_LEASE, MAX_PERMITS, MAX_SLIDING, MAX_WINDOW, MIN_LEASE, MIN_WINDOW,
+    most_burst,
+};
 use crate::limit::calendar::Calendar;
 use crate::limit::error::LimitError;
 use crate::limit::without_primary::WithoutPrimary;
-use crate::rule::approximate::MAX_APPROXIMATE;
-use crate::rule::lapse::MAX_UNITS as MAX_PERMITS;
-use crate::rule::sliding::MAX_SLIDING;
-use crate::rule::token_bucket;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -517,7 +516,7 @@ impl Limit {
 
     /// Whether a cell can hold a debt of the whole burst.
     fn check_burst(&self, amount: u64, period: Duration) -> Result<(), LimitError> {
-        let (burst, most) = (self.capacity(), token_bucket::most_burst(amount, period));
+        let (burst, most) = (self.capacity(), most_burst(amount, period));
         if burst <= most { Ok(()) } else { Err(LimitError::Burst { burst, amount, period, most }) }
     }
 

@@ -6,9 +6,9 @@ use std::task::Poll;
 
 use crate::limit::Limit;
 use crate::limit::duration::Wait;
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
+use crate::model::error::AcquireError;
 
 /// What each limit that applies to a request says of it; nothing was taken.
 ///

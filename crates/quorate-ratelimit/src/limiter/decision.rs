@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
 
-use crate::limit::error::AcquireError;
 use crate::model::answer::{
     DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, remaining, word,
 };
+use crate::model::error::AcquireError;
 
 /// Whether an amount was admitted, and what is left.
 ///

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use quorate::{Item, MAX_ITEMS};
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::limiter::read::Named;
+use crate::model::error::AcquireError;
 use crate::model::key::{Key, PREFIX_BYTES};
 use crate::model::side_cell::Auxiliary;
 use crate::numbers::alert::Alert;

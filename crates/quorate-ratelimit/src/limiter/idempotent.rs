@@ -2,9 +2,9 @@
 
 use quorate::Item;
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
+use crate::model::error::AcquireError;
 use crate::model::idempotency;
 use crate::model::side_cell::Auxiliary;
 use crate::rule::operation::Operation;

@@ -21,11 +21,11 @@ use std::time::{Duration, SystemTime};
 use quorate::{Item, MAX_ITEMS, Peer};
 use tokio::time::Instant;
 
-use crate::limit::error::AcquireError;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::limiter::full_store::AtCapacity;
 use crate::model::RateLimitModel;
 use crate::model::current::Live;
+use crate::model::error::AcquireError;
 use crate::model::idempotency;
 use crate::model::key::{Key, Room};
 use crate::model::limits::Limits;

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use quorate::Item;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{Ticket, TicketError};
 use crate::limiter::permit_guard::Permit;
 use crate::limiter::read::Named;
+use crate::model::error::AcquireError;
 use crate::model::side_cell::Auxiliary;
 use crate::numbers::counters::Units;
 use crate::rule::operation::Paired;

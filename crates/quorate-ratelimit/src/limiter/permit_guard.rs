@@ -10,10 +10,10 @@ use quorate::{Peer, Time};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::permit::PermitId;
+use crate::model::error::AcquireError;
 
 /// A permit that is held: renewed every third of its lease, and given back when this is dropped.
 ///

@@ -3,9 +3,9 @@
 use quorate::{DecideError, Reading};
 
 use crate::limit::Kind;
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
+use crate::model::error::AcquireError;
 use crate::model::key::{Key, Room, limit_of};
 use crate::model::limits::is_name;
 use crate::model::named_limit::Entry;

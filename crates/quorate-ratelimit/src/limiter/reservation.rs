@@ -7,11 +7,11 @@ use std::time::Duration;
 use quorate::Item;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{Ticket, TicketError};
 use crate::limiter::read::Named;
+use crate::model::error::AcquireError;
 use crate::model::reservation::TERM_NANOS;
 use crate::model::side_cell::Auxiliary;
 use crate::numbers::counters::Units;

@@ -10,9 +10,9 @@
 
 use tokio::sync::oneshot;
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
+use crate::model::error::AcquireError;
 
 /// An amount that was taken, and is given back when this is dropped.
 struct Taken {

@@ -1,6 +1,5 @@
 //! What an operation on several items comes to: all or none, once, or on a permit or reservation.
 
-use quorate::bug::{self, Bug};
 use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
 
 use crate::model::answer::{
@@ -319,14 +318,6 @@ impl Judge<'_> {
         let entry = entry.ok_or_else(|| self.unknown_limit(index))?;
         let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
         Ok((entry, order))
-    }
-}
-
-/// Writes a cell as it is. An answer that is given for what an earlier call left there is a change of its
-/// own: under `Acknowledge::Majority` it waits until a majority holds it, and so what it was given for.
-pub(crate) fn confirm(cell: &mut Cell) {
-    if let Some(value) = cell.value().copied().filter(|_| !bug::is(Bug::RepeatNotHeld)) {
-        cell.set(value);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limit::bounds::MAX_LIMITS;
-use crate::limit::calendar::{Calendar, Weekday};
+use crate::limit::calendar::{Calendar, StartsOn, Weekday};
 use crate::limit::duration::{self, Period};
 use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind};
 use crate::limit::without_primary::WithoutPrimary;
@@ -101,26 +101,6 @@ field!(window, String, "window takes a text, like \"60s\"");
 fn alert_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let expected = "alert_at takes one or two numbers of percent, like [80, 100]";
     Vec::deserialize(deserializer).map_err(|_| Error::custom(expected))
-}
-
-/// Where a week or a month begins.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged, expecting = "starts_on is a weekday of a week, or a day of a month, 1 to 31")]
-pub enum StartsOn {
-    /// A day of the month.
-    Day(u8),
-    /// A day of the week, by its English name.
-    Weekday(String),
-}
-
-/// As a file writes it.
-impl fmt::Display for StartsOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Day(day) => day.fmt(f),
-            Self::Weekday(name) => write!(f, "{name:?}"),
-        }
-    }
 }
 
 impl LimitSpec {

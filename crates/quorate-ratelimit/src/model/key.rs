@@ -4,11 +4,12 @@ use std::fmt;
 
 use quorate::MAX_KEY_BYTES;
 
-use crate::limit::error::AcquireError;
-use crate::model::side_cell::MIN_LIMIT_ID;
+use crate::model::error::AcquireError;
 
 /// Bytes of the limit's id in front of the caller's key.
 pub(crate) const PREFIX_BYTES: usize = 4;
+/// Ids below this are no limit's.
+pub(crate) const MIN_LIMIT_ID: u32 = 16;
 /// Shortest key of a cell.
 pub(crate) const MIN_KEY_BYTES: usize = PREFIX_BYTES;
 /// Keys up to this length need no allocation.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::limit::Limit;
 use crate::limit::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
-use crate::limit::error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
-use crate::model::RateLimitModel;
+use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind};
+use crate::model::error::AcquireError;
 use crate::model::key::Key;
+use crate::model::key::MIN_LIMIT_ID;
 use crate::model::named_limit::Entry;
-use crate::model::side_cell::MIN_LIMIT_ID;
 use crate::model::table::Table;
 
 /// A named set of limits. Cheap to clone.
@@ -50,22 +50,6 @@ impl Limits {
     /// ```
     pub fn builder() -> LimitsBuilder {
         LimitsBuilder { limits: Vec::new() }
-    }
-
-    /// The model that decides by these limits, for `Peer::builder`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use quorate::Model;
-    /// use quorate_ratelimit::{Limit, Limits};
-    ///
-    /// let limits = Limits::builder().limit("api", Limit::per_second(100)).build()?;
-    /// assert_eq!(limits.model().settings()[0].0, "limits");
-    /// # Ok::<(), quorate_ratelimit::LimitsError>(())
-    /// ```
-    pub fn model(&self) -> RateLimitModel {
-        RateLimitModel::new(Arc::clone(&self.table))
     }
 
     /// The limit of that name.

@@ -5,6 +5,7 @@ pub(crate) mod current;
 pub(crate) mod decide;
 pub(crate) mod differences;
 pub(crate) mod earlier_form;
+pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod idempotency;
 pub(crate) mod key;
@@ -27,6 +28,7 @@ use crate::limit::without_primary::WithoutPrimary;
 use crate::model::answer::{code, to_answer, word};
 use crate::model::current::Live;
 use crate::model::decide::{Judge, ask_for_room, taken};
+use crate::model::limits::Limits;
 use crate::model::side_cell::Auxiliary;
 use crate::model::table::Table;
 use crate::rule::verdict::Effect;
@@ -74,6 +76,24 @@ impl RateLimitModel {
     /// The limits that it decides by, as they change.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.live
+    }
+}
+
+impl Limits {
+    /// The model that decides by these limits, for `Peer::builder`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::Model;
+    /// use quorate_ratelimit::{Limit, Limits};
+    ///
+    /// let limits = Limits::builder().limit("api", Limit::per_second(100)).build()?;
+    /// assert_eq!(limits.model().settings()[0].0, "limits");
+    /// # Ok::<(), quorate_ratelimit::LimitsError>(())
+    /// ```
+    pub fn model(&self) -> RateLimitModel {
+        RateLimitModel::new(Arc::clone(&self.table))
     }
 }
 

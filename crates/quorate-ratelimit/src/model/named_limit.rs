@@ -7,11 +7,12 @@ use crate::limit::without_primary::WithoutPrimary;
 use crate::limit::{Kind, Limit};
 use crate::model::earlier_form::{self, Charge, FormNumber, Former};
 use crate::rule::Rule;
+use crate::rule::cell::{HELD_MARK, TAG_SHIFT, marked};
 use crate::rule::concurrency::{Concurrency, PermitOrder};
 use crate::rule::hash::limit_id;
 use crate::rule::operation::{Operation, Order};
 use crate::rule::token_bucket::{TokenBucket, reduced};
-use crate::rule::verdict::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
 
 /// A limit under its name.
 pub(crate) struct Entry {
@@ -316,13 +317,6 @@ impl Entry {
 
 /// How long a caller waits where nobody knows when there is a primary again, in nanoseconds.
 const SOON: u64 = 1_000_000_000;
-
-/// A value with the mark of reservations, or without.
-pub(crate) fn marked(mut value: Value, is_held: bool) -> Value {
-    let mark = if is_held { HELD_MARK } else { 0 };
-    value.words[2] = value.words[2] & !HELD_MARK | mark;
-    value
-}
 
 /// What a peer alone has of a limit: so many thousandths, of the maximum rounded up; none of what denies
 /// nothing.

@@ -31,14 +31,14 @@
 use quorate::bug::{self, Bug};
 use quorate::{Cell, DecideContext, GroupTime, Value};
 
-use crate::model::decide::confirm;
 use crate::model::earlier_form::{Charge, FormNumber};
-use crate::model::named_limit::{Entry, marked};
+use crate::model::named_limit::Entry;
 use crate::rule::Rule;
+use crate::rule::cell::{TAG_SHIFT, confirm, marked};
 use crate::rule::lapse::{COUNTED, Held, Lapsed, MAX_UNITS, Slices};
 use crate::rule::operation::{Operation, Order};
 use crate::rule::sliding::Sliding;
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
 
 /// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
 /// this, its units are given back.

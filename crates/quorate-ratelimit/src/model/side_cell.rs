@@ -10,9 +10,6 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::model::key::{PREFIX_BYTES, limit_of};
 
-/// Ids below this are no limit's.
-pub(crate) const MIN_LIMIT_ID: u32 = 16;
-
 /// What such a cell is for. The numbers are part of replicated keys, and never given another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Auxiliary {

@@ -3,9 +3,9 @@
 use crate::model::key::limit_of;
 use crate::model::named_limit::Entry;
 use crate::rule::Rule;
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::concurrency::Concurrency;
 use crate::rule::hash::{fnv, limit_id};
-use crate::rule::verdict::TAG_SHIFT;
 
 /// Sets up to this size are searched by name without hashing it.
 const FEW: usize = 4;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quorate::{Basis, DecideError};
 
-use crate::limit::error::AcquireError;
 use crate::limiter::decision::Decision;
+use crate::model::error::AcquireError;
 use crate::numbers::stats::{Counts, ErrorCounts};
 use crate::numbers::thread_slot::{self, SEATS};
 

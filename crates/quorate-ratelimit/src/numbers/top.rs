@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 
 use serde::Serialize;
 
-use crate::limit::error::AcquireError;
 use crate::limiter::RateLimiter;
+use crate::model::error::AcquireError;
 use crate::model::key::PREFIX_BYTES;
 
 /// Most keys of each list.

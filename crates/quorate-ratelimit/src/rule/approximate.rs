@@ -24,14 +24,16 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::limit::bounds::MAX_APPROXIMATE;
+use crate::rule::cell::{HELD_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
 use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, HELD_MARK, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
-/// Most units of the previous window that a cell can hold, and so the largest max.
-pub(crate) const MAX_APPROXIMATE: u64 = HELD_MARK - 1;
+// The previous window's units have the bits below the mark.
+const _: () = assert!(MAX_APPROXIMATE == HELD_MARK - 1);
 
 /// An approximate sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]

@@ -119,7 +119,7 @@ fn nanos(start: u32, end: u32) -> (u64, u64) {
 #[cfg(feature = "calendar")]
 fn begins(date: Date, zone: &TimeZone) -> u32 {
     #[cfg(test)]
-    work::note(|work| work.days += 1);
+    crate::limit::calendar::work::note(|work| work.days += 1);
     let noon = date.at(12, 0, 0, 0).to_zoned_datetime(zone.clone());
     let start = noon.and_then(|noon| noon.start_of_day());
     // The dates that are asked for have one.
@@ -142,40 +142,10 @@ impl CalendarWindows {
     }
 }
 
-/// What calendars have cost, so that tests can count it where they may not time it.
-#[cfg(all(test, feature = "calendar"))]
-pub(crate) mod work {
-    use std::cell::Cell;
-
-    /// On this thread.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub(crate) struct Work {
-        /// Beginnings of days that were worked out.
-        pub(crate) days: usize,
-        /// Time zones that were looked up.
-        pub(crate) zones: usize,
-    }
-
-    thread_local! {
-        static DONE: Cell<Work> = Cell::default();
-    }
-
-    pub(crate) fn note(change: impl FnOnce(&mut Work)) {
-        let mut work = DONE.get();
-        change(&mut work);
-        DONE.set(work);
-    }
-
-    /// What was done since this was asked last.
-    pub(crate) fn take() -> Work {
-        DONE.take()
-    }
-}
-
 #[cfg(all(test, feature = "calendar"))]
 mod tests {
     use super::*;
-    use crate::limit::calendar::Weekday;
+    use crate::limit::calendar::{Weekday, work};
 
     fn nanos(at: &str) -> u64 {
         let at: Timestamp = at.parse().expect("a moment");

@@ -13,11 +13,11 @@
 
 use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
-use crate::model::decide::confirm;
+use crate::rule::cell::{TAG_SHIFT, confirm};
 use crate::rule::hash::fnv;
 use crate::rule::lapse::{Held, MAX_UNITS, Slices};
 use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Outcome, Verdict};
 
 /// A concurrency limit, prepared for deciding.
 #[derive(Clone, Copy, Debug)]

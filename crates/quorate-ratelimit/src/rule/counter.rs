@@ -5,8 +5,9 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, Outcome, Verdict};
 use crate::rule::whole_units;
 
 /// No other kind of cell has it: those of rates have the top bit, those of fixed windows are odd, and

@@ -18,11 +18,13 @@
 
 use quorate::{DecideContext, GroupTime, Value};
 
+use crate::limit::bounds::MAX_PERMITS;
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::divisor::Divisor;
-use crate::rule::verdict::TAG_SHIFT;
 
 /// Most units of a slice.
-pub(crate) const MAX_UNITS: u64 = (1 << COUNT_BITS) - 1;
+pub(crate) const MAX_UNITS: u64 = MAX_PERMITS;
+const _: () = assert!(MAX_UNITS == (1 << COUNT_BITS) - 1);
 
 const COUNT_BITS: u32 = 42;
 /// Slices that count, the present one included.

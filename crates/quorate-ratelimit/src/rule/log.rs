@@ -25,10 +25,10 @@
 
 use quorate::bug::{self, Bug};
 
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::fields::{low, sum};
 use crate::rule::owed::Owed;
 use crate::rule::span::{Form, Home, LARGE_BITS, LARGE_FULL, Look, MOST_SCALE, MOST_UNITS, Span};
-use crate::rule::verdict::TAG_SHIFT;
 use crate::rule::whole_units;
 
 /// The form's place in the last word, below the mark.

@@ -2,6 +2,7 @@
 
 pub(crate) mod approximate;
 pub(crate) mod calendar_windows;
+pub(crate) mod cell;
 pub(crate) mod concurrency;
 pub(crate) mod counter;
 pub(crate) mod divisor;

@@ -21,15 +21,16 @@
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::limit::bounds::MAX_SLIDING;
 use crate::rule::approximate::ApproximateSliding;
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::log::Log;
 use crate::rule::operation::{Operation, Order};
 use crate::rule::span::{Form, Home, MOST_UNITS, Span};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
-/// The largest max.
-pub(crate) const MAX_SLIDING: u64 = MOST_UNITS;
+const _: () = assert!(MAX_SLIDING == MOST_UNITS);
 
 /// A sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]

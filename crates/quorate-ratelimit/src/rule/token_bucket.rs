@@ -20,24 +20,17 @@
 //!
 //! What is not here: changing a rate while cells live (cells of another tag count as absent).
 
-use std::time::Duration;
-
 use quorate::{Cell, Delta, GroupTime, Value};
 
+use crate::limit::bounds::{MAX_DEBT, greatest_common_divisor};
+use crate::rule::cell::{HELD_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
 use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, HELD_MARK, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, Outcome, Verdict};
 
-/// Largest debt that a cell can hold; merges and capacities saturate there.
-const MAX_DEBT: u128 = (1 << (64 + TAG_SHIFT - 1)) - 1;
-
-/// The largest burst of a rate that a cell can count.
-pub(crate) fn most_burst(amount: u64, period: Duration) -> u64 {
-    let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
-    let cost = period / greatest_common_divisor(amount, period).max(1);
-    u64::try_from(MAX_DEBT / u128::from(cost.max(1))).unwrap_or(u64::MAX)
-}
+// A cell has 64 bits of it in one word, and in another those below the tag and the mark.
+const _: () = assert!(MAX_DEBT == (1 << (64 + TAG_SHIFT - 1)) - 1);
 
 /// A rate, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -248,13 +241,6 @@ pub(crate) fn reduced(amount: u128, period: u128) -> (u64, u64) {
         (amount, period) = (amount.div_ceil(2), period.div_ceil(2));
     }
     (amount as u64, period as u64)
-}
-
-const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::limit::calendar::Calendar;
 use crate::rule::calendar_windows::CalendarWindows;
+use crate::rule::cell::TAG_SHIFT;
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
 use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, TAG_SHIFT, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 /// A window limit, prepared for deciding.

@@ -223,7 +223,7 @@ fn daily_limits(carry: &str, count: usize, max: u64) -> Vec<u8> {
 #[cfg(feature = "calendar")]
 #[test]
 fn the_largest_change_of_calendars_works_out_none_of_their_days() {
-    use crate::rule::calendar_windows::work;
+    use crate::limit::calendar::work;
 
     let store = Store::new(&[("l", Limit::per_second(1))]);
     let mut policy = Policy::default();
@@ -261,7 +261,7 @@ fn the_largest_change_of_calendars_works_out_none_of_their_days() {
 #[cfg(feature = "calendar")]
 #[test]
 fn what_is_too_large_is_refused_before_anything_is_made_of_it() {
-    use crate::rule::calendar_windows::work;
+    use crate::limit::calendar::work;
 
     let store = Store::new(&[("l", Limit::per_second(1))]);
     let change = |request: &[u8]| {
