@@ -8,7 +8,7 @@ use std::time::Duration;
 use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
 use crate::limit::Limit;
-use crate::limiter::permit::PermitId;
+use crate::limiter::hold_id::PermitId;
 use crate::model::RateLimitModel;
 use crate::model::answer::{self, code, word};
 use crate::model::file::LimitsSpec;

@@ -77,13 +77,13 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn limits_status(&self) -> LimitsStatus {
-        let (own, source) = self.live().own();
+        let own = self.live().differences.own(self.live().code());
         let present = self.live().present();
         LimitsStatus {
             revision: present.revision,
-            differing: differing(&own, &present),
-            source,
-            missing: self.live().missing_names(),
+            differing: differing(&own.table, &present),
+            source: own.source,
+            missing: self.live().missing.names(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What names a permit or a reservation: the key it is of, and a number drawn for it.
+//! Names of permits and reservations: the key that one is of, and a number drawn for it.
 //!
 //! Whoever has the number can renew, give back or settle what it names, so nobody may guess one:
 //! all of it comes from the system's source of randomness, anew each time, and nothing follows from
@@ -8,6 +8,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::key::{Key, MIN_KEY_BYTES};
 
@@ -32,7 +34,7 @@ fn draw() -> Nonce {
 
 /// A key and a number. As text, both in hexadecimal.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Ticket {
+pub(crate) struct HoldId {
     key: Key,
     nonce: Nonce,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Ticket {
 #[non_exhaustive]
 pub struct TicketError;
 
-impl Ticket {
+impl HoldId {
     /// Names something that is about to be held of a key.
     pub(crate) fn new(key: Key) -> Self {
         Self { key, nonce: draw() }
@@ -60,19 +62,19 @@ impl Ticket {
 }
 
 /// Without what makes it valid, for logs.
-impl fmt::Debug for Ticket {
+impl fmt::Debug for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ticket(..)")
+        f.write_str("HoldId(..)")
     }
 }
 
-impl fmt::Display for Ticket {
+impl fmt::Display for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.nonce.iter().chain(self.key()).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl FromStr for Ticket {
+impl FromStr for HoldId {
     type Err = TicketError;
 
     fn from_str(text: &str) -> Result<Self, TicketError> {
@@ -94,6 +96,73 @@ impl FromStr for Ticket {
     }
 }
 
+/// Defines the id of what is held: a [`HoldId`] under a name of its own, which is text in serde.
+macro_rules! hold_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub(crate) HoldId);
+
+        /// Without what makes it valid, for logs.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TicketError;
+
+            fn try_from(text: String) -> Result<Self, TicketError> {
+                text.parse()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TicketError;
+
+            fn from_str(text: &str) -> Result<Self, TicketError> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+hold_id! {
+    /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
+    /// In serde it is the same text.
+    ///
+    /// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can.
+    /// It is drawn at random, and one tells nothing of another: a guess meets one of n permits that are
+    /// held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not
+    /// show it, its text does. The text also has the caller's key in it.
+    PermitId
+}
+
+hold_id! {
+    /// Names a reservation, at any peer: text that may travel.
+    /// In serde it is the same text.
+    ///
+    /// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else
+    /// can. It is drawn at random, and one tells nothing of another: a guess meets one of n open
+    /// reservations with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does
+    /// not show it, its text does. The text also has the caller's key in it.
+    ReservationId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +171,7 @@ mod tests {
     fn a_ticket_is_read_as_it_was_written() {
         for length in [0, 1, 60, 61, 508] {
             let key = Key::new(0xe225_6e1e, &vec![b'x'; length]).expect("short enough");
-            let ticket = Ticket { key, nonce: [7; NONCE_BYTES] };
+            let ticket = HoldId { key, nonce: [7; NONCE_BYTES] };
             assert_eq!(ticket.to_string().parse(), Ok(ticket));
         }
     }
@@ -110,7 +179,7 @@ mod tests {
     #[test]
     fn ids_of_older_builds_are_read() {
         let id = "d071eeb064e85c8fb1976656d551eb600000000000000000036 2fd686b".replace(' ', "");
-        let ticket: Ticket = id.parse().expect("24 bytes, and a key");
+        let ticket: HoldId = id.parse().expect("24 bytes, and a key");
         assert_eq!((ticket.key(), &ticket.nonce()[16..]), (&b"\x03b\xfdhk"[..], &[0; 8][..]));
     }
 
@@ -118,14 +187,14 @@ mod tests {
     fn anything_else_is_refused() {
         let of = |limit| {
             let key = Key::new(limit, b"k").expect("short");
-            Ticket { key, nonce: [7; NONCE_BYTES] }.to_string()
+            HoldId { key, nonce: [7; NONCE_BYTES] }.to_string()
         };
         let good = of(99);
         // A key below all ids of limits, too.
         let low = of(3);
         let long = "ab".repeat(NONCE_BYTES + 600);
         for text in ["", "07", &good[1..], &good[..48], &format!("{good}g0"), &low, &long, "ä0"] {
-            assert_eq!(text.parse::<Ticket>(), Err(TicketError), "{text}");
+            assert_eq!(text.parse::<HoldId>(), Err(TicketError), "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use quorate::{PeerRole, PolicyError};
 
 use crate::limiter::RateLimiter;
-use crate::model::differences::{LimitsSource, differing, listed};
+use crate::model::differences::{LimitsSource, OwnLimits, differing, listed};
 use crate::model::file::LimitsSpec;
 use crate::model::limits::Limits;
 use crate::model::policy::Carry;
@@ -259,11 +259,15 @@ impl Follower {
         watch.is_pending = limits.is_ok();
         match limits {
             Ok(limits) => {
-                self.limiter.live().follow(Arc::clone(&limits.table), self.source);
+                self.limiter.live().differences.follow(self.own(&limits));
                 *watch = Watch { wanted: Some(limits), is_pending: true, ..Watch::default() };
             }
             Err(reason) => told(FileChange::Refused { reason }),
         }
+    }
+
+    fn own(&self, limits: &Limits) -> OwnLimits {
+        OwnLimits { table: Arc::clone(&limits.table), source: self.source }
     }
 
     fn is_primary(&self) -> bool {
@@ -325,7 +329,7 @@ impl Follower {
     /// once.
     fn difference(&self, watch: &mut Watch) -> Option<FileChange> {
         let limits = watch.wanted.as_ref()?;
-        let (live, present) = (self.limiter.live(), self.limiter.live().present());
+        let present = self.limiter.live().present();
         if is_same(watch.compared.as_ref(), &present) {
             return None;
         }
@@ -334,7 +338,7 @@ impl Follower {
             return None;
         }
         let names = differing(&limits.table, &present);
-        live.tell_differing(&limits.table, self.source, &present, &names);
+        self.limiter.live().differences.tell(&self.own(limits), &present, &names);
         let revision = present.revision;
         watch.compared = Some(present);
         (!names.is_empty()).then_some(FileChange::Differs { revision, limits: names })

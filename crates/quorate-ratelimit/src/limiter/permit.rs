@@ -1,66 +1,16 @@
 //! Permits: places of a concurrency limit, held while something is done.
 
-use std::fmt;
-use std::str::FromStr;
-
 use quorate::Item;
-use serde::{Deserialize, Serialize};
 
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
-use crate::limiter::hold_id::{Ticket, TicketError};
+use crate::limiter::hold_id::{HoldId, PermitId};
 use crate::limiter::permit_guard::Permit;
 use crate::limiter::read::Named;
 use crate::model::error::AcquireError;
 use crate::model::side_cell::Auxiliary;
 use crate::numbers::counters::Units;
 use crate::rule::operation::Paired;
-
-/// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
-/// In serde it is the same text.
-///
-/// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can.
-/// It is drawn at random, and one tells nothing of another: a guess meets one of n permits that are
-/// held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not
-/// show it, its text does. The text also has the caller's key in it.
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PermitId(Ticket);
-
-/// Without what makes it valid, for logs.
-impl fmt::Debug for PermitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PermitId(..)")
-    }
-}
-
-impl From<PermitId> for String {
-    fn from(id: PermitId) -> Self {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for PermitId {
-    type Error = TicketError;
-
-    fn try_from(text: String) -> Result<Self, TicketError> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for PermitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for PermitId {
-    type Err = TicketError;
-
-    fn from_str(text: &str) -> Result<Self, TicketError> {
-        text.parse().map(Self)
-    }
-}
 
 /// What became of a permit that was asked for.
 #[derive(Debug)]
@@ -150,7 +100,7 @@ impl RateLimiter {
         if amount == 0 {
             return Err(self.failed(Some(named), AcquireError::ZeroPermits));
         }
-        let id = PermitId(Ticket::new(self.key(named, key.as_ref())?));
+        let id = PermitId(HoldId::new(self.key(named, key.as_ref())?));
         let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))

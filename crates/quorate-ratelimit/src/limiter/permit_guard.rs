@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
-use crate::limiter::permit::PermitId;
+use crate::limiter::hold_id::PermitId;
 use crate::model::error::AcquireError;
 
 /// A permit that is held: renewed every third of its lease, and given back when this is dropped.

@@ -60,7 +60,7 @@ impl RateLimiter {
     /// Counts that there is no limit of this name: as missing, if something here relies on it.
     fn unknown(&self, name: &str) -> AcquireError {
         let error = AcquireError::UnknownLimit { limit: name.to_owned() };
-        if self.live().is_expected(name) {
+        if self.live().missing.is_expected(name) {
             return self.missed(name, error);
         }
         self.failed(None, error)
@@ -109,8 +109,8 @@ impl RateLimiter {
             // A primary of an older version does not say what it decides by.
             *revision = self.live().load().revision.max(*revision);
             let is_known = self.live().knows(limit);
-            if is_known || self.live().is_expected(limit) {
-                self.live().missed(limit, *revision);
+            if is_known || self.live().missing.is_expected(limit) {
+                self.live().miss(limit, *revision);
             }
             if !is_known {
                 return self.unknown(&std::mem::take(limit));
@@ -132,8 +132,8 @@ impl RateLimiter {
     /// A limit that was missing is there.
     #[inline(always)]
     fn found(&self, name: &str) {
-        if self.live().has_missing() {
-            self.live().found(name);
+        if self.live().missing.has_any() {
+            self.live().find(name);
         }
     }
 

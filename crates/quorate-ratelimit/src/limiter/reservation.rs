@@ -1,15 +1,12 @@
 //! Units that are taken for something whose cost is known only when it is done.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use quorate::Item;
-use serde::{Deserialize, Serialize};
 
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
-use crate::limiter::hold_id::{Ticket, TicketError};
+use crate::limiter::hold_id::{HoldId, ReservationId};
 use crate::limiter::read::Named;
 use crate::model::error::AcquireError;
 use crate::model::reservation::TERM_NANOS;
@@ -32,52 +29,6 @@ pub struct Reserved {
     pub decision: Decision,
     /// The reservation; there is one if the units were admitted.
     pub id: Option<ReservationId>,
-}
-
-/// Names a reservation, at any peer: text that may travel.
-/// In serde it is the same text.
-///
-/// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else
-/// can. It is drawn at random, and one tells nothing of another: a guess meets one of n open
-/// reservations with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does
-/// not show it, its text does. The text also has the caller's key in it.
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ReservationId(Ticket);
-
-/// Without what makes it valid, for logs.
-impl fmt::Debug for ReservationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReservationId(..)")
-    }
-}
-
-impl From<ReservationId> for String {
-    fn from(id: ReservationId) -> Self {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for ReservationId {
-    type Error = TicketError;
-
-    fn try_from(text: String) -> Result<Self, TicketError> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for ReservationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for ReservationId {
-    type Err = TicketError;
-
-    fn from_str(text: &str) -> Result<Self, TicketError> {
-        text.parse().map(Self)
-    }
 }
 
 impl RateLimiter {
@@ -127,10 +78,9 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<Reserved, AcquireError> {
         let named = self.named(limit)?;
-        let ticket = Ticket::new(self.key(named, key.as_ref())?);
-        let decision = self.on_reservation(named, &ticket, amount, Paired::Reserve).await?;
-        let id = decision.allowed.then_some(ReservationId(ticket));
-        Ok(Reserved { decision, id })
+        let id = ReservationId(HoldId::new(self.key(named, key.as_ref())?));
+        let decision = self.on_reservation(named, &id, amount, Paired::Reserve).await?;
+        Ok(Reserved { decision, id: decision.allowed.then_some(id) })
     }
 
     /// Settles a reservation by what was used: less than was reserved gives the rest back, more is taken
@@ -152,7 +102,7 @@ impl RateLimiter {
     pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
         let named = self.named_of(&limit, id.0.key());
-        self.on_reservation(named, &id.0, actual, Paired::Commit).await
+        self.on_reservation(named, id, actual, Paired::Commit).await
     }
 
     /// Gives back all that was reserved: nothing was used.
@@ -182,12 +132,12 @@ impl RateLimiter {
     async fn on_reservation(
         &self,
         named: Named<'_>,
-        ticket: &Ticket,
+        id: &ReservationId,
         amount: u64,
         operation: Paired,
     ) -> Result<Decision, AcquireError> {
-        let key = ticket.key();
-        let own = Auxiliary::Reservation.key(&[key, ticket.nonce()]);
+        let key = id.0.key();
+        let own = Auxiliary::Reservation.key(&[key, id.0.nonce()]);
         let holds = Auxiliary::Holds.key(&[key]);
         let items = [
             Item { key, args: [amount, operation.argument()] },

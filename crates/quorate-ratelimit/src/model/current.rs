@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::model::differences::Own;
-use crate::model::missing::Missing;
+use crate::model::differences::Differences;
+use crate::model::missing::{Known, Missing};
 use crate::model::table::Table;
 
 /// Shared by a model and the limiters of its peer.
@@ -20,10 +20,8 @@ pub(crate) struct Live {
     present: ArcSwap<Table>,
     /// The last revision of the policy that this version cannot use; 0 for none.
     refused: AtomicU64,
-    /// What is used here and not among the limits.
     pub(crate) missing: Missing,
-    /// What this peer says beside them.
-    pub(crate) own: Own,
+    pub(crate) differences: Differences,
 }
 
 /// The limits of one decision.
@@ -46,9 +44,14 @@ impl Deref for Present<'_> {
 
 impl Live {
     pub(crate) fn new(code: Arc<Table>) -> Self {
-        let (present, has_changed) = (ArcSwap::new(Arc::clone(&code)), AtomicBool::new(false));
-        let (missing, own) = (Missing::default(), Own::default());
-        Self { code, has_changed, present, refused: AtomicU64::new(0), missing, own }
+        Self {
+            present: ArcSwap::new(Arc::clone(&code)),
+            code,
+            has_changed: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            missing: Missing::default(),
+            differences: Differences::default(),
+        }
     }
 
     /// What is decided by: without a lock, and a few nanoseconds once it has changed.
@@ -93,7 +96,28 @@ impl Live {
     pub(crate) fn set(&self, table: Arc<Table>) {
         self.present.store(Arc::clone(&table));
         self.has_changed.store(true, Ordering::Release);
-        self.look_for_missing(&table);
-        self.look_for_differences(&table);
+        self.missing.look_through(Known { code: &self.code, present: &table });
+        self.differences.look(&self.code, &table);
+    }
+
+    /// Notes that something here is going to ask for this limit.
+    pub(crate) fn expect(&self, name: &str) {
+        self.missing.expect(name, Known { code: &self.code, present: &self.load() });
+    }
+
+    /// Notes that the peer that decides has no such limit, by this revision of the policy.
+    pub(crate) fn miss(&self, name: &str, revision: u64) {
+        self.missing.miss(name, revision, Known { code: &self.code, present: &self.load() });
+    }
+
+    /// Notes that a decision was made under this limit: it is there.
+    #[cold]
+    pub(crate) fn find(&self, name: &str) {
+        self.missing.find(name, Known { code: &self.code, present: &self.load() });
+    }
+
+    /// Returns true if this peer has a limit of that name, in its code or of the group.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        Known { code: &self.code, present: &self.load() }.has(name)
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::model::current::Live;
 use crate::model::file::LimitSpec;
 use crate::model::table::Table;
 
@@ -27,50 +26,60 @@ pub enum LimitsSource {
     WinningFile,
 }
 
-/// What is held against the group's limits.
-#[derive(Default)]
-pub(crate) struct Own {
-    /// The last usable text of the file that is followed.
-    file: Mutex<Option<(Arc<Table>, LimitsSource)>>,
-    /// The difference that was told last: by which revision of the group's, and by what here.
-    told: Mutex<Option<(u64, u64)>>,
+/// The limits that a peer says are the group's, and where it does.
+#[derive(Clone)]
+pub(crate) struct OwnLimits {
+    pub(crate) table: Arc<Table>,
+    pub(crate) source: LimitsSource,
 }
 
-impl Live {
-    /// What this peer says, and where it does.
-    pub(crate) fn own(&self) -> (Arc<Table>, LimitsSource) {
-        let file = self.own.file.lock();
-        file.clone().unwrap_or_else(|| (Arc::clone(self.code()), LimitsSource::Code))
+/// What this peer says beside the group's limits, and which difference was told.
+#[derive(Default)]
+pub(crate) struct Differences {
+    /// The last usable text of the file that is followed.
+    file: Mutex<Option<OwnLimits>>,
+    /// The difference that was told last.
+    told: Mutex<Option<Told>>,
+}
+
+/// A difference, by the revision of the group's limits and a hash of those here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Told {
+    revision: u64,
+    own: u64,
+}
+
+impl Differences {
+    /// Returns what this peer says: its file if it follows one, else its code.
+    pub(crate) fn own(&self, code: &Arc<Table>) -> OwnLimits {
+        let file = self.file.lock().clone();
+        file.unwrap_or_else(|| OwnLimits { table: Arc::clone(code), source: LimitsSource::Code })
     }
 
-    /// A file that is followed says this.
-    pub(crate) fn follow(&self, table: Arc<Table>, source: LimitsSource) {
-        *self.own.file.lock() = Some((table, source));
+    /// Takes up what a file says that is followed.
+    pub(crate) fn follow(&self, own: OwnLimits) {
+        *self.file.lock() = Some(own);
     }
 
-    /// The limits of the code are others than those that the group decides by now. What a file says
-    /// is looked at now and then by who follows it: it may be about to change too.
-    pub(crate) fn look_for_differences(&self, present: &Table) {
-        if let (own, LimitsSource::Code) = self.own() {
-            self.tell_differing(&own, LimitsSource::Code, present, &differing(&own, present));
+    /// Tells it if the limits of the code are others than those that the group decides by now. What
+    /// a file says is looked at now and then by who follows it: it may be about to change too.
+    pub(crate) fn look(&self, code: &Arc<Table>, present: &Table) {
+        let own = self.own(code);
+        if own.source == LimitsSource::Code {
+            self.tell(&own, present, &differing(&own.table, present));
         }
     }
 
     /// Tells a difference as a warning, once.
-    pub(crate) fn tell_differing(
-        &self,
-        own: &Table,
-        source: LimitsSource,
-        present: &Table,
-        names: &[String],
-    ) {
+    pub(crate) fn tell(&self, own: &OwnLimits, present: &Table, names: &[String]) {
         let revision = present.revision;
-        let difference = (!names.is_empty()).then(|| (revision, own.fingerprint()));
-        if std::mem::replace(&mut *self.own.told.lock(), difference) == difference {
+        let difference =
+            (!names.is_empty()).then(|| Told { revision, own: own.table.fingerprint() });
+        if std::mem::replace(&mut *self.told.lock(), difference) == difference {
             return;
         }
         if !names.is_empty() {
-            warn(source, revision, &listed(names));
+            warn(own.source, revision, &listed(names));
         }
     }
 }

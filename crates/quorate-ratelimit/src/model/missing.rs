@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::limit::bounds::MAX_LIMITS;
-use crate::model::current::Live;
 use crate::model::limits::is_name;
 use crate::model::table::Table;
 
@@ -41,51 +40,56 @@ struct Use {
     is_stranger: bool,
 }
 
-impl Missing {
-    /// Takes up what becomes of the names, and whether any is missing then.
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Box<str>, Use>)) {
-        let mut names = self.names.lock();
-        change(&mut names);
-        self.has_any.store(names.values().any(|it| it.is_missing), Ordering::Release);
+/// The limits of this peer: those of its code, and those that it decides by.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) code: &'a Table,
+    pub(crate) present: &'a Table,
+}
+
+impl Known<'_> {
+    /// Returns true if this peer has a limit of that name, in its code or of the group.
+    pub(crate) fn has(self, name: &str) -> bool {
+        self.code.find_name(name).is_some() || self.present.find_name(name).is_some()
     }
 }
 
-impl Live {
-    /// Whether a limit that is used here is missing.
+impl Missing {
+    /// Returns true if a limit that is used here is missing.
     #[inline(always)]
-    pub(crate) fn has_missing(&self) -> bool {
-        self.missing.has_any.load(Ordering::Acquire)
+    pub(crate) fn has_any(&self) -> bool {
+        self.has_any.load(Ordering::Acquire)
     }
 
-    /// The names of those that are.
-    pub(crate) fn missing_names(&self) -> Vec<String> {
-        let names = self.missing.names.lock();
+    /// Returns the names of limits that are used here and missing.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let names = self.names.lock();
         names.iter().filter(|(_, it)| it.is_missing).map(|(name, _)| name.to_string()).collect()
     }
 
-    /// Whether something here said that it will ask for a limit.
+    /// Returns true if something here said that it will ask for this limit.
     pub(crate) fn is_expected(&self, name: &str) -> bool {
-        self.missing.names.lock().get(name).is_some_and(|it| it.is_expected)
+        self.names.lock().get(name).is_some_and(|it| it.is_expected)
     }
 
-    /// Something here is going to ask for this limit.
-    pub(crate) fn expect(&self, name: &str) {
-        let present = self.present();
+    /// Notes that something here is going to ask for this limit.
+    pub(crate) fn expect(&self, name: &str, known: Known<'_>) {
+        let revision = known.present.revision;
         // Before the first change, and at a client, who decides is known to have others: it says
         // so.
-        let is_missing = present.revision > 0 && present.find_name(name).is_none();
-        self.note(name, is_missing.then_some(present.revision), true);
+        let is_missing = revision > 0 && known.present.find_name(name).is_none();
+        self.note(name, is_missing.then_some(revision), true, known);
     }
 
-    /// The peer that decides has no such limit, by this revision of the policy.
-    pub(crate) fn missed(&self, name: &str, revision: u64) {
-        self.note(name, Some(revision), false);
+    /// Notes that the peer that decides has no such limit, by this revision of the policy.
+    pub(crate) fn miss(&self, name: &str, revision: u64, known: Known<'_>) {
+        self.note(name, Some(revision), false, known);
     }
 
-    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool) {
-        let is_known = self.knows(name);
+    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool, known: Known<'_>) {
+        let is_known = known.has(name);
         let mut is_new = false;
-        self.missing.change(|names| {
+        self.change(|names| {
             if !names.contains_key(name) {
                 let strangers = names.values().filter(|it| it.is_stranger).count();
                 let has_room = is_known || (is_expected && strangers < MAX_STRANGERS);
@@ -100,15 +104,15 @@ impl Live {
             used.is_missing |= missing_at.is_some();
         });
         if let Some(revision) = missing_at.filter(|_| is_new) {
-            self.warn(name, revision);
+            warn_missing(name, revision, known.code);
         }
     }
 
-    /// A decision was made under this limit: it is there.
+    /// Notes that a decision was made under this limit: it is there.
     #[cold]
-    pub(crate) fn found(&self, name: &str) {
+    pub(crate) fn find(&self, name: &str, known: Known<'_>) {
         let mut is_back = false;
-        self.missing.change(|names| {
+        self.change(|names| {
             if let Some(used) = names.get_mut(name) {
                 is_back = std::mem::take(&mut used.is_missing);
                 if !used.is_expected {
@@ -117,16 +121,18 @@ impl Live {
             }
         });
         if is_back {
-            tell_found(name, self.present().revision);
+            tell_found(name, known.present.revision);
         }
     }
 
-    /// The limits are these from now on: what is used here, and not among them, is missing.
-    pub(crate) fn look_for_missing(&self, table: &Table) {
-        let (mut gone, mut back) = (Vec::new(), Vec::new());
-        self.missing.change(|names| {
+    /// Looks through what is used here when the limits become `known.present`: those that are not
+    /// among them are missing.
+    pub(crate) fn look_through(&self, known: Known<'_>) {
+        let mut gone = Vec::new();
+        let mut back = Vec::new();
+        self.change(|names| {
             names.retain(|name, used| {
-                let is_missing = table.find_name(name).is_none();
+                let is_missing = known.present.find_name(name).is_none();
                 match (used.is_missing, is_missing) {
                     (false, true) => gone.push(name.clone()),
                     (true, false) => back.push(name.clone()),
@@ -136,37 +142,40 @@ impl Live {
                 used.is_expected || is_missing
             });
         });
-        gone.iter().for_each(|name| self.warn(name, table.revision));
-        back.iter().for_each(|name| tell_found(name, table.revision));
+        let revision = known.present.revision;
+        gone.iter().for_each(|name| warn_missing(name, revision, known.code));
+        back.iter().for_each(|name| tell_found(name, revision));
     }
 
-    /// Whether this peer has a limit of that name, in its code or of the group.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.code().find_name(name).is_some() || self.present().find_name(name).is_some()
+    /// Changes what is known of the names, and takes up whether any is missing then.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Box<str>, Use>)) {
+        let mut names = self.names.lock();
+        change(&mut names);
+        self.has_any.store(names.values().any(|it| it.is_missing), Ordering::Release);
     }
+}
 
-    fn warn(&self, limit: &str, revision: u64) {
-        let is_in_code = self.code().find_name(limit).is_some();
-        match (is_in_code, revision) {
-            (true, 0) => tracing::warn!(
-                limit,
-                revision,
-                "the primary's code has no limit {limit}: nothing is limited by it until the \
-                 primary runs this peer's code, or the group's limits are changed to some with it"
-            ),
-            (true, _) => tracing::warn!(
-                limit,
-                revision,
-                "the group's limits have no limit {limit}, which this peer's code has: nothing is \
-                 limited by it until they are changed to some with it (change_limits)"
-            ),
-            (false, _) => tracing::warn!(
-                limit,
-                revision,
-                "limit {limit} is used here, and neither this peer's code nor the group's limits \
-                 have it: nothing is limited by it until they do"
-            ),
-        }
+fn warn_missing(limit: &str, revision: u64, code: &Table) {
+    let is_in_code = code.find_name(limit).is_some();
+    match (is_in_code, revision) {
+        (true, 0) => tracing::warn!(
+            limit,
+            revision,
+            "the primary's code has no limit {limit}: nothing is limited by it until the \
+             primary runs this peer's code, or the group's limits are changed to some with it"
+        ),
+        (true, _) => tracing::warn!(
+            limit,
+            revision,
+            "the group's limits have no limit {limit}, which this peer's code has: nothing is \
+             limited by it until they are changed to some with it (change_limits)"
+        ),
+        (false, _) => tracing::warn!(
+            limit,
+            revision,
+            "limit {limit} is used here, and neither this peer's code nor the group's limits \
+             have it: nothing is limited by it until they do"
+        ),
     }
 }
 
@@ -180,6 +189,7 @@ mod tests {
 
     use super::*;
     use crate::limit::Limit;
+    use crate::model::current::Live;
     use crate::model::limits::Limits;
 
     fn table(names: &[&str]) -> Arc<Table> {
@@ -199,32 +209,32 @@ mod tests {
     fn what_is_used_is_missing_from_when_it_is_gone_until_it_is_there() {
         let live = Live::new(table(&["api", "new"]));
         live.expect("new");
-        assert!(!live.has_missing(), "before the first change nobody knows");
+        assert!(!live.missing.has_any(), "before the first change nobody knows");
         live.set(at(1, &["api"]));
-        assert_eq!(live.missing_names(), ["new"]);
+        assert_eq!(live.missing.names(), ["new"]);
         // What nobody uses is not missed.
         live.set(at(2, &["new"]));
-        assert_eq!((live.missing_names(), live.has_missing()), (vec![], false));
-        live.missed("api", 2);
-        assert_eq!(live.missing_names(), ["api"]);
-        live.found("api");
+        assert_eq!((live.missing.names(), live.missing.has_any()), (vec![], false));
+        live.miss("api", 2);
+        assert_eq!(live.missing.names(), ["api"]);
+        live.find("api");
         live.set(at(3, &[]));
-        assert_eq!(live.missing_names(), ["new"], "api was only asked for");
+        assert_eq!(live.missing.names(), ["new"], "api was only asked for");
     }
 
     #[test]
     fn what_callers_make_up_is_bounded() {
         let live = Live::new(table(&["api"]));
         for number in 0..1000 {
-            live.missed(&format!("asked for {number}"), 0);
+            live.miss(&format!("asked for {number}"), 0);
             let name = format!("made up {number}");
             live.expect(&name);
-            live.missed(&name, 0);
+            live.miss(&name, 0);
         }
         live.expect("with a\nnew line");
-        live.missed("with a\nnew line", 0);
-        assert_eq!(live.missing_names().len(), MAX_STRANGERS);
-        live.missed("api", 0);
-        assert_eq!(live.missing_names().len(), MAX_STRANGERS + 1);
+        live.miss("with a\nnew line", 0);
+        assert_eq!(live.missing.names().len(), MAX_STRANGERS);
+        live.miss("api", 0);
+        assert_eq!(live.missing.names().len(), MAX_STRANGERS + 1);
     }
 }

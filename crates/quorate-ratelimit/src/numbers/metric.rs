@@ -125,7 +125,7 @@ impl RateLimiter {
         metrics.push(Metric::gauge(
             "quorate_missing_limits",
             "Limits that are used here and that the group has not.",
-            self.live().missing_names().len() as u64,
+            self.live().missing.names().len() as u64,
         ));
         metrics.extend(of_policy(&self.limits_status()));
         let status = self.peer().status();
