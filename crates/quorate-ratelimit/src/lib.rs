@@ -142,6 +142,7 @@ pub use model::key::Key;
 pub use model::limits::{Limits, LimitsBuilder};
 pub use model::policy::Carry;
 pub use numbers::alert::{Alert, Alerts};
+pub use numbers::counters::{Counts, ErrorCounts};
 pub use numbers::metric::{Metric, MetricKind, Sample};
-pub use numbers::stats::{Counts, ErrorCounts, Stats};
+pub use numbers::stats::Stats;
 pub use numbers::top::{Denied, Top, Used};

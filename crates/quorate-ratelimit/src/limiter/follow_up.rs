@@ -54,7 +54,7 @@ impl RateLimiter {
         // A peer that lags may not know yet that there is a threshold.
         for (percent, _) in told.filter(|(percent, crossed)| *crossed && *percent > 0) {
             decision.crossed = Some(percent);
-            self.teller().tell(Alert {
+            self.alert_sender().tell(Alert {
                 limit: limit.to_owned(),
                 key: key[PREFIX_BYTES..].to_vec(),
                 percent,
@@ -133,7 +133,7 @@ impl RateLimiter {
                 if is_told_of {
                     joint.decision.crossed = Some(percent);
                 }
-                self.teller().tell(Alert {
+                self.alert_sender().tell(Alert {
                     limit: (*limit).to_owned(),
                     key: key.as_ref()[PREFIX_BYTES..].to_vec(),
                     percent,

@@ -1,12 +1,8 @@
 //! What becomes of a call on a new key when there is no room for its count.
 
-use quorate::{Basis, Bounded, DecideError};
 use serde::Serialize;
 
 use crate::limiter::RateLimiter;
-use crate::limiter::decision::Decision;
-use crate::limiter::read::Named;
-use crate::rule::operation::Operation;
 
 /// What becomes of a call on a new key when there is no room for its count at the peer that decides.
 ///
@@ -23,10 +19,10 @@ use crate::rule::operation::Operation;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AtCapacity {
-    /// It is let through and not counted: [`Decision::counted`] is false. Whoever fills the store, with
+    /// It is let through and not counted: [`Decision::counted`](crate::Decision::counted) is false. Whoever fills the store, with
     /// keys that nobody else uses, is not limited any more.
     Admit,
-    /// It ends in an error ([`DecideError::Overloaded`]), and nothing is let through uncounted.
+    /// It ends in an error ([`DecideError::Overloaded`](quorate::DecideError::Overloaded)), and nothing is let through uncounted.
     #[default]
     Refuse,
 }
@@ -55,34 +51,5 @@ impl RateLimiter {
     pub fn at_capacity(mut self, at_capacity: AtCapacity) -> Self {
         self.at_capacity = at_capacity;
         self
-    }
-
-    /// The decision that takes the place of an error, if there is to be one.
-    #[cold]
-    pub(crate) fn admit_uncounted(
-        &self,
-        named: Named<'_>,
-        operation: Operation,
-        amount: u64,
-        error: &DecideError,
-    ) -> Option<Decision> {
-        let DecideError::Overloaded { what, .. } = error else { return None };
-        // A peek says what an acquire would come to: that it is let through.
-        let is_asked = operation.takes() || operation == Operation::Peek;
-        if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !is_asked {
-            return None;
-        }
-        let basis = match what {
-            Bounded::OverlayKeys => Basis::Local { since: self.peer().alone_since() },
-            _ => Basis::Primary,
-        };
-        let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
-        let is_part_enough = operation == Operation::AcquireUpTo;
-        let granted = match operation {
-            Operation::Peek => 0,
-            _ if is_part_enough => amount.min(capacity),
-            _ => amount,
-        };
-        Some(Decision::uncounted(capacity, granted, (basis, self.peer().as_decider())))
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod full_store;
 pub(crate) mod hold_id;
 pub(crate) mod idempotent;
 pub(crate) mod limits_file;
+pub(crate) mod observe;
 pub(crate) mod permit;
 pub(crate) mod permit_guard;
 pub(crate) mod read;
@@ -30,7 +31,7 @@ use crate::model::idempotency;
 use crate::model::key::{Key, Room};
 use crate::model::limits::Limits;
 use crate::model::side_cell::Auxiliary;
-use crate::numbers::alert::Teller;
+use crate::numbers::alert::AlertSender;
 use crate::numbers::counters::Counters;
 use crate::numbers::denials::Denials;
 use crate::rule::operation::Operation;
@@ -47,13 +48,13 @@ pub struct RateLimiter {
     code: Limits,
     live: Arc<Live>,
     shared: Arc<Shared>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) at_capacity: AtCapacity,
+    counters: Arc<Counters>,
+    at_capacity: AtCapacity,
 }
 
 /// What a limiter and its clones share.
 struct Shared {
-    teller: Teller,
+    alerts: AlertSender,
     denials: Denials,
 }
 
@@ -69,7 +70,7 @@ impl RateLimiter {
             Some(model) => Arc::clone(model.live()),
             None => Arc::new(Live::new(Arc::clone(&limits.table))),
         };
-        let shared = Shared { teller: Teller::new(), denials: Denials::new() };
+        let shared = Shared { alerts: AlertSender::new(), denials: Denials::new() };
         // One more for limits that come later.
         let counters = Arc::new(Counters::new(limits.iter().count() + 1));
         let (code, shared, at_capacity) = (limits.clone(), Arc::new(shared), AtCapacity::default());
@@ -135,8 +136,13 @@ impl RateLimiter {
         &self.live
     }
 
-    pub(crate) fn teller(&self) -> &Teller {
-        &self.shared.teller
+    pub(crate) fn alert_sender(&self) -> &AlertSender {
+        &self.shared.alerts
+    }
+
+    #[inline(always)]
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(crate) fn denials(&self) -> &Denials {

@@ -1,15 +1,16 @@
 //! From what the group decided to what the caller is told, counted on the way.
 
-use quorate::{DecideError, Reading};
+use quorate::{Basis, Bounded, DecideError, Reading};
 
 use crate::limit::Kind;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
+use crate::limiter::full_store::AtCapacity;
 use crate::model::error::AcquireError;
 use crate::model::key::{Key, Room, limit_of};
 use crate::model::limits::is_name;
 use crate::model::named_limit::Entry;
-use crate::numbers::counters::{Outcome, Units};
+use crate::numbers::counters::{Counted, ErrorKind, Units};
 use crate::rule::hash::limit_id;
 use crate::rule::operation::Operation;
 
@@ -118,14 +119,15 @@ impl RateLimiter {
             let limit = limit.clone();
             return self.missed(&limit, error);
         }
-        self.counters.note_error(named.map(|named| named.index), &error);
+        self.counters().note_error(named.map(|named| named.index), ErrorKind::from(&error));
         error
     }
 
     /// Counts a call on a limit that is missing, under its name if the code has it.
     fn missed(&self, name: &str, error: AcquireError) -> AcquireError {
         let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
-        self.counters.note_missing(known.unwrap_or_else(|| self.code().iter().count()));
+        let index = known.unwrap_or_else(|| self.code().iter().count());
+        self.counters().note_error(Some(index), ErrorKind::MissingLimit);
         error
     }
 
@@ -162,9 +164,9 @@ impl RateLimiter {
         };
         // A peek takes nothing; what is asked once more is counted then.
         if operation.takes() && amount > 0 && !decision.is_held() {
-            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+            self.count(named.index, &decision, Counted::from(&decision), decision.granted);
         } else if matches!(operation, Operation::Refund { .. }) && !decision.repeated {
-            self.counters.note_units(named.index, Units::Refunded, decision.granted);
+            self.counters().note_units(named.index, Units::Refunded, decision.granted);
         }
         Ok(decision)
     }
@@ -179,7 +181,7 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let decision = self.read(named, operation, amount, decided)?;
         if operation.takes() && amount > 0 && decision.is_held() {
-            self.count(named.index, &decision, Outcome::of(&decision), decision.granted);
+            self.count(named.index, &decision, Counted::from(&decision), decision.granted);
         }
         Ok(decision)
     }
@@ -198,9 +200,9 @@ impl RateLimiter {
         self.found(named.name);
         if amount > 0 {
             let units = if of == Units::Granted { decision.granted } else { 0 };
-            self.count(named.index, &decision, Outcome::of(&decision), units);
+            self.count(named.index, &decision, Counted::from(&decision), units);
             if of == Units::Reserved && decision.allowed && !decision.repeated {
-                self.counters.note_units(named.index, of, decision.granted);
+                self.counters().note_units(named.index, of, decision.granted);
             }
         }
         Ok(decision)
@@ -209,7 +211,7 @@ impl RateLimiter {
     /// Counts what was used of a reservation that is settled.
     pub(crate) fn count_settled(&self, named: Named<'_>, decision: &Decision) {
         if !decision.repeated {
-            self.counters.note_units(named.index, Units::Granted, decision.granted);
+            self.counters().note_units(named.index, Units::Granted, decision.granted);
         }
     }
 
@@ -234,13 +236,13 @@ impl RateLimiter {
         }
         for (index, (limit, amount)) in items.iter().enumerate().filter(|(_, item)| item.1 > 0) {
             let Ok(named) = self.named(limit) else { continue };
-            let outcome = match Outcome::of(&joint.decision) {
-                Outcome::Denied if joint.violated.contains(&index) => Outcome::Denied,
+            let outcome = match Counted::from(&joint.decision) {
+                Counted::Denied if joint.violated.contains(&index) => Counted::Denied,
                 // Another limit refuses: this one has not spoken.
-                Outcome::Denied => continue,
-                Outcome::Uncounted => Outcome::Uncounted,
-                _ if joint.shadowed.contains(&index) => Outcome::Shadowed,
-                _ => Outcome::Allowed,
+                Counted::Denied => continue,
+                Counted::Uncounted => Counted::Uncounted,
+                _ if joint.shadowed.contains(&index) => Counted::Shadowed,
+                _ => Counted::Allowed,
             };
             self.count(named.index, &joint.decision, outcome, *amount);
         }
@@ -255,10 +257,74 @@ impl RateLimiter {
     }
 
     #[inline(always)]
-    fn count(&self, index: usize, decision: &Decision, outcome: Outcome, units: u64) {
+    fn count(&self, index: usize, decision: &Decision, outcome: Counted, units: u64) {
         // What an earlier call took was counted with that one.
-        let is_taken = outcome == Outcome::Allowed && !decision.repeated;
+        let is_taken = outcome == Counted::Allowed && !decision.repeated;
         let units = if is_taken { units } else { 0 };
-        self.counters.note(index, outcome, decision.basis, units);
+        self.counters().note(index, outcome, decision.basis, units);
+    }
+
+    /// The decision that takes the place of an error, if there is to be one.
+    #[cold]
+    pub(crate) fn admit_uncounted(
+        &self,
+        named: Named<'_>,
+        operation: Operation,
+        amount: u64,
+        error: &DecideError,
+    ) -> Option<Decision> {
+        let DecideError::Overloaded { what, .. } = error else { return None };
+        // A peek says what an acquire would come to: that it is let through.
+        let is_asked = operation.takes() || operation == Operation::Peek;
+        if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !is_asked {
+            return None;
+        }
+        let basis = match what {
+            Bounded::OverlayKeys => Basis::Local { since: self.peer().alone_since() },
+            _ => Basis::Primary,
+        };
+        let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
+        let is_part_enough = operation == Operation::AcquireUpTo;
+        let granted = match operation {
+            Operation::Peek => 0,
+            _ if is_part_enough => amount.min(capacity),
+            _ => amount,
+        };
+        Some(Decision::uncounted(capacity, granted, (basis, self.peer().as_decider())))
+    }
+}
+
+impl From<&Decision> for Counted {
+    #[inline]
+    fn from(decision: &Decision) -> Self {
+        match decision {
+            Decision { allowed: false, .. } => Self::Denied,
+            Decision { counted: false, .. } => Self::Uncounted,
+            Decision { shadow: true, .. } => Self::Shadowed,
+            _ => Self::Allowed,
+        }
+    }
+}
+
+impl From<&AcquireError> for ErrorKind {
+    fn from(error: &AcquireError) -> Self {
+        match error {
+            AcquireError::MissingLimit { .. } => Self::MissingLimit,
+            AcquireError::UnknownLimit { .. }
+            | AcquireError::KeyTooLong { .. }
+            | AcquireError::NeverAdmitted { .. }
+            | AcquireError::EmptyIdempotencyKey
+            | AcquireError::ZeroPermits
+            | AcquireError::Items { .. }
+            | AcquireError::Twice { .. } => Self::Invalid,
+            AcquireError::Undecided(error) => match error {
+                DecideError::NoPrimary { .. } => Self::NoPrimary,
+                DecideError::OutcomeUnknown { .. } => Self::OutcomeUnknown,
+                DecideError::Overloaded { .. } => Self::Overloaded,
+                DecideError::Invalid { .. } => Self::Invalid,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
     }
 }

@@ -5,8 +5,6 @@ use std::time::SystemTime;
 use quorate::Basis;
 use tokio::sync::broadcast;
 
-use crate::limiter::RateLimiter;
-
 /// Alerts that are kept for a reader that is behind; it is told how many it has missed.
 const KEPT: usize = 1024;
 
@@ -67,37 +65,20 @@ impl Alerts {
 
 /// Where alerts are told.
 #[derive(Clone)]
-pub(crate) struct Teller(broadcast::Sender<Alert>);
+pub(crate) struct AlertSender(broadcast::Sender<Alert>);
 
-impl Teller {
+impl AlertSender {
     pub(crate) fn new() -> Self {
         Self(broadcast::channel(KEPT).0)
+    }
+
+    /// Returns alerts from now on.
+    pub(crate) fn subscribe(&self) -> Alerts {
+        Alerts { receiver: self.0.subscribe(), missed: 0 }
     }
 
     pub(crate) fn tell(&self, alert: Alert) {
         // Nobody may be listening.
         let _ = self.0.send(alert);
-    }
-}
-
-impl RateLimiter {
-    /// Alerts from now on, of calls that are made at this limiter and its clones; limits say by
-    /// [`Limit::alert_at`](crate::Limit::alert_at) at what percentages.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use quorate_ratelimit::RateLimiter;
-    ///
-    /// async fn warn(limiter: &RateLimiter) {
-    ///     let mut alerts = limiter.alerts();
-    ///     while let Some(alert) = alerts.next().await {
-    ///         let key = String::from_utf8_lossy(&alert.key);
-    ///         println!("{key} has used {}% of {}", alert.percent, alert.limit);
-    ///     }
-    /// }
-    /// ```
-    pub fn alerts(&self) -> Alerts {
-        Alerts { receiver: self.teller().0.subscribe(), missed: 0 }
     }
 }

@@ -3,14 +3,13 @@
 //! Each thread counts on lines of its own, made when it first does: one line of memory for each limit.
 //! A sum is made when somebody asks for it.
 
+use std::ops::AddAssign;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quorate::{Basis, DecideError};
+use quorate::Basis;
+use serde::Serialize;
 
-use crate::limiter::decision::Decision;
-use crate::model::error::AcquireError;
-use crate::numbers::stats::{Counts, ErrorCounts};
 use crate::numbers::thread_slot::{self, SEATS};
 
 /// What one thread has counted of one limit.
@@ -41,7 +40,7 @@ struct Errors([AtomicU64; 6]);
 
 /// A kind of error, as its place in [`Errors`].
 #[derive(Clone, Copy)]
-enum ErrorKind {
+pub(crate) enum ErrorKind {
     NoPrimary,
     OutcomeUnknown,
     Overloaded,
@@ -52,23 +51,11 @@ enum ErrorKind {
 
 /// What came of a call, as far as one limit is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Counted {
     Allowed,
     Denied,
     Shadowed,
     Uncounted,
-}
-
-impl Outcome {
-    #[inline]
-    pub(crate) fn of(decision: &Decision) -> Self {
-        match decision {
-            Decision { allowed: false, .. } => Self::Denied,
-            Decision { counted: false, .. } => Self::Uncounted,
-            Decision { shadow: true, .. } => Self::Shadowed,
-            _ => Self::Allowed,
-        }
-    }
 }
 
 /// The counts of one limiter and its clones.
@@ -90,15 +77,15 @@ impl Counters {
 
     /// Counts a decision about the limit with this number, and the units that it took.
     #[inline]
-    pub(crate) fn note(&self, limit: usize, outcome: Outcome, basis: Basis, units: u64) {
+    pub(crate) fn note(&self, limit: usize, outcome: Counted, basis: Basis, units: u64) {
         let seat = thread_slot::own();
         let lines = self.lines[seat].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit) else { return };
         let counter = match outcome {
-            Outcome::Allowed => &line.allowed,
-            Outcome::Denied => &line.denied,
-            Outcome::Shadowed => &line.shadowed,
-            Outcome::Uncounted => &line.uncounted,
+            Counted::Allowed => &line.allowed,
+            Counted::Denied => &line.denied,
+            Counted::Shadowed => &line.shadowed,
+            Counted::Uncounted => &line.uncounted,
         };
         let is_own = seat < SEATS;
         add(counter, 1, is_own);
@@ -125,17 +112,7 @@ impl Counters {
 
     /// Counts a call that was not decided, on the limit with this number, or on none.
     #[cold]
-    pub(crate) fn note_error(&self, limit: Option<usize>, error: &AcquireError) {
-        self.note_kind(limit, kind(error));
-    }
-
-    /// Counts a call on a limit that the group has not.
-    #[cold]
-    pub(crate) fn note_missing(&self, limit: usize) {
-        self.note_kind(Some(limit), ErrorKind::MissingLimit);
-    }
-
-    fn note_kind(&self, limit: Option<usize>, kind: ErrorKind) {
+    pub(crate) fn note_error(&self, limit: Option<usize>, kind: ErrorKind) {
         let limit = limit.unwrap_or(self.errors.len() - 1);
         if let Some(errors) = self.errors.get(limit) {
             errors.0[kind as usize].fetch_add(1, Ordering::Relaxed);
@@ -198,24 +175,142 @@ fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
     }
 }
 
-fn kind(error: &AcquireError) -> ErrorKind {
-    match error {
-        AcquireError::MissingLimit { .. } => ErrorKind::MissingLimit,
-        AcquireError::UnknownLimit { .. }
-        | AcquireError::KeyTooLong { .. }
-        | AcquireError::NeverAdmitted { .. }
-        | AcquireError::EmptyIdempotencyKey
-        | AcquireError::ZeroPermits
-        | AcquireError::Items { .. }
-        | AcquireError::Twice { .. } => ErrorKind::Invalid,
-        AcquireError::Undecided(error) => match error {
-            DecideError::NoPrimary { .. } => ErrorKind::NoPrimary,
-            DecideError::OutcomeUnknown { .. } => ErrorKind::OutcomeUnknown,
-            DecideError::Overloaded { .. } => ErrorKind::Overloaded,
-            DecideError::Invalid { .. } => ErrorKind::Invalid,
-            _ => ErrorKind::Other,
-        },
-        _ => ErrorKind::Other,
+/// Counts of calls that take units: `acquire` in all its forms, and `debit`.
+///
+/// A peek, an amount of 0, a commit, a refund and a reset are no decisions, and count by their units
+/// only, and if they end in an error. A call on several
+/// limits counts once for each of them if it was allowed, and else for those that refused it; each
+/// try of a `wait` counts.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::Counts;
+/// assert_eq!(Counts::default().decisions(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Decisions that allowed and counted.
+    pub allowed: u64,
+    /// Decisions that denied.
+    pub denied: u64,
+    /// Decisions that would have been denied by a limit that is a shadow.
+    pub shadowed: u64,
+    /// Calls that were let through at a full store, and not counted: see
+    /// [`AtCapacity::Admit`](crate::AtCapacity::Admit).
+    pub uncounted: u64,
+    /// How many of all these were made by this peer alone, without a primary.
+    pub local: u64,
+    /// Units that were taken; `u64::MAX` if they are more. Of a call that was repeated with an
+    /// idempotency key: once. Of a reservation what was used of it, when it is committed; of one that
+    /// lapses nothing.
+    pub granted: u64,
+    /// Units that were taken for reservations, at full: more than were used of them in the end.
+    pub reserved: u64,
+    /// Units that were given back by refunds, and by a [`wait`](crate::RateLimiter::wait) that nobody
+    /// awaited any more: `granted` has them too.
+    pub refunded: u64,
+    /// Calls that were not decided.
+    pub errors: ErrorCounts,
+}
+
+impl Counts {
+    /// Calls that ended in a decision of any kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    ///
+    /// fn calls(limiter: &RateLimiter) -> u64 {
+    ///     let totals = limiter.stats().totals;
+    ///     totals.decisions() + totals.errors.all()
+    /// }
+    /// ```
+    pub fn decisions(&self) -> u64 {
+        self.allowed + self.denied + self.shadowed + self.uncounted
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.allowed += other.allowed;
+        self.denied += other.denied;
+        self.shadowed += other.shadowed;
+        self.uncounted += other.uncounted;
+        self.local += other.local;
+        self.granted = self.granted.saturating_add(other.granted);
+        self.reserved = self.reserved.saturating_add(other.reserved);
+        self.refunded = self.refunded.saturating_add(other.refunded);
+        self.errors += other.errors;
+    }
+}
+
+/// Calls that were not decided, by what was wrong.
+///
+/// # Examples
+///
+/// ```
+/// use quorate_ratelimit::ErrorCounts;
+/// assert_eq!(ErrorCounts::default().all(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ErrorCounts {
+    /// There was no primary.
+    pub no_primary: u64,
+    /// Whether they were decided is not known: their time was over, or the primary had changed.
+    pub outcome_unknown: u64,
+    /// A bound was reached: of a store that is full, or of calls that wait.
+    pub overloaded: u64,
+    /// The call itself was not usable: an unknown limit, a long key, an amount that is never admitted.
+    pub invalid: u64,
+    /// They were of a limit that this peer has, or something here relies on, and the group has not:
+    /// see [`AcquireError::MissingLimit`](crate::AcquireError::MissingLimit). Rules of a layer that
+    /// skip such a limit count here, one for each request.
+    pub missing_limit: u64,
+    /// This peer was shutting down, or the peer that decides has another version.
+    pub other: u64,
+}
+
+impl ErrorCounts {
+    /// All of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::RateLimiter;
+    ///
+    /// fn has_failed(limiter: &RateLimiter) -> bool {
+    ///     limiter.stats().totals.errors.all() > 0
+    /// }
+    /// ```
+    pub fn all(&self) -> u64 {
+        self.by_kind().iter().map(|(_, count)| count).sum()
+    }
+
+    /// Each with the name of its kind.
+    pub(crate) fn by_kind(&self) -> [(&'static str, u64); 6] {
+        [
+            ("no_primary", self.no_primary),
+            ("outcome_unknown", self.outcome_unknown),
+            ("overloaded", self.overloaded),
+            ("invalid", self.invalid),
+            ("missing_limit", self.missing_limit),
+            ("other", self.other),
+        ]
+    }
+}
+
+impl AddAssign for ErrorCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.no_primary += other.no_primary;
+        self.outcome_unknown += other.outcome_unknown;
+        self.overloaded += other.overloaded;
+        self.invalid += other.invalid;
+        self.missing_limit += other.missing_limit;
+        self.other += other.other;
     }
 }
 
@@ -241,8 +336,8 @@ mod tests {
                     scope.spawn(|| {
                         for number in 0..EACH {
                             let limit = number as usize % 2;
-                            counters.note(limit, Outcome::Allowed, Basis::Primary, 3);
-                            counters.note(limit, Outcome::Denied, LOCAL, 0);
+                            counters.note(limit, Counted::Allowed, Basis::Primary, 3);
+                            counters.note(limit, Counted::Denied, LOCAL, 0);
                         }
                     });
                 }
@@ -263,8 +358,8 @@ mod tests {
     fn no_count_goes_back_however_many_units_are_taken() {
         let counters = Counters::new(2);
         for units in [u64::MAX, 7] {
-            counters.note(0, Outcome::Allowed, Basis::Primary, units);
-            counters.note(1, Outcome::Allowed, Basis::Primary, units);
+            counters.note(0, Counted::Allowed, Basis::Primary, units);
+            counters.note(1, Counted::Allowed, Basis::Primary, units);
             assert_eq!(counters.of(0).granted, u64::MAX);
         }
         let mut both = counters.of(0);
@@ -275,9 +370,9 @@ mod tests {
     #[test]
     fn a_number_that_is_no_limits_counts_nothing() {
         let counters = Counters::new(1);
-        counters.note(1, Outcome::Allowed, Basis::Primary, 1);
-        counters.note_error(Some(7), &AcquireError::UnknownOperation);
-        counters.note_error(None, &AcquireError::UnknownOperation);
+        counters.note(1, Counted::Allowed, Basis::Primary, 1);
+        counters.note_error(Some(7), ErrorKind::Other);
+        counters.note_error(None, ErrorKind::Other);
         assert_eq!(counters.of(0), Counts::default());
         assert_eq!(counters.of_none().errors.other, 1);
     }

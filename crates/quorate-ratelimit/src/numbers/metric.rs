@@ -6,9 +6,8 @@ use quorate::{
     CallTimes, Connections, GroupConfig, Link, PeerRole, PeerStats, Status, StorageState, Turns,
 };
 
-use crate::limiter::RateLimiter;
-use crate::limiter::change::LimitsStatus;
-use crate::numbers::stats::{Counts, Stats};
+use crate::numbers::counters::Counts;
+use crate::numbers::stats::Stats;
 
 /// A number that is measured, with all its values.
 ///
@@ -109,36 +108,47 @@ impl Metric {
     }
 }
 
-impl RateLimiter {
-    /// What a monitoring system is to be told at this moment: the numbers of [`RateLimiter::stats`],
-    /// and of the peer's status and stats.
-    ///
-    /// The labels are names of limits and peers; where the group was given a name, each number has it
-    /// as `group`. No key is ever among them: there are as many keys as callers, and callers are
-    /// nobody's business.
-    ///
-    /// # Examples
-    ///
-    /// See [`Metric`].
-    pub fn metrics(&self) -> Vec<Metric> {
-        let mut metrics = of_limits(&self.stats());
+/// What the metrics of a limiter are made of.
+pub(crate) struct Sources {
+    pub(crate) stats: Stats,
+    /// How often the group's limits were changed.
+    pub(crate) revision: u64,
+    /// Limits that are others here than in the group.
+    pub(crate) differing: usize,
+    /// Limits that are used here and that the group has not.
+    pub(crate) missing: usize,
+    pub(crate) status: Status,
+    pub(crate) peer: PeerStats,
+}
+
+impl Sources {
+    /// Returns the numbers of all sources; where the group was given a name, each has it as a label.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = of_limits(&self.stats);
         metrics.push(Metric::gauge(
             "quorate_missing_limits",
             "Limits that are used here and that the group has not.",
-            self.live().missing.names().len() as u64,
+            self.missing as u64,
         ));
-        metrics.extend(of_policy(&self.limits_status()));
-        let status = self.peer().status();
-        metrics.extend(of_group(&status));
-        metrics.extend(of_room(&status));
-        metrics.extend(of_connections(&status.connections));
-        metrics.extend(of_turns(&status.turns));
-        let stats = self.peer().stats();
-        metrics.extend(of_peer(&stats));
-        metrics.push(of_calls(&stats.call_times));
-        if status.group != GroupConfig::default().group {
+        metrics.push(Metric::gauge(
+            "quorate_limits_revision",
+            "How often the limits were changed that this peer decides by.",
+            self.revision,
+        ));
+        metrics.push(Metric::gauge(
+            "quorate_differing_limits",
+            "Limits that are others in this peer's code than in the group.",
+            self.differing as u64,
+        ));
+        metrics.extend(of_group(&self.status));
+        metrics.extend(of_room(&self.status));
+        metrics.extend(of_connections(&self.status.connections));
+        metrics.extend(of_turns(&self.status.turns));
+        metrics.extend(of_peer(&self.peer));
+        metrics.push(of_calls(&self.peer.call_times));
+        if self.status.group != GroupConfig::default().group {
             let samples = metrics.iter_mut().flat_map(|metric| &mut metric.samples);
-            samples.for_each(|sample| sample.labels.push(("group", status.group.clone())));
+            samples.for_each(|sample| sample.labels.push(("group", self.status.group.clone())));
         }
         metrics
     }
@@ -177,21 +187,6 @@ fn of_limits(stats: &Stats) -> Vec<Metric> {
         errors = errors.with([("kind", kind)], count);
     }
     vec![decisions, local, units, reserved, refunded, errors, missing]
-}
-
-fn of_policy(limits: &LimitsStatus) -> Vec<Metric> {
-    vec![
-        Metric::gauge(
-            "quorate_limits_revision",
-            "How often the limits were changed that this peer decides by.",
-            limits.revision,
-        ),
-        Metric::gauge(
-            "quorate_differing_limits",
-            "Limits that are others in this peer's code than in the group.",
-            limits.differing.len() as u64,
-        ),
-    ]
 }
 
 fn of_calls(times: &CallTimes) -> Metric {
