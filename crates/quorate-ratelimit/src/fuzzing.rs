@@ -15,7 +15,7 @@ use crate::model::file::LimitsSpec;
 use crate::model::idempotency;
 use crate::model::key::Key;
 use crate::model::limits::Limits;
-use crate::model::side_cell::{Auxiliary, AuxiliaryKey};
+use crate::model::side_cell::{SideCell, SideKey};
 
 const START: u64 = 1_753_000_000_000_000_000;
 
@@ -53,13 +53,13 @@ pub mod operation {
 
 /// The key of a permit's own cell.
 pub fn permit_key(key: &Key, id: u8) -> Vec<u8> {
-    Auxiliary::Permit.key(&[key.as_ref(), &[id]]).to_vec()
+    SideCell::Permit.key(&[key.as_ref(), &[id]]).to_vec()
 }
 
 /// The keys of a reservation's own cell, and of all that is reserved of a key.
 pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
-    let own = Auxiliary::Reservation.key(&[key.as_ref(), &[id]]);
-    [own.to_vec(), Auxiliary::Holds.key(&[key.as_ref()]).to_vec()]
+    let own = SideCell::Reservation.key(&[key.as_ref(), &[id]]);
+    [own.to_vec(), SideCell::Reserved.key(&[key.as_ref()]).to_vec()]
 }
 
 /// The key of what an acquire with an idempotency key leaves behind.
@@ -132,10 +132,10 @@ pub fn operations(data: &[u8]) {
 }
 
 /// Cells beside those of a limit, in any mixture.
-fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<AuxiliaryKey> {
+fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<SideKey> {
     let id = [numbers.byte() % 3];
-    let (permit, holds) = (Auxiliary::Permit.key(&[key, &id]), Auxiliary::Holds.key(&[key]));
-    let reservation = Auxiliary::Reservation.key(&[key, &id]);
+    let (permit, holds) = (SideCell::Permit.key(&[key, &id]), SideCell::Reserved.key(&[key]));
+    let reservation = SideCell::Reservation.key(&[key, &id]);
     match numbers.byte() % 4 {
         0 => vec![permit],
         1 => vec![reservation, holds],
@@ -159,7 +159,7 @@ fn decide(
     let answer = model.decide(items, &mut cells, GroupTime(now));
     let is_admitted = matches!(answer.code, code::ALLOWED | code::SHADOW);
     // Reservations that have lapsed are settled whatever is decided.
-    let settles = items.iter().any(|item| Auxiliary::of(item.key) == Some(Auxiliary::Holds));
+    let settles = items.iter().any(|item| SideCell::of(item.key) == Some(SideCell::Reserved));
     let has_changed = cells.iter().any(Cell::is_changed);
     assert!(is_admitted || settles || !has_changed, "a denial changes nothing");
     let asked = items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.args[0]));

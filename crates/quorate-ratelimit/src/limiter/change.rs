@@ -77,13 +77,13 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn limits_status(&self) -> LimitsStatus {
-        let own = self.live().differences.own(self.live().code());
-        let present = self.live().present();
+        let own = self.current().differences.own(self.current().code());
+        let present = self.current().present();
         LimitsStatus {
             revision: present.revision,
             differing: differing(&own.table, &present),
             source: own.source,
-            missing: self.live().missing.names(),
+            missing: self.current().missing.names(),
         }
     }
 
@@ -108,6 +108,6 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn expect_limits<L: AsRef<str>>(&self, names: impl IntoIterator<Item = L>) {
-        names.into_iter().for_each(|name| self.live().expect(name.as_ref()));
+        names.into_iter().for_each(|name| self.current().expect(name.as_ref()));
     }
 }

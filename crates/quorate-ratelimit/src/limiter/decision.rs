@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
 
 use crate::model::answer::{
-    DENYING, HELD, INDEX_BITS, NO_WINDOW, REPEATED, SHADOWED, code, remaining, word,
+    DENYING, INDEX_BITS, NO_WINDOW, REPEATED, RESERVED, SHADOWED, code, remaining, word,
 };
 use crate::model::error::AcquireError;
 
@@ -97,11 +97,11 @@ impl Decision {
 
     /// Whether that is more than to note a denial.
     pub(crate) fn has_more(&self) -> bool {
-        self.allowed || self.is_held()
+        self.allowed || self.has_reservations()
     }
 
     /// Whether it denies a key of which something is reserved, and may have lapsed.
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn has_reservations(&self) -> bool {
         !self.allowed && self.marks & SECOND_MARK != 0
     }
 
@@ -266,13 +266,13 @@ impl JointDecision {
     /// Items that deny although some of what is reserved of them may have lapsed.
     pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
         let (word, denies) = (self.word, !self.allowed);
-        (0..MAX_ITEMS).filter(move |item| denies && word >> HELD >> item & 1 != 0)
+        (0..MAX_ITEMS).filter(move |item| denies && word >> RESERVED >> item & 1 != 0)
     }
 
     /// Items that have crossed thresholds, and which.
     pub(crate) fn crossed(&self) -> impl Iterator<Item = (usize, [bool; 2])> + use<> {
         let (word, is_told) = (self.word, self.allowed && self.word & REPEATED == 0);
-        let of = move |item: usize| [DENYING, HELD].map(|shift| word >> shift >> item & 1 != 0);
+        let of = move |item: usize| [DENYING, RESERVED].map(|shift| word >> shift >> item & 1 != 0);
         (0..MAX_ITEMS)
             .map(move |item| (item, of(item)))
             .filter(move |(_, crossed)| is_told && *crossed != [false; 2])
@@ -302,7 +302,7 @@ fn marks(word: u64, allowed: bool) -> u8 {
     }
     let index = word & ((1 << INDEX_BITS) - 1);
     let bit = |shift: u32| word >> shift >> index & 1 != 0;
-    let (first, second) = (!allowed || bit(DENYING), bit(HELD));
+    let (first, second) = (!allowed || bit(DENYING), bit(RESERVED));
     u8::from(first) * FIRST_MARK + u8::from(second) * SECOND_MARK
 }
 

@@ -7,10 +7,10 @@ use quorate::{Item, MAX_ITEMS};
 
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
-use crate::limiter::read::Named;
+use crate::limiter::read::LimitRef;
 use crate::model::error::AcquireError;
 use crate::model::key::{Key, PREFIX_BYTES};
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::numbers::alert::Alert;
 use crate::rule::operation::Operation;
 
@@ -19,13 +19,13 @@ impl RateLimiter {
     pub(crate) async fn follow_up(
         &self,
         mut decision: Decision,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         operation: Operation,
         item: Item<'_>,
         timeout: Option<Duration>,
     ) -> Result<Decision, AcquireError> {
-        if decision.is_held() {
-            let holds = Auxiliary::Holds.key(&[item.key]);
+        if decision.has_reservations() {
+            let holds = SideCell::Reserved.key(&[item.key]);
             let items = [item, Item { key: &holds, args: [0, 0] }];
             let decided = match timeout {
                 Some(timeout) => self.peer().decide_within(&items, timeout).await,
@@ -47,7 +47,7 @@ impl RateLimiter {
         if !decision.allowed || crossed == [false; 2] {
             return decision;
         }
-        let Some(percents) = self.live().load().of(key).map(|entry| entry.limit.alerts) else {
+        let Some(percents) = self.current().load().of(key).map(|named| named.limit.alerts) else {
             return decision;
         };
         let told = percents.into_iter().zip(crossed);
@@ -87,7 +87,7 @@ impl RateLimiter {
             let holds: Vec<_> = held
                 .into_iter()
                 .take(room)
-                .map(|index| (index, Auxiliary::Holds.key(&[keys[index].as_ref()])))
+                .map(|index| (index, SideCell::Reserved.key(&[keys[index].as_ref()])))
                 .collect();
             let (plain, record) = asked.split_at(keys.len());
             let beside = holds.iter().map(|(index, key)| Item { key, args: [*index as u64, 0] });
@@ -105,7 +105,7 @@ impl RateLimiter {
     async fn settle_each(&self, held: &[usize], keys: &[Key]) {
         for index in held {
             let key = keys[*index].as_ref();
-            let holds = Auxiliary::Holds.key(&[key]);
+            let holds = SideCell::Reserved.key(&[key]);
             let peek = Item { key, args: [1, Operation::Peek.argument()] };
             // If it fails the question is answered as before.
             let _ = self.peer().decide(&[peek, Item { key: &holds, args: [0, 0] }]).await;
@@ -121,7 +121,7 @@ impl RateLimiter {
         let tightest = joint.tightest;
         for (index, crossed) in joint.crossed() {
             let Some(((limit, ..), key)) = items.get(index).zip(keys.get(index)) else { continue };
-            let Some(of) = self.live().load().of(key.as_ref()).map(|entry| entry.limit) else {
+            let Some(of) = self.current().load().of(key.as_ref()).map(|named| named.limit) else {
                 continue;
             };
             let told = of.alerts.into_iter().zip(crossed);

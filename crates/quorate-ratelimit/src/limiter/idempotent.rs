@@ -6,7 +6,7 @@ use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::model::error::AcquireError;
 use crate::model::idempotency;
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::rule::operation::Operation;
 
 /// A limiter whose next call has an idempotency key; made by [`RateLimiter::idempotency_key`].
@@ -148,8 +148,8 @@ impl Idempotent<'_> {
         let record = Item { key: &record, args: [0, 0] };
         let decided = self.limiter.peer().decide(&[item, record]).await;
         let mut decision = self.limiter.read(named, operation, amount, decided)?;
-        if decision.is_held() {
-            let holds = Auxiliary::Holds.key(&[key.as_ref()]);
+        if decision.has_reservations() {
+            let holds = SideCell::Reserved.key(&[key.as_ref()]);
             let items = [item, Item { key: &holds, args: [0, 0] }, record];
             let decided = self.limiter.peer().decide(&items).await;
             decision = self.limiter.read_again(named, operation, amount, decided)?;

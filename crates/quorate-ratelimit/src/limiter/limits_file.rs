@@ -259,7 +259,7 @@ impl Follower {
         watch.is_pending = limits.is_ok();
         match limits {
             Ok(limits) => {
-                self.limiter.live().differences.follow(self.own(&limits));
+                self.limiter.current().differences.follow(self.own(&limits));
                 *watch = Watch { wanted: Some(limits), is_pending: true, ..Watch::default() };
             }
             Err(reason) => told(FileChange::Refused { reason }),
@@ -280,7 +280,7 @@ impl Follower {
         if self.source != LimitsSource::WinningFile {
             return false;
         }
-        let present = self.limiter.live().present();
+        let present = self.limiter.current().present();
         let is_looked_at = is_same(watch.agreed.as_ref(), &present);
         if is_looked_at || watch.refused_at == Some(present.revision) || !self.is_primary() {
             return false;
@@ -311,7 +311,7 @@ impl Follower {
             Ok(revision) => told(FileChange::Taken { revision }),
             // Nor will they be the next time.
             Err(error @ (PolicyError::Refused { .. } | PolicyError::NotAllowed)) => {
-                watch.refused_at = Some(self.limiter.live().present().revision);
+                watch.refused_at = Some(self.limiter.current().present().revision);
                 let reason = match error {
                     PolicyError::Refused { reason } => reason,
                     error => error.to_string(),
@@ -329,7 +329,7 @@ impl Follower {
     /// once.
     fn difference(&self, watch: &mut Watch) -> Option<FileChange> {
         let limits = watch.wanted.as_ref()?;
-        let present = self.limiter.live().present();
+        let present = self.limiter.current().present();
         if is_same(watch.compared.as_ref(), &present) {
             return None;
         }
@@ -338,7 +338,7 @@ impl Follower {
             return None;
         }
         let names = differing(&limits.table, &present);
-        self.limiter.live().differences.tell(&self.own(limits), &present, &names);
+        self.limiter.current().differences.tell(&self.own(limits), &present, &names);
         let revision = present.revision;
         watch.compared = Some(present);
         (!names.is_empty()).then_some(FileChange::Differs { revision, limits: names })

@@ -25,12 +25,12 @@ use tokio::time::Instant;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::limiter::full_store::AtCapacity;
 use crate::model::RateLimitModel;
-use crate::model::current::Live;
+use crate::model::current::CurrentLimits;
 use crate::model::error::AcquireError;
 use crate::model::idempotency;
-use crate::model::key::{Key, Room};
+use crate::model::key::{Key, KeyBuffer};
 use crate::model::limits::Limits;
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::numbers::alert::AlertSender;
 use crate::numbers::counters::Counters;
 use crate::numbers::denials::Denials;
@@ -46,7 +46,7 @@ pub struct RateLimiter {
     peer: Peer,
     /// What the code says: names are looked up here first.
     code: Limits,
-    live: Arc<Live>,
+    current: Arc<CurrentLimits>,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     at_capacity: AtCapacity,
@@ -66,15 +66,15 @@ impl RateLimiter {
     /// See the [crate](crate#examples).
     pub fn new(peer: Peer, limits: &Limits) -> Self {
         // Of a model that wraps this one nothing is known: its limits do not change here.
-        let live = match peer.model::<RateLimitModel>() {
-            Some(model) => Arc::clone(model.live()),
-            None => Arc::new(Live::new(Arc::clone(&limits.table))),
+        let current = match peer.model::<RateLimitModel>() {
+            Some(model) => Arc::clone(model.current()),
+            None => Arc::new(CurrentLimits::new(Arc::clone(&limits.table))),
         };
         let shared = Shared { alerts: AlertSender::new(), denials: Denials::new() };
         // One more for limits that come later.
         let counters = Arc::new(Counters::new(limits.iter().count() + 1));
         let (code, shared, at_capacity) = (limits.clone(), Arc::new(shared), AtCapacity::default());
-        Self { peer, code, live, shared, counters, at_capacity }
+        Self { peer, code, current, shared, counters, at_capacity }
     }
 
     /// The peer that is asked.
@@ -105,7 +105,7 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn limits(&self) -> Limits {
-        Limits { table: self.live.present() }
+        Limits { table: self.current.present() }
     }
 
     /// The limits that this peer was started with: those of its code.
@@ -127,13 +127,13 @@ impl RateLimiter {
 
     /// The name of the limit that a key is of, or was; empty if this peer has none for it.
     pub(crate) fn name_of(&self, key: &[u8]) -> String {
-        let present = self.live.load();
-        let entry = present.of(key).or_else(|| self.code.table.of(key));
-        entry.map_or_else(String::new, |entry| entry.name.to_string())
+        let present = self.current.load();
+        let named = present.of(key).or_else(|| self.code.table.of(key));
+        named.map_or_else(String::new, |named| named.name.to_string())
     }
 
-    pub(crate) fn live(&self) -> &Live {
-        &self.live
+    pub(crate) fn current(&self) -> &CurrentLimits {
+        &self.current
     }
 
     pub(crate) fn alert_sender(&self) -> &AlertSender {
@@ -187,7 +187,7 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<Decision, AcquireError> {
         // By itself: a call through another future costs a tenth of the decision.
-        let mut room = Room::default();
+        let mut room = KeyBuffer::default();
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
@@ -232,7 +232,7 @@ impl RateLimiter {
         amount: u64,
         timeout: Duration,
     ) -> Result<Decision, AcquireError> {
-        let mut room = Room::default();
+        let mut room = KeyBuffer::default();
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key.as_ref())?;
         let item = Item { key, args: [amount, 0] };
@@ -501,7 +501,7 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let named = self.named(limit)?;
         let key = self.key(named, key.as_ref())?;
-        let holds = Auxiliary::Holds.key(&[key.as_ref()]);
+        let holds = SideCell::Reserved.key(&[key.as_ref()]);
         let items = [
             Item { key: key.as_ref(), args: [0, Operation::Reset.argument()] },
             Item { key: &holds, args: [0, 0] },
@@ -537,7 +537,7 @@ impl RateLimiter {
         amount: u64,
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
-        let mut room = Room::default();
+        let mut room = KeyBuffer::default();
         let named = self.named(limit)?;
         let key = self.fill(&mut room, named, key)?;
         let item = Item { key, args: [amount, operation.argument()] };

@@ -155,14 +155,14 @@ impl RateLimiter {
     }
 
     fn most_used(&self, id: u32, n: usize) -> Vec<Used> {
-        let table = self.live().present();
-        let Some(entry) = table.find(id) else { return Vec::new() };
+        let table = self.current().present();
+        let Some(named) = table.find(id) else { return Vec::new() };
         let mut used = Ranking::new(n);
-        let at = entry.rule.clock(self.peer().group_time()).0;
+        let at = named.rule.clock(self.peer().group_time()).0;
         self.peer().visit_cells(&mut |key, value, _| {
             let Some(key) = key_under(id, key) else { return };
-            let present = entry.present(Some(value)).0;
-            let units = present.map_or(0, |value| entry.rule.used(&value, at));
+            let present = named.present(Some(value)).0;
+            let units = present.map_or(0, |value| named.rule.used(&value, at));
             if units > 0 {
                 used.push((units, key));
             }

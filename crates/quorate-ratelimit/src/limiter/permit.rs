@@ -6,11 +6,11 @@ use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{HoldId, PermitId};
 use crate::limiter::permit_guard::Permit;
-use crate::limiter::read::Named;
+use crate::limiter::read::LimitRef;
 use crate::model::error::AcquireError;
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::numbers::counters::Units;
-use crate::rule::operation::Paired;
+use crate::rule::operation::SideOperation;
 
 /// What became of a permit that was asked for.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl RateLimiter {
             return Err(self.failed(Some(named), AcquireError::ZeroPermits));
         }
         let id = PermitId(HoldId::new(self.key(named, key.as_ref())?));
-        let decision = self.on_permit(named, &id, amount, Paired::PermitTake).await?;
+        let decision = self.on_permit(named, &id, amount, SideOperation::PermitTake).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))
     }
@@ -132,7 +132,7 @@ impl RateLimiter {
     /// ```
     pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
-        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRenew).await
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, SideOperation::PermitRenew).await
     }
 
     /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
@@ -157,23 +157,23 @@ impl RateLimiter {
     /// ```
     pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
-        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, Paired::PermitRelease).await
+        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, SideOperation::PermitRelease).await
     }
 
     async fn on_permit(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         id: &PermitId,
         amount: u64,
-        operation: Paired,
+        operation: SideOperation,
     ) -> Result<Decision, AcquireError> {
         let key = id.0.key();
-        let own = Auxiliary::Permit.key(&[key, id.0.nonce()]);
+        let own = SideCell::Permit.key(&[key, id.0.nonce()]);
         let items =
             [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
         let decided = self.peer().decide(&items).await;
         let read = self.read_held(named, (amount, Units::Granted), decided);
-        let is_new = operation == Paired::PermitTake;
+        let is_new = operation == SideOperation::PermitTake;
         let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
         Ok(self.told(decision, named.name, key))
     }

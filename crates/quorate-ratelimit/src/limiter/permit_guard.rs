@@ -32,11 +32,11 @@ pub struct Permit {
     id: PermitId,
     lease: Duration,
     is_lost: watch::Receiver<bool>,
-    held: Held,
+    held: GuardState,
 }
 
 /// What holds a permit; dropped, it has the permit given back.
-enum Held {
+enum GuardState {
     /// A task that renews it until it is told what becomes of it.
     Renewed { until: Arc<Until>, stop: Option<oneshot::Sender<Left>> },
     /// Nothing: a shadow has no place for it, and none is lost.
@@ -73,7 +73,7 @@ const LOST: u64 = 0;
 const MARGIN_DIVISOR: u32 = 20;
 
 impl Until {
-    /// Held for a lease that was asked for then.
+    /// GuardState for a lease that was asked for then.
     fn new(peer: &Peer, asked: Time, lease: Duration) -> Self {
         Self { peer: peer.clone(), nanos: AtomicU64::new(Self::end(asked, lease)) }
     }
@@ -83,7 +83,7 @@ impl Until {
         asked.after(lease - lease / MARGIN_DIVISOR).0
     }
 
-    /// Held for another lease, which was asked for then, unless it has been called lost.
+    /// GuardState for another lease, which was asked for then, unless it has been called lost.
     fn extend(&self, asked: Time, lease: Duration) {
         let later = |until| (until != LOST).then(|| Self::end(asked, lease).max(until));
         // What was called lost stays so.
@@ -118,7 +118,7 @@ impl Permit {
         let lease = decision.reset_after;
         let (lost, is_lost) = watch::channel(false);
         if decision.shadow {
-            return Self { id, lease, is_lost, held: Held::Shadow { _lost: lost } };
+            return Self { id, lease, is_lost, held: GuardState::Shadow { _lost: lost } };
         }
         let (stop, stopped) = oneshot::channel();
         let until = Arc::new(Until::new(limiter.peer(), asked, lease));
@@ -131,7 +131,7 @@ impl Permit {
             is_of_group: !decision.basis.is_local(),
         };
         tokio::spawn(renewal.run(lost, stopped));
-        Self { id, lease, is_lost, held: Held::Renewed { until, stop: Some(stop) } }
+        Self { id, lease, is_lost, held: GuardState::Renewed { until, stop: Some(stop) } }
     }
 
     /// What names it.
@@ -148,9 +148,9 @@ impl Permit {
     /// renewed meanwhile, as a rule.
     pub fn left(&self) -> Duration {
         match &self.held {
-            Held::Renewed { until, .. } if !*self.is_lost.borrow() => until.left(),
-            Held::Renewed { .. } => Duration::ZERO,
-            Held::Shadow { .. } => self.lease,
+            GuardState::Renewed { until, .. } if !*self.is_lost.borrow() => until.left(),
+            GuardState::Renewed { .. } => Duration::ZERO,
+            GuardState::Shadow { .. } => self.lease,
         }
     }
 
@@ -177,7 +177,7 @@ impl Permit {
     /// [`RateLimiter::renew_permit`] and [`RateLimiter::release_permit`], at any peer. Left alone
     /// it is free within one and a half leases.
     pub fn detach(mut self) -> PermitId {
-        if let Held::Renewed { stop, .. } = &mut self.held
+        if let GuardState::Renewed { stop, .. } = &mut self.held
             && let Some(stop) = stop.take()
         {
             // A task that has ended has nothing to be told.

@@ -7,16 +7,16 @@ use crate::limiter::RateLimiter;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::limiter::full_store::AtCapacity;
 use crate::model::error::AcquireError;
-use crate::model::key::{Key, Room, limit_of};
+use crate::model::key::{Key, KeyBuffer, limit_of};
 use crate::model::limits::is_name;
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::numbers::counters::{Counted, ErrorKind, Units};
 use crate::rule::hash::limit_id;
 use crate::rule::operation::Operation;
 
 /// A limit as a caller names it.
 #[derive(Clone, Copy)]
-pub(crate) struct Named<'n> {
+pub(crate) struct LimitRef<'n> {
     pub(crate) id: u32,
     /// By which it is counted.
     index: usize,
@@ -28,28 +28,28 @@ pub(crate) struct Named<'n> {
 impl RateLimiter {
     /// The limit of a name: one that this peer's code has, or that has come since.
     #[inline(always)]
-    pub(crate) fn named<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
+    pub(crate) fn named<'n>(&self, name: &'n str) -> Result<LimitRef<'n>, AcquireError> {
         match self.code().table.find_name(name) {
-            Some(entry) => {
-                let reading = self.reading(entry);
-                Ok(Named { id: entry.id, index: entry.index as usize, name, reading })
+            Some(named) => {
+                let reading = self.reading(named);
+                Ok(LimitRef { id: named.id, index: named.index as usize, name, reading })
             }
             None => self.named_since(name),
         }
     }
 
     #[cold]
-    fn named_since<'n>(&self, name: &'n str) -> Result<Named<'n>, AcquireError> {
-        let present = self.live().present();
+    fn named_since<'n>(&self, name: &'n str) -> Result<LimitRef<'n>, AcquireError> {
+        let present = self.current().present();
         let id = match present.find_name(name) {
-            Some(entry) => entry.id,
+            Some(named) => named.id,
             // Whoever decides knows: a client holds none of the group's limits, a peer that has
             // just started holds them in a moment, and until the first change the primary's code
             // counts.
             None if present.revision == 0 && is_name(name) => limit_id(name),
             None => return Err(self.unknown(name)),
         };
-        Ok(Named { id, index: self.code().iter().count(), name, reading: Reading::Exact })
+        Ok(LimitRef { id, index: self.code().iter().count(), name, reading: Reading::Exact })
     }
 
     /// The id of a limit that this peer knows.
@@ -61,7 +61,7 @@ impl RateLimiter {
     /// Counts that there is no limit of this name: as missing, if something here relies on it.
     fn unknown(&self, name: &str) -> AcquireError {
         let error = AcquireError::UnknownLimit { limit: name.to_owned() };
-        if self.live().missing.is_expected(name) {
+        if self.current().missing.is_expected(name) {
             return self.missed(name, error);
         }
         self.failed(None, error)
@@ -69,49 +69,53 @@ impl RateLimiter {
 
     /// In a sliding window what is taken now is told from what is taken a moment later.
     #[inline(always)]
-    fn reading(&self, entry: &Entry) -> Reading {
-        let is_sliding = |entry: &Entry| matches!(entry.limit.kind, Kind::Sliding { .. });
-        let is_exact = match self.live().changed() {
+    fn reading(&self, named: &NamedLimit) -> Reading {
+        let is_sliding = |named: &NamedLimit| matches!(named.limit.kind, Kind::Sliding { .. });
+        let is_exact = match self.current().changed() {
             // It may be another limit by now.
-            Some(present) => present.find(entry.id).is_some_and(is_sliding),
-            None => is_sliding(entry),
+            Some(present) => present.find(named.id).is_some_and(is_sliding),
+            None => is_sliding(named),
         };
         if is_exact { Reading::Exact } else { Reading::Cheap }
     }
 
     /// The limit of a key that was named before; of one that is none any more, the name is empty.
-    pub(crate) fn named_of<'n>(&self, name: &'n str, key: &[u8]) -> Named<'n> {
-        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+    pub(crate) fn named_of<'n>(&self, name: &'n str, key: &[u8]) -> LimitRef<'n> {
+        let known = self.code().table.find_name(name).map(|named| named.index as usize);
         let index = known.unwrap_or_else(|| self.code().iter().count());
         let id = limit_of(key).unwrap_or_default();
-        Named { id, index, name, reading: Reading::Exact }
+        LimitRef { id, index, name, reading: Reading::Exact }
     }
 
     /// The key of a caller's cell, written into `room`.
     #[inline(always)]
     pub(crate) fn fill<'r>(
         &self,
-        room: &'r mut Room,
-        named: Named<'_>,
+        room: &'r mut KeyBuffer,
+        named: LimitRef<'_>,
         key: &[u8],
     ) -> Result<&'r [u8], AcquireError> {
         room.fill(named.id, key).map_err(|error| self.failed(Some(named), error))
     }
 
     /// The same, as a value.
-    pub(crate) fn key(&self, named: Named<'_>, key: &[u8]) -> Result<Key, AcquireError> {
+    pub(crate) fn key(&self, named: LimitRef<'_>, key: &[u8]) -> Result<Key, AcquireError> {
         Key::new(named.id, key).map_err(|error| self.failed(Some(named), error))
     }
 
     /// Counts an error.
     #[cold]
-    pub(crate) fn failed(&self, named: Option<Named<'_>>, mut error: AcquireError) -> AcquireError {
+    pub(crate) fn failed(
+        &self,
+        named: Option<LimitRef<'_>>,
+        mut error: AcquireError,
+    ) -> AcquireError {
         if let AcquireError::MissingLimit { limit, revision } = &mut error {
             // A primary of an older version does not say what it decides by.
-            *revision = self.live().load().revision.max(*revision);
-            let is_known = self.live().knows(limit);
-            if is_known || self.live().missing.is_expected(limit) {
-                self.live().miss(limit, *revision);
+            *revision = self.current().load().revision.max(*revision);
+            let is_known = self.current().knows(limit);
+            if is_known || self.current().missing.is_expected(limit) {
+                self.current().miss(limit, *revision);
             }
             if !is_known {
                 return self.unknown(&std::mem::take(limit));
@@ -125,7 +129,7 @@ impl RateLimiter {
 
     /// Counts a call on a limit that is missing, under its name if the code has it.
     fn missed(&self, name: &str, error: AcquireError) -> AcquireError {
-        let known = self.code().table.find_name(name).map(|entry| entry.index as usize);
+        let known = self.code().table.find_name(name).map(|named| named.index as usize);
         let index = known.unwrap_or_else(|| self.code().iter().count());
         self.counters().note_error(Some(index), ErrorKind::MissingLimit);
         error
@@ -134,8 +138,8 @@ impl RateLimiter {
     /// A limit that was missing is there.
     #[inline(always)]
     fn found(&self, name: &str) {
-        if self.live().missing.has_any() {
-            self.live().find(name);
+        if self.current().missing.has_any() {
+            self.current().find(name);
         }
     }
 
@@ -144,7 +148,7 @@ impl RateLimiter {
     #[inline(always)]
     pub(crate) fn read(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         operation: Operation,
         amount: u64,
         decided: Result<quorate::Decision, DecideError>,
@@ -163,7 +167,7 @@ impl RateLimiter {
             },
         };
         // A peek takes nothing; what is asked once more is counted then.
-        if operation.takes() && amount > 0 && !decision.is_held() {
+        if operation.takes() && amount > 0 && !decision.has_reservations() {
             self.count(named.index, &decision, Counted::from(&decision), decision.granted);
         } else if matches!(operation, Operation::Refund { .. }) && !decision.repeated {
             self.counters().note_units(named.index, Units::Refunded, decision.granted);
@@ -174,13 +178,13 @@ impl RateLimiter {
     /// The same of a question that was asked once more: it is counted whatever it says.
     pub(crate) fn read_again(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         operation: Operation,
         amount: u64,
         decided: Result<quorate::Decision, DecideError>,
     ) -> Result<Decision, AcquireError> {
         let decision = self.read(named, operation, amount, decided)?;
-        if operation.takes() && amount > 0 && decision.is_held() {
+        if operation.takes() && amount > 0 && decision.has_reservations() {
             self.count(named.index, &decision, Counted::from(&decision), decision.granted);
         }
         Ok(decision)
@@ -190,7 +194,7 @@ impl RateLimiter {
     /// counted. It is counted if an amount was asked for, by its units as `of` says.
     pub(crate) fn read_held(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         (amount, of): (u64, Units),
         decided: Result<quorate::Decision, DecideError>,
     ) -> Result<Decision, AcquireError> {
@@ -209,7 +213,7 @@ impl RateLimiter {
     }
 
     /// Counts what was used of a reservation that is settled.
-    pub(crate) fn count_settled(&self, named: Named<'_>, decision: &Decision) {
+    pub(crate) fn count_settled(&self, named: LimitRef<'_>, decision: &Decision) {
         if !decision.repeated {
             self.counters().note_units(named.index, Units::Granted, decision.granted);
         }
@@ -268,7 +272,7 @@ impl RateLimiter {
     #[cold]
     pub(crate) fn admit_uncounted(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         operation: Operation,
         amount: u64,
         error: &DecideError,
@@ -283,7 +287,7 @@ impl RateLimiter {
             Bounded::OverlayKeys => Basis::Local { since: self.peer().alone_since() },
             _ => Basis::Primary,
         };
-        let capacity = self.live().load().find(named.id).map_or(0, |e| e.limit.capacity());
+        let capacity = self.current().load().find(named.id).map_or(0, |e| e.limit.capacity());
         let is_part_enough = operation == Operation::AcquireUpTo;
         let granted = match operation {
             Operation::Peek => 0,

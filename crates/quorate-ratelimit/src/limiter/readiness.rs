@@ -97,8 +97,8 @@ impl RateLimiter {
         let is_known = self.peer().model::<RateLimitModel>().is_some();
         let revision = self.peer().policy().revision;
         // One that this version cannot use was given all the same.
-        if is_known && !self.live().has_refused(revision) {
-            return self.live().load().revision;
+        if is_known && !self.current().has_refused(revision) {
+            return self.current().load().revision;
         }
         revision
     }

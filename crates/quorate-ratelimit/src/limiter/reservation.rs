@@ -7,12 +7,12 @@ use quorate::Item;
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{HoldId, ReservationId};
-use crate::limiter::read::Named;
+use crate::limiter::read::LimitRef;
 use crate::model::error::AcquireError;
 use crate::model::reservation::TERM_NANOS;
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::numbers::counters::Units;
-use crate::rule::operation::Paired;
+use crate::rule::operation::SideOperation;
 
 /// How long a reservation lasts at least that is neither committed nor cancelled; its units are
 /// given back by one and a half times this. Group time that jumps meanwhile, for clocks were put
@@ -79,7 +79,7 @@ impl RateLimiter {
     ) -> Result<Reserved, AcquireError> {
         let named = self.named(limit)?;
         let id = ReservationId(HoldId::new(self.key(named, key.as_ref())?));
-        let decision = self.on_reservation(named, &id, amount, Paired::Reserve).await?;
+        let decision = self.on_reservation(named, &id, amount, SideOperation::Reserve).await?;
         Ok(Reserved { decision, id: decision.allowed.then_some(id) })
     }
 
@@ -102,7 +102,7 @@ impl RateLimiter {
     pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
         let limit = self.name_of(id.0.key());
         let named = self.named_of(&limit, id.0.key());
-        self.on_reservation(named, id, actual, Paired::Commit).await
+        self.on_reservation(named, id, actual, SideOperation::Commit).await
     }
 
     /// Gives back all that was reserved: nothing was used.
@@ -131,14 +131,14 @@ impl RateLimiter {
 
     async fn on_reservation(
         &self,
-        named: Named<'_>,
+        named: LimitRef<'_>,
         id: &ReservationId,
         amount: u64,
-        operation: Paired,
+        operation: SideOperation,
     ) -> Result<Decision, AcquireError> {
         let key = id.0.key();
-        let own = Auxiliary::Reservation.key(&[key, id.0.nonce()]);
-        let holds = Auxiliary::Holds.key(&[key]);
+        let own = SideCell::Reservation.key(&[key, id.0.nonce()]);
+        let holds = SideCell::Reserved.key(&[key]);
         let items = [
             Item { key, args: [amount, operation.argument()] },
             Item { key: &own, args: [0, 0] },
@@ -146,7 +146,7 @@ impl RateLimiter {
         ];
         let decided = self.peer().decide(&items).await;
         // It was decided when it was reserved; what was taken is known when it is settled.
-        let is_new = operation == Paired::Reserve;
+        let is_new = operation == SideOperation::Reserve;
         let counted = if is_new { amount } else { 0 };
         let read = self.read_held(named, (counted, Units::Reserved), decided);
         let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };

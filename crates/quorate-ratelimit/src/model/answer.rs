@@ -2,7 +2,7 @@
 
 use quorate::Answer;
 
-use crate::rule::verdict::{Marks, Outcome, Verdict};
+use crate::rule::verdict::{Marks, Ruling, Verdict};
 
 /// Answer codes. They travel between peers: numbers are never given another meaning.
 pub(crate) mod code {
@@ -53,7 +53,7 @@ pub(crate) const DENYING: u32 = 8;
 pub(crate) const SHADOWED: u32 = 24;
 /// Above those, of a denial the items on which reservations are held, else those that have crossed
 /// their second threshold.
-pub(crate) const HELD: u32 = 40;
+pub(crate) const RESERVED: u32 = 40;
 /// Says that nothing remains, and that the word for it has what was debited beyond the limit.
 pub(crate) const OVERDRAWN: u64 = 1 << 62;
 /// Says that this is the answer of an earlier call.
@@ -61,7 +61,7 @@ pub(crate) const REPEATED: u64 = 1 << 63;
 
 /// An outcome as an answer, about the item with this index.
 #[inline]
-pub(crate) fn to_answer(index: usize, outcome: &Outcome, units: u64) -> Answer {
+pub(crate) fn to_answer(index: usize, outcome: &Ruling, units: u64) -> Answer {
     let mut words = [0; 6];
     words[word::LIMIT] = outcome.limit;
     words[word::REMAINING] = outcome.remaining | outcome.beyond;
@@ -93,14 +93,14 @@ pub(crate) fn remaining(answer: &Answer) -> (u64, u64) {
 }
 
 /// The bits of an outcome, for the first item.
-fn marks(outcome: &Outcome) -> u64 {
-    let Marks { crossed, is_held, .. } = outcome.marks;
+fn marks(outcome: &Ruling) -> u64 {
+    let Marks { crossed, has_reservations, .. } = outcome.marks;
     let (first, second) = match outcome.verdict {
-        Verdict::Denied => (true, is_held),
+        Verdict::Denied => (true, has_reservations),
         _ => (crossed[0], crossed[1]),
     };
     let is_shadow = outcome.verdict == Verdict::Shadow;
-    u64::from(first) << DENYING | u64::from(is_shadow) << SHADOWED | u64::from(second) << HELD
+    u64::from(first) << DENYING | u64::from(is_shadow) << SHADOWED | u64::from(second) << RESERVED
 }
 
 #[cold]

@@ -11,7 +11,7 @@ use crate::model::missing::{Known, Missing};
 use crate::model::table::Table;
 
 /// Shared by a model and the limiters of its peer.
-pub(crate) struct Live {
+pub(crate) struct CurrentLimits {
     /// What the peer's own code says.
     code: Arc<Table>,
     /// Whether `present` has ever been anything else: to know that costs a decision less than to borrow
@@ -42,7 +42,7 @@ impl Deref for Present<'_> {
     }
 }
 
-impl Live {
+impl CurrentLimits {
     pub(crate) fn new(code: Arc<Table>) -> Self {
         Self {
             present: ArcSwap::new(Arc::clone(&code)),

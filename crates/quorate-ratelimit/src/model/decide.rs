@@ -3,27 +3,27 @@
 use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
 
 use crate::model::answer::{
-    DENYING, HELD, INDEX_BITS, OVERDRAWN, REPEATED, SHADOWED, code, refusal, remaining, to_answer,
-    word,
+    DENYING, INDEX_BITS, OVERDRAWN, REPEATED, RESERVED, SHADOWED, code, refusal, remaining,
+    to_answer, word,
 };
 use crate::model::idempotency::Record;
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::model::reservation;
-use crate::model::side_cell::{Auxiliary, limits_in};
+use crate::model::side_cell::{SideCell, limits_in};
 use crate::model::table::Table;
 use crate::rule::Rule;
-use crate::rule::concurrency::PermitOrder;
-use crate::rule::operation::{Operation, Order, Paired};
-use crate::rule::verdict::{Effect, Outcome, Verdict};
+use crate::rule::concurrency::PermitRequest;
+use crate::rule::operation::{Operation, Request, SideOperation};
+use crate::rule::verdict::{Effect, Ruling, Verdict};
 
 /// Who decides: the limits, and whether a peer does so alone.
 #[derive(Clone, Copy)]
-pub(crate) struct Judge<'a> {
+pub(crate) struct TableDecider<'a> {
     pub(crate) table: &'a Table,
     pub(crate) is_alone: bool,
 }
 
-impl Judge<'_> {
+impl TableDecider<'_> {
     /// Decides several items, of which the last may be cells beside those of limits.
     pub(crate) fn decide(
         self,
@@ -34,15 +34,15 @@ impl Judge<'_> {
         let count = limits_in(items);
         let (items, beside) = items.split_at(count);
         let (cells, others) = cells.split_at_mut(count);
-        let kinds: [Option<Auxiliary>; 2] =
-            std::array::from_fn(|index| Auxiliary::of(beside.get(index)?.key));
+        let kinds: [Option<SideCell>; 2] =
+            std::array::from_fn(|index| SideCell::of(beside.get(index)?.key));
         match (kinds, items, &mut *others) {
             ([None, _], ..) => self.decide_all(items, cells, context),
-            ([Some(Auxiliary::Permit), None], [item], [permit]) => {
+            ([Some(SideCell::Permit), None], [item], [permit]) => {
                 self.decide_permit(item, &mut cells[0], permit, context)
             }
             (
-                [Some(Auxiliary::Reservation), Some(Auxiliary::Holds)],
+                [Some(SideCell::Reservation), Some(SideCell::Reserved)],
                 [item],
                 [reservation, holds],
             ) => {
@@ -66,7 +66,7 @@ impl Judge<'_> {
         let unknown = || refusal(code::UNKNOWN_OPERATION, 0);
         let (beside, others, mut record) = match (beside, others) {
             ([beside @ .., last], [others @ .., record])
-                if Auxiliary::of(last.key) == Some(Auxiliary::Record) =>
+                if SideCell::of(last.key) == Some(SideCell::Record) =>
             {
                 (beside, others, Some(record))
             }
@@ -74,7 +74,7 @@ impl Judge<'_> {
         };
         for item in beside {
             let of = usize::try_from(item.args[0]).ok().and_then(|index| items.get(index));
-            if Auxiliary::of(item.key) != Some(Auxiliary::Holds) || of.is_none() {
+            if SideCell::of(item.key) != Some(SideCell::Reserved) || of.is_none() {
                 return unknown();
             }
         }
@@ -90,12 +90,12 @@ impl Judge<'_> {
         // A peer alone settles nothing: it could not tell the group.
         for (item, holds) in beside.iter().zip(others).filter(|_| !self.is_alone) {
             let index = item.args[0] as usize;
-            if let (Some(entry), Some(cell)) =
+            if let (Some(named), Some(cell)) =
                 (self.table.of(items[index].key), cells.get_mut(index))
             {
-                reservation::settle(entry, cell, holds, context);
-                if Order::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
-                    reservation::forget(entry, holds, context);
+                reservation::settle(named, cell, holds, context);
+                if Request::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
+                    reservation::forget(named, holds, context);
                 }
             }
         }
@@ -138,11 +138,11 @@ impl Judge<'_> {
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
         };
-        let Some(entry) = self.table.of(item.key) else {
+        let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(known.index);
         };
-        let peek = Order { operation: Operation::Peek, amount: 1 };
-        let present = entry.decide(cell, peek, context, Effect::Ask);
+        let peek = Request { operation: Operation::Peek, amount: 1 };
+        let present = named.decide(cell, peek, context, Effect::Ask);
         let mut words = [0; 6];
         words[word::LIMIT] = present.limit;
         words[word::REMAINING] = known.remaining;
@@ -155,8 +155,8 @@ impl Judge<'_> {
 
     /// Whether an item takes units of a limit that may deny them.
     fn is_limited(self, item: &Item<'_>) -> bool {
-        let takes = Order::of(item).is_some_and(|order| order.operation.takes());
-        takes && self.table.of(item.key).is_some_and(Entry::may_deny)
+        let takes = Request::of(item).is_some_and(|request| request.operation.takes());
+        takes && self.table.of(item.key).is_some_and(NamedLimit::may_deny)
     }
 
     /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call
@@ -172,12 +172,12 @@ impl Judge<'_> {
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
         };
-        let Some(entry) = self.table.of(item.key) else {
+        let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(known.index);
         };
-        let peek = Order { operation: Operation::Peek, amount: 1 };
-        let present = self.decide_one(entry, cell, peek, context, Effect::Ask);
-        let denied = Outcome {
+        let peek = Request { operation: Operation::Peek, amount: 1 };
+        let present = self.decide_one(named, cell, peek, context, Effect::Ask);
+        let denied = Ruling {
             verdict: Verdict::Denied,
             granted: 0,
             retry_after: until.0.saturating_sub(context.now().0),
@@ -191,49 +191,49 @@ impl Judge<'_> {
         let mut units: u64 = 0;
         let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
         let mut crossed: [u64; 2] = [0; 2];
-        let mut shown: Option<(usize, Outcome)> = None;
+        let mut shown: Option<(usize, Ruling)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
-            let (entry, order) = match self.read(index, item) {
+            let (named, request) = match self.read(index, item) {
                 Ok(read) => read,
                 Err(answer) => return answer,
             };
-            let outcome = self.decide_one(entry, cell, order, context, Effect::Ask);
-            match outcome.verdict {
+            let ruling = self.decide_one(named, cell, request, context, Effect::Ask);
+            match ruling.verdict {
                 Verdict::Allowed => {}
                 Verdict::Shadow => shadowed |= 1 << index,
                 Verdict::Denied => denying |= 1 << index,
                 Verdict::Never | Verdict::Ended | Verdict::Unsupported => {
-                    return to_answer(index, &outcome, 0);
+                    return to_answer(index, &ruling, 0);
                 }
             }
-            held |= u64::from(outcome.marks.is_held) << index;
-            for (all, crossed) in crossed.iter_mut().zip(outcome.marks.crossed) {
+            held |= u64::from(ruling.marks.has_reservations) << index;
+            for (all, crossed) in crossed.iter_mut().zip(ruling.marks.crossed) {
                 *all |= u64::from(crossed) << index;
             }
-            units = units.saturating_add(taken(order, &outcome));
-            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&outcome, shown)) {
-                shown = Some((index, outcome));
+            units = units.saturating_add(taken(request, &ruling));
+            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&ruling, shown)) {
+                shown = Some((index, ruling));
             }
         }
-        let Some((index, outcome)) = shown else {
+        let Some((index, ruling)) = shown else {
             return Answer::default();
         };
         let is_denied = denying != 0;
-        let mut answer = to_answer(index, &outcome, if is_denied { 0 } else { units });
+        let mut answer = to_answer(index, &ruling, if is_denied { 0 } else { units });
         let (first, second) = if is_denied { (denying, held) } else { (crossed[0], crossed[1]) };
         answer.words[word::INDEX] = answer.words[word::INDEX] & OVERDRAWN
             | index as u64
             | first << DENYING
             | shadowed << SHADOWED
-            | second << HELD;
+            | second << RESERVED;
         if is_denied {
             return answer;
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
-            if let Ok((entry, order)) = self.read(index, item) {
-                let outcome = self.decide_one(entry, cell, order, context, Effect::Take);
-                if outcome.granted == 0 {
-                    ask_for_room(entry, order, &outcome, cell);
+            if let Ok((named, request)) = self.read(index, item) {
+                let ruling = self.decide_one(named, cell, request, context, Effect::Take);
+                if ruling.granted == 0 {
+                    ask_for_room(named, request, &ruling, cell);
                 }
             }
         }
@@ -243,16 +243,16 @@ impl Judge<'_> {
     #[inline]
     pub(crate) fn decide_one(
         self,
-        entry: &Entry,
+        named: &NamedLimit,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         context: DecideContext,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         if self.is_alone {
-            return entry.decide_alone(cell, order, context, effect);
+            return named.decide_alone(cell, request, context, effect);
         }
-        entry.decide(cell, order, context, effect)
+        named.decide(cell, request, context, effect)
     }
 
     fn decide_permit(
@@ -262,23 +262,23 @@ impl Judge<'_> {
         permit: &mut Cell,
         context: DecideContext,
     ) -> Answer {
-        let Some(entry) = self.table.of(item.key) else {
+        let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(0);
         };
-        let order = match Paired::of(item.args[1]) {
-            Some(Paired::PermitTake) => PermitOrder::Take { units: item.args[0] },
-            Some(Paired::PermitRenew) => PermitOrder::Renew,
-            Some(Paired::PermitRelease) => PermitOrder::Release,
+        let request = match SideOperation::of(item.args[1]) {
+            Some(SideOperation::PermitTake) => PermitRequest::Take { units: item.args[0] },
+            Some(SideOperation::PermitRenew) => PermitRequest::Renew,
+            Some(SideOperation::PermitRelease) => PermitRequest::Release,
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
-        let rule = if self.is_alone { entry.rule_alone() } else { &entry.rule };
+        let rule = if self.is_alone { named.rule_alone() } else { &named.rule };
         let Rule::Concurrency(concurrency) = rule else {
             return refusal(code::UNSUPPORTED, 0);
         };
-        let outcome = entry.decide_permit(*concurrency, (cell, permit), order, context);
-        let is_taken = matches!(order, PermitOrder::Take { .. });
-        let is_new = is_taken && !outcome.marks.is_repeated;
-        to_answer(0, &outcome, if is_new { outcome.granted } else { 0 })
+        let ruling = named.decide_permit(*concurrency, (cell, permit), request, context);
+        let is_taken = matches!(request, PermitRequest::Take { .. });
+        let is_new = is_taken && !ruling.marks.is_repeated;
+        to_answer(0, &ruling, if is_new { ruling.granted } else { 0 })
     }
 
     fn decide_reservation(
@@ -287,20 +287,22 @@ impl Judge<'_> {
         mut cells: reservation::Cells<'_>,
         context: DecideContext,
     ) -> Answer {
-        let Some(entry) = self.table.of(item.key) else {
+        let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(0);
         };
-        if matches!(entry.rule, Rule::Concurrency(_)) {
+        if matches!(named.rule, Rule::Concurrency(_)) {
             return refusal(code::UNSUPPORTED, 0);
         }
         let amount = item.args[0];
-        let outcome = match Paired::of(item.args[1]) {
-            Some(Paired::Reserve) => reservation::reserve(entry, &mut cells, amount, context),
-            Some(Paired::Commit) => reservation::commit(entry, &mut cells, amount, context),
+        let ruling = match SideOperation::of(item.args[1]) {
+            Some(SideOperation::Reserve) => {
+                reservation::reserve(named, &mut cells, amount, context)
+            }
+            Some(SideOperation::Commit) => reservation::commit(named, &mut cells, amount, context),
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
         // What a commit takes beyond what was reserved is no more than that.
-        to_answer(0, &outcome, if outcome.marks.is_repeated { 0 } else { outcome.granted })
+        to_answer(0, &ruling, if ruling.marks.is_repeated { 0 } else { ruling.granted })
     }
 
     /// There is no such limit by the policy that is decided by.
@@ -313,39 +315,43 @@ impl Judge<'_> {
 
     /// The limit and the order of an item, or the answer if there is none.
     #[inline]
-    pub(crate) fn read(&self, index: usize, item: &Item<'_>) -> Result<(&Entry, Order), Answer> {
-        let entry = self.table.of(item.key);
-        let entry = entry.ok_or_else(|| self.unknown_limit(index))?;
-        let order = Order::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
-        Ok((entry, order))
+    pub(crate) fn read(
+        &self,
+        index: usize,
+        item: &Item<'_>,
+    ) -> Result<(&NamedLimit, Request), Answer> {
+        let named = self.table.of(item.key);
+        let named = named.ok_or_else(|| self.unknown_limit(index))?;
+        let request = Request::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
+        Ok((named, request))
     }
 }
 
 /// Says of what only asks, and is told yes, what room the one that it asks about would take.
 #[cold]
-pub(crate) fn ask_for_room(entry: &Entry, order: Order, outcome: &Outcome, cell: &mut Cell) {
-    let is_question = match order.operation {
+pub(crate) fn ask_for_room(named: &NamedLimit, request: Request, ruling: &Ruling, cell: &mut Cell) {
+    let is_question = match request.operation {
         Operation::Peek => true,
-        Operation::Acquire | Operation::AcquireUpTo => order.amount == 0,
+        Operation::Acquire | Operation::AcquireUpTo => request.amount == 0,
         Operation::Debit | Operation::Refund { .. } | Operation::Reset => false,
     };
-    if is_question && outcome.verdict == Verdict::Allowed {
+    if is_question && ruling.verdict == Verdict::Allowed {
         // A permit has a cell of its own.
-        cell.ask(u8::from(matches!(entry.rule, Rule::Concurrency(_))));
+        cell.ask(u8::from(matches!(named.rule, Rule::Concurrency(_))));
     }
 }
 
 /// Units that an operation took: what is lost if its change is.
 #[inline]
-pub(crate) fn taken(order: Order, outcome: &Outcome) -> u64 {
-    match order.operation {
-        Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => outcome.granted,
+pub(crate) fn taken(request: Request, ruling: &Ruling) -> u64 {
+    match request.operation {
+        Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => ruling.granted,
         Operation::Peek | Operation::Refund { .. } | Operation::Reset => 0,
     }
 }
 
 /// Whether a caller learns more from `outcome` than from `shown`.
-fn is_tighter(outcome: &Outcome, shown: &Outcome) -> bool {
-    let rank = |o: &Outcome| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
-    rank(outcome) > rank(shown)
+fn is_tighter(ruling: &Ruling, shown: &Ruling) -> bool {
+    let rank = |o: &Ruling| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
+    rank(ruling) > rank(shown)
 }

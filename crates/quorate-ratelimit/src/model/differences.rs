@@ -120,10 +120,10 @@ pub(crate) fn listed(names: &[String]) -> String {
 pub(crate) fn differing(own: &Table, present: &Table) -> Vec<String> {
     let differs = |name: &str| {
         // As a file writes them: what is said in two ways is the same.
-        let of = |table: &Table| table.find_name(name).map(|entry| LimitSpec::from(&entry.limit));
+        let of = |table: &Table| table.find_name(name).map(|named| LimitSpec::from(&named.limit));
         of(own) != of(present)
     };
-    let names = own.entries.iter().chain(&present.entries).map(|entry| &*entry.name);
+    let names = own.limits.iter().chain(&present.limits).map(|named| &*named.name);
     let mut differing: Vec<String> =
         names.filter(|name| differs(name)).map(str::to_owned).collect();
     differing.sort();

@@ -12,8 +12,8 @@
 use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::rule::Rule;
-use crate::rule::lapse::Slices;
-use crate::rule::operation::{Operation, Order};
+use crate::rule::lapse::LapseClock;
+use crate::rule::operation::{Operation, Request};
 use crate::rule::verdict::Effect;
 
 /// The number of a form of a limit; 0 for one that was never changed.
@@ -21,7 +21,7 @@ pub(crate) type FormNumber = u16;
 
 /// What a limit was before it was changed.
 #[derive(Clone, Debug)]
-pub(crate) struct Former {
+pub(crate) struct EarlierForm {
     pub(crate) number: FormNumber,
     pub(crate) rule: Rule,
     /// What its units were multiplied and divided by on their way to the next form.
@@ -32,7 +32,7 @@ pub(crate) struct Former {
     pub(crate) is_renumbered: bool,
 }
 
-impl Former {
+impl EarlierForm {
     /// Units of a cell that were carried over to the next form: not less than were taken.
     pub(crate) fn used(&self, value: &Value) -> u64 {
         let (to, from) = self.scale;
@@ -60,18 +60,18 @@ impl Former {
 
 /// When the window of a moment began; `None` for what has none.
 fn window_at(rule: &Rule, at: u64) -> Option<u64> {
-    let peek = Order { operation: Operation::Peek, amount: 1 };
+    let peek = Request { operation: Operation::Peek, amount: 1 };
     rule.decide(&mut Cell::new(None), peek, DecideContext::at(GroupTime(at)), Effect::Ask).window
 }
 
 /// What came after a form, of a limit that was these, the last one first, and is `present`.
-fn next<'a>((present, forms): (&'a Rule, &'a [Former]), index: usize) -> &'a Rule {
+fn next<'a>((present, forms): (&'a Rule, &'a [EarlierForm]), index: usize) -> &'a Rule {
     index.checked_sub(1).map_or(present, |next| &forms[next].rule)
 }
 
 /// The window in which the present form counts what was taken in one of any form: each change
 /// takes all that it carries over as taken at its moment. `None` if that was not carried over.
-pub(crate) fn moved((present, forms): (&Rule, &[Former]), mut since: u64) -> Option<u64> {
+pub(crate) fn moved((present, forms): (&Rule, &[EarlierForm]), mut since: u64) -> Option<u64> {
     for (index, form) in forms.iter().enumerate().rev() {
         let start = window_at(next((present, forms), index), form.until).unwrap_or(0);
         if since < start {
@@ -99,7 +99,7 @@ impl Charge {
     /// Of units that were taken under a form, when they were taken, of a limit that was these
     /// forms, the last one first, and is `present`.
     pub(crate) fn of(
-        (present, forms): (&Rule, &[Former]),
+        (present, forms): (&Rule, &[EarlierForm]),
         units: u64,
         (mut since, now): (u64, u64),
     ) -> Self {
@@ -130,13 +130,13 @@ impl Charge {
 /// numbers alone were changed since.
 pub(crate) fn present_holds(
     value: &Value,
-    (present, forms): (&Rule, &[Former]),
+    (present, forms): (&Rule, &[EarlierForm]),
     term: u64,
     context: DecideContext,
 ) -> Option<Value> {
     let found = forms
         .iter()
-        .position(|form| Slices::new(term, form.rule.tag()).read(Some(value)).is_some());
+        .position(|form| LapseClock::new(term, form.rule.tag()).read(Some(value)).is_some());
     let Some(oldest) = found else { return Some(*value) };
     let mut value = *value;
     for index in (0..=oldest).rev() {
@@ -147,7 +147,8 @@ pub(crate) fn present_holds(
         let next = next((present, forms), index);
         // What an earlier change carried over was taken as taken at its moment.
         let earlier = forms[..=oldest].get(index + 1).map_or(0, |form| form.until);
-        let (old, new) = (Slices::new(term, form.rule.tag()), Slices::new(term, next.tag()));
+        let (old, new) =
+            (LapseClock::new(term, form.rule.tag()), LapseClock::new(term, next.tag()));
         let units = |units: u64, start: u64| {
             // Of a slice in which a window began a part is of the one before, and nobody gives that
             // back; of one of which a part had left a sliding one, nobody knows which.

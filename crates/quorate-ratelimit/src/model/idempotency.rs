@@ -19,7 +19,7 @@ use quorate::bug::{self, Bug};
 use quorate::{Cell, Delta, GroupTime, Item, Value};
 
 use crate::model::answer::NO_WINDOW;
-use crate::model::side_cell::{Auxiliary, AuxiliaryKey};
+use crate::model::side_cell::{SideCell, SideKey};
 
 /// How long an answer is kept for a retry, whatever clocks do.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
@@ -36,11 +36,11 @@ const INDEX_BITS: u32 = 8;
 const NO_START: u64 = (1 << WINDOW_BITS) - 1;
 
 /// The key of what an operation leaves behind.
-pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> AuxiliaryKey {
+pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> SideKey {
     let arguments: Vec<_> = items.iter().map(|item| item.args.map(u64::to_le_bytes)).collect();
     let asked = items.iter().zip(&arguments);
     let parts = asked.flat_map(|(item, [one, two])| [item.key, &one[..], &two[..]]);
-    Auxiliary::Record.key(&[id].into_iter().chain(parts).collect::<Vec<_>>())
+    SideCell::Record.key(&[id].into_iter().chain(parts).collect::<Vec<_>>())
 }
 
 /// The answer to an operation that was admitted.

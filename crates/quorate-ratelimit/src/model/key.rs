@@ -39,7 +39,7 @@ impl Key {
     pub const MAX_BYTES: usize = MAX_KEY_BYTES - PREFIX_BYTES;
 
     pub(crate) fn new(limit: u32, key: &[u8]) -> Result<Self, AcquireError> {
-        let mut room = Room::default();
+        let mut room = KeyBuffer::default();
         let length = room.fill(limit, key)?.len();
         if length <= INLINE_BYTES {
             return Ok(Self(Bytes::Inline { length: length as u8, bytes: room.short }));
@@ -51,19 +51,19 @@ impl Key {
 /// Where a call makes its key: written in place, for a key that is returned by value is copied
 /// several times, and that costs more than the decision.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct KeyBuffer {
     short: [u8; INLINE_BYTES],
     long: Vec<u8>,
 }
 
-impl Default for Room {
+impl Default for KeyBuffer {
     #[inline]
     fn default() -> Self {
         Self { short: [0; INLINE_BYTES], long: Vec::new() }
     }
 }
 
-impl Room {
+impl KeyBuffer {
     /// The key of a caller's cell under a limit.
     #[inline]
     pub(crate) fn fill(&mut self, limit: u32, key: &[u8]) -> Result<&[u8], AcquireError> {

@@ -9,7 +9,7 @@ use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind};
 use crate::model::error::AcquireError;
 use crate::model::key::Key;
 use crate::model::key::MIN_LIMIT_ID;
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::model::table::Table;
 
 /// A named set of limits. Cheap to clone.
@@ -65,7 +65,7 @@ impl Limits {
     /// # Ok::<(), quorate_ratelimit::LimitsError>(())
     /// ```
     pub fn get(&self, name: &str) -> Option<Limit> {
-        self.table.find_name(name).map(|entry| entry.limit)
+        self.table.find_name(name).map(|named| named.limit)
     }
 
     /// All limits, ordered by name.
@@ -83,7 +83,7 @@ impl Limits {
     /// # Ok::<(), quorate_ratelimit::LimitsError>(())
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, Limit)> {
-        self.table.entries.iter().map(|entry| (&*entry.name, entry.limit))
+        self.table.limits.iter().map(|named| (&*named.name, named.limit))
     }
 
     /// The key of a caller's cell under a limit.
@@ -109,12 +109,12 @@ impl Limits {
     /// The id of a limit.
     #[inline]
     pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
-        self.entry(limit).map(|entry| entry.id)
+        self.entry(limit).map(|named| named.id)
     }
 
     /// What is known of a limit.
     #[inline]
-    pub(crate) fn entry(&self, limit: &str) -> Result<&Entry, AcquireError> {
+    pub(crate) fn entry(&self, limit: &str) -> Result<&NamedLimit, AcquireError> {
         self.table
             .find_name(limit)
             .ok_or_else(|| AcquireError::UnknownLimit { limit: limit.to_owned() })
@@ -193,23 +193,23 @@ impl LimitsBuilder {
         if count > MAX_LIMITS {
             return Err(LimitsError { broken: vec![LimitsErrorKind::Count { count }] });
         }
-        let mut entries = Vec::with_capacity(count);
+        let mut limits = Vec::with_capacity(count);
         for (name, limit) in self.limits {
             if !is_name(&name) {
                 broken.push(LimitsErrorKind::Name { name });
                 continue;
             }
             match limit {
-                Ok(limit) => entries.push(Entry::new(name, limit)),
+                Ok(limit) => limits.push(NamedLimit::new(name, limit)),
                 Err(source) => broken.push(LimitsErrorKind::Limit { name, source }),
             }
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        broken.extend(clashes(&entries));
+        limits.sort_by(|a, b| a.name.cmp(&b.name));
+        broken.extend(clashes(&limits));
         if !broken.is_empty() {
             return Err(LimitsError { broken });
         }
-        Ok(Limits { table: Arc::new(Table::new(entries, 0)) })
+        Ok(Limits { table: Arc::new(Table::new(limits, 0)) })
     }
 }
 
@@ -219,12 +219,12 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Names given twice and ids that two names share, or that records have.
-fn clashes(entries: &[Entry]) -> Vec<LimitsErrorKind> {
-    let mut by_id: Vec<&Entry> = entries.iter().collect();
-    by_id.sort_by_key(|entry| entry.id);
+fn clashes(limits: &[NamedLimit]) -> Vec<LimitsErrorKind> {
+    let mut by_id: Vec<&NamedLimit> = limits.iter().collect();
+    by_id.sort_by_key(|named| named.id);
     let pairs = by_id.windows(2).filter(|pair| pair[0].id == pair[1].id);
-    let of_records = by_id.iter().filter(|entry| entry.id < MIN_LIMIT_ID).map(|entry| {
-        let name = entry.name.to_string();
+    let of_records = by_id.iter().filter(|named| named.id < MIN_LIMIT_ID).map(|named| {
+        let name = named.name.to_string();
         LimitsErrorKind::Collision { name, other: "(cells beside those of limits)".to_owned() }
     });
     pairs

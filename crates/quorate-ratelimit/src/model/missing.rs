@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::limit::Limit;
-    use crate::model::current::Live;
+    use crate::model::current::CurrentLimits;
     use crate::model::limits::Limits;
 
     fn table(names: &[&str]) -> Arc<Table> {
@@ -199,15 +199,15 @@ mod tests {
     }
 
     fn at(revision: u64, names: &[&str]) -> Arc<Table> {
-        let entries = names.iter().map(|name| {
-            crate::model::named_limit::Entry::new((*name).to_owned(), Limit::per_day(1))
+        let limits = names.iter().map(|name| {
+            crate::model::named_limit::NamedLimit::new((*name).to_owned(), Limit::per_day(1))
         });
-        Arc::new(Table::new(entries.collect(), revision))
+        Arc::new(Table::new(limits.collect(), revision))
     }
 
     #[test]
     fn what_is_used_is_missing_from_when_it_is_gone_until_it_is_there() {
-        let live = Live::new(table(&["api", "new"]));
+        let live = CurrentLimits::new(table(&["api", "new"]));
         live.expect("new");
         assert!(!live.missing.has_any(), "before the first change nobody knows");
         live.set(at(1, &["api"]));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_callers_make_up_is_bounded() {
-        let live = Live::new(table(&["api"]));
+        let live = CurrentLimits::new(table(&["api"]));
         for number in 0..1000 {
             live.miss(&format!("asked for {number}"), 0);
             let name = format!("made up {number}");

@@ -26,10 +26,10 @@ use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, 
 
 use crate::limit::without_primary::WithoutPrimary;
 use crate::model::answer::{code, to_answer, word};
-use crate::model::current::Live;
-use crate::model::decide::{Judge, ask_for_room, taken};
+use crate::model::current::CurrentLimits;
+use crate::model::decide::{TableDecider, ask_for_room, taken};
 use crate::model::limits::Limits;
-use crate::model::side_cell::Auxiliary;
+use crate::model::side_cell::SideCell;
 use crate::model::table::Table;
 use crate::rule::verdict::Effect;
 
@@ -65,17 +65,17 @@ use crate::rule::verdict::Effect;
 /// ```
 #[derive(Clone)]
 pub struct RateLimitModel {
-    live: Arc<Live>,
+    current: Arc<CurrentLimits>,
 }
 
 impl RateLimitModel {
     pub(crate) fn new(code: Arc<Table>) -> Self {
-        Self { live: Arc::new(Live::new(code)) }
+        Self { current: Arc::new(CurrentLimits::new(code)) }
     }
 
     /// The limits that it decides by, as they change.
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.live
+    pub(crate) fn current(&self) -> &Arc<CurrentLimits> {
+        &self.current
     }
 }
 
@@ -104,32 +104,32 @@ impl Model for RateLimitModel {
 
     #[inline]
     fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
-        let table = self.live.load();
-        let judge = Judge { table: &table, is_alone: false };
+        let table = self.current.load();
+        let judge = TableDecider { table: &table, is_alone: false };
         let ([item], [cell]) = (items, &mut *cells) else {
             return judge.decide(items, cells, context);
         };
-        let (entry, order) = match judge.read(0, item) {
+        let (named, request) = match judge.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
-        let outcome = entry.decide(cell, order, context, Effect::Take);
-        if outcome.granted == 0 {
-            ask_for_room(entry, order, &outcome, cell);
+        let ruling = named.decide(cell, request, context, Effect::Take);
+        if ruling.granted == 0 {
+            ask_for_room(named, request, &ruling, cell);
         }
-        to_answer(0, &outcome, taken(order, &outcome))
+        to_answer(0, &ruling, taken(request, &ruling))
     }
 
     /// Whether all limits of an operation let a peer alone decide.
     fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
-        let table = self.live.load();
+        let table = self.current.load();
         let of_item = |item: &Item<'_>| {
             // What is reserved is the group's to settle.
-            if Auxiliary::of(item.key) == Some(Auxiliary::Reservation) {
+            if SideCell::of(item.key) == Some(SideCell::Reservation) {
                 return Some(Mode::Strict);
             }
-            let entry = table.of(item.key)?;
-            Some(match entry.limit.without_primary {
+            let named = table.of(item.key)?;
+            Some(match named.limit.without_primary {
                 WithoutPrimary::AsGroup => mode,
                 WithoutPrimary::Refuse => Mode::Strict,
                 WithoutPrimary::Share { .. } | WithoutPrimary::Open => Mode::Relaxed,
@@ -148,8 +148,8 @@ impl Model for RateLimitModel {
     /// group has changed may do so, or may have before they were changed again: who was cut off
     /// meanwhile has decided by those.
     fn may_decide_alone(&self, mode: Mode) -> bool {
-        let lets = |table: &Table| table.entries.iter().any(|entry| entry.may_be_decided_alone());
-        mode == Mode::Relaxed || lets(self.live.code()) || self.live.is_of_group()
+        let lets = |table: &Table| table.limits.iter().any(|named| named.may_be_decided_alone());
+        mode == Mode::Relaxed || lets(self.current.code()) || self.current.is_of_group()
     }
 
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
@@ -162,7 +162,7 @@ impl Model for RateLimitModel {
         items: &[Item<'_>],
         cells: &mut [Cell],
     ) -> Answer {
-        Judge { table: &self.live.load(), is_alone: true }.decide(items, cells, context)
+        TableDecider { table: &self.current.load(), is_alone: true }.decide(items, cells, context)
     }
 
     /// Whether a denial is near its end, or a shadow would have been one.
@@ -181,14 +181,14 @@ impl Model for RateLimitModel {
         after: &Value,
         delta: &mut Delta,
     ) {
-        match Auxiliary::of(item.key) {
+        match SideCell::of(item.key) {
             // What is said of them last counts.
-            Some(Auxiliary::Record | Auxiliary::Permit) => delta.words = after.words,
+            Some(SideCell::Record | SideCell::Permit) => delta.words = after.words,
             // Those are the group's own.
-            Some(Auxiliary::Holds | Auxiliary::Reservation) => {}
+            Some(SideCell::Reserved | SideCell::Reservation) => {}
             None => {
-                if let Some(entry) = self.live.load().of(item.key) {
-                    entry.accumulate(before, after, delta);
+                if let Some(named) = self.current.load().of(item.key) {
+                    named.accumulate(before, after, delta);
                 }
             }
         }
@@ -203,18 +203,18 @@ impl Model for RateLimitModel {
     }
 
     fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
-        match Auxiliary::of(key) {
-            Some(Auxiliary::Record) => idempotency::merge(delta, cell, context.now()),
-            Some(Auxiliary::Permit) => {
+        match SideCell::of(key) {
+            Some(SideCell::Record) => idempotency::merge(delta, cell, context.now()),
+            Some(SideCell::Permit) => {
                 // Its key does not say of which limit it is: those of one lease read each other's.
-                if let Some(concurrency) = self.live.load().permits_of(delta.words[2]) {
+                if let Some(concurrency) = self.current.load().permits_of(delta.words[2]) {
                     concurrency.merge_permit(delta, cell, context);
                 }
             }
-            Some(Auxiliary::Holds | Auxiliary::Reservation) => {}
+            Some(SideCell::Reserved | SideCell::Reservation) => {}
             None => {
-                let table = self.live.load();
-                return table.of(key).map_or(0, |entry| entry.merge(delta, cell, context));
+                let table = self.current.load();
+                return table.of(key).map_or(0, |named| named.merge(delta, cell, context));
             }
         }
         0
@@ -226,15 +226,15 @@ impl Model for RateLimitModel {
         request: &[u8],
         now: GroupTime,
     ) -> Result<Option<Bytes>, String> {
-        let changed = policy::change(self.live.code(), policy, request, now)?;
+        let changed = policy::change(self.current.code(), policy, request, now)?;
         Ok(changed.map(Bytes::from))
     }
 
     fn set_policy(&self, policy: &Policy) -> Result<(), String> {
-        match policy::table(self.live.code(), policy) {
-            Ok(table) => self.live.set(table),
+        match policy::table(self.current.code(), policy) {
+            Ok(table) => self.current.set(table),
             Err(reason) => {
-                self.live.refuse(policy.revision);
+                self.current.refuse(policy.revision);
                 return Err(reason);
             }
         }
@@ -242,7 +242,7 @@ impl Model for RateLimitModel {
     }
 
     fn settings(&self) -> Vec<(String, String)> {
-        let (count, revision) = (self.live.code().len(), self.live.code().fingerprint());
+        let (count, revision) = (self.current.code().len(), self.current.code().fingerprint());
         let limits = format!("{count}, revision {revision:016x}");
         // A peer of an older build takes every operation for an acquire.
         let operations = OPERATIONS_REVISION.to_string();

@@ -5,17 +5,17 @@ use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::limit::without_primary::WithoutPrimary;
 use crate::limit::{Kind, Limit};
-use crate::model::earlier_form::{self, Charge, FormNumber, Former};
+use crate::model::earlier_form::{self, Charge, EarlierForm, FormNumber};
 use crate::rule::Rule;
-use crate::rule::cell::{HELD_MARK, TAG_SHIFT, marked};
-use crate::rule::concurrency::{Concurrency, PermitOrder};
+use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT, marked};
+use crate::rule::concurrency::{Concurrency, PermitRequest};
 use crate::rule::hash::limit_id;
-use crate::rule::operation::{Operation, Order};
+use crate::rule::operation::{Operation, Request};
 use crate::rule::token_bucket::{TokenBucket, reduced};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 
 /// A limit under its name.
-pub(crate) struct Entry {
+pub(crate) struct NamedLimit {
     pub(crate) id: u32,
     /// Its place among all limits, by which it is counted.
     pub(crate) index: u32,
@@ -27,12 +27,12 @@ pub(crate) struct Entry {
     /// What of it a peer alone has, if that is a share.
     share: Option<Rule>,
     /// What it was, the last one first, while cells of that may live.
-    former: Box<[Former]>,
+    former: Box<[EarlierForm]>,
     /// Whether any of this is more than deciding by the rule.
     is_unusual: bool,
 }
 
-impl Entry {
+impl NamedLimit {
     pub(crate) fn new(name: String, limit: Limit) -> Self {
         Self::changed(name, limit, (Rule::new(&limit, 0), 0), Vec::new())
     }
@@ -42,7 +42,7 @@ impl Entry {
         name: String,
         limit: Limit,
         (rule, form): (Rule, FormNumber),
-        former: Vec<Former>,
+        former: Vec<EarlierForm>,
     ) -> Self {
         let rules = former.iter().map(|former| &former.rule).chain([&rule]);
         let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
@@ -66,15 +66,15 @@ impl Entry {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         context: DecideContext,
         effect: Effect,
-    ) -> Outcome {
-        let is_marked = cell.value().is_some_and(|value| value.words[2] & HELD_MARK != 0);
+    ) -> Ruling {
+        let is_marked = cell.value().is_some_and(|value| value.words[2] & RESERVED_MARK != 0);
         if is_marked || self.is_unusual {
-            return self.decide_unusual(cell, order, context, effect);
+            return self.decide_unusual(cell, request, context, effect);
         }
-        self.rule.decide(cell, order, context, effect)
+        self.rule.decide(cell, request, context, effect)
     }
 
     /// Whether it ever denies anything: shadows and counters do not.
@@ -83,10 +83,10 @@ impl Entry {
     }
 
     #[inline]
-    fn shade(&self, outcome: &mut Outcome) {
-        let is_refusal = matches!(outcome.verdict, Verdict::Denied | Verdict::Never);
+    fn shade(&self, ruling: &mut Ruling) {
+        let is_refusal = matches!(ruling.verdict, Verdict::Denied | Verdict::Never);
         if is_refusal && self.limit.is_shadow {
-            outcome.verdict = Verdict::Shadow;
+            ruling.verdict = Verdict::Shadow;
         }
     }
 
@@ -96,34 +96,34 @@ impl Entry {
     fn decide_unusual(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         context: DecideContext,
         effect: Effect,
-    ) -> Outcome {
-        let (before, is_held) = self.present(cell.value());
+    ) -> Ruling {
+        let (before, has_reservations) = self.present(cell.value());
         let mut bare = Cell::new(before);
-        let order = self.moved(order);
-        let mut outcome = self.rule.decide(&mut bare, order, context, effect);
-        outcome.marks.is_held = is_held;
-        if outcome.granted > 0 {
-            outcome.marks.crossed = self.crossed(&self.rule, before, &outcome, order, context);
+        let request = self.moved(request);
+        let mut ruling = self.rule.decide(&mut bare, request, context, effect);
+        ruling.marks.has_reservations = has_reservations;
+        if ruling.granted > 0 {
+            ruling.marks.crossed = self.crossed(&self.rule, before, &ruling, request, context);
         }
         if let Some(value) = bare.value().filter(|_| bare.is_changed()) {
-            cell.set(marked(*value, is_held));
+            cell.set(marked(*value, has_reservations));
         }
-        self.shade(&mut outcome);
-        outcome
+        self.shade(&mut ruling);
+        ruling
     }
 
     /// A cell as the present rule reads it, and whether it was marked. One of an older form is what was
     /// carried over at each change, whenever it is looked at: since then the rule of its time has gone on.
     pub(crate) fn present(&self, value: Option<&Value>) -> (Option<Value>, bool) {
         let Some(value) = value else { return (None, false) };
-        let is_held = value.words[2] & HELD_MARK != 0;
+        let has_reservations = value.words[2] & RESERVED_MARK != 0;
         let mut bare = marked(*value, false);
         let tag = bare.words[2] >> TAG_SHIFT;
         if self.rule.reads(tag) {
-            return (Some(bare), is_held);
+            return (Some(bare), has_reservations);
         }
         let found = self.former.iter().position(|former| former.rule.reads(tag));
         for index in (0..found.map_or(0, |index| index + 1)).rev() {
@@ -132,27 +132,27 @@ impl Entry {
             let units = former.used(&bare);
             // What holds nothing is absent.
             let Some(carried) = next.with(units, former.until).filter(|_| units > 0) else {
-                return (None, is_held);
+                return (None, has_reservations);
             };
             bare = carried;
         }
-        (Some(bare), is_held)
+        (Some(bare), has_reservations)
     }
 
     /// An order that gives back units of a window before a change gives them back to the one that
     /// counts them since; nothing, if none does.
-    fn moved(&self, order: Order) -> Order {
-        let Operation::Refund { window_ms: Some(window_ms) } = order.operation else {
-            return order;
+    fn moved(&self, request: Request) -> Request {
+        let Operation::Refund { window_ms: Some(window_ms) } = request.operation else {
+            return request;
         };
         let since = window_ms.saturating_mul(NANOS_PER_MS);
         match earlier_form::moved((&self.rule, &self.former), since) {
-            Some(moved) if moved == since => order,
+            Some(moved) if moved == since => request,
             Some(moved) => {
                 let window_ms = Some(moved / NANOS_PER_MS);
-                Order { operation: Operation::Refund { window_ms }, ..order }
+                Request { operation: Operation::Refund { window_ms }, ..request }
             }
-            None => Order { amount: 0, ..order },
+            None => Request { amount: 0, ..request },
         }
     }
 
@@ -190,19 +190,19 @@ impl Entry {
         &self,
         rule: &Rule,
         before: Option<Value>,
-        outcome: &Outcome,
-        order: Order,
+        ruling: &Ruling,
+        request: Request,
         context: DecideContext,
     ) -> [bool; 2] {
-        if matches!(order.operation, Operation::Refund { .. } | Operation::Reset) {
+        if matches!(request.operation, Operation::Refund { .. } | Operation::Reset) {
             return [false; 2];
         }
-        let peek = Order { operation: Operation::Peek, amount: 1 };
+        let peek = Request { operation: Operation::Peek, amount: 1 };
         let left = rule.decide(&mut Cell::new(before), peek, context, Effect::Ask).remaining;
         let [before, after] =
-            [left, outcome.remaining].map(|left| outcome.limit.saturating_sub(left));
+            [left, ruling.remaining].map(|left| ruling.limit.saturating_sub(left));
         self.limit.alerts.map(|percent| {
-            let product = u128::from(outcome.limit) * u128::from(percent);
+            let product = u128::from(ruling.limit) * u128::from(percent);
             let threshold = u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX);
             percent > 0 && before < threshold && after >= threshold
         })
@@ -218,57 +218,57 @@ impl Entry {
         &self,
         concurrency: Concurrency,
         (cell, permit): (&mut Cell, &mut Cell),
-        order: PermitOrder,
+        request: PermitRequest,
         context: DecideContext,
-    ) -> Outcome {
+    ) -> Ruling {
         let before = cell.value().copied();
-        let mut outcome = concurrency.decide_permit(cell, permit, order, context);
-        match order {
-            PermitOrder::Take { .. } if outcome.granted > 0 && !outcome.marks.is_repeated => {
-                let order = Order { operation: Operation::Acquire, amount: outcome.granted };
+        let mut ruling = concurrency.decide_permit(cell, permit, request, context);
+        match request {
+            PermitRequest::Take { .. } if ruling.granted > 0 && !ruling.marks.is_repeated => {
+                let request = Request { operation: Operation::Acquire, amount: ruling.granted };
                 let rule = Rule::Concurrency(concurrency);
-                outcome.marks.crossed = self.crossed(&rule, before, &outcome, order, context);
+                ruling.marks.crossed = self.crossed(&rule, before, &ruling, request, context);
             }
-            PermitOrder::Take { units } => self.soften(&mut outcome, units),
-            PermitOrder::Renew | PermitOrder::Release => {}
+            PermitRequest::Take { units } => self.soften(&mut ruling, units),
+            PermitRequest::Renew | PermitRequest::Release => {}
         }
-        self.shade(&mut outcome);
-        outcome
+        self.shade(&mut ruling);
+        ruling
     }
 
     /// Decides at a peer alone: by a share, by what it is, or openly.
     pub(crate) fn decide_alone(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         context: DecideContext,
         effect: Effect,
-    ) -> Outcome {
-        let is_asked = matches!(order.operation, Operation::Acquire | Operation::AcquireUpTo);
+    ) -> Ruling {
+        let is_asked = matches!(request.operation, Operation::Acquire | Operation::AcquireUpTo);
         if self.limit.without_primary == WithoutPrimary::Open && is_asked {
-            let order = Order { operation: Operation::Debit, ..order };
-            return self.decide(cell, order, context, effect);
+            let request = Request { operation: Operation::Debit, ..request };
+            return self.decide(cell, request, context, effect);
         }
-        let Some(share) = &self.share else { return self.decide(cell, order, context, effect) };
+        let Some(share) = &self.share else { return self.decide(cell, request, context, effect) };
         // The group's own cells are of another rule, but for permits: this peer counts from nothing.
-        let mut outcome = share.decide(cell, order, context, effect);
-        self.soften(&mut outcome, order.amount);
-        self.shade(&mut outcome);
-        outcome
+        let mut ruling = share.decide(cell, request, context, effect);
+        self.soften(&mut ruling, request.amount);
+        self.shade(&mut ruling);
+        ruling
     }
 
     /// What a share never admits the limit may: there may be a primary at any moment.
-    fn soften(&self, outcome: &mut Outcome, amount: u64) {
-        if outcome.verdict == Verdict::Never && amount <= self.limit.capacity() {
-            (outcome.verdict, outcome.retry_after) = (Verdict::Denied, SOON);
+    fn soften(&self, ruling: &mut Ruling, amount: u64) {
+        if ruling.verdict == Verdict::Never && amount <= self.limit.capacity() {
+            (ruling.verdict, ruling.retry_after) = (Verdict::Denied, SOON);
         }
     }
 
     /// Keeps in `delta` what a local decision took.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         // Whether reservations are held on the key travels along.
-        let mark = (delta.words[2] | after.words[2]) & HELD_MARK;
-        delta.words[2] &= !HELD_MARK;
+        let mark = (delta.words[2] | after.words[2]) & RESERVED_MARK;
+        delta.words[2] &= !RESERVED_MARK;
         self.accumulate_bare(before, after, delta);
         delta.words[2] |= mark;
     }
@@ -304,13 +304,13 @@ impl Entry {
 
     /// Applies what a peer decided alone; the units that were counted.
     pub(crate) fn merge(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) -> u64 {
-        let (present, is_held) = self.present(cell.value());
-        let is_held = is_held || delta.words[2] & HELD_MARK != 0;
+        let (present, has_reservations) = self.present(cell.value());
+        let has_reservations = has_reservations || delta.words[2] & RESERVED_MARK != 0;
         let bare = self.carried(delta);
         let Some((value, units)) = self.rule.merge(present.as_ref(), &bare, context) else {
             return 0;
         };
-        cell.set(marked(value, is_held));
+        cell.set(marked(value, has_reservations));
         units
     }
 }

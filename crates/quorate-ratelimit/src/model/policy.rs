@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::bounds::MAX_LIMITS;
 use crate::limit::{Kind, Limit};
-use crate::model::earlier_form::{FormNumber, Former};
+use crate::model::earlier_form::{EarlierForm, FormNumber};
 use crate::model::file::{LimitSpec, LimitsSpec};
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::model::table::Table;
 use crate::rule::Rule;
 
@@ -103,9 +103,9 @@ pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
     let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
         let (limit, rule, former) =
             versions.prepare().map_err(|error| format!("{name}: {error}"))?;
-        Ok(Entry::changed(name, limit, (rule, form_number(versions.salt)), former))
+        Ok(NamedLimit::changed(name, limit, (rule, form_number(versions.salt)), former))
     });
-    let entries: Result<Vec<Entry>, String> = entries.collect();
+    let entries: Result<Vec<NamedLimit>, String> = entries.collect();
     Ok(Table::new(entries?, policy.revision))
 }
 
@@ -179,10 +179,10 @@ impl Replicated {
     }
 
     fn of_code(code: &Table) -> Self {
-        let limits = code.entries.iter();
+        let limits = code.limits.iter();
         Self {
             limits: limits
-                .map(|entry| (entry.name.to_string(), Versions::new(&entry.limit)))
+                .map(|named| (named.name.to_string(), Versions::new(&named.limit)))
                 .collect(),
         }
     }
@@ -194,12 +194,12 @@ impl Versions {
     }
 
     /// The limit, its rule, and what its cells may have been written by.
-    fn prepare(&self) -> Result<(Limit, Rule, Vec<Former>), String> {
+    fn prepare(&self) -> Result<(Limit, Rule, Vec<EarlierForm>), String> {
         let limit = self.is.limit().map_err(|error| error.to_string())?;
         let (mut former, mut next) = (Vec::new(), limit);
         for Was { is, salt, scale, at, .. } in &self.was {
             let limit = is.limit().map_err(|error| error.to_string())?;
-            former.push(Former {
+            former.push(EarlierForm {
                 number: form_number(*salt),
                 rule: Rule::new(&limit, *salt),
                 scale: scale.unwrap_or((1, 1)),

@@ -32,13 +32,13 @@ use quorate::bug::{self, Bug};
 use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::model::earlier_form::{Charge, FormNumber};
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::rule::Rule;
 use crate::rule::cell::{TAG_SHIFT, confirm, marked};
-use crate::rule::lapse::{COUNTED, Held, Lapsed, MAX_UNITS, Slices};
-use crate::rule::operation::{Operation, Order};
+use crate::rule::lapse::{COUNTED, LapseClock, Lapsed, Lapsing, MAX_UNITS};
+use crate::rule::operation::{Operation, Request};
 use crate::rule::sliding::Sliding;
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 
 /// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
 /// this, its units are given back.
@@ -60,15 +60,15 @@ const AGE_BITS: (u32, u32) = (13, 2);
 const FORM_SHIFT: u32 = 48;
 
 /// The holds of a limit's keys.
-fn slices(entry: &Entry) -> Slices {
-    Slices::new(TERM_NANOS, entry.rule.tag())
+fn slices(named: &NamedLimit) -> LapseClock {
+    LapseClock::new(TERM_NANOS, named.rule.tag())
 }
 
 /// What is reserved of a key at present, and what has lapsed since that was written; nothing, if
 /// the limit has become another since than it was: what was reserved under that stays taken.
-fn roll(entry: &Entry, holds: &Cell, context: DecideContext) -> (Held, [Lapsed; COUNTED]) {
-    let present = entry.holds(holds.value(), TERM_NANOS, context);
-    slices(entry).roll(present.as_ref(), context.steady())
+fn roll(named: &NamedLimit, holds: &Cell, context: DecideContext) -> (Lapsing, [Lapsed; COUNTED]) {
+    let present = named.holds(holds.value(), TERM_NANOS, context);
+    slices(named).roll(present.as_ref(), context.steady())
 }
 
 /// What a reservation's cell holds.
@@ -123,44 +123,54 @@ impl Reservation {
     }
 
     /// What its limit has been charged with for it.
-    fn charge(self, entry: &Entry, (held, slice): (Held, u64), context: DecideContext) -> Charge {
+    fn charge(
+        self,
+        named: &NamedLimit,
+        (held, slice): (Lapsing, u64),
+        context: DecideContext,
+    ) -> Charge {
         // A peer whose code has another limit of the same name has counted afresh.
-        let is_missing = self.form == entry.form && held.units_of(slice) < self.units;
+        let is_missing = self.form == named.form && held.units_of(slice) < self.units;
         if self.age != held.age() || is_missing && !bug::is(Bug::CommitTwice) {
             return Charge::FORGOTTEN;
         }
         let since = self.since_ms.saturating_mul(NANOS_PER_MS);
-        entry.charge(self.form, self.units, since, context.now().0)
+        named.charge(self.form, self.units, since, context.now().0)
     }
 }
 
 /// Gives back what was reserved of a key and has lapsed; decides nothing.
-pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, context: DecideContext) {
-    let (held, lapsed) = roll(entry, holds, context);
-    let peek = Order { operation: Operation::Peek, amount: 1 };
-    let mut bare = Cell::new(entry.present(limit.value()).0);
-    let window = entry.rule.decide(&mut bare, peek, context, Effect::Ask).window;
+pub(crate) fn settle(
+    named: &NamedLimit,
+    limit: &mut Cell,
+    holds: &mut Cell,
+    context: DecideContext,
+) {
+    let (held, lapsed) = roll(named, holds, context);
+    let peek = Request { operation: Operation::Peek, amount: 1 };
+    let mut bare = Cell::new(named.present(limit.value()).0);
+    let window = named.rule.decide(&mut bare, peek, context, Effect::Ask).window;
     let mut units: u64 = 0;
     for Lapsed { start, units: of_slice } in lapsed {
         units = units.saturating_add(match context.calendar_at(GroupTime(start)) {
             // Of a slice that began before the window a part may have been taken in an older one.
             Some((began, _)) if window.is_none_or(|window| began.0 >= window) => {
-                entry.rule.returnable(of_slice, context.now().0.saturating_sub(began.0))
+                named.rule.returnable(of_slice, context.now().0.saturating_sub(began.0))
             }
             // The calendar has jumped since: in which window it was, or how much has flowed back,
             // nobody can tell.
-            None if !entry.rule.is_timed() => of_slice,
+            None if !named.rule.is_timed() => of_slice,
             Some(_) | None => 0,
         });
     }
-    if let Rule::Sliding(sliding) = &entry.rule {
-        lapsed.iter().for_each(|lapsed| give_back_parts(entry, sliding, limit, *lapsed, context));
+    if let Rule::Sliding(sliding) = &named.rule {
+        lapsed.iter().for_each(|lapsed| give_back_parts(named, sliding, limit, *lapsed, context));
     } else if units > 0 {
-        let order = Order { operation: Operation::Refund { window_ms: None }, amount: units };
-        entry.decide(limit, order, context, Effect::Take);
+        let request = Request { operation: Operation::Refund { window_ms: None }, amount: units };
+        named.decide(limit, request, context, Effect::Take);
     }
     if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_holds(entry, (holds, limit), held, context);
+        write_holds(named, (holds, limit), held, context);
     }
     if held.total() == 0 {
         mark(limit, false);
@@ -172,17 +182,17 @@ pub(crate) fn settle(entry: &Entry, limit: &mut Cell, holds: &mut Cell, context:
 /// a change was taken at its moment. Where the calendar has jumped since, nobody can tell in which,
 /// and they stay taken.
 fn give_back_parts(
-    entry: &Entry,
+    named: &NamedLimit,
     sliding: &Sliding,
     limit: &mut Cell,
     lapsed: Lapsed,
     context: DecideContext,
 ) {
-    let end = GroupTime(lapsed.start.saturating_add(slices(entry).length() - 1));
+    let end = GroupTime(lapsed.start.saturating_add(slices(named).length() - 1));
     let Some((from, _)) = context.calendar_at(GroupTime(lapsed.start)) else { return };
     let Some((_, to)) = context.calendar_at(end) else { return };
     let mut units = lapsed.units;
-    let changed = entry.changed_at();
+    let changed = named.changed_at();
     let from = from.0.max(changed);
     let now = context.now().0;
     // Some of them may have left: what is found may be others'.
@@ -194,57 +204,57 @@ fn give_back_parts(
             return;
         }
         let operation = Operation::Refund { window_ms: Some(part) };
-        let order = Order { operation, amount: units };
-        units -= entry.decide(limit, order, context, Effect::Take).granted;
+        let request = Request { operation, amount: units };
+        units -= named.decide(limit, request, context, Effect::Take).granted;
     }
 }
 
 /// Forgets what was reserved of a key that is reset: nothing of it is given back.
-pub(crate) fn forget(entry: &Entry, holds: &mut Cell, context: DecideContext) {
-    let (mut held, _) = roll(entry, holds, context);
+pub(crate) fn forget(named: &NamedLimit, holds: &mut Cell, context: DecideContext) {
+    let (mut held, _) = roll(named, holds, context);
     if held.total() > 0 {
         held.forget();
         let expires = holds.value().map_or(GroupTime(0), |value| value.expires);
-        let value = slices(entry).value(held, context);
+        let value = slices(named).value(held, context);
         holds.set(Value { expires: value.expires.max(expires), ..value });
     }
 }
 
 /// Takes units and notes that they are reserved.
 pub(crate) fn reserve(
-    entry: &Entry,
+    named: &NamedLimit,
     cells: &mut Cells<'_>,
     amount: u64,
     context: DecideContext,
-) -> Outcome {
-    settle(entry, cells.limit, cells.holds, context);
-    let (mut held, _) = roll(entry, cells.holds, context);
-    if let Some(known) = Reservation::of(cells.reservation, entry.form) {
+) -> Ruling {
+    settle(named, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(named, cells.holds, context);
+    if let Some(known) = Reservation::of(cells.reservation, named.form) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
-        return Outcome { reset_after: TERM_NANOS, ..repeated(entry, cells.limit, known, context) };
+        return Ruling { reset_after: TERM_NANOS, ..repeated(named, cells.limit, known, context) };
     }
     if held.total().saturating_add(amount) > MAX_UNITS {
-        return Outcome { limit: MAX_UNITS, ..Outcome::new(Verdict::Never) };
+        return Ruling { limit: MAX_UNITS, ..Ruling::new(Verdict::Never) };
     }
-    let order = Order { operation: Operation::Acquire, amount };
-    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
-    outcome.marks.is_held = false;
-    if !matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow) {
-        return outcome;
+    let request = Request { operation: Operation::Acquire, amount };
+    let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
+    ruling.marks.has_reservations = false;
+    if !matches!(ruling.verdict, Verdict::Allowed | Verdict::Shadow) {
+        return ruling;
     }
-    let units = outcome.granted;
-    let since_ms = outcome.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
-    let expires = context.by_calendar(GroupTime(slices(entry).lapses(held.number())));
-    let (slice, form, age) = (Some(held.number()), entry.form, held.age());
+    let units = ruling.granted;
+    let since_ms = ruling.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
+    let expires = context.by_calendar(GroupTime(slices(named).lapses(held.number())));
+    let (slice, form, age) = (Some(held.number()), named.form, held.age());
     Reservation { units, slice, since_ms, form, age }.write(cells.reservation, expires);
-    outcome.reset_after = TERM_NANOS;
+    ruling.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
-        write_holds(entry, (cells.holds, cells.limit), held, context);
+        write_holds(named, (cells.holds, cells.limit), held, context);
         mark(cells.limit, true);
     }
-    outcome
+    ruling
 }
 
 /// Settles a reservation by what was used of it; 0 to cancel it.
@@ -253,41 +263,41 @@ pub(crate) fn reserve(
 /// of its slice, and nothing once the limit has become another. Of a rate, what has flowed back
 /// since was given back by time.
 pub(crate) fn commit(
-    entry: &Entry,
+    named: &NamedLimit,
     cells: &mut Cells<'_>,
     actual: u64,
     context: DecideContext,
-) -> Outcome {
-    settle(entry, cells.limit, cells.holds, context);
-    let (mut held, _) = roll(entry, cells.holds, context);
-    let Some(known) = Reservation::of(cells.reservation, entry.form) else {
-        return Outcome::new(Verdict::Ended);
+) -> Ruling {
+    settle(named, cells.limit, cells.holds, context);
+    let (mut held, _) = roll(named, cells.holds, context);
+    let Some(known) = Reservation::of(cells.reservation, named.form) else {
+        return Ruling::new(Verdict::Ended);
     };
     let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
     let Some(slice) = known.slice.or(twice) else {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
-        return repeated(entry, cells.limit, known, context);
+        return repeated(named, cells.limit, known, context);
     };
     if known.units > 0 && !held.counts(slice) {
-        return Outcome::new(Verdict::Ended);
+        return Ruling::new(Verdict::Ended);
     }
-    let charge = known.charge(entry, (held, slice), context);
+    let charge = known.charge(named, (held, slice), context);
     let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
-    let order = if actual < charge.total {
+    let request = if actual < charge.total {
         // Holds of an older form are fewer where a rate has flowed meanwhile.
-        let is_exact = known.form == entry.form && twice.is_none();
+        let is_exact = known.form == named.form && twice.is_none();
         let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
         let unused = (charge.total - actual).min(most);
         let amount = unused.saturating_sub(charge.flowed);
-        let window_ms = entry.rule.has_windows().then_some(charge.since / NANOS_PER_MS);
-        Order { operation: Operation::Refund { window_ms }, amount }
+        let window_ms = named.rule.has_windows().then_some(charge.since / NANOS_PER_MS);
+        Request { operation: Operation::Refund { window_ms }, amount }
     } else {
-        Order { operation: Operation::Debit, amount: actual - charge.total }
+        Request { operation: Operation::Debit, amount: actual - charge.total }
     };
-    let mut outcome = entry.decide(cells.limit, order, context, Effect::Take);
+    let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
     if removed > 0 {
-        write_holds(entry, (cells.holds, cells.limit), held, context);
+        write_holds(named, (cells.holds, cells.limit), held, context);
     }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
@@ -295,23 +305,28 @@ pub(crate) fn commit(
     // over.
     let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
     Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
-    outcome.granted = actual;
-    outcome.marks.is_held = false;
-    outcome
+    ruling.granted = actual;
+    ruling.marks.has_reservations = false;
+    ruling
 }
 
 /// The answer once more that an earlier call got.
-fn repeated(entry: &Entry, limit: &Cell, known: Reservation, context: DecideContext) -> Outcome {
-    let order = Order { operation: Operation::Peek, amount: 1 };
-    let outcome = entry.decide(&mut limit.clone(), order, context, Effect::Ask);
+fn repeated(
+    named: &NamedLimit,
+    limit: &Cell,
+    known: Reservation,
+    context: DecideContext,
+) -> Ruling {
+    let request = Request { operation: Operation::Peek, amount: 1 };
+    let ruling = named.decide(&mut limit.clone(), request, context, Effect::Ask);
     let (verdict, granted) = (Verdict::Allowed, known.units);
-    Outcome { verdict, granted, ..outcome }.repeated()
+    Ruling { verdict, granted, ..ruling }.repeated()
 }
 
 /// Marks a limit's cell, or takes the mark off; one that is absent holds nothing.
-fn mark(limit: &mut Cell, is_held: bool) {
+fn mark(limit: &mut Cell, has_reservations: bool) {
     if let Some(value) = limit.value().copied() {
-        let wanted = marked(value, is_held);
+        let wanted = marked(value, has_reservations);
         if wanted != value {
             limit.set(wanted);
         }
@@ -320,12 +335,12 @@ fn mark(limit: &mut Cell, is_held: bool) {
 
 /// Kept for as long as the limit's cell counts: what lapses may be given back until then.
 fn write_holds(
-    entry: &Entry,
+    named: &NamedLimit,
     (holds, limit): (&mut Cell, &Cell),
-    held: Held,
+    held: Lapsing,
     context: DecideContext,
 ) {
-    let mut value = slices(entry).value(held, context);
+    let mut value = slices(named).value(held, context);
     let until = limit.value().map_or(GroupTime(0), |value| value.expires);
     value.expires = value.expires.max(until);
     holds.set(value);

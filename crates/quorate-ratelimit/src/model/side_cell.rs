@@ -12,22 +12,22 @@ use crate::model::key::{PREFIX_BYTES, limit_of};
 
 /// What such a cell is for. The numbers are part of replicated keys, and never given another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Auxiliary {
+pub(crate) enum SideCell {
     /// The answer to a request with an idempotency key (`idempotency.rs`).
     Record,
     /// A permit (`concurrency.rs`).
     Permit,
     /// What is reserved of a key (`reservation.rs`).
-    Holds,
+    Reserved,
     /// A reservation (`reservation.rs`).
     Reservation,
 }
 
 /// The key of such a cell.
-pub(crate) type AuxiliaryKey = [u8; PREFIX_BYTES + 16];
+pub(crate) type SideKey = [u8; PREFIX_BYTES + 16];
 
-impl Auxiliary {
-    const ALL: [Self; 4] = [Self::Record, Self::Permit, Self::Holds, Self::Reservation];
+impl SideCell {
+    const ALL: [Self; 4] = [Self::Record, Self::Permit, Self::Reserved, Self::Reservation];
 
     /// What a key is for; `None` if it is a limit's, or this version does not know it.
     #[inline]
@@ -36,7 +36,7 @@ impl Auxiliary {
     }
 
     /// The key for what these parts name.
-    pub(crate) fn key(self, parts: &[&[u8]]) -> AuxiliaryKey {
+    pub(crate) fn key(self, parts: &[&[u8]]) -> SideKey {
         let mut hasher = SipHasher13::new();
         for part in parts {
             hasher.write_u64(part.len() as u64);
@@ -51,5 +51,5 @@ impl Auxiliary {
 
 /// How many items are of limits: the others come after them.
 pub(crate) fn limits_in(items: &[Item<'_>]) -> usize {
-    items.iter().take_while(|item| Auxiliary::of(item.key).is_none()).count()
+    items.iter().take_while(|item| SideCell::of(item.key).is_none()).count()
 }

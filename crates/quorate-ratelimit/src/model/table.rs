@@ -1,7 +1,7 @@
 //! Limits as a decision finds them: by id, which is part of every key, or by name.
 
 use crate::model::key::limit_of;
-use crate::model::named_limit::Entry;
+use crate::model::named_limit::NamedLimit;
 use crate::rule::Rule;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::concurrency::Concurrency;
@@ -12,7 +12,7 @@ const FEW: usize = 4;
 
 /// Limits by id and by name.
 pub(crate) struct Table {
-    pub(crate) entries: Box<[Entry]>,
+    pub(crate) limits: Box<[NamedLimit]>,
     /// Open addressing over the ids: at least half of the slots are free, so every search ends.
     slots: Box<[Slot]>,
     /// Of the policy that it is from; 0 for what the code says.
@@ -27,31 +27,31 @@ struct Slot {
 }
 
 impl Table {
-    pub(crate) fn new(mut entries: Vec<Entry>, revision: u64) -> Self {
+    pub(crate) fn new(mut limits: Vec<NamedLimit>, revision: u64) -> Self {
         let free = Slot { id: 0, index: u32::MAX };
-        let mut slots = vec![free; (entries.len() * 2).next_power_of_two().max(2)];
+        let mut slots = vec![free; (limits.len() * 2).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
-        for (index, entry) in entries.iter_mut().enumerate() {
-            entry.index = index as u32;
-            let mut at = entry.id as usize & mask;
+        for (index, named) in limits.iter_mut().enumerate() {
+            named.index = index as u32;
+            let mut at = named.id as usize & mask;
             while slots[at].index != free.index {
                 at = (at + 1) & mask;
             }
-            slots[at] = Slot { id: entry.id, index: index as u32 };
+            slots[at] = Slot { id: named.id, index: index as u32 };
         }
-        Self { entries: entries.into(), slots: slots.into(), revision }
+        Self { limits: limits.into(), slots: slots.into(), revision }
     }
 
     /// The limit of an id.
     #[inline]
-    pub(crate) fn find(&self, id: u32) -> Option<&Entry> {
+    pub(crate) fn find(&self, id: u32) -> Option<&NamedLimit> {
         let mask = self.slots.len() - 1;
         let mut at = id as usize & mask;
         loop {
             let slot = self.slots[at & mask];
-            let entry = self.entries.get(slot.index as usize);
-            if slot.id == id || entry.is_none() {
-                return entry;
+            let named = self.limits.get(slot.index as usize);
+            if slot.id == id || named.is_none() {
+                return named;
             }
             at += 1;
         }
@@ -59,13 +59,13 @@ impl Table {
 
     /// The limit of a cell's key.
     #[inline]
-    pub(crate) fn of(&self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn of(&self, key: &[u8]) -> Option<&NamedLimit> {
         limit_of(key).and_then(|id| self.find(id))
     }
 
     /// A concurrency limit that reads permits' cells with this last word.
     pub(crate) fn permits_of(&self, word: u64) -> Option<&Concurrency> {
-        self.entries.iter().find_map(|entry| match &entry.rule {
+        self.limits.iter().find_map(|named| match &named.rule {
             Rule::Concurrency(concurrency) if concurrency.tag() == word >> TAG_SHIFT => {
                 Some(concurrency)
             }
@@ -75,22 +75,22 @@ impl Table {
 
     /// The limit of a name.
     #[inline]
-    pub(crate) fn find_name(&self, name: &str) -> Option<&Entry> {
-        if self.entries.len() <= FEW {
-            return self.entries.iter().find(|entry| &*entry.name == name);
+    pub(crate) fn find_name(&self, name: &str) -> Option<&NamedLimit> {
+        if self.limits.len() <= FEW {
+            return self.limits.iter().find(|named| &*named.name == name);
         }
-        self.find(limit_id(name)).filter(|entry| &*entry.name == name)
+        self.find(limit_id(name)).filter(|named| &*named.name == name)
     }
 
     /// A hash of all names and numbers, the same at peers whose limits agree.
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.entries.iter().fold(0, |hash, entry| {
-            fnv(fnv(hash, entry.name.as_bytes()), format!("\n{}\n", entry.limit).as_bytes())
+        self.limits.iter().fold(0, |hash, named| {
+            fnv(fnv(hash, named.name.as_bytes()), format!("\n{}\n", named.limit).as_bytes())
         })
     }
 
     /// How many limits there are.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.limits.len()
     }
 }

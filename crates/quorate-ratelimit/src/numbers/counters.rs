@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quorate::Basis;
 use serde::Serialize;
 
-use crate::numbers::thread_slot::{self, SEATS};
+use crate::numbers::thread_slot::{self, SLOTS};
 
 /// What one thread has counted of one limit.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn new(limits: usize) -> Self {
         Self {
-            lines: (0..=SEATS).map(|_| OnceLock::new()).collect(),
+            lines: (0..=SLOTS).map(|_| OnceLock::new()).collect(),
             errors: (0..=limits).map(|_| Errors::default()).collect(),
         }
     }
@@ -78,8 +78,8 @@ impl Counters {
     /// Counts a decision about the limit with this number, and the units that it took.
     #[inline]
     pub(crate) fn note(&self, limit: usize, outcome: Counted, basis: Basis, units: u64) {
-        let seat = thread_slot::own();
-        let lines = self.lines[seat].get_or_init(|| self.new_lines());
+        let slot = thread_slot::own();
+        let lines = self.lines[slot].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit) else { return };
         let counter = match outcome {
             Counted::Allowed => &line.allowed,
@@ -87,7 +87,7 @@ impl Counters {
             Counted::Shadowed => &line.shadowed,
             Counted::Uncounted => &line.uncounted,
         };
-        let is_own = seat < SEATS;
+        let is_own = slot < SLOTS;
         add(counter, 1, is_own);
         if units > 0 {
             add(&line.granted, units, is_own);
@@ -99,15 +99,15 @@ impl Counters {
 
     /// Counts units of which no decision is counted.
     pub(crate) fn note_units(&self, limit: usize, of: Units, units: u64) {
-        let seat = thread_slot::own();
-        let lines = self.lines[seat].get_or_init(|| self.new_lines());
+        let slot = thread_slot::own();
+        let lines = self.lines[slot].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit).filter(|_| units > 0) else { return };
         let counter = match of {
             Units::Granted => &line.granted,
             Units::Reserved => &line.reserved,
             Units::Refunded => &line.refunded,
         };
-        add(counter, units, seat < SEATS);
+        add(counter, units, slot < SLOTS);
     }
 
     /// Counts a call that was not decided, on the limit with this number, or on none.
@@ -332,7 +332,7 @@ mod tests {
         let counters = Counters::new(2);
         for _ in 0..3 {
             thread::scope(|scope| {
-                for _ in 0..SEATS + 16 {
+                for _ in 0..SLOTS + 16 {
                     scope.spawn(|| {
                         for number in 0..EACH {
                             let limit = number as usize % 2;
@@ -343,7 +343,7 @@ mod tests {
                 }
             });
         }
-        let calls = 3 * (SEATS as u64 + 16) * EACH / 2;
+        let calls = 3 * (SLOTS as u64 + 16) * EACH / 2;
         let expected = Counts {
             allowed: calls,
             denied: calls,

@@ -11,7 +11,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// Threads that can have a seat of their own at the same time. The number after the last is shared.
-pub(crate) const SEATS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 
 static FREE: Mutex<Free> = Mutex::new(Free { returned: Vec::new(), fresh: 0 });
 
@@ -23,23 +23,23 @@ struct Free {
 }
 
 /// A seat of one thread; given back when the thread ends.
-struct Seat(usize);
+struct ThreadSlot(usize);
 
-impl Seat {
+impl ThreadSlot {
     fn take() -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seat) = free.returned.pop() {
-            return Self(seat);
+        if let Some(slot) = free.returned.pop() {
+            return Self(slot);
         }
-        let seat = free.fresh;
-        free.fresh = (seat + 1).min(SEATS);
-        Self(seat)
+        let slot = free.fresh;
+        free.fresh = (slot + 1).min(SLOTS);
+        Self(slot)
     }
 }
 
-impl Drop for Seat {
+impl Drop for ThreadSlot {
     fn drop(&mut self) {
-        if self.0 < SEATS {
+        if self.0 < SLOTS {
             // The lock hands on what this thread has counted to the next one in its seat.
             FREE.lock().unwrap_or_else(PoisonError::into_inner).returned.push(self.0);
         }
@@ -47,14 +47,14 @@ impl Drop for Seat {
 }
 
 thread_local! {
-    static SEAT: Seat = Seat::take();
+    static SLOT: ThreadSlot = ThreadSlot::take();
 }
 
-/// The seat of this thread; [`SEATS`] if it shares one.
+/// The seat of this thread; [`SLOTS`] if it shares one.
 #[inline]
 pub(crate) fn own() -> usize {
     // A thread that is ending may have given its seat back already.
-    SEAT.try_with(|seat| seat.0).unwrap_or(SEATS)
+    SLOT.try_with(|slot| slot.0).unwrap_or(SLOTS)
 }
 
 #[cfg(test)]
@@ -66,20 +66,20 @@ mod tests {
 
     #[test]
     fn threads_that_run_at_the_same_time_never_share_a_seat_of_their_own() {
-        let all = Barrier::new(SEATS + 8);
+        let all = Barrier::new(SLOTS + 8);
         let mut seats = Vec::new();
         thread::scope(|scope| {
-            let seat = || {
-                let seat = own();
+            let slot = || {
+                let slot = own();
                 all.wait();
-                assert_eq!(seat, own());
-                seat
+                assert_eq!(slot, own());
+                slot
             };
-            let threads: Vec<_> = (0..SEATS + 8).map(|_| scope.spawn(seat)).collect();
+            let threads: Vec<_> = (0..SLOTS + 8).map(|_| scope.spawn(slot)).collect();
             seats.extend(threads.into_iter().map(|thread| thread.join().expect("no panic")));
         });
-        assert!(seats.iter().filter(|&&seat| seat == SEATS).count() >= 8);
-        seats.retain(|&seat| seat < SEATS);
+        assert!(seats.iter().filter(|&&slot| slot == SLOTS).count() >= 8);
+        seats.retain(|&slot| slot < SLOTS);
         seats.sort_unstable();
         let taken = seats.len();
         seats.dedup();

@@ -25,15 +25,15 @@
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::limit::bounds::MAX_APPROXIMATE;
-use crate::rule::cell::{HELD_MARK, TAG_SHIFT};
+use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
+use crate::rule::operation::{Operation, Request};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 // The previous window's units have the bits below the mark.
-const _: () = assert!(MAX_APPROXIMATE == HELD_MARK - 1);
+const _: () = assert!(MAX_APPROXIMATE == RESERVED_MARK - 1);
 
 /// An approximate sliding window, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
@@ -63,17 +63,17 @@ impl ApproximateSliding {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         now: GroupTime,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         let mut counts = self.counts(cell.value(), now);
         let before = counts;
-        let Order { operation, amount } = order;
+        let Request { operation, amount } = request;
         let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                match whole_units::ask(order, self.left(counts, now), self.max) {
+                match whole_units::ask(request, self.left(counts, now), self.max) {
                     Asked::Admitted { taken } => {
                         granted = taken;
                         counts.current += taken;
@@ -117,7 +117,7 @@ impl ApproximateSliding {
         } else {
             self.end(counts.start)
         };
-        Outcome {
+        Ruling {
             limit: self.max,
             remaining: self.left(counts, now),
             beyond: self.counting(counts, now).saturating_sub(self.max),
@@ -125,7 +125,7 @@ impl ApproximateSliding {
             retry_after,
             reset_after: if is_empty { 0 } else { over - now.0 },
             window: Some(counts.start),
-            ..Outcome::new(verdict)
+            ..Ruling::new(verdict)
         }
     }
 
@@ -314,8 +314,8 @@ mod tests {
             let tag = sliding.tag;
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             let mut cell = Cell::new(None);
-            let order = Order { operation: Operation::Acquire, amount: 1 };
-            Window::new(1, length, 0).decide(&mut cell, order, GroupTime(0), Effect::Take);
+            let request = Request { operation: Operation::Acquire, amount: 1 };
+            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0), Effect::Take);
             let words = cell.value().expect("one is admitted").words;
             assert_eq!(sliding.unpack(&words), None);
         }

@@ -8,12 +8,12 @@ use quorate::{Cell, Value};
 pub(crate) const TAG_SHIFT: u32 = 48;
 /// The bit below the tag says that reservations are held on the key. Whoever reads a cell takes it off
 /// first, and puts it back where it writes.
-pub(crate) const HELD_MARK: u64 = 1 << (TAG_SHIFT - 1);
+pub(crate) const RESERVED_MARK: u64 = 1 << (TAG_SHIFT - 1);
 
 /// A value with the mark of reservations, or without.
-pub(crate) fn marked(mut value: Value, is_held: bool) -> Value {
-    let mark = if is_held { HELD_MARK } else { 0 };
-    value.words[2] = value.words[2] & !HELD_MARK | mark;
+pub(crate) fn marked(mut value: Value, has_reservations: bool) -> Value {
+    let mark = if has_reservations { RESERVED_MARK } else { 0 };
+    value.words[2] = value.words[2] & !RESERVED_MARK | mark;
     value
 }
 

@@ -15,14 +15,14 @@ use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::rule::cell::{TAG_SHIFT, confirm};
 use crate::rule::hash::fnv;
-use crate::rule::lapse::{Held, MAX_UNITS, Slices};
-use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Outcome, Verdict};
+use crate::rule::lapse::{LapseClock, Lapsing, MAX_UNITS};
+use crate::rule::operation::{Operation, Request};
+use crate::rule::verdict::{Ruling, Verdict};
 
 /// A concurrency limit, prepared for deciding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Concurrency {
-    slices: Slices,
+    slices: LapseClock,
     max: u64,
     lease: u64,
     tag: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Concurrency {
 
 /// What is asked about one permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PermitOrder {
+pub(crate) enum PermitRequest {
     Take { units: u64 },
     Renew,
     Release,
@@ -49,7 +49,7 @@ impl Concurrency {
         let hash = fnv(3 ^ salt, &lease.to_le_bytes());
         // A multiple of 8, not 0, and below the tags of rates: no other kind has such a one.
         let tag = (hash >> (TAG_SHIFT + 1)) & !7 | 8;
-        Self { slices: Slices::new(lease, tag), max, lease, tag }
+        Self { slices: LapseClock::new(lease, tag), max, lease, tag }
     }
 
     /// The same with another max: it reads the same cells.
@@ -63,14 +63,14 @@ impl Concurrency {
 
     /// A peek, at this steady time; permits are taken one by one, by
     /// [`Concurrency::decide_permit`].
-    pub(crate) fn decide(&self, cell: &Cell, order: Order, now: GroupTime) -> Outcome {
+    pub(crate) fn decide(&self, cell: &Cell, request: Request, now: GroupTime) -> Ruling {
         let (held, _) = self.slices.roll(cell.value(), now);
-        match order.operation {
+        match request.operation {
             Operation::Peek => {
-                let units = order.amount.max(1);
+                let units = request.amount.max(1);
                 self.refusal(held, now, self.verdict(held, units), units)
             }
-            _ => self.outcome(held, now, Verdict::Unsupported, 0),
+            _ => self.ruling(held, now, Verdict::Unsupported, 0),
         }
     }
 
@@ -78,22 +78,22 @@ impl Concurrency {
         &self,
         cell: &mut Cell,
         permit: &mut Cell,
-        order: PermitOrder,
+        request: PermitRequest,
         context: DecideContext,
-    ) -> Outcome {
+    ) -> Ruling {
         let now = context.steady();
         let (mut held, _) = self.slices.roll(cell.value(), now);
         let known = self.permit(permit).filter(|known| held.counts(known.slice));
-        match order {
-            PermitOrder::Take { units } => {
+        match request {
+            PermitRequest::Take { units } => {
                 if let Some(known) = known {
                     if known.units == 0 {
-                        return self.outcome(held, now, Verdict::Ended, 0);
+                        return self.ruling(held, now, Verdict::Ended, 0);
                     }
                     // Asked for again, for the first answer was lost.
                     confirm(permit);
-                    let outcome = self.outcome(held, now, Verdict::Allowed, known.units);
-                    return Outcome { reset_after: self.lease, ..outcome }.repeated();
+                    let ruling = self.ruling(held, now, Verdict::Allowed, known.units);
+                    return Ruling { reset_after: self.lease, ..ruling }.repeated();
                 }
                 let verdict = self.verdict(held, units);
                 if verdict != Verdict::Allowed || units == 0 {
@@ -102,12 +102,12 @@ impl Concurrency {
                 held.add(units);
                 permit.set(self.written(Permit { units, slice: held.number() }, context));
                 cell.set(self.slices.value(held, context));
-                let outcome = self.outcome(held, now, Verdict::Allowed, units);
-                Outcome { reset_after: self.lease, ..outcome }
+                let ruling = self.ruling(held, now, Verdict::Allowed, units);
+                Ruling { reset_after: self.lease, ..ruling }
             }
-            PermitOrder::Renew => {
+            PermitRequest::Renew => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
-                    return self.outcome(held, now, Verdict::Ended, 0);
+                    return self.ruling(held, now, Verdict::Ended, 0);
                 };
                 if slice == held.number() {
                     confirm(permit);
@@ -117,24 +117,24 @@ impl Concurrency {
                     permit.set(self.written(Permit { units, slice: held.number() }, context));
                     cell.set(self.slices.value(held, context));
                 }
-                let outcome = self.outcome(held, now, Verdict::Allowed, units);
-                Outcome { reset_after: self.lease, ..outcome }
+                let ruling = self.ruling(held, now, Verdict::Allowed, units);
+                Ruling { reset_after: self.lease, ..ruling }
             }
-            PermitOrder::Release => {
+            PermitRequest::Release => {
                 let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
                     // Given back already, by its holder or by time.
                     confirm(permit);
-                    return self.outcome(held, now, Verdict::Allowed, 0);
+                    return self.ruling(held, now, Verdict::Allowed, 0);
                 };
                 held.remove(slice, units);
                 permit.set(self.written(Permit { units: 0, slice }, context));
                 cell.set(self.slices.value(held, context));
-                self.outcome(held, now, Verdict::Allowed, units)
+                self.ruling(held, now, Verdict::Allowed, units)
             }
         }
     }
 
-    fn verdict(&self, held: Held, units: u64) -> Verdict {
+    fn verdict(&self, held: Lapsing, units: u64) -> Verdict {
         match held.total().checked_add(units) {
             _ if units > self.max => Verdict::Never,
             Some(total) if total <= self.max => Verdict::Allowed,
@@ -142,27 +142,27 @@ impl Concurrency {
         }
     }
 
-    fn outcome(&self, held: Held, now: GroupTime, verdict: Verdict, granted: u64) -> Outcome {
+    fn ruling(&self, held: Lapsing, now: GroupTime, verdict: Verdict, granted: u64) -> Ruling {
         let lapses = self.slices.lapses(held.number());
-        Outcome {
+        Ruling {
             limit: self.max,
             remaining: self.max.saturating_sub(held.total()),
             beyond: held.total().saturating_sub(self.max),
             granted,
             reset_after: if held.total() == 0 { 0 } else { lapses.saturating_sub(now.0) },
-            ..Outcome::new(verdict)
+            ..Ruling::new(verdict)
         }
     }
 
     /// What nothing was taken for: if it is denied, until enough leases have ended, unless permits
     /// are given back earlier.
-    fn refusal(&self, held: Held, now: GroupTime, verdict: Verdict, units: u64) -> Outcome {
-        let outcome = self.outcome(held, now, verdict, 0);
+    fn refusal(&self, held: Lapsing, now: GroupTime, verdict: Verdict, units: u64) -> Ruling {
+        let ruling = self.ruling(held, now, verdict, 0);
         if verdict != Verdict::Denied {
-            return outcome;
+            return ruling;
         }
         let lapses = self.slices.lapses(held.leaving(self.max - units));
-        Outcome { retry_after: lapses.saturating_sub(now.0), ..outcome }
+        Ruling { retry_after: lapses.saturating_sub(now.0), ..ruling }
     }
 
     /// Units held at this steady time, all of them.

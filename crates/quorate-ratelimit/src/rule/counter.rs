@@ -6,8 +6,8 @@
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::rule::cell::TAG_SHIFT;
-use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, Outcome, Verdict};
+use crate::rule::operation::{Operation, Request};
+use crate::rule::verdict::{Effect, Ruling, Verdict};
 use crate::rule::whole_units;
 
 /// No other kind of cell has it: those of rates have the top bit, those of fixed windows are odd, and
@@ -42,9 +42,9 @@ impl Counter {
     pub(crate) fn decide(
         self,
         cell: &mut Cell,
-        Order { operation, amount }: Order,
+        Request { operation, amount }: Request,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         let before = self.count(cell.value());
         let (after, granted) = match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => {
@@ -61,11 +61,11 @@ impl Counter {
         if after != before && effect == Effect::Take {
             cell.set(self.value(after));
         }
-        Outcome {
+        Ruling {
             limit: u64::MAX,
             remaining: u64::MAX - after,
             granted,
-            ..Outcome::new(Verdict::Allowed)
+            ..Ruling::new(Verdict::Allowed)
         }
     }
 

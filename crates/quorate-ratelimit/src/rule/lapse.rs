@@ -27,7 +27,7 @@ pub(crate) const MAX_UNITS: u64 = MAX_PERMITS;
 const _: () = assert!(MAX_UNITS == (1 << COUNT_BITS) - 1);
 
 const COUNT_BITS: u32 = 42;
-/// Slices that count, the present one included.
+/// LapseClock that count, the present one included.
 pub(crate) const COUNTED: usize = 3;
 const NUMBER_BITS: u32 = 47;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
@@ -42,14 +42,14 @@ const NOT_SHORT: u64 = 2_000_000_000;
 
 /// The length of slices, and what their cells are told by.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slices {
+pub(crate) struct LapseClock {
     slice: Divisor,
     tag: u64,
 }
 
 /// What is held, by the slice in which it was taken or renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct Lapsing {
     /// Number of the present slice.
     number: u64,
     /// The newest first.
@@ -66,19 +66,19 @@ pub(crate) struct Lapsed {
     pub(crate) units: u64,
 }
 
-impl Slices {
-    /// Slices of half a term, in nanoseconds.
+impl LapseClock {
+    /// LapseClock of half a term, in nanoseconds.
     pub(crate) const fn new(term: u64, tag: u64) -> Self {
         Self { slice: Divisor::new(term.div_ceil(2)), tag }
     }
 
     /// Nothing, at this steady time.
-    pub(crate) fn none(&self, now: GroupTime) -> Held {
-        Held { number: self.number(now), counts: [0; COUNTED], age: 0 }
+    pub(crate) fn none(&self, now: GroupTime) -> Lapsing {
+        Lapsing { number: self.number(now), counts: [0; COUNTED], age: 0 }
     }
 
     /// What a cell holds, as it is written there.
-    pub(crate) fn read(&self, value: Option<&Value>) -> Option<Held> {
+    pub(crate) fn read(&self, value: Option<&Value>) -> Option<Lapsing> {
         let [low, high, last] = value?.words;
         if last >> TAG_SHIFT != self.tag {
             return None;
@@ -89,7 +89,7 @@ impl Slices {
         let low_age = (packed >> (COUNTED as u32 * COUNT_BITS)) as u16;
         let age = ((last >> bits) as u16) << LOW_AGE_BITS | low_age;
         let number = last & ((1 << bits) - 1);
-        Some(Held { number, counts: [count(0), count(1), count(2)], age })
+        Some(Lapsing { number, counts: [count(0), count(1), count(2)], age })
     }
 
     /// Bits of the numbers of slices.
@@ -99,7 +99,11 @@ impl Slices {
 
     /// What a cell holds at this steady time, and what has lapsed since it was written. Time that
     /// goes back leaves the slice where it is.
-    pub(crate) fn roll(&self, value: Option<&Value>, now: GroupTime) -> (Held, [Lapsed; COUNTED]) {
+    pub(crate) fn roll(
+        &self,
+        value: Option<&Value>,
+        now: GroupTime,
+    ) -> (Lapsing, [Lapsed; COUNTED]) {
         let mut lapsed = [Lapsed { start: 0, units: 0 }; COUNTED];
         let Some(mut held) = self.read(value) else { return (self.none(now), lapsed) };
         let present = self.number(now).max(held.number);
@@ -117,12 +121,12 @@ impl Slices {
     }
 
     /// A cell with this, until the last of it lapses.
-    pub(crate) fn value(&self, held: Held, context: DecideContext) -> Value {
+    pub(crate) fn value(&self, held: Lapsing, context: DecideContext) -> Value {
         let expires = context.by_calendar(GroupTime(self.lapses(held.number())));
         Value { words: self.words(held), expires }
     }
 
-    pub(crate) fn words(&self, held: Held) -> [u64; 3] {
+    pub(crate) fn words(&self, held: Lapsing) -> [u64; 3] {
         let add = |packed, count: &u64| packed << COUNT_BITS | u128::from(*count & MAX_UNITS);
         let low_age = u128::from(held.age) & ((1 << LOW_AGE_BITS) - 1);
         let packed = held.counts.iter().rev().fold(low_age, add);
@@ -133,7 +137,7 @@ impl Slices {
 
     /// What a cell of another form holds, as this one reads it: so many of the units of each slice,
     /// by when it began.
-    pub(crate) fn carried(&self, held: Held, units: impl Fn(u64, u64) -> u64) -> Held {
+    pub(crate) fn carried(&self, held: Lapsing, units: impl Fn(u64, u64) -> u64) -> Lapsing {
         let mut carried = held;
         for (age, count) in carried.counts.iter_mut().enumerate() {
             let start = held.number.saturating_sub(age as u64).saturating_mul(self.slice.get());
@@ -162,7 +166,7 @@ impl Slices {
     }
 }
 
-impl Held {
+impl Lapsing {
     /// Number of the present slice.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -250,13 +254,13 @@ mod tests {
     use super::*;
 
     const TERM: u64 = 1_000;
-    const SLICES: Slices = Slices::new(TERM, 8);
+    const SLICES: LapseClock = LapseClock::new(TERM, 8);
 
-    fn held(number: u64, counts: [u64; 3]) -> Held {
-        Held { number, counts, age: 0 }
+    fn held(number: u64, counts: [u64; 3]) -> Lapsing {
+        Lapsing { number, counts, age: 0 }
     }
 
-    fn value(held: Held) -> Value {
+    fn value(held: Lapsing) -> Value {
         SLICES.value(held, DecideContext::at(GroupTime(0)))
     }
 
@@ -267,13 +271,13 @@ mod tests {
             most.age = age;
             assert_eq!(SLICES.read(Some(&value(most))), Some(most));
         }
-        let long = Slices::new(2 * NOT_SHORT, 8);
+        let long = LapseClock::new(2 * NOT_SHORT, 8);
         for age in [0, 3, 4, AGES] {
-            let most = Held { number: u64::MAX / NOT_SHORT, age, ..most };
+            let most = Lapsing { number: u64::MAX / NOT_SHORT, age, ..most };
             let value = long.value(most, DecideContext::at(GroupTime(0)));
             assert_eq!(long.read(Some(&value)), Some(most));
         }
-        let other = Slices::new(TERM, 16);
+        let other = LapseClock::new(TERM, 16);
         assert_eq!(other.read(Some(&value(most))), None);
     }
 

@@ -27,10 +27,10 @@ use crate::limit::{Kind, Limit};
 use crate::rule::approximate::ApproximateSliding;
 use crate::rule::concurrency::Concurrency;
 use crate::rule::counter::Counter;
-use crate::rule::operation::Order;
+use crate::rule::operation::Request;
 use crate::rule::sliding::Sliding;
 use crate::rule::token_bucket::TokenBucket;
-use crate::rule::verdict::{Effect, Outcome};
+use crate::rule::verdict::{Effect, Ruling};
 use crate::rule::window::Window;
 
 /// A limit with the constants that its decisions need.
@@ -116,20 +116,20 @@ impl Rule {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         context: DecideContext,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         // What is held lapses by the steady clock; all else begins anew, and flows back, by the
         // calendar.
         let now = context.now();
         match self {
-            Self::Concurrency(concurrency) => concurrency.decide(cell, order, context.steady()),
-            Self::Counter(counter) => counter.decide(cell, order, effect),
-            Self::ApproximateSliding(sliding) => sliding.decide(cell, order, now, effect),
-            Self::Sliding(sliding) => sliding.decide(cell, order, now, effect),
-            Self::TokenBucket(bucket) => bucket.decide(cell, order, now, effect),
-            Self::Window(window) => window.decide(cell, order, now, effect),
+            Self::Concurrency(concurrency) => concurrency.decide(cell, request, context.steady()),
+            Self::Counter(counter) => counter.decide(cell, request, effect),
+            Self::ApproximateSliding(sliding) => sliding.decide(cell, request, now, effect),
+            Self::Sliding(sliding) => sliding.decide(cell, request, now, effect),
+            Self::TokenBucket(bucket) => bucket.decide(cell, request, now, effect),
+            Self::Window(window) => window.decide(cell, request, now, effect),
         }
     }
 

@@ -30,12 +30,12 @@ pub(crate) enum Operation {
 
 /// An operation and its amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) amount: u64,
 }
 
-impl Order {
+impl Request {
     /// What an item asks for; `None` if this version does not know it.
     #[inline]
     pub(crate) fn of(item: &Item<'_>) -> Option<Self> {
@@ -86,7 +86,7 @@ impl Operation {
 
 /// An operation on a limit's item and on cells of its own beside it. Numbered on from [`Operation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Paired {
+pub(crate) enum SideOperation {
     /// Takes a permit; the next item is its own.
     PermitTake,
     /// Renews a permit; the next item is its own.
@@ -99,7 +99,7 @@ pub(crate) enum Paired {
     Commit,
 }
 
-impl Paired {
+impl SideOperation {
     const ALL: [(u64, Self); 5] = [
         (6, Self::PermitTake),
         (7, Self::PermitRenew),
@@ -141,8 +141,8 @@ mod tests {
             (Operation::of(6), Operation::of(256), Operation::of(u64::MAX)),
             (None, None, None)
         );
-        for (number, paired) in Paired::ALL {
-            assert_eq!((paired.argument(), Paired::of(number)), (number, Some(paired)));
+        for (number, paired) in SideOperation::ALL {
+            assert_eq!((paired.argument(), SideOperation::of(number)), (number, Some(paired)));
             assert_eq!(Operation::of(number), None);
         }
     }

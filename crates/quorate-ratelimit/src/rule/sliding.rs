@@ -25,9 +25,9 @@ use crate::limit::bounds::MAX_SLIDING;
 use crate::rule::approximate::ApproximateSliding;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::log::Log;
-use crate::rule::operation::{Operation, Order};
+use crate::rule::operation::{Operation, Request};
 use crate::rule::span::{Form, Home, MOST_UNITS, Span};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 const _: () = assert!(MAX_SLIDING == MOST_UNITS);
@@ -66,10 +66,10 @@ impl Sliding {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         now: GroupTime,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         let mut log = self.log(cell.value(), now.0);
         log.raise(self.home);
         let span = &self.span;
@@ -77,14 +77,14 @@ impl Sliding {
         let mut look = log.look(span, log.last().max(now.0));
         let used = log.used(&look);
         let left = self.max.saturating_sub(used);
-        let Order { operation, amount } = order;
+        let Request { operation, amount } = request;
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
         let counting;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                match whole_units::ask(order, left, self.max) {
+                match whole_units::ask(request, left, self.max) {
                     Asked::Admitted { taken } => granted = taken,
                     Asked::Denied { wanted } => {
                         verdict = Verdict::Denied;
@@ -121,7 +121,7 @@ impl Sliding {
         if granted > 0 && effect == Effect::Take {
             cell.set(self.value(&log));
         }
-        Outcome {
+        Ruling {
             limit: self.max,
             remaining: self.max.saturating_sub(counting),
             beyond: counting.saturating_sub(self.max),
@@ -129,7 +129,7 @@ impl Sliding {
             retry_after,
             reset_after: log.ends(span, &look).map_or(0, |ends| ends - now.0),
             window: Some(self.part(look.number(self.home.form))),
-            ..Outcome::new(verdict)
+            ..Ruling::new(verdict)
         }
     }
 
@@ -282,8 +282,8 @@ mod tests {
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             assert_ne!(tag, sliding.former_tag());
             let mut cell = Cell::new(None);
-            let order = Order { operation: Operation::Acquire, amount: 1 };
-            Window::new(1, length, 0).decide(&mut cell, order, GroupTime(0), Effect::Take);
+            let request = Request { operation: Operation::Acquire, amount: 1 };
+            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0), Effect::Take);
             let words = cell.value().expect("one is admitted").words;
             assert_eq!(sliding.read(&words, 0), None);
         }

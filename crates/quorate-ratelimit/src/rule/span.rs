@@ -12,7 +12,7 @@
 
 use crate::rule::divisor::Divisor;
 
-/// Slices of the finest form.
+/// LapseClock of the finest form.
 const FINEST: u32 = 32;
 /// Bits of the newest count in the large form.
 pub(crate) const LARGE_BITS: u32 = 47;
@@ -33,7 +33,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Slices of a length, the newest apart.
+    /// LapseClock of a length, the newest apart.
     pub(crate) const fn slices(self) -> u32 {
         FINEST >> self.shift()
     }

@@ -23,11 +23,11 @@
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::limit::bounds::{MAX_DEBT, greatest_common_divisor};
-use crate::rule::cell::{HELD_MARK, TAG_SHIFT};
+use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, Outcome, Verdict};
+use crate::rule::operation::{Operation, Request};
+use crate::rule::verdict::{Effect, Ruling, Verdict};
 
 // A cell has 64 bits of it in one word, and in another those below the tag and the mark.
 const _: () = assert!(MAX_DEBT == (1 << (64 + TAG_SHIFT - 1)) - 1);
@@ -71,19 +71,19 @@ impl TokenBucket {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         now: GroupTime,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         let mut level = self.level(cell.value(), now);
         // Group time went back since the last decision: what remains comes later by as much.
         let ahead = level.at - now.0;
         let before = level.debt;
-        let Order { operation, amount } = order;
+        let Request { operation, amount } = request;
         let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                let wanted = self.wanted(order, level);
+                let wanted = self.wanted(request, level);
                 let due = level.debt + self.cost_of(wanted.max(1));
                 if due <= self.capacity {
                     if operation != Operation::Peek {
@@ -115,7 +115,7 @@ impl TokenBucket {
         if level.debt != before && effect == Effect::Take {
             cell.set(self.value(level, full_after));
         }
-        Outcome {
+        Ruling {
             limit: self.burst,
             remaining: self.cost.divide(self.capacity.saturating_sub(level.debt)),
             beyond: if level.debt > self.capacity {
@@ -126,13 +126,13 @@ impl TokenBucket {
             granted,
             retry_after,
             reset_after: if level.debt == 0 { 0 } else { ahead.saturating_add(full_after) },
-            ..Outcome::new(verdict)
+            ..Ruling::new(verdict)
         }
     }
 
     /// The amount that is asked for; of one that takes what there is, that.
     #[inline]
-    fn wanted(&self, Order { operation, amount }: Order, level: Level) -> u64 {
+    fn wanted(&self, Request { operation, amount }: Request, level: Level) -> u64 {
         if operation != Operation::AcquireUpTo {
             return amount;
         }
@@ -225,7 +225,7 @@ impl TokenBucket {
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<Level> {
         let [at, low, high] = *words;
-        let debt = u128::from(high & (HELD_MARK - 1)) << 64 | u128::from(low);
+        let debt = u128::from(high & (RESERVED_MARK - 1)) << 64 | u128::from(low);
         (high >> TAG_SHIFT == self.tag).then_some(Level { at, debt })
     }
 }

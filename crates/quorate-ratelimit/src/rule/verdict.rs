@@ -27,7 +27,7 @@ pub(crate) enum Effect {
 
 /// A decision about one key; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Ruling {
     pub(crate) verdict: Verdict,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
@@ -52,10 +52,10 @@ pub(crate) struct Marks {
     /// Whether it is the answer of an earlier call: nothing was taken by this one.
     pub(crate) is_repeated: bool,
     /// Whether reservations are held on the key, some of which may have lapsed.
-    pub(crate) is_held: bool,
+    pub(crate) has_reservations: bool,
 }
 
-impl Outcome {
+impl Ruling {
     /// One that says nothing but a verdict.
     #[inline]
     pub(crate) fn new(verdict: Verdict) -> Self {

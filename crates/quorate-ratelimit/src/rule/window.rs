@@ -17,8 +17,8 @@ use crate::rule::calendar_windows::CalendarWindows;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Order};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Outcome, Verdict};
+use crate::rule::operation::{Operation, Request};
+use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 /// A window limit, prepared for deciding.
@@ -85,18 +85,18 @@ impl Window {
     pub(crate) fn decide(
         &self,
         cell: &mut Cell,
-        order: Order,
+        request: Request,
         now: GroupTime,
         effect: Effect,
-    ) -> Outcome {
+    ) -> Ruling {
         let mut count = self.count(cell.value(), now);
         let reset_after = self.end(count.start) - now.0;
-        let Order { operation, amount } = order;
+        let Request { operation, amount } = request;
         let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
         let before = count.count;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
-                match whole_units::ask(order, self.max.saturating_sub(before), self.max) {
+                match whole_units::ask(request, self.max.saturating_sub(before), self.max) {
                     Asked::Admitted { taken } => {
                         granted = taken;
                         count.count += taken;
@@ -122,7 +122,7 @@ impl Window {
         if count.count != before && effect == Effect::Take {
             cell.set(self.value(count));
         }
-        Outcome {
+        Ruling {
             limit: self.max,
             remaining: self.max.saturating_sub(count.count),
             beyond: count.count.saturating_sub(self.max),
@@ -130,7 +130,7 @@ impl Window {
             retry_after,
             reset_after,
             window: Some(count.start),
-            ..Outcome::new(verdict)
+            ..Ruling::new(verdict)
         }
     }
 
@@ -218,16 +218,16 @@ mod tests {
 
     const MINUTE: u64 = 60_000_000_000;
 
-    fn take(amount: u64) -> Order {
-        Order { operation: Operation::Acquire, amount }
+    fn take(amount: u64) -> Request {
+        Request { operation: Operation::Acquire, amount }
     }
 
     #[test]
     fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        let outcome = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7), Effect::Take);
-        assert_eq!(outcome.window, Some(5 * MINUTE));
-        assert_eq!(outcome.reset_after, MINUTE - 7);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7), Effect::Take);
+        assert_eq!(ruling.window, Some(5 * MINUTE));
+        assert_eq!(ruling.reset_after, MINUTE - 7);
         let expires = cell.value().map(|value| value.expires);
         assert_eq!(expires, Some(GroupTime(6 * MINUTE)));
     }
@@ -237,18 +237,18 @@ mod tests {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
         window.decide(&mut cell, take(10), GroupTime(5 * MINUTE), Effect::Take);
         // A failover to a peer whose clock is three windows behind.
-        let outcome = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE), Effect::Take);
-        assert_eq!(outcome.verdict, Verdict::Denied);
-        assert_eq!(outcome.window, Some(5 * MINUTE));
-        assert_eq!(outcome.retry_after, 4 * MINUTE);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE), Effect::Take);
+        assert_eq!(ruling.verdict, Verdict::Denied);
+        assert_eq!(ruling.window, Some(5 * MINUTE));
+        assert_eq!(ruling.retry_after, 4 * MINUTE);
     }
 
     #[test]
     fn the_last_window_of_time_ends_at_its_end() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        let outcome = window.decide(&mut cell, take(1), GroupTime(u64::MAX), Effect::Take);
-        assert_eq!(outcome.verdict, Verdict::Allowed);
-        assert_eq!(outcome.reset_after, 0);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(u64::MAX), Effect::Take);
+        assert_eq!(ruling.verdict, Verdict::Allowed);
+        assert_eq!(ruling.reset_after, 0);
     }
 
     #[test]

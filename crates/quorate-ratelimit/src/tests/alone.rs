@@ -9,8 +9,8 @@ use super::{Alone, SECOND, START, Store, key, merge};
 use crate::limit::Limit;
 use crate::limit::without_primary::WithoutPrimary;
 use crate::model::answer::code::{ALLOWED, DENIED};
-use crate::model::side_cell::Auxiliary;
-use crate::rule::operation::Paired;
+use crate::model::side_cell::SideCell;
+use crate::rule::operation::SideOperation;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -35,7 +35,7 @@ fn a_limit_may_say_what_the_group_does_not() {
         assert_eq!(mode(&["open", "refuse"], group), Mode::Strict, "one of them refuses");
         assert_eq!(mode(&["share", "group"], group), group);
         // What is reserved is the group's to settle.
-        let (key, own) = (key("open"), Auxiliary::Reservation.key(&[b"r"]));
+        let (key, own) = (key("open"), SideCell::Reservation.key(&[b"r"]));
         let items = [&key[..], &own].map(|key| Item { key, args: [1, 0] });
         assert_eq!(store.model.mode_of(&items, group), Mode::Strict);
     }
@@ -104,40 +104,40 @@ fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
     let mut store = Store::new(&[("j", limit)]);
     let mut alone = Alone::new(&store);
     alone.now += 100 * SECOND;
-    let (key, own) = (key("j"), Auxiliary::Permit.key(&[&key("j"), &[1]]));
-    let take = Item { key: &key, args: [1, Paired::PermitTake.argument()] };
+    let (key, own) = (key("j"), SideCell::Permit.key(&[&key("j"), &[1]]));
+    let take = Item { key: &key, args: [1, SideOperation::PermitTake.argument()] };
     assert_eq!(alone.decide(&[take, Item { key: &own, args: [0, 0] }]).code, ALLOWED);
     let deltas = alone.deltas;
     merge(&mut store, &deltas);
     assert_eq!(store.remaining("j"), 1);
-    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED);
-    assert_eq!(store.permit("j", 1, Paired::PermitRelease, 0).remaining, 2);
+    assert_eq!(store.permit("j", 1, SideOperation::PermitRenew, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, SideOperation::PermitRelease, 0).remaining, 2);
 }
 
 #[test]
 fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
     let limit = Limit::concurrent(10).without_primary(WithoutPrimary::share(500));
     let mut store = Store::new(&[("j", limit)]);
-    store.permit("j", 1, Paired::PermitTake, 3);
+    store.permit("j", 1, SideOperation::PermitTake, 3);
     let mut alone = Alone::new(&store);
     alone.now += 5 * SECOND;
-    let mut on = |id: u8, operation: Paired, amount: u64| {
+    let mut on = |id: u8, operation: SideOperation, amount: u64| {
         let key = key("j");
-        let own = Auxiliary::Permit.key(&[&key, &[id]]);
+        let own = SideCell::Permit.key(&[&key, &[id]]);
         alone.decide(&[
             Item { key: &key, args: [amount, operation.argument()] },
             Item { key: &own, args: [0, 0] },
         ])
     };
-    assert_eq!(on(1, Paired::PermitRenew, 0).code, ALLOWED, "it is known here");
-    assert_eq!(on(2, Paired::PermitTake, 2).code, ALLOWED);
-    assert_eq!(on(3, Paired::PermitTake, 1).code, DENIED, "5 of 10 are this peer's");
-    assert_eq!(on(2, Paired::PermitRelease, 0).third, 2);
-    assert_eq!(on(4, Paired::PermitTake, 1).code, ALLOWED);
+    assert_eq!(on(1, SideOperation::PermitRenew, 0).code, ALLOWED, "it is known here");
+    assert_eq!(on(2, SideOperation::PermitTake, 2).code, ALLOWED);
+    assert_eq!(on(3, SideOperation::PermitTake, 1).code, DENIED, "5 of 10 are this peer's");
+    assert_eq!(on(2, SideOperation::PermitRelease, 0).third, 2);
+    assert_eq!(on(4, SideOperation::PermitTake, 1).code, ALLOWED);
     let (deltas, now) = (alone.deltas, alone.now);
     store.now = now;
     merge(&mut store, &deltas);
-    assert_eq!(store.permit("j", 4, Paired::PermitRelease, 0).third, 1, "its id came along");
+    assert_eq!(store.permit("j", 4, SideOperation::PermitRelease, 0).third, 1, "its id came along");
     assert_eq!(store.remaining("j"), 4, "renewed here, it counts in two slices ..");
     store.now += 45 * SECOND - 5 * SECOND;
     assert_eq!(store.remaining("j"), 7, ".. until the older one lapses");
@@ -152,7 +152,7 @@ proptest! {
     ) {
         let jobs = Limit::concurrent(9).without_primary(WithoutPrimary::share(700));
         let mut store = Store::new(&[("j", jobs)]);
-        store.permit("j", 0, Paired::PermitTake, 2);
+        store.permit("j", 0, SideOperation::PermitTake, 2);
         let mut peers = [(); 3].map(|()| Alone::new(&store));
         let mut now = store.now;
         for (peer, what, id, amount, seconds) in steps {
@@ -160,9 +160,9 @@ proptest! {
             peers[peer].now = now;
             // Who takes one draws its id; what all knew of may be renewed and ended by any.
             let id = if id == 0 && what > 0 { 0 } else { id + 10 * (peer as u8 + 1) };
-            let how = [Paired::PermitTake, Paired::PermitRenew, Paired::PermitRelease];
+            let how = [SideOperation::PermitTake, SideOperation::PermitRenew, SideOperation::PermitRelease];
             let (key, argument) = (key("j"), how[usize::from(what)].argument());
-            let own = Auxiliary::Permit.key(&[&key, &[id]]);
+            let own = SideCell::Permit.key(&[&key, &[id]]);
             peers[peer].decide(&[
                 Item { key: &key, args: [amount, argument] },
                 Item { key: &own, args: [0, 0] },

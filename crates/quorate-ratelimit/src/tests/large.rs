@@ -11,7 +11,7 @@ use crate::limit::Limit;
 use crate::model::answer::code::ALLOWED;
 use crate::model::answer::word;
 use crate::model::policy::Carry;
-use crate::rule::operation::{Operation, Paired};
+use crate::rule::operation::{Operation, SideOperation};
 
 fn minute(max: u64) -> Limit {
     Limit::sliding(max, Duration::from_secs(60))
@@ -38,13 +38,13 @@ fn small_parts_of_a_large_window_come_back_after_their_slice() {
     for max in [100_000u64, 1_000_000, 10_000_000] {
         let mut store = Store::new(&[("l", minute(max))]);
         for id in 0..250 {
-            let told = store.reservation("l", id, Paired::Reserve, max / 250);
+            let told = store.reservation("l", id, SideOperation::Reserve, max / 250);
             assert_eq!(told.code, ALLOWED);
         }
         store.now += 10 * SECOND;
         store.one("l", Operation::Debit, 1);
         for id in 0..250 {
-            store.reservation("l", id, Paired::Commit, 10);
+            store.reservation("l", id, SideOperation::Commit, 10);
         }
         assert_eq!(used(&mut store, max), 2_501, "{max}");
     }
@@ -58,11 +58,11 @@ fn small_parts_that_come_back_all_the_time_leave_in_time() {
     // When it was reserved, and what is left of it.
     let mut taken: Vec<(u64, u64)> = Vec::new();
     for second in 0..250u8 {
-        let told = store.reservation("l", second, Paired::Reserve, 4_000);
+        let told = store.reservation("l", second, SideOperation::Reserve, 4_000);
         assert_eq!(told.code, ALLOWED);
         taken.push((store.now, 4_000));
         if let Some(reserved) = second.checked_sub(20).map(|reserved| reserved ^ 3) {
-            let told = store.reservation("l", reserved, Paired::Commit, 1_250);
+            let told = store.reservation("l", reserved, SideOperation::Commit, 1_250);
             assert_eq!(told.code, ALLOWED);
             taken[usize::from(reserved)].1 = 1_250;
         }

@@ -22,8 +22,8 @@ use crate::model::answer::{OVERDRAWN, remaining, word};
 use crate::model::file::LimitsSpec;
 use crate::model::limits::Limits;
 use crate::model::policy::{Carry, Change};
-use crate::model::side_cell::Auxiliary;
-use crate::rule::operation::{Operation, Paired};
+use crate::model::side_cell::SideCell;
+use crate::rule::operation::{Operation, SideOperation};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_753_000_000 * SECOND;
@@ -109,9 +109,15 @@ impl Store {
     }
 
     /// An operation on a permit.
-    pub(crate) fn permit(&mut self, name: &str, id: u8, operation: Paired, amount: u64) -> Told {
+    pub(crate) fn permit(
+        &mut self,
+        name: &str,
+        id: u8,
+        operation: SideOperation,
+        amount: u64,
+    ) -> Told {
         let key = key(name);
-        let own = Auxiliary::Permit.key(&[&key, &[id]]);
+        let own = SideCell::Permit.key(&[&key, &[id]]);
         self.decide(&[
             Item { key: &key, args: [amount, operation.argument()] },
             Item { key: &own, args: [0, 0] },
@@ -119,10 +125,16 @@ impl Store {
     }
 
     /// An operation on a reservation.
-    pub(crate) fn reservation(&mut self, name: &str, id: u8, how: Paired, amount: u64) -> Told {
+    pub(crate) fn reservation(
+        &mut self,
+        name: &str,
+        id: u8,
+        how: SideOperation,
+        amount: u64,
+    ) -> Told {
         let key = key(name);
-        let own = Auxiliary::Reservation.key(&[&key, &[id]]);
-        let holds = Auxiliary::Holds.key(&[&key]);
+        let own = SideCell::Reservation.key(&[&key, &[id]]);
+        let holds = SideCell::Reserved.key(&[&key]);
         self.decide(&[
             Item { key: &key, args: [amount, how.argument()] },
             Item { key: &own, args: [0, 0] },
@@ -137,7 +149,7 @@ impl Store {
             return first;
         }
         let key = key(name);
-        let holds = Auxiliary::Holds.key(&[&key]);
+        let holds = SideCell::Reserved.key(&[&key]);
         self.decide(&[Item { key: &key, args: [amount, 0] }, Item { key: &holds, args: [0, 0] }])
     }
 
