@@ -53,18 +53,18 @@ pub mod operation {
 
 /// The key of a permit's own cell.
 pub fn permit_key(key: &Key, id: u8) -> Vec<u8> {
-    SideCell::Permit.key(&[key.as_ref(), &[id]]).to_vec()
+    SideCell::Permit.key(&[key.as_ref(), &[id]]).as_ref().to_vec()
 }
 
 /// The keys of a reservation's own cell, and of all that is reserved of a key.
 pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
     let own = SideCell::Reservation.key(&[key.as_ref(), &[id]]);
-    [own.to_vec(), SideCell::Reserved.key(&[key.as_ref()]).to_vec()]
+    [own.as_ref().to_vec(), SideCell::Reserved.key(&[key.as_ref()]).as_ref().to_vec()]
 }
 
 /// The key of what an acquire with an idempotency key leaves behind.
 pub fn record_key(key: &Key, amount: u64, id: u8) -> Vec<u8> {
-    idempotency::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).to_vec()
+    idempotency::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).as_ref().to_vec()
 }
 
 /// Takes bytes as numbers, zero when there are none left.
@@ -117,10 +117,10 @@ pub fn operations(data: &[u8]) {
         let record = idempotency::key(&[numbers.byte() % 3], &items);
         let beside: Vec<_> = beside(&mut numbers, &keys[0]);
         match numbers.byte() % 4 {
-            0 => items.push(Item { key: &record, args: [0, 0] }),
+            0 => items.push(record.item()),
             1 => {
                 items.truncate(1);
-                items.extend(beside.iter().map(|key| Item { key, args: [0, 0] }));
+                items.extend(beside.iter().map(SideKey::item));
             }
             _ => {}
         }

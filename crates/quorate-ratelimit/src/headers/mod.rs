@@ -244,6 +244,7 @@ mod tests {
     use quorate::{Answer, Basis, Cell, GroupTime, Item, Model, Position};
 
     use super::*;
+    use crate::limiter::decision::Origin;
     use crate::model::limits::Limits;
 
     const START: u64 = 1_753_000_000_250_000_000;
@@ -260,8 +261,14 @@ mod tests {
             answer =
                 limits.model().decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));
         }
-        let by = (Basis::Primary, None, Position::BLANK, GroupTime(START));
-        Decision::of_answer("l", 1, &answer, by).expect("decided")
+        let origin = Origin {
+            basis: Basis::Primary,
+            decided_by: quorate::Decider::UNKNOWN,
+            group_id: None,
+            position: Position::BLANK,
+            group_time: GroupTime(START),
+        };
+        Decision::of_answer("l", 1, &answer, origin).expect("decided")
     }
 
     fn headers(limit: Limit, amounts: &[u64], style: HeaderStyle) -> String {

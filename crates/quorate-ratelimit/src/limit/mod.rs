@@ -535,6 +535,12 @@ impl Limit {
         }
     }
 
+    /// Returns the units at which a threshold of this many percent of `max` is reached.
+    pub(crate) fn threshold(max: u64, percent: u8) -> u64 {
+        let product = u128::from(max) * u128::from(percent);
+        u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX)
+    }
+
     /// A fixed window as a sliding one.
     pub(crate) const fn slide(mut self) -> Self {
         if let Kind::Window { max, length } = self.kind {

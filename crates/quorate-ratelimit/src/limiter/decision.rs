@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use quorate::{Answer, Basis, Decider, GroupId, GroupTime, MAX_ITEMS, Position, Term};
+use quorate::{Answer, Basis, Decider, GroupId, GroupTime, Item, MAX_ITEMS, Position, Term};
 
 use crate::model::answer::{
     DENYING, INDEX_BITS, NO_WINDOW, REPEATED, RESERVED, SHADOWED, code, remaining, word,
 };
 use crate::model::error::AcquireError;
+use crate::model::key::Key;
+use crate::rule::operation::{Operation, Request};
 
 /// Whether an amount was admitted, and what is left.
 ///
@@ -79,37 +81,33 @@ pub struct Decision {
     pub crossed: Option<u8>,
     /// Units that count beyond the limit.
     beyond: u64,
-    /// Whether it is a denial, and reservations are held; else which thresholds were crossed.
-    marks: u8,
+    pub(crate) follow_up: FollowUp,
 }
 
-/// The lower one of a decision's marks: a denial, or the first threshold.
-const FIRST_MARK: u8 = 1;
-/// The other one: holds, or the second threshold.
-const SECOND_MARK: u8 = 2;
+/// What is still to be done about a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FollowUp {
+    None,
+    /// It denies, which is noted.
+    NoteDenial,
+    /// It denies a key of which something is reserved that may have lapsed: that is settled, and
+    /// the question is asked again.
+    SettleReserved,
+    /// It has crossed thresholds of its limit, which are told: the first, the second.
+    Alert([bool; 2]),
+}
+
+/// Who decided, for which group and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) basis: Basis,
+    pub(crate) decided_by: Decider,
+    pub(crate) group_id: Option<GroupId>,
+    pub(crate) position: Position,
+    pub(crate) group_time: GroupTime,
+}
 
 impl Decision {
-    /// Whether there is something more to be done about it: at least, for a denial, to note it.
-    #[inline]
-    pub(crate) fn is_unusual(&self) -> bool {
-        self.marks != 0
-    }
-
-    /// Whether that is more than to note a denial.
-    pub(crate) fn has_more(&self) -> bool {
-        self.allowed || self.has_reservations()
-    }
-
-    /// Whether it denies a key of which something is reserved, and may have lapsed.
-    pub(crate) fn has_reservations(&self) -> bool {
-        !self.allowed && self.marks & SECOND_MARK != 0
-    }
-
-    /// Which thresholds were crossed.
-    pub(crate) fn marks_crossed(&self) -> [bool; 2] {
-        [FIRST_MARK, SECOND_MARK].map(|mark| self.allowed && self.marks & mark != 0)
-    }
-
     /// Units that count at present: the limit less what remains, and those beyond it where more
     /// was debited than there was; the count of a counter. [`RateLimiter::top`] says the same.
     ///
@@ -137,20 +135,23 @@ impl Decision {
         amount: u64,
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
-        let quorate::Decision { answer, basis, group_id, position, group_time, .. } = decided;
-        let by = (*basis, *group_id, *position, *group_time);
-        let mut decision = Self::of_answer(limit, amount, answer, by)?;
-        decision.decided_by = decided.decided_by;
-        Ok(decision)
+        let origin = Origin {
+            basis: decided.basis,
+            decided_by: decided.decided_by,
+            group_id: decided.group_id,
+            position: decided.position,
+            group_time: decided.group_time,
+        };
+        Self::of_answer(limit, amount, &decided.answer, origin)
     }
 
-    /// The same of an answer, and of who gave it and when.
+    /// Reads an answer of the model that came from there.
     #[inline(always)]
     pub(crate) fn of_answer(
         limit: &str,
         amount: u64,
         answer: &Answer,
-        (basis, group_id, position, group_time): (Basis, Option<GroupId>, Position, GroupTime),
+        origin: Origin,
     ) -> Result<Self, AcquireError> {
         let words = &answer.words;
         let nanos = |word: usize| Duration::from_nanos(words[word]);
@@ -182,23 +183,23 @@ impl Decision {
             shadow: answer.code == code::SHADOW,
             retry_after: (!allowed).then(|| nanos(word::RETRY_AFTER)),
             reset_after: nanos(word::RESET_AFTER),
-            basis,
-            decided_by: Decider::UNKNOWN,
-            group_id,
-            term: position.ballot.term,
-            group_time,
-            position,
+            basis: origin.basis,
+            decided_by: origin.decided_by,
+            group_id: origin.group_id,
+            term: origin.position.ballot.term,
+            group_time: origin.group_time,
+            position: origin.position,
             window: window(words[word::WINDOW]),
             crossed: None,
             beyond,
-            marks: marks(words[word::INDEX], allowed),
+            follow_up: follow_up(words[word::INDEX], allowed),
         })
     }
 }
 
 impl Decision {
     /// Lets an amount through that is counted nowhere: the key is as it was before.
-    pub(crate) fn uncounted(capacity: u64, granted: u64, (basis, by): (Basis, Decider)) -> Self {
+    pub(crate) fn uncounted(capacity: u64, granted: u64, basis: Basis, by: Decider) -> Self {
         Self {
             allowed: true,
             counted: false,
@@ -218,16 +219,8 @@ impl Decision {
             window: None,
             crossed: None,
             beyond: 0,
-            marks: 0,
+            follow_up: FollowUp::None,
         }
-    }
-}
-
-impl JointDecision {
-    /// The same for several amounts.
-    pub(crate) fn uncounted(decision: Decision) -> Self {
-        let (violated, shadowed) = (Vec::new(), Vec::new());
-        Self { allowed: true, violated, shadowed, tightest: 0, decision, word: 0 }
     }
 }
 
@@ -262,48 +255,84 @@ pub struct JointDecision {
     word: u64,
 }
 
+/// One of several amounts that are asked for together.
+pub(crate) struct Part<'a> {
+    /// The name of its limit.
+    pub(crate) limit: &'a str,
+    pub(crate) key: Key,
+    pub(crate) amount: u64,
+}
+
+impl Part<'_> {
+    /// Returns the item that asks for it.
+    pub(crate) fn item(&self) -> Item<'_> {
+        Request { operation: Operation::Acquire, amount: self.amount }.item(self.key.as_ref())
+    }
+}
+
 impl JointDecision {
-    /// Items that deny although some of what is reserved of them may have lapsed.
-    pub(crate) fn held(&self) -> impl Iterator<Item = usize> {
-        let (word, denies) = (self.word, !self.allowed);
-        (0..MAX_ITEMS).filter(move |item| denies && word >> RESERVED >> item & 1 != 0)
+    /// Lets several amounts through that are counted nowhere.
+    pub(crate) fn uncounted(decision: Decision) -> Self {
+        Self {
+            allowed: true,
+            violated: Vec::new(),
+            shadowed: Vec::new(),
+            tightest: 0,
+            decision,
+            word: 0,
+        }
     }
 
-    /// Items that have crossed thresholds, and which.
+    /// Returns the items that deny although some of what is reserved of them may have lapsed; of
+    /// the first `count` items.
+    pub(crate) fn reserved(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let denying = if self.allowed { 0 } else { self.word >> RESERVED };
+        (0..count).filter(move |item| denying >> item & 1 != 0)
+    }
+
+    /// Returns the items that have crossed thresholds, and which.
     pub(crate) fn crossed(&self) -> impl Iterator<Item = (usize, [bool; 2])> + use<> {
-        let (word, is_told) = (self.word, self.allowed && self.word & REPEATED == 0);
-        let of = move |item: usize| [DENYING, RESERVED].map(|shift| word >> shift >> item & 1 != 0);
+        let is_told = self.allowed && self.word & REPEATED == 0;
+        let word = if is_told { self.word } else { 0 };
         (0..MAX_ITEMS)
-            .map(move |item| (item, of(item)))
-            .filter(move |(_, crossed)| is_told && *crossed != [false; 2])
+            .map(move |item| {
+                (item, [DENYING, RESERVED].map(|shift| word >> shift >> item & 1 != 0))
+            })
+            .filter(|(_, crossed)| *crossed != [false; 2])
     }
 
+    /// Reads what the model answered about all parts.
     pub(crate) fn read(
-        items: &[(&str, u64)],
+        parts: &[Part<'_>],
         decided: &quorate::Decision,
     ) -> Result<Self, AcquireError> {
         let word = decided.answer.words[word::INDEX];
         let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
-        let (limit, amount) = items.get(tightest).copied().unwrap_or_default();
-        let decision = Decision::read(limit, amount, decided)?;
-        let named =
-            |shift: u32| (0..items.len()).filter(move |item| word >> shift & 1 << item != 0);
-        let violated = if decision.allowed { Vec::new() } else { named(DENYING).collect() };
-        let shadowed = named(SHADOWED).collect();
+        let part = parts.get(tightest);
+        let limit = part.map_or("", |part| part.limit);
+        let decision = Decision::read(limit, part.map_or(0, |part| part.amount), decided)?;
+        let marked =
+            |shift: u32| (0..parts.len()).filter(move |item| word >> shift & 1 << item != 0);
+        let violated = if decision.allowed { Vec::new() } else { marked(DENYING).collect() };
+        let shadowed = marked(SHADOWED).collect();
         Ok(Self { allowed: decision.allowed, violated, shadowed, tightest, decision, word })
     }
 }
 
-/// The marks of the item that an answer speaks of.
+/// Reads what is to be done about the item that an answer speaks of.
 #[inline]
-fn marks(word: u64, allowed: bool) -> u8 {
-    if word < 1 << INDEX_BITS || word & REPEATED != 0 {
-        return 0;
+fn follow_up(word: u64, allowed: bool) -> FollowUp {
+    if allowed && (word < 1 << INDEX_BITS || word & REPEATED != 0) {
+        return FollowUp::None;
     }
     let index = word & ((1 << INDEX_BITS) - 1);
-    let bit = |shift: u32| word >> shift >> index & 1 != 0;
-    let (first, second) = (!allowed || bit(DENYING), bit(RESERVED));
-    u8::from(first) * FIRST_MARK + u8::from(second) * SECOND_MARK
+    let has_bit = |shift: u32| word >> shift >> index & 1 != 0;
+    match (allowed, has_bit(DENYING), has_bit(RESERVED)) {
+        (true, false, false) => FollowUp::None,
+        (true, first, second) => FollowUp::Alert([first, second]),
+        (false, _, true) if word & REPEATED == 0 => FollowUp::SettleReserved,
+        (false, ..) => FollowUp::NoteDenial,
+    }
 }
 
 #[inline]

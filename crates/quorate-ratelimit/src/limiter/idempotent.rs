@@ -1,13 +1,10 @@
 //! Calls that are charged once, however often they are tried.
 
-use quorate::Item;
-
 use crate::limiter::RateLimiter;
+use crate::limiter::ask::Asking;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::model::error::AcquireError;
-use crate::model::idempotency;
-use crate::model::side_cell::SideCell;
-use crate::rule::operation::Operation;
+use crate::rule::operation::{Operation, Request};
 
 /// A limiter whose next call has an idempotency key; made by [`RateLimiter::idempotency_key`].
 ///
@@ -100,7 +97,7 @@ impl Idempotent<'_> {
         self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        self.limiter.together(items, Some(self.id)).await
+        self.limiter.ask_all(items, Some(self.id)).await
     }
 
     /// As [`RateLimiter::debit`].
@@ -138,22 +135,7 @@ impl Idempotent<'_> {
         amount: u64,
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
-        let named = self.limiter.named(limit)?;
-        if self.id.is_empty() {
-            return Err(self.limiter.failed(Some(named), AcquireError::EmptyIdempotencyKey));
-        }
-        let key = self.limiter.key(named, key)?;
-        let item = Item { key: key.as_ref(), args: [amount, operation.argument()] };
-        let record = idempotency::key(self.id, &[item]);
-        let record = Item { key: &record, args: [0, 0] };
-        let decided = self.limiter.peer().decide(&[item, record]).await;
-        let mut decision = self.limiter.read(named, operation, amount, decided)?;
-        if decision.has_reservations() {
-            let holds = SideCell::Reserved.key(&[key.as_ref()]);
-            let items = [item, Item { key: &holds, args: [0, 0] }, record];
-            let decided = self.limiter.peer().decide(&items).await;
-            decision = self.limiter.read_again(named, operation, amount, decided)?;
-        }
-        Ok(self.limiter.told(decision, limit, key.as_ref()))
+        let asking = Asking { timeout: None, id: Some(self.id) };
+        self.limiter.ask(limit, key, Request { operation, amount }, asking).await
     }
 }

@@ -1,17 +1,18 @@
 //! The handle that an application asks.
 
+pub(crate) mod account;
+pub(crate) mod ask;
 pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod decision;
-pub(crate) mod follow_up;
 pub(crate) mod full_store;
 pub(crate) mod hold_id;
 pub(crate) mod idempotent;
+pub(crate) mod limit_ref;
 pub(crate) mod limits_file;
 pub(crate) mod observe;
 pub(crate) mod permit;
 pub(crate) mod permit_guard;
-pub(crate) mod read;
 pub(crate) mod readiness;
 pub(crate) mod reservation;
 pub(crate) mod wait;
@@ -19,22 +20,20 @@ pub(crate) mod wait;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use quorate::{Item, MAX_ITEMS, Peer};
-use tokio::time::Instant;
+use quorate::Peer;
 
+use crate::limiter::ask::Asking;
 use crate::limiter::decision::{Decision, JointDecision};
 use crate::limiter::full_store::AtCapacity;
 use crate::model::RateLimitModel;
 use crate::model::current::CurrentLimits;
 use crate::model::error::AcquireError;
-use crate::model::idempotency;
-use crate::model::key::{Key, KeyBuffer};
 use crate::model::limits::Limits;
 use crate::model::side_cell::SideCell;
 use crate::numbers::alert::AlertSender;
 use crate::numbers::counters::Counters;
 use crate::numbers::denials::Denials;
-use crate::rule::operation::Operation;
+use crate::rule::operation::{Operation, Request};
 
 /// Decides by the limits of a group, at any of its peers. Cheap to clone.
 ///
@@ -73,8 +72,14 @@ impl RateLimiter {
         let shared = Shared { alerts: AlertSender::new(), denials: Denials::new() };
         // One more for limits that come later.
         let counters = Arc::new(Counters::new(limits.iter().count() + 1));
-        let (code, shared, at_capacity) = (limits.clone(), Arc::new(shared), AtCapacity::default());
-        Self { peer, code, current, shared, counters, at_capacity }
+        Self {
+            peer,
+            code: limits.clone(),
+            current,
+            shared: Arc::new(shared),
+            counters,
+            at_capacity: AtCapacity::default(),
+        }
     }
 
     /// The peer that is asked.
@@ -125,13 +130,6 @@ impl RateLimiter {
         &self.code
     }
 
-    /// The name of the limit that a key is of, or was; empty if this peer has none for it.
-    pub(crate) fn name_of(&self, key: &[u8]) -> String {
-        let present = self.current.load();
-        let named = present.of(key).or_else(|| self.code.table.of(key));
-        named.map_or_else(String::new, |named| named.name.to_string())
-    }
-
     pub(crate) fn current(&self) -> &CurrentLimits {
         &self.current
     }
@@ -180,30 +178,16 @@ impl RateLimiter {
     ///     })
     /// }
     /// ```
-    pub async fn acquire(
+    pub fn acquire(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Decision, AcquireError> {
-        // By itself: a call through another future costs a tenth of the decision.
-        let mut room = KeyBuffer::default();
-        let named = self.named(limit)?;
-        let key = self.fill(&mut room, named, key.as_ref())?;
-        let item = Item { key, args: [amount, 0] };
-        let decided = self.peer.decide_by(&[item], named.reading, None).await;
-        let decision = self.read(named, Operation::Acquire, amount, decided)?;
-        if decision.is_unusual() {
-            if decision.has_more() {
-                let operation = Operation::Acquire;
-                return Box::pin(self.follow_up(decision, named, operation, item, None)).await;
-            }
-            self.denials().note(item.key);
-        }
-        Ok(decision)
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        self.ask(limit, key, Request { operation: Operation::Acquire, amount }, Asking::default())
     }
 
-    /// The same, with a deadline of its own.
+    /// Takes `amount` units as [`RateLimiter::acquire`] does, with a deadline of its own.
     ///
     /// # Errors
     ///
@@ -225,30 +209,15 @@ impl RateLimiter {
     ///     Ok(limiter.acquire_within("api", user, 1, soon).await?.allowed)
     /// }
     /// ```
-    pub async fn acquire_within(
+    pub fn acquire_within(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
         timeout: Duration,
-    ) -> Result<Decision, AcquireError> {
-        let mut room = KeyBuffer::default();
-        let named = self.named(limit)?;
-        let key = self.fill(&mut room, named, key.as_ref())?;
-        let item = Item { key, args: [amount, 0] };
-        let until = Instant::now() + timeout;
-        let decided = self.peer.decide_by(&[item], named.reading, Some(timeout)).await;
-        let decision = self.read(named, Operation::Acquire, amount, decided)?;
-        if decision.is_unusual() {
-            if decision.has_more() {
-                let operation = Operation::Acquire;
-                let rest = until.saturating_duration_since(Instant::now());
-                return Box::pin(self.follow_up(decision, named, operation, item, Some(rest)))
-                    .await;
-            }
-            self.denials().note(item.key);
-        }
-        Ok(decision)
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        let asking = Asking { timeout: Some(timeout), id: None };
+        self.ask(limit, key, Request { operation: Operation::Acquire, amount }, asking)
     }
 
     /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
@@ -272,13 +241,18 @@ impl RateLimiter {
     ///     Ok(limiter.acquire_up_to("mail", "alice", lines).await?.granted)
     /// }
     /// ```
-    pub async fn acquire_up_to(
+    pub fn acquire_up_to(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), amount, Operation::AcquireUpTo).await
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        self.ask(
+            limit,
+            key,
+            Request { operation: Operation::AcquireUpTo, amount },
+            Asking::default(),
+        )
     }
 
     /// Takes all of these amounts or none, each of a key under a limit: one operation, in which
@@ -307,31 +281,7 @@ impl RateLimiter {
         &self,
         items: &[(&str, K, u64)],
     ) -> Result<JointDecision, AcquireError> {
-        self.together(items, None).await
-    }
-
-    /// Asks for several amounts together, with an idempotency key or without.
-    pub(crate) async fn together<K: AsRef<[u8]>>(
-        &self,
-        items: &[(&str, K, u64)],
-        id: Option<&[u8]>,
-    ) -> Result<JointDecision, AcquireError> {
-        if id.is_some_and(<[u8]>::is_empty) {
-            return Err(self.failed(None, AcquireError::EmptyIdempotencyKey));
-        }
-        // One place is the record's.
-        let keys = self.keys_of(items, MAX_ITEMS - usize::from(id.is_some()))?;
-        let argument = Operation::Acquire.argument();
-        let asked = keys.iter().zip(items);
-        let mut asked: Vec<_> = asked
-            .map(|(key, (_, _, amount))| Item { key: key.as_ref(), args: [*amount, argument] })
-            .collect();
-        let record = id.map(|id| idempotency::key(id, &asked));
-        asked.extend(record.as_ref().map(|key| Item { key, args: [0, 0] }));
-        let told: Vec<_> = items.iter().map(|(limit, _, amount)| (*limit, *amount)).collect();
-        let decided = self.peer.decide(&asked).await;
-        let decision = self.read_together(&told, decided, false)?;
-        self.follow_up_joint(decision, items, &asked, &keys).await
+        self.ask_all(items, None).await
     }
 
     /// Says what taking `amount` units would come to, and takes nothing; of permits too. An amount
@@ -356,13 +306,13 @@ impl RateLimiter {
     ///     Ok(limiter.peek("api", user, 1).await?.remaining)
     /// }
     /// ```
-    pub async fn peek(
+    pub fn peek(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), amount, Operation::Peek).await
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        self.ask(limit, key, Request { operation: Operation::Peek, amount }, Asking::default())
     }
 
     /// Takes `amount` units that have been used already, whether there is room for them or not: what
@@ -388,13 +338,13 @@ impl RateLimiter {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn debit(
+    pub fn debit(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), amount, Operation::Debit).await
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        self.ask(limit, key, Request { operation: Operation::Debit, amount }, Asking::default())
     }
 
     /// Gives back units of the present window, or of a rate, and no more than were taken and have
@@ -420,13 +370,18 @@ impl RateLimiter {
     ///     Ok(limiter.refund("api", user, 1).await?.granted)
     /// }
     /// ```
-    pub async fn refund(
+    pub fn refund(
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Decision, AcquireError> {
-        self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms: None }).await
+    ) -> impl Future<Output = Result<Decision, AcquireError>> {
+        self.ask(
+            limit,
+            key,
+            Request { operation: Operation::Refund { window_ms: None }, amount },
+            Asking::default(),
+        )
     }
 
     /// Gives back units that an earlier decision on this key took, and no more than those: nothing
@@ -464,9 +419,10 @@ impl RateLimiter {
     ) -> Result<Decision, AcquireError> {
         let since = |window: SystemTime| window.duration_since(SystemTime::UNIX_EPOCH).ok();
         let window_ms = taken.window.and_then(since).map(|since| since.as_millis() as u64);
+        let operation = Operation::Refund { window_ms };
         // What it did not take somebody else did.
         let amount = if taken.counted { amount.min(taken.granted) } else { 0 };
-        self.call(limit, key.as_ref(), amount, Operation::Refund { window_ms }).await
+        self.ask(limit, key, Request { operation, amount }, Asking::default()).await
     }
 
     /// Forgets what was taken of a key: its bucket is full, or its window empty. What is reserved
@@ -499,59 +455,11 @@ impl RateLimiter {
         limit: &str,
         key: impl AsRef<[u8]>,
     ) -> Result<Decision, AcquireError> {
-        let named = self.named(limit)?;
-        let key = self.key(named, key.as_ref())?;
-        let holds = SideCell::Reserved.key(&[key.as_ref()]);
-        let items = [
-            Item { key: key.as_ref(), args: [0, Operation::Reset.argument()] },
-            Item { key: &holds, args: [0, 0] },
-        ];
-        self.read(named, Operation::Reset, 0, self.peer.decide(&items).await)
-    }
-
-    /// The keys of items that are asked for together.
-    fn keys_of<K: AsRef<[u8]>>(
-        &self,
-        items: &[(&str, K, u64)],
-        max: usize,
-    ) -> Result<Vec<Key>, AcquireError> {
-        let (count, failed) = (items.len(), |error| self.failed(None, error));
-        if count == 0 || count > max {
-            return Err(failed(AcquireError::Items { count, max }));
-        }
-        let mut keys = Vec::with_capacity(count);
-        for (limit, key, _) in items {
-            let key = Key::new(self.named(limit)?.id, key.as_ref()).map_err(failed)?;
-            if keys.contains(&key) {
-                return Err(failed(AcquireError::Twice { limit: (*limit).to_owned() }));
-            }
-            keys.push(key);
-        }
-        Ok(keys)
-    }
-
-    async fn call(
-        &self,
-        limit: &str,
-        key: &[u8],
-        amount: u64,
-        operation: Operation,
-    ) -> Result<Decision, AcquireError> {
-        let mut room = KeyBuffer::default();
-        let named = self.named(limit)?;
-        let key = self.fill(&mut room, named, key)?;
-        let item = Item { key, args: [amount, operation.argument()] };
-        let decided = self.peer.decide_by(&[item], named.reading, None).await;
-        let decision = self.read(named, operation, amount, decided)?;
-        if decision.is_unusual() {
-            if decision.has_more() {
-                return Box::pin(self.follow_up(decision, named, operation, item, None)).await;
-            }
-            // Whoever only looks is not denied.
-            if operation != Operation::Peek {
-                self.denials().note(item.key);
-            }
-        }
-        Ok(decision)
+        let limit = self.look_up(limit)?;
+        let key = self.key(limit, key.as_ref())?;
+        let reserved = SideCell::Reserved.key(&[key.as_ref()]);
+        let reset = Request { operation: Operation::Reset, amount: 0 };
+        let decided = self.peer.decide(&[reset.item(key.as_ref()), reserved.item()]).await;
+        self.account(limit, reset, decided, false)
     }
 }

@@ -1,15 +1,10 @@
 //! Permits: places of a concurrency limit, held while something is done.
 
-use quorate::Item;
-
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{HoldId, PermitId};
 use crate::limiter::permit_guard::Permit;
-use crate::limiter::read::LimitRef;
 use crate::model::error::AcquireError;
-use crate::model::side_cell::SideCell;
-use crate::numbers::counters::Units;
 use crate::rule::operation::SideOperation;
 
 /// What became of a permit that was asked for.
@@ -96,12 +91,12 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<(Decision, Option<PermitId>), AcquireError> {
-        let named = self.named(limit)?;
+        let limit = self.look_up(limit)?;
         if amount == 0 {
-            return Err(self.failed(Some(named), AcquireError::ZeroPermits));
+            return Err(self.count_error(Some(limit), AcquireError::ZeroPermits));
         }
-        let id = PermitId(HoldId::new(self.key(named, key.as_ref())?));
-        let decision = self.on_permit(named, &id, amount, SideOperation::PermitTake).await?;
+        let id = PermitId(HoldId::new(self.key(limit, key.as_ref())?));
+        let decision = self.ask_held(limit, &id.0, SideOperation::PermitTake, amount).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))
     }
@@ -131,8 +126,9 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
-        let limit = self.name_of(id.0.key());
-        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, SideOperation::PermitRenew).await
+        let name = self.name_of(id.0.key());
+        let limit = self.ref_of(&name, id.0.key());
+        self.ask_held(limit, &id.0, SideOperation::PermitRenew, 0).await
     }
 
     /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
@@ -156,25 +152,8 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
-        let limit = self.name_of(id.0.key());
-        self.on_permit(self.named_of(&limit, id.0.key()), id, 0, SideOperation::PermitRelease).await
-    }
-
-    async fn on_permit(
-        &self,
-        named: LimitRef<'_>,
-        id: &PermitId,
-        amount: u64,
-        operation: SideOperation,
-    ) -> Result<Decision, AcquireError> {
-        let key = id.0.key();
-        let own = SideCell::Permit.key(&[key, id.0.nonce()]);
-        let items =
-            [Item { key, args: [amount, operation.argument()] }, Item { key: &own, args: [0, 0] }];
-        let decided = self.peer().decide(&items).await;
-        let read = self.read_held(named, (amount, Units::Granted), decided);
-        let is_new = operation == SideOperation::PermitTake;
-        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
-        Ok(self.told(decision, named.name, key))
+        let name = self.name_of(id.0.key());
+        let limit = self.ref_of(&name, id.0.key());
+        self.ask_held(limit, &id.0, SideOperation::PermitRelease, 0).await
     }
 }

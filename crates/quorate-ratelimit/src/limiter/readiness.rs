@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use quorate::{Item, NotReadyError, PeerRole, Reading, Status};
+use quorate::{NotReadyError, PeerRole, Reading, Status};
 use tokio::time::Instant;
 
 use crate::limiter::RateLimiter;
 use crate::model::RateLimitModel;
 use crate::model::answer::{code, word};
-use crate::rule::operation::Operation;
+use crate::rule::operation::Request;
 
 /// How often it is looked whether the limits have arrived.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -86,7 +86,7 @@ impl RateLimiter {
     /// By which revision of the limits is decided; `None` if whoever decides does not say.
     async fn revision_of_group(&self, timeout: Duration) -> Option<u64> {
         let key = NOBODYS.to_le_bytes();
-        let peek = [Item { key: &key, args: [1, Operation::Peek.argument()] }];
+        let peek = [Request::PEEK.item(&key)];
         let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await.ok()?;
         let answer = decided.answer;
         (answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT])

@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use quorate::Item;
-
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::limiter::hold_id::{HoldId, ReservationId};
-use crate::limiter::read::LimitRef;
 use crate::model::error::AcquireError;
 use crate::model::reservation::TERM_NANOS;
-use crate::model::side_cell::SideCell;
-use crate::numbers::counters::Units;
 use crate::rule::operation::SideOperation;
 
 /// How long a reservation lasts at least that is neither committed nor cancelled; its units are
@@ -77,9 +72,9 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> Result<Reserved, AcquireError> {
-        let named = self.named(limit)?;
-        let id = ReservationId(HoldId::new(self.key(named, key.as_ref())?));
-        let decision = self.on_reservation(named, &id, amount, SideOperation::Reserve).await?;
+        let limit = self.look_up(limit)?;
+        let id = ReservationId(HoldId::new(self.key(limit, key.as_ref())?));
+        let decision = self.ask_held(limit, &id.0, SideOperation::Reserve, amount).await?;
         Ok(Reserved { decision, id: decision.allowed.then_some(id) })
     }
 
@@ -100,9 +95,9 @@ impl RateLimiter {
     ///
     /// See [`RateLimiter::reserve`].
     pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
-        let limit = self.name_of(id.0.key());
-        let named = self.named_of(&limit, id.0.key());
-        self.on_reservation(named, id, actual, SideOperation::Commit).await
+        let name = self.name_of(id.0.key());
+        let limit = self.ref_of(&name, id.0.key());
+        self.ask_held(limit, &id.0, SideOperation::Commit, actual).await
     }
 
     /// Gives back all that was reserved: nothing was used.
@@ -127,32 +122,5 @@ impl RateLimiter {
     /// ```
     pub async fn cancel(&self, id: &ReservationId) -> Result<Decision, AcquireError> {
         self.commit(id, 0).await
-    }
-
-    async fn on_reservation(
-        &self,
-        named: LimitRef<'_>,
-        id: &ReservationId,
-        amount: u64,
-        operation: SideOperation,
-    ) -> Result<Decision, AcquireError> {
-        let key = id.0.key();
-        let own = SideCell::Reservation.key(&[key, id.0.nonce()]);
-        let holds = SideCell::Reserved.key(&[key]);
-        let items = [
-            Item { key, args: [amount, operation.argument()] },
-            Item { key: &own, args: [0, 0] },
-            Item { key: &holds, args: [0, 0] },
-        ];
-        let decided = self.peer().decide(&items).await;
-        // It was decided when it was reserved; what was taken is known when it is settled.
-        let is_new = operation == SideOperation::Reserve;
-        let counted = if is_new { amount } else { 0 };
-        let read = self.read_held(named, (counted, Units::Reserved), decided);
-        let decision = if is_new { read? } else { read.map_err(AcquireError::of_held)? };
-        if !is_new {
-            self.count_settled(named, &decision);
-        }
-        Ok(self.told(decision, named.name, key))
     }
 }

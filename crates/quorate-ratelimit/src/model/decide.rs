@@ -141,7 +141,7 @@ impl TableDecider<'_> {
         let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(known.index);
         };
-        let peek = Request { operation: Operation::Peek, amount: 1 };
+        let peek = Request::PEEK;
         let present = named.decide(cell, peek, context, Effect::Ask);
         let mut words = [0; 6];
         words[word::LIMIT] = present.limit;
@@ -175,7 +175,7 @@ impl TableDecider<'_> {
         let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(known.index);
         };
-        let peek = Request { operation: Operation::Peek, amount: 1 };
+        let peek = Request::PEEK;
         let present = self.decide_one(named, cell, peek, context, Effect::Ask);
         let denied = Ruling {
             verdict: Verdict::Denied,

@@ -13,7 +13,7 @@ use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::rule::Rule;
 use crate::rule::lapse::LapseClock;
-use crate::rule::operation::{Operation, Request};
+use crate::rule::operation::Request;
 use crate::rule::verdict::Effect;
 
 /// The number of a form of a limit; 0 for one that was never changed.
@@ -60,7 +60,7 @@ impl EarlierForm {
 
 /// When the window of a moment began; `None` for what has none.
 fn window_at(rule: &Rule, at: u64) -> Option<u64> {
-    let peek = Request { operation: Operation::Peek, amount: 1 };
+    let peek = Request::PEEK;
     rule.decide(&mut Cell::new(None), peek, DecideContext::at(GroupTime(at)), Effect::Ask).window
 }
 

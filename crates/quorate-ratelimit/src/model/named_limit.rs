@@ -197,13 +197,12 @@ impl NamedLimit {
         if matches!(request.operation, Operation::Refund { .. } | Operation::Reset) {
             return [false; 2];
         }
-        let peek = Request { operation: Operation::Peek, amount: 1 };
+        let peek = Request::PEEK;
         let left = rule.decide(&mut Cell::new(before), peek, context, Effect::Ask).remaining;
         let [before, after] =
             [left, ruling.remaining].map(|left| ruling.limit.saturating_sub(left));
         self.limit.alerts.map(|percent| {
-            let product = u128::from(ruling.limit) * u128::from(percent);
-            let threshold = u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX);
+            let threshold = Limit::threshold(ruling.limit, percent);
             percent > 0 && before < threshold && after >= threshold
         })
     }

@@ -147,7 +147,7 @@ pub(crate) fn settle(
     context: DecideContext,
 ) {
     let (held, lapsed) = roll(named, holds, context);
-    let peek = Request { operation: Operation::Peek, amount: 1 };
+    let peek = Request::PEEK;
     let mut bare = Cell::new(named.present(limit.value()).0);
     let window = named.rule.decide(&mut bare, peek, context, Effect::Ask).window;
     let mut units: u64 = 0;
@@ -317,7 +317,7 @@ fn repeated(
     known: Reservation,
     context: DecideContext,
 ) -> Ruling {
-    let request = Request { operation: Operation::Peek, amount: 1 };
+    let request = Request::PEEK;
     let ruling = named.decide(&mut limit.clone(), request, context, Effect::Ask);
     let (verdict, granted) = (Verdict::Allowed, known.units);
     Ruling { verdict, granted, ..ruling }.repeated()

@@ -9,6 +9,7 @@ use quorate::Item;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::model::key::{PREFIX_BYTES, limit_of};
+use crate::rule::operation::SideOperation;
 
 /// What such a cell is for. The numbers are part of replicated keys, and never given another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,26 @@ pub(crate) enum SideCell {
 }
 
 /// The key of such a cell.
-pub(crate) type SideKey = [u8; PREFIX_BYTES + 16];
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SideKey([u8; PREFIX_BYTES + 16]);
+
+impl SideKey {
+    /// Returns the item of this cell, beside that of a limit.
+    pub(crate) fn item(&self) -> Item<'_> {
+        self.item_of(0)
+    }
+
+    /// Returns the item of this cell, beside that of the limit with this place among the items.
+    pub(crate) fn item_of(&self, index: usize) -> Item<'_> {
+        Item { key: &self.0, args: [index as u64, 0] }
+    }
+}
+
+impl AsRef<[u8]> for SideKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl SideCell {
     const ALL: [Self; 4] = [Self::Record, Self::Permit, Self::Reserved, Self::Reservation];
@@ -45,7 +65,17 @@ impl SideCell {
         let mut key = [0; PREFIX_BYTES + 16];
         key[..PREFIX_BYTES].copy_from_slice(&(self as u32).to_le_bytes());
         key[PREFIX_BYTES..].copy_from_slice(&hasher.finish128().as_u128().to_le_bytes());
-        key
+        SideKey(key)
+    }
+}
+
+impl SideOperation {
+    /// Returns the kind of the cell that it is about.
+    pub(crate) fn cell(self) -> SideCell {
+        match self {
+            Self::PermitTake | Self::PermitRenew | Self::PermitRelease => SideCell::Permit,
+            Self::Reserve | Self::Commit => SideCell::Reservation,
+        }
     }
 }
 

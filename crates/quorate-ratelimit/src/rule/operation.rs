@@ -36,6 +36,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Asks whether one unit would be admitted.
+    pub(crate) const PEEK: Self = Self { operation: Operation::Peek, amount: 1 };
+
+    /// Returns the item that asks for it.
+    #[inline]
+    pub(crate) fn item(self, key: &[u8]) -> Item<'_> {
+        Item { key, args: [self.amount, self.operation.argument()] }
+    }
+
     /// What an item asks for; `None` if this version does not know it.
     #[inline]
     pub(crate) fn of(item: &Item<'_>) -> Option<Self> {
@@ -111,6 +120,16 @@ impl SideOperation {
     /// As an item's second argument.
     pub(crate) fn argument(self) -> u64 {
         Self::ALL.iter().find(|(_, paired)| *paired == self).map_or(u64::MAX, |(number, _)| *number)
+    }
+
+    /// Returns true if it makes what the others are about.
+    pub(crate) fn is_first(self) -> bool {
+        matches!(self, Self::PermitTake | Self::Reserve)
+    }
+
+    /// Returns the item of the limit's cell; those of the cells beside it come after it.
+    pub(crate) fn item(self, key: &[u8], amount: u64) -> Item<'_> {
+        Item { key, args: [amount, self.argument()] }
     }
 
     /// Of an item's second argument; `None` if it is none of these.

@@ -36,7 +36,7 @@ fn a_limit_may_say_what_the_group_does_not() {
         assert_eq!(mode(&["share", "group"], group), group);
         // What is reserved is the group's to settle.
         let (key, own) = (key("open"), SideCell::Reservation.key(&[b"r"]));
-        let items = [&key[..], &own].map(|key| Item { key, args: [1, 0] });
+        let items = [&key[..], own.as_ref()].map(|key| Item { key, args: [1, 0] });
         assert_eq!(store.model.mode_of(&items, group), Mode::Strict);
     }
 }
@@ -106,7 +106,7 @@ fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
     alone.now += 100 * SECOND;
     let (key, own) = (key("j"), SideCell::Permit.key(&[&key("j"), &[1]]));
     let take = Item { key: &key, args: [1, SideOperation::PermitTake.argument()] };
-    assert_eq!(alone.decide(&[take, Item { key: &own, args: [0, 0] }]).code, ALLOWED);
+    assert_eq!(alone.decide(&[take, own.item()]).code, ALLOWED);
     let deltas = alone.deltas;
     merge(&mut store, &deltas);
     assert_eq!(store.remaining("j"), 1);
@@ -124,10 +124,7 @@ fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
     let mut on = |id: u8, operation: SideOperation, amount: u64| {
         let key = key("j");
         let own = SideCell::Permit.key(&[&key, &[id]]);
-        alone.decide(&[
-            Item { key: &key, args: [amount, operation.argument()] },
-            Item { key: &own, args: [0, 0] },
-        ])
+        alone.decide(&[Item { key: &key, args: [amount, operation.argument()] }, own.item()])
     };
     assert_eq!(on(1, SideOperation::PermitRenew, 0).code, ALLOWED, "it is known here");
     assert_eq!(on(2, SideOperation::PermitTake, 2).code, ALLOWED);
@@ -165,7 +162,7 @@ proptest! {
             let own = SideCell::Permit.key(&[&key, &[id]]);
             peers[peer].decide(&[
                 Item { key: &key, args: [amount, argument] },
-                Item { key: &own, args: [0, 0] },
+                own.item(),
             ]);
         }
         let deltas = peers.map(|peer| peer.deltas);

@@ -43,7 +43,7 @@ fn store(limits: &[(&str, Limit)]) -> Store {
 fn used(store: &mut Store, max: u64) -> u64 {
     let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
     let peek = Item { key: &key, args: [1, Operation::Peek.argument()] };
-    max - store.decide(&[peek, Item { key: &holds, args: [0, 0] }]).remaining
+    max - store.decide(&[peek, holds.item()]).remaining
 }
 
 /// A window of 100, 10 of it reserved, becomes one of 200, and 3 were used: with `proportional` 20
@@ -132,7 +132,7 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
             store.reservation("l", 1, SideOperation::Reserve, 10);
             let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
             let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
-            store.decide(&[reset, Item { key: &holds, args: [0, 0] }]);
+            store.decide(&[reset, holds.item()]);
             store.reservation("l", 2, SideOperation::Reserve, 40);
             let told = store.reservation("l", 1, SideOperation::Commit, actual);
             assert_eq!((told.code, told.third), (ALLOWED, actual));
@@ -155,8 +155,8 @@ fn a_commit_after_many_resets_of_the_key_touches_nobodys_reservation() {
         for _ in 0..resets {
             store.reservation("l", 2, SideOperation::Reserve, 1);
             let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
-            store.decide(&[reset, Item { key: &holds, args: [0, 0] }]);
-            store.cells.remove(&SideCell::Reservation.key(&[&key, &[2]])[..]);
+            store.decide(&[reset, holds.item()]);
+            store.cells.remove(SideCell::Reservation.key(&[&key, &[2]]).as_ref());
         }
         store.reservation("l", 3, SideOperation::Reserve, 30);
         let told = store.reservation("l", 1, SideOperation::Commit, 0);
@@ -173,7 +173,7 @@ fn a_reservation_of_the_version_before_is_settled_under_a_changed_limit() {
         store.change(&[("l", Limit::window(200, DAY / 2))], carry).expect("usable");
         store.reservation("l", 1, SideOperation::Reserve, 60);
         let own = SideCell::Reservation.key(&[&key("l"), &[1]]);
-        let words = &mut store.cells.get_mut(&own[..]).expect("it is reserved").words;
+        let words = &mut store.cells.get_mut(own.as_ref()).expect("it is reserved").words;
         words[1] &= (1 << 48) - 1;
         words[2] &= !(1 << 45);
         let told = store.reservation("l", 1, SideOperation::Commit, 50);

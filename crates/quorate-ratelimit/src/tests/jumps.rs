@@ -21,7 +21,7 @@ fn once(store: &mut Store, id: u8) -> (u8, bool) {
     let key = key("l");
     let item = Item { key: &key, args: [1, Operation::Acquire.argument()] };
     let record = idempotency::key(&[id], &[item]);
-    let told = store.decide(&[item, Item { key: &record, args: [0, 0] }]);
+    let told = store.decide(&[item, record.item()]);
     (told.code, told.marks >> 55 & 1 != 0)
 }
 

@@ -118,10 +118,7 @@ impl Store {
     ) -> Told {
         let key = key(name);
         let own = SideCell::Permit.key(&[&key, &[id]]);
-        self.decide(&[
-            Item { key: &key, args: [amount, operation.argument()] },
-            Item { key: &own, args: [0, 0] },
-        ])
+        self.decide(&[Item { key: &key, args: [amount, operation.argument()] }, own.item()])
     }
 
     /// An operation on a reservation.
@@ -135,11 +132,7 @@ impl Store {
         let key = key(name);
         let own = SideCell::Reservation.key(&[&key, &[id]]);
         let holds = SideCell::Reserved.key(&[&key]);
-        self.decide(&[
-            Item { key: &key, args: [amount, how.argument()] },
-            Item { key: &own, args: [0, 0] },
-            Item { key: &holds, args: [0, 0] },
-        ])
+        self.decide(&[Item { key: &key, args: [amount, how.argument()] }, own.item(), holds.item()])
     }
 
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.
@@ -150,7 +143,7 @@ impl Store {
         }
         let key = key(name);
         let holds = SideCell::Reserved.key(&[&key]);
-        self.decide(&[Item { key: &key, args: [amount, 0] }, Item { key: &holds, args: [0, 0] }])
+        self.decide(&[Item { key: &key, args: [amount, 0] }, holds.item()])
     }
 
     pub(crate) fn change(&mut self, limits: &[(&str, Limit)], carry: Carry) -> Result<u64, String> {
