@@ -16,6 +16,7 @@ use crate::model::idempotency;
 use crate::model::key::Key;
 use crate::model::limits::Limits;
 use crate::model::side_cell::{SideCell, SideKey};
+use crate::rule::operation::Operation;
 
 const START: u64 = 1_753_000_000_000_000_000;
 
@@ -38,17 +39,6 @@ fn limits() -> Limits {
     #[cfg(feature = "calendar")]
     let builder = builder.limit("day", Limit::calendar(9, crate::Calendar::day()));
     builder.build().expect("these limits break no rule")
-}
-
-/// The numbers of operations, as items carry them, for whoever makes items without a limiter.
-pub mod operation {
-    pub const ACQUIRE: u8 = 0;
-    pub const REFUND: u8 = 3;
-    pub const PERMIT_TAKE: u8 = 6;
-    pub const PERMIT_RENEW: u8 = 7;
-    pub const PERMIT_RELEASE: u8 = 8;
-    pub const RESERVE: u8 = 9;
-    pub const COMMIT: u8 = 10;
 }
 
 /// The key of a permit's own cell.
@@ -202,7 +192,7 @@ pub fn cells(data: &[u8]) {
         let key = limits.key(name, "k").expect("it is one of these");
         // The tag of this limit's own cells, so that they are read.
         let mut cell = Cell::new(None);
-        let one = Item { key: key.as_ref(), args: [1, 0] };
+        let one = Operation::Acquire.item(key.as_ref(), 1);
         model.decide(&[one], std::slice::from_mut(&mut cell), GroupTime(START));
         let tag = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
         // Or that of a sliding window's in the version before.
@@ -239,7 +229,7 @@ pub fn policy(data: &[u8]) {
         Err(reason) => assert!(!reason.is_empty()),
     }
     let key = LIMITS.key("rate", "k").expect("it is one of these");
-    let one = Item { key: key.as_ref(), args: [1, 0] };
+    let one = Operation::Acquire.item(key.as_ref(), 1);
     model.decide(&[one], &mut [Cell::new(None)], GroupTime(START));
     let text = String::from_utf8_lossy(bytes);
     if let Ok(id) = text.parse::<PermitId>() {

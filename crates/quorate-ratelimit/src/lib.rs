@@ -101,6 +101,7 @@
 //! - `metrics`: [`RateLimiter::metrics`] handed to the recorder of the crate `metrics`, on request.
 //! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
 
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
@@ -129,10 +130,10 @@ pub use limiter::full_store::AtCapacity;
 pub use limiter::hold_id::{PermitId, ReservationId, TicketError};
 pub use limiter::idempotent::Idempotent;
 pub use limiter::limits_file::{FileChange, LimitsFile};
-pub use limiter::permit::Permitted;
+pub use limiter::permit::PermitAnswer;
 pub use limiter::permit_guard::Permit;
 pub use limiter::readiness::ReadyError;
-pub use limiter::reservation::{RESERVATION_TIME, Reserved};
+pub use limiter::reservation::{RESERVATION_TIME, ReservationAnswer};
 pub use model::RateLimitModel;
 pub use model::differences::LimitsSource;
 pub use model::error::AcquireError;
@@ -146,3 +147,4 @@ pub use numbers::counters::{Counts, ErrorCounts};
 pub use numbers::metric::{Metric, MetricKind, Sample};
 pub use numbers::stats::Stats;
 pub use numbers::top::{Denied, Top, Used};
+pub use rule::operation::{Operation, SideOperation};

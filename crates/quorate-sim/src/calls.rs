@@ -13,12 +13,11 @@ use quorate::{
     Value,
 };
 
-use quorate_ratelimit::fuzzing::operation;
-
 use crate::check::Seen;
 use crate::merging::MergeReply;
 use crate::model::{DENIED, DONE, Kind};
 use crate::network::Payload;
+use crate::operation;
 use crate::workload::Outcome;
 use crate::world::{Event, World};
 

@@ -24,6 +24,7 @@ mod members;
 mod merging;
 mod model;
 mod network;
+mod operation;
 mod options;
 mod partitions;
 mod peer;

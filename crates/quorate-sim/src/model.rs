@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 use quorate_ratelimit::RateLimitModel;
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::clock::nanos;
+use crate::operation;
 use crate::plan::Plan;
 use crate::real::{self, REAL};
 

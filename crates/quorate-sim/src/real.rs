@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::{Item, Mode};
-use quorate_ratelimit::fuzzing::{operation, permit_key, record_key, reservation_keys};
+use quorate_ratelimit::fuzzing::{permit_key, record_key, reservation_keys};
 use quorate_ratelimit::{Key, Limit, Limits, WithoutPrimary};
 
 use crate::model::Kind;
+use crate::operation;
 use crate::plan::Plan;
 use crate::random::Random;
 

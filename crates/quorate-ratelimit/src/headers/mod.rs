@@ -241,11 +241,12 @@ fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate::{Answer, Basis, Cell, GroupTime, Item, Model, Position};
+    use quorate::{Answer, Basis, Cell, GroupTime, Model, Position};
 
     use super::*;
     use crate::limiter::decision::Origin;
     use crate::model::limits::Limits;
+    use crate::rule::operation::Operation;
 
     const START: u64 = 1_753_000_000_250_000_000;
 
@@ -256,7 +257,7 @@ mod tests {
         let mut cell = Cell::new(None);
         let mut answer = Answer::default();
         for amount in amounts {
-            let item = Item { key: key.as_ref(), args: [*amount, 0] };
+            let item = Operation::Acquire.item(key.as_ref(), *amount);
             cell = Cell::new(cell.value().copied());
             answer =
                 limits.model().decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));

@@ -51,8 +51,8 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// `per_second(100)` is 100 **each** second, and not one every 100 seconds:
 ///
 /// ```
-/// use quorate::{Cell, GroupTime, Item, Model};
-/// use quorate_ratelimit::{Limit, Limits};
+/// use quorate::{Cell, GroupTime, Model};
+/// use quorate_ratelimit::{Limit, Limits, Operation};
 ///
 /// const API: Limit = Limit::per_second(100).burst(50);
 /// assert_eq!(API.to_string(), "100 per 1s, burst 50");
@@ -62,7 +62,7 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// let (model, key) = (limits.model(), limits.key("api", "alice")?);
 /// let (mut cell, mut now) = (Cell::new(None), GroupTime(1_753_000_000_000_000_000));
 /// let mut take = |now| {
-///     let one = Item { key: key.as_ref(), args: [1, 0] };
+///     let one = Operation::Acquire.item(key.as_ref(), 1);
 ///     model.decide(&[one], std::slice::from_mut(&mut cell), now).units
 /// };
 ///

@@ -106,7 +106,7 @@ impl RateLimiter {
         })?;
         self.found(limit.name);
         match operation {
-            SideOperation::PermitTake => {
+            SideOperation::TakePermit => {
                 self.count(limit.index, &decision, Counted::from(&decision), decision.granted);
             }
             SideOperation::Reserve if amount > 0 => {

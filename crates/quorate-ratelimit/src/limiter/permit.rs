@@ -11,7 +11,7 @@ use crate::rule::operation::SideOperation;
 #[derive(Debug)]
 #[must_use = "the permit is given back when this is dropped"]
 #[non_exhaustive]
-pub struct Permitted {
+pub struct PermitAnswer {
     /// Whether there was a place, and how many are left. Of a denial `retry_after` is when a lease would
     /// end: a permit may be given back earlier.
     pub decision: Decision,
@@ -53,12 +53,12 @@ impl RateLimiter {
         &self,
         limit: &str,
         key: impl AsRef<[u8]>,
-    ) -> Result<Permitted, AcquireError> {
+    ) -> Result<PermitAnswer, AcquireError> {
         // From when it was asked for: it may have been decided at once.
         let asked = self.peer().time();
         let (decision, id) = self.take_permit(limit, key, 1).await?;
         let permit = id.map(|id| Permit::hold(self, id, &decision, asked));
-        Ok(Permitted { decision, permit })
+        Ok(PermitAnswer { decision, permit })
     }
 
     /// Takes `amount` places under one id, held for a lease, which is the decision's `reset_after`,
@@ -96,7 +96,7 @@ impl RateLimiter {
             return Err(self.count_error(Some(limit), AcquireError::ZeroPermits));
         }
         let id = PermitId(HoldId::new(self.key(limit, key.as_ref())?));
-        let decision = self.ask_held(limit, &id.0, SideOperation::PermitTake, amount).await?;
+        let decision = self.ask_held(limit, &id.0, SideOperation::TakePermit, amount).await?;
         let is_taken = decision.allowed && decision.granted > 0 || decision.shadow;
         Ok((decision, is_taken.then_some(id)))
     }
@@ -128,7 +128,7 @@ impl RateLimiter {
     pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let name = self.name_of(id.0.key());
         let limit = self.ref_of(&name, id.0.key());
-        self.ask_held(limit, &id.0, SideOperation::PermitRenew, 0).await
+        self.ask_held(limit, &id.0, SideOperation::RenewPermit, 0).await
     }
 
     /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
@@ -154,6 +154,6 @@ impl RateLimiter {
     pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
         let name = self.name_of(id.0.key());
         let limit = self.ref_of(&name, id.0.key());
-        self.ask_held(limit, &id.0, SideOperation::PermitRelease, 0).await
+        self.ask_held(limit, &id.0, SideOperation::ReleasePermit, 0).await
     }
 }

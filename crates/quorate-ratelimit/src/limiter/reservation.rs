@@ -19,7 +19,7 @@ pub const RESERVATION_TIME: Duration = Duration::from_nanos(TERM_NANOS);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "units are held until the reservation is committed, cancelled, or has lapsed"]
 #[non_exhaustive]
-pub struct Reserved {
+pub struct ReservationAnswer {
     /// Whether the units were admitted, and what is left.
     pub decision: Decision,
     /// The reservation; there is one if the units were admitted.
@@ -71,11 +71,11 @@ impl RateLimiter {
         limit: &str,
         key: impl AsRef<[u8]>,
         amount: u64,
-    ) -> Result<Reserved, AcquireError> {
+    ) -> Result<ReservationAnswer, AcquireError> {
         let limit = self.look_up(limit)?;
         let id = ReservationId(HoldId::new(self.key(limit, key.as_ref())?));
         let decision = self.ask_held(limit, &id.0, SideOperation::Reserve, amount).await?;
-        Ok(Reserved { decision, id: decision.allowed.then_some(id) })
+        Ok(ReservationAnswer { decision, id: decision.allowed.then_some(id) })
     }
 
     /// Settles a reservation by what was used: less than was reserved gives the rest back, more is taken

@@ -266,9 +266,9 @@ impl TableDecider<'_> {
             return self.unknown_limit(0);
         };
         let request = match SideOperation::of(item.args[1]) {
-            Some(SideOperation::PermitTake) => PermitRequest::Take { units: item.args[0] },
-            Some(SideOperation::PermitRenew) => PermitRequest::Renew,
-            Some(SideOperation::PermitRelease) => PermitRequest::Release,
+            Some(SideOperation::TakePermit) => PermitRequest::Take { units: item.args[0] },
+            Some(SideOperation::RenewPermit) => PermitRequest::Renew,
+            Some(SideOperation::ReleasePermit) => PermitRequest::Release,
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
         let rule = if self.is_alone { named.rule_alone() } else { &named.rule };

@@ -35,8 +35,8 @@ use crate::rule::verdict::Effect;
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///
-/// An item's first argument is the amount, the second what is done with it: 0 to acquire; its key is
-/// made by [`Limits::key`]. Several items are admitted all or none, and a denied operation changes
+/// An item's first argument is the amount, the second what is done with it: see
+/// [`Operation::item`](crate::Operation::item). Its key is made by [`Limits::key`]. Several items are admitted all or none, and a denied operation changes
 /// nothing. The answer speaks of the item that denied for the longest, or else of the one with the
 /// fewest units left.
 ///
@@ -47,15 +47,15 @@ use crate::rule::verdict::Effect;
 /// All or none, for one call under two limits:
 ///
 /// ```
-/// use quorate::{Cell, GroupTime, Item, Model};
-/// use quorate_ratelimit::{Limit, Limits};
+/// use quorate::{Cell, GroupTime, Model};
+/// use quorate_ratelimit::{Limit, Limits, Operation};
 ///
 /// let limits = Limits::builder()
 ///     .limit("user", Limit::per_second(10))
 ///     .limit("all", Limit::per_second(2))
 ///     .build()?;
 /// let (user, all) = (limits.key("user", "alice")?, limits.key("all", "")?);
-/// let items = [&user, &all].map(|key| Item { key: key.as_ref(), args: [1, 0] });
+/// let items = [&user, &all].map(|key| Operation::Acquire.item(key.as_ref(), 1));
 /// let mut cells = [Cell::new(None); 2];
 ///
 /// let model = limits.model();

@@ -73,7 +73,7 @@ impl SideOperation {
     /// Returns the kind of the cell that it is about.
     pub(crate) fn cell(self) -> SideCell {
         match self {
-            Self::PermitTake | Self::PermitRenew | Self::PermitRelease => SideCell::Permit,
+            Self::TakePermit | Self::RenewPermit | Self::ReleasePermit => SideCell::Permit,
             Self::Reserve | Self::Commit => SideCell::Reservation,
         }
     }

@@ -8,9 +8,26 @@
 
 use quorate::Item;
 
-/// An operation. The numbers travel between peers: none is ever given another meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
+/// What is done with a key, for those who hand items to the core themselves.
+///
+/// The numbers travel between peers: none is ever given another meaning.
+///
+/// # Examples
+///
+/// ```
+/// use quorate::{Cell, GroupTime, Model};
+/// use quorate_ratelimit::{Limit, Limits, Operation};
+///
+/// let limits = Limits::builder().limit("api", Limit::per_second(10)).build()?;
+/// let key = limits.key("api", "alice")?;
+/// let item = Operation::Acquire.item(key.as_ref(), 3);
+/// let answer = limits.model().decide(&[item], &mut [Cell::new(None)], GroupTime(0));
+/// assert_eq!(answer.units, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
     /// Takes the amount or nothing; an amount of 0 is a peek at one unit.
     Acquire,
     /// Takes as much of the amount as there is.
@@ -19,7 +36,8 @@ pub(crate) enum Operation {
     Debit,
     /// Gives back, within one window and no more than was taken.
     Refund {
-        /// The window that it is for, in milliseconds; `None` for the present one.
+        /// The window that it is for, in milliseconds since the Unix epoch; `None` for the present
+        /// one.
         window_ms: Option<u64>,
     },
     /// Says what taking the amount would come to.
@@ -42,7 +60,7 @@ impl Request {
     /// Returns the item that asks for it.
     #[inline]
     pub(crate) fn item(self, key: &[u8]) -> Item<'_> {
-        Item { key, args: [self.amount, self.operation.argument()] }
+        self.operation.item(key, self.amount)
     }
 
     /// What an item asks for; `None` if this version does not know it.
@@ -53,30 +71,29 @@ impl Request {
     }
 }
 
-impl Operation {
-    /// Whether it takes units, and is counted among the decisions of a limiter.
-    #[inline]
-    pub(crate) fn takes(self) -> bool {
-        matches!(self, Self::Acquire | Self::AcquireUpTo | Self::Debit)
-    }
-}
-
 const WINDOW_SHIFT: u32 = 8;
 
 impl Operation {
-    /// As an item's second argument.
-    pub(crate) fn argument(self) -> u64 {
+    /// Returns the item that asks for it, of a key as [`Limits::key`](crate::Limits::key) makes it.
+    #[inline]
+    pub const fn item(self, key: &[u8], amount: u64) -> Item<'_> {
+        Item { key, args: [amount, self.argument()] }
+    }
+
+    /// Returns the second argument of such an item.
+    pub const fn argument(self) -> u64 {
         match self {
             Self::Acquire => 0,
             Self::AcquireUpTo => 1,
             Self::Debit => 2,
-            Self::Refund { window_ms } => 3 | window_ms.unwrap_or(0) << WINDOW_SHIFT,
+            Self::Refund { window_ms: None } => 3,
+            Self::Refund { window_ms: Some(window_ms) } => 3 | window_ms << WINDOW_SHIFT,
             Self::Peek => 4,
             Self::Reset => 5,
         }
     }
 
-    /// Of an item's second argument; `None` if this version does not know it.
+    /// Reads an item's second argument; `None` if this version does not know it.
     #[inline]
     pub(crate) fn of(argument: u64) -> Option<Self> {
         let window_ms = argument >> WINDOW_SHIFT;
@@ -91,50 +108,55 @@ impl Operation {
         };
         (window_ms == 0).then_some(operation)
     }
+
+    /// Returns true if it takes units, and is counted among the decisions of a limiter.
+    #[inline]
+    pub(crate) fn takes(self) -> bool {
+        matches!(self, Self::Acquire | Self::AcquireUpTo | Self::Debit)
+    }
 }
 
-/// An operation on a limit's item and on cells of its own beside it. Numbered on from [`Operation`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SideOperation {
-    /// Takes a permit; the next item is its own.
-    PermitTake,
+/// What is done with a permit or a reservation: an item of the limit's key, and after it those of
+/// cells beside it. Its numbers go on from those of [`Operation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SideOperation {
+    /// Takes a permit of so many places; the next item is its own.
+    TakePermit = 6,
     /// Renews a permit; the next item is its own.
-    PermitRenew,
+    RenewPermit = 7,
     /// Gives a permit back; the next item is its own.
-    PermitRelease,
-    /// Takes the amount for now; the next items are the reservation's own and the key's holds.
-    Reserve,
-    /// Settles a reservation by the amount; the next items are its own and the key's holds.
-    Commit,
+    ReleasePermit = 8,
+    /// Takes the amount for now; the next items are the reservation's own, and all that is reserved
+    /// of the key.
+    Reserve = 9,
+    /// Settles a reservation by the amount; the next items are its own, and all that is reserved of
+    /// the key.
+    Commit = 10,
 }
 
 impl SideOperation {
-    const ALL: [(u64, Self); 5] = [
-        (6, Self::PermitTake),
-        (7, Self::PermitRenew),
-        (8, Self::PermitRelease),
-        (9, Self::Reserve),
-        (10, Self::Commit),
-    ];
+    const ALL: [Self; 5] =
+        [Self::TakePermit, Self::RenewPermit, Self::ReleasePermit, Self::Reserve, Self::Commit];
 
-    /// As an item's second argument.
-    pub(crate) fn argument(self) -> u64 {
-        Self::ALL.iter().find(|(_, paired)| *paired == self).map_or(u64::MAX, |(number, _)| *number)
+    /// Returns the item of the limit's key.
+    pub const fn item(self, key: &[u8], amount: u64) -> Item<'_> {
+        Item { key, args: [amount, self.argument()] }
+    }
+
+    /// Returns the second argument of such an item.
+    pub const fn argument(self) -> u64 {
+        self as u64
+    }
+
+    /// Reads an item's second argument; `None` if it is none of these.
+    pub(crate) fn of(argument: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.argument() == argument)
     }
 
     /// Returns true if it makes what the others are about.
     pub(crate) fn is_first(self) -> bool {
-        matches!(self, Self::PermitTake | Self::Reserve)
-    }
-
-    /// Returns the item of the limit's cell; those of the cells beside it come after it.
-    pub(crate) fn item(self, key: &[u8], amount: u64) -> Item<'_> {
-        Item { key, args: [amount, self.argument()] }
-    }
-
-    /// Of an item's second argument; `None` if it is none of these.
-    pub(crate) fn of(argument: u64) -> Option<Self> {
-        Self::ALL.iter().find(|(number, _)| *number == argument).map(|(_, paired)| *paired)
+        matches!(self, Self::TakePermit | Self::Reserve)
     }
 }
 
@@ -160,9 +182,9 @@ mod tests {
             (Operation::of(6), Operation::of(256), Operation::of(u64::MAX)),
             (None, None, None)
         );
-        for (number, paired) in SideOperation::ALL {
-            assert_eq!((paired.argument(), SideOperation::of(number)), (number, Some(paired)));
-            assert_eq!(Operation::of(number), None);
+        for operation in SideOperation::ALL {
+            assert_eq!(SideOperation::of(operation.argument()), Some(operation));
+            assert_eq!(Operation::of(operation.argument()), None);
         }
     }
 }

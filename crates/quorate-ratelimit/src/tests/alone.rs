@@ -105,36 +105,36 @@ fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
     let mut alone = Alone::new(&store);
     alone.now += 100 * SECOND;
     let (key, own) = (key("j"), SideCell::Permit.key(&[&key("j"), &[1]]));
-    let take = Item { key: &key, args: [1, SideOperation::PermitTake.argument()] };
+    let take = Item { key: &key, args: [1, SideOperation::TakePermit.argument()] };
     assert_eq!(alone.decide(&[take, own.item()]).code, ALLOWED);
     let deltas = alone.deltas;
     merge(&mut store, &deltas);
     assert_eq!(store.remaining("j"), 1);
-    assert_eq!(store.permit("j", 1, SideOperation::PermitRenew, 0).code, ALLOWED);
-    assert_eq!(store.permit("j", 1, SideOperation::PermitRelease, 0).remaining, 2);
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, SideOperation::ReleasePermit, 0).remaining, 2);
 }
 
 #[test]
 fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
     let limit = Limit::concurrent(10).without_primary(WithoutPrimary::share(500));
     let mut store = Store::new(&[("j", limit)]);
-    store.permit("j", 1, SideOperation::PermitTake, 3);
+    store.permit("j", 1, SideOperation::TakePermit, 3);
     let mut alone = Alone::new(&store);
     alone.now += 5 * SECOND;
     let mut on = |id: u8, operation: SideOperation, amount: u64| {
         let key = key("j");
         let own = SideCell::Permit.key(&[&key, &[id]]);
-        alone.decide(&[Item { key: &key, args: [amount, operation.argument()] }, own.item()])
+        alone.decide(&[operation.item(&key, amount), own.item()])
     };
-    assert_eq!(on(1, SideOperation::PermitRenew, 0).code, ALLOWED, "it is known here");
-    assert_eq!(on(2, SideOperation::PermitTake, 2).code, ALLOWED);
-    assert_eq!(on(3, SideOperation::PermitTake, 1).code, DENIED, "5 of 10 are this peer's");
-    assert_eq!(on(2, SideOperation::PermitRelease, 0).third, 2);
-    assert_eq!(on(4, SideOperation::PermitTake, 1).code, ALLOWED);
+    assert_eq!(on(1, SideOperation::RenewPermit, 0).code, ALLOWED, "it is known here");
+    assert_eq!(on(2, SideOperation::TakePermit, 2).code, ALLOWED);
+    assert_eq!(on(3, SideOperation::TakePermit, 1).code, DENIED, "5 of 10 are this peer's");
+    assert_eq!(on(2, SideOperation::ReleasePermit, 0).third, 2);
+    assert_eq!(on(4, SideOperation::TakePermit, 1).code, ALLOWED);
     let (deltas, now) = (alone.deltas, alone.now);
     store.now = now;
     merge(&mut store, &deltas);
-    assert_eq!(store.permit("j", 4, SideOperation::PermitRelease, 0).third, 1, "its id came along");
+    assert_eq!(store.permit("j", 4, SideOperation::ReleasePermit, 0).third, 1, "its id came along");
     assert_eq!(store.remaining("j"), 4, "renewed here, it counts in two slices ..");
     store.now += 45 * SECOND - 5 * SECOND;
     assert_eq!(store.remaining("j"), 7, ".. until the older one lapses");
@@ -149,7 +149,7 @@ proptest! {
     ) {
         let jobs = Limit::concurrent(9).without_primary(WithoutPrimary::share(700));
         let mut store = Store::new(&[("j", jobs)]);
-        store.permit("j", 0, SideOperation::PermitTake, 2);
+        store.permit("j", 0, SideOperation::TakePermit, 2);
         let mut peers = [(); 3].map(|()| Alone::new(&store));
         let mut now = store.now;
         for (peer, what, id, amount, seconds) in steps {
@@ -157,7 +157,7 @@ proptest! {
             peers[peer].now = now;
             // Who takes one draws its id; what all knew of may be renewed and ended by any.
             let id = if id == 0 && what > 0 { 0 } else { id + 10 * (peer as u8 + 1) };
-            let how = [SideOperation::PermitTake, SideOperation::PermitRenew, SideOperation::PermitRelease];
+            let how = [SideOperation::TakePermit, SideOperation::RenewPermit, SideOperation::ReleasePermit];
             let (key, argument) = (key("j"), how[usize::from(what)].argument());
             let own = SideCell::Permit.key(&[&key, &[id]]);
             peers[peer].decide(&[

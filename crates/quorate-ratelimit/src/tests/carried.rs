@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::Item;
 
 use super::{SECOND, START, Store, key};
 use crate::limit::Limit;
@@ -42,7 +41,7 @@ fn store(limits: &[(&str, Limit)]) -> Store {
 /// What is used, once what has lapsed is given back.
 fn used(store: &mut Store, max: u64) -> u64 {
     let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
-    let peek = Item { key: &key, args: [1, Operation::Peek.argument()] };
+    let peek = Operation::Peek.item(&key, 1);
     max - store.decide(&[peek, holds.item()]).remaining
 }
 
@@ -131,7 +130,7 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
             let mut store = store(&[("l", limit(kind, 100))]);
             store.reservation("l", 1, SideOperation::Reserve, 10);
             let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
-            let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
+            let reset = Operation::Reset.item(&key, 0);
             store.decide(&[reset, holds.item()]);
             store.reservation("l", 2, SideOperation::Reserve, 40);
             let told = store.reservation("l", 1, SideOperation::Commit, actual);
@@ -154,7 +153,7 @@ fn a_commit_after_many_resets_of_the_key_touches_nobodys_reservation() {
         let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
         for _ in 0..resets {
             store.reservation("l", 2, SideOperation::Reserve, 1);
-            let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
+            let reset = Operation::Reset.item(&key, 0);
             store.decide(&[reset, holds.item()]);
             store.cells.remove(SideCell::Reservation.key(&[&key, &[2]]).as_ref());
         }
@@ -361,22 +360,22 @@ fn permits_survive_every_change_that_keeps_their_lease() {
     for carry in CARRIES {
         for max in [2, 3, 9] {
             let mut store = Store::new(&[("l", jobs(4))]);
-            assert_eq!(store.permit("l", 1, SideOperation::PermitTake, 2).code, ALLOWED);
-            assert_eq!(store.permit("l", 2, SideOperation::PermitTake, 1).code, ALLOWED);
+            assert_eq!(store.permit("l", 1, SideOperation::TakePermit, 2).code, ALLOWED);
+            assert_eq!(store.permit("l", 2, SideOperation::TakePermit, 1).code, ALLOWED);
             store.change(&[("l", jobs(max))], carry).expect("usable");
             assert_eq!(store.remaining("l"), max.saturating_sub(3), "{carry:?} {max}");
             store.now += 20 * SECOND;
             assert_eq!(
-                store.permit("l", 1, SideOperation::PermitRenew, 0).code,
+                store.permit("l", 1, SideOperation::RenewPermit, 0).code,
                 ALLOWED,
                 "{carry:?}"
             );
             assert_eq!(
-                store.permit("l", 3, SideOperation::PermitTake, max).code,
+                store.permit("l", 3, SideOperation::TakePermit, max).code,
                 DENIED,
                 "{carry:?}"
             );
-            let released = store.permit("l", 2, SideOperation::PermitRelease, 0);
+            let released = store.permit("l", 2, SideOperation::ReleasePermit, 0);
             assert_eq!((released.third, released.remaining), (1, max - 2), "{carry:?}");
             store.now += 30 * SECOND;
             assert_eq!(store.remaining("l"), max - 2, "within its lease, {carry:?}");

@@ -87,11 +87,11 @@ fn usage_goes_through_several_changes_and_a_chain_without_end_is_refused() {
 fn permits_are_not_carried_into_another_lease() {
     let jobs = |max, seconds| Limit::concurrent(max).lease(Duration::from_secs(seconds));
     let mut store = Store::new(&[("j", jobs(2, 30))]);
-    store.permit("j", 1, SideOperation::PermitTake, 2);
+    store.permit("j", 1, SideOperation::TakePermit, 2);
     assert_eq!(store.change(&[("j", jobs(5, 30))], Carry::Keep), Ok(1));
     assert_eq!(store.remaining("j"), 3);
     assert_eq!(store.change(&[("j", jobs(3, 30))], Carry::Proportional), Ok(2));
-    assert_eq!(store.permit("j", 1, SideOperation::PermitRenew, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED);
     let refused = store.change(&[("j", jobs(3, 60))], Carry::Keep).expect_err("another lease");
     assert!(refused.contains("another name"), "{refused}");
     assert_eq!(store.change(&[("j", jobs(3, 60))], Carry::Reset), Ok(3));

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::Item;
 
 use super::{SECOND, START, Store, key};
 use crate::limit::Limit;
@@ -19,7 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// An acquire with an idempotency key: whether it is the answer of an earlier one.
 fn once(store: &mut Store, id: u8) -> (u8, bool) {
     let key = key("l");
-    let item = Item { key: &key, args: [1, Operation::Acquire.argument()] };
+    let item = Operation::Acquire.item(&key, 1);
     let record = idempotency::key(&[id], &[item]);
     let told = store.decide(&[item, record.item()]);
     (told.code, told.marks >> 55 & 1 != 0)
@@ -29,36 +28,36 @@ fn once(store: &mut Store, id: u8) -> (u8, bool) {
 #[test]
 fn permits_do_not_lapse_by_a_jump() {
     let mut store = Store::new(&[("j", Limit::concurrent(1))]);
-    store.permit("j", 1, SideOperation::PermitTake, 1);
+    store.permit("j", 1, SideOperation::TakePermit, 1);
     for jump in [45, 3_600, 86_400 * 365] {
         store.jump(jump * SECOND);
-        assert_eq!(store.permit("j", 2, SideOperation::PermitTake, 1).code, DENIED, "{jump} s");
+        assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED, "{jump} s");
         assert_eq!(store.remaining("j"), 0);
         store.now += LEASE - 1;
-        assert_eq!(store.permit("j", 2, SideOperation::PermitTake, 1).code, DENIED, "{jump} s");
-        assert_eq!(store.permit("j", 1, SideOperation::PermitRenew, 0).code, ALLOWED, "{jump} s");
+        assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED, "{jump} s");
+        assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED, "{jump} s");
     }
     store.jump(45 * SECOND);
-    let denied = store.permit("j", 2, SideOperation::PermitTake, 1);
+    let denied = store.permit("j", 2, SideOperation::TakePermit, 1);
     assert!(denied.third <= LEASE * 3 / 2, "as long as a lease still lasts: {denied:?}");
     store.now += LEASE * 3 / 2;
     assert_eq!(
-        store.permit("j", 2, SideOperation::PermitTake, 1).code,
+        store.permit("j", 2, SideOperation::TakePermit, 1).code,
         ALLOWED,
         "it lapses by time"
     );
-    assert_eq!(store.permit("j", 1, SideOperation::PermitRenew, 0).code, ENDED);
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ENDED);
 }
 
 #[test]
 fn a_permit_taken_right_after_a_jump_lasts_as_long_as_any() {
     let mut store = Store::new(&[("j", Limit::concurrent(1))]);
     store.jump(1_000 * SECOND + 7);
-    store.permit("j", 1, SideOperation::PermitTake, 1);
+    store.permit("j", 1, SideOperation::TakePermit, 1);
     store.now += LEASE;
-    assert_eq!(store.permit("j", 2, SideOperation::PermitTake, 1).code, DENIED);
+    assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED);
     store.now += LEASE / 2;
-    assert_eq!(store.permit("j", 2, SideOperation::PermitTake, 1).code, ALLOWED);
+    assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, ALLOWED);
 }
 
 #[test]
@@ -158,9 +157,9 @@ proptest! {
             let sure = holders.iter().filter(|(_, heard)| passed - heard <= LEASE).count() as u64;
             let known = holders.iter().position(|(other, _)| *other == id);
             let told = match what {
-                0 | 1 => store.permit("j", id, SideOperation::PermitTake, 1),
-                2 => store.permit("j", id, SideOperation::PermitRenew, 0),
-                _ => store.permit("j", id, SideOperation::PermitRelease, 0),
+                0 | 1 => store.permit("j", id, SideOperation::TakePermit, 1),
+                2 => store.permit("j", id, SideOperation::RenewPermit, 0),
+                _ => store.permit("j", id, SideOperation::ReleasePermit, 0),
             };
             match (what, told.code, known) {
                 (0 | 1, ALLOWED, None) => {

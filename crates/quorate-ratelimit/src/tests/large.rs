@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::{Cell, Delta, GroupTime, Item, Model};
+use quorate::{Cell, Delta, GroupTime, Model};
 
 use super::{SECOND, Store, key};
 use crate::limit::Limit;
@@ -25,7 +25,7 @@ fn used(store: &mut Store, max: u64) -> u64 {
 fn acquired(store: &mut Store, amount: u64) -> u64 {
     let key = key("l");
     let mut cells = [Cell::new(store.seen(&key))];
-    let item = Item { key: &key, args: [amount, Operation::Acquire.argument()] };
+    let item = Operation::Acquire.item(&key, amount);
     let answer = store.model.decide(&[item], &mut cells, GroupTime(store.now));
     assert_eq!(answer.code, ALLOWED);
     store.write(&key, &cells[0]);

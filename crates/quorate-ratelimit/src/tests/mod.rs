@@ -97,7 +97,7 @@ impl Store {
 
     pub(crate) fn one(&mut self, name: &str, operation: Operation, amount: u64) -> Told {
         let key = key(name);
-        self.decide(&[Item { key: &key, args: [amount, operation.argument()] }])
+        self.decide(&[operation.item(&key, amount)])
     }
 
     pub(crate) fn acquire(&mut self, name: &str, amount: u64) -> Told {
@@ -118,7 +118,7 @@ impl Store {
     ) -> Told {
         let key = key(name);
         let own = SideCell::Permit.key(&[&key, &[id]]);
-        self.decide(&[Item { key: &key, args: [amount, operation.argument()] }, own.item()])
+        self.decide(&[operation.item(&key, amount), own.item()])
     }
 
     /// An operation on a reservation.
@@ -132,7 +132,7 @@ impl Store {
         let key = key(name);
         let own = SideCell::Reservation.key(&[&key, &[id]]);
         let holds = SideCell::Reserved.key(&[&key]);
-        self.decide(&[Item { key: &key, args: [amount, how.argument()] }, own.item(), holds.item()])
+        self.decide(&[how.item(&key, amount), own.item(), holds.item()])
     }
 
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use quorate::{Acknowledge, Ballot, Mode, Position, Time};
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::calls::Done;
 use crate::check::{Check, Seen};
 use crate::clock::Moment;
 use crate::model::{DONE, Kind};
+use crate::operation;
 use crate::real::{LEASE, PERMITS};
 use crate::workload::Outcome;
 use crate::world::World;

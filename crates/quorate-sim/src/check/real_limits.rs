@@ -11,12 +11,12 @@
 use std::collections::BTreeMap;
 
 use quorate::{Acknowledge, Ballot, Incarnation, Mode, Position};
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::calls::Done;
 use crate::check::{Check, Seen};
 use crate::clock::nanos;
 use crate::model::{DONE, Kind};
+use crate::operation;
 use crate::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
 use crate::world::World;
 

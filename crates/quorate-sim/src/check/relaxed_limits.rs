@@ -21,13 +21,13 @@ use bytes::Bytes;
 use quorate::{
     Acknowledge, Answer, Ballot, DecideContext, Delta, Incarnation, Mode, Position, Sequence,
 };
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::check::real_limits::{REPEATED, max_at};
 use crate::check::{Check, Seen};
 use crate::clock::nanos;
 use crate::history::{Cells, MergeId};
 use crate::model::{DONE, Kind};
+use crate::operation;
 use crate::real::{WINDOW, is_of};
 use crate::world::World;
 

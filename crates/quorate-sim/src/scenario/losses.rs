@@ -1,11 +1,11 @@
 //! What a primary decides that nobody else holds, and what a relaxed peer decides alone.
 
 use quorate::{Acknowledge, Mode};
-use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
+use crate::operation;
 use crate::plan::Plan;
 use crate::real::RealPlan;
 use crate::world::World;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use quorate::Acknowledge;
-use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::filter::{Filter, Kind};
 use super::script::{FIRST, ms, plan};
 use crate::clock::{Moment, nanos};
 use crate::model;
+use crate::operation;
 use crate::plan::Plan;
 use crate::real::PERMITS;
 use crate::standstill::Setting;
