@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets, which a test runs as well. Each takes any bytes and panics only if a
-//! promise of this crate is broken.
+//! The bodies of the fuzz targets, which a test runs as well. Each takes any bytes and panics only
+//! if a promise of this crate is broken.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -209,8 +209,8 @@ pub fn cells(data: &[u8]) {
     }
 }
 
-/// A policy of any bytes, as another peer or a disk may have it, and a change of any bytes: each is taken,
-/// or refused with a sentence, and what was taken decides and changes on.
+/// A policy of any bytes, as another peer or a disk may have it, and a change of any bytes: each is
+/// taken, or refused with a sentence, and what was taken decides and changes on.
 pub fn policy(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     let (bytes, request) = data.split_at(at);
@@ -237,8 +237,8 @@ pub fn policy(data: &[u8]) {
     }
 }
 
-/// Any limits file that can be read is built, or refused with a sentence; what was built says what it
-/// is.
+/// Any limits file that can be read is built, or refused with a sentence; what was built says what
+/// it is.
 pub fn limits_file(spec: &LimitsSpec) {
     match spec.build() {
         Ok(limits) => assert_eq!(limits.to_string().is_empty(), spec.limits.is_empty()),

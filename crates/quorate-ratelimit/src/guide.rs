@@ -36,15 +36,16 @@
 //! # Sizing
 //!
 //! A cell counts 128 bytes, and its key beyond 17 bytes; a permit, a reservation and a call with an
-//! idempotency key have one each for as long as they last. A hundred thousand users under two limits are
-//! 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at 80 %, and
-//! [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A policy that is
-//! changed live holds about 1,300 limits, and fewer while many of them carry what was taken over.
+//! idempotency key have one each for as long as they last. A hundred thousand users under two
+//! limits are 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at
+//! 80 %, and [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A
+//! policy that is changed live holds about 1,300 limits, and fewer while many of them carry what
+//! was taken over.
 //!
 //! # Cost that is known only afterwards
 //!
-//! Reserve the most that it may be, and commit what it was: the rest comes back, to the window that it
-//! was taken from, and if the process dies in between, all of it does.
+//! Reserve the most that it may be, and commit what it was: the rest comes back, to the window that
+//! it was taken from, and if the process dies in between, all of it does.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -62,11 +63,11 @@
 //! }
 //! ```
 //!
-//! Without a reservation: ask for the least that a request costs, and [`RateLimiter::debit`] the rest
-//! when it is known. It is counted even where there is no room for it, and the next ones wait for it. Or
-//! ask for the most, and give back what was not used by [`RateLimiter::refund_of`], which takes the
-//! decision and knows the window that the units were of; if the process dies in between, they stay
-//! taken.
+//! Without a reservation: ask for the least that a request costs, and [`RateLimiter::debit`] the
+//! rest when it is known. It is counted even where there is no room for it, and the next ones wait
+//! for it. Or ask for the most, and give back what was not used by [`RateLimiter::refund_of`],
+//! which takes the decision and knows the window that the units were of; if the process dies in
+//! between, they stay taken.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -117,8 +118,8 @@
 //! # Changing limits
 //!
 //! Limits in code are those of the group until somebody changes them, by
-//! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count, and
-//! a peer whose code, or file, has others is told so in its log and by
+//! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count,
+//! and a peer whose code, or file, has others is told so in its log and by
 //! [`RateLimiter::limits_status`]. Who wins, and how files alone decide: [`LimitsFile`].
 //!
 //! | [`Carry`] | 80 of 100 used; the limit becomes 200 |
@@ -136,22 +137,23 @@
 //! what was reserved stays taken, and permits are not carried into another lease, which needs
 //! `Reset` and gives up those that are held.
 //!
-//! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a lowered one
-//! admits nothing until what is used is below it again. To go back to what the code says, change to that.
+//! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a
+//! lowered one admits nothing until what is used is below it again. To go back to what the code
+//! says, change to that.
 //!
 //! # Thresholds
 //!
 //! `Limit::per_day(1000).alert_at(80).alert_at(100)` tells [`RateLimiter::alerts`] once when a key
-//! crosses 80 %, at the peer whose call it was, and not again after a failover. What is decided by a share
-//! without a primary, and what is merged afterwards, crosses nothing. Of a bucket, which fills
-//! all the time, a key that goes up and down crosses more than once.
+//! crosses 80 %, at the peer whose call it was, and not again after a failover. What is decided by
+//! a share without a primary, and what is merged afterwards, crosses nothing. Of a bucket, which
+//! fills all the time, a key that goes up and down crosses more than once.
 //!
 //! # Retries
 //!
-//! A call that ends with `DecideError::OutcomeUnknown` may have been counted. Tried again by itself it
-//! may be counted twice; with [`RateLimiter::idempotency_key`] it is counted once, and the retry gets
-//! the first answer, at any peer and across a failover, for ten minutes. A call that was refused wrote
-//! nothing, and can be tried again in any case.
+//! A call that ends with `DecideError::OutcomeUnknown` may have been counted. Tried again by itself
+//! it may be counted twice; with [`RateLimiter::idempotency_key`] it is counted once, and the retry
+//! gets the first answer, at any peer and across a failover, for ten minutes. A call that was
+//! refused wrote nothing, and can be tried again in any case.
 //!
 //! Such an answer has `Decision::repeated`. It says that the units were taken before, by the same
 //! request, and not that there was room for another one: a caller who may choose the key passes a
@@ -192,7 +194,8 @@
 //!
 //! # Without a primary
 //!
-//! Each limit may say for itself what a peer does that has no primary, whatever the group's mode is:
+//! Each limit may say for itself what a peer does that has no primary, whatever the group's mode
+//! is:
 //!
 //! | [`WithoutPrimary`] | meanwhile | the group's excess in one outage |
 //! |---|---|---|
@@ -202,12 +205,13 @@
 //! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
 //!
 //! What was decided alone is merged when there is a primary, and counts as far as it still matters.
-//! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given is not
-//! renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are bounded by
-//! its max all the same.
+//! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given
+//! is not renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are
+//! bounded by its max all the same.
 //!
-//! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
-//! two, not 429, for the caller has done nothing wrong. Nothing was counted.
+//! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a
+//! `Retry-After` of a second or two, not 429, for the caller has done nothing wrong. Nothing was
+//! counted.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};

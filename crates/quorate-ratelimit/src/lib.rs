@@ -92,8 +92,8 @@
 //!   right. Windows and rates go by that time, as they say.
 //! - A reservation takes what it was settled by, once, whatever its limit was changed to meanwhile;
 //!   what is not settled comes back.
-//! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's next
-//!   decision on.
+//! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's
+//!   next decision on.
 //!
 //! # Features
 //!

@@ -1,5 +1,5 @@
-//! What a group tells of its keys: thresholds that are crossed, and who uses and is denied most; and what
-//! limits do without a primary.
+//! What a group tells of its keys: thresholds that are crossed, and who uses and is denied most;
+//! and what limits do without a primary.
 
 use std::time::Duration;
 

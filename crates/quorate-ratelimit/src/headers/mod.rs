@@ -1,4 +1,4 @@
-//! What a decision says in an HTTP response: fields and the body of a denial.
+//! Decisions in HTTP responses: fields, and the body of a denial.
 
 pub(crate) mod words;
 
@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use crate::limit::{Kind, Limit};
 use crate::limiter::decision::Decision;
 
-/// Which fields a response carries. `Retry-After` is among them whenever a decision denies: it is the
-/// one published field (RFC 9110, section 10.2.3).
+/// The fields that a response carries. `Retry-After` is among them whenever a decision denies: it
+/// is the one published field (RFC 9110, section 10.2.3).
 ///
 /// # Examples
 ///
@@ -38,12 +38,12 @@ pub enum HeaderStyle {
     RetryAfter,
     /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
     XRateLimit {
-        /// What `X-RateLimit-Reset` is.
+        /// The meaning of `X-RateLimit-Reset`.
         reset: Reset,
     },
 }
 
-/// What `X-RateLimit-Reset` says; services differ in it, and clients cannot tell.
+/// The meaning of `X-RateLimit-Reset`; services differ in it, and clients cannot tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reset {
     /// The seconds until then.
@@ -64,8 +64,8 @@ const SAME_CLOCK: Duration = Duration::from_secs(60);
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 impl Decision {
-    /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at the
-    /// wall time `now`. A counter denies nothing and has none.
+    /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at
+    /// the wall time `now`. A counter denies nothing and has none.
     ///
     /// Times are whole seconds, rounded up: a client that comes then is not denied for being
     /// early. A moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a
@@ -125,7 +125,7 @@ impl Decision {
         headers
     }
 
-    /// When it was made, since the Unix epoch: from then on its times run.
+    /// Returns the moment of the decision, since the Unix epoch: from then on its times run.
     fn made(&self, now: SystemTime) -> Duration {
         let now = since_epoch(now);
         let made = Duration::from_nanos(self.group_time.0);
@@ -133,8 +133,8 @@ impl Decision {
     }
 }
 
-/// The body of a 429 as a problem document (RFC 9457, `application/problem+json`), for a request that
-/// limits of these names refuse.
+/// The body of a 429 as a problem document (RFC 9457, `application/problem+json`), for a request
+/// that limits of these names refuse.
 ///
 /// # Examples
 ///
@@ -153,19 +153,19 @@ pub fn quota_exceeded<'a>(violated: impl IntoIterator<Item = &'a str>) -> String
     )
 }
 
-/// How much a limit admits in which time.
+/// The units that a limit admits in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Policy {
     quota: u64,
-    /// In whole seconds.
+    /// The time, in whole seconds.
     window: u64,
     /// The most at once, where that is not the quota.
     burst: Option<u64>,
 }
 
 impl Policy {
-    /// That of a limit of which `most` is admitted at once, as the peer said that decided; a counter
-    /// has none.
+    /// Returns the quota of a limit of which `most` is admitted at once, as the peer said that
+    /// decided; a counter has none.
     fn of(limit: &Limit, most: u64) -> Option<Self> {
         let window = match limit.kind {
             Kind::Counter => return None,
@@ -179,7 +179,8 @@ impl Policy {
         Some(Self { quota: most, window, burst: None })
     }
 
-    /// What flows into a bucket in as many periods as are whole seconds, and no less than the burst.
+    /// Returns what flows into a bucket in as many periods as are whole seconds, and no less than
+    /// the burst.
     fn of_rate(amount: u64, period: Duration, burst: u64) -> Self {
         const SECOND: u128 = 1_000;
         let millis = period.as_millis().max(1);

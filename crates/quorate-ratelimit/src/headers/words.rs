@@ -1,4 +1,4 @@
-//! How settings of this crate are written that are more than one word each.
+//! The words of [`HeaderStyle`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,8 +20,8 @@ impl HeaderStyle {
     ];
 }
 
-/// As `retry-after`; as `ietf`, by draft 11; as `x-epoch` or `x-delta`,
-/// `X-RateLimit-*` with the reset as a moment or as a wait.
+/// Writes `retry-after`; `ietf`, for draft 11; `x-epoch` or `x-delta`, for `X-RateLimit-*` with the
+/// reset as a moment or as a wait.
 impl fmt::Display for HeaderStyle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

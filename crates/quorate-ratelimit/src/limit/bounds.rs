@@ -14,8 +14,8 @@ pub(crate) const MIN_LEASE: Duration = Duration::from_millis(100);
 pub(crate) const MAX_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest window.
 pub(crate) const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// Most permits of a concurrency limit, and most units of a reservation: a count of them has 42 bits
-/// in a cell.
+/// Most permits of a concurrency limit, and most units of a reservation: a count of them has 42
+/// bits in a cell.
 pub(crate) const MAX_PERMITS: u64 = (1 << 42) - 1;
 /// Largest max of a sliding window: the count of its newest slice has 47 bits in a cell.
 pub(crate) const MAX_SLIDING: u64 = (1 << 47) - 1;

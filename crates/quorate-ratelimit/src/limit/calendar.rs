@@ -1,7 +1,7 @@
 //! Calendars: days, weeks, months, quarters and years, in a time zone, and the dates on which they
 //! begin. A month that has no such day begins on its last one.
 //!
-//! At which moments their windows begin and end is worked out by `calendar_windows.rs`.
+//! The moments at which their windows begin and end are worked out by `calendar_windows.rs`.
 
 use std::fmt;
 
@@ -41,13 +41,13 @@ quorate::words! {
 }
 
 impl Weekday {
-    /// By its English name, in small letters or capitals.
+    /// Reads its English name, in small letters or capitals.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         name.to_ascii_lowercase().parse().ok()
     }
 }
 
-/// Where a week or a month begins.
+/// The beginning of a week or a month.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "starts_on is a weekday of a week, or a day of a month, 1 to 31")]
 pub enum StartsOn {
@@ -57,7 +57,7 @@ pub enum StartsOn {
     Weekday(String),
 }
 
-/// As a file writes it.
+/// Writes it as a limits file does.
 impl fmt::Display for StartsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for StartsOn {
     }
 }
 
-/// Which windows of the calendar: made by [`Calendar::day`] and its like, for
+/// Windows of a calendar: made by [`Calendar::day`] and its like, for
 /// [`Limit::calendar`](crate::Limit::calendar). In UTC unless [`Calendar::in_zone`] says otherwise.
 ///
 /// # Examples
@@ -160,13 +160,13 @@ impl Calendar {
         Self::new(Unit::Year)
     }
 
-    /// In this time zone, by its IANA name, such as `Europe/Berlin`.
+    /// Sets the time zone, by its IANA name, such as `Europe/Berlin`.
     pub const fn in_zone(mut self, name: &str) -> Self {
         self.zone = Zone::new(name);
         self
     }
 
-    /// The kind of its windows and where they start, as a limits file writes them.
+    /// Returns the kind of its windows and where they start, as a limits file writes them.
     pub(crate) fn written(&self) -> (&'static str, Option<StartsOn>) {
         match self.unit {
             Unit::Day => ("day", None),
@@ -181,7 +181,7 @@ impl Calendar {
         self.zone.name()
     }
 
-    /// About how long a window is, in seconds, for those who cannot be told of months.
+    /// Returns about how long a window is, in seconds, for those who cannot be told of months.
     pub(crate) fn nominal_seconds(&self) -> u64 {
         const DAY: u64 = 86_400;
         match self.unit {
@@ -212,10 +212,10 @@ impl Calendar {
     }
 }
 
-/// On which dates its windows begin.
+/// The dates on which its windows begin.
 #[cfg(feature = "calendar")]
 impl Calendar {
-    /// The rules of its time zone.
+    /// Looks up the rules of its time zone.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl Calendar {
         jiff::tz::TimeZone::get(self.zone.name())
     }
 
-    /// The date on which the window of a date begins.
+    /// Returns the date on which the window of a date begins.
     pub(crate) fn start_of(&self, date: Date) -> Date {
         let first_of = |month: i8| Date::new(date.year(), month, 1).unwrap_or(date);
         match self.unit {
@@ -244,7 +244,7 @@ impl Calendar {
         }
     }
 
-    /// The date on which the window after the one that begins on `start` begins.
+    /// Returns the date on which the window after the one that begins on `start` begins.
     pub(crate) fn next(&self, start: Date) -> Date {
         match self.unit {
             Unit::Day => start.saturating_add(1.day()),
@@ -257,20 +257,20 @@ impl Calendar {
         }
     }
 
-    /// The date on which the window before the one that begins on `start` begins.
+    /// Returns the date on which the window before the one that begins on `start` begins.
     pub(crate) fn previous(&self, start: Date) -> Date {
         self.start_of(start.saturating_sub(1.day()))
     }
 }
 
-/// This day of the month of a date, or its last.
+/// Returns this day of the month of a date, or its last.
 #[cfg(feature = "calendar")]
 fn in_month_of(date: Date, day: u8) -> Date {
     let day = date.days_in_month().min(day as i8);
     Date::new(date.year(), date.month(), day).unwrap_or(date)
 }
 
-/// A date in the month before.
+/// Returns a date in the month before.
 #[cfg(feature = "calendar")]
 fn before_month_of(date: Date) -> Date {
     date.first_of_month().saturating_sub(1.day())
@@ -290,12 +290,12 @@ impl fmt::Display for Calendar {
     }
 }
 
-/// What calendars have cost, so that tests can count it where they may not time it.
+/// The work that calendars have cost, so that tests can count it where they may not time it.
 #[cfg(all(test, feature = "calendar"))]
 pub(crate) mod work {
     use std::cell::Cell;
 
-    /// On this thread.
+    /// The work of this thread.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(crate) struct Work {
         /// Beginnings of days that were worked out.
@@ -314,7 +314,7 @@ pub(crate) mod work {
         DONE.set(work);
     }
 
-    /// What was done since this was asked last.
+    /// Takes the work that was done since it was taken last.
     pub(crate) fn take() -> Work {
         DONE.take()
     }

@@ -151,7 +151,7 @@ pub enum LimitError {
     /// A `starts_on` or `time_zone` without `calendar`.
     #[error("{field} is for a calendar window: write calendar = \"month\" and max beside it")]
     CalendarAlone {
-        /// Which of them.
+        /// The field given.
         field: &'static str,
     },
     /// A start of a calendar window that this kind does not have.
@@ -159,7 +159,7 @@ pub enum LimitError {
     StartsOn {
         /// The kind of calendar window.
         calendar: String,
-        /// What was given, as a file writes it.
+        /// The start given, as a file writes it.
         starts_on: String,
     },
     /// `sliding` or `approximate_sliding` without a window.
@@ -205,7 +205,7 @@ pub enum LimitError {
     /// Neither a rate, a window nor a counter, or several of them.
     #[error("{}", if *both { BOTH } else { NEITHER })]
     Kind {
-        /// Whether both were given.
+        /// True if both were given.
         both: bool,
     },
     /// A window without its `max`.
@@ -227,13 +227,13 @@ const BOTH: &str =
 const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" \
                        with max, or calendar = \"month\" with max, or concurrent = 8, or counter = true";
 
-/// A number of thousandths as a file writes it.
+/// Writes a number of thousandths as a file does.
 fn thousandths(number: u16) -> String {
     let text = format!("{}.{:03}", number / 1000, number % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Numbers in a sentence.
+/// Writes numbers in a sentence.
 fn listed(numbers: &[u8]) -> String {
     numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(" and ")
 }
@@ -246,7 +246,7 @@ fn time_zone(name: &str) -> String {
     }
 }
 
-/// On what a kind of calendar window may begin.
+/// Says on what a kind of calendar window may begin.
 fn starts(calendar: &str) -> &'static str {
     match calendar {
         "week" => "write a weekday, like \"sunday\"",

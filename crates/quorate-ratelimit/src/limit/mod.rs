@@ -1,4 +1,4 @@
-//! What one limit says: how much, and in which time.
+//! One limit: how much is admitted, and in which time.
 
 pub(crate) mod bounds;
 pub(crate) mod calendar;
@@ -20,20 +20,20 @@ use crate::limit::without_primary::WithoutPrimary;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How long a permit is held unless the limit says something else.
+/// The time that a permit is held unless the limit says something else.
 const LEASE: Duration = Duration::from_secs(30);
-/// What is no alert, as [`Limit::alert_at`] keeps it: one at 0 percent; more than two.
+/// Alerts that cannot be, as [`Limit::alert_at`] keeps them: one at 0 percent; more than two.
 const ZERO_ALERT: [u8; 2] = [0, u8::MAX];
 const MANY_ALERTS: [u8; 2] = [u8::MAX, u8::MAX - 1];
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many units of one key are admitted, and in which time.
+/// A limit: how many units of one key are admitted, and in which time.
 ///
 /// There are seven kinds:
 ///
-/// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`, `per`) is a token bucket. It holds at
-///   most its *burst* and gains tokens steadily, at any moment and not only when a second begins:
-///   over any time T it admits at most `burst + rate * T`.
+/// - a **rate** (`per_second`, `per_minute`, `per_hour`, `per_day`, `per`) is a token bucket. It
+///   holds at most its *burst* and gains tokens steadily, at any moment and not only when a second
+///   begins: over any time T it admits at most `burst + rate * T`.
 /// - a **window** admits up to its *max* in each window of fixed length. Windows are aligned to
 ///   the Unix epoch, so a day begins at midnight UTC. A caller who knows the edge can have twice
 ///   the max within a moment around it; a rate with a small burst does not allow that.
@@ -203,7 +203,7 @@ impl Limit {
     /// clock, what was taken before leaves at the same moment of group time as ever: `retry_after`
     /// and `reset_after` are longer than `length` then, by as much as it went back.
     ///
-    /// What is given back by [`RateLimiter::refund_of`] is given back to its slice; by
+    /// Units that [`RateLimiter::refund_of`] gives back are given back to their slice; by
     /// [`RateLimiter::refund`] to the present one, and what is not there to the oldest ones that
     /// count. Of a `max` above 4,095 slices are counted in multiples, of less than a sixty-third of
     /// it: whatever is given back comes back at once and whole, but if less than one multiple of
@@ -273,8 +273,9 @@ impl Limit {
     }
 
     /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
-    /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count. It
-    /// denies nothing and never begins anew. Use `Acknowledge::Majority` where none of it may get lost.
+    /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count.
+    /// It denies nothing and never begins anew. Use `Acknowledge::Majority` where none of it may
+    /// get lost.
     ///
     /// Each key that was ever counted keeps its cell for as long as the group has its data: a reset
     /// sets it to 0, and removes nothing. So keys are to be few and known, such as tenants; where
@@ -293,9 +294,9 @@ impl Limit {
         Self::of(Kind::Counter)
     }
 
-    /// At most `max` permits at once, below 2^42: taken by [`RateLimiter::permit`], given back when the
-    /// [`Permit`] is dropped, and free by themselves between one and one and a half leases after their
-    /// holder was last heard of. The lease is 30 s; see [`Limit::lease`].
+    /// At most `max` permits at once, below 2^42: taken by [`RateLimiter::permit`], given back when
+    /// the [`Permit`] is dropped, and free by themselves between one and one and a half leases
+    /// after their holder was last heard of. The lease is 30 s; see [`Limit::lease`].
     ///
     /// [`RateLimiter::permit`]: crate::RateLimiter::permit
     /// [`Permit`]: crate::Permit
@@ -310,9 +311,10 @@ impl Limit {
         Self::of(Kind::Concurrent { max, lease: LEASE })
     }
 
-    /// How long a permit is held without a word of its holder, who renews it every third of that: whole
-    /// milliseconds, 100 ms to a day. Of concurrency limits only. A short one frees the permits of a
-    /// holder that has died early, and takes a short failure of the network for its death.
+    /// Sets how long a permit is held without a word of its holder, who renews it every third of
+    /// that: whole milliseconds, 100 ms to a day. Of concurrency limits only. A short one frees the
+    /// permits of a holder that has died early, and takes a short failure of the network for its
+    /// death.
     ///
     /// # Examples
     ///
@@ -332,7 +334,7 @@ impl Limit {
         self
     }
 
-    /// What a peer without a primary does with it. Default: as the group's mode says.
+    /// Sets what a peer without a primary does with it. Default: as the group's mode says.
     ///
     /// # Examples
     ///
@@ -348,8 +350,8 @@ impl Limit {
         self
     }
 
-    /// Tells an event when this many percent of it, 1 to 100, are used; twice for two thresholds. See
-    /// [`RateLimiter::alerts`](crate::RateLimiter::alerts).
+    /// Tells an event when this many percent of it, 1 to 100, are used; twice for two thresholds.
+    /// See [`RateLimiter::alerts`](crate::RateLimiter::alerts).
     ///
     /// # Examples
     ///
@@ -389,8 +391,9 @@ impl Limit {
         self
     }
 
-    /// The same limit as a shadow: it counts and reports, and denies nothing. What it would have denied
-    /// is not counted, as if it had been, and `Decision::shadow` says so. For trying a limit out.
+    /// Makes this limit a shadow: it counts and reports, and denies nothing. What it would have
+    /// denied is not counted, as if it had been, and `Decision::shadow` says so. For trying a limit
+    /// out.
     ///
     /// # Examples
     ///
@@ -403,7 +406,7 @@ impl Limit {
         self
     }
 
-    /// Whether it is a concurrency limit, which has permits and nothing else.
+    /// Returns true if it is a concurrency limit, which has permits and nothing else.
     ///
     /// # Examples
     ///
@@ -415,7 +418,7 @@ impl Limit {
         matches!(self.kind, Kind::Concurrent { .. })
     }
 
-    /// Whether it only counts and reports: see [`Limit::shadow`].
+    /// Returns true if it only counts and reports: see [`Limit::shadow`].
     ///
     /// # Examples
     ///
@@ -514,7 +517,7 @@ impl Limit {
         }
     }
 
-    /// Whether a cell can hold a debt of the whole burst.
+    /// Checks that a cell can hold a debt of the whole burst.
     fn check_burst(&self, amount: u64, period: Duration) -> Result<(), LimitError> {
         let (burst, most) = (self.capacity(), most_burst(amount, period));
         if burst <= most { Ok(()) } else { Err(LimitError::Burst { burst, amount, period, most }) }
@@ -541,7 +544,7 @@ impl Limit {
         u64::try_from(product.div_ceil(100)).unwrap_or(u64::MAX)
     }
 
-    /// A fixed window as a sliding one.
+    /// Makes a fixed window a sliding one.
     pub(crate) const fn slide(mut self) -> Self {
         if let Kind::Window { max, length } = self.kind {
             self.kind = Kind::Sliding { max, length };
@@ -549,7 +552,7 @@ impl Limit {
         self
     }
 
-    /// A fixed window as an approximate sliding one.
+    /// Makes a fixed window an approximate sliding one.
     pub(crate) const fn slide_about(mut self) -> Self {
         if let Kind::Window { max, length } = self.kind {
             self.kind = Kind::ApproximateSliding { max, length };
@@ -562,7 +565,7 @@ impl Limit {
     }
 }
 
-/// Whether a period is whole milliseconds, and within what windows may have.
+/// Returns true if a period is whole milliseconds, and within what windows may have.
 fn is_window(length: Duration) -> bool {
     (MIN_WINDOW..=MAX_WINDOW).contains(&length) && is_whole(length)
 }

@@ -7,8 +7,8 @@ use crate::limit::error::LimitError;
 use crate::limit::{DAY, HOUR, Kind, Limit, MINUTE, SECOND};
 
 impl Limit {
-    /// Reads a rate as a limits file writes it: a number and `/s`, `/m`, `/h` or `/d`, or a period like
-    /// `/10s`.
+    /// Reads a rate as a limits file writes it: a number and `/s`, `/m`, `/h` or `/d`, or a period
+    /// like `/10s`.
     ///
     /// # Errors
     ///

@@ -1,12 +1,12 @@
-//! What a peer without a primary does with a limit.
+//! The conduct of a peer without a primary under a limit.
 
 use std::fmt;
 
 use crate::limit::error::LimitError;
 
-/// What a peer without a primary does with requests under one limit.
+/// The conduct of a peer without a primary with requests under one limit.
 ///
-/// What was decided alone is merged into the new primary's counts, or dropped, as the group's
+/// Whatever was decided alone is merged into the new primary's counts, or dropped, as the group's
 /// `on_reconnect` says. An operation on several limits is refused if one of them refuses.
 ///
 /// # Examples
@@ -21,15 +21,16 @@ use crate::limit::error::LimitError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WithoutPrimary {
-    /// As the group's mode says: refuse, or decide alone by the whole limit on this peer's copy of the
-    /// counts.
+    /// As the group's mode says: refuse, or decide alone by the whole limit on this peer's copy of
+    /// the counts.
     #[default]
     AsGroup,
     /// Refuse, in a relaxed group too.
     Refuse,
-    /// Decide alone by a share of the limit, which this peer counts by itself from nothing. With every
-    /// outage the group admits at most as much beyond the limit as the shares of the peers that are cut
-    /// off, each rounded up: with `share(1000 / n)` at `n` peers, another limit's worth at most.
+    /// Decide alone by a share of the limit, which this peer counts by itself from nothing. With
+    /// every outage the group admits at most as much beyond the limit as the shares of the peers
+    /// that are cut off, each rounded up: with `share(1000 / n)` at `n` peers, another limit's
+    /// worth at most.
     Share {
         /// Thousandths of the limit, 1 to 1,000.
         per_mille: u16,
@@ -87,7 +88,7 @@ impl WithoutPrimary {
         }
     }
 
-    /// As a limits file writes it; `None` if it leaves it out.
+    /// Writes it as a limits file does; `None` if that leaves it out.
     pub(crate) fn text(self) -> Option<String> {
         match self {
             Self::AsGroup => None,
@@ -122,7 +123,7 @@ fn per_mille(text: &str) -> Option<u16> {
     whole.parse::<u16>().ok()?.checked_mul(1000)?.checked_add(places)
 }
 
-/// As a part of a limit's text.
+/// Writes it as a part of a limit's text.
 impl fmt::Display for WithoutPrimary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

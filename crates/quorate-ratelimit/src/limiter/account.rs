@@ -1,4 +1,4 @@
-//! What the group decided, counted on its way to the caller.
+//! Decisions of the group, counted on their way to the caller.
 
 use quorate::{Basis, Bounded, DecideError};
 
@@ -10,7 +10,7 @@ use crate::model::error::AcquireError;
 use crate::numbers::counters::{Counted, ErrorKind, Units};
 use crate::rule::operation::{Operation, Request, SideOperation};
 
-/// What comes of asking the core.
+/// The answer of the core.
 type Decided = Result<quorate::Decision, DecideError>;
 
 impl RateLimiter {

@@ -23,7 +23,7 @@ use crate::model::side_cell::{SideCell, SideKey};
 use crate::numbers::alert::Alert;
 use crate::rule::operation::{Operation, Request, SideOperation};
 
-/// How a question is asked, beside what is asked.
+/// The manner in which a question is asked.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Asking<'a> {
     /// A deadline of its own; else the group's I/O timeout is.

@@ -10,7 +10,7 @@ use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
 use crate::model::error::AcquireError;
 
-/// What each limit that applies to a request says of it; nothing was taken.
+/// The answers of all limits that apply to a request; nothing was taken.
 ///
 /// Its text has a line for each: worth a log line when a caller asks why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,22 +20,22 @@ pub struct Explanation {
     pub items: Vec<Explained>,
 }
 
-/// What one limit says.
+/// The answer of one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explained {
     /// The limit's name.
     pub name: String,
-    /// What it is; `None` if this peer knows none of that name.
+    /// The limit; `None` if this peer knows none of that name.
     pub limit: Option<Limit>,
     /// The amount that was asked about.
     pub amount: u64,
-    /// How it stands, or why that is not known.
+    /// The decision that it would come to, or why that is not known.
     pub decision: Result<Decision, AcquireError>,
 }
 
 impl Explanation {
-    /// Whether all would admit it.
+    /// Returns true if all would admit it.
     pub fn is_allowed(&self) -> bool {
         self.items.iter().all(|item| item.decision.as_ref().is_ok_and(|decision| decision.allowed))
     }
@@ -102,8 +102,8 @@ impl RateLimiter {
         all(asked.collect()).await
     }
 
-    /// Says of every limit that applies to a request how it stands, which of them would refuse it, and
-    /// for how long. Takes nothing.
+    /// Says of every limit that applies to a request how it stands, which of them would refuse it,
+    /// and for how long. Takes nothing.
     ///
     /// # Cancel safety
     ///

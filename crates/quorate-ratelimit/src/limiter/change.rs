@@ -9,16 +9,17 @@ use crate::model::file::LimitsSpec;
 use crate::model::limits::Limits;
 use crate::model::policy::{Carry, Change};
 
-/// How a peer's own limits stand to those of its group.
+/// The limits of a peer beside those of its group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LimitsStatus {
-    /// How often the group's limits were changed; 0 as long as each peer decides by its own.
+    /// The number of times that the group's limits were changed; 0 as long as each peer decides by
+    /// its own.
     pub revision: u64,
     /// Limits that are others in this peer's code than in the group, or only in one of them, by
     /// name; in the limits file that it follows, if there is one.
     pub differing: Vec<String>,
-    /// Which of the two it is.
+    /// The source of this peer's limits: its code, or a limits file.
     pub source: LimitsSource,
     /// Limits that are used here, and that the group has not, by name: those that rules of a layer
     /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is
@@ -27,9 +28,10 @@ pub struct LimitsStatus {
 }
 
 impl RateLimiter {
-    /// Has the whole group decide by these limits from now on: all peers, whatever their code says, until
-    /// they are changed again; a limit that is not among them is none any more. Returns their revision
-    /// once a majority holds them. What was taken under limits that are changed is carried over.
+    /// Has the whole group decide by these limits from now on: all peers, whatever their code says,
+    /// until they are changed again; a limit that is not among them is none any more. Returns their
+    /// revision once a majority holds them. What was taken under limits that are changed is carried
+    /// over.
     ///
     /// A raised limit works at once, and one that stays the same is not touched. The change goes
     /// through the primary, and can be asked for at any member; of two at the same time the later

@@ -1,4 +1,4 @@
-//! What a caller is told.
+//! The decision that a caller is told.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::model::error::AcquireError;
 use crate::model::key::Key;
 use crate::rule::operation::{Operation, Request};
 
-/// Whether an amount was admitted, and what is left.
+/// The decision about an amount: whether it was admitted, and what is left.
 ///
 /// A denial is a decision too, and counts nothing. Times run from the moment of the decision: on
 /// their way back they are late by as much, never early.
@@ -29,46 +29,46 @@ use crate::rule::operation::{Operation, Request};
 #[must_use = "a denial is a value: look at `allowed`"]
 #[non_exhaustive]
 pub struct Decision {
-    /// Whether the whole amount was admitted, and taken. Of a peek (amount 0): whether one unit
-    /// would be.
+    /// True if the whole amount was admitted, and taken; of a peek (amount 0), if one unit would
+    /// be.
     pub allowed: bool,
     /// The most units that can be admitted at once: the burst of a rate, the max of a window.
     pub limit: u64,
     /// Units that could be admitted right after this decision.
     pub remaining: u64,
-    /// Units that were taken by this decision, or given back by a refund or a reset; let through, if it
-    /// was not counted.
+    /// Units that were taken by this decision, or given back by a refund or a reset; let through,
+    /// if it was not counted.
     pub granted: u64,
-    /// Whether it was counted. False only where there was no room for the count of a new key and
-    /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of which
-    /// nothing was taken, and group, term, position and group time say nothing.
+    /// True if it was counted. False only where there was no room for the count of a new key and
+    /// [`AtCapacity::Admit`](crate::AtCapacity::Admit) was chosen: then `remaining` is of a key of
+    /// which nothing was taken, and group, term, position and group time say nothing.
     pub counted: bool,
-    /// Whether this is the answer of an earlier call with the same idempotency key: nothing was
+    /// True if this is the answer of an earlier call with the same idempotency key: nothing was
     /// taken by this one. What the first call was allowed to do may have been done: do it again
     /// only if that does no harm, or if the key cannot be another's, or another request's.
     ///
     /// A denial has it if the answer was given again [`MAX_REPEATS`](crate::MAX_REPEATS) times: the
     /// limit may have room, but not for this key until it is forgotten, which `retry_after` tells.
     pub repeated: bool,
-    /// Whether a shadow limit would have denied this; nothing of it was taken from that limit.
+    /// True if a shadow limit would have denied this; nothing of it was taken from that limit.
     pub shadow: bool,
-    /// How long to wait until the same amount is admitted, if nobody else takes anything
-    /// meanwhile; `None` if it was admitted now. Of permits, when one lapses at the latest; a
+    /// The time to wait until the same amount is admitted, if nobody else takes anything meanwhile;
+    /// `None` if it was admitted now. Of permits, when one lapses at the latest; a
     /// second, where a peer without a primary has a share that is smaller than the amount.
     pub retry_after: Option<Duration>,
-    /// How long until nothing counts any more: the bucket is full again, or the window is over.
+    /// The time until nothing counts any more: the bucket is full again, or the window is over.
     pub reset_after: Duration,
-    /// Whether the primary decided, once for the group, or this peer alone.
+    /// The primary, which decided once for the group, or this peer alone.
     pub basis: Basis,
-    /// Which peer it was: the primary that was asked, or this one. Shown as its name. Of a repeated
-    /// answer: who repeated it; of what was not counted: this peer, which let it through.
+    /// The peer that decided: the primary that was asked, or this one. Shown as its name. Of a
+    /// repeated answer: who repeated it; of what was not counted: this peer, which let it through.
     pub decided_by: Decider,
     /// The group it was decided for; `None` before its founding.
     pub group_id: Option<GroupId>,
     /// The reign of the primary that decided.
     pub term: Term,
-    /// When it was decided, in group time, which keeps to the wall clocks of a majority of the
-    /// members. Of a local decision: an estimate.
+    /// The moment of the decision, in group time, which keeps to the wall clocks of a majority of
+    /// the members. Of a local decision: an estimate.
     pub group_time: GroupTime,
     /// Its place in the order of all decisions: positions of one term order them exactly. Of a
     /// local decision: the state that this peer's copy held.
@@ -76,15 +76,15 @@ pub struct Decision {
     /// The start of the window that it counts for, in group time; of a sliding window, of the
     /// slice of time. `None` for a rate.
     pub window: Option<SystemTime>,
-    /// The threshold of the limit that this took its key past, in percent; the higher one of two. See
-    /// [`Limit::alert_at`](crate::Limit::alert_at).
+    /// The threshold of the limit that this took its key past, in percent; the higher one of two.
+    /// See [`Limit::alert_at`](crate::Limit::alert_at).
     pub crossed: Option<u8>,
     /// Units that count beyond the limit.
     beyond: u64,
     pub(crate) follow_up: FollowUp,
 }
 
-/// What is still to be done about a decision.
+/// The step that is still to be done about a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FollowUp {
     None,
@@ -97,7 +97,7 @@ pub(crate) enum FollowUp {
     Alert([bool; 2]),
 }
 
-/// Who decided, for which group and when.
+/// The peer that decided, with its group and the moment.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) basis: Basis,
@@ -224,7 +224,7 @@ impl Decision {
     }
 }
 
-/// What became of several amounts that were asked for together.
+/// The decision about several amounts that were asked for together.
 ///
 /// # Examples
 ///
@@ -239,16 +239,16 @@ impl Decision {
 #[must_use = "a denial is a value: look at `allowed`"]
 #[non_exhaustive]
 pub struct JointDecision {
-    /// Whether all amounts were admitted, and taken; else none was.
+    /// True if all amounts were admitted, and taken; else none was.
     pub allowed: bool,
     /// The items that refuse, by their place in the request; empty if all were admitted.
     pub violated: Vec<usize>,
     /// The items whose limits are shadows and would have refused, by their place.
     pub shadowed: Vec<usize>,
-    /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or else
-    /// the one with the fewest units left.
+    /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or
+    /// else the one with the fewest units left.
     pub tightest: usize,
-    /// What was decided about it: its `granted` is of that item alone, and its `retry_after` is the
+    /// The decision about it: its `granted` is of that item alone, and its `retry_after` is the
     /// longest wait of all.
     pub decision: Decision,
     /// The bits for items, as they came.

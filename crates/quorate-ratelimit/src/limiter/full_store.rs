@@ -1,13 +1,13 @@
-//! What becomes of a call on a new key when there is no room for its count.
+//! Calls on new keys when there is no room for their counts.
 
 use serde::Serialize;
 
 use crate::limiter::RateLimiter;
 
-/// What becomes of a call on a new key when there is no room for its count at the peer that decides.
+/// The fate of a call on a new key when there is no room for its count at the peer that decides.
 ///
-/// Keys that are there are counted and denied as ever; only a call that would have been allowed, and
-/// needs a new cell for it, is asked about here.
+/// Keys that are there are counted and denied as ever; only a call that would have been allowed,
+/// and needs a new cell for it, is asked about here.
 ///
 /// # Examples
 ///
@@ -19,10 +19,11 @@ use crate::limiter::RateLimiter;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AtCapacity {
-    /// It is let through and not counted: [`Decision::counted`](crate::Decision::counted) is false. Whoever fills the store, with
-    /// keys that nobody else uses, is not limited any more.
+    /// It is let through and not counted: [`Decision::counted`](crate::Decision::counted) is false.
+    /// Whoever fills the store, with keys that nobody else uses, is not limited any more.
     Admit,
-    /// It ends in an error ([`DecideError::Overloaded`](quorate::DecideError::Overloaded)), and nothing is let through uncounted.
+    /// It ends in an error ([`DecideError::Overloaded`](quorate::DecideError::Overloaded)), and
+    /// nothing is let through uncounted.
     #[default]
     Refuse,
 }
@@ -30,8 +31,8 @@ pub enum AtCapacity {
 quorate::words! { AtCapacity, "value of at_capacity", Refuse => "refuse", Admit => "admit" }
 
 impl RateLimiter {
-    /// Says what becomes of calls on new keys when there is no room for their counts: at this handle
-    /// and its clones from now on. Default [`AtCapacity::Refuse`].
+    /// Says what becomes of calls on new keys when there is no room for their counts: at this
+    /// handle and its clones from now on. Default [`AtCapacity::Refuse`].
     ///
     /// # Examples
     ///

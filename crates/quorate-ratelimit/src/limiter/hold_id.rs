@@ -61,7 +61,7 @@ impl HoldId {
     }
 }
 
-/// Without what makes it valid, for logs.
+/// Leaves out the part that makes it valid, for logs.
 impl fmt::Debug for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HoldId(..)")
@@ -104,7 +104,7 @@ macro_rules! hold_id {
         #[serde(try_from = "String", into = "String")]
         pub struct $name(pub(crate) HoldId);
 
-        /// Without what makes it valid, for logs.
+        /// Leaves out the part that makes it valid, for logs.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(..)"))
@@ -143,23 +143,23 @@ macro_rules! hold_id {
 
 hold_id! {
     /// Names a permit, at any peer: text that may travel, and fences whoever holds an old one.
-    /// In serde it is the same text.
+    /// Serde reads and writes that text.
     ///
-    /// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else can.
-    /// It is drawn at random, and one tells nothing of another: a guess meets one of n permits that are
-    /// held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does not
-    /// show it, its text does. The text also has the caller's key in it.
+    /// It is a bearer token: whoever has it can renew the permit and give it back, and nobody else
+    /// can. It is drawn at random, and one tells nothing of another: a guess meets one of n permits
+    /// that are held with a chance of n / 2^128. Keep it from those who are not to have it: `Debug`
+    /// does not show it, its text does. The text also has the caller's key in it.
     PermitId
 }
 
 hold_id! {
     /// Names a reservation, at any peer: text that may travel.
-    /// In serde it is the same text.
+    /// Serde reads and writes that text.
     ///
-    /// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody else
-    /// can. It is drawn at random, and one tells nothing of another: a guess meets one of n open
-    /// reservations with a chance of n / 2^128. Keep it from those who are not to have it: `Debug` does
-    /// not show it, its text does. The text also has the caller's key in it.
+    /// It is a bearer token: whoever has it can settle the reservation, by any amount, and nobody
+    /// else can. It is drawn at random, and one tells nothing of another: a guess meets one of n
+    /// open reservations with a chance of n / 2^128. Keep it from those who are not to have it:
+    /// `Debug` does not show it, its text does. The text also has the caller's key in it.
     ReservationId
 }
 

@@ -10,19 +10,20 @@ use crate::rule::operation::{Operation, Request};
 ///
 /// A call that is tried again with the same key, limits, callers' keys and amounts, within
 /// [`IDEMPOTENCY_TIME`](crate::IDEMPOTENCY_TIME), is charged once and gets the first answer, with
-/// `Decision::repeated`: also after a time-out, at another peer, and across a failover, as far as the
-/// first one's charge is kept (under `Acknowledge::Majority`, always). A denial charges nothing and is
-/// not kept: a retry may be admitted.
+/// `Decision::repeated`: also after a time-out, at another peer, and across a failover, as far as
+/// the first one's charge is kept (under `Acknowledge::Majority`, always). A denial charges nothing
+/// and is not kept: a retry may be admitted.
 ///
 /// The key is as good as the units: who repeats a request that was admitted is let through with
 /// `Decision::repeated`, and pays nothing. So it must be chosen by the service or by whoever is
 /// trusted not to use it for something new: never taken from a request of a caller who is being
 /// limited. To bound what comes of one that was, the answer is given again
 /// [`MAX_REPEATS`](crate::MAX_REPEATS) times; from then on the same call is denied, with
-/// `Decision::repeated` too, until the key is forgotten, unless it only gives back, or its limits are shadows or counters.
+/// `Decision::repeated` too, until the key is forgotten, unless it only gives back, or its limits
+/// are shadows or counters.
 ///
-/// What a relaxed peer decides alone it knows alone, until it is merged: the same call at two peers
-/// that are cut off from each other is charged twice.
+/// A relaxed peer alone knows what it decides alone, until that is merged: the same call at two
+/// peers that are cut off from each other is charged twice.
 ///
 /// Each such call takes a cell of its own, of 128 bytes, for that time.
 #[derive(Clone, Copy)]
@@ -34,8 +35,9 @@ pub struct Idempotent<'a> {
 
 impl RateLimiter {
     /// Gives the next call an idempotency key, such as the id of a job or of a payment: of any
-    /// length but 0 ([`AcquireError::EmptyIdempotencyKey`]), and as unlikely to be drawn twice as you need. Not one that the caller chooses who
-    /// is to be limited: whoever sends the same one again is not charged; see [`Idempotent`].
+    /// length but 0 ([`AcquireError::EmptyIdempotencyKey`]), and as unlikely to be drawn twice as
+    /// you need. Not one that the caller chooses who is to be limited: whoever sends the same one
+    /// again is not charged; see [`Idempotent`].
     ///
     /// # Examples
     ///

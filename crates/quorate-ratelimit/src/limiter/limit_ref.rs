@@ -14,15 +14,15 @@ use crate::rule::hash::limit_id;
 #[derive(Clone, Copy)]
 pub(crate) struct LimitRef<'n> {
     pub(crate) id: u32,
-    /// By which it is counted.
+    /// The place of its counters.
     pub(crate) index: usize,
     pub(crate) name: &'n str,
-    /// By which reading of the clock it is decided at the primary itself.
+    /// The reading of the clock by which it is decided at the primary itself.
     pub(crate) reading: Reading,
 }
 
 impl RateLimiter {
-    /// The limit of a name: one that this peer's code has, or that has come since.
+    /// Looks up the limit of a name: one that this peer's code has, or that has come since.
     #[inline(always)]
     pub(crate) fn look_up<'n>(&self, name: &'n str) -> Result<LimitRef<'n>, AcquireError> {
         match self.code().table.find_name(name) {
@@ -48,7 +48,7 @@ impl RateLimiter {
         Ok(LimitRef { id, index: self.code().iter().count(), name, reading: Reading::Exact })
     }
 
-    /// The id of a limit that this peer knows.
+    /// Returns the id of a limit that this peer knows.
     pub(crate) fn known_id(&self, name: &str) -> Result<u32, AcquireError> {
         let known = self.code().id(name).or_else(|_| self.limits().id(name));
         known.map_err(|_| self.unknown(name))
@@ -63,7 +63,8 @@ impl RateLimiter {
         self.count_error(None, error)
     }
 
-    /// In a sliding window what is taken now is told from what is taken a moment later.
+    /// Returns the reading of the clock for a limit: in a sliding window what is taken now is told
+    /// from what is taken a moment later.
     #[inline(always)]
     fn reading(&self, named: &NamedLimit) -> Reading {
         let is_sliding = |named: &NamedLimit| matches!(named.limit.kind, Kind::Sliding { .. });
@@ -75,14 +76,14 @@ impl RateLimiter {
         if is_exact { Reading::Exact } else { Reading::Cheap }
     }
 
-    /// The name of the limit that a key is of, or was; empty if this peer has none for it.
+    /// Returns the name of the limit that a key is of, or was; empty if this peer has none for it.
     pub(crate) fn name_of(&self, key: &[u8]) -> String {
         let present = self.current().load();
         let named = present.of(key).or_else(|| self.code().table.of(key));
         named.map_or_else(String::new, |named| named.name.to_string())
     }
 
-    /// The limit of a key that was named before; of one that is none any more, the name is empty.
+    /// Looks up the limit of a key, by the name that [`RateLimiter::name_of`] has found for it.
     pub(crate) fn ref_of<'n>(&self, name: &'n str, key: &[u8]) -> LimitRef<'n> {
         let known = self.code().table.find_name(name).map(|named| named.index as usize);
         let index = known.unwrap_or_else(|| self.code().iter().count());
@@ -90,7 +91,7 @@ impl RateLimiter {
         LimitRef { id, index, name, reading: Reading::Exact }
     }
 
-    /// The key of a caller's cell, written into `buffer`.
+    /// Writes the key of a caller's cell into `buffer`.
     #[inline(always)]
     pub(crate) fn fill<'r>(
         &self,

@@ -19,10 +19,10 @@ use crate::model::limits::Limits;
 use crate::model::policy::Carry;
 use crate::model::table::Table;
 
-/// How often the file is looked at.
+/// The pause between two looks at the file.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What became of a look at a limits file.
+/// The result of a look at a limits file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileChange {
@@ -164,7 +164,8 @@ impl RateLimiter {
 }
 
 impl<R> LimitsFile<R> {
-    /// What becomes of what was taken under limits that it changes. Default: it is kept.
+    /// Sets what becomes of units that were taken under limits that it changes. Default: they are
+    /// kept.
     pub fn carry(mut self, carry: Carry) -> Self {
         self.carry = carry;
         self
@@ -274,7 +275,7 @@ impl Follower {
         self.limiter.peer().status().role == PeerRole::Primary
     }
 
-    /// Whether the group is to be set to what the file says although the file did not change.
+    /// Returns true if the group is to be set to the limits of the file although it did not change.
     fn wins_now(&self, watch: &mut Watch) -> bool {
         let Some(limits) = &watch.wanted else { return false };
         if self.source != LimitsSource::WinningFile {
@@ -345,14 +346,14 @@ impl Follower {
     }
 }
 
-/// What is known of the file, and of the group's limits beside it.
+/// The state of the file, and of the group's limits beside it.
 #[derive(Default)]
 struct Watch {
-    /// What the file says.
+    /// The limits of the file.
     wanted: Option<Limits>,
-    /// Whether the group is to be changed to that.
+    /// True if the group is to be changed to them.
     is_pending: bool,
-    /// The revision at which the group would not be.
+    /// The revision at which the group refused to be changed.
     refused_at: Option<u64>,
     /// The group's limits that the last look found.
     found: Option<Arc<Table>>,

@@ -43,7 +43,7 @@ use crate::rule::operation::{Operation, Request};
 #[derive(Clone)]
 pub struct RateLimiter {
     peer: Peer,
-    /// What the code says: names are looked up here first.
+    /// The limits of the code: names are looked up here first.
     code: Limits,
     current: Arc<CurrentLimits>,
     shared: Arc<Shared>,
@@ -51,7 +51,7 @@ pub struct RateLimiter {
     at_capacity: AtCapacity,
 }
 
-/// What a limiter and its clones share.
+/// The state that a limiter and its clones share.
 struct Shared {
     alerts: AlertSender,
     denials: Denials,
@@ -97,8 +97,8 @@ impl RateLimiter {
         &self.peer
     }
 
-    /// The limits that this peer decides by, which are the group's: those of its code until they were
-    /// first changed.
+    /// The limits that this peer decides by, which are the group's: those of its code until they
+    /// were first changed.
     ///
     /// # Examples
     ///
@@ -220,8 +220,8 @@ impl RateLimiter {
         self.ask(limit, key, Request { operation: Operation::Acquire, amount }, asking)
     }
 
-    /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says how
-    /// many. An amount of 0 is a peek, as of [`RateLimiter::acquire`].
+    /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says
+    /// how many. An amount of 0 is a peek, as of [`RateLimiter::acquire`].
     ///
     /// # Errors
     ///
@@ -289,8 +289,8 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`], `Overloaded` as well: a key for which there is no room is refused
-    /// here as it would be there, or let through if that was chosen
+    /// As [`RateLimiter::acquire`], `Overloaded` as well: a key for which there is no room is
+    /// refused here as it would be there, or let through if that was chosen
     /// ([`RateLimiter::at_capacity`]).
     ///
     /// # Cancel safety
@@ -315,8 +315,8 @@ impl RateLimiter {
         self.ask(limit, key, Request { operation: Operation::Peek, amount }, Asking::default())
     }
 
-    /// Takes `amount` units that have been used already, whether there is room for them or not: what
-    /// is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
+    /// Takes `amount` units that have been used already, whether there is room for them or not:
+    /// what is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
     /// nothing and says how the key stands.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a limiter says of itself to operators: counts, metrics, alerts, the keys used most.
+//! Numbers of a limiter for operators: counts, metrics, alerts, the keys used most.
 
 use crate::limiter::RateLimiter;
 use crate::model::error::AcquireError;
@@ -8,15 +8,15 @@ use crate::numbers::metric::{Metric, Sources};
 use crate::numbers::stats::Stats;
 use crate::numbers::top::{Denied, Ranking, Top, Used};
 
-/// Limits that have come since the limiter was made, together.
+/// The name for all limits that have come since the limiter was made.
 const OTHERS: &str = "(others)";
 
 impl RateLimiter {
-    /// What came of the calls at this limiter and its clones so far. Another limiter of the same peer
+    /// Counts of the calls at this limiter and its clones so far. Another limiter of the same peer
     /// counts by itself, and so does every peer.
     ///
-    /// Calls that end meanwhile may be in it or not. It is put together here: for each limit one line of
-    /// memory is read of every thread that has ever called.
+    /// Calls that end meanwhile may be in it or not. It is put together here: for each limit one
+    /// line of memory is read of every thread that has ever called.
     ///
     /// # Examples
     ///
@@ -42,11 +42,11 @@ impl RateLimiter {
         stats
     }
 
-    /// What a monitoring system is to be told at this moment: the numbers of [`RateLimiter::stats`],
+    /// Metrics for a monitoring system, of this moment: the numbers of [`RateLimiter::stats`],
     /// and of the peer's status and stats.
     ///
-    /// The labels are names of limits and peers; where the group was given a name, each number has it
-    /// as `group`. No key is ever among them: there are as many keys as callers, and callers are
+    /// The labels are names of limits and peers; where the group was given a name, each number has
+    /// it as `group`. No key is ever among them: there are as many keys as callers, and callers are
     /// nobody's business.
     ///
     /// # Examples
@@ -65,13 +65,14 @@ impl RateLimiter {
         sources.metrics()
     }
 
-    /// Hands [`RateLimiter::metrics`] to the recorder of the crate `metrics`: the one that the process
-    /// has installed, or the local one of this thread; none is installed here. With the feature
-    /// `metrics`.
+    /// Hands [`RateLimiter::metrics`] to the recorder of the crate `metrics`: the one that the
+    /// process has installed, or the local one of this thread; none is installed here. With the
+    /// feature `metrics`.
     ///
-    /// Call it now and then, such as every few seconds or before the recorder is read. Names and labels
-    /// are those of [`RateLimiter::metrics`], so publish one limiter of a group to a recorder. The
-    /// parts of a histogram are counters, under the names that Prometheus has for them.
+    /// Call it now and then, such as every few seconds or before the recorder is read. Names and
+    /// labels are those of [`RateLimiter::metrics`], so publish one limiter of a group to a
+    /// recorder. The parts of a histogram are counters, under the names that Prometheus has for
+    /// them.
     ///
     /// # Examples
     ///
@@ -114,10 +115,12 @@ impl RateLimiter {
         self.alert_sender().subscribe()
     }
 
-    /// The `n` keys of a limit that are used most and that are denied most, of each list at most 1,000.
+    /// The `n` keys of a limit that are used most and that are denied most, of each list at most
+    /// 1,000.
     ///
-    /// It goes through all cells that this peer holds, about 20 ns each, on a thread of its own; a client
-    /// holds none. Asked at the primary it is as of now, at another peer late by what is under way.
+    /// It goes through all cells that this peer holds, about 20 ns each, on a thread of its own; a
+    /// client holds none. Asked at the primary it is as of now, at another peer late by what is
+    /// under way.
     ///
     /// # Errors
     ///

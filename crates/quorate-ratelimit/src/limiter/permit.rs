@@ -7,13 +7,13 @@ use crate::limiter::permit_guard::Permit;
 use crate::model::error::AcquireError;
 use crate::rule::operation::SideOperation;
 
-/// What became of a permit that was asked for.
+/// The answer to a permit that was asked for.
 #[derive(Debug)]
 #[must_use = "the permit is given back when this is dropped"]
 #[non_exhaustive]
 pub struct PermitAnswer {
-    /// Whether there was a place, and how many are left. Of a denial `retry_after` is when a lease would
-    /// end: a permit may be given back earlier.
+    /// The decision about the place. Of a denial `retry_after` is when a lease would end: a permit
+    /// may be given back earlier.
     pub decision: Decision,
     /// The permit; there is one if it was admitted.
     pub permit: Option<Permit>,
@@ -28,7 +28,8 @@ impl RateLimiter {
     ///
     /// # Cancel safety
     ///
-    /// A future that is dropped may have taken a permit, which is free within one and a half leases then.
+    /// A future that is dropped may have taken a permit, which is free within one and a half leases
+    /// then.
     ///
     /// # Panics
     ///
@@ -105,8 +106,8 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it is not held any more: somebody else may
-    /// have its place.
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it is not held any more: somebody
+    /// else may have its place.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! What holds a permit: renewed as long as it lives, and given back when it is dropped.
+//! The guard of a permit, which is renewed as long as it lives, and given back when it is dropped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Permit {
     held: GuardState,
 }
 
-/// What holds a permit; dropped, it has the permit given back.
+/// The state of a guard; dropped, it has the permit given back.
 enum GuardState {
     /// A task that renews it until it is told what becomes of it.
     Renewed { until: Arc<Until>, stop: Option<oneshot::Sender<Left>> },
@@ -54,43 +54,44 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// That a permit is left to whoever has its id.
+/// Word that a permit is left to whoever has its id.
 #[derive(Debug)]
 struct Left;
 
-/// Until when a permit is sure to be held, by the clock of the peer that renews it: what its guard
-/// says of it does not wait for a task to be woken.
+/// The moment until which a permit is sure to be held, by the clock of the peer that renews it:
+/// what its guard says of it does not wait for a task to be woken.
 struct Until {
     peer: Peer,
-    /// What that clock shows then; [`LOST`] once somebody has seen that it is over.
+    /// The reading of that clock; [`LOST`] once somebody has seen that it is over.
     nanos: AtomicU64,
 }
 
-/// What has been called lost is lost: no renewal that comes late takes that back.
+/// The mark of a permit that has been called lost: no renewal that comes late takes that back.
 const LOST: u64 = 0;
 
-/// A lease is given up so much of it before its end: by as much the primary's clock may be fast.
+/// The part of a lease by which it is given up before its end: by as much the primary's clock may
+/// be fast.
 const MARGIN_DIVISOR: u32 = 20;
 
 impl Until {
-    /// GuardState for a lease that was asked for then.
+    /// Begins a lease that was asked for at `asked`.
     fn new(peer: &Peer, asked: Time, lease: Duration) -> Self {
         Self { peer: peer.clone(), nanos: AtomicU64::new(Self::end(asked, lease)) }
     }
 
-    /// When a lease is given up that was asked for then.
+    /// Returns when a lease is given up that was asked for at `asked`.
     fn end(asked: Time, lease: Duration) -> u64 {
         asked.after(lease - lease / MARGIN_DIVISOR).0
     }
 
-    /// GuardState for another lease, which was asked for then, unless it has been called lost.
+    /// Adds a lease that was asked for at `asked`, unless the permit has been called lost.
     fn extend(&self, asked: Time, lease: Duration) {
         let later = |until| (until != LOST).then(|| Self::end(asked, lease).max(until));
         // What was called lost stays so.
         let _ = self.nanos.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 
-    /// How long that is from now on; zero for good once it is zero.
+    /// Returns the time that is left; zero for good once it is zero.
     fn left(&self) -> Duration {
         let mut until = self.nanos.load(Ordering::Acquire);
         loop {
@@ -108,7 +109,7 @@ impl Until {
 }
 
 impl Permit {
-    /// Holds what was asked for then.
+    /// Holds a permit that was asked for at `asked`.
     pub(crate) fn hold(
         limiter: &RateLimiter,
         id: PermitId,
@@ -134,18 +135,18 @@ impl Permit {
         Self { id, lease, is_lost, held: GuardState::Renewed { until, stop: Some(stop) } }
     }
 
-    /// What names it.
+    /// Its name, which may travel.
     pub fn id(&self) -> &PermitId {
         &self.id
     }
 
-    /// How long it is held without being renewed.
+    /// The time that it is held without being renewed.
     pub fn lease(&self) -> Duration {
         self.lease
     }
 
-    /// How long it is sure to be held if it is not renewed any more; zero once it is lost. It is
-    /// renewed meanwhile, as a rule.
+    /// The time that it is sure to be held if it is not renewed any more; zero once it is lost. It
+    /// is renewed meanwhile, as a rule.
     pub fn left(&self) -> Duration {
         match &self.held {
             GuardState::Renewed { until, .. } if !*self.is_lost.borrow() => until.left(),
@@ -154,8 +155,8 @@ impl Permit {
         }
     }
 
-    /// Whether its lease has ended without being renewed: somebody else may have its place. Once it
-    /// is lost it stays so.
+    /// Returns true if its lease has ended without being renewed: somebody else may have its place.
+    /// Once it is lost it stays so.
     pub fn is_lost(&self) -> bool {
         self.left().is_zero()
     }
@@ -193,9 +194,9 @@ struct Renewal {
     id: PermitId,
     lease: Duration,
     until: Arc<Until>,
-    /// When it is to be renewed.
+    /// The moment at which it is to be renewed.
     next: Time,
-    /// Whether the group has given it: then only the group renews it, and not a peer alone.
+    /// True if the group has given it: then only the group renews it, and not a peer alone.
     is_of_group: bool,
 }
 
@@ -225,7 +226,7 @@ impl Renewal {
         let _ = self.limiter.release_permit(&self.id).await;
     }
 
-    /// Renews it, or sees to it that it is tried again; whether it may be held any more.
+    /// Renews it, or sees to it that it is tried again; returns false if it is held no more.
     async fn renew(&mut self) -> bool {
         let asked = self.time();
         match timeout(self.until.left(), self.limiter.renew_permit(&self.id)).await {
@@ -249,7 +250,7 @@ impl Renewal {
     }
 }
 
-/// What the guard's end was left with, unless the pause is over before.
+/// Waits for word from the guard; `None` if the pause is over before.
 async fn first(
     stopped: &mut oneshot::Receiver<Left>,
     pause: Sleep,

@@ -1,4 +1,4 @@
-//! Whether this peer decides, and knows by what.
+//! Waiting until this peer decides, and knows by what.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::model::RateLimitModel;
 use crate::model::answer::{code, word};
 use crate::rule::operation::Request;
 
-/// How often it is looked whether the limits have arrived.
+/// The pause between two looks for limits that are to arrive.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A limit that nobody has: who is asked about it says by which revision it decides.
+/// The id of a limit that nobody has: who is asked about it says by which revision it decides.
 const NOBODYS: u32 = u32::MAX;
 
-/// Why a limiter is not ready within the time given; the peer goes on trying.
+/// Reasons why a limiter is not ready within the time given; the peer goes on trying.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadyError {
@@ -33,7 +33,7 @@ pub enum ReadyError {
         revision: u64,
         /// The revision that this peer holds; 0 for its code.
         held: u64,
-        /// How long it was waited for.
+        /// The time that it was waited for.
         waited: Duration,
     },
 }
@@ -83,7 +83,8 @@ impl RateLimiter {
         Ok(self.peer().status())
     }
 
-    /// By which revision of the limits is decided; `None` if whoever decides does not say.
+    /// Asks for the revision of the limits that are decided by; `None` if whoever decides does not
+    /// say.
     async fn revision_of_group(&self, timeout: Duration) -> Option<u64> {
         let key = NOBODYS.to_le_bytes();
         let peek = [Request::PEEK.item(&key)];
@@ -92,7 +93,7 @@ impl RateLimiter {
         (answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT])
     }
 
-    /// The revision that this peer's model has been given, or could have been.
+    /// Returns the revision that this peer's model has been given, or could have been.
     fn held(&self) -> u64 {
         let is_known = self.peer().model::<RateLimitModel>().is_some();
         let revision = self.peer().policy().revision;

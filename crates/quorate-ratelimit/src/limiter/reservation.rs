@@ -9,28 +9,28 @@ use crate::model::error::AcquireError;
 use crate::model::reservation::TERM_NANOS;
 use crate::rule::operation::SideOperation;
 
-/// How long a reservation lasts at least that is neither committed nor cancelled; its units are
+/// The least time that a reservation lasts which is neither committed nor cancelled; its units are
 /// given back by one and a half times this. Group time that jumps meanwhile, for clocks were put
 /// right, lets it lapse no earlier; if it lapses after that its units are not given back to a
 /// window or rate, for nobody can tell to which they belong.
 pub const RESERVATION_TIME: Duration = Duration::from_nanos(TERM_NANOS);
 
-/// What became of a reservation that was asked for.
+/// The answer to a reservation that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "units are held until the reservation is committed, cancelled, or has lapsed"]
 #[non_exhaustive]
 pub struct ReservationAnswer {
-    /// Whether the units were admitted, and what is left.
+    /// The decision about the units.
     pub decision: Decision,
     /// The reservation; there is one if the units were admitted.
     pub id: Option<ReservationId>,
 }
 
 impl RateLimiter {
-    /// Takes `amount` units until it is known how many are used: [`RateLimiter::commit`] settles that,
-    /// [`RateLimiter::cancel`] gives all of them back. If neither comes within [`RESERVATION_TIME`] they
-    /// are given back by themselves, half that time later at the latest: when the next one who would be
-    /// denied for them asks.
+    /// Takes `amount` units until it is known how many are used: [`RateLimiter::commit`] settles
+    /// that, [`RateLimiter::cancel`] gives all of them back. If neither comes within
+    /// [`RESERVATION_TIME`] they are given back by themselves, half that time later at the latest:
+    /// when the next one who would be denied for them asks.
     ///
     /// Of a window that has ended meanwhile nothing is given back: it has begun anew. Of a rate,
     /// what would have flowed back meanwhile is back already. A limit whose max or burst is changed
@@ -78,14 +78,14 @@ impl RateLimiter {
         Ok(ReservationAnswer { decision, id: decision.allowed.then_some(id) })
     }
 
-    /// Settles a reservation by what was used: less than was reserved gives the rest back, more is taken
-    /// whether there is room for it or not. Committed again it gets the same answer. `granted` is what
-    /// the reservation has come to.
+    /// Settles a reservation by what was used: less than was reserved gives the rest back, more is
+    /// taken whether there is room for it or not. Committed again it gets the same answer.
+    /// `granted` is what the reservation has come to.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it came too late: what was used is to be
-    /// debited then.
+    /// As [`RateLimiter::acquire`]; [`AcquireError::Ended`] if it came too late: what was used is
+    /// to be debited then.
     ///
     /// # Cancel safety
     ///

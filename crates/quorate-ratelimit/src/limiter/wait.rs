@@ -23,7 +23,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// It has come to where it was wanted.
+    /// Keeps the amount: it has come to where it was wanted.
     fn keep(mut self) -> Option<Decision> {
         self.decision.take()
     }

@@ -1,4 +1,4 @@
-//! What an answer's words say, on its way from the peer that decided.
+//! The words of an answer, on its way from the peer that decided.
 
 use quorate::Answer;
 
@@ -38,7 +38,7 @@ pub(crate) mod word {
     pub(crate) const RESET_AFTER: usize = 3;
     /// Unix milliseconds; [`NO_WINDOW`] for a rate.
     pub(crate) const WINDOW: usize = 4;
-    /// Which item the other words speak of, and bits for each item (`decide.rs`).
+    /// The item that the other words speak of, and bits for each item (`decide.rs`).
     pub(crate) const INDEX: usize = 5;
 }
 
@@ -59,7 +59,7 @@ pub(crate) const OVERDRAWN: u64 = 1 << 62;
 /// Says that this is the answer of an earlier call.
 pub(crate) const REPEATED: u64 = 1 << 63;
 
-/// An outcome as an answer, about the item with this index.
+/// Writes a ruling as an answer, about the item with this index.
 #[inline]
 pub(crate) fn to_answer(index: usize, outcome: &Ruling, units: u64) -> Answer {
     let mut words = [0; 6];
@@ -85,14 +85,14 @@ pub(crate) fn to_answer(index: usize, outcome: &Ruling, units: u64) -> Answer {
     Answer { code, units, words }
 }
 
-/// Units that remain, and those beyond the limit.
+/// Reads the units that remain, and those beyond the limit.
 #[inline(always)]
 pub(crate) fn remaining(answer: &Answer) -> (u64, u64) {
     let units = answer.words[word::REMAINING];
     if answer.words[word::INDEX] & OVERDRAWN == 0 { (units, 0) } else { (0, units) }
 }
 
-/// The bits of an outcome, for the first item.
+/// Returns the bits of a ruling, for the first item.
 fn marks(outcome: &Ruling) -> u64 {
     let Marks { crossed, has_reservations, .. } = outcome.marks;
     let (first, second) = match outcome.verdict {

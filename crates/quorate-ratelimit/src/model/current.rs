@@ -1,4 +1,5 @@
-//! The limits that a peer decides by at present: those it was made with, until the group changes them.
+//! The limits that a peer decides by at present: those it was made with, until the group changes
+//! them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use crate::model::differences::Differences;
 use crate::model::missing::{Known, Missing};
 use crate::model::table::Table;
 
-/// Shared by a model and the limiters of its peer.
+/// The limits of a peer; its model and its limiters share them.
 pub(crate) struct CurrentLimits {
-    /// What the peer's own code says.
+    /// The limits of the peer's own code.
     code: Arc<Table>,
-    /// Whether `present` has ever been anything else: to know that costs a decision less than to borrow
-    /// it.
+    /// True if `present` has ever been anything but `code`: to know that costs a decision less than
+    /// to borrow it.
     has_changed: AtomicBool,
     present: ArcSwap<Table>,
     /// The last revision of the policy that this version cannot use; 0 for none.
@@ -54,7 +55,8 @@ impl CurrentLimits {
         }
     }
 
-    /// What is decided by: without a lock, and a few nanoseconds once it has changed.
+    /// Borrows the limits that are decided by: without a lock, and for a few nanoseconds once they
+    /// have changed.
     #[inline(always)]
     pub(crate) fn load(&self) -> Present<'_> {
         if self.has_changed.load(Ordering::Acquire) {
@@ -64,13 +66,13 @@ impl CurrentLimits {
         }
     }
 
-    /// The limits of a decision, if they were ever changed.
+    /// Borrows the limits that are decided by, if they were ever changed.
     #[inline(always)]
     pub(crate) fn changed(&self) -> Option<Guard<Arc<Table>>> {
         self.has_changed.load(Ordering::Acquire).then(|| self.present.load())
     }
 
-    /// The same, to be kept.
+    /// Returns the limits that are decided by, to be kept.
     pub(crate) fn present(&self) -> Arc<Table> {
         self.present.load_full()
     }
@@ -79,12 +81,12 @@ impl CurrentLimits {
         &self.code
     }
 
-    /// Whether the limits are the group's own, and no more those of the code.
+    /// Returns true if the limits are the group's own, and no more those of the code.
     pub(crate) fn is_of_group(&self) -> bool {
         !Arc::ptr_eq(&self.present.load(), &self.code)
     }
 
-    /// Whether the policy of this revision was there and could not be used.
+    /// Returns true if the policy of this revision was there and could not be used.
     pub(crate) fn has_refused(&self, revision: u64) -> bool {
         self.refused.load(Ordering::Acquire) == revision
     }

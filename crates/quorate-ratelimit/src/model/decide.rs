@@ -1,4 +1,4 @@
-//! What an operation on several items comes to: all or none, once, or on a permit or reservation.
+//! Decisions about operations on several items: all or none, once, or on a permit or reservation.
 
 use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
 
@@ -16,7 +16,7 @@ use crate::rule::concurrency::PermitRequest;
 use crate::rule::operation::{Operation, Request, SideOperation};
 use crate::rule::verdict::{Effect, Ruling, Verdict};
 
-/// Who decides: the limits, and whether a peer does so alone.
+/// The limits that decide, and whether a peer does so alone.
 #[derive(Clone, Copy)]
 pub(crate) struct TableDecider<'a> {
     pub(crate) table: &'a Table,
@@ -53,8 +53,8 @@ impl TableDecider<'_> {
         }
     }
 
-    /// Settles what has lapsed of the holds that come along, and then decides: once, if the last cell is
-    /// a record.
+    /// Settles what has lapsed of the holds that come along, and then decides: once, if the last
+    /// cell is a record.
     fn decide_with_holds(
         self,
         items: &[Item<'_>],
@@ -127,7 +127,8 @@ impl TableDecider<'_> {
         answer
     }
 
-    /// The answer that an earlier call got; what is left of the time until a reset is told anew.
+    /// Returns the answer that an earlier call got; the time that is left until a reset is told
+    /// anew.
     fn repeat(
         self,
         known: Record,
@@ -153,7 +154,7 @@ impl TableDecider<'_> {
         Answer { code: code::ALLOWED, units: 0, words }
     }
 
-    /// Whether an item takes units of a limit that may deny them.
+    /// Returns true if an item takes units of a limit that may deny them.
     fn is_limited(self, item: &Item<'_>) -> bool {
         let takes = Request::of(item).is_some_and(|request| request.operation.takes());
         takes && self.table.of(item.key).is_some_and(NamedLimit::may_deny)
@@ -186,7 +187,8 @@ impl TableDecider<'_> {
         to_answer(known.index, &denied, 0)
     }
 
-    /// Two passes, so that nothing is written before every item is known to be admitted.
+    /// Decides all items or none, in two passes: nothing is written before every item is known to
+    /// be admitted.
     fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], context: DecideContext) -> Answer {
         let mut units: u64 = 0;
         let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
@@ -305,7 +307,7 @@ impl TableDecider<'_> {
         to_answer(0, &ruling, if ruling.marks.is_repeated { 0 } else { ruling.granted })
     }
 
-    /// There is no such limit by the policy that is decided by.
+    /// Answers that the policy that is decided by has no such limit.
     #[cold]
     pub(crate) fn unknown_limit(&self, index: usize) -> Answer {
         let mut answer = refusal(code::UNKNOWN_LIMIT, index);
@@ -313,7 +315,7 @@ impl TableDecider<'_> {
         answer
     }
 
-    /// The limit and the order of an item, or the answer if there is none.
+    /// Reads the limit and the request of an item, or returns the answer if there is none.
     #[inline]
     pub(crate) fn read(
         &self,
@@ -327,7 +329,7 @@ impl TableDecider<'_> {
     }
 }
 
-/// Says of what only asks, and is told yes, what room the one that it asks about would take.
+/// Asks for the room that a request would take which only looks, and is told yes.
 #[cold]
 pub(crate) fn ask_for_room(named: &NamedLimit, request: Request, ruling: &Ruling, cell: &mut Cell) {
     let is_question = match request.operation {
@@ -341,7 +343,7 @@ pub(crate) fn ask_for_room(named: &NamedLimit, request: Request, ruling: &Ruling
     }
 }
 
-/// Units that an operation took: what is lost if its change is.
+/// Returns the units that an operation took, which are lost if its change is.
 #[inline]
 pub(crate) fn taken(request: Request, ruling: &Ruling) -> u64 {
     match request.operation {
@@ -350,7 +352,7 @@ pub(crate) fn taken(request: Request, ruling: &Ruling) -> u64 {
     }
 }
 
-/// Whether a caller learns more from `outcome` than from `shown`.
+/// Returns true if a caller learns more from `ruling` than from `shown`.
 fn is_tighter(ruling: &Ruling, shown: &Ruling) -> bool {
     let rank = |o: &Ruling| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
     rank(ruling) > rank(shown)

@@ -1,5 +1,5 @@
-//! What this peer's code, or the limits file that it follows, says beside what the group decides
-//! by.
+//! Differences between the limits that the group decides by and those of this peer's code, or of
+//! the limits file that it follows.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::model::file::LimitSpec;
 use crate::model::table::Table;
 
-/// How many limits a warning names.
+/// Most limits that a warning names.
 const MAX_NAMED: usize = 8;
 
-/// What the group's limits are held against at a peer.
+/// The source of the limits that a peer holds against those of the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -33,7 +33,7 @@ pub(crate) struct OwnLimits {
     pub(crate) source: LimitsSource,
 }
 
-/// What this peer says beside the group's limits, and which difference was told.
+/// The limits file that this peer follows, and the difference that was told.
 #[derive(Default)]
 pub(crate) struct Differences {
     /// The last usable text of the file that is followed.
@@ -50,7 +50,7 @@ struct Told {
 }
 
 impl Differences {
-    /// Returns what this peer says: its file if it follows one, else its code.
+    /// Returns the limits of this peer's file if it follows one, else those of its code.
     pub(crate) fn own(&self, code: &Arc<Table>) -> OwnLimits {
         let file = self.file.lock().clone();
         file.unwrap_or_else(|| OwnLimits { table: Arc::clone(code), source: LimitsSource::Code })
@@ -109,14 +109,14 @@ fn warn(source: LimitsSource, revision: u64, limits: &str) {
     }
 }
 
-/// Names, not too many of them.
+/// Writes names in a row, not too many of them.
 pub(crate) fn listed(names: &[String]) -> String {
     let (first, more) = names.split_at(names.len().min(MAX_NAMED));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     first.join(", ") + &more
 }
 
-/// Limits that are others in one than in the other, or only in one of them, by name.
+/// Returns the names of limits that are others in one table than in the other, or only in one.
 pub(crate) fn differing(own: &Table, present: &Table) -> Vec<String> {
     let differs = |name: &str| {
         // As a file writes them: what is said in two ways is the same.

@@ -1,4 +1,5 @@
-//! What a limit was before it was changed: its cells still count, as the present form reads them.
+//! Earlier forms of a limit, before it was changed: their cells still count, as the present form
+//! reads them.
 //!
 //! ```text
 //!   form        3               5               6
@@ -19,36 +20,38 @@ use crate::rule::verdict::Effect;
 /// The number of a form of a limit; 0 for one that was never changed.
 pub(crate) type FormNumber = u16;
 
-/// What a limit was before it was changed.
+/// A form of a limit before it was changed.
 #[derive(Clone, Debug)]
 pub(crate) struct EarlierForm {
     pub(crate) number: FormNumber,
     pub(crate) rule: Rule,
-    /// What its units were multiplied and divided by on their way to the next form.
+    /// The numbers by which its units were multiplied and divided on their way to the next form.
     pub(crate) scale: (u64, u64),
-    /// When it became that, in group time.
+    /// The group time at which the next form began.
     pub(crate) until: u64,
-    /// Whether only its numbers were others: the next form has the same windows, or the same rate.
+    /// True if only its numbers were others: the next form has the same windows, or the same rate.
     pub(crate) is_renumbered: bool,
 }
 
 impl EarlierForm {
-    /// Units of a cell that were carried over to the next form: not less than were taken.
+    /// Returns the units of a cell that were carried over to the next form: not less than were
+    /// taken.
     pub(crate) fn used(&self, value: &Value) -> u64 {
         let (to, from) = self.scale;
         let scaled = u128::from(self.rule.used(value, self.until)) * u128::from(to);
         u64::try_from(scaled.div_ceil(u128::from(from).max(1))).unwrap_or(u64::MAX)
     }
 
-    /// So many of those as these units, which were among them, are sure to have become.
+    /// Returns how many units of the next form these units, carried over with others, are sure to
+    /// have become.
     fn part(&self, units: u64) -> u64 {
         let (to, from) = self.scale;
         let scaled = u128::from(units) * u128::from(to) / u128::from(from).max(1);
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }
 
-    /// So many of units that were taken then as are sure to have counted when it became the next
-    /// form. What was taken in a window that had ended was not carried over.
+    /// Returns how many of units that were taken at `since` are sure to have counted when the next
+    /// form began. What was taken in a window that had ended was not carried over.
     fn carried(&self, units: u64, since: u64) -> Option<u64> {
         match &self.rule {
             Rule::Sliding(sliding) => sliding.counts(since, self.until).then_some(units),
@@ -58,7 +61,7 @@ impl EarlierForm {
     }
 }
 
-/// When the window of a moment began; `None` for what has none.
+/// Returns the start of the window that a moment is in; `None` of a rule without windows.
 fn window_at(rule: &Rule, at: u64) -> Option<u64> {
     let peek = Request::PEEK;
     rule.decide(&mut Cell::new(None), peek, DecideContext::at(GroupTime(at)), Effect::Ask).window
@@ -82,14 +85,14 @@ pub(crate) fn moved((present, forms): (&Rule, &[EarlierForm]), mut since: u64) -
     Some(since)
 }
 
-/// What a limit has been charged with for some units, as it is at present.
+/// The charge for some units that a limit bears at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// How many of its units they are; 0 if they were forgotten.
+    /// Units of the present form that they have become; 0 if they were forgotten.
     pub(crate) total: u64,
-    /// How many of those time has given back.
+    /// Units of these that time has given back.
     pub(crate) flowed: u64,
-    /// Whether those that are not used can be given back.
+    /// True if those that are not used can be given back.
     pub(crate) is_returnable: bool,
     /// The window in which it counts them, or when they were taken.
     pub(crate) since: u64,
@@ -122,7 +125,7 @@ impl Charge {
         Self { total, flowed: total.saturating_sub(left), is_returnable, since }
     }
 
-    /// Of what was forgotten.
+    /// The charge for units that were forgotten.
     pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false, since: 0 };
 }
 

@@ -1,10 +1,11 @@
-//! Why an operation was not decided.
+//! The error of an operation that was not decided.
 
 use quorate::DecideError;
 
 quorate::told_to_people! { AcquireError }
 
-/// Why nothing was decided. A denial is not among these: it is a [`Decision`](crate::Decision).
+/// Reasons why nothing was decided. A denial is not among these: it is a
+/// [`Decision`](crate::Decision).
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
@@ -70,8 +71,9 @@ pub enum AcquireError {
         "the peer that decides does not know this operation: run the same version at all peers"
     )]
     UnknownOperation,
-    /// The reservation or permit has ended: it was not settled or renewed in time, and its units are
-    /// given back. What a reservation was for has happened all the same: debit it. Nothing was written.
+    /// The reservation or permit has ended: it was not settled or renewed in time, and its units
+    /// are given back. What a reservation was for has happened all the same: debit it. Nothing was
+    /// written.
     #[error(
         "the reservation or permit has ended, and its units are given back: debit what was used, and \
          do not go on as if a permit were held"
@@ -88,8 +90,8 @@ pub enum AcquireError {
         /// Its name; empty if this peer does not know it either.
         limit: String,
     },
-    /// Limits of this kind do not have this operation: permits are of concurrency limits only, and those
-    /// have nothing else but peeks. Nothing was written.
+    /// Limits of this kind do not have this operation: permits are of concurrency limits only, and
+    /// those have nothing else but peeks. Nothing was written.
     #[error(
         "limit {limit} does not have this operation: permits, and nothing but permits, are for limits \
          with `concurrent`"
@@ -113,7 +115,7 @@ pub enum AcquireError {
     Undecided(#[from] DecideError),
 }
 
-/// Where a limit is missing, and what to do.
+/// Says where a limit is missing, and what to do.
 fn missing(revision: u64) -> String {
     if revision == 0 {
         return "the peer that decides has none in its code: bring the primary to the code that \
@@ -127,7 +129,7 @@ fn missing(revision: u64) -> String {
 }
 
 impl AcquireError {
-    /// The same, of an operation on what is held: no caller has named its limit.
+    /// Returns the error of an operation on what is held, whose limit no caller has named.
     pub(crate) fn of_held(self) -> Self {
         match self {
             Self::MissingLimit { limit, .. } => Self::LimitRemoved { limit },
@@ -136,7 +138,7 @@ impl AcquireError {
         }
     }
 
-    /// Whether trying again later can succeed without counting twice.
+    /// Returns true if trying again later can succeed without counting twice.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Undecided(source) => source.is_retryable(),

@@ -45,13 +45,13 @@ pub struct LimitSpec {
     /// The units that each window admits.
     #[serde(default, deserialize_with = "max", skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
-    /// Whether the window slides.
+    /// True if the window slides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sliding: bool,
-    /// Whether the window slides about, by two counters.
+    /// True if the window slides about, by two counters.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approximate_sliding: bool,
-    /// Whether this is a plain counter.
+    /// True if this is a plain counter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counter: bool,
     /// The kind of a calendar window: `day`, `week`, `month`, `quarter` or `year`; with `max`.
@@ -60,24 +60,24 @@ pub struct LimitSpec {
     /// The IANA time zone of a calendar window. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// Where a week or month begins: `monday`, or 15. Default: Monday, or the first.
+    /// The beginning of a week or month: `monday`, or 15. Default: Monday, or the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_on: Option<StartsOn>,
     /// The permits that are held at most at once.
     #[serde(default, deserialize_with = "concurrent", skip_serializing_if = "Option::is_none")]
     pub concurrent: Option<u64>,
-    /// How long a permit is held without a word of its holder: a number and `ms`, `s`, `m`, `h` or `d`.
-    /// Default: 30 s.
+    /// The time that a permit is held without a word of its holder: a number and `ms`, `s`, `m`,
+    /// `h` or `d`. Default: 30 s.
     #[serde(default, deserialize_with = "lease", skip_serializing_if = "Option::is_none")]
     pub lease: Option<String>,
-    /// What a peer without a primary does: `refuse`, `share:0.3`, or `open`. Default: as the group's mode
-    /// says.
+    /// The conduct of a peer without a primary: `refuse`, `share:0.3`, or `open`. Default: as the
+    /// group's mode says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_primary: Option<String>,
     /// Percentages of the limit at which an event is told, one or two.
     #[serde(default, deserialize_with = "alert_at", skip_serializing_if = "Vec::is_empty")]
     pub alert_at: Vec<u8>,
-    /// Whether this only counts and reports, and denies nothing.
+    /// True if this only counts and reports, and denies nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
@@ -104,7 +104,7 @@ fn alert_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Er
 }
 
 impl LimitSpec {
-    /// The limit that this says.
+    /// Reads the limit.
     ///
     /// # Errors
     ///
@@ -132,7 +132,8 @@ impl LimitSpec {
         limit.check().map(|()| limit)
     }
 
-    /// The same without what any kind may have.
+    /// Returns this spec with `shadow`, `without_primary` and `alert_at` cleared: what the kind
+    /// alone says.
     fn bare(&self) -> Self {
         Self { shadow: false, without_primary: None, alert_at: Vec::new(), ..self.clone() }
     }
@@ -235,7 +236,7 @@ impl LimitSpec {
     }
 }
 
-/// A limit as a limits file writes it: read again, it is the same.
+/// Writes a limit as a limits file does: read again, it is the same.
 impl From<&Limit> for LimitSpec {
     fn from(limit: &Limit) -> Self {
         let mut spec = Self {
@@ -290,7 +291,7 @@ impl fmt::Display for Rate {
 ///
 /// # Examples
 ///
-/// In TOML this is
+/// A limits file in TOML:
 ///
 /// ```toml
 /// [limits.api]
@@ -302,7 +303,7 @@ impl fmt::Display for Rate {
 /// max = 1000
 /// ```
 ///
-/// and the same in JSON:
+/// The same limits in JSON:
 ///
 /// ```
 /// use quorate_ratelimit::LimitsSpec;

@@ -1,4 +1,4 @@
-//! What an operation with an idempotency key leaves behind: the answer, in a cell of its own, changed
+//! Records of operations with an idempotency key: the answer, in a cell of its own, changed
 //! together with the cells that were charged. A retry finds it and gets the same answer, whichever
 //! peer is primary by then.
 //!
@@ -21,11 +21,11 @@ use quorate::{Cell, Delta, GroupTime, Item, Value};
 use crate::model::answer::NO_WINDOW;
 use crate::model::side_cell::{SideCell, SideKey};
 
-/// How long an answer is kept for a retry, whatever clocks do.
+/// The time that an answer is kept for a retry, whatever clocks do.
 pub const IDEMPOTENCY_TIME: Duration = Duration::from_secs(600);
 
-/// How often the answer to a call that took units is given again; after that the same call is
-/// denied for the rest of [`IDEMPOTENCY_TIME`].
+/// The number of times that the answer to a call that took units is given again; after that the
+/// same call is denied for the rest of [`IDEMPOTENCY_TIME`].
 pub const MAX_REPEATS: u32 = 16;
 
 const KEPT_NANOS: u64 = IDEMPOTENCY_TIME.as_secs() * 1_000_000_000;
@@ -35,7 +35,7 @@ const WINDOW_BITS: u32 = 48;
 const INDEX_BITS: u32 = 8;
 const NO_START: u64 = (1 << WINDOW_BITS) - 1;
 
-/// The key of what an operation leaves behind.
+/// Returns the key of the record of an operation.
 pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> SideKey {
     let arguments: Vec<_> = items.iter().map(|item| item.args.map(u64::to_le_bytes)).collect();
     let asked = items.iter().zip(&arguments);
@@ -47,11 +47,11 @@ pub(crate) fn key(id: &[u8], items: &[Item<'_>]) -> SideKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) index: usize,
-    /// In milliseconds, or [`NO_WINDOW`].
+    /// The start of its window in milliseconds, or [`NO_WINDOW`].
     pub(crate) window_ms: u64,
     pub(crate) remaining: u64,
     pub(crate) granted: u64,
-    /// How often it was given again.
+    /// The number of times that it was given again.
     pub(crate) repeats: u32,
 }
 
@@ -81,7 +81,7 @@ impl Record {
         }
     }
 
-    /// Whether it was given again as often as may be.
+    /// Returns true if it was given again as often as may be.
     pub(crate) fn is_used_up(self) -> bool {
         self.repeats >= MAX_REPEATS
     }

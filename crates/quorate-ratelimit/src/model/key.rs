@@ -48,8 +48,8 @@ impl Key {
     }
 }
 
-/// Where a call makes its key: written in place, for a key that is returned by value is copied
-/// several times, and that costs more than the decision.
+/// A buffer in which a call makes its key: a key that is returned by value is copied several times,
+/// and that costs more than the decision.
 #[derive(Debug)]
 pub(crate) struct KeyBuffer {
     short: [u8; INLINE_BYTES],
@@ -64,7 +64,7 @@ impl Default for KeyBuffer {
 }
 
 impl KeyBuffer {
-    /// The key of a caller's cell under a limit.
+    /// Writes the key of a caller's cell under a limit.
     #[inline]
     pub(crate) fn fill(&mut self, limit: u32, key: &[u8]) -> Result<&[u8], AcquireError> {
         let length = PREFIX_BYTES + key.len();
@@ -87,7 +87,7 @@ impl KeyBuffer {
 }
 
 impl Key {
-    /// A key as it travels, of any limit; `None` if it is no limit's.
+    /// Reads a key as it travels, of any limit; `None` if it is no limit's.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let (id, key) = bytes.split_first_chunk()?;
         let id = u32::from_le_bytes(*id);
@@ -111,7 +111,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The limit's id in a cell's key; `None` if the key is too short to have one.
+/// Reads the limit's id in a cell's key; `None` if the key is too short to have one.
 #[inline]
 pub(crate) fn limit_of(key: &[u8]) -> Option<u32> {
     key.first_chunk().map(|id| u32::from_le_bytes(*id))

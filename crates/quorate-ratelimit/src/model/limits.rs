@@ -14,10 +14,10 @@ use crate::model::table::Table;
 
 /// A named set of limits. Cheap to clone.
 ///
-/// Peers of a group should have the same limits in their code; until the group's are first changed, by
-/// [`RateLimiter::change_limits`](crate::RateLimiter::change_limits), the peer that decides applies its
-/// own. Another code's `burst` or `max` keeps what was taken then, another rate or length of a window
-/// starts its keys afresh, and a limit under a new name is a new limit.
+/// Peers of a group should have the same limits in their code; until the group's are first changed,
+/// by [`RateLimiter::change_limits`](crate::RateLimiter::change_limits), the peer that decides
+/// applies its own. Another code's `burst` or `max` keeps what was taken then, another rate or
+/// length of a window starts its keys afresh, and a limit under a new name is a new limit.
 ///
 /// # Examples
 ///
@@ -106,13 +106,13 @@ impl Limits {
         Key::new(self.id(limit)?, key.as_ref())
     }
 
-    /// The id of a limit.
+    /// Returns the id of a limit.
     #[inline]
     pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
         self.entry(limit).map(|named| named.id)
     }
 
-    /// What is known of a limit.
+    /// Returns a limit with all that is known of it.
     #[inline]
     pub(crate) fn entry(&self, limit: &str) -> Result<&NamedLimit, AcquireError> {
         self.table
@@ -218,7 +218,7 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// Names given twice and ids that two names share, or that records have.
+/// Returns names given twice and ids that two names share, or that side cells have.
 fn clashes(limits: &[NamedLimit]) -> Vec<LimitsErrorKind> {
     let mut by_id: Vec<&NamedLimit> = limits.iter().collect();
     by_id.sort_by_key(|named| named.id);

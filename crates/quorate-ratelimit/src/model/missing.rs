@@ -25,18 +25,18 @@ const MAX_NAMES: usize = 2 * MAX_LIMITS;
 /// The limits that something here uses, and which of them are missing.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
-    /// Whether any is: to know that costs a decision one load.
+    /// True if any is missing: to know that costs a decision one load.
     has_any: AtomicBool,
     names: Mutex<BTreeMap<Box<str>, Use>>,
 }
 
-/// How a limit is used here.
+/// The use of a limit here.
 #[derive(Clone, Copy, Debug, Default)]
 struct Use {
-    /// Whether something said that it will be asked for, such as a rule of a layer.
+    /// True if something said that it will be asked for, such as a rule of a layer.
     is_expected: bool,
     is_missing: bool,
-    /// Whether nobody knew it when it was first asked for.
+    /// True if nobody knew it when it was first asked for.
     is_stranger: bool,
 }
 

@@ -36,9 +36,9 @@ use crate::rule::verdict::Effect;
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///
 /// An item's first argument is the amount, the second what is done with it: see
-/// [`Operation::item`](crate::Operation::item). Its key is made by [`Limits::key`]. Several items are admitted all or none, and a denied operation changes
-/// nothing. The answer speaks of the item that denied for the longest, or else of the one with the
-/// fewest units left.
+/// [`Operation::item`](crate::Operation::item). Its key is made by [`Limits::key`]. Several items
+/// are admitted all or none, and a denied operation changes nothing. The answer speaks of the item
+/// that denied for the longest, or else of the one with the fewest units left.
 ///
 /// [`Limits::key`]: crate::Limits::key
 ///
@@ -120,7 +120,8 @@ impl Model for RateLimitModel {
         to_answer(0, &ruling, taken(request, &ruling))
     }
 
-    /// Whether all limits of an operation let a peer alone decide.
+    /// Returns the mode in which an operation is decided: relaxed if all its limits let a peer
+    /// alone decide.
     fn mode_of(&self, items: &[Item<'_>], mode: Mode) -> Mode {
         let table = self.current.load();
         let of_item = |item: &Item<'_>| {
@@ -144,9 +145,9 @@ impl Model for RateLimitModel {
         }
     }
 
-    /// Whether the group, or some limit of the code, lets a peer alone decide; or limits that the
-    /// group has changed may do so, or may have before they were changed again: who was cut off
-    /// meanwhile has decided by those.
+    /// Returns true if the group, or some limit of the code, lets a peer alone decide; or limits
+    /// that the group has changed may do so, or may have before they were changed again: who was
+    /// cut off meanwhile has decided by those.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         let lets = |table: &Table| table.limits.iter().any(|named| named.may_be_decided_alone());
         mode == Mode::Relaxed || lets(self.current.code()) || self.current.is_of_group()
@@ -165,7 +166,7 @@ impl Model for RateLimitModel {
         TableDecider { table: &self.current.load(), is_alone: true }.decide(items, cells, context)
     }
 
-    /// Whether a denial is near its end, or a shadow would have been one.
+    /// Returns true if a denial is near its end, or a shadow would have been one.
     fn may_differ_within(&self, answer: &Answer, time: Duration) -> bool {
         match answer.code {
             code::DENIED => u128::from(answer.words[word::RETRY_AFTER]) <= time.as_nanos(),
@@ -194,7 +195,7 @@ impl Model for RateLimitModel {
         }
     }
 
-    /// What of a peer's local decisions still matters now.
+    /// Merges what of a peer's local decisions still matters now.
     ///
     /// A window that has closed is dropped, and so is what would have flowed back into a bucket by
     /// now. At one instant, the order of merges does not matter.
@@ -250,6 +251,6 @@ impl Model for RateLimitModel {
     }
 }
 
-/// Which operations this version knows, and which cells it reads. Peers that differ in it name
-/// each other.
+/// The revision of the operations that this version knows, and of the cells that it reads. Peers
+/// that differ in it name each other.
 const OPERATIONS_REVISION: u32 = 6;

@@ -1,5 +1,5 @@
-//! One limit of a set, ready to decide: with what it was before it was changed, and what a peer alone
-//! has of it.
+//! One limit of a set, ready to decide: with what it was before it was changed, and what a peer
+//! alone has of it.
 
 use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
@@ -24,11 +24,11 @@ pub(crate) struct NamedLimit {
     pub(crate) rule: Rule,
     /// The number of this form of it.
     pub(crate) form: FormNumber,
-    /// What of it a peer alone has, if that is a share.
+    /// The share of it that a peer alone has, if it has one.
     share: Option<Rule>,
-    /// What it was, the last one first, while cells of that may live.
+    /// Its earlier forms whose cells may live, the last one first.
     former: Box<[EarlierForm]>,
-    /// Whether any of this is more than deciding by the rule.
+    /// True if more is done than to decide by the rule.
     is_unusual: bool,
 }
 
@@ -55,7 +55,7 @@ impl NamedLimit {
         Self { id, index: 0, name, limit, rule, form, share, former, is_unusual }
     }
 
-    /// Whether a peer of a strict group decides it alone.
+    /// Returns true if a peer of a strict group decides it alone.
     pub(crate) fn may_be_decided_alone(&self) -> bool {
         use WithoutPrimary::{Open, Share};
         matches!(self.limit.without_primary, Share { .. } | Open)
@@ -77,7 +77,7 @@ impl NamedLimit {
         self.rule.decide(cell, request, context, effect)
     }
 
-    /// Whether it ever denies anything: shadows and counters do not.
+    /// Returns true if it ever denies anything: shadows and counters do not.
     pub(crate) fn may_deny(&self) -> bool {
         !self.limit.is_shadow && !matches!(self.rule, Rule::Counter(_))
     }
@@ -90,8 +90,8 @@ impl NamedLimit {
         }
     }
 
-    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds, or
-    /// one that is a shadow.
+    /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds,
+    /// or one that is a shadow.
     #[inline(never)]
     fn decide_unusual(
         &self,
@@ -115,8 +115,9 @@ impl NamedLimit {
         ruling
     }
 
-    /// A cell as the present rule reads it, and whether it was marked. One of an older form is what was
-    /// carried over at each change, whenever it is looked at: since then the rule of its time has gone on.
+    /// Reads a cell as the present rule does, and whether it was marked. One of an earlier form is
+    /// what was carried over at each change, whenever it is looked at: since then the rule of its
+    /// time has gone on.
     pub(crate) fn present(&self, value: Option<&Value>) -> (Option<Value>, bool) {
         let Some(value) = value else { return (None, false) };
         let has_reservations = value.words[2] & RESERVED_MARK != 0;
@@ -139,8 +140,8 @@ impl NamedLimit {
         (Some(bare), has_reservations)
     }
 
-    /// An order that gives back units of a window before a change gives them back to the one that
-    /// counts them since; nothing, if none does.
+    /// Moves a request that gives back units of a window before a change to the window that counts
+    /// them since; it gives back nothing, if none does.
     fn moved(&self, request: Request) -> Request {
         let Operation::Refund { window_ms: Some(window_ms) } = request.operation else {
             return request;
@@ -156,13 +157,14 @@ impl NamedLimit {
         }
     }
 
-    /// When it became what it is, as far as cells of what it was may live.
+    /// Returns the group time at which its present form began, as far as cells of earlier ones may
+    /// live.
     pub(crate) fn changed_at(&self) -> u64 {
         self.former.first().map_or(0, |former| former.until)
     }
 
-    /// What this limit has been charged with for units that were taken under a form of it, and
-    /// when.
+    /// Returns the charge that this limit bears for units that were taken at `since` under a form
+    /// of it.
     pub(crate) fn charge(&self, form: FormNumber, units: u64, since: u64, now: u64) -> Charge {
         let forms = if form == self.form {
             &self.former[..0]
@@ -175,7 +177,7 @@ impl NamedLimit {
         Charge::of((&self.rule, forms), units, (since, now))
     }
 
-    /// What is reserved of a key, as the present form reads it.
+    /// Reads what is reserved of a key, as the present form does.
     pub(crate) fn holds(
         &self,
         value: Option<&Value>,
@@ -185,7 +187,7 @@ impl NamedLimit {
         earlier_form::present_holds(value?, (&self.rule, &self.former), term, context)
     }
 
-    /// Whether an order has taken a key past its thresholds.
+    /// Returns which thresholds a request has taken a key past.
     fn crossed(
         &self,
         rule: &Rule,
@@ -207,7 +209,7 @@ impl NamedLimit {
         })
     }
 
-    /// What a peer alone decides by.
+    /// Returns the rule that a peer alone decides by.
     pub(crate) fn rule_alone(&self) -> &Rule {
         self.share.as_ref().unwrap_or(&self.rule)
     }
@@ -249,14 +251,16 @@ impl NamedLimit {
             return self.decide(cell, request, context, effect);
         }
         let Some(share) = &self.share else { return self.decide(cell, request, context, effect) };
-        // The group's own cells are of another rule, but for permits: this peer counts from nothing.
+        // The group's own cells are of another rule, but for permits: this peer counts from
+        // nothing.
         let mut ruling = share.decide(cell, request, context, effect);
         self.soften(&mut ruling, request.amount);
         self.shade(&mut ruling);
         ruling
     }
 
-    /// What a share never admits the limit may: there may be a primary at any moment.
+    /// Denies, in place of never, what a share never admits and the limit may: there may be a
+    /// primary at any moment.
     fn soften(&self, ruling: &mut Ruling, amount: u64) {
         if ruling.verdict == Verdict::Never && amount <= self.limit.capacity() {
             (ruling.verdict, ruling.retry_after) = (Verdict::Denied, SOON);
@@ -282,8 +286,8 @@ impl NamedLimit {
             delta.words = self.carried(delta).words;
             return self.rule.accumulate(before.as_ref(), &after, delta);
         };
-        // By how much the share's count has moved, in a cell of the limit itself. One unit more on both
-        // sides: what holds nothing has no form.
+        // By how much the share's count has moved, in a cell of the limit itself. One unit more on
+        // both sides: what holds nothing has no form.
         let at = after.words[0];
         let [before, after] = [before, Some(&after)].map(|value| {
             let used = value.map_or(0, |value| share.used(value, at));
@@ -294,7 +298,7 @@ impl NamedLimit {
         }
     }
 
-    /// What was decided alone under an older form, as the present one reads it.
+    /// Reads what was decided alone under an earlier form, as the present one does.
     fn carried(&self, delta: &Delta) -> Delta {
         let value = Value { words: delta.words, expires: GroupTime::MAX };
         let words = self.present(Some(&value)).0.map_or([0; 3], |value| value.words);
@@ -314,11 +318,11 @@ impl NamedLimit {
     }
 }
 
-/// How long a caller waits where nobody knows when there is a primary again, in nanoseconds.
+/// The time that a caller waits where nobody knows when there is a primary again, in nanoseconds.
 const SOON: u64 = 1_000_000_000;
 
-/// What a peer alone has of a limit: so many thousandths, of the maximum rounded up; none of what denies
-/// nothing.
+/// Returns the share that a peer alone has of a limit: so many thousandths, of the maximum rounded
+/// up; `None` of what denies nothing.
 fn share(limit: &Limit, rule: &Rule, per_mille: u16, taken: &[u64]) -> Option<Rule> {
     let part = |max: u64| {
         let part = (u128::from(max) * u128::from(per_mille)).div_ceil(1000);

@@ -1,8 +1,9 @@
-//! Limits as the group replicates them: with what each was before, so that what was taken under it still
-//! counts.
+//! Limits as the group replicates them: with what each was before, so that what was taken under it
+//! still counts.
 //!
-//! The bytes of a policy are JSON: for each limit what it is, as a limits file writes it, the salt of its
-//! cells, and what it was before, the last one first. A change asks for a whole set of limits.
+//! The bytes of a policy are JSON: for each limit what it is, as a limits file writes it, the salt
+//! of its cells, and what it was before, the last one first. A change asks for a whole set of
+//! limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,17 +22,18 @@ use crate::rule::Rule;
 /// Forms of one limit whose cells may live at a time, the present one apart.
 const MAX_FORMER: usize = 8;
 
-/// What becomes of what was taken under a limit that is changed.
+/// The fate of what was taken under a limit that is changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Carry {
-    /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower limit
-    /// until that is paid back. Of a sliding window so full of merges that it only says "more than
-    /// the max", it says that of the new max as well, until those units leave.
+    /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower
+    /// limit until that is paid back. Of a sliding window so full of merges that it only says "more
+    /// than the max", it says that of the new max as well, until those units leave.
     #[default]
     Keep,
-    /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they are.
+    /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they
+    /// are.
     Proportional,
     /// It is forgotten: keys of a limit that is changed begin anew. What is reserved of them counts
     /// when it is committed, by what was used; permits stay held as long as the lease is the same.
@@ -42,7 +44,7 @@ quorate::words! {
     Carry, "value of carry", Keep => "keep", Proportional => "proportional", Reset => "reset"
 }
 
-/// What is asked of the primary.
+/// A change of the limits, as the primary is asked for it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
@@ -57,7 +59,7 @@ struct Replicated {
     limits: BTreeMap<String, Versions>,
 }
 
-/// One limit, and what it was.
+/// One limit, and its earlier forms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Versions {
@@ -75,7 +77,7 @@ struct Was {
     is: LimitSpec,
     #[serde(default, skip_serializing_if = "is_zero")]
     salt: u64,
-    /// What units are multiplied and divided by on their way to the next form.
+    /// The numbers by which units are multiplied and divided on their way to the next form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scale: Option<(u64, u64)>,
     /// Group time at which it became the next form, in nanoseconds.
@@ -84,8 +86,8 @@ struct Was {
     until: u64,
 }
 
-/// The forms of a limit whose cells may live are far fewer than these numbers, and their salts grow
-/// by little.
+/// Returns the number of a form by its salt: the forms of a limit whose cells may live are far
+/// fewer than these numbers, and their salts grow by little.
 fn form_number(salt: u64) -> FormNumber {
     salt as FormNumber
 }
@@ -94,7 +96,7 @@ fn is_zero(salt: &u64) -> bool {
     *salt == 0
 }
 
-/// The limits of a policy.
+/// Reads the limits of a policy.
 ///
 /// # Errors
 ///
@@ -109,12 +111,12 @@ pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
     Ok(Table::new(entries?, policy.revision))
 }
 
-/// What the policy becomes by a change; `None` if it stays as it is. `code` is what limits were before the
+/// Returns the policy after a change; `None` if it stays as it is. `code` is the limits before the
 /// first change.
 ///
 /// # Errors
 ///
-/// Why not, for whoever asked.
+/// The reason why it is refused, for whoever asked.
 pub(crate) fn change(
     code: &Table,
     policy: &Policy,
@@ -193,7 +195,7 @@ impl Versions {
         Self { is: LimitSpec::from(limit), salt: 0, was: Vec::new() }
     }
 
-    /// The limit, its rule, and what its cells may have been written by.
+    /// Reads the limit, its rule, and its earlier forms, by which its cells may have been written.
     fn prepare(&self) -> Result<(Limit, Rule, Vec<EarlierForm>), String> {
         let limit = self.is.limit().map_err(|error| error.to_string())?;
         let (mut former, mut next) = (Vec::new(), limit);
@@ -267,7 +269,7 @@ impl Versions {
     }
 }
 
-/// Whether two forms of a limit read each other's cells: they differ in numbers only.
+/// Returns true if two forms of a limit read each other's cells: they differ in numbers only.
 fn has_same_cells(one: &Limit, other: &Limit) -> bool {
     match (one.kind, other.kind) {
         (Kind::Rate { amount: a, period: p }, Kind::Rate { amount: b, period: q }) => {
@@ -286,8 +288,9 @@ fn has_same_cells(one: &Limit, other: &Limit) -> bool {
     }
 }
 
-/// How long a cell of a limit lives after its last change, in nanoseconds, with at most so many units; a
-/// bucket that was debited beyond that may live longer, and what it owes after it is forgiven.
+/// Returns how long a cell of a limit lives after its last change, in nanoseconds, with at most so
+/// many units; a bucket that was debited beyond that may live longer, and what it owes after it is
+/// forgiven.
 fn life(limit: &Limit, units: u64) -> u64 {
     const MARGIN: u64 = 2;
     let nanos = match limit.kind {
@@ -304,7 +307,7 @@ fn life(limit: &Limit, units: u64) -> u64 {
     u64::try_from(nanos.saturating_mul(MARGIN.into())).unwrap_or(u64::MAX)
 }
 
-/// The table of a policy, or what the code says where there is none.
+/// Returns the table of a policy, or that of the code where there is none.
 pub(crate) fn table(code: &Arc<Table>, policy: &Policy) -> Result<Arc<Table>, String> {
     if policy.revision == 0 {
         return Ok(Arc::clone(code));

@@ -1,8 +1,9 @@
 //! Reservations: units that are taken now, and settled when it is known how many were used.
 //!
-//! To reserve takes the units from the limit's cell like any acquire, and notes them twice: in a cell of
-//! the reservation, and in one cell for all that is reserved of the key, by the time at which it lapses
-//! (`lapse.rs`). To commit takes the reservation off that, and gives back, or takes, the difference.
+//! Reserving takes the units from the limit's cell like any acquire, and notes them twice: in a
+//! cell of the reservation, and in one cell for all that is reserved of the key, by the time at
+//! which it lapses (`lapse.rs`). To commit takes the reservation off that, and gives back, or
+//! takes, the difference.
 //!
 //! ```text
 //!   limit's cell        12 used, marked  ◀── 5 of these are reserved
@@ -40,13 +41,13 @@ use crate::rule::operation::{Operation, Request};
 use crate::rule::sliding::Sliding;
 use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
 
-/// How long a reservation lasts if nobody commits or cancels it: between this and one and a half times
-/// this, its units are given back.
+/// The time that a reservation lasts if nobody commits or cancels it: between this and one and a
+/// half times this, its units are given back.
 pub(crate) const TERM_NANOS: u64 = 300_000_000_000;
 
-/// What a reservation's cell has in place of a limit's tag.
+/// The tag of a reservation's cell, in place of a limit's.
 const RESERVATION_TAG: u64 = 0x7ff0;
-/// Where the age of the key's holds stands in its last word, below its tag.
+/// The place of the age of the key's reservations in its last word, below its tag.
 const AGE_SHIFT: u32 = TAG_SHIFT - 2;
 /// The bit below that says that it names its form.
 const NAMES_FORM: u64 = 1 << (AGE_SHIFT - 1);
@@ -56,22 +57,23 @@ const SINCE_MASK: u64 = NAMES_FORM - 1;
 const SLICE_BITS: u32 = 34;
 /// Bits of the age above it, and of that in the last word.
 const AGE_BITS: (u32, u32) = (13, 2);
-/// Where the form of the limit stands above both; a bit is left between.
+/// The place of the form of the limit above both; a bit is left between.
 const FORM_SHIFT: u32 = 48;
 
-/// The holds of a limit's keys.
+/// The clock by which reservations of a limit's keys lapse.
 fn slices(named: &NamedLimit) -> LapseClock {
     LapseClock::new(TERM_NANOS, named.rule.tag())
 }
 
-/// What is reserved of a key at present, and what has lapsed since that was written; nothing, if
-/// the limit has become another since than it was: what was reserved under that stays taken.
+/// Returns what is reserved of a key at present, and what has lapsed since that was written. If the
+/// limit has become another meanwhile that is nothing: what was reserved under the former stays
+/// taken.
 fn roll(named: &NamedLimit, holds: &Cell, context: DecideContext) -> (Lapsing, [Lapsed; COUNTED]) {
     let present = named.holds(holds.value(), TERM_NANOS, context);
     slices(named).roll(present.as_ref(), context.steady())
 }
 
-/// What a reservation's cell holds.
+/// The content of a reservation's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reservation {
     units: u64,
@@ -81,7 +83,7 @@ struct Reservation {
     since_ms: u64,
     /// The form of the limit that they were taken under.
     form: FormNumber,
-    /// How often what is reserved of the key had been forgotten by then.
+    /// The number of times that what is reserved of the key had been forgotten by then.
     age: u16,
 }
 
@@ -95,7 +97,7 @@ pub(crate) struct Cells<'a> {
 impl Reservation {
     const ENDED: u64 = u64::MAX;
 
-    /// What a cell holds, under a limit that is of the form `present`.
+    /// Reads a cell, under a limit that is of the form `present`.
     fn of(cell: &Cell, present: FormNumber) -> Option<Self> {
         let [units, second, last] = cell.value()?.words;
         let slice = (second != Self::ENDED).then_some(second & ((1 << SLICE_BITS) - 1));
@@ -122,7 +124,7 @@ impl Reservation {
         cell.set(Value { words, expires });
     }
 
-    /// What its limit has been charged with for it.
+    /// Returns the charge that its limit bears for it.
     fn charge(
         self,
         named: &NamedLimit,
@@ -301,8 +303,8 @@ pub(crate) fn commit(
     }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
-    // Remembered for as long again: who asks again for an answer that was lost is not told that it is
-    // over.
+    // Remembered for as long again: who asks again for an answer that was lost is not told that it
+    // is over.
     let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
     Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
     ruling.granted = actual;
@@ -310,7 +312,7 @@ pub(crate) fn commit(
     ruling
 }
 
-/// The answer once more that an earlier call got.
+/// Returns the answer that an earlier call got, once more.
 fn repeated(
     named: &NamedLimit,
     limit: &Cell,
@@ -333,7 +335,8 @@ fn mark(limit: &mut Cell, has_reservations: bool) {
     }
 }
 
-/// Kept for as long as the limit's cell counts: what lapses may be given back until then.
+/// Writes what is reserved of a key, for as long as the limit's cell counts: what lapses may be
+/// given back until then.
 fn write_holds(
     named: &NamedLimit,
     (holds, limit): (&mut Cell, &Cell),

@@ -1,7 +1,8 @@
-//! Cells beside those of limits: their keys begin with a number below all ids of limits, and end with a
-//! hash of what they are for.
+//! Cells beside those of limits: their keys begin with a number below all ids of limits, and end
+//! with a hash of what they are for.
 //!
-//! An operation's items are those of limits first, then these, each at most once but for holds.
+//! An operation's items are those of limits first, then these, each at most once but for what is
+//! reserved.
 
 use std::hash::Hasher;
 
@@ -11,14 +12,15 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::model::key::{PREFIX_BYTES, limit_of};
 use crate::rule::operation::SideOperation;
 
-/// What such a cell is for. The numbers are part of replicated keys, and never given another meaning.
+/// The kinds of such cells. The numbers are part of replicated keys, and never given another
+/// meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SideCell {
     /// The answer to a request with an idempotency key (`idempotency.rs`).
     Record,
     /// A permit (`concurrency.rs`).
     Permit,
-    /// What is reserved of a key (`reservation.rs`).
+    /// All that is reserved of a key (`reservation.rs`).
     Reserved,
     /// A reservation (`reservation.rs`).
     Reservation,
@@ -49,13 +51,13 @@ impl AsRef<[u8]> for SideKey {
 impl SideCell {
     const ALL: [Self; 4] = [Self::Record, Self::Permit, Self::Reserved, Self::Reservation];
 
-    /// What a key is for; `None` if it is a limit's, or this version does not know it.
+    /// Reads the kind of a key; `None` if it is a limit's, or this version does not know it.
     #[inline]
     pub(crate) fn of(key: &[u8]) -> Option<Self> {
         Self::ALL.get(limit_of(key)? as usize).copied()
     }
 
-    /// The key for what these parts name.
+    /// Returns the key of the cell of this kind that these parts name.
     pub(crate) fn key(self, parts: &[&[u8]]) -> SideKey {
         let mut hasher = SipHasher13::new();
         for part in parts {
@@ -79,7 +81,7 @@ impl SideOperation {
     }
 }
 
-/// How many items are of limits: the others come after them.
+/// Returns how many items are of limits: the others come after them.
 pub(crate) fn limits_in(items: &[Item<'_>]) -> usize {
     items.iter().take_while(|item| SideCell::of(item.key).is_none()).count()
 }

@@ -15,7 +15,7 @@ pub(crate) struct Table {
     pub(crate) limits: Box<[NamedLimit]>,
     /// Open addressing over the ids: at least half of the slots are free, so every search ends.
     slots: Box<[Slot]>,
-    /// Of the policy that it is from; 0 for what the code says.
+    /// The revision of the policy that it is from; 0 for the limits of the code.
     pub(crate) revision: u64,
 }
 
@@ -42,7 +42,7 @@ impl Table {
         Self { limits: limits.into(), slots: slots.into(), revision }
     }
 
-    /// The limit of an id.
+    /// Finds the limit of an id.
     #[inline]
     pub(crate) fn find(&self, id: u32) -> Option<&NamedLimit> {
         let mask = self.slots.len() - 1;
@@ -57,13 +57,13 @@ impl Table {
         }
     }
 
-    /// The limit of a cell's key.
+    /// Finds the limit of a cell's key.
     #[inline]
     pub(crate) fn of(&self, key: &[u8]) -> Option<&NamedLimit> {
         limit_of(key).and_then(|id| self.find(id))
     }
 
-    /// A concurrency limit that reads permits' cells with this last word.
+    /// Finds a concurrency limit that reads permits' cells with this last word.
     pub(crate) fn permits_of(&self, word: u64) -> Option<&Concurrency> {
         self.limits.iter().find_map(|named| match &named.rule {
             Rule::Concurrency(concurrency) if concurrency.tag() == word >> TAG_SHIFT => {
@@ -73,7 +73,7 @@ impl Table {
         })
     }
 
-    /// The limit of a name.
+    /// Finds the limit of a name.
     #[inline]
     pub(crate) fn find_name(&self, name: &str) -> Option<&NamedLimit> {
         if self.limits.len() <= FEW {
@@ -82,14 +82,14 @@ impl Table {
         self.find(limit_id(name)).filter(|named| &*named.name == name)
     }
 
-    /// A hash of all names and numbers, the same at peers whose limits agree.
+    /// Returns a hash of all names and numbers, the same at peers whose limits agree.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.limits.iter().fold(0, |hash, named| {
             fnv(fnv(hash, named.name.as_bytes()), format!("\n{}\n", named.limit).as_bytes())
         })
     }
 
-    /// How many limits there are.
+    /// Returns the number of limits.
     pub(crate) fn len(&self) -> usize {
         self.limits.len()
     }

@@ -11,10 +11,11 @@ const KEPT: usize = 1024;
 /// A key has crossed a threshold of its limit ([`Limit::alert_at`](crate::Limit::alert_at)).
 ///
 /// It is told where the call that crossed it was made, once: the primary's order of decisions says
-/// which one that was, whatever peers were asked. A key that comes back below its threshold, by a new
-/// window, a refund or what flows back into a bucket, may cross it again. Counts survive a failover, and
-/// so what was crossed before it is not crossed again; where a failover loses counts, it may be.
-/// Not told is what no call crosses: shares a peer takes ahead, and counts that a merge brings together.
+/// which one that was, whatever peers were asked. A key that comes back below its threshold, by a
+/// new window, a refund or what flows back into a bucket, may cross it again. Counts survive a
+/// failover, and so what was crossed before it is not crossed again; where a failover loses counts,
+/// it may be. Not told is what no call crosses: shares a peer takes ahead, and counts that a merge
+/// brings together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Alert {
@@ -30,7 +31,7 @@ pub struct Alert {
     pub max: u64,
     /// The start of the window; `None` for a rate, and where several limits were asked together.
     pub window: Option<SystemTime>,
-    /// Who decided.
+    /// The peer that decided: the primary, or this one alone.
     pub basis: Basis,
 }
 
@@ -57,13 +58,13 @@ impl Alerts {
         }
     }
 
-    /// How many were missed so far, for more came than are kept: 1,024.
+    /// The number of alerts missed so far, for more came than are kept: 1,024.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 }
 
-/// Where alerts are told.
+/// The sender of alerts.
 #[derive(Clone)]
 pub(crate) struct AlertSender(broadcast::Sender<Alert>);
 

@@ -1,7 +1,7 @@
 //! Counts of what came of calls, cheap enough to be kept for every one of them.
 //!
-//! Each thread counts on lines of its own, made when it first does: one line of memory for each limit.
-//! A sum is made when somebody asks for it.
+//! Each thread counts on lines of its own, made when it first does: one line of memory for each
+//! limit. A sum is made when somebody asks for it.
 
 use std::ops::AddAssign;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::numbers::thread_slot::{self, SLOTS};
 
-/// What one thread has counted of one limit.
+/// Counts of one thread for one limit.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Line {
@@ -26,7 +26,7 @@ struct Line {
     refunded: AtomicU64,
 }
 
-/// What becomes of units.
+/// The fates of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Units {
     Granted,
@@ -34,7 +34,7 @@ pub(crate) enum Units {
     Refunded,
 }
 
-/// Why calls on one limit were not decided: as many as there are kinds.
+/// Errors of calls on one limit, by kind.
 #[derive(Debug, Default)]
 struct Errors([AtomicU64; 6]);
 
@@ -49,7 +49,7 @@ pub(crate) enum ErrorKind {
     Other,
 }
 
-/// What came of a call, as far as one limit is concerned.
+/// The result of a call as one limit counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     Allowed,
@@ -61,9 +61,9 @@ pub(crate) enum Counted {
 /// The counts of one limiter and its clones.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    /// By seat, and the last for threads without one: the lines of all limits.
+    /// The lines of all limits, by thread slot; the last for threads without one.
     lines: Box<[OnceLock<Box<[Line]>>]>,
-    /// By limit; last, of calls on none.
+    /// Errors by limit; the last of calls on none.
     errors: Box<[Errors]>,
 }
 
@@ -177,10 +177,9 @@ fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
 
 /// Counts of calls that take units: `acquire` in all its forms, and `debit`.
 ///
-/// A peek, an amount of 0, a commit, a refund and a reset are no decisions, and count by their units
-/// only, and if they end in an error. A call on several
-/// limits counts once for each of them if it was allowed, and else for those that refused it; each
-/// try of a `wait` counts.
+/// A peek, an amount of 0, a commit, a refund and a reset are no decisions, and count by their
+/// units only, and if they end in an error. A call on several limits counts once for each of them
+/// if it was allowed, and else for those that refused it; each try of a `wait` counts.
 ///
 /// # Examples
 ///
@@ -200,16 +199,16 @@ pub struct Counts {
     /// Calls that were let through at a full store, and not counted: see
     /// [`AtCapacity::Admit`](crate::AtCapacity::Admit).
     pub uncounted: u64,
-    /// How many of all these were made by this peer alone, without a primary.
+    /// Decisions of all these that this peer made alone, without a primary.
     pub local: u64,
     /// Units that were taken; `u64::MAX` if they are more. Of a call that was repeated with an
-    /// idempotency key: once. Of a reservation what was used of it, when it is committed; of one that
-    /// lapses nothing.
+    /// idempotency key: once. Of a reservation what was used of it, when it is committed; of one
+    /// that lapses nothing.
     pub granted: u64,
     /// Units that were taken for reservations, at full: more than were used of them in the end.
     pub reserved: u64,
-    /// Units that were given back by refunds, and by a [`wait`](crate::RateLimiter::wait) that nobody
-    /// awaited any more: `granted` has them too.
+    /// Units that were given back by refunds, and by a [`wait`](crate::RateLimiter::wait) that
+    /// nobody awaited any more: `granted` has them too.
     pub refunded: u64,
     /// Calls that were not decided.
     pub errors: ErrorCounts,
@@ -260,11 +259,12 @@ impl AddAssign for Counts {
 pub struct ErrorCounts {
     /// There was no primary.
     pub no_primary: u64,
-    /// Whether they were decided is not known: their time was over, or the primary had changed.
+    /// It is not known whether they were decided: their time was over, or the primary had changed.
     pub outcome_unknown: u64,
     /// A bound was reached: of a store that is full, or of calls that wait.
     pub overloaded: u64,
-    /// The call itself was not usable: an unknown limit, a long key, an amount that is never admitted.
+    /// The call itself was not usable: an unknown limit, a long key, an amount that is never
+    /// admitted.
     pub invalid: u64,
     /// They were of a limit that this peer has, or something here relies on, and the group has not:
     /// see [`AcquireError::MissingLimit`](crate::AcquireError::MissingLimit). Rules of a layer that

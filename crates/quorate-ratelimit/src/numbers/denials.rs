@@ -1,8 +1,9 @@
-//! Which keys are denied most often, in bounded memory: the frequent items of a stream, by Misra and Gries
-//! (*Finding repeated elements*, 1982).
+//! The keys that are denied most often, in bounded memory: the frequent items of a stream, by Misra
+//! and Gries (*Finding repeated elements*, 1982).
 //!
-//! Each of some tables counts up to 64 keys. A key that finds its table full takes one off every count
-//! instead: a key that is denied often stays, and is undercounted by at most what was taken off.
+//! Each of some tables counts up to 64 keys. A key that finds its table full takes one off every
+//! count instead: a key that is denied often stays, and is undercounted by at most what was taken
+//! off.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -70,8 +71,8 @@ mod tests {
         let all = denials.all();
         assert!(all.len() <= TABLES * KEYS);
         let count = |key: &[u8]| all.iter().find(|(k, _)| **k == *key).map(|(_, count)| *count);
-        // One table of 16 has seen it 50,000 times, and as many of the others: at most one in 65 of all
-        // was taken off each.
+        // One table of 16 has seen it 50,000 times, and as many of the others: at most one in 65 of
+        // all was taken off each.
         let most = (50_000 + 200_000 / TABLES as u64 * 2) / KEYS as u64;
         let often = count(b"often").expect("it is counted");
         assert!((50_000 - most..=50_000).contains(&often), "{often}");

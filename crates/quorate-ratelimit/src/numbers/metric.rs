@@ -1,4 +1,4 @@
-//! What a monitoring system is told: numbers with names and labels, none of which is ever a key.
+//! Metrics for a monitoring system: numbers with names and labels, none of which is ever a key.
 //!
 //! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
 
@@ -30,15 +30,15 @@ use crate::numbers::stats::Stats;
 pub struct Metric {
     /// Its name: small letters and `_`, beginning with `quorate_`, units at the end.
     pub name: &'static str,
-    /// What it says, in one line.
+    /// Its meaning, in one line.
     pub help: &'static str,
-    /// Whether it may become less.
+    /// Its kind: whether it may become less.
     pub kind: MetricKind,
     /// Its values: one without labels, or one for each set of labels.
     pub samples: Vec<Sample>,
 }
 
-/// Whether a number may become less.
+/// The kinds of metrics: a number may become less, or not.
 ///
 /// # Examples
 ///
@@ -53,9 +53,9 @@ pub enum MetricKind {
     Counter,
     /// It comes and goes.
     Gauge,
-    /// How often a quantity was how large, as Prometheus has it: each sample says by
-    /// [`Sample::suffix`] whether it is a `_bucket`, the number of values up to the bound in its label
-    /// `le`, or the `_sum` or `_count` of all. Each of them only grows.
+    /// The distribution of a quantity, as Prometheus has it: each sample says by [`Sample::suffix`]
+    /// whether it is a `_bucket`, the number of values up to the bound in its label `le`, or the
+    /// `_sum` or `_count` of all. Each of them only grows.
     Histogram,
 }
 
@@ -67,9 +67,10 @@ pub enum MetricKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// What is added to the metric's name: nothing, but for those of a histogram.
+    /// The ending of the metric's name: nothing, but for those of a histogram.
     pub suffix: &'static str,
-    /// Labels by name: names of limits and of peers, and words that are always the same; never keys.
+    /// Labels by name: names of limits and of peers, and words that are always the same; never
+    /// keys.
     pub labels: Vec<(&'static str, String)>,
     /// The value.
     pub value: u64,
@@ -108,10 +109,10 @@ impl Metric {
     }
 }
 
-/// What the metrics of a limiter are made of.
+/// The sources of the metrics of a limiter.
 pub(crate) struct Sources {
     pub(crate) stats: Stats,
-    /// How often the group's limits were changed.
+    /// The number of times that the group's limits were changed.
     pub(crate) revision: u64,
     /// Limits that are others here than in the group.
     pub(crate) differing: usize,
@@ -122,7 +123,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Returns the numbers of all sources; where the group was given a name, each has it as a label.
+    /// Returns the numbers of all sources; where the group was given a name, each has it as a
+    /// label.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut metrics = of_limits(&self.stats);
         metrics.push(Metric::gauge(

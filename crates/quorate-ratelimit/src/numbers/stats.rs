@@ -1,4 +1,4 @@
-//! What a limiter has decided so far, in numbers.
+//! The decisions of a limiter so far, in numbers.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::numbers::counters::Counts;
 
-/// What came of the calls at one limiter and its clones, since it was made.
+/// Counts of the calls at one limiter and its clones, since it was made.
 ///
 /// Every number only grows. There are no keys in it, whatever was asked for.
 ///
@@ -26,7 +26,7 @@ use crate::numbers::counters::Counts;
 pub struct Stats {
     /// The sums over all limits, and the errors of calls that named none.
     pub totals: Counts,
-    /// By the name of the limit: every one that this peer's code has, and `(others)` for those that have
-    /// come since.
+    /// Counts by the name of the limit: every one that this peer's code has, and `(others)` for
+    /// those that have come since.
     pub limits: BTreeMap<String, Counts>,
 }

@@ -1,4 +1,4 @@
-//! Which keys of a limit are used and denied most.
+//! The keys of a limit that are used and denied most.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,14 +12,14 @@ const MAX_KEYS: usize = 1000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Top {
-    /// By the units that count now, in the copy of the peer that was asked.
+    /// Keys by the units that count now, in the copy of the peer that was asked.
     pub used: Vec<Used>,
-    /// By how often they were denied, in calls that were made at this limiter and its clones since it
-    /// was made.
+    /// Keys by how often they were denied, in calls that were made at this limiter and its clones
+    /// since it was made.
     pub denied: Vec<Denied>,
 }
 
-/// How much of a key is used.
+/// The use of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Used {
@@ -29,7 +29,7 @@ pub struct Used {
     pub used: u64,
 }
 
-/// How often a key was denied.
+/// The denials of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Denied {

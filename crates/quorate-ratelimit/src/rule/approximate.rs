@@ -8,14 +8,14 @@
 //!              used = current + previous * (part of it that is within the length), rounded up
 //! ```
 //!
-//! That takes the previous window's units for spread evenly. If they were, no time of `length` has
+//! The previous window's units are taken for spread evenly. If they were, no time of `length` has
 //! more than `max`, and at most one unit less is admitted than could be. If they came all at its
 //! end, a time of `length` that reaches `e` into the present window has at most
 //! `max * (1 + e / length)`: up to twice the max. If they came all at its beginning, they are
 //! waited for until nothing of the present window counts, up to twice the length: then half of the
 //! max is admitted.
 //!
-//! What is not here: sliding windows that hold what they say (`sliding.rs`).
+//! Not here: sliding windows that hold what they say (`sliding.rs`).
 //!
 //! A cell's words: the start of the present window, its count, and the previous one's in the lower
 //! 47 bits of the last word, below the tag of the length. The present window is the later one of
@@ -43,7 +43,7 @@ pub(crate) struct ApproximateSliding {
     tag: u64,
 }
 
-/// What a cell holds.
+/// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     start: u64,
@@ -129,33 +129,34 @@ impl ApproximateSliding {
         }
     }
 
-    /// Units that are left at `now`.
+    /// Returns the units that are left at `now`.
     #[inline]
     fn left(&self, counts: Counts, now: GroupTime) -> u64 {
         self.max.saturating_sub(self.counting(counts, now))
     }
 
-    /// Units that count at `now`.
+    /// Returns the units that count at `now`.
     #[inline]
     fn counting(&self, counts: Counts, now: GroupTime) -> u64 {
         counts.current.saturating_add(self.weighed(counts, now))
     }
 
-    /// The part of the previous window's units that lies within the length before `now`, rounded
-    /// up.
+    /// Returns the part of the previous window's units that lies within the length before `now`,
+    /// rounded up.
     #[inline]
     fn weighed(&self, counts: Counts, now: GroupTime) -> u64 {
         let still_within = self.length.get() - self.elapsed(counts, now);
         self.length.divide_up(u128::from(counts.previous) * u128::from(still_within))
     }
 
-    /// How far into the present window `now` is; 0 if group time went back.
+    /// Returns how far into the present window `now` is; 0 if group time went back.
     #[inline]
     fn elapsed(&self, counts: Counts, now: GroupTime) -> u64 {
         now.0.saturating_sub(counts.start).min(self.length.get())
     }
 
-    /// How long until `wanted` units are left, if nobody takes any; they are not left now.
+    /// Returns how long it takes until `wanted` units are left, if nobody takes any; they are not
+    /// left now.
     #[cold]
     fn wait(&self, counts: Counts, wanted: u64, now: GroupTime) -> u64 {
         let length = self.length.get();
@@ -172,7 +173,8 @@ impl ApproximateSliding {
         ahead.saturating_add(length - elapsed).saturating_add(at)
     }
 
-    /// The longest part of a window with `count` units that has at most `room` of them, rounded up.
+    /// Returns the longest part of a window with `count` units that has at most `room` of them,
+    /// rounded up.
     fn within(&self, room: u64, count: u64) -> u64 {
         if count <= room {
             return self.length.get();
@@ -186,19 +188,19 @@ impl ApproximateSliding {
         self.tag
     }
 
-    /// The start of the present window of a cell's words, its count and the previous one's; `None`
-    /// if they are not of this length.
+    /// Reads the start of the present window of a cell's words, its count and the previous one's;
+    /// `None` if they are not of this length.
     pub(crate) fn read(&self, words: &[u64; 3]) -> Option<[u64; 3]> {
         self.unpack(words).map(|Counts { start, current, previous }| [start, current, previous])
     }
 
-    /// Units that count at `at`: as many of the previous window's as still do.
+    /// Returns the units that count at `at`: as many of the previous window's as still do.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         self.counting(self.counts(Some(value), GroupTime(at)), GroupTime(at))
     }
 
-    /// So many of units that were taken at `since` as are sure to count at `at`; `None` if their
-    /// window is neither the present one then nor the one before.
+    /// Returns how many of units that were taken at `since` are sure to count at `at`; `None` if
+    /// their window is neither the present one then nor the one before.
     pub(crate) fn part(&self, units: u64, since: u64, at: u64) -> Option<u64> {
         let length = self.length.get();
         let start = self.length.divide_short(at) * length;
@@ -212,7 +214,7 @@ impl ApproximateSliding {
         (self.end(taken_in) == start).then_some(part)
     }
 
-    /// A cell in which so many units have been taken at `at`.
+    /// Makes a cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let counts = self.counts(None, GroupTime(at));
         self.value(Counts { current: units, ..counts })
@@ -255,7 +257,7 @@ impl ApproximateSliding {
         Some((self.value(counts), current.saturating_add(previous)))
     }
 
-    /// The windows of a decision and what was taken in them.
+    /// Returns the windows of a decision and what was taken in them.
     #[inline]
     fn counts(&self, value: Option<&Value>, now: GroupTime) -> Counts {
         let start = self.length.divide_short(now.0) * self.length.get();
@@ -265,7 +267,8 @@ impl ApproximateSliding {
         }
     }
 
-    /// What is left of `counts` when the present window begins at `start`, which is no earlier.
+    /// Returns what is left of `counts` when the present window begins at `start`, which is no
+    /// earlier.
     #[inline]
     fn rolled(&self, counts: Counts, start: u64) -> Counts {
         if start <= counts.start {

@@ -16,7 +16,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::limit::calendar::Calendar;
 
-/// Where the windows of a calendar begin and end.
+/// The windows of a calendar: where they begin and end.
 #[cfg(feature = "calendar")]
 #[derive(Debug)]
 pub(crate) struct CalendarWindows {
@@ -49,7 +49,7 @@ impl CalendarWindows {
         Self { calendar: *calendar, zone: calendar.time_zone().ok(), last: AtomicU64::new(0) }
     }
 
-    /// Start and end of the window that a moment falls into, in nanoseconds of group time.
+    /// Returns start and end of the window that a moment falls into, in nanoseconds of group time.
     #[inline]
     pub(crate) fn around(&self, at: u64) -> (u64, u64) {
         let last = self.last.load(Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl CalendarWindows {
         nanos(start, end)
     }
 
-    /// The same in seconds.
+    /// Works out the window around a moment, in seconds.
     fn work_out(&self, at: u64) -> (u32, u32) {
         let Some(zone) = &self.zone else { return (0, NEVER) };
         let begins = |date: Date| begins(date, zone);
@@ -107,7 +107,7 @@ impl CalendarWindows {
     }
 }
 
-/// A window in nanoseconds.
+/// Returns a window in nanoseconds.
 #[cfg(feature = "calendar")]
 #[inline]
 fn nanos(start: u32, end: u32) -> (u64, u64) {
@@ -115,7 +115,7 @@ fn nanos(start: u32, end: u32) -> (u64, u64) {
     (nanos(start), if end == NEVER { u64::MAX } else { nanos(end) })
 }
 
-/// The first moment of a day, where midnight does not exist too, in seconds.
+/// Returns the first moment of a day, where midnight does not exist too, in seconds.
 #[cfg(feature = "calendar")]
 fn begins(date: Date, zone: &TimeZone) -> u32 {
     #[cfg(test)]
@@ -126,7 +126,7 @@ fn begins(date: Date, zone: &TimeZone) -> u32 {
     start.map_or(0, |start| u32::try_from(start.timestamp().as_second()).unwrap_or(NEVER))
 }
 
-/// Without the feature no limit of a calendar passes its check.
+/// The windows without the feature: no limit of a calendar passes its check then.
 #[cfg(not(feature = "calendar"))]
 #[derive(Debug)]
 pub(crate) struct CalendarWindows;

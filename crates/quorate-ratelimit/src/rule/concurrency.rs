@@ -1,10 +1,11 @@
 //! Concurrency: permits that are held at once, each under a lease.
 //!
 //! The cell of a key counts permits by the slice in which each was taken or last renewed
-//! (`lapse.rs`); each permit has a cell of its own beside it, whose key is made of its random id. To
-//! renew a permit moves it into the present slice, to give it back takes it off its slice; whoever
-//! does neither is counted no more once its slice has lapsed, and its id is good for nothing then. One
-//! that is renewed by a peer alone counts in both slices when that is merged, until the older one lapses.
+//! (`lapse.rs`); each permit has a cell of its own beside it, whose key is made of its random id.
+//! To renew a permit moves it into the present slice, to give it back takes it off its slice;
+//! whoever does neither is counted no more once its slice has lapsed, and its id is good for
+//! nothing then. One that is renewed by a peer alone counts in both slices when that is merged,
+//! until the older one lapses.
 //!
 //! A permit's cell: its units, the moment at which its slice lapses, and the tag of the limit.
 //!
@@ -28,7 +29,7 @@ pub(crate) struct Concurrency {
     tag: u64,
 }
 
-/// What is asked about one permit.
+/// A request about one permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PermitRequest {
     Take { units: u64 },
@@ -36,7 +37,7 @@ pub(crate) enum PermitRequest {
     Release,
 }
 
-/// What a permit's cell holds.
+/// The content of a permit's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Permit {
     units: u64,
@@ -44,7 +45,8 @@ struct Permit {
 }
 
 impl Concurrency {
-    /// At most `max` permits, each held for a lease in nanoseconds without a word of its holder.
+    /// Makes a limit of at most `max` permits, each held for a lease in nanoseconds without a word
+    /// of its holder.
     pub(crate) const fn new(max: u64, lease: u64, salt: u64) -> Self {
         let hash = fnv(3 ^ salt, &lease.to_le_bytes());
         // A multiple of 8, not 0, and below the tags of rates: no other kind has such a one.
@@ -52,7 +54,7 @@ impl Concurrency {
         Self { slices: LapseClock::new(lease, tag), max, lease, tag }
     }
 
-    /// The same with another max: it reads the same cells.
+    /// Returns this limit with another max: it reads the same cells.
     pub(crate) fn with_max(self, max: u64) -> Self {
         Self { max, ..self }
     }
@@ -61,7 +63,7 @@ impl Concurrency {
         self.tag
     }
 
-    /// A peek, at this steady time; permits are taken one by one, by
+    /// Decides about a peek, at this steady time; permits are taken one by one, by
     /// [`Concurrency::decide_permit`].
     pub(crate) fn decide(&self, cell: &Cell, request: Request, now: GroupTime) -> Ruling {
         let (held, _) = self.slices.roll(cell.value(), now);
@@ -154,7 +156,7 @@ impl Concurrency {
         }
     }
 
-    /// What nothing was taken for: if it is denied, until enough leases have ended, unless permits
+    /// Rules that nothing was taken. A denial lasts until enough leases have ended, unless permits
     /// are given back earlier.
     fn refusal(&self, held: Lapsing, now: GroupTime, verdict: Verdict, units: u64) -> Ruling {
         let ruling = self.ruling(held, now, verdict, 0);
@@ -165,7 +167,7 @@ impl Concurrency {
         Ruling { retry_after: lapses.saturating_sub(now.0), ..ruling }
     }
 
-    /// Units held at this steady time, all of them.
+    /// Returns all units held at this steady time.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         self.slices.roll(Some(value), GroupTime(at)).0.total()
     }
@@ -181,8 +183,8 @@ impl Concurrency {
         delta.words = self.slices.words(known);
     }
 
-    /// Counts what is still held of what was taken locally. Bounded by the max in each slice, whatever
-    /// a peer claims.
+    /// Counts what is still held of what was taken locally. Bounded by the max in each slice,
+    /// whatever a peer claims.
     pub(crate) fn merge(
         &self,
         value: Option<&Value>,
@@ -210,8 +212,9 @@ impl Concurrency {
 }
 
 impl Concurrency {
-    /// A permit is what was said of it last, here or by a peer alone; nothing once it has lapsed. One of
-    /// a peer whose clock is ahead counts in the present slice, as its units do.
+    /// Merges a permit: it is what was said of it last, here or by a peer alone, and nothing once
+    /// it has lapsed. One of a peer whose clock is ahead counts in the present slice, as its units
+    /// do.
     pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) {
         let now = context.steady();
         let local = Value { words: delta.words, expires: GroupTime::MAX };

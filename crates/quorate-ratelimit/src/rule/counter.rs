@@ -10,8 +10,8 @@ use crate::rule::operation::{Operation, Request};
 use crate::rule::verdict::{Effect, Ruling, Verdict};
 use crate::rule::whole_units;
 
-/// No other kind of cell has it: those of rates have the top bit, those of fixed windows are odd, and
-/// those of sliding windows no multiple of 4.
+/// No other kind of cell has it: those of rates have the top bit, those of fixed windows are odd,
+/// and those of sliding windows no multiple of 4.
 const TAG: u64 = 4;
 
 /// A counter; all are alike but for how often it was begun anew.

@@ -2,13 +2,13 @@
 
 use crate::rule::span::Form;
 
-/// So many of the lowest bits.
+/// Returns a mask of so many of the lowest bits.
 #[inline]
 pub(crate) const fn low(bits: u32) -> u128 {
     (1 << bits) - 1
 }
 
-/// Every second field of so many bits, from the lowest on.
+/// Returns a mask of every second field of so many bits, from the lowest on.
 const fn every_second(bits: u32) -> u128 {
     let mut fields = 0;
     let mut at = 0;
@@ -19,7 +19,7 @@ const fn every_second(bits: u32) -> u128 {
     fields
 }
 
-/// The sum of all counts: neighbours are added up until one is left, or two.
+/// Adds up all counts: neighbours are added up until one is left, or two.
 #[inline]
 pub(crate) fn sum(counts: u128, form: Form) -> u64 {
     const BY_3: u128 = every_second(3);

@@ -27,7 +27,7 @@ pub(crate) const MAX_UNITS: u64 = MAX_PERMITS;
 const _: () = assert!(MAX_UNITS == (1 << COUNT_BITS) - 1);
 
 const COUNT_BITS: u32 = 42;
-/// LapseClock that count, the present one included.
+/// Slices that count, the present one included.
 pub(crate) const COUNTED: usize = 3;
 const NUMBER_BITS: u32 = 47;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
@@ -47,7 +47,7 @@ pub(crate) struct LapseClock {
     tag: u64,
 }
 
-/// What is held, by the slice in which it was taken or renewed.
+/// Units that are held, by the slice in which they were taken or renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lapsing {
     /// Number of the present slice.
@@ -61,23 +61,23 @@ pub(crate) struct Lapsing {
 /// Units of one slice that count no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lapsed {
-    /// When their slice began, in nanoseconds.
+    /// The beginning of their slice, in nanoseconds.
     pub(crate) start: u64,
     pub(crate) units: u64,
 }
 
 impl LapseClock {
-    /// LapseClock of half a term, in nanoseconds.
+    /// Makes slices of half a term, in nanoseconds.
     pub(crate) const fn new(term: u64, tag: u64) -> Self {
         Self { slice: Divisor::new(term.div_ceil(2)), tag }
     }
 
-    /// Nothing, at this steady time.
+    /// Holds nothing, at this steady time.
     pub(crate) fn none(&self, now: GroupTime) -> Lapsing {
         Lapsing { number: self.number(now), counts: [0; COUNTED], age: 0 }
     }
 
-    /// What a cell holds, as it is written there.
+    /// Reads a cell, as it was written.
     pub(crate) fn read(&self, value: Option<&Value>) -> Option<Lapsing> {
         let [low, high, last] = value?.words;
         if last >> TAG_SHIFT != self.tag {
@@ -92,13 +92,13 @@ impl LapseClock {
         Some(Lapsing { number, counts: [count(0), count(1), count(2)], age })
     }
 
-    /// Bits of the numbers of slices.
+    /// Returns the bits of the numbers of slices.
     fn number_bits(&self) -> u32 {
         if self.slice.get() >= NOT_SHORT { NUMBER_BITS - HIGH_AGE_BITS } else { NUMBER_BITS }
     }
 
-    /// What a cell holds at this steady time, and what has lapsed since it was written. Time that
-    /// goes back leaves the slice where it is.
+    /// Reads a cell as it is at this steady time, and what has lapsed since it was written. Time
+    /// that goes back leaves the slice where it is.
     pub(crate) fn roll(
         &self,
         value: Option<&Value>,
@@ -120,7 +120,7 @@ impl LapseClock {
         (held, lapsed)
     }
 
-    /// A cell with this, until the last of it lapses.
+    /// Makes a cell with these units, until the last of them lapses.
     pub(crate) fn value(&self, held: Lapsing, context: DecideContext) -> Value {
         let expires = context.by_calendar(GroupTime(self.lapses(held.number())));
         Value { words: self.words(held), expires }
@@ -135,8 +135,8 @@ impl LapseClock {
         [packed as u64, (packed >> 64) as u64, last]
     }
 
-    /// What a cell of another form holds, as this one reads it: so many of the units of each slice,
-    /// by when it began.
+    /// Carries what a cell of another form holds over to this one: so many of the units of each
+    /// slice as `units` says, by when it began.
     pub(crate) fn carried(&self, held: Lapsing, units: impl Fn(u64, u64) -> u64) -> Lapsing {
         let mut carried = held;
         for (age, count) in carried.counts.iter_mut().enumerate() {
@@ -146,17 +146,17 @@ impl LapseClock {
         carried
     }
 
-    /// How long a slice is, in nanoseconds.
+    /// Returns the length of a slice, in nanoseconds.
     pub(crate) fn length(&self) -> u64 {
         self.slice.get()
     }
 
-    /// When units of a slice count no more, by the steady clock.
+    /// Returns when units of a slice count no more, by the steady clock.
     pub(crate) fn lapses(&self, number: u64) -> u64 {
         number.saturating_add(COUNTED as u64).saturating_mul(self.slice.get())
     }
 
-    /// The slice whose units lapse then.
+    /// Returns the slice whose units lapse at a moment.
     pub(crate) fn that_lapses(&self, at: u64) -> u64 {
         self.slice.divide_short(at).saturating_sub(COUNTED as u64)
     }
@@ -172,8 +172,8 @@ impl Lapsing {
         self.number
     }
 
-    /// How often its units were forgotten, of the last 32,768 times: what was held before is none
-    /// of these.
+    /// Returns how often its units were forgotten, modulo 32,768: by that, units are told from
+    /// those that were held before.
     pub(crate) fn age(&self) -> u16 {
         self.age
     }
@@ -187,7 +187,7 @@ impl Lapsing {
         self.counts.iter().sum()
     }
 
-    /// The slice with which, when it lapses, no more than so many units are left.
+    /// Returns the slice with which, when it lapses, no more than so many units are left.
     pub(crate) fn leaving(&self, most: u64) -> u64 {
         let mut total = self.total();
         let mut age = COUNTED as u64;
@@ -198,12 +198,12 @@ impl Lapsing {
         self.number.saturating_sub(age)
     }
 
-    /// Whether a slice counts.
+    /// Returns true if a slice counts.
     pub(crate) fn counts(&self, number: u64) -> bool {
         number <= self.number && self.number - number < COUNTED as u64
     }
 
-    /// Units of a slice; none, if it counts no more.
+    /// Returns the units of a slice; none, if it counts no more.
     pub(crate) fn units_of(&self, number: u64) -> u64 {
         if self.counts(number) { self.counts[(self.number - number) as usize] } else { 0 }
     }
@@ -213,7 +213,8 @@ impl Lapsing {
         self.counts[0] = self.counts[0].saturating_add(units).min(MAX_UNITS);
     }
 
-    /// Takes units off the slice that they were added to, as far as they are there; returns how many.
+    /// Takes units off the slice that they were added to, as far as they are there; returns how
+    /// many.
     pub(crate) fn remove(&mut self, number: u64, units: u64) -> u64 {
         if !self.counts(number) {
             return 0;
@@ -224,7 +225,8 @@ impl Lapsing {
         removed
     }
 
-    /// Adds what `other` has in each slice that counts here; units of a later one count in the present.
+    /// Adds what `other` has in each slice that counts here; units of a later one count in the
+    /// present.
     pub(crate) fn merge(&mut self, other: &Self, most: u64) -> u64 {
         let mut merged = 0;
         for (age, units) in other.counts.iter().enumerate() {
@@ -239,8 +241,8 @@ impl Lapsing {
         merged
     }
 
-    /// What `after` has more than `before`, slice by slice, added to this one; what it has less is taken
-    /// off as far as it is there. All are at the same slice.
+    /// Adds what `after` has more than `before`, slice by slice, and takes off what it has less as
+    /// far as that is there. All are at the same slice.
     pub(crate) fn move_on(&mut self, before: &Self, after: &Self) {
         for (age, count) in self.counts.iter_mut().enumerate() {
             let (before, after) = (before.counts[age], after.counts[age]);

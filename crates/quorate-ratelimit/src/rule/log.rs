@@ -1,4 +1,4 @@
-//! What a sliding window remembers: how many units were taken, by slices of time (`span.rs`).
+//! The memory of a sliding window: how many units were taken, by slices of time (`span.rs`).
 //!
 //! The newest slice is as long as it has to be: its units are known by the moment at which the
 //! last of them were taken. When units are taken in a later one it is closed, and its units count
@@ -42,32 +42,32 @@ pub(crate) struct Log {
     form: Form,
     /// Earlier slices are counted in multiples of two to this; 0 unless the form is large.
     scale: u32,
-    /// When the newest units were taken.
+    /// The moment at which the newest units were taken.
     last: u64,
     /// Units of the slice of that moment.
     newest: u64,
     /// Counts of the slices before it, the latest in the lowest bits.
     earlier: u128,
-    /// Of these, what was given back.
+    /// Units of these that were given back.
     owed: Owed,
 }
 
 impl Log {
-    /// Nothing, at a moment.
+    /// Makes an empty log, at a moment.
     #[inline]
     pub(crate) const fn empty(home: Home, at: u64) -> Self {
         let scale = if matches!(home.form, Form::Large) { home.scale } else { 0 };
         Self { form: home.form, scale, last: at, newest: 0, earlier: 0, owed: Owed::NONE }
     }
 
-    /// So many units, taken at a moment.
+    /// Makes a log of so many units, taken at a moment.
     pub(crate) fn with(span: &Span, home: Home, at: u64, units: u64) -> Self {
         let mut log = Self::empty(home, at);
         log.add(span, home, units);
         log
     }
 
-    /// When the newest units were taken.
+    /// Returns the moment at which the newest units were taken.
     #[inline]
     pub(crate) fn last(&self) -> u64 {
         self.last
@@ -84,7 +84,7 @@ impl Log {
         self.newest == 0 && self.earlier == 0
     }
 
-    /// Units that count at a moment.
+    /// Returns the units that count at a moment.
     #[inline]
     pub(crate) fn used(&self, look: &Look) -> u64 {
         let newest = if look.is_newest { self.newest } else { 0 };
@@ -92,7 +92,7 @@ impl Log {
         used.saturating_sub(self.owed(look))
     }
 
-    /// Units that were given back and are still counted in slices.
+    /// Returns the units that were given back and are still counted in slices.
     #[inline]
     fn owed(&self, look: &Look) -> u64 {
         if self.owed.units == 0 || self.owed.before > self.kept(look) {
@@ -101,7 +101,7 @@ impl Log {
         self.owed.units
     }
 
-    /// The counts of earlier slices that count at a moment.
+    /// Returns the counts of earlier slices that count at a moment.
     #[inline]
     fn counted(&self, look: &Look) -> u128 {
         if look.passed == 0 {
@@ -110,7 +110,7 @@ impl Log {
         self.earlier & low(self.kept(look) * self.form.bits())
     }
 
-    /// How many of the earlier slices count at a moment.
+    /// Returns how many of the earlier slices count at a moment.
     #[inline]
     fn kept(&self, look: &Look) -> u32 {
         let early = u64::from(bug::is(Bug::SliceLeavesEarly));
@@ -207,7 +207,7 @@ impl Log {
         }
     }
 
-    /// Units as an earlier slice counts them, and what is left over.
+    /// Returns units as an earlier slice counts them, and what is left over.
     fn multiples(&self, units: u64) -> (u64, u64) {
         if self.form != Form::Large {
             return (units, 0);
@@ -220,13 +220,13 @@ impl Log {
         (count, units & ((1 << self.scale) - 1))
     }
 
-    /// The count of the slice that is so many before the newest.
+    /// Returns the count of the slice that is so many before the newest.
     fn count(&self, before: u32) -> u64 {
         let bits = self.form.bits();
         (self.earlier >> (bits * (before - 1))) as u64 & ((1 << bits) - 1)
     }
 
-    /// Units of the slice that is so many before the newest; of the newest for 0.
+    /// Returns the units of the slice that is so many before the newest; of the newest for 0.
     fn units(&self, before: u32) -> u64 {
         if before == 0 { self.newest } else { self.count(before) << self.scale }
     }
@@ -297,7 +297,8 @@ impl Log {
         self.recount(scale);
     }
 
-    /// The same for closing the newest slice, if that can say how many units it has.
+    /// Fits the multiples to the newest slice before it is closed, if they can say how many units
+    /// it has.
     #[cold]
     fn fit_newest(&mut self) {
         while self.newest < MOST_UNITS && self.newest >> self.scale >= LARGE_FULL {
@@ -330,15 +331,15 @@ impl Log {
         (large, is_fitting)
     }
 
-    /// Whether an earlier slice has so many units, or more.
+    /// Returns true if an earlier slice says "so many units, or more".
     fn is_full(&self, before: u32) -> bool {
         self.form == Form::Large && self.count(before) == LARGE_FULL
     }
 }
 
-/// When units leave.
+/// The moments at which units leave.
 impl Log {
-    /// When those of a slice leave.
+    /// Returns when the units of a slice leave.
     fn leaves(&self, span: &Span, before: u32) -> u64 {
         if before == 0 {
             return self.last.saturating_add(span.length());
@@ -347,7 +348,8 @@ impl Log {
         span.start(self.form, number).saturating_add(span.length())
     }
 
-    /// When no more than `most` units count, if none are taken; at the moment itself more do.
+    /// Returns when no more than `most` units count, if none are taken; at the moment itself more
+    /// do.
     #[inline]
     pub(crate) fn falls_to(&self, span: &Span, look: &Look, mut used: u64, most: u64) -> u64 {
         let mut counted = self.counted(look);
@@ -364,7 +366,7 @@ impl Log {
         self.leaves(span, 0)
     }
 
-    /// The oldest slice of these counts that has units.
+    /// Returns the oldest slice of these counts that has units.
     #[inline]
     fn oldest(&self, counts: u128) -> Option<u32> {
         let bit = counts.checked_ilog2()?;
@@ -379,7 +381,7 @@ impl Log {
         )
     }
 
-    /// When nothing counts, if nothing is taken; `None` if nothing does at the moment.
+    /// Returns when nothing counts, if nothing is taken; `None` if nothing does at the moment.
     #[inline]
     pub(crate) fn ends(&self, span: &Span, look: &Look) -> Option<u64> {
         if self.newest > 0 && look.is_newest {
@@ -392,9 +394,9 @@ impl Log {
 
     /// Gives back units that were taken in the slice of a moment, as far as they are there.
     ///
-    /// What is not there is looked for where it may be kept, the oldest first: in the large form in
-    /// all later slices, and in finer ones within the coarsest that the moment is in, for the form
-    /// may have been that.
+    /// Units that are not there are looked for where they may be kept, the oldest first: in the
+    /// large form in all later slices, and in finer ones within the coarsest that the moment is in,
+    /// for the form may have been that.
     pub(crate) fn give_back_of(&mut self, span: &Span, look: &Look, of: u64, units: u64) -> u64 {
         let top = span.number(self.form, self.last);
         let before = |number| {
@@ -414,10 +416,10 @@ impl Log {
         slices.fold(0, |given, before| given + self.remove(before, units - given))
     }
 
-    /// In the large form: how many units of a slice are there, at most. Less than a multiple of it
-    /// is kept with later ones. Of a slice that has none and has left in part that is not sure: all
-    /// of it may have left, as the newest one does by its last moment, and where nothing was closed
-    /// since, whatever is there may have been taken after that.
+    /// Returns how many units of a slice are there at most, in the large form. Less than a multiple
+    /// of it is kept with later ones. Of a slice that has none and has left in part that is not
+    /// sure: all of it may have left, as the newest one does by its last moment, and where nothing
+    /// was closed since, whatever is there may have been taken after that.
     fn of_slice(&self, span: &Span, look: &Look, before: u32) -> u64 {
         if before == 0 {
             return self.newest;
@@ -466,8 +468,8 @@ impl Log {
         removed
     }
 
-    /// In the large form: gives back units of a slice and of those after it, which may have been
-    /// left over of that; returns how many. Of what has more than it can say, none.
+    /// Gives back units of a slice and of those after it, which may have been left over of that, in
+    /// the large form; returns how many. Of a slice that has more than it can say, none.
     fn give_from(&mut self, look: &Look, oldest: u32, units: u64) -> u64 {
         let is_said = |before: &u32| *before == 0 || !self.is_full(*before);
         let there = (0..=oldest).rev().take_while(is_said).map(|before| self.units(before));
@@ -503,7 +505,7 @@ impl Log {
     }
 }
 
-/// What several logs come to.
+/// Several logs put together.
 impl Log {
     /// Moves back to an earlier moment: what was taken later was taken then.
     pub(crate) fn move_back(&mut self, span: &Span, home: Home, at: u64) {
@@ -532,7 +534,7 @@ impl Log {
         units
     }
 
-    /// In multiples that are not below those of the max. A count that says "so many, or more" says
+    /// Raises the multiples to those of the max. A count that says "so many, or more" says
     /// more than this max then.
     #[inline]
     pub(crate) fn raise(&mut self, home: Home) {
@@ -541,7 +543,7 @@ impl Log {
         }
     }
 
-    /// What was taken locally, moved on by a decision that has changed a log.
+    /// Moves on what was taken locally by a decision that has changed a log.
     pub(crate) fn moved(span: &Span, home: Home, at: u64, mut logs: [Self; 3]) -> Self {
         if logs.iter().all(|log| log.form != Form::Large) {
             return Self::combine(span, home, at, logs, |[known, before, after]| {
@@ -620,9 +622,9 @@ impl Log {
     }
 }
 
-/// In a cell.
+/// A log in a cell.
 impl Log {
-    /// The log of a cell's words; any words are one.
+    /// Reads a cell's words; any words are a log.
     #[inline]
     pub(crate) fn unpack(&[last, second, third]: &[u64; 3]) -> Self {
         let packed = u128::from(third & ((1 << FORM_SHIFT) - 1)) << 64 | u128::from(second);
@@ -638,7 +640,7 @@ impl Log {
         Self { form, scale: 0, last, newest, earlier, owed: Owed::NONE }
     }
 
-    /// As a cell's words, the tag apart.
+    /// Returns a cell's words, the tag apart.
     #[inline]
     pub(crate) fn pack(&self) -> [u64; 3] {
         let packed = if self.form == Form::Large {

@@ -45,8 +45,8 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Prepares a limit that was checked. Rules of another salt do not read each other's cells, but for
-    /// a chance of one in some thousands: see [`Rule::apart`].
+    /// Prepares a limit that was checked. Rules of another salt do not read each other's cells, but
+    /// for a chance of one in some thousands: see [`Rule::apart`].
     pub(crate) fn new(limit: &Limit, salt: u64) -> Self {
         match limit.kind {
             Kind::Rate { amount, period } => {
@@ -67,8 +67,8 @@ impl Rule {
         }
     }
 
-    /// The first rule of these, with salts counted up from `salt`, whose tag is none of `taken`; and its
-    /// salt.
+    /// Prepares a limit with the first salt, counted up from `salt`, by which its tag is none of
+    /// `taken`; returns that salt as well.
     pub(crate) fn apart(limit: &Limit, mut salt: u64, taken: &[u64]) -> (Self, u64) {
         loop {
             let rule = Self::new(limit, salt);
@@ -79,7 +79,7 @@ impl Rule {
         }
     }
 
-    /// What tells this rule's cells from others.
+    /// Returns the tag that tells this rule's cells from others.
     pub(crate) fn tag(&self) -> u64 {
         match self {
             Self::Concurrency(concurrency) => concurrency.tag(),
@@ -91,7 +91,8 @@ impl Rule {
         }
     }
 
-    /// Of all cells that it reads: those of the version before this one may have another.
+    /// Returns the tags of all cells that it reads: those of the version before this one may have
+    /// another.
     pub(crate) fn tags(&self) -> impl Iterator<Item = u64> + use<> {
         let former = match self {
             Self::Sliding(sliding) => Some(sliding.former_tag()),
@@ -100,13 +101,13 @@ impl Rule {
         [self.tag()].into_iter().chain(former)
     }
 
-    /// Whether it reads cells of a tag.
+    /// Returns true if it reads cells of a tag.
     pub(crate) fn reads(&self, tag: u64) -> bool {
         self.tags().any(|own| own == tag)
     }
 
-    /// What the clock shows by which units of this rule count: the steady one of what is held, else
-    /// the calendar.
+    /// Returns the time by which units of this rule count: the steady one of what is held, else
+    /// that of the calendar.
     pub(crate) fn clock(&self, context: DecideContext) -> GroupTime {
         if matches!(self, Self::Concurrency(_)) { context.steady() } else { context.now() }
     }
@@ -133,7 +134,7 @@ impl Rule {
         }
     }
 
-    /// Of units that were taken so long ago, those that have not come back by themselves.
+    /// Returns those of units taken so long ago that have not come back by themselves.
     pub(crate) fn returnable(&self, units: u64, elapsed: u64) -> u64 {
         match self {
             Self::TokenBucket(bucket) => units.saturating_sub(bucket.flowed_in(elapsed)),
@@ -145,18 +146,18 @@ impl Rule {
         }
     }
 
-    /// Whether it matters when units were taken.
+    /// Returns true if it matters when units were taken.
     pub(crate) fn is_timed(&self) -> bool {
         !matches!(self, Self::Counter(_))
     }
 
-    /// Whether units are of a window.
+    /// Returns true if units are of a window.
     pub(crate) fn has_windows(&self) -> bool {
         matches!(self, Self::ApproximateSliding(_) | Self::Sliding(_) | Self::Window(_))
     }
 
-    /// Units that count at `at` in a cell of this rule: by the steady clock of what is held, else
-    /// by the calendar.
+    /// Returns the units that count at `at` in a cell of this rule: by the steady clock of what is
+    /// held, else by the calendar.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         match self {
             Self::Concurrency(concurrency) => concurrency.used(value, at),
@@ -168,8 +169,8 @@ impl Rule {
         }
     }
 
-    /// A cell in which so many units were taken at `at`; permits come from nowhere else than their
-    /// holders.
+    /// Makes a cell in which so many units were taken at `at`; permits come from nowhere else than
+    /// their holders.
     pub(crate) fn with(&self, units: u64, at: u64) -> Option<Value> {
         match self {
             Self::Concurrency(_) => None,
@@ -193,7 +194,8 @@ impl Rule {
         }
     }
 
-    /// The merged value and the units that were counted; `None` if nothing is left to count.
+    /// Returns the merged value and the units that were counted; `None` if nothing is left to
+    /// count.
     pub(crate) fn merge(
         &self,
         value: Option<&Value>,

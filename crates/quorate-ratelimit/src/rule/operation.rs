@@ -1,4 +1,4 @@
-//! What a call does with a key: it travels as an item's second argument.
+//! Operations on a key, which travel as an item's second argument.
 //!
 //! ```text
 //!   bits 0 to 7    the operation
@@ -8,7 +8,7 @@
 
 use quorate::Item;
 
-/// What is done with a key, for those who hand items to the core themselves.
+/// An operation on a key, for those who hand items to the core themselves.
 ///
 /// The numbers travel between peers: none is ever given another meaning.
 ///
@@ -63,7 +63,7 @@ impl Request {
         self.operation.item(key, self.amount)
     }
 
-    /// What an item asks for; `None` if this version does not know it.
+    /// Reads an item; `None` if this version does not know its operation.
     #[inline]
     pub(crate) fn of(item: &Item<'_>) -> Option<Self> {
         let [amount, argument] = item.args;
@@ -116,7 +116,7 @@ impl Operation {
     }
 }
 
-/// What is done with a permit or a reservation: an item of the limit's key, and after it those of
+/// An operation on a permit or a reservation: an item of the limit's key, and after it those of
 /// cells beside it. Its numbers go on from those of [`Operation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

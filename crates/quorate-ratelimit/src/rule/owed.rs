@@ -1,5 +1,5 @@
-//! What is given back of a slice that is counted in multiples (`log.rs`), less than one of them: it
-//! is owed until that slice leaves, or until a whole multiple is.
+//! Units that are given back of a slice counted in multiples (`log.rs`), less than one multiple:
+//! they are owed until that slice leaves, or until a whole multiple is.
 //!
 //! Beside it, in 47 bits, the newest slice's units; so it is kept only where those are no more than
 //! twice the max, under a max that is neither small nor beyond some thousand million. From 33
@@ -13,24 +13,24 @@ use crate::rule::span::{LARGE_BITS, MOST_SCALE};
 
 /// The smallest and the largest multiple, as powers of two, beside which something may be owed.
 const SCALES: std::ops::RangeInclusive<u32> = 6..=27;
-/// What the scale says in a cell is more by this if something is owed.
+/// The number by which a cell says more than the scale if something is owed.
 const SHIFTED: u32 = MOST_SCALE + 1 - *SCALES.start();
 const PLACE_BITS: u32 = 3;
 
-/// Less than a multiple that was given back.
+/// Units that were given back, less than a multiple.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owed {
     pub(crate) units: u64,
-    /// How many slices before the newest the oldest is of which it was given back.
+    /// The place of the oldest slice that it was given back of: so many before the newest.
     pub(crate) before: u32,
 }
 
-/// Bits of the newest slice's units beside something owed.
+/// Returns the bits of the newest slice's units beside something owed.
 const fn newest_bits(scale: u32) -> u32 {
     scale + 8
 }
 
-/// The units owed are multiples of two to this.
+/// Returns the power of two of which the units owed are multiples.
 const fn quantum(scale: u32) -> u32 {
     let bits = LARGE_BITS - PLACE_BITS - newest_bits(scale);
     scale.saturating_sub(bits)
@@ -39,7 +39,7 @@ const fn quantum(scale: u32) -> u32 {
 impl Owed {
     pub(crate) const NONE: Self = Self { units: 0, before: 0 };
 
-    /// So much of it as can be kept beside the newest slice's units.
+    /// Returns so much of it as can be kept beside the newest slice's units.
     pub(crate) fn kept(self, scale: u32, newest: u64) -> Self {
         if !SCALES.contains(&scale) || newest >> newest_bits(scale) > 0 {
             return Self::NONE;
@@ -49,13 +49,13 @@ impl Owed {
         if units == 0 { Self::NONE } else { Self { units, ..self } }
     }
 
-    /// After so many slices; nothing is owed of one that has left.
+    /// Returns it after so many slices; nothing is owed of one that has left.
     pub(crate) fn after(self, passed: u32, slices: u32) -> Self {
         let before = self.before.saturating_add(passed);
         if self.units == 0 || before > slices { Self::NONE } else { Self { before, ..self } }
     }
 
-    /// With the newest slice's units and the scale, as a cell says them; it can be kept.
+    /// Packs it with the newest slice's units and the scale, as a cell says them; it can be kept.
     pub(crate) fn pack(self, scale: u32, newest: u64) -> u64 {
         if self.units == 0 {
             return newest | u64::from(scale) << LARGE_BITS;
@@ -65,7 +65,7 @@ impl Owed {
         newest | units | place | u64::from(scale + SHIFTED) << LARGE_BITS
     }
 
-    /// The newest slice's units, the scale, and what is owed.
+    /// Reads the newest slice's units, the scale, and what is owed.
     #[inline]
     pub(crate) fn unpack(packed: u64, scale: u32) -> (u64, u32, Self) {
         let packed = packed & ((1 << LARGE_BITS) - 1);

@@ -38,10 +38,10 @@ pub(crate) struct Sliding {
     span: Span,
     max: u64,
     home: Home,
-    /// Whether its slices begin with whole milliseconds.
+    /// True if its slices begin with whole milliseconds.
     has_whole_slices: bool,
     tag: u64,
-    /// What the same limit was in the version before this one.
+    /// The same limit as the version before this one decided by it.
     two_counters: ApproximateSliding,
 }
 
@@ -133,7 +133,7 @@ impl Sliding {
         }
     }
 
-    /// The start of a slice, or the first whole millisecond in it if there is one.
+    /// Returns the start of a slice, or the first whole millisecond in it if there is one.
     #[inline]
     fn part(&self, number: u64) -> u64 {
         let slice = self.span.slice(self.home.form);
@@ -145,8 +145,9 @@ impl Sliding {
         if whole - start < slice { whole } else { start }
     }
 
-    /// Moments of all slices that units which still count may have been taken in, of those between
-    /// two others, in milliseconds: what was taken then and is given back is given back to those.
+    /// Returns moments of all slices that units which still count may have been taken in, of those
+    /// between two others, in milliseconds: what was taken then and is given back is given back to
+    /// those.
     pub(crate) fn parts_within(&self, from: u64, to: u64, now: u64) -> impl Iterator<Item = u64> {
         let form = self.home.form;
         let number = |at| self.span.number(form, at);
@@ -155,7 +156,7 @@ impl Sliding {
         parts.map(move |number| self.part(number) / NANOS_PER_MS)
     }
 
-    /// Whether what was taken at a moment is sure to count at a later one.
+    /// Returns true if units taken at a moment are sure to count at a later one.
     pub(crate) fn counts(&self, taken: u64, at: u64) -> bool {
         at.saturating_sub(taken) < self.span.length()
     }
@@ -164,18 +165,18 @@ impl Sliding {
         self.tag
     }
 
-    /// The tag of cells of the version before this one.
+    /// Returns the tag of cells of the version before this one.
     pub(crate) fn former_tag(&self) -> u64 {
         self.two_counters.tag()
     }
 
-    /// Units that count at `at`.
+    /// Returns the units that count at `at`.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         let log = self.log(Some(value), at);
         log.used(&log.look(&self.span, log.last().max(at)))
     }
 
-    /// A cell in which so many units have been taken at `at`.
+    /// Makes a cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         self.value(&Log::with(&self.span, self.home, at, units))
     }
@@ -229,7 +230,7 @@ impl Sliding {
         Some((self.value(&merged), units))
     }
 
-    /// What a cell remembers; nothing at `now` if it is absent, or of another form.
+    /// Reads a cell; nothing at `now` if it is absent, or of another form.
     #[inline]
     fn log(&self, value: Option<&Value>, now: u64) -> Log {
         let log = value.and_then(|value| self.read(&value.words, now));
@@ -245,8 +246,8 @@ impl Sliding {
         self.read_two_counters(words, now)
     }
 
-    /// A cell of the version before this one: units of the present window are taken for taken by
-    /// now, or at its end, and those of the window before it at the end of that.
+    /// Reads a cell of the version before this one: units of the present window are taken for taken
+    /// by now, or at its end, and those of the window before it at the end of that.
     #[cold]
     fn read_two_counters(&self, words: &[u64; 3], now: u64) -> Option<Log> {
         let [start, current, previous] = self.two_counters.read(words)?;

@@ -1,4 +1,4 @@
-//! How a sliding window cuts time into slices, by the size of what is counted in each.
+//! Slices of time, into which a sliding window cuts it by the size of what is counted in each.
 //!
 //! | form | slices of a length | units of one |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 
 use crate::rule::divisor::Divisor;
 
-/// LapseClock of the finest form.
+/// Slices of the finest form.
 const FINEST: u32 = 32;
 /// Bits of the newest count in the large form.
 pub(crate) const LARGE_BITS: u32 = 47;
@@ -23,7 +23,7 @@ pub(crate) const LARGE_FULL: u64 = (1 << Form::Large.bits()) - 1;
 /// The largest multiple that any max needs, as a power of two.
 pub(crate) const MOST_SCALE: u32 = LARGE_BITS - Form::Large.bits() + 1;
 
-/// How finely time is cut, and how far counts go.
+/// The fineness of slices, and with it the size of their counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
     Fine,
@@ -33,12 +33,12 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// LapseClock of a length, the newest apart.
+    /// Returns the slices of a length, the newest apart.
     pub(crate) const fn slices(self) -> u32 {
         FINEST >> self.shift()
     }
 
-    /// Bits of the count of an earlier slice.
+    /// Returns the bits of the count of an earlier slice.
     pub(crate) const fn bits(self) -> u32 {
         match self {
             Self::Fine => 3,
@@ -48,7 +48,7 @@ impl Form {
         }
     }
 
-    /// By how much longer its slices are than the finest, as a power of two.
+    /// Returns by how much longer its slices are than the finest, as a power of two.
     const fn shift(self) -> u32 {
         match self {
             Self::Fine => 0,
@@ -57,7 +57,7 @@ impl Form {
         }
     }
 
-    /// The most units of the newest slice.
+    /// Returns the most units of the newest slice.
     pub(crate) const fn most(self) -> u64 {
         match self {
             Self::Large => MOST_UNITS,
@@ -94,7 +94,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// A length of whole milliseconds: it is cut without a rest.
+    /// Cuts a length of whole milliseconds, which leaves no rest.
     pub(crate) const fn new(length: u64) -> Self {
         let slice = length / FINEST as u64;
         Self { length, slice: Divisor::new(if slice == 0 { 1 } else { slice }) }
@@ -104,18 +104,18 @@ impl Span {
         self.length
     }
 
-    /// How long a slice of a form is.
+    /// Returns the length of a slice of a form.
     pub(crate) const fn slice(&self, form: Form) -> u64 {
         self.slice.get() << form.shift()
     }
 
-    /// The slice that a moment is in.
+    /// Returns the slice that a moment is in.
     #[inline]
     pub(crate) const fn number(&self, form: Form, at: u64) -> u64 {
         self.slice.divide_short(at) >> form.shift()
     }
 
-    /// A moment as a log of a form sees it whose newest units were taken at `last`, which is no
+    /// Looks from a moment at a log of a form whose newest units were taken at `last`, which is no
     /// later.
     #[inline]
     pub(crate) const fn look(&self, form: Form, last: u64, at: u64) -> Look {
@@ -124,13 +124,13 @@ impl Span {
         Look { at, finest, passed, is_newest: at - last < self.length }
     }
 
-    /// The last slice of a form within the coarsest one that a moment is in.
+    /// Returns the last slice of a form within the coarsest one that a moment is in.
     pub(crate) const fn last_beside(&self, form: Form, at: u64) -> u64 {
         let parts = Form::Coarse.shift() - form.shift();
         self.number(form, at) | ((1 << parts) - 1)
     }
 
-    /// When a slice begins.
+    /// Returns the moment at which a slice begins.
     pub(crate) const fn start(&self, form: Form, number: u64) -> u64 {
         number.saturating_mul(self.slice(form))
     }
@@ -142,20 +142,20 @@ pub(crate) struct Look {
     pub(crate) at: u64,
     /// The slice of the finest form that the moment is in.
     finest: u64,
-    /// How many slices of the log it is after the newest one.
+    /// The number of slices of the log from the newest one to the moment.
     pub(crate) passed: u64,
-    /// Whether the newest slice counts.
+    /// True if the newest slice counts.
     pub(crate) is_newest: bool,
 }
 
 impl Look {
-    /// The slice of a form that the moment is in.
+    /// Returns the slice of a form that the moment is in.
     #[inline]
     pub(crate) const fn number(&self, form: Form) -> u64 {
         self.finest >> form.shift()
     }
 
-    /// The same after units were taken at the moment.
+    /// Returns the look after units were taken at the moment.
     #[inline]
     pub(crate) const fn taken(self) -> Self {
         Self { passed: 0, is_newest: true, ..self }
@@ -171,7 +171,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// For slices of up to `max` units.
+    /// Chooses the form for slices of up to `max` units.
     pub(crate) const fn new(max: u64) -> Self {
         let form = if max <= Form::Fine.most() {
             Form::Fine

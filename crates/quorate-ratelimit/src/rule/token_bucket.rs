@@ -18,7 +18,7 @@
 //! bits of the debt, and the upper 47 bits of it below the 16-bit tag of the rate. Group time that
 //! goes back leaves `at` where it is, so that nothing flows back twice.
 //!
-//! What is not here: changing a rate while cells live (cells of another tag count as absent).
+//! Not here: changing a rate while cells live (cells of another tag count as absent).
 
 use quorate::{Cell, Delta, GroupTime, Value};
 
@@ -43,7 +43,7 @@ pub(crate) struct TokenBucket {
     tag: u64,
 }
 
-/// What a cell holds.
+/// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Level {
     at: u64,
@@ -130,7 +130,7 @@ impl TokenBucket {
         }
     }
 
-    /// The amount that is asked for; of one that takes what there is, that.
+    /// Returns the amount that is asked for; of a request that takes what there is, that.
     #[inline]
     fn wanted(&self, Request { operation, amount }: Request, level: Level) -> u64 {
         if operation != Operation::AcquireUpTo {
@@ -143,17 +143,17 @@ impl TokenBucket {
         self.tag
     }
 
-    /// Units that have not flowed back at `at`, rounded up.
+    /// Returns the units that have not flowed back at `at`, rounded up.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         self.cost.divide_up(self.level(Some(value), GroupTime(at)).debt)
     }
 
-    /// Whole units that flow back in this time, if so many are owed.
+    /// Returns the whole units that flow back in this time, if so many are owed.
     pub(crate) fn flowed_in(&self, elapsed: u64) -> u64 {
         self.cost.divide(u128::from(elapsed) * u128::from(self.flow.get()))
     }
 
-    /// A cell in which so many units have been taken at `at`.
+    /// Makes a cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let level = Level { at, debt: self.cost_of(units).min(MAX_DEBT) };
         self.value(level, self.flow.divide_up(level.debt))
@@ -195,7 +195,7 @@ impl TokenBucket {
         u128::from(amount) * u128::from(self.cost.get())
     }
 
-    /// The level of a cell at `now`: `at` is `now`, or later if group time went back.
+    /// Returns the level of a cell at `now`: `at` is `now`, or later if group time went back.
     #[inline]
     fn level(&self, value: Option<&Value>, now: GroupTime) -> Level {
         match value.and_then(|value| self.unpack(&value.words)) {
@@ -230,7 +230,8 @@ impl TokenBucket {
     }
 }
 
-/// A ratio in lower terms that fit: exact, unless one side is too large even in lowest terms.
+/// Reduces a ratio to lower terms that fit: exact, unless one side is too large even in lowest
+/// terms.
 pub(crate) fn reduced(amount: u128, period: u128) -> (u64, u64) {
     let (mut a, mut b) = (amount, period);
     while b > 0 {

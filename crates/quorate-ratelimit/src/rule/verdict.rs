@@ -1,9 +1,9 @@
-//! What a decision about one key says.
+//! The ruling about one key.
 
 /// Starts of windows travel in milliseconds.
 pub(crate) const NANOS_PER_MS: u64 = 1_000_000;
 
-/// Whether the amount is admitted.
+/// The verdict on an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed,
@@ -18,14 +18,14 @@ pub(crate) enum Verdict {
     Unsupported,
 }
 
-/// Whether a decision is carried out or only asked for.
+/// The effect of a decision: it is carried out, or only asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Ask,
     Take,
 }
 
-/// A decision about one key; times in nanoseconds.
+/// A ruling about one key; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ruling {
     pub(crate) verdict: Verdict,
@@ -37,26 +37,26 @@ pub(crate) struct Ruling {
     pub(crate) granted: u64,
     /// 0 unless denied.
     pub(crate) retry_after: u64,
-    /// Of what is held, how long it lasts.
+    /// The time until nothing counts any more; of what is held, how long it lasts.
     pub(crate) reset_after: u64,
     /// Start of the window.
     pub(crate) window: Option<u64>,
     pub(crate) marks: Marks,
 }
 
-/// What is out of the ordinary about a decision: nothing, of most.
+/// Marks of a ruling that is out of the ordinary; most have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// Which thresholds were crossed by it: the first, the second.
+    /// The thresholds that were crossed by it: the first, the second.
     pub(crate) crossed: [bool; 2],
-    /// Whether it is the answer of an earlier call: nothing was taken by this one.
+    /// True if it is the answer of an earlier call: nothing was taken by this one.
     pub(crate) is_repeated: bool,
-    /// Whether reservations are held on the key, some of which may have lapsed.
+    /// True if units of the key are reserved, some of which may have lapsed.
     pub(crate) has_reservations: bool,
 }
 
 impl Ruling {
-    /// One that says nothing but a verdict.
+    /// Makes a ruling that says nothing but a verdict.
     #[inline]
     pub(crate) fn new(verdict: Verdict) -> Self {
         let (limit, remaining, beyond, granted) = (0, 0, 0, 0);
@@ -65,7 +65,7 @@ impl Ruling {
         Self { verdict, limit, remaining, beyond, granted, retry_after, reset_after, window, marks }
     }
 
-    /// The same as the answer of an earlier call.
+    /// Returns this ruling as the answer of an earlier call.
     pub(crate) fn repeated(mut self) -> Self {
         self.marks = Marks { is_repeated: true, ..Marks::default() };
         self

@@ -1,19 +1,19 @@
-//! What the limits that count whole units have in common; a token bucket keeps a debt instead.
+//! Arithmetic of limits that count whole units; a token bucket keeps a debt instead.
 
 use crate::rule::operation::{Operation, Request};
 
-/// What an acquire or a peek comes to.
+/// The result of an acquire or a peek.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// So many units are taken: of a peek none.
+    /// It takes so many units: a peek none.
     Admitted { taken: u64 },
-    /// As long as so many units are not left, at least one.
+    /// It waits until so many units are left, at least one.
     Denied { wanted: u64 },
     /// The amount is above the max.
     Never,
 }
 
-/// Asks for what the order says, where `left` of `max` units are left.
+/// Asks for what a request says, where `left` of `max` units are left.
 #[inline(always)]
 pub(crate) fn ask(Request { operation, amount }: Request, left: u64, max: u64) -> Asked {
     let is_up_to = operation == Operation::AcquireUpTo;
@@ -29,8 +29,8 @@ pub(crate) fn ask(Request { operation, amount }: Request, left: u64, max: u64) -
     }
 }
 
-/// A count of local decisions, moved on by one that changed the cell's count from `before` to `after`:
-/// what it took is added, and what it gave back subtracted as far as it is there.
+/// Moves a count of local decisions on by one that changed the cell's count from `before` to
+/// `after`: what it took is added, and what it gave back subtracted as far as it is there.
 pub(crate) fn moved(known: u64, before: u64, after: u64) -> u64 {
     known.saturating_add(after.saturating_sub(before)).saturating_sub(before.saturating_sub(after))
 }

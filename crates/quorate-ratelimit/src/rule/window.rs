@@ -6,7 +6,7 @@
 //! the one that `now` falls into: after a failover to a peer whose clock is behind, or a clock
 //! step, an older window is never opened again. The cell expires with its window.
 //!
-//! What is not here: sliding windows (`sliding.rs`).
+//! Not here: sliding windows (`sliding.rs`).
 
 use std::sync::Arc;
 
@@ -29,17 +29,17 @@ pub(crate) struct Window {
     tag: u64,
 }
 
-/// Where windows begin and end.
+/// The frame in which windows begin and end.
 #[derive(Clone, Debug)]
 enum Frame {
-    /// At the multiples of a length.
+    /// Windows between the multiples of a length.
     Fixed(Divisor),
-    /// At those of a calendar.
+    /// Windows of a calendar.
     Calendar(Arc<CalendarWindows>),
 }
 
 impl Frame {
-    /// The start of the window that a moment falls into.
+    /// Returns the start of the window that a moment falls into.
     #[inline]
     fn start(&self, now: u64) -> u64 {
         match self {
@@ -48,7 +48,7 @@ impl Frame {
         }
     }
 
-    /// The end of the window that begins there.
+    /// Returns the end of the window that begins there.
     #[inline]
     fn end(&self, start: u64) -> u64 {
         match self {
@@ -58,7 +58,7 @@ impl Frame {
     }
 }
 
-/// What a cell holds.
+/// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Count {
     start: u64,
@@ -66,7 +66,7 @@ struct Count {
 }
 
 impl Window {
-    /// `max` units in each `length` nanoseconds; none is zero.
+    /// Makes windows of `max` units in each `length` nanoseconds; none is zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         let tag = fnv(salt, &length.to_le_bytes());
         // The top bit tells windows from rates; the lowest makes sure that a tag is not zero.
@@ -74,7 +74,7 @@ impl Window {
         Self { frame: Frame::Fixed(Divisor::new(length)), max, tag }
     }
 
-    /// `max` units in each window of a calendar.
+    /// Makes windows of `max` units in each window of a calendar.
     pub(crate) fn calendar(max: u64, calendar: &Calendar, salt: u64) -> Self {
         let tag = fnv(2 ^ salt, calendar.to_string().as_bytes());
         let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
@@ -138,18 +138,19 @@ impl Window {
         self.tag
     }
 
-    /// Units of the window that is open at `at`.
+    /// Returns the units of the window that is open at `at`.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
         self.count(Some(value), GroupTime(at)).count
     }
 
-    /// A cell in which so many units have been taken at `at`.
+    /// Makes a cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let count = self.count(None, GroupTime(at));
         self.value(Count { count: units, ..count })
     }
 
-    /// Keeps in `delta` what was taken locally in the newest window, less what was given back of it.
+    /// Keeps in `delta` what was taken locally in the newest window, less what was given back of
+    /// it.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let Some(after) = self.unpack(&after.words) else { return };
         let in_it = |words| self.unpack(words).filter(|count| count.start == after.start);
@@ -179,7 +180,7 @@ impl Window {
         Some((self.value(count), units))
     }
 
-    /// The window of a decision and what was taken in it.
+    /// Returns the window of a decision and what was taken in it.
     #[inline]
     fn count(&self, value: Option<&Value>, now: GroupTime) -> Count {
         let start = self.frame.start(now.0);

@@ -1,4 +1,4 @@
-//! How a group of a test is set up.
+//! The setting up of a group of a test.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,8 +61,8 @@ impl TestGroupBuilder {
         self
     }
 
-    /// What the calendar shows when the group starts; the date of this machine, if it is not said.
-    /// [`utc`](super::utc) reads a date. A moment passes until the group is founded.
+    /// Sets the date that the calendar shows when the group starts; by default that of this
+    /// machine. [`utc`](super::utc) reads a date. A moment passes until the group is founded.
     pub fn starting_at(mut self, date: SystemTime) -> Self {
         self.starting_at = Some(date);
         self

@@ -30,9 +30,9 @@ use self::passing::Disturbance;
 use crate::limiter::RateLimiter;
 use crate::model::limits::Limits;
 
-/// How long a group may take, on the virtual clock, to be what it is waited for.
+/// The time that a group may take, on the virtual clock, to be what it is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How often that is looked at.
+/// The pause between two looks at that.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Changes the settings of one peer, by its name.
@@ -108,7 +108,7 @@ pub struct TestGroup {
     disturbance: Disturbance,
 }
 
-/// What a peer of this name is started as.
+/// The settings that a peer is started with.
 #[derive(Clone)]
 struct Seat {
     kind: PeerKind,
@@ -327,7 +327,7 @@ impl TestGroup {
         self.restart_with(name, &limits).await
     }
 
-    /// What a peer of this name is started as.
+    /// Returns the settings that a peer of this name is started with.
     fn seat(&self, name: &str) -> &Seat {
         let seats = || self.seats.keys().collect::<Vec<_>>();
         self.seats
@@ -353,7 +353,7 @@ impl TestGroup {
         Ok(())
     }
 
-    /// Where a joiner introduces itself: at all members but itself.
+    /// Returns the members to whom a joiner introduces itself: all but itself.
     fn contacts(&self, joiner: &str) -> Vec<String> {
         let is_other = |name: &String| name != joiner && !self.is_client(name);
         self.seats.keys().filter(|name| is_other(name)).cloned().collect()
@@ -371,7 +371,7 @@ impl TestGroup {
         waited.unwrap_or_else(|_| panic!("{name} does not take part: {:?}", peer.status()));
     }
 
-    /// Whether a peer counts as a member by what the primary knows; of a client, always.
+    /// Returns true if a peer counts as a member by what the primary knows; of a client, always.
     fn is_counted(&self, name: &str) -> bool {
         let Some((primary, _)) = self.agreed() else { return false };
         let members = self.limiter(&primary).peer().status().members;
@@ -396,7 +396,7 @@ impl TestGroup {
         self.disturbance.note();
     }
 
-    /// What the group's calendar shows, as any peer that runs sees it.
+    /// The date that the group's calendar shows, as any peer that runs sees it.
     ///
     /// # Panics
     ///

@@ -175,9 +175,9 @@ proptest! {
         prop_assert_eq!(merged(&[0, 1, 2]), merged(&order));
     }
 
-    /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up, in a
-    /// window, and of a rate what that share of it admits; together with the group's own that is the
-    /// stated bound.
+    /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up,
+    /// in a window, and of a rate what that share of it admits; together with the group's own that
+    /// is the stated bound.
     #[test]
     fn a_share_bounds_what_is_admitted_alone(
         per_mille in 1..=1000u16,

@@ -193,7 +193,7 @@ fn a_commit_after_another_codes_limit_counts_what_was_used() {
     }
 }
 
-/// LapseClock of holds are cut without regard to windows: one in which a window begins has units of
+/// Slices of holds are cut without regard to windows: one in which a window begins has units of
 /// two.
 #[test]
 fn what_is_reserved_as_a_window_begins_is_settled_after_a_change() {
@@ -215,8 +215,8 @@ fn what_is_reserved_as_a_window_begins_is_settled_after_a_change() {
     }
 }
 
-/// A sliding window is cut by its max, into finer slices the smaller it is: what was taken in one of
-/// those is found in what they have become.
+/// A sliding window is cut by its max, into finer slices the smaller it is: what was taken in one
+/// of those is found in what they have become.
 #[test]
 fn what_is_reserved_of_a_sliding_window_is_settled_through_finer_and_coarser_slices() {
     let length = Duration::from_secs(3_600);
@@ -323,7 +323,7 @@ fn units_of_a_decision_before_a_change_are_given_back_where_it_has_put_them() {
     }
 }
 
-/// LapseClock of what is reserved are cut without regard to those of the window: of one that has left
+/// Slices of what is reserved are cut without regard to those of the window: of one that has left
 /// in part others' units were given back.
 #[test]
 fn what_has_left_a_sliding_window_does_not_lapse_in_place_of_others() {

@@ -305,8 +305,8 @@ fn what_is_too_large_is_refused_before_anything_is_made_of_it() {
 }
 
 proptest! {
-    /// Whatever is changed into whatever: a kept unit is never forgotten, and a limit still admits no
-    /// more than it has left.
+    /// Whatever is changed into whatever: a kept unit is never forgotten, and a limit still admits
+    /// no more than it has left.
     #[test]
     fn what_is_kept_is_never_less_than_what_was_taken(
         before in 0..4usize,

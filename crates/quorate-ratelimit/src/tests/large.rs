@@ -205,8 +205,9 @@ fn what_a_peer_claims_in_multiples_is_bounded_by_the_max() {
 
 proptest! {
     /// Against a list of all that was taken: refunds of any size, each of its decision, leave
-    /// exactly what is not given back, if that is sure to count, and no unit leaves early. What is late is less than a
-    /// multiple, and one for each slice that left while less than that was owed of it.
+    /// exactly what is not given back, if that is sure to count, and no unit leaves early. What is
+    /// late is less than a multiple, and one for each slice that left while less than that was owed
+    /// of it.
     #[test]
     fn refunds_of_any_size_are_exact_and_nothing_leaves_early(
         max in prop_oneof![4_096..6_000u64, Just(100_000), Just(1_000_000)],

@@ -1,5 +1,5 @@
-//! Operations on permits and reservations, changes of limits, and peers alone, against references that are
-//! too simple to be wrong.
+//! Operations on permits and reservations, changes of limits, and peers alone, against references
+//! that are too simple to be wrong.
 
 mod alone;
 mod carried;

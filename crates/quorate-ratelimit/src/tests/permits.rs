@@ -64,8 +64,9 @@ fn permits_are_for_concurrency_limits_and_these_for_nothing_else() {
 }
 
 proptest! {
-    /// Against a list of who holds what and was last heard of when: whoever is within its lease holds its
-    /// places, whoever is past one and a half holds none, and there are never more than the max.
+    /// Against a list of who holds what and was last heard of when: whoever is within its lease
+    /// holds its places, whoever is past one and a half holds none, and there are never more than
+    /// the max.
     #[test]
     fn places_are_held_for_a_lease_and_free_after_one_and_a_half(
         max in 1..6u64,

@@ -118,8 +118,8 @@ fn a_key_that_is_reset_gives_nothing_back_of_what_is_reserved() {
 }
 
 proptest! {
-    /// Against a list: taken is what was committed and what is reserved, and what has lapsed is free once
-    /// somebody is denied for it.
+    /// Against a list: taken is what was committed and what is reserved, and what has lapsed is
+    /// free once somebody is denied for it.
     #[test]
     fn units_are_conserved(
         steps in prop::collection::vec((0..8u8, 0..4u8, 0..7u64, 0..900u64), 1..100),
