@@ -80,7 +80,8 @@ impl Numbers<'_> {
 /// Any operations, in any order, on any cells: nothing is written by a denial, units are what was
 /// asked for at most, and what is left is within the limit.
 pub fn operations(data: &[u8]) {
-    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let limits = &*LIMITS;
+    let mut numbers = Numbers(data);
     let model = limits.model();
     let names: Vec<String> = limits.iter().map(|(name, _)| name.to_owned()).collect();
     let mut cells: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
@@ -124,7 +125,8 @@ pub fn operations(data: &[u8]) {
 /// Cells beside those of a limit, in any mixture.
 fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<SideKey> {
     let id = [numbers.byte() % 3];
-    let (permit, holds) = (SideCell::Permit.key(&[key, &id]), SideCell::Reserved.key(&[key]));
+    let permit = SideCell::Permit.key(&[key, &id]);
+    let holds = SideCell::Reserved.key(&[key]);
     let reservation = SideCell::Reservation.key(&[key, &id]);
     match numbers.byte() % 4 {
         0 => vec![permit],
@@ -186,7 +188,8 @@ fn merge(
 
 /// Cells with any content, as a damaged disk or another peer may have them, break no decision.
 pub fn cells(data: &[u8]) {
-    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let limits = &*LIMITS;
+    let mut numbers = Numbers(data);
     let model = limits.model();
     for (name, _) in limits.iter() {
         let key = limits.key(name, "k").expect("it is one of these");

@@ -106,7 +106,8 @@ struct Zone {
 
 impl Zone {
     const fn new(name: &str) -> Self {
-        let (given, mut bytes) = (name.as_bytes(), [0; MAX_ZONE_BYTES]);
+        let given = name.as_bytes();
+        let mut bytes = [0; MAX_ZONE_BYTES];
         if given.len() > MAX_ZONE_BYTES {
             return Self { bytes, length: MAX_ZONE_BYTES as u8 + 1 };
         }

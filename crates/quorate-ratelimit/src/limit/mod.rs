@@ -519,7 +519,8 @@ impl Limit {
 
     /// Checks that a cell can hold a debt of the whole burst.
     fn check_burst(&self, amount: u64, period: Duration) -> Result<(), LimitError> {
-        let (burst, most) = (self.capacity(), most_burst(amount, period));
+        let burst = self.capacity();
+        let most = most_burst(amount, period);
         if burst <= most { Ok(()) } else { Err(LimitError::Burst { burst, amount, period, most }) }
     }
 

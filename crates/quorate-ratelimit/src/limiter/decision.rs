@@ -159,8 +159,8 @@ impl Decision {
             code::ALLOWED | code::SHADOW => true,
             code::DENIED => false,
             code::UNKNOWN_LIMIT => {
-                let (limit, revision) = (limit.to_owned(), words[word::LIMIT]);
-                return Err(AcquireError::MissingLimit { limit, revision });
+                let revision = words[word::LIMIT];
+                return Err(AcquireError::MissingLimit { limit: limit.to_owned(), revision });
             }
             code::NEVER_ADMITTED => {
                 return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });

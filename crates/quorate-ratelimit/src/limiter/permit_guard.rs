@@ -45,11 +45,10 @@ enum GuardState {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, lease, is_lost) = (&self.id, self.lease, self.is_lost());
         f.debug_struct("Permit")
-            .field("id", id)
-            .field("lease", &lease)
-            .field("is_lost", &is_lost)
+            .field("id", &self.id)
+            .field("lease", &self.lease)
+            .field("is_lost", &self.is_lost())
             .finish_non_exhaustive()
     }
 }
@@ -99,8 +98,9 @@ impl Until {
             if until == LOST || !left.is_zero() {
                 return left;
             }
-            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-            match self.nanos.compare_exchange(until, LOST, success, failure) {
+            let lose =
+                self.nanos.compare_exchange(until, LOST, Ordering::AcqRel, Ordering::Acquire);
+            match lose {
                 Ok(_) => return Duration::ZERO,
                 Err(renewed) => until = renewed,
             }

@@ -75,8 +75,8 @@ impl RateLimiter {
         let Some(revision) = self.revision_of_group(rest).await else { return Ok(status) };
         while self.held() < revision {
             if Instant::now() >= until {
-                let (held, waited) = (self.held(), timeout);
-                return Err(ReadyError::LimitsNotHere { revision, held, waited });
+                let held = self.held();
+                return Err(ReadyError::LimitsNotHere { revision, held, waited: timeout });
             }
             tokio::time::sleep(PAUSE).await;
         }

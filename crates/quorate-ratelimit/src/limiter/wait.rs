@@ -37,7 +37,8 @@ impl Drop for Taken {
         // A runtime that ends takes what waits on it along.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let limiter = self.limiter.clone();
-        let (limit, key) = (std::mem::take(&mut self.limit), std::mem::take(&mut self.key));
+        let limit = std::mem::take(&mut self.limit);
+        let key = std::mem::take(&mut self.key);
         runtime.spawn(async move {
             // Best effort: if it fails the units count until their time is over.
             let _ = limiter.refund_of(&limit, &key, decision.granted, &decision).await;
@@ -98,7 +99,9 @@ impl RateLimiter {
         amount: u64,
     ) -> Result<Decision, AcquireError> {
         let (sender, receiver) = oneshot::channel();
-        let (limiter, limit, key) = (self.clone(), limit.to_owned(), key.to_vec());
+        let limiter = self.clone();
+        let limit = limit.to_owned();
+        let key = key.to_vec();
         tokio::spawn(async move {
             let taken = match limiter.acquire(&limit, &key, amount).await {
                 Ok(decision) => Ok(Taken { limiter, limit, key, decision: Some(decision) }),

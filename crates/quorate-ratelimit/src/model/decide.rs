@@ -82,7 +82,7 @@ impl TableDecider<'_> {
         if let (Some(known), Some(record)) = (known, record.as_deref_mut()) {
             if known.is_used_up() && items.iter().any(|item| self.is_limited(item)) {
                 let until = record.value().map_or_else(|| context.now(), |value| value.expires);
-                return self.refuse_repeat(known, items, cells, (context, until));
+                return self.refuse_repeat(known, items, cells, until, context);
             }
             known.count(record);
             return self.repeat(known, items, cells, context);
@@ -168,7 +168,8 @@ impl TableDecider<'_> {
         known: Record,
         items: &[Item<'_>],
         cells: &mut [Cell],
-        (context, until): (DecideContext, GroupTime),
+        until: GroupTime,
+        context: DecideContext,
     ) -> Answer {
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
@@ -191,7 +192,9 @@ impl TableDecider<'_> {
     /// be admitted.
     fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], context: DecideContext) -> Answer {
         let mut units: u64 = 0;
-        let (mut denying, mut shadowed, mut held): (u64, u64, u64) = (0, 0, 0);
+        let mut denying: u64 = 0;
+        let mut shadowed: u64 = 0;
+        let mut reserved: u64 = 0;
         let mut crossed: [u64; 2] = [0; 2];
         let mut shown: Option<(usize, Ruling)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
@@ -208,7 +211,7 @@ impl TableDecider<'_> {
                     return to_answer(index, &ruling, 0);
                 }
             }
-            held |= u64::from(ruling.marks.has_reservations) << index;
+            reserved |= u64::from(ruling.marks.has_reservations) << index;
             for (all, crossed) in crossed.iter_mut().zip(ruling.marks.crossed) {
                 *all |= u64::from(crossed) << index;
             }
@@ -222,7 +225,7 @@ impl TableDecider<'_> {
         };
         let is_denied = denying != 0;
         let mut answer = to_answer(index, &ruling, if is_denied { 0 } else { units });
-        let (first, second) = if is_denied { (denying, held) } else { (crossed[0], crossed[1]) };
+        let [first, second] = if is_denied { [denying, reserved] } else { crossed };
         answer.words[word::INDEX] = answer.words[word::INDEX] & OVERDRAWN
             | index as u64
             | first << DENYING
@@ -277,7 +280,7 @@ impl TableDecider<'_> {
         let Rule::Concurrency(concurrency) = rule else {
             return refusal(code::UNSUPPORTED, 0);
         };
-        let ruling = named.decide_permit(*concurrency, (cell, permit), request, context);
+        let ruling = named.decide_permit(*concurrency, cell, permit, request, context);
         let is_taken = matches!(request, PermitRequest::Take { .. });
         let is_new = is_taken && !ruling.marks.is_repeated;
         to_answer(0, &ruling, if is_new { ruling.granted } else { 0 })

@@ -20,13 +20,19 @@ use crate::rule::verdict::Effect;
 /// The number of a form of a limit; 0 for one that was never changed.
 pub(crate) type FormNumber = u16;
 
+/// The ratio by which units are multiplied on their way to the next form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) to: u64,
+    pub(crate) from: u64,
+}
+
 /// A form of a limit before it was changed.
 #[derive(Clone, Debug)]
 pub(crate) struct EarlierForm {
     pub(crate) number: FormNumber,
     pub(crate) rule: Rule,
-    /// The numbers by which its units were multiplied and divided on their way to the next form.
-    pub(crate) scale: (u64, u64),
+    pub(crate) scale: Scale,
     /// The group time at which the next form began.
     pub(crate) until: u64,
     /// True if only its numbers were others: the next form has the same windows, or the same rate.
@@ -37,17 +43,15 @@ impl EarlierForm {
     /// Returns the units of a cell that were carried over to the next form: not less than were
     /// taken.
     pub(crate) fn used(&self, value: &Value) -> u64 {
-        let (to, from) = self.scale;
-        let scaled = u128::from(self.rule.used(value, self.until)) * u128::from(to);
-        u64::try_from(scaled.div_ceil(u128::from(from).max(1))).unwrap_or(u64::MAX)
+        let scaled = u128::from(self.rule.used(value, self.until)) * u128::from(self.scale.to);
+        u64::try_from(scaled.div_ceil(u128::from(self.scale.from).max(1))).unwrap_or(u64::MAX)
     }
 
     /// Returns how many units of the next form these units, carried over with others, are sure to
     /// have become.
     fn part(&self, units: u64) -> u64 {
-        let (to, from) = self.scale;
-        let scaled = u128::from(units) * u128::from(to) / u128::from(from).max(1);
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let scaled = u128::from(units) * u128::from(self.scale.to);
+        u64::try_from(scaled / u128::from(self.scale.from).max(1)).unwrap_or(u64::MAX)
     }
 
     /// Returns how many of units that were taken at `since` are sure to have counted when the next
@@ -59,30 +63,38 @@ impl EarlierForm {
             rule => (since >= window_at(rule, self.until).unwrap_or(0)).then_some(units),
         }
     }
+
+    /// Returns how many of units that were reserved in a slice are sure to be reserved in the next
+    /// form. The slice began at `start`; a change before this one carried units over at `earlier`.
+    fn reserved_units(
+        &self,
+        units: u64,
+        start: u64,
+        slice: u64,
+        earlier: u64,
+        context: DecideContext,
+    ) -> u64 {
+        let began = context.calendar_at(GroupTime(start)).map(|(began, _)| began.0);
+        // Of a slice in which a window began a part is of the one before, and nobody gives that
+        // back; of one of which a part had left a sliding one, nobody knows which.
+        let taken = match (&self.rule, began) {
+            (Rule::Sliding(_), Some(began)) => began,
+            (Rule::Sliding(_), None) => return 0,
+            _ => context.by_calendar(GroupTime(start.saturating_add(slice - 1))).0,
+        };
+        let Some(carried) = self.carried(units, taken.max(earlier)) else { return 0 };
+        // Whoever settles the slice takes off what has flowed back since it began. What had before
+        // the change was scaled with it; all of it, if that cannot be told.
+        let elapsed = self.until.saturating_sub(began.unwrap_or(0));
+        let flowed = carried - self.rule.returnable(carried, elapsed).min(carried);
+        self.part(carried).saturating_sub(self.part(flowed).saturating_sub(flowed))
+    }
 }
 
 /// Returns the start of the window that a moment is in; `None` of a rule without windows.
 fn window_at(rule: &Rule, at: u64) -> Option<u64> {
-    let peek = Request::PEEK;
-    rule.decide(&mut Cell::new(None), peek, DecideContext::at(GroupTime(at)), Effect::Ask).window
-}
-
-/// What came after a form, of a limit that was these, the last one first, and is `present`.
-fn next<'a>((present, forms): (&'a Rule, &'a [EarlierForm]), index: usize) -> &'a Rule {
-    index.checked_sub(1).map_or(present, |next| &forms[next].rule)
-}
-
-/// The window in which the present form counts what was taken in one of any form: each change
-/// takes all that it carries over as taken at its moment. `None` if that was not carried over.
-pub(crate) fn moved((present, forms): (&Rule, &[EarlierForm]), mut since: u64) -> Option<u64> {
-    for (index, form) in forms.iter().enumerate().rev() {
-        let start = window_at(next((present, forms), index), form.until).unwrap_or(0);
-        if since < start {
-            form.carried(1, since)?;
-            since = start;
-        }
-    }
-    Some(since)
+    let context = DecideContext::at(GroupTime(at));
+    rule.decide(&mut Cell::new(None), Request::PEEK, context, Effect::Ask).window
 }
 
 /// The charge for some units that a limit bears at present.
@@ -99,16 +111,46 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Of units that were taken under a form, when they were taken, of a limit that was these
-    /// forms, the last one first, and is `present`.
-    pub(crate) fn of(
-        (present, forms): (&Rule, &[EarlierForm]),
-        units: u64,
-        (mut since, now): (u64, u64),
-    ) -> Self {
-        let (mut total, mut left, mut is_returnable) = (units, units, true);
-        let mut from = since;
-        for (index, form) in forms.iter().enumerate().rev() {
+    /// The charge for units that were forgotten.
+    pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false, since: 0 };
+}
+
+/// The forms of one limit.
+#[derive(Clone, Copy)]
+pub(crate) struct History<'a> {
+    pub(crate) present: &'a Rule,
+    /// The earlier forms, the last one first.
+    pub(crate) earlier: &'a [EarlierForm],
+}
+
+impl<'a> History<'a> {
+    /// Returns the rule of the form that came after the earlier one with this place.
+    pub(crate) fn next(self, index: usize) -> &'a Rule {
+        index.checked_sub(1).map_or(self.present, |next| &self.earlier[next].rule)
+    }
+
+    /// Returns the window in which the present form counts what was taken in one of any form: each
+    /// change takes all that it carries over as taken at its moment. `None` if that was not carried
+    /// over.
+    pub(crate) fn moved(self, mut since: u64) -> Option<u64> {
+        for (index, form) in self.earlier.iter().enumerate().rev() {
+            let start = window_at(self.next(index), form.until).unwrap_or(0);
+            if since < start {
+                form.carried(1, since)?;
+                since = start;
+            }
+        }
+        Some(since)
+    }
+
+    /// Returns the charge for units that were taken at `taken` under the oldest form.
+    pub(crate) fn charge(self, units: u64, taken: u64, now: u64) -> Charge {
+        let mut total = units;
+        let mut left = units;
+        let mut is_returnable = true;
+        let mut since = taken;
+        let mut from = taken;
+        for (index, form) in self.earlier.iter().enumerate().rev() {
             let (Some(all), Some(rest)) = (form.carried(total, since), form.carried(left, since))
             else {
                 is_returnable = false;
@@ -118,59 +160,39 @@ impl Charge {
             total = form.part(all);
             is_returnable &= form.is_renumbered;
             from = form.until;
-            let window = window_at(next((present, forms), index), form.until);
+            let window = window_at(self.next(index), form.until);
             since = since.max(window.unwrap_or(form.until));
         }
-        left = present.returnable(left, now.saturating_sub(from));
-        Self { total, flowed: total.saturating_sub(left), is_returnable, since }
+        left = self.present.returnable(left, now.saturating_sub(from));
+        Charge { total, flowed: total.saturating_sub(left), is_returnable, since }
     }
 
-    /// The charge for units that were forgotten.
-    pub(crate) const FORGOTTEN: Self = Self { total: 0, flowed: 0, is_returnable: false, since: 0 };
-}
-
-/// What is reserved of a key, as the present form reads it: the same, or of an older form whose
-/// numbers alone were changed since.
-pub(crate) fn present_holds(
-    value: &Value,
-    (present, forms): (&Rule, &[EarlierForm]),
-    term: u64,
-    context: DecideContext,
-) -> Option<Value> {
-    let found = forms
-        .iter()
-        .position(|form| LapseClock::new(term, form.rule.tag()).read(Some(value)).is_some());
-    let Some(oldest) = found else { return Some(*value) };
-    let mut value = *value;
-    for index in (0..=oldest).rev() {
-        let form = &forms[index];
-        if !form.is_renumbered {
-            return None;
+    /// Reads what is reserved of a key as the present form does: what is of this form as it is, and
+    /// of an earlier one if the numbers alone were changed since.
+    pub(crate) fn reserved(
+        self,
+        value: &Value,
+        term: u64,
+        context: DecideContext,
+    ) -> Option<Value> {
+        let reads =
+            |form: &EarlierForm| LapseClock::new(term, form.rule.tag()).read(Some(value)).is_some();
+        let Some(oldest) = self.earlier.iter().position(reads) else { return Some(*value) };
+        let mut carried = *value;
+        for index in (0..=oldest).rev() {
+            let form = &self.earlier[index];
+            if !form.is_renumbered {
+                return None;
+            }
+            // What an earlier change carried over was taken as taken at its moment.
+            let earlier = self.earlier[..=oldest].get(index + 1).map_or(0, |form| form.until);
+            let old = LapseClock::new(term, form.rule.tag());
+            let new = LapseClock::new(term, self.next(index).tag());
+            let lapsing = old.carried(old.read(Some(&carried))?, |units, start| {
+                form.reserved_units(units, start, old.length(), earlier, context)
+            });
+            carried.words = new.words(lapsing);
         }
-        let next = next((present, forms), index);
-        // What an earlier change carried over was taken as taken at its moment.
-        let earlier = forms[..=oldest].get(index + 1).map_or(0, |form| form.until);
-        let (old, new) =
-            (LapseClock::new(term, form.rule.tag()), LapseClock::new(term, next.tag()));
-        let units = |units: u64, start: u64| {
-            // Of a slice in which a window began a part is of the one before, and nobody gives that
-            // back; of one of which a part had left a sliding one, nobody knows which.
-            let taken = match form.rule {
-                Rule::Sliding(_) => match context.calendar_at(GroupTime(start)) {
-                    Some((began, _)) => began,
-                    None => return 0,
-                },
-                _ => context.by_calendar(GroupTime(start.saturating_add(old.length() - 1))),
-            };
-            let Some(units) = form.carried(units, taken.0.max(earlier)) else { return 0 };
-            // Whoever settles the slice takes off what has flowed back since it began. What had
-            // before the change was scaled with it; all of it, if that cannot be told.
-            let began = context.calendar_at(GroupTime(start)).map_or(0, |(began, _)| began.0);
-            let left = form.rule.returnable(units, form.until.saturating_sub(began));
-            let flowed = units - left.min(units);
-            form.part(units).saturating_sub(form.part(flowed).saturating_sub(flowed))
-        };
-        value.words = new.words(old.carried(old.read(Some(&value))?, units));
+        Some(carried)
     }
-    Some(value)
 }

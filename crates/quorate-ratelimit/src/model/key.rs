@@ -6,7 +6,7 @@ use quorate::MAX_KEY_BYTES;
 
 use crate::model::error::AcquireError;
 
-/// Bytes of the limit's id in front of the caller's key.
+/// KeyBytes of the limit's id in front of the caller's key.
 pub(crate) const PREFIX_BYTES: usize = 4;
 /// Ids below this are no limit's.
 pub(crate) const MIN_LIMIT_ID: u32 = 16;
@@ -20,10 +20,10 @@ const INLINE_BYTES: usize = 64;
 ///
 /// Made by [`Limits::key`](crate::Limits::key), for those who hand items to the core themselves.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key(Bytes);
+pub struct Key(KeyBytes);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Bytes {
+enum KeyBytes {
     Inline { length: u8, bytes: [u8; INLINE_BYTES] },
     Boxed(Box<[u8]>),
 }
@@ -42,9 +42,9 @@ impl Key {
         let mut room = KeyBuffer::default();
         let length = room.fill(limit, key)?.len();
         if length <= INLINE_BYTES {
-            return Ok(Self(Bytes::Inline { length: length as u8, bytes: room.short }));
+            return Ok(Self(KeyBytes::Inline { length: length as u8, bytes: room.short }));
         }
-        Ok(Self(Bytes::Boxed(room.long.into_boxed_slice())))
+        Ok(Self(KeyBytes::Boxed(room.long.into_boxed_slice())))
     }
 }
 
@@ -99,8 +99,8 @@ impl AsRef<[u8]> for Key {
     #[inline]
     fn as_ref(&self) -> &[u8] {
         match &self.0 {
-            Bytes::Inline { length, bytes } => &bytes[..usize::from(*length)],
-            Bytes::Boxed(bytes) => bytes,
+            KeyBytes::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            KeyBytes::Boxed(bytes) => bytes,
         }
     }
 }

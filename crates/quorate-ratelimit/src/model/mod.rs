@@ -29,6 +29,7 @@ use crate::model::answer::{code, to_answer, word};
 use crate::model::current::CurrentLimits;
 use crate::model::decide::{TableDecider, ask_for_room, taken};
 use crate::model::limits::Limits;
+use crate::model::named_limit::NamedLimit;
 use crate::model::side_cell::SideCell;
 use crate::model::table::Table;
 use crate::rule::verdict::Effect;
@@ -105,11 +106,11 @@ impl Model for RateLimitModel {
     #[inline]
     fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         let table = self.current.load();
-        let judge = TableDecider { table: &table, is_alone: false };
+        let decider = TableDecider { table: &table, is_alone: false };
         let ([item], [cell]) = (items, &mut *cells) else {
-            return judge.decide(items, cells, context);
+            return decider.decide(items, cells, context);
         };
-        let (named, request) = match judge.read(0, item) {
+        let (named, request) = match decider.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
@@ -149,8 +150,9 @@ impl Model for RateLimitModel {
     /// that the group has changed may do so, or may have before they were changed again: who was
     /// cut off meanwhile has decided by those.
     fn may_decide_alone(&self, mode: Mode) -> bool {
-        let lets = |table: &Table| table.limits.iter().any(|named| named.may_be_decided_alone());
-        mode == Mode::Relaxed || lets(self.current.code()) || self.current.is_of_group()
+        let mut limits = self.current.code().limits.iter();
+        let code_lets = limits.any(NamedLimit::may_be_decided_alone);
+        mode == Mode::Relaxed || code_lets || self.current.is_of_group()
     }
 
     fn decide_alone(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer {
@@ -243,8 +245,8 @@ impl Model for RateLimitModel {
     }
 
     fn settings(&self) -> Vec<(String, String)> {
-        let (count, revision) = (self.current.code().len(), self.current.code().fingerprint());
-        let limits = format!("{count}, revision {revision:016x}");
+        let code = self.current.code();
+        let limits = format!("{}, revision {:016x}", code.limits.len(), code.fingerprint());
         // A peer of an older build takes every operation for an acquire.
         let operations = OPERATIONS_REVISION.to_string();
         vec![("limits".to_owned(), limits), ("operations".to_owned(), operations)]

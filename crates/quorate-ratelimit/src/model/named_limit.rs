@@ -5,7 +5,7 @@ use quorate::{Cell, DecideContext, Delta, GroupTime, Value};
 
 use crate::limit::without_primary::WithoutPrimary;
 use crate::limit::{Kind, Limit};
-use crate::model::earlier_form::{self, Charge, EarlierForm, FormNumber};
+use crate::model::earlier_form::{Charge, EarlierForm, FormNumber, History};
 use crate::rule::Rule;
 use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT, marked};
 use crate::rule::concurrency::{Concurrency, PermitRequest};
@@ -13,6 +13,24 @@ use crate::rule::hash::limit_id;
 use crate::rule::operation::{Operation, Request};
 use crate::rule::token_bucket::{TokenBucket, reduced};
 use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+
+/// The forms of a limit, prepared for deciding.
+pub(crate) struct Forms {
+    pub(crate) limit: Limit,
+    pub(crate) rule: Rule,
+    /// The number of the present form.
+    pub(crate) number: FormNumber,
+    /// The earlier forms, the last one first.
+    pub(crate) earlier: Vec<EarlierForm>,
+}
+
+impl Forms {
+    /// Returns the tags of all cells that may have been written.
+    pub(crate) fn tags(&self) -> Vec<u64> {
+        let rules = self.earlier.iter().map(|form| &form.rule).chain([&self.rule]);
+        rules.flat_map(Rule::tags).collect()
+    }
+}
 
 /// A limit under its name.
 pub(crate) struct NamedLimit {
@@ -27,32 +45,36 @@ pub(crate) struct NamedLimit {
     /// The share of it that a peer alone has, if it has one.
     share: Option<Rule>,
     /// Its earlier forms whose cells may live, the last one first.
-    former: Box<[EarlierForm]>,
+    earlier: Box<[EarlierForm]>,
     /// True if more is done than to decide by the rule.
     is_unusual: bool,
 }
 
 impl NamedLimit {
     pub(crate) fn new(name: String, limit: Limit) -> Self {
-        Self::changed(name, limit, (Rule::new(&limit, 0), 0), Vec::new())
+        let forms = Forms { limit, rule: Rule::new(&limit, 0), number: 0, earlier: Vec::new() };
+        Self::changed(name, forms)
     }
 
-    /// A limit that was changed before, or may have been.
-    pub(crate) fn changed(
-        name: String,
-        limit: Limit,
-        (rule, form): (Rule, FormNumber),
-        former: Vec<EarlierForm>,
-    ) -> Self {
-        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
-        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
+    /// Makes a limit that was changed before, or may have been.
+    pub(crate) fn changed(name: String, forms: Forms) -> Self {
+        let tags = forms.tags();
+        let Forms { limit, rule, number, earlier } = forms;
         let share = match limit.without_primary {
             WithoutPrimary::Share { per_mille } => share(&limit, &rule, per_mille, &tags),
             _ => None,
         };
-        let is_unusual = !former.is_empty() || limit.alerts[0] > 0 || limit.is_shadow;
-        let (id, name, former) = (limit_id(&name), name.into(), former.into());
-        Self { id, index: 0, name, limit, rule, form, share, former, is_unusual }
+        Self {
+            id: limit_id(&name),
+            index: 0,
+            name: name.into(),
+            limit,
+            rule,
+            form: number,
+            share,
+            is_unusual: !earlier.is_empty() || limit.alerts[0] > 0 || limit.is_shadow,
+            earlier: earlier.into(),
+        }
     }
 
     /// Returns true if a peer of a strict group decides it alone.
@@ -126,13 +148,13 @@ impl NamedLimit {
         if self.rule.reads(tag) {
             return (Some(bare), has_reservations);
         }
-        let found = self.former.iter().position(|former| former.rule.reads(tag));
+        let found = self.earlier.iter().position(|form| form.rule.reads(tag));
         for index in (0..found.map_or(0, |index| index + 1)).rev() {
-            let former = &self.former[index];
-            let next = index.checked_sub(1).map_or(&self.rule, |next| &self.former[next].rule);
-            let units = former.used(&bare);
+            let form = &self.earlier[index];
+            let next = self.history().next(index);
+            let units = form.used(&bare);
             // What holds nothing is absent.
-            let Some(carried) = next.with(units, former.until).filter(|_| units > 0) else {
+            let Some(carried) = next.with(units, form.until).filter(|_| units > 0) else {
                 return (None, has_reservations);
             };
             bare = carried;
@@ -147,7 +169,7 @@ impl NamedLimit {
             return request;
         };
         let since = window_ms.saturating_mul(NANOS_PER_MS);
-        match earlier_form::moved((&self.rule, &self.former), since) {
+        match self.history().moved(since) {
             Some(moved) if moved == since => request,
             Some(moved) => {
                 let window_ms = Some(moved / NANOS_PER_MS);
@@ -160,31 +182,35 @@ impl NamedLimit {
     /// Returns the group time at which its present form began, as far as cells of earlier ones may
     /// live.
     pub(crate) fn changed_at(&self) -> u64 {
-        self.former.first().map_or(0, |former| former.until)
+        self.earlier.first().map_or(0, |form| form.until)
     }
 
     /// Returns the charge that this limit bears for units that were taken at `since` under a form
     /// of it.
     pub(crate) fn charge(&self, form: FormNumber, units: u64, since: u64, now: u64) -> Charge {
-        let forms = if form == self.form {
-            &self.former[..0]
+        let earlier = if form == self.form {
+            &self.earlier[..0]
         } else {
-            match self.former.iter().position(|former| former.number == form) {
-                Some(index) => &self.former[..=index],
+            match self.earlier.iter().position(|earlier| earlier.number == form) {
+                Some(index) => &self.earlier[..=index],
                 None => return Charge::FORGOTTEN,
             }
         };
-        Charge::of((&self.rule, forms), units, (since, now))
+        History { present: &self.rule, earlier }.charge(units, since, now)
+    }
+
+    fn history(&self) -> History<'_> {
+        History { present: &self.rule, earlier: &self.earlier }
     }
 
     /// Reads what is reserved of a key, as the present form does.
-    pub(crate) fn holds(
+    pub(crate) fn reserved(
         &self,
         value: Option<&Value>,
         term: u64,
         context: DecideContext,
     ) -> Option<Value> {
-        earlier_form::present_holds(value?, (&self.rule, &self.former), term, context)
+        self.history().reserved(value?, term, context)
     }
 
     /// Returns which thresholds a request has taken a key past.
@@ -218,7 +244,8 @@ impl NamedLimit {
     pub(crate) fn decide_permit(
         &self,
         concurrency: Concurrency,
-        (cell, permit): (&mut Cell, &mut Cell),
+        cell: &mut Cell,
+        permit: &mut Cell,
         request: PermitRequest,
         context: DecideContext,
     ) -> Ruling {
@@ -324,36 +351,35 @@ const SOON: u64 = 1_000_000_000;
 /// Returns the share that a peer alone has of a limit: so many thousandths, of the maximum rounded
 /// up; `None` of what denies nothing.
 fn share(limit: &Limit, rule: &Rule, per_mille: u16, taken: &[u64]) -> Option<Rule> {
-    let part = |max: u64| {
-        let part = (u128::from(max) * u128::from(per_mille)).div_ceil(1000);
-        u64::try_from(part).unwrap_or(u64::MAX)
-    };
     let kind = match limit.kind {
         Kind::Counter => return None,
         Kind::Rate { amount, period } => {
-            let (amount, period) = (
-                u128::from(amount) * u128::from(per_mille),
-                period.as_nanos().saturating_mul(1000),
-            );
-            let (amount, period) = reduced(amount, period);
-            let burst = part(limit.capacity());
+            let share = u128::from(amount) * u128::from(per_mille);
+            let (amount, period) = reduced(share, period.as_nanos().saturating_mul(1000));
+            let burst = part(limit.capacity(), per_mille);
             let mut salts = 1..;
             return salts.find_map(|salt| {
                 let bucket = TokenBucket::new(amount, period, burst, salt);
                 (!taken.contains(&bucket.tag())).then_some(Rule::TokenBucket(bucket))
             });
         }
-        Kind::Window { max, length } => Kind::Window { max: part(max), length },
-        Kind::Sliding { max, length } => Kind::Sliding { max: part(max), length },
+        Kind::Window { max, length } => Kind::Window { max: part(max, per_mille), length },
+        Kind::Sliding { max, length } => Kind::Sliding { max: part(max, per_mille), length },
         Kind::ApproximateSliding { max, length } => {
-            Kind::ApproximateSliding { max: part(max), length }
+            Kind::ApproximateSliding { max: part(max, per_mille), length }
         }
-        Kind::Calendar { max, calendar } => Kind::Calendar { max: part(max), calendar },
+        Kind::Calendar { max, calendar } => Kind::Calendar { max: part(max, per_mille), calendar },
         // Of all that are held, as this peer knows them: their holders may be here, and go on.
         Kind::Concurrent { max, .. } => {
             let Rule::Concurrency(concurrency) = rule else { return None };
-            return Some(Rule::Concurrency(concurrency.with_max(part(max))));
+            return Some(Rule::Concurrency(concurrency.with_max(part(max, per_mille))));
         }
     };
     Some(Rule::apart(&Limit { kind, ..*limit }, 1, taken).0)
+}
+
+/// Returns so many thousandths of a maximum, rounded up.
+fn part(max: u64, per_mille: u16) -> u64 {
+    let part = (u128::from(max) * u128::from(per_mille)).div_ceil(1000);
+    u64::try_from(part).unwrap_or(u64::MAX)
 }

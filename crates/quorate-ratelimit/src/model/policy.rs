@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::bounds::MAX_LIMITS;
 use crate::limit::{Kind, Limit};
-use crate::model::earlier_form::{EarlierForm, FormNumber};
+use crate::model::earlier_form::{EarlierForm, FormNumber, Scale};
 use crate::model::file::{LimitSpec, LimitsSpec};
-use crate::model::named_limit::NamedLimit;
+use crate::model::named_limit::{Forms, NamedLimit};
 use crate::model::table::Table;
 use crate::rule::Rule;
 
@@ -103,9 +103,8 @@ fn is_zero(salt: &u64) -> bool {
 /// If they cannot be read, or break a rule of this version.
 pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
     let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
-        let (limit, rule, former) =
-            versions.prepare().map_err(|error| format!("{name}: {error}"))?;
-        Ok(NamedLimit::changed(name, limit, (rule, form_number(versions.salt)), former))
+        let forms = versions.prepare().map_err(|error| format!("{name}: {error}"))?;
+        Ok(NamedLimit::changed(name, forms))
     });
     let entries: Result<Vec<NamedLimit>, String> = entries.collect();
     Ok(Table::new(entries?, policy.revision))
@@ -196,21 +195,24 @@ impl Versions {
     }
 
     /// Reads the limit, its rule, and its earlier forms, by which its cells may have been written.
-    fn prepare(&self) -> Result<(Limit, Rule, Vec<EarlierForm>), String> {
+    fn prepare(&self) -> Result<Forms, String> {
         let limit = self.is.limit().map_err(|error| error.to_string())?;
-        let (mut former, mut next) = (Vec::new(), limit);
+        let mut earlier = Vec::new();
+        let mut next = limit;
         for Was { is, salt, scale, at, .. } in &self.was {
-            let limit = is.limit().map_err(|error| error.to_string())?;
-            former.push(EarlierForm {
+            let was = is.limit().map_err(|error| error.to_string())?;
+            let (to, from) = scale.unwrap_or((1, 1));
+            earlier.push(EarlierForm {
                 number: form_number(*salt),
-                rule: Rule::new(&limit, *salt),
-                scale: scale.unwrap_or((1, 1)),
+                rule: Rule::new(&was, *salt),
+                scale: Scale { to, from },
                 until: *at,
-                is_renumbered: has_same_cells(&limit, &next),
+                is_renumbered: has_same_cells(&was, &next),
             });
-            next = limit;
+            next = was;
         }
-        Ok((limit, Rule::new(&limit, self.salt), former))
+        let rule = Rule::new(&limit, self.salt);
+        Ok(Forms { limit, rule, number: form_number(self.salt), earlier })
     }
 
     fn changed(&self, limit: &Limit, carry: Carry, now: GroupTime) -> Result<Self, String> {
@@ -218,24 +220,22 @@ impl Versions {
         if is == self.is {
             return Ok(self.clone());
         }
-        let (before, rule, former) = self.prepare()?;
+        let forms = self.prepare()?;
+        let before = forms.limit;
         if before == *limit {
             return Ok(self.clone());
         }
-        let rules = former.iter().map(|former| &former.rule).chain([&rule]);
-        let tags: Vec<u64> = rules.flat_map(Rule::tags).collect();
-        let next = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
-        let has_permits = |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. });
+        let tags = forms.tags();
+        let next_salt = |taken: &[u64]| Rule::apart(limit, self.salt.wrapping_add(1), taken).1;
         // What is held at this moment is no count that begins anew.
-        let keeps_permits = has_permits(limit) && has_same_cells(&before, limit);
+        let keeps_permits = limit.is_concurrent() && has_same_cells(&before, limit);
         if carry == Carry::Reset && !keeps_permits {
-            return Ok(Self { is, salt: next(&tags), was: Vec::new() });
+            return Ok(Self { is, salt: next_salt(&tags), was: Vec::new() });
         }
-        let (old, new) = (before.capacity().max(1), limit.capacity().max(1));
-        let is_permits =
-            |limit: &Limit| matches!(limit.kind, Kind::Concurrent { .. } | Kind::Counter);
+        let old = before.capacity().max(1);
+        let new = limit.capacity().max(1);
         let scale = match carry {
-            Carry::Proportional if old != new && !is_permits(limit) && !is_permits(&before) => {
+            Carry::Proportional if old != new && has_parts(limit) && has_parts(&before) => {
                 Some((new, old))
             }
             _ => None,
@@ -244,7 +244,7 @@ impl Versions {
             // The same cells, by another number.
             return Ok(Self { is, ..self.clone() });
         }
-        if has_permits(limit) || has_permits(&before) {
+        if limit.is_concurrent() || before.is_concurrent() {
             return Err(
                 "permits cannot be carried over into another lease or kind of limit: change \
                         it with carry=reset, or use another name"
@@ -252,8 +252,8 @@ impl Versions {
             );
         }
         // What was carried into it may be more than it admits itself.
-        let most = self.was.iter().filter_map(|was| was.is.limit().ok());
-        let most = most.map(|limit| limit.capacity()).fold(before.capacity(), u64::max);
+        let earlier = self.was.iter().filter_map(|was| was.is.limit().ok());
+        let most = earlier.map(|limit| limit.capacity()).fold(before.capacity(), u64::max);
         let until = now.0.saturating_add(life(&before, most));
         let last = Was { is: self.is.clone(), salt: self.salt, scale, at: now.0, until };
         // One in the middle is on the way of those before it.
@@ -265,8 +265,13 @@ impl Versions {
                  change it with carry=reset"
             ));
         }
-        Ok(Self { is, salt: next(&tags), was })
+        Ok(Self { is, salt: next_salt(&tags), was })
     }
+}
+
+/// Returns true if units of a limit can be kept as a part of it: permits and counts cannot.
+fn has_parts(limit: &Limit) -> bool {
+    !matches!(limit.kind, Kind::Concurrent { .. } | Kind::Counter)
 }
 
 /// Returns true if two forms of a limit read each other's cells: they differ in numbers only.

@@ -69,7 +69,7 @@ fn slices(named: &NamedLimit) -> LapseClock {
 /// limit has become another meanwhile that is nothing: what was reserved under the former stays
 /// taken.
 fn roll(named: &NamedLimit, holds: &Cell, context: DecideContext) -> (Lapsing, [Lapsed; COUNTED]) {
-    let present = named.holds(holds.value(), TERM_NANOS, context);
+    let present = named.reserved(holds.value(), TERM_NANOS, context);
     slices(named).roll(present.as_ref(), context.steady())
 }
 
@@ -128,7 +128,8 @@ impl Reservation {
     fn charge(
         self,
         named: &NamedLimit,
-        (held, slice): (Lapsing, u64),
+        held: Lapsing,
+        slice: u64,
         context: DecideContext,
     ) -> Charge {
         // A peer whose code has another limit of the same name has counted afresh.
@@ -172,7 +173,7 @@ pub(crate) fn settle(
         named.decide(limit, request, context, Effect::Take);
     }
     if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_holds(named, (holds, limit), held, context);
+        write_holds(named, holds, limit, held, context);
     }
     if held.total() == 0 {
         mark(limit, false);
@@ -248,12 +249,18 @@ pub(crate) fn reserve(
     let units = ruling.granted;
     let since_ms = ruling.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
     let expires = context.by_calendar(GroupTime(slices(named).lapses(held.number())));
-    let (slice, form, age) = (Some(held.number()), named.form, held.age());
-    Reservation { units, slice, since_ms, form, age }.write(cells.reservation, expires);
+    let reservation = Reservation {
+        units,
+        slice: Some(held.number()),
+        since_ms,
+        form: named.form,
+        age: held.age(),
+    };
+    reservation.write(cells.reservation, expires);
     ruling.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
-        write_holds(named, (cells.holds, cells.limit), held, context);
+        write_holds(named, cells.holds, cells.limit, held, context);
         mark(cells.limit, true);
     }
     ruling
@@ -284,7 +291,7 @@ pub(crate) fn commit(
     if known.units > 0 && !held.counts(slice) {
         return Ruling::new(Verdict::Ended);
     }
-    let charge = known.charge(named, (held, slice), context);
+    let charge = known.charge(named, held, slice, context);
     let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
     let request = if actual < charge.total {
         // Holds of an older form are fewer where a rate has flowed meanwhile.
@@ -299,7 +306,7 @@ pub(crate) fn commit(
     };
     let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
     if removed > 0 {
-        write_holds(named, (cells.holds, cells.limit), held, context);
+        write_holds(named, cells.holds, cells.limit, held, context);
     }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
@@ -321,8 +328,7 @@ fn repeated(
 ) -> Ruling {
     let request = Request::PEEK;
     let ruling = named.decide(&mut limit.clone(), request, context, Effect::Ask);
-    let (verdict, granted) = (Verdict::Allowed, known.units);
-    Ruling { verdict, granted, ..ruling }.repeated()
+    Ruling { verdict: Verdict::Allowed, granted: known.units, ..ruling }.repeated()
 }
 
 /// Marks a limit's cell, or takes the mark off; one that is absent holds nothing.
@@ -339,7 +345,8 @@ fn mark(limit: &mut Cell, has_reservations: bool) {
 /// given back until then.
 fn write_holds(
     named: &NamedLimit,
-    (holds, limit): (&mut Cell, &Cell),
+    holds: &mut Cell,
+    limit: &Cell,
     held: Lapsing,
     context: DecideContext,
 ) {

@@ -88,9 +88,4 @@ impl Table {
             fnv(fnv(hash, named.name.as_bytes()), format!("\n{}\n", named.limit).as_bytes())
         })
     }
-
-    /// Returns the number of limits.
-    pub(crate) fn len(&self) -> usize {
-        self.limits.len()
-    }
 }

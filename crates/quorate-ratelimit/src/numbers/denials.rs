@@ -17,11 +17,11 @@ const KEYS: usize = 64;
 /// Denials by key, of keys with their limit's id.
 #[derive(Debug)]
 pub(crate) struct Denials {
-    tables: Box<[Mutex<Counts>]>,
+    tables: Box<[Mutex<KeyCounts>]>,
     hasher: RandomState,
 }
 
-type Counts = HashMap<Box<[u8]>, u64>;
+type KeyCounts = HashMap<Box<[u8]>, u64>;
 
 impl Denials {
     pub(crate) fn new() -> Self {
@@ -29,7 +29,7 @@ impl Denials {
         Self { tables, hasher: RandomState::new() }
     }
 
-    /// Counts a denial; one that would have to wait for another is left out.
+    /// KeyCounts a denial; one that would have to wait for another is left out.
     #[cold]
     pub(crate) fn note(&self, key: &[u8]) {
         let table = self.hasher.hash_one(key) as usize % TABLES;
@@ -48,7 +48,7 @@ impl Denials {
 
     /// All that are counted, and how often each was denied at least.
     pub(crate) fn all(&self) -> Vec<(Box<[u8]>, u64)> {
-        let of_table = |table: &Mutex<Counts>| {
+        let of_table = |table: &Mutex<KeyCounts>| {
             table.lock().iter().map(|(key, count)| (key.clone(), *count)).collect::<Vec<_>>()
         };
         self.tables.iter().flat_map(of_table).collect()

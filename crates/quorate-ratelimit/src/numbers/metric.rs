@@ -3,7 +3,8 @@
 //! The names are listed in docs/operations.md. They follow the conventions of Prometheus.
 
 use quorate::{
-    CallTimes, Connections, GroupConfig, Link, PeerRole, PeerStats, Status, StorageState, Turns,
+    CallTimes, Connections, GroupConfig, Link, PeerName, PeerRole, PeerStats, Status, StorageState,
+    Turns,
 };
 
 use crate::numbers::counters::Counts;
@@ -220,11 +221,7 @@ fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {
 }
 
 fn of_group(status: &Status) -> Vec<Metric> {
-    let is_reached = |name: &quorate::PeerName| {
-        let is_linked = |peer: &quorate::PeerStatus| peer.name == *name && peer.link == Link::Up;
-        *name == status.name || status.peers.iter().any(is_linked)
-    };
-    let reached = status.members.iter().filter(|member| is_reached(&member.name)).count();
+    let reached = status.members.iter().filter(|member| is_reached(status, &member.name)).count();
     let is_primary = status.role == PeerRole::Primary;
     vec![
         Metric::gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
@@ -279,6 +276,12 @@ fn of_group(status: &Status) -> Vec<Metric> {
         ),
         certificate_of(status),
     ]
+}
+
+/// Returns true if this peer is of that name, or connected to the one that is.
+fn is_reached(status: &Status, name: &PeerName) -> bool {
+    let mut links = status.peers.iter().filter(|peer| peer.link == Link::Up);
+    *name == status.name || links.any(|peer| peer.name == *name)
 }
 
 /// One sample for each member whose lag is known, this peer included.

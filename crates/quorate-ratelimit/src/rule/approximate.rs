@@ -45,7 +45,7 @@ pub(crate) struct ApproximateSliding {
 
 /// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Counts {
+struct TwoCounts {
     start: u64,
     current: u64,
     previous: u64,
@@ -70,7 +70,9 @@ impl ApproximateSliding {
         let mut counts = self.counts(cell.value(), now);
         let before = counts;
         let Request { operation, amount } = request;
-        let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
+        let mut verdict = Verdict::Allowed;
+        let mut retry_after = 0;
+        let mut granted = 0;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
                 match whole_units::ask(request, self.left(counts, now), self.max) {
@@ -131,34 +133,34 @@ impl ApproximateSliding {
 
     /// Returns the units that are left at `now`.
     #[inline]
-    fn left(&self, counts: Counts, now: GroupTime) -> u64 {
+    fn left(&self, counts: TwoCounts, now: GroupTime) -> u64 {
         self.max.saturating_sub(self.counting(counts, now))
     }
 
     /// Returns the units that count at `now`.
     #[inline]
-    fn counting(&self, counts: Counts, now: GroupTime) -> u64 {
+    fn counting(&self, counts: TwoCounts, now: GroupTime) -> u64 {
         counts.current.saturating_add(self.weighed(counts, now))
     }
 
     /// Returns the part of the previous window's units that lies within the length before `now`,
     /// rounded up.
     #[inline]
-    fn weighed(&self, counts: Counts, now: GroupTime) -> u64 {
+    fn weighed(&self, counts: TwoCounts, now: GroupTime) -> u64 {
         let still_within = self.length.get() - self.elapsed(counts, now);
         self.length.divide_up(u128::from(counts.previous) * u128::from(still_within))
     }
 
     /// Returns how far into the present window `now` is; 0 if group time went back.
     #[inline]
-    fn elapsed(&self, counts: Counts, now: GroupTime) -> u64 {
+    fn elapsed(&self, counts: TwoCounts, now: GroupTime) -> u64 {
         now.0.saturating_sub(counts.start).min(self.length.get())
     }
 
     /// Returns how long it takes until `wanted` units are left, if nobody takes any; they are not
     /// left now.
     #[cold]
-    fn wait(&self, counts: Counts, wanted: u64, now: GroupTime) -> u64 {
+    fn wait(&self, counts: TwoCounts, wanted: u64, now: GroupTime) -> u64 {
         let length = self.length.get();
         let elapsed = self.elapsed(counts, now);
         // Group time may be behind the present window.
@@ -191,7 +193,7 @@ impl ApproximateSliding {
     /// Reads the start of the present window of a cell's words, its count and the previous one's;
     /// `None` if they are not of this length.
     pub(crate) fn read(&self, words: &[u64; 3]) -> Option<[u64; 3]> {
-        self.unpack(words).map(|Counts { start, current, previous }| [start, current, previous])
+        self.unpack(words).map(|TwoCounts { start, current, previous }| [start, current, previous])
     }
 
     /// Returns the units that count at `at`: as many of the previous window's as still do.
@@ -217,24 +219,24 @@ impl ApproximateSliding {
     /// Makes a cell in which so many units have been taken at `at`.
     pub(crate) fn with(&self, units: u64, at: u64) -> Value {
         let counts = self.counts(None, GroupTime(at));
-        self.value(Counts { current: units, ..counts })
+        self.value(TwoCounts { current: units, ..counts })
     }
 
     /// Keeps in `delta` what was taken locally, less what was given back of it.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let Some(after) = self.unpack(&after.words) else { return };
         let at = |words| self.unpack(words).map(|counts| self.rolled(counts, after.start));
-        let none = Counts { start: after.start, current: 0, previous: 0 };
+        let none = TwoCounts { start: after.start, current: 0, previous: 0 };
         let before = before.and_then(|value| at(&value.words)).unwrap_or(none);
         let known = at(&delta.words).unwrap_or(none);
-        delta.words = self.pack(Counts {
+        delta.words = self.pack(TwoCounts {
             start: after.start,
             current: whole_units::moved(known.current, before.current, after.current),
             previous: whole_units::moved(known.previous, before.previous, after.previous),
         });
     }
 
-    /// Counts what was taken locally as far as its windows still matter. Bounded by the max each,
+    /// TwoCounts what was taken locally as far as its windows still matter. Bounded by the max each,
     /// whatever a peer claims.
     pub(crate) fn merge(
         &self,
@@ -248,7 +250,8 @@ impl ApproximateSliding {
         // took counts now: one clock must not move the group's window.
         local.start = local.start.min(counts.start);
         let local = self.rolled(local, counts.start);
-        let (current, previous) = (local.current.min(self.max), local.previous.min(self.max));
+        let current = local.current.min(self.max);
+        let previous = local.previous.min(self.max);
         if (current, previous) == (0, 0) {
             return None;
         }
@@ -259,24 +262,24 @@ impl ApproximateSliding {
 
     /// Returns the windows of a decision and what was taken in them.
     #[inline]
-    fn counts(&self, value: Option<&Value>, now: GroupTime) -> Counts {
+    fn counts(&self, value: Option<&Value>, now: GroupTime) -> TwoCounts {
         let start = self.length.divide_short(now.0) * self.length.get();
         match value.and_then(|value| self.unpack(&value.words)) {
             Some(recorded) => self.rolled(recorded, start.max(recorded.start)),
-            None => Counts { start, current: 0, previous: 0 },
+            None => TwoCounts { start, current: 0, previous: 0 },
         }
     }
 
     /// Returns what is left of `counts` when the present window begins at `start`, which is no
     /// earlier.
     #[inline]
-    fn rolled(&self, counts: Counts, start: u64) -> Counts {
+    fn rolled(&self, counts: TwoCounts, start: u64) -> TwoCounts {
         if start <= counts.start {
             return counts;
         }
         let is_next = self.end(counts.start) == start;
         let previous = if is_next { counts.current.min(MAX_APPROXIMATE) } else { 0 };
-        Counts { start, current: 0, previous }
+        TwoCounts { start, current: 0, previous }
     }
 
     #[inline]
@@ -285,23 +288,23 @@ impl ApproximateSliding {
     }
 
     #[inline]
-    fn value(&self, counts: Counts) -> Value {
+    fn value(&self, counts: TwoCounts) -> Value {
         let expires = GroupTime(self.end(self.end(counts.start)));
         Value { words: self.pack(counts), expires }
     }
 
     #[inline]
-    fn pack(&self, counts: Counts) -> [u64; 3] {
+    fn pack(&self, counts: TwoCounts) -> [u64; 3] {
         let previous = counts.previous.min(MAX_APPROXIMATE);
         [counts.start, counts.current, previous | self.tag << TAG_SHIFT]
     }
 
     /// `None` if the words are not of this length: the cell counts as absent.
     #[inline]
-    fn unpack(&self, words: &[u64; 3]) -> Option<Counts> {
+    fn unpack(&self, words: &[u64; 3]) -> Option<TwoCounts> {
         let [start, current, last] = *words;
         let previous = last & MAX_APPROXIMATE;
-        (last >> TAG_SHIFT == self.tag).then_some(Counts { start, current, previous })
+        (last >> TAG_SHIFT == self.tag).then_some(TwoCounts { start, current, previous })
     }
 }
 
@@ -327,11 +330,11 @@ mod tests {
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
         let (sliding, length) = (ApproximateSliding::new(10, 1000, 0), 1000);
-        let local = Counts { start: 9 * length, current: 3, previous: 4 };
+        let local = TwoCounts { start: 9 * length, current: 3, previous: 4 };
         let delta = Delta { words: sliding.pack(local), units: 7 };
         let merged = sliding.merge(None, &delta, GroupTime(5 * length));
         let (value, units) = merged.expect("its windows are not over");
-        let counts = Counts { start: 5 * length, current: 3, previous: 4 };
+        let counts = TwoCounts { start: 5 * length, current: 3, previous: 4 };
         assert_eq!((sliding.unpack(&value.words), units), (Some(counts), 7));
     }
 }

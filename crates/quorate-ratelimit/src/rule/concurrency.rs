@@ -39,9 +39,16 @@ pub(crate) enum PermitRequest {
 
 /// The content of a permit's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Permit {
+struct PermitCell {
     units: u64,
     slice: u64,
+}
+
+impl PermitCell {
+    /// Orders what was said of one permit: later slices first, and its release last.
+    fn newness(self) -> (u64, bool) {
+        (self.slice, self.units == 0)
+    }
 }
 
 impl Concurrency {
@@ -102,13 +109,14 @@ impl Concurrency {
                     return self.refusal(held, now, verdict, units);
                 }
                 held.add(units);
-                permit.set(self.written(Permit { units, slice: held.number() }, context));
+                permit.set(self.written(PermitCell { units, slice: held.number() }, context));
                 cell.set(self.slices.value(held, context));
                 let ruling = self.ruling(held, now, Verdict::Allowed, units);
                 Ruling { reset_after: self.lease, ..ruling }
             }
             PermitRequest::Renew => {
-                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                let Some(PermitCell { units, slice }) = known.filter(|known| known.units > 0)
+                else {
                     return self.ruling(held, now, Verdict::Ended, 0);
                 };
                 if slice == held.number() {
@@ -116,20 +124,21 @@ impl Concurrency {
                 } else {
                     held.remove(slice, units);
                     held.add(units);
-                    permit.set(self.written(Permit { units, slice: held.number() }, context));
+                    permit.set(self.written(PermitCell { units, slice: held.number() }, context));
                     cell.set(self.slices.value(held, context));
                 }
                 let ruling = self.ruling(held, now, Verdict::Allowed, units);
                 Ruling { reset_after: self.lease, ..ruling }
             }
             PermitRequest::Release => {
-                let Some(Permit { units, slice }) = known.filter(|known| known.units > 0) else {
+                let Some(PermitCell { units, slice }) = known.filter(|known| known.units > 0)
+                else {
                     // Given back already, by its holder or by time.
                     confirm(permit);
                     return self.ruling(held, now, Verdict::Allowed, 0);
                 };
                 held.remove(slice, units);
-                permit.set(self.written(Permit { units: 0, slice }, context));
+                permit.set(self.written(PermitCell { units: 0, slice }, context));
                 cell.set(self.slices.value(held, context));
                 self.ruling(held, now, Verdict::Allowed, units)
             }
@@ -198,13 +207,13 @@ impl Concurrency {
         (units > 0).then(|| (self.slices.value(held, context), units))
     }
 
-    fn permit(&self, cell: &Cell) -> Option<Permit> {
+    fn permit(&self, cell: &Cell) -> Option<PermitCell> {
         let [units, lapses, tag] = cell.value()?.words;
         let is_own = tag >> TAG_SHIFT == self.tag && units <= MAX_UNITS;
-        is_own.then(|| Permit { units, slice: self.slices.that_lapses(lapses) })
+        is_own.then(|| PermitCell { units, slice: self.slices.that_lapses(lapses) })
     }
 
-    fn written(&self, Permit { units, slice }: Permit, context: DecideContext) -> Value {
+    fn written(&self, PermitCell { units, slice }: PermitCell, context: DecideContext) -> Value {
         let lapses = self.slices.lapses(slice);
         let expires = context.by_calendar(GroupTime(lapses));
         Value { words: [units, lapses, self.tag << TAG_SHIFT], expires }
@@ -220,10 +229,10 @@ impl Concurrency {
         let local = Value { words: delta.words, expires: GroupTime::MAX };
         let Some(local) = self.permit(&Cell::new(Some(local))) else { return };
         let present = self.slices.none(now).number();
-        let local = Permit { slice: local.slice.min(present), ..local };
-        let newness = |permit: Permit| (permit.slice, permit.units == 0);
-        let is_newer = |known: Permit| newness(local) > newness(known);
-        if self.slices.lapses(local.slice) > now.0 && self.permit(cell).is_none_or(is_newer) {
+        let local = PermitCell { slice: local.slice.min(present), ..local };
+        let known = self.permit(cell);
+        let is_newer = known.is_none_or(|known| local.newness() > known.newness());
+        if self.slices.lapses(local.slice) > now.0 && is_newer {
             cell.set(self.written(local, context));
         }
     }

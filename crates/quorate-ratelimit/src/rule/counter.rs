@@ -71,9 +71,9 @@ impl Counter {
 
     /// Keeps in `delta` what was added locally, less what was subtracted of that.
     pub(crate) fn accumulate(self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
-        let (before, after) = (self.count(before), self.count(Some(after)));
         let known = if delta.words[2] == self.tag << TAG_SHIFT { delta.words[1] } else { 0 };
-        delta.words = self.value(whole_units::moved(known, before, after)).words;
+        let moved = whole_units::moved(known, self.count(before), self.count(Some(after)));
+        delta.words = self.value(moved).words;
     }
 
     pub(crate) fn merge(self, value_now: Option<&Value>, delta: &Delta) -> Option<(Value, u64)> {
@@ -88,8 +88,10 @@ impl Counter {
 impl Counter {
     /// 0 if the cell is of another kind.
     fn count(self, value: Option<&Value>) -> u64 {
-        let is_own = |value: &&Value| value.words[2] == self.tag << TAG_SHIFT;
-        value.filter(is_own).map_or(0, |value| value.words[1])
+        match value {
+            Some(value) if value.words[2] == self.tag << TAG_SHIFT => value.words[1],
+            _ => 0,
+        }
     }
 
     fn value(self, count: u64) -> Value {

@@ -21,6 +21,7 @@ use quorate::{DecideContext, GroupTime, Value};
 use crate::limit::bounds::MAX_PERMITS;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::divisor::Divisor;
+use crate::rule::whole_units;
 
 /// Most units of a slice.
 pub(crate) const MAX_UNITS: u64 = MAX_PERMITS;
@@ -85,10 +86,11 @@ impl LapseClock {
         }
         let packed = u128::from(high) << 64 | u128::from(low);
         let count = |place: u32| (packed >> (place * COUNT_BITS)) as u64 & MAX_UNITS;
-        let (last, bits) = (last & NUMBER_MASK, self.number_bits());
+        let bits = self.number_bits();
+        let below_tag = last & NUMBER_MASK;
         let low_age = (packed >> (COUNTED as u32 * COUNT_BITS)) as u16;
-        let age = ((last >> bits) as u16) << LOW_AGE_BITS | low_age;
-        let number = last & ((1 << bits) - 1);
+        let age = ((below_tag >> bits) as u16) << LOW_AGE_BITS | low_age;
+        let number = below_tag & ((1 << bits) - 1);
         Some(Lapsing { number, counts: [count(0), count(1), count(2)], age })
     }
 
@@ -245,8 +247,8 @@ impl Lapsing {
     /// far as that is there. All are at the same slice.
     pub(crate) fn move_on(&mut self, before: &Self, after: &Self) {
         for (age, count) in self.counts.iter_mut().enumerate() {
-            let (before, after) = (before.counts[age], after.counts[age]);
-            *count = crate::rule::whole_units::moved(*count, before, after).min(MAX_UNITS);
+            let moved = whole_units::moved(*count, before.counts[age], after.counts[age]);
+            *count = moved.min(MAX_UNITS);
         }
     }
 }

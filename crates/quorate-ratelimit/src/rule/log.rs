@@ -190,7 +190,8 @@ impl Log {
     }
 
     fn close(&mut self, passed: u64) {
-        let (slices, bits) = (self.form.slices(), self.form.bits());
+        let slices = self.form.slices();
+        let bits = self.form.bits();
         let Some(passed) = u32::try_from(passed).ok().filter(|passed| *passed <= slices) else {
             (self.newest, self.earlier, self.owed) = (0, 0, Owed::NONE);
             return;
@@ -232,7 +233,8 @@ impl Log {
     }
 
     fn set_count(&mut self, before: u32, count: u64) {
-        let (bits, shift) = (self.form.bits(), self.form.bits() * (before - 1));
+        let bits = self.form.bits();
+        let shift = bits * (before - 1);
         self.earlier &= !(low(bits) << shift);
         self.earlier |= u128::from(count) << shift;
     }
@@ -475,7 +477,8 @@ impl Log {
         let there = (0..=oldest).rev().take_while(is_said).map(|before| self.units(before));
         let there = there.fold(0, u64::saturating_add).min(self.used(look));
         let units = units.min(there);
-        let (multiple, known) = (1 << self.scale, self.owed(look));
+        let multiple = 1 << self.scale;
+        let known = self.owed(look);
         let mut owed = known + units;
         let from = if known > 0 { self.owed.before.max(oldest) } else { oldest };
         let mut has_more = false;
@@ -554,14 +557,17 @@ impl Log {
         Self::align(span, home, &mut logs);
         let [mut known, before, after] = logs;
         let look = known.look(span, at);
-        let (was, is) = (before.used(&look), after.used(&look));
+        let was = before.used(&look);
+        let is = after.used(&look);
         if is >= was {
             known.add(span, home, is - was);
             return known;
         }
-        let has_less = |slice: &u32| before.units(*slice) > after.units(*slice);
-        let slice = (0..=known.form.slices()).rev().find(has_less).unwrap_or(0);
-        let slice = if after.owed == before.owed { slice } else { slice.max(after.owed.before) };
+        let oldest = (0..=known.form.slices())
+            .rev()
+            .find(|slice| before.units(*slice) > after.units(*slice))
+            .unwrap_or(0);
+        let slice = if after.owed == before.owed { oldest } else { oldest.max(after.owed.before) };
         // Of what others took there nothing was taken locally; the rest of a multiple is later.
         let most = known.units(slice).saturating_add((1 << known.scale) - 1);
         known.give_from(&look, slice, (was - is).min(most));

@@ -54,7 +54,8 @@ impl TokenBucket {
     /// `amount` units in each `period` nanoseconds, and at most `burst` at once; none is zero.
     pub(crate) const fn new(amount: u64, period: u64, burst: u64, salt: u64) -> Self {
         let common = greatest_common_divisor(amount, period);
-        let (cost, flow) = (period / common, amount / common);
+        let cost = period / common;
+        let flow = amount / common;
         let tag = fnv(fnv(salt, &cost.to_le_bytes()), &flow.to_le_bytes());
         let capacity = burst as u128 * cost as u128;
         Self {
@@ -80,7 +81,9 @@ impl TokenBucket {
         let ahead = level.at - now.0;
         let before = level.debt;
         let Request { operation, amount } = request;
-        let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
+        let mut verdict = Verdict::Allowed;
+        let mut retry_after = 0;
+        let mut granted = 0;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
                 let wanted = self.wanted(request, level);
@@ -233,11 +236,13 @@ impl TokenBucket {
 /// Reduces a ratio to lower terms that fit: exact, unless one side is too large even in lowest
 /// terms.
 pub(crate) fn reduced(amount: u128, period: u128) -> (u64, u64) {
-    let (mut a, mut b) = (amount, period);
-    while b > 0 {
-        (a, b) = (b, a % b);
+    let mut common = amount;
+    let mut rest = period;
+    while rest > 0 {
+        (common, rest) = (rest, common % rest);
     }
-    let (mut amount, mut period) = (amount / a.max(1), period / a.max(1));
+    let mut amount = amount / common.max(1);
+    let mut period = period / common.max(1);
     while u64::try_from(amount.max(period)).is_err() {
         (amount, period) = (amount.div_ceil(2), period.div_ceil(2));
     }

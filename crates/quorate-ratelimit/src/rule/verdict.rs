@@ -59,10 +59,17 @@ impl Ruling {
     /// Makes a ruling that says nothing but a verdict.
     #[inline]
     pub(crate) fn new(verdict: Verdict) -> Self {
-        let (limit, remaining, beyond, granted) = (0, 0, 0, 0);
-        let (retry_after, reset_after, window) = (0, 0, None);
-        let marks = Marks::default();
-        Self { verdict, limit, remaining, beyond, granted, retry_after, reset_after, window, marks }
+        Self {
+            verdict,
+            limit: 0,
+            remaining: 0,
+            beyond: 0,
+            granted: 0,
+            retry_after: 0,
+            reset_after: 0,
+            window: None,
+            marks: Marks::default(),
+        }
     }
 
     /// Returns this ruling as the answer of an earlier call.

@@ -92,7 +92,9 @@ impl Window {
         let mut count = self.count(cell.value(), now);
         let reset_after = self.end(count.start) - now.0;
         let Request { operation, amount } = request;
-        let (mut verdict, mut retry_after, mut granted) = (Verdict::Allowed, 0, 0);
+        let mut verdict = Verdict::Allowed;
+        let mut retry_after = 0;
+        let mut granted = 0;
         let before = count.count;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
@@ -110,8 +112,9 @@ impl Window {
                 count.count = before.saturating_add(amount);
             }
             Operation::Refund { window_ms } => {
-                let is_it = window_ms.is_none_or(|start_ms| count.start / NANOS_PER_MS == start_ms);
-                granted = if is_it { amount.min(before) } else { 0 };
+                let is_open =
+                    window_ms.is_none_or(|start_ms| count.start / NANOS_PER_MS == start_ms);
+                granted = if is_open { amount.min(before) } else { 0 };
                 count.count -= granted;
             }
             Operation::Reset => {
@@ -153,11 +156,15 @@ impl Window {
     /// it.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let Some(after) = self.unpack(&after.words) else { return };
-        let in_it = |words| self.unpack(words).filter(|count| count.start == after.start);
-        let before = before.and_then(|value| in_it(&value.words)).map_or(0, |count| count.count);
-        let known = in_it(&delta.words).map_or(0, |count| count.count);
+        let known = self.count_in(after.start, &delta.words);
+        let before = before.map_or(0, |value| self.count_in(after.start, &value.words));
         let count = whole_units::moved(known, before, after.count);
         delta.words = self.pack(Count { start: after.start, count });
+    }
+
+    /// Returns the count of a cell's words if they are of the window that begins there, else 0.
+    fn count_in(&self, start: u64, words: &[u64; 3]) -> u64 {
+        self.unpack(words).filter(|count| count.start == start).map_or(0, |count| count.count)
     }
 
     /// Counts what was taken locally, if its window has not closed meanwhile. Bounded by the max,
