@@ -126,13 +126,13 @@ pub fn operations(data: &[u8]) {
 fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<SideKey> {
     let id = [numbers.byte() % 3];
     let permit = SideCell::Permit.key(&[key, &id]);
-    let holds = SideCell::Reserved.key(&[key]);
+    let reserved = SideCell::Reserved.key(&[key]);
     let reservation = SideCell::Reservation.key(&[key, &id]);
     match numbers.byte() % 4 {
         0 => vec![permit],
-        1 => vec![reservation, holds],
-        2 => vec![holds],
-        _ => vec![holds, permit],
+        1 => vec![reservation, reserved],
+        2 => vec![reserved],
+        _ => vec![reserved, permit],
     }
 }
 
@@ -255,6 +255,37 @@ mod tests {
 
     use super::*;
 
+    fn spec(kind: usize, number: u64) -> String {
+        match kind {
+            0 => format!("{{\"rate\":\"{number}/s\"}}"),
+            1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
+            2 => format!("{{\"concurrent\":{number}}}"),
+            3 => "{\"counter\":true}".to_owned(),
+            4 => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
+            _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"approximate_sliding\":true}}"),
+        }
+    }
+
+    /// A limit as a policy has it, with one earlier form.
+    fn versions(kind: usize, number: u64, salt: u64, until: u64) -> String {
+        let is = spec(kind, number);
+        let was = spec((kind + 1) % 6, number + 1);
+        format!(
+            "{{\"is\":{is},\"salt\":{salt},\"was\":[{{\"is\":{was},\"salt\":9,\
+             \"scale\":[{until},{salt}],\"at\":{until},\"until\":{until}}}]}}"
+        )
+    }
+
+    /// They all lacked a field once, so that nothing but refusals was tried.
+    #[test]
+    fn limits_with_an_earlier_form_are_taken_before_noise_is_added() {
+        for kind in 0..6 {
+            let bytes = format!("{{\"limits\":{{\"l\":{}}}}}", versions(kind, 3, 2, 5));
+            let policy = Policy { revision: 1, bytes: bytes.into() };
+            assert_eq!(LIMITS.model().set_policy(&policy), Ok(()));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_operations_that_break_nothing(
@@ -275,26 +306,13 @@ mod tests {
             carry in 0..4usize,
             noise in prop::collection::vec(any::<(usize, u8)>(), 0..3),
         ) {
-            let spec = |kind: usize, number: u64| match kind {
-                5 => format!(
-                    "{{\"window\":\"{number}s\",\"max\":9,\"approximate_sliding\":true}}"
-                ),
-                0 => format!("{{\"rate\":\"{number}/s\"}}"),
-                1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
-                2 => format!("{{\"concurrent\":{number}}}"),
-                3 => "{\"counter\":true}".to_owned(),
-                _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
-            };
-            let versions = |(kind, number, salt, until): (usize, u64, u64, u64)| {
-                let (is, was) = (spec(kind, number), spec((kind + 1) % 6, number + 1));
-                let was = format!("{{\"is\":{was},\"salt\":9,\"scale\":[{until},{salt}],\"until\":{until}}}");
-                format!("{{\"is\":{is},\"salt\":{salt},\"was\":[{was}]}}")
-            };
             let named = |texts: Vec<String>| {
                 let named = texts.iter().enumerate().map(|(n, text)| format!("\"l{n}\":{text}"));
                 named.collect::<Vec<_>>().join(",")
             };
-            let limits = named(limits.into_iter().map(versions).collect());
+            let limits = named(
+                limits.into_iter().map(|(k, n, salt, until)| versions(k, n, salt, until)).collect(),
+            );
             let change = named(change.into_iter().map(|(kind, n)| spec(kind, n)).collect());
             let carry = ["keep", "proportional", "reset", "none"][carry];
             let mut data = format!(
