@@ -325,8 +325,8 @@ mod tests {
         let rate = Limit::per_minute(4).burst(2);
         assert_eq!(
             headers(rate, &[2, 1], HeaderStyle::IetfDraft11),
-            "RateLimit-Policy: \"a \\\"b\\\"\";q=4;w=60;quorate-burst=2\nRateLimit: \"a \\\"b\\\"\";r=0;t=15\n\
-             Retry-After: 15\n"
+            "RateLimit-Policy: \"a \\\"b\\\"\";q=4;w=60;quorate-burst=2\n\
+             RateLimit: \"a \\\"b\\\"\";r=0;t=15\nRetry-After: 15\n"
         );
         assert_eq!(headers(rate, &[2, 1], HeaderStyle::RetryAfter), "Retry-After: 15\n");
         // Sooner than a second is a second: zero would be at once.

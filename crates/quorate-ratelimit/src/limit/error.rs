@@ -79,7 +79,10 @@ pub enum LimitError {
         period: Duration,
     },
     /// A share that is no part of the limit.
-    #[error("a share of {} is not usable: use 0.001 to 1, like \"share:0.3\"", thousandths(*per_mille))]
+    #[error(
+        "a share of {} is not usable: use 0.001 to 1, like \"share:0.3\"",
+        thousandths(*per_mille)
+    )]
     Share {
         /// Thousandths given.
         per_mille: u16,
@@ -135,8 +138,8 @@ pub enum LimitError {
     CalendarFeature,
     /// A kind of calendar window that cannot be read.
     #[error(
-        "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \"month\", \
-         \"quarter\" or \"year\""
+        "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \
+         \"month\", \"quarter\" or \"year\""
     )]
     CalendarText {
         /// The text given.
@@ -224,8 +227,9 @@ pub enum LimitError {
 
 const BOTH: &str =
     "a rate and a window are two limits: leave one of them out, or give it another name";
-const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, like window = \"60s\" \
-                       with max, or calendar = \"month\" with max, or concurrent = 8, or counter = true";
+const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, like \
+                       window = \"60s\" with max, or calendar = \"month\" with max, or \
+                       concurrent = 8, or counter = true";
 
 /// Writes a number of thousandths as a file does.
 fn thousandths(number: u16) -> String {

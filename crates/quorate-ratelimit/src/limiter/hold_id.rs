@@ -168,19 +168,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_read_as_it_was_written() {
+    fn an_id_is_read_as_it_was_written() {
         for length in [0, 1, 60, 61, 508] {
             let key = Key::new(0xe225_6e1e, &vec![b'x'; length]).expect("short enough");
-            let ticket = HoldId { key, nonce: [7; NONCE_BYTES] };
-            assert_eq!(ticket.to_string().parse(), Ok(ticket));
+            let hold = HoldId { key, nonce: [7; NONCE_BYTES] };
+            assert_eq!(hold.to_string().parse(), Ok(hold));
         }
     }
 
     #[test]
     fn ids_of_older_builds_are_read() {
         let id = "d071eeb064e85c8fb1976656d551eb600000000000000000036 2fd686b".replace(' ', "");
-        let ticket: HoldId = id.parse().expect("24 bytes, and a key");
-        assert_eq!((ticket.key(), &ticket.nonce()[16..]), (&b"\x03b\xfdhk"[..], &[0; 8][..]));
+        let hold: HoldId = id.parse().expect("24 bytes, and a key");
+        assert_eq!((hold.key(), &hold.nonce()[16..]), (&b"\x03b\xfdhk"[..], &[0; 8][..]));
     }
 
     #[test]

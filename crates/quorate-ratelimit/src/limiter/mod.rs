@@ -272,8 +272,8 @@ impl RateLimiter {
     /// ```
     /// use quorate_ratelimit::{AcquireError, RateLimiter};
     ///
-    /// async fn check(limiter: &RateLimiter, user: &str, bytes: u64) -> Result<bool, AcquireError> {
-    ///     let items = [("requests", user, 1), ("bytes", user, bytes), ("all", "", 1)];
+    /// async fn check(limiter: &RateLimiter, user: &str, size: u64) -> Result<bool, AcquireError> {
+    ///     let items = [("requests", user, 1), ("bytes", user, size), ("all", "", 1)];
     ///     Ok(limiter.acquire_all(&items).await?.allowed)
     /// }
     /// ```

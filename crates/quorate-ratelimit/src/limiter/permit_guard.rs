@@ -32,7 +32,7 @@ pub struct Permit {
     id: PermitId,
     lease: Duration,
     is_lost: watch::Receiver<bool>,
-    held: GuardState,
+    state: GuardState,
 }
 
 /// The state of a guard; dropped, it has the permit given back.
@@ -119,7 +119,7 @@ impl Permit {
         let lease = decision.reset_after;
         let (lost, is_lost) = watch::channel(false);
         if decision.shadow {
-            return Self { id, lease, is_lost, held: GuardState::Shadow { _lost: lost } };
+            return Self { id, lease, is_lost, state: GuardState::Shadow { _lost: lost } };
         }
         let (stop, stopped) = oneshot::channel();
         let until = Arc::new(Until::new(limiter.peer(), asked, lease));
@@ -132,7 +132,7 @@ impl Permit {
             is_of_group: !decision.basis.is_local(),
         };
         tokio::spawn(renewal.run(lost, stopped));
-        Self { id, lease, is_lost, held: GuardState::Renewed { until, stop: Some(stop) } }
+        Self { id, lease, is_lost, state: GuardState::Renewed { until, stop: Some(stop) } }
     }
 
     /// Its name, which may travel.
@@ -148,7 +148,7 @@ impl Permit {
     /// The time that it is sure to be held if it is not renewed any more; zero once it is lost. It
     /// is renewed meanwhile, as a rule.
     pub fn left(&self) -> Duration {
-        match &self.held {
+        match &self.state {
             GuardState::Renewed { until, .. } if !*self.is_lost.borrow() => until.left(),
             GuardState::Renewed { .. } => Duration::ZERO,
             GuardState::Shadow { .. } => self.lease,
@@ -178,7 +178,7 @@ impl Permit {
     /// [`RateLimiter::renew_permit`] and [`RateLimiter::release_permit`], at any peer. Left alone
     /// it is free within one and a half leases.
     pub fn detach(mut self) -> PermitId {
-        if let GuardState::Renewed { stop, .. } = &mut self.held
+        if let GuardState::Renewed { stop, .. } = &mut self.state
             && let Some(stop) = stop.take()
         {
             // A task that has ended has nothing to be told.

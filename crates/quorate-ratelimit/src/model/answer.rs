@@ -51,7 +51,7 @@ pub(crate) const INDEX_BITS: u32 = 8;
 pub(crate) const DENYING: u32 = 8;
 /// Above those, shadow limits that would have denied.
 pub(crate) const SHADOWED: u32 = 24;
-/// Above those, of a denial the items on which reservations are held, else those that have crossed
+/// Above those, of a denial the items of which something is reserved, else those that have crossed
 /// their second threshold.
 pub(crate) const RESERVED: u32 = 40;
 /// Says that nothing remains, and that the word for it has what was debited beyond the limit.
@@ -61,20 +61,20 @@ pub(crate) const REPEATED: u64 = 1 << 63;
 
 /// Writes a ruling as an answer, about the item with this index.
 #[inline]
-pub(crate) fn to_answer(index: usize, outcome: &Ruling, units: u64) -> Answer {
+pub(crate) fn to_answer(index: usize, ruling: &Ruling, units: u64) -> Answer {
     let mut words = [0; 6];
-    words[word::LIMIT] = outcome.limit;
-    words[word::REMAINING] = outcome.remaining | outcome.beyond;
-    let is_admitted = matches!(outcome.verdict, Verdict::Allowed | Verdict::Shadow);
-    words[word::RETRY_AFTER] = if is_admitted { outcome.granted } else { outcome.retry_after };
-    words[word::RESET_AFTER] = outcome.reset_after;
-    words[word::WINDOW] = outcome.window.map_or(NO_WINDOW, |start| start / 1_000_000);
-    words[word::INDEX] = index as u64 | if outcome.beyond > 0 { OVERDRAWN } else { 0 };
-    if outcome.verdict != Verdict::Allowed || outcome.marks != Marks::default() {
-        words[word::INDEX] |= marks(outcome) << index;
-        words[word::INDEX] |= if outcome.marks.is_repeated { REPEATED } else { 0 };
+    words[word::LIMIT] = ruling.limit;
+    words[word::REMAINING] = ruling.remaining | ruling.beyond;
+    let is_admitted = matches!(ruling.verdict, Verdict::Allowed | Verdict::Shadow);
+    words[word::RETRY_AFTER] = if is_admitted { ruling.granted } else { ruling.retry_after };
+    words[word::RESET_AFTER] = ruling.reset_after;
+    words[word::WINDOW] = ruling.window.map_or(NO_WINDOW, |start| start / 1_000_000);
+    words[word::INDEX] = index as u64 | if ruling.beyond > 0 { OVERDRAWN } else { 0 };
+    if ruling.verdict != Verdict::Allowed || ruling.marks != Marks::default() {
+        words[word::INDEX] |= marks(ruling) << index;
+        words[word::INDEX] |= if ruling.marks.is_repeated { REPEATED } else { 0 };
     }
-    let code = match outcome.verdict {
+    let code = match ruling.verdict {
         Verdict::Allowed => code::ALLOWED,
         Verdict::Denied => code::DENIED,
         Verdict::Never => code::NEVER_ADMITTED,
@@ -93,13 +93,13 @@ pub(crate) fn remaining(answer: &Answer) -> (u64, u64) {
 }
 
 /// Returns the bits of a ruling, for the first item.
-fn marks(outcome: &Ruling) -> u64 {
-    let Marks { crossed, has_reservations, .. } = outcome.marks;
-    let (first, second) = match outcome.verdict {
+fn marks(ruling: &Ruling) -> u64 {
+    let Marks { crossed, has_reservations, .. } = ruling.marks;
+    let (first, second) = match ruling.verdict {
         Verdict::Denied => (true, has_reservations),
         _ => (crossed[0], crossed[1]),
     };
-    let is_shadow = outcome.verdict == Verdict::Shadow;
+    let is_shadow = ruling.verdict == Verdict::Shadow;
     u64::from(first) << DENYING | u64::from(is_shadow) << SHADOWED | u64::from(second) << RESERVED
 }
 

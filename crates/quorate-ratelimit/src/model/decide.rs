@@ -44,18 +44,18 @@ impl TableDecider<'_> {
             (
                 [Some(SideCell::Reservation), Some(SideCell::Reserved)],
                 [item],
-                [reservation, holds],
+                [reservation, reserved],
             ) => {
-                let cells = reservation::Cells { limit: &mut cells[0], reservation, holds };
+                let cells = reservation::Cells { limit: &mut cells[0], reservation, reserved };
                 self.decide_reservation(item, cells, context)
             }
-            _ => self.decide_with_holds(items, cells, beside, others, context),
+            _ => self.decide_with_side_cells(items, cells, beside, others, context),
         }
     }
 
-    /// Settles what has lapsed of the holds that come along, and then decides: once, if the last
-    /// cell is a record.
-    fn decide_with_holds(
+    /// Settles what has lapsed of the reservations that come along, and then decides: once, if the
+    /// last cell is a record.
+    fn decide_with_side_cells(
         self,
         items: &[Item<'_>],
         cells: &mut [Cell],
@@ -88,14 +88,14 @@ impl TableDecider<'_> {
             return self.repeat(known, items, cells, context);
         }
         // A peer alone settles nothing: it could not tell the group.
-        for (item, holds) in beside.iter().zip(others).filter(|_| !self.is_alone) {
+        for (item, reserved) in beside.iter().zip(others).filter(|_| !self.is_alone) {
             let index = item.args[0] as usize;
             if let (Some(named), Some(cell)) =
                 (self.table.of(items[index].key), cells.get_mut(index))
             {
-                reservation::settle(named, cell, holds, context);
+                reservation::settle(named, cell, reserved, context);
                 if Request::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
-                    reservation::forget(named, holds, context);
+                    reservation::forget(named, reserved, context);
                 }
             }
         }

@@ -75,8 +75,8 @@ pub enum AcquireError {
     /// are given back. What a reservation was for has happened all the same: debit it. Nothing was
     /// written.
     #[error(
-        "the reservation or permit has ended, and its units are given back: debit what was used, and \
-         do not go on as if a permit were held"
+        "the reservation or permit has ended, and its units are given back: debit what was used, \
+         and do not go on as if a permit were held"
     )]
     Ended,
     /// The peer that decides has no limit such as the reservation or permit was taken under: it has
@@ -93,8 +93,8 @@ pub enum AcquireError {
     /// Limits of this kind do not have this operation: permits are of concurrency limits only, and
     /// those have nothing else but peeks. Nothing was written.
     #[error(
-        "limit {limit} does not have this operation: permits, and nothing but permits, are for limits \
-         with `concurrent`"
+        "limit {limit} does not have this operation: permits, and nothing but permits, are for \
+         limits with `concurrent`"
     )]
     Unsupported {
         /// The limit.

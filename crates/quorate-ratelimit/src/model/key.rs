@@ -6,7 +6,7 @@ use quorate::MAX_KEY_BYTES;
 
 use crate::model::error::AcquireError;
 
-/// KeyBytes of the limit's id in front of the caller's key.
+/// Bytes of the limit's id in front of the caller's key.
 pub(crate) const PREFIX_BYTES: usize = 4;
 /// Ids below this are no limit's.
 pub(crate) const MIN_LIMIT_ID: u32 = 16;

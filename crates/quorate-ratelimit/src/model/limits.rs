@@ -109,12 +109,12 @@ impl Limits {
     /// Returns the id of a limit.
     #[inline]
     pub(crate) fn id(&self, limit: &str) -> Result<u32, AcquireError> {
-        self.entry(limit).map(|named| named.id)
+        self.named(limit).map(|named| named.id)
     }
 
     /// Returns a limit with all that is known of it.
     #[inline]
-    pub(crate) fn entry(&self, limit: &str) -> Result<&NamedLimit, AcquireError> {
+    pub(crate) fn named(&self, limit: &str) -> Result<&NamedLimit, AcquireError> {
         self.table
             .find_name(limit)
             .ok_or_else(|| AcquireError::UnknownLimit { limit: limit.to_owned() })

@@ -296,7 +296,7 @@ impl NamedLimit {
 
     /// Keeps in `delta` what a local decision took.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
-        // Whether reservations are held on the key travels along.
+        // The mark that units of the key are reserved travels along.
         let mark = (delta.words[2] | after.words[2]) & RESERVED_MARK;
         delta.words[2] &= !RESERVED_MARK;
         self.accumulate_bare(before, after, delta);

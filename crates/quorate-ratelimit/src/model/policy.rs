@@ -20,7 +20,7 @@ use crate::model::table::Table;
 use crate::rule::Rule;
 
 /// Forms of one limit whose cells may live at a time, the present one apart.
-const MAX_FORMER: usize = 8;
+const MAX_EARLIER_FORMS: usize = 8;
 
 /// The fate of what was taken under a limit that is changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -173,8 +173,9 @@ impl Replicated {
         if count > MAX_LIMITS {
             return Err(format!("{count} limits are more than {MAX_LIMITS}: leave some out"));
         }
-        if let Some((name, _)) = read.limits.iter().find(|(_, of)| of.was.len() > MAX_FORMER) {
-            return Err(format!("limit {name} has more than {MAX_FORMER} former forms"));
+        if let Some((name, _)) = read.limits.iter().find(|(_, of)| of.was.len() > MAX_EARLIER_FORMS)
+        {
+            return Err(format!("limit {name} has more than {MAX_EARLIER_FORMS} former forms"));
         }
         Ok(read)
     }
@@ -259,10 +260,10 @@ impl Versions {
         // One in the middle is on the way of those before it.
         let live = self.was.iter().rposition(|was| was.until > now.0).map_or(0, |last| last + 1);
         let was: Vec<Was> = [last].into_iter().chain(self.was[..live].iter().cloned()).collect();
-        if was.len() > MAX_FORMER {
+        if was.len() > MAX_EARLIER_FORMS {
             return Err(format!(
-                "it was changed {MAX_FORMER} times while keys still count by what it was: wait, or \
-                 change it with carry=reset"
+                "it was changed {MAX_EARLIER_FORMS} times while keys still count by what it was: \
+                 wait, or change it with carry=reset"
             ));
         }
         Ok(Self { is, salt: next_salt(&tags), was })

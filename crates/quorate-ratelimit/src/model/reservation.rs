@@ -7,13 +7,13 @@
 //!
 //! ```text
 //!   limit's cell        12 used, marked  ◀── 5 of these are reserved
-//!   holds of the key    [5, 0, 0]            who settles a slice that has lapsed gives its units back
+//!   reserved of the key [5, 0, 0]          whoever settles a lapsed slice gives its units back
 //!   the reservation     5, slice 7
 //! ```
 //!
 //! A reservation whose holder has died lapses. Nobody has to notice at once: the limit's cell is
-//! marked, and whoever is denied by a marked cell asks again together with the holds, which settles
-//! them. Of a window only what was reserved in it is given back to it.
+//! marked, and whoever is denied by a marked cell asks again together with what is reserved, which
+//! settles that. Of a window only what was reserved in it is given back to it.
 //!
 //! All of this is the group's: a peer alone neither reserves nor commits.
 //!
@@ -26,8 +26,9 @@
 //!   a reservation    units │ form 16, age 13, slice 34 │ tag 16, age 2, names its form 1, since 45
 //! ```
 //!
-//! The age is that of the holds; the time since which it counts is in milliseconds. One that the
-//! version before this one has made does not name its form: it is taken for one of the present.
+//! The age is that of what is reserved of the key; the time since which it counts is in
+//! milliseconds. One that the version before this one has made does not name its form: it is taken
+//! for one of the present.
 
 use quorate::bug::{self, Bug};
 use quorate::{Cell, DecideContext, GroupTime, Value};
@@ -66,10 +67,14 @@ fn slices(named: &NamedLimit) -> LapseClock {
 }
 
 /// Returns what is reserved of a key at present, and what has lapsed since that was written. If the
-/// limit has become another meanwhile that is nothing: what was reserved under the former stays
+/// limit has become another meanwhile that is nothing: what was reserved under that form stays
 /// taken.
-fn roll(named: &NamedLimit, holds: &Cell, context: DecideContext) -> (Lapsing, [Lapsed; COUNTED]) {
-    let present = named.reserved(holds.value(), TERM_NANOS, context);
+fn roll(
+    named: &NamedLimit,
+    reserved: &Cell,
+    context: DecideContext,
+) -> (Lapsing, [Lapsed; COUNTED]) {
+    let present = named.reserved(reserved.value(), TERM_NANOS, context);
     slices(named).roll(present.as_ref(), context.steady())
 }
 
@@ -91,7 +96,7 @@ struct Reservation {
 pub(crate) struct Cells<'a> {
     pub(crate) limit: &'a mut Cell,
     pub(crate) reservation: &'a mut Cell,
-    pub(crate) holds: &'a mut Cell,
+    pub(crate) reserved: &'a mut Cell,
 }
 
 impl Reservation {
@@ -146,10 +151,10 @@ impl Reservation {
 pub(crate) fn settle(
     named: &NamedLimit,
     limit: &mut Cell,
-    holds: &mut Cell,
+    reserved: &mut Cell,
     context: DecideContext,
 ) {
-    let (held, lapsed) = roll(named, holds, context);
+    let (held, lapsed) = roll(named, reserved, context);
     let peek = Request::PEEK;
     let mut bare = Cell::new(named.present(limit.value()).0);
     let window = named.rule.decide(&mut bare, peek, context, Effect::Ask).window;
@@ -173,14 +178,14 @@ pub(crate) fn settle(
         named.decide(limit, request, context, Effect::Take);
     }
     if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_holds(named, holds, limit, held, context);
+        write_reserved(named, reserved, limit, held, context);
     }
     if held.total() == 0 {
         mark(limit, false);
     }
 }
 
-/// Gives back units of a slice of holds to the parts of a sliding window that they may have been
+/// Gives back reserved units of a slice to the parts of a sliding window that they may have been
 /// taken in, the oldest first: so none that stays leaves before its time. What was carried over by
 /// a change was taken at its moment. Where the calendar has jumped since, nobody can tell in which,
 /// and they stay taken.
@@ -213,13 +218,13 @@ fn give_back_parts(
 }
 
 /// Forgets what was reserved of a key that is reset: nothing of it is given back.
-pub(crate) fn forget(named: &NamedLimit, holds: &mut Cell, context: DecideContext) {
-    let (mut held, _) = roll(named, holds, context);
+pub(crate) fn forget(named: &NamedLimit, reserved: &mut Cell, context: DecideContext) {
+    let (mut held, _) = roll(named, reserved, context);
     if held.total() > 0 {
         held.forget();
-        let expires = holds.value().map_or(GroupTime(0), |value| value.expires);
+        let expires = reserved.value().map_or(GroupTime(0), |value| value.expires);
         let value = slices(named).value(held, context);
-        holds.set(Value { expires: value.expires.max(expires), ..value });
+        reserved.set(Value { expires: value.expires.max(expires), ..value });
     }
 }
 
@@ -230,8 +235,8 @@ pub(crate) fn reserve(
     amount: u64,
     context: DecideContext,
 ) -> Ruling {
-    settle(named, cells.limit, cells.holds, context);
-    let (mut held, _) = roll(named, cells.holds, context);
+    settle(named, cells.limit, cells.reserved, context);
+    let (mut held, _) = roll(named, cells.reserved, context);
     if let Some(known) = Reservation::of(cells.reservation, named.form) {
         // Asked for again, for the first answer was lost.
         confirm(cells.reservation);
@@ -260,7 +265,7 @@ pub(crate) fn reserve(
     ruling.reset_after = TERM_NANOS;
     if units > 0 {
         held.add(units);
-        write_holds(named, cells.holds, cells.limit, held, context);
+        write_reserved(named, cells.reserved, cells.limit, held, context);
         mark(cells.limit, true);
     }
     ruling
@@ -268,8 +273,8 @@ pub(crate) fn reserve(
 
 /// Settles a reservation by what was used of it; 0 to cancel it.
 ///
-/// No more is given back than the limit was charged with for it, or than the key's holds still have
-/// of its slice, and nothing once the limit has become another. Of a rate, what has flowed back
+/// No more is given back than the limit was charged with for it, or than is still reserved in
+/// its slice, and nothing once the limit has become another. Of a rate, what has flowed back
 /// since was given back by time.
 pub(crate) fn commit(
     named: &NamedLimit,
@@ -277,8 +282,8 @@ pub(crate) fn commit(
     actual: u64,
     context: DecideContext,
 ) -> Ruling {
-    settle(named, cells.limit, cells.holds, context);
-    let (mut held, _) = roll(named, cells.holds, context);
+    settle(named, cells.limit, cells.reserved, context);
+    let (mut held, _) = roll(named, cells.reserved, context);
     let Some(known) = Reservation::of(cells.reservation, named.form) else {
         return Ruling::new(Verdict::Ended);
     };
@@ -294,7 +299,7 @@ pub(crate) fn commit(
     let charge = known.charge(named, held, slice, context);
     let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
     let request = if actual < charge.total {
-        // Holds of an older form are fewer where a rate has flowed meanwhile.
+        // What is reserved under an earlier form is less where a rate has flowed meanwhile.
         let is_exact = known.form == named.form && twice.is_none();
         let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
         let unused = (charge.total - actual).min(most);
@@ -306,7 +311,7 @@ pub(crate) fn commit(
     };
     let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
     if removed > 0 {
-        write_holds(named, cells.holds, cells.limit, held, context);
+        write_reserved(named, cells.reserved, cells.limit, held, context);
     }
     mark(cells.limit, held.total() > 0);
     let units = if twice.is_some() { known.units } else { actual };
@@ -343,9 +348,9 @@ fn mark(limit: &mut Cell, has_reservations: bool) {
 
 /// Writes what is reserved of a key, for as long as the limit's cell counts: what lapses may be
 /// given back until then.
-fn write_holds(
+fn write_reserved(
     named: &NamedLimit,
-    holds: &mut Cell,
+    reserved: &mut Cell,
     limit: &Cell,
     held: Lapsing,
     context: DecideContext,
@@ -353,5 +358,5 @@ fn write_holds(
     let mut value = slices(named).value(held, context);
     let until = limit.value().map_or(GroupTime(0), |value| value.expires);
     value.expires = value.expires.max(until);
-    holds.set(value);
+    reserved.set(value);
 }

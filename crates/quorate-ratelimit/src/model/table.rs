@@ -22,7 +22,7 @@ pub(crate) struct Table {
 #[derive(Clone, Copy)]
 struct Slot {
     id: u32,
-    /// Place in `entries`; past its end for a free slot.
+    /// Place in `limits`; past its end for a free slot.
     index: u32,
 }
 

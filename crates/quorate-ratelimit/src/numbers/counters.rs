@@ -77,11 +77,11 @@ impl Counters {
 
     /// Counts a decision about the limit with this number, and the units that it took.
     #[inline]
-    pub(crate) fn note(&self, limit: usize, outcome: Counted, basis: Basis, units: u64) {
+    pub(crate) fn note(&self, limit: usize, counted: Counted, basis: Basis, units: u64) {
         let slot = thread_slot::own();
         let lines = self.lines[slot].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit) else { return };
-        let counter = match outcome {
+        let counter = match counted {
             Counted::Allowed => &line.allowed,
             Counted::Denied => &line.denied,
             Counted::Shadowed => &line.shadowed,
@@ -324,8 +324,8 @@ mod tests {
 
     const LOCAL: Basis = Basis::Local { since: GroupTime(0) };
 
-    /// More threads than seats, one after the other and at the same time: nothing is lost between
-    /// those that count by themselves, those that share, and those that take a seat over.
+    /// More threads than slots, one after the other and at the same time: nothing is lost between
+    /// those that count by themselves, those that share, and those that take a slot over.
     #[test]
     fn no_count_is_lost_whoever_counts() {
         const EACH: u64 = 1_000;

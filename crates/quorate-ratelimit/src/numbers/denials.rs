@@ -29,7 +29,7 @@ impl Denials {
         Self { tables, hasher: RandomState::new() }
     }
 
-    /// KeyCounts a denial; one that would have to wait for another is left out.
+    /// Counts a denial; one that would have to wait for another is left out.
     #[cold]
     pub(crate) fn note(&self, key: &[u8]) {
         let table = self.hasher.hash_one(key) as usize % TABLES;

@@ -1,7 +1,7 @@
 //! A number of its own for each thread, so that what it counts needs no locked instruction.
 //!
 //! ```text
-//!   thread ──▶ seat 0 to 63, its own until it ends      counts by load and store
+//!   thread ──▶ slot 0 to 63, its own until it ends      counts by load and store
 //!          └─▶ none is free: the shared one             counts by fetch_add
 //! ```
 //!
@@ -10,19 +10,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Threads that can have a seat of their own at the same time. The number after the last is shared.
+/// Threads that can have a slot of their own at the same time. The number after the last is shared.
 pub(crate) const SLOTS: usize = 64;
 
 static FREE: Mutex<Free> = Mutex::new(Free { returned: Vec::new(), fresh: 0 });
 
 struct Free {
-    /// Seats of threads that have ended.
+    /// Slots of threads that have ended.
     returned: Vec<usize>,
-    /// Seats from here on were never taken.
+    /// Slots from here on were never taken.
     fresh: usize,
 }
 
-/// A seat of one thread; given back when the thread ends.
+/// A slot of one thread; given back when the thread ends.
 struct ThreadSlot(usize);
 
 impl ThreadSlot {
@@ -40,7 +40,7 @@ impl ThreadSlot {
 impl Drop for ThreadSlot {
     fn drop(&mut self) {
         if self.0 < SLOTS {
-            // The lock hands on what this thread has counted to the next one in its seat.
+            // The lock hands on what this thread has counted to the next one in its slot.
             FREE.lock().unwrap_or_else(PoisonError::into_inner).returned.push(self.0);
         }
     }
@@ -50,10 +50,10 @@ thread_local! {
     static SLOT: ThreadSlot = ThreadSlot::take();
 }
 
-/// The seat of this thread; [`SLOTS`] if it shares one.
+/// The slot of this thread; [`SLOTS`] if it shares one.
 #[inline]
 pub(crate) fn own() -> usize {
-    // A thread that is ending may have given its seat back already.
+    // A thread that is ending may have given its slot back already.
     SLOT.try_with(|slot| slot.0).unwrap_or(SLOTS)
 }
 
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn threads_that_run_at_the_same_time_never_share_a_seat_of_their_own() {
         let all = Barrier::new(SLOTS + 8);
-        let mut seats = Vec::new();
+        let mut slots = Vec::new();
         thread::scope(|scope| {
             let slot = || {
                 let slot = own();
@@ -76,13 +76,13 @@ mod tests {
                 slot
             };
             let threads: Vec<_> = (0..SLOTS + 8).map(|_| scope.spawn(slot)).collect();
-            seats.extend(threads.into_iter().map(|thread| thread.join().expect("no panic")));
+            slots.extend(threads.into_iter().map(|thread| thread.join().expect("no panic")));
         });
-        assert!(seats.iter().filter(|&&slot| slot == SLOTS).count() >= 8);
-        seats.retain(|&slot| slot < SLOTS);
-        seats.sort_unstable();
-        let taken = seats.len();
-        seats.dedup();
-        assert_eq!(seats.len(), taken);
+        assert!(slots.iter().filter(|&&slot| slot == SLOTS).count() >= 8);
+        slots.retain(|&slot| slot < SLOTS);
+        slots.sort_unstable();
+        let taken = slots.len();
+        slots.dedup();
+        assert_eq!(slots.len(), taken);
     }
 }

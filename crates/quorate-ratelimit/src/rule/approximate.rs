@@ -236,7 +236,7 @@ impl ApproximateSliding {
         });
     }
 
-    /// TwoCounts what was taken locally as far as its windows still matter. Bounded by the max each,
+    /// Counts what was taken locally as far as its windows still matter. Bounded by the max each,
     /// whatever a peer claims.
     pub(crate) fn merge(
         &self,

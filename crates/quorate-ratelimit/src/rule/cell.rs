@@ -6,7 +6,7 @@ use quorate::{Cell, Value};
 /// The upper 16 bits of a cell's last word say by which kind of limit, and at which rate or window
 /// length, it was written. A limit that was changed does not misread cells of its old form.
 pub(crate) const TAG_SHIFT: u32 = 48;
-/// The bit below the tag says that reservations are held on the key. Whoever reads a cell takes it
+/// The bit below the tag says that units of the key are reserved. Whoever reads a cell takes it
 /// off first, and puts it back where it writes.
 pub(crate) const RESERVED_MARK: u64 = 1 << (TAG_SHIFT - 1);
 

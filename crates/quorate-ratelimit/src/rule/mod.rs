@@ -94,11 +94,11 @@ impl Rule {
     /// Returns the tags of all cells that it reads: those of the version before this one may have
     /// another.
     pub(crate) fn tags(&self) -> impl Iterator<Item = u64> + use<> {
-        let former = match self {
+        let earlier = match self {
             Self::Sliding(sliding) => Some(sliding.former_tag()),
             _ => None,
         };
-        [self.tag()].into_iter().chain(former)
+        [self.tag()].into_iter().chain(earlier)
     }
 
     /// Returns true if it reads cells of a tag.

@@ -6,7 +6,7 @@
 //! million on it is rounded down.
 //!
 //! ```text
-//!   owed    │ slices before the newest, less one 3 │ units, in quanta 36 - scale │ newest scale + 8
+//!   owed   │ slices before the newest, less one 3 │ units, in quanta 36 - scale │ newest scale + 8
 //! ```
 
 use crate::rule::span::{LARGE_BITS, MOST_SCALE};

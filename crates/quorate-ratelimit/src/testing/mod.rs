@@ -7,9 +7,11 @@
 //!
 //! | | |
 //! |---|---|
-//! | time | [`TestGroup::pass`], [`TestGroup::pass_until`], from a date on ([`TestGroupBuilder::starting_at`]) |
+//! | time | [`TestGroup::pass`], [`TestGroup::pass_until`] |
+//! | a date to begin with | [`TestGroupBuilder::starting_at`] |
 //! | what breaks | [`TestGroup::kill`], [`TestGroup::isolate`] and [`TestGroup::heal`] |
-//! | what is done to a group | [`TestGroup::restart`], [`TestGroup::roll_out`] other limits, [`TestGroup::join`], [`TestGroup::stop`] |
+//! | other peers | [`TestGroup::restart`], [`TestGroup::join`], [`TestGroup::stop`] |
+//! | other limits | [`TestGroup::roll_out`] |
 //! | who asks | [`TestGroup::limiter`] of a member, or of a client ([`TestGroup::client`]) |
 //! | settings | a closure, for all peers or for each ([`TestGroupBuilder::setup_each`]) |
 
@@ -49,7 +51,8 @@ type Setup = Box<dyn Fn(&str, PeerBuilder) -> PeerBuilder + Send + Sync>;
 /// use quorate_ratelimit::testing::TestGroup;
 /// use quorate_ratelimit::{Limit, Limits};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # let mut runtime = tokio::runtime::Builder::new_current_thread();
+/// # runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
 /// let minute = Duration::from_secs(60);
 /// let limits = Limits::builder().limit("mail", Limit::per_minute(1).burst(3)).build()?;
 /// // Under `Acknowledge::Primary` a kill right after an answer may lose what was answered.
@@ -76,7 +79,8 @@ type Setup = Box<dyn Fn(&str, PeerBuilder) -> PeerBuilder + Send + Sync>;
 /// use quorate_ratelimit::testing::{TestGroup, utc};
 /// use quorate_ratelimit::{Calendar, Limit, Limits};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// # let mut runtime = tokio::runtime::Builder::new_current_thread();
+/// # runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
 /// # #[cfg(feature = "calendar")] {
 /// let month = Calendar::month(15);
 /// let plan = |max| Limits::builder().limit("plan", Limit::calendar(max, month)).build();

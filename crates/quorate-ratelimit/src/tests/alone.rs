@@ -157,11 +157,15 @@ proptest! {
             peers[peer].now = now;
             // Who takes one draws its id; what all knew of may be renewed and ended by any.
             let id = if id == 0 && what > 0 { 0 } else { id + 10 * (peer as u8 + 1) };
-            let how = [SideOperation::TakePermit, SideOperation::RenewPermit, SideOperation::ReleasePermit];
-            let (key, argument) = (key("j"), how[usize::from(what)].argument());
+            let operation = match what {
+                0 => SideOperation::TakePermit,
+                1 => SideOperation::RenewPermit,
+                _ => SideOperation::ReleasePermit,
+            };
+            let key = key("j");
             let own = SideCell::Permit.key(&[&key, &[id]]);
             peers[peer].decide(&[
-                Item { key: &key, args: [amount, argument] },
+                operation.item(&key, amount),
                 own.item(),
             ]);
         }

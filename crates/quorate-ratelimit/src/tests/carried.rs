@@ -40,9 +40,9 @@ fn store(limits: &[(&str, Limit)]) -> Store {
 
 /// What is used, once what has lapsed is given back.
 fn used(store: &mut Store, max: u64) -> u64 {
-    let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
+    let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
     let peek = Operation::Peek.item(&key, 1);
-    max - store.decide(&[peek, holds.item()]).remaining
+    max - store.decide(&[peek, reserved.item()]).remaining
 }
 
 /// A window of 100, 10 of it reserved, becomes one of 200, and 3 were used: with `proportional` 20
@@ -129,9 +129,9 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
         for (actual, expected) in [(0, 0), (3, 3), (10, 10), (12, 12)] {
             let mut store = store(&[("l", limit(kind, 100))]);
             store.reservation("l", 1, SideOperation::Reserve, 10);
-            let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
+            let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
             let reset = Operation::Reset.item(&key, 0);
-            store.decide(&[reset, holds.item()]);
+            store.decide(&[reset, reserved.item()]);
             store.reservation("l", 2, SideOperation::Reserve, 40);
             let told = store.reservation("l", 1, SideOperation::Commit, actual);
             assert_eq!((told.code, told.third), (ALLOWED, actual));
@@ -150,11 +150,11 @@ fn a_commit_after_many_resets_of_the_key_touches_nobodys_reservation() {
     for resets in [1, 3, 4, 5, 8, 64, 4_096] {
         let mut store = store(&[("l", limit(0, 100))]);
         store.reservation("l", 1, SideOperation::Reserve, 10);
-        let (key, holds) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
+        let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
         for _ in 0..resets {
             store.reservation("l", 2, SideOperation::Reserve, 1);
             let reset = Operation::Reset.item(&key, 0);
-            store.decide(&[reset, holds.item()]);
+            store.decide(&[reset, reserved.item()]);
             store.cells.remove(SideCell::Reservation.key(&[&key, &[2]]).as_ref());
         }
         store.reservation("l", 3, SideOperation::Reserve, 30);

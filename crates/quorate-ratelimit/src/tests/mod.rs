@@ -131,8 +131,8 @@ impl Store {
     ) -> Told {
         let key = key(name);
         let own = SideCell::Reservation.key(&[&key, &[id]]);
-        let holds = SideCell::Reserved.key(&[&key]);
-        self.decide(&[how.item(&key, amount), own.item(), holds.item()])
+        let reserved = SideCell::Reserved.key(&[&key]);
+        self.decide(&[how.item(&key, amount), own.item(), reserved.item()])
     }
 
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.
@@ -142,8 +142,8 @@ impl Store {
             return first;
         }
         let key = key(name);
-        let holds = SideCell::Reserved.key(&[&key]);
-        self.decide(&[Item { key: &key, args: [amount, 0] }, holds.item()])
+        let reserved = SideCell::Reserved.key(&[&key]);
+        self.decide(&[Item { key: &key, args: [amount, 0] }, reserved.item()])
     }
 
     pub(crate) fn change(&mut self, limits: &[(&str, Limit)], carry: Carry) -> Result<u64, String> {

@@ -110,8 +110,8 @@ fn a_key_that_is_reset_gives_nothing_back_of_what_is_reserved() {
     let mut store = bucket();
     store.reservation("l", 1, SideOperation::Reserve, 6);
     let key = super::key("l");
-    let holds = crate::model::side_cell::SideCell::Reserved.key(&[&key]);
-    store.decide(&[Operation::Reset.item(&key, 0), holds.item()]);
+    let reserved = crate::model::side_cell::SideCell::Reserved.key(&[&key]);
+    store.decide(&[Operation::Reset.item(&key, 0), reserved.item()]);
     assert_eq!(store.acquire("l", 10).code, ALLOWED);
     store.reservation("l", 1, SideOperation::Commit, 0);
     assert_eq!(store.remaining("l"), 0);
