@@ -231,8 +231,8 @@ const NEITHER: &str = "give either a rate, like rate = \"100/s\", or a window, l
                        window = \"60s\" with max, or calendar = \"month\" with max, or \
                        concurrent = 8, or counter = true";
 
-/// Writes a number of thousandths as a file does.
-fn thousandths(number: u16) -> String {
+/// Writes a number of thousandths as a decimal fraction.
+pub(crate) fn thousandths(number: u16) -> String {
     let text = format!("{}.{:03}", number / 1000, number % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

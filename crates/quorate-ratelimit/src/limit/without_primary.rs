@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limit::error::LimitError;
+use crate::limit::error::{LimitError, thousandths};
 
 /// The conduct of a peer without a primary with requests under one limit.
 ///
@@ -93,22 +93,9 @@ impl WithoutPrimary {
         match self {
             Self::AsGroup => None,
             Self::Refuse => Some("refuse".to_owned()),
-            Self::Share { per_mille } => Some(format!("share:{}", Part(per_mille))),
+            Self::Share { per_mille } => Some(format!("share:{}", thousandths(per_mille))),
             Self::Open => Some("open".to_owned()),
         }
-    }
-}
-
-/// Thousandths as a decimal fraction.
-struct Part(u16);
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1000) {
-            return write!(f, "{}", self.0 / 1000);
-        }
-        let digits = format!("{:03}", self.0 % 1000);
-        write!(f, "{}.{}", self.0 / 1000, digits.trim_end_matches('0'))
     }
 }
 
@@ -129,7 +116,7 @@ impl fmt::Display for WithoutPrimary {
         match self {
             Self::AsGroup => Ok(()),
             Self::Refuse => f.write_str(", alone refused"),
-            Self::Share { per_mille } => write!(f, ", alone {} of it", Part(*per_mille)),
+            Self::Share { per_mille } => write!(f, ", alone {} of it", thousandths(*per_mille)),
             Self::Open => f.write_str(", alone open"),
         }
     }

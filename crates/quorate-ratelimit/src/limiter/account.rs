@@ -22,11 +22,13 @@ impl RateLimiter {
         mut error: AcquireError,
     ) -> AcquireError {
         if let AcquireError::MissingLimit { limit: name, revision } = &mut error {
+            let present = self.current().load();
+            let missing = &self.current().missing;
             // A primary of an older version does not say what it decides by.
-            *revision = self.current().load().revision.max(*revision);
-            let is_known = self.current().knows(name);
-            if is_known || self.current().missing.is_expected(name) {
-                self.current().miss(name, *revision);
+            *revision = present.revision.max(*revision);
+            let is_known = missing.knows(name, &present);
+            if is_known || missing.is_expected(name) {
+                missing.note_missing(name, *revision, &present);
             }
             let name = name.clone();
             return if is_known { self.count_missing(&name, error) } else { self.unknown(&name) };
@@ -47,7 +49,7 @@ impl RateLimiter {
     #[inline(always)]
     fn found(&self, name: &str) {
         if self.current().missing.has_any() {
-            self.current().find(name);
+            self.current().missing.note_found(name, &self.current().load());
         }
     }
 
@@ -75,7 +77,7 @@ impl RateLimiter {
                 None => return Err(self.count_error(Some(limit), error.into())),
             },
         };
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         // A peek takes nothing.
         if operation.takes() && amount > 0 {
             if is_last || decision.follow_up != FollowUp::SettleReserved {
@@ -164,7 +166,7 @@ impl RateLimiter {
     ) -> Option<JointDecision> {
         let part = parts.first()?;
         let limit = self.look_up(part.limit).ok()?;
-        let request = Request { operation: Operation::Acquire, amount: part.amount };
+        let request = Request::new(Operation::Acquire, part.amount);
         self.admit_uncounted(limit, request, error).map(JointDecision::uncounted)
     }
 
@@ -185,7 +187,7 @@ impl RateLimiter {
         error: &DecideError,
     ) -> Option<Decision> {
         let DecideError::Overloaded { what, .. } = error else { return None };
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         // A peek says what an acquire would come to: that it is let through.
         let is_asked = operation.takes() || operation == Operation::Peek;
         if self.at_capacity != AtCapacity::Admit || !error.is_store_full() || !is_asked {

@@ -79,7 +79,7 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn limits_status(&self) -> LimitsStatus {
-        let own = self.current().differences.own(self.current().code());
+        let own = self.current().differences.own();
         let present = self.current().present();
         LimitsStatus {
             revision: present.revision,
@@ -110,6 +110,8 @@ impl RateLimiter {
     /// }
     /// ```
     pub fn expect_limits<L: AsRef<str>>(&self, names: impl IntoIterator<Item = L>) {
-        names.into_iter().for_each(|name| self.current().expect(name.as_ref()));
+        names
+            .into_iter()
+            .for_each(|name| self.current().missing.expect(name.as_ref(), &self.current().load()));
     }
 }

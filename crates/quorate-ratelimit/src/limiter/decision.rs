@@ -266,7 +266,7 @@ pub(crate) struct Part<'a> {
 impl Part<'_> {
     /// Returns the item that asks for it.
     pub(crate) fn item(&self) -> Item<'_> {
-        Request { operation: Operation::Acquire, amount: self.amount }.item(self.key.as_ref())
+        Request::new(Operation::Acquire, self.amount).item(self.key.as_ref())
     }
 }
 

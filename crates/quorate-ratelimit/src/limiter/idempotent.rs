@@ -138,6 +138,6 @@ impl Idempotent<'_> {
         operation: Operation,
     ) -> Result<Decision, AcquireError> {
         let asking = Asking { timeout: None, id: Some(self.id) };
-        self.limiter.ask(limit, key, Request { operation, amount }, asking).await
+        self.limiter.ask(limit, key, Request::new(operation, amount), asking).await
     }
 }

@@ -184,7 +184,7 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> impl Future<Output = Result<Decision, AcquireError>> {
-        self.ask(limit, key, Request { operation: Operation::Acquire, amount }, Asking::default())
+        self.ask(limit, key, Request::new(Operation::Acquire, amount), Asking::default())
     }
 
     /// Takes `amount` units as [`RateLimiter::acquire`] does, with a deadline of its own.
@@ -217,7 +217,7 @@ impl RateLimiter {
         timeout: Duration,
     ) -> impl Future<Output = Result<Decision, AcquireError>> {
         let asking = Asking { timeout: Some(timeout), id: None };
-        self.ask(limit, key, Request { operation: Operation::Acquire, amount }, asking)
+        self.ask(limit, key, Request::new(Operation::Acquire, amount), asking)
     }
 
     /// Takes as many of `amount` units as there are; denied only if there is none. `granted` says
@@ -247,12 +247,7 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> impl Future<Output = Result<Decision, AcquireError>> {
-        self.ask(
-            limit,
-            key,
-            Request { operation: Operation::AcquireUpTo, amount },
-            Asking::default(),
-        )
+        self.ask(limit, key, Request::new(Operation::AcquireUpTo, amount), Asking::default())
     }
 
     /// Takes all of these amounts or none, each of a key under a limit: one operation, in which
@@ -312,7 +307,7 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> impl Future<Output = Result<Decision, AcquireError>> {
-        self.ask(limit, key, Request { operation: Operation::Peek, amount }, Asking::default())
+        self.ask(limit, key, Request::new(Operation::Peek, amount), Asking::default())
     }
 
     /// Takes `amount` units that have been used already, whether there is room for them or not:
@@ -344,7 +339,7 @@ impl RateLimiter {
         key: impl AsRef<[u8]>,
         amount: u64,
     ) -> impl Future<Output = Result<Decision, AcquireError>> {
-        self.ask(limit, key, Request { operation: Operation::Debit, amount }, Asking::default())
+        self.ask(limit, key, Request::new(Operation::Debit, amount), Asking::default())
     }
 
     /// Gives back units of the present window, or of a rate, and no more than were taken and have
@@ -379,7 +374,7 @@ impl RateLimiter {
         self.ask(
             limit,
             key,
-            Request { operation: Operation::Refund { window_ms: None }, amount },
+            Request::new(Operation::Refund { window_ms: None }, amount),
             Asking::default(),
         )
     }
@@ -422,7 +417,7 @@ impl RateLimiter {
         let operation = Operation::Refund { window_ms };
         // What it did not take somebody else did.
         let amount = if taken.counted { amount.min(taken.granted) } else { 0 };
-        self.ask(limit, key, Request { operation, amount }, Asking::default()).await
+        self.ask(limit, key, Request::new(operation, amount), Asking::default()).await
     }
 
     /// Forgets what was taken of a key: its bucket is full, or its window empty. What is reserved
@@ -458,7 +453,7 @@ impl RateLimiter {
         let limit = self.look_up(limit)?;
         let key = self.key(limit, key.as_ref())?;
         let reserved = SideCell::Reserved.key(&[key.as_ref()]);
-        let reset = Request { operation: Operation::Reset, amount: 0 };
+        let reset = Request::new(Operation::Reset, 0);
         let decided = self.peer.decide(&[reset.item(key.as_ref()), reserved.item()]).await;
         self.account(limit, reset, decided, false)
     }

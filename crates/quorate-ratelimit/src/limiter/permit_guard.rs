@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use quorate::{Peer, Time};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::limiter::RateLimiter;
 use crate::limiter::decision::Decision;
@@ -212,10 +211,13 @@ impl Renewal {
             // Timers stand still while the machine is suspended, so the clock is looked at now and
             // then.
             let pause = self.next.since(self.time()).min(left).min(self.lease / 10);
-            match first(&mut stopped, sleep(pause)).await {
-                Some(Ok(Left)) => return,
-                Some(Err(_)) => break,
-                None => {}
+            tokio::select! {
+                biased;
+                left = &mut stopped => match left {
+                    Ok(Left) => return,
+                    Err(_) => break,
+                },
+                () = sleep(pause) => {}
             }
             if self.time() >= self.next && !self.renew().await {
                 lost.send_replace(true);
@@ -248,20 +250,4 @@ impl Renewal {
     fn time(&self) -> Time {
         self.limiter.peer().time()
     }
-}
-
-/// Waits for word from the guard; `None` if the pause is over before.
-async fn first(
-    stopped: &mut oneshot::Receiver<Left>,
-    pause: Sleep,
-) -> Option<Result<Left, oneshot::error::RecvError>> {
-    let mut pause = std::pin::pin!(pause);
-    let mut stopped = std::pin::pin!(stopped);
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(left) = stopped.as_mut().poll(context) {
-            return Poll::Ready(Some(left));
-        }
-        pause.as_mut().poll(context).map(|()| None)
-    })
-    .await
 }

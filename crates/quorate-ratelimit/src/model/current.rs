@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::model::differences::Differences;
-use crate::model::missing::{Known, Missing};
+use crate::model::missing::Missing;
 use crate::model::table::Table;
 
 /// The limits of a peer; its model and its limiters share them.
@@ -47,11 +47,11 @@ impl CurrentLimits {
     pub(crate) fn new(code: Arc<Table>) -> Self {
         Self {
             present: ArcSwap::new(Arc::clone(&code)),
-            code,
             has_changed: AtomicBool::new(false),
             refused: AtomicU64::new(0),
-            missing: Missing::default(),
-            differences: Differences::default(),
+            missing: Missing::new(Arc::clone(&code)),
+            differences: Differences::new(Arc::clone(&code)),
+            code,
         }
     }
 
@@ -98,28 +98,7 @@ impl CurrentLimits {
     pub(crate) fn set(&self, table: Arc<Table>) {
         self.present.store(Arc::clone(&table));
         self.has_changed.store(true, Ordering::Release);
-        self.missing.look_through(Known { code: &self.code, present: &table });
-        self.differences.look(&self.code, &table);
-    }
-
-    /// Notes that something here is going to ask for this limit.
-    pub(crate) fn expect(&self, name: &str) {
-        self.missing.expect(name, Known { code: &self.code, present: &self.load() });
-    }
-
-    /// Notes that the peer that decides has no such limit, by this revision of the policy.
-    pub(crate) fn miss(&self, name: &str, revision: u64) {
-        self.missing.miss(name, revision, Known { code: &self.code, present: &self.load() });
-    }
-
-    /// Notes that a decision was made under this limit: it is there.
-    #[cold]
-    pub(crate) fn find(&self, name: &str) {
-        self.missing.find(name, Known { code: &self.code, present: &self.load() });
-    }
-
-    /// Returns true if this peer has a limit of that name, in its code or of the group.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        Known { code: &self.code, present: &self.load() }.has(name)
+        self.missing.look_through(&table);
+        self.differences.look(&table);
     }
 }

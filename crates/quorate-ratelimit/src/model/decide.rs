@@ -1,6 +1,6 @@
 //! Decisions about operations on several items: all or none, once, or on a permit or reservation.
 
-use quorate::{Answer, Cell, DecideContext, GroupTime, Item};
+use quorate::{Answer, Cell, DecideContext, Item};
 
 use crate::model::answer::{
     DENYING, INDEX_BITS, OVERDRAWN, REPEATED, RESERVED, SHADOWED, code, refusal, remaining,
@@ -8,48 +8,41 @@ use crate::model::answer::{
 };
 use crate::model::idempotency::Record;
 use crate::model::named_limit::NamedLimit;
-use crate::model::reservation;
+use crate::model::reservation::ReservedKey;
 use crate::model::side_cell::{SideCell, limits_in};
 use crate::model::table::Table;
 use crate::rule::Rule;
 use crate::rule::concurrency::PermitRequest;
 use crate::rule::operation::{Operation, Request, SideOperation};
-use crate::rule::verdict::{Effect, Ruling, Verdict};
+use crate::rule::verdict::{Ruling, Verdict};
 
 /// The limits that decide, and whether a peer does so alone.
 #[derive(Clone, Copy)]
 pub(crate) struct TableDecider<'a> {
     pub(crate) table: &'a Table,
     pub(crate) is_alone: bool,
+    pub(crate) context: DecideContext,
 }
 
 impl TableDecider<'_> {
     /// Decides several items, of which the last may be cells beside those of limits.
-    pub(crate) fn decide(
-        self,
-        items: &[Item<'_>],
-        cells: &mut [Cell],
-        context: DecideContext,
-    ) -> Answer {
+    pub(crate) fn decide(self, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         let count = limits_in(items);
         let (items, beside) = items.split_at(count);
         let (cells, others) = cells.split_at_mut(count);
         let kinds: [Option<SideCell>; 2] =
             std::array::from_fn(|index| SideCell::of(beside.get(index)?.key));
         match (kinds, items, &mut *others) {
-            ([None, _], ..) => self.decide_all(items, cells, context),
+            ([None, _], ..) => self.decide_all(items, cells),
             ([Some(SideCell::Permit), None], [item], [permit]) => {
-                self.decide_permit(item, &mut cells[0], permit, context)
+                self.decide_permit(item, &mut cells[0], permit)
             }
             (
                 [Some(SideCell::Reservation), Some(SideCell::Reserved)],
                 [item],
                 [reservation, reserved],
-            ) => {
-                let cells = reservation::Cells { limit: &mut cells[0], reservation, reserved };
-                self.decide_reservation(item, cells, context)
-            }
-            _ => self.decide_with_side_cells(items, cells, beside, others, context),
+            ) => self.decide_reservation(item, &mut cells[0], reservation, reserved),
+            _ => self.decide_with_side_cells(items, cells, beside, others),
         }
     }
 
@@ -61,9 +54,7 @@ impl TableDecider<'_> {
         cells: &mut [Cell],
         beside: &[Item<'_>],
         others: &mut [Cell],
-        context: DecideContext,
     ) -> Answer {
-        let unknown = || refusal(code::UNKNOWN_OPERATION, 0);
         let (beside, others, mut record) = match (beside, others) {
             ([beside @ .., last], [others @ .., record])
                 if SideCell::of(last.key) == Some(SideCell::Record) =>
@@ -75,45 +66,33 @@ impl TableDecider<'_> {
         for item in beside {
             let of = usize::try_from(item.args[0]).ok().and_then(|index| items.get(index));
             if SideCell::of(item.key) != Some(SideCell::Reserved) || of.is_none() {
-                return unknown();
+                return refusal(code::UNKNOWN_OPERATION, 0);
             }
         }
         let known = record.as_deref().and_then(Record::of);
         if let (Some(known), Some(record)) = (known, record.as_deref_mut()) {
-            if known.is_used_up() && items.iter().any(|item| self.is_limited(item)) {
-                let until = record.value().map_or_else(|| context.now(), |value| value.expires);
-                return self.refuse_repeat(known, items, cells, until, context);
-            }
-            known.count(record);
-            return self.repeat(known, items, cells, context);
+            return self.repeat(known, record, items, cells);
         }
         // A peer alone settles nothing: it could not tell the group.
         for (item, reserved) in beside.iter().zip(others).filter(|_| !self.is_alone) {
             let index = item.args[0] as usize;
-            if let (Some(named), Some(cell)) =
-                (self.table.of(items[index].key), cells.get_mut(index))
-            {
-                reservation::settle(named, cell, reserved, context);
-                if Request::of(&items[index]).is_some_and(|o| o.operation == Operation::Reset) {
-                    reservation::forget(named, reserved, context);
-                }
+            let Some(named) = self.table.of(items[index].key) else { continue };
+            let Some(limit) = cells.get_mut(index) else { continue };
+            let mut key = ReservedKey { named, limit, reserved, context: self.context };
+            key.settle();
+            if Request::of(&items[index]).is_some_and(|it| it.operation == Operation::Reset) {
+                key.forget();
             }
         }
         match record {
-            None => self.decide_all(items, cells, context),
-            Some(record) => self.decide_once(items, cells, record, context),
+            None => self.decide_all(items, cells),
+            Some(record) => self.decide_once(items, cells, record),
         }
     }
 
     /// Decides what comes with an idempotency key, for the first time.
-    fn decide_once(
-        self,
-        items: &[Item<'_>],
-        cells: &mut [Cell],
-        record: &mut Cell,
-        context: DecideContext,
-    ) -> Answer {
-        let answer = self.decide_all(items, cells, context);
+    fn decide_once(self, items: &[Item<'_>], cells: &mut [Cell], record: &mut Cell) -> Answer {
+        let answer = self.decide_all(items, cells);
         if matches!(answer.code, code::ALLOWED | code::SHADOW) {
             let known = Record {
                 index: (answer.words[word::INDEX] & ((1 << INDEX_BITS) - 1)) as usize,
@@ -122,28 +101,51 @@ impl TableDecider<'_> {
                 granted: answer.words[word::GRANTED],
                 repeats: 0,
             };
-            known.write(record, context.now());
+            known.write(record, self.context.now());
         }
         answer
     }
 
+    /// Returns true if an item takes units of a limit that may deny them.
+    fn is_limited(self, item: &Item<'_>) -> bool {
+        let takes = Request::of(item).is_some_and(|request| request.operation.takes());
+        takes && self.table.of(item.key).is_some_and(NamedLimit::may_deny)
+    }
+
     /// Returns the answer that an earlier call got; the time that is left until a reset is told
     /// anew.
+    ///
+    /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call
+    /// must not choose by that whether it is charged. It says that it is a repeat, for there may be
+    /// room enough.
     fn repeat(
         self,
         known: Record,
+        record: &mut Cell,
         items: &[Item<'_>],
         cells: &mut [Cell],
-        context: DecideContext,
     ) -> Answer {
+        let is_refused = known.is_used_up() && items.iter().any(|item| self.is_limited(item));
+        if !is_refused {
+            known.count(record);
+        }
         let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
             return refusal(code::UNKNOWN_OPERATION, known.index);
         };
         let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(known.index);
         };
-        let peek = Request::PEEK;
-        let present = named.decide(cell, peek, context, Effect::Ask);
+        if is_refused {
+            let until = record.value().map_or_else(|| self.context.now(), |value| value.expires);
+            let denied = Ruling {
+                verdict: Verdict::Denied,
+                granted: 0,
+                retry_after: until.0.saturating_sub(self.context.now().0),
+                ..self.decide_one(named, cell, Request::PEEK).repeated()
+            };
+            return to_answer(known.index, &denied, 0);
+        }
+        let present = named.decide(cell, Request::PEEK, self.context);
         let mut words = [0; 6];
         words[word::LIMIT] = present.limit;
         words[word::REMAINING] = known.remaining;
@@ -154,43 +156,9 @@ impl TableDecider<'_> {
         Answer { code: code::ALLOWED, units: 0, words }
     }
 
-    /// Returns true if an item takes units of a limit that may deny them.
-    fn is_limited(self, item: &Item<'_>) -> bool {
-        let takes = Request::of(item).is_some_and(|request| request.operation.takes());
-        takes && self.table.of(item.key).is_some_and(NamedLimit::may_deny)
-    }
-
-    /// Denies what was asked for too often, until it is forgotten: who chooses the key of a call
-    /// must not choose by that whether it is charged. It says that it is a repeat, for there may be
-    /// room enough.
-    fn refuse_repeat(
-        self,
-        known: Record,
-        items: &[Item<'_>],
-        cells: &mut [Cell],
-        until: GroupTime,
-        context: DecideContext,
-    ) -> Answer {
-        let Some((item, cell)) = items.get(known.index).zip(cells.get_mut(known.index)) else {
-            return refusal(code::UNKNOWN_OPERATION, known.index);
-        };
-        let Some(named) = self.table.of(item.key) else {
-            return self.unknown_limit(known.index);
-        };
-        let peek = Request::PEEK;
-        let present = self.decide_one(named, cell, peek, context, Effect::Ask);
-        let denied = Ruling {
-            verdict: Verdict::Denied,
-            granted: 0,
-            retry_after: until.0.saturating_sub(context.now().0),
-            ..present.repeated()
-        };
-        to_answer(known.index, &denied, 0)
-    }
-
     /// Decides all items or none, in two passes: nothing is written before every item is known to
     /// be admitted.
-    fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell], context: DecideContext) -> Answer {
+    fn decide_all(self, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         let mut units: u64 = 0;
         let mut denying: u64 = 0;
         let mut shadowed: u64 = 0;
@@ -202,7 +170,7 @@ impl TableDecider<'_> {
                 Ok(read) => read,
                 Err(answer) => return answer,
             };
-            let ruling = self.decide_one(named, cell, request, context, Effect::Ask);
+            let ruling = self.decide_one(named, cell, request.asked());
             match ruling.verdict {
                 Verdict::Allowed => {}
                 Verdict::Shadow => shadowed |= 1 << index,
@@ -236,7 +204,7 @@ impl TableDecider<'_> {
         }
         for (index, (item, cell)) in items.iter().zip(cells).enumerate() {
             if let Ok((named, request)) = self.read(index, item) {
-                let ruling = self.decide_one(named, cell, request, context, Effect::Take);
+                let ruling = self.decide_one(named, cell, request);
                 if ruling.granted == 0 {
                     ask_for_room(named, request, &ruling, cell);
                 }
@@ -251,22 +219,14 @@ impl TableDecider<'_> {
         named: &NamedLimit,
         cell: &mut Cell,
         request: Request,
-        context: DecideContext,
-        effect: Effect,
     ) -> Ruling {
         if self.is_alone {
-            return named.decide_alone(cell, request, context, effect);
+            return named.decide_alone(cell, request, self.context);
         }
-        named.decide(cell, request, context, effect)
+        named.decide(cell, request, self.context)
     }
 
-    fn decide_permit(
-        self,
-        item: &Item<'_>,
-        cell: &mut Cell,
-        permit: &mut Cell,
-        context: DecideContext,
-    ) -> Answer {
+    fn decide_permit(self, item: &Item<'_>, cell: &mut Cell, permit: &mut Cell) -> Answer {
         let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(0);
         };
@@ -280,7 +240,7 @@ impl TableDecider<'_> {
         let Rule::Concurrency(concurrency) = rule else {
             return refusal(code::UNSUPPORTED, 0);
         };
-        let ruling = named.decide_permit(*concurrency, cell, permit, request, context);
+        let ruling = named.decide_permit(*concurrency, cell, permit, request, self.context);
         let is_taken = matches!(request, PermitRequest::Take { .. });
         let is_new = is_taken && !ruling.marks.is_repeated;
         to_answer(0, &ruling, if is_new { ruling.granted } else { 0 })
@@ -289,8 +249,9 @@ impl TableDecider<'_> {
     fn decide_reservation(
         self,
         item: &Item<'_>,
-        mut cells: reservation::Cells<'_>,
-        context: DecideContext,
+        limit: &mut Cell,
+        reservation: &mut Cell,
+        reserved: &mut Cell,
     ) -> Answer {
         let Some(named) = self.table.of(item.key) else {
             return self.unknown_limit(0);
@@ -298,12 +259,10 @@ impl TableDecider<'_> {
         if matches!(named.rule, Rule::Concurrency(_)) {
             return refusal(code::UNSUPPORTED, 0);
         }
-        let amount = item.args[0];
+        let mut key = ReservedKey { named, limit, reserved, context: self.context };
         let ruling = match SideOperation::of(item.args[1]) {
-            Some(SideOperation::Reserve) => {
-                reservation::reserve(named, &mut cells, amount, context)
-            }
-            Some(SideOperation::Commit) => reservation::commit(named, &mut cells, amount, context),
+            Some(SideOperation::Reserve) => key.reserve(reservation, item.args[0]),
+            Some(SideOperation::Commit) => key.commit(reservation, item.args[0]),
             _ => return refusal(code::UNKNOWN_OPERATION, 0),
         };
         // What a commit takes beyond what was reserved is no more than that.
@@ -325,8 +284,7 @@ impl TableDecider<'_> {
         index: usize,
         item: &Item<'_>,
     ) -> Result<(&NamedLimit, Request), Answer> {
-        let named = self.table.of(item.key);
-        let named = named.ok_or_else(|| self.unknown_limit(index))?;
+        let named = self.table.of(item.key).ok_or_else(|| self.unknown_limit(index))?;
         let request = Request::of(item).ok_or_else(|| refusal(code::UNKNOWN_OPERATION, index))?;
         Ok((named, request))
     }

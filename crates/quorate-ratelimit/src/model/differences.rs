@@ -34,8 +34,9 @@ pub(crate) struct OwnLimits {
 }
 
 /// The limits file that this peer follows, and the difference that was told.
-#[derive(Default)]
 pub(crate) struct Differences {
+    /// The limits of this peer's code.
+    code: Arc<Table>,
     /// The last usable text of the file that is followed.
     file: Mutex<Option<OwnLimits>>,
     /// The difference that was told last.
@@ -50,10 +51,17 @@ struct Told {
 }
 
 impl Differences {
+    pub(crate) fn new(code: Arc<Table>) -> Self {
+        Self { code, file: Mutex::default(), told: Mutex::default() }
+    }
+
     /// Returns the limits of this peer's file if it follows one, else those of its code.
-    pub(crate) fn own(&self, code: &Arc<Table>) -> OwnLimits {
+    pub(crate) fn own(&self) -> OwnLimits {
         let file = self.file.lock().clone();
-        file.unwrap_or_else(|| OwnLimits { table: Arc::clone(code), source: LimitsSource::Code })
+        file.unwrap_or_else(|| OwnLimits {
+            table: Arc::clone(&self.code),
+            source: LimitsSource::Code,
+        })
     }
 
     /// Takes up what a file says that is followed.
@@ -63,8 +71,8 @@ impl Differences {
 
     /// Tells it if the limits of the code are others than those that the group decides by now. What
     /// a file says is looked at now and then by who follows it: it may be about to change too.
-    pub(crate) fn look(&self, code: &Arc<Table>, present: &Table) {
-        let own = self.own(code);
+    pub(crate) fn look(&self, present: &Table) {
+        let own = self.own();
         if own.source == LimitsSource::Code {
             self.tell(&own, present, &differing(&own.table, present));
         }

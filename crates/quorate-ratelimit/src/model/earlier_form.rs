@@ -15,7 +15,6 @@ use quorate::{Cell, DecideContext, GroupTime, Value};
 use crate::rule::Rule;
 use crate::rule::lapse::LapseClock;
 use crate::rule::operation::Request;
-use crate::rule::verdict::Effect;
 
 /// The number of a form of a limit; 0 for one that was never changed.
 pub(crate) type FormNumber = u16;
@@ -94,7 +93,7 @@ impl EarlierForm {
 /// Returns the start of the window that a moment is in; `None` of a rule without windows.
 fn window_at(rule: &Rule, at: u64) -> Option<u64> {
     let context = DecideContext::at(GroupTime(at));
-    rule.decide(&mut Cell::new(None), Request::PEEK, context, Effect::Ask).window
+    rule.decide(&mut Cell::new(None), Request::PEEK, context).window
 }
 
 /// The charge for some units that a limit bears at present.

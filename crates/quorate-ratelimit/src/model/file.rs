@@ -250,20 +250,18 @@ impl From<&Limit> for LimitSpec {
                 spec.rate = Some(format!("{amount}/{}", Rate(period)));
                 spec.burst = (limit.capacity() != amount).then_some(limit.capacity());
             }
-            Kind::Window { max, length } => {
-                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
-            }
-            Kind::Sliding { max, length } => {
-                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
-                spec.sliding = true;
-            }
-            Kind::ApproximateSliding { max, length } => {
-                (spec.window, spec.max) = (Some(Period(length).to_string()), Some(max));
-                spec.approximate_sliding = true;
+            Kind::Window { max, length }
+            | Kind::Sliding { max, length }
+            | Kind::ApproximateSliding { max, length } => {
+                spec.window = Some(Period(length).to_string());
+                spec.max = Some(max);
+                spec.sliding = matches!(limit.kind, Kind::Sliding { .. });
+                spec.approximate_sliding = matches!(limit.kind, Kind::ApproximateSliding { .. });
             }
             Kind::Calendar { max, calendar } => {
                 let (kind, starts_on) = calendar.written();
-                (spec.calendar, spec.max) = (Some(kind.to_owned()), Some(max));
+                spec.calendar = Some(kind.to_owned());
+                spec.max = Some(max);
                 spec.starts_on = starts_on;
                 spec.time_zone = Some(calendar.zone_name().to_owned()).filter(|zone| zone != "UTC");
             }

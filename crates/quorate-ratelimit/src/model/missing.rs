@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -23,8 +24,9 @@ const MAX_STRANGERS: usize = 64;
 const MAX_NAMES: usize = 2 * MAX_LIMITS;
 
 /// The limits that something here uses, and which of them are missing.
-#[derive(Debug, Default)]
 pub(crate) struct Missing {
+    /// The limits of this peer's code.
+    code: Arc<Table>,
     /// True if any is missing: to know that costs a decision one load.
     has_any: AtomicBool,
     names: Mutex<BTreeMap<Box<str>, Use>>,
@@ -40,21 +42,16 @@ struct Use {
     is_stranger: bool,
 }
 
-/// The limits of this peer: those of its code, and those that it decides by.
-#[derive(Clone, Copy)]
-pub(crate) struct Known<'a> {
-    pub(crate) code: &'a Table,
-    pub(crate) present: &'a Table,
-}
-
-impl Known<'_> {
-    /// Returns true if this peer has a limit of that name, in its code or of the group.
-    pub(crate) fn has(self, name: &str) -> bool {
-        self.code.find_name(name).is_some() || self.present.find_name(name).is_some()
-    }
-}
-
 impl Missing {
+    pub(crate) fn new(code: Arc<Table>) -> Self {
+        Self { code, has_any: AtomicBool::new(false), names: Mutex::default() }
+    }
+
+    /// Returns true if this peer has a limit of that name, in its code or of the group.
+    pub(crate) fn knows(&self, name: &str, present: &Table) -> bool {
+        self.code.find_name(name).is_some() || present.find_name(name).is_some()
+    }
+
     /// Returns true if a limit that is used here is missing.
     #[inline(always)]
     pub(crate) fn has_any(&self) -> bool {
@@ -73,21 +70,20 @@ impl Missing {
     }
 
     /// Notes that something here is going to ask for this limit.
-    pub(crate) fn expect(&self, name: &str, known: Known<'_>) {
-        let revision = known.present.revision;
+    pub(crate) fn expect(&self, name: &str, present: &Table) {
         // Before the first change, and at a client, who decides is known to have others: it says
         // so.
-        let is_missing = revision > 0 && known.present.find_name(name).is_none();
-        self.note(name, is_missing.then_some(revision), true, known);
+        let is_missing = present.revision > 0 && present.find_name(name).is_none();
+        self.note(name, is_missing.then_some(present.revision), true, present);
     }
 
     /// Notes that the peer that decides has no such limit, by this revision of the policy.
-    pub(crate) fn miss(&self, name: &str, revision: u64, known: Known<'_>) {
-        self.note(name, Some(revision), false, known);
+    pub(crate) fn note_missing(&self, name: &str, revision: u64, present: &Table) {
+        self.note(name, Some(revision), false, present);
     }
 
-    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool, known: Known<'_>) {
-        let is_known = known.has(name);
+    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool, present: &Table) {
+        let is_known = self.knows(name, present);
         let mut is_new = false;
         self.change(|names| {
             if !names.contains_key(name) {
@@ -104,13 +100,13 @@ impl Missing {
             used.is_missing |= missing_at.is_some();
         });
         if let Some(revision) = missing_at.filter(|_| is_new) {
-            warn_missing(name, revision, known.code);
+            warn_missing(name, revision, &self.code);
         }
     }
 
     /// Notes that a decision was made under this limit: it is there.
     #[cold]
-    pub(crate) fn find(&self, name: &str, known: Known<'_>) {
+    pub(crate) fn note_found(&self, name: &str, present: &Table) {
         let mut is_back = false;
         self.change(|names| {
             if let Some(used) = names.get_mut(name) {
@@ -121,18 +117,18 @@ impl Missing {
             }
         });
         if is_back {
-            tell_found(name, known.present.revision);
+            tell_found(name, present.revision);
         }
     }
 
-    /// Looks through what is used here when the limits become `known.present`: those that are not
+    /// Looks through what is used here when the limits become `present`: those that are not
     /// among them are missing.
-    pub(crate) fn look_through(&self, known: Known<'_>) {
+    pub(crate) fn look_through(&self, present: &Table) {
         let mut gone = Vec::new();
         let mut back = Vec::new();
         self.change(|names| {
             names.retain(|name, used| {
-                let is_missing = known.present.find_name(name).is_none();
+                let is_missing = present.find_name(name).is_none();
                 match (used.is_missing, is_missing) {
                     (false, true) => gone.push(name.clone()),
                     (true, false) => back.push(name.clone()),
@@ -142,8 +138,8 @@ impl Missing {
                 used.is_expected || is_missing
             });
         });
-        let revision = known.present.revision;
-        gone.iter().for_each(|name| warn_missing(name, revision, known.code));
+        let revision = present.revision;
+        gone.iter().for_each(|name| warn_missing(name, revision, &self.code));
         back.iter().for_each(|name| tell_found(name, revision));
     }
 
@@ -185,8 +181,6 @@ fn tell_found(limit: &str, revision: u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::limit::Limit;
     use crate::model::current::CurrentLimits;
@@ -208,16 +202,16 @@ mod tests {
     #[test]
     fn what_is_used_is_missing_from_when_it_is_gone_until_it_is_there() {
         let live = CurrentLimits::new(table(&["api", "new"]));
-        live.expect("new");
+        live.missing.expect("new", &live.load());
         assert!(!live.missing.has_any(), "before the first change nobody knows");
         live.set(at(1, &["api"]));
         assert_eq!(live.missing.names(), ["new"]);
         // What nobody uses is not missed.
         live.set(at(2, &["new"]));
         assert_eq!((live.missing.names(), live.missing.has_any()), (vec![], false));
-        live.miss("api", 2);
+        live.missing.note_missing("api", 2, &live.load());
         assert_eq!(live.missing.names(), ["api"]);
-        live.find("api");
+        live.missing.note_found("api", &live.load());
         live.set(at(3, &[]));
         assert_eq!(live.missing.names(), ["new"], "api was only asked for");
     }
@@ -226,15 +220,15 @@ mod tests {
     fn what_callers_make_up_is_bounded() {
         let live = CurrentLimits::new(table(&["api"]));
         for number in 0..1000 {
-            live.miss(&format!("asked for {number}"), 0);
+            live.missing.note_missing(&format!("asked for {number}"), 0, &live.load());
             let name = format!("made up {number}");
-            live.expect(&name);
-            live.miss(&name, 0);
+            live.missing.expect(&name, &live.load());
+            live.missing.note_missing(&name, 0, &live.load());
         }
-        live.expect("with a\nnew line");
-        live.miss("with a\nnew line", 0);
+        live.missing.expect("with a\nnew line", &live.load());
+        live.missing.note_missing("with a\nnew line", 0, &live.load());
         assert_eq!(live.missing.names().len(), MAX_STRANGERS);
-        live.miss("api", 0);
+        live.missing.note_missing("api", 0, &live.load());
         assert_eq!(live.missing.names().len(), MAX_STRANGERS + 1);
     }
 }

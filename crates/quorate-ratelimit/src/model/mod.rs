@@ -32,7 +32,6 @@ use crate::model::limits::Limits;
 use crate::model::named_limit::NamedLimit;
 use crate::model::side_cell::SideCell;
 use crate::model::table::Table;
-use crate::rule::verdict::Effect;
 
 /// Rate limits as a model of the core: give it to `Peer::builder`.
 ///
@@ -106,15 +105,15 @@ impl Model for RateLimitModel {
     #[inline]
     fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         let table = self.current.load();
-        let decider = TableDecider { table: &table, is_alone: false };
+        let decider = TableDecider { table: &table, is_alone: false, context };
         let ([item], [cell]) = (items, &mut *cells) else {
-            return decider.decide(items, cells, context);
+            return decider.decide(items, cells);
         };
         let (named, request) = match decider.read(0, item) {
             Ok(read) => read,
             Err(answer) => return answer,
         };
-        let ruling = named.decide(cell, request, context, Effect::Take);
+        let ruling = named.decide(cell, request, context);
         if ruling.granted == 0 {
             ask_for_room(named, request, &ruling, cell);
         }
@@ -165,7 +164,7 @@ impl Model for RateLimitModel {
         items: &[Item<'_>],
         cells: &mut [Cell],
     ) -> Answer {
-        TableDecider { table: &self.current.load(), is_alone: true }.decide(items, cells, context)
+        TableDecider { table: &self.current.load(), is_alone: true, context }.decide(items, cells)
     }
 
     /// Returns true if a denial is near its end, or a shadow would have been one.

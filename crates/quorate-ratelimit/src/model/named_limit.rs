@@ -12,7 +12,7 @@ use crate::rule::concurrency::{Concurrency, PermitRequest};
 use crate::rule::hash::limit_id;
 use crate::rule::operation::{Operation, Request};
 use crate::rule::token_bucket::{TokenBucket, reduced};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
 
 /// The forms of a limit, prepared for deciding.
 pub(crate) struct Forms {
@@ -90,13 +90,12 @@ impl NamedLimit {
         cell: &mut Cell,
         request: Request,
         context: DecideContext,
-        effect: Effect,
     ) -> Ruling {
         let is_marked = cell.value().is_some_and(|value| value.words[2] & RESERVED_MARK != 0);
         if is_marked || self.is_unusual {
-            return self.decide_unusual(cell, request, context, effect);
+            return self.decide_unusual(cell, request, context);
         }
-        self.rule.decide(cell, request, context, effect)
+        self.rule.decide(cell, request, context)
     }
 
     /// Returns true if it ever denies anything: shadows and counters do not.
@@ -115,17 +114,11 @@ impl NamedLimit {
     /// Decides about a cell that is marked, or of an older form, or under a limit with thresholds,
     /// or one that is a shadow.
     #[inline(never)]
-    fn decide_unusual(
-        &self,
-        cell: &mut Cell,
-        request: Request,
-        context: DecideContext,
-        effect: Effect,
-    ) -> Ruling {
+    fn decide_unusual(&self, cell: &mut Cell, request: Request, context: DecideContext) -> Ruling {
         let (before, has_reservations) = self.present(cell.value());
         let mut bare = Cell::new(before);
         let request = self.moved(request);
-        let mut ruling = self.rule.decide(&mut bare, request, context, effect);
+        let mut ruling = self.rule.decide(&mut bare, request, context);
         ruling.marks.has_reservations = has_reservations;
         if ruling.granted > 0 {
             ruling.marks.crossed = self.crossed(&self.rule, before, &ruling, request, context);
@@ -226,7 +219,7 @@ impl NamedLimit {
             return [false; 2];
         }
         let peek = Request::PEEK;
-        let left = rule.decide(&mut Cell::new(before), peek, context, Effect::Ask).remaining;
+        let left = rule.decide(&mut Cell::new(before), peek, context).remaining;
         let [before, after] =
             [left, ruling.remaining].map(|left| ruling.limit.saturating_sub(left));
         self.limit.alerts.map(|percent| {
@@ -253,7 +246,7 @@ impl NamedLimit {
         let mut ruling = concurrency.decide_permit(cell, permit, request, context);
         match request {
             PermitRequest::Take { .. } if ruling.granted > 0 && !ruling.marks.is_repeated => {
-                let request = Request { operation: Operation::Acquire, amount: ruling.granted };
+                let request = Request::new(Operation::Acquire, ruling.granted);
                 let rule = Rule::Concurrency(concurrency);
                 ruling.marks.crossed = self.crossed(&rule, before, &ruling, request, context);
             }
@@ -270,17 +263,16 @@ impl NamedLimit {
         cell: &mut Cell,
         request: Request,
         context: DecideContext,
-        effect: Effect,
     ) -> Ruling {
         let is_asked = matches!(request.operation, Operation::Acquire | Operation::AcquireUpTo);
         if self.limit.without_primary == WithoutPrimary::Open && is_asked {
             let request = Request { operation: Operation::Debit, ..request };
-            return self.decide(cell, request, context, effect);
+            return self.decide(cell, request, context);
         }
-        let Some(share) = &self.share else { return self.decide(cell, request, context, effect) };
+        let Some(share) = &self.share else { return self.decide(cell, request, context) };
         // The group's own cells are of another rule, but for permits: this peer counts from
         // nothing.
-        let mut ruling = share.decide(cell, request, context, effect);
+        let mut ruling = share.decide(cell, request, context);
         self.soften(&mut ruling, request.amount);
         self.shade(&mut ruling);
         ruling

@@ -40,7 +40,7 @@ use crate::rule::cell::{TAG_SHIFT, confirm, marked};
 use crate::rule::lapse::{COUNTED, LapseClock, Lapsed, Lapsing, MAX_UNITS};
 use crate::rule::operation::{Operation, Request};
 use crate::rule::sliding::Sliding;
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
 
 /// The time that a reservation lasts if nobody commits or cancels it: between this and one and a
 /// half times this, its units are given back.
@@ -61,23 +61,6 @@ const AGE_BITS: (u32, u32) = (13, 2);
 /// The place of the form of the limit above both; a bit is left between.
 const FORM_SHIFT: u32 = 48;
 
-/// The clock by which reservations of a limit's keys lapse.
-fn slices(named: &NamedLimit) -> LapseClock {
-    LapseClock::new(TERM_NANOS, named.rule.tag())
-}
-
-/// Returns what is reserved of a key at present, and what has lapsed since that was written. If the
-/// limit has become another meanwhile that is nothing: what was reserved under that form stays
-/// taken.
-fn roll(
-    named: &NamedLimit,
-    reserved: &Cell,
-    context: DecideContext,
-) -> (Lapsing, [Lapsed; COUNTED]) {
-    let present = named.reserved(reserved.value(), TERM_NANOS, context);
-    slices(named).roll(present.as_ref(), context.steady())
-}
-
 /// The content of a reservation's cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reservation {
@@ -90,13 +73,6 @@ struct Reservation {
     form: FormNumber,
     /// The number of times that what is reserved of the key had been forgotten by then.
     age: u16,
-}
-
-/// The cells of an operation on a reservation.
-pub(crate) struct Cells<'a> {
-    pub(crate) limit: &'a mut Cell,
-    pub(crate) reservation: &'a mut Cell,
-    pub(crate) reserved: &'a mut Cell,
 }
 
 impl Reservation {
@@ -130,233 +106,216 @@ impl Reservation {
     }
 
     /// Returns the charge that its limit bears for it.
-    fn charge(
-        self,
-        named: &NamedLimit,
-        held: Lapsing,
-        slice: u64,
-        context: DecideContext,
-    ) -> Charge {
+    fn charge(self, named: &NamedLimit, held: Lapsing, slice: u64, now: GroupTime) -> Charge {
         // A peer whose code has another limit of the same name has counted afresh.
         let is_missing = self.form == named.form && held.units_of(slice) < self.units;
         if self.age != held.age() || is_missing && !bug::is(Bug::CommitTwice) {
             return Charge::FORGOTTEN;
         }
         let since = self.since_ms.saturating_mul(NANOS_PER_MS);
-        named.charge(self.form, self.units, since, context.now().0)
+        named.charge(self.form, self.units, since, now.0)
     }
 }
 
-/// Gives back what was reserved of a key and has lapsed; decides nothing.
-pub(crate) fn settle(
-    named: &NamedLimit,
-    limit: &mut Cell,
-    reserved: &mut Cell,
-    context: DecideContext,
-) {
-    let (held, lapsed) = roll(named, reserved, context);
-    let peek = Request::PEEK;
-    let mut bare = Cell::new(named.present(limit.value()).0);
-    let window = named.rule.decide(&mut bare, peek, context, Effect::Ask).window;
-    let mut units: u64 = 0;
-    for Lapsed { start, units: of_slice } in lapsed {
-        units = units.saturating_add(match context.calendar_at(GroupTime(start)) {
-            // Of a slice that began before the window a part may have been taken in an older one.
-            Some((began, _)) if window.is_none_or(|window| began.0 >= window) => {
-                named.rule.returnable(of_slice, context.now().0.saturating_sub(began.0))
-            }
-            // The calendar has jumped since: in which window it was, or how much has flowed back,
-            // nobody can tell.
-            None if !named.rule.is_timed() => of_slice,
-            Some(_) | None => 0,
-        });
-    }
-    if let Rule::Sliding(sliding) = &named.rule {
-        lapsed.iter().for_each(|lapsed| give_back_parts(named, sliding, limit, *lapsed, context));
-    } else if units > 0 {
-        let request = Request { operation: Operation::Refund { window_ms: None }, amount: units };
-        named.decide(limit, request, context, Effect::Take);
-    }
-    if lapsed.iter().any(|lapsed| lapsed.units > 0) {
-        write_reserved(named, reserved, limit, held, context);
-    }
-    if held.total() == 0 {
-        mark(limit, false);
-    }
+/// A key of which units are reserved: the cell of its limit, and that of all that is reserved.
+pub(crate) struct ReservedKey<'a> {
+    pub(crate) named: &'a NamedLimit,
+    pub(crate) limit: &'a mut Cell,
+    pub(crate) reserved: &'a mut Cell,
+    pub(crate) context: DecideContext,
 }
 
-/// Gives back reserved units of a slice to the parts of a sliding window that they may have been
-/// taken in, the oldest first: so none that stays leaves before its time. What was carried over by
-/// a change was taken at its moment. Where the calendar has jumped since, nobody can tell in which,
-/// and they stay taken.
-fn give_back_parts(
-    named: &NamedLimit,
-    sliding: &Sliding,
-    limit: &mut Cell,
-    lapsed: Lapsed,
-    context: DecideContext,
-) {
-    let end = GroupTime(lapsed.start.saturating_add(slices(named).length() - 1));
-    let Some((from, _)) = context.calendar_at(GroupTime(lapsed.start)) else { return };
-    let Some((_, to)) = context.calendar_at(end) else { return };
-    let mut units = lapsed.units;
-    let changed = named.changed_at();
-    let from = from.0.max(changed);
-    let now = context.now().0;
-    // Some of them may have left: what is found may be others'.
-    if !sliding.counts(from, now) {
-        return;
+impl ReservedKey<'_> {
+    /// Gives back what was reserved of the key and has lapsed; decides nothing.
+    pub(crate) fn settle(&mut self) {
+        let (held, lapsed) = self.roll();
+        let rule = &self.named.rule;
+        let mut bare = Cell::new(self.named.present(self.limit.value()).0);
+        let window = rule.decide(&mut bare, Request::PEEK, self.context).window;
+        let now = self.context.now().0;
+        let mut units: u64 = 0;
+        for Lapsed { start, units: of_slice } in lapsed {
+            units = units.saturating_add(match self.context.calendar_at(GroupTime(start)) {
+                // Of a slice that began before the window a part may have been taken in an older
+                // one.
+                Some((began, _)) if window.is_none_or(|window| began.0 >= window) => {
+                    rule.returnable(of_slice, now.saturating_sub(began.0))
+                }
+                // The calendar has jumped since: in which window it was, or how much has flowed
+                // back, nobody can tell.
+                None if !rule.is_timed() => of_slice,
+                Some(_) | None => 0,
+            });
+        }
+        if let Rule::Sliding(sliding) = rule {
+            lapsed.iter().for_each(|lapsed| self.give_back_parts(sliding, *lapsed));
+        } else if units > 0 {
+            self.decide(Request::new(Operation::Refund { window_ms: None }, units));
+        }
+        if lapsed.iter().any(|lapsed| lapsed.units > 0) {
+            self.write(held);
+        }
+        if held.total() == 0 {
+            self.mark(false);
+        }
     }
-    for part in sliding.parts_within(from, to.0.max(changed), now) {
-        if units == 0 {
+
+    /// Gives back reserved units of a slice to the parts of a sliding window that they may have
+    /// been taken in, the oldest first: so none that stays leaves before its time. What was carried
+    /// over by a change was taken at its moment. Where the calendar has jumped since, nobody can
+    /// tell in which, and they stay taken.
+    fn give_back_parts(&mut self, sliding: &Sliding, lapsed: Lapsed) {
+        let end = GroupTime(lapsed.start.saturating_add(self.clock().length() - 1));
+        let Some((first, _)) = self.context.calendar_at(GroupTime(lapsed.start)) else { return };
+        let Some((_, to)) = self.context.calendar_at(end) else { return };
+        let changed = self.named.changed_at();
+        let from = first.0.max(changed);
+        let now = self.context.now().0;
+        // Some of them may have left: what is found may be others'.
+        if !sliding.counts(from, now) {
             return;
         }
-        let operation = Operation::Refund { window_ms: Some(part) };
-        let request = Request { operation, amount: units };
-        units -= named.decide(limit, request, context, Effect::Take).granted;
-    }
-}
-
-/// Forgets what was reserved of a key that is reset: nothing of it is given back.
-pub(crate) fn forget(named: &NamedLimit, reserved: &mut Cell, context: DecideContext) {
-    let (mut held, _) = roll(named, reserved, context);
-    if held.total() > 0 {
-        held.forget();
-        let expires = reserved.value().map_or(GroupTime(0), |value| value.expires);
-        let value = slices(named).value(held, context);
-        reserved.set(Value { expires: value.expires.max(expires), ..value });
-    }
-}
-
-/// Takes units and notes that they are reserved.
-pub(crate) fn reserve(
-    named: &NamedLimit,
-    cells: &mut Cells<'_>,
-    amount: u64,
-    context: DecideContext,
-) -> Ruling {
-    settle(named, cells.limit, cells.reserved, context);
-    let (mut held, _) = roll(named, cells.reserved, context);
-    if let Some(known) = Reservation::of(cells.reservation, named.form) {
-        // Asked for again, for the first answer was lost.
-        confirm(cells.reservation);
-        return Ruling { reset_after: TERM_NANOS, ..repeated(named, cells.limit, known, context) };
-    }
-    if held.total().saturating_add(amount) > MAX_UNITS {
-        return Ruling { limit: MAX_UNITS, ..Ruling::new(Verdict::Never) };
-    }
-    let request = Request { operation: Operation::Acquire, amount };
-    let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
-    ruling.marks.has_reservations = false;
-    if !matches!(ruling.verdict, Verdict::Allowed | Verdict::Shadow) {
-        return ruling;
-    }
-    let units = ruling.granted;
-    let since_ms = ruling.window.unwrap_or_else(|| context.now().0) / NANOS_PER_MS;
-    let expires = context.by_calendar(GroupTime(slices(named).lapses(held.number())));
-    let reservation = Reservation {
-        units,
-        slice: Some(held.number()),
-        since_ms,
-        form: named.form,
-        age: held.age(),
-    };
-    reservation.write(cells.reservation, expires);
-    ruling.reset_after = TERM_NANOS;
-    if units > 0 {
-        held.add(units);
-        write_reserved(named, cells.reserved, cells.limit, held, context);
-        mark(cells.limit, true);
-    }
-    ruling
-}
-
-/// Settles a reservation by what was used of it; 0 to cancel it.
-///
-/// No more is given back than the limit was charged with for it, or than is still reserved in
-/// its slice, and nothing once the limit has become another. Of a rate, what has flowed back
-/// since was given back by time.
-pub(crate) fn commit(
-    named: &NamedLimit,
-    cells: &mut Cells<'_>,
-    actual: u64,
-    context: DecideContext,
-) -> Ruling {
-    settle(named, cells.limit, cells.reserved, context);
-    let (mut held, _) = roll(named, cells.reserved, context);
-    let Some(known) = Reservation::of(cells.reservation, named.form) else {
-        return Ruling::new(Verdict::Ended);
-    };
-    let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
-    let Some(slice) = known.slice.or(twice) else {
-        // Asked for again, for the first answer was lost.
-        confirm(cells.reservation);
-        return repeated(named, cells.limit, known, context);
-    };
-    if known.units > 0 && !held.counts(slice) {
-        return Ruling::new(Verdict::Ended);
-    }
-    let charge = known.charge(named, held, slice, context);
-    let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
-    let request = if actual < charge.total {
-        // What is reserved under an earlier form is less where a rate has flowed meanwhile.
-        let is_exact = known.form == named.form && twice.is_none();
-        let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
-        let unused = (charge.total - actual).min(most);
-        let amount = unused.saturating_sub(charge.flowed);
-        let window_ms = named.rule.has_windows().then_some(charge.since / NANOS_PER_MS);
-        Request { operation: Operation::Refund { window_ms }, amount }
-    } else {
-        Request { operation: Operation::Debit, amount: actual - charge.total }
-    };
-    let mut ruling = named.decide(cells.limit, request, context, Effect::Take);
-    if removed > 0 {
-        write_reserved(named, cells.reserved, cells.limit, held, context);
-    }
-    mark(cells.limit, held.total() > 0);
-    let units = if twice.is_some() { known.units } else { actual };
-    // Remembered for as long again: who asks again for an answer that was lost is not told that it
-    // is over.
-    let expires = GroupTime(context.now().0.saturating_add(TERM_NANOS));
-    Reservation { units, slice: None, ..known }.write(cells.reservation, expires);
-    ruling.granted = actual;
-    ruling.marks.has_reservations = false;
-    ruling
-}
-
-/// Returns the answer that an earlier call got, once more.
-fn repeated(
-    named: &NamedLimit,
-    limit: &Cell,
-    known: Reservation,
-    context: DecideContext,
-) -> Ruling {
-    let request = Request::PEEK;
-    let ruling = named.decide(&mut limit.clone(), request, context, Effect::Ask);
-    Ruling { verdict: Verdict::Allowed, granted: known.units, ..ruling }.repeated()
-}
-
-/// Marks a limit's cell, or takes the mark off; one that is absent holds nothing.
-fn mark(limit: &mut Cell, has_reservations: bool) {
-    if let Some(value) = limit.value().copied() {
-        let wanted = marked(value, has_reservations);
-        if wanted != value {
-            limit.set(wanted);
+        let mut units = lapsed.units;
+        for part in sliding.parts_within(from, to.0.max(changed), now) {
+            if units == 0 {
+                return;
+            }
+            let operation = Operation::Refund { window_ms: Some(part) };
+            units -= self.decide(Request::new(operation, units)).granted;
         }
     }
-}
 
-/// Writes what is reserved of a key, for as long as the limit's cell counts: what lapses may be
-/// given back until then.
-fn write_reserved(
-    named: &NamedLimit,
-    reserved: &mut Cell,
-    limit: &Cell,
-    held: Lapsing,
-    context: DecideContext,
-) {
-    let mut value = slices(named).value(held, context);
-    let until = limit.value().map_or(GroupTime(0), |value| value.expires);
-    value.expires = value.expires.max(until);
-    reserved.set(value);
+    /// Forgets what was reserved of the key, which is reset: nothing of it is given back.
+    pub(crate) fn forget(&mut self) {
+        let (mut held, _) = self.roll();
+        if held.total() > 0 {
+            held.forget();
+            let expires = self.reserved.value().map_or(GroupTime(0), |value| value.expires);
+            let value = self.clock().value(held, self.context);
+            self.reserved.set(Value { expires: value.expires.max(expires), ..value });
+        }
+    }
+
+    /// Takes units and notes that they are reserved.
+    pub(crate) fn reserve(&mut self, reservation: &mut Cell, amount: u64) -> Ruling {
+        self.settle();
+        let (mut held, _) = self.roll();
+        if let Some(known) = Reservation::of(reservation, self.named.form) {
+            // Asked for again, for the first answer was lost.
+            confirm(reservation);
+            return Ruling { reset_after: TERM_NANOS, ..self.repeated(known) };
+        }
+        if held.total().saturating_add(amount) > MAX_UNITS {
+            return Ruling { limit: MAX_UNITS, ..Ruling::new(Verdict::Never) };
+        }
+        let mut ruling = self.decide(Request::new(Operation::Acquire, amount));
+        ruling.marks.has_reservations = false;
+        if !matches!(ruling.verdict, Verdict::Allowed | Verdict::Shadow) {
+            return ruling;
+        }
+        let units = ruling.granted;
+        let since_ms = ruling.window.unwrap_or_else(|| self.context.now().0) / NANOS_PER_MS;
+        let lapses = GroupTime(self.clock().lapses(held.number()));
+        let slice = Some(held.number());
+        Reservation { units, slice, since_ms, form: self.named.form, age: held.age() }
+            .write(reservation, self.context.by_calendar(lapses));
+        ruling.reset_after = TERM_NANOS;
+        if units > 0 {
+            held.add(units);
+            self.write(held);
+            self.mark(true);
+        }
+        ruling
+    }
+
+    /// Settles a reservation by what was used of it; 0 to cancel it.
+    ///
+    /// No more is given back than the limit was charged with for it, or than is still reserved in
+    /// its slice, and nothing once the limit has become another. Of a rate, what has flowed back
+    /// since was given back by time.
+    pub(crate) fn commit(&mut self, reservation: &mut Cell, actual: u64) -> Ruling {
+        self.settle();
+        let (mut held, _) = self.roll();
+        let Some(known) = Reservation::of(reservation, self.named.form) else {
+            return Ruling::new(Verdict::Ended);
+        };
+        let twice = Some(held.number()).filter(|_| bug::is(Bug::CommitTwice));
+        let Some(slice) = known.slice.or(twice) else {
+            // Asked for again, for the first answer was lost.
+            confirm(reservation);
+            return self.repeated(known);
+        };
+        if known.units > 0 && !held.counts(slice) {
+            return Ruling::new(Verdict::Ended);
+        }
+        let now = self.context.now();
+        let charge = known.charge(self.named, held, slice, now);
+        let removed = if charge.is_returnable { held.remove(slice, charge.total) } else { 0 };
+        let request = if actual < charge.total {
+            // What is reserved under an earlier form is less where a rate has flowed meanwhile.
+            let is_exact = known.form == self.named.form && twice.is_none();
+            let most = if is_exact || !charge.is_returnable { removed } else { charge.total };
+            let unused = (charge.total - actual).min(most);
+            let has_windows = self.named.rule.has_windows();
+            let window_ms = has_windows.then_some(charge.since / NANOS_PER_MS);
+            Request::new(Operation::Refund { window_ms }, unused.saturating_sub(charge.flowed))
+        } else {
+            Request::new(Operation::Debit, actual - charge.total)
+        };
+        let mut ruling = self.decide(request);
+        if removed > 0 {
+            self.write(held);
+        }
+        self.mark(held.total() > 0);
+        let units = if twice.is_some() { known.units } else { actual };
+        // Remembered for as long again: who asks again for an answer that was lost is not told that
+        // it is over.
+        let expires = GroupTime(now.0.saturating_add(TERM_NANOS));
+        Reservation { units, slice: None, ..known }.write(reservation, expires);
+        ruling.granted = actual;
+        ruling.marks.has_reservations = false;
+        ruling
+    }
+
+    /// Returns the answer that an earlier call got, once more.
+    fn repeated(&self, known: Reservation) -> Ruling {
+        let ruling = self.named.decide(&mut self.limit.clone(), Request::PEEK, self.context);
+        Ruling { verdict: Verdict::Allowed, granted: known.units, ..ruling }.repeated()
+    }
+
+    fn decide(&mut self, request: Request) -> Ruling {
+        self.named.decide(self.limit, request, self.context)
+    }
+
+    /// Returns the clock by which reservations of the limit's keys lapse.
+    fn clock(&self) -> LapseClock {
+        LapseClock::new(TERM_NANOS, self.named.rule.tag())
+    }
+
+    /// Returns what is reserved of the key at present, and what has lapsed since that was written.
+    /// If the limit has become another meanwhile that is nothing: what was reserved under that form
+    /// stays taken.
+    fn roll(&self) -> (Lapsing, [Lapsed; COUNTED]) {
+        let present = self.named.reserved(self.reserved.value(), TERM_NANOS, self.context);
+        self.clock().roll(present.as_ref(), self.context.steady())
+    }
+
+    /// Marks the limit's cell, or takes the mark off; one that is absent holds nothing.
+    fn mark(&mut self, has_reservations: bool) {
+        if let Some(value) = self.limit.value().copied() {
+            let wanted = marked(value, has_reservations);
+            if wanted != value {
+                self.limit.set(wanted);
+            }
+        }
+    }
+
+    /// Writes what is reserved of the key, for as long as the limit's cell counts: what lapses may
+    /// be given back until then.
+    fn write(&mut self, held: Lapsing) {
+        let mut value = self.clock().value(held, self.context);
+        let until = self.limit.value().map_or(GroupTime(0), |value| value.expires);
+        value.expires = value.expires.max(until);
+        self.reserved.set(value);
+    }
 }

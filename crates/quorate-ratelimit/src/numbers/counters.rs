@@ -12,26 +12,20 @@ use serde::Serialize;
 
 use crate::numbers::thread_slot::{self, SLOTS};
 
-/// Counts of one thread for one limit.
+/// Counts of one thread for one limit: by [`Counted`], by [`Units`], and of local decisions.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Line {
-    allowed: AtomicU64,
-    denied: AtomicU64,
-    shadowed: AtomicU64,
-    uncounted: AtomicU64,
-    local: AtomicU64,
-    granted: AtomicU64,
-    reserved: AtomicU64,
-    refunded: AtomicU64,
-}
+struct Line([AtomicU64; 8]);
 
-/// The fates of units.
+/// The place of local decisions in a line.
+const LOCAL: usize = 7;
+
+/// The fates of units, by their places in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Units {
-    Granted,
-    Reserved,
-    Refunded,
+    Granted = 4,
+    Reserved = 5,
+    Refunded = 6,
 }
 
 /// Errors of calls on one limit, by kind.
@@ -49,7 +43,7 @@ pub(crate) enum ErrorKind {
     Other,
 }
 
-/// The result of a call as one limit counts it.
+/// The results of calls as one limit counts them, by their places in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     Allowed,
@@ -81,19 +75,13 @@ impl Counters {
         let slot = thread_slot::own();
         let lines = self.lines[slot].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit) else { return };
-        let counter = match counted {
-            Counted::Allowed => &line.allowed,
-            Counted::Denied => &line.denied,
-            Counted::Shadowed => &line.shadowed,
-            Counted::Uncounted => &line.uncounted,
-        };
         let is_own = slot < SLOTS;
-        add(counter, 1, is_own);
+        add(&line.0[counted as usize], 1, is_own);
         if units > 0 {
-            add(&line.granted, units, is_own);
+            add(&line.0[Units::Granted as usize], units, is_own);
         }
         if basis.is_local() {
-            add(&line.local, 1, is_own);
+            add(&line.0[LOCAL], 1, is_own);
         }
     }
 
@@ -102,12 +90,7 @@ impl Counters {
         let slot = thread_slot::own();
         let lines = self.lines[slot].get_or_init(|| self.new_lines());
         let Some(line) = lines.get(limit).filter(|_| units > 0) else { return };
-        let counter = match of {
-            Units::Granted => &line.granted,
-            Units::Reserved => &line.reserved,
-            Units::Refunded => &line.refunded,
-        };
-        add(counter, units, slot < SLOTS);
+        add(&line.0[of as usize], units, slot < SLOTS);
     }
 
     /// Counts a call that was not decided, on the limit with this number, or on none.
@@ -123,16 +106,16 @@ impl Counters {
     pub(crate) fn of(&self, limit: usize) -> Counts {
         let mut counts = Counts { errors: self.errors_of(limit), ..Counts::default() };
         for line in self.lines.iter().filter_map(|lines| lines.get()?.get(limit)) {
-            let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let value = |place: usize| line.0[place].load(Ordering::Relaxed);
             counts += Counts {
-                allowed: value(&line.allowed),
-                denied: value(&line.denied),
-                shadowed: value(&line.shadowed),
-                uncounted: value(&line.uncounted),
-                local: value(&line.local),
-                granted: value(&line.granted),
-                reserved: value(&line.reserved),
-                refunded: value(&line.refunded),
+                allowed: value(Counted::Allowed as usize),
+                denied: value(Counted::Denied as usize),
+                shadowed: value(Counted::Shadowed as usize),
+                uncounted: value(Counted::Uncounted as usize),
+                local: value(LOCAL),
+                granted: value(Units::Granted as usize),
+                reserved: value(Units::Reserved as usize),
+                refunded: value(Units::Refunded as usize),
                 errors: ErrorCounts::default(),
             };
         }

@@ -82,14 +82,6 @@ impl Metric {
         Self { name, help, kind, samples: Vec::new() }
     }
 
-    fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self::new(name, MetricKind::Counter, help).with([], value)
-    }
-
-    fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self::new(name, MetricKind::Gauge, help).with([], value)
-    }
-
     fn with<const N: usize>(mut self, labels: [(&'static str, &str); N], value: u64) -> Self {
         let labels = labels.map(|(name, value)| (name, value.to_owned())).to_vec();
         self.samples.push(Sample { suffix: "", labels, value });
@@ -128,17 +120,17 @@ impl Sources {
     /// label.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut metrics = of_limits(&self.stats);
-        metrics.push(Metric::gauge(
+        metrics.push(gauge(
             "quorate_missing_limits",
             "Limits that are used here and that the group has not.",
             self.missing as u64,
         ));
-        metrics.push(Metric::gauge(
+        metrics.push(gauge(
             "quorate_limits_revision",
             "How often the limits were changed that this peer decides by.",
             self.revision,
         ));
-        metrics.push(Metric::gauge(
+        metrics.push(gauge(
             "quorate_differing_limits",
             "Limits that are others in this peer's code than in the group.",
             self.differing as u64,
@@ -157,21 +149,29 @@ impl Sources {
     }
 }
 
+fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric::new(name, MetricKind::Counter, help).with([], value)
+}
+
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric::new(name, MetricKind::Gauge, help).with([], value)
+}
+
 fn of_limits(stats: &Stats) -> Vec<Metric> {
-    let counter = |name, help| Metric::new(name, MetricKind::Counter, help);
-    let mut decisions = counter("quorate_decisions_total", "Decisions by limit and outcome.");
+    let by_limit = |name, help| Metric::new(name, MetricKind::Counter, help);
+    let mut decisions = by_limit("quorate_decisions_total", "Decisions by limit and outcome.");
     let mut local =
-        counter("quorate_local_decisions_total", "Of these, made by this peer without a primary.");
-    let mut units = counter(
+        by_limit("quorate_local_decisions_total", "Of these, made by this peer without a primary.");
+    let mut units = by_limit(
         "quorate_granted_units_total",
         "Units taken; of reservations what was used of them.",
     );
     let mut reserved =
-        counter("quorate_reserved_units_total", "Units taken for reservations, at full.");
-    let mut refunded = counter("quorate_refunded_units_total", "Units given back by refunds.");
+        by_limit("quorate_reserved_units_total", "Units taken for reservations, at full.");
+    let mut refunded = by_limit("quorate_refunded_units_total", "Units given back by refunds.");
     let mut errors =
-        counter("quorate_errors_total", "Calls that were not decided, by what was wrong.");
-    let mut missing = counter(
+        by_limit("quorate_errors_total", "Calls that were not decided, by what was wrong.");
+    let mut missing = by_limit(
         "quorate_missing_limit_calls_total",
         "Calls of a limit that is used here and that the group has not.",
     );
@@ -224,52 +224,52 @@ fn of_group(status: &Status) -> Vec<Metric> {
     let reached = status.members.iter().filter(|member| is_reached(status, &member.name)).count();
     let is_primary = status.role == PeerRole::Primary;
     vec![
-        Metric::gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
-        Metric::gauge(
+        gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
+        gauge(
             "quorate_has_primary",
             "Whether this peer has heard of a primary within the failure timeout.",
             status.primary.is_some().into(),
         ),
-        Metric::gauge(
+        gauge(
             "quorate_has_quorum",
             "Whether this peer reaches a majority of the members.",
             status.quorum.into(),
         ),
-        Metric::gauge("quorate_generation", "The newest founding known.", status.generation.0),
-        Metric::gauge("quorate_term", "The newest reign known.", status.term.0),
-        Metric::gauge("quorate_members", "Members, reachable or not.", status.size as u64),
-        Metric::gauge(
+        gauge("quorate_generation", "The newest founding known.", status.generation.0),
+        gauge("quorate_term", "The newest reign known.", status.term.0),
+        gauge("quorate_members", "Members, reachable or not.", status.size as u64),
+        gauge(
             "quorate_reachable_members",
             "Members that this peer is connected to, and itself if it is one.",
             reached as u64,
         ),
         lag_of(status),
-        Metric::gauge(
+        gauge(
             "quorate_is_counted",
             "Whether this start of this peer counts as a member.",
             status.is_counted.into(),
         ),
-        Metric::gauge(
+        gauge(
             "quorate_catching_up_cells",
             "Cells that are still to come, while this peer is brought up to date.",
             status.catching_up.map_or(0, |up| up.total.saturating_sub(up.received)),
         ),
-        Metric::gauge(
+        gauge(
             "quorate_unacknowledged_units",
             "Units that would be lost if this peer died now.",
             status.unacknowledged_units,
         ),
-        Metric::gauge(
+        gauge(
             "quorate_overlay_units",
             "Units decided here alone and not yet merged.",
             status.overlay_units,
         ),
-        Metric::gauge(
+        gauge(
             "quorate_refusals",
             "Peers that are refused, here or there.",
             status.refusals.len() as u64,
         ),
-        Metric::gauge(
+        gauge(
             "quorate_storage_failed",
             "Whether storage takes nothing any more.",
             (status.storage_state == StorageState::Failed).into(),
@@ -310,10 +310,10 @@ fn certificate_of(status: &Status) -> Metric {
 
 fn of_room(status: &Status) -> Vec<Metric> {
     vec![
-        Metric::gauge("quorate_cells", "Cells held.", status.cells as u64),
-        Metric::gauge("quorate_max_cells", "The most made here.", status.max_cells as u64),
-        Metric::gauge("quorate_store_bytes", "Memory of the cells.", status.bytes as u64),
-        Metric::gauge(
+        gauge("quorate_cells", "Cells held.", status.cells as u64),
+        gauge("quorate_max_cells", "The most made here.", status.max_cells as u64),
+        gauge("quorate_store_bytes", "Memory of the cells.", status.bytes as u64),
+        gauge(
             "quorate_max_store_bytes",
             "The most taken for cells made here.",
             status.max_bytes as u64,
@@ -322,51 +322,50 @@ fn of_room(status: &Status) -> Vec<Metric> {
 }
 
 fn of_connections(connections: &Connections) -> Vec<Metric> {
-    let gauge = |name, help, value: usize| Metric::gauge(name, help, value as u64);
     vec![
-        gauge("quorate_connections", "Connections that came in.", connections.open),
-        gauge("quorate_max_connections", "The most that are let in.", connections.max),
+        gauge("quorate_connections", "Connections that came in.", connections.open as u64),
+        gauge("quorate_max_connections", "The most that are let in.", connections.max as u64),
         gauge(
             "quorate_guest_connections",
             "Connections of clients, and of others that are no members.",
-            connections.guests,
+            connections.guests as u64,
         ),
         gauge(
             "quorate_max_guest_connections",
             "The most of these that are let in.",
-            connections.max_guests,
+            connections.max_guests as u64,
         ),
         gauge(
             "quorate_handshakes",
             "Connections whose handshake is not over.",
-            connections.handshakes,
+            connections.handshakes as u64,
         ),
         gauge(
             "quorate_max_handshakes",
             "The most of these that are let in.",
-            connections.max_handshakes,
+            connections.max_handshakes as u64,
         ),
         gauge(
             "quorate_buffered_bytes",
             "Bytes that wait for guests, or that they have sent a part of.",
-            connections.buffered_bytes,
+            connections.buffered_bytes as u64,
         ),
         gauge(
             "quorate_max_buffered_bytes",
             "Beyond this, guests that hold much are closed.",
-            connections.max_buffered_bytes,
+            connections.max_buffered_bytes as u64,
         ),
     ]
 }
 
 fn of_turns(turns: &Turns) -> Vec<Metric> {
     vec![
-        Metric::gauge(
+        gauge(
             "quorate_longest_turn_microseconds",
             "The longest turn of the event loop since the start.",
             turns.longest_us,
         ),
-        Metric::gauge(
+        gauge(
             "quorate_recent_longest_turn_microseconds",
             "The longest turn of the event loop in the last one to two minutes.",
             turns.recent_longest_us,
@@ -376,12 +375,8 @@ fn of_turns(turns: &Turns) -> Vec<Metric> {
 
 fn of_peer(stats: &PeerStats) -> Vec<Metric> {
     vec![
-        Metric::counter(
-            "quorate_forwarded_calls_total",
-            "Calls sent to the primary.",
-            stats.forwarded,
-        ),
-        Metric::counter(
+        counter("quorate_forwarded_calls_total", "Calls sent to the primary.", stats.forwarded),
+        counter(
             "quorate_served_calls_total",
             "Calls of other peers taken up as primary.",
             stats.served,
@@ -393,54 +388,46 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
         )
         .with([("bound", "room")], stats.refused_for_room)
         .with([("bound", "max_waiting_calls")], stats.refused_for_waiting),
-        Metric::counter(
-            "quorate_campaigns_total",
-            "Elections that this peer stood for.",
-            stats.campaigns,
-        ),
-        Metric::counter(
+        counter("quorate_campaigns_total", "Elections that this peer stood for.", stats.campaigns),
+        counter(
             "quorate_primary_changes_total",
             "Times that the primary was another than before, or none.",
             stats.primary_changes,
         ),
-        Metric::counter(
+        counter(
             "quorate_quorum_losses_total",
             "Times that this peer, as primary, lost its majority.",
             stats.quorum_losses,
         ),
-        Metric::counter("quorate_links_made_total", "Links made to peers.", stats.links_made),
-        Metric::counter("quorate_links_lost_total", "Links lost to peers.", stats.links_lost),
-        Metric::counter(
+        counter("quorate_links_made_total", "Links made to peers.", stats.links_made),
+        counter("quorate_links_lost_total", "Links lost to peers.", stats.links_lost),
+        counter(
             "quorate_sent_pieces_total",
             "Pieces of changes sent to other peers.",
             stats.pieces_sent,
         ),
-        Metric::counter(
-            "quorate_sent_bytes_total",
-            "Bytes of cells in them.",
-            stats.piece_bytes_sent,
-        ),
-        Metric::counter(
+        counter("quorate_sent_bytes_total", "Bytes of cells in them.", stats.piece_bytes_sent),
+        counter(
             "quorate_paused_reads_total",
             "Times that a connection was not read for a while.",
             stats.reads_paused,
         ),
-        Metric::counter(
+        counter(
             "quorate_turned_away_connections_total",
             "Connections that were not let in.",
             stats.turned_away,
         ),
-        Metric::counter(
+        counter(
             "quorate_failed_accepts_total",
             "Times that the system gave no connection that was to be accepted.",
             stats.accepts_failed,
         ),
-        Metric::counter(
+        counter(
             "quorate_omitted_events_total",
             "Events not told, for peers that are no members caused too many.",
             stats.events_omitted,
         ),
-        Metric::counter(
+        counter(
             "quorate_dropped_messages_total",
             "Messages dropped because too much waited for their receiver.",
             stats.messages_dropped,

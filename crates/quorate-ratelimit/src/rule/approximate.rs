@@ -28,8 +28,8 @@ use crate::limit::bounds::MAX_APPROXIMATE;
 use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Request};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+use crate::rule::operation::{Effect, Operation, Request};
+use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 // The previous window's units have the bits below the mark.
@@ -60,16 +60,10 @@ impl ApproximateSliding {
     }
 
     #[inline]
-    pub(crate) fn decide(
-        &self,
-        cell: &mut Cell,
-        request: Request,
-        now: GroupTime,
-        effect: Effect,
-    ) -> Ruling {
+    pub(crate) fn decide(&self, cell: &mut Cell, request: Request, now: GroupTime) -> Ruling {
         let mut counts = self.counts(cell.value(), now);
         let before = counts;
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
@@ -109,7 +103,7 @@ impl ApproximateSliding {
             }
         }
         if (counts.current, counts.previous) != (before.current, before.previous)
-            && effect == Effect::Take
+            && request.effect == Effect::Take
         {
             cell.set(self.value(counts));
         }
@@ -320,8 +314,8 @@ mod tests {
             let tag = sliding.tag;
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             let mut cell = Cell::new(None);
-            let request = Request { operation: Operation::Acquire, amount: 1 };
-            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0), Effect::Take);
+            let request = Request::new(Operation::Acquire, 1);
+            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0));
             let words = cell.value().expect("one is admitted").words;
             assert_eq!(sliding.unpack(&words), None);
         }

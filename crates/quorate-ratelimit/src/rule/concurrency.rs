@@ -93,6 +93,7 @@ impl Concurrency {
         let now = context.steady();
         let (mut held, _) = self.slices.roll(cell.value(), now);
         let known = self.permit(permit).filter(|known| held.counts(known.slice));
+        let open = known.filter(|known| known.units > 0);
         match request {
             PermitRequest::Take { units } => {
                 if let Some(known) = known {
@@ -101,8 +102,7 @@ impl Concurrency {
                     }
                     // Asked for again, for the first answer was lost.
                     confirm(permit);
-                    let ruling = self.ruling(held, now, Verdict::Allowed, known.units);
-                    return Ruling { reset_after: self.lease, ..ruling }.repeated();
+                    return self.leased(held, now, known.units).repeated();
                 }
                 let verdict = self.verdict(held, units);
                 if verdict != Verdict::Allowed || units == 0 {
@@ -111,12 +111,10 @@ impl Concurrency {
                 held.add(units);
                 permit.set(self.written(PermitCell { units, slice: held.number() }, context));
                 cell.set(self.slices.value(held, context));
-                let ruling = self.ruling(held, now, Verdict::Allowed, units);
-                Ruling { reset_after: self.lease, ..ruling }
+                self.leased(held, now, units)
             }
             PermitRequest::Renew => {
-                let Some(PermitCell { units, slice }) = known.filter(|known| known.units > 0)
-                else {
+                let Some(PermitCell { units, slice }) = open else {
                     return self.ruling(held, now, Verdict::Ended, 0);
                 };
                 if slice == held.number() {
@@ -127,12 +125,10 @@ impl Concurrency {
                     permit.set(self.written(PermitCell { units, slice: held.number() }, context));
                     cell.set(self.slices.value(held, context));
                 }
-                let ruling = self.ruling(held, now, Verdict::Allowed, units);
-                Ruling { reset_after: self.lease, ..ruling }
+                self.leased(held, now, units)
             }
             PermitRequest::Release => {
-                let Some(PermitCell { units, slice }) = known.filter(|known| known.units > 0)
-                else {
+                let Some(PermitCell { units, slice }) = open else {
                     // Given back already, by its holder or by time.
                     confirm(permit);
                     return self.ruling(held, now, Verdict::Allowed, 0);
@@ -163,6 +159,11 @@ impl Concurrency {
             reset_after: if held.total() == 0 { 0 } else { lapses.saturating_sub(now.0) },
             ..Ruling::new(verdict)
         }
+    }
+
+    /// Rules that a permit is held for a lease from now on.
+    fn leased(&self, held: Lapsing, now: GroupTime, units: u64) -> Ruling {
+        Ruling { reset_after: self.lease, ..self.ruling(held, now, Verdict::Allowed, units) }
     }
 
     /// Rules that nothing was taken. A denial lasts until enough leases have ended, unless permits

@@ -6,8 +6,8 @@
 use quorate::{Cell, Delta, GroupTime, Value};
 
 use crate::rule::cell::TAG_SHIFT;
-use crate::rule::operation::{Operation, Request};
-use crate::rule::verdict::{Effect, Ruling, Verdict};
+use crate::rule::operation::{Effect, Operation, Request};
+use crate::rule::verdict::{Ruling, Verdict};
 use crate::rule::whole_units;
 
 /// No other kind of cell has it: those of rates have the top bit, those of fixed windows are odd,
@@ -30,7 +30,8 @@ impl Counter {
         self.tag
     }
 
-    pub(crate) fn used(self, value: &Value) -> u64 {
+    /// Returns the count, which is the same at any time.
+    pub(crate) fn used(self, value: &Value, _: u64) -> u64 {
         self.count(Some(value))
     }
 
@@ -39,12 +40,8 @@ impl Counter {
         self.value(units)
     }
 
-    pub(crate) fn decide(
-        self,
-        cell: &mut Cell,
-        Request { operation, amount }: Request,
-        effect: Effect,
-    ) -> Ruling {
+    pub(crate) fn decide(self, cell: &mut Cell, request: Request) -> Ruling {
+        let Request { operation, amount, .. } = request;
         let before = self.count(cell.value());
         let (after, granted) = match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Debit => {
@@ -58,7 +55,7 @@ impl Counter {
             Operation::Peek => (before, 0),
             Operation::Reset => (0, before),
         };
-        if after != before && effect == Effect::Take {
+        if after != before && request.effect == Effect::Take {
             cell.set(self.value(after));
         }
         Ruling {

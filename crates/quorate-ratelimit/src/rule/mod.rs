@@ -30,7 +30,7 @@ use crate::rule::counter::Counter;
 use crate::rule::operation::Request;
 use crate::rule::sliding::Sliding;
 use crate::rule::token_bucket::TokenBucket;
-use crate::rule::verdict::{Effect, Ruling};
+use crate::rule::verdict::Ruling;
 use crate::rule::window::Window;
 
 /// A limit with the constants that its decisions need.
@@ -42,6 +42,20 @@ pub(crate) enum Rule {
     Sliding(Sliding),
     TokenBucket(TokenBucket),
     Window(Window),
+}
+
+/// Does the same with the rule of any kind.
+macro_rules! with_each {
+    ($rule:expr, $it:ident => $do:expr) => {
+        match $rule {
+            Self::ApproximateSliding($it) => $do,
+            Self::Concurrency($it) => $do,
+            Self::Counter($it) => $do,
+            Self::Sliding($it) => $do,
+            Self::TokenBucket($it) => $do,
+            Self::Window($it) => $do,
+        }
+    };
 }
 
 impl Rule {
@@ -81,14 +95,7 @@ impl Rule {
 
     /// Returns the tag that tells this rule's cells from others.
     pub(crate) fn tag(&self) -> u64 {
-        match self {
-            Self::Concurrency(concurrency) => concurrency.tag(),
-            Self::Counter(counter) => counter.tag(),
-            Self::ApproximateSliding(sliding) => sliding.tag(),
-            Self::Sliding(sliding) => sliding.tag(),
-            Self::TokenBucket(bucket) => bucket.tag(),
-            Self::Window(window) => window.tag(),
-        }
+        with_each!(self, rule => rule.tag())
     }
 
     /// Returns the tags of all cells that it reads: those of the version before this one may have
@@ -119,18 +126,17 @@ impl Rule {
         cell: &mut Cell,
         request: Request,
         context: DecideContext,
-        effect: Effect,
     ) -> Ruling {
         // What is held lapses by the steady clock; all else begins anew, and flows back, by the
         // calendar.
         let now = context.now();
         match self {
             Self::Concurrency(concurrency) => concurrency.decide(cell, request, context.steady()),
-            Self::Counter(counter) => counter.decide(cell, request, effect),
-            Self::ApproximateSliding(sliding) => sliding.decide(cell, request, now, effect),
-            Self::Sliding(sliding) => sliding.decide(cell, request, now, effect),
-            Self::TokenBucket(bucket) => bucket.decide(cell, request, now, effect),
-            Self::Window(window) => window.decide(cell, request, now, effect),
+            Self::Counter(counter) => counter.decide(cell, request),
+            Self::ApproximateSliding(sliding) => sliding.decide(cell, request, now),
+            Self::Sliding(sliding) => sliding.decide(cell, request, now),
+            Self::TokenBucket(bucket) => bucket.decide(cell, request, now),
+            Self::Window(window) => window.decide(cell, request, now),
         }
     }
 
@@ -159,14 +165,7 @@ impl Rule {
     /// Returns the units that count at `at` in a cell of this rule: by the steady clock of what is
     /// held, else by the calendar.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
-        match self {
-            Self::Concurrency(concurrency) => concurrency.used(value, at),
-            Self::Counter(counter) => counter.used(value),
-            Self::ApproximateSliding(sliding) => sliding.used(value, at),
-            Self::Sliding(sliding) => sliding.used(value, at),
-            Self::TokenBucket(bucket) => bucket.used(value, at),
-            Self::Window(window) => window.used(value, at),
-        }
+        with_each!(self, rule => rule.used(value, at))
     }
 
     /// Makes a cell in which so many units were taken at `at`; permits come from nowhere else than
@@ -184,14 +183,7 @@ impl Rule {
 
     /// Keeps in `delta` what local decisions have taken, less what they gave back of that.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
-        match self {
-            Self::Concurrency(concurrency) => concurrency.accumulate(before, after, delta),
-            Self::Counter(counter) => counter.accumulate(before, after, delta),
-            Self::ApproximateSliding(sliding) => sliding.accumulate(before, after, delta),
-            Self::Sliding(sliding) => sliding.accumulate(before, after, delta),
-            Self::TokenBucket(bucket) => bucket.accumulate(before, after, delta),
-            Self::Window(window) => window.accumulate(before, after, delta),
-        }
+        with_each!(self, rule => rule.accumulate(before, after, delta))
     }
 
     /// Returns the merged value and the units that were counted; `None` if nothing is left to

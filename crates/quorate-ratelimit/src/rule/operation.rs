@@ -46,16 +46,34 @@ pub enum Operation {
     Reset,
 }
 
+/// The effect of a request: it is carried out, or only asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Ask,
+    Take,
+}
+
 /// An operation and its amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) amount: u64,
+    pub(crate) effect: Effect,
 }
 
 impl Request {
-    /// Asks whether one unit would be admitted.
-    pub(crate) const PEEK: Self = Self { operation: Operation::Peek, amount: 1 };
+    /// The question whether one unit would be admitted.
+    pub(crate) const PEEK: Self = Self::new(Operation::Peek, 1).asked();
+
+    /// Makes a request that is carried out.
+    pub(crate) const fn new(operation: Operation, amount: u64) -> Self {
+        Self { operation, amount, effect: Effect::Take }
+    }
+
+    /// Returns this request as one that is only asked about.
+    pub(crate) const fn asked(self) -> Self {
+        Self { effect: Effect::Ask, ..self }
+    }
 
     /// Returns the item that asks for it.
     #[inline]
@@ -67,7 +85,7 @@ impl Request {
     #[inline]
     pub(crate) fn of(item: &Item<'_>) -> Option<Self> {
         let [amount, argument] = item.args;
-        Operation::of(argument).map(|operation| Self { operation, amount })
+        Operation::of(argument).map(|operation| Self::new(operation, amount))
     }
 }
 

@@ -25,9 +25,9 @@ use crate::limit::bounds::MAX_SLIDING;
 use crate::rule::approximate::ApproximateSliding;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::log::Log;
-use crate::rule::operation::{Operation, Request};
+use crate::rule::operation::{Effect, Operation, Request};
 use crate::rule::span::{Form, Home, MOST_UNITS, Span};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 const _: () = assert!(MAX_SLIDING == MOST_UNITS);
@@ -63,13 +63,7 @@ impl Sliding {
     }
 
     #[inline]
-    pub(crate) fn decide(
-        &self,
-        cell: &mut Cell,
-        request: Request,
-        now: GroupTime,
-        effect: Effect,
-    ) -> Ruling {
+    pub(crate) fn decide(&self, cell: &mut Cell, request: Request, now: GroupTime) -> Ruling {
         let mut log = self.log(cell.value(), now.0);
         log.raise(self.home);
         let span = &self.span;
@@ -77,7 +71,7 @@ impl Sliding {
         let mut look = log.look(span, log.last().max(now.0));
         let used = log.used(&look);
         let left = self.max.saturating_sub(used);
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
@@ -118,7 +112,7 @@ impl Sliding {
             log.take(span, self.home, &look, granted);
             look = look.taken();
         }
-        if granted > 0 && effect == Effect::Take {
+        if granted > 0 && request.effect == Effect::Take {
             cell.set(self.value(&log));
         }
         Ruling {
@@ -283,8 +277,8 @@ mod tests {
             assert!(tag > 0 && tag >> 15 == 0 && tag % 4 == 2, "{length}: {tag}");
             assert_ne!(tag, sliding.former_tag());
             let mut cell = Cell::new(None);
-            let request = Request { operation: Operation::Acquire, amount: 1 };
-            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0), Effect::Take);
+            let request = Request::new(Operation::Acquire, 1);
+            Window::new(1, length, 0).decide(&mut cell, request, GroupTime(0));
             let words = cell.value().expect("one is admitted").words;
             assert_eq!(sliding.read(&words, 0), None);
         }

@@ -26,8 +26,8 @@ use crate::limit::bounds::{MAX_DEBT, greatest_common_divisor};
 use crate::rule::cell::{RESERVED_MARK, TAG_SHIFT};
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Request};
-use crate::rule::verdict::{Effect, Ruling, Verdict};
+use crate::rule::operation::{Effect, Operation, Request};
+use crate::rule::verdict::{Ruling, Verdict};
 
 // A cell has 64 bits of it in one word, and in another those below the tag and the mark.
 const _: () = assert!(MAX_DEBT == (1 << (64 + TAG_SHIFT - 1)) - 1);
@@ -69,18 +69,12 @@ impl TokenBucket {
     }
 
     #[inline]
-    pub(crate) fn decide(
-        &self,
-        cell: &mut Cell,
-        request: Request,
-        now: GroupTime,
-        effect: Effect,
-    ) -> Ruling {
+    pub(crate) fn decide(&self, cell: &mut Cell, request: Request, now: GroupTime) -> Ruling {
         let mut level = self.level(cell.value(), now);
         // Group time went back since the last decision: what remains comes later by as much.
         let ahead = level.at - now.0;
         let before = level.debt;
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
@@ -115,7 +109,7 @@ impl TokenBucket {
             }
         }
         let full_after = self.flow.divide_up(level.debt);
-        if level.debt != before && effect == Effect::Take {
+        if level.debt != before && request.effect == Effect::Take {
             cell.set(self.value(level, full_after));
         }
         Ruling {
@@ -135,7 +129,7 @@ impl TokenBucket {
 
     /// Returns the amount that is asked for; of a request that takes what there is, that.
     #[inline]
-    fn wanted(&self, Request { operation, amount }: Request, level: Level) -> u64 {
+    fn wanted(&self, Request { operation, amount, .. }: Request, level: Level) -> u64 {
         if operation != Operation::AcquireUpTo {
             return amount;
         }

@@ -18,13 +18,6 @@ pub(crate) enum Verdict {
     Unsupported,
 }
 
-/// The effect of a decision: it is carried out, or only asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    Ask,
-    Take,
-}
-
 /// A ruling about one key; times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ruling {

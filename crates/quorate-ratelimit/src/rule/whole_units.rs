@@ -15,7 +15,7 @@ pub(crate) enum Asked {
 
 /// Asks for what a request says, where `left` of `max` units are left.
 #[inline(always)]
-pub(crate) fn ask(Request { operation, amount }: Request, left: u64, max: u64) -> Asked {
+pub(crate) fn ask(Request { operation, amount, .. }: Request, left: u64, max: u64) -> Asked {
     let is_up_to = operation == Operation::AcquireUpTo;
     let amount = if is_up_to { amount.min(left) } else { amount };
     // A peek, and an acquire of nothing, is answered as one unit would be.

@@ -17,8 +17,8 @@ use crate::rule::calendar_windows::CalendarWindows;
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::divisor::Divisor;
 use crate::rule::hash::fnv;
-use crate::rule::operation::{Operation, Request};
-use crate::rule::verdict::{Effect, NANOS_PER_MS, Ruling, Verdict};
+use crate::rule::operation::{Effect, Operation, Request};
+use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
 use crate::rule::whole_units::{self, Asked};
 
 /// A window limit, prepared for deciding.
@@ -82,16 +82,10 @@ impl Window {
     }
 
     #[inline]
-    pub(crate) fn decide(
-        &self,
-        cell: &mut Cell,
-        request: Request,
-        now: GroupTime,
-        effect: Effect,
-    ) -> Ruling {
+    pub(crate) fn decide(&self, cell: &mut Cell, request: Request, now: GroupTime) -> Ruling {
         let mut count = self.count(cell.value(), now);
         let reset_after = self.end(count.start) - now.0;
-        let Request { operation, amount } = request;
+        let Request { operation, amount, .. } = request;
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
@@ -122,7 +116,7 @@ impl Window {
                 count.count = 0;
             }
         }
-        if count.count != before && effect == Effect::Take {
+        if count.count != before && request.effect == Effect::Take {
             cell.set(self.value(count));
         }
         Ruling {
@@ -227,13 +221,13 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     fn take(amount: u64) -> Request {
-        Request { operation: Operation::Acquire, amount }
+        Request::new(Operation::Acquire, amount)
     }
 
     #[test]
     fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        let ruling = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7), Effect::Take);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7));
         assert_eq!(ruling.window, Some(5 * MINUTE));
         assert_eq!(ruling.reset_after, MINUTE - 7);
         let expires = cell.value().map(|value| value.expires);
@@ -243,9 +237,9 @@ mod tests {
     #[test]
     fn an_older_window_is_never_opened_again() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        window.decide(&mut cell, take(10), GroupTime(5 * MINUTE), Effect::Take);
+        window.decide(&mut cell, take(10), GroupTime(5 * MINUTE));
         // A failover to a peer whose clock is three windows behind.
-        let ruling = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE), Effect::Take);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE));
         assert_eq!(ruling.verdict, Verdict::Denied);
         assert_eq!(ruling.window, Some(5 * MINUTE));
         assert_eq!(ruling.retry_after, 4 * MINUTE);
@@ -254,7 +248,7 @@ mod tests {
     #[test]
     fn the_last_window_of_time_ends_at_its_end() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        let ruling = window.decide(&mut cell, take(1), GroupTime(u64::MAX), Effect::Take);
+        let ruling = window.decide(&mut cell, take(1), GroupTime(u64::MAX));
         assert_eq!(ruling.verdict, Verdict::Allowed);
         assert_eq!(ruling.reset_after, 0);
     }
@@ -262,7 +256,7 @@ mod tests {
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
         let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
-        window.decide(&mut cell, take(3), GroupTime(9 * MINUTE), Effect::Take);
+        window.decide(&mut cell, take(3), GroupTime(9 * MINUTE));
         let mut delta = Delta::default();
         window.accumulate(None, cell.value().expect("3 are admitted"), &mut delta);
         let merged = window.merge(None, &delta, GroupTime(5 * MINUTE));
