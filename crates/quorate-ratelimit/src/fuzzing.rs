@@ -197,9 +197,9 @@ pub fn cells(data: &[u8]) {
         let mut cell = Cell::new(None);
         let one = Operation::Acquire.item(key.as_ref(), 1);
         model.decide(&[one], std::slice::from_mut(&mut cell), GroupTime(START));
-        let tag = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
+        let own = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
         // Or that of a sliding window's in the version before.
-        let tag = tag ^ u64::from(numbers.byte() % 4 == 0) << 50;
+        let tag = own ^ u64::from(numbers.byte() % 4 == 0) << 50;
         let words = [numbers.number(), numbers.number(), tag | numbers.number() >> 16];
         let now = numbers.number() % (u64::MAX / 2);
         let mut known = BTreeMap::from([(

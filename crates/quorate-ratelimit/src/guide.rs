@@ -132,10 +132,10 @@
 //! | `Proportional` | 160 of 200 |
 //! | `Reset` | 0 of 200 |
 //!
-//! What is kept in another rate, length or kind counts there as if it had been taken at the moment
+//! Units kept in another rate, length or kind count there as if they had been taken at the moment
 //! of the change; where only the max of a window changes, units keep their time.
 //!
-//! What is held at that moment survives it. A reservation is settled by what was used, to the unit,
+//! Permits and reservations survive a change. A reservation is settled by what was used, to the unit,
 //! however what it had taken was carried over; permits stay held, and are counted by the new max,
 //! whatever the rule. Two things are exempt: of a limit that becomes another rate, length or kind
 //! what was reserved stays taken, and permits are not carried into another lease, which needs
@@ -209,7 +209,7 @@
 //! | `Open` | everything is admitted, and counted | whatever came |
 //! | `AsGroup` in a relaxed group | decided on the local copy | the limit, for each of them |
 //!
-//! What was decided alone is merged when there is a primary, and counts as far as it still matters.
+//! Whatever was decided alone is merged when there is a primary, and counts as far as it still matters.
 //! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given
 //! is not renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are
 //! bounded by its max all the same.

@@ -65,7 +65,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Which limit when, retries, exactness, and what things are called elsewhere: the [`guide`].
+//! See the [`guide`] for which limit when, retries, exactness, and other names of these things.
 //!
 //! # What is promised
 //!

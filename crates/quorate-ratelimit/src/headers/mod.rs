@@ -251,7 +251,7 @@ mod tests {
 
     const START: u64 = 1_753_000_000_250_000_000;
 
-    /// What comes of taking these amounts, one after the other.
+    /// Takes these amounts, one after the other, and returns the last decision.
     fn decided(limit: Limit, amounts: &[u64]) -> Decision {
         let limits = Limits::builder().limit("l", limit).build().expect("usable");
         let key = limits.key("l", "k").expect("known");
@@ -293,7 +293,7 @@ mod tests {
         assert!(x(Reset::Epoch).ends_with("X-RateLimit-Reset: 1753000020\n"));
     }
 
-    /// What "a second late" was: the moment and the wait were rounded up, each by itself.
+    /// It was a second late: the moment and the wait were rounded up, each by itself.
     #[test]
     fn a_moment_is_rounded_up_once_and_from_when_it_was_decided() {
         const EPOCH: HeaderStyle = HeaderStyle::XRateLimit { reset: Reset::Epoch };

@@ -35,11 +35,11 @@ impl Limit {
             "d" => DAY,
             other => duration::parse(other).ok_or_else(unreadable)?,
         };
-        let amount = amount.trim();
-        if !amount.bytes().all(|digit| digit.is_ascii_digit()) {
+        let digits = amount.trim();
+        if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
             return Err(unreadable());
         }
-        let amount = amount.parse().map_err(|_| unreadable())?;
+        let amount = digits.parse().map_err(|_| unreadable())?;
         let limit = Self { burst, ..Self::rate(amount, period) };
         limit.check()?;
         Ok(limit)

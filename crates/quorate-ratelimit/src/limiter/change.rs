@@ -61,8 +61,7 @@ impl RateLimiter {
     pub async fn change_limits(&self, limits: &Limits, carry: Carry) -> Result<u64, PolicyError> {
         let change = Change { carry, limits: LimitsSpec::from(limits).limits };
         let refused = |error: serde_json::Error| PolicyError::Refused { reason: error.to_string() };
-        let change = serde_json::to_vec(&change).map_err(refused)?;
-        self.peer().change_policy(change).await
+        self.peer().change_policy(serde_json::to_vec(&change).map_err(refused)?).await
     }
 
     /// The revision of the group's limits, and in which of them this peer's code is another.

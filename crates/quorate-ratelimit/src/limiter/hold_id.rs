@@ -84,12 +84,10 @@ impl FromStr for HoldId {
             return Err(TicketError);
         }
         let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(TicketError);
-        let bytes: Result<Vec<u8>, TicketError> = text
-            .as_bytes()
-            .chunks_exact(2)
+        let pairs = text.as_bytes().chunks_exact(2);
+        let bytes = pairs
             .map(|pair| Ok((digit(pair[0])? << 4 | digit(pair[1])?) as u8))
-            .collect();
-        let bytes = bytes?;
+            .collect::<Result<Vec<u8>, TicketError>>()?;
         let (nonce, key) = bytes.split_first_chunk().ok_or(TicketError)?;
         let key = Key::of_bytes(key).ok_or(TicketError)?;
         Ok(Self { key, nonce: *nonce })

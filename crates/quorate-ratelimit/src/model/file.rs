@@ -301,7 +301,7 @@ impl fmt::Display for Rate {
 /// max = 1000
 /// ```
 ///
-/// The same limits in JSON:
+/// These limits in JSON:
 ///
 /// ```
 /// use quorate_ratelimit::LimitsSpec;

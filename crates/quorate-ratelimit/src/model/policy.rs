@@ -102,12 +102,12 @@ fn is_zero(salt: &u64) -> bool {
 ///
 /// If they cannot be read, or break a rule of this version.
 pub(crate) fn read(policy: &Policy) -> Result<Table, String> {
-    let entries = Replicated::read(&policy.bytes)?.limits.into_iter().map(|(name, versions)| {
+    let mut limits = Vec::new();
+    for (name, versions) in Replicated::read(&policy.bytes)?.limits {
         let forms = versions.prepare().map_err(|error| format!("{name}: {error}"))?;
-        Ok(NamedLimit::changed(name, forms))
-    });
-    let entries: Result<Vec<NamedLimit>, String> = entries.collect();
-    Ok(Table::new(entries?, policy.revision))
+        limits.push(NamedLimit::changed(name, forms));
+    }
+    Ok(Table::new(limits, policy.revision))
 }
 
 /// Returns the policy after a change; `None` if it stays as it is. `code` is the limits before the

@@ -239,11 +239,11 @@ impl ApproximateSliding {
         now: GroupTime,
     ) -> Option<(Value, u64)> {
         let mut counts = self.counts(value, now);
-        let mut local = self.unpack(&delta.words)?;
+        let read = self.unpack(&delta.words)?;
         // A peer that decided alone with a clock ahead may have reached the next window. What it
         // took counts now: one clock must not move the group's window.
-        local.start = local.start.min(counts.start);
-        let local = self.rolled(local, counts.start);
+        let start = read.start.min(counts.start);
+        let local = self.rolled(TwoCounts { start, ..read }, counts.start);
         let current = local.current.min(self.max);
         let previous = local.previous.min(self.max);
         if (current, previous) == (0, 0) {

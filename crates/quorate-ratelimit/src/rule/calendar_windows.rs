@@ -87,9 +87,9 @@ impl CalendarWindows {
         if seconds >= begins(last).into() {
             return (begins(last), NEVER);
         }
-        let date =
+        let moment =
             i64::try_from(seconds).ok().and_then(|second| Timestamp::from_second(second).ok());
-        let date = date.map_or(first, |timestamp| zone.to_datetime(timestamp).date());
+        let date = moment.map_or(first, |timestamp| zone.to_datetime(timestamp).date());
         // What the date says, or one beside it: a day may begin after its midnight, or twice.
         let mut start = calendar.start_of(date).clamp(first, last);
         for _ in 0..MAX_STEPS {

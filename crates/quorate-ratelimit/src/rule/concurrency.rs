@@ -201,8 +201,8 @@ impl Concurrency {
         delta: &Delta,
         context: DecideContext,
     ) -> Option<(Value, u64)> {
-        let local = Value { words: delta.words, expires: GroupTime::MAX };
-        let local = self.slices.read(Some(&local))?;
+        let taken = Value { words: delta.words, expires: GroupTime::MAX };
+        let local = self.slices.read(Some(&taken))?;
         let (mut held, _) = self.slices.roll(value, context.steady());
         let units = held.merge(&local, self.max);
         (units > 0).then(|| (self.slices.value(held, context), units))
@@ -227,10 +227,9 @@ impl Concurrency {
     /// do.
     pub(crate) fn merge_permit(&self, delta: &Delta, cell: &mut Cell, context: DecideContext) {
         let now = context.steady();
-        let local = Value { words: delta.words, expires: GroupTime::MAX };
-        let Some(local) = self.permit(&Cell::new(Some(local))) else { return };
-        let present = self.slices.none(now).number();
-        let local = PermitCell { slice: local.slice.min(present), ..local };
+        let value = Value { words: delta.words, expires: GroupTime::MAX };
+        let Some(mut local) = self.permit(&Cell::new(Some(value))) else { return };
+        local.slice = local.slice.min(self.slices.none(now).number());
         let known = self.permit(cell);
         let is_newer = known.is_none_or(|known| local.newness() > known.newness());
         if self.slices.lapses(local.slice) > now.0 && is_newer {

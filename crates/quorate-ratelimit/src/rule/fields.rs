@@ -21,19 +21,17 @@ const fn every_second(bits: u32) -> u128 {
 
 /// Adds up all counts: neighbours are added up until one is left, or two.
 #[inline]
-pub(crate) fn sum(counts: u128, form: Form) -> u64 {
+pub(crate) fn sum(mut counts: u128, form: Form) -> u64 {
     const BY_3: u128 = every_second(3);
     const BY_6: u128 = every_second(6);
     const BY_12: u128 = every_second(12);
     const BY_24: u128 = every_second(24);
     const BY_7: u64 = every_second(7) as u64;
     const BY_14: u64 = every_second(14) as u64;
-    let mut counts = counts;
     if form == Form::Large {
-        let counts = counts as u64;
-        let counts = (counts & BY_7) + (counts >> 7 & BY_7);
-        let counts = (counts & BY_14) + (counts >> 14 & BY_14);
-        return (counts & low(28) as u64) + (counts >> 28);
+        let by_7 = (counts as u64 & BY_7) + (counts as u64 >> 7 & BY_7);
+        let by_14 = (by_7 & BY_14) + (by_7 >> 14 & BY_14);
+        return (by_14 & low(28) as u64) + (by_14 >> 28);
     }
     if form == Form::Fine {
         counts = (counts & BY_3) + (counts >> 3 & BY_3);

@@ -359,8 +359,8 @@ impl Log {
         used = used.saturating_add(owed);
         while let Some(before) = self.oldest(counted) {
             used = used.saturating_sub(self.units(before));
-            let owed = if self.owed.before < before { owed } else { 0 };
-            if used.saturating_sub(owed) <= most {
+            let still_owed = if self.owed.before < before { owed } else { 0 };
+            if used.saturating_sub(still_owed) <= most {
                 return self.leaves(span, before);
             }
             counted &= low(self.form.bits() * (before - 1));
@@ -473,10 +473,9 @@ impl Log {
     /// Gives back units of a slice and of those after it, which may have been left over of that, in
     /// the large form; returns how many. Of a slice that has more than it can say, none.
     fn give_from(&mut self, look: &Look, oldest: u32, units: u64) -> u64 {
-        let is_said = |before: &u32| *before == 0 || !self.is_full(*before);
-        let there = (0..=oldest).rev().take_while(is_said).map(|before| self.units(before));
-        let there = there.fold(0, u64::saturating_add).min(self.used(look));
-        let units = units.min(there);
+        let said = (0..=oldest).rev().take_while(|before| *before == 0 || !self.is_full(*before));
+        let there = said.fold(0, |sum: u64, before| sum.saturating_add(self.units(before)));
+        let units = units.min(there.min(self.used(look)));
         let multiple = 1 << self.scale;
         let known = self.owed(look);
         let mut owed = known + units;
@@ -512,8 +511,8 @@ impl Log {
 impl Log {
     /// Moves back to an earlier moment: what was taken later was taken then.
     pub(crate) fn move_back(&mut self, span: &Span, home: Home, at: u64) {
-        let later = span.number(self.form, self.last) - span.number(self.form, at);
-        let later = u32::try_from(later).unwrap_or(u32::MAX).min(self.form.slices());
+        let passed = span.number(self.form, self.last) - span.number(self.form, at);
+        let later = u32::try_from(passed).unwrap_or(u32::MAX).min(self.form.slices());
         let units = (0..=later).fold(0u64, |sum, before| sum.saturating_add(self.units(before)));
         self.earlier >>= self.form.bits() * later;
         (self.newest, self.last, self.owed) = (0, at, Owed::NONE);

@@ -44,8 +44,7 @@ impl Owed {
         if !SCALES.contains(&scale) || newest >> newest_bits(scale) > 0 {
             return Self::NONE;
         }
-        let units = self.units.min((1 << scale) - 1);
-        let units = units >> quantum(scale) << quantum(scale);
+        let units = self.units.min((1 << scale) - 1) >> quantum(scale) << quantum(scale);
         if units == 0 { Self::NONE } else { Self { units, ..self } }
     }
 
@@ -75,8 +74,8 @@ impl Owed {
         let scale = scale - SHIFTED;
         let newest = packed & ((1 << newest_bits(scale)) - 1);
         let before = (packed >> (LARGE_BITS - PLACE_BITS)) as u32 + 1;
-        let units = packed & ((1 << (LARGE_BITS - PLACE_BITS)) - 1);
-        let units = units >> newest_bits(scale) << quantum(scale);
+        let below_place = packed & ((1 << (LARGE_BITS - PLACE_BITS)) - 1);
+        let units = below_place >> newest_bits(scale) << quantum(scale);
         (newest, scale, Self { units, before }.kept(scale, newest))
     }
 }

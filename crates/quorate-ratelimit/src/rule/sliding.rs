@@ -41,7 +41,7 @@ pub(crate) struct Sliding {
     /// True if its slices begin with whole milliseconds.
     has_whole_slices: bool,
     tag: u64,
-    /// The same limit as the version before this one decided by it.
+    /// This limit as the version before this one decided by it.
     two_counters: ApproximateSliding,
 }
 
@@ -183,8 +183,8 @@ impl Sliding {
         let before = before.and_then(|value| read(&value.words)).unwrap_or(none);
         let known = read(&delta.words).unwrap_or(none);
         let at = after.last().max(before.last()).max(known.last());
-        let known = Log::moved(&self.span, self.home, at, [known, before, after]);
-        delta.words = self.value(&known).words;
+        let moved = Log::moved(&self.span, self.home, at, [known, before, after]);
+        delta.words = self.value(&moved).words;
     }
 
     /// Counts what was taken locally as far as it still counts. Bounded by the max, whatever a peer

@@ -68,16 +68,13 @@ struct Count {
 impl Window {
     /// Makes windows of `max` units in each `length` nanoseconds; none is zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
-        let tag = fnv(salt, &length.to_le_bytes());
-        // The top bit tells windows from rates; the lowest makes sure that a tag is not zero.
-        let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
+        let tag = tag(fnv(salt, &length.to_le_bytes()));
         Self { frame: Frame::Fixed(Divisor::new(length)), max, tag }
     }
 
     /// Makes windows of `max` units in each window of a calendar.
     pub(crate) fn calendar(max: u64, calendar: &Calendar, salt: u64) -> Self {
-        let tag = fnv(2 ^ salt, calendar.to_string().as_bytes());
-        let tag = (tag & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT;
+        let tag = tag(fnv(2 ^ salt, calendar.to_string().as_bytes()));
         Self { frame: Frame::Calendar(Arc::new(CalendarWindows::new(calendar))), max, tag }
     }
 
@@ -212,6 +209,12 @@ impl Window {
         let [start, count, tag] = *words;
         (tag >> TAG_SHIFT == self.tag).then_some(Count { start, count })
     }
+}
+
+/// Makes a tag of a hash: its top bit tells windows from rates, its lowest makes sure that it is not
+/// zero.
+const fn tag(hash: u64) -> u64 {
+    (hash & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT
 }
 
 #[cfg(test)]

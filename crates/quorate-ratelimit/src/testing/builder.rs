@@ -37,7 +37,7 @@ impl TestGroupBuilder {
         self.setup_each(move |_, peer| setup(peer))
     }
 
-    /// The same by the name of the peer: a priority, or a directory of its own.
+    /// Sets up each peer by its name: a priority, or a directory of its own.
     ///
     /// # Examples
     ///

@@ -237,8 +237,8 @@ impl TestGroup {
         self.restart_with(name, &limits).await
     }
 
-    /// The same with other limits in its code, from now on: a rollout of which the old peer was
-    /// told nothing. See [`TestGroup::roll_out`].
+    /// Restarts a peer with other limits in its code, from now on: a rollout of which the old peer
+    /// was told nothing. See [`TestGroup::roll_out`].
     ///
     /// # Errors
     ///

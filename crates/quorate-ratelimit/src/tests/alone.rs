@@ -1,4 +1,4 @@
-//! What a peer without a primary does, limit by limit.
+//! Peers without a primary, limit by limit.
 
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
 }
 
 proptest! {
-    /// What several peers did alone to permits, merged in any order, is the same.
+    /// Merged in any order, what several peers did alone to permits is the same.
     #[test]
     fn merges_of_permits_commute(
         steps in prop::collection::vec((0..3usize, 0..3u8, 0..4u8, 0..5u64, 0..20u64), 1..40),

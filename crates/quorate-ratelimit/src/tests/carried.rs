@@ -1,4 +1,4 @@
-//! What is held when a limit is changed: reservations and permits survive it, under every rule by
+//! Holds under a limit that is changed: reservations and permits survive it, under every rule by
 //! which what was taken is carried over, and are settled afterwards to the unit.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn store(limits: &[(&str, Limit)]) -> Store {
     store
 }
 
-/// What is used, once what has lapsed is given back.
+/// Returns the units used, once what has lapsed is given back.
 fn used(store: &mut Store, max: u64) -> u64 {
     let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
     let peek = Operation::Peek.item(&key, 1);

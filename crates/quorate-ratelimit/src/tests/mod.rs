@@ -32,9 +32,9 @@ const START: u64 = 1_753_000_000 * SECOND;
 pub(crate) struct Store {
     pub(crate) model: RateLimitModel,
     pub(crate) cells: BTreeMap<Vec<u8>, Value>,
-    /// What the calendar shows.
+    /// The time of the calendar.
     pub(crate) now: u64,
-    /// How far it is ahead of the steady clock.
+    /// The lead of the calendar over the steady clock.
     pub(crate) lead: Lead,
     policy: Policy,
 }
