@@ -135,10 +135,10 @@
 //! Units kept in another rate, length or kind count there as if they had been taken at the moment
 //! of the change; where only the max of a window changes, units keep their time.
 //!
-//! Permits and reservations survive a change. A reservation is settled by what was used, to the unit,
-//! however what it had taken was carried over; permits stay held, and are counted by the new max,
-//! whatever the rule. Two things are exempt: of a limit that becomes another rate, length or kind
-//! what was reserved stays taken, and permits are not carried into another lease, which needs
+//! Permits and reservations survive a change. A reservation is settled by what was used, to the
+//! unit, however what it had taken was carried over; permits stay held, and are counted by the new
+//! max, whatever the rule. Two things are exempt: of a limit that becomes another rate, length or
+//! kind what was reserved stays taken, and permits are not carried into another lease, which needs
 //! `Reset` and gives up those that are held.
 //!
 //! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a
@@ -209,10 +209,10 @@
 //! | `Open` | everything is admitted, and counted | whatever came |
 //! | `AsGroup` in a relaxed group | decided on the local copy | the limit, for each of them |
 //!
-//! Whatever was decided alone is merged when there is a primary, and counts as far as it still matters.
-//! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given
-//! is not renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are
-//! bounded by its max all the same.
+//! Whatever was decided alone is merged when there is a primary, and counts as far as it still
+//! matters. Reservations are refused meanwhile, whatever the limit says. A permit that the group
+//! has given is not renewed alone: its holder is told when its lease ends. New permits of an `Open`
+//! limit are bounded by its max all the same.
 //!
 //! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a
 //! `Retry-After` of a second or two, not 429, for the caller has done nothing wrong. Nothing was

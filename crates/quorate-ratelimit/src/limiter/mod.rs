@@ -382,8 +382,9 @@ impl RateLimiter {
     /// Gives back units that an earlier decision on this key took, and no more than those: nothing
     /// if it denied, or if its window has ended.
     ///
-    /// Units that were taken before a reset of the key were given back by that: given back once more
-    /// they are taken off what others have taken in the same window, or of a sliding window since.
+    /// Units that were taken before a reset of the key were given back by that: given back once
+    /// more they are taken off what others have taken in the same window, or of a sliding window
+    /// since.
     ///
     /// # Errors
     ///

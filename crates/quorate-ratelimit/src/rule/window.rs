@@ -211,8 +211,8 @@ impl Window {
     }
 }
 
-/// Makes a tag of a hash: its top bit tells windows from rates, its lowest makes sure that it is not
-/// zero.
+/// Makes a tag of a hash: its top bit tells windows from rates, its lowest makes sure that it is
+/// not zero.
 const fn tag(hash: u64) -> u64 {
     (hash & !(1 << 63) | 1 << TAG_SHIFT) >> TAG_SHIFT
 }
