@@ -10,11 +10,13 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::PeerSettings;
 use quorate::transport::Tcp;
+use quorate_examples::sentence;
 use quorate_ratelimit::{LimitSpec, LimitsSpec, RateLimiter};
 use quorate_tls::TlsSettings;
 use serde::Deserialize;
@@ -29,7 +31,18 @@ struct Settings {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // What TOML says of a file has several lines.
+        Err(error) => {
+            eprintln!("from_file: {}", sentence(&*error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     quorate_examples::show_logs()?;
     let mut arguments = std::env::args().skip(1);
     let usage = "say which file, and what this peer is called: from_file examples/peer.toml a";

@@ -99,7 +99,10 @@ mod tests {
             (a.change_policy(vec![0; 1 << 20]).await.expect_err("long").into(), "a change of"),
             (a.forget("a").await.expect_err("alive").into(), "a is connected: have it leave"),
             (tls().expect_err("no files").into(), "cannot read "),
-            ("10.0.0.0/33".parse::<Network>().expect_err("too long").into(), "a prefix of 33"),
+            (
+                "10.0.0.0/33".parse::<Network>().expect_err("too long").into(),
+                "\"10.0.0.0/33\" is no network",
+            ),
             (RateLimitLayer::builder(limiter.clone()).build().expect_err("none").into(), ""),
             (
                 AcquireError::Undecided(DecideError::NoPrimary {

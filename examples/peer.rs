@@ -132,8 +132,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Peer, Shutdown, StartError, Storage,
-    StorageKind, SwitchError, SyncPolicy,
+    Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Peer, PeerRole, Shutdown, StartError,
+    Storage, StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence, show_logs};
 use quorate_ratelimit::{AtCapacity, FileChange, Limit, Limits, RateLimiter};
@@ -168,7 +168,17 @@ struct Options {
     /// Use the group without being a member: no vote, no data; with --peers or --join.
     #[arg(long)]
     client: bool,
-    /// Where the others reach this peer, from now on, whatever their --peers says.
+    /// Let clients have the primary hand over: give this to every member.
+    #[arg(long)]
+    clients_may_switch_primary: bool,
+    /// Let clients change the limits of the group: give this to every member.
+    #[arg(long)]
+    clients_may_change_policy: bool,
+    /// Let clients have members forgotten: give this to every member.
+    #[arg(long)]
+    clients_may_remove_members: bool,
+    /// Where the others reach this peer, from now on, whatever their --peers says; its own address in
+    /// its own --peers if left out.
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
     /// Name of the group.
@@ -308,7 +318,9 @@ async fn serve(options: Options) -> Result<(), String> {
 fn told(end: &Shutdown, peer: &Peer) -> String {
     match end {
         Shutdown::HandedOver { to } => format!("handed over to {to}"),
-        Shutdown::WasReplica => "stopped as a replica".to_owned(),
+        Shutdown::WasReplica if peer.status().role == PeerRole::Replica => {
+            "stopped as a replica".to_owned()
+        }
         // Where nobody was chosen in time, the peer names itself.
         Shutdown::NotHandedOver { reason: SwitchError::Aborted { to } } if to == peer.name() => {
             "stopped without handing over: nobody took over in time".to_owned()
@@ -396,6 +408,15 @@ async fn start(
     }
     if let Some(address) = &options.advertise {
         builder = builder.advertise(address.as_str());
+    }
+    if options.clients_may_switch_primary {
+        builder = builder.clients_may_switch_primary();
+    }
+    if options.clients_may_change_policy {
+        builder = builder.clients_may_change_policy();
+    }
+    if options.clients_may_remove_members {
+        builder = builder.clients_may_remove_members();
     }
     if let Some(tls) = tls {
         builder = builder.transport(Arc::new(tls.clone()));

@@ -2,13 +2,16 @@
 //! has given flags.
 
 /// Settings as sentences of the library name them, and the flags of this program.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 12] = [
     ("`.advertise(..)`", "--advertise"),
     ("`.client()`", "--client"),
     ("`.join(..)`", "--join"),
     ("`.listen(..)`", "--listen"),
     ("`.members(..)`", "--peers"),
     ("SyncPolicy::EveryBatch", "--sync every-batch"),
+    ("clients_may_change_policy()", "--clients-may-change-policy"),
+    ("clients_may_remove_members()", "--clients-may-remove-members"),
+    ("clients_may_switch_primary()", "--clients-may-switch-primary"),
     ("max_bytes", "--max-bytes"),
     ("max_cells", "--max-cells"),
     ("plaintext_allowed_on_network()", "--plaintext-on-network"),

@@ -48,8 +48,8 @@ use axum::{Json, Router};
 use quorate::{Mode, NoPrimaryReason, NotCountedError, NotReadyError, Peer};
 use quorate_examples::sentence;
 use quorate_ratelimit::{HeaderStyle, RateLimiter};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -282,7 +282,11 @@ async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static s
     match peer.wait_counted(Duration::ZERO).await {
         Ok(_) => Ok("ready\n"),
         Err(NotCountedError::NotReady(error)) if decides_alone(&error) => Ok("ready\n"),
-        Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(error.reason)),
+        Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(&error)),
+        // For good: nobody is to come again.
+        Err(error @ NotCountedError::Removed { .. }) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "removed", error.to_string()))
+        }
         Err(error) => Err(Problem::busy("not_counted", &error.to_string())),
     }
 }
@@ -300,9 +304,35 @@ async fn stoppable(State(Service { peer, .. }): State<Service>) -> Result<&'stat
     }
 }
 
+/// What has to be written as an object: an array of the fields' values, which serde takes for one,
+/// says something else when a field is added.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(OfObject(deserializer)).map(Self)
+    }
+}
+
+/// Reads a struct from an object only.
+struct OfObject<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for OfObject<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
 /// Reads a body; whether its content type will do the door has said, for which `curl -d` is enough.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Problem> {
-    let Json(value) = Json::from_bytes(body).map_err(|error| {
+    let Json(Object(value)) = Json::from_bytes(body).map_err(|error| {
         let what = match &error {
             JsonRejection::JsonDataError(_) => "the body is JSON, but does not fit",
             _ => "the body is not valid JSON",
@@ -325,9 +355,9 @@ pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use axum::http::header::CONTENT_TYPE;
+    use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
     use quorate_ratelimit::testing::TestGroup;
-    use quorate_ratelimit::{Limit, Limits};
+    use quorate_ratelimit::{Carry, Limit, Limits};
     use tower_service::Service as _;
 
     use super::*;
@@ -365,6 +395,28 @@ mod tests {
         (("POST", "/v1/forget"), r#"{"peer":"nobody"}"#),
         (("POST", "/v1/leave"), ""),
     ];
+
+    /// `["mail","alice",1]` was taken for an object: whoever leaves one out takes another's place.
+    #[tokio::test(start_paused = true)]
+    async fn an_array_is_no_object() {
+        let group = group().await;
+        let service = service(&group, "a");
+        let routes = routes(service.clone(), Face::Whole);
+        for (path, body) in [
+            ("/v1/acquire", r#"["mail","alice",1]"#),
+            ("/v1/acquire-all", r#"[[{"limit":"mail","key":"alice"}]]"#),
+            ("/v1/acquire-all", r#"{"items":[["mail","alice",1]]}"#),
+            ("/v1/reset", r#"["mail","alice"]"#),
+            ("/v1/reserve", r#"["mail","alice",1]"#),
+            ("/v1/forget", r#"["nobody"]"#),
+        ] {
+            let (status, problem) = ask(&routes, ("POST", path), body).await;
+            let said = problem["detail"].as_str().unwrap_or_default();
+            assert_eq!(status, 400, "{path} {body}: {problem}");
+            assert!(said.contains("expected an object"), "{said}");
+        }
+        assert_eq!(service.limiter.peek("mail", "alice", 1).await.expect("a primary").used(), 0);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_callers_have_no_part_in_is_served_at_the_address_for_it_only() {
@@ -582,6 +634,25 @@ mod tests {
         }
     }
 
+    /// A denial under a limit of the group that a client's code has not said nothing of when.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_says_when_to_come_again_of_limits_that_it_does_not_hold() {
+        let mut group = group().await;
+        group.client("web").await.expect("the settings are valid");
+        let code = Limits::builder().limit("mail", Limit::per_day(1).burst(5));
+        let changed = code.limit("later", Limit::window(1, Duration::from_secs(60))).build();
+        let changed = changed.expect("usable");
+        group.limiter("a").change_limits(&changed, Carry::Keep).await.expect("a primary");
+        let routes = routes(service(&group, "web"), Face::Callers);
+        let item = r#"{"limit":"later","key":"alice"}"#;
+        for (status, is_told) in [(200, false), (429, true)] {
+            let request = Request::post("/v1/acquire").body(Body::from(item)).expect("a request");
+            let answer = routes.clone().call(request).await.expect("infallible");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers().contains_key(RETRY_AFTER), is_told);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn callers_are_served_at_both_addresses() {
         let group = group().await;
@@ -632,6 +703,8 @@ mod tests {
         let back = routes(service(&group, one), Face::Callers);
         let (status, problem) = ask(&back, ("GET", "/readyz"), "").await;
         assert_eq!((status, &problem["error"]), (503, &json!("not_ready")), "{problem}");
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(detail.starts_with("not ready: ") && !detail.contains("0ns"), "{detail}");
         group.limiter(one).peer().wait_counted(Duration::from_secs(60)).await.expect("counted in");
         assert_eq!(ask(&back, ("GET", "/readyz"), "").await.0, 200);
 

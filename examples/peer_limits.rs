@@ -39,8 +39,8 @@ use quorate_ratelimit::{AcquireError, Decision, Limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::peer_http::{Service, millis, read, unix_millis};
-use crate::peer_problem::{KIND, Problem};
+use crate::peer_http::{Object, Service, millis, read, unix_millis};
+use crate::peer_problem::{KIND, Problem, retry_after};
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
@@ -148,7 +148,7 @@ async fn reset(State(service): State<Service>, body: Bytes) -> Result<Response, 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 struct All {
-    items: Vec<Amount>,
+    items: Vec<Object<Amount>>,
     #[serde(default)]
     id: Option<String>,
 }
@@ -156,6 +156,7 @@ struct All {
 async fn acquire_all(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let All { items, id } =
         read(&body, r#"{"items":[{"limit":"default","key":"alice","amount":1}]}"#)?;
+    let items: Vec<Amount> = items.into_iter().map(|Object(item)| item).collect();
     service.check_id(id.as_ref())?;
     let asked: Vec<_> =
         items.iter().map(|Amount { limit, key, amount }| (&**limit, key, *amount)).collect();
@@ -198,6 +199,12 @@ pub(crate) fn told(service: &Service, name: &str, decision: &Decision, body: Val
         if let Some((name, value)) = pair {
             response.headers_mut().insert(name, value);
         }
+    }
+    // Of a limit that this peer does not hold, as a client does not hold the group's, that much is
+    // known.
+    if let Some(wait) = decision.retry_after {
+        let (name, value) = retry_after(wait);
+        response.headers_mut().entry(name).or_insert(value);
     }
     response
 }

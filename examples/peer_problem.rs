@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quorate::{DecideError, NoPrimaryReason, RemoveError, SwitchError};
+use quorate::{DecideError, NoPrimaryReason, NotReadyError, RemoveError, SwitchError};
 use quorate_ratelimit::{AcquireError, Limits};
 use serde_json::json;
+
+use crate::peer_flags::in_flags;
 
 /// What a caller is told to wait where nobody knows: a failover may end at any moment.
 const SOON: Duration = Duration::from_secs(1);
@@ -40,8 +42,9 @@ impl Problem {
         self.error
     }
 
-    pub(crate) fn not_ready(reason: NoPrimaryReason) -> Self {
-        let detail = format!("{reason}; {LOOK}");
+    /// With what the status says of whoever is missing, and of what differs.
+    pub(crate) fn not_ready(error: &NotReadyError) -> Self {
+        let detail = format!("{error}; {}", look(error.reason));
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)
     }
 
@@ -123,8 +126,8 @@ impl From<DecideError> for Problem {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, name, advised(advice)).retry(SOON)
         };
         match error {
-            DecideError::NoPrimary { .. } => {
-                unavailable("no_primary", &format!("nothing was counted, {LOOK}"))
+            DecideError::NoPrimary { reason } => {
+                unavailable("no_primary", &format!("{NOT_COUNTED}; {}", look(reason)))
             }
             DecideError::Overloaded { .. } => unavailable("overloaded", NOT_COUNTED),
             DecideError::ShuttingDown => unavailable("shutting_down", NOT_COUNTED),
@@ -135,8 +138,23 @@ impl From<DecideError> for Problem {
     }
 }
 
-const LOOK: &str = "try again in a moment; GET /v1/status shows which peers are up, under \
-                    link_error why others are not and, under refusals, who was turned away";
+/// What to do where there is no primary: to try again only where the group comes out of it by itself.
+fn look(reason: NoPrimaryReason) -> &'static str {
+    use NoPrimaryReason::{Incomplete, NoCandidate, Refused, Removed, ShutDown};
+    match reason {
+        Refused => {
+            "it lasts until they are set alike: GET /v1/status shows under refusals both values"
+        }
+        NoCandidate => "POST /v1/priority at one of them gives it another",
+        Incomplete => "it lasts until they are back: GET /v1/status names them under waits_for",
+        Removed | ShutDown => "ask another peer",
+        _ => {
+            "try again in a moment; GET /v1/status shows which peers are up, under link_error why \
+             others are not and, under refusals, who was turned away"
+        }
+    }
+}
+
 const NOT_COUNTED: &str = "nothing was counted";
 const SAME_LIMITS: &str =
     "nothing was counted; GET /v1/status shows under differs whose are others";
@@ -150,13 +168,16 @@ impl From<SwitchError> for Problem {
             SwitchError::NotMember { .. } => (StatusCode::BAD_REQUEST, "not_member"),
             SwitchError::NotPrimary { .. } => (StatusCode::CONFLICT, "not_primary"),
             SwitchError::NotAllowed => (StatusCode::FORBIDDEN, "client"),
-            SwitchError::NoPrimary { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_primary"),
+            SwitchError::NoPrimary { .. } | SwitchError::NotReached => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_primary")
+            }
             // It may be done already: the primary in the status tells.
             SwitchError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
             SwitchError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             _ => (StatusCode::CONFLICT, "not_switched"),
         };
-        Self::new(status, name, format!("{error}; {}", advice(&error)))
+        let said = in_flags(&error.to_string());
+        Self::new(status, name, format!("{said}; {}", advice(&error)))
     }
 }
 
@@ -187,7 +208,8 @@ impl From<RemoveError> for Problem {
             RemoveError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             _ => (StatusCode::CONFLICT, "not_removed"),
         };
-        Self::new(status, name, format!("{error}; GET /v1/status shows under members who counts"))
+        let said = in_flags(&error.to_string());
+        Self::new(status, name, format!("{said}; GET /v1/status shows under members who counts"))
     }
 }
 
@@ -195,4 +217,32 @@ impl From<RemoveError> for Problem {
 pub(crate) fn retry_after(wait: Duration) -> (HeaderName, HeaderValue) {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     (header::RETRY_AFTER, seconds.max(1).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client was told to call a method.
+    #[test]
+    fn who_may_not_is_told_by_which_flag_it_may() {
+        let said = Problem::from(SwitchError::NotAllowed).detail;
+        assert!(said.contains("at every member by --clients-may-switch-primary"), "{said}");
+        let said = Problem::from(RemoveError::NotAllowed { peer: "b".into() }).detail;
+        assert!(said.contains("at every member by --clients-may-remove-members"), "{said}");
+    }
+
+    /// What lasts until somebody changes something was told to be over in a moment.
+    #[test]
+    fn callers_are_told_to_come_again_where_it_ends_by_itself() {
+        use NoPrimaryReason::{Electing, Incomplete, NoCandidate, NoQuorum, Refused, Removed};
+        let said = |reason| Problem::from(DecideError::NoPrimary { reason }).detail;
+        for reason in [Electing, NoQuorum] {
+            assert!(said(reason).contains("try again in a moment"), "{reason}");
+        }
+        for reason in [Incomplete, NoCandidate, Refused, Removed] {
+            assert!(!said(reason).contains("try again"), "{reason}");
+        }
+        assert!(said(Refused).contains("under refusals both values"));
+    }
 }

@@ -21,6 +21,7 @@ use quorate_ratelimit::{Carry, Limits, LimitsSource, LimitsSpec, Top};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::peer_flags::in_flags;
 use crate::peer_http::Service;
 use crate::peer_limits::refused;
 use crate::peer_problem::Problem;
@@ -142,7 +143,8 @@ impl From<PolicyError> for Problem {
             PolicyError::OldVersion => (StatusCode::CONFLICT, "old_version"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "not_changed"),
         };
-        Self::new(status, name, format!("{error}; GET /v1/limits shows what is decided by"))
+        let said = in_flags(&error.to_string());
+        Self::new(status, name, format!("{said}; GET /v1/limits shows what is decided by"))
     }
 }
 

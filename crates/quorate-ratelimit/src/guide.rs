@@ -209,10 +209,15 @@
 //! | `Open` | everything is admitted, and counted | whatever came |
 //! | `AsGroup` in a relaxed group | decided on the local copy | the limit, for each of them |
 //!
+//! Limits that are asked for together, by `acquire_all` or as the rules of a layer of
+//! `quorate-tower`, are refused together as well: one that refuses, and in a strict group one
+//! `AsGroup`, leaves the `Share` or `Open` of the others without effect. So say it of all of them.
+//!
 //! Whatever was decided alone is merged when there is a primary, and counts as far as it still
-//! matters. Reservations are refused meanwhile, whatever the limit says. A permit that the group
-//! has given is not renewed alone: its holder is told when its lease ends. New permits of an `Open`
-//! limit are bounded by its max all the same.
+//! matters; of an `Open` limit each peer's part counts up to the limit. Reservations are refused
+//! meanwhile, whatever the limit says. A permit that the group has given is not renewed alone: its
+//! holder is told when its lease ends. New permits of an `Open` limit are bounded by its max all
+//! the same.
 //!
 //! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a
 //! `Retry-After` of a second or two, not 429, for the caller has done nothing wrong. Nothing was

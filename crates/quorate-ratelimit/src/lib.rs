@@ -82,9 +82,9 @@
 //! - Group time that went back, by a failover or a step of a clock, neither opens an older window
 //!   nor fills a bucket twice.
 //! - What a peer decided alone, in relaxed mode, counts when it is merged as far as it still
-//!   matters: not if its window has closed, nor what has flowed back into its bucket since. The
-//!   counts of several peers may then be above the limit: nothing more is admitted until that is
-//!   paid back.
+//!   matters: not if its window has closed, nor what has flowed back into its bucket since, nor
+//!   what one peer took beyond the limit where that was open. The counts of several peers may then
+//!   be above the limit: nothing more is admitted until that is paid back.
 //! - Permits are never held by more than the max, each from when it was taken or last renewed for a
 //!   lease; half a lease later at the latest a place whose holder was not heard of is free.
 //! - What is held lapses by time that has passed and by no other: permits, reservations and answers

@@ -290,3 +290,29 @@ async fn a_reservation_is_settled_after_a_failover_and_lapses_by_itself() {
     assert!(once.allowed && once.repeated);
     drop(id);
 }
+
+/// What the documentation of a lease says of it, whenever the primary is lost after a renewal.
+#[tokio::test(start_paused = true)]
+async fn a_permit_outlasts_the_primary_where_its_lease_is_long_enough() {
+    let lease = |seconds| Limit::concurrent(1).lease(Duration::from_secs(seconds));
+    let limits = Limits::builder().limit("long", lease(20)).limit("short", lease(5)).build();
+    let limits = limits.expect("usable");
+    let exact = |peer: PeerBuilder| peer.acknowledge(Acknowledge::Majority);
+    for wait in [0, 2_000, 4_000, 6_500] {
+        let group = TestGroup::start(&limits, ["a", "b", "c"], exact);
+        let mut group = group.await.expect("usable settings");
+        let primary = group.primary().await;
+        let other =
+            ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("there are three");
+        let limiter = group.limiter(other).clone();
+        let take = async |limit| limiter.permit(limit, "k").await.expect("a primary").permit;
+        let (long, short) = (take("long").await, take("short").await);
+        let (long, short) = (long.expect("it is free"), short.expect("it is free"));
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        group.kill(&primary);
+        group.primary().await;
+        assert!(!long.is_lost() && short.is_lost(), "after {wait} ms");
+        group.pass(Duration::from_secs(60)).await;
+        assert!(!long.is_lost(), "it is renewed at the next one");
+    }
+}

@@ -130,7 +130,7 @@ async fn what_cannot_be_decided_is_an_error_that_says_so() {
     assert_eq!(limiter.acquire("apo", "alice", 1).await, Err(unknown));
     let long = AcquireError::KeyTooLong { bytes: 509, max: 508 };
     assert_eq!(limiter.acquire("api", [0; 509], 1).await, Err(long));
-    let never = AcquireError::NeverAdmitted { amount: 6, max: 5 };
+    let never = AcquireError::NeverAdmitted { limit: "api".into(), amount: 6, max: 5 };
     assert_eq!(limiter.acquire("api", "alice", 6).await, Err(never.clone()));
     assert!(!never.is_retryable());
     for key in [&[][..], &[0xff; 508]] {
@@ -272,7 +272,7 @@ async fn several_amounts_are_taken_together_or_none_and_who_refuses_is_named() {
     let alone = b.acquire_all(&[("mail", "k", 41)]).await.expect("there is a primary");
     assert_eq!((alone.allowed, &alone.violated[..]), (false, &[0][..]));
     let never = b.acquire_all(&[("mail", "k", 1), ("mail", "other", 101)]).await;
-    assert_eq!(never, Err(AcquireError::NeverAdmitted { amount: 101, max: 100 }));
+    assert_eq!(never, Err(never_in_mail()));
     let many: Vec<_> = (0..17).map(|number| ("mail", number.to_string(), 1)).collect();
     for items in [&many[..], &[]] {
         let error = AcquireError::Items { count: items.len(), max: 16 };
@@ -311,6 +311,14 @@ async fn a_shadow_counts_and_denies_nothing() {
     );
     assert_eq!(limiter.peek("tried", "k", 1).await.expect("a primary").remaining, 1);
     assert_eq!(limiter.peek("real", "k", 1).await.expect("a primary").remaining, 4);
+    // What is told is of what may deny, however little a shadow has left, and wherever it stands.
+    for items in [[("tried", "k", 2), ("real", "k", 1)], [("real", "k", 1), ("tried", "k", 1)]] {
+        let joint = limiter.acquire_all(&items).await.expect("a primary");
+        assert_eq!((joint.allowed, items[joint.tightest].0), (true, "real"));
+        assert!(!joint.decision.shadow && joint.decision.limit == 10, "{joint:?}");
+    }
+    let joint = limiter.acquire_all(&[("tried", "k", 1)]).await.expect("a primary");
+    assert_eq!((joint.tightest, joint.decision.shadow), (0, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +351,11 @@ async fn who_waits_is_served_when_there_is_room_and_who_stops_takes_nothing() {
         assert_eq!(mail("k").await, 100, "after {polls} polls");
     }
     let never = b.wait("mail", "k", 101).await;
-    assert_eq!(never, Err(AcquireError::NeverAdmitted { amount: 101, max: 100 }));
+    assert_eq!(never, Err(never_in_mail()));
+}
+
+fn never_in_mail() -> AcquireError {
+    AcquireError::NeverAdmitted { limit: "mail".into(), amount: 101, max: 100 }
 }
 
 #[tokio::test(start_paused = true)]

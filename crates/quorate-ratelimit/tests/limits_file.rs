@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quorate::{Acknowledge, PeerBuilder};
+use quorate::transport::InProcess;
+use quorate::{Acknowledge, Peer, PeerBuilder, PolicyError};
 use quorate_ratelimit::testing::TestGroup;
 use quorate_ratelimit::{Carry, FileChange, Limit, Limits, LimitsSource, LimitsSpec, RateLimiter};
 use tokio::task::JoinHandle;
@@ -224,4 +225,152 @@ async fn a_winning_file_that_is_refused_is_told_once() {
     let is_refused = |change: &FileChange| matches!(change, FileChange::Refused { .. });
     assert!(heard.len() == 2 && is_refused(&heard[0]), "{heard:?}");
     assert_eq!(heard[1], FileChange::Differs { revision: 1, limits: vec!["jobs".into()] });
+}
+
+/// It was told each second that it is tried again.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_too_long_for_a_group_is_told_once() {
+    let (group, files) = (group().await, Files::new("too-long"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    let limit = |number| format!(r#""limit-number-{number:05}": {{"rate": "1/d", "burst": 10}}"#);
+    let all: Vec<String> = (0..4000).map(limit).collect();
+    let text = format!(r#"{{"limits": {{{}}}}}"#, all.join(","));
+    std::fs::write(files.of("a"), text).expect("it is written");
+    group.pass(10 * WHILE).await;
+    let heard = watched.heard();
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &heard[..] else {
+        panic!("{} times", heard.len())
+    };
+    assert!(reason.contains("is longer than"), "{reason}");
+    assert_eq!(present(&group).await, (0, 10));
+}
+
+/// It was told each second that it is tried again, for as long as the process ran.
+#[tokio::test(start_paused = true)]
+async fn a_change_at_a_peer_that_was_shut_down_is_told_once_and_ends_the_watch() {
+    let (group, files) = (group().await, Files::new("shut-down"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    group.limiter("a").peer().shutdown().await;
+    files.write("a", 20);
+    group.pass(5 * WHILE).await;
+    let heard = watched.heard();
+    let [change @ FileChange::Failed { error: PolicyError::ShuttingDown }] = &heard[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(
+        change.to_string(),
+        "this peer is shutting down: see at another one whether the change was made"
+    );
+    assert!(watched.task.is_finished());
+}
+
+/// It was refused for good, for the peer was no member yet.
+#[tokio::test(start_paused = true)]
+async fn a_change_at_a_peer_that_joins_is_made_when_it_is_counted_in() {
+    let (network, files) = (InProcess::network(), Files::new("joins"));
+    let start = async |name: &str, set: fn(PeerBuilder) -> PeerBuilder| {
+        let builder = Peer::builder(name, limits(10).model()).transport(network.at(name));
+        let peer = set(builder.tokio_clock()).start().await;
+        RateLimiter::new(peer.expect("the settings are valid"), &limits(10))
+    };
+    let mut members = Vec::new();
+    for name in NAMES {
+        members.push(start(name, |peer| peer.members(NAMES.map(|name| (name, name)))).await);
+    }
+    for member in &members {
+        member.wait_ready(10 * WHILE).await.expect("they form a group");
+    }
+    let primary = members[0].peer().status().primary.expect("it is ready");
+    let deaf = NAMES.into_iter().find(|name| *name != primary.as_str()).expect("three");
+    // As long as one does not hold the last change of the members there is no next one.
+    network.cut_one_way(primary.as_str(), deaf);
+    let first = start("x", |peer| peer.listen("x").join(NAMES)).await;
+    first.peer().wait_counted(WHILE).await.expect("it is counted in");
+    let j = start("j", |peer| peer.listen("j").join(NAMES)).await;
+    files.write("j", 10);
+    let watched = Watched::start(&j, &files.of("j"), false);
+    tokio::time::sleep(WHILE / 10).await;
+    files.write("j", 20);
+    tokio::time::sleep(WHILE / 2).await;
+    assert_eq!(watched.heard(), [FileChange::Failed { error: PolicyError::NotAllowed }]);
+    network.heal(primary.as_str(), deaf);
+    j.peer().wait_counted(10 * WHILE).await.expect("it is counted in");
+    tokio::time::sleep(WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 1 }]);
+}
+
+/// A terminal was sent whatever stood in the file, and a line of thousands of names was printed.
+#[tokio::test(start_paused = true)]
+async fn what_a_file_says_sends_nothing_to_a_terminal_and_fills_no_screen() {
+    let (group, files) = (group().await, Files::new("control"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    let text = r#"{"limits": {"api": {"rate": "1/d", "burst": 10, "\u001b[2J": 1}}}"#;
+    std::fs::write(files.of("a"), text).expect("it is written");
+    group.pass(WHILE).await;
+    let [FileChange::Refused { reason }] = &watched.heard()[..] else { panic!("once") };
+    assert!(reason.contains(r"`\u{1b}[2J`"), "{reason:?}");
+    assert!(!reason.contains('\u{1b}'), "{reason:?}");
+    let limits = (0..4096).map(|number| format!("limit-{number}")).collect();
+    let differs = FileChange::Differs { revision: 1, limits }.to_string();
+    assert!(differs.ends_with("limit-6, limit-7 and 4088 more"), "{differs}");
+}
+
+/// What the group had been changed to since was set back by the same old file.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_away_for_a_while_has_not_changed() {
+    let (group, files) = (group().await, Files::new("away"));
+    files.write("a", 10);
+    let watched = Watched::start(group.limiter("a"), &files.of("a"), false);
+    group.pass(WHILE).await;
+    assert_eq!(group.limiter("b").change_limits(&limits(20), Carry::Keep).await, Ok(1));
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard(), [differs(1)]);
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    assert!(matches!(watched.heard()[..], [FileChange::Refused { .. }]));
+    files.write("a", 10);
+    group.pass(WHILE).await;
+    assert_eq!((watched.heard(), present(&group).await), (vec![], (1, 20)));
+    // Away once more, and another one then.
+    std::fs::remove_file(files.of("a")).expect("it is there");
+    group.pass(WHILE).await;
+    files.write("a", 30);
+    group.pass(WHILE).await;
+    assert_eq!(watched.heard().last(), Some(&FileChange::Taken { revision: 2 }));
+    assert_eq!(present(&group).await, (2, 30));
+}
+
+/// It was refused for a time, and never tried again.
+#[tokio::test(start_paused = true)]
+async fn a_winning_file_that_is_refused_is_taken_up_when_it_is_not_any_more() {
+    let told = Told::here();
+    let files = Files::new("again");
+    let window = |seconds| Limit::window(10, Duration::from_secs(seconds));
+    let limits = |seconds| Limits::builder().limit("api", window(seconds)).build().expect("usable");
+    let group = TestGroup::start(&limits(60), NAMES, |peer| peer).await.expect("valid");
+    let primary = group.primary().await;
+    let text = r#"{"limits": {"api": {"window": "60s", "max": 10}}}"#;
+    std::fs::write(files.of(&primary), text).expect("it is written");
+    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
+    group.pass(WHILE).await;
+    // As many forms as are kept at a time: the file's would be one more.
+    for number in 1..=8 {
+        let changed = group.limiter("a").change_limits(&limits(60 + number), Carry::Keep).await;
+        assert_eq!(changed, Ok(number));
+    }
+    group.pass(WHILE).await;
+    let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &watched.heard()[..] else {
+        panic!("once each")
+    };
+    assert!(reason.contains("wait"), "{reason}");
+    group.pass(60 * WHILE).await;
+    assert_eq!(watched.heard(), [FileChange::Taken { revision: 9 }]);
+    assert_eq!(present(&group).await.0, 9);
+    assert_eq!(told.warnings("and the file wins: api"), 1, "{told:?}");
 }

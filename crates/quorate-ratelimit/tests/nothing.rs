@@ -96,3 +96,14 @@ async fn an_empty_key_of_a_caller_is_a_key_and_an_empty_name_is_no_limit() {
     let limit = String::new();
     assert_eq!(none, Err(AcquireError::UnknownLimit { limit }));
 }
+
+/// It named what a reservation can hold, which is far beyond the limit.
+#[tokio::test(start_paused = true)]
+async fn a_reservation_that_is_never_admitted_names_what_the_limit_admits() {
+    let group = group().await;
+    for amount in [3, u64::MAX] {
+        let refused = group.limiter("a").reserve("mail", "k", amount).await;
+        let error = refused.map(drop).expect_err("it is beyond the limit");
+        assert_eq!(error, AcquireError::NeverAdmitted { limit: "mail".into(), amount, max: 2 });
+    }
+}

@@ -6,9 +6,11 @@ mod told;
 use std::time::Duration;
 
 use quorate::transport::InProcess;
-use quorate::{Acknowledge, Peer, PeerBuilder};
+use quorate::{Acknowledge, Mode, Peer, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError};
+use quorate_ratelimit::{
+    AcquireError, Carry, Limit, Limits, RateLimiter, ReadyError, WithoutPrimary,
+};
 
 use crate::told::Told;
 
@@ -81,12 +83,36 @@ async fn a_limit_that_only_new_code_has_is_told_counted_and_heals_with_the_prima
     assert_eq!(value("quorate_missing_limits", ""), 1);
     assert_eq!(b.limits_status().missing, ["new"]);
     assert_eq!(told.warnings("limit new"), 1, "{told:?}");
+    // Where a rule refuses without it, what it would limit is not let through either.
+    assert_eq!(told.warnings("nothing is counted under it"), 1, "{told:?}");
 
     limiters[0].peer().switch_primary("c").await.expect("it takes over");
     b.wait_ready(LONG).await.expect("there is a primary");
     assert!(b.acquire("new", "alice", 1).await.expect("the primary has it").allowed);
     assert!(b.limits_status().missing.is_empty());
     assert_eq!(b.stats().totals.errors.all(), 4);
+    // It was not there before.
+    assert_eq!(told.lines("limit new is there now, and is applied"), 1, "{told:?}");
+}
+
+/// It was refused with 503, and said nowhere why.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_goes_on_beside_one_that_refuses_is_told() {
+    let told = Told::here();
+    let share = Limit::per_day(1).without_primary(WithoutPrimary::share(300));
+    let limits = Limits::builder().limit("ip", share).limit("name", share);
+    let limits = limits.limit("total", Limit::per_day(1)).build().expect("usable");
+    for (mode, warnings) in [(Mode::Strict, 1), (Mode::Relaxed, 0)] {
+        let told_before = told.warnings("limit ip would go on without a primary");
+        let mode = move |peer: PeerBuilder| peer.mode(mode);
+        let group = TestGroup::start(&limits, ["a", "b", "c"], mode).await.expect("valid");
+        let limiter = group.limiter("a");
+        limiter.warn_if_refused_beside("ip", ["name", "total"]);
+        limiter.warn_if_refused_beside("ip", ["name"]);
+        limiter.warn_if_refused_beside("total", ["ip", "name"]);
+        let told_since = told.warnings("without a primary") - told_before;
+        assert_eq!(told_since, warnings, "{told:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,8 +182,15 @@ async fn a_peer_is_ready_when_it_has_the_limits_of_the_group() {
         assert!(limiter.limits().get("new").is_some());
     }
     group.isolate(&[other]);
+    // It said that it was ready: there was a primary as far as it knew.
+    let waited = Duration::from_secs(1);
+    let cut = group.limiter(other).wait_ready(waited).await;
+    assert!(
+        matches!(cut, Err(ReadyError::LimitsUnknown { waited: told, .. }) if told == waited),
+        "{cut:?}"
+    );
     group.pass(LONG).await;
-    let alone = group.limiter(other).wait_ready(Duration::from_secs(1)).await;
+    let alone = group.limiter(other).wait_ready(waited).await;
     assert!(matches!(alone, Err(ReadyError::NoPrimary(_))), "{alone:?}");
 }
 
@@ -218,4 +251,17 @@ async fn a_client_asks_for_limits_that_its_code_does_not_have() {
     assert_eq!(limiters[1].change_limits(&set(&["new"]), Carry::Keep).await, Ok(2));
     let missing = AcquireError::MissingLimit { limit: "api".into(), revision: 2 };
     assert_eq!(client.acquire("api", "alice", 1).await, Err(missing));
+}
+
+/// They panicked: the clock does not go so far.
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_wait_as_long_as_there_is_time() {
+    let group = TestGroup::start(&set(&["api"]), ["a", "b", "c"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    for name in ["a", "b", "c"] {
+        let limiter = group.limiter(name);
+        limiter.wait_ready(Duration::MAX).await.expect("there is a primary");
+        let decision = limiter.acquire_within("api", "k", 1, Duration::MAX).await;
+        assert!(decision.expect("there is a primary").allowed);
+    }
 }

@@ -541,19 +541,25 @@ fn what_was_taken_leaves_at_its_moment_though_time_goes_back() {
 
 #[test]
 fn what_was_debited_beyond_the_max_can_be_given_back() {
-    for (max, amount) in [(1, 5), (5, 300), (60, 100_000), (100, u64::MAX / 4)] {
+    const MOST: u64 = (1 << 47) - 2;
+    for (max, amount) in [(1, 5), (5, 300), (60, 100_000), (100, MOST), (100, u64::MAX)] {
         let mut one = sliding(max, 10 * SECOND);
+        // It was told all of it, and of what was more than it can say nothing was given back.
         let debit = one.ask(START, amount, DEBIT);
-        assert_eq!((remaining(&debit), debit.words[2]), (0, amount));
-        if amount < 1 << 47 {
-            let back = one.ask(START, amount - 1, REFUND | debit.words[4] << 8);
-            assert_eq!((back.words[2], remaining(&back)), (amount - 1, max - 1));
-        } else {
-            // More than it can say: nothing of that is given back before it leaves.
-            assert_eq!(one.ask(START, amount - 1, REFUND).words[2], 0);
-        }
+        let amount = amount.min(MOST);
+        assert_eq!((remaining(&debit), debit.words[2], debit.units), (0, amount, amount));
+        let back = one.ask(START, amount - 1, REFUND | debit.words[4] << 8);
+        assert_eq!((back.words[2], remaining(&back)), (amount - 1, max - 1));
         assert_eq!(one.take(START + 10 * SECOND, max).code, ALLOWED);
     }
+    // Part by part: what fills one does not keep the next from counting.
+    let mut one = sliding(100, 8 * SECOND);
+    let told = [0, 0, 1].map(|at| one.ask(START + at * SECOND, u64::MAX - 7, DEBIT).words[2]);
+    assert_eq!(told[..2], [MOST, 0]);
+    assert!(told[2] > MOST - (MOST >> 6), "{told:?}");
+    let back = one.ask(START + SECOND, told[2], REFUND);
+    // Less than a multiple is kept with what was left over of the part before.
+    assert!(told[2] - back.words[2] < MOST >> 6, "{told:?}, {:?}", back.words[2]);
 }
 
 /// A peer of the version before this one has left a cell of two counters.

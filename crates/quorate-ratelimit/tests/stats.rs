@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate::{Acknowledge, Bounds, DecideError, Mode, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{AcquireError, AtCapacity, Counts, Limit, Limits, RateLimiter};
+use quorate_ratelimit::{AcquireError, AtCapacity, Carry, Counts, Limit, Limits, RateLimiter};
 
 fn limits() -> Limits {
     Limits::builder()
@@ -292,4 +292,20 @@ async fn a_peer_alone_lets_through_what_it_has_no_room_to_remember() {
     assert_eq!((first.basis.is_local(), first.counted), (true, true));
     assert_eq!((second.basis.is_local(), second.counted), (true, false));
     assert_eq!(of(&limiter, "mail"), ([1, 0, 0, 1], 2, 1, 0));
+}
+
+/// The counts of the limit were replaced by those of limits that came later: a counter went back.
+#[tokio::test(start_paused = true)]
+async fn a_limit_may_be_called_as_those_are_counted_that_came_later() {
+    let limit = || Limit::per_day(10);
+    let code = Limits::builder().limit("(others)", limit());
+    let changed = code.clone().limit("later", limit()).build().expect("usable");
+    let group = TestGroup::start(&code.build().expect("usable"), ["a"], |peer| peer).await;
+    let group = group.expect("the settings are valid");
+    let limiter = group.limiter("a");
+    _ = limiter.acquire("(others)", "k", 5).await.expect("a primary");
+    limiter.change_limits(&changed, Carry::Keep).await.expect("a primary");
+    _ = limiter.acquire("later", "k", 2).await.expect("a primary");
+    let stats = limiter.stats();
+    assert_eq!((stats.limits["(others)"].granted, stats.totals.granted), (7, 7));
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Basis, DecideError, PeerBuilder};
+use quorate::{Acknowledge, Basis, DecideError, Event, PeerBuilder};
 use quorate_ratelimit::testing::TestGroup;
 use quorate_ratelimit::{AcquireError, Alert, Alerts, Limit, Limits, WithoutPrimary};
 
@@ -168,4 +168,34 @@ async fn in_a_relaxed_group_a_limit_may_refuse() {
     let expected = Duration::from_secs(30)..=Duration::from_secs(50);
     assert!(expected.contains(&alone_for), "{alone_for:?}");
     assert!(group.limiter(cut).acquire("login", "k", 1).await.is_err());
+}
+
+/// 25 units beyond a limit of 10 were told to be of windows that had closed.
+#[tokio::test(start_paused = true)]
+async fn what_an_open_limit_let_through_counts_up_to_it_and_the_rest_is_told() {
+    let open = |limit: Limit| limit.without_primary(WithoutPrimary::Open);
+    let limits = [("plan", open(Limit::window(10, YEAR))), ("paid", open(Limit::counter()))];
+    let group = group(&limits).await;
+    let primary = group.primary().await;
+    let cut = ["a", "b", "c"].into_iter().find(|name| *name != primary).expect("there are three");
+    let limiter = group.limiter(cut);
+    group.isolate(&[cut]);
+    group.pass(Duration::from_secs(30)).await;
+    for _ in 0..25 {
+        let joint = limiter.acquire_all(&[("plan", "k", 1), ("paid", "k", 1)]).await;
+        assert!(joint.is_ok_and(|joint| joint.allowed && joint.decision.basis.is_local()));
+    }
+    let used = async |limit| limiter.peek(limit, "k", 1).await.expect("it is decided").used();
+    assert_eq!((used("plan").await, used("paid").await), (25, 25));
+    group.heal();
+    group.pass(Duration::from_secs(30)).await;
+    assert_eq!((used("plan").await, used("paid").await), (10, 25));
+    let merged: Vec<_> = limiter.peer().events_since(0).into_iter().map(|it| it.event).collect();
+    let merged = merged.iter().find(|event| matches!(event, Event::LocalDecisionsMerged { .. }));
+    let merged = merged.expect("it is told").to_string();
+    assert_eq!(
+        merged,
+        "merged 35 units that were decided alone; 15 were dropped, for they do not count any more \
+         or were beyond the limit"
+    );
 }

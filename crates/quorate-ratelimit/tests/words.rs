@@ -71,6 +71,26 @@ fn limits_of_a_file() {
         (file(r#"{"window": "1s", "max": "9"}"#), "max takes a whole number, 1 or more"),
         (file(r#"{"concurrent": 1.5}"#), "concurrent takes a whole number, 1 or more"),
         (file(r#"{"concurrent": 1, "lease": 30}"#), "lease takes a text, like \"30s\""),
+        (file(r#"{"rate": "5/s", "shadow": "yes"}"#), "shadow takes true or false"),
+        (file(r#"{"counter": 1}"#), "counter takes true or false"),
+        (file(r#"{"window": "1s", "max": 3, "sliding": 1}"#), "sliding takes true or false"),
+        (
+            file(r#"{"window": "1s", "max": 3, "approximate_sliding": null}"#),
+            "approximate_sliding takes true or false",
+        ),
+        (file(r#"{"calendar": 5, "max": 3}"#), "calendar takes a text, like \"month\""),
+        (
+            file(r#"{"calendar": "day", "max": 3, "time_zone": 1}"#),
+            "time_zone takes a text, like \"Europe/Berlin\"",
+        ),
+        (
+            file(r#"{"rate": "5/s", "without_primary": 0.3}"#),
+            "without_primary takes a text, like \"share:0.3\"",
+        ),
+        (
+            file("5"),
+            "invalid type: integer `5`, expected a limit by its fields, like rate and burst",
+        ),
         (
             file(r#"{"max": 3}"#),
             "limit mail: give either a rate, like rate = \"100/s\", or a window, like window = \
@@ -139,6 +159,36 @@ fn limits_of_a_file() {
 }
 
 #[cfg(feature = "calendar")]
+/// They were told whole, in a line of log of any length.
+#[test]
+fn of_what_is_long_an_error_shows_the_beginning() {
+    let (long, shown) = ("é".repeat(10_000), format!("{}…", "é".repeat(64)));
+    let lease = format!("{{\"concurrent\": 1, \"lease\": \"{long}\"}}");
+    for said in [
+        file(&format!("{{\"rate\": \"{long}\"}}")),
+        file(&format!("{{\"window\": \"{long}\", \"max\": 1}}")),
+        file(&format!("{{\"window\": \"{long}\"}}")),
+        file(&lease),
+        file(&format!("{{\"calendar\": \"{long}\", \"max\": 1}}")),
+        file(&format!("{{\"calendar\": \"week\", \"max\": 1, \"starts_on\": \"{long}\"}}")),
+        file(&format!("{{\"rate\": \"1/s\", \"without_primary\": \"{long}\"}}")),
+        Limits::builder().limit(&*long, Limit::counter()).build().expect_err("no name").to_string(),
+        AcquireError::UnknownLimit { limit: long }.to_string(),
+    ] {
+        assert!(said.contains(&format!("\"{shown}\"")) && said.len() < 400, "{said}");
+    }
+    let escape = AcquireError::UnknownLimit { limit: "\u{1b}[31m".to_owned() }.to_string();
+    assert_eq!(escape, "no limit is called \"\\u{1b}[31m\"");
+}
+
+/// The last one held, and nobody was told.
+#[test]
+fn a_limit_that_is_there_twice_is_refused() {
+    let text = r#"{"limits": {"mail": {"rate": "5/s"}, "mail": {"rate": "6/s"}}}"#;
+    let error = serde_json::from_str::<LimitsSpec>(text).expect_err("which of them?").to_string();
+    assert!(error.starts_with("two limits are called \"mail\": rename one"), "{error}");
+}
+
 #[test]
 fn calendar_limits_of_a_file() {
     let month = |more: &str| file(&format!("{{\"calendar\": \"month\", \"max\": 9, {more}}}"));
@@ -171,6 +221,11 @@ fn calendar_limits_of_a_file() {
             month(r#""starts_on": "monday""#),
             "limit mail: a month cannot begin on starts_on = \"monday\": write a day of the \
              month, 1 to 31",
+        ),
+        (
+            month(r#""starts_on": "15""#),
+            "limit mail: a month cannot begin on starts_on = \"15\": write a day of the month, 1 \
+             to 31, without quotes",
         ),
         (month(r#""starts_on": 32"#), "limit mail: a month cannot begin on day 32: use 1 to 31"),
         (
@@ -321,8 +376,8 @@ fn calls_that_were_not_decided() {
             "a key of 600 bytes is longer than 508: use a shorter one, or a hash of it",
         ),
         (
-            said(AcquireError::NeverAdmitted { amount: 9, max: 5 }),
-            "9 units are never admitted at once: ask for 5 at most",
+            said(AcquireError::NeverAdmitted { limit: "mail".into(), amount: 9, max: 5 }),
+            "limit mail never admits 9 units at once: ask for 5 at most",
         ),
         (said(AcquireError::Items { count: 0, max: 16 }), "0 items together: ask for 1 to 16"),
         (

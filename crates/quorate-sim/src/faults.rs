@@ -7,6 +7,7 @@ use quorate::protocol::io::Input;
 
 use crate::check::Seen;
 use crate::clock::Moment;
+use crate::peer::Process;
 use crate::random::Random;
 use crate::standstill::Setting;
 use crate::world::{Event, World};
@@ -68,6 +69,8 @@ pub(crate) enum Fault {
     Roll,
     /// The same, and a second process is started under its name.
     Strand,
+    /// A peer says that it is about to end, hands over if it is primary, and goes on after all.
+    StepAside,
     /// A process whose event loop does not turn, while calls are decided at its store.
     Starve,
     /// Connections are closed at one end, and the other end does not see it for long.
@@ -105,6 +108,7 @@ pub(crate) enum Undo {
     Restart { peer: usize },
     Resume { peer: usize, incarnation: Incarnation },
     SetWall { peer: usize, by: Duration },
+    StepBack { peer: usize, incarnation: Incarnation },
     Unslow(Vec<(usize, usize)>, Duration),
     Unthin(Vec<(usize, usize)>),
     Unstall(Vec<(usize, usize)>),
@@ -156,7 +160,7 @@ impl Profile {
         use Fault::{
             ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
             Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
-            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, Strand, Thin, Unlink,
+            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, StepAside, Strand, Thin, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -181,7 +185,15 @@ impl Profile {
             Self::Flaps => {
                 vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneEnd, 3), (OneWay, 1), (Reset, 3)]
             }
-            Self::HandOvers => vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1)],
+            Self::HandOvers => vec![
+                (HandOver, 6),
+                (Isolate, 1),
+                (Pause, 1),
+                (Kill, 1),
+                (Reset, 1),
+                (Slow, 1),
+                (StepAside, 3),
+            ],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
             // They begin by a script of their own.
             Self::Lasting => Vec::new(),
@@ -224,6 +236,7 @@ impl Profile {
                 (Stall, 1),
                 (Standstill, 1),
                 (Starve, 1),
+                (StepAside, 1),
                 (Strand, 1),
                 (Unlink, 2),
             ],
@@ -283,7 +296,7 @@ impl World {
     /// Half of all faults hit the primary, if there is one.
     pub(crate) fn victim(&mut self) -> usize {
         let primary = (0..self.plan.peers())
-            .find(|peer| self.process(*peer).is_some_and(crate::peer::Process::is_primary));
+            .find(|peer| self.process(*peer).is_some_and(Process::is_primary));
         let any = self.fault_random.index(self.plan.peers());
         primary.filter(|_| self.fault_random.chance(500)).unwrap_or(any)
     }
@@ -330,6 +343,7 @@ impl World {
             Fault::Stall => self.stall(peer, length),
             Fault::Standstill => self.stand_for(peer, length),
             Fault::Starve => self.starve_for(peer, length),
+            Fault::StepAside => self.step_aside_for(peer, length),
             Fault::Reset => self.reset_all(peer),
             Fault::Roll => self.fault_roll(peer),
             Fault::Strand => self.fault_strand(peer),
@@ -551,6 +565,44 @@ impl World {
         let to = self.other_than(peer);
         let to = self.fault_random.chance(500).then_some(to);
         self.switch(peer, to);
+    }
+
+    /// A peer is shut down, and that is given up after so long. A majority may be promoted all the
+    /// while: where none may, a new generation is the only way on.
+    fn step_aside_for(&mut self, peer: usize, length: Duration) {
+        let may_lead = |other: &usize| {
+            let is_aside = self.process(*other).is_some_and(|process| process.machine.is_aside());
+            *other != peer && self.peers[*other].config.priority > 0 && !is_aside
+        };
+        let left = (0..self.plan.founders).filter(may_lead).count();
+        if !self.peers[peer].is_running() || left < self.majority() {
+            return;
+        }
+        let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
+            return;
+        };
+        self.counters.add("steps aside");
+        self.step_aside(peer, true);
+        if self.process(peer).is_some_and(Process::is_primary) {
+            self.switch(peer, None);
+        }
+        self.undo_after(length, Undo::StepBack { peer, incarnation });
+    }
+
+    /// Tells a peer that it is about to end, or that it goes on after all.
+    pub(crate) fn step_aside(&mut self, peer: usize, is_aside: bool) {
+        if self.peers[peer].is_running() {
+            self.drive(peer, Input::StepAside(is_aside));
+        }
+    }
+
+    /// This start of a peer goes on after all.
+    pub(crate) fn step_back(&mut self, peer: usize, incarnation: Incarnation) {
+        let is_it =
+            |process: &Process| process.incarnation == incarnation && process.machine.is_aside();
+        if self.process(peer).is_some_and(is_it) {
+            self.step_aside(peer, false);
+        }
     }
 
     /// Asks a peer to hand over; returns the number of the request.

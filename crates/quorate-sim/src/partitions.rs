@@ -195,6 +195,7 @@ impl World {
             Undo::GoOn { peer, incarnation, setting } => self.go_on(peer, incarnation, setting),
             Undo::Resume { peer, incarnation } => self.resume(peer, incarnation),
             Undo::SetWall { peer, by } => self.set_wall(peer, by),
+            Undo::StepBack { peer, incarnation } => self.step_back(peer, incarnation),
             Undo::Wake { peer, incarnation } => self.wake_up(peer, incarnation),
             Undo::Unslow(paths, extra) => {
                 for (from, to) in paths {
@@ -252,6 +253,7 @@ impl World {
             if let Some(process) = self.process(peer) {
                 let incarnation = process.incarnation;
                 self.resume(peer, incarnation);
+                self.step_back(peer, incarnation);
             } else {
                 self.counters.add("restarts");
                 self.start(peer);

@@ -238,6 +238,9 @@ impl World {
     /// Hands one input to the machine and does what it asks for.
     pub(crate) fn drive(&mut self, peer: usize, input: Input) {
         let now = self.peers[peer].clock.now(self.now);
+        if let Some(request) = wish(&input) {
+            self.see(&Seen::Wish { peer, request });
+        }
         #[cfg(feature = "bugs")]
         let log = self.visit_cuts(peer, now.time);
         if let Some(process) = self.process_mut(peer) {
@@ -313,7 +316,7 @@ impl World {
             }
             // A deposed primary names itself.
             Message::Release { ballot, to } if *to != self.plan.name(peer) => {
-                self.see(&Seen::Released { ballot: *ballot });
+                self.see(&Seen::Released { peer, ballot: *ballot });
             }
             Message::PolicyChanged { outcome: PolicyOutcome::Changed { revision }, .. } => {
                 self.on_policy_changed(peer, *revision);
@@ -518,5 +521,14 @@ impl World {
             return;
         }
         self.drive(peer, Input::Changed);
+    }
+}
+
+/// The request that an input makes, if it asks for a hand-over. No two have one number.
+fn wish(input: &Input) -> Option<u64> {
+    match input {
+        Input::Switch { request, .. }
+        | Input::Message { message: Message::SwitchPrimary { request, .. }, .. } => Some(*request),
+        _ => None,
     }
 }

@@ -122,6 +122,24 @@ pub(crate) fn vouched<'a>(
     }
 }
 
+/// Whether one of these certificates names a CA as its issuer that is trusted, or is shown with it,
+/// and is signed in a way that is not known here.
+pub(crate) fn is_beyond(
+    anchors: &[Anchor],
+    end_entity: &CertificateDer<'_>,
+    others: &[CertificateDer<'_>],
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    let others: Vec<_> = others.iter().filter_map(Shown::read).collect();
+    let issuers = anchors.iter().map(Anchor::issuer);
+    let issuers: Vec<Issuer<'_>> = issuers.chain(others.iter().map(Shown::as_issuer)).collect();
+    let is_by_it = |one: &Shown<'_>| {
+        let mut named = issuers.iter().filter(|it| one.certificate.issuer() == &*it.name);
+        named.any(|issuer| one.signed.is_beyond(&issuer.key, algorithms))
+    };
+    Shown::read(end_entity).iter().chain(&others).any(is_by_it)
+}
+
 impl Shown<'_> {
     fn as_issuer<'b>(&self) -> Issuer<'b> {
         Issuer {

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ServerConfig};
 use webpki::{anchor_from_trusted_cert, spki_for_anchor};
 
 use crate::certificate::{Authority, Description, may_sign_certificates, moment, subject};
+use crate::chain;
 use crate::error::CredentialsError;
 use crate::fault::PeerFault;
 use crate::inquiry::Inquiry;
@@ -191,6 +192,15 @@ fn check_chain(
     for shown in [Shown::ByDialer, Shown::ByListener] {
         // Whether it was revoked is for the others to say: what has revoked it must be usable here.
         let verified = trust.anchor_of(leaf, intermediates, now, shown);
+        let verified = verified.map_err(|error| match error {
+            // Its CA may be there, and it is not found out.
+            VerifyError::UnknownCa
+                if chain::is_beyond(&trust.anchors, leaf, intermediates, &trust.algorithms) =>
+            {
+                VerifyError::Verifier(webpki::Error::SignatureAlgorithmMismatch)
+            }
+            error => error,
+        });
         let anchor = verified.map_err(|error| unusable(source, &description, error, shown))?;
         own.not_after_ms = own.not_after_ms.min(anchor.not_after_ms);
     }
@@ -222,8 +232,12 @@ fn unusable(
             CredentialsError::Usage { certificate, subject, usage: shown.usage() }
         }
         error => {
-            let fault = PeerFault::of_verification(error, subject.clone(), shown.usage());
-            CredentialsError::Unusable { certificate, subject, source: Box::new(fault) }
+            let source = match PeerFault::of_verification(error, subject.clone(), shown.usage()) {
+                // Which certificate it is, is said.
+                PeerFault::Invalid { reason, .. } => reason.into(),
+                fault => Box::new(fault) as _,
+            };
+            CredentialsError::Unusable { certificate, subject, source }
         }
     }
 }

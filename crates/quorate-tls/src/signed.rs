@@ -35,6 +35,16 @@ impl<'a> Signed<'a> {
         });
         fitting.any(|one| one.verify_signature(key, self.content, self.signature).is_ok())
     }
+
+    /// Whether none of the algorithms knows such a signature, or such a key: then it is not found
+    /// out whether this one has signed it.
+    pub(crate) fn is_beyond(&self, key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
+        let Some((kind, _)) = public_key(key) else { return true };
+        let mut known = algorithms.all.iter();
+        let has_signature = known.any(|it| it.signature_alg_id().as_ref() == self.algorithm);
+        let mut known = algorithms.all.iter();
+        !has_signature || !known.any(|it| it.public_key_alg_id().as_ref() == kind)
+    }
 }
 
 /// The kind of a public key, and the key.

@@ -20,6 +20,9 @@ const MAX_CRL_BYTES: usize = 32 * 1024 * 1024;
 /// In the first lines of a private key that is encrypted, as PKCS #8 and OpenSSL's older form have it.
 const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 
+/// What some editors begin a file with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where one of them is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -79,12 +82,28 @@ impl Place {
         max_bytes: usize,
     ) -> Result<Vec<T>, CredentialsError> {
         let bytes = self.read(max_bytes, |_| Ok(()))?;
+        self.check_begins(&bytes)?;
         let items: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
         let items = items.map_err(|error| self.damaged(&error))?;
         match items.is_empty() {
             true => Err(CredentialsError::Missing { what, origin: self.origin() }),
             false => Ok(items),
         }
+    }
+
+    /// Refuses a text of which something would be passed over in silence, and the rest be used: a
+    /// CA less, or a list of revocations less.
+    fn check_begins(&self, text: &[u8]) -> Result<(), CredentialsError> {
+        let is_hidden = |line: &[u8]| {
+            let bare = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start();
+            bare.len() < line.len() && bare.starts_with(b"-----BEGIN ")
+        };
+        if !text.split(|byte| *byte == b'\n').any(is_hidden) {
+            return Ok(());
+        }
+        let source =
+            "spaces, or a byte order mark, stand before a BEGIN line: take them out".into();
+        Err(CredentialsError::Damaged { origin: self.origin(), source })
     }
 
     fn damaged(&self, error: &pem::Error) -> CredentialsError {
@@ -126,6 +145,7 @@ impl Source {
         if ENCRYPTED.into_iter().any(has) {
             return Err(CredentialsError::EncryptedKey { origin: self.key.origin() });
         }
+        self.key.check_begins(&key)?;
         let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
             pem::Error::NoItemsFound => {
                 CredentialsError::Missing { what: "private key", origin: self.key.origin() }

@@ -5,7 +5,7 @@ mod support;
 use std::io;
 
 use quorate_tls::{CredentialsError, PeerFault, TlsConfig};
-use rcgen::{CertificateParams, KeyUsagePurpose};
+use rcgen::{CertificateParams, GeneralSubtree, KeyUsagePurpose, NameConstraints};
 use support::{Authority, Issued, config};
 #[path = "../../quorate/tests/support/words.rs"]
 mod words;
@@ -353,4 +353,92 @@ fn what_is_wrong_with_the_other_end() {
 
 fn day(year: &str) -> String {
     format!("{year}-01-01 00:00:00")
+}
+
+/// A CA on the curve P-521, and a certificate that it has signed; made by OpenSSL, for nothing here
+/// makes such keys.
+#[cfg(feature = "ring")]
+const BY_P521: [&str; 2] = [
+    "-----BEGIN CERTIFICATE-----\n\
+MIIB2jCCATygAwIBAgIBATAKBggqhkjOPQQDBDAQMQ4wDAYDVQQDDAVsYXJnZTAg\n\
+Fw0yMDAxMDEwMDAwMDBaGA8yMTAwMDEwMTAwMDAwMFowEDEOMAwGA1UEAwwFbGFy\n\
+Z2UwgZswEAYHKoZIzj0CAQYFK4EEACMDgYYABADT2hit0DB2Yc365fpnREPi9roe\n\
+sS3aodNo9ARTn9JIV64sQWWP4df5YvmENtZxyZVrwtvv5tmxUco0NtO97XEwYQHQ\n\
+shkujiRqhmwdCdXxlTq5dUrw+pOzpUf+0jR6P1dOiz88rY3WJ/q1jA0jl+4fGbuW\n\
+ezb36xKwqmLhAOMb3q6SzqNCMEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8E\n\
+BAMCAgQwHQYDVR0OBBYEFHmtSIwQirWZftp807SDYK0WVDWDMAoGCCqGSM49BAME\n\
+A4GLADCBhwJCAReufGfnvScd2gIySe+BL8RSS6TK6+iFaRneo0tt/A6GZR+4p4O3\n\
+2FbPcK1JTBhkCrrFYcK0auDvBsUuHOryMNWuAkEOjogt+ljrjjNZU9+fNSKxRR83\n\
+mo9Vb40bpMduFO1BmJGpRkFlZdsgvH5EJjNkOCofGxPYv/vY1Fnt370EM4IVsA==\n\
+-----END CERTIFICATE-----\n",
+    "-----BEGIN CERTIFICATE-----\n\
+MIIBojCCAQOgAwIBAgIBAjAKBggqhkjOPQQDBDAQMQ4wDAYDVQQDDAVsYXJnZTAg\n\
+Fw0yMDAxMDEwMDAwMDBaGA8yMTAwMDEwMTAwMDAwMFowDDEKMAgGA1UEAwwBYTBZ\n\
+MBMGByqGSM49AgEGCCqGSM49AwEHA0IABFuniduAS3UyKNE0vx0tJng4eO1Doc+P\n\
+nxhaYf/jOCTBjpwLziknsDB0B7wHTncm40nprZ2PNRYQ3OeYO66JjeOjUDBOMAwG\n\
+A1UdEQQFMAOCAWEwHQYDVR0OBBYEFPSigStALYX/mtgEipURZz9bj7R8MB8GA1Ud\n\
+IwQYMBaAFHmtSIwQirWZftp807SDYK0WVDWDMAoGCCqGSM49BAMEA4GMADCBiAJC\n\
+AfbiPkRAepWF2CQtyLDn+K6O6KkwkEIf54w5S+x0vnqgZplvIVOOyjNkQRfAURr0\n\
+OHI3ObAtDlhYksWwux16gXMdAkIB0fRnaGyYrnxkPKfmUxNuKQNGrBpzFE+8O5/4\n\
+QFK6yT4Qk7wQzZ3fcjVmxhK3dMF1V3E5qlZ/zTH9tYVnl6EetT0=\n\
+-----END CERTIFICATE-----\n",
+];
+
+/// "Not signed by any CA in the file", which had it, and "add its CA there".
+#[cfg(feature = "ring")]
+#[tokio::test(start_paused = true)]
+async fn a_signature_that_is_not_known_here_is_not_told_as_a_ca_that_is_missing() {
+    let [ca, certificate] = BY_P521;
+    let key = Authority::new("group").issue(&["a"]).key;
+    let config = TlsConfig::from_pem(ca.to_owned(), certificate.to_owned(), key);
+    let refused = config.provider(quorate_tls::Provider::Ring).transport().map(drop);
+    assert_eq!(
+        refused.expect_err("nobody could verify it").to_string(),
+        "the certificate CN=a (a) in the certificate that was given cannot be used: its signature \
+         is of a kind that this build does not know: use ECDSA on P-256 or P-384, Ed25519 or RSA"
+    );
+}
+
+/// It said twice which certificate it is.
+#[tokio::test(start_paused = true)]
+async fn what_the_verifier_finds_is_told_once() {
+    let names = |params: &mut CertificateParams| {
+        let permitted = vec![GeneralSubtree::DnsName("quota.example".to_owned())];
+        params.name_constraints =
+            Some(NameConstraints { permitted_subtrees: permitted, excluded_subtrees: Vec::new() });
+    };
+    let ca = Authority::new_with("group", names);
+    assert_eq!(
+        of(&ca, &ca.issue(&["a"])),
+        "the certificate CN=a (a) in the certificate that was given cannot be used: its CA may \
+         not sign these names (name constraints)"
+    );
+}
+
+/// It was passed over, and the others in the file were used: not signed, or not revoked.
+#[tokio::test(start_paused = true)]
+async fn what_stands_behind_a_byte_order_mark_or_spaces_is_not_passed_over() {
+    let (ca, other) = (Authority::new("group"), Authority::new("other"));
+    let own = ca.issue(&["a"]);
+    let (certificate, key) = (&*own.certificate, &*own.key);
+    let wanted =
+        "cannot be used: spaces, or a byte order mark, stand before a BEGIN line: take them out";
+    for before in ["\u{feff}", " ", "\t"] {
+        let cas = format!("{}{before}{}", other.pem, ca.pem);
+        assert_eq!(told(&cas, certificate, key), format!("the CA that was given {wanted}"));
+        let chain = format!("{before}{certificate}");
+        let said = told(&ca.pem, &chain, key);
+        assert_eq!(said, format!("the certificate that was given {wanted}"));
+        let said = told(&ca.pem, certificate, &format!("{before}{key}"));
+        assert_eq!(said, format!("the key that was given {wanted}"));
+        let lists = format!("{before}{}{}", ca.revoke(&[&own]), ca.revoke(&[]));
+        let config = config(&[&ca], &own).crl_pem(lists).transport().map(drop);
+        let said = config.expect_err("one list would be passed over").to_string();
+        assert_eq!(said, format!("the CRL that was given {wanted}"));
+    }
+    // What is commented out is meant to be.
+    let commented: String = other.pem.lines().map(|line| format!("# {line}\n")).collect();
+    let cas = format!("{commented}{}", ca.pem);
+    let config = TlsConfig::from_pem(cas, certificate.to_owned(), key.to_owned());
+    assert!(config.transport().is_ok());
 }

@@ -1,8 +1,8 @@
 //! The fields of responses: which, and beside those that are there already.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use quorate_ratelimit::{Decision, HeaderStyle, RateLimiter};
 
 /// The fields of the IETF's draft are lists: each limit that was asked may have a place in them.
@@ -16,9 +16,14 @@ pub(crate) fn fields_of(
     styles: &[HeaderStyle],
 ) -> HeaderMap {
     let mut fields = HeaderMap::new();
+    if let Some(seconds) = decision.retry_after.map(seconds_to_wait) {
+        fields.insert(RETRY_AFTER, seconds.into());
+    }
+    // A client holds none of the group's limits but those of its code: of the others it knows that
+    // much.
     let Some(known) = limiter.limits().get(limit) else { return fields };
     let now = now();
-    for style in styles.iter().chain([&HeaderStyle::RetryAfter]) {
+    for style in styles {
         for (name, value) in decision.headers(limit, &known, *style, now) {
             // Names of limits are printable ASCII, so that every value can be one.
             let pair = (HeaderName::try_from(name), HeaderValue::try_from(value));
@@ -28,6 +33,11 @@ pub(crate) fn fields_of(
         }
     }
     fields
+}
+
+/// In whole seconds, rounded up, and one at least: a caller that comes earlier is denied again.
+pub(crate) fn seconds_to_wait(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// Adds fields to those of a response: to its lists, and else only what is not there, for that is of

@@ -160,6 +160,13 @@ impl<R> RateLimitLayerBuilder<R> {
     /// What becomes of requests while the group cannot decide: it has no primary, is at a bound, or
     /// does not answer. Default: they are refused.
     ///
+    /// Without a primary the limits say for themselves whether they go on
+    /// ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)), and all rules of a
+    /// request are decided together: where one of their limits refuses, or something is to be
+    /// reserved, the request is not decided, and what the others say has no effect. So a limit that
+    /// is to go on needs others that do; where that is known the layer says so in the log when it is
+    /// built.
+    ///
     /// # Examples
     ///
     /// See [`RateLimitLayerBuilder`](RateLimitLayerBuilder#examples).
@@ -248,6 +255,12 @@ impl<R> RateLimitLayerBuilder<R> {
             }
         }
         limiter.expect_limits(rules.iter().filter_map(Rule::fixed_limit));
+        for rule in rules.iter().filter(|rule| rule.fixed_limit().is_some()) {
+            let is_other = |other: &&Rule| !std::ptr::eq(*other, rule) && other.is_unconditional();
+            let others = rules.iter().filter(is_other).filter_map(Rule::fixed_limit);
+            let name = rule.fixed_limit().map_or("", |name| name);
+            limiter.warn_if_refused_beside(name, others.map(|name| &**name));
+        }
         Ok(RateLimitLayer { settings: Arc::new(self.settings) })
     }
 }

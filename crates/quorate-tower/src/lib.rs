@@ -71,6 +71,16 @@
 //! [a closure](RateLimitLayerBuilder::refuse_with). Layers outside find the [`Reason`] of a refusal in
 //! the extensions of its response, for logs and counts.
 //!
+//! # Without a primary
+//!
+//! Each limit may say for itself what it does then
+//! ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)). But the rules of a request
+//! are decided together: one limit that refuses (in a strict group, one that says nothing) has the
+//! request refused with 503, or admitted and not counted
+//! ([`when_unavailable`](RateLimitLayerBuilder::when_unavailable)), whatever the others say. Give all of
+//! them a `without_primary` that goes on, or none. Such a mixture is told as a warning when the layer is
+//! built. What is reserved for an [`actual_cost`](Rule::actual_cost) is refused in any case.
+//!
 //! # Who the client is
 //!
 //! By default the address of the socket, and no field of the request is believed, for anyone can

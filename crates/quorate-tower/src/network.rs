@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use quorate::words::UnknownWord;
+
 quorate::told_to_people! { NetworkError }
 
 /// All addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
@@ -66,7 +68,7 @@ impl Network {
     pub fn new(address: impl Into<IpAddr>, prefix: u8) -> Result<Self, NetworkError> {
         let address = address.into();
         if prefix > bits(address) {
-            return Err(NetworkError::Prefix { prefix, max: bits(address) });
+            return Err(NetworkError::Prefix { address, prefix, max: bits(address) });
         }
         // The last 32 bits of an IPv4 address that is written as IPv6 are that address.
         let (address, prefix) = match address.to_canonical() {
@@ -150,6 +152,8 @@ impl fmt::Display for Network {
 pub enum NetworkError {
     /// The prefix is longer than the address.
     Prefix {
+        /// The address given.
+        address: IpAddr,
         /// The length given.
         prefix: u8,
         /// The bits of the address.
@@ -165,14 +169,15 @@ pub enum NetworkError {
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix { prefix, max } => {
-                write!(f, "a prefix of {prefix} bits is too long: the address has {max}")
-            }
-            Self::Text { text } => write!(
+            Self::Prefix { address, prefix, max } => write!(
                 f,
-                "{text:?} is no network: write an address and the length of its prefix, like \
-                 10.0.0.0/8"
+                "\"{address}/{prefix}\" is no network: a prefix of {prefix} bits is too long, the \
+                 address has {max}"
             ),
+            Self::Text { text } => {
+                let known = "an address and the length of its prefix, like 10.0.0.0/8";
+                UnknownWord::new("network", text, known).fmt(f)
+            }
         }
     }
 }
@@ -229,9 +234,11 @@ mod tests {
             let error = NetworkError::Text { text: text.to_owned() };
             assert_eq!(text.parse::<Network>(), Err(error));
         }
-        let longer = |prefix, max| Err(NetworkError::Prefix { prefix, max });
-        assert_eq!("10.0.0.0/33".parse::<Network>(), longer(33, 32));
-        assert_eq!("::/129".parse::<Network>(), longer(129, 128));
+        let longer = |text: &str, prefix, max| {
+            Err(NetworkError::Prefix { address: address(text), prefix, max })
+        };
+        assert_eq!("10.0.0.0/33".parse::<Network>(), longer("10.0.0.0", 33, 32));
+        assert_eq!("::/129".parse::<Network>(), longer("::", 129, 128));
     }
 
     #[test]

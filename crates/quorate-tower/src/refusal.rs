@@ -299,9 +299,8 @@ impl Refusal {
     fn sentence(&self) -> String {
         match &self.reason {
             Reason::Denied { limits, decision } => {
-                let wait = decision.retry_after.unwrap_or_default();
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                format!("denied by {}: come again in {} s", limits.join(", "), seconds.max(1))
+                let seconds = fields::seconds_to_wait(decision.retry_after.unwrap_or_default());
+                format!("denied by {}: come again in {seconds} s", limits.join(", "))
             }
             Reason::KeyNotSent { limit, what } => {
                 format!("the request lacks {what}, by which limit {limit} counts: send it")

@@ -24,7 +24,8 @@ pub enum MissingKey {
 
 /// What becomes of a request whose limit the group has not: in a rollout that brings the limit,
 /// until the primary runs the new code; after a change of the group's limits, until they are
-/// changed to some with it; or because a name is wrong. It is told as a warning once, counted
+/// changed to some with it; or because a name is wrong. So it is with one that a change has made a
+/// limit of permits. It is told as a warning once, counted
 /// ([`ErrorCounts::missing_limit`](quorate_ratelimit::ErrorCounts::missing_limit)) and shown
 /// ([`LimitsStatus::missing`](quorate_ratelimit::LimitsStatus::missing)). The rule applies from the
 /// next request on when the limit is there.

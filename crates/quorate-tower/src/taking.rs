@@ -85,7 +85,7 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Reason> {
     for item in items.iter().filter(|item| item.has_chosen_limit(rules)) {
         // Fixed ones were named when the layer was built.
-        if limiter.limits().get(&item.limit).is_none() {
+        if limiter.limits().get(&item.limit).is_none_or(|limit| limit.is_concurrent()) {
             limiter.expect_limits([&item.limit]);
         }
     }
@@ -120,7 +120,7 @@ pub(crate) async fn admit(
 
 async fn reserve(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
     let reserved = limiter.reserve(&item.limit, &item.key, item.amount).await;
-    match reserved.map_err(|error| refused(limiter, &[&item], error))? {
+    match reserved.map_err(|error| refused(&[&item], error))? {
         ReservationAnswer { decision, id: Some(id), .. } => {
             Ok(admitted(item, decision, Hold::Reserved(id)))
         }
@@ -172,7 +172,7 @@ async fn admit_present(
         [] => Ok(Admitted::NOTHING),
         [item] => {
             let decided = limiter.acquire(&item.limit, &item.key, item.amount).await;
-            let decision = decided.map_err(|error| refused(limiter, &[item], error))?;
+            let decision = decided.map_err(|error| refused(&[item], error))?;
             if !decision.allowed {
                 return Err(denied(item, decision));
             }
@@ -201,7 +201,7 @@ async fn admit_all(
     items: &mut Vec<Item>,
 ) -> Result<Admitted, Reason> {
     let all: Vec<&Item> = items.iter().collect();
-    let refused = |error| refused(limiter, &all, error);
+    let refused = |error| refused(&all, error);
     let before = seen_before(limiter, rules, items).await.map_err(refused)?;
     let asked: Vec<_> = items.iter().map(|it| (&*it.limit, &*it.key, it.amount)).collect();
     let joint = limiter.acquire_all(&asked).await.map_err(refused)?;
@@ -262,8 +262,9 @@ async fn seen_before(
     Ok(before)
 }
 
-/// What an error comes to for the request.
-fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reason {
+/// What an error comes to for the request. A limit that the group has not, or as one of permits
+/// only, was told and counted as missing when the error came about.
+fn refused(items: &[&Item], error: AcquireError) -> Reason {
     if let AcquireError::MissingLimit { limit, .. }
     | AcquireError::UnknownLimit { limit }
     | AcquireError::Unsupported { limit } = &error
@@ -273,15 +274,11 @@ fn refused(limiter: &RateLimiter, items: &[&Item], error: AcquireError) -> Reaso
             None => Reason::Unavailable { error },
         };
     }
-    let AcquireError::NeverAdmitted { amount, max } = error else {
-        return Reason::Unavailable { error };
-    };
-    // The error names no limit: it is the one with that capacity, unless the primary's differs.
-    let capacity = |item: &Item| limiter.limits().get(&item.limit).map(|limit| limit.capacity());
-    let asked = || items.iter().filter(|item| item.amount == amount);
-    let item = asked().find(|item| capacity(item) == Some(max)).or_else(|| asked().next());
-    match item {
-        Some(item) => Reason::NeverAdmitted { limit: item.limit.clone(), amount, max },
-        None => Reason::Unavailable { error },
+    match &error {
+        AcquireError::NeverAdmitted { limit, amount, max } => {
+            let (limit, amount, max) = (Arc::from(&**limit), *amount, *max);
+            Reason::NeverAdmitted { limit, amount, max }
+        }
+        _ => Reason::Unavailable { error },
     }
 }

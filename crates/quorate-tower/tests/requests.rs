@@ -173,6 +173,23 @@ async fn handlers_read_why_a_request_was_admitted() {
     assert_eq!(told(put).await, "shadow 1 [\"shadow\"]");
 }
 
+/// Once it was used up every client read that nothing was left.
+#[tokio::test(start_paused = true)]
+async fn a_shadow_is_told_to_no_client() {
+    let group = group().await;
+    let limiter = group.limiter("a");
+    let both = [Rule::new("two", user()), Rule::new("shadow", Shared)];
+    let both = layer(limiter, both).build().expect("usable");
+    for left in [1, 0] {
+        let response = call(&mut inside(&both, ok), of("alice")).await.expect("infallible");
+        let told = response.headers()["ratelimit"].to_str().expect("text").to_owned();
+        assert!(told.starts_with(&format!("\"two\";r={left};")), "{told}");
+    }
+    let alone = layer(limiter, [Rule::new("shadow", Shared)]).build().expect("usable");
+    let response = call(&mut inside(&alone, ok), of("alice")).await.expect("infallible");
+    assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_fields_are_those_that_were_chosen() {
     let group = group().await;

@@ -166,15 +166,43 @@ async fn a_limit_that_becomes_one_of_permits_is_gone_without() {
     let limiter = group.limiter("a");
     let rules = [Rule::new("jobs", Shared), Rule::new("api", Shared)];
     let mut service = inside(&layer(limiter, rules).build().expect("usable"), unenforced);
+    let reserving = [Rule::new("jobs", Shared).actual_cost(|_| Some(1))];
+    let mut reserving = inside(&layer(limiter, reserving).build().expect("usable"), unenforced);
     let permits = Limits::builder()
         .limit("api", Limit::per_day(1).burst(5))
         .limit("jobs", Limit::concurrent(2))
         .build()
         .expect("usable");
     limiter.change_limits(&permits, Carry::Reset).await.expect("it is primary");
+    let missed = |limiter: &RateLimiter| limiter.stats().limits["jobs"].errors.missing_limit;
+    for count in [1, 2] {
+        let response = call(&mut service, Request::new(())).await.expect("infallible");
+        assert_eq!((response.status(), &**response.body()), (StatusCode::OK, "jobs"));
+        assert_eq!((used(limiter, "api", "").await, missed(limiter)), (count, count));
+        // It was neither counted nor shown, and whoever takes a permit does not bring it back.
+        assert_eq!(limiter.limits_status().missing, ["jobs"]);
+        drop(limiter.permit("jobs", "").await.expect("a primary"));
+        assert_eq!(limiter.limits_status().missing, ["jobs"]);
+    }
+    let response = call(&mut reserving, Request::new(())).await.expect("infallible");
+    assert_eq!(response.body(), "jobs");
+    limiter.change_limits(&set(&["api", "jobs"]), Carry::Reset).await.expect("it is primary");
     let response = call(&mut service, Request::new(())).await.expect("infallible");
-    assert_eq!((response.status(), &**response.body()), (StatusCode::OK, "jobs"));
-    assert_eq!(used(limiter, "api", "").await, 1);
+    assert_eq!(&**response.body(), "");
+    assert_eq!((limiter.limits_status().missing, missed(limiter)), (vec![], 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chosen_limit_of_permits_is_shown_as_missing() {
+    let limits = Limits::builder().limit("jobs", Limit::concurrent(2)).build().expect("usable");
+    let group = TestGroup::start(&limits, ["a"], |peer| peer).await.expect("valid");
+    let limiter = group.limiter("a");
+    let chosen = layer(limiter, [Rule::limit_by(|_| Some("jobs"), Shared)]).build();
+    let mut service = inside(&chosen.expect("usable"), unenforced);
+    let response = call(&mut service, Request::new(())).await.expect("infallible");
+    assert_eq!(response.body(), "jobs");
+    assert_eq!(limiter.limits_status().missing, ["jobs"]);
+    assert_eq!(limiter.stats().limits["jobs"].errors.missing_limit, 1);
 }
 
 /// A customer of a plan.
@@ -266,4 +294,31 @@ async fn rules_that_apply_count_and_not_those_that_are_there() {
     let always = names.iter().map(|name| Rule::new(name.as_str(), Shared));
     let refused = layer(limiter, always).build().err();
     assert_eq!(refused, Some(BuildError::Rules { count: 20, max: 16 }));
+}
+
+/// It said 429, and not when to come again.
+#[tokio::test(start_paused = true)]
+async fn a_denial_says_when_to_come_again_whatever_this_peers_code_knows_of_the_limit() {
+    let code = set(&["api"])
+        .iter()
+        .fold(Limits::builder(), |limits, (name, limit)| limits.limit(name, limit));
+    let code = code.limit("visits", Limit::counter()).build().expect("usable");
+    let mut group = TestGroup::start(&code, ["a", "b", "c"], |peer| peer).await.expect("valid");
+    group.client("web").await.expect("valid");
+    // The client's code has the first not at all, and the other as what denies nothing.
+    let changed = set(&["api", "gold", "visits"]);
+    assert_eq!(group.limiter("a").change_limits(&changed, Carry::Reset).await, Ok(1));
+    let limiter = group.limiter("web");
+    for rule in [Rule::limit_by(|_| Some("gold"), Shared), Rule::new("visits", Shared)] {
+        let layer = layer(limiter, [rule.cost(5)]).build().expect("usable");
+        let mut service = inside(&layer, unenforced);
+        let mut answer = async || call(&mut service, Request::new(())).await.expect("infallible");
+        assert_eq!(answer().await.status(), StatusCode::OK);
+        let denied = answer().await;
+        assert_eq!(denied.status(), StatusCode::TOO_MANY_REQUESTS);
+        let seconds = denied.headers().get(RETRY_AFTER).expect("it is said").to_str();
+        let seconds: u64 = seconds.expect("text").parse().expect("seconds");
+        // Five units flow in as many days.
+        assert!((86_400 * 4..=86_400 * 5).contains(&seconds), "{seconds}");
+    }
 }

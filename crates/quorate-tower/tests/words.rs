@@ -18,8 +18,22 @@ fn networks_and_keys() {
             "\"localhost\" is no network: write an address and the length of its prefix, like \
              10.0.0.0/8",
         ),
-        (network("10.0.0.0/33"), "a prefix of 33 bits is too long: the address has 32"),
-        (network("::/129"), "a prefix of 129 bits is too long: the address has 128"),
+        (
+            network("10.0.0.0/33"),
+            "\"10.0.0.0/33\" is no network: a prefix of 33 bits is too long, the address has 32",
+        ),
+        (
+            network("::/129"),
+            "\"::/129\" is no network: a prefix of 129 bits is too long, the address has 128",
+        ),
+        (
+            network(&"x".repeat(10_000)),
+            &format!(
+                "\"{}…\" is no network: write an address and the length of its prefix, like \
+                 10.0.0.0/8",
+                "x".repeat(64)
+            ),
+        ),
         (NoKey::NotSent { what: field() }.to_string(), "the request lacks the field x-api-key"),
         (NoKey::NotSupplied { what: field() }.to_string(), "the service lacks the field x-api-key"),
         (

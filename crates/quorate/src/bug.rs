@@ -106,6 +106,8 @@ pub enum Bug {
     ReleaseBeforeCaughtUp,
     /// A primary that holds its callers refuses after it has written.
     RefusedWrites,
+    /// A wish to switch that was answered leads to another hand-over when it is asked again.
+    WishMetAgain,
     // --- founding and generations (section 6)
     /// A blank peer founds a group alone.
     BlankFoundsAlone,
@@ -178,7 +180,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 78] = [
+    pub const ALL: [Self; 79] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -226,6 +228,7 @@ impl Bug {
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,
         Self::RefusedWrites,
+        Self::WishMetAgain,
         Self::BlankFoundsAlone,
         Self::BeginsIncomplete,
         Self::LossDenied,

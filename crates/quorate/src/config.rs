@@ -12,6 +12,7 @@ use crate::generations::NewGenerations;
 use crate::id::{MAX_NAME_BYTES, PeerKind, PeerName};
 use crate::storage::{StorageKind, SyncPolicy};
 use crate::told::whole;
+use crate::words::bound;
 
 crate::told_to_people! { ConfigError }
 
@@ -519,6 +520,7 @@ pub struct Bounds {
     /// Most cells that this peer makes as primary; a new key beyond it is refused, a live one is
     /// never evicted. Default 10,000,000. What another primary has made is held all the same: give all
     /// members the same bounds.
+    #[serde(deserialize_with = "bound")]
     pub max_cells: usize,
     /// Most memory of cells, in bytes; as `max_cells`, and whichever is reached first. A cell counts
     /// with 128 bytes, and with those of its key if that is longer than 21 (a rate limiter's: than
@@ -527,34 +529,44 @@ pub struct Bounds {
     ///
     /// Beside it a store has about 10 KiB for each shard, and keeps the slots of cells that have
     /// expired for others to come. While a table grows, its old half is there as well.
+    #[serde(deserialize_with = "bound")]
     pub max_bytes: usize,
     /// Shards of the cell table; rounded up to a power of two. Default 64.
+    #[serde(deserialize_with = "bound")]
     pub shards: usize,
     /// Largest piece of a batch and largest frame body, in bytes. Default 256 KiB, at least 64 KiB.
     /// A link holds at most `transfer_window` pieces; on one connection at most
     /// `2 * (transfer_window + 1) * (max_piece_bytes + 160 KiB)` bytes wait to be sent, 7.3 MiB by
     /// default.
+    #[serde(deserialize_with = "bound")]
     pub max_piece_bytes: usize,
     /// Pieces sent and not yet confirmed, per follower. Default 8.
+    #[serde(deserialize_with = "bound")]
     pub transfer_window: usize,
     /// Largest change that is taken as one exact cut in memory; above it cells are first copied
     /// loosely. Default 16 MiB.
+    #[serde(deserialize_with = "bound")]
     pub max_cut_bytes: usize,
     /// Most keys a follower names when its tail is repaired; above it everything is copied anew.
     /// Default 16,384.
+    #[serde(deserialize_with = "bound")]
     pub max_repair_keys: usize,
     /// Size at which a segment of the log on disk is full, in bytes. The directory has room for
     /// about three of them, or three times the cells if that is more. Default 64 MiB, at least
     /// 64 KiB.
+    #[serde(deserialize_with = "bound")]
     pub max_segment_bytes: usize,
     /// Most keys in the overlay of a relaxed peer; beyond it local decisions on new keys are
     /// refused. Default 65,536.
+    #[serde(deserialize_with = "bound")]
     pub max_overlay_keys: usize,
     /// Most calls that wait at one peer, forwarded, held or waiting for a majority; beyond it
     /// calls are refused as overloaded. Default 65,536, about 200 bytes each.
+    #[serde(deserialize_with = "bound")]
     pub max_waiting_calls: usize,
     /// Events kept for late readers, a quarter of them for what peers cause that are no members.
     /// Default 1,024.
+    #[serde(deserialize_with = "bound")]
     pub max_events: usize,
     /// Incoming connections at the same time; beyond it new ones are closed. Each client takes three,
     /// each other member four at most while it reconnects: room for `3 * clients + 56`. Default
@@ -563,11 +575,13 @@ pub struct Bounds {
     /// handshakes, so that members find a place wherever they come from. Clients have the rest, and
     /// are told so when it is taken. Where connections are sockets, no more are let in than half of
     /// the files that this process may open when it starts.
+    #[serde(deserialize_with = "bound")]
     pub max_connections: usize,
     /// Of these, connections from one address (of IPv6, one network of 64 bits, and twice as many
     /// from one of 56); beyond it new ones are closed. Default 512: several peers and clients may
     /// share a host, or a gateway to one. That is for those that are no members; 28 more, or a
     /// quarter if that is less, may be open for members behind the same address.
+    #[serde(deserialize_with = "bound")]
     pub max_connections_per_address: usize,
     /// Of these, connections whose handshake is not over, with or without TLS; beyond it new ones
     /// are closed, and whoever was closed tries again. One address may have as many as are a third
@@ -575,16 +589,19 @@ pub struct Bounds {
     /// place; a network of IPv6 of 56 bits as many as are free. 28 of them, or a quarter if that is
     /// less, are for addresses of members. A handshake ends within 5 s, or half of the failure
     /// timeout, and holds at most about 250 KiB until then. Default 128.
+    #[serde(deserialize_with = "bound")]
     pub max_handshakes: usize,
     /// Messages received and not yet handled, per lane; beyond it the connections they come from
     /// are not read, and also not beyond as many bytes as may wait to be sent on one connection
     /// (`max_piece_bytes`). Default 256.
+    #[serde(deserialize_with = "bound")]
     pub max_inbound_messages: usize,
     /// Bytes of replies to calls that wait on one connection until the other end takes them, those
     /// to calls that wait for a majority included; beyond it that connection is not read, and its
     /// calls wait in the other end's buffers. A reply has 94 bytes at most. Of a member only those
     /// that can be sent count, for the majority may wait for what it says next. Default 1 MiB, at
     /// least 64 KiB.
+    #[serde(deserialize_with = "bound")]
     pub max_reply_bytes: usize,
     /// Bytes that all guests hold together: frames of theirs that have come in part, and replies,
     /// pieces and messages that wait for them. A guest is whoever connects here and is no member:
@@ -592,6 +609,7 @@ pub struct Bounds {
     /// it each guest that holds more than its part, `max_buffered_bytes / max_connections`, is closed
     /// when it asks for more. Default 64 MiB, at least 1 MiB; twice that is the most that guests cost,
     /// besides about 100 KiB for each connection in use.
+    #[serde(deserialize_with = "bound")]
     pub max_buffered_bytes: usize,
 }
 

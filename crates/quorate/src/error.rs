@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::PeerName;
-use crate::told::{named, rounded};
+use crate::told::{listed, named, rounded};
 
 crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
 
@@ -33,7 +33,11 @@ pub enum DecideError {
         waited: Duration,
     },
     /// A bound is reached. Nothing was written.
-    #[error("overloaded: {what} is at its bound of {bound}; try again later, or raise it")]
+    #[error(
+        "overloaded: {what}{} is at its bound of {bound}; try again later, or raise it{}",
+        if what.is_of_decider() { " of the peer that decides" } else { "" },
+        if what.is_of_decider() { " at all members" } else { "" }
+    )]
     Overloaded {
         /// The setting that bounds it, here or at the primary.
         what: Bounded,
@@ -101,6 +105,13 @@ pub enum Bounded {
     WaitingCalls,
 }
 
+impl Bounded {
+    /// Whether it is the bound of whoever decides, and not of the peer that was asked.
+    fn is_of_decider(self) -> bool {
+        matches!(self, Self::Bytes | Self::Cells | Self::MergeRecords)
+    }
+}
+
 /// What a peer without a primary is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -108,11 +119,12 @@ pub enum NoPrimaryReason {
     /// Fewer than a majority of the members are reachable.
     #[error("fewer than a majority of the members are reachable")]
     NoQuorum,
-    /// So many members are refused, by this peer or by themselves, that the rest is no majority:
-    /// the refusals in this peer's status say what differs.
+    /// So many members are refused, by this peer or by themselves, that the rest is no majority,
+    /// or, of a joiner or client, all that it has found: the refusals in this peer's status say what
+    /// differs.
     #[error(
-        "so many members refuse this peer, or are refused by it, that the rest is no majority: see \
-         `refusals` in its status"
+        "this peer and too many of those that it needs refuse each other: see `refusals` in its \
+         status for what differs"
     )]
     Refused,
     /// This peer is no member and reaches none: `contacts` and `link_error` in its status say why.
@@ -156,8 +168,9 @@ pub enum NoPrimaryReason {
     /// This primary's lease has ended.
     #[error("the lease of this primary has ended")]
     LeaseEnded,
-    /// The connection to the primary is down.
-    #[error("the primary is not connected")]
+    /// There is a primary, as far as is known, and no connection to it: `link_error` in this peer's
+    /// status says why.
+    #[error("there is a primary, and it is not connected to this peer: see `peers` in its status")]
     NotConnected,
 }
 
@@ -183,6 +196,12 @@ pub enum SwitchError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// This peer is a joiner or client that reaches no member. Nobody was asked.
+    #[error(
+        "this peer reaches no member of a group: see `contacts` and `peers` in its status, or ask at \
+         a member"
+    )]
+    NotReached,
     /// The primary did not answer in time: it may hand over yet, or have done so.
     #[error(
         "{to} was not known to be primary within {}: the switch may still be made; see the primary \
@@ -258,7 +277,7 @@ pub enum SwitchError {
         to: PeerName,
     },
     /// The successor did not catch up, or was not elected, in time; the group goes on.
-    #[error("{to} did not take over in time; the group goes on without a switch")]
+    #[error("{to} did not take over: it was too slow, or has gone; no switch was made")]
     Aborted {
         /// The peer that was to take over.
         to: PeerName,
@@ -280,11 +299,21 @@ pub enum SwitchError {
     ShuttingDown,
 }
 
+/// Whom a removal waits for, and what to do.
+fn missed(members: &[PeerName]) -> String {
+    if members.is_empty() {
+        return "see in the primary's status who is connected".to_owned();
+    }
+    format!(
+        "and {} not connected: bring back who is gone, or have it forgotten first",
+        are(members)
+    )
+}
+
 /// Names and their verb.
 fn are(names: &[PeerName]) -> String {
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    let names: Vec<&str> = names.iter().map(PeerName::as_str).collect();
-    format!("{} {verb}", names.join(", "))
+    let verb = if names.len() > 1 { "are" } else { "is" };
+    format!("{} {verb}", listed(names.iter().map(PeerName::as_str)))
 }
 
 /// Why the policy was not changed, or it is not known whether it was.
@@ -368,7 +397,11 @@ pub enum RemoveError {
         peer: PeerName,
     },
     /// There is no member of that name. Nothing was changed.
-    #[error("{} is not a member of this group: name one of those in the status", named(peer))]
+    #[error(
+        "{} is not a member of this group: name one of those in the status; whoever is no member, as \
+         a client, has nothing to leave and just ends",
+        named(peer)
+    )]
     NotMember {
         /// The peer named.
         peer: PeerName,
@@ -408,6 +441,22 @@ pub enum RemoveError {
         peer: PeerName,
         /// One that runs an older version, if it is known which.
         old: Option<PeerName>,
+    },
+    /// The change was not begun in time, and is not any more: of those who would be left no majority
+    /// answers the primary, as of those who are. Nothing was changed.
+    #[error(
+        "{peer} was not counted out within {}, and nothing was begun: it takes a majority of those who \
+         would be left, {}",
+        rounded(*waited),
+        missed(missing)
+    )]
+    NotBegun {
+        /// The peer named.
+        peer: PeerName,
+        /// The other members that are not connected to the peer that was asked.
+        missing: Vec<PeerName>,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The change was not complete in time. The peer may still be counted out, or be already: the
     /// members in the status say so.

@@ -150,7 +150,8 @@ pub enum Event {
     LocalDecisionsMerged {
         /// Units merged.
         units: u64,
-        /// Units of windows that had closed meanwhile: dropped.
+        /// Units that do not count any more, of windows that had closed meanwhile or that had flowed
+        /// back, and what one peer took beyond a limit that was open: dropped.
         dropped: u64,
     },
     /// What this peer decided alone was discarded, as the group's settings say.
@@ -165,11 +166,18 @@ pub enum Event {
         /// Why, as the primary says it.
         reason: String,
     },
-    /// Decisions of a deposed primary were given up.
+    /// Decisions of an old primary, which had not been replicated, were given up, or may have been:
+    /// told where a primary takes over from another that has not handed over, under
+    /// [`Acknowledge::Primary`](crate::Acknowledge::Primary), and by the old one, exactly, when it is
+    /// back with what it had decided. On disk too: what was decided last may not have been written
+    /// when a primary was killed, but with [`SyncPolicy::EveryBatch`](crate::SyncPolicy::EveryBatch),
+    /// and is then on its own disk alone.
     ChangesLost {
         /// Units given up.
         units: u64,
-        /// Whether `units` is exact, or an upper bound.
+        /// Whether `units` is exact, or an upper bound, which is
+        /// [`max_unreplicated`](crate::GroupConfig::max_unreplicated) where nobody knows more: it
+        /// may have been none.
         exact: bool,
     },
     /// This peer's data belonged to an older founding and were set aside.

@@ -6,7 +6,7 @@ use crate::config::MEMBERS;
 use crate::event::Event;
 use crate::generations::Loss;
 use crate::id::PeerName;
-use crate::told::listed;
+use crate::told::{counted, difference, listed};
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -289,16 +289,20 @@ impl Event {
             {
                 write!(f, "{peer} is not followed as primary: the members known here are {ours}")
             }
-            Self::ConfigMismatch { peer, field, ours, theirs } => write!(
+            Self::ConfigMismatch { peer, field, ours, theirs } => {
+                let what = difference(field, ours, theirs);
+                write!(f, "{peer} and this peer refuse each other: {what}")
+            }
+            Self::ModelDiffers { peer, field, ours, theirs } => write!(
                 f,
-                "{peer} and this peer refuse each other: {field} is {ours} here and {theirs} there"
+                "the code of {peer} has {field} {theirs}, and that of this peer {ours}: decided is by \
+                 the primary's; run the same at all peers, the primary last"
             ),
-            Self::ModelDiffers { peer, field, ours, theirs } => {
-                write!(f, "{peer} has {field} {theirs}, and this peer {ours}")
-            }
-            Self::TransportDiffers { peer, field, ours, theirs } => {
-                write!(f, "{peer} stands at {field} {theirs}, and this peer at {ours}")
-            }
+            Self::TransportDiffers { peer, field, ours, theirs } => write!(
+                f,
+                "{peer} stands at {field} {theirs}, and this peer at {ours}: they stay connected; \
+                 bring all peers to the same"
+            ),
             _ => Ok(()),
         }
     }
@@ -321,8 +325,8 @@ impl Event {
             }
             Self::LocalDecisionsMerged { units, dropped } => write!(
                 f,
-                "merged {units} units that were decided alone; {dropped} of windows that have \
-                 closed were dropped"
+                "merged {units} units that were decided alone; {dropped} were dropped, for they do \
+                 not count any more or were beyond the limit"
             ),
             Self::LocalDecisionsDiscarded { units } => {
                 write!(f, "discarded {units} units that were decided alone, as the settings say")
@@ -338,13 +342,16 @@ impl Event {
             Self::ChangesLost { units, .. } => {
                 write!(
                     f,
-                    "up to {units} units that an old primary had decided may have been given up"
+                    "what an old primary had decided last, and nobody else held, may be lost: at \
+                     most {units} units, which `max_unreplicated` bounds, and perhaps none; under \
+                     Acknowledge::Majority there are none"
                 )
             }
             Self::OlderGenerationDropped { cells, generation } => write!(
                 f,
-                "dropped {cells} cells of the older generation {generation}: the group was formed \
-                 anew without this peer"
+                "dropped {} of the older generation {generation}: the group was formed anew without \
+                 this peer",
+                cells_of(*cells)
             ),
             _ => Ok(()),
         }
@@ -383,7 +390,7 @@ impl Event {
                 write!(f, "files of an older founding were kept beside the new ones, as {path}")
             }
             Self::Recovered { cells, torn_bytes, may_lack_acknowledged, .. } => {
-                write!(f, "read {cells} cells from its directory")?;
+                write!(f, "read {} from its directory", cells_of(*cells))?;
                 if *torn_bytes > 0 {
                     write!(
                         f,
@@ -399,8 +406,9 @@ impl Event {
                 Ok(())
             }
             Self::CatchUpStarted { from, cells, .. } => {
-                write!(f, "is being brought up to date by {from}, with about {cells} cells")
+                write!(f, "is being brought up to date by {from}, with about {}", cells_of(*cells))
             }
+            Self::CaughtUp { cells: 1, .. } => f.write_str("is up to date: 1 cell has come"),
             Self::CaughtUp { cells, .. } => write!(f, "is up to date: {cells} cells have come"),
             Self::Diverged { position, cells, expected } => write!(
                 f,
@@ -424,6 +432,10 @@ impl Event {
             _ => Ok(()),
         }
     }
+}
+
+fn cells_of(cells: u64) -> String {
+    counted(cells, "cell", "cells")
 }
 
 /// Who was not there, if somebody was not.

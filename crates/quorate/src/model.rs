@@ -271,7 +271,7 @@ pub trait Model: Any + Send + Sync {
 
     /// Applies what a peer decided alone to the group's cell; returns the units that were counted.
     ///
-    /// The rest (a window that has closed meanwhile) is dropped. The order of merges must not
+    /// The rest (a window that has closed meanwhile, what is beyond a limit) is dropped. The order of merges must not
     /// matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
 

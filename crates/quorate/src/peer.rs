@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use crate::driver::{
-    Decider, Decision, EVENT, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading,
-    STORAGE, Shared, Status, StatusWatch, Tasks,
+    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
+    Shared, Status, StatusWatch, Tasks,
 };
 use crate::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::id::{GroupTime, PeerName, Time};
@@ -18,7 +18,7 @@ use crate::model::{DecideContext, Item, Model, Value};
 use crate::policy::Policy;
 use crate::readiness::{self, NotCountedError, NotSafeToStop};
 use crate::store::Digest;
-use crate::told::rounded;
+use crate::told::after;
 
 crate::told_to_people! { NotReadyError }
 
@@ -103,7 +103,7 @@ pub enum Shutdown {
 
 /// A peer could not decide within the time given.
 #[derive(Clone, thiserror::Error)]
-#[error("not ready after {}: {}", rounded(*waited), status.with_missing(reason))]
+#[error("not ready{}: {}", after(*waited), status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
     /// How long it was waited for.
@@ -287,7 +287,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends. Relaxed
+    /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends, or was
+    /// counted out of the group. Relaxed
     /// peers are no exception: one that decides alone counts nowhere.
     ///
     /// # Cancel safety
@@ -315,6 +316,9 @@ impl Peer {
                 if readiness::is_counted(&status) {
                     return Some(status);
                 }
+                if readiness::is_removed(&status) {
+                    return None;
+                }
                 published.changed().await.ok()?;
             }
         };
@@ -334,7 +338,7 @@ impl Peer {
     /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
     /// members is left that count, keep up with the primary and are not about to stop, and all of
     /// them hear one that is, or may become, the primary. Asked by whoever is about to stop it;
-    /// [`Peer::shutdown`] logs a warning where it is not so, and goes on.
+    /// [`Peer::shutdown`] logs a warning where it is not so, but for an only member, and goes on.
     ///
     /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped
     /// one after the other. A group of one or two never goes on without one of them.
@@ -554,8 +558,13 @@ impl Peer {
         // One that was given up goes on where it was.
         let mut end = Shutdown::WasReplica;
         if !handle.shared.has_shut_down() {
-            if let Err(whom) = self.safe_to_stop() {
-                tracing::warn!(target: EVENT, peer = %self.name(), "stops all the same: {whom}");
+            match self.safe_to_stop() {
+                // There is nobody whom it would hurt.
+                Ok(()) | Err(NotSafeToStop::OnlyMember { .. }) => {}
+                Err(whom) => {
+                    let (peer, group) = (self.name(), &*self.status().group);
+                    tracing::warn!(target: "quorate", %peer, group, "stops all the same: {whom}");
+                }
             }
             let _aside = handle.shared.step_aside();
             end = handle.shared.hand_over().await;

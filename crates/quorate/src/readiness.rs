@@ -7,7 +7,7 @@ use crate::driver::{Link, PeerStatus, Status, StorageState};
 use crate::id::{PeerKind, PeerName};
 use crate::peer::NotReadyError;
 use crate::protocol::{CatchUp, PeerRole};
-use crate::told::rounded;
+use crate::told::after;
 
 /// A peer did not count as a member within the time given.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -17,11 +17,7 @@ pub enum NotCountedError {
     #[error(transparent)]
     NotReady(#[from] NotReadyError),
     /// Decisions are made here, and this start of the peer does not count yet.
-    #[error(
-        "{peer} does not count as a member after {}: {}",
-        rounded(*waited),
-        why(.catching_up, .missing)
-    )]
+    #[error("{peer} does not count as a member{}: {}", after(*waited), why(.catching_up, .missing))]
     NotCounted {
         /// This peer.
         peer: PeerName,
@@ -34,11 +30,7 @@ pub enum NotCountedError {
     },
     /// It is a member, and has yet to come up with the primary since it started, or since it was
     /// cut off.
-    #[error(
-        "{peer} does not count after {}: {}",
-        rounded(*waited),
-        behind(.catching_up, *.lag)
-    )]
+    #[error("{peer} does not count{}: {}", after(*waited), behind(.catching_up, *.lag))]
     Behind {
         /// This peer.
         peer: PeerName,
@@ -49,6 +41,15 @@ pub enum NotCountedError {
         /// How many cuts its state was behind the primary's at the last heartbeat, if that is
         /// known.
         lag: Option<u64>,
+    },
+    /// It was counted out of the group, and counts never again: it has left, or was forgotten.
+    #[error(
+        "{peer} does not count: it was counted out of the group, for good; end it, or start it anew \
+         to join as a new member"
+    )]
+    Removed {
+        /// This peer.
+        peer: PeerName,
     },
     /// Its storage takes nothing any more: it promises and acknowledges nothing until it is started
     /// anew.
@@ -230,6 +231,9 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     if is_counted(status) {
         return None;
     }
+    if is_removed(status) {
+        return Some(NotCountedError::Removed { peer });
+    }
     if status.storage_state == StorageState::Failed {
         let error = status.storage_error.clone().unwrap_or_default();
         return Some(NotCountedError::StorageFailed { peer, error });
@@ -239,6 +243,11 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     }
     let (_, missing) = others(status, false);
     Some(NotCountedError::NotCounted { peer, waited, catching_up, missing })
+}
+
+/// Whether this start of the peer was counted out of the group.
+pub(crate) fn is_removed(status: &Status) -> bool {
+    status.role == PeerRole::Removed
 }
 
 /// Whether this start of the peer counts and keeps up, or is of a kind that never does.

@@ -67,6 +67,82 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// For how long something was waited for, at the end of a clause; nothing, if it was only looked at.
+#[cfg(feature = "driver")]
+pub(crate) fn after(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!(" after {}", rounded(waited)) }
+}
+
+/// How many of something there are.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Begins the value of a peer that has the name that another comes with.
+#[cfg(feature = "driver")]
+pub(crate) const HOLDER: &str = "held by a living peer";
+
+/// Why two peers do not belong together, as a clause: the values of both, and what to do. Where one
+/// refuses the other for its name or certificate the values are the reason and what it is about.
+pub(crate) fn difference(field: &str, ours: &str, theirs: &str) -> String {
+    let both = || format!("{field} is {ours} here and {theirs} there");
+    match field {
+        "certificate" => certificate(ours, theirs),
+        "peer" => {
+            let advice = "choose another name, or stop one of the two";
+            let of_holder = |text: &str| text.starts_with("held by");
+            match (of_holder(ours), of_holder(theirs)) {
+                (true, _) => format!("the name {theirs} is taken, {ours} here: {advice}"),
+                (_, true) => format!("the name {ours} is taken, {theirs} there: {advice}"),
+                _ => format!("both have one name, {ours} here and {theirs} there: {advice}"),
+            }
+        }
+        // The reason is a sentence, and what it is about a name.
+        "member" if theirs.contains(' ') => format!("{ours} is refused there: {theirs}"),
+        "member" => format!("{theirs} is refused here: {ours}"),
+        "to" => format!("{}; correct the address that led here", both()),
+        "group" => format!("{}; correct the group of one of them, or the address", both()),
+        "group_id" => format!(
+            "{}: they were founded apart from each other; start the peers of one of them blank",
+            both()
+        ),
+        "tls" => format!("{}; to change it, go through permissive at all peers", both()),
+        "version" => format!("{}: upgrade the older one", both()),
+        "members" if ours.contains(' ') || theirs.contains(' ') => both(),
+        "max_connections" => both(),
+        _ => format!("{}; set the same at all peers", both()),
+    }
+}
+
+/// Of certificates one end tells what it wants, and the other what it has shown.
+fn certificate(ours: &str, theirs: &str) -> String {
+    let is_wanted = |text: &str| {
+        ["one ", "a valid one", "a usable one", "at most "].iter().any(|it| text.starts_with(it))
+    };
+    let advice = |text: &str| match text {
+        text if text.ends_with("of another CA") || text.ends_with("unknown CA") => {
+            ": both ends need the CA of the other's certificate"
+        }
+        _ => "",
+    };
+    if let Some(alert) = theirs.strip_prefix("refused there: ") {
+        return format!("the certificate {ours} is refused there: {alert}{}", advice(alert));
+    }
+    if is_wanted(ours) {
+        return format!(
+            "the certificate shown is {theirs}, and wanted here is {ours}{}",
+            advice(theirs)
+        );
+    }
+    if is_wanted(theirs) {
+        return format!(
+            "the certificate shown is {ours}, and wanted there is {theirs}{}",
+            advice(ours)
+        );
+    }
+    format!("the certificate is {ours} here and {theirs} there")
+}
+
 struct Told(Duration);
 
 impl fmt::Display for Told {
@@ -78,6 +154,65 @@ impl fmt::Display for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_peers_do_not_have_in_common_is_told_with_what_to_do() {
+        let told = difference;
+        assert_eq!(
+            told("storage", "disk", "memory"),
+            "storage is disk here and memory there; set the same at all peers"
+        );
+        assert_eq!(
+            told("group", "a", "b"),
+            "group is a here and b there; correct the group of one of them, or the address"
+        );
+        assert_eq!(
+            told("tls", "off", "required"),
+            "tls is off here and required there; to change it, go through permissive at all peers"
+        );
+        assert_eq!(
+            told("peer", "b (incarnation 1)", "held by a living peer (incarnation 2)"),
+            "the name b (incarnation 1) is taken, held by a living peer (incarnation 2) there: \
+             choose another name, or stop one of the two"
+        );
+        assert_eq!(
+            told("peer", "held by a living peer (incarnation 2)", "b (incarnation 1)"),
+            "the name b (incarnation 1) is taken, held by a living peer (incarnation 2) here: \
+             choose another name, or stop one of the two"
+        );
+        assert_eq!(
+            told("member", "d", "not a member of a,b,c"),
+            "d is refused there: not a member of a,b,c"
+        );
+        assert_eq!(
+            told("member", "not a member of a,b,c", "d"),
+            "d is refused here: not a member of a,b,c"
+        );
+        let (trusted, other) = ("one of a CA that is trusted here", "CN=b (b), of another CA");
+        assert_eq!(
+            told("certificate", trusted, other),
+            "the certificate shown is CN=b (b), of another CA, and wanted here is one of a CA that \
+             is trusted here: both ends need the CA of the other's certificate"
+        );
+        assert_eq!(
+            told("certificate", "CN=a", "refused there: unknown CA"),
+            "the certificate CN=a is refused there: unknown CA: both ends need the CA of the \
+             other's certificate"
+        );
+        assert_eq!(
+            told("certificate", "CN=x", "one with the DNS name a"),
+            "the certificate shown is CN=x, and wanted there is one with the DNS name a"
+        );
+    }
+
+    #[cfg(feature = "driver")]
+    #[test]
+    fn a_look_takes_no_time() {
+        assert_eq!(after(Duration::ZERO), "");
+        assert_eq!(after(Duration::from_millis(1500)), " after 1.5s");
+        assert_eq!(counted(1, "cell", "cells"), "1 cell");
+        assert_eq!(counted(0, "cell", "cells"), "0 cells");
+    }
 
     #[test]
     fn a_setting_is_told_whole_and_a_name_that_is_none_in_quotes() {

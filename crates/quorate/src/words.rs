@@ -163,7 +163,7 @@ impl fmt::Display for Written {
 
 /// For serde's `with`: a duration by its words, in a field that may be left out (`default`).
 pub mod optional_duration {
-    use super::{Deserialize, Deserializer, Duration, Serializer, Written, duration};
+    use super::{Deserialize, Deserializer, Duration, Serializer, Written, duration, fmt};
 
     /// Writes it.
     ///
@@ -188,9 +188,82 @@ pub mod optional_duration {
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Duration>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| duration(&text).map_err(serde::de::Error::custom)).transpose()
+        let read = Option::<Text>::deserialize(deserializer)?;
+        Ok(read.map(|Text(duration)| duration))
     }
+
+    /// A duration as it is read.
+    struct Text(Duration);
+
+    impl<'de> Deserialize<'de> for Text {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(Words).map(Self)
+        }
+    }
+
+    struct Words;
+
+    impl serde::de::Visitor<'_> for Words {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration with its unit, in quotes, like \"250ms\" or \"10s\"")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Duration, E> {
+            duration(text).map_err(E::custom)
+        }
+    }
+}
+
+/// Reads a number of a field that has a name, and says which numbers it takes.
+macro_rules! whole_number {
+    ($name:ident, $type:ty, $expected:literal) => {
+        pub(crate) fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+            struct Number;
+
+            impl serde::de::Visitor<'_> for Number {
+                type Value = $type;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str($expected)
+                }
+
+                fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$type, E> {
+                    let unexpected = serde::de::Unexpected::Unsigned(number);
+                    number.try_into().map_err(|_| E::invalid_value(unexpected, &self))
+                }
+
+                fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$type, E> {
+                    let unexpected = serde::de::Unexpected::Signed(number);
+                    number.try_into().map_err(|_| E::invalid_value(unexpected, &self))
+                }
+            }
+
+            deserializer.deserialize_u64(Number)
+        }
+    };
+}
+
+whole_number!(bound, usize, "a bound: a whole number, 0 or more, without quotes");
+#[cfg(feature = "driver")]
+whole_number!(priority, u8, "a priority: a whole number, 0 to 255, without quotes");
+
+/// A priority that may be left out.
+#[cfg(feature = "driver")]
+pub(crate) fn optional_priority<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u8>, D::Error> {
+    struct Read(u8);
+
+    impl<'de> Deserialize<'de> for Read {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            priority(deserializer).map(Self)
+        }
+    }
+
+    let read = Option::<Read>::deserialize(deserializer)?;
+    Ok(read.map(|Read(priority)| priority))
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ async fn a_flipped_byte_is_refused_with_its_file_and_its_place() {
     assert_eq!(path, &log);
     assert!(*offset <= middle as u64 && middle as u64 - offset < 4096, "{offset} for {middle}");
     let said = error.expect_err("it was refused").to_string();
-    assert!(said.contains(&log.display().to_string()) && said.contains("Restore"), "{said}");
+    assert!(said.contains(&log.display().to_string()) && said.contains("Move the whole"), "{said}");
     // Nothing was changed: mended, it is read.
     bytes[middle] ^= 1;
     fs::write(&log, &bytes).expect("it can be written");

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Link, Shutdown, Status, SwitchError};
+use quorate::{Acknowledge, Event, Link, Shutdown, Status, SwitchError};
 use support::{LONG, NAMES, Trio, add, until};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -99,4 +99,69 @@ async fn a_second_shutdown_waits_for_the_first() {
     assert_eq!((first, second), (Shutdown::WasReplica, Shutdown::WasReplica));
     let back = trio.start_one(&name).await.expect("its address is free when both have returned");
     back.wait_ready(LONG).await.expect("and its name");
+}
+
+/// A primary, and the two others, which hold what it does: it hands over to the first of them.
+async fn with_successors(trio: &Trio) -> (String, &'static str, &'static str) {
+    let primary = trio.primary();
+    let all = |status: &Status| status.peers.iter().all(|peer| peer.lag == Some(0));
+    until(trio.peer(&primary), all).await;
+    let [one, other] = others(&primary)[..] else { panic!("there are two others") };
+    (primary, one, other)
+}
+
+/// The successor that was chosen stops as well: there is another one.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_whose_hand_over_is_aborted_hands_over_to_another() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, one, other) = with_successors(&trio).await;
+    trio.network.cut_one_way(&primary, one);
+    add(trio.peer(&primary), "k", 1).await.expect("it is primary");
+    let ending = trio.peer(&primary).clone();
+    let ending = tokio::spawn(async move { ending.shutdown().await });
+    // It waits for the one that takes nothing.
+    tokio::time::sleep(SECOND / 2).await;
+    assert!(!ending.is_finished());
+    trio.peer(one).shutdown().await;
+    let end = ending.await.expect("no panic");
+    assert_eq!(end, Shutdown::HandedOver { to: other.into() });
+    let told = |event: &Event| *event == Event::SwitchAborted { to: one.into() };
+    assert!(trio.peer(&primary).events_since(0).iter().any(|numbered| told(&numbered.event)));
+}
+
+/// A switch that somebody has asked for is under way, and comes to nothing.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_a_switch_that_is_under_way() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, one, other) = with_successors(&trio).await;
+    trio.network.cut_one_way(&primary, other);
+    add(trio.peer(&primary), "k", 1).await.expect("it is primary");
+    let asked = trio.peer(&primary).clone();
+    let switching = tokio::spawn(async move { asked.switch_primary(other).await });
+    tokio::time::sleep(SECOND / 10).await;
+    let started = tokio::time::Instant::now();
+    let end = trio.peer(&primary).shutdown().await;
+    assert_eq!(end, Shutdown::HandedOver { to: one.into() });
+    // A quarter of the failure timeout, less what had passed of it.
+    assert!(started.elapsed() >= SECOND * 2, "{:?}", started.elapsed());
+    let aborted = SwitchError::Aborted { to: other.into() };
+    assert_eq!(switching.await.expect("no panic"), Err(aborted));
+}
+
+/// One that succeeds has handed over, whoever had asked for it.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_during_a_switch_that_succeeds_says_who_took_over() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, _, other) = with_successors(&trio).await;
+    trio.network.cut_one_way(&primary, other);
+    add(trio.peer(&primary), "k", 1).await.expect("it is primary");
+    let asked = trio.peer(&primary).clone();
+    let switching = tokio::spawn(async move { asked.switch_primary(other).await });
+    tokio::time::sleep(SECOND / 10).await;
+    let ending = trio.peer(&primary).clone();
+    let ending = tokio::spawn(async move { ending.shutdown().await });
+    tokio::time::sleep(SECOND / 10).await;
+    trio.network.heal(&primary, other);
+    assert_eq!(switching.await.expect("no panic"), Ok(()));
+    assert_eq!(ending.await.expect("no panic"), Shutdown::HandedOver { to: other.into() });
 }

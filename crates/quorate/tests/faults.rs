@@ -4,7 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Bounded, DecideError, Item, NoPrimaryReason};
+use quorate::{
+    Acknowledge, Bounded, DecideError, Item, Link, LinkErrorReason, NoPrimaryReason, Status,
+};
 use support::{LONG, NAMES, Trio, add, count, until};
 use tokio::time::Instant;
 
@@ -117,7 +119,7 @@ async fn a_connection_that_is_down_refuses_at_once() {
     let primary = trio.primary();
     let replica = trio.peer(&trio.a_replica()).clone();
     trio.crash(&primary).await;
-    until(&replica, |s| s.peers.iter().any(|p| p.link == quorate::Link::Down)).await;
+    until(&replica, |s| s.peers.iter().any(|p| p.link == Link::Down)).await;
     let error = add(&replica, "k", 1).await.expect_err("the primary is gone");
     assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::NotConnected });
 }
@@ -170,4 +172,21 @@ async fn too_many_waiting_calls_are_refused() {
     let unknown = |r: &Result<_, DecideError>| matches!(r, Err(DecideError::OutcomeUnknown { .. }));
     assert_eq!(results.iter().filter(|r| overloaded(r)).count(), 12);
     assert_eq!(results.iter().filter(|r| unknown(r)).count(), 8);
+}
+
+/// Why a link was closed was forgotten in the moment that it was: nothing had been tried yet, it said.
+#[tokio::test(start_paused = true)]
+async fn whoever_falls_silent_is_said_to_have_done_so() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    trio.network.cut(&primary, &replica);
+    let why = |status: &Status| {
+        let peer = status.peers.iter().find(|peer| peer.name.as_str() == replica)?;
+        (peer.link == Link::Down).then(|| peer.link_error.clone().expect("it is down"))
+    };
+    let status = until(trio.peer(&primary), |status| why(status).is_some()).await;
+    let error = why(&status).expect("it is down");
+    assert_eq!(error.reason, LinkErrorReason::TimedOut, "{error}");
+    let said = "this peer has closed the connection: nothing came for the failure timeout";
+    assert_eq!(error.to_string(), said);
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use quorate::{Event, Severity};
-use support::{Trio, add, until};
+use quorate::{Event, Peer, Severity};
+use support::{NAMES, Trio, add, builder, until};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
@@ -101,6 +101,21 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
         (&primary, &replica)
     );
 
+    // It says so itself, by its own place in its own list.
+    trio.crash(&replica).await;
+    let place = |name| (name, if name == replica { "elsewhere" } else { name });
+    let moved = builder(&trio.network, &replica).members(NAMES.map(place));
+    let moved = moved.transport(trio.network.at("elsewhere")).start().await;
+    trio.peers.push(moved.expect("the settings are valid"));
+    until(trio.peer(&primary), |status| {
+        status.members.iter().any(|member| member.address == "elsewhere")
+    })
+    .await;
+    let said = format!("{replica} is reached at elsewhere from now on, and not at {replica}");
+    let lines = book.lines("quorate::links");
+    let mut lines = lines.iter().filter(|line| line.fields.get("message") == Some(&said));
+    assert!(lines.any(|line| line.fields["peer"] == primary), "{said}");
+
     let rest: Vec<String> = trio.peers.iter().map(|peer| peer.name().to_string()).collect();
     for name in rest.iter().filter(|name| **name != primary) {
         trio.crash(name).await;
@@ -127,4 +142,29 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
         "the lease has ended: nothing is decided until a majority answers"
     );
     assert_eq!(lost.fields["term"], "1");
+
+    // What is no event is not among them: every record there has the fields of one.
+    trio.peer(&primary).shutdown().await;
+    let logged = book.lines("quorate::event");
+    assert!(logged.iter().all(|line| line.fields.contains_key("event")), "{logged:#?}");
+    let stops = |peer: &str| -> Vec<Line> {
+        let mut lines = book.lines("quorate");
+        lines.retain(|line| {
+            line.fields["peer"] == peer && line.fields["message"].starts_with("stops all the same")
+        });
+        lines
+    };
+    let told = stops(&primary);
+    assert_eq!((told.len(), told[0].level), (1, Some(Level::WARN)), "{told:#?}");
+    assert_eq!(told[0].fields["group"], "default");
+    // Nobody is hurt by the end of an only member.
+    let network = quorate::transport::InProcess::network();
+    let alone = Peer::builder("x", support::Counter)
+        .members([("x", "x")])
+        .transport(network.at("x"))
+        .tokio_clock();
+    let alone = alone.start().await.expect("the settings are valid");
+    alone.wait_counted(support::LONG).await.expect("it counts as the only one");
+    alone.shutdown().await;
+    assert!(stops("x").is_empty());
 }

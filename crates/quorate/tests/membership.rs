@@ -223,7 +223,7 @@ async fn a_removal_without_a_majority_ends_with_an_error() {
     let gone = NAMES.into_iter().find(|name| *name != primary).expect("two have gone");
     let error = trio.peer(&primary).forget(gone).await.expect_err("one of three");
     assert!(
-        matches!(error, RemoveError::TimedOut { .. } | RemoveError::NoPrimary { .. }),
+        matches!(error, RemoveError::NotBegun { .. } | RemoveError::NoPrimary { .. }),
         "{error}"
     );
 }
@@ -273,6 +273,40 @@ async fn a_peer_is_followed_to_its_new_address() {
     // One that was started before dials it there.
     let at = trio.peers[0].status().peers.into_iter().find(|p| p.name.as_str() == moved);
     assert_eq!(at.expect("a member").address, "elsewhere");
+}
+
+/// The others went on telling clients and joiners where it had been, as their own settings say, and
+/// once it was primary none of those could call it.
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_place_in_its_own_list_is_another_is_found_there_by_all() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let moved = trio.a_replica();
+    let other = NAMES.into_iter().find(|name| *name != moved).expect("three");
+    let client = Peer::builder("x", Counter).client().join([other]).tokio_clock();
+    let client = start(client.transport(trio.network.at("x"))).await;
+    client.wait_ready(LONG).await.expect("there is a primary");
+    trio.take(&moved).shutdown().await;
+    let there = trio.network.at("elsewhere");
+    let place = |name| (name, if name == moved { "elsewhere" } else { name });
+    let peer = builder(&trio.network, &moved).transport(there).members(NAMES.map(place));
+    trio.peers.push(start(peer).await);
+    for peer in trio.peers.iter().chain([&client]) {
+        let status = until(peer, |status| {
+            let mut members = status.members.iter();
+            members.any(|m| m.name.as_str() == moved && m.address == "elsewhere" && m.is_counted)
+        });
+        status.await;
+    }
+    let back = trio.peer(&moved);
+    until(back, |status| status.is_counted && status.is_current).await;
+    back.switch_primary(&*moved).await.expect("it counts");
+    let joiner = Peer::builder("d", Counter).listen("d").join([other]).tokio_clock();
+    let joiner = start(joiner.transport(trio.network.at("d"))).await;
+    for peer in [&client, &joiner] {
+        peer.wait_ready(LONG).await.expect("they are told where the primary is");
+        add(peer, "k", 1).await.expect("decided");
+        assert_eq!(peer.status().primary.expect("it decides").as_str(), moved);
+    }
 }
 
 #[tokio::test(start_paused = true)]

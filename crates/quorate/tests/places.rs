@@ -200,7 +200,7 @@ async fn a_link_that_is_down_says_why() {
     other.shutdown().await;
     let c = builder("c").mode(Mode::Relaxed).start().await.expect("the settings are valid");
     let said = down(&a, "c", LinkErrorReason::Refused).await;
-    assert_eq!(said, "c: mode is strict here and relaxed there");
+    assert_eq!(said, "c: mode is strict here and relaxed there; set the same at all peers");
     c.shutdown().await;
     let c = builder("c").start().await.expect("the settings are valid");
     let status = until(&a, |status| of(status, "c").link == Link::Up).await;

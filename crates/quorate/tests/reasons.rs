@@ -59,6 +59,10 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.status.refusals, []);
     }
+    // Of a switch it was told after half a minute.
+    let asked = tokio::time::Instant::now();
+    let error = joiner.switch_primary("d").await.expect_err("there is nobody");
+    assert_eq!((error, asked.elapsed()), (SwitchError::NotReached, Duration::ZERO));
     // Where somebody refuses it, that is what it is told.
     let _x = start(stranger(&network, "x").members([("x", "x")]).group("other")).await;
     for peer in [&client, &listed] {
@@ -67,6 +71,28 @@ async fn whoever_reaches_nobody_is_told_so_and_at_which_addresses() {
         let said = error.to_string();
         let names_both = said.contains("default here") && said.contains("other there");
         assert!(said.contains("group") && names_both, "{said}");
+    }
+}
+
+/// It was told that an election had not ended, for as long as the link was down, and the primary was
+/// missing from its status.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reaches_all_but_the_primary_is_told_so() {
+    let trio = Trio::start(|builder| builder).await;
+    let (primary, replica) = (trio.primary(), trio.a_replica());
+    for name in ["x", "d"] {
+        trio.network.cut(name, &primary);
+    }
+    let client = start(stranger(&trio.network, "x").client().join([&*replica])).await;
+    let joiner = start(stranger(&trio.network, "d").listen("d").join([&*replica])).await;
+    for peer in [&client, &joiner] {
+        let error = not_ready(peer).await;
+        assert_eq!(error.reason, NoPrimaryReason::NotConnected);
+        let listed = error.status.peers.iter().find(|peer| peer.name.as_str() == primary);
+        let why = listed.and_then(|peer| peer.link_error.clone()).expect("it is listed").detail;
+        let said = error.to_string();
+        let expected = format!("; {primary} ({why}) is not connected");
+        assert!(said.ends_with(&expected) && !said.contains("election"), "{said}");
     }
 }
 
@@ -164,11 +190,30 @@ async fn whoever_has_left_or_ended_is_told_so() {
         peer.shutdown().await;
     }
     assert_eq!(not_ready(&left).await.reason, NoPrimaryReason::Removed);
+    let said = left.wait_ready(Duration::ZERO).await.expect_err("it has left").to_string();
+    assert!(said.starts_with("not ready: this peer was counted out"), "{said}");
     left.shutdown().await;
     let error = left.wait_ready(SOON).await.expect_err("it has ended");
     assert_eq!(error.reason, NoPrimaryReason::ShutDown);
     let error = left.switch_primary("b").await.expect_err("it has ended");
     assert_eq!(error, SwitchError::ShuttingDown);
+}
+
+/// It was told that the primary had not counted it in yet, after 0ns.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_left_does_not_wait_to_be_counted_in() {
+    let mut trio = Trio::start(|builder| builder).await;
+    let name = trio.a_replica();
+    let left = trio.take(&name);
+    left.leave().await.expect("the others go on");
+    until(&left, |status| status.role == PeerRole::Removed).await;
+    for timeout in [Duration::ZERO, LONG] {
+        let error = left.wait_counted(timeout).await.expect_err("it has left").to_string();
+        assert!(
+            error.starts_with(&format!("{name} does not count: it was counted out")),
+            "{error}"
+        );
+    }
 }
 
 /// It was told to ask a peer that was dead.
@@ -209,7 +254,7 @@ async fn why_there_is_no_successor_is_told() {
     assert_eq!(error, SwitchError::PriorityZero { to: names[0].clone() });
     let error = no_successor(&primary).await;
     let said = format!(
-        "no successor: {}, {} are ready, and of priority 0, which is never promoted, or about to \
+        "no successor: {} and {} are ready, and of priority 0, which is never promoted, or about to \
          stop",
         names[0], names[1]
     );

@@ -59,16 +59,18 @@ fn calls_that_were_not_decided() {
         ),
         (
             overloaded(Bounded::Bytes, 1 << 31),
-            "overloaded: max_bytes is at its bound of 2147483648; try again later, or raise it",
+            "overloaded: max_bytes of the peer that decides is at its bound of 2147483648; try \
+             again later, or raise it at all members",
         ),
         (
             overloaded(Bounded::Cells, 10_000_000),
-            "overloaded: max_cells is at its bound of 10000000; try again later, or raise it",
+            "overloaded: max_cells of the peer that decides is at its bound of 10000000; try again \
+             later, or raise it at all members",
         ),
         (
             overloaded(Bounded::MergeRecords, 16_384),
-            "overloaded: the number of records of merges is at its bound of 16384; try again \
-             later, or raise it",
+            "overloaded: the number of records of merges of the peer that decides is at its bound \
+             of 16384; try again later, or raise it at all members",
         ),
         (
             overloaded(Bounded::OutboxBytes, 7_654_321),
@@ -95,11 +97,14 @@ fn no_primary() {
         (told(Electing), "an election has not ended"),
         (told(LeaseEnded), "the lease of this primary has ended"),
         (told(NoQuorum), "fewer than a majority of the members are reachable"),
-        (told(NotConnected), "the primary is not connected"),
+        (
+            told(NotConnected),
+            "there is a primary, and it is not connected to this peer: see `peers` in its status",
+        ),
         (
             told(Refused),
-            "so many members refuse this peer, or are refused by it, that the rest is no \
-             majority: see `refusals` in its status",
+            "this peer and too many of those that it needs refuse each other: see `refusals` in its \
+             status for what differs",
         ),
     ]);
 }
@@ -112,6 +117,11 @@ fn switches_that_did_not_take_place() {
         (
             said(&SwitchError::NotPrimary { primary: Some(to()) }),
             "this peer is not the primary: b runs an older version, ask it directly",
+        ),
+        (
+            said(&SwitchError::NotReached),
+            "this peer reaches no member of a group: see `contacts` and `peers` in its status, or \
+             ask at a member",
         ),
         (
             said(&SwitchError::NotMember { to: to() }),
@@ -137,7 +147,7 @@ fn switches_that_did_not_take_place() {
         ),
         (
             said(&SwitchError::NoCandidate { members: vec![to(), peer("c")] }),
-            "no successor: b, c are ready, and of priority 0, which is never promoted, or about \
+            "no successor: b and c are ready, and of priority 0, which is never promoted, or about \
              to stop",
         ),
         (
@@ -178,7 +188,7 @@ fn switches_that_did_not_take_place() {
         ),
         (
             said(&SwitchError::Aborted { to: to() }),
-            "b did not take over in time; the group goes on without a switch",
+            "b did not take over: it was too slow, or has gone; no switch was made",
         ),
         (said(&SwitchError::Busy), "another switch is under way: wait until it has ended"),
     ]);
@@ -242,11 +252,13 @@ fn members_that_were_not_counted_out() {
         ),
         (
             said(&RemoveError::NotMember { peer: of() }),
-            "b is not a member of this group: name one of those in the status",
+            "b is not a member of this group: name one of those in the status; whoever is no \
+             member, as a client, has nothing to leave and just ends",
         ),
         (
             said(&RemoveError::NotMember { peer: peer("b c") }),
-            "\"b c\" is not a member of this group: name one of those in the status",
+            "\"b c\" is not a member of this group: name one of those in the status; whoever is no \
+             member, as a client, has nothing to leave and just ends",
         ),
         (
             said(&RemoveError::Alive { peer: of() }),
@@ -272,6 +284,17 @@ fn members_that_were_not_counted_out() {
         (
             said(&RemoveError::OldVersion { peer: of(), old: Some(peer("c")) }),
             "b was not counted out: c runs an older version, upgrade all members first",
+        ),
+        (
+            said(&RemoveError::NotBegun { peer: of(), missing: vec![peer("c")], waited }),
+            "b was not counted out within 30s, and nothing was begun: it takes a majority of those \
+             who would be left, and c is not connected: bring back who is gone, or have it forgotten \
+             first",
+        ),
+        (
+            said(&RemoveError::NotBegun { peer: of(), missing: vec![], waited }),
+            "b was not counted out within 30s, and nothing was begun: it takes a majority of those \
+             who would be left, see in the primary's status who is connected",
         ),
         (
             said(&RemoveError::TimedOut { peer: of(), waited }),
@@ -431,7 +454,8 @@ fn peers_that_do_not_start() {
         ),
         (
             said(&StartError::Bind { address: address(), source: source() }),
-            "cannot listen on 192.0.2.1:7101: address in use",
+            "cannot listen on 192.0.2.1:7101: address in use; another process listens there, \
+             perhaps this peer's last start: end it, or choose another port",
         ),
         (
             said(&StartError::Storage(OpenError::InUse { path: "/data/a".into() })),
@@ -470,14 +494,26 @@ fn directories_that_cannot_be_used() {
         (
             said(&OpenError::Corrupt { path: path(), offset: 40, fault: found }),
             "/data/a is damaged: what stands at byte 40 is not the beginning of such a file. \
-             Restore the whole directory from a copy, or move it away: the peer then starts blank \
-             and the others bring it up to date",
+             Move the whole directory away, and keep it: the peer then starts blank, and the others \
+             bring it up to date. Restore directories from a copy only if those of all peers are \
+             lost, and then all of them, with all peers stopped",
         ),
         (said(&OpenError::Io(denied())), "cannot open /data/a: permission denied"),
         (
+            said(&OpenError::Io(IoError {
+                action: Action::Create,
+                path: "l1.toml".into(),
+                source: Arc::new(io::Error::from(io::ErrorKind::AlreadyExists)),
+            })),
+            "cannot create l1.toml: entity already exists; it is a file, and a directory is \
+             needed: name another place",
+        ),
+        (
             said(&OpenError::Missing { path: path(), needed_by: "/data/a/log-2".into() }),
-            "/data/a is missing, but /data/a/log-2 is there. Restore the whole directory from a \
-             copy, or move it away: the peer then starts blank and the others bring it up to date",
+            "/data/a is missing, but /data/a/log-2 is there. Move the whole directory away, and \
+             keep it: the peer then starts blank, and the others bring it up to date. Restore \
+             directories from a copy only if those of all peers are lost, and then all of them, \
+             with all peers stopped",
         ),
         (
             said(&OpenError::NewerVersion { path: path(), version: 3, supported: 2 }),
@@ -499,19 +535,20 @@ fn directories_that_cannot_be_used() {
         ),
         (
             said(&OpenError::Unusable { path: path(), source: ApplyError::Key { bytes: 600 } }),
-            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Restore the \
-             whole directory from a copy, or move it away: the peer then starts blank and the \
-             others bring it up to date",
+            "/data/a holds what cannot be used: a key of 600 bytes is not usable. Move the whole \
+             directory away, and keep it: the peer then starts blank, and the others bring it up \
+             to date. Restore directories from a copy only if those of all peers are lost, and \
+             then all of them, with all peers stopped",
         ),
         (
             said(&StorageError::Full(no_space())),
             "cannot write /data/a/log-1: no storage space: the disk is full, and nothing more is \
-             stored until there is room and it is opened anew",
+             stored: make room, and start this peer again",
         ),
         (
             said(&StorageError::Io(denied())),
             "cannot open /data/a: permission denied: the storage has failed, and nothing more is \
-             stored until it is opened anew",
+             stored: mend it, and start this peer again",
         ),
         (
             said(&AppendError::From { from: at(7), end: at(5) }),
@@ -536,7 +573,7 @@ fn faults_of_files() {
         let path = PathBuf::from("/data/a/log-1");
         said(&OpenError::Corrupt { path, offset: 40, fault })
             .strip_prefix("/data/a/log-1 is damaged: what stands at byte 40 ")
-            .and_then(|rest| rest.split_once(". Restore the whole directory"))
+            .and_then(|rest| rest.split_once(". Move the whole directory away"))
             .map(|(fault, _)| fault.to_owned())
             .expect("the fault, and what to do")
     };

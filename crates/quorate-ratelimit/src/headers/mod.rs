@@ -31,7 +31,9 @@ pub enum HeaderStyle {
     /// does not know: 100 per second with a burst of 50 is `q=100;w=1;quorate-burst=50`, and `r` is
     /// at most the burst. Where the burst is more than the amount of the rate, `q` and `w` are as
     /// many times larger as it takes for `q` to be no less: 5 an hour with a burst of 9 is
-    /// `q=10;w=7200;quorate-burst=9`. A burst that is `q` itself is left out.
+    /// `q=10;w=7200;quorate-burst=9`. A burst that is `q` itself is left out. Permits have no
+    /// window, for they come back when they are given back: 8 at once is
+    /// `q=8;qu="concurrent-requests"`.
     IetfDraft11,
     /// Only `Retry-After`.
     #[default]
@@ -50,6 +52,14 @@ pub enum Reset {
     Delta,
     /// The moment, in seconds since the Unix epoch: by group time, which a majority of the
     /// members' wall clocks keep.
+    ///
+    /// Whoever reads it goes by another clock, and finds it earlier or later by as much as the two
+    /// are apart: by a clock that is ahead it may be over already, and by one that is behind it is
+    /// farther off than it is. Where the clock of the machine that writes the header (`now` of
+    /// [`Decision::headers`]) is more than a minute from group time the moment is by that clock
+    /// instead; so one that is five minutes behind writes moments that are in the past for all
+    /// clients with a right clock, which then come too early, and are denied.
+    /// [`Reset::Delta`] and `Retry-After` depend on no clock.
     Epoch,
 }
 
@@ -65,7 +75,8 @@ const MAX_INTEGER: u64 = 999_999_999_999_999;
 
 impl Decision {
     /// The fields of a response to a request that was decided by `limit`, whose name is `name`, at
-    /// the wall time `now`. A counter denies nothing and has none.
+    /// the wall time `now`. A counter and a shadow deny nothing and have none: a client that is
+    /// told that nothing is left stays away.
     ///
     /// Times are whole seconds, rounded up: a client that comes then is not denied for being
     /// early. A moment ([`Reset::Epoch`]) is rounded once: the end of a window that ends with a
@@ -94,8 +105,12 @@ impl Decision {
         style: HeaderStyle,
         now: SystemTime,
     ) -> Vec<Header> {
-        let Some(policy) = Policy::of(limit, self.limit) else { return Vec::new() };
         let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
+        let retry_after = wait.map(|wait| ("Retry-After", wait.to_string()));
+        // Who decided may have another limit of that name.
+        let Some(policy) = Policy::of(limit, self.limit) else {
+            return retry_after.into_iter().collect();
+        };
         // A denial is over when the same amount is admitted; else all of it is there again then.
         let reset_after = self.retry_after.unwrap_or(self.reset_after);
         let reset = wait.unwrap_or_else(|| seconds_up(reset_after));
@@ -121,7 +136,7 @@ impl Decision {
                 ]
             }
         };
-        headers.extend(wait.map(|wait| ("Retry-After", wait.to_string())));
+        headers.extend(retry_after);
         headers
     }
 
@@ -157,24 +172,25 @@ pub fn quota_exceeded<'a>(violated: impl IntoIterator<Item = &'a str>) -> String
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Policy {
     quota: u64,
-    /// The time, in whole seconds.
-    window: u64,
+    /// The time, in whole seconds; of permits, which are held at once, none.
+    window: Option<u64>,
     /// The most at once, where that is not the quota.
     burst: Option<u64>,
 }
 
 impl Policy {
     /// Returns the quota of a limit of which `most` is admitted at once, as the peer said that
-    /// decided; a counter has none.
+    /// decided; what denies nothing has none.
     fn of(limit: &Limit, most: u64) -> Option<Self> {
         let window = match limit.kind {
+            _ if limit.is_shadow => return None,
             Kind::Counter => return None,
             Kind::Rate { amount, period } => return Some(Self::of_rate(amount, period, most)),
-            Kind::Calendar { calendar, .. } => calendar.nominal_seconds(),
-            Kind::Concurrent { lease: length, .. }
-            | Kind::Window { length, .. }
+            Kind::Concurrent { .. } => None,
+            Kind::Calendar { calendar, .. } => Some(calendar.nominal_seconds()),
+            Kind::Window { length, .. }
             | Kind::Sliding { length, .. }
-            | Kind::ApproximateSliding { length, .. } => seconds_up(length).max(1),
+            | Kind::ApproximateSliding { length, .. } => Some(seconds_up(length).max(1)),
         };
         Some(Self { quota: most, window, burst: None })
     }
@@ -197,14 +213,17 @@ impl Policy {
         // What no field can carry is told by the rate alone: that much is true.
         let (fits, policy) = of(times);
         let [quota, window] = if fits { policy } else { of(1).1 };
-        Self { quota, window, burst: (burst != quota).then_some(burst) }
+        Self { quota, window: Some(window), burst: (burst != quota).then_some(burst) }
     }
 }
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [quota, window] = [self.quota, self.window].map(|number| number.min(MAX_INTEGER));
-        write!(f, "q={quota};w={window}")?;
+        write!(f, "q={}", self.quota.min(MAX_INTEGER))?;
+        match self.window {
+            Some(window) => write!(f, ";w={}", window.min(MAX_INTEGER))?,
+            None => f.write_str(";qu=\"concurrent-requests\"")?,
+        }
         match self.burst {
             Some(burst) => write!(f, ";quorate-burst={}", burst.min(MAX_INTEGER)),
             None => Ok(()),
@@ -329,6 +348,13 @@ mod tests {
              RateLimit: \"a \\\"b\\\"\";r=0;t=15\nRetry-After: 15\n"
         );
         assert_eq!(headers(rate, &[2, 1], HeaderStyle::RetryAfter), "Retry-After: 15\n");
+        // The peer that decided has a window of the name that is a counter here.
+        let minute = Limit::window(1, Duration::from_secs(60));
+        let denied = decided(minute, &[1, 1]);
+        let told = |style| denied.headers("l", &Limit::counter(), style, SystemTime::UNIX_EPOCH);
+        let retry_after = [("Retry-After", "20".to_owned())];
+        assert_eq!(told(HeaderStyle::RetryAfter), retry_after);
+        assert_eq!(told(HeaderStyle::IetfDraft11), retry_after);
         // Sooner than a second is a second: zero would be at once.
         let fast = Limit::per_second(1000).burst(1);
         assert_eq!(headers(fast, &[1, 1], HeaderStyle::RetryAfter), "Retry-After: 1\n");
@@ -377,6 +403,27 @@ mod tests {
         let text = headers(large, &[1], HeaderStyle::IetfDraft11);
         assert!(text.contains(";q=999999999999999;w=60") && text.contains(";r=999999999999999;"));
         assert_eq!(headers(Limit::counter(), &[5], HeaderStyle::IetfDraft11), "");
+    }
+
+    /// One permit read as one request in 30 seconds.
+    #[test]
+    fn permits_are_so_many_at_once_and_have_no_window() {
+        let jobs = Limit::concurrent(8);
+        let policy = |limit: Limit| Policy::of(&limit, limit.capacity()).map(|it| it.to_string());
+        assert_eq!(policy(jobs).as_deref(), Some("q=8;qu=\"concurrent-requests\""));
+        assert_eq!(policy(jobs.lease(Duration::from_secs(300))), policy(jobs));
+    }
+
+    #[test]
+    fn a_shadow_tells_no_client_to_stay_away() {
+        let tried = Limit::window(1, Duration::from_secs(60)).shadow();
+        for style in [
+            HeaderStyle::IetfDraft11,
+            HeaderStyle::RetryAfter,
+            HeaderStyle::XRateLimit { reset: Reset::Delta },
+        ] {
+            assert_eq!(headers(tried, &[1, 1], style), "", "{style:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jiff::{ToSpan as _, civil::Date};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limit::error::LimitError;
+use crate::limit::error::{LimitError, shown};
 
 /// Longest name of a time zone.
 const MAX_ZONE_BYTES: usize = 40;
@@ -62,7 +62,7 @@ impl fmt::Display for StartsOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Day(day) => day.fmt(f),
-            Self::Weekday(name) => write!(f, "{name:?}"),
+            Self::Weekday(name) => f.write_str(&shown(name)),
         }
     }
 }

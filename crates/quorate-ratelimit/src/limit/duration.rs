@@ -26,9 +26,9 @@ pub(crate) struct Period(pub(crate) Duration);
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        if Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)) != self.0 {
-            return write!(f, "{}ns", self.0.as_nanos());
+        let (millis, nanos) = (self.0.as_millis(), self.0.as_nanos());
+        if !nanos.is_multiple_of(1_000_000) {
+            return write!(f, "{nanos}ns");
         }
         if !millis.is_multiple_of(1000) || millis == 0 {
             return write!(f, "{millis}ms");
@@ -73,6 +73,9 @@ mod tests {
         }
         assert_eq!(Period(Duration::from_secs(90)).to_string(), "90s");
         assert_eq!(Period(Duration::from_nanos(7)).to_string(), "7ns");
+        // It was told in nanoseconds.
+        let long = parse("999999999999d").expect("a duration");
+        assert_eq!(Period(long).to_string(), "999999999999d");
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub enum LimitError {
     },
     /// A choice of what is done without a primary that cannot be read.
     #[error(
-        "{text:?} cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\""
+        "{} cannot be read: write without_primary = \"refuse\", \"share:0.3\" or \"open\"",
+        shown(text)
     )]
     WithoutPrimaryText {
         /// The text given.
@@ -138,8 +139,9 @@ pub enum LimitError {
     CalendarFeature,
     /// A kind of calendar window that cannot be read.
     #[error(
-        "the calendar window {text:?} cannot be read: write calendar = \"day\", \"week\", \
-         \"month\", \"quarter\" or \"year\""
+        "the calendar window {} cannot be read: write calendar = \"day\", \"week\", \"month\", \
+         \"quarter\" or \"year\"",
+        shown(text)
     )]
     CalendarText {
         /// The text given.
@@ -158,7 +160,11 @@ pub enum LimitError {
         field: &'static str,
     },
     /// A start of a calendar window that this kind does not have.
-    #[error("a {calendar} cannot begin on starts_on = {starts_on}: {}", starts(calendar))]
+    #[error(
+        "a {calendar} cannot begin on starts_on = {starts_on}: {}{}",
+        starts(calendar),
+        unquoted(calendar, starts_on)
+    )]
     StartsOn {
         /// The kind of calendar window.
         calendar: String,
@@ -191,7 +197,8 @@ pub enum LimitError {
     },
     /// A rate that cannot be read.
     #[error(
-        "the rate {text:?} cannot be read: write a number and /s, /m, /h or /d, like \"100/s\""
+        "the rate {} cannot be read: write a number and /s, /m, /h or /d, like \"100/s\"",
+        shown(text)
     )]
     RateText {
         /// The text given.
@@ -199,7 +206,8 @@ pub enum LimitError {
     },
     /// A duration that cannot be read.
     #[error(
-        "the duration {text:?} cannot be read: write a number and ms, s, m, h or d, like \"60s\""
+        "the duration {} cannot be read: write a number and ms, s, m, h or d, like \"60s\"",
+        shown(text)
     )]
     DurationText {
         /// The text given.
@@ -237,6 +245,18 @@ pub(crate) fn thousandths(number: u16) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Longest part of a text that an error repeats, in characters: a line of it tells which it is.
+const MAX_SHOWN: usize = 64;
+
+/// Writes a text that somebody has given, in quotes, so that it is seen where it begins and ends.
+pub(crate) fn shown(text: &str) -> String {
+    let mut first: String = text.chars().take(MAX_SHOWN).collect();
+    if first.len() < text.len() {
+        first.push('…');
+    }
+    format!("{first:?}")
+}
+
 /// Writes numbers in a sentence.
 fn listed(numbers: &[u8]) -> String {
     numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(" and ")
@@ -259,6 +279,15 @@ fn starts(calendar: &str) -> &'static str {
     }
 }
 
+/// Says that a day of the month, given as a text, is to be a number.
+fn unquoted(calendar: &str, starts_on: &str) -> &'static str {
+    let text = starts_on.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match text.map(str::parse::<u8>) {
+        Some(Ok(1..=31)) if calendar == "month" => ", without quotes",
+        _ => "",
+    }
+}
+
 /// One rule that a set of limits breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -273,15 +302,16 @@ pub enum LimitsErrorKind {
     },
     /// A name is empty, too long, or has characters that cannot travel in an HTTP field.
     #[error(
-        "the limit name {name:?} is not usable: use 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
-         characters"
+        "the limit name {} is not usable: use 1 to {MAX_LIMIT_NAME_BYTES} printable ASCII \
+         characters",
+        shown(name)
     )]
     Name {
         /// The name given.
         name: String,
     },
     /// A name is given twice.
-    #[error("two limits are called {name:?}: rename one")]
+    #[error("two limits are called {}: rename one", shown(name))]
     Twice {
         /// The name.
         name: String,

@@ -314,7 +314,9 @@ impl Limit {
     /// Sets how long a permit is held without a word of its holder, who renews it every third of
     /// that: whole milliseconds, 100 ms to a day. Of concurrency limits only. A short one frees the
     /// permits of a holder that has died early, and takes a short failure of the network for its
-    /// death.
+    /// death; so it does the loss of the primary. A permit outlasts that if three fifths of the
+    /// lease are longer than the group is without a primary: the failure timeout, 10 s by default,
+    /// and a moment.
     ///
     /// # Examples
     ///

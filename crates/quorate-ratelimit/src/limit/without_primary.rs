@@ -35,7 +35,9 @@ pub enum WithoutPrimary {
         /// Thousandths of the limit, 1 to 1,000.
         per_mille: u16,
     },
-    /// Admit everything, and count it.
+    /// Admit everything, and count it: all of it at this peer meanwhile, and of each peer up to the
+    /// limit when it is merged. Whoever is to pay for what came beyond has to be told of it by
+    /// another count, such as a [`Limit::counter`](crate::Limit::counter), which is merged whole.
     Open,
 }
 

@@ -7,6 +7,7 @@ use crate::limiter::decision::{Decision, FollowUp, JointDecision, Part};
 use crate::limiter::full_store::AtCapacity;
 use crate::limiter::limit_ref::LimitRef;
 use crate::model::error::AcquireError;
+use crate::model::side_cell::SideCell;
 use crate::numbers::counters::{Counted, ErrorKind, Units};
 use crate::rule::operation::{Operation, Request, SideOperation};
 
@@ -33,6 +34,15 @@ impl RateLimiter {
             let name = name.clone();
             return if is_known { self.count_missing(&name, error) } else { self.unknown(&name) };
         }
+        if let AcquireError::Unsupported { limit: name } = &error {
+            let missing = &self.current().missing;
+            // What relies on its units goes without them, as if it were not there.
+            if missing.is_expected(name) {
+                missing.note_permits_only(name, &self.current().load());
+                let name = name.clone();
+                return self.count_missing(&name, error);
+            }
+        }
         self.counters().note_error(limit.map(|limit| limit.index), ErrorKind::from(&error));
         error
     }
@@ -45,11 +55,11 @@ impl RateLimiter {
         error
     }
 
-    /// A limit that was missing is there.
+    /// A limit that was missing is there; for units as well, if it was asked for some.
     #[inline(always)]
-    fn found(&self, name: &str) {
+    fn found(&self, name: &str, is_about_units: bool) {
         if self.current().missing.has_any() {
-            self.current().missing.note_found(name, &self.current().load());
+            self.current().missing.note_found(name, is_about_units, &self.current().load());
         }
     }
 
@@ -67,7 +77,7 @@ impl RateLimiter {
         let decision = match decided {
             Ok(decided) => match Decision::read(limit.name, request.amount, &decided) {
                 Ok(decision) => {
-                    self.found(limit.name);
+                    self.found(limit.name, request.operation != Operation::Peek);
                     decision
                 }
                 Err(error) => return Err(self.count_error(Some(limit), error)),
@@ -102,11 +112,19 @@ impl RateLimiter {
             Ok(decided) => Decision::read(limit.name, amount, &decided),
             Err(error) => Err(error.into()),
         };
+        let is_about_units = operation.cell() == SideCell::Reservation;
         let decision = read.map_err(|error| {
-            let error = self.count_error(Some(limit), error);
+            let error = match error {
+                // It was asked for a permit, and has units.
+                AcquireError::Unsupported { .. } if !is_about_units => {
+                    self.counters().note_error(Some(limit.index), ErrorKind::from(&error));
+                    error
+                }
+                error => self.count_error(Some(limit), error),
+            };
             if operation.is_first() { error } else { error.of_held() }
         })?;
-        self.found(limit.name);
+        self.found(limit.name, is_about_units);
         match operation {
             SideOperation::TakePermit => {
                 self.count(limit.index, &decision, Counted::from(&decision), decision.granted);
@@ -139,7 +157,7 @@ impl RateLimiter {
         // An error is not of one of the limits: it speaks of the call.
         let joint = read.map_err(|error| self.count_error(None, error))?;
         if joint.decision.counted {
-            parts.iter().for_each(|part| self.found(part.limit));
+            parts.iter().for_each(|part| self.found(part.limit, true));
         }
         if !is_last && joint.reserved(parts.len()).next().is_some() {
             return Ok(joint);

@@ -50,7 +50,7 @@ impl RateLimiter {
         }
         let key = self.fill(&mut buffer, limit, key.as_ref())?;
         let item = request.item(key);
-        let until = asking.timeout.map(|timeout| Instant::now() + timeout);
+        let started = asking.timeout.map(|timeout| (timeout, Instant::now()));
         let record = asking.id.map(|id| idempotency::key(id, &[item]));
         let decided = match &record {
             None => self.peer.decide_by(&[item], limit.reading, asking.timeout).await,
@@ -58,7 +58,7 @@ impl RateLimiter {
         };
         let mut decision = self.account(limit, request, decided, false)?;
         if decision.follow_up == FollowUp::SettleReserved {
-            let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let rest = started.map(|(timeout, at)| timeout.saturating_sub(at.elapsed()));
             let again = self.ask_again(limit, request, item, record.as_ref(), rest);
             decision = Box::pin(again).await?;
         }

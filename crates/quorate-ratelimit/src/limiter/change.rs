@@ -1,8 +1,9 @@
 //! Limits that change while the group runs.
 
-use quorate::PolicyError;
+use quorate::{Mode, PolicyError};
 use serde::Serialize;
 
+use crate::limit::without_primary::WithoutPrimary;
 use crate::limiter::RateLimiter;
 use crate::model::differences::{LimitsSource, differing};
 use crate::model::file::LimitsSpec;
@@ -23,7 +24,8 @@ pub struct LimitsStatus {
     pub source: LimitsSource,
     /// Limits that are used here, and that the group has not, by name: those that rules of a layer
     /// have, or [`RateLimiter::expect_limits`] was told of, or that were asked for. Nothing is
-    /// limited by them.
+    /// limited by them. So are those that became limits of permits and that something here that was
+    /// told of asks for units, from when it has asked.
     pub missing: Vec<String>,
 }
 
@@ -104,7 +106,7 @@ impl RateLimiter {
     /// fn start(limiter: &RateLimiter) {
     ///     limiter.expect_limits(["login", "mail"]);
     ///     for name in limiter.limits_status().missing {
-    ///         println!("nothing is limited by {name}: the group does not have it");
+    ///         println!("nothing is counted under {name}: the group does not have it");
     ///     }
     /// }
     /// ```
@@ -112,5 +114,38 @@ impl RateLimiter {
         names
             .into_iter()
             .for_each(|name| self.current().missing.expect(name.as_ref(), &self.current().load()));
+    }
+
+    /// Warns of a limit that goes on without a primary and is always asked for together with
+    /// another that refuses: all are refused then, whatever it says itself.
+    #[doc(hidden)]
+    pub fn warn_if_refused_beside<'n>(
+        &self,
+        limit: &str,
+        others: impl IntoIterator<Item = &'n str>,
+    ) {
+        let present = self.limits();
+        let of = |name: &str| {
+            let limit = self.code().get(name).or_else(|| present.get(name));
+            limit.map(|limit| limit.without_primary)
+        };
+        let is_relaxed = self.peer().status().mode == Mode::Relaxed;
+        let refuses = |what: WithoutPrimary| match what {
+            WithoutPrimary::AsGroup => !is_relaxed,
+            WithoutPrimary::Refuse => true,
+            WithoutPrimary::Share { .. } | WithoutPrimary::Open => false,
+        };
+        let goes_on =
+            of(limit).is_some_and(|what| what != WithoutPrimary::AsGroup && !refuses(what));
+        let other = others.into_iter().find(|other| of(other).is_some_and(refuses));
+        if let Some(other) = other.filter(|_| goes_on) {
+            tracing::warn!(
+                limit,
+                other,
+                "limit {limit} would go on without a primary, and has no effect there: it is asked \
+                 for together with limit {other}, which refuses, and then all are refused; give \
+                 both a without_primary that goes on, or ask for them apart"
+            );
+        }
     }
 }

@@ -163,7 +163,8 @@ impl Decision {
                 return Err(AcquireError::MissingLimit { limit: limit.to_owned(), revision });
             }
             code::NEVER_ADMITTED => {
-                return Err(AcquireError::NeverAdmitted { amount, max: words[word::LIMIT] });
+                let (limit, max) = (limit.to_owned(), words[word::LIMIT]);
+                return Err(AcquireError::NeverAdmitted { limit, amount, max });
             }
             code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),
             code::ENDED => return Err(AcquireError::Ended),
@@ -246,7 +247,7 @@ pub struct JointDecision {
     /// The items whose limits are shadows and would have refused, by their place.
     pub shadowed: Vec<usize>,
     /// The item that `decision` speaks of, by its place: the one that refuses for the longest, or
-    /// else the one with the fewest units left.
+    /// else the one with the fewest units left, of a shadow only if all of them are.
     pub tightest: usize,
     /// The decision about it: its `granted` is of that item alone, and its `retry_after` is the
     /// longest wait of all.

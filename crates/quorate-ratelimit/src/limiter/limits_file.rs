@@ -6,11 +6,13 @@
 //! ```
 
 use std::fmt;
+use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::{PeerRole, PolicyError};
+use tokio::time::Instant;
 
 use crate::limiter::RateLimiter;
 use crate::model::differences::{LimitsSource, OwnLimits, differing, listed};
@@ -21,6 +23,9 @@ use crate::model::table::Table;
 
 /// The pause between two looks at the file.
 const PAUSE: Duration = Duration::from_secs(1);
+/// After this time the group is asked once more for what it has refused, where the file wins; and
+/// what goes on failing is told once more.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// The result of a look at a limits file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +41,8 @@ pub enum FileChange {
         /// Why.
         reason: String,
     },
-    /// It is usable, and was not taken up: it is tried again.
+    /// It is usable, and was not taken up: it is tried again, unless this peer is shutting down.
+    /// What fails again for the same reason is told once a minute.
     Failed {
         /// Why.
         error: PolicyError,
@@ -58,11 +64,12 @@ impl fmt::Display for FileChange {
             Self::Refused { reason } => {
                 write!(f, "refused, the limits stay as they are: {reason}")
             }
+            Self::Failed { error: error @ PolicyError::ShuttingDown } => write!(f, "{error}"),
             Self::Failed { error } => write!(f, "{error}; trying again"),
             Self::Differs { revision, limits } => write!(
                 f,
                 "the group decides by others (revision {revision}), and goes on with them: {}",
-                limits.join(", ")
+                listed(limits)
             ),
         }
     }
@@ -132,8 +139,8 @@ impl RateLimiter {
     }
 
     /// Has the group decide by what a limits file says whenever the file changes, from now on and
-    /// as long as the future is polled: spawn it. The same as [`RateLimiter::limits_file`] with
-    /// this carry, watched.
+    /// as long as the future is polled, or until it finds this peer shut down: spawn it. The same
+    /// as [`RateLimiter::limits_file`] with this carry, watched.
     ///
     /// # Cancel safety
     ///
@@ -173,9 +180,10 @@ impl<R> LimitsFile<R> {
 
     /// Has the file win: while this peer is primary the group decides by its file. That is so when
     /// the file changes, when another peer becomes primary, and when somebody has changed the
-    /// group's limits by a call: they are set back within about a second. Files of other peers do
-    /// nothing, so however the files of the peers differ during a rollout, one of them holds at a
-    /// time, and it changes with the primary and with the primary's file only.
+    /// group's limits by a call: they are set back within about a second, or, where that is
+    /// refused, within a minute of when it is not any more. Files of other peers do nothing, so
+    /// however the files of the peers differ during a rollout, one of them holds at a time, and it
+    /// changes with the primary and with the primary's file only.
     ///
     /// Say so at every peer, and bring the same file to all of them; restart the primary last, as
     /// ever. Until then another primary may be one with the older file.
@@ -184,14 +192,16 @@ impl<R> LimitsFile<R> {
         self
     }
 
-    /// Has the group go by the file from now on and as long as the future is polled: spawn it.
-    /// `told` hears what came of each look that found something. Where a file is refused the limits
-    /// stay what they were.
+    /// Has the group go by the file from now on and as long as the future is polled: spawn it. It
+    /// ends when the file changes and this peer was shut down. `told` hears what came of each look
+    /// that found something. Where a file is refused the limits stay what they were.
     ///
     /// The file is looked at every second, and taken up when two looks in a row have found the
-    /// same: not while it is being written. A file without a limit is refused. With a file at every
-    /// peer it is enough that one of them changes; where they change one after the other, the last
-    /// change stands, so do not bring out two versions at a time.
+    /// same: not while it is being written. A file without a limit is refused; one that cannot be
+    /// read for a while, and then says what it said before, has not changed. A peer that joins and
+    /// is not counted in yet may not change the limits: it tries again until it may. With a file at
+    /// every peer it is enough that one of them changes; where they change one after the other, the
+    /// last change stands, so do not bring out two versions at a time.
     ///
     /// # Cancel safety
     ///
@@ -206,18 +216,28 @@ impl<R> LimitsFile<R> {
         let limits_of = |text: &Result<String, String>| usable(&read, text);
         let mut seen = text_of(&file).await;
         let mut last = seen.clone();
+        // What it said when it could be read last.
+        let mut said = seen.clone().ok();
         let mut watch = Watch::default();
         follower.take_up(limits_of(&seen), &mut watch, &mut told);
         // What it says at the start is no change.
         watch.is_pending = false;
-        loop {
+        while !watch.has_ended {
             tokio::time::sleep(PAUSE).await;
             let text = text_of(&file).await;
             // Only what two looks in a row have found: a file may be in the middle of being
             // written.
             let is_settled = std::mem::replace(&mut last, text.clone()) == text;
             if is_settled && text != seen {
-                follower.take_up(limits_of(&text), &mut watch, &mut told);
+                match &text {
+                    // One that was away for a while has not changed by being there again.
+                    Ok(now) if said.as_ref() == Some(now) => {}
+                    Ok(now) => {
+                        said = Some(now.clone());
+                        follower.take_up(limits_of(&text), &mut watch, &mut told);
+                    }
+                    Err(reason) => told(FileChange::Refused { reason: printable(reason) }),
+                }
                 seen = text;
             }
             if watch.is_pending || follower.wins_now(&mut watch) {
@@ -263,7 +283,7 @@ impl Follower {
                 self.limiter.current().differences.follow(self.own(&limits));
                 *watch = Watch { wanted: Some(limits), is_pending: true, ..Watch::default() };
             }
-            Err(reason) => told(FileChange::Refused { reason }),
+            Err(reason) => told(FileChange::Refused { reason: printable(&reason) }),
         }
     }
 
@@ -271,8 +291,8 @@ impl Follower {
         OwnLimits { table: Arc::clone(&limits.table), source: self.source }
     }
 
-    fn is_primary(&self) -> bool {
-        self.limiter.peer().status().role == PeerRole::Primary
+    fn has_role(&self, role: PeerRole) -> bool {
+        self.limiter.peer().status().role == role
     }
 
     /// Returns true if the group is to be set to the limits of the file although it did not change.
@@ -282,8 +302,13 @@ impl Follower {
             return false;
         }
         let present = self.limiter.current().present();
-        let is_looked_at = is_same(watch.agreed.as_ref(), &present);
-        if is_looked_at || watch.refused_at == Some(present.revision) || !self.is_primary() {
+        let refusal = watch.refusal.as_ref().filter(|it| it.revision == present.revision);
+        // Some of what a change is refused for passes.
+        let has_to_wait = refusal.is_some_and(|it| it.at.elapsed() < AGAIN);
+        if is_same(watch.agreed.as_ref(), &present)
+            || has_to_wait
+            || !self.has_role(PeerRole::Primary)
+        {
             return false;
         }
         let names = differing(&limits.table, &present);
@@ -291,12 +316,14 @@ impl Follower {
             watch.agreed = Some(present);
             return false;
         }
-        tracing::warn!(
-            revision = present.revision,
-            "the group decided by other limits than the primary's limits file says, and the file \
-             wins: {} set to what it says",
-            listed(&names)
-        );
+        if refusal.is_none() {
+            tracing::warn!(
+                revision = present.revision,
+                "the group decided by other limits than the primary's limits file says, and the \
+                 file wins: {} set to what it says",
+                listed(&names)
+            );
+        }
         true
     }
 
@@ -304,24 +331,41 @@ impl Follower {
     async fn change(&self, watch: &mut Watch, told: &mut impl FnMut(FileChange)) {
         watch.is_pending = false;
         let Some(limits) = &watch.wanted else { return };
-        if self.source == LimitsSource::WinningFile && !self.is_primary() {
+        if self.source == LimitsSource::WinningFile && !self.has_role(PeerRole::Primary) {
             // What counts is the primary's file.
             return;
         }
         match self.limiter.change_limits(limits, self.carry).await {
             Ok(revision) => told(FileChange::Taken { revision }),
-            // Nor will they be the next time.
-            Err(error @ (PolicyError::Refused { .. } | PolicyError::NotAllowed)) => {
-                watch.refused_at = Some(self.limiter.current().present().revision);
+            // Nor will they be the next time, at this revision and soon.
+            Err(
+                error @ (PolicyError::Refused { .. }
+                | PolicyError::NotAllowed
+                | PolicyError::TooLong { .. }),
+            ) if error != PolicyError::NotAllowed || !self.has_role(PeerRole::Joining) => {
                 let reason = match error {
                     PolicyError::Refused { reason } => reason,
                     error => error.to_string(),
                 };
-                told(FileChange::Refused { reason });
+                let (revision, at) = (self.limiter.current().present().revision, Instant::now());
+                let refusal = Refusal { revision, at, reason: reason.clone() };
+                let before = watch.refusal.replace(refusal);
+                if before.is_none_or(|it| (it.revision, &it.reason) != (revision, &reason)) {
+                    told(FileChange::Refused { reason });
+                }
             }
             Err(error) => {
                 watch.is_pending = true;
-                told(FileChange::Failed { error });
+                watch.has_ended = error == PolicyError::ShuttingDown;
+                let kind = std::mem::discriminant(&error);
+                let is_known = watch
+                    .failure
+                    .as_ref()
+                    .is_some_and(|(known, at)| *known == kind && at.elapsed() < AGAIN);
+                if !is_known {
+                    watch.failure = Some((kind, Instant::now()));
+                    told(FileChange::Failed { error });
+                }
             }
         }
     }
@@ -353,8 +397,12 @@ struct Watch {
     wanted: Option<Limits>,
     /// True if the group is to be changed to them.
     is_pending: bool,
-    /// The revision at which the group refused to be changed.
-    refused_at: Option<u64>,
+    /// True if this peer was found to be shut down: nothing is changed by it any more.
+    has_ended: bool,
+    /// The last refusal of the group to be changed.
+    refusal: Option<Refusal>,
+    /// The kind of the last failure to change it that was told, and when that was.
+    failure: Option<(Discriminant<PolicyError>, Instant)>,
     /// The group's limits that the last look found.
     found: Option<Arc<Table>>,
     /// Those that were compared with the file, and told if they are others.
@@ -363,8 +411,30 @@ struct Watch {
     agreed: Option<Arc<Table>>,
 }
 
+/// A refusal of the group to be changed.
+struct Refusal {
+    /// The revision that it was at.
+    revision: u64,
+    at: Instant,
+    reason: String,
+}
+
 fn is_same(known: Option<&Arc<Table>>, present: &Arc<Table>) -> bool {
     known.is_some_and(|known| Arc::ptr_eq(known, present))
+}
+
+/// A reason may quote the file, which may be anything: it is printed, and nothing else. Lines stay
+/// lines.
+fn printable(reason: &str) -> String {
+    let mut printable = String::with_capacity(reason.len());
+    for char in reason.chars() {
+        match char {
+            '\n' => printable.push(char),
+            control if control.is_control() => printable.extend(control.escape_default()),
+            char => printable.push(char),
+        }
+    }
+    printable
 }
 
 /// A file's text, or why there is none.

@@ -187,7 +187,9 @@ impl RateLimiter {
         self.ask(limit, key, Request::new(Operation::Acquire, amount), Asking::default())
     }
 
-    /// Takes `amount` units as [`RateLimiter::acquire`] does, with a deadline of its own.
+    /// Takes `amount` units as [`RateLimiter::acquire`] does, with a deadline of its own. One that
+    /// is shorter than the failure timeout ends with an unknown outcome while a silent primary is
+    /// not known to be lost, whatever the limit says of times without one.
     ///
     /// # Errors
     ///
@@ -313,6 +315,10 @@ impl RateLimiter {
     /// Takes `amount` units that have been used already, whether there is room for them or not:
     /// what is beyond the limit is waited for, or lasts until the window ends. An amount of 0 takes
     /// nothing and says how the key stands.
+    ///
+    /// Of an amount that is more than a cell can count as much is taken as it can, which
+    /// [`granted`](Decision::granted) says: under a sliding window less than 2^47 units in a part
+    /// of its length.
     ///
     /// # Errors
     ///

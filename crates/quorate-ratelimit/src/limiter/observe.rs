@@ -37,7 +37,8 @@ impl RateLimiter {
         let others = self.counters().of(self.code().iter().count());
         if others != Counts::default() {
             stats.totals += others;
-            stats.limits.insert(OTHERS.to_owned(), others);
+            // A limit may be called so too: then both stand under one name.
+            *stats.limits.entry(OTHERS.to_owned()).or_default() += others;
         }
         stats
     }

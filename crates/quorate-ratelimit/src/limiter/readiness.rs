@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::{NotReadyError, PeerRole, Reading, Status};
+use quorate::{DecideError, NotReadyError, PeerRole, Reading, Status};
 use tokio::time::Instant;
 
 use crate::limiter::RateLimiter;
@@ -12,6 +12,9 @@ use crate::rule::operation::Request;
 
 /// The pause between two looks for limits that are to arrive.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The least time for which who decides is asked for its revision, however little is left: it says
+/// it within a round trip.
+const LEAST: Duration = Duration::from_millis(500);
 /// The id of a limit that nobody has: who is asked about it says by which revision it decides.
 const NOBODYS: u32 = u32::MAX;
 
@@ -26,13 +29,23 @@ pub enum ReadyError {
     /// up to date.
     #[error(
         "the group decides by revision {revision} of its limits, and this peer holds revision \
-         {held} after {waited:?}: it is still being brought up to date"
+         {held}{}: it is still being brought up to date",
+        if waited.is_zero() { String::new() } else { format!(" after {waited:?}") }
     )]
     LimitsNotHere {
         /// The revision by which the group decides.
         revision: u64,
         /// The revision that this peer holds; 0 for its code.
         held: u64,
+        /// The time that it was waited for.
+        waited: Duration,
+    },
+    /// There is a primary as far as this peer knows, and it did not say by which limits it decides:
+    /// it may have gone just now.
+    #[error("the primary did not say within {waited:?} by which limits the group decides: {error}")]
+    LimitsUnknown {
+        /// The error of the question that was asked last.
+        error: DecideError,
         /// The time that it was waited for.
         waited: Duration,
     },
@@ -46,7 +59,8 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// If that is not so within `timeout`.
+    /// If that is not so within `timeout`, or half a second where that is less and the primary is
+    /// asked.
     ///
     /// # Cancel safety
     ///
@@ -66,15 +80,27 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, ReadyError> {
-        let until = Instant::now() + timeout;
-        let status = self.peer().wait_ready(timeout).await?;
-        if status.role == PeerRole::Client || status.primary.is_none() {
-            return Ok(status);
-        }
-        let rest = until.saturating_duration_since(Instant::now());
-        let Some(revision) = self.revision_of_group(rest).await else { return Ok(status) };
+        // None: longer than any clock goes.
+        let until = Instant::now().checked_add(timeout);
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let rest = || until.map_or(timeout, left);
+        let revision = loop {
+            let status = self.peer().wait_ready(rest()).await?;
+            if status.role == PeerRole::Client || status.primary.is_none() {
+                return Ok(status);
+            }
+            match self.revision_of_group(rest().max(LEAST)).await {
+                Ok(Some(revision)) => break revision,
+                Ok(None) => return Ok(status),
+                Err(error) if error == DecideError::ShuttingDown || rest().is_zero() => {
+                    return Err(ReadyError::LimitsUnknown { error, waited: timeout });
+                }
+                // Who was asked has gone, perhaps: another one may say it.
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        };
         while self.held() < revision {
-            if Instant::now() >= until {
+            if until.is_some_and(|until| left(until).is_zero()) {
                 let held = self.held();
                 return Err(ReadyError::LimitsNotHere { revision, held, waited: timeout });
             }
@@ -85,12 +111,12 @@ impl RateLimiter {
 
     /// Asks for the revision of the limits that are decided by; `None` if whoever decides does not
     /// say.
-    async fn revision_of_group(&self, timeout: Duration) -> Option<u64> {
+    async fn revision_of_group(&self, timeout: Duration) -> Result<Option<u64>, DecideError> {
         let key = NOBODYS.to_le_bytes();
         let peek = [Request::PEEK.item(&key)];
-        let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await.ok()?;
+        let decided = self.peer().decide_by(&peek, Reading::Cheap, Some(timeout)).await?;
         let answer = decided.answer;
-        (answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT])
+        Ok((answer.code == code::UNKNOWN_LIMIT).then(|| answer.words[word::LIMIT]))
     }
 
     /// Returns the revision that this peer's model has been given, or could have been.

@@ -47,8 +47,13 @@ impl Drop for Taken {
 }
 
 impl RateLimiter {
-    /// Waits until `amount` units are admitted, and takes them. Several that wait for one key are
-    /// served in no order. For an amount of 0 it waits until one unit would be, and takes none.
+    /// Waits until `amount` units are admitted, and takes them. For an amount of 0 it waits until
+    /// one unit would be, and takes none.
+    ///
+    /// Several that wait for one key are served in no order, and each of them asks again whenever
+    /// one may be served: a hundred that wait for a unit of a rate come to some five thousand
+    /// calls, and as many denials in the numbers. Where there may be many, let one at a time wait
+    /// here.
     ///
     /// # Errors
     ///

@@ -164,7 +164,7 @@ impl TableDecider<'_> {
         let mut shadowed: u64 = 0;
         let mut reserved: u64 = 0;
         let mut crossed: [u64; 2] = [0; 2];
-        let mut shown: Option<(usize, Ruling)> = None;
+        let mut shown: Option<(usize, Ruling, bool)> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
             let (named, request) = match self.read(index, item) {
                 Ok(read) => read,
@@ -184,11 +184,15 @@ impl TableDecider<'_> {
                 *all |= u64::from(crossed) << index;
             }
             units = units.saturating_add(taken(request, &ruling));
-            if shown.as_ref().is_none_or(|(_, shown)| is_tighter(&ruling, shown)) {
-                shown = Some((index, ruling));
+            let is_shadow = named.limit.is_shadow;
+            let is_shown = |(_, shown, shadow): &(usize, Ruling, bool)| {
+                is_tighter((&ruling, is_shadow), (shown, *shadow))
+            };
+            if shown.as_ref().is_none_or(is_shown) {
+                shown = Some((index, ruling, is_shadow));
             }
         }
-        let Some((index, ruling)) = shown else {
+        let Some((index, ruling, _)) = shown else {
             return Answer::default();
         };
         let is_denied = denying != 0;
@@ -313,8 +317,11 @@ pub(crate) fn taken(request: Request, ruling: &Ruling) -> u64 {
     }
 }
 
-/// Returns true if a caller learns more from `ruling` than from `shown`.
-fn is_tighter(ruling: &Ruling, shown: &Ruling) -> bool {
-    let rank = |o: &Ruling| (o.verdict == Verdict::Denied, o.retry_after, u64::MAX - o.remaining);
+/// Returns true if a caller learns more from `ruling` than from `shown`, each with whether it is of
+/// a shadow: what keeps nobody out tells nobody how much is left.
+fn is_tighter(ruling: (&Ruling, bool), shown: (&Ruling, bool)) -> bool {
+    let rank = |(o, is_shadow): (&Ruling, bool)| {
+        (o.verdict == Verdict::Denied, !is_shadow, o.retry_after, u64::MAX - o.remaining)
+    };
     rank(ruling) > rank(shown)
 }

@@ -2,6 +2,8 @@
 
 use quorate::DecideError;
 
+use crate::limit::error::shown;
+
 quorate::told_to_people! { AcquireError }
 
 /// Reasons why nothing was decided. A denial is not among these: it is a
@@ -10,7 +12,7 @@ quorate::told_to_people! { AcquireError }
 #[non_exhaustive]
 pub enum AcquireError {
     /// Neither this peer nor whoever decides has a limit of that name. Nothing was written.
-    #[error("no limit is called {limit:?}")]
+    #[error("no limit is called {}", shown(limit))]
     UnknownLimit {
         /// The name asked for.
         limit: String,
@@ -38,8 +40,14 @@ pub enum AcquireError {
     },
     /// The limit never admits that much at once, at no time: waiting does not help, so this is not
     /// a denial. Ask for less. Nothing was written.
-    #[error("{amount} units are never admitted at once: ask for {max} at most")]
+    #[error(
+        "limit {limit} never admits {amount} units at once: ask for {max} at most",
+        limit = if limit.is_empty() { "of this key" } else { &**limit }
+    )]
     NeverAdmitted {
+        /// The limit: of several that were asked for together the one that refuses. Empty if this
+        /// peer does not know its name.
+        limit: String,
         /// The amount asked for.
         amount: u64,
         /// The burst of the limit, or the max of its window.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::Error;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limit::bounds::MAX_LIMITS;
 use crate::limit::calendar::{Calendar, StartsOn, Weekday};
 use crate::limit::duration::{self, Period};
-use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind};
+use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind, shown};
 use crate::limit::without_primary::WithoutPrimary;
 use crate::limit::{Kind, Limit};
 use crate::model::limits::{Limits, LimitsBuilder};
@@ -31,7 +31,7 @@ use crate::model::limits::{Limits, LimitsBuilder};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a limit by its fields, like rate and burst")]
 pub struct LimitSpec {
     /// A number and `/s`, `/m`, `/h` or `/d`.
     #[serde(default, deserialize_with = "rate", skip_serializing_if = "Option::is_none")]
@@ -46,19 +46,23 @@ pub struct LimitSpec {
     #[serde(default, deserialize_with = "max", skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
     /// True if the window slides.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "sliding", skip_serializing_if = "std::ops::Not::not")]
     pub sliding: bool,
     /// True if the window slides about, by two counters.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        deserialize_with = "approximate_sliding",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub approximate_sliding: bool,
     /// True if this is a plain counter.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "counter", skip_serializing_if = "std::ops::Not::not")]
     pub counter: bool,
     /// The kind of a calendar window: `day`, `week`, `month`, `quarter` or `year`; with `max`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "calendar", skip_serializing_if = "Option::is_none")]
     pub calendar: Option<String>,
     /// The IANA time zone of a calendar window. Default: UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time_zone", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// The beginning of a week or month: `monday`, or 15. Default: Monday, or the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,13 +76,17 @@ pub struct LimitSpec {
     pub lease: Option<String>,
     /// The conduct of a peer without a primary: `refuse`, `share:0.3`, or `open`. Default: as the
     /// group's mode says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "without_primary",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub without_primary: Option<String>,
     /// Percentages of the limit at which an event is told, one or two.
     #[serde(default, deserialize_with = "alert_at", skip_serializing_if = "Vec::is_empty")]
     pub alert_at: Vec<u8>,
     /// True if this only counts and reports, and denies nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "shadow", skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
 
@@ -92,11 +100,28 @@ macro_rules! field {
 }
 
 field!(burst, u64, "burst takes a whole number, 1 or more");
+field!(calendar, String, "calendar takes a text, like \"month\"");
 field!(concurrent, u64, "concurrent takes a whole number, 1 or more");
 field!(lease, String, "lease takes a text, like \"30s\"");
 field!(max, u64, "max takes a whole number, 1 or more");
 field!(rate, String, "rate takes a text, like \"100/s\"");
+field!(time_zone, String, "time_zone takes a text, like \"Europe/Berlin\"");
 field!(window, String, "window takes a text, like \"60s\"");
+field!(without_primary, String, "without_primary takes a text, like \"share:0.3\"");
+
+/// The same of one that is true or false.
+macro_rules! flag {
+    ($name:ident, $expected:literal) => {
+        fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+            bool::deserialize(deserializer).map_err(|_| Error::custom($expected))
+        }
+    };
+}
+
+flag!(approximate_sliding, "approximate_sliding takes true or false");
+flag!(counter, "counter takes true or false");
+flag!(shadow, "shadow takes true or false");
+flag!(sliding, "sliding takes true or false");
 
 fn alert_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let expected = "alert_at takes one or two numbers of percent, like [80, 100]";
@@ -172,7 +197,7 @@ impl LimitSpec {
             (None, Some(window)) => match (self.max, self.burst) {
                 (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
                 (None, None) => {
-                    Err(LimitError::MaxMissing { window: format!("window = {window:?}") })
+                    Err(LimitError::MaxMissing { window: format!("window = {}", shown(window)) })
                 }
                 (Some(max), None) => Limit::parse_window(max, window).and_then(|fixed| {
                     let limit = match (self.sliding, self.approximate_sliding) {
@@ -317,11 +342,40 @@ impl fmt::Display for Rate {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "limits by their names, under `limits`")]
 pub struct LimitsSpec {
     /// The limits by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     pub limits: BTreeMap<String, LimitSpec>,
+}
+
+/// Reads limits by their names, and refuses a name that is there twice: some formats leave that to
+/// whoever reads, and the first of the two would be lost.
+fn each_once<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, LimitSpec>, D::Error> {
+    struct EachOnce;
+
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, LimitSpec>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("limits by their names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut limits = BTreeMap::new();
+            while let Some(name) = map.next_key::<String>()? {
+                if limits.contains_key(&name) {
+                    return Err(A::Error::custom(LimitsErrorKind::Twice { name }));
+                }
+                limits.insert(name, map.next_value()?);
+            }
+            Ok(limits)
+        }
+    }
+
+    deserializer.deserialize_map(EachOnce)
 }
 
 impl LimitsSpec {

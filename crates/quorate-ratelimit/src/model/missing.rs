@@ -1,11 +1,14 @@
-//! Limits that are asked for here and that the group has not: told once, counted, and shown until
-//! they are there.
+//! Limits that are asked for here and that the group has not, or only as limits of permits: told
+//! once, counted, and shown until they are there.
 //!
 //! ```text
 //!   there ── a policy without it, or an answer that there is none ──▶ missing: a warning, once
 //!     ▲                                                                  │
 //!     └────────── a policy with it, or a decision under it ──────────────┘
 //! ```
+//!
+//! One of permits is there, and limits nothing of what asks it for units. That is known when it
+//! has answered so, and no more when it has taken some, or the policy has it as another kind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,8 +41,19 @@ struct Use {
     /// True if something said that it will be asked for, such as a rule of a layer.
     is_expected: bool,
     is_missing: bool,
+    /// True if it is missing as one of permits.
+    has_permits_only: bool,
     /// True if nobody knew it when it was first asked for.
     is_stranger: bool,
+}
+
+/// The lack of a limit, as it is found.
+#[derive(Clone, Copy)]
+struct Lack {
+    /// The revision of the policy that is decided by.
+    revision: u64,
+    /// True if there is one of permits.
+    has_permits_only: bool,
 }
 
 impl Missing {
@@ -74,15 +88,23 @@ impl Missing {
         // Before the first change, and at a client, who decides is known to have others: it says
         // so.
         let is_missing = present.revision > 0 && present.find_name(name).is_none();
-        self.note(name, is_missing.then_some(present.revision), true, present);
+        let lack = Lack { revision: present.revision, has_permits_only: false };
+        self.note(name, is_missing.then_some(lack), true, present);
     }
 
     /// Notes that the peer that decides has no such limit, by this revision of the policy.
     pub(crate) fn note_missing(&self, name: &str, revision: u64, present: &Table) {
-        self.note(name, Some(revision), false, present);
+        let lack = Lack { revision, has_permits_only: false };
+        self.note(name, Some(lack), false, present);
     }
 
-    fn note(&self, name: &str, missing_at: Option<u64>, is_expected: bool, present: &Table) {
+    /// Notes that the peer that decides has it as a limit of permits, and was asked for units.
+    pub(crate) fn note_permits_only(&self, name: &str, present: &Table) {
+        let lack = Lack { revision: present.revision, has_permits_only: true };
+        self.note(name, Some(lack), false, present);
+    }
+
+    fn note(&self, name: &str, lack: Option<Lack>, is_expected: bool, present: &Table) {
         let is_known = self.knows(name, present);
         let mut is_new = false;
         self.change(|names| {
@@ -96,20 +118,30 @@ impl Missing {
             let used = names.entry(name.into()).or_default();
             used.is_expected |= is_expected;
             used.is_stranger = !is_known;
-            is_new = missing_at.is_some() && !used.is_missing;
-            used.is_missing |= missing_at.is_some();
+            is_new = lack.is_some() && !used.is_missing;
+            if let Some(lack) = lack {
+                used.is_missing = true;
+                used.has_permits_only = lack.has_permits_only;
+            }
         });
-        if let Some(revision) = missing_at.filter(|_| is_new) {
-            warn_missing(name, revision, &self.code);
+        match lack.filter(|_| is_new) {
+            Some(Lack { revision, has_permits_only: true }) => warn_of_permits(name, revision),
+            Some(Lack { revision, .. }) => warn_missing(name, revision, &self.code),
+            None => {}
         }
     }
 
-    /// Notes that a decision was made under this limit: it is there.
+    /// Notes that a decision was made under this limit: it is there. One about permits says nothing
+    /// of units.
     #[cold]
-    pub(crate) fn note_found(&self, name: &str, present: &Table) {
+    pub(crate) fn note_found(&self, name: &str, is_about_units: bool, present: &Table) {
         let mut is_back = false;
         self.change(|names| {
             if let Some(used) = names.get_mut(name) {
+                if used.has_permits_only && !is_about_units {
+                    return;
+                }
+                used.has_permits_only = false;
                 is_back = std::mem::take(&mut used.is_missing);
                 if !used.is_expected {
                     names.remove(name);
@@ -128,7 +160,9 @@ impl Missing {
         let mut back = Vec::new();
         self.change(|names| {
             names.retain(|name, used| {
-                let is_missing = present.find_name(name).is_none();
+                let named = present.find_name(name);
+                used.has_permits_only &= named.is_some_and(|named| named.limit.is_concurrent());
+                let is_missing = named.is_none() || used.has_permits_only;
                 match (used.is_missing, is_missing) {
                     (false, true) => gone.push(name.clone()),
                     (true, false) => back.push(name.clone()),
@@ -157,26 +191,35 @@ fn warn_missing(limit: &str, revision: u64, code: &Table) {
         (true, 0) => tracing::warn!(
             limit,
             revision,
-            "the primary's code has no limit {limit}: nothing is limited by it until the \
+            "the primary's code has no limit {limit}: nothing is counted under it until the \
              primary runs this peer's code, or the group's limits are changed to some with it"
         ),
         (true, _) => tracing::warn!(
             limit,
             revision,
             "the group's limits have no limit {limit}, which this peer's code has: nothing is \
-             limited by it until they are changed to some with it (change_limits)"
+             counted under it until they are changed to some with it (change_limits)"
         ),
         (false, _) => tracing::warn!(
             limit,
             revision,
             "limit {limit} is used here, and neither this peer's code nor the group's limits \
-             have it: nothing is limited by it until they do"
+             have it: nothing is counted under it until they do"
         ),
     }
 }
 
+fn warn_of_permits(limit: &str, revision: u64) {
+    tracing::warn!(
+        limit,
+        revision,
+        "limit {limit} is one of permits in the group, and is asked for units here: nothing is \
+         limited by it here until it is of another kind"
+    );
+}
+
 fn tell_found(limit: &str, revision: u64) {
-    tracing::info!(limit, revision, "limit {limit} is there again, and is applied");
+    tracing::info!(limit, revision, "limit {limit} is there now, and is applied");
 }
 
 #[cfg(test)]
@@ -185,6 +228,7 @@ mod tests {
     use crate::limit::Limit;
     use crate::model::current::CurrentLimits;
     use crate::model::limits::Limits;
+    use crate::model::named_limit::NamedLimit;
 
     fn table(names: &[&str]) -> Arc<Table> {
         let add =
@@ -193,9 +237,8 @@ mod tests {
     }
 
     fn at(revision: u64, names: &[&str]) -> Arc<Table> {
-        let limits = names.iter().map(|name| {
-            crate::model::named_limit::NamedLimit::new((*name).to_owned(), Limit::per_day(1))
-        });
+        let limits =
+            names.iter().map(|name| NamedLimit::new((*name).to_owned(), Limit::per_day(1)));
         Arc::new(Table::new(limits.collect(), revision))
     }
 
@@ -211,9 +254,32 @@ mod tests {
         assert_eq!((live.missing.names(), live.missing.has_any()), (vec![], false));
         live.missing.note_missing("api", 2, &live.load());
         assert_eq!(live.missing.names(), ["api"]);
-        live.missing.note_found("api", &live.load());
+        live.missing.note_found("api", true, &live.load());
         live.set(at(3, &[]));
         assert_eq!(live.missing.names(), ["new"], "api was only asked for");
+    }
+
+    #[test]
+    fn one_of_permits_is_missing_to_whoever_asks_it_for_units_until_it_is_of_another_kind() {
+        let permits = |revision: u64| {
+            let named = NamedLimit::new("api".to_owned(), Limit::concurrent(1));
+            Arc::new(Table::new(vec![named], revision))
+        };
+        let live = CurrentLimits::new(table(&["api"]));
+        live.missing.expect("api", &live.load());
+        live.set(permits(1));
+        assert!(!live.missing.has_any(), "who knows what it is asked for");
+        live.missing.note_permits_only("api", &live.load());
+        // Others go on with its permits.
+        live.missing.note_found("api", false, &live.load());
+        assert_eq!(live.missing.names(), ["api"]);
+        live.set(permits(2));
+        assert_eq!(live.missing.names(), ["api"]);
+        live.set(at(3, &["api"]));
+        assert!(!live.missing.has_any());
+        live.missing.note_permits_only("api", &live.load());
+        live.missing.note_found("api", true, &live.load());
+        assert!(!live.missing.has_any());
     }
 
     #[test]

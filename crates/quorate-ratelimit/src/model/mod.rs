@@ -38,7 +38,8 @@ use crate::model::table::Table;
 /// An item's first argument is the amount, the second what is done with it: see
 /// [`Operation::item`](crate::Operation::item). Its key is made by [`Limits::key`]. Several items
 /// are admitted all or none, and a denied operation changes nothing. The answer speaks of the item
-/// that denied for the longest, or else of the one with the fewest units left.
+/// that denied for the longest, or else of the one with the fewest units left, and of a shadow only
+/// if all are.
 ///
 /// [`Limits::key`]: crate::Limits::key
 ///

@@ -159,7 +159,7 @@ fn within_bounds(bytes: &[u8]) -> Result<(), String> {
     }
     Err(format!(
         "these limits take {length} bytes, and {MAX_POLICY_BYTES} is most: have fewer of them, or \
-         fewer that still carry over what they were (carry=reset)"
+         fewer that still carry over what they were (`Carry::Reset`, over HTTP carry=reset)"
     ))
 }
 
@@ -247,8 +247,8 @@ impl Versions {
         }
         if limit.is_concurrent() || before.is_concurrent() {
             return Err(
-                "permits cannot be carried over into another lease or kind of limit: change \
-                        it with carry=reset, or use another name"
+                "permits cannot be carried over into another lease or kind of limit: change it \
+                 with `Carry::Reset` (over HTTP carry=reset), or use another name"
                     .to_owned(),
             );
         }
@@ -263,7 +263,7 @@ impl Versions {
         if was.len() > MAX_EARLIER_FORMS {
             return Err(format!(
                 "it was changed {MAX_EARLIER_FORMS} times while keys still count by what it was: \
-                 wait, or change it with carry=reset"
+                 wait, or change it with `Carry::Reset` (over HTTP carry=reset)"
             ));
         }
         Ok(Self { is, salt: next_salt(&tags), was })

@@ -206,7 +206,10 @@ impl ReservedKey<'_> {
             return Ruling { reset_after: TERM_NANOS, ..self.repeated(known) };
         }
         if held.total().saturating_add(amount) > MAX_UNITS {
-            return Ruling { limit: MAX_UNITS, ..Ruling::new(Verdict::Never) };
+            // A shadow denies nothing.
+            let limit = &self.named.limit;
+            let most = if limit.is_shadow() { u64::MAX } else { limit.capacity() };
+            return Ruling { limit: most.min(MAX_UNITS), ..Ruling::new(Verdict::Never) };
         }
         let mut ruling = self.decide(Request::new(Operation::Acquire, amount));
         ruling.marks.has_reservations = false;
@@ -267,12 +270,17 @@ impl ReservedKey<'_> {
             self.write(held);
         }
         self.mark(held.total() > 0);
-        let units = if twice.is_some() { known.units } else { actual };
+        // No more than the limit can count is told.
+        let charged = match request.operation {
+            Operation::Debit => actual - (request.amount - ruling.granted.min(request.amount)),
+            _ => actual,
+        };
+        let units = if twice.is_some() { known.units } else { charged };
         // Remembered for as long again: who asks again for an answer that was lost is not told that
         // it is over.
         let expires = GroupTime(now.0.saturating_add(TERM_NANOS));
         Reservation { units, slice: None, ..known }.write(reservation, expires);
-        ruling.granted = actual;
+        ruling.granted = charged;
         ruling.marks.has_reservations = false;
         ruling
     }

@@ -250,8 +250,9 @@ pub struct ErrorCounts {
     /// admitted.
     pub invalid: u64,
     /// They were of a limit that this peer has, or something here relies on, and the group has not:
-    /// see [`AcquireError::MissingLimit`](crate::AcquireError::MissingLimit). Rules of a layer that
-    /// skip such a limit count here, one for each request.
+    /// see [`AcquireError::MissingLimit`](crate::AcquireError::MissingLimit); or the group has it
+    /// as a limit of permits, and something relies on its units. Rules of a layer that skip such a
+    /// limit count here, one for each request.
     pub missing_limit: u64,
     /// This peer was shutting down, or the peer that decides has another version.
     pub other: u64,

@@ -81,8 +81,9 @@ impl ApproximateSliding {
                 }
             }
             Operation::Debit => {
-                granted = amount;
-                counts.current = counts.current.saturating_add(amount);
+                let before = counts.current;
+                counts.current = before.saturating_add(amount);
+                granted = counts.current - before;
             }
             Operation::Refund { window_ms } => {
                 let asked = window_ms.map_or(counts.start, |ms| ms.saturating_mul(NANOS_PER_MS));

@@ -118,6 +118,13 @@ impl Log {
         self.form.slices().saturating_sub(passed)
     }
 
+    /// Returns how many units can be taken at a moment and given back: the newest slice counts no
+    /// more, and says of the most that it can hold that they are so many, or more.
+    pub(crate) fn room(mut self, span: &Span, home: Home, look: &Look) -> u64 {
+        self.take(span, home, look, 0);
+        (MOST_UNITS - 1).saturating_sub(self.newest)
+    }
+
     /// Takes units at a moment.
     #[inline]
     pub(crate) fn take(&mut self, span: &Span, home: Home, look: &Look, units: u64) {

@@ -90,7 +90,7 @@ impl Sliding {
                 counting = used.saturating_add(granted);
             }
             Operation::Debit => {
-                granted = amount;
+                granted = amount.min(log.room(span, self.home, &look));
                 counting = used.saturating_add(granted);
             }
             Operation::Refund { window_ms } => {

@@ -95,8 +95,8 @@ impl TokenBucket {
                 }
             }
             Operation::Debit => {
-                granted = amount;
-                level.debt = level.debt.saturating_add(self.cost_of(amount)).min(MAX_DEBT);
+                granted = amount.min(self.cost.divide(MAX_DEBT - before.min(MAX_DEBT)));
+                level.debt = before.saturating_add(self.cost_of(granted));
             }
             // What has flowed back was given back by time.
             Operation::Refund { .. } => {

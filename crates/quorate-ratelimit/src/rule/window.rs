@@ -99,8 +99,8 @@ impl Window {
                 }
             }
             Operation::Debit => {
-                granted = amount;
                 count.count = before.saturating_add(amount);
+                granted = count.count - before;
             }
             Operation::Refund { window_ms } => {
                 let is_open =

@@ -27,6 +27,12 @@ impl Told {
         Self(())
     }
 
+    /// How many lines, of whatever level, have this in them.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub(crate) fn lines(&self, what: &str) -> usize {
+        LINES.with_borrow(|lines| lines.iter().filter(|(_, line)| line.contains(what)).count())
+    }
+
     /// How many warnings have this in them.
     pub(crate) fn warnings(&self, what: &str) -> usize {
         let is_it = |(level, line): &&(Level, String)| *level == Level::WARN && line.contains(what);

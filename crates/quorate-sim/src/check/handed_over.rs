@@ -21,7 +21,7 @@ impl Check for HandedOver {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Released { ballot } => {
+            Seen::Released { ballot, .. } => {
                 self.released.insert(*ballot);
                 Ok(())
             }

@@ -20,6 +20,7 @@ mod monotone;
 mod no_empty_peer;
 mod one_change;
 mod one_decider;
+mod one_hand_over;
 mod one_vote;
 mod permits_held;
 mod policy_kept;
@@ -99,13 +100,15 @@ pub(crate) enum Seen<'a> {
         cells: &'a Cells,
     },
     /// A primary has given its reign up to a successor of its choice.
-    Released { ballot: Ballot },
+    Released { peer: usize, ballot: Ballot },
     /// A peer has sealed this, to have it merged.
     Sealed { peer: usize, entries: &'a [(Bytes, Delta)] },
     /// A process has started.
     Started { peer: usize },
     /// A vote has been granted.
     Vote { peer: usize, ballot: Ballot, to: usize },
+    /// A peer is asked to have the primary hand over, by its embedder or by another peer.
+    Wish { peer: usize, request: u64 },
 }
 
 /// Something that must always hold.
@@ -157,6 +160,7 @@ impl Checks {
             Box::new(no_empty_peer::NoEmptyPeer::default()),
             Box::new(one_change::OneChange::default()),
             Box::new(one_decider::OneDecider::default()),
+            Box::new(one_hand_over::OneHandOver::default()),
             Box::new(one_vote::OneVote::default()),
             Box::new(permits_held::PermitsHeld::default()),
             Box::new(policy_kept::PolicyKept::default()),

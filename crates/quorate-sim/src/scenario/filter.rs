@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     PreVote,
     PreVoteReply,
     Release,
+    Switched,
     Vote,
     VoteReply,
 }
@@ -53,6 +54,7 @@ impl Kind {
             Message::PreVote(_) => Self::PreVote,
             Message::PreVoteReply { .. } => Self::PreVoteReply,
             Message::Release { .. } => Self::Release,
+            Message::Switched { .. } => Self::Switched,
             Message::Vote(_) => Self::Vote,
             Message::VoteReply { .. } => Self::VoteReply,
             _ => Self::Other,

@@ -15,6 +15,8 @@ pub(super) const ALL: &[Scenario] = &[
         script: cut_off_after_release,
     },
     Scenario { name: "switch_to_a_lagging_peer", plan: at_once, script: switch_to_a_lagging_peer },
+    Scenario { name: "wish_asked_again", plan: || plan(&[1, 2, 3]), script: wish_asked_again },
+    Scenario { name: "successor_steps_aside", plan: || plan(&[1, 2, 3]), script: successor_ends },
     Scenario { name: "calls_during_a_switch", plan: || plan(&[1, 2, 3]), script: calls_meanwhile },
 ];
 
@@ -69,4 +71,34 @@ fn calls_meanwhile(world: &mut World) {
     }
     world.filters.clear();
     world.wait(ms(4_000));
+}
+
+/// The successor takes nothing, and whoever has asked hears no answer: it asks again and again, also
+/// once the switch has been given up.
+fn wish_asked_again(world: &mut World) {
+    world.found();
+    world.filters.push(Filter::from(FIRST, &[Kind::Piece]).to(1));
+    world.filters.push(Filter::from(FIRST, &[Kind::Switched]));
+    world.count(FIRST, 5);
+    world.switch(2, Some(1));
+    world.wait(ms(8_000));
+    world.filters.clear();
+    world.wait(ms(4_000));
+}
+
+/// The successor steps aside before it is chosen, while it is, and when it has been; the primary knows
+/// nothing of it.
+fn successor_ends(world: &mut World) {
+    world.found();
+    for late in [0, 1, 2, 5] {
+        world.filters.push(Filter::from(1, &[Kind::Ping, Kind::Pong]).late(ms(50)));
+        world.count(FIRST, 5);
+        world.step_aside(1, true);
+        world.wait(ms(late));
+        world.switch(FIRST, Some(1));
+        world.wait(ms(200));
+        world.filters.clear();
+        world.step_aside(1, false);
+        world.wait(ms(8_000));
+    }
 }

@@ -60,7 +60,7 @@ impl fmt::Display for Action {
 
 /// The system refused an operation on a file.
 #[derive(Clone, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
+#[error("cannot {action} {}: {source}{}", path.display(), advice(*action, source))]
 pub struct IoError {
     /// What was to be done.
     pub action: Action,
@@ -68,6 +68,16 @@ pub struct IoError {
     pub path: PathBuf,
     /// What the system says.
     pub source: Arc<io::Error>,
+}
+
+/// What to do about a path that is of another kind than it should be.
+fn advice(action: Action, error: &io::Error) -> &'static str {
+    match (action, error.kind()) {
+        (Action::Create, io::ErrorKind::AlreadyExists) | (_, io::ErrorKind::NotADirectory) => {
+            "; it is a file, and a directory is needed: name another place"
+        }
+        _ => "",
+    }
 }
 
 impl IoError {
@@ -167,14 +177,18 @@ pub enum Fault {
     Unfinished,
 }
 
+/// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
+const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and the \
+                    others bring it up to date. Restore directories from a copy only if those of all \
+                    peers are lost, and then all of them, with all peers stopped";
+
 /// Why a directory could not be opened. Nothing in it was lost by trying.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Bytes that had been synced are not what was written, or files of two times are mixed.
     #[error(
-        "{} is damaged: what stands at byte {offset} {fault}. Restore the whole directory from a \
-         copy, or move it away: the peer then starts blank and the others bring it up to date",
+        "{} is damaged: what stands at byte {offset} {fault}. {MEND}",
         path.display()
     )]
     Corrupt {
@@ -198,8 +212,7 @@ pub enum OpenError {
     Io(#[from] IoError),
     /// A file is missing that the others need.
     #[error(
-        "{} is missing, but {} is there. Restore the whole directory from a copy, or move it \
-         away: the peer then starts blank and the others bring it up to date",
+        "{} is missing, but {} is there. {MEND}",
         path.display(), needed_by.display()
     )]
     Missing {
@@ -250,8 +263,7 @@ pub enum OpenError {
     },
     /// What was read has right checksums and is yet nothing that a peer writes.
     #[error(
-        "{} holds what cannot be used: {source}. Restore the whole directory from a copy, or move \
-         it away: the peer then starts blank and the others bring it up to date",
+        "{} holds what cannot be used: {source}. {MEND}",
         path.display()
     )]
     Unusable {
@@ -277,12 +289,13 @@ impl OpenError {
 pub enum StorageError {
     /// There is no room on the disk.
     #[error(
-        "{0}: the disk is full, and nothing more is stored until there is room and it is opened \
-         anew"
+        "{0}: the disk is full, and nothing more is stored: make room, and start this peer again"
     )]
     Full(#[source] IoError),
     /// The system refused an operation.
-    #[error("{0}: the storage has failed, and nothing more is stored until it is opened anew")]
+    #[error(
+        "{0}: the storage has failed, and nothing more is stored: mend it, and start this peer again"
+    )]
     Io(#[source] IoError),
 }
 

@@ -87,6 +87,28 @@ pub(super) fn is_reachable(address: &str) -> bool {
     parsed.map_or(true, |address| !is_any(&address) && address.port() != 0)
 }
 
+/// Where a member is reached, by its own place in its own list, as it says to the others; `None`
+/// where they cannot reach it there.
+pub(super) fn own_place(
+    members: &BTreeMap<PeerName, String>,
+    own: &PeerName,
+    is_tcp: bool,
+) -> Option<String> {
+    let place = members.get(own)?;
+    // On loopback it is reached by those on this machine.
+    let is_elsewhere = |(name, address): (&PeerName, &String)| name != own && !is_loopback(address);
+    let is_private = is_tcp && is_loopback(place) && members.iter().any(is_elsewhere);
+    let is_told = !is_tcp || (is_reachable(place) && !is_private);
+    is_told.then(|| place.clone())
+}
+
+fn is_loopback(address: &str) -> bool {
+    match address.parse::<SocketAddr>() {
+        Ok(address) => address.ip().to_canonical().is_loopback(),
+        Err(_) => host(address).eq_ignore_ascii_case("localhost"),
+    }
+}
+
 fn is_any(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_unspecified()
 }
@@ -187,6 +209,26 @@ mod tests {
         assert_eq!(faults(&"a".repeat(256)), [Some(TooLong); 4]);
         // Of a member it is told as that.
         assert_eq!(faults("")[1..], [Some(Empty); 3]);
+    }
+
+    #[test]
+    fn a_members_own_place_is_told_where_the_others_can_reach_it() {
+        let place = |own: &str, other: &str, is_tcp| {
+            let members = [("a".into(), own.to_owned()), ("b".into(), other.to_owned())];
+            own_place(&members.into(), &"a".into(), is_tcp)
+        };
+        let told = |own: &str, other| assert_eq!(place(own, other, true).as_deref(), Some(own));
+        told("10.0.0.1:7101", "10.0.0.2:7101");
+        told("a.example:7101", "127.0.0.1:7102");
+        told("127.0.0.1:7101", "127.0.0.1:7102");
+        told("localhost:7101", "[::1]:7102");
+        for own in ["127.0.0.1:7101", "[::1]:7101", "LocalHost:7101", "[::ffff:127.0.0.1]:7101"] {
+            assert_eq!(place(own, "10.0.0.2:7101", true), None, "{own}");
+            assert_eq!(place(own, "b.example:7101", true), None, "{own}");
+        }
+        assert_eq!(place("127.0.0.1:0", "127.0.0.1:7102", true), None);
+        assert_eq!(place("localhost", "b", false).as_deref(), Some("localhost"));
+        assert_eq!(own_place(&BTreeMap::new(), &"a".into(), true), None);
     }
 
     #[test]

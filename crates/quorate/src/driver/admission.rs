@@ -260,13 +260,16 @@ impl Admitted {
 }
 
 impl Admission {
-    /// Which bound a guest would break. One that has a connection may have its other lanes.
+    /// Which bound a guest would break. One that has a connection may have its other lanes; what it
+    /// has beyond those, such as old connections that have not been closed yet, takes what is left.
     fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
-        let others = state.guests.len();
-        if state.guests.contains_key(guest) {
+        let known = state.guests.get(guest).copied();
+        if known.is_some_and(|count| count < LANES) {
             return None;
         }
-        if (others + 1) * LANES > self.max_guests.max(LANES) {
+        let set_aside: usize = state.guests.values().map(|count| (*count).max(LANES)).sum();
+        let more = if known.is_some() { 1 } else { LANES };
+        if set_aside + more > self.max_guests.max(LANES) {
             return Some(Full::Guests { max: self.max_guests });
         }
         let [host, site] = state.both(origin);
@@ -483,6 +486,50 @@ mod tests {
         }
         let full = guest(&admission, "10.0.0.1:1").expect_err("all are taken");
         assert_eq!(full, Full::PerAddress { max: 16 });
+    }
+
+    /// Whoever had one connection had as many as it liked: under one name a guest took all places, by
+    /// handshakes that it left open at their last step.
+    #[test]
+    fn one_guest_never_has_all_places() {
+        let admission = admission(64, 512, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            // From everywhere, where a member is as well.
+            let mut admitted = admission.admit("10.0.0.1:1", true).expect("a place is left");
+            match admitted.settle(Some(&client(0))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 40));
+        let mut member = admission.admit("10.0.0.1:1", true).expect("a place is left");
+        assert_eq!(member.settle(None), Ok(()));
+        // Another guest has its lanes when there are places again, whatever the first one takes.
+        held.truncate(37);
+        for lane in 0..LANES {
+            let mut first = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            let mut other = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
+            assert_eq!(other.settle(Some(&client(1))), Ok(()), "{lane}");
+            let full = first.settle(Some(&client(0))).expect_err("the rest is the other's");
+            assert_eq!(full, Full::Guests { max: 40 });
+            held.push(other);
+        }
+    }
+
+    /// The same of the places of one address.
+    #[test]
+    fn one_guest_has_no_more_than_the_places_of_its_address() {
+        let admission = admission(1_024, 16, 128);
+        let mut held = Vec::new();
+        let full = loop {
+            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
+            match admitted.settle(Some(&client(0))) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
     }
 
     #[test]

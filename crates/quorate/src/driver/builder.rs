@@ -75,7 +75,7 @@ pub enum StartError {
         name: PeerName,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", listening_advice(source))]
     Bind {
         /// The address.
         address: String,
@@ -152,6 +152,18 @@ pub struct PeerBuilder {
     /// Takes the place of the directory in the settings.
     directory: Option<(Arc<dyn Directory>, u64)>,
     on_recovery: Option<OnProgress>,
+}
+
+/// What to do about an address that cannot be listened on.
+fn listening_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process listens there, perhaps this peer's last start: end it, or choose \
+             another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "; name an address of this machine",
+        _ => "",
+    }
 }
 
 impl PeerBuilder {
@@ -238,8 +250,10 @@ impl PeerBuilder {
     }
 
     /// The address at which the others reach this peer, from now on: it becomes part of the group's
-    /// members, and goes before what the settings of the others say. Default: what they say, or, for
-    /// a joiner, the address that it listens on.
+    /// members, and goes before what the settings of the others say. Default: its own place in its
+    /// own list ([`PeerBuilder::members`]), or, for a joiner, the address that it listens on. A
+    /// place on loopback, beside members that are elsewhere, is not told: what the settings of the
+    /// others say holds then.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -449,8 +463,12 @@ impl PeerBuilder {
         if !errors.is_empty() {
             return Err(StartError::Config(errors));
         }
-        self.peer.address = self.advertise.take().unwrap_or_default();
         let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
+        let own_place = || match kind {
+            PeerKind::Member => addresses::own_place(&addresses, &name, is_tcp),
+            PeerKind::Joiner | PeerKind::Client => None,
+        };
+        self.peer.address = self.advertise.take().or_else(own_place).unwrap_or_default();
         if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
             return Err(StartError::NoAddress { name: name.clone() });
         }

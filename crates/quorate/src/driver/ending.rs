@@ -55,11 +55,11 @@ impl Shared {
         let limit = self.group.failure_timeout;
         match timeout(limit, self.switch_in_a_moment()).await {
             Ok(Ok(to)) => Shutdown::HandedOver { to },
-            // A switch that another peer had asked for came first.
-            Ok(Err(SwitchError::NotPrimary { primary: Some(to) })) if was_primary => {
-                Shutdown::HandedOver { to }
-            }
             Ok(Err(SwitchError::NotPrimary { .. })) if !was_primary => Shutdown::WasReplica,
+            // Another was elected over it: it released nothing, whoever that is.
+            Ok(Err(SwitchError::NotPrimary { .. })) => {
+                Shutdown::NotHandedOver { reason: SwitchError::NotPrimary { primary: None } }
+            }
             Ok(Err(reason)) => Shutdown::NotHandedOver { reason },
             Err(_) => {
                 let reason = SwitchError::Aborted { to: self.name().clone() };

@@ -11,7 +11,7 @@ use super::events::{Events, NumberedEvent};
 use super::routing::Way;
 use super::shared::{Command, Shared};
 use crate::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
-use crate::id::{GroupTime, PeerName, Time};
+use crate::id::{GroupTime, PeerKind, PeerName, Time};
 use crate::model::{DecideContext, Model, Value};
 use crate::policy::{MAX_POLICY_BYTES, Policy};
 use crate::store::{Digest, MODEL};
@@ -91,6 +91,15 @@ impl Shared {
 
     /// Hands over to `to`, or to the best successor.
     pub(crate) async fn switch(&self, to: Option<PeerName>) -> Result<PeerName, SwitchError> {
+        // Nobody is there to pass it on to, nor to elect a primary meanwhile.
+        if self.config.kind != PeerKind::Member && self.registry.up().is_empty() {
+            let has_ended = self.is_shut_down();
+            return Err(if has_ended {
+                SwitchError::ShuttingDown
+            } else {
+                SwitchError::NotReached
+            });
+        }
         let (reply, switched) = oneshot::channel();
         if self.commands.send(Command::Switch { to, reply }).await.is_err() {
             return Err(SwitchError::ShuttingDown);

@@ -45,6 +45,12 @@ impl FillWatch {
         self.seen.lock().fill
     }
 
+    /// The fill as it is now; the next look tells of it.
+    pub(super) fn fill_of(&self, usage: &Usage) -> Fill {
+        let seen = self.seen.lock();
+        next(seen.fill, usage, usage.refused > seen.refused)
+    }
+
     /// Looks at the fill; returns the event if it has become fuller by a step.
     fn look(&self, usage: Usage) -> Option<Event> {
         let mut seen = self.seen.lock();
@@ -110,6 +116,15 @@ mod tests {
             None => '.',
         });
         told.collect()
+    }
+
+    #[test]
+    fn whoever_asks_sees_the_fill_as_it_is_and_it_is_told_all_the_same() {
+        let watch = FillWatch::default();
+        assert_eq!(watch.fill_of(&usage(100, 0)), Fill::Full);
+        assert_eq!(watch.fill_of(&usage(80, 0)), Fill::Nearly);
+        assert_eq!(watch.fill_of(&usage(0, 0)), Fill::Roomy);
+        assert!(watch.look(usage(100, 0)).is_some());
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::id::{Incarnation, PeerKind, PeerName};
 use crate::protocol::Standing;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::message::Lane;
+use crate::told::{HOLDER, difference};
 use crate::transport::{self, Protection, Stream, Tls, host};
 use crate::wire::{
     self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, WireError, kind,
@@ -103,7 +104,7 @@ pub(super) enum HandshakeError {
     Full(#[from] Full),
     #[error("no handshake in time")]
     Timeout,
-    #[error("refused: {field} is {ours} here and {theirs} there")]
+    #[error("refused: {}", difference(field, ours, theirs))]
     Refused { field: String, ours: String, theirs: String },
     #[error("the other end wants TLS, which this peer does not use")]
     Tls,
@@ -214,7 +215,7 @@ impl Handshake<'_> {
         match registry.reserve(peer, incarnation, patience).await {
             Ok(reservation) => Ok(Some(reservation)),
             Err(holder) => {
-                let ours = format!("held by a living peer (incarnation {holder})");
+                let ours = format!("{HOLDER} (incarnation {holder})");
                 let theirs = format!("{peer} (incarnation {incarnation})");
                 let differences = vec![Difference::new("peer", ours, theirs)];
                 Err(self.refuse(side, hello, differences).await)

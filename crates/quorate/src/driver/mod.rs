@@ -107,7 +107,7 @@ pub use status::{
 pub use tally::PeerStats;
 pub use turns::Turns;
 
-pub(crate) use journal::{EVENT, STORAGE};
+pub(crate) use journal::STORAGE;
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

@@ -13,7 +13,7 @@ use crate::id::PeerName;
 use crate::model::Model;
 use crate::peer::Peer;
 use crate::storage::Storage;
-use crate::words::optional_duration;
+use crate::words::{optional_duration, optional_priority};
 
 /// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its
 /// name, and all optional. What is left out is as the builder has it.
@@ -92,7 +92,7 @@ pub struct PeerSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
     /// See [`PeerBuilder::priority`].
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "optional_priority", skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
     /// See [`PeerBuilder::heartbeat`].
     #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
@@ -356,11 +356,21 @@ mod tests {
                 r#"{"failure_timeout": "5"}"#,
                 "\"5\" is no duration: write a whole number and a unit",
             ),
-            (r#"{"failure_timeout": 5}"#, "invalid type: integer `5`, expected a string"),
+            (
+                r#"{"failure_timeout": 5}"#,
+                "invalid type: integer `5`, expected a duration with its unit, in quotes, like",
+            ),
             (r#"{"mode": "fast"}"#, "\"fast\" is no mode: write strict or relaxed"),
             (r#"{"bounds": {"max_cell": 1}}"#, "unknown field `max_cell`, expected one of"),
             (r#"{"storage": {"sync": "1s"}}"#, "missing field `dir`"),
-            (r#"{"priority": 256}"#, "invalid value: integer `256`, expected u8"),
+            (
+                r#"{"priority": 256}"#,
+                "invalid value: integer `256`, expected a priority: a whole number, 0 to 255",
+            ),
+            (
+                r#"{"bounds": {"max_cells": -1}}"#,
+                "invalid value: integer `-1`, expected a bound: a whole number, 0 or more",
+            ),
         ] {
             let error = serde_json::from_str::<PeerSettings>(text).expect_err("refused");
             assert!(error.to_string().starts_with(said), "{text}: {error}");

@@ -11,6 +11,7 @@ use super::dialing::DialError;
 use super::handshake::HandshakeError;
 use super::settings::{TLS, printable};
 use crate::id::PeerName;
+use crate::told::difference;
 use crate::transport::Unwanted;
 
 /// Peers of which a failure is kept. No more than a group has members are dialed, and those that a
@@ -128,7 +129,7 @@ impl LinkError {
                         "to" => OtherPeer,
                         _ => Refused,
                     };
-                    (reason, format!("{address}: {field} is {ours} here and {theirs} there"))
+                    (reason, format!("{address}: {}", difference(field, ours, theirs)))
                 }
                 HandshakeError::Full(full) => (Refused, format!("{address}: {full}")),
                 HandshakeError::Tls => (Certificate, format!("{address}: {error}")),

@@ -5,9 +5,10 @@
 //! | `LeaseEnded` | this peer is the primary and has lost its majority |
 //! | `Removed` | it was counted out |
 //! | `Incomplete` | a new generation waits for members that are missing |
-//! | `Refused` | so many members are refused, here or there, that the rest is no majority |
+//! | `Refused` | so many members are refused, here or there, that the rest is no majority, or all |
 //! | `NotReached` | a joiner or client is connected to nobody |
 //! | `NoQuorum` | fewer than a majority of the members are connected |
+//! | `NotConnected` | one that is connected follows, or hears, a primary that is not |
 //! | `NoCandidate` | none of those that are may be promoted |
 //! | `Electing` | a majority of those that count is connected |
 //! | `Founding` | nobody of those that are connected holds a state |
@@ -51,6 +52,18 @@ pub(super) fn no_primary(
             false => NoPrimaryReason::NoQuorum,
         };
     }
+    let is_fellow = |name: &PeerName| fellows.iter().any(|fellow| fellow.name == *name);
+    let is_apart = |name: &&PeerName| *name != own && members.contains(*name) && !is_fellow(name);
+    let is_led =
+        fellows.iter().filter_map(|peer| peer.follows.as_ref()).any(|name| is_apart(&name));
+    // The others have no reason to elect anybody: it is this peer's connection that is gone.
+    let primary = status.primary.as_ref().filter(|primary| *primary != own && !is_fellow(primary));
+    let is_heard = primary.is_some_and(|primary| {
+        fellows.iter().any(|peer| !peer.suspects && peer.reaches.contains(primary))
+    });
+    if is_heard || (is_led && (status.quorum || !is_member)) {
+        return NoPrimaryReason::NotConnected;
+    }
     // One that has not said may be promoted.
     let may_lead = |peer: &&MachinePeer| peer.priority != Some(0);
     let is_candidate = is_member && status.priority > 0;
@@ -62,4 +75,78 @@ pub(super) fn no_primary(
     }
     let holds_state = !status.position.is_blank() || fellows.iter().any(|peer| peer.holds_state);
     if holds_state { NoPrimaryReason::NotCounted } else { NoPrimaryReason::Founding }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Ballot, Position};
+
+    fn fellow(name: &str, reaches: &[&str]) -> MachinePeer {
+        MachinePeer {
+            name: name.into(),
+            incarnation: None,
+            is_linked: true,
+            role: PeerRole::Replica,
+            kind: Some(PeerKind::Member),
+            priority: Some(0),
+            holds_state: true,
+            lag: Some(0),
+            id: None,
+            is_member: true,
+            suspects: false,
+            is_current: true,
+            is_stopping: false,
+            has_failed: false,
+            follows: None,
+            reaches: reaches.iter().map(|name| (*name).into()).collect(),
+        }
+    }
+
+    /// A learner among others that follow a primary and are never promoted themselves.
+    fn learner(fellows: Vec<MachinePeer>) -> MachineStatus {
+        MachineStatus {
+            role: PeerRole::Joining,
+            priority: 0,
+            ballot: Ballot::NONE,
+            primary: Some("a".into()),
+            quorum: false,
+            size: 3,
+            members: Vec::new(),
+            position: Position::BLANK,
+            group_id: None,
+            lag: None,
+            is_counted: false,
+            is_current: false,
+            unreplicated_units: 0,
+            catching_up: None,
+            peers: fellows,
+            primary_silence: None,
+            missing: Vec::new(),
+        }
+    }
+
+    fn reason(status: &MachineStatus) -> NoPrimaryReason {
+        let members = ["a", "b", "c"].map(PeerName::from).into();
+        let known = Known { own: &"c".into(), kind: PeerKind::Member, members: &members };
+        no_primary(status, &known, || false)
+    }
+
+    /// It was told that nobody may be promoted, or that those in reach do not count.
+    #[test]
+    fn a_connection_that_is_gone_is_no_want_of_a_primary() {
+        let mut status = learner(vec![fellow("b", &["a", "c"])]);
+        assert_eq!(reason(&status), NoPrimaryReason::NotConnected);
+        status.priority = 1;
+        assert_eq!(reason(&status), NoPrimaryReason::NotConnected);
+        // Nobody hears it any more, or holds it gone.
+        status.peers[0].reaches.clear();
+        assert_eq!(reason(&status), NoPrimaryReason::NotCounted);
+        status = learner(vec![fellow("b", &["a", "c"])]);
+        status.peers[0].suspects = true;
+        assert_eq!(reason(&status), NoPrimaryReason::NoCandidate);
+        status.peers[0].suspects = false;
+        status.primary = None;
+        assert_eq!(reason(&status), NoPrimaryReason::NoCandidate);
+    }
 }

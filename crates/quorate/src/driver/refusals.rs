@@ -139,7 +139,7 @@ impl Refusals {
         let mut state = self.state.lock();
         let known = state.take(&refusal, about);
         if start.is_some() {
-            state.end_others(&refusal.peer, about, start);
+            state.end_others(&refusal, about, start);
         }
         let mut kept = Kept {
             due: known.as_ref().map_or_else(|| at.after(PATIENCE), |known| known.due),
@@ -190,10 +190,12 @@ impl State {
         self.kept.remove(index)
     }
 
-    /// What other starts of a peer were refused for is over.
-    fn end_others(&mut self, peer: &str, about: About, start: Option<Incarnation>) {
+    /// What other starts of a peer were refused for is over. In plain text anybody may say to be
+    /// one: those are believed that come from where it was refused before.
+    fn end_others(&mut self, refusal: &Refusal, about: About, start: Option<Incarnation>) {
         for kept in &mut self.kept {
-            let is_its = kept.about == about && kept.refusal.peer == peer;
+            let is_of_peer = kept.about == about && kept.refusal.peer == refusal.peer;
+            let is_its = is_of_peer && host_of(&kept.refusal) == host_of(refusal);
             kept.is_over |= is_its && kept.start.is_some() && kept.start != start;
         }
     }
@@ -378,6 +380,23 @@ mod tests {
         assert!(!refusals.has_since(at(3), &"a".into()));
         assert!(!refuse("mode", 3, 3), "it has been told of");
         assert_eq!(fields(), ["tls", "mode", "mode"]);
+    }
+
+    /// Any incarnation would do, and what a member was refused for was shown no more.
+    #[test]
+    fn whoever_says_to_be_another_start_elsewhere_ends_nothing() {
+        let refusals = Refusals::default();
+        let refuse = |address: &str, field: &str, start| {
+            let (address, field) = (address.to_owned(), field.to_owned());
+            let refusal = Refusal { address, field, ..refusal("a", "x") };
+            refusals.record(refusal, About::Member, Some(Incarnation(start)), at(1));
+        };
+        let fields = || all(&refusals).into_iter().map(|refusal| refusal.field).collect::<Vec<_>>();
+        refuse("10.0.0.1:50001", "mode", 1);
+        refuse("10.0.0.9:50002", "group", 2);
+        assert_eq!(fields(), ["mode", "group"]);
+        refuse("10.0.0.1:50003", "members", 3);
+        assert_eq!(fields(), ["group", "members"]);
     }
 
     #[test]

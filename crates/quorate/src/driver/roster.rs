@@ -227,6 +227,12 @@ impl Roster {
         addresses
     }
 
+    /// Where the members are reached, as far as this peer knows.
+    pub(super) fn places(&self) -> BTreeMap<PeerName, String> {
+        let members = self.members();
+        members.into_iter().map(|name| (name.clone(), self.address(&name))).collect()
+    }
+
     /// Where a peer is reached, for people to read; empty if that is not known.
     pub(super) fn address(&self, peer: &PeerName) -> String {
         self.addresses(peer).into_iter().next().unwrap_or_default()

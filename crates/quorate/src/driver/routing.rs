@@ -39,7 +39,7 @@ impl Way {
 
 /// Reasons as codes, which the data path reads; those from 4 to 8 are kept for others to come. The
 /// first one is told until there is another.
-const REASONS: [(u8, NoPrimaryReason); 10] = [
+const REASONS: [(u8, NoPrimaryReason); 11] = [
     (0, NoPrimaryReason::NoQuorum),
     (1, NoPrimaryReason::Electing),
     (2, NoPrimaryReason::LeaseEnded),
@@ -50,6 +50,7 @@ const REASONS: [(u8, NoPrimaryReason); 10] = [
     (19, NoPrimaryReason::NotCounted),
     (20, NoPrimaryReason::Removed),
     (21, NoPrimaryReason::Incomplete),
+    (22, NoPrimaryReason::NotConnected),
 ];
 
 /// Written by the event loop, read by every call.
@@ -255,7 +256,7 @@ mod tests {
             routing.set_reason(reason);
             assert_eq!(routing.reason(), reason);
         }
-        routing.set_reason(NoPrimaryReason::NotConnected);
+        routing.set_reason(NoPrimaryReason::ShutDown);
         assert_eq!(routing.reason(), NoPrimaryReason::NoQuorum);
     }
 

@@ -1,5 +1,6 @@
 //! What a peer says of itself: an owned snapshot.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -100,7 +101,8 @@ pub struct Status {
     pub bytes: usize,
     /// The most that this peer takes for cells as primary, in bytes.
     pub max_bytes: usize,
-    /// How near they are to those bounds, as of at most a heartbeat ago.
+    /// How near they are to those bounds; where it is watched, as of at most a heartbeat ago, as the
+    /// events say.
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
@@ -304,7 +306,13 @@ impl Status {
     pub(super) fn new(shared: &Shared, machine: MachineStatus) -> Self {
         let told = shared.roster.told();
         let peer_status = |peer| PeerStatus::new(shared, &told, peer);
-        let peers = machine.peers.into_iter().map(peer_status).collect();
+        let met: BTreeSet<PeerName> = machine.peers.iter().map(|peer| peer.name.clone()).collect();
+        let mut peers: Vec<PeerStatus> = machine.peers.into_iter().map(peer_status).collect();
+        // Of members that a joiner or client was told of, and has never been connected to, the state
+        // machine does not know.
+        let unmet = told.iter().filter(|m| m.name != shared.config.name && !met.contains(&m.name));
+        peers.extend(unmet.map(|member| PeerStatus::of_unmet(shared, &member.name)));
+        peers.sort_by(|one, other| one.name.cmp(&other.name));
         let silence = machine.primary_silence;
         let is_counted = machine.is_counted;
         if is_counted && machine.is_current {
@@ -368,7 +376,8 @@ impl Status {
         self.storage_state = StorageState::of(shared);
         self.storage_error = shared.storage_error.get().cloned();
         let usage = shared.store.usage();
-        (self.cells, self.bytes, self.fill) = (usage.cells, usage.bytes, shared.fill.fill());
+        self.fill = shared.fill.fill_of(&usage);
+        (self.cells, self.bytes) = (usage.cells, usage.bytes);
         self.refusals = shared.current_refusals();
         self.connections = Connections::of(shared);
         self.turns = shared.turns.turns(shared.clock.time());
@@ -436,6 +445,30 @@ impl PeerStatus {
             is_stopping: peer.is_stopping,
             storage_failed: peer.has_failed,
             reaches: peer.reaches,
+        }
+    }
+
+    /// A member that was told of, and was never connected.
+    fn of_unmet(shared: &Shared, name: &PeerName) -> Self {
+        Self {
+            name: name.clone(),
+            address: shared.roster.address(name),
+            link: Link::Down,
+            link_error: link_error(shared, name, Link::Down),
+            protection: None,
+            certificate: None,
+            role: PeerRole::Joining,
+            kind: None,
+            priority: None,
+            incarnation: None,
+            lag: None,
+            is_member: false,
+            suspects: false,
+            is_current: false,
+            is_stopping: false,
+            storage_failed: false,
+            reaches: Vec::new(),
+            differs: shared.differences.of(name),
         }
     }
 }

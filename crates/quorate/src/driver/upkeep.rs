@@ -1,5 +1,6 @@
 //! What the event loop does besides feeding the machine: once per heartbeat, or when it is due.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,10 +73,6 @@ impl EventLoop {
         let shared = &self.shared;
         let (heartbeat, lateness) = (shared.group.heartbeat, now.since(self.agenda.heartbeat));
         self.agenda.heartbeat = now.after(heartbeat);
-        // After a stall of this process there may be much to read from whoever seems silent.
-        if lateness < heartbeat {
-            shared.close_stuck(now);
-        }
         shared.watch_certificate();
         let up = &self.links;
         let is_known = |peer: &PeerName| shared.roster.is_known(peer.as_str());
@@ -84,6 +81,11 @@ impl EventLoop {
         shared
             .reach
             .retain(|peer| !up.contains_key(peer) && (dialed.contains(peer) || is_known(peer)));
+        // Last, for it notes why links are lost that are up as yet. After a stall of this process
+        // there may be much to read from whoever seems silent.
+        if lateness < heartbeat {
+            shared.close_stuck(now);
+        }
         self.tell_waiting(now);
         self.must_publish = true;
     }
@@ -188,12 +190,28 @@ impl EventLoop {
             return;
         }
         self.members_stamp = stamp;
+        let before = self.shared.roster.places();
         self.shared.roster.set_membership(self.machine.membership());
+        self.tell_moved(&before);
         self.must_publish = true;
         let linked: Vec<_> =
             self.links.iter().map(|(peer, up)| (peer.clone(), up.end.clone())).collect();
         for (peer, end) in &linked {
             self.tell_members(peer, end);
+        }
+    }
+
+    /// Logs which members are reached elsewhere from now on than they were `before`.
+    fn tell_moved(&self, before: &BTreeMap<PeerName, String>) {
+        for (member, to) in self.shared.roster.places() {
+            let from = before.get(&member).filter(|from| !from.is_empty() && **from != to);
+            if let Some(from) = from {
+                let peer = self.shared.name();
+                tracing::info!(
+                    target: LINKS, %peer, %member, from, to,
+                    "{member} is reached at {to} from now on, and not at {from}"
+                );
+            }
         }
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use super::refusals::RefusedBy;
+use super::roster::STRANGER;
 use super::status::{Link, MemberStatus, Status};
 use crate::id::{PeerName, Time};
-use crate::told::listed;
+use crate::told::{difference, listed};
 
 /// A peer that waits says so after this time, and from then on at this pace.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -42,7 +43,12 @@ impl Status {
                         RefusedBy::Us => format!("{name} is refused"),
                         RefusedBy::Them => format!("{name} refuses this peer"),
                     };
-                    refused.push(format!("{what} ({field}: {ours} here, {theirs} there)"));
+                    refused.push(match field.as_str() {
+                        "certificate" | "peer" | STRANGER => {
+                            format!("{what} ({})", difference(field, &ours, &theirs))
+                        }
+                        _ => format!("{what} ({field}: {ours} here, {theirs} there)"),
+                    });
                 }
                 None => absent.push(self.unreached(member)),
             }

@@ -163,7 +163,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::LocalDecisionsMerged { units: 5, dropped: 2 },
             Info,
-            "merged 5 units that were decided alone; 2 of windows that have closed were dropped",
+            "merged 5 units that were decided alone; 2 were dropped, for they do not count any more or \
+             were beyond the limit",
         ),
         (
             Event::LocalDecisionsDiscarded { units: 5 },
@@ -188,7 +189,9 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ChangesLost { units: 9, exact: false },
             Warn,
-            "up to 9 units that an old primary had decided may have been given up",
+            "what an old primary had decided last, and nobody else held, may be lost: at most 9 \
+             units, which `max_unreplicated` bounds, and perhaps none; under Acknowledge::Majority \
+             there are none",
         ),
         (
             Event::OlderGenerationDropped { cells: 3, generation: Generation(6) },
@@ -199,7 +202,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ConfigMismatch { peer: "b".into(), field, ours, theirs },
             Warn,
-            "b and this peer refuse each other: mode is strict here and relaxed there",
+            "b and this peer refuse each other: mode is strict here and relaxed there; set the same \
+             at all peers",
         ),
         (
             {
@@ -207,7 +211,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 Event::ModelDiffers { peer: peer.clone(), field, ours, theirs }
             },
             Warn,
-            "b has mode relaxed, and this peer strict",
+            "the code of b has mode relaxed, and that of this peer strict: decided is by the \
+             primary's; run the same at all peers, the primary last",
         ),
         (
             {
@@ -215,7 +220,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 Event::TransportDiffers { peer: peer.clone(), field, ours, theirs }
             },
             Warn,
-            "b stands at tls permissive, and this peer at off",
+            "b stands at tls permissive, and this peer at off: they stay connected; bring all peers \
+             to the same",
         ),
         (
             Event::CertificateExpiring { subject: subject(), not_after_ms: 1, within_days: 0 },
@@ -289,6 +295,11 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
             Event::CaughtUp { cells: 9, position: position() },
             Info,
             "is up to date: 9 cells have come",
+        ),
+        (
+            Event::CaughtUp { cells: 1, position: position() },
+            Info,
+            "is up to date: 1 cell has come",
         ),
         (
             Event::Diverged { position: position(), cells: 9, expected: 10 },

@@ -8,7 +8,7 @@ use crate::id::{Ballot, Incarnation, PeerName, Position, Sequence, Time};
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Message, SwitchOutcome};
-use crate::protocol::requests::Ask;
+use crate::protocol::requests::{Ask, MAX_REQUESTS};
 
 /// Steps of an election that a successor has for itself. Few: it may have died.
 const SUCCESSOR_STEPS: u32 = 2;
@@ -49,6 +49,9 @@ impl Machine {
     pub(super) fn on_switch(&mut self, request: u64, to: Option<PeerName>) {
         match to {
             Some(to) if !self.is_primary() => self.on_request(request, Ask::Switch(to)),
+            None if self.released.is_some() && !self.is_primary() => {
+                self.end_switch(Asker::Own(request), self.after_release());
+            }
             to => self.switch(Asker::Own(request), to),
         }
     }
@@ -63,8 +66,9 @@ impl Machine {
         ballot: Ballot,
     ) {
         let asker = Asker::Other(from.clone(), request);
-        let answer = self.remotes.get(&from.0).and_then(|remote| remote.switch_answer);
-        if let Some((_, outcome)) = answer.filter(|(answered, _)| *answered == request) {
+        let answers = self.remotes.get(&from.0).map(|remote| &remote.switch_answers);
+        let is_again = |(answered, _): &&_| *answered == request && !bug::is(Bug::WishMetAgain);
+        if let Some(&(_, outcome)) = answers.and_then(|answers| answers.iter().find(is_again)) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
@@ -86,14 +90,31 @@ impl Machine {
         }
     }
 
+    /// What a wish to hand over comes to where this peer has released its last reign, for whomever:
+    /// whoever follows it, nothing was lost. A switch is not over before somebody does.
+    fn after_release(&self) -> Result<PeerName, SwitchError> {
+        let leader = self.leader.as_ref().map(|leader| leader.name.clone());
+        match (leader, &self.switching) {
+            (Some(leader), _) => Ok(leader),
+            (None, Some(_)) => Err(SwitchError::Busy),
+            (None, None) => Err(SwitchError::NotPrimary { primary: None }),
+        }
+    }
+
     /// Tells whoever has asked.
     fn end_switch(&mut self, asker: Asker, result: Result<PeerName, SwitchError>) {
         match asker {
             Asker::Own(request) => self.outputs.push_back(Output::Switched { request, result }),
             Asker::Other(from, request) => {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
-                    if let Some(remote) = self.remotes.get_mut(&from.0) {
-                        remote.switch_answer = Some((request, outcome));
+                    // Another start of it numbers its wishes anew.
+                    let remote = self.remotes.get_mut(&from.0);
+                    if let Some(remote) = remote.filter(|r| r.is_last(from.1)) {
+                        // As many as it can have under way.
+                        if remote.switch_answers.len() >= MAX_REQUESTS {
+                            remote.switch_answers.pop_front();
+                        }
+                        remote.switch_answers.push_back((request, outcome));
                     }
                     self.send(&from, Message::Switched { request, outcome });
                 }
@@ -175,16 +196,23 @@ impl Machine {
     }
 
     /// Whether another member may be ready in a moment: one that has not said where it stands, or
-    /// is not connected and has not said that it ends.
+    /// is not connected and has not said that it ends. So may one that stops, or has ended, where
+    /// another member goes on that is never promoted: it is a restart. Where all stop the group
+    /// ends, and nobody is waited for.
     fn has_hope_of_successor(&self) -> bool {
-        let is_hopeful = |name: &&PeerName| match self.remotes.get(*name) {
-            Some(remote) if remote.linked.is_some() => !remote.is_never_promoted(),
-            Some(remote) => !remote.has_ended,
-            None => true,
-        };
-        let names = self.names();
-        let mut others = names.iter().filter(|name| **name != &self.config.name);
-        others.any(is_hopeful)
+        let (mut goes_on, mut may_be_back) = (false, false);
+        for name in self.names().into_iter().filter(|name| **name != self.config.name) {
+            let Some(remote) = self.remotes.get(name) else { return true };
+            let is_ending = match remote.linked {
+                Some(_) if !remote.is_never_promoted() => return true,
+                Some(_) => remote.is_stopping(),
+                None if !remote.has_ended => return true,
+                None => true,
+            };
+            goes_on |= !is_ending;
+            may_be_back |= is_ending;
+        }
+        goes_on && may_be_back
     }
 
     fn begin_hand_over(&mut self, asker: Asker, to: (PeerName, Incarnation)) {
@@ -283,6 +311,7 @@ impl Machine {
         self.send_to_all(&Message::Release { ballot, to: to.0.clone() });
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { asker, to, ballot, deadline });
+        self.released = Some(ballot);
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
         self.watch.campaign_at = Some(deadline);
@@ -398,6 +427,7 @@ impl SwitchOutcome {
             Err(
                 SwitchError::NotPrimary { .. }
                 | SwitchError::NoPrimary { .. }
+                | SwitchError::NotReached
                 | SwitchError::TimedOut { .. }
                 | SwitchError::TooMany { .. }
                 | SwitchError::ShuttingDown,

@@ -82,6 +82,8 @@ pub struct Machine {
     /// Where the transfers of the last sender that began are numbered from.
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
+    /// Its last reign, if it has released that.
+    pub(super) released: Option<Ballot>,
     /// It is about to end, and is not promoted meanwhile.
     is_aside: bool,
     /// Removals and changes of the policy that this peer's embedder has asked for.
@@ -245,6 +247,7 @@ impl Machine {
             stands_above_from: Time(0),
             first_transfer: 0,
             switching: None,
+            released: None,
             is_aside: false,
             requests: Vec::new(),
             disk,
@@ -492,8 +495,14 @@ impl Machine {
         if has_none { 0 } else { self.config.priority }
     }
 
-    /// The others should know at once: who stands first may be another now.
+    /// The others should know at once: who stands first may be another now. Who is not promoted any
+    /// more stands no longer either.
     fn on_priority(&mut self) {
+        let is_standing =
+            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
+        if is_standing && self.priority() == 0 {
+            self.give_up_campaign();
+        }
         self.ping_all();
         self.wake_soon();
     }

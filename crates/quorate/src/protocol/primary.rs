@@ -94,6 +94,7 @@ impl Machine {
     /// Becomes primary of the ballot it was elected for.
     pub(super) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
         let now = self.now.time;
+        self.released = None;
         // A primary that comes back with its own state has lost nothing.
         let is_loss_possible = self.group.acknowledge == Acknowledge::Primary
             && self.has_data()

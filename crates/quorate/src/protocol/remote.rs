@@ -41,8 +41,9 @@ pub(super) struct Remote {
     pub(super) sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
     pub(super) told: Option<Membership>,
-    /// The last wish to switch of this peer that was answered, and how: it asks until it has heard.
-    pub(super) switch_answer: Option<(u64, SwitchOutcome)>,
+    /// The last wishes to switch of this peer that were answered, and how: it asks until it has
+    /// heard, and what it asked before may come once more after that.
+    pub(super) switch_answers: VecDeque<(u64, SwitchOutcome)>,
     /// It said that it ends before its links closed.
     pub(super) has_ended: bool,
     /// As primary: it holds the change that has counted it out.
@@ -61,9 +62,19 @@ impl Remote {
         self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
     }
 
+    /// Whether it has said that it is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.is_stopping)
+    }
+
     /// What it is counted by, while it is linked.
     pub(super) fn id(&self) -> Option<MemberId> {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
+    }
+
+    /// Whether this is the start of it that is linked, or was last.
+    pub(super) fn is_last(&self, incarnation: Incarnation) -> bool {
+        self.last.as_ref().is_some_and(|end| end.incarnation == incarnation)
     }
 
     /// What it says it is to the group.
@@ -87,6 +98,7 @@ impl Machine {
         if remote.linked == Some(incarnation) {
             return;
         }
+        let is_same = remote.is_last(incarnation);
         let died = remote.last.take().filter(|last| last.incarnation != incarnation);
         if let Some(died) = died.as_ref().filter(|died| died.id != end.id) {
             remote.dead.push_back(died.id);
@@ -98,10 +110,16 @@ impl Machine {
             died.id == end.id && end.succession.proves_end_of(&died.succession)
         });
         let dead = std::mem::take(&mut remote.dead);
+        // It may have closed before the answer was heard.
+        let mut switch_answers = std::mem::take(&mut remote.switch_answers);
+        if !is_same {
+            switch_answers.clear();
+        }
         *remote = Remote {
             linked: Some(incarnation),
             last: Some(end),
             dead,
+            switch_answers,
             heard: now,
             ..Remote::default()
         };

@@ -351,11 +351,11 @@ impl Machine {
         }
         if position_goes_back(held, end.position) {
             // A batch of an earlier transfer, overtaken on its way.
-            return;
+            return self.store.discard(loaded);
         }
         let given_up = self.units_given_up(base, held);
         if self.has_failed() {
-            return;
+            return self.store.discard(loaded);
         }
         let (position, has_meta) = (end.position, end.meta.is_some());
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
@@ -386,7 +386,10 @@ impl Machine {
             return;
         }
         self.lacks_cells = false;
-        self.forget_remembered(position);
+        // Whoever adopts has it from a voter, which may lack what was acknowledged to the primary.
+        if !matches!(self.role, Role::Winner(_)) {
+            self.forget_remembered(position);
+        }
         // A batch without changes, such as one with a digest, is as old as the state that is held.
         if position != held || self.adopted.is_none() {
             self.adopted = Some(self.passed());

@@ -10,7 +10,7 @@ use crate::protocol::machine::{Machine, Role};
 use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// Requests that one peer has under way at most.
-const MAX_REQUESTS: usize = 16;
+pub(super) const MAX_REQUESTS: usize = 16;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -96,6 +96,9 @@ impl Machine {
         }
         if is_late {
             return self.give_up(number);
+        }
+        if self.asks_no_more(number) {
+            return;
         }
         if let Some(leader) = self.leader.as_ref().filter(|l| !l.has_ended(self.now.time)) {
             let to = (leader.name.clone(), leader.incarnation);
@@ -200,6 +203,49 @@ impl Machine {
         }
     }
 
+    /// Whether a removal that has not begun, as far as this peer knows, is not asked for any more: a
+    /// primary that has not begun it by now forgets that it was before this peer says what has come
+    /// of it, and what it has begun is known here by then. Where there is no time for that it is
+    /// asked for to the end.
+    fn asks_no_more(&self, number: u64) -> bool {
+        let request = self.requests.iter().find(|request| request.number == number);
+        let Some(Request { ask: Ask::Remove(peer), since, until, .. }) = request else {
+            return false;
+        };
+        let last = until.before(self.reach() + self.group.heartbeat);
+        last > *since && self.now.time > last && self.meta.membership.keeps(peer)
+    }
+
+    /// What is to be said of a removal that was asked for and not answered in time.
+    fn removal_given_up(&mut self, request: &Request, peer: PeerName) -> RemoveError {
+        let (now, ballot) = (self.now.time, self.ballot);
+        let waited = now.since(request.since);
+        let is_known = match &mut self.role {
+            Role::Primary(reign) => {
+                reign.leaving.remove(&peer);
+                true
+            }
+            // It holds what that primary has begun.
+            _ => {
+                let time_to_forget = self.reach() + self.group.heartbeat;
+                let was_forgotten = request.until.before(time_to_forget) > request.since;
+                let is_following = self.leader.as_ref().is_some_and(|leader| {
+                    leader.is_kept_up_with && now.since(leader.heard) <= self.group.heartbeat * 2
+                });
+                was_forgotten && is_following && request.asked == Some(ballot)
+            }
+        };
+        if !is_known || !self.meta.membership.keeps(&peer) {
+            return RemoveError::TimedOut { peer, waited };
+        }
+        let others = self.names().into_iter().filter(|n| **n != peer && **n != self.config.name);
+        let is_there = |name: &PeerName| {
+            self.remotes.get(name).is_some_and(|remote| self.is_reachable(remote))
+        };
+        let missing = others.filter(|name| !is_there(name)).cloned().collect();
+        RemoveError::NotBegun { peer, missing, waited }
+    }
+
     fn take_request(&mut self, number: u64) -> Option<Request> {
         let index = self.requests.iter().position(|request| request.number == number)?;
         Some(self.requests.remove(index))
@@ -209,14 +255,17 @@ impl Machine {
         let Some(request) = self.take_request(number) else { return };
         let was_asked = request.asked.is_some();
         let waited = self.now.time.since(request.since);
+        if let Ask::Remove(peer) = &request.ask
+            && was_asked
+        {
+            let error = self.removal_given_up(&request, peer.clone());
+            return self.outputs.push_back(removal_ended(number, Err(error)));
+        }
         self.outputs.push_back(match request.ask {
             Ask::Policy(_) if was_asked => {
                 policy_ended(number, Err(PolicyError::TimedOut { waited }))
             }
             Ask::Policy(_) => policy_ended(number, Err(PolicyError::NoPrimary { waited })),
-            Ask::Remove(peer) if was_asked => {
-                removal_ended(number, Err(RemoveError::TimedOut { peer, waited }))
-            }
             Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
             Ask::Switch(to) if was_asked => {
                 switch_ended(number, Err(SwitchError::TimedOut { to, waited }))

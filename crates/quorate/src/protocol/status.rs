@@ -110,6 +110,8 @@ pub struct MachinePeer {
     pub is_member: bool,
     /// Whether it holds the primary unreachable.
     pub suspects: bool,
+    /// The primary that it follows and hears, as of its last heartbeat.
+    pub follows: Option<PeerName>,
     /// Whether it is the primary, or keeps up with it and acknowledges what comes.
     pub is_current: bool,
     /// Whether it has said that it is about to end.
@@ -125,7 +127,7 @@ pub struct MachinePeer {
 pub(super) const MAX_LAG: u64 = 1000;
 
 /// The first version of the protocol in which peers say how far they are behind.
-const LAG_VERSION: u32 = 4;
+const LAG_VERSION: u32 = 5;
 
 /// How many cuts this peer's state is behind that of the primary of `ballot`; `None` where they
 /// cannot be compared. Of a state of an older reign it is not known here how much of it the primary
@@ -289,8 +291,11 @@ impl Machine {
             _ if self.is_primary() => held.and_then(|held| cuts_behind(held, own)),
             _ => brief.and_then(|brief| brief.behind),
         };
+        let following = brief.filter(|brief| brief.suspects.is_none());
+        let follows = following.and_then(|brief| Some(brief.primary.as_ref()?.0.clone()));
         MachinePeer {
             name: name.clone(),
+            follows,
             incarnation: remote.last.as_ref().map(|end| end.incarnation),
             is_linked: remote.linked.is_some(),
             role,

@@ -70,7 +70,7 @@ impl SealedBatch<'_> {
 pub struct Merged {
     /// Units counted.
     pub units: u64,
-    /// Units of windows that had closed meanwhile.
+    /// Units that the model did not count: of windows that had closed, or beyond a limit.
     pub dropped: u64,
     /// Whether it had been merged before: nothing was changed now.
     pub already: bool,

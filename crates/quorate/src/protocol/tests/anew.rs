@@ -208,6 +208,24 @@ fn a_survivor_waits_where_a_restarted_peer_remembers_more() {
     let Loss::UpTo { .. } = begun(&group).2 else { panic!("{:?}", begun(&group)) };
 }
 
+/// One that remembers more than the state that it adopts forgot it by that, for whoever adopts takes a
+/// state up as well: it said that nothing is known of what may be lost.
+#[test]
+fn whoever_adopts_less_than_it_remembers_says_so() {
+    let (mut group, primary, [other, survivor]) = restarted(true);
+    group.kill(&primary);
+    group.input(&survivor.into(), Input::SetPriority(0));
+    group.heal();
+    group.run(SECOND * 30);
+    for name in [other, survivor] {
+        group.input(&name.into(), Input::FoundNewGroup);
+    }
+    group.run(SECOND * 15);
+    assert_eq!(group.primary(), Some(other.into()), "the survivor is never promoted");
+    assert_eq!(group.total(other, "k"), 7);
+    let Loss::UpTo { .. } = begun(&group).2 else { panic!("{:?}", begun(&group)) };
+}
+
 #[test]
 fn a_group_that_is_founded_anew_says_what_it_had_acknowledged() {
     let (mut group, primary, [other, survivor]) = restarted(false);

@@ -8,6 +8,7 @@ use crate::config::{Acknowledge, Bounds};
 use crate::event::Event;
 use crate::id::{GroupTime, Lead, PeerName};
 use crate::model::Value;
+use crate::protocol::io::SWITCH_VERSION;
 use crate::protocol::message::{BatchEnd, Message};
 use crate::record::{MIN_CELL_BYTES, Record};
 use crate::store::Staged;
@@ -291,6 +292,25 @@ fn whoever_hears_no_primary_is_behind_by_nobody_knows_how_much() {
     for at in [off, third, primary.as_str()] {
         assert_eq!(lag_at(&group, at, off), (Some(0), true), "{at}");
     }
+}
+
+/// While a group is upgraded peer by peer: to the first that was, those that are yet to be seemed not
+/// to keep up, as if nothing were left without it.
+#[test]
+fn whoever_does_not_say_how_far_it_is_behind_is_taken_to_keep_up() {
+    let mut group = Group::new(&["a", "b", "c"]);
+    let old = ["a", "b"].map(|name| (name.into(), SWITCH_VERSION - 1));
+    group.versions.extend(old);
+    group.priorities.insert("a".into(), 1);
+    ["a", "b", "c"].iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    assert_eq!(group.primary(), Some("a".into()));
+    for of in ["a", "b"] {
+        assert!(lag_at(&group, "c", of).1, "{of}");
+    }
+    group.split(&["a"], &["b"]);
+    group.run(SECOND * 15);
+    assert!(!lag_at(&group, "c", "b").1, "it suspects the primary");
 }
 
 /// A tail that nobody else holds is no lead: it will be given up.

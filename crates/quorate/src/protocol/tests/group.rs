@@ -15,7 +15,7 @@ use crate::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::policy::Policy;
 use crate::protocol::Machine;
-use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, Start};
+use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, SWITCH_VERSION, Start};
 use crate::protocol::message::Message;
 use crate::store::{Decided, Refused, Store};
 
@@ -367,6 +367,17 @@ impl Group {
         self.relink();
     }
 
+    /// The connections between two processes are reset, and both live on.
+    pub(super) fn reset(&mut self, one: &str, other: &str) {
+        for (at, peer) in [(one, other), (other, one)] {
+            let (at, peer) = (PeerName::from(at), PeerName::from(peer));
+            let incarnation = self.peers[&peer].incarnation;
+            self.linked.remove(&(at.clone(), peer.clone()));
+            self.input(&at, Input::LinkDown { peer, incarnation, has_ended: false });
+        }
+        self.relink();
+    }
+
     fn end(&mut self, name: &str, has_ended: bool) -> Peer {
         let name = PeerName::from(name);
         let peer = self.peers.remove(&name).expect("the peer runs");
@@ -485,6 +496,8 @@ impl Group {
         let Some(sender) = self.peers.get(&from).map(|p| p.incarnation) else {
             return;
         };
+        let is_old = self.versions.get(&from).is_some_and(|version| *version < SWITCH_VERSION);
+        let message = if is_old { as_older(message) } else { message };
         if self.peers.get(&to).is_some_and(|p| p.incarnation == incarnation) {
             self.input(&to, Input::Message { peer: from, incarnation: sender, message });
         }
@@ -579,6 +592,15 @@ impl Group {
     pub(super) fn saw(&self, at: &str, is_it: impl Fn(&Event) -> bool) -> bool {
         self.peers[&PeerName::from(at)].events.iter().any(is_it)
     }
+}
+
+/// A heartbeat as it was before peers said how far they are behind, and that they end.
+fn as_older(mut message: Message) -> Message {
+    if let Message::Ping { brief, .. } | Message::Pong { brief, .. } = &mut message {
+        (brief.behind, brief.acknowledged) = (None, None);
+        (brief.is_stopping, brief.has_failed) = (false, false);
+    }
+    message
 }
 
 /// The rest of a group of `a`, `b` and `c`.

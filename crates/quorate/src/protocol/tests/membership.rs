@@ -148,7 +148,21 @@ fn who_is_needed_does_not_leave() {
     group.run(SECOND * 10);
     group.remove(leaver, leaver);
     group.run(SECOND * 40);
-    assert!(matches!(group.removed(leaver), Some(Err(RemoveError::TimedOut { .. }))));
+    // It was told that the change might still be made.
+    let error = |peer: &str| RemoveError::NotBegun {
+        peer: peer.into(),
+        missing: vec![gone.into()],
+        waited: SECOND * 30,
+    };
+    assert_eq!(group.removed(leaver), Some(&Err(error(leaver))));
+    assert_eq!(
+        error("x").to_string(),
+        format!(
+            "x was not counted out within 30s, and nothing was begun: it takes a majority of those \
+             who would be left, and {gone} is not connected: bring back who is gone, or have it \
+             forgotten first"
+        )
+    );
     assert_eq!(group.primary().as_ref().map(PeerName::as_str), Some(&*primary));
     group.add(&primary, "k", 1).expect("a majority is there");
     assert_eq!(group.members(&primary), ("abc".into(), false));
@@ -159,6 +173,34 @@ fn who_is_needed_does_not_leave() {
     group.remove(leaver, leaver);
     group.run(SECOND * 3);
     assert_eq!(group.members(&primary).0, primary);
+}
+
+/// The member that was missing came back just after who had asked was told, and the change was made.
+#[test]
+fn what_was_said_not_to_be_begun_is_not_begun_later() {
+    let (mut group, primary) = three();
+    let [leaver, gone] = others(&primary.as_str().into())[..] else { unreachable!("of three") };
+    group.split(&[gone], &[&primary, leaver]);
+    group.run(SECOND * 10);
+    group.remove(leaver, leaver);
+    let mut waited = 0;
+    while group.removed(leaver).is_none() {
+        assert!(waited < 31_000);
+        group.run(SECOND / 1000);
+        waited += 1;
+    }
+    assert!(matches!(group.removed(leaver), Some(Err(RemoveError::NotBegun { .. }))));
+    group.heal();
+    group.run(SECOND * 20);
+    assert_eq!(group.members(&primary), ("abc".into(), false));
+    // A moment before it was still asked for.
+    group.split(&[gone], &[&primary, leaver]);
+    group.run(SECOND * 10);
+    group.remove(leaver, leaver);
+    group.run(SECOND * 25);
+    group.heal();
+    group.run(SECOND * 10);
+    assert_eq!(group.peers[&PeerName::from(leaver)].removed.last(), Some(&Ok(())));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::error::SwitchError;
 use crate::event::Event;
 use crate::id::{Ballot, PeerKind, PeerName};
 use crate::protocol::io::{Input, SWITCH_VERSION};
+use crate::protocol::machine::Role;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -304,4 +305,159 @@ fn a_successor_that_stops_lets_others_stand() {
     group.run(SECOND * 8);
     let primary = group.primary().expect("the others are a majority");
     assert_ne!(primary.as_str(), to);
+}
+
+/// A peer asked for a switch and was restarted before that ended. Its next start numbers its wishes
+/// anew, and was told of the first one what had become of that of the start before.
+#[test]
+fn the_answer_to_one_start_of_a_peer_is_none_to_another() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    // The successor takes nothing.
+    group.dropped = |message| matches!(message, Message::Piece(_));
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.switch(asker, 1, to);
+    group.kill(asker);
+    group.start(asker);
+    group.run(SECOND * 5);
+    let aborted = |event: &Event| matches!(event, Event::SwitchAborted { .. });
+    assert!(group.saw(old.as_str(), aborted), "the wish of the first start has ended");
+    group.dropped = |_| false;
+    group.run(SECOND * 5);
+    assert_eq!(group.primary(), Some(old));
+    group.switch(asker, 1, to);
+    group.run(SECOND);
+    assert_eq!(switched(&group, asker), [Ok(to.into())]);
+    assert_eq!(group.primary(), Some(to.into()));
+}
+
+/// The link was reset before the answer was heard, and the answer forgotten with it.
+#[test]
+fn a_wish_is_met_once_over_links_that_are_reset() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::Piece(_) | Message::Switched { .. });
+    group.add(old.as_str(), "k", 7).expect("decided");
+    group.switch(asker, 1, to);
+    group.run(SECOND * 3);
+    let aborted = |event: &&Event| matches!(event, Event::SwitchAborted { .. });
+    let aborts = |group: &Group| group.peers[&old].events.iter().filter(aborted).count();
+    assert_eq!(aborts(&group), 1);
+    group.reset(old.as_str(), asker);
+    group.dropped = |_| false;
+    group.run(SECOND * 3);
+    assert_eq!(switched(&group, asker), [Err(SwitchError::Aborted { to: to.into() })]);
+    assert_eq!((group.primary(), aborts(&group)), (Some(old.clone()), 1), "it was met once");
+}
+
+/// Only the last answer was kept: an earlier wish that came once more was met after all, when its
+/// asker had long been told that it was not.
+#[test]
+fn a_late_repeat_of_an_earlier_wish_is_answered_as_it_was() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, asker] = others(&old)[..] else { panic!("there are two others") };
+    let ballot = group.peers[&old].machine.status(Default::default()).ballot;
+    group.input(&to.into(), Input::SetPriority(0));
+    group.run(SECOND);
+    group.switch(asker, 1, to);
+    group.switch(asker, 2, "z");
+    let told = [
+        Err(SwitchError::PriorityZero { to: to.into() }),
+        Err(SwitchError::NotMember { to: "z".into() }),
+    ];
+    assert_eq!(switched(&group, asker), told);
+    group.input(&to.into(), Input::SetPriority(5));
+    group.run(SECOND);
+    let message = Message::SwitchPrimary { request: 1, to: to.into(), ballot };
+    let incarnation = group.peers[&asker.into()].incarnation;
+    group.input(&old, Input::Message { peer: asker.into(), incarnation, message });
+    group.run(SECOND);
+    assert_eq!(group.primary(), Some(old));
+    assert_eq!(switched(&group, asker), told);
+}
+
+/// A peer that was shut down said that it had handed over, to whoever had been elected over it.
+#[test]
+fn who_has_released_its_reign_says_to_whom_and_who_was_deposed_says_that() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    let [to, third] = others(&old)[..] else { panic!("there are two others") };
+    group.dropped = |message| matches!(message, Message::PreVote(_) | Message::Vote(_));
+    group.switch(third, 1, to);
+    group.input(&old, Input::Switch { request: 1, to: None });
+    assert_eq!(switched(&group, old.as_str()), [Err(SwitchError::Busy)], "until it is elected");
+    group.dropped = |_| false;
+    group.input(&old, Input::SetPriority(0));
+    group.run(SECOND * 8);
+    let new = group.primary().expect("one of the others");
+    group.input(&old, Input::Switch { request: 2, to: None });
+    assert_eq!(switched(&group, old.as_str())[1..], [Ok(new.clone())]);
+    // That one is cut off, and another elected over it.
+    group.run(SECOND * 2);
+    group.split(&[new.as_str()], &others(&new));
+    group.run(SECOND * 25);
+    group.heal();
+    group.run(SECOND * 5);
+    let next = group.primary().expect("the two others");
+    assert_ne!(next, new);
+    group.input(&new, Input::Switch { request: 3, to: None });
+    let last = switched(&group, new.as_str()).pop();
+    assert_eq!(last, Some(Err(SwitchError::NotPrimary { primary: Some(next) })));
+}
+
+/// Its request for votes went on, and it was elected just before it ended.
+#[test]
+fn who_steps_aside_stands_no_longer() {
+    let mut group = Group::founded(&NAMES);
+    let old = group.primary().expect("founded");
+    group.dropped = |message| matches!(message, Message::PreVoteReply { .. });
+    group.kill(old.as_str());
+    let is_standing = |group: &Group, name: &PeerName| {
+        matches!(group.peers[name].machine.role, Role::PreCandidate(_) | Role::Candidate(_))
+    };
+    let names: Vec<PeerName> = group.peers.keys().filter(|n| **n != old).cloned().collect();
+    let standing = (0..2_000).find_map(|_| {
+        group.run(SECOND / 100);
+        names.iter().find(|name| is_standing(&group, name)).cloned()
+    });
+    let standing = standing.expect("nobody is primary");
+    group.input(&standing, Input::StepAside(true));
+    assert!(!is_standing(&group, &standing));
+    group.dropped = |_| false;
+    group.run(SECOND * 5);
+    let other = names.into_iter().find(|name| *name != standing);
+    assert_eq!(group.primary(), other);
+}
+
+/// The members that go on are never promoted: one that is restarted is waited for.
+#[test]
+fn one_that_is_restarted_may_take_over_where_the_others_never_do() {
+    let mut group = Group::new(&NAMES);
+    group.priorities.extend([("a".into(), 1), ("b".into(), 2), ("c".into(), 0)]);
+    NAMES.iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    let asked = |group: &mut Group, request| {
+        group.input(&"a".into(), Input::Switch { request, to: None });
+        group.run(SECOND / 10);
+        switched(group, "a").pop()
+    };
+    let not_yet = Some(Err(SwitchError::NotReady { to: None }));
+    group.input(&"b".into(), Input::StepAside(true));
+    group.settle();
+    assert_eq!(asked(&mut group, 1), not_yet);
+    group.stop("b");
+    group.settle();
+    assert_eq!(asked(&mut group, 2), not_yet);
+    // Where all that are left stop nobody is waited for.
+    group.input(&"c".into(), Input::StepAside(true));
+    group.settle();
+    let members = vec!["c".into()];
+    assert_eq!(asked(&mut group, 3), Some(Err(SwitchError::NoCandidate { members })));
+    group.input(&"c".into(), Input::StepAside(false));
+    group.start("b");
+    group.run(SECOND * 5);
+    assert_eq!(asked(&mut group, 4), Some(Ok("b".into())));
 }
