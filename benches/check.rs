@@ -19,13 +19,13 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use quorate::store::Store;
-use quorate::{Acknowledge, Ballot, Generation, GroupTime, Item, Model, Term, Time};
+use quorate::{Acknowledge, Ballot, Generation, GroupTime, Model, Term, Time};
 use quorate_benches::group::{self, Group, RATE};
 use quorate_benches::keys::{KEY_BYTES, Numbers, key};
 
 use quorate_benches::report::{Table, median, ratio};
 use quorate_benches::{child, facts, stopwatch};
-use quorate_ratelimit::{Limits, RateLimitModel, RateLimiter};
+use quorate_ratelimit::{Limits, Operation, RateLimitModel, RateLimiter};
 use tokio::runtime::{Builder, Handle};
 
 /// Keys that are there before anything is measured.
@@ -196,7 +196,7 @@ impl Contender {
                 let model: &dyn Model = model;
                 for _ in 0..count {
                     let key = limits.key(RATE, next_key()).expect("the key is short");
-                    let items = [Item { key: key.as_ref(), args: [1, 0] }];
+                    let items = [Operation::Acquire.item(key.as_ref(), 1)];
                     let decided =
                         store.decide(Time(1), black_box(&items), model, Acknowledge::Primary);
                     assert!(decided.is_ok_and(|decided| decided.answer.units == 1), "admitted");

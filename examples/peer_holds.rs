@@ -18,7 +18,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{delete, post};
-use quorate_ratelimit::{AcquireError, Decision, PermitId, ReservationId, Reserved};
+use quorate_ratelimit::{AcquireError, Decision, PermitId, ReservationAnswer, ReservationId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,7 +40,8 @@ pub(crate) fn routes() -> Router<Service> {
 async fn reserve(State(service): State<Service>, body: Bytes) -> Result<Response, Problem> {
     let Amount { limit, key, amount } = read(&body, AMOUNT)?;
     let reserved = service.limiter.reserve(&limit, &key, amount).await;
-    let Reserved { decision, id, .. } = reserved.map_err(|error| problem(error, &service))?;
+    let ReservationAnswer { decision, id, .. } =
+        reserved.map_err(|error| problem(error, &service))?;
     let mut body = described(&decision);
     body["reservation"] = json!(id.map(|id| id.to_string()));
     if decision.allowed {

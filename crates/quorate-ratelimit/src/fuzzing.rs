@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets, which a test runs as well. Each takes any bytes and panics only if a
-//! promise of this crate is broken.
+//! The bodies of the fuzz targets, which a test runs as well. Each takes any bytes and panics only
+//! if a promise of this crate is broken.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use quorate::{Cell, Delta, GroupTime, Item, Model, Policy, Value};
 
-use crate::answer::{self, code, word};
-use crate::auxiliary::{Auxiliary, AuxiliaryKey};
-use crate::key::Key;
 use crate::limit::Limit;
-use crate::limits::Limits;
+use crate::limiter::hold_id::PermitId;
 use crate::model::RateLimitModel;
-use crate::permit::PermitId;
-use crate::record;
-use crate::spec::LimitsSpec;
+use crate::model::answer::{self, code, word};
+use crate::model::file::LimitsSpec;
+use crate::model::idempotency;
+use crate::model::key::Key;
+use crate::model::limits::Limits;
+use crate::model::side_cell::{SideCell, SideKey};
+use crate::rule::operation::Operation;
 
 const START: u64 = 1_753_000_000_000_000_000;
 
@@ -40,31 +41,20 @@ fn limits() -> Limits {
     builder.build().expect("these limits break no rule")
 }
 
-/// The numbers of operations, as items carry them, for whoever makes items without a limiter.
-pub mod operation {
-    pub const ACQUIRE: u8 = 0;
-    pub const REFUND: u8 = 3;
-    pub const PERMIT_TAKE: u8 = 6;
-    pub const PERMIT_RENEW: u8 = 7;
-    pub const PERMIT_RELEASE: u8 = 8;
-    pub const RESERVE: u8 = 9;
-    pub const COMMIT: u8 = 10;
-}
-
 /// The key of a permit's own cell.
 pub fn permit_key(key: &Key, id: u8) -> Vec<u8> {
-    Auxiliary::Permit.key(&[key.as_ref(), &[id]]).to_vec()
+    SideCell::Permit.key(&[key.as_ref(), &[id]]).as_ref().to_vec()
 }
 
 /// The keys of a reservation's own cell, and of all that is reserved of a key.
 pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
-    let own = Auxiliary::Reservation.key(&[key.as_ref(), &[id]]);
-    [own.to_vec(), Auxiliary::Holds.key(&[key.as_ref()]).to_vec()]
+    let own = SideCell::Reservation.key(&[key.as_ref(), &[id]]);
+    [own.as_ref().to_vec(), SideCell::Reserved.key(&[key.as_ref()]).as_ref().to_vec()]
 }
 
 /// The key of what an acquire with an idempotency key leaves behind.
 pub fn record_key(key: &Key, amount: u64, id: u8) -> Vec<u8> {
-    record::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).to_vec()
+    idempotency::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).as_ref().to_vec()
 }
 
 /// Takes bytes as numbers, zero when there are none left.
@@ -90,7 +80,8 @@ impl Numbers<'_> {
 /// Any operations, in any order, on any cells: nothing is written by a denial, units are what was
 /// asked for at most, and what is left is within the limit.
 pub fn operations(data: &[u8]) {
-    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let limits = &*LIMITS;
+    let mut numbers = Numbers(data);
     let model = limits.model();
     let names: Vec<String> = limits.iter().map(|(name, _)| name.to_owned()).collect();
     let mut cells: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
@@ -114,13 +105,13 @@ pub fn operations(data: &[u8]) {
             keys.iter().map(|_| [numbers.number(), numbers.number() % 12]).collect();
         let mut items: Vec<Item<'_>> =
             keys.iter().zip(&args).map(|(key, args)| Item { key, args: *args }).collect();
-        let record = record::key(&[numbers.byte() % 3], &items);
+        let record = idempotency::key(&[numbers.byte() % 3], &items);
         let beside: Vec<_> = beside(&mut numbers, &keys[0]);
         match numbers.byte() % 4 {
-            0 => items.push(Item { key: &record, args: [0, 0] }),
+            0 => items.push(record.item()),
             1 => {
                 items.truncate(1);
-                items.extend(beside.iter().map(|key| Item { key, args: [0, 0] }));
+                items.extend(beside.iter().map(SideKey::item));
             }
             _ => {}
         }
@@ -132,15 +123,16 @@ pub fn operations(data: &[u8]) {
 }
 
 /// Cells beside those of a limit, in any mixture.
-fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<AuxiliaryKey> {
+fn beside(numbers: &mut Numbers<'_>, key: &[u8]) -> Vec<SideKey> {
     let id = [numbers.byte() % 3];
-    let (permit, holds) = (Auxiliary::Permit.key(&[key, &id]), Auxiliary::Holds.key(&[key]));
-    let reservation = Auxiliary::Reservation.key(&[key, &id]);
+    let permit = SideCell::Permit.key(&[key, &id]);
+    let reserved = SideCell::Reserved.key(&[key]);
+    let reservation = SideCell::Reservation.key(&[key, &id]);
     match numbers.byte() % 4 {
         0 => vec![permit],
-        1 => vec![reservation, holds],
-        2 => vec![holds],
-        _ => vec![holds, permit],
+        1 => vec![reservation, reserved],
+        2 => vec![reserved],
+        _ => vec![reserved, permit],
     }
 }
 
@@ -159,7 +151,7 @@ fn decide(
     let answer = model.decide(items, &mut cells, GroupTime(now));
     let is_admitted = matches!(answer.code, code::ALLOWED | code::SHADOW);
     // Reservations that have lapsed are settled whatever is decided.
-    let settles = items.iter().any(|item| Auxiliary::of(item.key) == Some(Auxiliary::Holds));
+    let settles = items.iter().any(|item| SideCell::of(item.key) == Some(SideCell::Reserved));
     let has_changed = cells.iter().any(Cell::is_changed);
     assert!(is_admitted || settles || !has_changed, "a denial changes nothing");
     let asked = items.iter().fold(0, |sum: u64, item| sum.saturating_add(item.args[0]));
@@ -196,17 +188,18 @@ fn merge(
 
 /// Cells with any content, as a damaged disk or another peer may have them, break no decision.
 pub fn cells(data: &[u8]) {
-    let (limits, mut numbers) = (&*LIMITS, Numbers(data));
+    let limits = &*LIMITS;
+    let mut numbers = Numbers(data);
     let model = limits.model();
     for (name, _) in limits.iter() {
         let key = limits.key(name, "k").expect("it is one of these");
         // The tag of this limit's own cells, so that they are read.
         let mut cell = Cell::new(None);
-        let one = Item { key: key.as_ref(), args: [1, 0] };
+        let one = Operation::Acquire.item(key.as_ref(), 1);
         model.decide(&[one], std::slice::from_mut(&mut cell), GroupTime(START));
-        let tag = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
+        let own = cell.value().map_or(0, |value| value.words[2]) & (0xffff << 48);
         // Or that of a sliding window's in the version before.
-        let tag = tag ^ u64::from(numbers.byte() % 4 == 0) << 50;
+        let tag = own ^ u64::from(numbers.byte() % 4 == 0) << 50;
         let words = [numbers.number(), numbers.number(), tag | numbers.number() >> 16];
         let now = numbers.number() % (u64::MAX / 2);
         let mut known = BTreeMap::from([(
@@ -219,8 +212,8 @@ pub fn cells(data: &[u8]) {
     }
 }
 
-/// A policy of any bytes, as another peer or a disk may have it, and a change of any bytes: each is taken,
-/// or refused with a sentence, and what was taken decides and changes on.
+/// A policy of any bytes, as another peer or a disk may have it, and a change of any bytes: each is
+/// taken, or refused with a sentence, and what was taken decides and changes on.
 pub fn policy(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     let (bytes, request) = data.split_at(at);
@@ -239,7 +232,7 @@ pub fn policy(data: &[u8]) {
         Err(reason) => assert!(!reason.is_empty()),
     }
     let key = LIMITS.key("rate", "k").expect("it is one of these");
-    let one = Item { key: key.as_ref(), args: [1, 0] };
+    let one = Operation::Acquire.item(key.as_ref(), 1);
     model.decide(&[one], &mut [Cell::new(None)], GroupTime(START));
     let text = String::from_utf8_lossy(bytes);
     if let Ok(id) = text.parse::<PermitId>() {
@@ -247,8 +240,8 @@ pub fn policy(data: &[u8]) {
     }
 }
 
-/// Any limits file that can be read is built, or refused with a sentence; what was built says what it
-/// is.
+/// Any limits file that can be read is built, or refused with a sentence; what was built says what
+/// it is.
 pub fn limits_file(spec: &LimitsSpec) {
     match spec.build() {
         Ok(limits) => assert_eq!(limits.to_string().is_empty(), spec.limits.is_empty()),
@@ -261,6 +254,37 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn spec(kind: usize, number: u64) -> String {
+        match kind {
+            0 => format!("{{\"rate\":\"{number}/s\"}}"),
+            1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
+            2 => format!("{{\"concurrent\":{number}}}"),
+            3 => "{\"counter\":true}".to_owned(),
+            4 => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
+            _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"approximate_sliding\":true}}"),
+        }
+    }
+
+    /// A limit as a policy has it, with one earlier form.
+    fn versions(kind: usize, number: u64, salt: u64, until: u64) -> String {
+        let is = spec(kind, number);
+        let was = spec((kind + 1) % 6, number + 1);
+        format!(
+            "{{\"is\":{is},\"salt\":{salt},\"was\":[{{\"is\":{was},\"salt\":9,\
+             \"scale\":[{until},{salt}],\"at\":{until},\"until\":{until}}}]}}"
+        )
+    }
+
+    /// They all lacked a field once, so that nothing but refusals was tried.
+    #[test]
+    fn limits_with_an_earlier_form_are_taken_before_noise_is_added() {
+        for kind in 0..6 {
+            let bytes = format!("{{\"limits\":{{\"l\":{}}}}}", versions(kind, 3, 2, 5));
+            let policy = Policy { revision: 1, bytes: bytes.into() };
+            assert_eq!(LIMITS.model().set_policy(&policy), Ok(()));
+        }
+    }
 
     proptest! {
         #[test]
@@ -282,26 +306,13 @@ mod tests {
             carry in 0..4usize,
             noise in prop::collection::vec(any::<(usize, u8)>(), 0..3),
         ) {
-            let spec = |kind: usize, number: u64| match kind {
-                5 => format!(
-                    "{{\"window\":\"{number}s\",\"max\":9,\"approximate_sliding\":true}}"
-                ),
-                0 => format!("{{\"rate\":\"{number}/s\"}}"),
-                1 => format!("{{\"window\":\"{number}s\",\"max\":{number}}}"),
-                2 => format!("{{\"concurrent\":{number}}}"),
-                3 => "{\"counter\":true}".to_owned(),
-                _ => format!("{{\"window\":\"{number}s\",\"max\":9,\"sliding\":true}}"),
-            };
-            let versions = |(kind, number, salt, until): (usize, u64, u64, u64)| {
-                let (is, was) = (spec(kind, number), spec((kind + 1) % 6, number + 1));
-                let was = format!("{{\"is\":{was},\"salt\":9,\"scale\":[{until},{salt}],\"until\":{until}}}");
-                format!("{{\"is\":{is},\"salt\":{salt},\"was\":[{was}]}}")
-            };
             let named = |texts: Vec<String>| {
                 let named = texts.iter().enumerate().map(|(n, text)| format!("\"l{n}\":{text}"));
                 named.collect::<Vec<_>>().join(",")
             };
-            let limits = named(limits.into_iter().map(versions).collect());
+            let limits = named(
+                limits.into_iter().map(|(k, n, salt, until)| versions(k, n, salt, until)).collect(),
+            );
             let change = named(change.into_iter().map(|(kind, n)| spec(kind, n)).collect());
             let carry = ["keep", "proportional", "reset", "none"][carry];
             let mut data = format!(

@@ -4,15 +4,19 @@
 //!
 //! | you want | use | because |
 //! |---|---|---|
-//! | to protect a service from bursts | `Limit::per_second(n).burst(b)` | steady, no edge at which twice as much gets through |
-//! | "1,000 mails a day", told to customers | `Limit::window(1000, day)` | the count and its end are easy to tell |
-//! | a billing month, a week from Sunday, in a time zone | `Limit::calendar(1000, Calendar::month(15).in_zone(..))` | days of 23 and 25 hours, months without a 31st |
-//! | "100 in any minute", without the edge | `Limit::sliding(100, minute)` | never more; what is taken comes back late by an eighth of a minute at most |
-//! | the same of very many, about | `Limit::approximate_sliding(100_000, minute)` | two counters; at worst twice as many |
-//! | at most so many at once | `Limit::concurrent(8)` | permits, held by a guard and free when their holder dies |
+//! | a service protected from bursts | `Limit::per_second(n).burst(b)` | steady, without an edge |
+//! | "1,000 mails a day" | `Limit::window(1000, day)` | the count and its end are easy to tell |
+//! | a billing month in a time zone | `Limit::calendar(1000, calendar)` | days of 23 and 25 hours |
+//! | "100 in any minute" | `Limit::sliding(100, minute)` | never more; comes back a little late |
+//! | about so many a minute | `Limit::approximate_sliding(n, minute)` | at worst twice as many |
+//! | at most so many at once | `Limit::concurrent(8)` | permits, free when their holder dies |
 //! | to count, and decide elsewhere | `Limit::counter()` | denies nothing, never begins anew |
 //! | to see what a limit would do | the same with `.shadow()` | counts, reports, denies nothing |
-//! | several of these for one request | [`RateLimiter::acquire_all`] | all or nothing; the answer names who refuses |
+//! | several of these together | [`RateLimiter::acquire_all`] | the answer names who refuses |
+//!
+//! A window of fixed length has an edge, around which twice as much can get through; a sliding one
+//! has none, and what is taken comes back late by an eighth of its length at most. Calendars know
+//! months without a 31st, weeks from any day, and time zones: `Calendar::month(15).in_zone(..)`.
 //!
 //! A key is anything of up to 508 bytes: a user, a token, an address, nothing for a limit that all
 //! share. Every key has a count of its own under every limit, 128 bytes, until it is full or over
@@ -24,9 +28,9 @@
 //! | | `Limit::window` | `Limit::sliding` | `Limit::approximate_sliding` |
 //! |---|---|---|---|
 //! | most in any time of the length | twice the max | the max | twice the max |
-//! | at least, asked all the time | the max each length | the max each length and a slice | the max each two lengths |
+//! | at least the max, in | the length | the length and a slice | two lengths |
 //! | longest `retry_after` | the length | the length | two lengths |
-//! | what is taken comes back | at the end of its window | after the length, and a slice at most | little by little |
+//! | units come back | at the end of the window | a slice late at most | little by little |
 //!
 //! A slice is a thirty-second of the length for a max below 8, a sixteenth below 64, and an eighth
 //! else; of a max above 4,095 a sixty-third may stay taken for longer, while units are taken. "In
@@ -36,15 +40,16 @@
 //! # Sizing
 //!
 //! A cell counts 128 bytes, and its key beyond 17 bytes; a permit, a reservation and a call with an
-//! idempotency key have one each for as long as they last. A hundred thousand users under two limits are
-//! 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at 80 %, and
-//! [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A policy that is
-//! changed live holds about 1,300 limits, and fewer while many of them carry what was taken over.
+//! idempotency key have one each for as long as they last. A hundred thousand users under two
+//! limits are 26 MB at every peer. `Bounds::max_bytes` and `max_cells` bound it, an event comes at
+//! 80 %, and [`AtCapacity`](crate::AtCapacity) says what becomes of a new key when it is full. A
+//! policy that is changed live holds about 1,300 limits, and fewer while many of them carry what
+//! was taken over.
 //!
 //! # Cost that is known only afterwards
 //!
-//! Reserve the most that it may be, and commit what it was: the rest comes back, to the window that it
-//! was taken from, and if the process dies in between, all of it does.
+//! Reserve the most that it may be, and commit what it was: the rest comes back, to the window that
+//! it was taken from, and if the process dies in between, all of it does.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -62,11 +67,11 @@
 //! }
 //! ```
 //!
-//! Without a reservation: ask for the least that a request costs, and [`RateLimiter::debit`] the rest
-//! when it is known. It is counted even where there is no room for it, and the next ones wait for it. Or
-//! ask for the most, and give back what was not used by [`RateLimiter::refund_of`], which takes the
-//! decision and knows the window that the units were of; if the process dies in between, they stay
-//! taken.
+//! Without a reservation: ask for the least that a request costs, and [`RateLimiter::debit`] the
+//! rest when it is known. It is counted even where there is no room for it, and the next ones wait
+//! for it. Or ask for the most, and give back what was not used by [`RateLimiter::refund_of`],
+//! which takes the decision and knows the window that the units were of; if the process dies in
+//! between, they stay taken.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -117,8 +122,8 @@
 //! # Changing limits
 //!
 //! Limits in code are those of the group until somebody changes them, by
-//! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count, and
-//! a peer whose code, or file, has others is told so in its log and by
+//! [`RateLimiter::change_limits`] at any peer or by a watched file; from then on the group's count,
+//! and a peer whose code, or file, has others is told so in its log and by
 //! [`RateLimiter::limits_status`]. Who wins, and how files alone decide: [`LimitsFile`].
 //!
 //! | [`Carry`] | 80 of 100 used; the limit becomes 200 |
@@ -127,31 +132,32 @@
 //! | `Proportional` | 160 of 200 |
 //! | `Reset` | 0 of 200 |
 //!
-//! What is kept in another rate, length or kind counts there as if it had been taken at the moment
+//! Units kept in another rate, length or kind count there as if they had been taken at the moment
 //! of the change; where only the max of a window changes, units keep their time.
 //!
-//! What is held at that moment survives it. A reservation is settled by what was used, to the unit,
-//! however what it had taken was carried over; permits stay held, and are counted by the new max,
-//! whatever the rule. Two things are exempt: of a limit that becomes another rate, length or kind
-//! what was reserved stays taken, and permits are not carried into another lease, which needs
+//! Permits and reservations survive a change. A reservation is settled by what was used, to the
+//! unit, however what it had taken was carried over; permits stay held, and are counted by the new
+//! max, whatever the rule. Two things are exempt: of a limit that becomes another rate, length or
+//! kind what was reserved stays taken, and permits are not carried into another lease, which needs
 //! `Reset` and gives up those that are held.
 //!
-//! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a lowered one
-//! admits nothing until what is used is below it again. To go back to what the code says, change to that.
+//! A limit that stays as it is keeps its counts in any case. A raised limit works at once; a
+//! lowered one admits nothing until what is used is below it again. To go back to what the code
+//! says, change to that.
 //!
 //! # Thresholds
 //!
 //! `Limit::per_day(1000).alert_at(80).alert_at(100)` tells [`RateLimiter::alerts`] once when a key
-//! crosses 80 %, at the peer whose call it was, and not again after a failover. What is decided by a share
-//! without a primary, and what is merged afterwards, crosses nothing. Of a bucket, which fills
-//! all the time, a key that goes up and down crosses more than once.
+//! crosses 80 %, at the peer whose call it was, and not again after a failover. What is decided by
+//! a share without a primary, and what is merged afterwards, crosses nothing. Of a bucket, which
+//! fills all the time, a key that goes up and down crosses more than once.
 //!
 //! # Retries
 //!
-//! A call that ends with `DecideError::OutcomeUnknown` may have been counted. Tried again by itself it
-//! may be counted twice; with [`RateLimiter::idempotency_key`] it is counted once, and the retry gets
-//! the first answer, at any peer and across a failover, for ten minutes. A call that was refused wrote
-//! nothing, and can be tried again in any case.
+//! A call that ends with `DecideError::OutcomeUnknown` may have been counted. Tried again by itself
+//! it may be counted twice; with [`RateLimiter::idempotency_key`] it is counted once, and the retry
+//! gets the first answer, at any peer and across a failover, for ten minutes. A call that was
+//! refused wrote nothing, and can be tried again in any case.
 //!
 //! Such an answer has `Decision::repeated`. It says that the units were taken before, by the same
 //! request, and not that there was room for another one: a caller who may choose the key passes a
@@ -184,34 +190,38 @@
 //!
 //! | group | a failover loses | an answer waits for | use it for |
 //! |---|---|---|---|
-//! | strict, `Acknowledge::Majority` | nothing | a round trip between peers | money, logins, what a contract says |
-//! | strict, `Acknowledge::Primary` | at most `max_unreplicated` units, reported | nothing | protection of a service |
-//! | relaxed | as above | nothing; without a primary it is decided on the local copy | what must go on, whatever happens |
+//! | strict, `Acknowledge::Majority` | nothing | a round trip between peers | money, logins |
+//! | strict, `Acknowledge::Primary` | `max_unreplicated` units at most | nothing | protection |
+//! | relaxed | as above | nothing | what must go on, whatever happens |
 //!
+//! Lost units are reported. In relaxed mode a peer without a primary decides on its local copy.
 //! [`Decision::basis`](crate::Decision::basis) says which of them an answer was.
 //!
 //! # Without a primary
 //!
-//! Each limit may say for itself what a peer does that has no primary, whatever the group's mode is:
+//! Each limit may say for itself what a peer does that has no primary, whatever the group's mode
+//! is:
 //!
 //! | [`WithoutPrimary`] | meanwhile | the group's excess in one outage |
 //! |---|---|---|
 //! | `Refuse` | refused at once | none |
-//! | `Share` of three tenths | each cut-off peer admits three tenths by itself | at most that for each of them |
-//! | `Open` | everything is admitted, and counted; of each peer up to the limit when it is merged | whatever came |
-//! | `AsGroup` in a relaxed group | decided on the local copy | at most the whole limit for each of them |
+//! | `Share` of three tenths | each such peer admits three tenths | at most that for each of them |
+//! | `Open` | everything is admitted, and counted | whatever came |
+//! | `AsGroup` in a relaxed group | decided on the local copy | the limit, for each of them |
 //!
-//! Limits that are asked for together, by `acquire_all` or as the rules of a layer of `quorate-tower`,
-//! are refused together as well: one that refuses, and in a strict group one `AsGroup`, leaves the
-//! `Share` or `Open` of the others without effect. So say it of all of them.
+//! Limits that are asked for together, by `acquire_all` or as the rules of a layer of
+//! `quorate-tower`, are refused together as well: one that refuses, and in a strict group one
+//! `AsGroup`, leaves the `Share` or `Open` of the others without effect. So say it of all of them.
 //!
-//! What was decided alone is merged when there is a primary, and counts as far as it still matters.
-//! Reservations are refused meanwhile, whatever the limit says. A permit that the group has given is not
-//! renewed alone: its holder is told when its lease ends. New permits of an `Open` limit are bounded by
-//! its max all the same.
+//! Whatever was decided alone is merged when there is a primary, and counts as far as it still
+//! matters; of an `Open` limit each peer's part counts up to the limit. Reservations are refused
+//! meanwhile, whatever the limit says. A permit that the group has given is not renewed alone: its
+//! holder is told when its lease ends. New permits of an `Open` limit are bounded by its max all
+//! the same.
 //!
-//! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a `Retry-After` of a second or
-//! two, not 429, for the caller has done nothing wrong. Nothing was counted.
+//! Refused, that is in strict mode `acquire` is an error then, at once: answer 503 with a
+//! `Retry-After` of a second or two, not 429, for the caller has done nothing wrong. Nothing was
+//! counted.
 //!
 //! ```
 //! use quorate_ratelimit::{AcquireError, RateLimiter};
@@ -221,7 +231,10 @@
 //!     match limiter.acquire("api", user, 1).await {
 //!         Ok(decision) if decision.allowed => (200, None),
 //!         // Rounded up: a client that comes then is not early.
-//!         Ok(decision) => (429, decision.retry_after.map(|wait| wait.as_millis().div_ceil(1000) as u64)),
+//!         Ok(decision) => {
+//!             let wait = decision.retry_after.unwrap_or_default();
+//!             (429, Some(wait.as_millis().div_ceil(1000) as u64))
+//!         }
 //!         Err(error) if error.is_retryable() => (503, Some(1)),
 //!         // Counted or not, nobody knows; or a limit that is not there.
 //!         Err(AcquireError::Undecided(_)) => (503, None),
@@ -247,16 +260,20 @@
 //! | Redis `INCR` and `EXPIRE` | `Limit::window(max, length)` |
 //! | Redis sliding window by two counters | `Limit::approximate_sliding(max, length)` |
 //! | Redis sliding window by a sorted set | `Limit::sliding(max, length)` |
-//! | Redis `INCR`, `DECRBY` without expiry | `Limit::counter()`, [`RateLimiter::debit`], [`RateLimiter::refund`] |
-//! | Gubernator `TOKEN_BUCKET`, `LEAKY_BUCKET` | `Limit::window`, `Limit::per_second` and its like |
-//! | Gubernator hits 0; negative hits; `RESET_REMAINING` | [`RateLimiter::peek`]; [`RateLimiter::refund`]; [`RateLimiter::reset`] |
-//! | gateways `rateCreate(key, tokens, interval)` | `Limit::window(tokens, interval)`; of type rolling `Limit::sliding` |
-//! | gateways `tokenbucketCreate(key, size, tokens, interval)` | a rate of `tokens` per `interval` with `burst(size)` |
-//! | gateways `countCreate`, `add`, `sub`, `count` | `Limit::counter()`, `debit`, `refund`, `peek` and `Decision::used` |
-//! | gateways `concurrentCreate`, `increment`, `decrement` | `Limit::concurrent(n)`, [`RateLimiter::permit`], dropped |
+//! | Redis `INCR`, `DECRBY` without expiry | `Limit::counter()`, `debit`, `refund` |
+//! | Gubernator `TOKEN_BUCKET`, `LEAKY_BUCKET` | `Limit::window`, `Limit::per_second`, .. |
+//! | Gubernator hits 0; negative hits | [`RateLimiter::peek`]; [`RateLimiter::refund`] |
+//! | Gubernator `RESET_REMAINING` | [`RateLimiter::reset`] |
+//! | gateways `rateCreate(key, tokens, interval)` | `Limit::window(tokens, interval)` |
+//! | gateways `rateCreate`, of type rolling | `Limit::sliding(tokens, interval)` |
+//! | gateways `tokenbucketCreate(key, size, tokens, ..)` | `Limit::per(tokens, ..).burst(size)` |
+//! | gateways `countCreate` | `Limit::counter()` |
+//! | gateways `add`, `sub`, `count` | `debit`, `refund`, `peek` and `Decision::used` |
+//! | gateways `concurrentCreate` | `Limit::concurrent(n)` |
+//! | gateways `increment`, `decrement` | [`RateLimiter::permit`], dropped |
 //! | Gubernator `DRAIN_OVER_LIMIT` | [`RateLimiter::acquire_up_to`] |
-//! | Redis `SET key id NX PX`, renewed by a script | `Limit::concurrent(1)`, [`RateLimiter::permit`] |
-//! | a counter of what is left, corrected afterwards | [`RateLimiter::reserve`], [`RateLimiter::commit`] |
+//! | Redis `SET key id NX PX`, renewed | `Limit::concurrent(1)`, [`RateLimiter::permit`] |
+//! | a counter corrected afterwards | [`RateLimiter::reserve`], [`RateLimiter::commit`] |
 //!
 //! # In tests
 //!

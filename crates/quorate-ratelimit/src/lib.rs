@@ -65,7 +65,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Which limit when, retries, exactness, and what things are called elsewhere: the [`guide`].
+//! See the [`guide`] for which limit when, retries, exactness, and other names of these things.
 //!
 //! # What is promised
 //!
@@ -82,9 +82,9 @@
 //! - Group time that went back, by a failover or a step of a clock, neither opens an older window
 //!   nor fills a bucket twice.
 //! - What a peer decided alone, in relaxed mode, counts when it is merged as far as it still
-//!   matters: not if its window has closed, nor what has flowed back into its bucket since, nor what
-//!   one peer took beyond the limit where that was open. The counts of several peers may then be
-//!   above the limit: nothing more is admitted until that is paid back.
+//!   matters: not if its window has closed, nor what has flowed back into its bucket since, nor
+//!   what one peer took beyond the limit where that was open. The counts of several peers may then
+//!   be above the limit: nothing more is admitted until that is paid back.
 //! - Permits are never held by more than the max, each from when it was taken or last renewed for a
 //!   lease; half a lease later at the latest a place whose holder was not heard of is free.
 //! - What is held lapses by time that has passed and by no other: permits, reservations and answers
@@ -92,8 +92,8 @@
 //!   right. Windows and rates go by that time, as they say.
 //! - A reservation takes what it was settled by, once, whatever its limit was changed to meanwhile;
 //!   what is not settled comes back.
-//! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's next
-//!   decision on.
+//! - A change of limits keeps what was taken, if that is asked for, and counts from the primary's
+//!   next decision on.
 //!
 //! # Features
 //!
@@ -101,107 +101,50 @@
 //! - `metrics`: [`RateLimiter::metrics`] handed to the recorder of the crate `metrics`, on request.
 //! - `testing`: a group of peers on virtual time for the tests of your service, `TestGroup`.
 
-mod alert;
-mod answer;
-mod approximate;
-mod auxiliary;
-mod bounds;
-mod calendar;
-mod calendar_windows;
-mod capacity;
-mod changing;
-mod concurrency;
-mod counter;
-mod counters;
-mod counting;
-mod deciding;
-mod decision;
-mod denials;
-mod differing;
-mod divisor;
-mod entry;
-mod error;
-mod fields;
-mod follow_up;
-mod former;
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod guard;
 pub mod guide;
-mod hash;
 mod headers;
-mod idempotent;
-mod key;
 mod limit;
 mod limiter;
-mod limits;
-mod limits_file;
-mod live;
-mod log;
-mod metric;
-mod missing;
 mod model;
-mod operation;
-mod outcome;
-mod owed;
-mod period;
-mod permit;
-mod policy;
-#[cfg(feature = "metrics")]
-mod publish;
-mod readiness;
-mod reading;
-mod record;
-mod reserve;
-mod reserving;
+mod numbers;
 mod rule;
-mod seat;
-mod several;
-mod slices;
-mod sliding;
-mod span;
-mod spec;
-mod stats;
-mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod ticket;
-mod token_bucket;
-mod top;
-mod waiting;
-mod window;
-mod without_primary;
-mod wording;
-mod words;
 
-pub use alert::{Alert, Alerts};
-pub use bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
-pub use calendar::{Calendar, Weekday};
-pub use capacity::AtCapacity;
-pub use changing::LimitsStatus;
-pub use decision::{Decision, JointDecision};
-pub use differing::LimitsSource;
-pub use error::{AcquireError, LimitError, LimitsError, LimitsErrorKind};
-pub use guard::Permit;
 pub use headers::{Header, HeaderStyle, Reset, quota_exceeded};
-pub use idempotent::Idempotent;
-pub use key::Key;
 pub use limit::Limit;
+pub use limit::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
+pub use limit::calendar::{Calendar, StartsOn, Weekday};
+pub use limit::error::{LimitError, LimitsError, LimitsErrorKind};
+pub use limit::without_primary::WithoutPrimary;
 pub use limiter::RateLimiter;
-pub use limits::{Limits, LimitsBuilder};
-pub use limits_file::{FileChange, LimitsFile};
-pub use metric::{Metric, MetricKind, Sample};
+pub use limiter::batch::{Explained, Explanation};
+pub use limiter::change::LimitsStatus;
+pub use limiter::decision::{Decision, JointDecision};
+pub use limiter::full_store::AtCapacity;
+pub use limiter::hold_id::{PermitId, ReservationId, TicketError};
+pub use limiter::idempotent::Idempotent;
+pub use limiter::limits_file::{FileChange, LimitsFile};
+pub use limiter::permit::PermitAnswer;
+pub use limiter::permit_guard::Permit;
+pub use limiter::readiness::ReadyError;
+pub use limiter::reservation::{RESERVATION_TIME, ReservationAnswer};
 pub use model::RateLimitModel;
-pub use permit::{PermitId, Permitted};
-pub use policy::Carry;
-pub use readiness::ReadyError;
-pub use record::{IDEMPOTENCY_TIME, MAX_REPEATS};
-pub use reserve::{RESERVATION_TIME, ReservationId, Reserved};
-pub use several::{Explained, Explanation};
-pub use spec::{LimitSpec, LimitsSpec, StartsOn};
-pub use stats::{Counts, ErrorCounts, Stats};
-pub use ticket::TicketError;
-pub use top::{Denied, Top, Used};
-pub use without_primary::WithoutPrimary;
+pub use model::differences::LimitsSource;
+pub use model::error::AcquireError;
+pub use model::file::{LimitSpec, LimitsSpec};
+pub use model::idempotency::{IDEMPOTENCY_TIME, MAX_REPEATS};
+pub use model::key::Key;
+pub use model::limits::{Limits, LimitsBuilder};
+pub use model::policy::Carry;
+pub use numbers::alert::{Alert, Alerts};
+pub use numbers::counters::{Counts, ErrorCounts};
+pub use numbers::metric::{Metric, MetricKind, Sample};
+pub use numbers::stats::Stats;
+pub use numbers::top::{Denied, Top, Used};
+pub use rule::operation::{Operation, SideOperation};

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
-use quorate_ratelimit::{Limit, Limits, RateLimitModel};
+use quorate_ratelimit::{Limit, Limits, Operation, RateLimitModel};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_753_000_000 * SECOND;
@@ -510,12 +510,11 @@ proptest! {
     }
 }
 
-/// What the second argument of an item asks for.
-const UP_TO: u64 = 1;
-const DEBIT: u64 = 2;
-const REFUND: u64 = 3;
-const PEEK: u64 = 4;
-const RESET: u64 = 5;
+const UP_TO: u64 = Operation::AcquireUpTo.argument();
+const DEBIT: u64 = Operation::Debit.argument();
+const REFUND: u64 = Operation::Refund { window_ms: None }.argument();
+const PEEK: u64 = Operation::Peek.argument();
+const RESET: u64 = Operation::Reset.argument();
 
 impl OneKey {
     fn ask(&mut self, now: u64, amount: u64, operation: u64) -> Answer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use quorate::{Answer, Cell, Delta, GroupTime, Item, Model, Value};
-use quorate_ratelimit::{Key, Limit, Limits, RateLimitModel};
+use quorate_ratelimit::{Key, Limit, Limits, Operation, RateLimitModel};
 
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLISECOND;
@@ -19,13 +19,12 @@ fn remaining(answer: &Answer) -> u64 {
     if answer.words[5] >> 62 & 1 == 0 { answer.words[1] } else { 0 }
 }
 
-/// What the second argument of an item asks for.
-const ACQUIRE: u64 = 0;
-const UP_TO: u64 = 1;
-const DEBIT: u64 = 2;
-const REFUND: u64 = 3;
-const PEEK: u64 = 4;
-const RESET: u64 = 5;
+const ACQUIRE: u64 = Operation::Acquire.argument();
+const UP_TO: u64 = Operation::AcquireUpTo.argument();
+const DEBIT: u64 = Operation::Debit.argument();
+const REFUND: u64 = Operation::Refund { window_ms: None }.argument();
+const PEEK: u64 = Operation::Peek.argument();
+const RESET: u64 = Operation::Reset.argument();
 
 /// One limit and one key, as a store would hold it.
 struct OneKey {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use quorate::MAX_ITEMS;
 use quorate_ratelimit::{
-    AcquireError, Decision, JointDecision, RateLimiter, ReservationId, Reserved,
+    AcquireError, Decision, JointDecision, RateLimiter, ReservationAnswer, ReservationId,
 };
 
 use crate::demand::Item;
@@ -121,8 +121,10 @@ pub(crate) async fn admit(
 async fn reserve(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> {
     let reserved = limiter.reserve(&item.limit, &item.key, item.amount).await;
     match reserved.map_err(|error| refused(&[&item], error))? {
-        Reserved { decision, id: Some(id), .. } => Ok(admitted(item, decision, Hold::Reserved(id))),
-        Reserved { decision, .. } => Err(denied(&item, decision)),
+        ReservationAnswer { decision, id: Some(id), .. } => {
+            Ok(admitted(item, decision, Hold::Reserved(id)))
+        }
+        ReservationAnswer { decision, .. } => Err(denied(&item, decision)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a group of a test is set up.
+//! The setting up of a group of a test.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use quorate::{GroupTime, PeerBuilder, PeerKind, StartError, TestClock};
 
 use super::passing::Disturbance;
 use super::{Seat, Setup, TestGroup};
-use crate::limits::Limits;
+use crate::model::limits::Limits;
 
 /// Sets up a [`TestGroup`]; made by [`TestGroup::builder`].
 #[must_use = "nothing is started until `start` is called"]
@@ -37,7 +37,7 @@ impl TestGroupBuilder {
         self.setup_each(move |_, peer| setup(peer))
     }
 
-    /// The same by the name of the peer: a priority, or a directory of its own.
+    /// Sets up each peer by its name: a priority, or a directory of its own.
     ///
     /// # Examples
     ///
@@ -61,8 +61,8 @@ impl TestGroupBuilder {
         self
     }
 
-    /// What the calendar shows when the group starts; the date of this machine, if it is not said.
-    /// [`utc`](super::utc) reads a date. A moment passes until the group is founded.
+    /// Sets the date that the calendar shows when the group starts; by default that of this
+    /// machine. [`utc`](super::utc) reads a date. A moment passes until the group is founded.
     pub fn starting_at(mut self, date: SystemTime) -> Self {
         self.starting_at = Some(date);
         self

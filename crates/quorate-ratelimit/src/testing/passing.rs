@@ -1,4 +1,4 @@
-//! How time passes for a group of a test: fast where nothing happens.
+//! The passing of time for a group of a test: fast where nothing happens.
 //!
 //! A group that is left alone says that it is there, once in each heartbeat, and does nothing else.
 //! While it is left alone its peers see time pass more slowly ([`TestClock`]), so that a month has
@@ -14,12 +14,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::TestGroup;
 
-/// So many failure timeouts after something was done to a group it is what it has become by that.
+/// Failure timeouts after which a group has become what it becomes by what was done to it.
 const SETTLED_TIMEOUTS: u32 = 3;
 /// Heartbeats in a time that passes fast, and as many after it.
 const HEARTBEATS: u32 = 2;
 
-/// When something was last done to a group that it has to find out.
+/// The moment at which something was last done to a group that it has to find out.
 pub(super) struct Disturbance {
     last: Mutex<Instant>,
     happened: Notify,
@@ -116,8 +116,8 @@ impl TestGroup {
         }
     }
 
-    /// Whether there is nothing that the group has yet to agree on: there is a primary, or too few
-    /// reach each other for one.
+    /// Returns true if there is nothing that the group has yet to agree on: there is a primary, or
+    /// too few reach each other for one.
     fn is_calm(&self) -> bool {
         self.agreed().is_some()
             || self.running.values().all(|limiter| !limiter.peer().status().quorum)

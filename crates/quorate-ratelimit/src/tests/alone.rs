@@ -1,4 +1,4 @@
-//! What a peer without a primary does, limit by limit.
+//! Peers without a primary, limit by limit.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use quorate::{Item, Mode, Model};
 
 use super::{Alone, SECOND, START, Store, key, merge};
-use crate::answer::code::{ALLOWED, DENIED};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::operation::Paired;
-use crate::without_primary::WithoutPrimary;
+use crate::limit::without_primary::WithoutPrimary;
+use crate::model::answer::code::{ALLOWED, DENIED};
+use crate::model::side_cell::SideCell;
+use crate::rule::operation::SideOperation;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -35,8 +35,8 @@ fn a_limit_may_say_what_the_group_does_not() {
         assert_eq!(mode(&["open", "refuse"], group), Mode::Strict, "one of them refuses");
         assert_eq!(mode(&["share", "group"], group), group);
         // What is reserved is the group's to settle.
-        let (key, own) = (key("open"), Auxiliary::Reservation.key(&[b"r"]));
-        let items = [&key[..], &own].map(|key| Item { key, args: [1, 0] });
+        let (key, own) = (key("open"), SideCell::Reservation.key(&[b"r"]));
+        let items = [&key[..], own.as_ref()].map(|key| Item { key, args: [1, 0] });
         assert_eq!(store.model.mode_of(&items, group), Mode::Strict);
     }
 }
@@ -57,12 +57,12 @@ fn some_limit_must_let_a_peer_of_a_strict_group_decide_alone() {
     // Nor is anything lost of what was decided before the last of them was taken out.
     let open = limit.without_primary(Open);
     let mut store = Store::new(&[("l", open)]);
-    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the code says so");
     let mut store = Store::new(&[("l", limit)]);
-    store.change(&[("l", open)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", open)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the group says so");
-    store.change(&[("l", limit)], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit)], crate::model::policy::Carry::Keep).expect("usable");
     assert!(store.model.may_decide_alone(Mode::Strict), "the group has said so");
     let store = Store::new(&[("l", limit)]);
     store.model.set_policy(&quorate::Policy::default()).expect("it is that of the code");
@@ -79,7 +79,7 @@ fn what_was_decided_alone_counts_after_a_change() {
     let mut alone = Alone::new(&store);
     alone.acquire("l", 50);
     let deltas = alone.deltas;
-    store.change(&[("l", limit(100, 12))], crate::policy::Carry::Keep).expect("usable");
+    store.change(&[("l", limit(100, 12))], crate::model::policy::Carry::Keep).expect("usable");
     assert_eq!(merge(&mut store, &deltas), 50);
     assert_eq!(store.remaining("l"), 50);
 }
@@ -104,47 +104,44 @@ fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
     let mut store = Store::new(&[("j", limit)]);
     let mut alone = Alone::new(&store);
     alone.now += 100 * SECOND;
-    let (key, own) = (key("j"), Auxiliary::Permit.key(&[&key("j"), &[1]]));
-    let take = Item { key: &key, args: [1, Paired::PermitTake.argument()] };
-    assert_eq!(alone.decide(&[take, Item { key: &own, args: [0, 0] }]).code, ALLOWED);
+    let (key, own) = (key("j"), SideCell::Permit.key(&[&key("j"), &[1]]));
+    let take = Item { key: &key, args: [1, SideOperation::TakePermit.argument()] };
+    assert_eq!(alone.decide(&[take, own.item()]).code, ALLOWED);
     let deltas = alone.deltas;
     merge(&mut store, &deltas);
     assert_eq!(store.remaining("j"), 1);
-    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED);
-    assert_eq!(store.permit("j", 1, Paired::PermitRelease, 0).remaining, 2);
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, SideOperation::ReleasePermit, 0).remaining, 2);
 }
 
 #[test]
 fn permits_of_a_peer_alone_go_on_and_new_ones_are_a_share() {
     let limit = Limit::concurrent(10).without_primary(WithoutPrimary::share(500));
     let mut store = Store::new(&[("j", limit)]);
-    store.permit("j", 1, Paired::PermitTake, 3);
+    store.permit("j", 1, SideOperation::TakePermit, 3);
     let mut alone = Alone::new(&store);
     alone.now += 5 * SECOND;
-    let mut on = |id: u8, operation: Paired, amount: u64| {
+    let mut on = |id: u8, operation: SideOperation, amount: u64| {
         let key = key("j");
-        let own = Auxiliary::Permit.key(&[&key, &[id]]);
-        alone.decide(&[
-            Item { key: &key, args: [amount, operation.argument()] },
-            Item { key: &own, args: [0, 0] },
-        ])
+        let own = SideCell::Permit.key(&[&key, &[id]]);
+        alone.decide(&[operation.item(&key, amount), own.item()])
     };
-    assert_eq!(on(1, Paired::PermitRenew, 0).code, ALLOWED, "it is known here");
-    assert_eq!(on(2, Paired::PermitTake, 2).code, ALLOWED);
-    assert_eq!(on(3, Paired::PermitTake, 1).code, DENIED, "5 of 10 are this peer's");
-    assert_eq!(on(2, Paired::PermitRelease, 0).third, 2);
-    assert_eq!(on(4, Paired::PermitTake, 1).code, ALLOWED);
+    assert_eq!(on(1, SideOperation::RenewPermit, 0).code, ALLOWED, "it is known here");
+    assert_eq!(on(2, SideOperation::TakePermit, 2).code, ALLOWED);
+    assert_eq!(on(3, SideOperation::TakePermit, 1).code, DENIED, "5 of 10 are this peer's");
+    assert_eq!(on(2, SideOperation::ReleasePermit, 0).third, 2);
+    assert_eq!(on(4, SideOperation::TakePermit, 1).code, ALLOWED);
     let (deltas, now) = (alone.deltas, alone.now);
     store.now = now;
     merge(&mut store, &deltas);
-    assert_eq!(store.permit("j", 4, Paired::PermitRelease, 0).third, 1, "its id came along");
+    assert_eq!(store.permit("j", 4, SideOperation::ReleasePermit, 0).third, 1, "its id came along");
     assert_eq!(store.remaining("j"), 4, "renewed here, it counts in two slices ..");
     store.now += 45 * SECOND - 5 * SECOND;
     assert_eq!(store.remaining("j"), 7, ".. until the older one lapses");
 }
 
 proptest! {
-    /// What several peers did alone to permits, merged in any order, is the same.
+    /// Merged in any order, what several peers did alone to permits is the same.
     #[test]
     fn merges_of_permits_commute(
         steps in prop::collection::vec((0..3usize, 0..3u8, 0..4u8, 0..5u64, 0..20u64), 1..40),
@@ -152,7 +149,7 @@ proptest! {
     ) {
         let jobs = Limit::concurrent(9).without_primary(WithoutPrimary::share(700));
         let mut store = Store::new(&[("j", jobs)]);
-        store.permit("j", 0, Paired::PermitTake, 2);
+        store.permit("j", 0, SideOperation::TakePermit, 2);
         let mut peers = [(); 3].map(|()| Alone::new(&store));
         let mut now = store.now;
         for (peer, what, id, amount, seconds) in steps {
@@ -160,12 +157,16 @@ proptest! {
             peers[peer].now = now;
             // Who takes one draws its id; what all knew of may be renewed and ended by any.
             let id = if id == 0 && what > 0 { 0 } else { id + 10 * (peer as u8 + 1) };
-            let how = [Paired::PermitTake, Paired::PermitRenew, Paired::PermitRelease];
-            let (key, argument) = (key("j"), how[usize::from(what)].argument());
-            let own = Auxiliary::Permit.key(&[&key, &[id]]);
+            let operation = match what {
+                0 => SideOperation::TakePermit,
+                1 => SideOperation::RenewPermit,
+                _ => SideOperation::ReleasePermit,
+            };
+            let key = key("j");
+            let own = SideCell::Permit.key(&[&key, &[id]]);
             peers[peer].decide(&[
-                Item { key: &key, args: [amount, argument] },
-                Item { key: &own, args: [0, 0] },
+                operation.item(&key, amount),
+                own.item(),
             ]);
         }
         let deltas = peers.map(|peer| peer.deltas);
@@ -178,9 +179,9 @@ proptest! {
         prop_assert_eq!(merged(&[0, 1, 2]), merged(&order));
     }
 
-    /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up, in a
-    /// window, and of a rate what that share of it admits; together with the group's own that is the
-    /// stated bound.
+    /// Whatever peers are cut off, and for however long: each admits at most its share, rounded up,
+    /// in a window, and of a rate what that share of it admits; together with the group's own that
+    /// is the stated bound.
     #[test]
     fn a_share_bounds_what_is_admitted_alone(
         per_mille in 1..=1000u16,

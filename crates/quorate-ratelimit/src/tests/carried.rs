@@ -1,18 +1,17 @@
-//! What is held when a limit is changed: reservations and permits survive it, under every rule by
+//! Holds under a limit that is changed: reservations and permits survive it, under every rule by
 //! which what was taken is carried over, and are settled afterwards to the unit.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::Item;
 
 use super::{SECOND, START, Store, key};
-use crate::answer::code::{ALLOWED, DENIED, ENDED};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::policy::Carry;
-use crate::reserving::TERM_NANOS;
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED};
+use crate::model::policy::Carry;
+use crate::model::reservation::TERM_NANOS;
+use crate::model::side_cell::SideCell;
+use crate::rule::operation::{Operation, SideOperation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const CARRIES: [Carry; 3] = [Carry::Keep, Carry::Proportional, Carry::Reset];
@@ -25,7 +24,7 @@ fn limit(kind: usize, max: u64) -> Limit {
         1 => Limit::sliding(max, DAY / 24),
         2 => Limit::per(1, DAY * 300).burst(max),
         #[cfg(feature = "calendar")]
-        3 => Limit::calendar(max, crate::calendar::Calendar::day()),
+        3 => Limit::calendar(max, crate::limit::calendar::Calendar::day()),
         // Shadows and thresholds are numbers too.
         _ => Limit::window(max, DAY).alert_at(80),
     }
@@ -39,11 +38,11 @@ fn store(limits: &[(&str, Limit)]) -> Store {
     store
 }
 
-/// What is used, once what has lapsed is given back.
+/// Returns the units used, once what has lapsed is given back.
 fn used(store: &mut Store, max: u64) -> u64 {
-    let (key, holds) = (key("l"), Auxiliary::Holds.key(&[&key("l")]));
-    let peek = Item { key: &key, args: [1, Operation::Peek.argument()] };
-    max - store.decide(&[peek, Item { key: &holds, args: [0, 0] }]).remaining
+    let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
+    let peek = Operation::Peek.item(&key, 1);
+    max - store.decide(&[peek, reserved.item()]).remaining
 }
 
 /// A window of 100, 10 of it reserved, becomes one of 200, and 3 were used: with `proportional` 20
@@ -54,7 +53,7 @@ fn a_commit_after_a_change_of_the_max_counts_what_was_used_and_nothing_else() {
         for carry in CARRIES {
             for (actual, expected) in [(3, 3), (10, 10), (15, 15), (20, 20), (33, 33), (0, 0)] {
                 let mut store = store(&[("l", limit(kind, 100))]);
-                assert_eq!(store.reservation("l", 1, Paired::Reserve, 10).code, ALLOWED);
+                assert_eq!(store.reservation("l", 1, SideOperation::Reserve, 10).code, ALLOWED);
                 store.change(&[("l", limit(kind, 200))], carry).expect("usable");
                 let reserved = match carry {
                     Carry::Keep => 10,
@@ -62,11 +61,11 @@ fn a_commit_after_a_change_of_the_max_counts_what_was_used_and_nothing_else() {
                     Carry::Reset => 0,
                 };
                 assert_eq!(used(&mut store, 200), reserved, "{kind} {carry:?}");
-                let told = store.reservation("l", 1, Paired::Commit, actual);
+                let told = store.reservation("l", 1, SideOperation::Commit, actual);
                 assert_eq!((told.code, told.third), (ALLOWED, actual), "{kind} {carry:?}");
                 assert_eq!(told.remaining, 200 - expected, "{kind} {carry:?}: commit {actual}");
                 // The first answer was lost.
-                let again = store.reservation("l", 1, Paired::Commit, actual);
+                let again = store.reservation("l", 1, SideOperation::Commit, actual);
                 assert_eq!((again.code, again.remaining), (ALLOWED, 200 - expected));
             }
         }
@@ -79,7 +78,7 @@ fn what_lapses_after_a_change_of_the_max_is_given_back_as_it_was_carried_over() 
         for carry in CARRIES {
             let mut store = store(&[("l", limit(kind, 100))]);
             store.acquire("l", 5);
-            store.reservation("l", 1, Paired::Reserve, 10);
+            store.reservation("l", 1, SideOperation::Reserve, 10);
             store.change(&[("l", limit(kind, 200))], carry).expect("usable");
             store.now += TERM_NANOS * 3 / 2;
             let kept = match carry {
@@ -89,7 +88,7 @@ fn what_lapses_after_a_change_of_the_max_is_given_back_as_it_was_carried_over() 
             };
             assert_eq!(store.acquire_or_settle("l", 200 - kept).code, ALLOWED, "{kind} {carry:?}");
             assert_eq!(store.acquire_or_settle("l", 1).code, DENIED, "{kind} {carry:?}");
-            assert_eq!(store.reservation("l", 1, Paired::Commit, 1).code, ENDED);
+            assert_eq!(store.reservation("l", 1, SideOperation::Commit, 1).code, ENDED);
         }
     }
 }
@@ -108,14 +107,17 @@ fn a_commit_after_a_change_of_form_gives_nothing_back_and_loses_nothing() {
             (Carry::Reset, 14, 14),
         ] {
             let mut store = store(&[("l", limit(before, 100))]);
-            store.reservation("l", 1, Paired::Reserve, 10);
+            store.reservation("l", 1, SideOperation::Reserve, 10);
             store.change(&[("l", limit(after, 200))], carry).expect("usable");
             // Somebody else reserves in the same slice of time: that is not touched.
-            store.reservation("l", 2, Paired::Reserve, 30);
-            let told = store.reservation("l", 1, Paired::Commit, actual);
+            store.reservation("l", 2, SideOperation::Reserve, 30);
+            let told = store.reservation("l", 1, SideOperation::Commit, actual);
             assert_eq!((told.code, told.third), (ALLOWED, actual));
             assert_eq!(told.remaining, 200 - 30 - expected, "{before} {after} {carry:?} {actual}");
-            assert_eq!(store.reservation("l", 2, Paired::Commit, 0).remaining, 200 - expected);
+            assert_eq!(
+                store.reservation("l", 2, SideOperation::Commit, 0).remaining,
+                200 - expected
+            );
         }
     }
 }
@@ -126,15 +128,18 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
     for kind in 0..KINDS {
         for (actual, expected) in [(0, 0), (3, 3), (10, 10), (12, 12)] {
             let mut store = store(&[("l", limit(kind, 100))]);
-            store.reservation("l", 1, Paired::Reserve, 10);
-            let (key, holds) = (key("l"), Auxiliary::Holds.key(&[&key("l")]));
-            let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
-            store.decide(&[reset, Item { key: &holds, args: [0, 0] }]);
-            store.reservation("l", 2, Paired::Reserve, 40);
-            let told = store.reservation("l", 1, Paired::Commit, actual);
+            store.reservation("l", 1, SideOperation::Reserve, 10);
+            let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
+            let reset = Operation::Reset.item(&key, 0);
+            store.decide(&[reset, reserved.item()]);
+            store.reservation("l", 2, SideOperation::Reserve, 40);
+            let told = store.reservation("l", 1, SideOperation::Commit, actual);
             assert_eq!((told.code, told.third), (ALLOWED, actual));
             assert_eq!(told.remaining, 100 - 40 - expected, "{kind}: commit {actual}");
-            assert_eq!(store.reservation("l", 2, Paired::Commit, 40).remaining, 60 - expected);
+            assert_eq!(
+                store.reservation("l", 2, SideOperation::Commit, 40).remaining,
+                60 - expected
+            );
         }
     }
 }
@@ -144,16 +149,16 @@ fn a_commit_after_a_reset_of_the_key_touches_nobodys_reservation() {
 fn a_commit_after_many_resets_of_the_key_touches_nobodys_reservation() {
     for resets in [1, 3, 4, 5, 8, 64, 4_096] {
         let mut store = store(&[("l", limit(0, 100))]);
-        store.reservation("l", 1, Paired::Reserve, 10);
-        let (key, holds) = (key("l"), Auxiliary::Holds.key(&[&key("l")]));
+        store.reservation("l", 1, SideOperation::Reserve, 10);
+        let (key, reserved) = (key("l"), SideCell::Reserved.key(&[&key("l")]));
         for _ in 0..resets {
-            store.reservation("l", 2, Paired::Reserve, 1);
-            let reset = Item { key: &key, args: [0, Operation::Reset.argument()] };
-            store.decide(&[reset, Item { key: &holds, args: [0, 0] }]);
-            store.cells.remove(&Auxiliary::Reservation.key(&[&key, &[2]])[..]);
+            store.reservation("l", 2, SideOperation::Reserve, 1);
+            let reset = Operation::Reset.item(&key, 0);
+            store.decide(&[reset, reserved.item()]);
+            store.cells.remove(SideCell::Reservation.key(&[&key, &[2]]).as_ref());
         }
-        store.reservation("l", 3, Paired::Reserve, 30);
-        let told = store.reservation("l", 1, Paired::Commit, 0);
+        store.reservation("l", 3, SideOperation::Reserve, 30);
+        let told = store.reservation("l", 1, SideOperation::Commit, 0);
         assert_eq!(100 - told.remaining, 30, "{resets}");
     }
 }
@@ -165,12 +170,12 @@ fn a_reservation_of_the_version_before_is_settled_under_a_changed_limit() {
     for carry in CARRIES {
         let mut store = store(&[("l", limit(0, 100))]);
         store.change(&[("l", Limit::window(200, DAY / 2))], carry).expect("usable");
-        store.reservation("l", 1, Paired::Reserve, 60);
-        let own = Auxiliary::Reservation.key(&[&key("l"), &[1]]);
-        let words = &mut store.cells.get_mut(&own[..]).expect("it is reserved").words;
+        store.reservation("l", 1, SideOperation::Reserve, 60);
+        let own = SideCell::Reservation.key(&[&key("l"), &[1]]);
+        let words = &mut store.cells.get_mut(own.as_ref()).expect("it is reserved").words;
         words[1] &= (1 << 48) - 1;
         words[2] &= !(1 << 45);
-        let told = store.reservation("l", 1, Paired::Commit, 50);
+        let told = store.reservation("l", 1, SideOperation::Commit, 50);
         assert_eq!(200 - told.remaining, 50, "{carry:?}");
     }
 }
@@ -181,9 +186,9 @@ fn a_reservation_of_the_version_before_is_settled_under_a_changed_limit() {
 fn a_commit_after_another_codes_limit_counts_what_was_used() {
     for (actual, expected) in [(0, 0), (3, 3), (12, 12)] {
         let mut store = store(&[("l", limit(0, 100))]);
-        store.reservation("l", 1, Paired::Reserve, 10);
+        store.reservation("l", 1, SideOperation::Reserve, 10);
         store.model = super::set(&[("l", limit(2, 100))]).model();
-        let told = store.reservation("l", 1, Paired::Commit, actual);
+        let told = store.reservation("l", 1, SideOperation::Commit, actual);
         assert_eq!((told.code, told.third, told.remaining), (ALLOWED, actual, 100 - expected));
     }
 }
@@ -199,19 +204,19 @@ fn what_is_reserved_as_a_window_begins_is_settled_after_a_change() {
         // Ten seconds before a window that begins in the middle of a slice.
         store.now = START / (3 * length) * (3 * length) + length - 10 * SECOND;
         assert_ne!((store.now + 10 * SECOND) % (TERM_NANOS / 2), 0);
-        store.reservation("l", 1, Paired::Reserve, 30);
+        store.reservation("l", 1, SideOperation::Reserve, 30);
         store.now += 20 * SECOND;
-        store.reservation("l", 2, Paired::Reserve, 10);
+        store.reservation("l", 2, SideOperation::Reserve, 10);
         store.change(&[("l", limit(200))], carry).expect("usable");
-        let old = store.reservation("l", 1, Paired::Commit, 4);
+        let old = store.reservation("l", 1, SideOperation::Commit, 4);
         let reserved = if carry == Carry::Keep { 10 } else { 20 };
         assert_eq!(old.remaining, 200 - reserved, "it was of the window before");
-        assert_eq!(store.reservation("l", 2, Paired::Commit, 4).remaining, 196, "{carry:?}");
+        assert_eq!(store.reservation("l", 2, SideOperation::Commit, 4).remaining, 196, "{carry:?}");
     }
 }
 
-/// A sliding window is cut by its max, into finer slices the smaller it is: what was taken in one of
-/// those is found in what they have become.
+/// A sliding window is cut by its max, into finer slices the smaller it is: what was taken in one
+/// of those is found in what they have become.
 #[test]
 fn what_is_reserved_of_a_sliding_window_is_settled_through_finer_and_coarser_slices() {
     let length = Duration::from_secs(3_600);
@@ -223,11 +228,11 @@ fn what_is_reserved_of_a_sliding_window_is_settled_through_finer_and_coarser_sli
                     let mut store = Store::new(&[("l", limit(before))]);
                     store.acquire("l", other);
                     store.now += 70 * SECOND;
-                    store.reservation("l", 1, Paired::Reserve, 5);
+                    store.reservation("l", 1, SideOperation::Reserve, 5);
                     store.now += first * SECOND;
                     store.change(&[("l", limit(after))], Carry::Keep).expect("usable");
                     store.now += second * SECOND;
-                    let told = store.reservation("l", 1, Paired::Commit, actual);
+                    let told = store.reservation("l", 1, SideOperation::Commit, actual);
                     let case = format!("{before} {after} {first} {second} {actual} {other}");
                     assert_eq!(told.code, ALLOWED, "{case}");
                     let expected = after.saturating_sub(actual + other);
@@ -246,14 +251,14 @@ fn what_is_reserved_of_a_sliding_window_is_settled_where_a_change_has_put_it() {
         for carry in [Carry::Keep, Carry::Proportional] {
             for (seconds, actual) in [(2, 1), (20, 0), (20, 1), (33, 1)] {
                 let mut store = Store::new(&[("l", Limit::sliding(max, DAY / 1_440))]);
-                store.reservation("l", 1, Paired::Reserve, max / 2);
+                store.reservation("l", 1, SideOperation::Reserve, max / 2);
                 store.now += seconds * SECOND;
                 for scaled in [2 * max, 4 * max] {
                     let limit = Limit::sliding(scaled, DAY / 1_440);
                     store.change(&[("l", limit)], carry).expect("usable");
                     store.now += seconds * SECOND / 3;
                 }
-                let told = store.reservation("l", 1, Paired::Commit, actual);
+                let told = store.reservation("l", 1, SideOperation::Commit, actual);
                 assert_eq!(4 * max - told.remaining, actual, "{max} {carry:?} {seconds}");
             }
         }
@@ -266,7 +271,7 @@ fn what_lapses_of_a_sliding_window_is_found_where_a_change_has_put_it() {
         for seconds in [10, 100, 200, 290] {
             let limit = |max| Limit::sliding(max, DAY / 72);
             let mut store = Store::new(&[("l", limit(100))]);
-            store.reservation("l", 1, Paired::Reserve, 50);
+            store.reservation("l", 1, SideOperation::Reserve, 50);
             store.now += seconds * SECOND;
             store.change(&[("l", limit(200))], carry).expect("usable");
             store.now += TERM_NANOS * 3 / 2;
@@ -285,12 +290,12 @@ fn what_is_reserved_in_the_window_before_a_change_is_settled_after_it() {
         for actual in [0, 1, 45] {
             let mut store = Store::new(&[("l", limit(100))]);
             store.now = START / length * length + 150 * SECOND;
-            store.reservation("l", 1, Paired::Reserve, 50);
+            store.reservation("l", 1, SideOperation::Reserve, 50);
             store.now += 70 * SECOND;
             store.change(&[("l", limit(200))], carry).expect("usable");
             let before = used(&mut store, 200);
             assert_eq!(before, if carry == Carry::Keep { 45 } else { carried });
-            let told = store.reservation("l", 1, Paired::Commit, actual);
+            let told = store.reservation("l", 1, SideOperation::Commit, actual);
             let weighed = if carry == Carry::Keep { (actual * 9).div_ceil(10) } else { actual };
             assert_eq!(200 - told.remaining, weighed, "{carry:?} {actual}");
         }
@@ -324,11 +329,11 @@ fn units_of_a_decision_before_a_change_are_given_back_where_it_has_put_them() {
 fn what_has_left_a_sliding_window_does_not_lapse_in_place_of_others() {
     let mut store = Store::new(&[("l", Limit::sliding(100, Duration::from_secs(400)))]);
     store.now = START / (1_200 * SECOND) * (1_200 * SECOND);
-    store.reservation("l", 1, Paired::Reserve, 10);
+    store.reservation("l", 1, SideOperation::Reserve, 10);
     store.now += 140 * SECOND;
     store.acquire("l", 10);
     store.now += 60 * SECOND;
-    store.reservation("l", 2, Paired::Reserve, 1);
+    store.reservation("l", 2, SideOperation::Reserve, 1);
     store.now += 250 * SECOND;
     assert_eq!(used(&mut store, 100), 11);
 }
@@ -338,12 +343,12 @@ fn of_a_rate_what_has_flowed_back_before_a_change_is_not_given_back_after_it() {
     for (carry, left) in [(Carry::Keep, 20), (Carry::Proportional, 50)] {
         for (actual, settled) in [(0, 0), (5, 5), (30, 30)] {
             let mut store = Store::new(&[("l", Limit::per_second(1).burst(100))]);
-            store.reservation("l", 1, Paired::Reserve, 50);
+            store.reservation("l", 1, SideOperation::Reserve, 50);
             store.now += 20 * SECOND;
             store.change(&[("l", Limit::per_second(1).burst(200))], carry).expect("usable");
             store.now += 10 * SECOND;
             assert_eq!(used(&mut store, 200), left, "{carry:?}: 20 s, then 10 s have flowed");
-            let told = store.reservation("l", 1, Paired::Commit, actual);
+            let told = store.reservation("l", 1, SideOperation::Commit, actual);
             assert_eq!(200 - told.remaining, settled.min(left), "{carry:?}: commit {actual}");
         }
     }
@@ -355,14 +360,22 @@ fn permits_survive_every_change_that_keeps_their_lease() {
     for carry in CARRIES {
         for max in [2, 3, 9] {
             let mut store = Store::new(&[("l", jobs(4))]);
-            assert_eq!(store.permit("l", 1, Paired::PermitTake, 2).code, ALLOWED);
-            assert_eq!(store.permit("l", 2, Paired::PermitTake, 1).code, ALLOWED);
+            assert_eq!(store.permit("l", 1, SideOperation::TakePermit, 2).code, ALLOWED);
+            assert_eq!(store.permit("l", 2, SideOperation::TakePermit, 1).code, ALLOWED);
             store.change(&[("l", jobs(max))], carry).expect("usable");
             assert_eq!(store.remaining("l"), max.saturating_sub(3), "{carry:?} {max}");
             store.now += 20 * SECOND;
-            assert_eq!(store.permit("l", 1, Paired::PermitRenew, 0).code, ALLOWED, "{carry:?}");
-            assert_eq!(store.permit("l", 3, Paired::PermitTake, max).code, DENIED, "{carry:?}");
-            let released = store.permit("l", 2, Paired::PermitRelease, 0);
+            assert_eq!(
+                store.permit("l", 1, SideOperation::RenewPermit, 0).code,
+                ALLOWED,
+                "{carry:?}"
+            );
+            assert_eq!(
+                store.permit("l", 3, SideOperation::TakePermit, max).code,
+                DENIED,
+                "{carry:?}"
+            );
+            let released = store.permit("l", 2, SideOperation::ReleasePermit, 0);
             assert_eq!((released.third, released.remaining), (1, max - 2), "{carry:?}");
             store.now += 30 * SECOND;
             assert_eq!(store.remaining("l"), max - 2, "within its lease, {carry:?}");
@@ -419,14 +432,14 @@ proptest! {
                 }
                 (1 | 2, _) => {
                     next += 1;
-                    let told = store.reservation("l", next, Paired::Reserve, amount);
+                    let told = store.reservation("l", next, SideOperation::Reserve, amount);
                     prop_assert_eq!(told.code, ALLOWED);
                     open.push((next, Exact::of(amount)));
                 }
                 (3..=5, Some(at)) => {
                     let (id, exact) = open.remove(at);
                     let amount = if what == 5 { 0 } else { amount };
-                    let told = store.reservation("l", id, Paired::Commit, amount);
+                    let told = store.reservation("l", id, SideOperation::Commit, amount);
                     prop_assert_eq!((told.code, told.third), (ALLOWED, amount));
                     taken.units += amount as f64;
                     taken.slack += exact.slack;

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use quorate::{GroupTime, MAX_POLICY_BYTES, Model, Policy};
 
 use super::{SECOND, START, Store};
-use crate::answer::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
 use crate::limit::Limit;
-use crate::operation::Paired;
-use crate::policy::Carry;
+use crate::model::answer::code::{ALLOWED, DENIED, UNKNOWN_LIMIT};
+use crate::model::policy::Carry;
+use crate::rule::operation::SideOperation;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -87,11 +87,11 @@ fn usage_goes_through_several_changes_and_a_chain_without_end_is_refused() {
 fn permits_are_not_carried_into_another_lease() {
     let jobs = |max, seconds| Limit::concurrent(max).lease(Duration::from_secs(seconds));
     let mut store = Store::new(&[("j", jobs(2, 30))]);
-    store.permit("j", 1, Paired::PermitTake, 2);
+    store.permit("j", 1, SideOperation::TakePermit, 2);
     assert_eq!(store.change(&[("j", jobs(5, 30))], Carry::Keep), Ok(1));
     assert_eq!(store.remaining("j"), 3);
     assert_eq!(store.change(&[("j", jobs(3, 30))], Carry::Proportional), Ok(2));
-    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED);
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED);
     let refused = store.change(&[("j", jobs(3, 60))], Carry::Keep).expect_err("another lease");
     assert!(refused.contains("another name"), "{refused}");
     assert_eq!(store.change(&[("j", jobs(3, 60))], Carry::Reset), Ok(3));
@@ -102,17 +102,21 @@ fn permits_are_not_carried_into_another_lease() {
 fn a_reservation_is_settled_after_a_change_of_numbers_and_stays_taken_after_one_of_form() {
     let slow = |burst| Limit::per(1, DAY * 300).burst(burst);
     let mut store = Store::new(&[("l", slow(10))]);
-    store.reservation("l", 1, Paired::Reserve, 6);
+    store.reservation("l", 1, SideOperation::Reserve, 6);
     assert_eq!(store.change(&[("l", slow(20))], Carry::Keep), Ok(1));
-    assert_eq!(store.reservation("l", 1, Paired::Commit, 1).remaining, 19);
-    store.reservation("l", 2, Paired::Reserve, 6);
+    assert_eq!(store.reservation("l", 1, SideOperation::Commit, 1).remaining, 19);
+    store.reservation("l", 2, SideOperation::Reserve, 6);
     for (limit, carry, left) in
         [(Limit::per(2, DAY * 366).burst(20), Carry::Keep, 20 - 7), (slow(10), Carry::Reset, 10)]
     {
         store.change(&[("l", limit)], carry).expect("usable");
         assert_eq!(store.remaining("l"), left);
         store.acquire("l", left);
-        assert_eq!(store.reservation("l", 2, Paired::Commit, 0).remaining, 0, "not another's");
+        assert_eq!(
+            store.reservation("l", 2, SideOperation::Commit, 0).remaining,
+            0,
+            "not another's"
+        );
     }
 }
 
@@ -223,7 +227,7 @@ fn daily_limits(carry: &str, count: usize, max: u64) -> Vec<u8> {
 #[cfg(feature = "calendar")]
 #[test]
 fn the_largest_change_of_calendars_works_out_none_of_their_days() {
-    use crate::calendar_windows::work;
+    use crate::limit::calendar::work;
 
     let store = Store::new(&[("l", Limit::per_second(1))]);
     let mut policy = Policy::default();
@@ -261,7 +265,7 @@ fn the_largest_change_of_calendars_works_out_none_of_their_days() {
 #[cfg(feature = "calendar")]
 #[test]
 fn what_is_too_large_is_refused_before_anything_is_made_of_it() {
-    use crate::calendar_windows::work;
+    use crate::limit::calendar::work;
 
     let store = Store::new(&[("l", Limit::per_second(1))]);
     let change = |request: &[u8]| {
@@ -301,8 +305,8 @@ fn what_is_too_large_is_refused_before_anything_is_made_of_it() {
 }
 
 proptest! {
-    /// Whatever is changed into whatever: a kept unit is never forgotten, and a limit still admits no
-    /// more than it has left.
+    /// Whatever is changed into whatever: a kept unit is never forgotten, and a limit still admits
+    /// no more than it has left.
     #[test]
     fn what_is_kept_is_never_less_than_what_was_taken(
         before in 0..4usize,

@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::Item;
 
 use super::{SECOND, START, Store, key};
-use crate::answer::code::{ALLOWED, DENIED, ENDED};
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::record;
-use crate::reserving::TERM_NANOS;
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED};
+use crate::model::idempotency;
+use crate::model::reservation::TERM_NANOS;
+use crate::rule::operation::{Operation, SideOperation};
 
 const LEASE: u64 = 30 * SECOND;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -19,9 +18,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// An acquire with an idempotency key: whether it is the answer of an earlier one.
 fn once(store: &mut Store, id: u8) -> (u8, bool) {
     let key = key("l");
-    let item = Item { key: &key, args: [1, Operation::Acquire.argument()] };
-    let record = record::key(&[id], &[item]);
-    let told = store.decide(&[item, Item { key: &record, args: [0, 0] }]);
+    let item = Operation::Acquire.item(&key, 1);
+    let record = idempotency::key(&[id], &[item]);
+    let told = store.decide(&[item, record.item()]);
     (told.code, told.marks >> 55 & 1 != 0)
 }
 
@@ -29,32 +28,36 @@ fn once(store: &mut Store, id: u8) -> (u8, bool) {
 #[test]
 fn permits_do_not_lapse_by_a_jump() {
     let mut store = Store::new(&[("j", Limit::concurrent(1))]);
-    store.permit("j", 1, Paired::PermitTake, 1);
+    store.permit("j", 1, SideOperation::TakePermit, 1);
     for jump in [45, 3_600, 86_400 * 365] {
         store.jump(jump * SECOND);
-        assert_eq!(store.permit("j", 2, Paired::PermitTake, 1).code, DENIED, "{jump} s");
+        assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED, "{jump} s");
         assert_eq!(store.remaining("j"), 0);
         store.now += LEASE - 1;
-        assert_eq!(store.permit("j", 2, Paired::PermitTake, 1).code, DENIED, "{jump} s");
-        assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ALLOWED, "{jump} s");
+        assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED, "{jump} s");
+        assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ALLOWED, "{jump} s");
     }
     store.jump(45 * SECOND);
-    let denied = store.permit("j", 2, Paired::PermitTake, 1);
+    let denied = store.permit("j", 2, SideOperation::TakePermit, 1);
     assert!(denied.third <= LEASE * 3 / 2, "as long as a lease still lasts: {denied:?}");
     store.now += LEASE * 3 / 2;
-    assert_eq!(store.permit("j", 2, Paired::PermitTake, 1).code, ALLOWED, "it lapses by time");
-    assert_eq!(store.permit("j", 1, Paired::PermitRenew, 0).code, ENDED);
+    assert_eq!(
+        store.permit("j", 2, SideOperation::TakePermit, 1).code,
+        ALLOWED,
+        "it lapses by time"
+    );
+    assert_eq!(store.permit("j", 1, SideOperation::RenewPermit, 0).code, ENDED);
 }
 
 #[test]
 fn a_permit_taken_right_after_a_jump_lasts_as_long_as_any() {
     let mut store = Store::new(&[("j", Limit::concurrent(1))]);
     store.jump(1_000 * SECOND + 7);
-    store.permit("j", 1, Paired::PermitTake, 1);
+    store.permit("j", 1, SideOperation::TakePermit, 1);
     store.now += LEASE;
-    assert_eq!(store.permit("j", 2, Paired::PermitTake, 1).code, DENIED);
+    assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, DENIED);
     store.now += LEASE / 2;
-    assert_eq!(store.permit("j", 2, Paired::PermitTake, 1).code, ALLOWED);
+    assert_eq!(store.permit("j", 2, SideOperation::TakePermit, 1).code, ALLOWED);
 }
 
 #[test]
@@ -64,14 +67,14 @@ fn reservations_do_not_lapse_by_a_jump_and_are_settled_after_it() {
     {
         let mut store = Store::new(&[("l", limit)]);
         store.now = START / (86_400 * SECOND) * (86_400 * SECOND) + SECOND;
-        store.reservation("l", 1, Paired::Reserve, 6);
+        store.reservation("l", 1, SideOperation::Reserve, 6);
         store.jump(900 * SECOND);
         assert_eq!(store.acquire_or_settle("l", 5).code, DENIED, "{limit}: it is held");
         store.now += TERM_NANOS;
-        assert_eq!(store.reservation("l", 1, Paired::Commit, 2).remaining, 8, "{limit}");
+        assert_eq!(store.reservation("l", 1, SideOperation::Commit, 2).remaining, 8, "{limit}");
         // The first answer was lost, and the clock put forward once more.
         store.jump(900 * SECOND);
-        let again = store.reservation("l", 1, Paired::Commit, 2);
+        let again = store.reservation("l", 1, SideOperation::Commit, 2);
         assert_eq!((again.code, again.third, again.remaining), (ALLOWED, 2, 8), "{limit}");
     }
 }
@@ -84,7 +87,7 @@ fn what_lapses_after_a_jump_is_never_given_back_to_a_window_that_it_is_not_of() 
     for jump in [0, 30, 1_500] {
         let mut store = Store::new(&[("l", limit)]);
         store.now = START / (3 * length) * (3 * length) + length / 2;
-        store.reservation("l", 1, Paired::Reserve, 6);
+        store.reservation("l", 1, SideOperation::Reserve, 6);
         if jump > 0 {
             store.jump(jump * SECOND);
         }
@@ -97,10 +100,10 @@ fn what_lapses_after_a_jump_is_never_given_back_to_a_window_that_it_is_not_of() 
     }
     // Of a counter it does not matter.
     let mut store = Store::new(&[("l", Limit::counter())]);
-    store.reservation("l", 1, Paired::Reserve, 6);
+    store.reservation("l", 1, SideOperation::Reserve, 6);
     store.jump(45 * SECOND);
     store.now += TERM_NANOS * 3 / 2;
-    store.reservation("l", 2, Paired::Reserve, 0);
+    store.reservation("l", 2, SideOperation::Reserve, 0);
     assert_eq!(u64::MAX - store.remaining("l"), 0);
 }
 
@@ -108,7 +111,7 @@ fn what_lapses_after_a_jump_is_never_given_back_to_a_window_that_it_is_not_of() 
 fn an_idempotency_key_is_known_for_its_time_whatever_the_clock_does() {
     let mut store = Store::new(&[("l", Limit::per_day(9))]);
     assert_eq!(once(&mut store, 1), (ALLOWED, false));
-    let kept = record::IDEMPOTENCY_TIME.as_nanos() as u64;
+    let kept = idempotency::IDEMPOTENCY_TIME.as_nanos() as u64;
     store.now += kept / 2;
     store.jump(86_400 * SECOND);
     store.now += kept / 2 - 1;
@@ -154,9 +157,9 @@ proptest! {
             let sure = holders.iter().filter(|(_, heard)| passed - heard <= LEASE).count() as u64;
             let known = holders.iter().position(|(other, _)| *other == id);
             let told = match what {
-                0 | 1 => store.permit("j", id, Paired::PermitTake, 1),
-                2 => store.permit("j", id, Paired::PermitRenew, 0),
-                _ => store.permit("j", id, Paired::PermitRelease, 0),
+                0 | 1 => store.permit("j", id, SideOperation::TakePermit, 1),
+                2 => store.permit("j", id, SideOperation::RenewPermit, 0),
+                _ => store.permit("j", id, SideOperation::ReleasePermit, 0),
             };
             match (what, told.code, known) {
                 (0 | 1, ALLOWED, None) => {

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::{Cell, Delta, GroupTime, Item, Model};
+use quorate::{Cell, Delta, GroupTime, Model};
 
 use super::{SECOND, Store, key};
-use crate::answer::code::ALLOWED;
-use crate::answer::word;
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
-use crate::policy::Carry;
+use crate::model::answer::code::ALLOWED;
+use crate::model::answer::word;
+use crate::model::policy::Carry;
+use crate::rule::operation::{Operation, SideOperation};
 
 fn minute(max: u64) -> Limit {
     Limit::sliding(max, Duration::from_secs(60))
@@ -25,7 +25,7 @@ fn used(store: &mut Store, max: u64) -> u64 {
 fn acquired(store: &mut Store, amount: u64) -> u64 {
     let key = key("l");
     let mut cells = [Cell::new(store.seen(&key))];
-    let item = Item { key: &key, args: [amount, Operation::Acquire.argument()] };
+    let item = Operation::Acquire.item(&key, amount);
     let answer = store.model.decide(&[item], &mut cells, GroupTime(store.now));
     assert_eq!(answer.code, ALLOWED);
     store.write(&key, &cells[0]);
@@ -38,13 +38,13 @@ fn small_parts_of_a_large_window_come_back_after_their_slice() {
     for max in [100_000u64, 1_000_000, 10_000_000] {
         let mut store = Store::new(&[("l", minute(max))]);
         for id in 0..250 {
-            let told = store.reservation("l", id, Paired::Reserve, max / 250);
+            let told = store.reservation("l", id, SideOperation::Reserve, max / 250);
             assert_eq!(told.code, ALLOWED);
         }
         store.now += 10 * SECOND;
         store.one("l", Operation::Debit, 1);
         for id in 0..250 {
-            store.reservation("l", id, Paired::Commit, 10);
+            store.reservation("l", id, SideOperation::Commit, 10);
         }
         assert_eq!(used(&mut store, max), 2_501, "{max}");
     }
@@ -58,11 +58,11 @@ fn small_parts_that_come_back_all_the_time_leave_in_time() {
     // When it was reserved, and what is left of it.
     let mut taken: Vec<(u64, u64)> = Vec::new();
     for second in 0..250u8 {
-        let told = store.reservation("l", second, Paired::Reserve, 4_000);
+        let told = store.reservation("l", second, SideOperation::Reserve, 4_000);
         assert_eq!(told.code, ALLOWED);
         taken.push((store.now, 4_000));
         if let Some(reserved) = second.checked_sub(20).map(|reserved| reserved ^ 3) {
-            let told = store.reservation("l", reserved, Paired::Commit, 1_250);
+            let told = store.reservation("l", reserved, SideOperation::Commit, 1_250);
             assert_eq!(told.code, ALLOWED);
             taken[usize::from(reserved)].1 = 1_250;
         }
@@ -205,8 +205,9 @@ fn what_a_peer_claims_in_multiples_is_bounded_by_the_max() {
 
 proptest! {
     /// Against a list of all that was taken: refunds of any size, each of its decision, leave
-    /// exactly what is not given back, if that is sure to count, and no unit leaves early. What is late is less than a
-    /// multiple, and one for each slice that left while less than that was owed of it.
+    /// exactly what is not given back, if that is sure to count, and no unit leaves early. What is
+    /// late is less than a multiple, and one for each slice that left while less than that was owed
+    /// of it.
     #[test]
     fn refunds_of_any_size_are_exact_and_nothing_leaves_early(
         max in prop_oneof![4_096..6_000u64, Just(100_000), Just(1_000_000)],

@@ -1,5 +1,5 @@
-//! Operations on permits and reservations, changes of limits, and peers alone, against references that are
-//! too simple to be wrong.
+//! Operations on permits and reservations, changes of limits, and peers alone, against references
+//! that are too simple to be wrong.
 
 mod alone;
 mod carried;
@@ -16,14 +16,14 @@ use quorate::{
     Answer, Cell, DecideContext, Delta, GroupTime, Item, Lead, Mode, Model, Policy, Value,
 };
 
-use crate::answer::{OVERDRAWN, remaining, word};
-use crate::auxiliary::Auxiliary;
 use crate::limit::Limit;
-use crate::limits::Limits;
 use crate::model::RateLimitModel;
-use crate::operation::{Operation, Paired};
-use crate::policy::{Carry, Change};
-use crate::spec::LimitsSpec;
+use crate::model::answer::{OVERDRAWN, remaining, word};
+use crate::model::file::LimitsSpec;
+use crate::model::limits::Limits;
+use crate::model::policy::{Carry, Change};
+use crate::model::side_cell::SideCell;
+use crate::rule::operation::{Operation, SideOperation};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_753_000_000 * SECOND;
@@ -32,9 +32,9 @@ const START: u64 = 1_753_000_000 * SECOND;
 pub(crate) struct Store {
     pub(crate) model: RateLimitModel,
     pub(crate) cells: BTreeMap<Vec<u8>, Value>,
-    /// What the calendar shows.
+    /// The time of the calendar.
     pub(crate) now: u64,
-    /// How far it is ahead of the steady clock.
+    /// The lead of the calendar over the steady clock.
     pub(crate) lead: Lead,
     policy: Policy,
 }
@@ -97,7 +97,7 @@ impl Store {
 
     pub(crate) fn one(&mut self, name: &str, operation: Operation, amount: u64) -> Told {
         let key = key(name);
-        self.decide(&[Item { key: &key, args: [amount, operation.argument()] }])
+        self.decide(&[operation.item(&key, amount)])
     }
 
     pub(crate) fn acquire(&mut self, name: &str, amount: u64) -> Told {
@@ -109,36 +109,41 @@ impl Store {
     }
 
     /// An operation on a permit.
-    pub(crate) fn permit(&mut self, name: &str, id: u8, operation: Paired, amount: u64) -> Told {
+    pub(crate) fn permit(
+        &mut self,
+        name: &str,
+        id: u8,
+        operation: SideOperation,
+        amount: u64,
+    ) -> Told {
         let key = key(name);
-        let own = Auxiliary::Permit.key(&[&key, &[id]]);
-        self.decide(&[
-            Item { key: &key, args: [amount, operation.argument()] },
-            Item { key: &own, args: [0, 0] },
-        ])
+        let own = SideCell::Permit.key(&[&key, &[id]]);
+        self.decide(&[operation.item(&key, amount), own.item()])
     }
 
     /// An operation on a reservation.
-    pub(crate) fn reservation(&mut self, name: &str, id: u8, how: Paired, amount: u64) -> Told {
+    pub(crate) fn reservation(
+        &mut self,
+        name: &str,
+        id: u8,
+        how: SideOperation,
+        amount: u64,
+    ) -> Told {
         let key = key(name);
-        let own = Auxiliary::Reservation.key(&[&key, &[id]]);
-        let holds = Auxiliary::Holds.key(&[&key]);
-        self.decide(&[
-            Item { key: &key, args: [amount, how.argument()] },
-            Item { key: &own, args: [0, 0] },
-            Item { key: &holds, args: [0, 0] },
-        ])
+        let own = SideCell::Reservation.key(&[&key, &[id]]);
+        let reserved = SideCell::Reserved.key(&[&key]);
+        self.decide(&[how.item(&key, amount), own.item(), reserved.item()])
     }
 
     /// An acquire as a limiter makes it: once more with the holds if it is denied by a marked cell.
     pub(crate) fn acquire_or_settle(&mut self, name: &str, amount: u64) -> Told {
         let first = self.acquire(name, amount);
-        if first.code != crate::answer::code::DENIED || first.marks >> 32 & 1 == 0 {
+        if first.code != crate::model::answer::code::DENIED || first.marks >> 32 & 1 == 0 {
             return first;
         }
         let key = key(name);
-        let holds = Auxiliary::Holds.key(&[&key]);
-        self.decide(&[Item { key: &key, args: [amount, 0] }, Item { key: &holds, args: [0, 0] }])
+        let reserved = SideCell::Reserved.key(&[&key]);
+        self.decide(&[Item { key: &key, args: [amount, 0] }, reserved.item()])
     }
 
     pub(crate) fn change(&mut self, limits: &[(&str, Limit)], carry: Carry) -> Result<u64, String> {
@@ -214,7 +219,7 @@ pub(crate) fn set(limits: &[(&str, Limit)]) -> Limits {
 
 /// The key of everybody under a limit.
 pub(crate) fn key(name: &str) -> Vec<u8> {
-    [&crate::hash::limit_id(name).to_le_bytes()[..], b"k"].concat()
+    [&crate::rule::hash::limit_id(name).to_le_bytes()[..], b"k"].concat()
 }
 
 fn told(answer: &Answer) -> Told {

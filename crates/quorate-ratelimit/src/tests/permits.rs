@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{SECOND, Store};
-use crate::answer::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
 use crate::limit::Limit;
-use crate::operation::{Operation, Paired};
+use crate::model::answer::code::{ALLOWED, DENIED, ENDED, NEVER_ADMITTED, UNSUPPORTED};
+use crate::rule::operation::{Operation, SideOperation};
 
 const LEASE: u64 = 10 * SECOND;
 
@@ -19,53 +19,54 @@ fn store(max: u64) -> Store {
 #[test]
 fn a_permit_is_taken_renewed_and_given_back_once() {
     let mut store = store(2);
-    assert_eq!(store.permit("jobs", 1, Paired::PermitTake, 1).code, ALLOWED);
-    assert_eq!(store.permit("jobs", 2, Paired::PermitTake, 1).remaining, 0);
-    let denied = store.permit("jobs", 3, Paired::PermitTake, 1);
+    assert_eq!(store.permit("jobs", 1, SideOperation::TakePermit, 1).code, ALLOWED);
+    assert_eq!(store.permit("jobs", 2, SideOperation::TakePermit, 1).remaining, 0);
+    let denied = store.permit("jobs", 3, SideOperation::TakePermit, 1);
     assert_eq!(denied.code, DENIED);
     assert!((LEASE..=LEASE * 3 / 2).contains(&denied.third), "until a lease would end");
     // The first answer was lost.
-    let again = store.permit("jobs", 1, Paired::PermitTake, 1);
+    let again = store.permit("jobs", 1, SideOperation::TakePermit, 1);
     assert_eq!((again.code, again.remaining, again.units), (ALLOWED, 0, 0));
     for granted in [1, 0] {
-        let released = store.permit("jobs", 1, Paired::PermitRelease, 0);
+        let released = store.permit("jobs", 1, SideOperation::ReleasePermit, 0);
         assert_eq!((released.code, released.third, released.remaining), (ALLOWED, granted, 1));
     }
-    assert_eq!(store.permit("jobs", 1, Paired::PermitRenew, 0).code, ENDED);
+    assert_eq!(store.permit("jobs", 1, SideOperation::RenewPermit, 0).code, ENDED);
     assert_eq!(store.remaining("jobs"), 1);
 }
 
 #[test]
 fn who_is_not_heard_of_for_a_lease_loses_it_and_its_id_is_good_for_nothing() {
     let mut store = store(1);
-    store.permit("jobs", 1, Paired::PermitTake, 1);
+    store.permit("jobs", 1, SideOperation::TakePermit, 1);
     for _ in 0..20 {
         store.now += LEASE - 1;
-        assert_eq!(store.permit("jobs", 1, Paired::PermitRenew, 0).code, ALLOWED, "in time");
-        assert_eq!(store.permit("jobs", 2, Paired::PermitTake, 1).code, DENIED);
+        assert_eq!(store.permit("jobs", 1, SideOperation::RenewPermit, 0).code, ALLOWED, "in time");
+        assert_eq!(store.permit("jobs", 2, SideOperation::TakePermit, 1).code, DENIED);
     }
     store.now += LEASE * 3 / 2;
-    assert_eq!(store.permit("jobs", 2, Paired::PermitTake, 1).code, ALLOWED);
-    assert_eq!(store.permit("jobs", 1, Paired::PermitRenew, 0).code, ENDED);
-    assert_eq!(store.permit("jobs", 1, Paired::PermitRelease, 0).third, 0);
+    assert_eq!(store.permit("jobs", 2, SideOperation::TakePermit, 1).code, ALLOWED);
+    assert_eq!(store.permit("jobs", 1, SideOperation::RenewPermit, 0).code, ENDED);
+    assert_eq!(store.permit("jobs", 1, SideOperation::ReleasePermit, 0).third, 0);
     assert_eq!(store.remaining("jobs"), 0, "the other one's is not given back by it");
 }
 
 #[test]
 fn permits_are_for_concurrency_limits_and_these_for_nothing_else() {
     let mut store = store(3);
-    assert_eq!(store.permit("rate", 1, Paired::PermitTake, 1).code, UNSUPPORTED);
+    assert_eq!(store.permit("rate", 1, SideOperation::TakePermit, 1).code, UNSUPPORTED);
     for operation in [Operation::Acquire, Operation::Debit, Operation::Reset] {
         assert_eq!(store.one("jobs", operation, 1).code, UNSUPPORTED);
     }
-    assert_eq!(store.reservation("jobs", 1, Paired::Reserve, 1).code, UNSUPPORTED);
-    assert_eq!(store.permit("jobs", 1, Paired::PermitTake, 4).code, NEVER_ADMITTED);
+    assert_eq!(store.reservation("jobs", 1, SideOperation::Reserve, 1).code, UNSUPPORTED);
+    assert_eq!(store.permit("jobs", 1, SideOperation::TakePermit, 4).code, NEVER_ADMITTED);
     assert!(store.cells.is_empty(), "nothing was written");
 }
 
 proptest! {
-    /// Against a list of who holds what and was last heard of when: whoever is within its lease holds its
-    /// places, whoever is past one and a half holds none, and there are never more than the max.
+    /// Against a list of who holds what and was last heard of when: whoever is within its lease
+    /// holds its places, whoever is past one and a half holds none, and there are never more than
+    /// the max.
     #[test]
     fn places_are_held_for_a_lease_and_free_after_one_and_a_half(
         max in 1..6u64,
@@ -84,7 +85,7 @@ proptest! {
             let known = holders.iter().position(|(other, ..)| *other == id);
             match what {
                 0 | 1 => {
-                    let told = store.permit("jobs", id, Paired::PermitTake, units);
+                    let told = store.permit("jobs", id, SideOperation::TakePermit, units);
                     match (told.code, known) {
                         (ALLOWED, None) => {
                             prop_assert!(sure + units <= max);
@@ -102,7 +103,7 @@ proptest! {
                     }
                 }
                 2 => {
-                    let told = store.permit("jobs", id, Paired::PermitRenew, 0);
+                    let told = store.permit("jobs", id, SideOperation::RenewPermit, 0);
                     if let Some(at) = known {
                         if told.code == ALLOWED {
                             holders[at].2 = now;
@@ -115,7 +116,7 @@ proptest! {
                     }
                 }
                 _ => {
-                    let told = store.permit("jobs", id, Paired::PermitRelease, 0);
+                    let told = store.permit("jobs", id, SideOperation::ReleasePermit, 0);
                     prop_assert_eq!(told.code, ALLOWED);
                     if let Some(at) = known {
                         holders.remove(at);

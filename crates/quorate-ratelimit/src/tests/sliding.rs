@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::{Alone, SECOND, START, Store, merge};
-use crate::answer::code::{ALLOWED, DENIED};
 use crate::limit::Limit;
-use crate::operation::Paired;
-use crate::policy::Carry;
-use crate::without_primary::WithoutPrimary;
+use crate::limit::without_primary::WithoutPrimary;
+use crate::model::answer::code::{ALLOWED, DENIED};
+use crate::model::policy::Carry;
+use crate::rule::operation::SideOperation;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -19,9 +19,9 @@ fn what_is_not_used_of_a_reservation_comes_back() {
     for (max, length) in [(7, HOUR), (60, HOUR), (100, DAY), (100_000, DAY)] {
         let mut store = Store::new(&[("l", Limit::sliding(max, length))]);
         let part = max / 7 * 3;
-        assert_eq!(store.reservation("l", 1, Paired::Reserve, part).remaining, max - part);
+        assert_eq!(store.reservation("l", 1, SideOperation::Reserve, part).remaining, max - part);
         store.now += 250 * SECOND;
-        let settled = store.reservation("l", 1, Paired::Commit, 1);
+        let settled = store.reservation("l", 1, SideOperation::Commit, 1);
         let held_back = if max > 4_095 { max / 63 } else { 0 };
         assert_eq!(settled.code, ALLOWED);
         assert!(settled.remaining >= max - 1 - held_back, "{max}: {}", settled.remaining);
@@ -34,7 +34,7 @@ fn what_has_lapsed_comes_back_to_the_parts_that_it_was_taken_in() {
     for (max, length) in [(7, MINUTE * 30), (60, HOUR), (100, DAY)] {
         let mut store = Store::new(&[("l", Limit::sliding(max, length))]);
         for id in 0..3 {
-            assert_eq!(store.reservation("l", id, Paired::Reserve, max / 7).code, ALLOWED);
+            assert_eq!(store.reservation("l", id, SideOperation::Reserve, max / 7).code, ALLOWED);
             store.now += 40 * SECOND;
         }
         assert_eq!(store.acquire("l", max - 3 * (max / 7)).code, ALLOWED);
@@ -46,7 +46,7 @@ fn what_has_lapsed_comes_back_to_the_parts_that_it_was_taken_in() {
     }
     // Of a short one they have left by then, and what was taken since stays.
     let mut store = Store::new(&[("l", Limit::sliding(10, MINUTE))]);
-    assert_eq!(store.reservation("l", 1, Paired::Reserve, 9).code, ALLOWED);
+    assert_eq!(store.reservation("l", 1, SideOperation::Reserve, 9).code, ALLOWED);
     store.now += 460 * SECOND;
     assert_eq!(store.acquire("l", 10).code, ALLOWED);
     assert_eq!(store.acquire_or_settle("l", 1).code, DENIED);

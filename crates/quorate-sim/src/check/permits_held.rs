@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use quorate::{Acknowledge, Ballot, Mode, Position, Time};
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::Moment;
 use crate::check::Check;
+use crate::model::operation;
 use crate::model::real::{LEASE, PERMITS};
 use crate::words::call::Done;
 use crate::words::operation::{DONE, Kind, Outcome};

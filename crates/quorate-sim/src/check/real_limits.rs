@@ -13,10 +13,10 @@
 use std::collections::BTreeMap;
 
 use quorate::{Acknowledge, Ballot, Mode, Position};
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::nanos;
 use crate::check::Check;
+use crate::model::operation;
 use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
 use crate::words::call::{Done, PeerStart};
 use crate::words::operation::{DONE, Kind};

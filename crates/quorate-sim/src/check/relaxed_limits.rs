@@ -21,11 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use quorate::{Acknowledge, Answer, Ballot, DecideContext, Delta, Mode, Position, Sequence};
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::nanos;
 use crate::check::Check;
 use crate::check::real_limits::{REPEATED, max_at};
+use crate::model::operation;
 use crate::model::real::{WINDOW, is_of};
 use crate::words::call::PeerStart;
 use crate::words::merge::{Cells, MergeId};

@@ -2,6 +2,7 @@
 //! plain counters. Small on purpose: a checker can say what every cell must be.
 
 pub(crate) mod key;
+pub(crate) mod operation;
 pub(crate) mod real;
 pub(crate) mod reference;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate::{Answer, Cell, DecideContext, Delta, GroupTime, Item, Mode, Model, Policy, Value};
 use quorate_ratelimit::RateLimitModel;
-use quorate_ratelimit::fuzzing::operation;
 
 use crate::base::clock::nanos;
 use crate::model::key::{Family, family};

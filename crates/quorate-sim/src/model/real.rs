@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate::Item;
-use quorate_ratelimit::fuzzing::{operation, permit_key, record_key, reservation_keys};
+use quorate_ratelimit::fuzzing::{permit_key, record_key, reservation_keys};
 use quorate_ratelimit::{Key, Limit, Limits, WithoutPrimary};
 
 use crate::base::random::Random;
+use crate::model::operation;
 use crate::plan::limits::RealPlan;
 use crate::words::operation::Kind;
 

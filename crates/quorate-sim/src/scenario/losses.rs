@@ -1,10 +1,10 @@
 //! Decisions of a primary that nobody else holds, and of a relaxed peer alone.
 
 use quorate::{Acknowledge, Mode};
-use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
+use crate::model::operation;
 use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::plan::limits::RealPlan;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use quorate::Acknowledge;
-use quorate_ratelimit::fuzzing::operation;
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
 use crate::base::clock::{Moment, nanos};
 use crate::model::key::key;
+use crate::model::operation;
 use crate::model::real::PERMITS;
 use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;

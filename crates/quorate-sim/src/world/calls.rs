@@ -8,8 +8,8 @@ use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
 use quorate::store::Refused;
 use quorate::{Acknowledge, Item, Mode, Model, Position, Time, Value};
-use quorate_ratelimit::fuzzing::operation;
 
+use crate::model::operation;
 use crate::model::reference::is_live;
 use crate::network::packet::Payload;
 use crate::words::call::{Call, Done, NotDone, Origin, PeerStart, Reply, Waiting};

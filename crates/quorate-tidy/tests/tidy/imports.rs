@@ -6,10 +6,10 @@ use crate::source::Source;
 
 /// Which files of one crate each of its files imports from, but for the modules that it is in: a
 /// child may use what its parent defines.
-pub type Imports = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// The imports of one crate, by paths under its `src`.
-pub fn imports(sources: &[&Source]) -> Imports {
+pub(crate) fn imports(sources: &[&Source]) -> Imports {
     let modules: BTreeMap<String, &str> =
         sources.iter().map(|source| (source.module().join("::"), source.file())).collect();
     let mut imports = Imports::new();
@@ -121,7 +121,7 @@ fn module_of<'a>(path: &[String], modules: &BTreeMap<String, &'a str>) -> Option
 }
 
 /// Files that import each other, directly or around corners.
-pub fn circle(imports: &Imports) -> Option<Vec<String>> {
+pub(crate) fn circle(imports: &Imports) -> Option<Vec<String>> {
     // Whoever imports nothing that is left is in no circle.
     let mut left = imports.clone();
     loop {

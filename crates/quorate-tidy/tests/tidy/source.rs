@@ -11,10 +11,10 @@ const GENERATED: &str = "src/wire/generated.rs";
 
 /// One source file.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Its path under the workspace, with slashes.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl Source {
@@ -27,17 +27,17 @@ impl Source {
     }
 
     /// The folder of the crate whose production code it is part of.
-    pub fn krate(&self) -> Option<&str> {
+    pub(crate) fn krate(&self) -> Option<&str> {
         self.place().map(|(krate, _)| krate)
     }
 
     /// The file under `src`; empty for tests.
-    pub fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         self.place().map_or("", |(_, file)| file)
     }
 
     /// The path of the module that it is, from the root of its crate.
-    pub fn module(&self) -> Vec<&str> {
+    pub(crate) fn module(&self) -> Vec<&str> {
         let file = self.file().trim_end_matches(".rs");
         let mut path: Vec<&str> = file.split('/').collect();
         if path.last().is_some_and(|last| ["lib", "main", "mod"].contains(last)) {
@@ -47,18 +47,18 @@ impl Source {
     }
 
     /// What stands before its tests.
-    pub fn production(&self) -> &str {
+    pub(crate) fn production(&self) -> &str {
         self.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
     }
 }
 
 /// The folder of the workspace.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Every source that a person writes, in the order of their paths.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     for folder in FOLDERS {
         read(&root().join(folder), folder, "rs", &mut found);
@@ -70,7 +70,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Every page for readers.
-pub fn pages() -> Vec<Source> {
+pub(crate) fn pages() -> Vec<Source> {
     let mut found = Vec::new();
     read(&root().join("docs"), "docs", "md", &mut found);
     for name in ["CONTRIBUTING.md", "README.md", "SECURITY.md"] {
