@@ -1,7 +1,7 @@
 //! A wish met once (docs/protocol.md, section 8.6): a primary begins no more hand-overs than it has
 //! heard wishes, however often each of them is asked for.
 //!
-//! A primary whose disk has failed hands over by itself.
+//! A peer whose storage has failed hands over by itself: from then on nothing is said of it.
 //!
 //! Holds G34 of docs/guarantees.md.
 
@@ -21,6 +21,8 @@ pub(super) struct WishMetOnce {
     aborted: BTreeMap<usize, usize>,
     /// Reigns that each peer has released.
     released: BTreeMap<usize, BTreeSet<Ballot>>,
+    /// Peers whose storage has failed at some time.
+    failed: BTreeSet<usize>,
 }
 
 impl Check for WishMetOnce {
@@ -32,6 +34,10 @@ impl Check for WishMetOnce {
         match *seen {
             Seen::Heard { peer, request } => {
                 self.wishes.entry(peer).or_default().insert(request);
+                Ok(())
+            }
+            Seen::Event { peer, event: Event::StorageFailed { .. } } => {
+                self.failed.insert(peer);
                 Ok(())
             }
             Seen::Event { peer, event: Event::SwitchAborted { .. } } => {
@@ -52,7 +58,7 @@ impl WishMetOnce {
         let released = self.released.get(&peer).map_or(0, BTreeSet::len);
         let begun = self.aborted.get(&peer).copied().unwrap_or_default() + released;
         let wishes = self.wishes.get(&peer).map_or(0, BTreeSet::len);
-        if begun <= wishes || world.has_failed_storage(peer) {
+        if begun <= wishes || self.failed.contains(&peer) {
             return Ok(());
         }
         let peer = world.plan().name(peer);
