@@ -56,9 +56,12 @@ pub fn sentence(error: &dyn Error) -> String {
     text
 }
 
-/// The README's code, compiled.
+/// The code of the README and of those of the crates, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../crates/quorate/README.md")]
+#[doc = include_str!("../crates/quorate-ratelimit/README.md")]
+#[doc = include_str!("../crates/quorate-tls/README.md")]
 pub struct Readme;
 
 #[cfg(test)]
