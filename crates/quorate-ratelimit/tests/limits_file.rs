@@ -357,13 +357,13 @@ async fn a_winning_file_that_is_refused_is_taken_up_when_it_is_not_any_more() {
     let primary = group.primary().await;
     let text = r#"{"limits": {"api": {"window": "60s", "max": 10}}}"#;
     std::fs::write(files.of(&primary), text).expect("it is written");
-    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
-    group.pass(WHILE).await;
     // As many forms as are kept at a time: the file's would be one more.
     for number in 1..=8 {
         let changed = group.limiter("a").change_limits(&limits(60 + number), Carry::Keep).await;
         assert_eq!(changed, Ok(number));
     }
+    // Watched from now on only: it would have come between two of those changes, now and then.
+    let watched = Watched::start(group.limiter(&primary), &files.of(&primary), true);
     group.pass(WHILE).await;
     let [FileChange::Refused { reason }, FileChange::Differs { .. }] = &watched.heard()[..] else {
         panic!("once each")
