@@ -116,6 +116,14 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
     let lines = book.lines("quorate::links");
     let mut lines = lines.iter().filter(|line| line.fields.get("message") == Some(&said));
     assert!(lines.any(|line| line.fields["peer"] == primary), "{said}");
+    // The one that has moved heard of its former place from the others for a moment.
+    let own = format!("{replica} is reached at");
+    let lines = book.lines("quorate::links");
+    let of_itself = lines.iter().find(|line| {
+        let message = line.fields.get("message");
+        line.fields["peer"] == replica && message.is_some_and(|said| said.starts_with(&own))
+    });
+    assert!(of_itself.is_none(), "{of_itself:?}");
 
     let rest: Vec<String> = trio.peers.iter().map(|peer| peer.name().to_string()).collect();
     for name in rest.iter().filter(|name| **name != primary) {

@@ -238,12 +238,13 @@ impl EventLoop {
         }
     }
 
-    /// Logs which members are reached elsewhere from now on than they were `before`.
+    /// Logs which other members are reached elsewhere from now on than they were `before`.
     fn tell_moved(&self, before: &BTreeMap<PeerName, String>) {
-        for (member, to) in self.shared.roster.places() {
+        let peer = self.shared.name();
+        for (member, to) in self.shared.roster.places().into_iter().filter(|(name, _)| name != peer)
+        {
             let from = before.get(&member).filter(|from| !from.is_empty() && **from != to);
             if let Some(from) = from {
-                let peer = self.shared.name();
                 tracing::info!(
                     target: LINKS, %peer, %member, from, to,
                     "{member} is reached at {to} from now on, and not at {from}"
