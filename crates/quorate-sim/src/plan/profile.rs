@@ -92,9 +92,15 @@ impl Profile {
             Self::Flaps => {
                 vec![(Flap, 5), (Unlink, 2), (Stall, 2), (OneEnd, 3), (OneWay, 1), (Reset, 3)]
             }
-            Self::HandOvers => {
-                vec![(HandOver, 6), (Isolate, 1), (Pause, 1), (Kill, 1), (Slow, 1), (StepAside, 3)]
-            }
+            Self::HandOvers => vec![
+                (HandOver, 6),
+                (Isolate, 1),
+                (Kill, 1),
+                (Pause, 1),
+                (Reset, 1),
+                (Slow, 1),
+                (StepAside, 3),
+            ],
             Self::Kills => vec![(Kill, 4), (Crash, 3), (KillMajority, 1), (Strand, 2)],
             // They begin by a script of their own.
             Self::Lasting => Vec::new(),

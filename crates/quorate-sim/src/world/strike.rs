@@ -186,10 +186,13 @@ impl World {
     }
 
     /// Has a member step aside for a while, as one that is shut down and then goes on after all.
-    /// One at a time: somebody has to be left that may be promoted.
+    /// One at a time, and a majority of the founders may be promoted all the while: where fewer
+    /// may, a new generation beside members that keep their data is the only way on.
     fn step_aside_for(&mut self, peer: usize, length: Duration) {
         let Some(incarnation) = self.hosts[peer].running() else { return };
-        if self.hosts.iter().any(|host| host.is_aside) {
+        let may_lead = |other: &usize| *other != peer && self.hosts[*other].config.priority > 0;
+        let left = (0..self.plan.founders).filter(may_lead).count();
+        if left < self.plan.majority() || self.hosts.iter().any(|host| host.is_aside) {
             return;
         }
         self.counters.add("steps aside");
