@@ -45,7 +45,7 @@ impl Provider {
     }
 }
 
-/// Certificates, key, and how they are used; made into a [`TlsTransport`] by
+/// Certificates, key, and how they are used; made into a [`TlsTransport`](crate::TlsTransport) by
 /// [`TlsConfig::transport`].
 ///
 /// # Defaults
@@ -107,7 +107,7 @@ impl TlsConfig {
     }
 
     /// The same from bytes in PEM, for those who keep secrets elsewhere than in files. Renew them
-    /// by [`TlsTransport::replace`].
+    /// by [`TlsTransport::replace`](crate::TlsTransport::replace).
     pub fn from_pem(
         ca: impl Into<Vec<u8>>,
         certificate: impl Into<Vec<u8>>,
@@ -191,7 +191,7 @@ impl TlsConfig {
 
     /// Looks at the files this often, at least every second, and reads them again when they have
     /// changed and are the same in two looks. A bad one is refused with an event, and the old ones
-    /// stay. Default: only [`TlsTransport::reload`] does.
+    /// stay. Default: only [`TlsTransport::reload`](crate::TlsTransport::reload) does.
     pub fn watch(mut self, interval: Duration) -> Self {
         self.watch = Some(interval.max(Duration::from_secs(1)));
         self

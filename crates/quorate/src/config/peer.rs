@@ -10,7 +10,8 @@ use crate::base::id::{PeerKind, PeerName};
 /// Settings of one peer; they may differ from peer to peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// This peer's name; of a member by list one of [`GroupConfig::members`].
+    /// This peer's name; of a member by list one of
+    /// [`GroupConfig::members`](super::GroupConfig::members).
     pub name: PeerName,
     /// What it is to the group when it starts. A joiner that has become a member stays one.
     pub kind: PeerKind,
