@@ -105,8 +105,6 @@ pub enum Bug {
     ReleaseTakenBack,
     /// The reign is released before the successor has reached the cut.
     ReleaseBeforeCaughtUp,
-    /// A wish for a hand-over is met in a reign after the one that it asked to end.
-    OldWishMet,
     /// A primary that holds its callers refuses after it has written.
     RefusedWrites,
     /// A wish to switch that was answered leads to another hand-over when it is asked again.
@@ -183,7 +181,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 80] = [
+    pub const ALL: [Self; 79] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -230,7 +228,6 @@ impl Bug {
         Self::SteadyClockJumps,
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,
-        Self::OldWishMet,
         Self::RefusedWrites,
         Self::WishMetAgain,
         Self::BlankFoundsAlone,

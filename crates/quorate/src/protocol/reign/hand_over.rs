@@ -45,8 +45,7 @@ impl Machine {
         }
         let Role::Primary(reign) = &self.role else { return };
         let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.asker == asker);
-        let is_for_this_reign = ballot == self.ballot || bug::is(Bug::OldWishMet);
-        if is_under_way || !is_for_this_reign {
+        if is_under_way || ballot != self.ballot {
             return;
         }
         if !self.may_ask(&from.0, self.config.client_rights.switch_primary) {
