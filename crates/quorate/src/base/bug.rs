@@ -105,6 +105,9 @@ pub enum Bug {
     ReleaseTakenBack,
     /// The reign is released before the successor has reached the cut.
     ReleaseBeforeCaughtUp,
+    /// A wish for a hand-over that comes late is met in a reign after the one that it asked to end:
+    /// neither the answer that was kept nor the ballot stops it.
+    OldWishMet,
     /// A primary that holds its callers refuses after it has written.
     RefusedWrites,
     /// A wish to switch that was answered leads to another hand-over when it is asked again.
@@ -181,7 +184,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 79] = [
+    pub const ALL: [Self; 80] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -228,6 +231,7 @@ impl Bug {
         Self::SteadyClockJumps,
         Self::ReleaseTakenBack,
         Self::ReleaseBeforeCaughtUp,
+        Self::OldWishMet,
         Self::RefusedWrites,
         Self::WishMetAgain,
         Self::BlankFoundsAlone,

@@ -39,13 +39,15 @@ impl Machine {
     ) {
         let asker = Asker::Other(from.clone(), request);
         let answers = self.remotes.get(&from.0).map(|remote| &remote.switch_answers);
-        let is_again = |(answered, _): &&_| *answered == request && !bug::is(Bug::WishMetAgain);
+        let is_late = ballot != self.ballot;
+        let is_forgotten = bug::is(Bug::WishMetAgain) || (is_late && bug::is(Bug::OldWishMet));
+        let is_again = |(answered, _): &&_| *answered == request && !is_forgotten;
         if let Some(&(_, outcome)) = answers.and_then(|answers| answers.iter().find(is_again)) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
         let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.asker == asker);
-        if is_under_way || ballot != self.ballot {
+        if is_under_way || (is_late && !bug::is(Bug::OldWishMet)) {
             return;
         }
         if !self.may_ask(&from.0, self.config.client_rights.switch_primary) {
