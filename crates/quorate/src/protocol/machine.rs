@@ -82,8 +82,8 @@ pub struct Machine {
     /// Where the transfers of the last sender that began are numbered from.
     pub(super) first_transfer: u64,
     pub(super) switching: Option<Switching>,
-    /// Its last reign, if it has released that.
-    pub(super) released: Option<Ballot>,
+    /// Whether it has released its last reign.
+    pub(super) has_released: bool,
     /// It is about to end, and is not promoted meanwhile.
     is_aside: bool,
     /// Removals and changes of the policy that this peer's embedder has asked for.
@@ -148,7 +148,7 @@ impl Machine {
             stands_above_from: Time(0),
             first_transfer: 0,
             switching: None,
-            released: None,
+            has_released: false,
             is_aside: false,
             requests: Vec::new(),
             disk,

@@ -21,7 +21,7 @@ impl Machine {
     pub(in crate::protocol) fn on_switch(&mut self, request: u64, to: Option<PeerName>) {
         match to {
             Some(to) if !self.is_primary() => self.on_request(request, Ask::Switch(to)),
-            None if self.released.is_some() && !self.is_primary() => {
+            None if self.has_released && !self.is_primary() => {
                 self.end_switch(Asker::Own(request), self.after_release());
             }
             to => self.switch(Asker::Own(request), to),
@@ -285,7 +285,7 @@ impl Machine {
         self.send_to_all(&Message::Release { ballot, to: to.0.clone() });
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { asker, to, ballot, deadline });
-        self.released = Some(ballot);
+        self.has_released = true;
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
         self.watch.campaign_at = Some(deadline);

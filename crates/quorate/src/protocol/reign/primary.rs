@@ -19,7 +19,7 @@ impl Machine {
     /// Becomes primary of the ballot it was elected for.
     pub(in crate::protocol) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
         let now = self.now.time;
-        self.released = None;
+        self.has_released = false;
         // A primary that comes back with its own state has lost nothing.
         let is_loss_possible = self.group.acknowledge == Acknowledge::Primary
             && self.has_data()
