@@ -174,11 +174,17 @@ impl Machine {
     /// is asked for to the end.
     fn asks_no_more(&self, number: u64) -> bool {
         let request = self.requests.iter().find(|request| request.number == number);
-        let Some(Request { ask: Ask::Remove(peer), since, until, .. }) = request else {
-            return false;
-        };
-        let last = until.before(self.reach() + self.group.heartbeat);
-        last > *since && self.now.time > last && self.meta.membership.keeps(peer)
+        let Some(request) = request else { return false };
+        let Ask::Remove(peer) = &request.ask else { return false };
+        let is_over = self.last_asked(request).is_some_and(|last| self.now.time > last);
+        is_over && self.meta.membership.keeps(peer)
+    }
+
+    /// When a removal is asked for last, so that a primary which has not begun it forgets it before
+    /// this peer gives up; `None` where there is no time for that.
+    fn last_asked(&self, request: &Request) -> Option<Time> {
+        let last = request.until.before(self.reach() + self.group.heartbeat);
+        (last > request.since).then_some(last)
     }
 
     /// What is to be said of a removal that was asked for and not answered in time.
@@ -192,8 +198,7 @@ impl Machine {
             }
             // It holds what that primary has begun.
             _ => {
-                let time_to_forget = self.reach() + self.group.heartbeat;
-                let was_forgotten = request.until.before(time_to_forget) > request.since;
+                let was_forgotten = self.last_asked(request).is_some();
                 let is_following = self.leader.as_ref().is_some_and(|leader| {
                     leader.is_kept_up_with && now.since(leader.heard) <= self.group.heartbeat * 2
                 });
