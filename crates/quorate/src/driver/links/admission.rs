@@ -74,6 +74,8 @@ struct State {
     origins: BTreeMap<String, Counts>,
     /// The connections of each guest.
     guests: BTreeMap<PeerName, usize>,
+    /// Those that guests have beyond their lanes.
+    beyond: usize,
 }
 
 /// Which bound a connection would break.
@@ -193,6 +195,29 @@ impl Admission {
 }
 
 impl State {
+    /// Counts one more connection of a guest.
+    fn take(&mut self, guest: &PeerName) {
+        let count = self.guests.entry(guest.clone()).or_default();
+        self.beyond += usize::from(*count >= LANES);
+        *count += 1;
+    }
+
+    /// Counts one less.
+    fn give(&mut self, guest: &PeerName) {
+        let Some(count) = self.guests.get_mut(guest) else { return };
+        self.beyond -= usize::from(*count > LANES);
+        *count -= 1;
+        if *count == 0 {
+            self.guests.remove(guest);
+        }
+    }
+
+    /// Places that guests have, or that are theirs to take: the lanes of each, and what they have
+    /// beyond those.
+    fn set_aside(&self) -> usize {
+        self.guests.len() * LANES + self.beyond
+    }
+
     /// What there is from a host, and from its site.
     fn both(&self, origin: &Origin) -> [Counts; 2] {
         let site = origin.site.as_ref().map(|site| self.of(site)).unwrap_or_default();
@@ -250,7 +275,7 @@ impl Admitted {
         self.guest = guest.filter(|_| full.is_none()).cloned();
         let guests = usize::from(self.guest.is_some());
         if let Some(guest) = &self.guest {
-            *state.guests.entry(guest.clone()).or_default() += 1;
+            state.take(guest);
         }
         state.each(&self.origin, |counts| {
             counts.shaking -= 1;
@@ -268,9 +293,8 @@ impl Admission {
         if known.is_some_and(|count| count < LANES) {
             return None;
         }
-        let set_aside: usize = state.guests.values().map(|count| (*count).max(LANES)).sum();
         let more = if known.is_some() { 1 } else { LANES };
-        if set_aside + more > self.max_guests.max(LANES) {
+        if state.set_aside() + more > self.max_guests.max(LANES) {
             return Some(Full::Guests { max: self.max_guests });
         }
         let [host, site] = state.both(origin);
@@ -284,13 +308,8 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let (shaking, guests) = (usize::from(self.is_shaking), usize::from(self.guest.is_some()));
         let mut state = self.admission.state.lock();
-        if let Some(guest) = &self.guest
-            && let Some(count) = state.guests.get_mut(guest)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.guests.remove(guest);
-            }
+        if let Some(guest) = &self.guest {
+            state.give(guest);
         }
         state.each(&self.origin, |counts| {
             counts.open -= 1;
