@@ -96,6 +96,8 @@ pub use base::loss::Loss;
 pub use base::policy::{MAX_POLICY_BYTES, Policy};
 #[doc(hidden)]
 pub use base::telling::tell;
+#[doc(hidden)]
+pub use base::told::shortened;
 pub use config::{
     Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig,
     MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,

@@ -28,6 +28,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer};
 
+use crate::base::told::shortened;
+
 /// Longest part of what was written that an error repeats, in characters.
 const MAX_SHOWN: usize = 64;
 
@@ -43,11 +45,7 @@ pub struct UnknownWord {
 impl UnknownWord {
     /// Of a setting that is called `what` and is written as `known` says.
     pub fn new(what: &'static str, word: &str, known: impl Into<String>) -> Self {
-        let mut shown: String = word.chars().take(MAX_SHOWN).collect();
-        if shown.len() < word.len() {
-            shown.push('…');
-        }
-        Self { what, word: shown, known: known.into() }
+        Self { what, word: shortened(word, MAX_SHOWN), known: known.into() }
     }
 
     /// The same of a setting that is one of these words.

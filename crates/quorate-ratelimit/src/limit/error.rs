@@ -250,11 +250,7 @@ const MAX_SHOWN: usize = 64;
 
 /// Writes a text that somebody has given, in quotes, so that it is seen where it begins and ends.
 pub(crate) fn shown(text: &str) -> String {
-    let mut first: String = text.chars().take(MAX_SHOWN).collect();
-    if first.len() < text.len() {
-        first.push('…');
-    }
-    format!("{first:?}")
+    format!("{:?}", quorate::shortened(text, MAX_SHOWN))
 }
 
 /// Writes numbers in a sentence.

@@ -59,6 +59,16 @@ pub(crate) fn named(name: &PeerName) -> impl fmt::Display {
     format!("{first:?}")
 }
 
+/// The first characters of a text, and a sign that there were more.
+#[doc(hidden)]
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut first: String = text.chars().take(most).collect();
+    if first.len() < text.len() {
+        first.push('…');
+    }
+    first
+}
+
 /// Names in a row: `a, b and c`; `nobody` if there are none.
 pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();

@@ -2,7 +2,7 @@
 
 use crate::base::event::RefusedBy;
 use crate::base::id::{PeerName, Time};
-use crate::base::told::{difference, listed};
+use crate::base::told::{difference, listed, shortened};
 use crate::driver::links::roster::STRANGER;
 use crate::driver::report::status::{Link, MemberStatus, Status};
 
@@ -32,7 +32,10 @@ impl Status {
             match self.refusals.iter().rev().find(|refusal| refusal.peer == name.as_str()) {
                 Some(refusal) => {
                     let (field, by) = (&refusal.field, refusal.by);
-                    let (ours, theirs) = (short(&refusal.ours), short(&refusal.theirs));
+                    let (ours, theirs) = (
+                        shortened(&refusal.ours, MAX_VALUE),
+                        shortened(&refusal.theirs, MAX_VALUE),
+                    );
                     let what = match by {
                         RefusedBy::Us => format!("{name} is refused"),
                         RefusedBy::Them => format!("{name} refuses this peer"),
@@ -83,14 +86,6 @@ impl Status {
             missing => format!("{reason}; {missing}"),
         }
     }
-}
-
-fn short(value: &str) -> String {
-    let mut shown: String = value.chars().take(MAX_VALUE).collect();
-    if shown.len() < value.len() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// The first of these names in a row; nothing, if there are none.
