@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use quorate::{DecideError, NoPrimaryReason, NotReadyError, RemoveError, SwitchError};
-use quorate_ratelimit::{AcquireError, Limits};
+use quorate_ratelimit::{AcquireError, Limits, retry_after_seconds};
 use serde_json::json;
 
 use crate::peer_flags::in_flags;
@@ -216,8 +216,7 @@ impl From<RemoveError> for Problem {
 
 /// In whole seconds, rounded up: a caller that comes earlier is denied again.
 pub(crate) fn retry_after(wait: Duration) -> (HeaderName, HeaderValue) {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    (header::RETRY_AFTER, seconds.max(1).into())
+    (header::RETRY_AFTER, retry_after_seconds(wait).into())
 }
 
 #[cfg(test)]

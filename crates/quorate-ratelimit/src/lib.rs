@@ -116,7 +116,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use headers::{Header, HeaderStyle, Reset, quota_exceeded};
+pub use headers::{Header, HeaderStyle, Reset, quota_exceeded, retry_after_seconds};
 pub use limit::Limit;
 pub use limit::bounds::{MAX_LIMIT_NAME_BYTES, MAX_LIMITS};
 pub use limit::calendar::{Calendar, StartsOn, Weekday};

@@ -1,9 +1,9 @@
 //! The fields of responses: which, and beside those that are there already.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use quorate_ratelimit::{Decision, HeaderStyle, RateLimiter};
+use quorate_ratelimit::{Decision, HeaderStyle, RateLimiter, retry_after_seconds};
 
 /// The fields of the IETF's draft are lists: each limit that was asked may have a place in them.
 const LISTS: [&str; 2] = ["ratelimit", "ratelimit-policy"];
@@ -16,7 +16,7 @@ pub(crate) fn fields_of(
     styles: &[HeaderStyle],
 ) -> HeaderMap {
     let mut fields = HeaderMap::new();
-    if let Some(seconds) = decision.retry_after.map(seconds_to_wait) {
+    if let Some(seconds) = decision.retry_after.map(retry_after_seconds) {
         fields.insert(RETRY_AFTER, seconds.into());
     }
     // A client holds none of the group's limits but those of its code: of the others it knows that
@@ -33,11 +33,6 @@ pub(crate) fn fields_of(
         }
     }
     fields
-}
-
-/// In whole seconds, rounded up, and one at least: a caller that comes earlier is denied again.
-pub(crate) fn seconds_to_wait(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// Adds fields to those of a response: to its lists, and else only what is not there, for that is

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use quorate_ratelimit::{AcquireError, Decision, HeaderStyle, RateLimiter, quota_exceeded};
+use quorate_ratelimit::{
+    AcquireError, Decision, HeaderStyle, RateLimiter, quota_exceeded, retry_after_seconds,
+};
 
 use crate::fields;
 
@@ -299,7 +301,7 @@ impl Refusal {
     fn sentence(&self) -> String {
         match &self.reason {
             Reason::Denied { limits, decision } => {
-                let seconds = fields::seconds_to_wait(decision.retry_after.unwrap_or_default());
+                let seconds = retry_after_seconds(decision.retry_after.unwrap_or_default());
                 format!("denied by {}: come again in {seconds} s", limits.join(", "))
             }
             Reason::KeyNotSent { limit, what } => {

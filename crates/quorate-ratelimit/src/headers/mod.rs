@@ -105,7 +105,7 @@ impl Decision {
         style: HeaderStyle,
         now: SystemTime,
     ) -> Vec<Header> {
-        let wait = self.retry_after.map(|wait| seconds_up(wait).max(1));
+        let wait = self.retry_after.map(retry_after_seconds);
         let retry_after = wait.map(|wait| ("Retry-After", wait.to_string()));
         // Who decided may have another limit of that name.
         let Some(policy) = Policy::of(limit, self.limit) else {
@@ -146,6 +146,23 @@ impl Decision {
         let made = Duration::from_nanos(self.group_time.0);
         if made.abs_diff(now) <= SAME_CLOCK { made } else { now }
     }
+}
+
+/// Returns the value of `Retry-After` for a wait: whole seconds, rounded up, and one at least, for
+/// a caller that comes earlier is denied again.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use quorate_ratelimit::retry_after_seconds;
+///
+/// assert_eq!(retry_after_seconds(Duration::from_millis(1_001)), 2);
+/// assert_eq!(retry_after_seconds(Duration::ZERO), 1);
+/// ```
+pub fn retry_after_seconds(wait: Duration) -> u64 {
+    seconds_up(wait).max(1)
 }
 
 /// The body of a 429 as a problem document (RFC 9457, `application/problem+json`), for a request
