@@ -102,6 +102,19 @@ impl RateLimiter {
         Ok(self.report(decision, limit.name, id.key()))
     }
 
+    /// Asks about a permit or a reservation that is there already: its id says of which limit it
+    /// is.
+    pub(crate) async fn ask_known(
+        &self,
+        id: &HoldId,
+        operation: SideOperation,
+        amount: u64,
+    ) -> Result<Decision, AcquireError> {
+        let name = self.name_of(id.key());
+        let limit = self.ref_of(&name, id.key());
+        self.ask_held(limit, id, operation, amount).await
+    }
+
     /// Does what is to be done about a decision that is told now: a denial is noted, and thresholds
     /// that were crossed are alerted.
     #[inline(always)]

@@ -127,9 +127,7 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn renew_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
-        let name = self.name_of(id.0.key());
-        let limit = self.ref_of(&name, id.0.key());
-        self.ask_held(limit, &id.0, SideOperation::RenewPermit, 0).await
+        self.ask_known(&id.0, SideOperation::RenewPermit, 0).await
     }
 
     /// Gives a permit back; one that is not held any more is none, and `granted` is 0 then.
@@ -153,8 +151,6 @@ impl RateLimiter {
     /// }
     /// ```
     pub async fn release_permit(&self, id: &PermitId) -> Result<Decision, AcquireError> {
-        let name = self.name_of(id.0.key());
-        let limit = self.ref_of(&name, id.0.key());
-        self.ask_held(limit, &id.0, SideOperation::ReleasePermit, 0).await
+        self.ask_known(&id.0, SideOperation::ReleasePermit, 0).await
     }
 }

@@ -95,9 +95,7 @@ impl RateLimiter {
     ///
     /// See [`RateLimiter::reserve`].
     pub async fn commit(&self, id: &ReservationId, actual: u64) -> Result<Decision, AcquireError> {
-        let name = self.name_of(id.0.key());
-        let limit = self.ref_of(&name, id.0.key());
-        self.ask_held(limit, &id.0, SideOperation::Commit, actual).await
+        self.ask_known(&id.0, SideOperation::Commit, actual).await
     }
 
     /// Gives back all that was reserved: nothing was used.
