@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::model::operation;
 use crate::model::real::{LEASE, PERMITS};
 use crate::words::call::Done;
-use crate::words::operation::{DONE, Kind, Outcome};
+use crate::words::operation::{Kind, Outcome};
 use crate::words::seen::Seen;
 use crate::world::World;
 
@@ -111,10 +111,8 @@ impl PermitsHeld {
 /// The operation on a permit, and which one, if it was done now and not before.
 fn permit(world: &World, op: usize, done: Done) -> Option<(u8, (Ballot, Key, Key))> {
     const OPERATIONS: RangeInclusive<u8> = operation::PERMIT_TAKE..=operation::PERMIT_RELEASE;
-    /// The bit of an answer that says it is an earlier one's.
-    const REPEATED: u64 = 1 << 63;
     let Kind::Real(number) = world.ops()[op].kind else { return None };
-    let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
+    let is_new = operation::is_new(&done.answer);
     let [(key, _), (permit, _)] = &world.ops()[op].items[..] else { return None };
     let founding = world.history().reign(done.position.ballot)?.founding;
     let id = (founding, key.to_vec(), permit.to_vec());

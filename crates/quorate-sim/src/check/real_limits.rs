@@ -19,12 +19,9 @@ use crate::check::Check;
 use crate::model::operation;
 use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
 use crate::words::call::{Done, PeerStart};
-use crate::words::operation::{DONE, Kind};
+use crate::words::operation::Kind;
 use crate::words::seen::Seen;
 use crate::world::World;
-
-/// The bit of an answer that says it is an earlier one's.
-pub(super) const REPEATED: u64 = 1 << 63;
 
 #[derive(Debug, Default)]
 pub(super) struct RealLimits {
@@ -55,7 +52,7 @@ impl Check for RealLimits {
             _ => return Ok(()),
         };
         let Kind::Real(number) = world.ops()[op].kind else { return Ok(()) };
-        let is_new = done.answer.code == DONE && done.answer.words[5] & REPEATED == 0;
+        let is_new = operation::is_new(&done.answer);
         let Some(reign) = world.history().reign(done.position.ballot).filter(|_| is_new) else {
             return Ok(());
         };

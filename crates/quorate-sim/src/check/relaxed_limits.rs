@@ -24,12 +24,12 @@ use quorate::{Acknowledge, Answer, Ballot, DecideContext, Delta, Mode, Position,
 
 use crate::base::clock::nanos;
 use crate::check::Check;
-use crate::check::real_limits::{REPEATED, max_at};
+use crate::check::real_limits::max_at;
 use crate::model::operation;
 use crate::model::real::{WINDOW, is_of};
 use crate::words::call::PeerStart;
 use crate::words::merge::{Cells, MergeId};
-use crate::words::operation::{DONE, Kind};
+use crate::words::operation::Kind;
 use crate::words::seen::Seen;
 use crate::world::World;
 
@@ -263,7 +263,7 @@ impl RelaxedLimits {
 /// Returns what an operation that was done has taken of windows, for good.
 fn window_units(world: &World, op: usize, answer: &Answer) -> Vec<(Key, u64)> {
     let op = &world.ops()[op];
-    let is_new = answer.code == DONE && answer.words[5] & REPEATED == 0;
+    let is_new = operation::is_new(answer);
     if op.kind != Kind::Real(operation::ACQUIRE) || !is_new {
         return Vec::new();
     }
