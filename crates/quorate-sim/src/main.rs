@@ -19,8 +19,6 @@ mod words;
 mod world;
 
 #[cfg(test)]
-mod citations;
-#[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;

@@ -6,4 +6,5 @@ mod imports;
 mod layers;
 mod lines;
 mod maps;
+mod promises;
 mod source;
