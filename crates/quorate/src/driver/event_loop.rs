@@ -28,7 +28,7 @@ use crate::base::event::Event;
 use crate::base::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
 use crate::driver::calls::merging::Merging;
 use crate::driver::calls::routing::Way;
-use crate::driver::links::connection::Connection;
+use crate::driver::links::connection::{Connection, State};
 use crate::driver::links::inbox::Inbound;
 use crate::driver::links::registry::LinkUp;
 use crate::driver::report::journal::LINKS;
@@ -389,10 +389,7 @@ impl EventLoop {
     }
 
     /// Does something about the calls that came over each connection.
-    pub(super) fn for_each_replying(
-        &mut self,
-        mut f: impl FnMut(&mut crate::driver::links::connection::State),
-    ) {
+    pub(super) fn for_each_replying(&mut self, mut f: impl FnMut(&mut State)) {
         for index in 0..self.data_connections.len() {
             let connection = self.data_connections[index].clone();
             let has_written = {

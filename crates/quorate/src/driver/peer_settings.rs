@@ -231,7 +231,7 @@ fn allow(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::PeerKind;
+    use crate::base::id::{GroupTime, PeerKind};
     use crate::config::{StorageKind, SyncPolicy};
 
     const ALL: &str = r#"{
@@ -255,7 +255,7 @@ mod tests {
             &self,
             _: &[crate::model::Item<'_>],
             _: &mut [crate::model::Cell],
-            _: crate::base::id::GroupTime,
+            _: GroupTime,
         ) -> crate::model::Answer {
             crate::model::Answer::default()
         }
@@ -274,7 +274,7 @@ mod tests {
             _: &[u8],
             _: &crate::model::Delta,
             _: &mut crate::model::Cell,
-            _: crate::base::id::GroupTime,
+            _: GroupTime,
         ) -> u64 {
             0
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::error::NoPrimaryReason;
 use crate::base::id::{PeerKind, PeerName};
 use crate::base::told::after;
 use crate::driver::{Link, PeerStatus, Status, StorageState};
@@ -18,7 +19,7 @@ pub struct NotReadyError {
     /// How long it was waited for.
     pub waited: Duration,
     /// What was missing at the end.
-    pub reason: crate::base::error::NoPrimaryReason,
+    pub reason: NoPrimaryReason,
     /// The status at the end.
     pub status: Box<Status>,
 }

@@ -73,6 +73,7 @@ mod tests {
     use tracing::{Event, Level, Metadata, Subscriber};
 
     use super::*;
+    use crate::base::id::GroupTime;
     use crate::config::{Acknowledge, Mode};
     use crate::driver::builder::PeerBuilder;
     use crate::driver::peer::Peer;
@@ -125,13 +126,13 @@ mod tests {
     struct Nothing;
 
     impl Model for Nothing {
-        fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: crate::base::id::GroupTime) -> Answer {
+        fn decide(&self, _: &[Item<'_>], _: &mut [Cell], _: GroupTime) -> Answer {
             Answer::default()
         }
 
         fn accumulate(&self, _: &Item<'_>, _: Option<&Value>, _: &Value, _: &mut Delta) {}
 
-        fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: crate::base::id::GroupTime) -> u64 {
+        fn merge(&self, _: &[u8], _: &Delta, _: &mut Cell, _: GroupTime) -> u64 {
             0
         }
     }

@@ -334,8 +334,9 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::GroupTime;
 
-    const ONE: Value = Value { words: [1; 3], expires: crate::base::id::GroupTime::MAX };
+    const ONE: Value = Value { words: [1; 3], expires: GroupTime::MAX };
 
     fn key(number: u32) -> [u8; 4] {
         number.to_le_bytes()

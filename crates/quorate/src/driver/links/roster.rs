@@ -352,8 +352,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::id::{Incarnation, MemberId};
+    use crate::base::id::{Generation, Incarnation, MemberId, Sequence};
     use crate::config::{Bounds, MAX_MEMBERS};
+    use crate::driver::links::guest::Guest;
     use crate::protocol::message::Lane;
 
     fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
@@ -427,7 +428,7 @@ mod tests {
     #[test]
     fn a_member_is_who_is_counted_in_and_before_that_who_is_listed() {
         let roster = roster(PeerKind::Member, &["a", "b"]);
-        let guest = crate::driver::links::guest::Guest::new();
+        let guest = Guest::new();
         let is_guest = |roster| guest.is_one(&"d".into(), roster);
         assert!(roster.is_member(&"b".into()) && is_guest(&roster));
         roster.set_membership(&membership(&[("a", ""), ("d", "")]));
@@ -454,7 +455,7 @@ mod tests {
         roster.introduce(&"b".into(), "b:1");
         assert_eq!(names(&roster), ["b"]);
         assert_eq!(roster.to_tell(), None);
-        let newer = Position { sequence: crate::base::id::Sequence(5), ..Position::BLANK };
+        let newer = Position { sequence: Sequence(5), ..Position::BLANK };
         roster.set_told(newer, &[member("b", "b:2"), member("c", "c:2")]);
         roster.set_told(Position::BLANK, &[member("z", "z:2")]);
         assert_eq!(names(&roster), ["b", "c"], "what is older does not count");
@@ -503,8 +504,8 @@ mod tests {
         held.removed = vec![Member { id: Some(MemberId(9)), ..member("d", "") }];
         roster.set_membership(&held);
         let at = |sequence| Standing {
-            position: Position { sequence: crate::base::id::Sequence(sequence), ..Position::BLANK },
-            generations: vec![crate::base::id::Generation(0)],
+            position: Position { sequence: Sequence(sequence), ..Position::BLANK },
+            generations: vec![Generation(0)],
         };
         for name in ["z", "d"] {
             let says = |theirs| {

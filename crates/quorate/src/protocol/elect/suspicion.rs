@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{PeerKind, PeerName};
+use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign};
 use crate::state::Membership;
@@ -90,8 +91,8 @@ impl Machine {
             self.watch.lost_at = Some(self.now.time);
             self.event(Event::PrimarySuspected { primary, ballot });
         }
-        if !matches!(self.route, crate::protocol::io::Route::Held) {
-            self.set_route(crate::protocol::io::Route::Nowhere);
+        if !matches!(self.route, Route::Held) {
+            self.set_route(Route::Nowhere);
         }
         // The others should know at once: agreement is what an election waits for.
         self.ping_all();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::group::{Group, others};
 use crate::base::event::Event;
-use crate::base::id::{PeerName, Position};
+use crate::base::id::{Now, PeerName, Position};
 use crate::base::loss::Loss;
 use crate::config::NewGenerations;
 use crate::protocol::io::Input;
@@ -28,7 +28,7 @@ fn begun(group: &Group) -> (Position, u64, Loss) {
 fn waits(group: &Group, name: &str, missing: &[&str]) -> bool {
     let missing: Vec<PeerName> = missing.iter().map(|&name| name.into()).collect();
     let machine = &group.peers[&PeerName::from(name)].machine;
-    let status = machine.status(crate::base::id::Now::default());
+    let status = machine.status(Now::default());
     let is_told = |event: &Event| {
         *event == Event::NewGenerationWaits { missing: missing.clone(), acknowledged: None }
     };
@@ -166,7 +166,7 @@ fn restarted_peers_that_remember_wait_for_the_one_that_may_have_what_they_had() 
     let (mut group, primary, [other, survivor]) = restarted(false);
     group.run(SECOND * 120);
     assert_eq!(group.primary(), None, "both remember, and one is missing");
-    let status = group.peers[&other.into()].machine.status(crate::base::id::Now::default());
+    let status = group.peers[&other.into()].machine.status(Now::default());
     assert_eq!(status.missing, [PeerName::from(survivor)]);
     let is_told =
         |event: &Event| matches!(event, Event::NewGenerationWaits { acknowledged: Some(_), .. });

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::group::Group;
-use crate::base::id::{Ballot, PeerKind, PeerName, Position, Sequence, Term};
+use crate::base::id::{Ballot, GroupTime, Now, PeerKind, PeerName, Position, Sequence, Term};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 use crate::state::{MAX_HISTORY, Membership, Meta};
@@ -195,7 +195,7 @@ proptest! {
         }
         for peer in group.peers.values() {
             let machine = &peer.machine;
-            let now = crate::base::id::Now { time: group.now, wall: crate::base::id::GroupTime(1) };
+            let now = Now { time: group.now, wall: GroupTime(1) };
             prop_assert!(machine.status(now).peers.len() <= 8 * MAX_LISTED);
             prop_assert!(machine.remotes.len() <= 8 * MAX_LISTED, "{}", machine.remotes.len());
             prop_assert!(machine.meta.history.len() <= MAX_HISTORY);

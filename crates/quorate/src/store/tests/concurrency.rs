@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::*;
+use crate::base::id::{Incarnation, PeerName};
 use crate::record::Packer;
 
 const ACCOUNTS: u64 = 48;
@@ -263,7 +264,7 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
             let store = &store;
             scope.spawn(move || {
                 let mut random = Random(number);
-                let origin = crate::base::id::PeerName::from("b");
+                let origin = PeerName::from("b");
                 for count in 1..200 {
                     transfer(store, number, &mut random);
                     let first = random.below(ACCOUNTS);
@@ -273,7 +274,7 @@ fn merges_and_operations_on_the_same_keys_do_not_wait_for_each_other() {
                         .collect();
                     let batch = crate::store::SealedBatch {
                         origin: &origin,
-                        incarnation: crate::base::id::Incarnation(number),
+                        incarnation: Incarnation(number),
                         number: count,
                         sealed_at: GroupTime(1_000),
                         entries: &entries,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::id::GroupId;
 use crate::state::{MAX_HISTORY, Meta, Reign};
 use crate::store::EPOCH;
 
@@ -41,7 +42,7 @@ fn a_history_forgets_its_oldest_reigns() {
 fn a_new_membership_is_a_change() {
     let store = primary();
     let first = cut_since(&store, Sequence(0));
-    let meta = Meta { group_id: Some(crate::base::id::GroupId(7)), ..store.meta() };
+    let meta = Meta { group_id: Some(GroupId(7)), ..store.meta() };
     store.set_meta(meta.clone());
     assert!(store.take_dirty());
     assert!(cut_since(&store, Sequence(0)).end > first.end);
