@@ -90,7 +90,7 @@ pub use base::event::{Event, RefusedBy};
 pub use base::event_text::Severity;
 pub use base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
-    Member, MemberId, Now, PeerKind, PeerName, Position, Sequence, Term, Time,
+    Member, MemberId, Now, PeerKind, PeerName, PeerStart, Position, Sequence, Term, Time,
 };
 pub use base::loss::Loss;
 pub use base::policy::{MAX_POLICY_BYTES, Policy};

@@ -19,7 +19,7 @@ use quorate::wire::{
 };
 use quorate::{
     Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Lead, Member,
-    MemberId, PeerKind, PeerName, Policy, Position, Sequence, Term, Value,
+    MemberId, PeerKind, PeerName, PeerStart, Policy, Position, Sequence, Term, Value,
 };
 
 const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
@@ -225,7 +225,7 @@ fn control_messages() -> Vec<Message> {
     let brief = Brief {
         ballot: BALLOT,
         is_primary: true,
-        primary: Some(("a".into(), Incarnation(1))),
+        primary: Some(PeerStart::new("a", Incarnation(1))),
         position: POSITION,
         group_id: GROUP_ID,
         is_member: true,

@@ -8,7 +8,8 @@ use quorate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteReq
 use quorate::record::Records;
 use quorate::state::{BatchEnd, Membership, Meta};
 use quorate::{
-    Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, Position, Sequence, Term,
+    Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, PeerStart, Position,
+    Sequence, Term,
 };
 
 use crate::network::packet::Payload;
@@ -261,7 +262,7 @@ impl World {
             acknowledged: None,
             ballot,
             is_primary: true,
-            primary: Some((NAME.into(), Incarnation(0x1147))),
+            primary: Some(PeerStart::new(NAME, Incarnation(0x1147))),
             position,
             group_id: meta.group_id,
             is_member: true,

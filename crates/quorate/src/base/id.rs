@@ -168,6 +168,22 @@ impl Serialize for Incarnation {
     }
 }
 
+/// One start of one peer's process: the peer's name, and which start of it is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerStart {
+    /// The peer's name.
+    pub name: PeerName,
+    /// The start.
+    pub incarnation: Incarnation,
+}
+
+impl PeerStart {
+    /// The start `incarnation` of the peer `name`.
+    pub fn new(name: impl Into<PeerName>, incarnation: Incarnation) -> Self {
+        Self { name: name.into(), incarnation }
+    }
+}
+
 /// Longest address of a member, in bytes.
 pub const MAX_ADDRESS_BYTES: usize = 255;
 

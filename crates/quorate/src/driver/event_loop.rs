@@ -25,7 +25,9 @@ use super::shared::{Command, Shared};
 use super::storage::{self, Order, Report};
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, GroupId, GroupTime, Incarnation, PeerName, Position, Time};
+use crate::base::id::{
+    Ballot, GroupId, GroupTime, Incarnation, PeerName, PeerStart, Position, Time,
+};
 use crate::driver::calls::merging::Merging;
 use crate::driver::calls::routing::Way;
 use crate::driver::links::connection::{Connection, State};
@@ -294,7 +296,12 @@ impl EventLoop {
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
                 let now = self.shared.clock.time();
-                self.merging.on_reply(&self.shared, now, &(peer, incarnation), reply);
+                self.merging.on_reply(
+                    &self.shared,
+                    now,
+                    &PeerStart { name: peer, incarnation },
+                    reply,
+                );
             }
         }
     }
@@ -467,7 +474,7 @@ impl EventLoop {
         for (peer, link) in &known {
             if up.get(peer) != Some(link) {
                 let (peer, incarnation) = (peer.clone(), link.end.incarnation);
-                let has_ended = ended.contains(&(peer.clone(), incarnation));
+                let has_ended = ended.contains(&PeerStart::new(peer.clone(), incarnation));
                 self.input(Input::LinkDown { peer, incarnation, has_ended });
             }
         }

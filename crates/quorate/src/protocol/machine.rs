@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Time,
+    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, PeerStart, Time,
 };
 use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
@@ -22,9 +22,8 @@ use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::lasting::disk::Disk;
 use crate::protocol::message::{Brief, Message};
 use crate::protocol::random::Random;
-use crate::protocol::reign::sender::Sender;
 use crate::protocol::reign::switching::Switching;
-use crate::protocol::role::{Leader, Promise, Role, Watch};
+use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
@@ -69,7 +68,7 @@ pub struct Machine {
     /// Who gave this peer a vote or a state in the election that it won last.
     pub(super) participants: Participants,
     /// The winner that adopts this peer's state, and how far it is.
-    pub(super) pull: Option<(PeerName, Incarnation, Sender)>,
+    pub(super) pull: Option<Pull>,
     /// The last reign of this incarnation: what it decided may yet be given up.
     pub(super) last_reign: Option<Ballot>,
     pub(super) next_ping: Time,
@@ -248,7 +247,7 @@ impl Machine {
             return;
         }
         remote.heard = remote.heard.max(self.now.time);
-        let from = (peer, incarnation);
+        let from = PeerStart { name: peer, incarnation };
         if !self.may_say(&from, &message) {
             return;
         }
@@ -348,8 +347,8 @@ impl Machine {
         self.outputs.push_back(Output::Event(event));
     }
 
-    pub(super) fn send(&mut self, to: &(PeerName, Incarnation), message: Message) {
-        let (to, incarnation) = to.clone();
+    pub(super) fn send(&mut self, to: &PeerStart, message: Message) {
+        let PeerStart { name: to, incarnation } = to.clone();
         self.outputs.push_back(Output::Send { to, incarnation, message });
     }
 
@@ -364,9 +363,11 @@ impl Machine {
 
     /// Every start of a peer that is linked and may have a vote: whose counts is found out by what
     /// it says.
-    pub(super) fn linked_voters(&self) -> Vec<(PeerName, Incarnation)> {
+    pub(super) fn linked_voters(&self) -> Vec<PeerStart> {
         let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
-        voters.filter_map(|(name, remote)| Some((name.clone(), remote.linked?))).collect()
+        voters
+            .filter_map(|(name, remote)| Some(PeerStart::new(name.clone(), remote.linked?)))
+            .collect()
     }
 
     pub(super) fn set_route(&mut self, route: Route) {
@@ -374,6 +375,11 @@ impl Machine {
             self.route = route.clone();
             self.outputs.push_back(Output::Routed(route));
         }
+    }
+
+    /// The name of this peer, and this start of it.
+    pub(super) fn own_start(&self) -> PeerStart {
+        PeerStart { name: self.config.name.clone(), incarnation: self.incarnation }
     }
 
     pub(super) fn is_primary(&self) -> bool {
@@ -419,8 +425,9 @@ impl Machine {
     }
 
     /// What a linked peer is counted by.
-    pub(super) fn id_of(&self, (name, incarnation): &(PeerName, Incarnation)) -> Option<MemberId> {
-        let remote = self.remotes.get(name).filter(|r| r.linked == Some(*incarnation))?;
+    pub(super) fn id_of(&self, start: &PeerStart) -> Option<MemberId> {
+        let remote = self.remotes.get(&start.name);
+        let remote = remote.filter(|remote| remote.linked == Some(start.incarnation))?;
         remote.id()
     }
 
@@ -452,8 +459,8 @@ impl Machine {
 
     pub(super) fn brief(&self) -> Brief {
         let primary = match (&self.role, &self.leader) {
-            (Role::Primary(_), _) => Some((self.config.name.clone(), self.incarnation)),
-            (_, Some(leader)) => Some((leader.name.clone(), leader.incarnation)),
+            (Role::Primary(_), _) => Some(self.own_start()),
+            (_, Some(leader)) => Some(leader.start.clone()),
             (_, None) => None,
         };
         let reaches = self.fellows().filter(|(_, r)| self.is_reachable(r));

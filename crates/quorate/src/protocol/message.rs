@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::base::id::{Ballot, GroupId, GroupTime, Incarnation, Member, PeerName, Position};
+use crate::base::id::{Ballot, GroupId, GroupTime, Member, PeerName, PeerStart, Position};
 use crate::record::Records;
 use crate::state::{BatchEnd, Membership, Reign};
 use crate::store::Digest;
@@ -27,7 +27,7 @@ pub struct Brief {
     /// Whether it is the primary of that ballot.
     pub is_primary: bool,
     /// The primary it follows, if any.
-    pub primary: Option<(PeerName, Incarnation)>,
+    pub primary: Option<PeerStart>,
     /// The state it holds; [`Position::BLANK`] if none.
     pub position: Position,
     /// The group its state belongs to.

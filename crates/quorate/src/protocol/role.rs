@@ -1,15 +1,15 @@
 //! What a peer is doing: its role, the primary it follows, and what it has noticed without one.
 
-use crate::base::id::{Ballot, Incarnation, PeerName, Position, Time};
+use crate::base::id::{Ballot, PeerName, PeerStart, Position, Time};
 use crate::protocol::elect::canvass::Canvass;
 use crate::protocol::message::Campaign;
 use crate::protocol::reign::primary_state::PrimaryState;
+use crate::protocol::reign::sender::Sender;
 
 /// The primary that this peer follows.
 #[derive(Clone, Debug)]
 pub(super) struct Leader {
-    pub(super) name: PeerName,
-    pub(super) incarnation: Incarnation,
+    pub(super) start: PeerStart,
     pub(super) heard: Time,
     /// From then on it decides nothing any more: it has ended, or its lease has by then.
     pub(super) ends: Option<Time>,
@@ -20,21 +20,23 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Whether it is this start of this peer.
-    pub(super) fn is(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
-        self.name == *name && self.incarnation == *incarnation
-    }
-
     /// Whether it decides nothing any more, whatever was last heard of it.
     pub(super) fn has_ended(&self, now: Time) -> bool {
         self.ends.is_some_and(|ends| now >= ends)
     }
 }
 
+/// The state of this peer, on its way to a winner that has asked for it.
+#[derive(Debug)]
+pub(super) struct Pull {
+    pub(super) to: PeerStart,
+    pub(super) sender: Sender,
+}
+
 /// No vote for anyone else until then, unless the primary dies or gives its reign up.
 #[derive(Clone, Debug)]
 pub(super) struct Promise {
-    pub(super) to: (PeerName, Incarnation),
+    pub(super) to: PeerStart,
     pub(super) ballot: Ballot,
     /// When the last heartbeat was answered.
     pub(super) made: Time,
@@ -60,7 +62,7 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Winner {
     pub(super) campaign: Campaign,
-    pub(super) source: (PeerName, Incarnation),
+    pub(super) source: PeerStart,
     pub(super) target: Position,
     pub(super) deadline: Time,
     pub(super) asked: Time,

@@ -134,9 +134,11 @@ impl Machine {
         let position = self.store.position();
         let primary = match &self.role {
             Role::Primary(_) => Some(self.config.name.clone()),
-            _ => {
-                self.leader.as_ref().filter(|l| !l.has_ended(self.now.time)).map(|l| l.name.clone())
-            }
+            _ => self
+                .leader
+                .as_ref()
+                .filter(|l| !l.has_ended(self.now.time))
+                .map(|l| l.start.name.clone()),
         };
         let primary_silence = match (&self.role, &self.leader) {
             (Role::Primary(_), _) => Some(Duration::ZERO),
@@ -207,12 +209,12 @@ impl Machine {
             return has_promised && lag.is_some() && brief.behind.or(lag).is_some_and(is_near);
         }
         let Some(leader) = &self.leader else { return false };
-        if leader.name == *name {
-            return remote.linked == Some(leader.incarnation);
+        if leader.start.name == *name {
+            return remote.linked == Some(leader.start.incarnation);
         }
         let follows = brief.ballot == self.ballot
             && brief.suspects.is_none()
-            && brief.primary.as_ref().is_some_and(|primary| leader.is(primary));
+            && brief.primary.as_ref().is_some_and(|primary| leader.start == *primary);
         follows && brief.behind.map_or_else(|| self.speaks_less_than(name, LAG_VERSION), is_near)
     }
 
@@ -272,7 +274,7 @@ impl Machine {
             _ => brief.and_then(|brief| brief.behind),
         };
         let following = brief.filter(|brief| brief.suspects.is_none());
-        let follows = following.and_then(|brief| Some(brief.primary.as_ref()?.0.clone()));
+        let follows = following.and_then(|brief| Some(brief.primary.as_ref()?.name.clone()));
         MachinePeer {
             name: name.clone(),
             follows,

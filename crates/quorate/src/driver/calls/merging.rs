@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::base::event::Event;
-use crate::base::id::{GroupTime, Incarnation, PeerName, Position, Time};
+use crate::base::id::{GroupTime, PeerStart, Position, Time};
 use crate::base::told::whole;
 use crate::config::OnReconnect;
 use crate::driver::links::settings::printable;
@@ -43,7 +43,7 @@ enum Step {
     #[default]
     Idle,
     /// The primary has been sent a batch.
-    Sent { number: u64, to: (PeerName, Incarnation), at: Time },
+    Sent { number: u64, to: PeerStart, at: Time },
     /// This peer's own store has merged a batch; a majority is to hold it.
     Own { number: u64, position: Position, units: u64, dropped: u64 },
 }
@@ -97,7 +97,8 @@ impl Merging {
         match route {
             Route::Here { .. } => self.merge_here(shared, now, sealed),
             Route::There { peer, incarnation, .. } => {
-                self.send(shared, now, (peer.clone(), *incarnation), sealed);
+                let to = PeerStart::new(peer.clone(), *incarnation);
+                self.send(shared, now, to, sealed);
             }
             Route::Held | Route::Nowhere => {}
         }
@@ -119,7 +120,7 @@ impl Merging {
         &mut self,
         shared: &Shared,
         now: Time,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         reply: MergeReply,
     ) {
         let Step::Sent { number, to, .. } = &self.step else { return };
@@ -142,7 +143,7 @@ impl Merging {
             Step::Idle => {}
             Step::Sent { to, at, .. } => {
                 let is_same = matches!(route, Route::There { peer, incarnation, .. }
-                    if *peer == to.0 && *incarnation == to.1);
+                    if *peer == to.name && *incarnation == to.incarnation);
                 if !is_same || now >= at.after(retry(shared)) {
                     self.step = Step::Idle;
                 }
@@ -187,9 +188,9 @@ impl Merging {
         }
     }
 
-    fn send(&mut self, shared: &Shared, now: Time, to: (PeerName, Incarnation), sealed: Sealed) {
+    fn send(&mut self, shared: &Shared, now: Time, to: PeerStart, sealed: Sealed) {
         let Sealed { number, at: sealed_at, entries, .. } = sealed;
-        let connection = shared.registry.pick(&to.0, to.1, Lane::Data);
+        let connection = shared.registry.pick(&to.name, to.incarnation, Lane::Data);
         if connection.is_some_and(|connection| {
             let is_sent = connection.push_merge(Merge { number, sealed_at, entries });
             connection.flush();

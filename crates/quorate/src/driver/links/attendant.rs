@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use crate::base::id::PeerName;
+use crate::base::id::{PeerName, PeerStart};
 use crate::base::telling::Chain;
 use crate::driver::calls::forward::NotSettled;
 use crate::driver::calls::serve::Batch;
@@ -298,7 +298,7 @@ impl Attendant<'_> {
             return Err(Ended::Misplaced { kind, lane: identity.lane });
         }
         let inbox = self.shared.inboxes.of(identity.lane);
-        let from = (identity.peer.clone(), identity.end.incarnation);
+        let from = PeerStart::new(identity.peer.clone(), identity.end.incarnation);
         inbox.send(from, message, bytes).await.map_err(|_| Ended::ShutDown)?;
         let pause = self.pause(bytes);
         if !pause.is_zero() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::base::id::{Incarnation, PeerName};
+use crate::base::id::{Incarnation, PeerName, PeerStart};
 use crate::config::Bounds;
 use crate::driver::links::connection::max_outbox_bytes;
 use crate::protocol::message::{Lane, Message};
@@ -49,14 +49,15 @@ impl Inbox {
     /// If nobody takes messages any more.
     pub(in crate::driver) async fn send(
         &self,
-        (peer, incarnation): (PeerName, Incarnation),
+        from: PeerStart,
         message: Message,
         bytes: usize,
     ) -> Result<(), Gone> {
         // No body is as long as all that may wait.
         let bytes = u32::try_from(bytes.min(self.max_bytes)).unwrap_or(u32::MAX);
         let room = self.room.clone().acquire_many_owned(bytes).await.map_err(|_| Gone)?;
-        let inbound = Inbound { peer, incarnation, message, _room: room };
+        let inbound =
+            Inbound { peer: from.name, incarnation: from.incarnation, message, _room: room };
         self.queue.send(inbound).await.map_err(|_| Gone)
     }
 }
@@ -91,7 +92,7 @@ mod tests {
         let bounds = Bounds { max_inbound_messages: 100, ..Bounds::default() };
         let (inbox, mut messages) = Inbox::new(&bounds);
         let message = || Message::StandNow { ballot: Ballot::default() };
-        let from = || (PeerName::from("a"), Incarnation(1));
+        let from = || PeerStart::new("a", Incarnation(1));
         let third = max_outbox_bytes(&bounds) / 3;
         for _ in 0..3 {
             inbox.send(from(), message(), third).await.expect("there is room");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::base::id::{Incarnation, PeerName, Time};
+use crate::base::id::{Incarnation, PeerName, PeerStart, Time};
 use crate::driver::links::connection::Connection;
 use crate::protocol::io::{CALLS_VERSION, LinkEnd};
 use crate::protocol::message::Lane;
@@ -37,7 +37,7 @@ pub(in crate::driver) struct Registry {
     /// Tells newcomers that wait for an older incarnation's connections to close.
     released: Notify,
     /// Who has said that it ends, since the event loop last asked.
-    goodbyes: Mutex<BTreeSet<(PeerName, Incarnation)>>,
+    goodbyes: Mutex<BTreeSet<PeerStart>>,
 }
 
 #[derive(Debug, Default)]
@@ -286,12 +286,12 @@ impl Registry {
 
     /// Notes that the process at the other end of a connection has said that it ends.
     pub(in crate::driver) fn note_goodbye(&self, peer: &PeerName, incarnation: Incarnation) {
-        self.goodbyes.lock().insert((peer.clone(), incarnation));
+        self.goodbyes.lock().insert(PeerStart::new(peer.clone(), incarnation));
     }
 
     /// Who has said that it ends, since this was last asked. It is noted before the connections of
     /// the link go.
-    pub(in crate::driver) fn take_goodbyes(&self) -> BTreeSet<(PeerName, Incarnation)> {
+    pub(in crate::driver) fn take_goodbyes(&self) -> BTreeSet<PeerStart> {
         std::mem::take(&mut self.goodbyes.lock())
     }
 

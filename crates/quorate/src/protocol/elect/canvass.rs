@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::bug::{self, Bug};
-use crate::base::id::{Ballot, Incarnation, MemberId, PeerName, Position, Time};
+use crate::base::id::{Ballot, Incarnation, MemberId, PeerName, PeerStart, Position, Time};
 use crate::protocol::message::{Campaign, Grant, VoteRequest};
 use crate::state::Membership;
 
@@ -104,14 +104,14 @@ impl Canvass {
         me: &PeerName,
         own: &Membership,
         is_sound: bool,
-    ) -> Option<(PeerName, Incarnation, Position)> {
+    ) -> Option<(PeerStart, Position)> {
         let newest = self.newest_membership(own);
         let heard = self.votes.iter().chain(&self.lent);
         let counted = heard.filter(|(name, _)| self.is_of(newest, name));
-        let best = counted.max_by_key(|(name, vote)| {
+        let (name, vote) = counted.max_by_key(|(name, vote)| {
             (rank(vote.position), (*name == me) == is_sound, Reverse(*name))
         })?;
-        Some((best.0.clone(), best.1.incarnation, best.1.position))
+        Some((PeerStart::new(name.clone(), vote.incarnation), vote.position))
     }
 
     /// Whose states are no fresher than the one that is adopted.

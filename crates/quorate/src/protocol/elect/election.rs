@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, Incarnation, PeerKind, PeerName, Position};
+use crate::base::id::{Ballot, PeerKind, PeerName, PeerStart, Position};
 use crate::protocol::elect::canvass::{Canvass, Vote, rank};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
@@ -148,13 +148,13 @@ impl Machine {
 
     /// A member has come to hold the primary unreachable, and has its vote to give from now on: a
     /// candidate that it has refused asks it again, and one that has given up has another turn.
-    pub(in crate::protocol) fn on_suspicion(&mut self, from: &(PeerName, Incarnation)) {
+    pub(in crate::protocol) fn on_suspicion(&mut self, from: &PeerStart) {
         match &self.role {
-            Role::PreCandidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+            Role::PreCandidate(canvass) if !canvass.votes.contains_key(&from.name) => {
                 let request = canvass.request(self.store.position());
                 self.send(from, Message::PreVote(request));
             }
-            Role::Candidate(canvass) if !canvass.votes.contains_key(&from.0) => {
+            Role::Candidate(canvass) if !canvass.votes.contains_key(&from.name) => {
                 let request = canvass.request(self.store.position());
                 self.send_bound(from, Message::Vote(request));
             }
@@ -172,7 +172,7 @@ impl Machine {
     ///
     /// A vote that does not last is none. But a state that this peer still holds is as good as any:
     /// nothing is acknowledged any more that would change it.
-    fn grant(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> Grant {
+    fn grant(&self, from: &PeerStart, request: &VoteRequest) -> Grant {
         let is_pledge = request.campaign == Campaign::NewGeneration;
         if !self.would_vote(from, request) {
             Grant::Nothing
@@ -186,9 +186,9 @@ impl Machine {
     }
 
     /// Whether this peer would give `from` its vote, if it had one that lasts.
-    fn would_vote(&self, from: &(PeerName, Incarnation), request: &VoteRequest) -> bool {
+    fn would_vote(&self, from: &PeerStart, request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
-        if !self.believes(&from.0, request.ballot) {
+        if !self.believes(&from.name, request.ballot) {
             return false;
         }
         if self.has_no_vote_for(from, request.position) {
@@ -197,7 +197,7 @@ impl Machine {
         if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
             return false;
         }
-        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.0);
+        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.name);
         if request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice) {
             return false;
         }
@@ -207,17 +207,17 @@ impl Machine {
         match request.campaign {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
-            Campaign::Ordinary => !self.is_behind_elsewhere(&from.0, request.position),
+            Campaign::Ordinary => !self.is_behind_elsewhere(&from.name, request.position),
             Campaign::NewGeneration => self.would_pledge(from, request),
         }
     }
 
     /// Whether one of the two has no part in elections: a client, or a member that was counted out
     /// and a majority knows. Of a newer generation than this peer's either may be a member.
-    fn has_no_vote_for(&self, from: &(PeerName, Incarnation), position: Position) -> bool {
-        let kind = self.remotes.get(&from.0).and_then(Remote::kind);
+    fn has_no_vote_for(&self, from: &PeerStart, position: Position) -> bool {
+        let kind = self.remotes.get(&from.name).and_then(Remote::kind);
         let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
-        let is_gone = |id| self.meta.membership.has_removed(&from.0, id);
+        let is_gone = |id| self.meta.membership.has_removed(&from.name, id);
         let is_out = self.is_removed() || self.id_of(from).is_some_and(is_gone);
         is_client || (is_out && !self.is_of_newer_generation(position))
     }
@@ -255,11 +255,7 @@ impl Machine {
         })
     }
 
-    pub(in crate::protocol) fn on_pre_vote(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        request: &VoteRequest,
-    ) {
+    pub(in crate::protocol) fn on_pre_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
         let grant = self.grant(from, request);
         let (ballot, known) = (request.ballot, self.ballot);
         let membership = self.meta.membership.clone();
@@ -268,7 +264,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_pre_vote_reply(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         grant: Grant,
         known: Ballot,
@@ -282,17 +278,13 @@ impl Machine {
         };
         // A pre-vote says nothing of freshness: positions are read when votes are given.
         let position = Position::BLANK;
-        let vote = Vote { incarnation: from.1, id, position, membership };
-        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+        let vote = Vote { incarnation: from.incarnation, id, position, membership };
+        if canvass.ballot == ballot && canvass.take(&from.name, grant, vote) {
             self.count();
         }
     }
 
-    pub(in crate::protocol) fn on_vote(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        request: &VoteRequest,
-    ) {
+    pub(in crate::protocol) fn on_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
         let grant = self.grant(from, request);
         if grant != Grant::Nothing {
             // First the ballot, then the position: nothing of an older ballot is acknowledged
@@ -302,7 +294,7 @@ impl Machine {
                 self.hold_callers();
             }
             self.adopt_ballot(request.ballot);
-            self.voted_for = Some(from.0.clone());
+            self.voted_for = Some(from.name.clone());
             self.watch.rounds += 1;
             self.make_way();
         }
@@ -323,7 +315,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_vote_reply(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         grant: Grant,
         known: Ballot,
@@ -333,19 +325,19 @@ impl Machine {
         self.note_told(from, &membership);
         let mut position = position;
         if bug::is(Bug::FreshnessAtPreVote) {
-            let brief = self.remotes.get(&from.0).and_then(|r| r.brief.as_ref());
+            let brief = self.remotes.get(&from.name).and_then(|r| r.brief.as_ref());
             position = brief.map_or(position, |brief| brief.position);
         }
         let Some(id) = self.id_of(from) else { return };
         let Role::Candidate(canvass) = &mut self.role else { return };
-        let vote = Vote { incarnation: from.1, id, position, membership };
-        if canvass.ballot == ballot && canvass.take(&from.0, grant, vote) {
+        let vote = Vote { incarnation: from.incarnation, id, position, membership };
+        if canvass.ballot == ballot && canvass.take(&from.name, grant, vote) {
             self.count();
         }
     }
 
     /// Keeps who counts by what a voter knows, for as long as it is linked.
-    fn note_told(&mut self, (name, incarnation): &(PeerName, Incarnation), told: &Membership) {
+    fn note_told(&mut self, PeerStart { name, incarnation }: &PeerStart, told: &Membership) {
         let remote = self.remotes.get_mut(name).filter(|r| r.linked == Some(*incarnation));
         if let Some(remote) = remote {
             remote.told = Some(told.clone());
@@ -361,9 +353,9 @@ impl Machine {
     }
 
     /// A refusal tells how far others are: the next attempt starts from there.
-    fn learn_ballot(&mut self, from: &(PeerName, Incarnation), known: Ballot) {
+    fn learn_ballot(&mut self, from: &PeerStart, known: Ballot) {
         let is_counted =
-            self.id_of(from).is_some_and(|id| self.meta.membership.counts(&from.0, id));
+            self.id_of(from).is_some_and(|id| self.meta.membership.counts(&from.name, id));
         if known <= self.ballot || !is_counted {
             return;
         }
@@ -399,20 +391,20 @@ impl Machine {
         self.participants = canvass.participants();
         let (me, own) = (&self.config.name, &self.meta.membership);
         let freshest = canvass.freshest(me, own, !self.must_copy);
-        let Some((name, incarnation, target)) = freshest else {
+        let Some((source, target)) = freshest else {
             return;
         };
         let is_stubborn = bug::is(Bug::IgnoreFreshness)
             || (bug::is(Bug::PriorityBeatsFreshness) && self.config.priority < 100);
         let is_behind = rank(target) > rank(self.store.position());
-        let is_own = name == self.config.name;
+        let is_own = source.name == self.config.name;
         if is_own || !(is_behind || self.must_copy) || is_stubborn {
             self.start_reign(canvass.campaign, was_released);
             return;
         }
         let deadline = self.now.time.after(self.group.failure_timeout / 2);
         let campaign = canvass.campaign;
-        let (source, asked) = ((name, incarnation), self.now.time);
+        let asked = self.now.time;
         self.role =
             Role::Winner(Winner { campaign, source, target, deadline, asked, was_released });
         self.ask_source();
@@ -441,7 +433,8 @@ impl Machine {
         };
         let (source, deadline, again) =
             (winner.source.clone(), winner.deadline, winner.asked.after(retry));
-        let is_linked = self.remotes.get(&source.0).is_some_and(|r| r.linked == Some(source.1));
+        let is_linked =
+            self.remotes.get(&source.name).is_some_and(|r| r.linked == Some(source.incarnation));
         if now >= deadline || !is_linked {
             self.send(&source, Message::StandNow { ballot: self.ballot });
             self.give_up_campaign();
@@ -472,12 +465,8 @@ impl Machine {
         self.start_reign(campaign, was_released);
     }
 
-    pub(in crate::protocol) fn on_stand_now(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        ballot: Ballot,
-    ) {
-        let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
+    pub(in crate::protocol) fn on_stand_now(&mut self, from: &PeerStart, ballot: Ballot) {
+        let is_mine = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.name);
         if is_mine && matches!(self.role, Role::Follower) && self.priority() > 0 {
             self.watch.way_until = self.now.time;
             self.watch.campaign_at = Some(self.now.time);

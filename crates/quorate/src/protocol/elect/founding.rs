@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, GroupTime, Incarnation, Member, PeerName, Position, Sequence, Term};
+use crate::base::id::{Ballot, GroupTime, Member, PeerName, PeerStart, Position, Sequence, Term};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, VoteRequest};
 use crate::state::Membership;
@@ -109,7 +109,7 @@ impl Machine {
     /// must not found a group beside a member with data.
     pub(in crate::protocol) fn would_pledge(
         &self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: &VoteRequest,
     ) -> bool {
         let position = request.position;
@@ -120,7 +120,7 @@ impl Machine {
             || self.can_elect()
             || self.may_have_promised(position)
             || self.must_be_complete(from, request)
-            || !(self.reaches_most_names(&from.0) || self.is_older_than(position))
+            || !(self.reaches_most_names(&from.name) || self.is_older_than(position))
         {
             return false;
         }
@@ -129,7 +129,7 @@ impl Machine {
         }
         let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
         !reached.filter_map(|(name, r)| Some((name, r.brief.as_ref()?))).any(|(name, brief)| {
-            let is_waited_for = self.hears_of(&from.0, name) && !self.may_stand_anew(brief);
+            let is_waited_for = self.hears_of(&from.name, name) && !self.may_stand_anew(brief);
             let is_fresher = brief.priority > 0 && brief.position > position && !is_waited_for;
             brief.is_led() || is_fresher
         })

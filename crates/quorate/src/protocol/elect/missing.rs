@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Incarnation, MemberId, PeerName, Position};
+use crate::base::id::{MemberId, PeerName, PeerStart, Position};
 use crate::base::loss::Loss;
 use crate::config::NewGenerations;
 use crate::protocol::machine::Machine;
@@ -44,11 +44,11 @@ impl Machine {
     /// Whether a new generation of this candidate has to wait, as far as this peer has a say in it.
     pub(in crate::protocol) fn must_be_complete(
         &self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: &VoteRequest,
     ) -> bool {
         let is_told = request.is_forced || self.watch.found_now;
-        let unreached = || self.unreached(|name| self.hears_of(&from.0, name));
+        let unreached = || self.unreached(|name| self.hears_of(&from.name, name));
         let lacks = || self.lacks_acknowledged(request.position).is_some();
         !is_told && (self.is_patient() || lacks()) && !unreached().is_empty()
     }

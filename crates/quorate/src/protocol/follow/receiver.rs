@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use crate::base::bug::{self, Bug};
-use crate::base::id::{Incarnation, PeerName, Position};
+use crate::base::id::{PeerStart, Position};
 use crate::protocol::message::Piece;
 use crate::record::Records;
 use crate::state::BatchEnd;
@@ -18,7 +18,7 @@ use crate::store::{Digest, Loading, Store};
 /// Staged pieces of one transfer of one sender.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct Receiver {
-    from: Option<(PeerName, Incarnation)>,
+    from: Option<PeerStart>,
     transfer: u64,
     next: u32,
     batch_from: Option<Position>,
@@ -190,14 +190,14 @@ impl Receiver {
     }
 
     /// Whose pieces are staged.
-    pub(in crate::protocol) fn sender(&self) -> Option<&(PeerName, Incarnation)> {
+    pub(in crate::protocol) fn sender(&self) -> Option<&PeerStart> {
         self.from.as_ref()
     }
 
     /// Stages a piece of `sender`. Its bytes are kept in any case if it is to be stored.
     pub(in crate::protocol) fn stage(
         &mut self,
-        sender: &(PeerName, Incarnation),
+        sender: &PeerStart,
         piece: Piece,
         is_stored: bool,
     ) -> Received {
@@ -285,7 +285,7 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::{Ballot, GroupTime, Lead, Sequence};
+    use crate::base::id::{Ballot, GroupTime, Incarnation, Lead, Sequence};
     use crate::record::Record;
 
     fn piece(transfer: u64, index: u32, is_last: bool) -> Piece {
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_batch_is_complete_with_its_last_piece_only() {
         let mut receiver = Receiver::default();
-        let sender = ("a".into(), Incarnation(1));
+        let sender = PeerStart::new("a", Incarnation(1));
         assert!(matches!(receiver.stage(&sender, piece(1, 0, false), false), Received::Staged));
         assert!(matches!(receiver.stage(&sender, piece(1, 0, false), false), Received::Ignored));
         let Received::Complete(batch) = receiver.stage(&sender, piece(1, 1, true), false) else {
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_missing_piece_makes_the_transfer_useless() {
         let mut receiver = Receiver::default();
-        let sender = ("a".into(), Incarnation(1));
+        let sender = PeerStart::new("a", Incarnation(1));
         receiver.stage(&sender, piece(1, 0, false), false);
         assert!(matches!(receiver.stage(&sender, piece(1, 2, true), false), Received::Gap));
     }
@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn pieces_of_another_sender_or_transfer_do_not_mix() {
         let mut receiver = Receiver::default();
-        let (a, b) = (("a".into(), Incarnation(1)), ("b".into(), Incarnation(1)));
+        let a = PeerStart::new("a", Incarnation(1));
+        let b = PeerStart::new("b", Incarnation(1));
         receiver.stage(&a, piece(2, 0, false), false);
         assert!(matches!(receiver.stage(&b, piece(2, 1, true), false), Received::Ignored));
         assert!(matches!(receiver.stage(&a, piece(1, 1, true), false), Received::Ignored));

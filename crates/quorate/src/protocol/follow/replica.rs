@@ -5,15 +5,13 @@ use bytes::Bytes;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, PeerKind, PeerName, Position, Time,
-};
+use crate::base::id::{Ballot, GroupId, GroupTime, PeerKind, PeerStart, Position, Time};
 use crate::protocol::follow::receiver::{Batch, CatchUp, Loaded, Received};
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, Piece};
 use crate::protocol::reign::sender::Sender;
-use crate::protocol::role::{Leader, Role};
+use crate::protocol::role::{Leader, Pull, Role};
 use crate::record::{MIN_CELL_BYTES, Record};
 use crate::state::{BatchEnd, History, Reign};
 use crate::store::{ApplyError, Digest, Staged};
@@ -25,7 +23,7 @@ impl Machine {
     /// Whether `from` is the primary of `ballot` for this peer; follows it if so.
     pub(in crate::protocol) fn accept(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         group_id: Option<GroupId>,
         is_established: bool,
@@ -46,8 +44,7 @@ impl Machine {
         if let Some(leader) = &mut self.leader
             && ballot == self.ballot
         {
-            let is_it = leader.name == from.0 && leader.incarnation == from.1;
-            if !is_it || leader.has_ended(self.now.time) {
+            if leader.start != *from || leader.has_ended(self.now.time) {
                 return false;
             }
             leader.heard = leader.heard.max(self.now.time);
@@ -71,12 +68,12 @@ impl Machine {
     /// A state is given up only for a primary that a majority stands behind.
     fn may_yield(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         group_id: Option<GroupId>,
         is_established: bool,
     ) -> bool {
-        let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.0);
+        let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.name);
         let is_same_group = self.meta.group_id == group_id;
         if !self.has_data() || has_voted || is_same_group || self.is_unborn() {
             return true;
@@ -91,35 +88,35 @@ impl Machine {
         false
     }
 
-    fn refuse_group(&mut self, from: &(PeerName, Incarnation), group_id: Option<GroupId>) {
+    fn refuse_group(&mut self, from: &PeerStart, group_id: Option<GroupId>) {
         let Some(ours) = self.meta.group_id else {
             return;
         };
         let Some(theirs) = group_id else { return };
         self.event(Event::ConfigMismatch {
-            peer: from.0.to_string(),
+            peer: from.name.to_string(),
             field: "group_id".into(),
             ours: ours.to_string(),
             theirs: theirs.to_string(),
         });
     }
 
-    fn become_follower_of(&mut self, (name, incarnation): (PeerName, Incarnation), ballot: Ballot) {
+    fn become_follower_of(&mut self, start: PeerStart, ballot: Ballot) {
         self.role = Role::Follower;
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;
         self.leader = Some(Leader {
-            name: name.clone(),
-            incarnation,
+            start: start.clone(),
             heard,
             ends: None,
             behind: None,
             is_kept_up_with: false,
         });
         self.calm();
-        self.event(Event::PrimaryChanged { primary: Some(name.clone()), ballot });
-        self.set_route(Route::There { peer: name, incarnation, ballot });
+        let PeerStart { name: peer, incarnation } = start;
+        self.event(Event::PrimaryChanged { primary: Some(peer.clone()), ballot });
+        self.set_route(Route::There { peer, incarnation, ballot });
         self.wake_soon();
     }
 
@@ -183,7 +180,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_follow(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         group_id: Option<GroupId>,
         is_established: bool,
@@ -200,7 +197,7 @@ impl Machine {
     /// that was answered, and a new transfer takes the place of an older one by its number.
     pub(in crate::protocol) fn tell_position(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         group_id: Option<GroupId>,
     ) {
         let (ballot, position) = (self.ballot, self.store.position());
@@ -217,7 +214,7 @@ impl Machine {
 
     /// This peer's cells are not those of the primary at the same position: something has changed
     /// them behind everybody's back. They are copied anew, and count for nothing until then.
-    fn on_divergence(&mut self, from: &(PeerName, Incarnation), expected: Digest) {
+    fn on_divergence(&mut self, from: &PeerStart, expected: Digest) {
         let (position, cells) = (expected.position, self.store.digest().cells);
         self.event(Event::Diverged { position, cells, expected: expected.cells });
         self.must_copy = true;
@@ -226,23 +223,18 @@ impl Machine {
     }
 
     /// Whether data of `from` under `ballot` are for this peer.
-    fn is_source(&self, from: &(PeerName, Incarnation), ballot: Ballot) -> bool {
+    fn is_source(&self, from: &PeerStart, ballot: Ballot) -> bool {
         if ballot != self.ballot {
             return false;
         }
         match (&self.role, &self.leader) {
             (Role::Winner(winner), _) => winner.source == *from,
-            (Role::Follower, Some(leader)) => leader.name == from.0 && leader.incarnation == from.1,
+            (Role::Follower, Some(leader)) => leader.start == *from,
             _ => false,
         }
     }
 
-    pub(in crate::protocol) fn on_fork(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        ballot: Ballot,
-        at: Position,
-    ) {
+    pub(in crate::protocol) fn on_fork(&mut self, from: &PeerStart, ballot: Ballot, at: Position) {
         if !self.is_source(from, ballot) {
             return;
         }
@@ -271,7 +263,7 @@ impl Machine {
         let _ = self.store.apply(Staged { from, records: vec![records], end });
     }
 
-    pub(in crate::protocol) fn on_piece(&mut self, from: &(PeerName, Incarnation), piece: Piece) {
+    pub(in crate::protocol) fn on_piece(&mut self, from: &PeerStart, piece: Piece) {
         let (ballot, transfer, index) = (piece.ballot, piece.transfer, piece.index);
         if !self.is_source(from, ballot) {
             return;
@@ -292,12 +284,12 @@ impl Machine {
     }
 
     /// Another piece is where it belongs, and more are to come.
-    fn on_staged(&mut self, from: &(PeerName, Incarnation), transfer: u64, index: u32) {
+    fn on_staged(&mut self, from: &PeerStart, transfer: u64, index: u32) {
         let ballot = self.ballot;
         if index == 0
             && let Some(CatchUp { total, is_full, .. }) = self.receiver.progress()
         {
-            let from = from.0.clone();
+            let from = from.name.clone();
             self.event(Event::CatchUpStarted { from, cells: total, is_full });
         }
         if let Role::Winner(winner) = &mut self.role {
@@ -349,7 +341,7 @@ impl Machine {
     }
 
     /// Applies a batch in one step, and only then says that it is held.
-    fn apply(&mut self, from: &(PeerName, Incarnation), batch: Batch) {
+    fn apply(&mut self, from: &PeerStart, batch: Batch) {
         let Batch { from: base, records, loaded, end, digest, received, pieces } = batch;
         let held = self.store.position();
         let ballot = self.ballot;
@@ -449,7 +441,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_position(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         position: Position,
         history: &[Reign],
@@ -469,8 +461,8 @@ impl Machine {
     }
 
     /// A winner that this peer voted for adopts its state.
-    fn on_pull(&mut self, from: &(PeerName, Incarnation), position: Position, history: &[Reign]) {
-        if self.voted_for.as_ref() != Some(&from.0) || self.is_primary() {
+    fn on_pull(&mut self, from: &PeerStart, position: Position, history: &[Reign]) {
+        if self.voted_for.as_ref() != Some(&from.name) || self.is_primary() {
             return;
         }
         let mut sender = Sender::new(self.now.time, &mut self.first_transfer);
@@ -478,7 +470,7 @@ impl Machine {
         let source = self.source();
         sender.on_position(self.now.time, &source, position, history, &mut out);
         sender.replicate(self.now.time, &source, &mut out);
-        self.pull = Some((from.0.clone(), from.1, sender));
+        self.pull = Some(Pull { to: from.clone(), sender });
         for message in out {
             self.send(from, message);
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, Generation, Incarnation, PeerKind, PeerName};
+use crate::base::id::{Ballot, Generation, PeerKind, PeerName, PeerStart};
 use crate::protocol::elect::founding::seconds_of;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
@@ -95,7 +95,9 @@ impl Machine {
     fn is_led(&self) -> bool {
         match (&self.role, &self.leader) {
             (Role::Primary(reign), _) => reign.has_lease(),
-            (_, Some(leader)) => self.names().contains(&leader.name) && !self.primary_is_absent(),
+            (_, Some(leader)) => {
+                self.names().contains(&leader.start.name) && !self.primary_is_absent()
+            }
             (_, None) => false,
         }
     }
@@ -113,17 +115,13 @@ impl Machine {
     /// for the primary's, and takes it along to its group. So where nobody vouches for that one, it
     /// must have been a member by this peer's own list: what it says of its members, and they of
     /// it, is the word of strangers. A peer that has no list takes the word of those it has asked.
-    pub(in crate::protocol) fn may_lead(
-        &mut self,
-        leader: &(PeerName, Incarnation),
-        ballot: Ballot,
-    ) -> bool {
-        match self.credence(&leader.0) {
+    pub(in crate::protocol) fn may_lead(&mut self, leader: &PeerStart, ballot: Ballot) -> bool {
+        match self.credence(&leader.name) {
             Credence::Known => true,
             Credence::Unvouched if self.has_list() && !bug::is(Bug::LiarsVouch) => {
                 let was_member = self.was_member(leader);
                 if !was_member {
-                    self.tell_unvouched(&leader.0);
+                    self.tell_unvouched(&leader.name);
                 }
                 was_member
             }
@@ -147,16 +145,16 @@ impl Machine {
 
     /// Whether a peer was a member, and was counted out by this peer's list, which may be older
     /// than the one that it is a member by.
-    fn was_member(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
-        let id = self.id_of(&(name.clone(), *incarnation));
+    fn was_member(&self, start: &PeerStart) -> bool {
+        let id = self.id_of(start);
         let removed = &self.meta.membership.removed;
-        id.is_some() && removed.iter().any(|member| member.name == *name && member.id == id)
+        id.is_some() && removed.iter().any(|member| member.name == start.name && member.id == id)
     }
 
     /// Whether most members of a group, as its primary lists them, say that they follow it: of the
     /// others, and two at least, for this one may be a member that the rest has waited for.
-    fn is_led_by(&self, leader: &(PeerName, Incarnation), ballot: Ballot) -> bool {
-        let brief = self.remotes.get(&leader.0).and_then(|remote| remote.brief.as_ref());
+    fn is_led_by(&self, leader: &PeerStart, ballot: Ballot) -> bool {
+        let brief = self.remotes.get(&leader.name).and_then(|remote| remote.brief.as_ref());
         let Some(members) = brief.map(|brief| &brief.members) else { return false };
         let follows = |name: &&PeerName| {
             let remote = self.remotes.get(name).filter(|remote| self.is_reachable(remote));
@@ -189,11 +187,8 @@ impl Machine {
     }
 
     /// Whether a message is for its sender to send: those who handle it need not ask again.
-    pub(in crate::protocol) fn may_say(
-        &self,
-        (peer, _): &(PeerName, Incarnation),
-        message: &Message,
-    ) -> bool {
+    pub(in crate::protocol) fn may_say(&self, from: &PeerStart, message: &Message) -> bool {
+        let peer = &from.name;
         match message {
             // What is claimed in a heartbeat is looked at there.
             Message::Ping { .. } | Message::Pong { .. } => true,
@@ -226,6 +221,6 @@ impl Machine {
     /// Whether this peer sends its state to another: as primary, or to a winner that it voted for.
     fn is_sent_to(&self, peer: &PeerName) -> bool {
         let is_fed = self.remotes.get(peer).is_some_and(|remote| remote.sender.is_some());
-        is_fed || self.pull.as_ref().is_some_and(|(name, _, _)| name == peer)
+        is_fed || self.pull.as_ref().is_some_and(|pull| pull.to.name == *peer)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, Incarnation, PeerKind, PeerName, Position, Time};
+use crate::base::id::{Ballot, Incarnation, PeerKind, PeerName, PeerStart, Position, Time};
 use crate::protocol::group::lag::{MAX_LAG, own_cuts_behind};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::LinkEnd;
@@ -33,7 +33,7 @@ impl Machine {
         }
         self.event(Event::PeerUp { peer: peer.clone() });
         if let Some(leader) =
-            self.leader.as_mut().filter(|leader| leader.incarnation == incarnation)
+            self.leader.as_mut().filter(|leader| leader.start.incarnation == incarnation)
         {
             // It has not ended after all.
             leader.ends = None;
@@ -68,7 +68,7 @@ impl Machine {
             return;
         }
         remote.unlink(has_ended);
-        if self.pull.as_ref().is_some_and(|(name, _, _)| name == peer) {
+        if self.pull.as_ref().is_some_and(|pull| pull.to.name == *peer) {
             self.pull = None;
         }
         self.event(Event::PeerDown { peer: peer.clone() });
@@ -81,7 +81,7 @@ impl Machine {
 
     /// A process has ended, and its reign with it: nobody needs to wait for it.
     fn on_end(&mut self, peer: &PeerName, incarnation: Incarnation) {
-        let ended = (peer.clone(), incarnation);
+        let ended = PeerStart::new(peer.clone(), incarnation);
         if self.promise.as_ref().is_some_and(|promise| promise.to == ended) {
             self.promise = None;
         }
@@ -93,7 +93,8 @@ impl Machine {
     /// process is started beside a first. If it is primary it decides for as long as its lease may
     /// rest on what this peer has promised it last.
     fn on_other_start(&mut self, peer: &PeerName, incarnation: Incarnation) {
-        let (last, lease) = ((peer.clone(), incarnation), self.group.longest_lease());
+        let last = PeerStart::new(peer.clone(), incarnation);
+        let lease = self.group.longest_lease();
         let promise = self.promise.as_mut().filter(|promise| promise.to == last);
         let ends = promise.map_or(self.now.time, |promise| {
             promise.until = promise.until.min(promise.made.after(lease));
@@ -102,10 +103,8 @@ impl Machine {
         self.expect_end(&last, ends);
     }
 
-    fn expect_end(&mut self, (name, incarnation): &(PeerName, Incarnation), ends: Time) {
-        let leader = self.leader.as_mut();
-        let leader = leader.filter(|leader| leader.name == *name);
-        if let Some(leader) = leader.filter(|leader| leader.incarnation == *incarnation) {
+    fn expect_end(&mut self, start: &PeerStart, ends: Time) {
+        if let Some(leader) = self.leader.as_mut().filter(|leader| leader.start == *start) {
             leader.ends = Some(ends);
         }
     }
@@ -117,7 +116,7 @@ impl Machine {
         for name in names {
             if let Some(incarnation) = self.remotes[&name].linked {
                 let brief = brief.clone();
-                self.send(&(name, incarnation), Message::Ping { number, brief });
+                self.send(&PeerStart { name, incarnation }, Message::Ping { number, brief });
             }
         }
     }
@@ -126,7 +125,7 @@ impl Machine {
         let number = self.next_ping_number();
         let brief = self.brief();
         if let Some(incarnation) = self.remotes.get(peer).and_then(|r| r.linked) {
-            self.send(&(peer.clone(), incarnation), Message::Ping { number, brief });
+            self.send(&PeerStart::new(peer.clone(), incarnation), Message::Ping { number, brief });
         }
     }
 
@@ -139,12 +138,7 @@ impl Machine {
         self.ping_number
     }
 
-    pub(in crate::protocol) fn on_ping(
-        &mut self,
-        from: &(PeerName, Incarnation),
-        number: u64,
-        brief: Brief,
-    ) {
+    pub(in crate::protocol) fn on_ping(&mut self, from: &PeerStart, number: u64, brief: Brief) {
         let claim = brief.is_primary.then_some(brief.ballot);
         let was_absent = self.primary_is_absent();
         let (group_id, position) = (brief.group_id, brief.position);
@@ -170,12 +164,12 @@ impl Machine {
     ///
     /// Having come up with it once, this peer is taken to keep up until it hears nothing of it for
     /// the failure timeout, or copies everything: how far one is behind under load says little.
-    fn note_lag(&mut self, from: &(PeerName, Incarnation), primary: Position, was_absent: bool) {
+    fn note_lag(&mut self, from: &PeerStart, primary: Position, was_absent: bool) {
         let behind = own_cuts_behind(self.store.position(), primary, self.ballot);
         // What storage has kept of an earlier start may lack anything, however little it is.
         let most = if self.adopted.is_some() { MAX_LAG } else { 0 };
         let is_copying = self.copies_all() || self.is_copying_all();
-        if let Some(leader) = self.leader.as_mut().filter(|leader| leader.is(from)) {
+        if let Some(leader) = self.leader.as_mut().filter(|leader| leader.start == *from) {
             leader.behind = behind;
             let is_near = behind.is_some_and(|behind| behind <= most);
             let has_kept_up = leader.is_kept_up_with && !was_absent && behind.is_some();
@@ -190,7 +184,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_pong(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         number: u64,
         promise: Option<Ballot>,
         brief: Brief,
@@ -203,23 +197,23 @@ impl Machine {
             return;
         };
         let is_asked = |remote: &Remote| remote.sender.as_ref().is_some_and(Sender::is_asked);
-        if self.remotes.get(&from.0).is_some_and(is_asked) {
+        if self.remotes.get(&from.name).is_some_and(is_asked) {
             // It may have been asked before it had heard whom it is to follow.
-            self.follow_me(&from.0, self.now.time);
+            self.follow_me(&from.name, self.now.time);
         }
-        if let Some(remote) = self.remotes.get_mut(&from.0) {
+        if let Some(remote) = self.remotes.get_mut(&from.name) {
             let sent = if bug::is(Bug::LeaseFromReceipt) { self.now.time } else { sent };
             remote.answered = remote.answered.max(sent);
         }
         self.renew_lease();
     }
 
-    fn on_brief(&mut self, from: &(PeerName, Incarnation), mut brief: Brief) {
+    fn on_brief(&mut self, from: &PeerStart, mut brief: Brief) {
         let now = self.now.time;
-        self.watch_remote_wall(&from.0, brief.wall);
-        let is_believed = self.believes(&from.0, brief.ballot);
+        self.watch_remote_wall(&from.name, brief.wall);
+        let is_believed = self.believes(&from.name, brief.ballot);
         brief.is_primary &= is_believed;
-        let Some(remote) = self.remotes.get_mut(&from.0) else {
+        let Some(remote) = self.remotes.get_mut(&from.name) else {
             return;
         };
         let is_news = remote.brief.as_ref().is_none_or(|old| {
@@ -233,17 +227,17 @@ impl Machine {
             && !bug::is(Bug::RefusalIsFinal);
         let ballot = brief.ballot;
         let follows = match is_believed {
-            true => self.must_follow(&from.0, &brief),
-            false => self.must_stand_above(&from.0, ballot),
+            true => self.must_follow(&from.name, &brief),
+            false => self.must_stand_above(&from.name, ballot),
         };
-        let Some(remote) = self.remotes.get_mut(&from.0) else { return };
+        let Some(remote) = self.remotes.get_mut(&from.name) else { return };
         remote.brief = Some(brief);
         remote.brief_at = now;
         if ballot > self.ballot && follows {
             self.adopt_ballot(ballot);
             self.make_way();
         }
-        if is_suspicion && self.knows(&from.0) {
+        if is_suspicion && self.knows(&from.name) {
             self.on_suspicion(from);
         }
         if is_news && !matches!(self.role, Role::Primary(_)) {

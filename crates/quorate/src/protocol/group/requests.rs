@@ -66,11 +66,11 @@ impl Machine {
             return;
         }
         if let Some(leader) = self.leader.as_ref().filter(|l| !l.has_ended(self.now.time)) {
-            let to = (leader.name.clone(), leader.incarnation);
-            if let Some(answer) = self.too_old(&to.0, &ask) {
+            let to = leader.start.clone();
+            if let Some(answer) = self.too_old(&to.name, &ask) {
                 return self.answer(number, answer);
             }
-            let remote = self.remotes.get(&to.0);
+            let remote = self.remotes.get(&to.name);
             if remote.is_some_and(|remote| remote.linked.is_some()) {
                 self.note_asked(number);
             }
@@ -91,7 +91,7 @@ impl Machine {
     fn consider(&mut self, number: u64, ask: &Ask) -> Option<Answer> {
         match ask {
             Ask::Policy(bytes) => {
-                let from = (self.config.name.clone(), self.incarnation);
+                let from = self.own_start();
                 self.consider_policy(&from, number, bytes).map(Answer::Policy)
             }
             Ask::Remove(peer) => {
@@ -144,7 +144,7 @@ impl Machine {
         let Some(leader) = self.leader.as_ref().filter(|leader| !leader.has_ended(now)) else {
             return false;
         };
-        let name = leader.name.clone();
+        let name = leader.start.name.clone();
         let is_old = self.speaks_less_than(&name, SWITCH_VERSION);
         if name == *to && is_old {
             self.answer(number, Answer::Switch(SwitchOutcome::Switched));

@@ -1,6 +1,6 @@
 //! What a peer in memory remembers of what it has acknowledged (docs/protocol.md, section 13.9).
 
-use crate::base::id::{Incarnation, PeerName, Position, Sequence, Time};
+use crate::base::id::{PeerStart, Position, Sequence, Time};
 use crate::store::EPOCH;
 
 /// What a peer remembers of what it has acknowledged.
@@ -15,7 +15,7 @@ pub(in crate::protocol) struct Acknowledged {
     pub(in crate::protocol) last: Position,
     pub(in crate::protocol) last_at: Time,
     /// A primary that is told of a position when the bound has been saved.
-    pub(in crate::protocol) held: Option<((PeerName, Incarnation), Position)>,
+    pub(in crate::protocol) held: Option<(PeerStart, Position)>,
 }
 
 impl Acknowledged {

@@ -12,7 +12,7 @@
 //! In a group that is quiet it is brought back to what was really acknowledged.
 
 use crate::base::bug::{self, Bug};
-use crate::base::id::{Incarnation, PeerName, Position};
+use crate::base::id::{PeerStart, Position};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 
@@ -33,7 +33,7 @@ impl Machine {
     /// Says that a position is held when that is remembered.
     pub(in crate::protocol) fn acknowledge_when_saved(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         position: Position,
     ) {
         let acknowledged = self.disk.as_mut().and_then(|disk| disk.acknowledged.as_mut());

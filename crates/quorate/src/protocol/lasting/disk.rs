@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::base::id::{GroupId, Incarnation, PeerName, Position};
+use crate::base::id::{GroupId, PeerStart, Position};
 use crate::protocol::io::{HardState, Kept, Output};
 use crate::protocol::lasting::acknowledged::Acknowledged;
 use crate::protocol::message::Message;
@@ -14,12 +14,12 @@ pub(in crate::protocol) struct Disk {
     pub(in crate::protocol) saved: HardState,
     pub(in crate::protocol) saving: Option<HardState>,
     /// Messages that bind this peer to what is being saved.
-    pub(in crate::protocol) waiting: Vec<((PeerName, Incarnation), Message)>,
+    pub(in crate::protocol) waiting: Vec<(PeerStart, Message)>,
     /// Batches handed out, in order, that do not last yet.
     pub(in crate::protocol) in_flight: VecDeque<InFlight>,
     appends: u64,
     /// The primary that is told where this peer stands when all of it lasts, and its group.
-    pub(in crate::protocol) asked: Option<((PeerName, Incarnation), Option<GroupId>)>,
+    pub(in crate::protocol) asked: Option<(PeerStart, Option<GroupId>)>,
     /// The end of the last batch handed out, and that of the last one that lasts.
     pub(in crate::protocol) appended: Position,
     pub(in crate::protocol) stored: Position,
@@ -39,7 +39,7 @@ pub(in crate::protocol) struct InFlight {
     pub(in crate::protocol) number: u64,
     pub(in crate::protocol) end: Position,
     /// Who is told that it is held.
-    pub(in crate::protocol) acknowledge: Option<(PeerName, Incarnation)>,
+    pub(in crate::protocol) acknowledge: Option<PeerStart>,
 }
 
 impl Disk {
@@ -82,7 +82,7 @@ impl Disk {
     pub(in crate::protocol) fn append(
         &mut self,
         batch: Staged,
-        acknowledge: Option<(PeerName, Incarnation)>,
+        acknowledge: Option<PeerStart>,
     ) -> Output {
         self.appends += 1;
         let (number, end) = (self.appends, batch.end.position);

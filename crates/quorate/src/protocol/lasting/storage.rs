@@ -13,9 +13,7 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, Lead, PeerName, Position, Sequence, Time,
-};
+use crate::base::id::{Ballot, GroupId, GroupTime, Lead, PeerStart, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Output};
 use crate::protocol::lasting::disk::Disk;
 use crate::protocol::machine::Machine;
@@ -55,11 +53,7 @@ impl Machine {
     }
 
     /// Sends what binds this peer, when it lasts.
-    pub(in crate::protocol) fn send_bound(
-        &mut self,
-        to: &(PeerName, Incarnation),
-        message: Message,
-    ) {
+    pub(in crate::protocol) fn send_bound(&mut self, to: &PeerStart, message: Message) {
         if self.is_saved() {
             return self.send(to, message);
         }
@@ -87,7 +81,7 @@ impl Machine {
     /// Says that a batch is held: at once, or when it lasts.
     pub(in crate::protocol) fn acknowledge(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         batch: Option<Staged>,
         position: Position,
     ) {
@@ -121,7 +115,7 @@ impl Machine {
     /// Whether the answer to a primary has to wait: a position that is told counts as held.
     pub(in crate::protocol) fn is_asked_too_early(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         group_id: Option<GroupId>,
     ) -> bool {
         let is_early = !self.may_acknowledge(self.store.position());

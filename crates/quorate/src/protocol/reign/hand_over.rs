@@ -4,7 +4,7 @@
 use crate::base::bug::{self, Bug};
 use crate::base::error::SwitchError;
 use crate::base::event::Event;
-use crate::base::id::{Ballot, Incarnation, PeerName, Position, Sequence};
+use crate::base::id::{Ballot, PeerName, PeerStart, Position, Sequence};
 use crate::protocol::group::request::{Ask, MAX_REQUESTS};
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::Machine;
@@ -32,13 +32,13 @@ impl Machine {
     /// each time: a wish is met once, or not at all.
     pub(in crate::protocol) fn on_switch_asked(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: u64,
         to: PeerName,
         ballot: Ballot,
     ) {
         let asker = Asker::Other(from.clone(), request);
-        let answers = self.remotes.get(&from.0).map(|remote| &remote.switch_answers);
+        let answers = self.remotes.get(&from.name).map(|remote| &remote.switch_answers);
         let is_late = ballot != self.ballot;
         let is_forgotten = bug::is(Bug::WishMetAgain) || (is_late && bug::is(Bug::OldWishMet));
         let is_again = |(answered, _): &&_| *answered == request && !is_forgotten;
@@ -50,7 +50,7 @@ impl Machine {
         if is_under_way || (is_late && !bug::is(Bug::OldWishMet)) {
             return;
         }
-        if !self.may_ask(&from.0, self.config.client_rights.switch_primary) {
+        if !self.may_ask(&from.name, self.config.client_rights.switch_primary) {
             return self.end_switch(asker, Err(SwitchError::NotAllowed));
         }
         self.switch(asker, Some(to));
@@ -67,7 +67,7 @@ impl Machine {
     /// What a wish to hand over comes to where this peer has released its last reign, for whomever:
     /// whoever follows it, nothing was lost. A switch is not over before somebody does.
     fn after_release(&self) -> Result<PeerName, SwitchError> {
-        let leader = self.leader.as_ref().map(|leader| leader.name.clone());
+        let leader = self.leader.as_ref().map(|leader| leader.start.name.clone());
         match (leader, &self.switching) {
             (Some(leader), _) => Ok(leader),
             (None, Some(_)) => Err(SwitchError::Busy),
@@ -82,8 +82,8 @@ impl Machine {
             Asker::Other(from, request) => {
                 if let Some(outcome) = SwitchOutcome::of(&result) {
                     // Another start of it numbers its wishes anew.
-                    let remote = self.remotes.get_mut(&from.0);
-                    if let Some(remote) = remote.filter(|r| r.is_last(from.1)) {
+                    let remote = self.remotes.get_mut(&from.name);
+                    if let Some(remote) = remote.filter(|r| r.is_last(from.incarnation)) {
                         // As many as it can have under way.
                         if remote.switch_answers.len() >= MAX_REQUESTS {
                             remote.switch_answers.pop_front();
@@ -104,12 +104,9 @@ impl Machine {
     }
 
     /// Who is to take over; `None` if this peer already is what was asked for.
-    fn successor(
-        &self,
-        to: Option<PeerName>,
-    ) -> Result<Option<(PeerName, Incarnation)>, SwitchError> {
+    fn successor(&self, to: Option<PeerName>) -> Result<Option<PeerStart>, SwitchError> {
         let Role::Primary(reign) = &self.role else {
-            let primary = self.leader.as_ref().map(|leader| leader.name.clone());
+            let primary = self.leader.as_ref().map(|leader| leader.start.name.clone());
             return Err(SwitchError::NotPrimary { primary });
         };
         if reign.hand_over.is_some() {
@@ -139,16 +136,16 @@ impl Machine {
                 && self.meta.membership.counts(name, remote.id()?)
                 && self.meta.membership.keeps(name)
                 && remote.sender.as_ref().is_some_and(|s| s.held().is_some());
-            may.then(|| (brief.priority, name.clone(), incarnation))
+            may.then(|| (brief.priority, PeerStart::new(name.clone(), incarnation)))
         });
-        let (never, ready): (Vec<_>, Vec<_>) = ready.partition(|(priority, ..)| *priority == 0);
+        let (never, ready): (Vec<_>, Vec<_>) = ready.partition(|(priority, _)| *priority == 0);
         match ready.into_iter().min() {
-            Some((_, name, incarnation)) => Ok(Some((name, incarnation))),
+            Some((_, successor)) => Ok(Some(successor)),
             None if self.names().len() == 1 => Err(SwitchError::OnlyMember),
             None if to.is_some() || self.has_hope_of_successor() => Err(self.not_ready(to)),
             None if never.is_empty() => Err(SwitchError::NobodyElse),
             None => {
-                let members = never.into_iter().map(|(_, name, _)| name).collect();
+                let members = never.into_iter().map(|(_, peer)| peer.name).collect();
                 Err(SwitchError::NoCandidate { members })
             }
         }
@@ -189,7 +186,7 @@ impl Machine {
         goes_on && may_be_back
     }
 
-    fn begin_hand_over(&mut self, asker: Asker, to: (PeerName, Incarnation)) {
+    fn begin_hand_over(&mut self, asker: Asker, to: PeerStart) {
         self.store.hold();
         self.store.settle();
         self.set_route(Route::Held);
@@ -215,7 +212,8 @@ impl Machine {
         if now >= deadline || !self.may_take_over(to) {
             return self.give_up_hand_over();
         }
-        let held = self.remotes.get(&to.0).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
+        let held =
+            self.remotes.get(&to.name).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
         let end = Position { ballot: self.ballot, sequence: last };
         let is_held = held.is_some_and(|held| held >= end);
         if (is_settled && is_held) || bug::is(Bug::ReleaseBeforeCaughtUp) {
@@ -235,7 +233,7 @@ impl Machine {
     }
 
     /// Whether a successor that was chosen is still there, and has not said that it stops.
-    fn may_take_over(&self, (name, incarnation): &(PeerName, Incarnation)) -> bool {
+    fn may_take_over(&self, PeerStart { name, incarnation }: &PeerStart) -> bool {
         let remote = self.remotes.get(name).filter(|r| r.linked == Some(*incarnation));
         remote.is_some_and(|remote| !remote.is_never_promoted())
     }
@@ -282,7 +280,7 @@ impl Machine {
         let deadline = now.after(self.group.failure_timeout / 2);
         self.held_until = deadline;
         let HandOver { asker, to, .. } = hand_over;
-        self.send_to_all(&Message::Release { ballot, to: to.0.clone() });
+        self.send_to_all(&Message::Release { ballot, to: to.name.clone() });
         self.event(Event::SteppedDown { ballot });
         self.switching = Some(Switching { asker, to, ballot, deadline });
         self.has_released = true;
@@ -296,14 +294,14 @@ impl Machine {
     fn release_and_resume(&mut self) {
         let Role::Primary(reign) = &mut self.role else { return };
         let Some(hand_over) = reign.hand_over.take() else { return };
-        let (ballot, to) = (self.ballot, hand_over.to.0.clone());
+        let (ballot, to) = (self.ballot, hand_over.to.name.clone());
         self.send_to_all(&Message::Release { ballot, to });
         self.resume();
     }
 
     pub(in crate::protocol) fn on_release(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         to: &PeerName,
     ) {
@@ -311,11 +309,8 @@ impl Machine {
             self.promise = None;
         }
         self.wake_soon();
-        let is_leader = self
-            .leader
-            .as_ref()
-            .is_some_and(|leader| leader.name == from.0 && leader.incarnation == from.1);
-        if *to != from.0 {
+        let is_leader = self.leader.as_ref().is_some_and(|leader| leader.start == *from);
+        if *to != from.name {
             // The successor goes first, whether it has been heard of already or not.
             self.make_way();
             self.watch.way_until = self.now.time.after(self.election_step() * SUCCESSOR_STEPS);
@@ -325,7 +320,7 @@ impl Machine {
         }
         self.leader = None;
         self.receiver.clear();
-        if *to == from.0 {
+        if *to == from.name {
             // It was deposed rather than asked to hand over: the ordinary way on.
             self.set_route(Route::Nowhere);
             return;
@@ -346,13 +341,13 @@ impl Machine {
     pub(in crate::protocol) fn switch_tick(&mut self) {
         let now = self.now.time;
         if let Some(switching) = &self.switching {
-            let leader = self.leader.as_ref().map(|leader| &leader.name);
-            let is_done = self.ballot > switching.ballot && leader == Some(&switching.to.0);
+            let leader = self.leader.as_ref().map(|leader| &leader.start.name);
+            let is_done = self.ballot > switching.ballot && leader == Some(&switching.to.name);
             let is_failed = now >= switching.deadline
                 || (leader.is_some() && !is_done)
                 || self.is_primary()
-                || self.has_gone(&switching.to.0);
-            let (asker, to) = (switching.asker.clone(), switching.to.0.clone());
+                || self.has_gone(&switching.to.name);
+            let (asker, to) = (switching.asker.clone(), switching.to.name.clone());
             let deadline = switching.deadline;
             if is_done || is_failed {
                 self.switching = None;
@@ -374,7 +369,7 @@ impl Machine {
     }
 
     pub(in crate::protocol) fn abort_switch(&mut self, hand_over: HandOver) {
-        let to = hand_over.to.0;
+        let to = hand_over.to.name;
         self.event(Event::SwitchAborted { to: to.clone() });
         self.end_switch(hand_over.asker, Err(SwitchError::Aborted { to }));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::base::bug::{self, Bug};
 use crate::base::error::PolicyError;
 use crate::base::event::Event;
-use crate::base::id::{Incarnation, PeerName, Sequence};
+use crate::base::id::{PeerName, PeerStart, Sequence};
 use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::group::request::Answer;
 use crate::protocol::io::POLICY_VERSION;
@@ -38,14 +38,14 @@ impl Machine {
     /// Another peer asks for a change.
     pub(in crate::protocol) fn on_policy_asked(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: u64,
         bytes: &Bytes,
     ) {
         if !self.is_primary() {
             return;
         }
-        let is_allowed = self.may_ask(&from.0, self.config.client_rights.change_policy);
+        let is_allowed = self.may_ask(&from.name, self.config.client_rights.change_policy);
         // What was made for a member is answered, whatever has become of that one since.
         let outcome = match is_allowed || self.has_made(from, request) {
             true => self.consider_policy(from, request, bytes),
@@ -57,7 +57,7 @@ impl Machine {
     }
 
     /// Whether this change was made in this reign, and may be asked for again.
-    fn has_made(&self, from: &(PeerName, Incarnation), request: u64) -> bool {
+    fn has_made(&self, from: &PeerStart, request: u64) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
         reign.policy_changes.iter().any(|change| change.from == *from && change.request == request)
     }
@@ -66,7 +66,7 @@ impl Machine {
     /// once, however often it is asked for.
     pub(in crate::protocol) fn consider_policy(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: u64,
         bytes: &Bytes,
     ) -> Option<PolicyOutcome> {
@@ -149,7 +149,7 @@ impl Machine {
         reign.policy_changes.retain(|change| now < change.until);
         for (from, request, revision) in told {
             let outcome = PolicyOutcome::Changed { revision };
-            if from.1 == own {
+            if from.incarnation == own {
                 self.answer(request, Answer::Policy(outcome));
             } else {
                 self.send(&from, Message::PolicyChanged { request, outcome });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{GroupTime, Lead, PeerName, Sequence, Time, nanos};
+use crate::base::id::{GroupTime, Lead, PeerName, PeerStart, Sequence, Time, nanos};
 use crate::config::Acknowledge;
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
@@ -125,7 +125,7 @@ impl Machine {
             Some(sender) => sender.ask(now),
             None => remote.sender = Some(Sender::new(now, &mut self.first_transfer)),
         }
-        let to = (peer.clone(), incarnation);
+        let to = PeerStart::new(peer.clone(), incarnation);
         self.send(&to, Message::Follow { ballot, group_id, is_established });
     }
 

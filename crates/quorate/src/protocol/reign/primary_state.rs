@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::id::{Incarnation, PeerName, Sequence, Time};
+use crate::base::id::{PeerName, PeerStart, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::reign::switching::HandOver;
 
@@ -84,7 +84,7 @@ impl PrimaryState {
 /// As primary: a change that was made, and for whom.
 #[derive(Debug)]
 pub(in crate::protocol) struct Change {
-    pub(in crate::protocol) from: (PeerName, Incarnation),
+    pub(in crate::protocol) from: PeerStart,
     pub(in crate::protocol) request: u64,
     /// The policy's revision after it.
     pub(in crate::protocol) revision: u64,

@@ -1,7 +1,7 @@
 //! Wishes to count a member out, as the primary sees them (docs/protocol.md, section 7).
 
 use crate::base::error::RemoveError;
-use crate::base::id::{Incarnation, PeerName};
+use crate::base::id::{PeerName, PeerStart};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, RemoveOutcome};
 use crate::protocol::reign::primary_state::Leaving;
@@ -22,7 +22,7 @@ impl Machine {
             RemoveOutcome::LastMember => Err(RemoveError::LastMember { peer }),
             RemoveOutcome::Primary => Err(RemoveError::Primary { peer }),
             RemoveOutcome::OldVersion => {
-                let old = self.old_speaker().or_else(|| Some(&self.leader.as_ref()?.name));
+                let old = self.old_speaker().or_else(|| Some(&self.leader.as_ref()?.start.name));
                 Err(RemoveError::OldVersion { peer, old: old.cloned() })
             }
         }
@@ -31,17 +31,17 @@ impl Machine {
     /// Another peer asks for a removal, its own or that of one that has gone.
     pub(in crate::protocol) fn on_remove_asked(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         request: u64,
         peer: &PeerName,
     ) {
         if !self.is_primary() {
             return;
         }
-        let is_own_wish = *peer == from.0;
+        let is_own_wish = *peer == from.name;
         // Whoever asks to leave may ask again when it is out.
         let clients_may = self.config.client_rights.remove_members;
-        let is_allowed = is_own_wish || self.may_ask(&from.0, clients_may);
+        let is_allowed = is_own_wish || self.may_ask(&from.name, clients_may);
         let outcome = match is_allowed {
             true => self.consider_removal(peer, is_own_wish),
             false => Some(RemoveOutcome::NotAllowed),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::bug::{self, Bug};
-use crate::base::id::{Ballot, Incarnation, MemberId, PeerName, Position, Sequence, Time};
+use crate::base::id::{Ballot, MemberId, PeerName, PeerStart, Position, Sequence, Time};
 use crate::config::Acknowledge;
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
@@ -36,7 +36,7 @@ impl Machine {
     /// Runs `f` on the sender that serves `from`, and sends what it produces.
     pub(in crate::protocol) fn with_sender<R: Default>(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         f: impl FnOnce(&mut Sender, Time, &Source<'_>, &mut Vec<Message>) -> R,
     ) -> R {
         let now = self.now.time;
@@ -44,10 +44,10 @@ impl Machine {
         let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
         let source = Source::new(&self.store, bounds, self.ballot, self.group_time(), meta);
         let sender = match (&self.role, &mut self.pull) {
-            (Role::Primary(_), _) => self.remotes.get_mut(&from.0).and_then(|r| r.sender.as_mut()),
-            (_, Some((name, incarnation, sender))) if *name == from.0 && *incarnation == from.1 => {
-                Some(sender)
+            (Role::Primary(_), _) => {
+                self.remotes.get_mut(&from.name).and_then(|r| r.sender.as_mut())
             }
+            (_, Some(pull)) if pull.to == *from => Some(&mut pull.sender),
             _ => None,
         };
         let Some(sender) = sender else {
@@ -62,7 +62,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_tail(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         at: Position,
         keys: Option<Vec<Bytes>>,
@@ -76,7 +76,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_piece_staged(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         transfer: u64,
         index: u32,
@@ -90,7 +90,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_held(
         &mut self,
-        from: &(PeerName, Incarnation),
+        from: &PeerStart,
         ballot: Ballot,
         position: Position,
     ) {
@@ -99,17 +99,17 @@ impl Machine {
         }
         let is_news = self.with_sender(from, |sender, now, _, _| sender.on_held(now, position));
         if is_news {
-            self.note_removal_held(&from.0);
+            self.note_removal_held(&from.name);
             self.on_progress();
         }
     }
 
-    pub(in crate::protocol) fn on_lost(&mut self, from: &(PeerName, Incarnation), ballot: Ballot) {
+    pub(in crate::protocol) fn on_lost(&mut self, from: &PeerStart, ballot: Ballot) {
         if ballot != self.ballot {
             return;
         }
         if self.is_primary() {
-            self.follow_me(&from.0, self.now.time);
+            self.follow_me(&from.name, self.now.time);
         } else {
             self.pull = None;
         }

@@ -1,7 +1,7 @@
 //! A planned switch under way: who asked for it, and what it waits for
 //! (docs/protocol.md, section 8).
 
-use crate::base::id::{Ballot, Incarnation, PeerName, Sequence, Time};
+use crate::base::id::{Ballot, PeerStart, Sequence, Time};
 
 /// Who waits for the end of a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(in crate::protocol) enum Asker {
     /// This peer's embedder, by this request; or nobody.
     Own(u64),
     /// Another peer, by this request of its own.
-    Other((PeerName, Incarnation), u64),
+    Other(PeerStart, u64),
 }
 
 /// A request that nobody has made.
@@ -19,7 +19,7 @@ pub(in crate::protocol) const NOBODY: Asker = Asker::Own(0);
 #[derive(Debug)]
 pub(in crate::protocol) struct HandOver {
     pub(in crate::protocol) asker: Asker,
-    pub(in crate::protocol) to: (PeerName, Incarnation),
+    pub(in crate::protocol) to: PeerStart,
     pub(in crate::protocol) last: Sequence,
     pub(in crate::protocol) deadline: Time,
 }
@@ -28,7 +28,7 @@ pub(in crate::protocol) struct HandOver {
 #[derive(Debug)]
 pub(in crate::protocol) struct Switching {
     pub(in crate::protocol) asker: Asker,
-    pub(in crate::protocol) to: (PeerName, Incarnation),
+    pub(in crate::protocol) to: PeerStart,
     pub(in crate::protocol) ballot: Ballot,
     pub(in crate::protocol) deadline: Time,
 }

@@ -6,7 +6,7 @@ use super::group::{Group, others};
 use crate::base::event::Event;
 use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, Now, PeerKind,
-    PeerName, Position, Sequence, Term,
+    PeerName, PeerStart, Position, Sequence, Term,
 };
 use crate::config::ClientRights;
 use crate::protocol::io::Input;
@@ -47,7 +47,7 @@ fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief
         acknowledged: None,
         ballot,
         is_primary: true,
-        primary: Some(("x".into(), Incarnation(4))),
+        primary: Some(PeerStart::new("x", Incarnation(4))),
         position,
         group_id,
         is_member: true,
@@ -254,7 +254,7 @@ fn vouch_for_each_other(
     let start = |group: &Group, name: &str| {
         let name = PeerName::from(name);
         let incarnation = group.peers[&name].incarnation;
-        (name, incarnation)
+        PeerStart { name, incarnation }
     };
     let leader = start(group, liars[0]);
     let meta = group.peers[&PeerName::from(victim)].store.meta();
@@ -266,7 +266,7 @@ fn vouch_for_each_other(
     for _ in 0..2 {
         for follower in &liars[1..] {
             let brief = say(brief(ballot, at(ballot), meta.group_id), false);
-            let (peer, incarnation) = start(group, follower);
+            let PeerStart { name: peer, incarnation } = start(group, follower);
             let message = Message::Ping { number: 1, brief };
             group.input(&victim.into(), Input::Message { peer, incarnation, message });
         }
@@ -280,7 +280,7 @@ fn vouch_for_each_other(
                 }
                 other => other,
             };
-            let (peer, incarnation) = leader.clone();
+            let PeerStart { name: peer, incarnation } = leader.clone();
             group.input(&victim.into(), Input::Message { peer, incarnation, message });
             group.settle();
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerName, Position,
+    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerStart, Position,
 };
 use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
@@ -275,8 +275,9 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
     })
 }
 
-fn primary(primary: proto::Start) -> Read<(PeerName, Incarnation)> {
-    Ok((bounds::peer("primary", &primary.name)?, Incarnation(primary.incarnation)))
+fn primary(primary: proto::Start) -> Read<PeerStart> {
+    let name = bounds::peer("primary", &primary.name)?;
+    Ok(PeerStart { name, incarnation: Incarnation(primary.incarnation) })
 }
 
 fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {

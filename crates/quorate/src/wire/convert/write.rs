@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::id::{Ballot, GroupId, Incarnation, Member, MemberId, PeerName, Position};
+use crate::base::id::{Ballot, GroupId, Member, MemberId, PeerName, PeerStart, Position};
 use crate::base::policy::Policy;
 use crate::protocol::message::{
     Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
@@ -226,9 +226,9 @@ impl From<&Meta> for proto::Meta {
 
 impl From<&Brief> for proto::Brief {
     fn from(brief: &Brief) -> Self {
-        let primary = |(name, Incarnation(incarnation)): &(PeerName, Incarnation)| proto::Start {
-            name: name.to_string(),
-            incarnation: *incarnation,
+        let primary = |primary: &PeerStart| proto::Start {
+            name: primary.name.to_string(),
+            incarnation: primary.incarnation.0,
         };
         Self {
             ballot: Some(brief.ballot.into()),

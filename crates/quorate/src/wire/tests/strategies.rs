@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_NAME_BYTES, Member, MemberId,
-    PeerKind, PeerName, Position, Sequence, Term,
+    PeerKind, PeerName, PeerStart, Position, Sequence, Term,
 };
 use crate::base::policy::Policy;
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
@@ -421,7 +421,7 @@ fn brief() -> BoxedStrategy<Brief> {
             Brief {
                 ballot,
                 is_primary,
-                primary,
+                primary: primary.map(|(name, incarnation)| PeerStart { name, incarnation }),
                 position,
                 group_id,
                 is_member,
