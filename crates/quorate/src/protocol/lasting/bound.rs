@@ -13,6 +13,8 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{PeerStart, Position};
+use crate::protocol::lasting::acknowledged::Held;
+use crate::protocol::lasting::disk::Question;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 
@@ -21,13 +23,7 @@ impl Machine {
     /// saved.
     pub(in crate::protocol) fn may_acknowledge(&mut self, position: Position) -> bool {
         let now = self.now.time;
-        let Some(disk) = &mut self.disk else { return true };
-        let Some(acknowledged) = &mut disk.acknowledged else { return true };
-        if position.is_blank() {
-            return true;
-        }
-        acknowledged.reserve(position, now);
-        disk.covered().is_none_or(|covered| position <= covered) || bug::is(Bug::BoundSavedLate)
+        self.disk.as_mut().is_none_or(|disk| disk.may_acknowledge(position, now))
     }
 
     /// Says that a position is held when that is remembered.
@@ -36,26 +32,23 @@ impl Machine {
         from: &PeerStart,
         position: Position,
     ) {
-        let acknowledged = self.disk.as_mut().and_then(|disk| disk.acknowledged.as_mut());
-        if let Some(acknowledged) = acknowledged {
-            acknowledged.held = Some((from.clone(), position));
+        if let Some(disk) = &mut self.disk {
+            disk.acknowledge_when_saved(Held { to: from.clone(), position });
         }
     }
 
     /// Another bound has been saved.
     pub(in crate::protocol) fn on_bound_saved(&mut self) {
         let ballot = self.ballot;
-        let Some(disk) = &mut self.disk else { return };
-        let Some(covered) = disk.covered() else { return };
-        let Some(acknowledged) = &mut disk.acknowledged else { return };
-        let held = acknowledged.held.take_if(|(_, position)| *position <= covered);
         let own = self.store.position();
-        let asked = disk.asked.take_if(|_| own <= covered);
-        if let Some((to, position)) = held {
+        let Some(disk) = self.disk.as_mut().filter(|disk| disk.is_bounded()) else { return };
+        let held = disk.take_covered();
+        let question = disk.take_question_at(own);
+        if let Some(Held { to, position }) = held {
             self.send(&to, Message::Held { ballot, position });
         }
-        if let Some((from, group_id)) = asked {
-            self.tell_position(&from, group_id);
+        if let Some(Question { by, group_id }) = question {
+            self.tell_position(&by, group_id);
         }
         self.on_progress();
     }
@@ -63,32 +56,27 @@ impl Machine {
     /// Brings the bound back to what was acknowledged, where that has been all for a while: the
     /// next start knows exactly then.
     pub(in crate::protocol) fn settle_bound(&mut self) {
-        let (now, patience) = (self.now.time, self.group.failure_timeout);
-        let acknowledged = self.disk.as_mut().and_then(|disk| disk.acknowledged.as_mut());
-        let Some(acknowledged) = acknowledged else { return };
-        let is_quiet = now.since(acknowledged.last_at) >= patience && acknowledged.held.is_none();
-        let is_known = acknowledged.remembered.is_none() && !acknowledged.last.is_blank();
-        if is_quiet && is_known && acknowledged.last < acknowledged.bound {
-            acknowledged.bound = acknowledged.last;
+        if let Some(disk) = &mut self.disk {
+            disk.settle_bound(self.now.time, self.group.failure_timeout);
         }
     }
 
     /// A state has been taken up from a primary, or a reign of this peer's own has begun: what was
     /// acknowledged under that ballot, or an older one, is in it or was given up by a majority.
     pub(in crate::protocol) fn forget_remembered(&mut self, position: Position) {
-        let acknowledged = self.disk.as_mut().and_then(|disk| disk.acknowledged.as_mut());
-        if let Some(acknowledged) = acknowledged {
-            acknowledged.remembered.take_if(|old| position.ballot >= old.ballot);
+        if let Some(disk) = &mut self.disk {
+            disk.forget_remembered(position);
         }
     }
 
     /// What an earlier start of this peer may have acknowledged, if no state held since contains
     /// it.
     pub(in crate::protocol) fn remembered(&self) -> Option<Position> {
-        self.disk.as_ref()?.acknowledged.as_ref()?.remembered
+        self.disk.as_ref()?.remembered()
     }
 
-    /// The same of any member in reach, the latest; blank if there is none.
+    /// The latest that an earlier start of a member in reach may have acknowledged; blank if there
+    /// is none.
     pub(in crate::protocol) fn newest_remembered(&self) -> Position {
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
         let theirs = reached.filter_map(|(_, remote)| remote.brief.as_ref()?.acknowledged);

@@ -13,43 +13,38 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, GroupId, GroupTime, Lead, PeerStart, Position, Sequence, Time};
+use crate::base::id::{Ballot, GroupId, PeerStart, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Output};
-use crate::protocol::lasting::disk::Disk;
+use crate::protocol::lasting::acknowledged::Held;
+use crate::protocol::lasting::disk::{Binding, Disk, Question};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 use crate::protocol::role::Role;
 use crate::record::Records;
-use crate::state::{BatchEnd, Meta};
 use crate::store::{Cut, Staged};
 
 impl Machine {
     fn hard_state(&self) -> HardState {
-        let acknowledged = self.disk.as_ref().and_then(|disk| disk.acknowledged.as_ref());
         HardState {
             ballot: self.ballot,
             voted_for: self.voted_for.clone(),
-            acknowledged: acknowledged.map_or(Position::BLANK, |acknowledged| acknowledged.bound),
+            acknowledged: self.disk.as_ref().map_or(Position::BLANK, Disk::bound),
         }
     }
 
     /// Whether this peer's ballot and vote last.
     pub(in crate::protocol) fn is_saved(&self) -> bool {
-        let is_it = |disk: &Disk| {
-            disk.saved.ballot == self.ballot && disk.saved.voted_for == self.voted_for
-        };
-        self.disk.as_ref().is_none_or(is_it) || bug::is(Bug::VoteBeforeSave)
+        let vote = self.voted_for.as_ref();
+        match &self.disk {
+            None => true,
+            Some(disk) => disk.has_saved(self.ballot, vote) || bug::is(Bug::VoteBeforeSave),
+        }
     }
 
     /// Asks for ballot and vote to be saved, if they are not.
     pub(in crate::protocol) fn save(&mut self) -> Option<Output> {
         let hard = self.hard_state();
-        let disk = self.disk.as_mut().filter(|disk| !disk.has_failed)?;
-        if disk.saving.is_some() || disk.saved == hard {
-            return None;
-        }
-        disk.saving = Some(hard.clone());
-        Some(Output::Save(hard))
+        self.disk.as_mut()?.save(hard)
     }
 
     /// Sends what binds this peer, when it lasts.
@@ -57,22 +52,20 @@ impl Machine {
         if self.is_saved() {
             return self.send(to, message);
         }
-        if let Some(disk) = self.disk.as_mut().filter(|disk| !disk.has_failed) {
-            disk.waiting.push((to.clone(), message));
+        if let Some(disk) = &mut self.disk {
+            disk.hold_back(to, message);
         }
     }
 
     pub(in crate::protocol) fn on_saved(&mut self) {
         let Some(disk) = &mut self.disk else { return };
-        if let Some(saved) = disk.saving.take() {
-            disk.saved = saved;
-        }
+        disk.end_saving();
         self.on_bound_saved();
         if !self.is_saved() {
             return;
         }
-        let waiting = self.disk.as_mut().map(|disk| std::mem::take(&mut disk.waiting));
-        for (to, message) in waiting.into_iter().flatten() {
+        let held_back = self.disk.as_mut().map(Disk::take_held_back);
+        for Binding { to, message } in held_back.into_iter().flatten() {
             self.send(&to, message);
         }
         self.count();
@@ -85,7 +78,7 @@ impl Machine {
         batch: Option<Staged>,
         position: Position,
     ) {
-        let (ballot, meta_version) = (self.ballot, self.meta_version);
+        let ballot = self.ballot;
         // Whoever adopts a state acknowledges nothing by it: its source is no primary.
         let is_follower = !matches!(self.role, Role::Winner(_));
         if is_follower && !self.may_acknowledge(position) {
@@ -94,8 +87,7 @@ impl Machine {
         let (Some(disk), Some(batch)) = (&mut self.disk, batch) else {
             return self.send(from, Message::Held { ballot, position });
         };
-        disk.meta_version = meta_version;
-        let append = disk.append(batch, Some(from.clone()));
+        let append = disk.append(batch, self.meta_version, Some(from.clone()));
         self.outputs.push_back(append);
         if bug::is(Bug::AcknowledgeBeforeSync) {
             self.send(from, Message::Held { ballot, position });
@@ -104,10 +96,8 @@ impl Machine {
 
     /// Stores a batch that is not held for anybody: the log ends where the store does.
     pub(in crate::protocol) fn keep_unacknowledged(&mut self, batch: Option<Staged>) {
-        let meta_version = self.meta_version;
         if let (Some(disk), Some(batch)) = (&mut self.disk, batch) {
-            disk.meta_version = meta_version;
-            let append = disk.append(batch, None);
+            let append = disk.append(batch, self.meta_version, None);
             self.outputs.push_back(append);
         }
     }
@@ -119,48 +109,42 @@ impl Machine {
         group_id: Option<GroupId>,
     ) -> bool {
         let is_early = !self.may_acknowledge(self.store.position());
-        let is_waiting = |disk: &&mut Disk| is_early || !disk.in_flight.is_empty();
-        let Some(disk) = self.disk.as_mut().filter(is_waiting) else {
+        let Some(disk) = &mut self.disk else { return false };
+        if !is_early && disk.is_idle() {
             return false;
-        };
-        disk.asked = Some((from.clone(), group_id));
+        }
+        disk.keep_question(Question { by: from.clone(), group_id });
         !bug::is(Bug::AcknowledgeBeforeSync)
     }
 
     pub(in crate::protocol) fn on_appended(&mut self, number: u64) {
         let ballot = self.ballot;
-        let mut held = Vec::new();
         let Some(disk) = &mut self.disk else { return };
-        while disk.in_flight.front().is_some_and(|batch| batch.number <= number) {
-            let Some(batch) = disk.in_flight.pop_front() else { break };
-            disk.stored = batch.end;
-            held.extend(batch.acknowledge.map(|to| (to, batch.end)));
-        }
-        let asked = disk.asked.take_if(|_| disk.in_flight.is_empty());
-        for (to, position) in held {
+        let held = disk.end_appending(number);
+        let question = disk.take_question_when_idle();
+        for Held { to, position } in held {
             self.send(&to, Message::Held { ballot, position });
         }
-        if let Some((from, group_id)) = asked {
-            self.tell_position(&from, group_id);
+        if let Some(Question { by, group_id }) = question {
+            self.tell_position(&by, group_id);
         }
         self.on_progress();
     }
 
     /// Where cells are stored, and storage works.
     fn log(&self) -> Option<&Disk> {
-        self.disk.as_ref().filter(|disk| !disk.is_state_only && !disk.has_failed)
+        self.disk.as_ref().filter(|disk| disk.takes_batches())
     }
 
     /// Whether cells are stored.
     pub(in crate::protocol) fn has_log(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| !disk.is_state_only)
+        self.disk.as_ref().is_some_and(Disk::has_log)
     }
 
     /// As primary: hands what changed since the last batch to the log, when that one lasts.
     pub(in crate::protocol) fn append_own(&mut self) {
-        let is_idle = |disk: &&Disk| disk.in_flight.is_empty();
-        let Some(disk) = self.log().filter(is_idle) else { return };
-        let appended = disk.appended;
+        let Some(disk) = self.log().filter(|disk| disk.is_idle()) else { return };
+        let appended = disk.appended();
         if appended == self.store.position() && !self.store.take_dirty() {
             return;
         }
@@ -172,48 +156,36 @@ impl Machine {
     /// of it, and the log goes on from there.
     pub(in crate::protocol) fn append_rest(&mut self) {
         let Some(disk) = self.log() else { return };
-        if disk.appended != self.store.position() {
-            let since = disk.appended.sequence;
+        if disk.appended() != self.store.position() {
+            let since = disk.appended().sequence;
             let cut = self.store.cut(self.store.group_time(), since, &[], usize::MAX);
             self.append_cut(cut);
         }
     }
 
     fn append_cut(&mut self, cut: Cut) {
-        let (meta, meta_version) = (&self.meta, self.meta_version);
         let Some(disk) = &mut self.disk else { return };
-        let from = Some(disk.appended).filter(|appended| !appended.is_blank());
-        let is_news = from.is_none() || disk.meta_version != meta_version;
-        disk.meta_version = meta_version;
-        let meta = is_news.then(|| meta.clone());
-        let end = cut.batch_end(meta);
-        let records = cut.records.into_iter().filter(|records| !records.is_empty()).collect();
-        let append = disk.append(Staged { from, records, end }, None);
+        let append = disk.append_cut(cut, &self.meta, self.meta_version);
         self.outputs.push_back(append);
     }
 
     /// The log forgets as the store does.
     pub(in crate::protocol) fn append_blank(&mut self) {
-        if self.log().is_none() {
-            return;
+        let group_time = self.store.group_time();
+        if let Some(disk) = self.disk.as_mut().filter(|disk| disk.takes_batches()) {
+            let append = disk.append_blank(group_time);
+            self.outputs.push_back(append);
         }
-        let Some(disk) = &mut self.disk else { return };
-        let (position, group_time) = (Position::BLANK, self.store.group_time());
-        let (lead, expired_before) = (Lead::default(), GroupTime(0));
-        let meta = Some(Meta::default());
-        let end = BatchEnd { position, group_time, lead, expired_before, meta };
-        let append = disk.append(Staged { from: None, records: Vec::new(), end }, None);
-        self.outputs.push_back(append);
     }
 
     /// Ends a snapshot at a cut that is the end of the log as well.
     pub(in crate::protocol) fn on_end_snapshot(&mut self, since: Sequence) {
         let Some(disk) = self.log() else { return };
-        let since = since.min(disk.appended.sequence);
+        let since = since.min(disk.appended().sequence);
         let cut = self.store.cut(self.group_time(), since, &[], usize::MAX);
         let records: Records = cut.records.clone().unwrap_or_default();
         let end = cut.batch_end(Some(self.meta.clone()));
-        if disk.appended != end.position {
+        if disk.appended() != end.position {
             // More than the log lacks: what it has already is as of the same cut.
             self.append_cut(cut);
         }
@@ -223,11 +195,9 @@ impl Machine {
     /// Nothing can be promised any more: this peer makes room, and serves its embedder as one that
     /// forwards.
     pub(in crate::protocol) fn on_storage_failed(&mut self) {
-        let Some(disk) = self.disk.as_mut().filter(|disk| !disk.has_failed) else { return };
-        disk.has_failed = true;
-        disk.saving = None;
-        disk.in_flight.clear();
-        disk.forget_answers();
+        if !self.disk.as_mut().is_some_and(Disk::fail) {
+            return;
+        }
         // Why is for the driver to say.
         self.event(Event::StorageFailed { error: String::new() });
         match self.role {
@@ -240,22 +210,13 @@ impl Machine {
 
     /// Whether this peer's storage takes nothing any more.
     pub(in crate::protocol) fn has_failed(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.has_failed)
+        self.disk.as_ref().is_some_and(Disk::has_failed)
     }
 
     /// What of this reign this peer itself holds.
     pub(in crate::protocol) fn own_held(&self) -> Position {
         let own = self.store.position();
-        let is_remembered = !bug::is(Bug::BoundSavedLate);
-        if let Some(covered) = self.disk.as_ref().and_then(Disk::covered).filter(|_| is_remembered)
-        {
-            // What it does not remember after a restart does not count.
-            let covered = Some(covered).filter(|covered| covered.ballot == own.ballot);
-            return own.min(covered.unwrap_or_default());
-        }
-        let has_log = |disk: &&Disk| !disk.is_state_only && !bug::is(Bug::OwnLogIgnored);
-        let disk = self.disk.as_ref().filter(has_log);
-        disk.map_or(own, |disk| disk.stored)
+        self.disk.as_ref().map_or(own, |disk| disk.held(own))
     }
 
     /// Until when an earlier start of this peer, which remembers its votes and not its promises,
@@ -263,7 +224,7 @@ impl Machine {
     ///
     /// Where all members are in reach and none is primary, nobody leans on a promise.
     pub(in crate::protocol) fn bound_until(&self) -> Option<Time> {
-        self.disk.as_ref().filter(|disk| disk.is_restart)?;
+        self.disk.as_ref().filter(|disk| disk.is_restart())?;
         let until = self.started.after(self.group.failure_timeout);
         let is_over = self.now.time >= until || bug::is(Bug::RestartForgetsPromise);
         let is_free = self.reaches_all_known(|brief| !brief.is_primary);
@@ -273,7 +234,8 @@ impl Machine {
     /// Whether an older start of this peer may have promised something to another than the primary
     /// of `released`, which has given its reign up.
     pub(in crate::protocol) fn may_be_bound(&self, released: Option<Ballot>) -> bool {
-        let is_released = |disk: &Disk| released.is_some_and(|ballot| ballot >= disk.saved.ballot);
-        self.bound_until().is_some() && !self.disk.as_ref().is_some_and(is_released)
+        let Some(disk) = &self.disk else { return false };
+        let is_released = released.is_some_and(|ballot| ballot >= disk.saved_ballot());
+        !is_released && self.bound_until().is_some()
     }
 }
