@@ -4,12 +4,12 @@
 use crate::base::bug::{self, Bug};
 use crate::base::error::SwitchError;
 use crate::base::event::Event;
-use crate::base::id::{Ballot, PeerName, PeerStart, Position, Sequence};
+use crate::base::id::{Ballot, PeerName, PeerStart, Sequence};
 use crate::protocol::group::request::{Ask, MAX_REQUESTS};
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, SwitchOutcome};
-use crate::protocol::reign::switching::{Asker, HandOver, NOBODY, Switching};
+use crate::protocol::reign::switching::{Asker, HandOver, NOBODY};
 use crate::protocol::role::Role;
 
 /// Steps of an election that a successor has for itself. Few: it may have died.
@@ -46,7 +46,7 @@ impl Machine {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
-        let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.asker == asker);
+        let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.is_for(&asker));
         if is_under_way || (is_late && !bug::is(Bug::OldWishMet)) {
             return;
         }
@@ -197,7 +197,7 @@ impl Machine {
         let last = self.store.cut(group_time, Sequence(u64::MAX), &[], 0).end.sequence;
         let deadline = now.after(self.group.failure_timeout / 4);
         if let Role::Primary(reign) = &mut self.role {
-            reign.hand_over = Some(HandOver { asker, to, last, deadline });
+            reign.hand_over = Some(HandOver::new(asker, to, last, deadline));
         }
         self.advance_hand_over();
     }
@@ -207,16 +207,15 @@ impl Machine {
         let now = self.now.time;
         let Role::Primary(reign) = &self.role else { return };
         let Some(hand_over) = &reign.hand_over else { return };
-        let (last, deadline, to) = (hand_over.last, hand_over.deadline, &hand_over.to);
-        let is_settled = reign.committed() >= last;
+        let to = hand_over.to();
+        let deadline = hand_over.deadline();
         if now >= deadline || !self.may_take_over(to) {
             return self.give_up_hand_over();
         }
         let held =
             self.remotes.get(&to.name).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
-        let end = Position { ballot: self.ballot, sequence: last };
-        let is_held = held.is_some_and(|held| held >= end);
-        if (is_settled && is_held) || bug::is(Bug::ReleaseBeforeCaughtUp) {
+        let is_held = hand_over.is_held(self.ballot, reign.committed(), held);
+        if is_held || bug::is(Bug::ReleaseBeforeCaughtUp) {
             self.release();
         } else {
             self.wake_by(deadline);
@@ -279,10 +278,9 @@ impl Machine {
         self.leave_reign(&mut reign);
         let deadline = now.after(self.group.failure_timeout / 2);
         self.held_until = deadline;
-        let HandOver { asker, to, .. } = hand_over;
-        self.send_to_all(&Message::Release { ballot, to: to.name.clone() });
+        self.send_to_all(&Message::Release { ballot, to: hand_over.to().name.clone() });
         self.event(Event::SteppedDown { ballot });
-        self.switching = Some(Switching { asker, to, ballot, deadline });
+        self.switching = Some(hand_over.release(ballot, deadline));
         self.has_released = true;
         // The successor goes first; this peer stands again only if nobody has.
         self.watch.way_until = now.after(self.election_step() * SUCCESSOR_STEPS);
@@ -294,7 +292,8 @@ impl Machine {
     fn release_and_resume(&mut self) {
         let Role::Primary(reign) = &mut self.role else { return };
         let Some(hand_over) = reign.hand_over.take() else { return };
-        let (ballot, to) = (self.ballot, hand_over.to.name.clone());
+        let ballot = self.ballot;
+        let to = hand_over.to().name.clone();
         self.send_to_all(&Message::Release { ballot, to });
         self.resume();
     }
@@ -342,19 +341,15 @@ impl Machine {
         let now = self.now.time;
         if let Some(switching) = &self.switching {
             let leader = self.leader.as_ref().map(|leader| &leader.start.name);
-            let is_done = self.ballot > switching.ballot && leader == Some(&switching.to.name);
-            let is_failed = now >= switching.deadline
-                || (leader.is_some() && !is_done)
-                || self.is_primary()
-                || self.has_gone(&switching.to.name);
-            let (asker, to) = (switching.asker.clone(), switching.to.name.clone());
-            let deadline = switching.deadline;
-            if is_done || is_failed {
-                self.switching = None;
-                let result = if is_done { Ok(to) } else { Err(SwitchError::Aborted { to }) };
-                self.end_switch(asker, result);
-            } else {
-                self.wake_by(deadline);
+            let is_over = self.is_primary() || self.has_gone(&switching.to().name);
+            let deadline = switching.deadline();
+            match switching.outcome(now, self.ballot, leader, is_over) {
+                None => self.wake_by(deadline),
+                Some(result) => {
+                    if let Some(switching) = self.switching.take() {
+                        self.end_switch(switching.into_asker(), result);
+                    }
+                }
             }
         }
         let is_waiting = matches!(self.route, Route::Held) && !self.is_primary();
@@ -369,9 +364,9 @@ impl Machine {
     }
 
     pub(in crate::protocol) fn abort_switch(&mut self, hand_over: HandOver) {
-        let to = hand_over.to.name;
+        let to = hand_over.to().name.clone();
         self.event(Event::SwitchAborted { to: to.clone() });
-        self.end_switch(hand_over.asker, Err(SwitchError::Aborted { to }));
+        self.end_switch(hand_over.into_asker(), Err(SwitchError::Aborted { to }));
     }
 }
 
