@@ -153,7 +153,7 @@ impl Machine {
     /// Whether the last change of the membership, or its beginning, is committed.
     pub(in crate::protocol) fn is_change_committed(&self) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
-        reign.is_established && reign.committed >= self.stamp_of(&self.meta.membership)
+        reign.is_established() && reign.committed() >= self.stamp_of(&self.meta.membership)
     }
 
     /// Whether the next change may begin: whoever the last one has counted in knows of its end, and
@@ -165,9 +165,9 @@ impl Machine {
     fn may_begin(&self) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
         if bug::is(Bug::ChangeBeforeCommitted) {
-            return reign.is_established;
+            return reign.is_established();
         }
-        let has_promises = reign.promised >= reign.changed || bug::is(Bug::ChangeWithoutPromises);
+        let has_promises = reign.is_promised_since_change() || bug::is(Bug::ChangeWithoutPromises);
         has_promises && self.all_linked_hold(self.stamp_of(&self.meta.membership))
     }
 
@@ -233,7 +233,7 @@ impl Machine {
         self.remotes.iter().find_map(|(name, remote)| {
             let (end, id) = remote.last.as_ref().zip(remote.id())?;
             let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
-            let is_ready = self.held_by(name, id) >= reign.committed || counts_at_once;
+            let is_ready = self.held_by(name, id) >= reign.committed() || counts_at_once;
             let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
             if membership.counts(name, id) || !is_ready || !has_promised {
                 return None;
@@ -276,7 +276,7 @@ impl Machine {
         if let Role::Primary(reign) = &mut self.role
             && !is_same
         {
-            reign.changed = now;
+            reign.note_members_changed(now);
         }
         self.on_membership(&before);
     }
@@ -319,7 +319,11 @@ impl Machine {
         let Role::Primary(reign) = &self.role else {
             return Sequence(u64::MAX);
         };
-        if membership.stamp.ballot == self.ballot { membership.stamp.sequence } else { reign.first }
+        if membership.stamp.ballot == self.ballot {
+            membership.stamp.sequence
+        } else {
+            reign.first()
+        }
     }
 
     /// The stamp of a change made now: past the last cut, and part of the next one.

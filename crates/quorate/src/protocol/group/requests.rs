@@ -193,7 +193,7 @@ impl Machine {
         let waited = now.since(request.since);
         let is_known = match &mut self.role {
             Role::Primary(reign) => {
-                reign.leaving.remove(&peer);
+                reign.let_stay(&peer);
                 true
             }
             // It holds what that primary has begun.

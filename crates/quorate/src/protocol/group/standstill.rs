@@ -55,7 +55,7 @@ impl Machine {
         }
         let Role::Primary(reign) = &mut self.role else { return };
         // The driver may have held its callers already.
-        if reign.doubt_lease(self.now.time) {
+        if reign.lease_mut().doubt(self.now.time) {
             self.store.suspend();
             let ahead_ms = u64::try_from(gain.as_millis()).unwrap_or(u64::MAX);
             let ballot = self.ballot;

@@ -46,7 +46,7 @@ impl Machine {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
-        let is_under_way = reign.hand_over.as_ref().is_some_and(|under| under.is_for(&asker));
+        let is_under_way = reign.is_handing_over_for(&asker);
         if is_under_way || (is_late && !bug::is(Bug::OldWishMet)) {
             return;
         }
@@ -109,7 +109,7 @@ impl Machine {
             let primary = self.leader.as_ref().map(|leader| leader.start.name.clone());
             return Err(SwitchError::NotPrimary { primary });
         };
-        if reign.hand_over.is_some() {
+        if reign.is_handing_over() {
             return Err(SwitchError::Busy);
         }
         if to.as_ref() == Some(&self.config.name) {
@@ -197,7 +197,7 @@ impl Machine {
         let last = self.store.cut(group_time, Sequence(u64::MAX), &[], 0).end.sequence;
         let deadline = now.after(self.group.failure_timeout / 4);
         if let Role::Primary(reign) = &mut self.role {
-            reign.hand_over = Some(HandOver::new(asker, to, last, deadline));
+            reign.begin_hand_over(HandOver::new(asker, to, last, deadline));
         }
         self.advance_hand_over();
     }
@@ -206,7 +206,7 @@ impl Machine {
     pub(in crate::protocol) fn advance_hand_over(&mut self) {
         let now = self.now.time;
         let Role::Primary(reign) = &self.role else { return };
-        let Some(hand_over) = &reign.hand_over else { return };
+        let Some(hand_over) = reign.hand_over() else { return };
         let to = hand_over.to();
         let deadline = hand_over.deadline();
         if now >= deadline || !self.may_take_over(to) {
@@ -225,7 +225,7 @@ impl Machine {
     /// Goes on as primary: nothing has been released.
     fn give_up_hand_over(&mut self) {
         let Role::Primary(reign) = &mut self.role else { return };
-        if let Some(hand_over) = reign.hand_over.take() {
+        if let Some(hand_over) = reign.take_hand_over() {
             self.resume();
             self.abort_switch(hand_over);
         }
@@ -266,7 +266,7 @@ impl Machine {
         let Role::Primary(mut reign) = role else {
             return;
         };
-        let Some(hand_over) = reign.hand_over.take() else {
+        let Some(hand_over) = reign.take_hand_over() else {
             return;
         };
         let now = self.now.time;
@@ -291,7 +291,7 @@ impl Machine {
     /// What must not be done: a release that is taken back.
     fn release_and_resume(&mut self) {
         let Role::Primary(reign) = &mut self.role else { return };
-        let Some(hand_over) = reign.hand_over.take() else { return };
+        let Some(hand_over) = reign.take_hand_over() else { return };
         let ballot = self.ballot;
         let to = hand_over.to().name.clone();
         self.send_to_all(&Message::Release { ballot, to });

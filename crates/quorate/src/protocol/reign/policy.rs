@@ -12,11 +12,8 @@ use crate::protocol::group::request::Answer;
 use crate::protocol::io::POLICY_VERSION;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, PolicyOutcome};
-use crate::protocol::reign::primary_state::Change;
+use crate::protocol::reign::policy_changes::{Change, Made};
 use crate::protocol::role::Role;
-
-/// Changes that a primary remembers at most, to answer them when a majority holds them.
-const MAX_CHANGES: usize = 64;
 
 impl PolicyOutcome {
     pub(in crate::protocol) fn into_result(self) -> Result<u64, PolicyError> {
@@ -59,7 +56,7 @@ impl Machine {
     /// Whether this change was made in this reign, and may be asked for again.
     fn has_made(&self, from: &PeerStart, request: u64) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
-        reign.policy_changes.iter().any(|change| change.from == *from && change.request == request)
+        reign.policy_changes().has(from, request)
     }
 
     /// What is to be said of a change as things stand; `None` while it is under way. It is made
@@ -71,16 +68,15 @@ impl Machine {
         bytes: &Bytes,
     ) -> Option<PolicyOutcome> {
         let Role::Primary(reign) = &mut self.role else { return None };
-        if !reign.is_established || reign.hand_over.is_some() {
+        if !reign.is_calm() {
             return None;
         }
-        let known = |change: &&mut Change| change.from == *from && change.request == request;
-        if let Some(change) = reign.policy_changes.iter_mut().find(known) {
-            change.is_told = reign.committed >= change.at;
-            return change.is_told.then_some(PolicyOutcome::Changed { revision: change.revision });
-        }
-        if reign.policy_changes.len() >= MAX_CHANGES {
-            return None;
+        let committed = reign.committed();
+        match reign.policy_changes_mut().ask(from, request, committed) {
+            Some(Made::Held { revision }) => return Some(PolicyOutcome::Changed { revision }),
+            Some(Made::UnderWay) => return None,
+            None if reign.policy_changes().is_full() => return None,
+            None => {}
         }
         if self.meta.membership.names().into_iter().any(|name| self.has_old_policy(name)) {
             return Some(PolicyOutcome::OldVersion);
@@ -98,8 +94,9 @@ impl Machine {
         let until = self.now.time.after(self.group.io_timeout);
         let (from, revision) = (from.clone(), self.meta.policy.revision);
         let Role::Primary(reign) = &mut self.role else { return None };
-        let is_told = reign.committed >= at || bug::is(Bug::PolicyAnsweredEarly);
-        reign.policy_changes.push(Change { from, request, revision, at, until, is_told });
+        let is_told = reign.committed() >= at || bug::is(Bug::PolicyAnsweredEarly);
+        let change = Change { from, request, revision, at, until, is_told };
+        reign.policy_changes_mut().add(change);
         is_told.then_some(PolicyOutcome::Changed { revision })
     }
 
@@ -111,7 +108,7 @@ impl Machine {
         self.store.set_meta(self.meta.clone());
         self.meta_version += 1;
         if let Role::Primary(reign) = &mut self.role {
-            reign.policy_at = Some(at);
+            reign.policy_changes_mut().note_changed(at);
         }
         self.take_up_policy();
         self.replicate();
@@ -122,7 +119,7 @@ impl Machine {
     /// Where a majority has the present policy.
     fn policy_at(&self) -> Sequence {
         let Role::Primary(reign) = &self.role else { return Sequence(u64::MAX) };
-        reign.policy_at.unwrap_or(reign.first)
+        reign.policy_changes().last_at().unwrap_or(reign.first())
     }
 
     /// Has the model decide by the policy that this peer holds.
@@ -136,20 +133,15 @@ impl Machine {
 
     /// As primary: tells those who asked for changes that a majority holds now.
     pub(in crate::protocol) fn advance_policy(&mut self) {
-        let (now, own) = (self.now.time, self.incarnation);
+        let now = self.now.time;
         let Role::Primary(reign) = &mut self.role else { return };
-        let committed = reign.committed;
-        let mut told = Vec::new();
-        for change in &mut reign.policy_changes {
-            if !change.is_told && committed >= change.at {
-                change.is_told = true;
-                told.push((change.from.clone(), change.request, change.revision));
-            }
-        }
-        reign.policy_changes.retain(|change| now < change.until);
-        for (from, request, revision) in told {
+        let committed = reign.committed();
+        let changes = reign.policy_changes_mut();
+        let held = changes.take_held(committed);
+        changes.forget(now);
+        for Change { from, request, revision, .. } in held {
             let outcome = PolicyOutcome::Changed { revision };
-            if from.incarnation == own {
+            if from.incarnation == self.incarnation {
                 self.answer(request, Answer::Policy(outcome));
             } else {
                 self.send(&from, Message::PolicyChanged { request, outcome });

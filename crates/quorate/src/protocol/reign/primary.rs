@@ -1,6 +1,5 @@
 //! A reign: its beginning and end, and the lease (docs/protocol.md, section 5).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
@@ -11,6 +10,7 @@ use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, Message};
+use crate::protocol::reign::lease::LeaseBegin;
 use crate::protocol::reign::primary_state::PrimaryState;
 use crate::protocol::reign::sender::Sender;
 use crate::protocol::role::Role;
@@ -32,27 +32,8 @@ impl Machine {
         self.store.begin_reign(self.ballot, start);
         self.store.put_forward(clock.lead());
         self.reload_meta();
-        self.role = Role::Primary(Box::new(PrimaryState {
-            first: Sequence(0),
-            is_established: bug::is(Bug::ServeBeforeFirstCommit),
-            is_first,
-            clock,
-            started: now,
-            committed: Sequence(0),
-            progressed: now,
-            replicated: Time(0),
-            verified: now,
-            lease_until: Time(0),
-            has_lease: false,
-            had_lease: false,
-            doubted_until: None,
-            changed: now,
-            promised: Time(0),
-            leaving: BTreeMap::new(),
-            policy_changes: Vec::new(),
-            policy_at: None,
-            hand_over: None,
-        }));
+        let reign = PrimaryState::new(now, clock, is_first);
+        self.role = Role::Primary(Box::new(reign));
         self.leader = None;
         self.last_reign = Some(self.ballot);
         self.pull = None;
@@ -63,7 +44,7 @@ impl Machine {
         // The first change of the reign: a cut of its own, even if nothing was decided.
         let cut = self.store.cut(start, Sequence(u64::MAX), &[], 0);
         if let Role::Primary(reign) = &mut self.role {
-            reign.first = cut.end.sequence;
+            reign.begin_at(cut.end.sequence);
         }
         let (primary, ballot) = (Some(self.config.name.clone()), self.ballot);
         self.event(Event::PrimaryChanged { primary, ballot });
@@ -112,7 +93,7 @@ impl Machine {
 
     /// Asks a peer where it stands, to replicate to it from there.
     pub(in crate::protocol) fn follow_me(&mut self, peer: &PeerName, now: Time) {
-        let is_established = matches!(&self.role, Role::Primary(r) if r.is_established);
+        let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
         let (ballot, group_id) = (self.ballot, self.meta.group_id);
         let is_fed = self.remotes.get(peer).is_some_and(|remote| self.is_fed(peer, remote));
         let Some(remote) = self.remotes.get_mut(peer).filter(|_| is_fed) else {
@@ -172,9 +153,9 @@ impl Machine {
         self.watch.hopeful = self.now.time;
         // What has passed since the last cut of the reign has been seen to pass.
         let now = self.passed();
-        let since_cut = reign.clock.steady(now).0.saturating_sub(self.store.group_time().0);
+        let since_cut = reign.clock().steady(now).0.saturating_sub(self.store.group_time().0);
         self.adopted = Some(now.before(Duration::from_nanos(since_cut)));
-        if let Some(hand_over) = reign.hand_over.take() {
+        if let Some(hand_over) = reign.take_hand_over() {
             self.abort_switch(hand_over);
         }
     }
@@ -182,7 +163,7 @@ impl Machine {
     /// Group time by the steady clock.
     pub(in crate::protocol) fn group_time(&self) -> GroupTime {
         match &self.role {
-            Role::Primary(reign) => reign.clock.steady(self.passed()),
+            Role::Primary(reign) => reign.clock().steady(self.passed()),
             _ => self.store.group_time(),
         }
     }
@@ -240,23 +221,22 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
-        reign.promised = reign.promised.max(answered);
-        if answered == Time(0) || now.since(reign.progressed) > lease {
+        reign.lease_mut().promise(answered);
+        if answered == Time(0) || reign.is_stuck(now, lease) {
             return;
         }
-        reign.lease_until = reign.lease_until.max(answered.after(lease));
-        if !reign.is_established || reign.hand_over.is_some() || reign.lease_until <= now {
+        reign.lease_mut().extend(answered.after(lease));
+        let until = reign.lease().until();
+        if !reign.is_calm() || until <= now {
             return;
         }
         let skipped = nanos(self.store.skipped());
-        let offset = reign.clock.offset().wrapping_add_unsigned(skipped);
-        self.store.grant(reign.lease_until, offset);
-        if reign.has_lease {
+        let offset = reign.clock().offset().wrapping_add_unsigned(skipped);
+        self.store.grant(until, offset);
+        let Some(begin) = reign.lease_mut().run() else {
             return;
-        }
-        reign.has_lease = true;
-        let was_doubted = reign.doubted_until.take().is_some();
-        if std::mem::replace(&mut reign.had_lease, true) && !was_doubted {
+        };
+        if begin == LeaseBegin::Regained {
             self.event(Event::QuorumRegained { ballot });
         }
         self.set_route(Route::Here { ballot });
@@ -268,18 +248,15 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
-        let end = match reign.doubted_until {
-            Some(until) => until,
-            None if reign.has_lease => reign.lease_until,
-            None => return,
+        let Some(end) = reign.lease().end() else {
+            return;
         };
         if now < end {
             self.wake_by(end);
             return;
         }
-        let was_doubted = reign.doubted_until.take().is_some();
-        reign.has_lease = false;
-        let hand_over = reign.hand_over.take();
+        let was_doubted = reign.lease_mut().stop();
+        let hand_over = reign.take_hand_over();
         if was_doubted {
             self.store.revoke();
         }
@@ -317,9 +294,8 @@ impl Machine {
         let (now, target) = (self.passed(), self.majority_wall());
         let may_part = self.may_clocks_part();
         if let Role::Primary(reign) = &mut self.role {
-            reign.clock.set_may_part(may_part);
-            reign.clock.steer(now, target);
-            self.store.put_forward(reign.clock.lead());
+            reign.steer(now, target, may_part);
+            self.store.put_forward(reign.clock().lead());
         }
     }
 
@@ -331,10 +307,10 @@ impl Machine {
         if self.is_counted_out() {
             return true;
         }
-        if reign.has_lease {
+        if reign.has_lease() {
             return false;
         }
-        let since = reign.lease_until.max(reign.started).max(self.last_staged(reign));
+        let since = reign.lease().until().max(reign.started()).max(self.last_staged(reign));
         let is_late = self.now.time >= since.after(self.group.failure_timeout);
         let is_hopeless = !self
             .meta
@@ -346,7 +322,7 @@ impl Machine {
     /// When a member last took another piece of its copy, while a majority promises: the copy is
     /// what the lease waits for, however long it takes, and another primary would begin it anew.
     fn last_staged(&self, reign: &PrimaryState) -> Time {
-        let is_promised = self.now.time < reign.promised.after(self.group.lease());
+        let is_promised = self.now.time < reign.lease().promised().after(self.group.lease());
         if !is_promised || bug::is(Bug::CopyIsNoProgress) {
             return Time(0);
         }

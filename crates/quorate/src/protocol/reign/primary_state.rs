@@ -3,102 +3,245 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::id::{PeerName, PeerStart, Sequence, Time};
+use crate::base::bug::{self, Bug};
+use crate::base::id::{GroupTime, PeerName, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
-use crate::protocol::reign::switching::HandOver;
+use crate::protocol::reign::lease::Lease;
+use crate::protocol::reign::policy_changes::PolicyChanges;
+use crate::protocol::reign::switching::{Asker, HandOver};
 
 /// State that exists while this peer is primary.
 #[derive(Debug)]
 pub(in crate::protocol) struct PrimaryState {
     /// The first cut of the reign: the primary serves once a majority holds it.
-    pub(in crate::protocol) first: Sequence,
-    pub(in crate::protocol) is_established: bool,
-    pub(in crate::protocol) clock: GroupClock,
-    pub(in crate::protocol) started: Time,
+    first: Sequence,
+    is_established: bool,
+    clock: GroupClock,
+    started: Time,
     /// What a majority holds.
-    pub(in crate::protocol) committed: Sequence,
+    committed: Sequence,
     /// Whether the reign is the first of its group, and there was nothing before.
-    pub(in crate::protocol) is_first: bool,
+    is_first: bool,
     /// When a majority last held more than before, or nothing was waiting for it.
-    pub(in crate::protocol) progressed: Time,
+    progressed: Time,
     /// When the last batch was begun.
-    pub(in crate::protocol) replicated: Time,
+    replicated: Time,
     /// When followers last compared their state with this one.
-    pub(in crate::protocol) verified: Time,
-    pub(in crate::protocol) lease_until: Time,
-    pub(in crate::protocol) has_lease: bool,
-    /// Whether the lease has ever run: its end is worth an event then.
-    pub(in crate::protocol) had_lease: bool,
-    /// This peer's clock may have stood: callers are held until a majority answers anew, or the
-    /// lease would have ended.
-    pub(in crate::protocol) doubted_until: Option<Time>,
+    verified: Time,
+    lease: Lease,
     /// When who counts last changed in this reign.
-    pub(in crate::protocol) changed: Time,
-    /// The send time of the newest pings that a majority has answered.
-    pub(in crate::protocol) promised: Time,
+    changed: Time,
     /// Members that are to be counted out.
-    pub(in crate::protocol) leaving: BTreeMap<PeerName, Leaving>,
-    /// Changes of the policy that may be asked for again.
-    pub(in crate::protocol) policy_changes: Vec<Change>,
-    /// Where the policy last changed in this reign.
-    pub(in crate::protocol) policy_at: Option<Sequence>,
-    pub(in crate::protocol) hand_over: Option<HandOver>,
+    leaving: BTreeMap<PeerName, Leaving>,
+    policy_changes: PolicyChanges,
+    hand_over: Option<HandOver>,
 }
 
-impl PrimaryState {
-    /// Whether this primary may decide.
-    pub(in crate::protocol) fn has_lease(&self) -> bool {
-        self.has_lease
-    }
-
-    /// Whether it may at this moment, whatever has been noticed so far.
-    pub(in crate::protocol) fn has_lease_at(&self, now: Time) -> bool {
-        self.has_lease && now < self.lease_until
-    }
-
-    /// Whether the lease ends before the next heartbeats are sure to be answered.
-    pub(in crate::protocol) fn is_lease_short(&self, now: Time, heartbeat: Duration) -> bool {
-        self.lease_until < now.after(heartbeat)
-    }
-
-    /// Drops the lease until a majority answers pings that are sent from now on; whether it ran.
-    pub(in crate::protocol) fn doubt_lease(&mut self, now: Time) -> bool {
-        let did_run = std::mem::replace(&mut self.has_lease, false);
-        if did_run {
-            self.doubted_until = Some(self.lease_until);
-        }
-        self.lease_until = self.lease_until.min(now);
-        did_run
-    }
-
-    pub(in crate::protocol) fn committed(&self) -> Sequence {
-        self.committed
-    }
-
-    /// Whether there was no group before this reign, and is none yet.
-    pub(in crate::protocol) fn is_unborn(&self) -> bool {
-        self.is_first && !self.is_established
-    }
+/// What a majority has come to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::protocol) struct Advance {
+    /// It holds more than before.
+    pub(in crate::protocol) is_news: bool,
+    /// It holds the first cut of the reign, and did not before.
+    pub(in crate::protocol) is_first: bool,
 }
 
-/// As primary: a change that was made, and for whom.
-#[derive(Debug)]
-pub(in crate::protocol) struct Change {
-    pub(in crate::protocol) from: PeerStart,
-    pub(in crate::protocol) request: u64,
-    /// The policy's revision after it.
-    pub(in crate::protocol) revision: u64,
-    /// A majority that holds this holds the change.
-    pub(in crate::protocol) at: Sequence,
-    /// Until then it may be asked for again.
-    pub(in crate::protocol) until: Time,
-    pub(in crate::protocol) is_told: bool,
-}
-
-/// As primary: a member that is to be counted out, as long as it is asked for.
+/// A member that is to be counted out, as long as it is asked for.
 #[derive(Debug)]
 pub(in crate::protocol) struct Leaving {
     pub(in crate::protocol) until: Time,
     /// It has asked for it itself.
     pub(in crate::protocol) is_own_wish: bool,
+}
+
+impl PrimaryState {
+    /// A reign that begins at `now`. `is_first` says that there was no group before it.
+    pub(in crate::protocol) fn new(now: Time, clock: GroupClock, is_first: bool) -> Self {
+        Self {
+            first: Sequence(0),
+            is_established: bug::is(Bug::ServeBeforeFirstCommit),
+            clock,
+            started: now,
+            committed: Sequence(0),
+            is_first,
+            progressed: now,
+            replicated: Time(0),
+            verified: now,
+            lease: Lease::new(),
+            changed: now,
+            leaving: BTreeMap::new(),
+            policy_changes: PolicyChanges::default(),
+            hand_over: None,
+        }
+    }
+
+    // --- the beginning, and what a majority holds
+
+    /// The first cut of the reign.
+    pub(in crate::protocol) fn first(&self) -> Sequence {
+        self.first
+    }
+
+    /// Notes where the first cut of the reign ends.
+    pub(in crate::protocol) fn begin_at(&mut self, first: Sequence) {
+        self.first = first;
+    }
+
+    pub(in crate::protocol) fn started(&self) -> Time {
+        self.started
+    }
+
+    /// Returns true if a majority holds the first cut.
+    pub(in crate::protocol) fn is_established(&self) -> bool {
+        self.is_established
+    }
+
+    /// Returns true if there was no group before this reign, and is none yet.
+    pub(in crate::protocol) fn is_unborn(&self) -> bool {
+        self.is_first && !self.is_established
+    }
+
+    /// Returns true if a majority holds the first cut, and nothing is being handed over.
+    pub(in crate::protocol) fn is_calm(&self) -> bool {
+        self.is_established && self.hand_over.is_none()
+    }
+
+    /// What a majority holds.
+    pub(in crate::protocol) fn committed(&self) -> Sequence {
+        self.committed
+    }
+
+    /// Notes what a majority holds at `now`; `is_all` says that there is no more to hold.
+    pub(in crate::protocol) fn advance(
+        &mut self,
+        now: Time,
+        held: Sequence,
+        is_all: bool,
+    ) -> Advance {
+        let is_news = held > self.committed;
+        if is_news {
+            self.committed = held;
+        }
+        if is_news || is_all {
+            self.progressed = now;
+        }
+        let is_first = !self.is_established && held >= self.first;
+        self.is_established |= is_first;
+        Advance { is_news, is_first }
+    }
+
+    /// Returns true if a majority takes heartbeats and has taken no data for so long.
+    pub(in crate::protocol) fn is_stuck(&self, now: Time, patience: Duration) -> bool {
+        now.since(self.progressed) > patience
+    }
+
+    /// When the last batch was begun.
+    pub(in crate::protocol) fn replicated(&self) -> Time {
+        self.replicated
+    }
+
+    pub(in crate::protocol) fn note_replicated(&mut self, now: Time) {
+        self.replicated = now;
+    }
+
+    /// Returns true if followers are to compare their state now, as they do every `interval`.
+    pub(in crate::protocol) fn is_verification_due(&self, now: Time, interval: Duration) -> bool {
+        self.is_calm() && !interval.is_zero() && now.since(self.verified) >= interval
+    }
+
+    pub(in crate::protocol) fn note_verified(&mut self, now: Time) {
+        self.verified = now;
+    }
+
+    // --- the clock and the lease
+
+    pub(in crate::protocol) fn clock(&self) -> &GroupClock {
+        &self.clock
+    }
+
+    /// Steers the clock to where a majority's clocks are.
+    pub(in crate::protocol) fn steer(&mut self, now: Time, target: GroupTime, may_part: bool) {
+        self.clock.set_may_part(may_part);
+        self.clock.steer(now, target);
+    }
+
+    pub(in crate::protocol) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(in crate::protocol) fn lease_mut(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
+
+    /// Returns true if this primary may decide.
+    pub(in crate::protocol) fn has_lease(&self) -> bool {
+        self.lease.is_running()
+    }
+
+    // --- members, and the policy
+
+    /// Notes that who counts has changed.
+    pub(in crate::protocol) fn note_members_changed(&mut self, now: Time) {
+        self.changed = now;
+    }
+
+    /// Returns true if a majority has promised something since who counts last changed.
+    pub(in crate::protocol) fn is_promised_since_change(&self) -> bool {
+        self.lease.promised() >= self.changed
+    }
+
+    /// Notes that a member is to be counted out; returns true if that is news.
+    pub(in crate::protocol) fn let_leave(&mut self, peer: PeerName, leaving: Leaving) -> bool {
+        self.leaving.insert(peer, leaving).is_none()
+    }
+
+    /// Drops the wish to count a member out.
+    pub(in crate::protocol) fn let_stay(&mut self, peer: &PeerName) {
+        self.leaving.remove(peer);
+    }
+
+    /// Members that are to be counted out.
+    pub(in crate::protocol) fn leaving(&self) -> impl Iterator<Item = (&PeerName, &Leaving)> {
+        self.leaving.iter()
+    }
+
+    /// Forgets wishes that were not repeated, and those of whoever is no member any more.
+    pub(in crate::protocol) fn forget_wishes(
+        &mut self,
+        now: Time,
+        is_member: impl Fn(&PeerName) -> bool,
+    ) {
+        self.leaving.retain(|name, leaving| now <= leaving.until && is_member(name));
+    }
+
+    pub(in crate::protocol) fn policy_changes(&self) -> &PolicyChanges {
+        &self.policy_changes
+    }
+
+    pub(in crate::protocol) fn policy_changes_mut(&mut self) -> &mut PolicyChanges {
+        &mut self.policy_changes
+    }
+
+    // --- the end
+
+    pub(in crate::protocol) fn hand_over(&self) -> Option<&HandOver> {
+        self.hand_over.as_ref()
+    }
+
+    pub(in crate::protocol) fn is_handing_over(&self) -> bool {
+        self.hand_over.is_some()
+    }
+
+    /// Returns true if the reign is being handed over because `asker` has asked for it.
+    pub(in crate::protocol) fn is_handing_over_for(&self, asker: &Asker) -> bool {
+        self.hand_over.as_ref().is_some_and(|hand_over| hand_over.is_for(asker))
+    }
+
+    pub(in crate::protocol) fn begin_hand_over(&mut self, hand_over: HandOver) {
+        self.hand_over = Some(hand_over);
+    }
+
+    pub(in crate::protocol) fn take_hand_over(&mut self) -> Option<HandOver> {
+        self.hand_over.take()
+    }
 }

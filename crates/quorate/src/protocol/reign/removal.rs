@@ -83,7 +83,7 @@ impl Machine {
         }
         let until = self.now.time.after(self.reach());
         let Role::Primary(reign) = &mut self.role else { return None };
-        let is_new = reign.leaving.insert(peer.clone(), Leaving { until, is_own_wish }).is_none();
+        let is_new = reign.let_leave(peer.clone(), Leaving { until, is_own_wish });
         if is_new {
             self.wake_soon();
         }
@@ -94,7 +94,7 @@ impl Machine {
     /// and one that was gone for good and is back stays.
     pub(in crate::protocol) fn next_leaver(&self) -> Option<&PeerName> {
         let Role::Primary(reign) = &self.role else { return None };
-        let wanted = reign.leaving.iter().find(|(name, leaving)| {
+        let wanted = reign.leaving().find(|(name, leaving)| {
             let is_back = !leaving.is_own_wish && self.linked_id(name).is_some();
             self.now.time <= leaving.until && !is_back && self.meta.membership.has(name)
         });
@@ -105,7 +105,7 @@ impl Machine {
     pub(in crate::protocol) fn forget_wishes(&mut self) {
         let (now, membership) = (self.now.time, &self.meta.membership);
         if let Role::Primary(reign) = &mut self.role {
-            reign.leaving.retain(|name, leaving| now <= leaving.until && membership.has(name));
+            reign.forget_wishes(now, |name| membership.has(name));
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::config::Acknowledge;
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
+use crate::protocol::reign::primary_state::Advance;
 use crate::protocol::reign::sender::{Sender, Source};
 use crate::protocol::role::Role;
 
@@ -148,21 +149,20 @@ impl Machine {
             return at_once;
         };
         let is_waited_for = self.group.acknowledge != Acknowledge::Primary
-            || !reign.is_established
-            || reign.hand_over.is_some()
+            || !reign.is_calm()
             || self.meta.membership.next.is_some()
             || self.store.is_bound_near();
         if is_waited_for {
             return at_once;
         }
-        reign.replicated.after(self.group.replication_interval)
+        reign.replicated().after(self.group.replication_interval)
     }
 
     /// Sends to every follower with nothing on its way what it lacks.
     pub(in crate::protocol) fn replicate(&mut self) {
         let now = self.now.time;
         if let Role::Primary(reign) = &mut self.role {
-            reign.replicated = now;
+            reign.note_replicated(now);
         }
         self.append_own();
         let group_time = self.group_time();
@@ -193,7 +193,7 @@ impl Machine {
     /// every heartbeat at most.
     pub(in crate::protocol) fn pass_time(&mut self) {
         let Role::Primary(reign) = &self.role else { return };
-        let is_calm = reign.is_established && reign.has_lease() && reign.hand_over.is_none();
+        let is_calm = reign.is_calm() && reign.has_lease();
         let is_due = is_calm && self.store.is_time_due(self.group_time());
         if is_due && !bug::is(Bug::TimeStandsStill) {
             // Whoever ticks as primary replicates.
@@ -207,11 +207,9 @@ impl Machine {
         let cells = u32::try_from(self.store.cells()).unwrap_or(u32::MAX);
         let is_cheap = DIGEST_TIME * cells <= self.group.failure_timeout / 20;
         let Role::Primary(reign) = &mut self.role else { return false };
-        let is_due = !interval.is_zero() && now.since(reign.verified) >= interval;
-        let is_calm = reign.is_established && reign.hand_over.is_none();
-        let begins = is_due && is_calm && is_cheap;
+        let begins = is_cheap && reign.is_verification_due(now, interval);
         if begins {
-            reign.verified = now;
+            reign.note_verified(now);
         }
         begins
     }
@@ -237,17 +235,8 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
-        if held >= own && !is_dirty {
-            reign.progressed = now;
-        }
-        let is_news = held > reign.committed;
-        if is_news {
-            reign.committed = held;
-            reign.progressed = now;
-        }
-        let is_first = !reign.is_established && held >= reign.first;
-        reign.is_established |= is_first;
-        if is_news && reign.is_established {
+        let Advance { is_news, is_first } = reign.advance(now, held, held >= own && !is_dirty);
+        if is_news && reign.is_established() {
             self.store.set_committed(Position { ballot, sequence: held });
         }
         if is_first {
@@ -255,7 +244,7 @@ impl Machine {
             self.store.sweep(FIRST_SWEEP_CELLS);
         }
         // It may have been held back for want of progress, with the promises all there.
-        let is_due = is_news && reign.is_lease_short(now, self.group.heartbeat);
+        let is_due = is_news && reign.lease().is_short(now, self.group.heartbeat);
         self.advance_answers();
         if is_first || is_due {
             self.renew_lease();
@@ -270,14 +259,14 @@ impl Machine {
     /// group's settings ask for no more.
     fn advance_answers(&mut self) {
         let Role::Primary(reign) = &self.role else { return };
-        if !reign.is_established {
+        if !reign.is_established() {
             return;
         }
-        let committed = Position { ballot: self.ballot, sequence: reign.committed };
+        let committed = Position { ballot: self.ballot, sequence: reign.committed() };
         // With the second look at the lease: this process may have been paused meanwhile.
         let is_own_enough = self.has_log()
             && self.group.acknowledge == Acknowledge::Primary
-            && reign.has_lease_at(self.now.time)
+            && reign.lease().is_running_at(self.now.time)
             && !self.store.is_bound_reached();
         let own = self.own_held();
         let answerable =
