@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, PeerStart, Time,
+    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, PeerStart,
+    Position, Time,
 };
 use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
 use crate::model::Model;
 use crate::protocol::decider::Decider;
-use crate::protocol::elect::canvass::Participants;
+use crate::protocol::elect::canvass::{Participants, Reply};
 use crate::protocol::follow::receiver::Receiver;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, Request};
@@ -258,11 +259,15 @@ impl Machine {
             }
             Message::PreVote(request) => self.on_pre_vote(&from, &request),
             Message::PreVoteReply { ballot, grant, known, membership } => {
-                self.on_pre_vote_reply(&from, ballot, grant, known, membership);
+                // A pre-vote says nothing of freshness: positions are read when votes are given.
+                let position = Position::BLANK;
+                let reply = Reply { ballot, grant, known, position, membership };
+                self.on_pre_vote_reply(&from, reply);
             }
             Message::Vote(request) => self.on_vote(&from, &request),
             Message::VoteReply { ballot, grant, known, position, membership } => {
-                self.on_vote_reply(&from, ballot, grant, known, (position, membership));
+                let reply = Reply { ballot, grant, known, position, membership };
+                self.on_vote_reply(&from, reply);
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
@@ -405,9 +410,7 @@ impl Machine {
     /// The others should know at once: who stands first may be another now. Who is not promoted any
     /// more stands no longer either.
     fn on_priority(&mut self) {
-        let is_standing =
-            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
-        if is_standing && self.priority() == 0 {
+        if self.role.is_standing() && self.priority() == 0 {
             self.give_up_campaign();
         }
         self.ping_all();

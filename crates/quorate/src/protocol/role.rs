@@ -1,7 +1,9 @@
 //! What a peer is doing: its role, the primary it follows, and what it has noticed without one.
 
+use std::time::Duration;
+
 use crate::base::id::{Ballot, PeerName, PeerStart, Position, Time};
-use crate::protocol::elect::canvass::Canvass;
+use crate::protocol::elect::canvass::{Call, Canvass};
 use crate::protocol::message::Campaign;
 use crate::protocol::reign::primary_state::PrimaryState;
 use crate::protocol::reign::sender::Sender;
@@ -58,15 +60,85 @@ pub(super) enum Role {
     Primary(Box<PrimaryState>),
 }
 
+impl Role {
+    /// The round of votes that is being held.
+    pub(super) fn canvass(&self) -> Option<&Canvass> {
+        match self {
+            Self::PreCandidate(canvass) | Self::Candidate(canvass) => Some(canvass),
+            Self::Follower | Self::Winner(_) | Self::Primary(_) => None,
+        }
+    }
+
+    /// Returns true if this peer stands for election, or was elected and does not decide yet.
+    pub(super) fn is_standing(&self) -> bool {
+        matches!(self, Self::PreCandidate(_) | Self::Candidate(_) | Self::Winner(_))
+    }
+}
+
 /// An elected peer that is not yet as fresh as its freshest voter.
 #[derive(Debug)]
 pub(super) struct Winner {
-    pub(super) campaign: Campaign,
-    pub(super) source: PeerStart,
-    pub(super) target: Position,
-    pub(super) deadline: Time,
-    pub(super) asked: Time,
-    pub(super) was_released: bool,
+    campaign: Campaign,
+    /// The last reign was released to this peer.
+    was_released: bool,
+    /// The voter with the freshest state, and the position of that.
+    source: PeerStart,
+    target: Position,
+    deadline: Time,
+    /// When the source was last asked, or last sent something.
+    asked: Time,
+}
+
+impl Winner {
+    /// The winner of the election `call` that adopts the state of `source` before `deadline`.
+    pub(super) fn new(call: Call, source: PeerStart, target: Position, deadline: Time) -> Self {
+        Self {
+            campaign: call.campaign,
+            was_released: call.released.is_some(),
+            source,
+            target,
+            deadline,
+            asked: Time(0),
+        }
+    }
+
+    pub(super) fn campaign(&self) -> Campaign {
+        self.campaign
+    }
+
+    pub(super) fn was_released(&self) -> bool {
+        self.was_released
+    }
+
+    /// The peer whose state is adopted.
+    pub(super) fn source(&self) -> &PeerStart {
+        &self.source
+    }
+
+    /// Returns true if a state at this position is as fresh as that of the freshest voter.
+    pub(super) fn is_reached(&self, position: Position) -> bool {
+        position >= self.target
+    }
+
+    /// When another is asked to stand, unless the state has been adopted or more of it has come.
+    pub(super) fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    /// When the source is asked again if it has sent nothing since.
+    pub(super) fn ask_again_at(&self, retry: Duration) -> Time {
+        self.asked.after(retry)
+    }
+
+    /// Notes that the source is asked, or has sent something.
+    pub(super) fn note_asked(&mut self, now: Time) {
+        self.asked = now;
+    }
+
+    /// Gives the source more time.
+    pub(super) fn extend(&mut self, deadline: Time) {
+        self.deadline = deadline;
+    }
 }
 
 /// What a peer without a primary has noticed so far.

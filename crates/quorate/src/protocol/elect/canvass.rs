@@ -11,35 +11,86 @@ use crate::state::Membership;
 /// Who has taken part in a founding with what it had: the peers and what they are counted by.
 pub(in crate::protocol) type Participants = BTreeMap<PeerName, MemberId>;
 
-/// A round of votes or pre-votes that this peer has called.
-#[derive(Debug)]
-pub(in crate::protocol) struct Canvass {
+/// What a round of votes is held for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::protocol) struct Call {
     pub(in crate::protocol) campaign: Campaign,
     pub(in crate::protocol) ballot: Ballot,
+    /// The ballot whose primary has released its reign to this peer.
     pub(in crate::protocol) released: Option<Ballot>,
     /// Somebody has told this peer to found without waiting.
     pub(in crate::protocol) is_forced: bool,
-    pub(in crate::protocol) deadline: Time,
-    pub(in crate::protocol) votes: BTreeMap<PeerName, Vote>,
+}
+
+impl Call {
+    /// An election of its own accord: nobody has released a reign, or told this peer to found.
+    pub(in crate::protocol) fn new(campaign: Campaign, ballot: Ballot) -> Self {
+        Self { campaign, ballot, released: None, is_forced: false }
+    }
+}
+
+/// A round of votes or pre-votes that this peer has called.
+#[derive(Debug)]
+pub(in crate::protocol) struct Canvass {
+    call: Call,
+    deadline: Time,
+    votes: BTreeMap<PeerName, Vote>,
     /// For a new generation: members that have no vote to give and let their state be adopted.
-    pub(in crate::protocol) lent: BTreeMap<PeerName, Vote>,
+    lent: BTreeMap<PeerName, Vote>,
     /// The members that the candidate knows of.
-    pub(in crate::protocol) names: BTreeSet<PeerName>,
+    names: BTreeSet<PeerName>,
     /// For a new generation: members in reach whose states are fresher than the candidate's.
     /// Without a word of theirs it would be founded past them.
-    pub(in crate::protocol) awaited: BTreeSet<PeerName>,
-    /// The same: members in reach with the candidate's own state. They are waited for no longer
-    /// than the round takes.
-    pub(in crate::protocol) welcome: BTreeSet<PeerName>,
+    awaited: BTreeSet<PeerName>,
+    /// For a new generation: members in reach with the candidate's own state. They are waited for
+    /// no longer than the round takes.
+    welcome: BTreeSet<PeerName>,
 }
 
 impl Canvass {
+    /// A round among the members `names` that is over at `deadline`.
+    pub(in crate::protocol) fn new(call: Call, deadline: Time, names: BTreeSet<PeerName>) -> Self {
+        Self {
+            call,
+            deadline,
+            votes: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            names,
+            awaited: BTreeSet::new(),
+            welcome: BTreeSet::new(),
+        }
+    }
+
+    /// Waits for a word of `awaited`, and of `welcome` no longer than the round takes.
+    pub(in crate::protocol) fn wait_for(
+        &mut self,
+        awaited: BTreeSet<PeerName>,
+        welcome: BTreeSet<PeerName>,
+    ) {
+        self.awaited = awaited;
+        self.welcome = welcome;
+    }
+
+    pub(in crate::protocol) fn call(&self) -> Call {
+        self.call
+    }
+
+    pub(in crate::protocol) fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    /// The question that is put to the members by a candidate at `position`.
     pub(in crate::protocol) fn request(&self, position: Position) -> VoteRequest {
-        let Self { campaign, ballot, released, is_forced, .. } = *self;
+        let Call { campaign, ballot, released, is_forced } = self.call;
         VoteRequest { ballot, campaign, position, released, is_forced }
     }
 
-    /// Takes what a member gives; whether that is anything.
+    /// Returns true if this member has given its vote.
+    pub(in crate::protocol) fn has_vote_of(&self, name: &PeerName) -> bool {
+        self.votes.contains_key(name)
+    }
+
+    /// Takes what a member gives; returns true if that is anything.
     pub(in crate::protocol) fn take(&mut self, from: &PeerName, grant: Grant, vote: Vote) -> bool {
         let list = match grant {
             Grant::Nothing => return false,
@@ -79,22 +130,29 @@ impl Canvass {
     /// Whether the votes suffice. Whoever was told to found without waiting waits for the states of
     /// others no longer than this round takes.
     pub(in crate::protocol) fn has_won(&self, own: &Membership, now: Time) -> bool {
-        match self.campaign {
-            Campaign::Ordinary => self.newest_membership(own).has_majority(|name, id| {
-                let is_it = |vote: &Vote| vote.id == id || bug::is(Bug::AmnesiacVotes);
-                self.votes.get(name).is_some_and(is_it)
-            }),
+        match self.call.campaign {
+            Campaign::Ordinary => self.has_majority(own),
             Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
-            Campaign::NewGeneration => {
-                let has_vote = |name: &&PeerName| self.votes.contains_key(*name);
-                let pledges = self.names.iter().filter(has_vote).count();
-                let is_over = now >= self.deadline;
-                let has_said = |name| has_vote(&name) || self.lent.contains_key(name);
-                pledges > self.names.len() / 2
-                    && ((is_over && self.is_forced) || self.awaited.iter().all(has_said))
-                    && (is_over || self.welcome.iter().all(has_said))
-            }
+            Campaign::NewGeneration => self.has_pledges(now),
         }
+    }
+
+    fn has_majority(&self, own: &Membership) -> bool {
+        self.newest_membership(own).has_majority(|name, id| {
+            let vote = self.votes.get(name);
+            vote.is_some_and(|vote| vote.id == id || bug::is(Bug::AmnesiacVotes))
+        })
+    }
+
+    fn has_pledges(&self, now: Time) -> bool {
+        let pledges = self.names.iter().filter(|name| self.has_vote_of(name)).count();
+        let is_over = now >= self.deadline;
+        let have_said = |names: &BTreeSet<PeerName>| {
+            names.iter().all(|name| self.has_vote_of(name) || self.lent.contains_key(name))
+        };
+        pledges > self.names.len() / 2
+            && ((is_over && self.call.is_forced) || have_said(&self.awaited))
+            && (is_over || have_said(&self.welcome))
     }
 
     /// The voter, or lender, with the freshest state, `me` if no other is fresher and my cells are
@@ -121,6 +179,19 @@ impl Canvass {
     }
 }
 
+/// What a member has said to a request for a vote or a pre-vote.
+#[derive(Debug)]
+pub(in crate::protocol) struct Reply {
+    /// The ballot asked for.
+    pub(in crate::protocol) ballot: Ballot,
+    pub(in crate::protocol) grant: Grant,
+    /// The newest ballot that it knows.
+    pub(in crate::protocol) known: Ballot,
+    /// Its position; blank in a pre-vote, which says nothing of freshness.
+    pub(in crate::protocol) position: Position,
+    pub(in crate::protocol) membership: Membership,
+}
+
 /// What a voter said when it had raised its ballot.
 #[derive(Debug)]
 pub(in crate::protocol) struct Vote {
@@ -128,6 +199,14 @@ pub(in crate::protocol) struct Vote {
     pub(in crate::protocol) id: MemberId,
     pub(in crate::protocol) position: Position,
     pub(in crate::protocol) membership: Membership,
+}
+
+impl Vote {
+    /// The vote of `from`, which is counted by `id`.
+    pub(in crate::protocol) fn of(from: &PeerStart, id: MemberId, reply: Reply) -> Self {
+        let Reply { position, membership, .. } = reply;
+        Self { incarnation: from.incarnation, id, position, membership }
+    }
 }
 
 /// How positions are ranked.

@@ -6,13 +6,12 @@
 //! the freshest state among its voters before it does anything. Every change that a majority
 //! holds is in the state of at least one voter of any majority.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, PeerKind, PeerName, PeerStart, Position};
-use crate::protocol::elect::canvass::{Canvass, Vote, rank};
+use crate::protocol::elect::canvass::{Call, Canvass, Reply, Vote, rank};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, Grant, Message, VoteRequest};
@@ -43,7 +42,7 @@ impl Machine {
             Campaign::NewGeneration => self.new_generation(),
         };
         match ballot {
-            Some(ballot) => self.open_round(campaign, ballot, None, false),
+            Some(ballot) => self.open_round(Call::new(campaign, ballot), false),
             None => self.give_up_campaign(),
         }
     }
@@ -61,48 +60,29 @@ impl Machine {
     /// Stands at once for a primary that has released its reign to this peer.
     pub(in crate::protocol) fn stand_for_released(&mut self, released: Ballot) {
         if let Some(ballot) = self.next_ballot() {
-            self.open_round(Campaign::Ordinary, ballot, Some(released), true);
+            let call = Call { released: Some(released), ..Call::new(Campaign::Ordinary, ballot) };
+            self.open_round(call, true);
         }
     }
 
-    fn open_round(
-        &mut self,
-        campaign: Campaign,
-        ballot: Ballot,
-        released: Option<Ballot>,
-        is_binding: bool,
-    ) {
+    /// Opens a round of pre-votes, or of votes, which bind whoever takes part in it.
+    fn open_round(&mut self, mut call: Call, is_binding: bool) {
+        let Call { campaign, ballot, .. } = call;
         let step = self.patience();
         let deadline = self.now.time.after(step * ROUND_STEPS + self.random.below(step));
-        let mut votes = BTreeMap::new();
         if is_binding {
             self.adopt_ballot(ballot);
             self.voted_for = Some(self.config.name.clone());
             self.event(Event::CampaignStarted { ballot });
         }
-        let (incarnation, id) = (self.incarnation, self.id);
-        let (position, membership) = (self.store.position(), self.meta.membership.clone());
-        votes.insert(self.config.name.clone(), Vote { incarnation, id, position, membership });
+        call.is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
         let names = self.names().into_iter().cloned().collect();
-        let is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
-        let (awaited, welcome) = match campaign {
-            Campaign::Ordinary => Default::default(),
-            Campaign::NewGeneration => (self.fresher_in_reach(), self.equals_in_reach()),
-        };
-        let lent = BTreeMap::new();
-        let canvass = Canvass {
-            campaign,
-            ballot,
-            released,
-            is_forced,
-            deadline,
-            votes,
-            lent,
-            names,
-            awaited,
-            welcome,
-        };
-        let request = canvass.request(position);
+        let mut canvass = Canvass::new(call, deadline, names);
+        if campaign == Campaign::NewGeneration {
+            canvass.wait_for(self.fresher_in_reach(), self.equals_in_reach());
+        }
+        canvass.take(&self.config.name, Grant::Vote, self.own_vote());
+        let request = canvass.request(self.store.position());
         for to in self.linked_voters() {
             if is_binding {
                 self.send_bound(&to, Message::Vote(request.clone()));
@@ -115,21 +95,27 @@ impl Machine {
         self.count();
     }
 
+    fn own_vote(&self) -> Vote {
+        Vote {
+            incarnation: self.incarnation,
+            id: self.id,
+            position: self.store.position(),
+            membership: self.meta.membership.clone(),
+        }
+    }
+
     pub(in crate::protocol) fn canvass_tick(&mut self) {
-        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
+        let Some(deadline) = self.role.canvass().map(Canvass::deadline) else {
             return;
         };
-        let deadline = canvass.deadline;
         if self.now.time < deadline {
             self.wake_by(deadline);
             return;
         }
         let is_early = matches!(self.role, Role::PreCandidate(_));
         self.count();
-        let (Role::PreCandidate(canvass) | Role::Candidate(canvass)) = &self.role else {
-            return;
-        };
-        if self.now.time >= canvass.deadline {
+        // It may have been won with what had come until its end: another round goes on then.
+        if self.role.canvass().is_some_and(|canvass| self.now.time >= canvass.deadline()) {
             self.give_up_campaign();
             self.watch.was_early = is_early;
         }
@@ -150,11 +136,11 @@ impl Machine {
     /// candidate that it has refused asks it again, and one that has given up has another turn.
     pub(in crate::protocol) fn on_suspicion(&mut self, from: &PeerStart) {
         match &self.role {
-            Role::PreCandidate(canvass) if !canvass.votes.contains_key(&from.name) => {
+            Role::PreCandidate(canvass) if !canvass.has_vote_of(&from.name) => {
                 let request = canvass.request(self.store.position());
                 self.send(from, Message::PreVote(request));
             }
-            Role::Candidate(canvass) if !canvass.votes.contains_key(&from.name) => {
+            Role::Candidate(canvass) if !canvass.has_vote_of(&from.name) => {
                 let request = canvass.request(self.store.position());
                 self.send_bound(from, Message::Vote(request));
             }
@@ -262,24 +248,14 @@ impl Machine {
         self.send(from, Message::PreVoteReply { ballot, grant, known, membership });
     }
 
-    pub(in crate::protocol) fn on_pre_vote_reply(
-        &mut self,
-        from: &PeerStart,
-        ballot: Ballot,
-        grant: Grant,
-        known: Ballot,
-        membership: Membership,
-    ) {
-        self.learn_ballot(from, known);
-        self.note_told(from, &membership);
+    pub(in crate::protocol) fn on_pre_vote_reply(&mut self, from: &PeerStart, reply: Reply) {
+        self.learn_ballot(from, reply.known);
+        self.note_told(from, &reply.membership);
         let Some(id) = self.id_of(from) else { return };
-        let Role::PreCandidate(canvass) = &mut self.role else {
-            return;
-        };
-        // A pre-vote says nothing of freshness: positions are read when votes are given.
-        let position = Position::BLANK;
-        let vote = Vote { incarnation: from.incarnation, id, position, membership };
-        if canvass.ballot == ballot && canvass.take(&from.name, grant, vote) {
+        let Role::PreCandidate(canvass) = &mut self.role else { return };
+        let is_asked = canvass.call().ballot == reply.ballot;
+        let grant = reply.grant;
+        if is_asked && canvass.take(&from.name, grant, Vote::of(from, id, reply)) {
             self.count();
         }
     }
@@ -313,25 +289,18 @@ impl Machine {
         self.wake_soon();
     }
 
-    pub(in crate::protocol) fn on_vote_reply(
-        &mut self,
-        from: &PeerStart,
-        ballot: Ballot,
-        grant: Grant,
-        known: Ballot,
-        (position, membership): (Position, Membership),
-    ) {
-        self.learn_ballot(from, known);
-        self.note_told(from, &membership);
-        let mut position = position;
+    pub(in crate::protocol) fn on_vote_reply(&mut self, from: &PeerStart, mut reply: Reply) {
+        self.learn_ballot(from, reply.known);
+        self.note_told(from, &reply.membership);
         if bug::is(Bug::FreshnessAtPreVote) {
             let brief = self.remotes.get(&from.name).and_then(|r| r.brief.as_ref());
-            position = brief.map_or(position, |brief| brief.position);
+            reply.position = brief.map_or(reply.position, |brief| brief.position);
         }
         let Some(id) = self.id_of(from) else { return };
         let Role::Candidate(canvass) = &mut self.role else { return };
-        let vote = Vote { incarnation: from.incarnation, id, position, membership };
-        if canvass.ballot == ballot && canvass.take(&from.name, grant, vote) {
+        let is_asked = canvass.call().ballot == reply.ballot;
+        let grant = reply.grant;
+        if is_asked && canvass.take(&from.name, grant, Vote::of(from, id, reply)) {
             self.count();
         }
     }
@@ -359,8 +328,7 @@ impl Machine {
         if known <= self.ballot || !is_counted {
             return;
         }
-        let is_standing =
-            matches!(&self.role, Role::PreCandidate(_) | Role::Candidate(_) | Role::Winner(_));
+        let is_standing = self.role.is_standing();
         self.adopt_ballot(known);
         if is_standing {
             self.give_up_campaign();
@@ -372,8 +340,8 @@ impl Machine {
         let (own, now) = (&self.meta.membership, self.now.time);
         match &self.role {
             Role::PreCandidate(canvass) if canvass.has_won(own, now) => {
-                let (campaign, ballot) = (canvass.campaign, canvass.ballot);
-                self.open_round(campaign, ballot, None, true);
+                let Call { campaign, ballot, .. } = canvass.call();
+                self.open_round(Call::new(campaign, ballot), true);
             }
             Role::Candidate(canvass) if canvass.has_won(own, now) && self.is_saved() => self.win(),
             _ => {}
@@ -384,10 +352,10 @@ impl Machine {
         let Role::Candidate(canvass) = std::mem::replace(&mut self.role, Role::Follower) else {
             return;
         };
-        if self.has_lost_a_member(canvass.campaign) {
+        let call = canvass.call();
+        if self.has_lost_a_member(call.campaign) {
             return self.give_up_campaign();
         }
-        let was_released = canvass.released.is_some();
         self.participants = canvass.participants();
         let (me, own) = (&self.config.name, &self.meta.membership);
         let freshest = canvass.freshest(me, own, !self.must_copy);
@@ -399,14 +367,11 @@ impl Machine {
         let is_behind = rank(target) > rank(self.store.position());
         let is_own = source.name == self.config.name;
         if is_own || !(is_behind || self.must_copy) || is_stubborn {
-            self.start_reign(canvass.campaign, was_released);
+            self.start_reign(call.campaign, call.released.is_some());
             return;
         }
         let deadline = self.now.time.after(self.group.failure_timeout / 2);
-        let campaign = canvass.campaign;
-        let asked = self.now.time;
-        self.role =
-            Role::Winner(Winner { campaign, source, target, deadline, asked, was_released });
+        self.role = Role::Winner(Winner::new(call, source, target, deadline));
         self.ask_source();
         self.wake_soon();
     }
@@ -416,8 +381,8 @@ impl Machine {
         let Role::Winner(winner) = &mut self.role else {
             return;
         };
-        winner.asked = now;
-        let source = winner.source.clone();
+        winner.note_asked(now);
+        let source = winner.source().clone();
         self.receiver.clear();
         let (ballot, position) = (self.ballot, self.store.position());
         // Nothing builds on cells that are known to be wrong.
@@ -431,8 +396,9 @@ impl Machine {
         let Role::Winner(winner) = &self.role else {
             return;
         };
-        let (source, deadline, again) =
-            (winner.source.clone(), winner.deadline, winner.asked.after(retry));
+        let source = winner.source().clone();
+        let deadline = winner.deadline();
+        let again = winner.ask_again_at(retry);
         let is_linked =
             self.remotes.get(&source.name).is_some_and(|r| r.linked == Some(source.incarnation));
         if now >= deadline || !is_linked {
@@ -455,10 +421,11 @@ impl Machine {
         let Role::Winner(winner) = &self.role else {
             return;
         };
-        if self.store.position() < winner.target {
+        if !winner.is_reached(self.store.position()) {
             return;
         }
-        let (campaign, was_released) = (winner.campaign, winner.was_released);
+        let campaign = winner.campaign();
+        let was_released = winner.was_released();
         if self.has_lost_a_member(campaign) {
             return self.give_up_campaign();
         }

@@ -228,7 +228,7 @@ impl Machine {
             return false;
         }
         match (&self.role, &self.leader) {
-            (Role::Winner(winner), _) => winner.source == *from,
+            (Role::Winner(winner), _) => winner.source() == from,
             (Role::Follower, Some(leader)) => leader.start == *from,
             _ => false,
         }
@@ -294,9 +294,9 @@ impl Machine {
         }
         if let Role::Winner(winner) = &mut self.role {
             // As long as it comes it is waited for, however much there is of it.
-            winner.asked = self.now.time;
+            winner.note_asked(self.now.time);
             if !bug::is(Bug::ProgressIgnored) {
-                winner.deadline = self.now.time.after(self.group.failure_timeout / 2);
+                winner.extend(self.now.time.after(self.group.failure_timeout / 2));
             }
         }
         self.send(from, Message::PieceStaged { ballot, transfer, index });
