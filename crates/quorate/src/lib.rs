@@ -74,6 +74,7 @@ mod driver;
 mod model;
 pub mod protocol;
 pub mod record;
+pub mod session;
 pub mod state;
 pub mod store;
 #[cfg(feature = "driver")]

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "protocol",
             "wire",
+            "session",
             "disk",
             "transport",
             "driver",

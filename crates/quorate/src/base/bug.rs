@@ -165,11 +165,16 @@ pub enum Bug {
     OwnLogIgnored,
     /// A restarted peer votes while a promise that it does not remember may still run.
     RestartForgetsPromise,
+    // --- calls (docs/architecture.md, on calls)
+    /// A call that may have been written is tried again by itself.
+    UnknownTriedAgain,
     // --- relaxed mode (docs/architecture.md, on relaxed mode)
     /// A merge is counted again when it is sent again.
     OverlayMergedTwice,
     /// What was decided alone is forgotten before a majority holds its merge.
     OverlayForgottenEarly,
+    /// What was decided alone is forgotten when the primary says that it does not know yet.
+    OverlayForgottenUnheld,
     // --- policies (docs/protocol.md, section 14)
     /// A change of the policy is answered before a majority holds it.
     PolicyAnsweredEarly,
@@ -184,7 +189,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 80] = [
+    pub const ALL: [Self; 82] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -259,8 +264,10 @@ impl Bug {
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,
         Self::RestartForgetsPromise,
+        Self::UnknownTriedAgain,
         Self::OverlayMergedTwice,
         Self::OverlayForgottenEarly,
+        Self::OverlayForgottenUnheld,
         Self::PolicyAnsweredEarly,
         Self::RepeatNotHeld,
         Self::CommitTwice,

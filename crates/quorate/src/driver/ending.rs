@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 use super::shared::Shared;
 use crate::base::error::SwitchError;
 use crate::base::id::PeerName;
-use crate::driver::calls::routing::Way;
 use crate::driver::peer::Shutdown;
+use crate::session::routes::{RouteKind, Routes};
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
@@ -47,10 +47,10 @@ impl Shared {
 
     /// Hands over if this peer is primary and can.
     pub(crate) async fn hand_over(&self) -> Shutdown {
-        let was_primary = match self.routing.way() {
-            Way::Here => true,
-            Way::Held => false,
-            Way::There | Way::Nowhere => return Shutdown::WasReplica,
+        let was_primary = match self.routing.kind() {
+            RouteKind::Here => true,
+            RouteKind::HandingOver => false,
+            RouteKind::There | RouteKind::Nowhere => return Shutdown::WasReplica,
         };
         let limit = self.group.failure_timeout;
         match timeout(limit, self.switch_in_a_moment()).await {

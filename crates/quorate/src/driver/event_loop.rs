@@ -28,8 +28,6 @@ use crate::base::event::Event;
 use crate::base::id::{
     Ballot, GroupId, GroupTime, Incarnation, PeerName, PeerStart, Position, Time,
 };
-use crate::driver::calls::merging::Merging;
-use crate::driver::calls::routing::Way;
 use crate::driver::links::connection::{Connection, State};
 use crate::driver::links::inbox::Inbound;
 use crate::driver::links::registry::LinkUp;
@@ -39,6 +37,8 @@ use crate::driver::report::waiting::Waiting;
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
 use crate::protocol::message::{Lane, Message};
+use crate::session::merging::Merging;
+use crate::session::routes::{RouteKind, Routes};
 
 /// Messages taken from one inbox before anything else is looked at.
 const MAX_BATCH: usize = 32;
@@ -218,7 +218,8 @@ impl EventLoop {
             self.expire(now);
         }
         self.follow_group_time(now);
-        self.merging.turn(&self.shared, self.machine.route(), now);
+        let route = self.machine.route().clone();
+        self.merge(&route, now);
         if self.agenda.sync.take_if(|due| now >= *due).is_some() {
             self.order(Order::Sync);
         }
@@ -239,7 +240,7 @@ impl EventLoop {
             Some(self.shared.expiry.next()),
             agenda.publish,
             agenda.sync,
-            self.merging.deadline(&self.shared),
+            self.merge_deadline(),
         ];
         let next = next.into_iter().flatten().min().unwrap_or_default();
         let at = self.shared.clock.instant_of(next);
@@ -295,13 +296,7 @@ impl EventLoop {
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { peer, incarnation, reply } => {
-                let now = self.shared.clock.time();
-                self.merging.on_reply(
-                    &self.shared,
-                    now,
-                    &PeerStart { name: peer, incarnation },
-                    reply,
-                );
+                self.on_merge_reply(&PeerStart::new(peer, incarnation), reply);
             }
         }
     }
@@ -417,7 +412,7 @@ impl EventLoop {
         let now = shared.clock.time();
         if matches!(route, Route::Here { .. }) {
             // The store decides already; what was decided alone is to count as early as can be.
-            self.merging.turn(&shared, route, now);
+            self.merge(route, now);
         }
         shared.routing.set_route(route, shared.clock.skipping_none(now));
         self.choose_connection();
@@ -432,7 +427,7 @@ impl EventLoop {
         shared.expiry.rearm(grace);
         let newest = shared.routing.newest_reign();
         shared.waiters.end_past(newest, &mut self.wakers);
-        let is_held = shared.routing.way() == Way::Held;
+        let is_held = shared.routing.kind() == RouteKind::HandingOver;
         self.for_each_replying(|state| {
             state.replying.end_past(newest, &mut state.outbox);
             if !is_held {

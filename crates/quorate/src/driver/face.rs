@@ -11,10 +11,10 @@ use crate::base::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError}
 use crate::base::id::{GroupTime, PeerKind, PeerName, Time};
 use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::driver::calls::decider::Decider;
-use crate::driver::calls::routing::Way;
 use crate::driver::report::events::{Events, NumberedEvent};
 use crate::driver::report::tally::PeerStats;
 use crate::model::{DecideContext, Model, Value};
+use crate::session::routes::{RouteKind, Routes};
 use crate::store::{Digest, MODEL};
 
 /// How often a primary that leaves, and is elected again before it has, hands over once more.
@@ -103,19 +103,19 @@ impl Shared {
         if self.has_ended() {
             return false;
         }
-        match self.routing.way() {
-            Way::Here => true,
-            Way::There => self.routing.connection().is_some(),
-            Way::Held | Way::Nowhere => false,
+        match self.routing.kind() {
+            RouteKind::Here => true,
+            RouteKind::There => self.routing.connection().is_some(),
+            RouteKind::HandingOver | RouteKind::Nowhere => false,
         }
     }
 
     pub(crate) fn not_ready_reason(&self) -> NoPrimaryReason {
-        match self.routing.way() {
+        match self.routing.kind() {
             _ if self.has_ended() => NoPrimaryReason::ShutDown,
-            Way::There => self.not_connected(),
-            Way::Held => NoPrimaryReason::Electing,
-            Way::Here | Way::Nowhere => self.routing.reason(),
+            RouteKind::There => self.not_connected(),
+            RouteKind::HandingOver => NoPrimaryReason::Electing,
+            RouteKind::Here | RouteKind::Nowhere => self.routing.reason(),
         }
     }
 

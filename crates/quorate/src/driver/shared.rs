@@ -13,13 +13,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::clock::{Alarm, Clock};
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::event::{Event, RefusedBy};
-use crate::base::id::{Incarnation, MemberId, PeerName, Position};
+use crate::base::id::{Incarnation, MemberId, PeerName, PeerStart, Position};
 use crate::base::telling::Chain;
 use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::routing::Routing;
-use crate::driver::calls::slots::Budget;
 use crate::driver::calls::waiters::Waiters;
 use crate::driver::links::admission::{Admission, files};
 use crate::driver::links::buffered::Buffered;
@@ -39,6 +38,7 @@ use crate::driver::report::turns::TurnWatch;
 use crate::model::Model;
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
+use crate::session::budget::Budget;
 use crate::store::{Overlay, Store};
 use crate::transport::{Transport, Unwanted};
 use crate::wire::MergeReply;
@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
+    /// This start of this peer.
+    pub(super) start: PeerStart,
     /// The newest version of the protocol that this peer speaks.
     pub(super) version: u32,
     /// What this peer is counted by.
@@ -194,6 +196,7 @@ impl Shared {
         clock.set_alarm(Alarm { store, attention: attention.clone() });
         Self {
             decider: Decider::of(&config.name),
+            start: PeerStart::new(config.name.clone(), incarnation),
             version: parts.version,
             settings: group.settings(),
             fingerprint: group.fingerprint(),

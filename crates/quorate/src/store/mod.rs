@@ -56,7 +56,6 @@ pub use load::Loading;
 pub use merge::{MERGE_MEMORY, Merged, SealedBatch};
 pub use overlay::{Overlay, Sealed};
 pub use refused::Refused;
-#[cfg(feature = "driver")]
 pub(crate) use refused::{ITEMS, KEY, ONCE};
 pub use room::{CELL_BYTES, MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, Usage, cell_bytes};
 

@@ -6,7 +6,6 @@ pub(super) mod expiry;
 pub(super) mod forward;
 pub(super) mod merging;
 pub(super) mod reason;
-pub(super) mod replying;
 pub(super) mod routing;
 pub(super) mod serve;
 pub(super) mod slots;

@@ -10,32 +10,7 @@ use crate::base::error::NoPrimaryReason;
 use crate::base::id::{Ballot, GroupId, GroupTime, Time};
 use crate::driver::links::connection::Connection;
 use crate::protocol::io::Route;
-
-/// Where calls go, without the details of [`Route`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::driver) enum Way {
-    /// The store of this peer decides.
-    Here,
-    /// They are forwarded.
-    There,
-    /// They wait for a hand-over to end.
-    Held,
-    /// There is no primary.
-    Nowhere,
-}
-
-impl Way {
-    const ALL: [Self; 4] = [Self::Here, Self::There, Self::Held, Self::Nowhere];
-
-    fn of(route: &Route) -> Self {
-        match route {
-            Route::Here { .. } => Self::Here,
-            Route::There { .. } => Self::There,
-            Route::Held => Self::Held,
-            Route::Nowhere => Self::Nowhere,
-        }
-    }
-}
+use crate::session::routes::{RouteKind, Routes};
 
 /// Reasons as codes, which the data path reads; those from 4 to 8 are kept for others to come. The
 /// first one is told until there is another.
@@ -56,13 +31,13 @@ const REASONS: [(u8, NoPrimaryReason); 11] = [
 /// Written by the event loop, read by every call.
 #[derive(Debug)]
 pub(in crate::driver) struct Routing {
-    way: AtomicU8,
+    kind: AtomicU8,
     /// The data connection to the primary, if there is one.
     connection: RwLock<Option<Arc<Connection>>>,
     /// Counts changes, of the route or the connection; waiting callers look again.
     version: watch::Sender<u64>,
-    /// Under what route `version` counts, for those that do not need to be fast.
-    route: RwLock<Route>,
+    /// The reign that the route names, for those that do not need to be fast.
+    newest_reign: RwLock<Ballot>,
     group_id: GroupIdCell,
     /// Why there is no primary, while there is none.
     reason: AtomicU8,
@@ -81,10 +56,10 @@ impl std::fmt::Debug for Connection {
 impl Routing {
     pub(in crate::driver) fn new(time: Time, group_time: GroupTime) -> Self {
         let routing = Self {
-            way: AtomicU8::new(Way::Nowhere as u8),
+            kind: AtomicU8::new(RouteKind::Nowhere as u8),
             connection: RwLock::new(None),
             version: watch::Sender::new(0),
-            route: RwLock::new(Route::Nowhere),
+            newest_reign: RwLock::new(Ballot::NONE),
             group_id: GroupIdCell::default(),
             reason: AtomicU8::new(0),
             alone_since: AtomicU64::new(time.0),
@@ -92,15 +67,6 @@ impl Routing {
         };
         routing.set_group_time(time, group_time);
         routing
-    }
-
-    #[inline]
-    pub(in crate::driver) fn way(&self) -> Way {
-        Way::ALL[usize::from(self.way.load(Ordering::Acquire)) % Way::ALL.len()]
-    }
-
-    pub(in crate::driver) fn route(&self) -> Route {
-        self.route.read().clone()
     }
 
     /// The data connection to the primary.
@@ -111,11 +77,11 @@ impl Routing {
 
     /// Sets where calls go.
     pub(in crate::driver) fn set_route(&self, route: &Route, now: Time) {
-        if *route == Route::Nowhere && self.way() != Way::Nowhere {
+        if *route == Route::Nowhere && self.kind() != RouteKind::Nowhere {
             self.alone_since.store(now.0, Ordering::Relaxed);
         }
-        *self.route.write() = route.clone();
-        self.way.store(Way::of(route) as u8, Ordering::Release);
+        *self.newest_reign.write() = route.newest_reign();
+        self.kind.store(route.kind() as u8, Ordering::Release);
         self.version.send_modify(|version| *version += 1);
     }
 
@@ -128,7 +94,7 @@ impl Routing {
             _ => false,
         };
         if !is_same {
-            if connection.is_none() && self.way() == Way::There {
+            if connection.is_none() && self.kind() == RouteKind::There {
                 self.alone_since.store(now.0, Ordering::Relaxed);
             }
             *current = connection;
@@ -183,14 +149,16 @@ impl Routing {
         let offset = group_time.0.wrapping_sub(time.0) as i64;
         self.group_time_offset.store(offset, Ordering::Relaxed);
     }
+}
 
-    /// The reign that the route names, and the lowest ballot if it names none: what waits for a
-    /// majority under an older one will not be told any more.
-    pub(in crate::driver) fn newest_reign(&self) -> Ballot {
-        match &*self.route.read() {
-            Route::Here { ballot } | Route::There { ballot, .. } => *ballot,
-            Route::Held | Route::Nowhere => Ballot::NONE,
-        }
+impl Routes for Routing {
+    #[inline]
+    fn kind(&self) -> RouteKind {
+        RouteKind::ALL[usize::from(self.kind.load(Ordering::Acquire)) % RouteKind::ALL.len()]
+    }
+
+    fn newest_reign(&self) -> Ballot {
+        *self.newest_reign.read()
     }
 }
 

@@ -14,54 +14,10 @@
 //! emptied, so that a late reply never reaches another caller; ids carry a generation besides.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use crate::base::id::Time;
-
-/// How many calls may wait at one peer, over all its tables.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl Budget {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
-    }
-
-    /// Takes one place; false if there is none.
-    pub(crate) fn take(&self) -> bool {
-        if self.used.fetch_add(1, Ordering::Relaxed) < self.max {
-            return true;
-        }
-        self.give(1);
-        false
-    }
-
-    /// Takes one place even if there is none.
-    pub(crate) fn take_anyway(&self) {
-        self.used.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether all places are taken.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.used() >= self.max
-    }
-
-    pub(crate) fn give(&self, count: usize) {
-        self.used.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn max(&self) -> u64 {
-        self.max as u64
-    }
-}
+use crate::session::budget::Budget;
 
 /// Bits of an id that say which place of the table it is; the others are its generation.
 const INDEX_BITS: u32 = 20;

@@ -1,6 +1,5 @@
 //! Callers at the primary itself that wait for a majority to hold their change.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,16 +10,19 @@ use parking_lot::Mutex;
 use crate::base::id::{Ballot, Position, Time};
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::routing::Routing;
-use crate::driver::calls::slots::{Budget, Id, Slots};
+use crate::driver::calls::slots::{Id, Slots};
+use crate::session::budget::Budget;
+use crate::session::commit_queue::CommitQueue;
+use crate::session::routes::Routes;
 use crate::store::Store;
 
-/// Whether a majority holds a change.
+/// How a wait for a majority ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::driver) enum Held {
-    /// It does: the change is never lost while a majority keeps its data.
-    ByMajority,
-    /// Another peer became primary before that was known.
-    Unknown,
+pub(in crate::driver) enum WaitEnd {
+    /// It holds the change, which is never lost while a majority keeps its data.
+    Committed,
+    /// Another peer became primary before that was known, or the time was over.
+    Lost,
 }
 
 /// See the module's documentation.
@@ -31,14 +33,13 @@ pub(in crate::driver) struct Waiters {
 
 #[derive(Debug)]
 struct State {
-    slots: Slots<Held>,
-    /// Nearly in order of position: callers come from several threads.
-    queue: VecDeque<(Position, Id)>,
+    slots: Slots<WaitEnd>,
+    queue: CommitQueue<Id>,
 }
 
 impl Waiters {
     pub(in crate::driver) fn new(budget: Arc<Budget>) -> Self {
-        let state = State { slots: Slots::new(budget), queue: VecDeque::new() };
+        let state = State { slots: Slots::new(budget), queue: CommitQueue::default() };
         Self { state: Mutex::new(state) }
     }
 
@@ -56,12 +57,8 @@ impl Waiters {
     pub(in crate::driver) fn release(&self, committed: Position, wakers: &mut Vec<Waker>) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        while let Some(&(position, id)) = state.queue.front() {
-            if !committed.covers(position) {
-                return;
-            }
-            state.queue.pop_front();
-            wakers.extend(state.slots.settle(id, Held::ByMajority));
+        while let Some(id) = state.queue.pop_covered(committed) {
+            wakers.extend(state.slots.settle(id, WaitEnd::Committed));
         }
     }
 
@@ -69,12 +66,8 @@ impl Waiters {
     pub(in crate::driver) fn end_past(&self, newest: Ballot, wakers: &mut Vec<Waker>) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        while let Some(&(position, id)) = state.queue.front() {
-            if newest <= position.ballot {
-                return;
-            }
-            state.queue.pop_front();
-            wakers.extend(state.slots.settle(id, Held::Unknown));
+        while let Some(id) = state.queue.pop_past(newest) {
+            wakers.extend(state.slots.settle(id, WaitEnd::Lost));
         }
     }
 
@@ -83,7 +76,7 @@ impl Waiters {
         let mut wakers = Vec::new();
         {
             let mut state = self.state.lock();
-            state.slots.settle_all(&Held::Unknown, &mut wakers);
+            state.slots.settle_all(&WaitEnd::Lost, &mut wakers);
             state.queue.clear();
         }
         wakers.into_iter().for_each(Waker::wake);
@@ -111,7 +104,7 @@ pub(in crate::driver) struct Wait<'a> {
 pub(in crate::driver) struct TooMany;
 
 impl Future for Wait<'_> {
-    type Output = Result<Held, TooMany>;
+    type Output = Result<WaitEnd, TooMany>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.waiters.state.lock();
@@ -122,22 +115,20 @@ impl Future for Wait<'_> {
             }
             drop(state);
             self.id = None;
-            return Poll::Ready(Ok(end.unwrap_or(Held::Unknown)));
+            return Poll::Ready(Ok(end.unwrap_or(WaitEnd::Lost)));
         }
         // Under the lock: whoever commits, or ends the reign, from here on finds this caller in
         // the queue.
         if self.store.answerable().covers(self.position) {
-            return Poll::Ready(Ok(Held::ByMajority));
+            return Poll::Ready(Ok(WaitEnd::Committed));
         }
         if self.routing.newest_reign() > self.position.ballot {
-            return Poll::Ready(Ok(Held::Unknown));
+            return Poll::Ready(Ok(WaitEnd::Lost));
         }
         let Some(id) = state.slots.insert(context.waker().clone(), self.deadline) else {
             return Poll::Ready(Err(TooMany));
         };
-        let later = state.queue.iter().rev().take_while(|(p, _)| *p > self.position).count();
-        let index = state.queue.len() - later;
-        state.queue.insert(index, (self.position, id));
+        state.queue.push(self.position, id);
         drop(state);
         self.expiry.announce(self.deadline);
         self.id = Some(id);
@@ -147,11 +138,7 @@ impl Future for Wait<'_> {
 
 impl State {
     fn forget(&mut self, position: Position, id: Id) {
-        let from = self.queue.partition_point(|(p, _)| *p < position);
-        let found = self.queue.range(from..).position(|(_, other)| *other == id);
-        if let Some(found) = found {
-            self.queue.remove(from + found);
-        }
+        self.queue.remove(position, |other| *other == id);
         self.slots.remove(id);
     }
 }

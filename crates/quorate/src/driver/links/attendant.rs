@@ -14,7 +14,6 @@ use tokio::io::AsyncRead;
 use crate::base::id::{PeerName, PeerStart};
 use crate::base::telling::Chain;
 use crate::driver::calls::forward::NotSettled;
-use crate::driver::calls::serve::Batch;
 use crate::driver::links::connection::{Connection, Counted, Identity};
 use crate::driver::links::handshake::Agreed;
 use crate::driver::links::pace::Pace;
@@ -24,6 +23,7 @@ use crate::driver::report::tally::Closed;
 use crate::driver::shared::{Command, Shared};
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::Lane;
+use crate::session::serving::Batch;
 use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 
 /// Reads an open connection until it ends.

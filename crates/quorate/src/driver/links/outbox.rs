@@ -17,7 +17,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
-use crate::wire::replies::MAX_REPLY_BYTES;
+use crate::base::id::{GroupTime, Position};
+use crate::model::Answer;
+use crate::session::replying::Replies;
+use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
 use crate::wire::{self, Frame, MergeReply, Start, kind};
 
 pub(in crate::driver) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
@@ -131,18 +134,10 @@ impl Outbox {
     }
 
     /// Appends a reply to a call, which `push` writes.
-    pub(in crate::driver) fn push_reply(&mut self, push: impl FnOnce(&mut BytesMut)) {
+    fn push_reply(&mut self, push: impl FnOnce(&mut BytesMut)) {
         let body = self.body(kind::REPLIES, MAX_REPLY_BYTES);
         let before = body.len();
         push(body);
-        self.pending_replies += self.pending.len() - before;
-    }
-
-    /// Appends the reply to a merge.
-    pub(in crate::driver) fn push_merge_reply(&mut self, reply: MergeReply) {
-        let frames = self.frames();
-        let before = frames.len();
-        wire::encode(&Frame::MergeReply(reply), frames);
         self.pending_replies += self.pending.len() - before;
     }
 
@@ -278,5 +273,21 @@ impl CheckedOut {
             }
         }
         Pin::new(&mut self.writer).poll_flush(context)
+    }
+}
+impl Replies for Outbox {
+    fn push_decided(&mut self, id: u32, answer: &Answer, position: Position, at: GroupTime) {
+        self.push_reply(|body| replies::push_decided(body, id, answer, position, at));
+    }
+
+    fn push_refused(&mut self, id: u32, refusal: Refusal, bound: u64) {
+        self.push_reply(|body| replies::push_refused(body, id, refusal, bound));
+    }
+
+    fn push_merge_reply(&mut self, reply: MergeReply) {
+        let frames = self.frames();
+        let before = frames.len();
+        wire::encode(&Frame::MergeReply(reply), frames);
+        self.pending_replies += self.pending.len() - before;
     }
 }

@@ -396,9 +396,9 @@ impl Drop for Opened {
 mod tests {
     use super::*;
     use crate::config::Bounds;
-    use crate::driver::calls::slots::Budget;
     use crate::driver::links::buffered::Buffered;
     use crate::driver::links::connection::Identity;
+    use crate::session::budget::Budget;
 
     const OLD: Incarnation = Incarnation(1);
     const NEW: Incarnation = Incarnation(2);

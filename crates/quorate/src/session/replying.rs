@@ -5,19 +5,31 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::id::{Ballot, GroupTime, Position, Time};
-use crate::driver::calls::slots::Budget;
-use crate::driver::links::outbox::Outbox;
 use crate::model::Answer;
+use crate::session::budget::Budget;
 use crate::store::Store;
 use crate::wire::MergeReply;
-use crate::wire::replies::{self, MAX_REPLY_BYTES, Refusal};
+use crate::wire::replies::{MAX_REPLY_BYTES, Refusal};
 
 /// Merges of one peer that wait at most: it sends one, and the same again if that takes long.
 const MAX_MERGES: usize = 4;
 
-/// What is waiting, in the order of decisions.
+/// Takes the replies of one connection on their way.
+pub trait Replies {
+    /// A call was decided.
+    fn push_decided(&mut self, id: u32, answer: &Answer, position: Position, at: GroupTime);
+
+    /// A call was not decided, or it is not known; `bound` is the one that was reached or broken, 0
+    /// if there is none.
+    fn push_refused(&mut self, id: u32, refusal: Refusal, bound: u64);
+
+    /// A merge has ended, or is to be sent again.
+    fn push_merge_reply(&mut self, reply: MergeReply);
+}
+
+/// The calls and merges of one other end that wait, in the order of decisions.
 #[derive(Debug)]
-pub(in crate::driver) struct Replying {
+pub struct Replying {
     waiting: VecDeque<Waiting>,
     /// Calls that came during a hand-over, by id.
     held: Vec<u32>,
@@ -28,15 +40,15 @@ pub(in crate::driver) struct Replying {
 
 /// A decision that is answered when a majority holds it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::driver) struct Waiting {
-    pub(in crate::driver) position: Position,
-    pub(in crate::driver) deadline: Time,
-    pub(in crate::driver) reply: Reply,
+pub(in crate::session) struct Waiting {
+    pub(in crate::session) position: Position,
+    pub(in crate::session) deadline: Time,
+    pub(in crate::session) reply: Reply,
 }
 
 /// The answer that waits.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::driver) enum Reply {
+pub(in crate::session) enum Reply {
     Call { id: u32, answer: Answer, group_time: GroupTime },
     Merge { number: u64, units: u64, dropped: u64 },
 }
@@ -48,20 +60,21 @@ impl Reply {
 }
 
 impl Replying {
-    pub(in crate::driver) fn new(budget: Arc<Budget>) -> Self {
+    /// Nothing waits; what does takes a place of `budget`.
+    pub fn new(budget: Arc<Budget>) -> Self {
         Self { waiting: VecDeque::new(), held: Vec::new(), merges: 0, budget }
     }
 
     /// Adds a decision; they come in order, for one task decides for this connection. It has been
-    /// made, so it is taken even if the budget is spent; see [`super::serve`].
-    pub(in crate::driver) fn wait(&mut self, waiting: Waiting) {
+    /// made, so it is taken even if the budget is spent; see [`Batch`](super::serving::Batch).
+    pub(in crate::session) fn wait(&mut self, waiting: Waiting) {
         self.budget.take_anyway();
         self.merges += usize::from(waiting.reply.is_merge());
         self.waiting.push_back(waiting);
     }
 
     /// Keeps a call until the hand-over has ended; false if the budget is spent.
-    pub(in crate::driver) fn hold(&mut self, id: u32) -> bool {
+    pub(in crate::session) fn hold(&mut self, id: u32) -> bool {
         let is_kept = self.budget.take();
         if is_kept {
             self.held.push(id);
@@ -70,18 +83,18 @@ impl Replying {
     }
 
     /// Bytes that the replies will have, at most.
-    pub(in crate::driver) fn reply_bytes(&self) -> usize {
+    pub fn reply_bytes(&self) -> usize {
         (self.waiting.len() + self.held.len()) * MAX_REPLY_BYTES
     }
 
     /// Whether one more merge may wait.
-    pub(in crate::driver) fn takes_merge(&self) -> bool {
+    pub fn takes_merge(&self) -> bool {
         self.merges < MAX_MERGES && !self.budget.is_spent()
     }
 
     /// Answers what may be answered; a merge is forgotten by its sender, and waits for a majority
     /// whatever the group's settings say.
-    pub(in crate::driver) fn release(&mut self, store: &Store, outbox: &mut Outbox) {
+    pub fn release(&mut self, store: &Store, out: &mut impl Replies) {
         let (answerable, committed) = (store.answerable(), store.committed());
         while let Some(first) = self.waiting.front() {
             let end = match first.reply {
@@ -94,63 +107,59 @@ impl Replying {
             let first = *first;
             self.pop();
             match first.reply {
-                Reply::Call { id, answer, group_time } => outbox.push_reply(|body| {
-                    replies::push_decided(body, id, &answer, first.position, group_time);
-                }),
+                Reply::Call { id, answer, group_time } => {
+                    out.push_decided(id, &answer, first.position, group_time);
+                }
                 Reply::Merge { number, units, dropped } => {
                     let reply = MergeReply { number, ok: true, units, dropped, refused: None };
-                    outbox.push_merge_reply(reply);
+                    out.push_merge_reply(reply);
                 }
             }
         }
     }
 
     /// Ends what was decided in an older reign than `newest`, its outcome being unknown.
-    pub(in crate::driver) fn end_past(&mut self, newest: Ballot, outbox: &mut Outbox) {
+    pub fn end_past(&mut self, newest: Ballot, out: &mut impl Replies) {
         while let Some(first) = self.waiting.front() {
             if newest <= first.position.ballot {
                 return;
             }
-            self.end_first(outbox);
+            self.end_first(out);
         }
     }
 
     /// Ends what has waited too long; returns the next deadline.
-    pub(in crate::driver) fn expire(&mut self, now: Time, outbox: &mut Outbox) -> Option<Time> {
+    pub fn expire(&mut self, now: Time, out: &mut impl Replies) -> Option<Time> {
         while let Some(first) = self.waiting.front() {
             if first.deadline > now {
                 return Some(first.deadline);
             }
-            self.end_first(outbox);
+            self.end_first(out);
         }
         None
     }
 
     /// The hand-over has ended: callers are told to ask again.
-    pub(in crate::driver) fn end_held(&mut self, outbox: &mut Outbox) {
+    pub fn end_held(&mut self, out: &mut impl Replies) {
         self.budget.give(self.held.len());
         for id in self.held.drain(..) {
-            outbox.push_reply(|body| replies::push_refused(body, id, Refusal::Held, 0));
+            out.push_refused(id, Refusal::Held, 0);
         }
     }
 
     /// Nothing can be answered any more.
-    pub(in crate::driver) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.budget.give(self.waiting.len() + self.held.len());
         self.waiting = VecDeque::new();
         self.held = Vec::new();
         self.merges = 0;
     }
 
-    fn end_first(&mut self, outbox: &mut Outbox) {
+    fn end_first(&mut self, out: &mut impl Replies) {
         let Some(first) = self.pop() else { return };
         match first.reply {
-            Reply::Call { id, .. } => outbox.push_reply(|body| {
-                replies::push_refused(body, id, Refusal::OutcomeUnknown, 0);
-            }),
-            Reply::Merge { number, .. } => {
-                outbox.push_merge_reply(MergeReply::not_yet(number));
-            }
+            Reply::Call { id, .. } => out.push_refused(id, Refusal::OutcomeUnknown, 0),
+            Reply::Merge { number, .. } => out.push_merge_reply(MergeReply::not_yet(number)),
         }
     }
 

@@ -1,0 +1,51 @@
+//! How many calls may wait at one peer, over all its tables.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Places for calls that wait.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    /// A budget of `max` places, all of them free.
+    pub fn new(max: usize) -> Self {
+        Self { used: AtomicUsize::new(0), max }
+    }
+
+    /// Takes one place; false if there is none.
+    pub fn take(&self) -> bool {
+        if self.used.fetch_add(1, Ordering::Relaxed) < self.max {
+            return true;
+        }
+        self.give(1);
+        false
+    }
+
+    /// Takes one place even if there is none.
+    pub fn take_anyway(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns true if all places are taken.
+    pub fn is_spent(&self) -> bool {
+        self.used() >= self.max
+    }
+
+    /// Gives places back.
+    pub fn give(&self, count: usize) {
+        self.used.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Returns how many places are taken.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many places there are.
+    pub fn max(&self) -> u64 {
+        self.max as u64
+    }
+}
