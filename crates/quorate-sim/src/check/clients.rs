@@ -18,6 +18,8 @@ use crate::world::World;
 pub(super) struct Clients {
     /// Calls of clients that were decided.
     decided: BTreeSet<usize>,
+    /// Those that have changed something by it.
+    changed: BTreeSet<usize>,
 }
 
 impl Check for Clients {
@@ -34,8 +36,10 @@ impl Check for Clients {
             return Err(format!("{name} is a client, and takes part: {seen:?}"));
         }
         match seen {
-            Seen::Executed { op: Some(op), .. } if self.is_of_client(world, *op) => {
-                if !self.decided.insert(*op) {
+            Seen::Executed { op: Some(op), done } if self.is_of_client(world, *op) => {
+                self.decided.insert(*op);
+                // A denial may be asked for again: it has changed nothing.
+                if done.has_changed && !self.changed.insert(*op) {
                     return Err(format!("call {op} of a client is decided twice"));
                 }
                 Ok(())

@@ -20,13 +20,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use quorate::{Acknowledge, Answer, Ballot, DecideContext, Delta, Mode, Position, Sequence};
+use quorate::{
+    Acknowledge, Answer, Ballot, DecideContext, Delta, GroupTime, Mode, Position, Sequence,
+};
 
 use crate::base::clock::nanos;
 use crate::check::Check;
 use crate::check::real_limits::max_at;
 use crate::model::operation;
 use crate::model::real::{WINDOW, is_of};
+use crate::model::reference::is_live;
 use crate::words::call::PeerStart;
 use crate::words::merge::{Cells, MergeId};
 use crate::words::operation::Kind;
@@ -126,7 +129,9 @@ impl Check for RelaxedLimits {
                 }
                 Ok(())
             }
-            Seen::Reign { parent: Some(parent), cells, .. } => self.compare(world, parent, cells),
+            Seen::Reign { parent: Some(parent), cells, group_time, .. } => {
+                self.compare(world, parent, cells, group_time)
+            }
             _ => Ok(()),
         }
     }
@@ -140,7 +145,8 @@ impl Check for RelaxedLimits {
         if let Some((process, ballot)) = process.and_then(|process| Some((process, process.reign?)))
         {
             let tip = Position { ballot, sequence: Sequence(u64::MAX) };
-            self.compare(world, tip, &process.cells(world.keys()))?;
+            let now = process.store.group_time();
+            self.compare(world, tip, &process.cells(world.keys()), now)?;
         }
         if group.acknowledge != Acknowledge::Majority {
             return Ok(());
@@ -191,9 +197,17 @@ impl RelaxedLimits {
     }
 
     /// Checks that cells count what was admitted and merged in the history that led to them.
-    fn compare(&self, world: &World, tip: Position, cells: &Cells) -> Result<(), String> {
+    /// Compares what cells count; what has expired is no part of them, and need not have travelled.
+    fn compare(
+        &self,
+        world: &World,
+        tip: Position,
+        cells: &Cells,
+        now: GroupTime,
+    ) -> Result<(), String> {
         let length = nanos(WINDOW);
-        for (key, value) in cells.iter().filter(|(key, _)| is_of("window", key)) {
+        let windows = cells.iter().filter(|(key, _)| is_of("window", key));
+        for (key, value) in windows.filter(|(_, value)| is_live(value, now)) {
             let [start, found, _] = value.words;
             // What was reserved may be settled in the window after.
             let windows = [start, start.saturating_sub(length)];

@@ -1,5 +1,6 @@
 //! A host: its clock, its disk, and the process on it if one runs.
 
+pub(crate) mod calls;
 pub(crate) mod disk;
 pub(crate) mod disk_error;
 pub(crate) mod memory;

@@ -1,21 +1,27 @@
 //! The process of a peer: its state machine, its store, and what it is about.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate::protocol::io::Route;
 use quorate::protocol::{Machine, Standing};
+use quorate::session::budget::Budget;
+use quorate::session::merging::Merging;
+use quorate::session::replying::Replying;
+use quorate::session::serving::Server;
 use quorate::state::{Membership, Meta};
 use quorate::store::{MODEL, Overlay, Store};
-use quorate::{Ballot, Incarnation, Item, MemberId, Position, Value};
+use quorate::wire::PROTOCOL_VERSION;
+use quorate::{Acknowledge, Ballot, GroupConfig, Incarnation, Item, MemberId, Position, Value};
 
 use crate::base::clock::{Clock, Moment};
+use crate::host::calls::Calls;
 use crate::host::disk::StorageThread;
 use crate::model::SimModel;
 use crate::model::reference::Follower;
 use crate::network::packet::ConnectionId;
-use crate::words::call::{Origin, Waiting};
+use crate::words::call::PeerStart;
 use crate::words::merge::Cells;
 
 /// One incarnation.
@@ -43,13 +49,14 @@ pub(crate) struct Process {
     pub(crate) was_authorized: bool,
     /// It has announced a founding whose reign has not begun yet.
     pub(crate) is_founding: bool,
-    /// Calls that wait for a majority, in order.
-    pub(crate) waiting: VecDeque<Waiting>,
-    /// Calls held during a hand-over.
-    pub(crate) parked: Vec<Origin>,
-    /// Own calls that were sent to a primary.
-    pub(crate) sent: BTreeMap<usize, Ballot>,
+    /// The calls made here that have not ended.
+    pub(crate) calls: Calls,
+    /// The calls and merges of others that are not answered.
+    pub(crate) served: BTreeMap<PeerStart, Replying>,
+    /// Calls that may wait here.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) merging: Merging,
+    pub(crate) units: LocalUnits,
     pub(crate) storage: Option<StorageThread>,
     /// The liar is linked.
     pub(crate) hears_liar: bool,
@@ -64,15 +71,38 @@ pub(crate) struct Link {
     pub(crate) has_ended: bool,
 }
 
-/// The merges of a process, and the units in them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Merging {
-    /// The batch that is to be merged.
-    pub(crate) sealed: Option<u64>,
-    /// Units of local decisions, confirmed and not.
+/// What a process has decided alone, and what became of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LocalUnits {
+    /// The number of the batch that it sealed last.
+    pub(crate) sealed: u64,
     pub(crate) decided: u128,
     pub(crate) confirmed: u128,
     pub(crate) discarded: u128,
+}
+
+/// What a process decides by for others, apart from the process.
+pub(crate) struct Serving {
+    pub(crate) store: Arc<Store>,
+    pub(crate) model: Arc<SimModel>,
+    pub(crate) group: GroupConfig,
+    pub(crate) answers_after: Acknowledge,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) route: Route,
+}
+
+impl Serving {
+    pub(crate) fn server(&self) -> Server<'_, Route> {
+        Server {
+            store: &self.store,
+            model: &*self.model,
+            group: &self.group,
+            answers_after: self.answers_after,
+            budget: &self.budget,
+            routes: &self.route,
+            version: PROTOCOL_VERSION,
+        }
+    }
 }
 
 impl Process {

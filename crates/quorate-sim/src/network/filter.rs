@@ -80,6 +80,7 @@ pub(crate) enum MessageKind {
     PreVote,
     PreVoteReply,
     Release,
+    Reply,
     SwitchPrimary,
     Switched,
     Vote,
@@ -88,7 +89,11 @@ pub(crate) enum MessageKind {
 
 impl MessageKind {
     fn of(payload: &Payload) -> Self {
-        let Payload::Protocol(message) = payload else { return Self::Other };
+        let message = match payload {
+            Payload::Protocol(message) => message,
+            Payload::Reply(_) => return Self::Reply,
+            _ => return Self::Other,
+        };
         match message {
             Message::Piece(_) => Self::Piece,
             Message::Ping { .. } => Self::Ping,

@@ -2,10 +2,9 @@
 
 use bytes::BytesMut;
 use quorate::protocol::message::{Lane, Message};
-use quorate::wire::{self, Frame};
+use quorate::wire::{self, Frame, Merge, MergeReply};
 
 use crate::words::call::{Call, Reply};
-use crate::words::merge::{Merge, MergeReply};
 
 /// The content of a packet.
 #[derive(Clone, Debug)]

@@ -3,12 +3,14 @@
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
 use crate::model::key::key;
+use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
 use crate::words::operation::{Kind, Outcome};
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "client_through_a_failover", plan: one_client, script: through_a_failover },
+    Scenario { name: "client_without_a_reply", plan: one_client, script: without_a_reply },
     Scenario { name: "client_with_the_cut_off", plan: one_client, script: with_the_cut_off },
 ];
 
@@ -53,6 +55,25 @@ impl World {
             self.fail("clients", what);
         }
     }
+}
+
+/// A call that the first primary has decided, and the others hold; its reply is lost with it.
+/// Nobody decides the call once more.
+fn without_a_reply(world: &mut World) {
+    world.found_with_client();
+    world.count_until_done(5);
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Reply]));
+    let op = world.issue(CLIENT, Kind::Count, vec![(key(b'c', 0), 1_000)], None);
+    world.wait(ms(100));
+    world.kill(FIRST, true);
+    world.expect_other_than(FIRST, ms(15_000));
+    world.run_while(ms(1_000), |world| world.is_served(CLIENT, 1));
+    world.wait(ms(1_000));
+    let outcome = op.and_then(|op| world.ops()[op].outcome);
+    if !matches!(outcome, Some(Outcome::Unknown)) {
+        return world.fail("clients", format!("a call without a reply ends as {outcome:?}"));
+    }
+    world.expect_count(1_005);
 }
 
 /// A call that the first primary has answered, and the others hold; its end; calls that nobody

@@ -20,6 +20,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "settled_once", plan: real, script: settled_once },
     Scenario { name: "asked_all_the_time", plan: real, script: asked_all_the_time },
     Scenario { name: "merge_that_is_lost", plan: relaxed, script: merge_that_is_lost },
+    Scenario { name: "merge_that_waits", plan: relaxed, script: merge_that_waits },
     Scenario { name: "merge_sent_again", plan: relaxed, script: merge_sent_again },
     Scenario { name: "share_of_a_window", plan: shared, script: share_of_a_window },
 ];
@@ -185,6 +186,20 @@ fn merge_that_is_lost(world: &mut World) {
     world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
     world.wait(ms(3_000));
+    world.kill(FIRST, true);
+    world.wait(ms(15_000));
+}
+
+/// The primary merges what a peer decided alone, says after a while that it does not know whether a
+/// majority holds it, and dies before anyone else does.
+fn merge_that_waits(world: &mut World) {
+    world.found();
+    world.part(&[2], &[0, 1]);
+    world.wait(ms(15_000));
+    world.count(2, 5);
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
+    world.join(&[2], &[0, 1]);
+    world.wait(world.plan().group.io_timeout + ms(3_000));
     world.kill(FIRST, true);
     world.wait(ms(15_000));
 }

@@ -1,6 +1,10 @@
 //! A call on its way: to the primary, through its store, and back.
 
-use quorate::{Answer, DecideContext, Incarnation, Position, Time};
+use quorate::session::replying::Replies;
+use quorate::store::Decided;
+use quorate::wire::MergeReply;
+use quorate::wire::replies::Refusal;
+use quorate::{Answer, DecideContext, GroupTime, Incarnation, Position, Time};
 
 /// One start of a peer: its index, and the incarnation that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,11 +19,12 @@ pub(crate) struct Call {
     pub(crate) op: usize,
 }
 
-/// The answer of a primary.
+/// The reply of a primary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply {
     pub(crate) op: usize,
-    pub(crate) result: Result<Done, NotDone>,
+    /// A refusal comes with the bound that it is about.
+    pub(crate) result: Result<Done, (Refusal, u64)>,
 }
 
 /// A decision and its place in the order.
@@ -28,44 +33,47 @@ pub(crate) struct Done {
     pub(crate) answer: Answer,
     pub(crate) position: Position,
     pub(crate) context: DecideContext,
+    /// Whether anything was changed or taken.
+    pub(crate) has_changed: bool,
     /// The reading of its decider's clock before.
     pub(crate) read: Time,
 }
 
-/// The reason why there is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotDone {
-    /// The primary has changed: ask that one.
-    Moved,
-    /// Nothing was written.
-    Refused,
-    /// It may have been written.
-    Unknown,
-}
-
-/// The one that an answer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A call made on this peer.
-    Here { op: usize },
-    /// A call forwarded by another.
-    There { op: usize, peer: usize, incarnation: Incarnation },
-    /// A merge of what a relaxed peer decided alone.
-    Merge { peer: usize, incarnation: Incarnation, number: u64, is_merged: bool },
-}
-
-impl Origin {
-    pub(crate) fn op(self) -> Option<usize> {
-        match self {
-            Self::Here { op } | Self::There { op, .. } => Some(op),
-            Self::Merge { .. } => None,
+impl Done {
+    /// A decision of the product, with what its decider read from its clock.
+    pub(crate) fn of(decided: &Decided, read: Time) -> Self {
+        Self {
+            answer: decided.answer,
+            position: decided.position,
+            context: decided.context,
+            has_changed: decided.changed,
+            read,
         }
     }
 }
 
-/// A decision that waits until a majority holds it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) origin: Origin,
-    pub(crate) done: Done,
+/// What a primary has to say to one other process.
+#[derive(Debug, Default)]
+pub(crate) struct Said(pub(crate) Vec<Saying>);
+
+/// One reply.
+#[derive(Debug)]
+pub(crate) enum Saying {
+    Decided { op: usize, answer: Answer, position: Position },
+    Refused { op: usize, refusal: Refusal, bound: u64 },
+    Merge(MergeReply),
+}
+
+impl Replies for Said {
+    fn push_decided(&mut self, id: u32, answer: &Answer, position: Position, _at: GroupTime) {
+        self.0.push(Saying::Decided { op: id as usize, answer: *answer, position });
+    }
+
+    fn push_refused(&mut self, id: u32, refusal: Refusal, bound: u64) {
+        self.0.push(Saying::Refused { op: id as usize, refusal, bound });
+    }
+
+    fn push_merge_reply(&mut self, reply: MergeReply) {
+        self.0.push(Saying::Merge(reply));
+    }
 }

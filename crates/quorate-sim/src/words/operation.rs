@@ -67,6 +67,8 @@ pub(crate) struct Op {
     pub(crate) outcome: Option<Outcome>,
     /// True if some primary has executed it, with effect.
     pub(crate) is_executed: bool,
+    /// What some primary has decided for it last.
+    pub(crate) decided: Option<Done>,
 }
 
 /// The end of an operation for its caller.
@@ -79,4 +81,9 @@ pub(crate) enum Outcome {
     Refused,
     /// It may have been written.
     Unknown,
+}
+
+/// The items of an operation, as the product takes them.
+pub(crate) fn items(op: &Op) -> Vec<Item<'_>> {
+    op.items.iter().map(|(key, amount)| item(key, *amount, op.kind)).collect()
 }

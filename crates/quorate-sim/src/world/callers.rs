@@ -95,6 +95,7 @@ impl World {
         let issued = self.now;
         let outcome = None;
         let is_executed = false;
+        let decided = None;
         self.ops.push(Op {
             kind,
             items,
@@ -105,6 +106,7 @@ impl World {
             issued,
             outcome,
             is_executed,
+            decided,
         });
         self.at(self.plan.group.io_timeout, Event::Deadline { op });
         self.on_issue(op);
@@ -117,6 +119,12 @@ impl World {
             return;
         }
         self.ops[op].outcome = Some(outcome);
+        let caller = self.ops[op].peer;
+        if self.hosts[caller].runs(self.ops[op].incarnation)
+            && let Some(process) = self.process_mut(caller)
+        {
+            process.calls.end(op);
+        }
         let (code, name) = match outcome {
             Outcome::Acknowledged(done) if done.answer.code == DENIED => (1, "denied"),
             Outcome::Acknowledged(_) => (2, "acknowledged"),

@@ -1,23 +1,26 @@
-//! The path of a call, as the driver takes it: to the primary, through its store, and back once
-//! the group's acknowledgement allows it.
+//! The calls at the peer where they are made, as the product takes them
+//! ([`quorate::session::attempt`]): decided here, sent to the primary, held, decided alone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::bug::{self, Bug};
 use quorate::protocol::io::Route;
-use quorate::store::Refused;
-use quorate::{Acknowledge, Item, Mode, Model, Position, Time, Value};
+use quorate::session::alone::Alone;
+use quorate::session::attempt::{Attempt, Next, is_final};
+use quorate::session::routes::Routes;
+use quorate::session::unanswered::Unanswered;
+use quorate::store::Decided;
+use quorate::{NoPrimaryReason, Time};
 
-use crate::model::operation;
-use crate::model::reference::is_live;
 use crate::network::packet::Payload;
-use crate::words::call::{Call, Done, NotDone, Origin, PeerStart, Reply, Waiting};
-use crate::words::merge::MergeReply;
-use crate::words::operation::{DENIED, DONE, Kind, Outcome, item};
+use crate::words::call::{Call, Done, PeerStart, Reply};
+use crate::words::operation::{Outcome, items};
 use crate::words::seen::Seen;
 use crate::world::World;
 use crate::world::event::Event;
+
+/// The least that a timer waits.
+const TIMER_STEP: Duration = Duration::from_micros(1);
 
 impl World {
     /// A client calls the peer that its operation names.
@@ -26,12 +29,18 @@ impl World {
         if self.hosts[peer].process.is_none() || self.ops[op].outcome.is_some() {
             return;
         }
-        if self.hosts[peer].paused.is_some() && !self.hosts[peer].starves {
+        if self.is_frozen_for_callers(peer) {
             self.inboxes[peer].push(Event::Issue { op });
             return;
         }
         let time = self.coarse_time(peer);
         self.call(peer, op, time);
+    }
+
+    /// Returns true if callers do not run there: the whole process is frozen, and not its event
+    /// loop alone.
+    fn is_frozen_for_callers(&self, peer: usize) -> bool {
+        self.hosts[peer].paused.is_some() && !self.hosts[peer].starves
     }
 
     /// The peer's coarse clock: a little behind, as a cached reading is.
@@ -48,300 +57,246 @@ impl World {
         self.hosts[peer].clock.time(turned.unwrap_or(self.now))
     }
 
-    /// Takes a call where it stands: decided here, forwarded, held, decided alone, or refused.
+    /// Begins a call that was made at `time`.
     pub(crate) fn call(&mut self, peer: usize, op: usize, time: Time) {
+        let deadline = time.after(self.plan.group.io_timeout);
+        let Some(process) = self.process_mut(peer) else { return };
+        process.calls.begin(op, Attempt::new(time, deadline));
+        self.try_call(peer, op, time);
+    }
+
+    /// Tries a call where the route says.
+    fn try_call(&mut self, peer: usize, op: usize, time: Time) {
         let Some(process) = self.process(peer) else { return };
-        match process.route.clone() {
-            Route::Here { .. } => self.execute(peer, Origin::Here { op }, time),
-            Route::There { peer: name, incarnation, ballot } => {
-                let primary = self.index_of(&name);
-                if process.links[primary].linked == Some(incarnation) {
-                    if let Some(process) = self.process_mut(peer) {
-                        process.sent.insert(op, ballot);
-                    }
-                    self.transmit(peer, primary, incarnation, Payload::Call(Call { op }));
-                } else {
-                    self.call_alone(peer, op);
+        let unanswered = match process.route.clone() {
+            Route::Here { .. } => match self.decide_here(peer, op, time) {
+                Ok(done) => return self.acknowledge(peer, op, done),
+                Err(unanswered) => unanswered,
+            },
+            Route::There { peer: name, incarnation, .. } => {
+                let to = PeerStart { peer: self.index_of(&name), incarnation };
+                if self.send_call(peer, op, to) {
+                    return;
                 }
+                Unanswered::Alone(NoPrimaryReason::NotConnected)
             }
-            Route::Held => self.park(peer, Origin::Here { op }),
-            Route::Nowhere => self.call_alone(peer, op),
-        }
+            Route::Held => Unanswered::Hold,
+            Route::Nowhere => Unanswered::Alone(NoPrimaryReason::NoQuorum),
+        };
+        self.proceed(peer, op, unanswered);
     }
 
-    fn call_alone(&mut self, peer: usize, op: usize) {
-        let keys = &self.ops[op].items;
-        let kind = self.ops[op].kind;
-        let items: Vec<Item<'_>> =
-            keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        let of_group = self.plan.group.mode;
-        let of_items =
-            self.process(peer).map_or(of_group, |process| process.model.mode_of(&items, of_group));
-        if of_group == Mode::Relaxed && of_items == Mode::Relaxed {
-            self.decide_alone(peer, op);
-        } else {
-            self.end_op(op, Outcome::Refused);
-        }
-    }
-
-    fn park(&mut self, peer: usize, origin: Origin) {
-        self.counters.add("held calls");
-        if let Some(process) = self.process_mut(peer) {
-            process.parked.push(origin);
-        }
-    }
-
-    pub(crate) fn on_call(&mut self, peer: usize, from: PeerStart, call: Call) {
-        let PeerStart { peer: caller, incarnation } = from;
-        let origin = Origin::There { op: call.op, peer: caller, incarnation };
-        let time = self.coarse_time(peer);
-        self.execute(peer, origin, time);
-    }
-
-    /// Executes an operation on this peer's store, whatever it takes itself for.
-    pub(crate) fn execute(&mut self, peer: usize, origin: Origin, time: Time) {
-        let Some(op) = origin.op() else { return };
-        let keys = self.ops[op].items.clone();
-        let kind = self.ops[op].kind;
-        let items: Vec<Item<'_>> =
-            keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        if self.hosts[peer].starves {
-            self.counters.add("calls at starved loops");
-        }
+    /// Does what the product says is next for a call without an answer.
+    fn proceed(&mut self, peer: usize, op: usize, unanswered: Unanswered) {
+        let now = self.coarse_time(peer);
         let Some(process) = self.process(peer) else { return };
+        match process.calls.next(op, unanswered, now) {
+            // It has ended for its caller.
+            None => {}
+            Some(Next::Try) => {
+                let time = self.coarse_time(peer);
+                self.try_call(peer, op, time);
+            }
+            Some(Next::Hold) => self.hold(peer, op),
+            Some(Next::DecideAlone(reason)) => self.decide_alone(peer, op, reason),
+            Some(Next::Wait(decided)) => {
+                if let Some(process) = self.process_mut(peer) {
+                    process.calls.wait(op, decided);
+                }
+                self.settle_own(peer);
+            }
+            Some(Next::Unknown) => self.end_op(op, Outcome::Unknown),
+            Some(Next::Fail(_)) => self.end_op(op, Outcome::Refused),
+        }
+    }
+
+    /// Decides a call on this peer's store.
+    fn decide_here(&mut self, peer: usize, op: usize, time: Time) -> Result<Done, Unanswered> {
+        let asked = self.ops[op].clone();
+        let items = items(&asked);
+        let Some(process) = self.process(peer) else { return Err(Unanswered::Again) };
         let before = process.read_all(&items);
         let acknowledge = self.answers_after(peer);
-        let decided = process.store.decide(time, &items, &*process.model, acknowledge);
-        let after = process.read_all(&items);
-        match decided {
-            Ok(decided) => {
-                let answer = decided.answer;
-                let position = decided.position;
-                let done = Done { answer, position, context: decided.context, read: time };
-                self.on_decided(peer, origin, &items, done, &after);
-                if decided.wake {
-                    self.wake(peer);
-                }
-                self.answer_when_due(peer, origin, done, decided.must_wait);
+        let said = process.store.decide(time, &items, &*process.model, acknowledge);
+        let decided = self.on_said(peer, op, &items, time, said, &before);
+        let now = self.second_look(peer);
+        let Some(process) = self.process(peer) else { return Err(Unanswered::Again) };
+        let decided =
+            decided.map_err(|refused| Unanswered::of_store(&refused, process.route.kind()))?;
+        let looked = Unanswered::look_again(&decided, &process.store, || now);
+        if let Err(unanswered) = looked {
+            if !matches!(unanswered, Unanswered::Wait(_)) {
+                self.counters.add("second looks failed");
             }
-            Err(refused) => {
-                if self.process(peer).is_some_and(|process| process.store.take_wake()) {
-                    self.wake(peer);
-                }
-                self.see(&Seen::Refused { peer, op, is_unchanged: before == after });
-                if matches!(refused, Refused::Full { .. }) {
-                    self.counters.add("refused for room");
-                    self.see(&Seen::Full { peer, op });
-                }
-                match refused {
-                    Refused::Held => self.park(peer, origin),
-                    _ => self.answer(peer, origin, Err(NotDone::Refused)),
-                }
-            }
+            return Err(unanswered);
         }
+        Ok(Done::of(&decided, time))
     }
 
-    /// The machine is told of the change a little later, by its event loop.
-    pub(crate) fn wake(&mut self, peer: usize) {
-        let Some(process) = self.process(peer) else { return };
-        let incarnation = process.incarnation;
-        let soon = self.process_random.duration(Duration::ZERO, self.plan.timeout() / 5_000);
-        self.at(soon, Event::Changed { peer, incarnation });
+    /// Sends a call to the primary; returns false if there is no link to it.
+    fn send_call(&mut self, peer: usize, op: usize, to: PeerStart) -> bool {
+        let Some(process) = self.process_mut(peer) else { return false };
+        if process.links[to.peer].linked != Some(to.incarnation) {
+            return false;
+        }
+        process.calls.send(op, to);
+        self.transmit(peer, to.peer, to.incarnation, Payload::Call(Call { op }));
+        true
     }
 
-    /// Checks a decision against the reference.
-    fn on_decided(
-        &mut self,
-        peer: usize,
-        origin: Origin,
-        items: &[Item<'_>],
-        done: Done,
-        after: &[Option<Value>],
-    ) {
-        self.counters.add("decisions");
-        let answer = done.answer;
-        let position = done.position;
-        self.note(
-            peer,
-            &[7, position.ballot.term.0, position.sequence.0, u64::from(answer.code), answer.units],
-            |_| {
-                let what: Vec<_> =
-                    items.iter().map(|i| (String::from_utf8_lossy(i.key), i.args)).collect();
-                format!("decides {origin:?} {what:?} at {position}: {answer:?}")
-            },
-        );
-        let Some(model) = self.process(peer).map(|process| Arc::clone(&process.model)) else {
-            return;
-        };
-        let (expected, cells) = match self.history.decide(&model, position, done.context, items) {
-            Ok(expected) => expected,
-            Err(what) => return self.fail("monotone", what),
-        };
-        if expected != answer {
-            let what = format!("at {position} the answer is {answer:?}, not {expected:?}");
-            self.fail("equal_positions", what);
-        }
-        let steady = done.context.steady();
-        for (index, item) in items.iter().enumerate() {
-            let found = after[index].filter(|value| is_live(value, steady));
-            let wanted = cells[index].filter(|value| is_live(value, steady));
-            if found != wanted {
-                let key = String::from_utf8_lossy(item.key);
-                let what = format!("after {position} {key} is {found:?}, not {wanted:?}");
-                self.fail("equal_positions", what);
-            }
-        }
-        if let Some(op) = origin.op().filter(|_| answer.code == DONE) {
-            self.ops[op].is_executed = true;
-        }
-        self.see(&Seen::Executed { op: origin.op(), done });
-    }
-
-    /// Answers now, or once a majority holds the change.
-    pub(crate) fn answer_when_due(
-        &mut self,
-        peer: usize,
-        origin: Origin,
-        done: Done,
-        must_wait: bool,
-    ) {
-        let time = self.second_look(peer);
+    /// Holds a call until the route changes, or for a pause.
+    fn hold(&mut self, peer: usize, op: usize) {
+        self.counters.add("held calls");
+        let now = self.reading(peer);
+        let timeout = self.plan.timeout();
         let Some(process) = self.process_mut(peer) else { return };
-        if must_wait && !bug::is(Bug::AnswerBeforeCommit) {
-            process.waiting.push_back(Waiting { origin, done });
+        let kind = process.route.kind();
+        match process.calls.hold(op, now, timeout, kind) {
+            Some(Ok(pause)) => {
+                // A timer that fires early fires a little later once more.
+                let pause = self.hosts[peer].clock.real(pause).max(TIMER_STEP);
+                self.at(pause, Event::Retry { op });
+            }
+            Some(Err(_)) => self.end_op(op, Outcome::Refused),
+            None => {}
+        }
+    }
+
+    /// The pause of a held call ends.
+    pub(crate) fn on_retry(&mut self, op: usize) {
+        let peer = self.ops[op].peer;
+        if !self.hosts[peer].runs(self.ops[op].incarnation) {
             return;
         }
-        let is_authorized = process.store.is_authorized(time, done.position.ballot);
-        if !is_authorized && !bug::is(Bug::SecondLookSkipped) {
-            self.counters.add("second looks failed");
-            let is_harmless = done.answer.code == DENIED;
-            let not_done = if is_harmless { NotDone::Refused } else { NotDone::Unknown };
-            self.answer(peer, origin, Err(not_done));
+        if self.is_frozen_for_callers(peer) {
+            self.inboxes[peer].push(Event::Retry { op });
             return;
         }
-        self.acknowledge(peer, origin, done, false);
-    }
-
-    /// Returns true if nothing was given back, and so nothing changed.
-    fn is_of_nothing(&self, origin: Origin, done: Done) -> bool {
-        let kind = origin.op().map(|op| self.ops[op].kind);
-        let Some(Kind::Real(number)) = kind else { return false };
-        let gives_back = matches!(number, operation::REFUND | operation::PERMIT_RELEASE);
-        gives_back && done.answer.words[2] == 0
-    }
-
-    /// A decision is final for its caller.
-    fn acknowledge(&mut self, peer: usize, origin: Origin, done: Done, is_majority: bool) {
-        let is_merge = origin.op().is_none();
-        if done.answer.code == DONE && !self.is_of_nothing(origin, done) {
-            self.history.acknowledge(done.position);
-            let by_majority = self.plan.group.acknowledge == Acknowledge::Majority;
-            let is_majority = by_majority || is_majority || is_merge;
-            self.see(&Seen::Acknowledged { peer, op: origin.op(), done, is_majority });
-        }
-        self.answer(peer, origin, Ok(done));
-    }
-
-    /// Sends an answer to whom it is for.
-    fn answer(&mut self, peer: usize, origin: Origin, result: Result<Done, NotDone>) {
-        match origin {
-            Origin::Here { op } => self.on_result(peer, op, result),
-            Origin::There { op, peer: to, incarnation } => {
-                let reply = Payload::Reply(Reply { op, result });
-                self.transmit(peer, to, incarnation, reply);
-            }
-            Origin::Merge { peer: to, incarnation, number, is_merged } => {
-                let reply = MergeReply { number, is_merged };
-                let to = PeerStart { peer: to, incarnation };
-                self.answer_merge(peer, to, reply, result.is_ok());
-            }
+        if self.process_mut(peer).is_some_and(|process| process.calls.take_held(op)) {
+            let time = self.coarse_time(peer);
+            self.try_call(peer, op, time);
         }
     }
 
-    pub(crate) fn on_reply(&mut self, peer: usize, reply: Reply) {
-        let is_waiting =
-            self.process_mut(peer).is_some_and(|process| process.sent.remove(&reply.op).is_some());
-        if is_waiting {
-            self.on_result(peer, reply.op, reply.result);
+    fn decide_alone(&mut self, peer: usize, op: usize, reason: NoPrimaryReason) {
+        let asked = self.ops[op].clone();
+        let items = items(&asked);
+        let context = self.local_group_time(peer);
+        let mode = self.plan.group.mode;
+        let Some(process) = self.process_mut(peer) else { return };
+        let units = process.overlay.units();
+        let model = process.model.clone();
+        let alone =
+            Alone { mode, store: &process.store, overlay: &process.overlay, model: &*model };
+        let Ok(answer) = alone.decide(&items, context, reason) else {
+            return self.end_op(op, Outcome::Refused);
+        };
+        process.units.decided += u128::from(answer.units);
+        let grown = process.overlay.units() - units;
+        let is_full = process.overlay.units() == u64::MAX;
+        if grown != answer.units && !is_full {
+            let what = format!("an overlay grew by {grown}, not by {}", answer.units);
+            self.fail("merged_once", what);
         }
+        self.counters.add("decided locally");
+        self.note(peer, &[9, op as u64, answer.units], |_| {
+            format!("decides {op} alone: {answer:?}")
+        });
+        self.see(&Seen::DecidedAlone { peer, op, answer, context });
+        self.end_op(op, Outcome::Local);
     }
 
-    fn on_result(&mut self, peer: usize, op: usize, result: Result<Done, NotDone>) {
-        match result {
-            Ok(done) => self.end_op(op, Outcome::Acknowledged(done)),
-            Err(NotDone::Moved) => {
-                let time = self.coarse_time(peer);
-                self.call(peer, op, time);
-            }
-            Err(NotDone::Refused) => self.end_op(op, Outcome::Refused),
-            Err(NotDone::Unknown) => self.end_op(op, Outcome::Unknown),
-        }
+    /// A decision is final for a caller here.
+    fn acknowledge(&mut self, peer: usize, op: usize, done: Done) {
+        self.promise(peer, Some(op), done);
+        self.end_op(op, Outcome::Acknowledged(done));
     }
 
-    /// A majority holds more: whoever waited for that is answered.
-    pub(crate) fn on_committed(&mut self, peer: usize) {
+    /// Answers the calls made here whose decisions a majority holds, or will not be known to.
+    pub(crate) fn settle_own(&mut self, peer: usize) {
         while let Some(process) = self.process_mut(peer) {
             let answerable = process.store.answerable();
-            let committed = process.store.committed();
-            let Some(waiting) = process.waiting.front().copied() else { return };
-            // A merge is forgotten by its origin: it waits for a majority in any case.
-            let is_merge = waiting.origin.op().is_none();
-            let end = if is_merge { committed } else { answerable };
-            if !covers(end, waiting.done.position) {
+            let newest = process.route.newest_reign();
+            if let Some((op, decided)) = process.calls.pop_covered(answerable) {
+                self.on_covered(peer, op, &decided);
+            } else if let Some(op) = process.calls.pop_past(newest) {
+                self.proceed(peer, op, Unanswered::Unknown);
+            } else {
                 return;
             }
-            process.waiting.pop_front();
-            let is_majority = covers(committed, waiting.done.position);
-            self.acknowledge(peer, waiting.origin, waiting.done, is_majority);
         }
     }
 
-    /// Decisions are made elsewhere now: what was under way there ends, what was held goes on.
-    pub(crate) fn on_routed(&mut self, peer: usize, route: Route) {
-        let code = match &route {
-            Route::Here { ballot } | Route::There { ballot, .. } => 10 + ballot.term.0,
-            Route::Held => 1,
-            Route::Nowhere => 2,
-        };
-        self.note(peer, &[8, code], |_| format!("routes {route:?}"));
-        if let Route::There { peer: leader, .. } = &route
-            && Self::is_for_liar(leader)
-        {
-            let name = self.plan.name(peer);
-            // G6 of docs/guarantees.md.
-            return self.fail("liars", format!("{name} follows {leader}, which is no member"));
-        }
-        let Some(process) = self.process_mut(peer) else { return };
-        let ballot = match &route {
-            Route::Here { ballot } | Route::There { ballot, .. } => Some(*ballot),
-            Route::Held | Route::Nowhere => None,
-        };
-        if let Route::Here { ballot } = &route {
-            process.reign = Some(*ballot);
-        }
-        let is_held = matches!(route, Route::Held);
-        process.route = route;
-        if is_held {
+    fn on_covered(&mut self, peer: usize, op: usize, decided: &Decided) {
+        let now = self.reading(peer);
+        let Some(process) = self.process(peer) else { return };
+        let read = self.ops[op].decided.map_or(Time(0), |done| done.read);
+        if self.ops[op].outcome.is_some() {
             return;
         }
-        let sent: Vec<usize> =
-            process.sent.iter().filter(|(_, of)| Some(**of) != ballot).map(|(op, _)| *op).collect();
-        process.sent.retain(|op, _| !sent.contains(op));
-        let parked = std::mem::take(&mut process.parked);
-        let waiting = std::mem::take(&mut process.waiting);
-        let (over, kept): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|waiting| Some(waiting.done.position.ballot) != ballot);
-        process.waiting = kept.into();
-        for op in sent {
-            self.end_op(op, Outcome::Unknown);
+        if is_final(decided, &process.store, || now) {
+            self.acknowledge(peer, op, Done::of(decided, read));
+        } else {
+            self.proceed(peer, op, Unanswered::Unknown);
         }
-        for waiting in over {
-            self.answer(peer, waiting.origin, Err(NotDone::Unknown));
+    }
+
+    pub(crate) fn on_reply(&mut self, peer: usize, from: PeerStart, reply: Reply) {
+        let op = reply.op;
+        if !self.process_mut(peer).is_some_and(|process| process.calls.take_sent(op, from)) {
+            return;
         }
-        for origin in parked {
-            self.answer(peer, origin, Err(NotDone::Moved));
+        match reply.result {
+            Ok(done) => self.end_op(op, Outcome::Acknowledged(done)),
+            Err((refusal, bound)) => {
+                let asked = self.ops[op].clone();
+                let unanswered = Unanswered::of_primary(refusal, bound, &items(&asked));
+                self.proceed(peer, op, unanswered);
+            }
         }
-        self.merge_now(peer);
+    }
+
+    /// A link is gone: replies of its other end do not come any more, and it is not answered.
+    pub(crate) fn on_link_lost(&mut self, peer: usize, lost: PeerStart) {
+        let Some(process) = self.process_mut(peer) else { return };
+        process.served.remove(&lost);
+        let gone: Vec<usize> =
+            process.calls.sent().filter(|(_, to)| *to == lost).map(|(op, _)| op).collect();
+        for op in gone {
+            self.on_hastened(op, lost);
+        }
+    }
+
+    /// The reply of a primary that is none any more is not waited for.
+    pub(crate) fn on_hastened(&mut self, op: usize, to: PeerStart) {
+        let peer = self.ops[op].peer;
+        let runs = self.hosts[peer].runs(self.ops[op].incarnation);
+        if runs && self.process_mut(peer).is_some_and(|process| process.calls.take_sent(op, to)) {
+            self.proceed(peer, op, Unanswered::Unknown);
+        }
+    }
+
+    /// Calls that were sent elsewhere are answered soon or never, and held ones go on.
+    pub(crate) fn redirect_calls(&mut self, peer: usize) {
+        let Some(process) = self.process(peer) else { return };
+        let target = match &process.route {
+            Route::There { peer: name, incarnation, .. } => {
+                Some(PeerStart { peer: self.index_of(name), incarnation: *incarnation })
+            }
+            _ => None,
+        };
+        let elsewhere: Vec<_> =
+            process.calls.sent().filter(|(_, to)| Some(*to) != target).collect();
+        let grace = (self.plan.group.heartbeat * 2).min(self.plan.timeout() / 4);
+        for (op, to) in elsewhere {
+            self.at(grace, Event::Hastened { op, to });
+        }
+        self.settle_own(peer);
+        let held = self.process_mut(peer).map(|process| process.calls.take_all_held());
+        for op in held.unwrap_or_default() {
+            let time = self.coarse_time(peer);
+            self.try_call(peer, op, time);
+        }
     }
 
     /// A call has waited as long as it may.
@@ -351,22 +306,8 @@ impl World {
         }
         self.counters.add("deadlines");
         let peer = self.ops[op].peer;
-        let incarnation = self.ops[op].incarnation;
-        let mut was_started = true;
-        if self.hosts[peer].runs(incarnation)
-            && let Some(process) = self.process_mut(peer)
-        {
-            process.sent.remove(&op);
-            let parked = process.parked.len();
-            process.parked.retain(|origin| *origin != Origin::Here { op });
-            was_started = process.parked.len() == parked;
-        }
-        let outcome = if was_started { Outcome::Unknown } else { Outcome::Refused };
-        self.end_op(op, outcome);
+        let runs = self.hosts[peer].runs(self.ops[op].incarnation);
+        let is_held = runs && self.process(peer).is_some_and(|process| process.calls.is_held(op));
+        self.end_op(op, if is_held { Outcome::Refused } else { Outcome::Unknown });
     }
-}
-
-/// Returns true if everything up to `position` is part of `end`.
-fn covers(end: Position, position: Position) -> bool {
-    end.ballot == position.ballot && end.sequence >= position.sequence
 }

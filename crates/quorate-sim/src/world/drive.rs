@@ -204,7 +204,7 @@ impl World {
     }
 
     pub(crate) fn on_tick(&mut self, peer: usize, incarnation: Incarnation) {
-        let Host { clock, process: Some(process), paused, .. } = &mut self.hosts[peer] else {
+        let Host { process: Some(process), paused, .. } = &mut self.hosts[peer] else {
             return;
         };
         if process.incarnation != incarnation || process.armed != Some(self.now) {
@@ -215,6 +215,8 @@ impl World {
             return;
         }
         process.store.sweep(SWEPT);
+        self.expire_served(peer);
+        let Host { clock, process: Some(process), .. } = &mut self.hosts[peer] else { return };
         if clock.time(self.now) >= process.machine.deadline() {
             self.drive(peer, Input::Tick);
         } else {

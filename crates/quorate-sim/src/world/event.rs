@@ -4,6 +4,7 @@ use quorate::Incarnation;
 
 use crate::network::packet::{ConnectionId, Packet};
 use crate::plan::fault::{Fault, Undo};
+use crate::words::call::PeerStart;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -38,6 +39,11 @@ pub(crate) enum Event {
         fault: Fault,
         peer: usize,
     },
+    /// Another peer is the primary of a call by now: its reply is not waited for any more.
+    Hastened {
+        op: usize,
+        to: PeerStart,
+    },
     Issue {
         op: usize,
     },
@@ -46,6 +52,10 @@ pub(crate) enum Event {
         incarnation: Incarnation,
     },
     Policy,
+    /// The pause of a held call ends.
+    Retry {
+        op: usize,
+    },
     Open {
         connection: ConnectionId,
         end: usize,

@@ -162,6 +162,8 @@ impl World {
         link.linked = None;
         let has_ended = std::mem::take(&mut link.has_ended);
         self.note_link(here, there.peer, false);
+        let lost = PeerStart { peer: there.peer, incarnation: there.incarnation };
+        self.on_link_lost(here, lost);
         let peer = self.plan.name(there.peer);
         self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation, has_ended });
     }
@@ -223,19 +225,27 @@ impl World {
 
     /// Encodes and decodes a message: it must come out as it went in (G21 of docs/guarantees.md).
     fn through_wire(&mut self, payload: Payload) -> Payload {
-        let Payload::Protocol(message) = payload else { return payload };
+        let frame = match payload {
+            Payload::Protocol(message) => Frame::Message(message),
+            Payload::Merge(merge) => Frame::Merge(merge),
+            Payload::MergeReply(reply) => Frame::MergeReply(reply),
+            other => return other,
+        };
         let mut buffer = BytesMut::new();
-        let frame = Frame::Message(message);
         wire::encode(&frame, &mut buffer);
         let max_body = self.plan.bounds.max_piece_bytes + 64 * 1024;
         let decoded = wire::split(&mut buffer, max_body)
             .and_then(|frame| frame.map(|(kind, body)| wire::decode(kind, body)).transpose());
-        let Frame::Message(message) = frame else { unreachable!("it was made above") };
-        match decoded {
-            Ok(Some(Frame::Message(other))) if other == message => {}
-            other => self.fail("wire", format!("{message:?} came out as {other:?}")),
+        match &decoded {
+            Ok(Some(other)) if *other == frame => {}
+            other => self.fail("wire", format!("{frame:?} came out as {other:?}")),
         }
-        Payload::Protocol(message)
+        match frame {
+            Frame::Message(message) => Payload::Protocol(message),
+            Frame::Merge(merge) => Payload::Merge(merge),
+            Frame::MergeReply(reply) => Payload::MergeReply(reply),
+            other => unreachable!("{other:?} was not made above"),
+        }
     }
 
     pub(crate) fn transmit_on(&mut self, packet: Packet) {
@@ -315,9 +325,9 @@ impl World {
                 self.drive(peer, Input::Message { peer: name, incarnation, message });
             }
             Payload::Call(call) => self.on_call(peer, from, call),
-            Payload::Reply(reply) => self.on_reply(peer, reply),
-            Payload::Merge(merge) => self.on_merge(peer, from, merge),
-            Payload::MergeReply(reply) => self.on_merge_reply(peer, reply),
+            Payload::Reply(reply) => self.on_reply(peer, from, reply),
+            Payload::Merge(merge) => self.on_merge(peer, from, &merge),
+            Payload::MergeReply(reply) => self.on_merge_reply(peer, from, reply),
             Payload::Reset { .. } => {}
         }
     }

@@ -1,14 +1,12 @@
-//! Relaxed mode: what a peer decides alone, and how that becomes part of the group's counts.
+//! Relaxed mode: how what a peer decided alone becomes part of the group's counts, as the product
+//! sees to it ([`quorate::session::merging`]).
 
-use quorate::bug::{self, Bug};
-use quorate::protocol::io::Route;
-use quorate::store::SealedBatch;
-use quorate::{Answer, DecideContext, GroupTime, Incarnation, Item, OnReconnect};
+use quorate::session::merging::{Action, Local, Merging};
+use quorate::wire::{Merge, MergeReply};
+use quorate::{DecideContext, GroupTime, Incarnation, PeerStart as Start};
 
 use crate::network::packet::Payload;
-use crate::words::call::{Done, Origin, PeerStart};
-use crate::words::merge::{Merge, MergeReply};
-use crate::words::operation::{DONE, Outcome, item};
+use crate::words::call::PeerStart;
 use crate::words::seen::Seen;
 use crate::world::World;
 use crate::world::event::Event;
@@ -34,7 +32,7 @@ impl World {
     }
 
     /// Group time as a peer without a primary estimates it.
-    fn local_group_time(&self, peer: usize) -> DecideContext {
+    pub(crate) fn local_group_time(&self, peer: usize) -> DecideContext {
         let wall = self.hosts[peer].clock.now(self.now).wall;
         let Some(process) = self.process(peer) else { return DecideContext::at(wall) };
         let lead = process.store.lead();
@@ -42,176 +40,132 @@ impl World {
         DecideContext::new(steady, lead)
     }
 
-    /// Decides on the local copy and says so.
-    pub(crate) fn decide_alone(&mut self, peer: usize, op: usize) {
-        let keys = self.ops[op].items.clone();
-        let kind = self.ops[op].kind;
-        let items: Vec<Item<'_>> =
-            keys.iter().map(|(key, amount)| item(key, *amount, kind)).collect();
-        let context = self.local_group_time(peer);
-        let Some(process) = self.process_mut(peer) else { return };
-        let model = std::sync::Arc::clone(&process.model);
-        let units = process.overlay.units();
-        match process.overlay.decide(&process.store, context, &items, &*model) {
-            Ok(answer) => {
-                process.merging.decided += u128::from(answer.units);
-                let grown = process.overlay.units() - units;
-                let is_full = process.overlay.units() == u64::MAX;
-                if grown != answer.units && !is_full {
-                    let what = format!("an overlay grew by {grown}, not by {}", answer.units);
-                    self.fail("merged_once", what);
-                }
-                self.counters.add("decided locally");
-                self.note(peer, &[9, op as u64, answer.units], |_| {
-                    format!("decides {op} alone: {answer:?}")
-                });
-                self.see(&Seen::DecidedAlone { peer, op, answer, context });
-                self.end_op(op, Outcome::Local);
-            }
-            Err(_) => self.end_op(op, Outcome::Refused),
-        }
-    }
-
-    /// Sends what was decided alone, as soon as there is a primary, and again until it is held.
-    pub(crate) fn merge_now(&mut self, peer: usize) {
-        let on_reconnect = self.plan.group.on_reconnect;
-        let keys = self.plan.merge_keys;
-        let now = self.local_group_time(peer);
-        let Some(process) = self.process_mut(peer) else { return };
-        if process.overlay.is_empty() {
-            return;
-        }
-        let route = process.route.clone();
-        let incarnation = process.incarnation;
-        if matches!(route, Route::Held | Route::Nowhere) {
-            return;
-        }
-        if on_reconnect == OnReconnect::Overwrite {
-            process.merging.discarded += u128::from(process.overlay.discard());
-            self.counters.add("overlays discarded");
-            self.see(&Seen::Forgotten { peer, is_all: true });
-            return;
-        }
-        let Some(sealed) = process.overlay.seal(keys, now.steady()) else { return };
-        let is_new = process.merging.sealed.replace(sealed.number) != Some(sealed.number);
-        let merge = Merge { number: sealed.number, sealed_at: sealed.at, entries: sealed.entries };
-        if is_new {
-            self.see(&Seen::Sealed { peer, entries: &merge.entries });
-        }
-        match route {
-            Route::Here { .. } => self.on_merge(peer, PeerStart { peer, incarnation }, merge),
-            Route::There { peer: name, incarnation, .. } => {
-                let primary = self.index_of(&name);
-                self.transmit(peer, primary, incarnation, Payload::Merge(merge));
-            }
-            Route::Held | Route::Nowhere => {}
-        }
-    }
-
-    /// The primary merges, once.
-    pub(crate) fn on_merge(&mut self, peer: usize, from: PeerStart, merge: Merge) {
-        let time = self.coarse_time(peer);
-        let name = self.plan.name(from.peer);
-        let Some(process) = self.process(peer) else { return };
-        let model = std::sync::Arc::clone(&process.model);
-        let Merge { number, sealed_at, ref entries } = merge;
-        let incarnation = from.incarnation;
-        let batch = SealedBatch { origin: &name, incarnation, number, sealed_at, entries };
-        let result = process.store.merge(time, &batch, &*model);
-        let must_wake = result.is_err() && process.store.take_wake();
-        if must_wake {
-            self.wake(peer);
-        }
-        let merged = match result {
-            Ok(merged) => merged,
-            Err(refused) if refused.is_for_good() => {
-                self.counters.add("merges too late");
-                let reply = MergeReply { number, is_merged: false };
-                return self.send_merge_reply(peer, from, reply);
-            }
-            Err(_) => return,
-        };
-        let is_merged = merged.is_recorded;
-        let origin = Origin::Merge { peer: from.peer, incarnation, number, is_merged };
-        let position = merged.position;
-        let context = merged.context;
-        let id = (from.peer, from.incarnation, number);
-        self.counters.add(if merged.already { "merges again" } else { "merges" });
-        self.note(peer, &[10, number, merged.units], |_| {
-            format!("merges {id:?} at {position}: {} units, again {}", merged.units, merged.already)
-        });
-        if !merged.already {
-            let id = merged.is_recorded.then_some(id);
-            match self.history.merge(&model, position, context, id, &merge.entries) {
-                Ok(units) if units == merged.units => {
-                    let entries = &merge.entries;
-                    self.see(&Seen::Merged { id, position, context, entries });
-                }
-                Ok(units) => {
-                    let found = merged.units;
-                    self.fail("merged_once", format!("{id:?} counted {found}, not {units} units"));
-                }
-                Err(what) => self.fail("monotone", what),
-            }
-        }
-        let answer = Answer { code: DONE, units: merged.units, ..Answer::default() };
-        if merged.wake {
-            self.wake(peer);
-        }
-        let must_wait = !bug::is(Bug::OverlayForgottenEarly);
-        self.answer_when_due(
-            peer,
-            origin,
-            Done { answer, position, context, read: time },
-            must_wait,
-        );
-        self.on_committed(peer);
-    }
-
-    /// A merge is held by a majority, or will not be under this primary.
-    pub(crate) fn answer_merge(
+    /// Has the product do something about what was decided alone, and does what it says.
+    fn merge_with(
         &mut self,
         peer: usize,
-        to: PeerStart,
-        reply: MergeReply,
-        is_held: bool,
+        step: impl FnOnce(&mut Merging, &Local<'_>, &mut Vec<Action>),
     ) {
-        if is_held {
-            self.send_merge_reply(peer, to, reply);
+        let name = self.plan.name(peer);
+        let on_reconnect = self.plan.group.on_reconnect;
+        let max_keys = self.plan.merge_keys;
+        let failure_timeout = self.plan.timeout();
+        let Some(process) = self.process_mut(peer) else { return };
+        let start = Start::new(name, process.incarnation);
+        let mut merging = std::mem::take(&mut process.merging);
+        let mut actions = Vec::new();
+        let local = Local {
+            start: &start,
+            store: &process.store,
+            overlay: &process.overlay,
+            model: &*process.model,
+            on_reconnect,
+            max_keys,
+            failure_timeout,
+        };
+        step(&mut merging, &local, &mut actions);
+        process.merging = merging;
+        for action in actions {
+            self.act(peer, action);
+        }
+        self.check_units(peer);
+    }
+
+    /// Merges what was decided alone, as soon as there is a primary, and again until it is held.
+    pub(crate) fn merge_now(&mut self, peer: usize) {
+        let now = self.reading(peer);
+        let steady = self.local_group_time(peer).steady();
+        let Some(route) = self.process(peer).map(|process| process.route.clone()) else { return };
+        self.merge_with(peer, |merging, local, actions| {
+            merging.run_due(local, &route, now, || steady, actions);
+        });
+    }
+
+    /// The primary has answered a merge.
+    pub(crate) fn on_merge_reply(&mut self, peer: usize, from: PeerStart, reply: MergeReply) {
+        let now = self.reading(peer);
+        let from = Start::new(self.plan.name(from.peer), from.incarnation);
+        self.merge_with(peer, |merging, local, actions| {
+            merging.on_reply(local, now, &from, reply, actions);
+        });
+        self.merge_now(peer);
+    }
+
+    fn act(&mut self, peer: usize, action: Action) {
+        match action {
+            Action::Send { to, merge } => self.send_merge(peer, &to, merge),
+            Action::Merged { merge, merged } => {
+                self.note_sealed(peer, &merge);
+                let Some(process) = self.process(peer) else { return };
+                let id = (peer, process.incarnation, merge.number);
+                let time = self.reading(peer);
+                self.on_merged(peer, id, &merged, &merge, time);
+                self.wake(peer);
+            }
+            Action::Refused => {
+                if self.process(peer).is_some_and(|process| process.store.take_wake()) {
+                    self.wake(peer);
+                }
+            }
+            Action::Confirmed { number, units } => self.on_confirmed(peer, number, units),
+            Action::Dropped { units, .. } => self.on_discarded(peer, units, false),
+            Action::Discarded { units } => {
+                self.counters.add("overlays discarded");
+                self.on_discarded(peer, units, true);
+            }
+            Action::Done { .. } => self.counters.add("merges done"),
         }
     }
 
-    fn send_merge_reply(&mut self, peer: usize, to: PeerStart, reply: MergeReply) {
-        if to.peer == peer {
-            if self.hosts[peer].runs(to.incarnation) {
-                self.on_merge_reply(peer, reply);
-            }
-        } else {
-            self.transmit(peer, to.peer, to.incarnation, Payload::MergeReply(reply));
+    fn send_merge(&mut self, peer: usize, to: &Start, merge: Merge) {
+        self.note_sealed(peer, &merge);
+        let primary = self.index_of(&to.name);
+        let linked = self.process(peer).and_then(|process| process.links[primary].linked);
+        if linked == Some(to.incarnation) {
+            return self.transmit(peer, primary, to.incarnation, Payload::Merge(merge));
+        }
+        let now = self.reading(peer);
+        self.merge_with(peer, |merging, local, _| merging.on_not_sent(local, now));
+    }
+
+    fn note_sealed(&mut self, peer: usize, merge: &Merge) {
+        let Some(process) = self.process_mut(peer) else { return };
+        if std::mem::replace(&mut process.units.sealed, merge.number) != merge.number {
+            self.see(&Seen::Sealed { peer, entries: &merge.entries });
         }
     }
 
     /// The origin forgets what a majority holds.
-    pub(crate) fn on_merge_reply(&mut self, peer: usize, reply: MergeReply) {
-        let Some(process) = self.process_mut(peer) else { return };
-        if process.merging.sealed.take_if(|sealed| *sealed == reply.number).is_none() {
-            // An answer to a copy that came late.
-            return;
-        }
-        let units = process.overlay.confirm(reply.number);
+    fn on_confirmed(&mut self, peer: usize, number: u64, units: u64) {
         self.see(&Seen::Forgotten { peer, is_all: false });
         let Some(process) = self.process_mut(peer) else { return };
-        if reply.is_merged {
-            process.merging.confirmed += u128::from(units);
-            let incarnation = process.incarnation;
-            // Not to let one merge of all units there can be hide the others.
-            self.counters.add_many("units merged", units.min(1_000));
-            let id = (peer, incarnation, reply.number);
-            self.see(&Seen::Confirmed { id });
-        } else {
-            process.merging.discarded += u128::from(units);
-            self.counters.add("batches without effect");
+        process.units.confirmed += u128::from(units);
+        let id = (peer, process.incarnation, number);
+        self.promise_merge(peer, id);
+        if self.without_effect.contains(&id) {
+            return self.counters.add("batches without effect");
         }
-        self.merge_now(peer);
+        // Not to let one merge of all units there can be hide the others.
+        self.counters.add_many("units merged", units.min(1_000));
+        self.see(&Seen::Confirmed { id });
+    }
+
+    fn on_discarded(&mut self, peer: usize, units: u64, is_all: bool) {
+        if let Some(process) = self.process_mut(peer) {
+            process.units.discarded += u128::from(units);
+        }
+        self.see(&Seen::Forgotten { peer, is_all });
+    }
+
+    /// Whatever was decided alone is there still, or was merged, or dropped.
+    fn check_units(&mut self, peer: usize) {
+        let Some(process) = self.process(peer) else { return };
+        let kept = process.overlay.units();
+        let units = process.units;
+        let accounted = units.confirmed + units.discarded + u128::from(kept);
+        // A sum of units that is as large as one can be is not exact.
+        if accounted != units.decided && units.decided < u128::from(u64::MAX) {
+            self.fail("merged_once", format!("{units:?} with {kept} kept do not add up"));
+        }
     }
 }

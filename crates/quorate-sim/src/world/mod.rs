@@ -31,6 +31,7 @@ mod policies;
 mod processes;
 mod progress;
 mod rest;
+mod serving;
 mod stranded;
 mod strike;
 mod triggers;
@@ -38,7 +39,7 @@ pub(crate) mod watch;
 #[cfg(feature = "bugs")]
 mod within_cuts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,8 @@ use crate::observe::contact::Contact;
 use crate::observe::counters::Counters;
 use crate::observe::trace::Trace;
 use crate::plan::Plan;
+use crate::words::call::Done;
+use crate::words::merge::MergeId;
 use crate::words::operation::Op;
 use crate::words::seen::{Failure, Seen};
 use crate::world::event::Event;
@@ -85,6 +88,10 @@ pub(crate) struct World {
     /// Every key that a client may use.
     keys: Vec<Bytes>,
     history: History,
+    /// What was merged last of every batch, and where.
+    merged: BTreeMap<MergeId, (usize, Done)>,
+    /// Batches that have changed nothing so far, and are recorded nowhere.
+    without_effect: BTreeSet<MergeId>,
     /// The one that looks on; none while it is shown something.
     watch: Option<Box<dyn Watch>>,
     counters: Counters,
@@ -142,6 +149,8 @@ impl World {
             stranded: Vec::new(),
             ops: Vec::new(),
             history: History::default(),
+            merged: BTreeMap::new(),
+            without_effect: BTreeSet::new(),
             keys: all_keys(&plan),
             watch: Some(watch),
             counters: Counters::default(),
@@ -218,9 +227,11 @@ impl World {
             Event::Disk { peer, incarnation } => self.on_disk(peer, incarnation),
             Event::Fault => self.on_fault(),
             Event::Strike { fault, peer } => self.strike(fault, Some(peer)),
+            Event::Hastened { op, to } => self.on_hastened(op, to),
             Event::Issue { op } => self.on_issue(op),
             Event::Merge { peer, incarnation } => self.on_merge_timer(peer, incarnation),
             Event::Policy => self.on_policy_timer(),
+            Event::Retry { op } => self.on_retry(op),
             Event::Open { connection, end } => self.on_open(connection, end),
             Event::Silence { connection, end } => self.on_silence(connection, end),
             Event::Tick { peer, incarnation } => self.on_tick(peer, incarnation),

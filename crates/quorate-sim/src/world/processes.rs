@@ -1,17 +1,20 @@
 //! Processes that start, end, freeze and run on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::protocol::Machine;
 use quorate::protocol::io::{Input, Route};
+use quorate::session::budget::Budget;
+use quorate::session::merging::Merging;
 use quorate::state::Membership;
 use quorate::store::{Overlay, Store};
 use quorate::{Bounds, Incarnation, PeerName, Position};
 
 use crate::base::clock::Moment;
-use crate::host::process::{Link, Merging, Process};
+use crate::host::calls::Calls;
+use crate::host::process::{Link, LocalUnits, Process};
 use crate::host::unnoticed::Unnoticed;
 use crate::model::SimModel;
 use crate::model::reference::Follower;
@@ -74,10 +77,11 @@ impl World {
             follower: Follower::default(),
             was_authorized: false,
             is_founding: false,
-            waiting: VecDeque::new(),
-            parked: Vec::new(),
-            sent: BTreeMap::new(),
+            calls: Calls::default(),
+            served: BTreeMap::new(),
+            budget: Arc::new(Budget::new(bounds.max_waiting_calls)),
             merging: Merging::default(),
+            units: LocalUnits::default(),
             storage,
             hears_liar: false,
         });

@@ -71,7 +71,7 @@ impl World {
                 }
                 Err(what) => self.fail("monotone", what),
             }
-            let done = Done { answer, position, context: decided.context, read: time };
+            let done = Done::of(&decided, time);
             self.see(&Seen::Executed { op: None, done });
             if decided.wake {
                 self.wake(peer);
