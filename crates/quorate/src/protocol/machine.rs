@@ -229,7 +229,7 @@ impl Machine {
         self.now.time = self.now.time.max(now.time);
         if gap > self.group.failure_timeout / 4 + self.group.heartbeat {
             for remote in self.remotes.values_mut() {
-                remote.heard = remote.heard.after(gap);
+                remote.excuse(gap);
             }
             if let Some(leader) = &mut self.leader {
                 leader.heard = leader.heard.after(gap);
@@ -244,10 +244,10 @@ impl Machine {
         let Some(remote) = self.remotes.get_mut(&peer) else {
             return;
         };
-        if remote.linked != Some(incarnation) && !bug::is(Bug::OldIncarnationHeard) {
+        if !remote.is_linked_start(incarnation) && !bug::is(Bug::OldIncarnationHeard) {
             return;
         }
-        remote.heard = remote.heard.max(self.now.time);
+        remote.note_heard(self.now.time);
         let from = PeerStart { name: peer, incarnation };
         if !self.may_say(&from, &message) {
             return;
@@ -359,7 +359,7 @@ impl Machine {
 
     pub(super) fn send_to_all(&mut self, message: &Message) {
         for (name, remote) in &self.remotes {
-            if let Some(incarnation) = remote.linked {
+            if let Some(incarnation) = remote.linked() {
                 let (to, message) = (name.clone(), message.clone());
                 self.outputs.push_back(Output::Send { to, incarnation, message });
             }
@@ -371,7 +371,7 @@ impl Machine {
     pub(super) fn linked_voters(&self) -> Vec<PeerStart> {
         let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
         voters
-            .filter_map(|(name, remote)| Some(PeerStart::new(name.clone(), remote.linked?)))
+            .filter_map(|(name, remote)| Some(PeerStart::new(name.clone(), remote.linked()?)))
             .collect()
     }
 
@@ -430,12 +430,12 @@ impl Machine {
     /// What a linked peer is counted by.
     pub(super) fn id_of(&self, start: &PeerStart) -> Option<MemberId> {
         let remote = self.remotes.get(&start.name);
-        let remote = remote.filter(|remote| remote.linked == Some(start.incarnation))?;
+        let remote = remote.filter(|remote| remote.is_linked_start(start.incarnation))?;
         remote.id()
     }
 
     pub(super) fn is_reachable(&self, remote: &Remote) -> bool {
-        remote.linked.is_some() && self.now.time.since(remote.heard) <= self.reach()
+        remote.is_linked() && remote.silence(self.now.time) <= self.reach()
     }
 
     /// One step of an election: short against the failure timeout, long against a round trip.

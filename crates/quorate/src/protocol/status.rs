@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::base::id::{
-    Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position, Time,
-};
+use crate::base::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position};
 use crate::protocol::follow::receiver::CatchUp;
 use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
 use crate::protocol::group::remote::Remote;
@@ -193,7 +191,7 @@ impl Machine {
     /// The same of another member, as far as this peer can tell: the primary by what that one has
     /// promised and confirmed, others by its own word.
     fn is_peer_current(&self, name: &PeerName, remote: &Remote) -> bool {
-        let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
+        let Some(brief) = remote.brief().filter(|_| self.is_reachable(remote)) else {
             return false;
         };
         if brief.has_failed || self.primary_is_absent() {
@@ -202,15 +200,14 @@ impl Machine {
         let is_near = |lag: u64| lag <= MAX_LAG;
         if self.is_primary() {
             let own = self.store.position();
-            let held = remote.sender.as_ref().and_then(|sender| sender.held());
+            let held = remote.sender().and_then(|sender| sender.held());
             let lag = held.and_then(|held| cuts_behind(held, own));
-            let has_promised = remote.answered > Time(0)
-                && self.now.time.since(remote.answered) < self.group.lease();
+            let has_promised = remote.has_promised_within(self.group.lease(), self.now.time);
             return has_promised && lag.is_some() && brief.behind.or(lag).is_some_and(is_near);
         }
         let Some(leader) = &self.leader else { return false };
         if leader.start.name == *name {
-            return remote.linked == Some(leader.start.incarnation);
+            return remote.is_linked_start(leader.start.incarnation);
         }
         let follows = brief.ballot == self.ballot
             && brief.suspects.is_none()
@@ -240,7 +237,7 @@ impl Machine {
         let membership = &self.meta.membership;
         let mut listed = membership.voters.iter().chain(membership.next.iter().flatten());
         let member = listed.rfind(|member| member.name == *name);
-        let last = self.remotes.get(name).and_then(|remote| remote.last.as_ref());
+        let last = self.remotes.get(name).and_then(Remote::last);
         let id = if *name == self.config.name { Some(self.id) } else { last.map(|end| end.id) };
         MachineMember {
             name: name.clone(),
@@ -252,12 +249,12 @@ impl Machine {
 
     fn peer_status(&self, name: &PeerName, own: Position) -> MachinePeer {
         let remote = &self.remotes[name];
-        let brief = remote.brief.as_ref();
+        let brief = remote.brief();
         let membership = &self.meta.membership;
-        let last = remote.last.as_ref();
+        let last = remote.last();
         let is_member = last.is_some_and(|end| membership.counts_surely(name, end.id));
         let is_primary = brief.is_some_and(|b| b.is_primary && b.ballot >= self.ballot);
-        let id = remote.last.as_ref().map(|end| end.id);
+        let id = remote.last().map(|end| end.id);
         let is_removed = id.is_some_and(|id| self.meta.membership.has_removed(name, id));
         let role = match remote.kind() {
             _ if is_primary => PeerRole::Primary,
@@ -266,7 +263,7 @@ impl Machine {
             Some(PeerKind::Client) => PeerRole::Client,
             _ => PeerRole::Joining,
         };
-        let held = remote.sender.as_ref().and_then(|sender| sender.held());
+        let held = remote.sender().and_then(|sender| sender.held());
         let lag = match held {
             _ if !self.is_primary() && !self.is_reachable(remote) => None,
             _ if is_primary => Some(0),
@@ -278,8 +275,8 @@ impl Machine {
         MachinePeer {
             name: name.clone(),
             follows,
-            incarnation: remote.last.as_ref().map(|end| end.incarnation),
-            is_linked: remote.linked.is_some(),
+            incarnation: remote.last().map(|end| end.incarnation),
+            is_linked: remote.is_linked(),
             role,
             id,
             kind: remote.kind(),

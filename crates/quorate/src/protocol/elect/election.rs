@@ -219,7 +219,7 @@ impl Machine {
     /// What it last said of itself may be older than its request: a candidate that has joined this
     /// group since stands at a position of it.
     fn is_behind_elsewhere(&self, candidate: &PeerName, position: Position) -> bool {
-        let brief = self.remotes.get(candidate).and_then(|r| r.brief.as_ref());
+        let brief = self.remotes.get(candidate).and_then(Remote::brief);
         let is_elsewhere = brief
             .is_some_and(|brief| brief.group_id.is_some() && brief.group_id != self.meta.group_id);
         let own = self.store.position().ballot.generation;
@@ -293,7 +293,7 @@ impl Machine {
         self.learn_ballot(from, reply.known);
         self.note_told(from, &reply.membership);
         if bug::is(Bug::FreshnessAtPreVote) {
-            let brief = self.remotes.get(&from.name).and_then(|r| r.brief.as_ref());
+            let brief = self.remotes.get(&from.name).and_then(Remote::brief);
             reply.position = brief.map_or(reply.position, |brief| brief.position);
         }
         let Some(id) = self.id_of(from) else { return };
@@ -307,9 +307,9 @@ impl Machine {
 
     /// Keeps who counts by what a voter knows, for as long as it is linked.
     fn note_told(&mut self, PeerStart { name, incarnation }: &PeerStart, told: &Membership) {
-        let remote = self.remotes.get_mut(name).filter(|r| r.linked == Some(*incarnation));
+        let remote = self.remotes.get_mut(name).filter(|r| r.is_linked_start(*incarnation));
         if let Some(remote) = remote {
-            remote.told = Some(told.clone());
+            remote.note_told(told.clone());
         }
     }
 
@@ -400,7 +400,7 @@ impl Machine {
         let deadline = winner.deadline();
         let again = winner.ask_again_at(retry);
         let is_linked =
-            self.remotes.get(&source.name).is_some_and(|r| r.linked == Some(source.incarnation));
+            self.remotes.get(&source.name).is_some_and(|r| r.is_linked_start(source.incarnation));
         if now >= deadline || !is_linked {
             self.send(&source, Message::StandNow { ballot: self.ballot });
             self.give_up_campaign();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, GroupTime, Member, PeerName, PeerStart, Position, Sequence, Term};
+use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, VoteRequest};
 use crate::state::Membership;
@@ -21,7 +22,7 @@ impl Machine {
         let size = self.names().len();
         let mut reached: Vec<(PeerName, Brief)> = Vec::new();
         for (name, remote) in self.fellows() {
-            if let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) {
+            if let Some(brief) = remote.brief().filter(|_| self.is_reachable(remote)) {
                 reached.push((name.clone(), brief.clone()));
             }
         }
@@ -93,7 +94,7 @@ impl Machine {
             let Some(remote) = self.remotes.get(name) else {
                 continue;
             };
-            let since = self.now.time.since(remote.brief_at);
+            let since = self.now.time.since(remote.brief_at());
             let uptime = Duration::from_millis(brief.uptime_ms) + since;
             list.push(key(name, brief.position, brief.priority, uptime));
         }
@@ -128,7 +129,7 @@ impl Machine {
             return false;
         }
         let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
-        !reached.filter_map(|(name, r)| Some((name, r.brief.as_ref()?))).any(|(name, brief)| {
+        !reached.filter_map(|(name, r)| Some((name, r.brief()?))).any(|(name, brief)| {
             let is_waited_for = self.hears_of(&from.name, name) && !self.may_stand_anew(brief);
             let is_fresher = brief.priority > 0 && brief.position > position && !is_waited_for;
             brief.is_led() || is_fresher
@@ -152,7 +153,7 @@ impl Machine {
 
     /// Whether a peer says that it reaches another.
     pub(in crate::protocol) fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
-        let brief = self.remotes.get(peer).and_then(|remote| remote.brief.as_ref());
+        let brief = self.remotes.get(peer).and_then(Remote::brief);
         peer == other || brief.is_some_and(|brief| brief.reaches.contains(other))
     }
 
@@ -164,8 +165,8 @@ impl Machine {
             return BTreeSet::new();
         }
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
-        let fresher = reached
-            .filter(|(_, remote)| remote.brief.as_ref().is_some_and(|brief| brief.position > own));
+        let fresher =
+            reached.filter(|(_, remote)| remote.brief().is_some_and(|brief| brief.position > own));
         fresher.map(|(name, _)| name.clone()).collect()
     }
 
@@ -230,7 +231,7 @@ impl Machine {
     /// peer comes to.
     pub(in crate::protocol) fn new_generation(&mut self) -> Option<Ballot> {
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name));
-        let briefs = known.filter_map(|(_, remote)| remote.brief.as_ref());
+        let briefs = known.filter_map(|(_, remote)| remote.brief());
         let own = [self.ballot, self.store.position().ballot];
         let ballots = briefs.flat_map(|brief| [brief.ballot, brief.position.ballot]).chain(own);
         let newest = ballots.fold(Ballot::NONE, |newest, ballot| Ballot {
@@ -255,7 +256,7 @@ impl Machine {
             let (id, address) = if *name == self.config.name {
                 (Some(self.id), self.config.address.clone())
             } else {
-                let end = self.remotes.get(name).and_then(|r| r.last.as_ref().zip(r.linked));
+                let end = self.remotes.get(name).and_then(|r| r.last().zip(r.linked()));
                 end.map_or_else(Default::default, |(end, _)| (Some(end.id), end.address.clone()))
             };
             if id.is_none() {

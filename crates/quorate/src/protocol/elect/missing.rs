@@ -80,8 +80,8 @@ impl Machine {
             return BTreeSet::new();
         }
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
-        let equal = reached
-            .filter(|(_, remote)| remote.brief.as_ref().is_some_and(|brief| brief.position == own));
+        let equal =
+            reached.filter(|(_, remote)| remote.brief().is_some_and(|brief| brief.position == own));
         equal.map(|(name, _)| name.clone()).collect()
     }
 
@@ -119,7 +119,7 @@ impl Machine {
         if *name == self.config.name {
             return self.remembered();
         }
-        let remote = self.remotes.get(name).filter(|remote| remote.linked.is_some())?;
-        remote.brief.as_ref()?.acknowledged
+        let remote = self.remotes.get(name).filter(|remote| remote.is_linked())?;
+        remote.brief()?.acknowledged
     }
 }

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{PeerKind, PeerName};
+use crate::protocol::group::remote::Remote;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign};
@@ -106,7 +107,7 @@ impl Machine {
     pub(in crate::protocol) fn reaches_own_majority(&self) -> bool {
         let own = &self.meta.membership;
         let told = self.fellows().filter(|(_, r)| self.is_reachable(r));
-        let told = told.filter_map(|(_, r)| r.told.as_ref().filter(|t| t.stamp > own.stamp));
+        let told = told.filter_map(|(_, r)| r.told().filter(|t| t.stamp > own.stamp));
         let newest = told.max_by_key(|told| told.stamp);
         self.reaches_majority_of(own) && newest.is_none_or(|told| self.reaches_majority_of(told))
     }
@@ -117,8 +118,7 @@ impl Machine {
                 return id == self.id;
             }
             let Some(remote) = self.remotes.get(name) else { return false };
-            let is_here =
-                remote.brief.as_ref().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
+            let is_here = remote.brief().is_some_and(|brief| !self.is_ahead_elsewhere(brief));
             remote.id() == Some(id) && self.is_reachable(remote) && is_here
         })
     }
@@ -127,7 +127,7 @@ impl Machine {
     pub(in crate::protocol) fn can_elect(&self) -> bool {
         let may_stand = self.priority() > 0
             || self.fellows().filter(|(_, r)| self.is_reachable(r)).any(|(_, remote)| {
-                remote.brief.as_ref().is_some_and(|brief| {
+                remote.brief().is_some_and(|brief| {
                     brief.priority > 0
                         && !brief.position.is_blank()
                         && brief.group_id == self.meta.group_id
@@ -148,7 +148,7 @@ impl Machine {
     /// Whether a member of this group, which may know a newer membership, reaches a majority of it.
     fn reaches_a_quorum(&self) -> bool {
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
-        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(|r| r.brief.as_ref());
+        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(Remote::brief);
         briefs.filter(|brief| brief.group_id == self.meta.group_id).any(|brief| brief.has_quorum)
     }
 
@@ -160,7 +160,7 @@ impl Machine {
                 continue;
             };
             let is_counted = self.meta.membership.counts(name, id);
-            let agrees = remote.brief.as_ref().is_some_and(|brief| {
+            let agrees = remote.brief().is_some_and(|brief| {
                 // One that follows nobody has nothing to withdraw, whatever ballot it knows; and
                 // one of an older ballot hears no primary of this one. It may stay in its own: a
                 // blank peer in its pledge, one that has not heard that this peer's reign is over.
@@ -209,7 +209,7 @@ impl Machine {
         let me = (leaves(me), self.priority(), Reverse(self.store.position()), me.clone());
         let mut list = vec![me];
         for (name, remote) in &self.remotes {
-            let Some(brief) = remote.brief.as_ref().filter(|_| self.is_reachable(remote)) else {
+            let Some(brief) = remote.brief().filter(|_| self.is_reachable(remote)) else {
                 continue;
             };
             let is_counted = remote.id().is_some_and(|id| self.meta.membership.counts(name, id));

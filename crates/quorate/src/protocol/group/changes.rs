@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence, Time};
+use crate::base::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::machine::Machine;
@@ -45,13 +45,13 @@ impl Machine {
     pub(in crate::protocol) fn reaches_all_known(&self, holds: impl Fn(&Brief) -> bool) -> bool {
         let mut names = self.names();
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
-        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(|r| r.brief.as_ref());
+        let briefs = known.filter(|r| self.is_reachable(r)).filter_map(Remote::brief);
         names.extend(briefs.flat_map(|brief| &brief.members));
         names.remove(&self.config.name);
         let is_there = |name: &PeerName| {
             let remote = self.remotes.get(name).filter(|remote| self.is_reachable(remote));
             let remote = remote.filter(|remote| !self.is_another_storage(name, remote));
-            remote.and_then(|remote| remote.brief.as_ref()).is_some_and(&holds)
+            remote.and_then(Remote::brief).is_some_and(&holds)
         };
         // A blank joiner that has heard of no member does not know that there is none.
         let knows_some = !names.is_empty() || self.config.kind == PeerKind::Member;
@@ -70,7 +70,7 @@ impl Machine {
     pub(in crate::protocol) fn follow_names(&mut self) {
         let mut names: BTreeSet<PeerName> = self.names().into_iter().cloned().collect();
         names.remove(&self.config.name);
-        self.remotes.retain(|name, remote| remote.linked.is_some() || names.contains(name));
+        self.remotes.retain(|name, remote| remote.is_linked() || names.contains(name));
         for name in names {
             self.remotes.entry(name).or_default();
         }
@@ -80,14 +80,14 @@ impl Machine {
     /// some. One that was counted out gets the change that says so, once it is committed: until
     /// then its vote may be needed, and a peer that knows of its removal gives none.
     pub(in crate::protocol) fn is_fed(&self, name: &PeerName, remote: &Remote) -> bool {
-        let Some((end, id)) = remote.last.as_ref().zip(remote.id()) else { return false };
+        let Some((end, id)) = remote.last().zip(remote.id()) else { return false };
         let membership = &self.meta.membership;
         match end.kind {
             PeerKind::Client => false,
             _ if membership.has(name) => true,
             _ if membership.has_removed(name, id) => {
                 let is_due = self.is_change_committed() || bug::is(Bug::RemovalToldEarly);
-                !remote.knows_removal && is_due
+                !remote.knows_removal() && is_due
             }
             kind => kind == PeerKind::Joiner,
         }
@@ -99,15 +99,15 @@ impl Machine {
         let mut new = Vec::new();
         let mut gone = Vec::new();
         for (name, remote) in &self.remotes {
-            match (self.is_fed(name, remote), &remote.sender) {
-                (true, None) => new.push(name.clone()),
-                (false, Some(_)) => gone.push(name.clone()),
+            match (self.is_fed(name, remote), remote.is_fed()) {
+                (true, false) => new.push(name.clone()),
+                (false, true) => gone.push(name.clone()),
                 _ => {}
             }
         }
         for name in gone {
             if let Some(remote) = self.remotes.get_mut(&name) {
-                remote.sender = None;
+                remote.stop_feeding();
             }
         }
         for name in new {
@@ -123,8 +123,7 @@ impl Machine {
             return;
         }
         if let Some(remote) = self.remotes.get_mut(name) {
-            remote.knows_removal = true;
-            remote.sender = None;
+            remote.note_removal_known();
         }
     }
 
@@ -195,8 +194,7 @@ impl Machine {
     /// there are no others.
     pub(in crate::protocol) fn old_speaker(&self) -> Option<&PeerName> {
         let is_old = |remote: &Remote| {
-            remote.linked.is_some()
-                && remote.last.as_ref().is_some_and(|e| e.version < CHANGES_VERSION)
+            remote.is_linked() && remote.last().is_some_and(|e| e.version < CHANGES_VERSION)
         };
         self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
     }
@@ -211,7 +209,7 @@ impl Machine {
         joint.has_majority(|name, id| {
             let is_me = *name == self.config.name && id == self.id;
             let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
-            is_me || remote.is_some_and(|r| r.answered > Time(0) && now.since(r.answered) < lease)
+            is_me || remote.is_some_and(|r| r.has_promised_within(lease, now))
         })
     }
 
@@ -231,10 +229,10 @@ impl Machine {
         let Role::Primary(reign) = &self.role else { return None };
         let membership = &self.meta.membership;
         self.remotes.iter().find_map(|(name, remote)| {
-            let (end, id) = remote.last.as_ref().zip(remote.id())?;
+            let (end, id) = remote.last().zip(remote.id())?;
             let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
             let is_ready = self.held_by(name, id) >= reign.committed() || counts_at_once;
-            let has_promised = remote.answered > Time(0) || bug::is(Bug::UnpromisedLearner);
+            let has_promised = remote.has_promised() || bug::is(Bug::UnpromisedLearner);
             if membership.counts(name, id) || !is_ready || !has_promised {
                 return None;
             }
@@ -257,7 +255,7 @@ impl Machine {
         let own = (&self.config.name, &self.config.address, Some(self.id));
         let told = self
             .fellows()
-            .filter_map(|(name, remote)| Some((name, &remote.last.as_ref()?.address, remote.id())));
+            .filter_map(|(name, remote)| Some((name, &remote.last()?.address, remote.id())));
         let said = told.chain([own]).filter(|(name, address, id)| {
             !address.is_empty() && id.is_some_and(|id| membership.counts(name, id))
         });

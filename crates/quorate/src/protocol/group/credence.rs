@@ -15,6 +15,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, Generation, PeerKind, PeerName, PeerStart};
 use crate::protocol::elect::founding::seconds_of;
+use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 use crate::protocol::role::Role;
@@ -55,9 +56,8 @@ impl Machine {
             let is_stranger = is_sure && !bug::is(Bug::LiarsVouch);
             return if is_stranger { Credence::Stranger } else { Credence::Unvouched };
         }
-        let is_named = reached.any(|(_, fellow)| {
-            fellow.brief.as_ref().is_some_and(|brief| brief.members.contains(name))
-        });
+        let is_named = reached
+            .any(|(_, fellow)| fellow.brief().is_some_and(|brief| brief.members.contains(name)));
         if is_named { Credence::Known } else { Credence::Stranger }
     }
 
@@ -154,12 +154,12 @@ impl Machine {
     /// Whether most members of a group, as its primary lists them, say that they follow it: of the
     /// others, and two at least, for this one may be a member that the rest has waited for.
     fn is_led_by(&self, leader: &PeerStart, ballot: Ballot) -> bool {
-        let brief = self.remotes.get(&leader.name).and_then(|remote| remote.brief.as_ref());
+        let brief = self.remotes.get(&leader.name).and_then(Remote::brief);
         let Some(members) = brief.map(|brief| &brief.members) else { return false };
         let follows = |name: &&PeerName| {
             let remote = self.remotes.get(name).filter(|remote| self.is_reachable(remote));
             let remote = remote.filter(|remote| remote.kind() != Some(PeerKind::Client));
-            remote.and_then(|remote| remote.brief.as_ref()).is_some_and(|brief| {
+            remote.and_then(Remote::brief).is_some_and(|brief| {
                 brief.ballot == ballot && brief.primary.as_ref() == Some(leader)
             })
         };
@@ -171,7 +171,7 @@ impl Machine {
     /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none
     /// to lose.
     fn stands_further(&self, name: &PeerName) -> bool {
-        let brief = self.remotes.get(name).and_then(|remote| remote.brief.as_ref());
+        let brief = self.remotes.get(name).and_then(Remote::brief);
         let own = self.store.position();
         own.is_blank() || brief.is_some_and(|brief| brief.position > own)
     }
@@ -220,7 +220,7 @@ impl Machine {
 
     /// Whether this peer sends its state to another: as primary, or to a winner that it voted for.
     fn is_sent_to(&self, peer: &PeerName) -> bool {
-        let is_fed = self.remotes.get(peer).is_some_and(|remote| remote.sender.is_some());
+        let is_fed = self.remotes.get(peer).is_some_and(Remote::is_fed);
         is_fed || self.pull.as_ref().is_some_and(|pull| pull.to.name == *peer)
     }
 }

@@ -24,7 +24,7 @@ impl Machine {
             return;
         }
         let remote = self.remotes.entry(peer.clone()).or_default();
-        if remote.linked == Some(incarnation) {
+        if remote.is_linked_start(incarnation) {
             return;
         }
         let predecessor = remote.link(end, now);
@@ -51,8 +51,8 @@ impl Machine {
 
     /// Whether a linked peer speaks only versions of the protocol below this one.
     pub(in crate::protocol) fn speaks_less_than(&self, name: &PeerName, version: u32) -> bool {
-        let linked = self.remotes.get(name).filter(|remote| remote.linked.is_some());
-        linked.and_then(|remote| remote.last.as_ref()).is_some_and(|end| end.version < version)
+        let linked = self.remotes.get(name).filter(|remote| remote.is_linked());
+        linked.and_then(Remote::last).is_some_and(|end| end.version < version)
     }
 
     pub(in crate::protocol) fn on_link_down(
@@ -64,7 +64,7 @@ impl Machine {
         let Some(remote) = self.remotes.get_mut(peer) else {
             return;
         };
-        if remote.linked != Some(incarnation) {
+        if !remote.is_linked_start(incarnation) {
             return;
         }
         remote.unlink(has_ended);
@@ -114,7 +114,7 @@ impl Machine {
         let number = self.next_ping_number();
         let brief = self.brief();
         for name in names {
-            if let Some(incarnation) = self.remotes[&name].linked {
+            if let Some(incarnation) = self.remotes[&name].linked() {
                 let brief = brief.clone();
                 self.send(&PeerStart { name, incarnation }, Message::Ping { number, brief });
             }
@@ -124,7 +124,7 @@ impl Machine {
     fn ping_one(&mut self, peer: &PeerName) {
         let number = self.next_ping_number();
         let brief = self.brief();
-        if let Some(incarnation) = self.remotes.get(peer).and_then(|r| r.linked) {
+        if let Some(incarnation) = self.remotes.get(peer).and_then(Remote::linked) {
             self.send(&PeerStart::new(peer.clone(), incarnation), Message::Ping { number, brief });
         }
     }
@@ -196,14 +196,14 @@ impl Machine {
         let Some(&sent) = self.pings.get(&number) else {
             return;
         };
-        let is_asked = |remote: &Remote| remote.sender.as_ref().is_some_and(Sender::is_asked);
+        let is_asked = |remote: &Remote| remote.sender().is_some_and(Sender::is_asked);
         if self.remotes.get(&from.name).is_some_and(is_asked) {
             // It may have been asked before it had heard whom it is to follow.
             self.follow_me(&from.name, self.now.time);
         }
         if let Some(remote) = self.remotes.get_mut(&from.name) {
             let sent = if bug::is(Bug::LeaseFromReceipt) { self.now.time } else { sent };
-            remote.answered = remote.answered.max(sent);
+            remote.note_answered(sent);
         }
         self.renew_lease();
     }
@@ -216,12 +216,12 @@ impl Machine {
         let Some(remote) = self.remotes.get_mut(&from.name) else {
             return;
         };
-        let is_news = remote.brief.as_ref().is_none_or(|old| {
+        let is_news = remote.brief().is_none_or(|old| {
             old.suspects != brief.suspects
                 || old.position.is_blank() != brief.position.is_blank()
                 || old.is_primary != brief.is_primary
         });
-        let suspected = remote.brief.as_ref().and_then(|old| old.suspects);
+        let suspected = remote.brief().and_then(|old| old.suspects);
         let is_suspicion = brief.suspects.is_some()
             && brief.suspects != suspected
             && !bug::is(Bug::RefusalIsFinal);
@@ -231,8 +231,7 @@ impl Machine {
             false => self.must_stand_above(&from.name, ballot),
         };
         let Some(remote) = self.remotes.get_mut(&from.name) else { return };
-        remote.brief = Some(brief);
-        remote.brief_at = now;
+        remote.note_brief(brief, now);
         if ballot > self.ballot && follows {
             self.adopt_ballot(ballot);
             self.make_way();
@@ -250,7 +249,7 @@ impl Machine {
     /// no member's: it is gone by once in a while, and no further than elections lead.
     fn must_stand_above(&mut self, from: &PeerName, ballot: Ballot) -> bool {
         let now = self.now.time;
-        let is_fed = self.remotes.get(from).is_some_and(|remote| remote.sender.is_some());
+        let is_fed = self.remotes.get(from).is_some_and(Remote::is_fed);
         let is_due = now >= self.stands_above_from;
         let is_ahead = ballot > self.ballot && ballot.generation == self.ballot.generation;
         if !self.is_primary() || !is_fed || !is_due || !is_ahead || !self.is_plausible(ballot) {

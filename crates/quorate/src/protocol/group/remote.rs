@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::mem::take;
+use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Incarnation, MemberId, PeerKind, Time};
+use crate::protocol::group::request::MAX_REQUESTS;
 use crate::protocol::group::wall_watch::WallWatch;
 use crate::protocol::io::LinkEnd;
 use crate::protocol::message::{Brief, SwitchOutcome};
@@ -26,30 +28,30 @@ pub(in crate::protocol) struct Predecessor {
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct Remote {
     /// The incarnation that is linked now.
-    pub(in crate::protocol) linked: Option<Incarnation>,
+    linked: Option<Incarnation>,
     /// Who is linked, or was last.
-    pub(in crate::protocol) last: Option<LinkEnd>,
+    last: Option<LinkEnd>,
     /// Members that are gone: the name was seen counted by another id after their links had closed.
-    pub(in crate::protocol) dead: VecDeque<MemberId>,
-    pub(in crate::protocol) brief: Option<Brief>,
-    pub(in crate::protocol) brief_at: Time,
+    dead: VecDeque<MemberId>,
+    brief: Option<Brief>,
+    brief_at: Time,
     /// What is to be learned from its wall clock about this peer's own.
-    pub(in crate::protocol) wall_watch: Option<WallWatch>,
+    wall_watch: Option<WallWatch>,
     /// When anything last came from it.
-    pub(in crate::protocol) heard: Time,
+    heard: Time,
     /// The send time of the newest ping that it answered with a promise to this reign.
-    pub(in crate::protocol) answered: Time,
+    answered: Time,
     /// As primary: how far it follows.
-    pub(in crate::protocol) sender: Option<Sender>,
+    sender: Option<Sender>,
     /// The members as it knew them when it last said so, in answer to a request for votes.
-    pub(in crate::protocol) told: Option<Membership>,
+    told: Option<Membership>,
     /// The last wishes to switch of this peer that were answered, and how: it asks until it has
     /// heard, and what it asked before may come once more after that.
-    pub(in crate::protocol) switch_answers: VecDeque<(u64, SwitchOutcome)>,
+    switch_answers: VecDeque<(u64, SwitchOutcome)>,
     /// It said that it ends before its links closed.
-    pub(in crate::protocol) has_ended: bool,
+    has_ended: bool,
     /// As primary: it holds the change that has counted it out.
-    pub(in crate::protocol) knows_removal: bool,
+    knows_removal: bool,
 }
 
 impl Remote {
@@ -92,6 +94,160 @@ impl Remote {
             self.dead.pop_front();
         }
     }
+
+    // --- the link
+
+    /// The start of it that is linked.
+    pub(in crate::protocol) fn linked(&self) -> Option<Incarnation> {
+        self.linked
+    }
+
+    pub(in crate::protocol) fn is_linked(&self) -> bool {
+        self.linked.is_some()
+    }
+
+    /// Returns true if this start of it is linked.
+    pub(in crate::protocol) fn is_linked_start(&self, incarnation: Incarnation) -> bool {
+        self.linked == Some(incarnation)
+    }
+
+    /// The start of it that is linked, or was last.
+    pub(in crate::protocol) fn last(&self) -> Option<&LinkEnd> {
+        self.last.as_ref()
+    }
+
+    /// Returns true if it said that it ends before its links closed.
+    pub(in crate::protocol) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Returns true if what it was counted by has gone for good.
+    pub(in crate::protocol) fn is_dead(&self, id: MemberId) -> bool {
+        self.dead.contains(&id)
+    }
+
+    /// How long nothing has come from it.
+    pub(in crate::protocol) fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard)
+    }
+
+    /// Notes that something came from it.
+    pub(in crate::protocol) fn note_heard(&mut self, now: Time) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// Takes a silence that was this peer's own fault off its account.
+    pub(in crate::protocol) fn excuse(&mut self, gap: Duration) {
+        self.heard = self.heard.after(gap);
+    }
+
+    // --- what it has said
+
+    /// What it said of itself in its last heartbeat, since it is linked.
+    pub(in crate::protocol) fn brief(&self) -> Option<&Brief> {
+        self.brief.as_ref()
+    }
+
+    /// When its last heartbeat came.
+    pub(in crate::protocol) fn brief_at(&self) -> Time {
+        self.brief_at
+    }
+
+    pub(in crate::protocol) fn note_brief(&mut self, brief: Brief, now: Time) {
+        self.brief = Some(brief);
+        self.brief_at = now;
+    }
+
+    /// The members as it knew them when it last said so, in answer to a request for votes.
+    pub(in crate::protocol) fn told(&self) -> Option<&Membership> {
+        self.told.as_ref()
+    }
+
+    pub(in crate::protocol) fn note_told(&mut self, membership: Membership) {
+        self.told = Some(membership);
+    }
+
+    /// What is to be learned from its wall clock about this peer's own, from now on if nothing was
+    /// noted before.
+    pub(in crate::protocol) fn wall_watch(&mut self, now: Time, wall: GroupTime) -> &mut WallWatch {
+        self.wall_watch.get_or_insert_with(|| WallWatch::new(now, wall))
+    }
+
+    // --- as primary: what it has promised, and how far it follows
+
+    /// The send time of the newest ping that it answered with a promise to this reign.
+    pub(in crate::protocol) fn answered(&self) -> Time {
+        self.answered
+    }
+
+    /// Notes that it has answered a ping that was sent then with a promise.
+    pub(in crate::protocol) fn note_answered(&mut self, sent: Time) {
+        self.answered = self.answered.max(sent);
+    }
+
+    /// Drops what it has promised: no lease is made of it.
+    pub(in crate::protocol) fn forget_promises(&mut self) {
+        self.answered = Time(0);
+    }
+
+    pub(in crate::protocol) fn has_promised(&self) -> bool {
+        self.answered > Time(0)
+    }
+
+    /// Returns true if it has answered a ping that is no older than `lease`.
+    pub(in crate::protocol) fn has_promised_within(&self, lease: Duration, now: Time) -> bool {
+        self.has_promised() && now.since(self.answered) < lease
+    }
+
+    /// How far it follows, if this peer sends its state to it.
+    pub(in crate::protocol) fn sender(&self) -> Option<&Sender> {
+        self.sender.as_ref()
+    }
+
+    pub(in crate::protocol) fn sender_mut(&mut self) -> Option<&mut Sender> {
+        self.sender.as_mut()
+    }
+
+    /// Returns true if this peer sends its state to it.
+    pub(in crate::protocol) fn is_fed(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    /// Begins to send it this peer's state.
+    pub(in crate::protocol) fn feed(&mut self, sender: Sender) {
+        self.sender = Some(sender);
+    }
+
+    pub(in crate::protocol) fn stop_feeding(&mut self) {
+        self.sender = None;
+    }
+
+    /// Returns true if it holds the change that has counted it out.
+    pub(in crate::protocol) fn knows_removal(&self) -> bool {
+        self.knows_removal
+    }
+
+    /// Notes that it holds the change that has counted it out: it needs no more.
+    pub(in crate::protocol) fn note_removal_known(&mut self) {
+        self.knows_removal = true;
+        self.stop_feeding();
+    }
+
+    /// The answer that was given to this wish of its to switch.
+    pub(in crate::protocol) fn switch_answer(&self, request: u64) -> Option<SwitchOutcome> {
+        let mut answers = self.switch_answers.iter();
+        answers.find(|(answered, _)| *answered == request).map(|(_, outcome)| *outcome)
+    }
+
+    /// Remembers an answer, of as many as it can have wishes under way.
+    pub(in crate::protocol) fn note_switch_answer(&mut self, request: u64, outcome: SwitchOutcome) {
+        if self.switch_answers.len() >= MAX_REQUESTS {
+            self.switch_answers.pop_front();
+        }
+        self.switch_answers.push_back((request, outcome));
+    }
+
+    // --- what it is
 
     /// Its wall clock now, as it was last told.
     pub(in crate::protocol) fn wall(&self, now: Time) -> Option<GroupTime> {

@@ -3,6 +3,7 @@
 
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::id::{PeerName, Time};
+use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, MAX_REQUESTS, Request};
 use crate::protocol::io::{Output, SWITCH_VERSION};
 use crate::protocol::machine::Machine;
@@ -71,7 +72,7 @@ impl Machine {
                 return self.answer(number, answer);
             }
             let remote = self.remotes.get(&to.name);
-            if remote.is_some_and(|remote| remote.linked.is_some()) {
+            if remote.is_some_and(Remote::is_linked) {
                 self.note_asked(number);
             }
             self.send(

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{GroupTime, Now, PeerName, Time};
+use crate::base::id::{GroupTime, Now, PeerName};
 use crate::config::GroupConfig;
-use crate::protocol::group::wall_watch::{Baseline, WallWatch};
+use crate::protocol::group::wall_watch::Baseline;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
@@ -36,7 +36,7 @@ impl Machine {
             return;
         }
         let Some(remote) = self.remotes.get_mut(name) else { return };
-        let watch = remote.wall_watch.get_or_insert_with(|| WallWatch::new(now, wall));
+        let watch = remote.wall_watch(now, wall);
         if let Some(gain) = watch.gain((now, wall), Baseline::Most, period, bound) {
             self.on_standstill(gain);
         }
@@ -51,7 +51,7 @@ impl Machine {
         }
         self.pings.clear();
         for remote in self.remotes.values_mut() {
-            remote.answered = Time(0);
+            remote.forget_promises();
         }
         let Role::Primary(reign) = &mut self.role else { return };
         // The driver may have held its callers already.

@@ -79,7 +79,7 @@ impl Machine {
     /// is none.
     pub(in crate::protocol) fn newest_remembered(&self) -> Position {
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
-        let theirs = reached.filter_map(|(_, remote)| remote.brief.as_ref()?.acknowledged);
+        let theirs = reached.filter_map(|(_, remote)| remote.brief()?.acknowledged);
         theirs.chain(self.remembered()).fold(Position::BLANK, Position::max)
     }
 
@@ -88,7 +88,7 @@ impl Machine {
     pub(in crate::protocol) fn lacks_acknowledged(&self, position: Position) -> Option<Position> {
         let newest = self.newest_remembered();
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
-        let held = reached.filter_map(|(_, remote)| Some(remote.brief.as_ref()?.position));
+        let held = reached.filter_map(|(_, remote)| Some(remote.brief()?.position));
         let best = held.fold(position.max(self.store.position()), Position::max);
         (newest > best && !bug::is(Bug::RememberedIgnored)).then_some(newest)
     }

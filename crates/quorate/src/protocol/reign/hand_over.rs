@@ -5,7 +5,8 @@ use crate::base::bug::{self, Bug};
 use crate::base::error::SwitchError;
 use crate::base::event::Event;
 use crate::base::id::{Ballot, PeerName, PeerStart, Sequence};
-use crate::protocol::group::request::{Ask, MAX_REQUESTS};
+use crate::protocol::group::remote::Remote;
+use crate::protocol::group::request::Ask;
 use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, SwitchOutcome};
@@ -38,11 +39,10 @@ impl Machine {
         ballot: Ballot,
     ) {
         let asker = Asker::Other(from.clone(), request);
-        let answers = self.remotes.get(&from.name).map(|remote| &remote.switch_answers);
+        let answered = self.remotes.get(&from.name).and_then(|r| r.switch_answer(request));
         let is_late = ballot != self.ballot;
         let is_forgotten = bug::is(Bug::WishMetAgain) || (is_late && bug::is(Bug::OldWishMet));
-        let is_again = |(answered, _): &&_| *answered == request && !is_forgotten;
-        if let Some(&(_, outcome)) = answers.and_then(|answers| answers.iter().find(is_again)) {
+        if let Some(outcome) = answered.filter(|_| !is_forgotten) {
             return self.send(from, Message::Switched { request, outcome });
         }
         let Role::Primary(reign) = &self.role else { return };
@@ -84,11 +84,7 @@ impl Machine {
                     // Another start of it numbers its wishes anew.
                     let remote = self.remotes.get_mut(&from.name);
                     if let Some(remote) = remote.filter(|r| r.is_last(from.incarnation)) {
-                        // As many as it can have under way.
-                        if remote.switch_answers.len() >= MAX_REQUESTS {
-                            remote.switch_answers.pop_front();
-                        }
-                        remote.switch_answers.push_back((request, outcome));
+                        remote.note_switch_answer(request, outcome);
                     }
                     self.send(&from, Message::Switched { request, outcome });
                 }
@@ -119,7 +115,7 @@ impl Machine {
             if !self.names().contains(to) {
                 return Err(SwitchError::NotMember { to: to.clone() });
             }
-            let brief = self.remotes.get(to).and_then(|r| r.brief.as_ref());
+            let brief = self.remotes.get(to).and_then(Remote::brief);
             if brief.is_some_and(|b| b.priority == 0) {
                 return Err(SwitchError::PriorityZero { to: to.clone() });
             }
@@ -128,14 +124,14 @@ impl Machine {
             return Err(SwitchError::LeaseEnded);
         }
         let ready = self.remotes.iter().filter_map(|(name, remote)| {
-            let brief = remote.brief.as_ref()?;
-            let incarnation = remote.linked?;
+            let brief = remote.brief()?;
+            let incarnation = remote.linked()?;
             let is_asked = to.as_ref().is_none_or(|to| to == name);
             let may = is_asked
                 && self.is_reachable(remote)
                 && self.meta.membership.counts(name, remote.id()?)
                 && self.meta.membership.keeps(name)
-                && remote.sender.as_ref().is_some_and(|s| s.held().is_some());
+                && remote.sender().is_some_and(|s| s.held().is_some());
             may.then(|| (brief.priority, PeerStart::new(name.clone(), incarnation)))
         });
         let (never, ready): (Vec<_>, Vec<_>) = ready.partition(|(priority, _)| *priority == 0);
@@ -174,10 +170,10 @@ impl Machine {
         let (mut goes_on, mut may_be_back) = (false, false);
         for name in self.names().into_iter().filter(|name| **name != self.config.name) {
             let Some(remote) = self.remotes.get(name) else { return true };
-            let is_ending = match remote.linked {
+            let is_ending = match remote.linked() {
                 Some(_) if !remote.is_never_promoted() => return true,
                 Some(_) => remote.is_stopping(),
-                None if !remote.has_ended => return true,
+                None if !remote.has_ended() => return true,
                 None => true,
             };
             goes_on |= !is_ending;
@@ -212,8 +208,7 @@ impl Machine {
         if now >= deadline || !self.may_take_over(to) {
             return self.give_up_hand_over();
         }
-        let held =
-            self.remotes.get(&to.name).and_then(|r| r.sender.as_ref()).and_then(|s| s.held());
+        let held = self.remotes.get(&to.name).and_then(Remote::sender).and_then(|s| s.held());
         let is_held = hand_over.is_held(self.ballot, reign.committed(), held);
         if is_held || bug::is(Bug::ReleaseBeforeCaughtUp) {
             self.release();
@@ -233,7 +228,7 @@ impl Machine {
 
     /// Whether a successor that was chosen is still there, and has not said that it stops.
     fn may_take_over(&self, PeerStart { name, incarnation }: &PeerStart) -> bool {
-        let remote = self.remotes.get(name).filter(|r| r.linked == Some(*incarnation));
+        let remote = self.remotes.get(name).filter(|r| r.is_linked_start(*incarnation));
         remote.is_some_and(|remote| !remote.is_never_promoted())
     }
 
@@ -241,9 +236,9 @@ impl Machine {
     /// was reset says nothing: it may be elected all the same.
     fn has_gone(&self, name: &PeerName) -> bool {
         let remote = self.remotes.get(name);
-        remote.is_none_or(|remote| match remote.linked {
+        remote.is_none_or(|remote| match remote.linked() {
             Some(_) => remote.is_never_promoted(),
-            None => remote.has_ended,
+            None => remote.has_ended(),
         })
     }
 

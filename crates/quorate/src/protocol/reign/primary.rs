@@ -7,6 +7,7 @@ use crate::base::event::Event;
 use crate::base::id::{GroupTime, Lead, PeerName, PeerStart, Sequence, Time, nanos};
 use crate::config::Acknowledge;
 use crate::protocol::group::group_clock::GroupClock;
+use crate::protocol::group::remote::Remote;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, Message};
@@ -99,12 +100,12 @@ impl Machine {
         let Some(remote) = self.remotes.get_mut(peer).filter(|_| is_fed) else {
             return;
         };
-        let Some(incarnation) = remote.linked else {
+        let Some(incarnation) = remote.linked() else {
             return;
         };
-        match &mut remote.sender {
+        match remote.sender_mut() {
             Some(sender) => sender.ask(now),
-            None => remote.sender = Some(Sender::new(now, &mut self.first_transfer)),
+            None => remote.feed(Sender::new(now, &mut self.first_transfer)),
         }
         let to = PeerStart::new(peer.clone(), incarnation);
         self.send(&to, Message::Follow { ballot, group_id, is_established });
@@ -147,8 +148,8 @@ impl Machine {
     /// Forgets what belongs to a reign that has ended.
     pub(in crate::protocol) fn leave_reign(&mut self, reign: &mut PrimaryState) {
         for remote in self.remotes.values_mut() {
-            remote.sender = None;
-            remote.answered = Time(0);
+            remote.stop_feeding();
+            remote.forget_promises();
         }
         self.watch.hopeful = self.now.time;
         // What has passed since the last cut of the reign has been seen to pass.
@@ -212,7 +213,7 @@ impl Machine {
                 return if id == self.id { now } else { Time(0) };
             }
             let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
-            remote.map_or(Time(0), |r| r.answered)
+            remote.map_or(Time(0), Remote::answered)
         });
         let (mut lease, ballot) = (self.group.lease(), self.ballot);
         if bug::is(Bug::LeaseTooLong) {
@@ -315,7 +316,7 @@ impl Machine {
         let is_hopeless = !self
             .meta
             .membership
-            .has_majority(|name, id| self.remotes.get(name).is_none_or(|r| !r.dead.contains(&id)));
+            .has_majority(|name, id| self.remotes.get(name).is_none_or(|r| !r.is_dead(id)));
         is_late || is_hopeless
     }
 
@@ -328,7 +329,7 @@ impl Machine {
         }
         let senders = self.remotes.iter().filter_map(|(name, remote)| {
             let is_counted = self.meta.membership.counts(name, remote.id()?);
-            remote.sender.as_ref().filter(|_| is_counted)
+            remote.sender().filter(|_| is_counted)
         });
         senders.map(Sender::staged).max().unwrap_or(Time(0))
     }
@@ -344,7 +345,7 @@ impl Machine {
         let (heartbeat, retry) = (self.group.heartbeat, self.retry_after());
         let mut late = Vec::new();
         for (name, remote) in &self.remotes {
-            let Some(sender) = &remote.sender else {
+            let Some(sender) = remote.sender() else {
                 continue;
             };
             let patience = if sender.is_asked() { heartbeat } else { retry };

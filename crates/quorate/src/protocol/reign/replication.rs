@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Ballot, MemberId, PeerName, PeerStart, Position, Sequence, Time};
 use crate::config::Acknowledge;
+use crate::protocol::group::remote::Remote;
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
@@ -45,9 +46,7 @@ impl Machine {
         let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
         let source = Source::new(&self.store, bounds, self.ballot, self.group_time(), meta);
         let sender = match (&self.role, &mut self.pull) {
-            (Role::Primary(_), _) => {
-                self.remotes.get_mut(&from.name).and_then(|r| r.sender.as_mut())
-            }
+            (Role::Primary(_), _) => self.remotes.get_mut(&from.name).and_then(|r| r.sender_mut()),
             (_, Some(pull)) if pull.to == *from => Some(&mut pull.sender),
             _ => None,
         };
@@ -166,7 +165,7 @@ impl Machine {
         }
         self.append_own();
         let group_time = self.group_time();
-        if self.remotes.values().all(|r| r.sender.is_none()) {
+        if self.remotes.values().all(|r| !r.is_fed()) {
             // Nobody follows: the cut is still what this peer holds.
             self.store.cut(group_time, Sequence(u64::MAX), &[], 0);
             self.advance_commitment();
@@ -178,7 +177,7 @@ impl Machine {
         source.is_verifying = is_verifying;
         let mut out = Vec::new();
         for (name, remote) in &mut self.remotes {
-            let (Some(incarnation), Some(sender)) = (remote.linked, &mut remote.sender) else {
+            let (Some(incarnation), Some(sender)) = (remote.linked(), remote.sender_mut()) else {
                 continue;
             };
             sender.replicate(now, &source, &mut out);
@@ -220,7 +219,7 @@ impl Machine {
             (id == self.id).then(|| self.own_held())
         } else {
             let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
-            remote.and_then(|r| r.sender.as_ref()).and_then(Sender::held)
+            remote.and_then(Remote::sender).and_then(Sender::held)
         };
         // A position of an older reign is no acknowledgement of this one.
         let counts = |p: &Position| p.ballot == self.ballot || bug::is(Bug::OldReignCounts);
