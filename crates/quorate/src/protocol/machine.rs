@@ -13,6 +13,7 @@ use crate::base::id::{
 use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
 use crate::model::Model;
+use crate::protocol::deadlines::{Deadlines, Timer};
 use crate::protocol::decider::Decider;
 use crate::protocol::elect::canvass::{Participants, Reply};
 use crate::protocol::follow::receiver::Receiver;
@@ -90,7 +91,7 @@ pub struct Machine {
     pub(super) requests: Vec<Request>,
     pub(super) disk: Option<Disk>,
     pub(super) outputs: VecDeque<Output>,
-    wake_at: Time,
+    deadlines: Deadlines,
 }
 
 impl Machine {
@@ -153,7 +154,7 @@ impl Machine {
             requests: Vec::new(),
             disk,
             outputs: VecDeque::new(),
-            wake_at: now.time,
+            deadlines: Deadlines::new(now.time),
         };
         machine.follow_names();
         if machine.meta.policy != Policy::default() {
@@ -196,7 +197,7 @@ impl Machine {
             Input::EndSnapshot { since } => self.on_end_snapshot(since),
             Input::StorageFailed => self.on_storage_failed(),
         }
-        if self.now.time >= self.wake_at {
+        if self.now.time >= self.deadlines.next() {
             self.tick();
         }
     }
@@ -208,7 +209,7 @@ impl Machine {
 
     /// When [`Input::Tick`] is due at the latest.
     pub fn deadline(&self) -> Time {
-        self.wake_at
+        self.deadlines.next()
     }
 
     /// The members as this peer's state has them; none before it holds any.
@@ -311,8 +312,8 @@ impl Machine {
 
     /// Everything that is due, in one pass.
     fn tick(&mut self) {
-        // Whatever wants to run earlier than the next heartbeat says so below.
-        self.wake_at = Time(u64::MAX);
+        // Whatever waits for a time says so below.
+        self.deadlines.clear();
         if self.now.time >= self.next_ping {
             self.ping_all();
             self.next_ping = self.now.time.after(self.group.heartbeat);
@@ -329,23 +330,23 @@ impl Machine {
         self.settle_bound();
         self.switch_tick();
         self.request_tick();
-        let next_ping = self.next_ping;
-        self.wake_by(next_ping);
+        self.wake_by(Timer::Heartbeat, self.next_ping);
     }
 
-    /// Runs [`Machine::tick`] no later than `time`.
-    pub(super) fn wake_by(&mut self, time: Time) {
-        self.wake_at = self.wake_at.min(time);
+    /// Runs [`Machine::tick`] no later than `time`, when `timer` is due.
+    pub(super) fn wake_by(&mut self, timer: Timer, time: Time) {
+        self.deadlines.enter(timer, time);
     }
 
     /// Runs [`Machine::tick`] as soon as whatever else has come meanwhile has been taken.
     pub(super) fn wake_again(&mut self) {
-        self.wake_by(self.now.time.after(Duration::from_nanos(1)));
+        let soon = self.now.time.after(Duration::from_nanos(1));
+        self.wake_by(Timer::Rest, soon);
     }
 
     /// Runs [`Machine::tick`] at the end of this input.
     pub(super) fn wake_soon(&mut self) {
-        self.wake_at = self.now.time;
+        self.wake_by(Timer::Now, self.now.time);
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -15,6 +15,7 @@
 pub mod io;
 pub mod message;
 
+mod deadlines;
 mod decider;
 mod elect;
 mod follow;

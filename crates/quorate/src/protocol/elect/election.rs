@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, PeerKind, PeerName, PeerStart, Position};
+use crate::protocol::deadlines::Timer;
 use crate::protocol::elect::canvass::{Call, Canvass, Reply, Vote, rank};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
@@ -91,7 +92,7 @@ impl Machine {
             }
         }
         self.role = if is_binding { Role::Candidate(canvass) } else { Role::PreCandidate(canvass) };
-        self.wake_by(deadline);
+        self.wake_by(Timer::Round, deadline);
         self.count();
     }
 
@@ -109,7 +110,7 @@ impl Machine {
             return;
         };
         if self.now.time < deadline {
-            self.wake_by(deadline);
+            self.wake_by(Timer::Round, deadline);
             return;
         }
         let is_early = matches!(self.role, Role::PreCandidate(_));
@@ -412,8 +413,8 @@ impl Machine {
         if now >= again {
             self.ask_source();
         }
-        self.wake_by(deadline);
-        self.wake_by(now.after(retry));
+        self.wake_by(Timer::Adoption, deadline);
+        self.wake_by(Timer::Adoption, now.after(retry));
     }
 
     /// The source's state has been applied.

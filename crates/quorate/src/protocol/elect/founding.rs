@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, GroupTime, Member, PeerName, PeerStart, Position, Sequence, Term};
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, VoteRequest};
@@ -41,7 +42,7 @@ impl Machine {
         let is_barred = self.is_barred(self.store.position()) && !self.watch.found_now;
         if is_barred {
             let until = self.watch.met.until;
-            self.wake_by(until);
+            self.wake_by(Timer::Founding, until);
         }
         if !is_majority || is_led || is_ordinary || is_barred {
             self.watch.missing.clear();
@@ -60,13 +61,13 @@ impl Machine {
         if is_survived && self.is_young() && !self.has_data() {
             // As a voter: an earlier start may have promised something to a primary.
             let until = self.started.after(self.group.failure_timeout);
-            self.wake_by(until);
+            self.wake_by(Timer::Founding, until);
             return;
         }
         let waited = self.watch.hopeful.after(self.group.failure_timeout);
         let is_complete = reached.len() + 1 == size;
         if !is_complete && !self.watch.found_now && self.now.time < waited {
-            self.wake_by(waited);
+            self.wake_by(Timer::Founding, waited);
             return;
         }
         let missing = self.missing_members();

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{PeerKind, PeerName};
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
@@ -23,13 +24,13 @@ impl Machine {
             self.watch.hopeful = self.now.time;
             if let Some(leader) = &self.leader {
                 let deadline = self.leader_deadline(leader);
-                self.wake_by(deadline);
+                self.wake_by(Timer::Primary, deadline);
             }
             // One that promises nothing any more keeps its last promise, which ends at some time.
             let (promised, now) = (self.promise.as_ref().map(|promise| promise.until), self.now);
             let bound = promised.into_iter().chain(self.bound_until());
             for until in bound.filter(|until| *until > now.time) {
-                self.wake_by(until);
+                self.wake_by(Timer::Promise, until);
             }
             return;
         }
@@ -56,7 +57,7 @@ impl Machine {
         let Some(lost_at) = self.watch.lost_at else { return };
         let due = lost_at.after(self.group.failure_timeout);
         if self.now.time < due {
-            return self.wake_by(due);
+            return self.wake_by(Timer::Majority, due);
         }
         if self.reaches_own_majority() {
             return;
@@ -245,7 +246,7 @@ impl Machine {
         if self.now.time >= at {
             self.canvass(campaign);
         } else {
-            self.wake_by(at);
+            self.wake_by(Timer::Turn, at);
         }
     }
 }

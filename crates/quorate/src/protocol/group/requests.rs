@@ -3,6 +3,7 @@
 
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::id::{PeerName, Time};
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, MAX_REQUESTS, Request};
 use crate::protocol::io::{Output, SWITCH_VERSION};
@@ -42,7 +43,7 @@ impl Machine {
         }
         let next = self.requests.iter().map(|request| request.again.min(request.until)).min();
         if let Some(next) = next {
-            self.wake_by(next);
+            self.wake_by(Timer::Requests, next);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::error::SwitchError;
 use crate::base::event::Event;
 use crate::base::id::{Ballot, PeerName, PeerStart, Sequence};
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::Ask;
 use crate::protocol::io::{Output, Route};
@@ -213,7 +214,7 @@ impl Machine {
         if is_held || bug::is(Bug::ReleaseBeforeCaughtUp) {
             self.release();
         } else {
-            self.wake_by(deadline);
+            self.wake_by(Timer::HandOver, deadline);
         }
     }
 
@@ -339,7 +340,7 @@ impl Machine {
             let is_over = self.is_primary() || self.has_gone(&switching.to().name);
             let deadline = switching.deadline();
             match switching.outcome(now, self.ballot, leader, is_over) {
-                None => self.wake_by(deadline),
+                None => self.wake_by(Timer::Switch, deadline),
                 Some(result) => {
                     if let Some(switching) = self.switching.take() {
                         self.end_switch(switching.into_asker(), result);
@@ -353,7 +354,7 @@ impl Machine {
                 self.set_route(Route::Nowhere);
             } else {
                 let until = self.held_until;
-                self.wake_by(until);
+                self.wake_by(Timer::Route, until);
             }
         }
     }

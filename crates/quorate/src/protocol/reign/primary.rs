@@ -6,6 +6,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{GroupTime, Lead, PeerName, PeerStart, Sequence, Time, nanos};
 use crate::config::Acknowledge;
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::{CLOCKS_VERSION, Route};
@@ -253,7 +254,7 @@ impl Machine {
             return;
         };
         if now < end {
-            self.wake_by(end);
+            self.wake_by(Timer::Lease, end);
             return;
         }
         let was_doubted = reign.lease_mut().stop();

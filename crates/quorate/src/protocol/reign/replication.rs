@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Ballot, MemberId, PeerName, PeerStart, Position, Sequence, Time};
 use crate::config::Acknowledge;
+use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
@@ -136,7 +137,7 @@ impl Machine {
     /// Sends what followers lack now, or when the replication interval is over if nobody waits.
     fn replicate_paced(&mut self) {
         match self.replication_due() {
-            due if due > self.now.time => self.wake_by(due),
+            due if due > self.now.time => self.wake_by(Timer::Batch, due),
             _ => self.replicate(),
         }
     }
