@@ -154,6 +154,7 @@ impl Membership {
     /// The end of the change under way, if there is one.
     pub fn ended(&self, stamp: Position) -> Option<Self> {
         let voters = self.next.clone()?;
+        debug_assert!(!voters.is_empty(), "the last member is not counted out");
         let mut removed = self.removed.clone();
         removed.extend(self.voters.iter().filter(|m| !self.keeps(&m.name)).cloned());
         removed.drain(..removed.len().saturating_sub(MAX_REMOVED));
@@ -174,7 +175,8 @@ fn majority_of<T: Ord + Copy + Default>(
         list.iter().map(|m| m.id.map_or_else(T::default, |id| value(&m.name, id))).collect();
     values.sort_unstable_by(|a, b| b.cmp(a));
     // Of n values, n / 2 + 1 are at least the one at index n / 2.
-    let index = if bug::is(Bug::HalfIsMajority) { (list.len() - 1) / 2 } else { list.len() / 2 };
+    let is_half = bug::is(Bug::HalfIsMajority);
+    let index = if is_half { list.len().saturating_sub(1) / 2 } else { list.len() / 2 };
     values.get(index).copied().unwrap_or_default()
 }
 
