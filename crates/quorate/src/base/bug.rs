@@ -292,6 +292,12 @@ mod switch {
         false
     }
 
+    /// Whether any bug is put back: never, without the feature `bugs`.
+    #[inline(always)]
+    pub const fn is_any() -> bool {
+        false
+    }
+
     /// Lets the simulator act at this point: never, without the feature `bugs`.
     #[inline(always)]
     pub const fn at(_point: Point) {}
@@ -315,6 +321,13 @@ mod switch {
     #[inline]
     pub fn is(bug: Bug) -> bool {
         SET.get() == Some(bug)
+    }
+
+    /// Whether any bug is put back on this thread: what holds without one need not hold then, and
+    /// it is for the checkers to find out.
+    #[inline]
+    pub fn is_any() -> bool {
+        SET.get().is_some()
     }
 
     /// Puts one bug back on this thread, in place of any other; `None` for none.

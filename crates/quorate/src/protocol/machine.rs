@@ -354,6 +354,10 @@ impl Machine {
     }
 
     pub(super) fn send(&mut self, to: &PeerStart, message: Message) {
+        debug_assert!(
+            !message.is_binding() || self.is_saved() || bug::is_any(),
+            "a vote lasts before anybody counts it"
+        );
         let PeerStart { name: to, incarnation } = to.clone();
         self.outputs.push_back(Output::Send { to, incarnation, message });
     }

@@ -373,6 +373,15 @@ impl Message {
         }
     }
 
+    /// Returns true if the message binds its sender to a ballot, and to a vote in it.
+    pub(in crate::protocol) fn is_binding(&self) -> bool {
+        match self {
+            Self::Vote(_) => true,
+            Self::VoteReply { grant, .. } => *grant == Grant::Vote,
+            _ => false,
+        }
+    }
+
     /// The lane this message takes.
     pub fn lane(&self) -> Lane {
         match self {

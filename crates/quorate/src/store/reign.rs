@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::marks::Mark;
 use super::order::boundary_above;
 use super::{Store, Units};
+use crate::base::bug;
 use crate::base::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};
 use crate::state::{MAX_HISTORY, Reign};
 
@@ -20,6 +21,10 @@ impl Store {
         self.end_reign();
         let mut upkeep = self.upkeep.lock();
         let mut held = self.held.lock();
+        assert!(
+            ballot > held.position.ballot || bug::is_any(),
+            "a reign begins above every position held: two states would have the same name"
+        );
         let boundary = boundary_above(held.position.sequence.0);
         self.authority.set_ballot(ballot);
         self.authority.set_clock(held.group_time.max(group_time));
@@ -153,7 +158,11 @@ impl Store {
 
     /// Notes what a majority holds: a cut of this reign.
     pub fn set_committed(&self, position: Position) {
-        *self.commitment.position.lock() = position;
+        let before = std::mem::replace(&mut *self.commitment.position.lock(), position);
+        debug_assert!(
+            before.ballot != position.ballot || before <= position || bug::is_any(),
+            "what a majority holds is not taken back in a reign"
+        );
         let marks = self.marks.lock();
         let units = marks.units_at(position.sequence);
         let units = units.map(|units| units.saturating_sub(marks.units_before()));

@@ -73,6 +73,7 @@ impl Machine {
         let deadline = self.now.time.after(step * ROUND_STEPS + self.random.below(step));
         if is_binding {
             self.adopt_ballot(ballot);
+            debug_assert_eq!(self.ballot, ballot, "a candidate stands above all that it knows");
             self.voted_for = Some(self.config.name.clone());
             self.event(Event::CampaignStarted { ballot });
         }

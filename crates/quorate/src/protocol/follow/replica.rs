@@ -265,7 +265,9 @@ impl Machine {
 
     pub(in crate::protocol) fn on_piece(&mut self, from: &PeerStart, piece: Piece) {
         let (ballot, transfer, index) = (piece.ballot, piece.transfer, piece.index);
-        if !self.is_source(from, ballot) {
+        // What was decided under a later ballot is not its sender's to give.
+        let is_beyond = piece.end.as_ref().is_some_and(|end| end.position.ballot > ballot);
+        if !self.is_source(from, ballot) || is_beyond {
             return;
         }
         // Put back on purpose: cells of two states are mixed, for which they are kept.

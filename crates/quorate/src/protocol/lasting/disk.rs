@@ -212,6 +212,10 @@ impl Disk {
     }
 
     fn hand_out(&mut self, batch: Staged, acknowledge: Option<PeerStart>) -> Output {
+        debug_assert!(
+            batch.from.is_none_or(|from| from == self.appended) || bug::is_any(),
+            "the log goes on where it ended"
+        );
         self.appends += 1;
         let number = self.appends;
         let end = batch.end.position;

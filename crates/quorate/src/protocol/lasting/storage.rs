@@ -13,7 +13,7 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, GroupId, PeerStart, Position, Sequence, Time};
+use crate::base::id::{Ballot, GroupId, PeerKind, PeerStart, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Output};
 use crate::protocol::lasting::acknowledged::Held;
 use crate::protocol::lasting::disk::{Binding, Disk, Question};
@@ -44,7 +44,13 @@ impl Machine {
     /// Asks for ballot and vote to be saved, if they are not.
     pub(in crate::protocol) fn save(&mut self) -> Option<Output> {
         let hard = self.hard_state();
-        self.disk.as_mut()?.save(hard)
+        let disk = self.disk.as_mut()?;
+        debug_assert!(
+            // A client votes for nobody: no ballot binds it.
+            hard.ballot >= disk.saved_ballot() || self.config.kind == PeerKind::Client,
+            "nothing older than what lasts is taken part in"
+        );
+        disk.save(hard)
     }
 
     /// Sends what binds this peer, when it lasts.

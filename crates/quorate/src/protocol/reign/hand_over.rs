@@ -265,6 +265,10 @@ impl Machine {
         let Some(hand_over) = reign.take_hand_over() else {
             return;
         };
+        debug_assert!(
+            reign.committed() >= hand_over.last() || bug::is_any(),
+            "a reign is released when a majority holds all of it"
+        );
         let now = self.now.time;
         let ballot = self.ballot;
         self.store.end_reign();

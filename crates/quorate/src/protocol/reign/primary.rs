@@ -20,6 +20,7 @@ use crate::protocol::role::Role;
 impl Machine {
     /// Becomes primary of the ballot it was elected for.
     pub(in crate::protocol) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
+        debug_assert!(self.is_saved() || bug::is_any(), "whoever was elected remembers its vote");
         let now = self.now.time;
         self.has_released = false;
         // A primary that comes back with its own state has lost nothing.

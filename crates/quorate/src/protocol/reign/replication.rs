@@ -235,6 +235,11 @@ impl Machine {
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
+        debug_assert!(
+            !self.meta.membership.voters.is_empty(),
+            "a primary was elected by members, who are counted"
+        );
+        debug_assert!(held <= own || bug::is_any(), "a majority holds no more than was decided");
         let Advance { is_news, is_first } = reign.advance(now, held, held >= own && !is_dirty);
         if is_news && reign.is_established() {
             self.store.set_committed(Position { ballot, sequence: held });

@@ -46,6 +46,11 @@ impl HandOver {
         &self.to
     }
 
+    /// The last cut of the reign.
+    pub(in crate::protocol) fn last(&self) -> Sequence {
+        self.last
+    }
+
     /// When it is given up at the latest.
     pub(in crate::protocol) fn deadline(&self) -> Time {
         self.deadline
