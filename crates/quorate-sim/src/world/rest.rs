@@ -31,7 +31,7 @@ impl World {
     pub(crate) fn is_whole(&self) -> bool {
         let Some(primary) = self.primary() else { return false };
         let Some(leader) = self.process(primary) else { return false };
-        if leader.store.take_dirty() {
+        if leader.store.has_changed_since_cut() {
             return false;
         }
         let membership = leader.store.meta().membership;

@@ -51,8 +51,8 @@ pub(super) struct Opened {
 }
 
 impl Store {
-    /// Whether anything changed since the last cut. Clears nothing.
-    pub fn take_dirty(&self) -> bool {
+    /// Returns true if anything changed after the last cut.
+    pub fn has_changed_since_cut(&self) -> bool {
         self.order.is_changed()
     }
 

@@ -151,7 +151,7 @@ impl Machine {
     pub(in crate::protocol) fn append_own(&mut self) {
         let Some(disk) = self.log().filter(|disk| disk.is_idle()) else { return };
         let appended = disk.appended();
-        if appended == self.store.position() && !self.store.take_dirty() {
+        if appended == self.store.position() && !self.store.has_changed_since_cut() {
             return;
         }
         let cut = self.store.cut(self.group_time(), appended.sequence, &[], usize::MAX);

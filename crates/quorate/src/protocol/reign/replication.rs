@@ -230,7 +230,8 @@ impl Machine {
     pub(in crate::protocol) fn advance_commitment(&mut self) {
         self.may_acknowledge(self.store.position());
         let held = self.meta.membership.majority_value(|name, i| self.held_by(name, i));
-        let (now, ballot, is_dirty) = (self.now.time, self.ballot, self.store.take_dirty());
+        let (now, ballot, is_dirty) =
+            (self.now.time, self.ballot, self.store.has_changed_since_cut());
         let own = self.store.position().sequence;
         let Role::Primary(reign) = &mut self.role else {
             return;

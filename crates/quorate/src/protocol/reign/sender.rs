@@ -271,7 +271,8 @@ impl Sender {
         if !self.is_idle() {
             return;
         }
-        let is_behind = self.held != Some(source.store.position()) || source.store.take_dirty();
+        let is_behind =
+            self.held != Some(source.store.position()) || source.store.has_changed_since_cut();
         if is_behind || source.is_verifying {
             self.progressed = now;
             self.start(source, self.held, Vec::new(), out);

@@ -96,7 +96,7 @@ fn a_digest_tells_states_apart_and_does_not_hide_changes_from_the_sender() {
     let store = primary();
     add(&store, "a", 1);
     let first = store.digest();
-    assert!(store.take_dirty());
+    assert!(store.has_changed_since_cut());
     assert_eq!(store.digest(), first);
     add(&store, "a", 1);
     let second = store.digest();

@@ -26,13 +26,13 @@ fn decisions_are_numbered_in_order_and_denials_too() {
 #[test]
 fn the_first_change_after_a_cut_wakes_the_sender() {
     let store = primary();
-    assert!(store.take_dirty(), "the reign is a change");
+    assert!(store.has_changed_since_cut(), "the reign is a change");
     cut_since(&store, Sequence(0));
-    assert!(!store.take_dirty());
+    assert!(!store.has_changed_since_cut());
     assert!(!add(&store, "a", -1).wake, "a denial is none");
     assert!(add(&store, "a", 1).wake);
     assert!(!add(&store, "a", 1).wake);
-    assert!(store.take_dirty());
+    assert!(store.has_changed_since_cut());
     cut_since(&store, Sequence(0));
     assert!(add(&store, "a", 1).wake);
 }

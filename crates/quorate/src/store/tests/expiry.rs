@@ -177,15 +177,18 @@ fn whoever_finds_no_room_makes_time_go_on() {
     pass(&store, 2 * MILLI);
     for time in [5, 10] {
         assert!(try_until(&store, time * MILLI, "b", 90 * MILLI).is_err());
-        assert!(!store.take_dirty() && !store.take_wake(), "it lives");
+        assert!(!store.has_changed_since_cut() && !store.take_wake(), "it lives");
     }
     assert!(try_until(&store, 30 * MILLI, "b", 90 * MILLI).is_err());
-    assert!(store.take_dirty() && store.take_wake(), "it would go if there were a later cut");
+    assert!(
+        store.has_changed_since_cut() && store.take_wake(),
+        "it would go if there were a later cut"
+    );
     assert!(try_until(&store, 32 * MILLI, "b", 90 * MILLI).is_err());
     assert!(!store.take_wake(), "told once");
     let cut = store.cut(GroupTime(33 * MILLI), Sequence(u64::MAX), &[], 0);
     assert!(try_until(&store, 34 * MILLI, "b", 90 * MILLI).is_err());
-    assert!(!store.take_dirty(), "there is one, and nobody holds it yet");
+    assert!(!store.has_changed_since_cut(), "there is one, and nobody holds it yet");
     store.set_committed(cut.end);
     assert!(try_until(&store, 36 * MILLI, "b", 90 * MILLI).is_ok());
     assert_eq!(store.usage().refused, 5);

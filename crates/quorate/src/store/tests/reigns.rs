@@ -8,7 +8,7 @@ fn a_reign_begins_with_a_change_at_the_next_boundary() {
     let store = follower();
     store.begin_reign(ballot(1), GroupTime(500));
     assert!(store.position().is_blank(), "held until there is a cut");
-    assert!(store.take_dirty());
+    assert!(store.has_changed_since_cut());
     assert_eq!(store.meta().history, [Reign { ballot: ballot(1), after: Sequence(0) }]);
     assert_eq!(try_add(&store, "a", 1), Err(Refused::NoAuthority), "not granted yet");
     let first = cut_since(&store, Sequence(0));
@@ -44,7 +44,7 @@ fn a_new_membership_is_a_change() {
     let first = cut_since(&store, Sequence(0));
     let meta = Meta { group_id: Some(GroupId(7)), ..store.meta() };
     store.set_meta(meta.clone());
-    assert!(store.take_dirty());
+    assert!(store.has_changed_since_cut());
     assert!(cut_since(&store, Sequence(0)).end > first.end);
     assert_eq!(store.meta(), meta);
 }
