@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::marks::Mark;
 use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
-use super::{Held, Loading, Store, Units, Upkeep};
+use super::{LastCut, Loading, Store, Units, Upkeep};
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Lead, Position, Sequence};
 use crate::model::Value;
@@ -213,7 +213,7 @@ impl Store {
         self.authority.set_lead(Lead::default());
         // Numbers of cuts are never used again, whatever else is forgotten.
         *upkeep = Upkeep { cuts: upkeep.cuts, ..Upkeep::default() };
-        *self.held.lock() = Held::default();
+        *self.last_cut.lock() = LastCut::default();
     }
 
     fn check(
@@ -270,7 +270,7 @@ impl Store {
 
     /// Takes over everything but the cells.
     fn adopt(&self, end: &BatchEnd) {
-        let mut held = self.held.lock();
+        let mut held = self.last_cut.lock();
         self.mark_adoption(&held, end);
         held.position = end.position;
         held.group_time = end.group_time;
@@ -287,7 +287,7 @@ impl Store {
 
 impl Store {
     /// Remembers the cut adopted, and of this store's own reigns only what it contains.
-    fn mark_adoption(&self, held: &Held, end: &BatchEnd) {
+    fn mark_adoption(&self, held: &LastCut, end: &BatchEnd) {
         let sequence = end.position.sequence;
         let kept = match &end.meta {
             Some(meta) => {

@@ -117,7 +117,7 @@ impl Store {
     /// Fixes the end of a cut. From here to [`Store::close_cut`] operations save for it.
     pub(super) fn open_cut(&self, upkeep: &mut Upkeep, group_time: GroupTime) -> Opened {
         if !upkeep.is_reigning {
-            let held = self.held.lock();
+            let held = self.last_cut.lock();
             let (end, group_time) = (held.position.sequence.0, held.group_time);
             return Opened { number: 0, end, group_time, lead: held.lead };
         }
@@ -129,7 +129,7 @@ impl Store {
         });
         // After the word has moved: the operations before it have published their group times.
         let (group_time, lead) = if end == last_end {
-            let held = self.held.lock();
+            let held = self.last_cut.lock();
             (held.group_time, held.lead)
         } else {
             (self.authority.advance_clock(group_time), self.authority.lead())
@@ -153,7 +153,7 @@ impl Store {
         let units = marks.units_before() + units;
         marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });
         drop(marks);
-        let mut held = self.held.lock();
+        let mut held = self.last_cut.lock();
         held.position = self.position_of(opened.end);
         held.group_time = opened.group_time;
         held.lead = opened.lead;

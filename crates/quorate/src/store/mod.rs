@@ -87,7 +87,7 @@ pub struct Store {
     order: Order,
     commitment: Commitment,
     room: Room,
-    held: Mutex<Held>,
+    last_cut: Mutex<LastCut>,
     upkeep: Mutex<Upkeep>,
     marks: Mutex<Marks>,
     discarded: Mutex<Discarded>,
@@ -100,7 +100,7 @@ struct Lane(Mutex<Shard>);
 
 /// The state held: that of the last exact cut.
 #[derive(Default)]
-struct Held {
+struct LastCut {
     position: Position,
     /// By the steady clock.
     group_time: GroupTime,
@@ -110,7 +110,7 @@ struct Held {
 }
 
 /// What whoever looks after the store knows. Its lock is taken before any shard's and may be held
-/// for long, by a digest; that of [`Held`] and the others only for a moment.
+/// for long, by a digest; that of [`LastCut`] and the others only for a moment.
 #[derive(Default)]
 struct Upkeep {
     is_reigning: bool,
@@ -172,7 +172,7 @@ impl Store {
                 ..Commitment::default()
             },
             room: Room::new(&bounds),
-            held: Mutex::default(),
+            last_cut: Mutex::default(),
             upkeep: Mutex::default(),
             marks: Mutex::default(),
             discarded: Mutex::default(),
@@ -181,12 +181,12 @@ impl Store {
 
     /// The last exact cut held; blank for a blank store.
     pub fn position(&self) -> Position {
-        self.held.lock().position
+        self.last_cut.lock().position
     }
 
     /// Group time of [`Store::position`], by the steady clock: cells expire by it.
     pub fn group_time(&self) -> GroupTime {
-        self.held.lock().group_time
+        self.last_cut.lock().group_time
     }
 
     /// How far the calendar is ahead of the steady clock at present.
@@ -196,14 +196,14 @@ impl Store {
 
     /// Replicated state other than cells.
     pub fn meta(&self) -> Meta {
-        self.held.lock().meta.clone()
+        self.last_cut.lock().meta.clone()
     }
 
     /// Replaces the replicated state other than cells; for the state machine only. While this peer
     /// reigns it is a change: the next cut has a new position.
     pub fn set_meta(&self, meta: Meta) {
         let upkeep = self.upkeep.lock();
-        self.held.lock().meta = meta;
+        self.last_cut.lock().meta = meta;
         if upkeep.is_reigning {
             self.order.take();
             self.order.note_change();

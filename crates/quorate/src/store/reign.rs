@@ -20,7 +20,7 @@ impl Store {
     pub fn begin_reign(&self, ballot: Ballot, group_time: GroupTime) {
         self.end_reign();
         let mut upkeep = self.upkeep.lock();
-        let mut held = self.held.lock();
+        let mut held = self.last_cut.lock();
         assert!(
             ballot > held.position.ballot || bug::is_any(),
             "a reign begins above every position held: two states would have the same name"
