@@ -28,11 +28,11 @@ mod load;
 mod marks;
 mod merge;
 mod open_cut;
-mod order;
 mod overlay;
 mod refused;
 mod reign;
 mod room;
+mod sequence_word;
 mod shard;
 mod sweep;
 
@@ -68,8 +68,8 @@ use cell::KeyRef;
 use load::Discarded;
 use marks::Marks;
 use open_cut::OpenCut;
-use order::Order;
 use room::Room;
+use sequence_word::SequenceWord;
 use shard::{Place, Shard};
 
 /// Bits of a sequence below its epoch.
@@ -84,7 +84,7 @@ pub struct Store {
     shards: Box<[Lane]>,
     authority: Authority,
     opened: OpenCut,
-    order: Order,
+    order: SequenceWord,
     commitment: Commitment,
     room: Room,
     last_cut: Mutex<LastCut>,
@@ -166,7 +166,7 @@ impl Store {
             shards: (0..shards).map(|_| Lane::default()).collect(),
             authority: Authority::default(),
             opened: OpenCut::default(),
-            order: Order::default(),
+            order: SequenceWord::default(),
             commitment: Commitment {
                 max_unreplicated: AtomicU64::new(u64::MAX),
                 ..Commitment::default()

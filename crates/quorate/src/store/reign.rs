@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::marks::Mark;
-use super::order::boundary_above;
+use super::sequence_word::boundary_above;
 use super::{Store, Units};
 use crate::base::bug;
 use crate::base::id::{Ballot, GroupTime, Lead, Position, Sequence, Time, nanos};

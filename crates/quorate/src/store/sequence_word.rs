@@ -11,7 +11,7 @@ const SATURATED: u64 = u64::MAX;
 /// What every operation writes, together on one line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Order {
+pub(super) struct SequenceWord {
     /// Sequence of the last decision, or the end of the last cut.
     word: AtomicU64,
     /// Published units of this reign that no majority holds, and on top the most that may be
@@ -21,7 +21,7 @@ pub(super) struct Order {
     is_changed: AtomicBool,
 }
 
-impl Order {
+impl SequenceWord {
     /// Takes the next sequence; the caller holds the locks of its shards.
     #[inline]
     pub(super) fn take(&self) -> u64 {
@@ -59,7 +59,7 @@ impl Order {
     }
 
     /// A majority holds so many units more. Whether it is known how many are outstanding: if not,
-    /// nothing was changed, and [`Order::set_outstanding`] is to say it.
+    /// nothing was changed, and [`SequenceWord::set_outstanding`] is to say it.
     pub(super) fn settle(&self, units: u128) -> bool {
         let units = u64::try_from(units).unwrap_or(SATURATED);
         let less = |outstanding: u64| {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_epoch_ends_above_every_sequence_taken() {
-        let order = Order::default();
+        let order = SequenceWord::default();
         order.begin(1 << EPOCH_BITS);
         let mut last = 1 << EPOCH_BITS;
         for _ in 0..3 {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_word_that_runs_into_the_next_epoch_is_cut_above_it() {
-        let order = Order::default();
+        let order = SequenceWord::default();
         order.begin(0);
         while order.take() < 1 << EPOCH_BITS {}
         assert_eq!(order.end_epoch(0, |_| {}), 2 << EPOCH_BITS);
