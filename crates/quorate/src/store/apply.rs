@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use super::capacity::Amount;
 use super::marks::Mark;
-use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use super::{LastCut, Loading, Store, Units, Upkeep};
 use crate::base::bug::{self, Bug};
@@ -201,7 +201,7 @@ impl Store {
             let old = std::mem::take(&mut *lane.0.lock());
             drop(old);
         }
-        self.room.set(Amount::default());
+        self.capacity.set(Amount::default());
         self.order.clear_changed();
         *self.commitment.units.lock() = Units::default();
         self.commitment.expired_before.store(0, Ordering::Relaxed);
@@ -264,7 +264,7 @@ impl Store {
             share.for_each(|entry| shard.adopt(entry, sequence));
             let after = shard.amount();
             drop(shard);
-            self.room.change(before, after);
+            self.capacity.change(before, after);
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 
 use super::Store;
+use super::capacity::Amount;
 use super::cell::KeyRef;
-use super::room::Amount;
 use super::shard::{Place, Shard, Stamp};
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Position, Sequence, Time};
@@ -135,7 +135,7 @@ impl Store {
             Err(refused)
         };
         if matches!(decided, Err(Refused::Full { .. })) {
-            self.room.note_refused();
+            self.capacity.note_refused();
         }
         decided
     }
@@ -162,7 +162,7 @@ impl Store {
             if cell.asked() > 0 {
                 let mut asked = Amount::default();
                 asked.add_asked(&cell, key, found.is_some());
-                if let Err(refused) = self.room.check(asked) {
+                if let Err(refused) = self.capacity.check(asked) {
                     drop(shard);
                     return self.decide_in_new_room(refused, time, items, model, acknowledge);
                 }
@@ -172,7 +172,7 @@ impl Store {
         if found.is_none() && changed.is_some() {
             let mut new = Amount::default();
             new.add(key);
-            if let Err(refused) = self.room.reserve(new) {
+            if let Err(refused) = self.capacity.reserve(new) {
                 drop(shard);
                 let items = std::slice::from_ref(item);
                 return self.decide_in_new_room(refused, time, items, model, acknowledge);
@@ -221,7 +221,7 @@ impl Store {
             for ((item, cell), found) in items.iter().zip(&*cells).zip(&found) {
                 asked.add_asked(cell, KeyRef::model(item.key), found.is_some());
             }
-            let Err(refused) = self.room.check(asked) else {
+            let Err(refused) = self.capacity.check(asked) else {
                 return Ok(self.unchanged(answer, context));
             };
             drop(locks);
@@ -236,7 +236,7 @@ impl Store {
                 new.add(KeyRef::model(item.key));
             }
         }
-        if let Err(refused) = self.room.reserve(new) {
+        if let Err(refused) = self.capacity.reserve(new) {
             drop(locks);
             return match attempt {
                 Attempt::First => self.decide_in_new_room(refused, time, items, model, acknowledge),

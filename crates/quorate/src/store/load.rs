@@ -5,8 +5,8 @@
 //! exchanged takes all its cells for changed there, those that change later by themselves.
 
 use super::apply::ApplyError;
+use super::capacity::Amount;
 use super::cell::KeyRef;
-use super::room::Amount;
 use super::shard::Shard;
 use super::{Lane, Store};
 use crate::base::id::Sequence;
@@ -87,7 +87,7 @@ impl Store {
             std::mem::swap(&mut *lane.lock(), &mut shard);
             discarded.0.push(shard);
         }
-        self.room.set(all);
+        self.capacity.set(all);
     }
 
     /// Gives up what was loaded.

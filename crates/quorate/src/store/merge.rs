@@ -7,16 +7,16 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use super::Store;
+use super::capacity::Amount;
 use super::cell::{KeyRef, MERGES};
 use super::decide::{change_of, check_key, seen};
-use super::room::Amount;
 use super::shard::{Place, Shard};
 use crate::base::bug::{self, Bug};
 use crate::base::error::Bounded;
 use crate::base::id::{GroupTime, Incarnation, PeerName, Position, Time};
 use crate::model::{DecideContext, Delta, Model, Value};
+use crate::store::capacity::MAX_MERGE_RECORDS_OF_PEER;
 use crate::store::refused::Refused;
-use crate::store::room::MAX_MERGE_RECORDS_OF_PEER;
 
 /// How long it is remembered, in group time, that a batch of local decisions was merged. One that
 /// was sealed longer ago is not merged: it may have been.
@@ -123,7 +123,7 @@ impl Store {
             merged = self.merge_once(time, batch, model);
         }
         if matches!(merged, Err(Refused::Full { .. })) {
-            self.room.note_refused();
+            self.capacity.note_refused();
         }
         merged
     }
@@ -205,7 +205,7 @@ impl Store {
         let made =
             targets.iter().filter(|target| target.change.is_some() && target.found.is_none());
         made.for_each(|target| new.add(target.key));
-        self.room.reserve(new)?;
+        self.capacity.reserve(new)?;
 
         let sequence = self.write_all(&mut locks, &targets);
         self.account(lock_of(&mut locks, record_place), units);

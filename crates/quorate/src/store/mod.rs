@@ -16,6 +16,7 @@
 
 mod apply;
 mod authority;
+mod capacity;
 mod cell;
 mod collect;
 mod copy;
@@ -31,7 +32,6 @@ mod open_cut;
 mod overlay;
 mod refused;
 mod reign;
-mod room;
 mod sequence_word;
 mod shard;
 mod sweep;
@@ -47,6 +47,7 @@ use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip::SipHasher13;
 
 pub use apply::{ApplyError, Staged};
+pub use capacity::{CELL_BYTES, MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, Usage, cell_bytes};
 pub use cell::{MERGES, MODEL};
 pub use copy::CopyCursor;
 pub use cut::Cut;
@@ -57,18 +58,17 @@ pub use merge::{MERGE_MEMORY, Merged, SealedBatch};
 pub use overlay::{Overlay, Sealed};
 pub use refused::Refused;
 pub(crate) use refused::{ITEMS, KEY, ONCE};
-pub use room::{CELL_BYTES, MAX_MERGE_RECORDS, MAX_MERGE_RECORDS_OF_PEER, Usage, cell_bytes};
 
 use crate::base::id::{GroupTime, Lead, Position};
 use crate::config::Bounds;
 use crate::model::Value;
 use crate::state::Meta;
 use authority::Authority;
+use capacity::Capacity;
 use cell::KeyRef;
 use load::Discarded;
 use marks::Marks;
 use open_cut::OpenCut;
-use room::Room;
 use sequence_word::SequenceWord;
 use shard::{Place, Shard};
 
@@ -86,7 +86,7 @@ pub struct Store {
     opened: OpenCut,
     order: SequenceWord,
     commitment: Commitment,
-    room: Room,
+    capacity: Capacity,
     last_cut: Mutex<LastCut>,
     upkeep: Mutex<Upkeep>,
     marks: Mutex<Marks>,
@@ -171,7 +171,7 @@ impl Store {
                 max_unreplicated: AtomicU64::new(u64::MAX),
                 ..Commitment::default()
             },
-            room: Room::new(&bounds),
+            capacity: Capacity::new(&bounds),
             last_cut: Mutex::default(),
             upkeep: Mutex::default(),
             marks: Mutex::default(),
@@ -212,7 +212,7 @@ impl Store {
 
     /// Cells held, expired ones that have not been swept included.
     pub fn cells(&self) -> usize {
-        self.room.cells()
+        self.capacity.cells()
     }
 
     /// Memory that the tables have at present, in bytes, used or not: what is left over when cells

@@ -1,10 +1,10 @@
 //! One shard: an index, its slots, their change feed, and what is frozen for an open cut.
 
 use super::EPOCH_BITS;
+use super::capacity::{Amount, CELL_BYTES};
 use super::cell::{Key, KeyRef, MERGES, Slot, Slots};
 use super::feed::Feed;
 use super::index::Index;
-use super::room::{Amount, CELL_BYTES};
 use super::sweep::Soonest;
 use crate::base::bug::{self, Bug};
 use crate::base::id::Sequence;

@@ -161,7 +161,7 @@ impl Store {
                 shard.remove(place.tag, at);
             }
         }
-        self.room.change(before, shard.amount());
+        self.capacity.change(before, shard.amount());
         (next.saturating_sub(sweep.slot), expired.len(), next >= shard.slots.len())
     }
 }
@@ -247,7 +247,7 @@ impl Store {
                 // taken.
                 let _barrier = self.lock(0);
                 if self.authority.admit(time).is_ok() && self.begin_cut(&upkeep) {
-                    self.room.ask_to_wake();
+                    self.capacity.ask_to_wake();
                 }
             }
         }
@@ -258,6 +258,6 @@ impl Store {
     /// and cells would go if group time went on. To be asked after
     /// [`Refused::Full`](super::Refused::Full).
     pub fn take_wake(&self) -> bool {
-        self.room.take_wake()
+        self.capacity.take_wake()
     }
 }

@@ -88,10 +88,10 @@ impl Amount {
     }
 }
 
-/// The room of one store. Written when a cell is made or removed, on a line of its own.
+/// The cells that one store has, and may have. Written when a cell is made or removed, on a line of its own.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Room {
+pub(super) struct Capacity {
     cells: AtomicUsize,
     bytes: AtomicUsize,
     records: AtomicUsize,
@@ -102,7 +102,7 @@ pub(super) struct Room {
     must_wake: AtomicBool,
 }
 
-impl Room {
+impl Capacity {
     pub(super) fn new(bounds: &Bounds) -> Self {
         Self {
             cells: AtomicUsize::new(0),
@@ -226,13 +226,13 @@ impl Room {
 impl super::Store {
     /// What the cells take, and what they may.
     pub fn usage(&self) -> Usage {
-        self.room.usage()
+        self.capacity.usage()
     }
 
     /// The same, counted anew cell by cell, for tests.
     #[cfg(test)]
     pub(super) fn recount(&self) -> (usize, usize) {
-        let records = self.room.records.load(Ordering::Relaxed);
+        let records = self.capacity.records.load(Ordering::Relaxed);
         let mut all = Amount::default();
         for lane in &self.shards {
             let shard = lane.0.lock();
