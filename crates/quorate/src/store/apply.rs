@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::capacity::Amount;
-use super::marks::Mark;
+use super::past_cuts::PastCut;
 use super::shard::{Place, Shard, Stamp};
 use super::{LastCut, Loading, Store, Units, Upkeep};
 use crate::base::bug::{self, Bug};
@@ -208,7 +208,7 @@ impl Store {
         *self.commitment.position.lock() = Position::BLANK;
         *self.commitment.answerable.lock() = Position::BLANK;
         self.authority.set_reigning(false);
-        self.marks.lock().clear();
+        self.past_cuts.lock().clear();
         self.authority.set_clock(GroupTime(0));
         self.authority.set_lead(Lead::default());
         // Numbers of cuts are never used again, whatever else is forgotten.
@@ -297,17 +297,17 @@ impl Store {
             }
             None => (held.position.sequence <= sequence).then_some(held.position.sequence),
         };
-        let mut marks = self.marks.lock();
+        let mut past_cuts = self.past_cuts.lock();
         let kept = kept.and_then(|kept| {
-            let group_time = marks.group_time_at(kept)?;
-            Some(Mark { sequence: kept.0, units: marks.units_at(kept)?, group_time })
+            let group_time = past_cuts.group_time_at(kept)?;
+            Some(PastCut { sequence: kept.0, units: past_cuts.units_at(kept)?, group_time })
         });
         match kept {
-            Some(kept) => marks.push(kept),
-            None => marks.clear(),
+            Some(kept) => past_cuts.push(kept),
+            None => past_cuts.clear(),
         }
-        let units = marks.units();
-        marks.push(Mark { sequence: sequence.0, units, group_time: end.group_time });
+        let units = past_cuts.units();
+        past_cuts.push(PastCut { sequence: sequence.0, units, group_time: end.group_time });
     }
 }
 

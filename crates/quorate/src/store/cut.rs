@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 
 use super::cell::KeyRef;
 use super::collect::Gather;
-use super::marks::Mark;
+use super::past_cuts::PastCut;
 use super::{Store, Upkeep};
 use crate::base::bug::{self, Point};
 use crate::base::id::{GroupTime, Lead, Position, Sequence};
@@ -149,10 +149,10 @@ impl Store {
         upkeep.last_end = opened.end;
         let expired_before = self.expired_before(&upkeep.sweep, opened.group_time);
         upkeep.sweep.note_told(expired_before);
-        let mut marks = self.marks.lock();
-        let units = marks.units_before() + units;
-        marks.push(Mark { sequence: opened.end, units, group_time: opened.group_time });
-        drop(marks);
+        let mut past_cuts = self.past_cuts.lock();
+        let units = past_cuts.units_before() + units;
+        past_cuts.push(PastCut { sequence: opened.end, units, group_time: opened.group_time });
+        drop(past_cuts);
         let mut held = self.last_cut.lock();
         held.position = self.position_of(opened.end);
         held.group_time = opened.group_time;

@@ -26,10 +26,10 @@ mod digest;
 mod feed;
 mod index;
 mod load;
-mod marks;
 mod merge;
 mod open_cut;
 mod overlay;
+mod past_cuts;
 mod refused;
 mod reign;
 mod sequence_word;
@@ -67,8 +67,8 @@ use authority::Authority;
 use capacity::Capacity;
 use cell::KeyRef;
 use load::Discarded;
-use marks::Marks;
 use open_cut::OpenCut;
+use past_cuts::PastCuts;
 use sequence_word::SequenceWord;
 use shard::{Place, Shard};
 
@@ -89,7 +89,7 @@ pub struct Store {
     capacity: Capacity,
     last_cut: Mutex<LastCut>,
     upkeep: Mutex<Upkeep>,
-    marks: Mutex<Marks>,
+    past_cuts: Mutex<PastCuts>,
     discarded: Mutex<Discarded>,
 }
 
@@ -174,7 +174,7 @@ impl Store {
             capacity: Capacity::new(&bounds),
             last_cut: Mutex::default(),
             upkeep: Mutex::default(),
-            marks: Mutex::default(),
+            past_cuts: Mutex::default(),
             discarded: Mutex::default(),
         }
     }

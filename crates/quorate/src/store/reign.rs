@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::marks::Mark;
+use super::past_cuts::PastCut;
 use super::sequence_word::boundary_above;
 use super::{Store, Units};
 use crate::base::bug;
@@ -48,9 +48,9 @@ impl Store {
         upkeep.sweep.note_told(GroupTime(0));
         self.authority.set_reigning(true);
         upkeep.last_end = boundary;
-        let mut marks = self.marks.lock();
-        let units = marks.begin_reign();
-        marks.push(Mark { sequence: after.0, units, group_time: held.group_time });
+        let mut past_cuts = self.past_cuts.lock();
+        let units = past_cuts.begin_reign();
+        past_cuts.push(PastCut { sequence: after.0, units, group_time: held.group_time });
     }
 
     /// Sets how far the calendar is ahead of the steady clock from now on: no less than before. For
@@ -163,13 +163,13 @@ impl Store {
             before.ballot != position.ballot || before <= position || bug::is_any(),
             "what a majority holds is not taken back in a reign"
         );
-        let marks = self.marks.lock();
-        let units = marks.units_at(position.sequence);
-        let units = units.map(|units| units.saturating_sub(marks.units_before()));
-        if let Some(group_time) = marks.group_time_at(position.sequence) {
+        let past_cuts = self.past_cuts.lock();
+        let units = past_cuts.units_at(position.sequence);
+        let units = units.map(|units| units.saturating_sub(past_cuts.units_before()));
+        if let Some(group_time) = past_cuts.group_time_at(position.sequence) {
             self.commitment.expired_before.fetch_max(group_time.0, Ordering::Relaxed);
         }
-        drop(marks);
+        drop(past_cuts);
         if let Some(units) = units {
             self.settle_units(units);
         }
@@ -238,9 +238,10 @@ impl Store {
     /// known exactly, or more than can be told.
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
         let in_reign = self.authority.is_reigning().then(|| self.decided_units());
-        let marks = self.marks.lock();
-        let decided = in_reign.map_or_else(|| marks.units(), |units| marks.units_before() + units);
-        let kept = marks.units_at(at)?;
+        let past_cuts = self.past_cuts.lock();
+        let decided =
+            in_reign.map_or_else(|| past_cuts.units(), |units| past_cuts.units_before() + units);
+        let kept = past_cuts.units_at(at)?;
         u64::try_from(decided.saturating_sub(kept)).ok()
     }
 }

@@ -286,7 +286,7 @@ impl Shard {
         if cut != 0 && self.frozen.cut == cut { self.frozen.units } else { self.units() }
     }
 
-    /// Marks the shard as done with for `cut`: operations need not save any more.
+    /// PastCuts the shard as done with for `cut`: operations need not save any more.
     pub(super) fn close(&mut self, cut: u64) {
         const KEPT: usize = 256;
         self.closed = cut;
