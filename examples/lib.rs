@@ -1,10 +1,10 @@
-//! What the examples share. The examples themselves are the files beside this one:
+//! What the examples share. The examples themselves stand beside this file:
 //!
-//! - `local_group.rs`: three peers as three processes, one of them killed, and the proof that
+//! - `local_group/`: three peers as three processes, one of them killed, and the proof that
 //!   nothing was lost: `cargo run --release --example local_group`
 //! - `dev_certs.rs`: a CA and certificates for trying TLS: `cargo run --example dev_certs -- DIR a
 //!   b c`
-//! - `peer.rs`: one peer as an HTTP service, to copy: `cargo run --release --example peer --
+//! - `peer/`: one peer as an HTTP service, to copy: `cargo run --release --example peer --
 //!   --help`
 //! - `from_file.rs`: a peer that a file sets up:
 //!   `cargo run --example from_file -- examples/peer.toml a`

@@ -23,7 +23,7 @@
 //! another client with every other address, and 400 if what it says is none.
 //!
 //! `axum::serve` has no bounds on connections and times: on a network have a proxy in front that
-//! does, or serve as `peer_server.rs` does.
+//! does, or serve as `peer/server.rs` does.
 
 use std::error::Error;
 use std::net::SocketAddr;

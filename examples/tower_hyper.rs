@@ -90,7 +90,7 @@ where
             service.call(request)
         });
         // Whoever does not send a request in time makes room. On a network bound the connections as
-        // well, and the time of bodies: `peer_server.rs` does.
+        // well, and the time of bodies: `peer/server.rs` does.
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
         let connection = builder.serve_connection(TokioIo::new(stream), served);

@@ -22,9 +22,9 @@ use quorate_ratelimit::{AcquireError, Decision, PermitId, ReservationAnswer, Res
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::peer_http::{Service, millis, read};
-use crate::peer_limits::{AMOUNT, Amount, described, refused, told};
-use crate::peer_problem::Problem;
+use crate::http::{Service, millis, read};
+use crate::limits::{AMOUNT, Amount, described, refused, told};
+use crate::problem::Problem;
 
 /// The paths about what is held.
 pub(crate) fn routes() -> Router<Service> {

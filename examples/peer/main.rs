@@ -111,19 +111,19 @@
 //! curl -i 127.0.0.1:8101/v1/acquire -d '{"limit":"mail","key":"alice","amount":4}'
 //! ```
 
-mod peer_addresses;
-mod peer_connections;
-mod peer_door;
-mod peer_flags;
-mod peer_holds;
-mod peer_http;
-mod peer_limits;
-mod peer_metrics;
-mod peer_problem;
-mod peer_refused;
-mod peer_rules;
-mod peer_server;
-mod peer_tls;
+mod addresses;
+mod connections;
+mod door;
+mod flags;
+mod holds;
+mod http;
+mod limits;
+mod metrics;
+mod problem;
+mod refused;
+mod rules;
+mod server;
+mod tls;
 
 use std::future::Future;
 use std::io::Write;
@@ -144,9 +144,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::peer_addresses::{Address, HttpOptions};
-use crate::peer_http::Service;
-use crate::peer_tls::TlsOptions;
+use crate::addresses::{Address, HttpOptions};
+use crate::http::Service;
+use crate::tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -277,7 +277,7 @@ async fn serve(options: Options) -> Result<(), String> {
     let tls = options.tls.transport(options.failure_timeout)?;
     let peer = start(&options, &limits, tls.as_ref()).await?;
     if let Some(tls) = tls {
-        tokio::spawn(peer_tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
+        tokio::spawn(tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
     }
     let Options { name, group, http: HttpOptions { http, .. }, .. } = &options;
     say(&format!("peer {name} of group {group}: http://{http}/v1/status"));
@@ -371,7 +371,7 @@ fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
     };
     let said = |error: &dyn std::fmt::Display| format!("limits file {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| said(&error))?;
-    peer_rules::parse(&text).map_err(|error| said(&error))
+    rules::parse(&text).map_err(|error| said(&error))
 }
 
 async fn start(
@@ -433,7 +433,7 @@ async fn start(
              talk plain text, which is refused off loopback: use --tls-ca, --tls-cert and \
              --tls-key, or, on a network that you trust, allow it by --plaintext-on-network"
         ),
-        error => peer_flags::in_flags(&sentence(&error)),
+        error => flags::in_flags(&sentence(&error)),
     })
 }
 
@@ -453,7 +453,7 @@ async fn follow_limits(limiter: RateLimiter, file: PathBuf, wins: bool) {
         };
         say(&format!("limits file {name}: {change}{advice}"));
     };
-    let file = limiter.limits_file(file, peer_rules::spec);
+    let file = limiter.limits_file(file, rules::spec);
     let file = if wins { file.wins() } else { file };
     file.watch(told).await;
 }

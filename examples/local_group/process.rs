@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
-use crate::local_group_peer::{Notice, Settings};
+use crate::peer::{Notice, Settings};
 
 /// The hidden subcommand by which this program runs a peer.
 pub(crate) const SUBCOMMAND: &str = "peer-process";

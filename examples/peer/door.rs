@@ -20,7 +20,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use quorate_tower::{Host, KeyExtractor, NoKey};
 
-use crate::peer_problem::Problem;
+use crate::problem::Problem;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

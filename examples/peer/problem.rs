@@ -9,7 +9,7 @@ use quorate::{DecideError, NoPrimaryReason, NotReadyError, RemoveError, SwitchEr
 use quorate_ratelimit::{AcquireError, Limits, retry_after_seconds};
 use serde_json::json;
 
-use crate::peer_flags::in_flags;
+use crate::flags::in_flags;
 
 /// What a caller is told to wait where nobody knows: a failover may end at any moment.
 const SOON: Duration = Duration::from_secs(1);

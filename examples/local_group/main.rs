@@ -17,15 +17,15 @@
 //! .. -- --json                      the result for a program
 //! ```
 //!
-//! How it works: `local_group_peer.rs` is what runs in each process, `local_group_caller.rs` asks,
-//! `ledger.rs` proves.
+//! How it works: `peer.rs` is what runs in each process, `caller.rs` asks,
+//! `ledger.rs` beside this folder proves.
 
-mod local_group_caller;
-mod local_group_peer;
-mod local_group_process;
-mod local_group_report;
-mod local_group_screen;
-mod local_group_stage;
+mod caller;
+mod peer;
+mod process;
+mod report;
+mod screen;
+mod stage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,9 +37,9 @@ use quorate_examples::ledger::{Finding, Ledger, Promise};
 use quorate_examples::{arguments, certificates};
 use tokio::sync::watch;
 
-use crate::local_group_peer::{RATE, Settings};
-use crate::local_group_report::Report;
-use crate::local_group_stage::{Stage, free_addresses};
+use crate::peer::{RATE, Settings};
+use crate::report::Report;
+use crate::stage::{Stage, free_addresses};
 
 /// Load before the kill, between the failover and the return, and after the return.
 const BEFORE: Duration = Duration::from_secs(4);
@@ -104,7 +104,7 @@ impl Drop for Certificates {
 #[derive(Subcommand)]
 enum Role {
     /// One peer of the group; this program starts itself so.
-    #[command(name = local_group_process::SUBCOMMAND, hide = true)]
+    #[command(name = process::SUBCOMMAND, hide = true)]
     PeerProcess { settings: String },
 }
 
@@ -113,7 +113,7 @@ async fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(Role::PeerProcess { settings }) = &options.role {
         match serde_json::from_str(settings) {
-            Ok(settings) => local_group_peer::run(settings).await,
+            Ok(settings) => peer::run(settings).await,
             Err(error) => eprintln!("local_group: this subcommand is not for people: {error}"),
         }
         return ExitCode::from(2);
@@ -195,7 +195,7 @@ async fn play(stage: &mut Stage, options: &Options) -> Result<Report, String> {
     stop.send_replace(true);
     let longest = IO_TIMEOUT + MOMENT;
     stage.wait("the callers", longest, |_| callers.iter().all(|c| c.is_finished())).await?;
-    let mut ledger = local_group_caller::ledger();
+    let mut ledger = caller::ledger();
     for caller in callers {
         ledger.append(caller.await.map_err(|error| error.to_string())?);
     }
@@ -249,7 +249,7 @@ async fn last_counts(
     let is_merged = |stage: &Stage| stage.parts.iter().all(|p| p.standing.overlay_units == 0);
     stage.wait("the merge of local decisions", MOMENT, is_merged).await?;
     let address = stage.parts[old].address().ok_or("the returned peer is gone")?;
-    local_group_caller::last_counts(address, stage.start, ledger)
+    caller::last_counts(address, stage.start, ledger)
         .await
         .map_err(|error| format!("the last counts: {error}"))?;
     let claim = "all peers hold equal cells";

@@ -23,10 +23,10 @@ use quorate_ratelimit::{Carry, Limits, LimitsSource, LimitsSpec, Top};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::peer_flags::in_flags;
-use crate::peer_http::Service;
-use crate::peer_limits::refused;
-use crate::peer_problem::Problem;
+use crate::flags::in_flags;
+use crate::http::Service;
+use crate::limits::refused;
+use crate::problem::Problem;
 
 /// The paths about limits as such.
 pub(crate) fn routes() -> Router<Service> {

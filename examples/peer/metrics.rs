@@ -16,7 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use quorate_ratelimit::{Metric, MetricKind};
 
-use crate::peer_http::Service;
+use crate::http::Service;
 
 pub(crate) async fn metrics(State(Service { limiter, .. }): State<Service>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text(&limiter.metrics()))
@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_number_is_listed_for_operators_and_no_other() {
-        let page = include_str!("../docs/operations.md");
+        let page = include_str!("../../docs/operations.md");
         let listed = page.split('`').filter(|word| word.starts_with("quorate_"));
         let listed: BTreeSet<&str> =
             listed.map(|word| word.split('{').next().unwrap_or(word)).collect();

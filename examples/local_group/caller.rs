@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::local_group_peer::{Call, Decided, Reply};
+use crate::peer::{Call, Decided, Reply};
 
 /// Keys of each limit. Most calls go to keys that are never full, so that most are admitted.
 const KEYS: [(&str, usize); 4] = [("small", 4), ("medium", 4), ("large", 11), ("rate", 1)];

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use axum::http::StatusCode;
 use tokio::io::AsyncWrite;
 
-use crate::peer_problem::Problem;
-use crate::peer_server::{MAX_FIELDS, MAX_HEAD_BYTES};
+use crate::problem::Problem;
+use crate::server::{MAX_FIELDS, MAX_HEAD_BYTES};
 
 /// A problem document on its way to the caller, in place of what hyper has written.
 pub(crate) struct Instead {

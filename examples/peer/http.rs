@@ -2,9 +2,9 @@
 //! (RFC 9457) with a sentence that says what to do.
 //!
 //! ```text
-//! POST /v1/acquire {"limit","key","amount"}   and the other questions of limits: `peer_limits.rs`
-//! POST /v1/reserve, /v1/permit                what a caller holds: `peer_holds.rs`
-//! GET  /v1/limits, /v1/top                    the limits themselves: `peer_rules.rs`
+//! POST /v1/acquire {"limit","key","amount"}   and the other questions of limits: `limits.rs`
+//! POST /v1/reserve, /v1/permit                what a caller holds: `holds.rs`
+//! GET  /v1/limits, /v1/top                    the limits themselves: `rules.rs`
 //! GET  /v1/status                             role, term, primary, members, peers, refusals, TLS
 //!                                             and certificates, how limits of others differ
 //! GET  /v1/events?since=N                     what happened after event N
@@ -13,14 +13,14 @@
 //! POST /v1/leave                              this peer is counted out, for good
 //! POST /v1/forget {"peer"}                    so is one that is gone
 //! POST /v1/priority {"priority"}              who is promoted first, until this peer ends
-//! GET  /metrics                               numbers for Prometheus: `peer_metrics.rs`
+//! GET  /metrics                               numbers for Prometheus: `metrics.rs`
 //! GET  /healthz, /readyz                      the process runs; it decides, and counts as a member
 //! GET  /v1/safe-to-stop                       the group goes on without it, or whom it waits for
 //! ```
 //!
 //! PUT limits, reset, switch-primary, leave, forget and priority change the group, top shows whose
 //! keys are used, and digest is work for as long as there are cells. They are served at the address
-//! of `--admin-http`, and elsewhere answered with 403 `admin_elsewhere` (`peer_addresses.rs`). All
+//! of `--admin-http`, and elsewhere answered with 403 `admin_elsewhere` (`addresses.rs`). All
 //! the rest is for callers, which are services of one's own: each may take, give back and commit
 //! under any key.
 //!
@@ -28,9 +28,9 @@
 //! answered with 503 `digest_running`.
 //!
 //! Requests that a browser makes for a page of somebody else are refused, whatever they ask
-//! (`peer_door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
+//! (`door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
 //!
-//! `peer_server.rs` bounds connections, sizes and times. Too large a body is 413, one that does not
+//! `server.rs` bounds connections, sizes and times. Too large a body is 413, one that does not
 //! come 408, too large a head 431.
 
 use std::error::Error;
@@ -54,8 +54,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::peer_problem::Problem;
-use crate::{peer_holds, peer_limits, peer_metrics, peer_rules};
+use crate::problem::Problem;
+use crate::{holds, limits, metrics, rules};
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -122,13 +122,13 @@ impl Face {
 /// All paths of this service.
 pub(crate) fn routes(service: Service, face: Face) -> Router {
     Router::new()
-        .merge(peer_limits::routes())
-        .merge(peer_holds::routes())
-        .merge(peer_rules::routes())
+        .merge(limits::routes())
+        .merge(holds::routes())
+        .merge(rules::routes())
         .merge(admin_routes(face))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .route("/metrics", get(peer_metrics::metrics))
+        .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/v1/safe-to-stop", get(stoppable))
@@ -142,8 +142,8 @@ pub(crate) fn routes(service: Service, face: Face) -> Router {
 /// What changes the group, takes back what was counted, or shows what is whose.
 fn admin_routes(face: Face) -> Router<Service> {
     let routes = Router::new()
-        .merge(peer_limits::admin_routes())
-        .merge(peer_rules::admin_routes())
+        .merge(limits::admin_routes())
+        .merge(rules::admin_routes())
         .route("/v1/digest", get(digest))
         .route("/v1/switch-primary", post(switch_primary))
         .route("/v1/leave", post(leave))
@@ -456,7 +456,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("quorate-wins-{}.toml", std::process::id()));
         std::fs::write(&file, "limits.mail.rate = \"1/d\"\nlimits.mail.burst = 5")
             .expect("written");
-        let followed = service.limiter.limits_file(&file, peer_rules::spec).wins();
+        let followed = service.limiter.limits_file(&file, rules::spec).wins();
         let following = tokio::spawn(followed.watch(|change| panic!("nothing differs: {change}")));
         group.pass(Duration::from_secs(5)).await;
         let routes = routes(service, Face::Whole);

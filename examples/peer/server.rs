@@ -28,9 +28,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tower_service::Service as _;
 
-use crate::peer_connections::{Connection, Connections, Phase, Watched};
-use crate::peer_door::Door;
-use crate::peer_problem::Problem;
+use crate::connections::{Connection, Connections, Phase, Watched};
+use crate::door::Door;
+use crate::problem::Problem;
 
 /// Largest head of a request, far above what browsers and proxies send.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;

@@ -39,8 +39,8 @@ use quorate_ratelimit::{AcquireError, Decision, Limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::peer_http::{Object, Service, millis, read, unix_millis};
-use crate::peer_problem::{KIND, Problem, retry_after};
+use crate::http::{Object, Service, millis, read, unix_millis};
+use crate::problem::{KIND, Problem, retry_after};
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use quorate_examples::ledger::Ledger;
 
-use crate::local_group_caller::{Caller, Tally};
-use crate::local_group_peer::{Digest, Notice, Settings, Standing};
-use crate::local_group_process::{News, Process};
-use crate::local_group_screen::Screen;
+use crate::caller::{Caller, Tally};
+use crate::peer::{Digest, Notice, Settings, Standing};
+use crate::process::{News, Process};
+use crate::screen::Screen;
 
 /// Callers of each peer.
 const CALLERS: usize = 8;

@@ -17,10 +17,10 @@ use quorate_examples::arguments;
 use quorate_ratelimit::HeaderStyle;
 use tokio::net::TcpListener;
 
-use crate::peer_connections::Connections;
-use crate::peer_door::{self, Door};
-use crate::peer_http::{self, Face, Service};
-use crate::peer_server::Server;
+use crate::connections::Connections;
+use crate::door::{self, Door};
+use crate::http::{self, Face, Service};
+use crate::server::Server;
 
 /// How this peer is asked by HTTP.
 #[derive(Args)]
@@ -66,7 +66,7 @@ pub(crate) struct Address {
 impl HttpOptions {
     /// Checks what can be checked before anything is opened.
     pub(crate) fn check(&self, is_plaintext_allowed: bool) -> Result<(), String> {
-        if let Some(wrong) = self.allow_host.iter().find(|it| peer_door::host(it).is_none()) {
+        if let Some(wrong) = self.allow_host.iter().find(|it| door::host(it).is_none()) {
             return Err(format!(
                 "--allow-host {wrong:?} is no name of a host: write one like quota.example"
             ));
@@ -136,7 +136,7 @@ impl Address {
     pub(crate) async fn serve(self, service: Service, stopped: impl Future<Output = ()>) {
         let Self { listener, face, door, max_connections } = self;
         let connections = Connections::new(max_connections.get().into());
-        let routes = peer_http::routes(service, face);
+        let routes = http::routes(service, face);
         let server = Server::new(connections, door, routes, face.max_body_bytes());
         server.serve(listener, stopped).await;
     }
