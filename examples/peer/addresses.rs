@@ -19,8 +19,9 @@ use tokio::net::TcpListener;
 
 use crate::connections::Connections;
 use crate::door::{self, Door};
-use crate::http::{self, Face, Service};
+use crate::http::{self, Face};
 use crate::server::Server;
+use crate::service::Service;
 
 /// How this peer is asked by HTTP.
 #[derive(Args)]

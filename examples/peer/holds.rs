@@ -22,9 +22,10 @@ use quorate_ratelimit::{AcquireError, Decision, PermitId, ReservationAnswer, Res
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::{Service, millis, read};
+use crate::body::{millis, read};
 use crate::limits::{AMOUNT, Amount, described, refused, told};
 use crate::problem::Problem;
+use crate::service::Service;
 
 /// The paths about what is held.
 pub(crate) fn routes() -> Router<Service> {

@@ -39,8 +39,9 @@ use quorate_ratelimit::{AcquireError, Decision, Limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::{Object, Service, millis, read, unix_millis};
+use crate::body::{Object, millis, read, unix_millis};
 use crate::problem::{KIND, Problem, retry_after};
+use crate::service::Service;
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;

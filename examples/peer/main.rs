@@ -112,9 +112,11 @@
 //! ```
 
 mod addresses;
+mod body;
 mod connections;
 mod door;
 mod flags;
+mod group;
 mod holds;
 mod http;
 mod limits;
@@ -123,6 +125,7 @@ mod problem;
 mod refused;
 mod rules;
 mod server;
+mod service;
 mod tls;
 
 use std::future::Future;
@@ -145,7 +148,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::addresses::{Address, HttpOptions};
-use crate::http::Service;
+use crate::service::Service;
 use crate::tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.

@@ -16,7 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use quorate_ratelimit::{Metric, MetricKind};
 
-use crate::http::Service;
+use crate::service::Service;
 
 pub(crate) async fn metrics(State(Service { limiter, .. }): State<Service>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text(&limiter.metrics()))

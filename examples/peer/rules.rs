@@ -24,9 +24,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::flags::in_flags;
-use crate::http::Service;
 use crate::limits::refused;
 use crate::problem::Problem;
+use crate::service::Service;
 
 /// The paths about limits as such.
 pub(crate) fn routes() -> Router<Service> {
