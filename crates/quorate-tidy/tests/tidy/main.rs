@@ -7,4 +7,5 @@ mod layers;
 mod lines;
 mod maps;
 mod promises;
+mod public_api;
 mod source;
