@@ -97,7 +97,7 @@ impl Cell {
     }
 }
 
-/// When something is decided, by the two clocks of a group (docs/protocol.md, section 9).
+/// When something is decided, by the two clocks of a group.
 ///
 /// The *calendar* follows the wall clocks of a majority: where they are put forward it jumps. The
 /// *steady* clock never jumps, and never runs faster than the primary's own: what is held for

@@ -1,4 +1,4 @@
-//! Cells as they travel and as they are kept: packed one after the other (docs/wire.md, section 5).
+//! Cells as they travel and as they are kept: packed one after the other.
 //!
 //! ```text
 //!  length of the key, u16 LE     the top bit is set if there is a value

@@ -261,7 +261,7 @@ impl fmt::Display for Ballot {
 /// An exact state of the cells: the end of a cut, or the place of one decision in the order.
 ///
 /// Positions compare as (generation, term, sequence); that a larger one contains a smaller one is
-/// true of positions of one history only (docs/protocol.md, section 3).
+/// true of positions of one history only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Position {
     /// Founding and reign in which the last decision up to here was made.
@@ -367,7 +367,7 @@ impl GroupTime {
     }
 }
 
-/// How far the calendar of a group is ahead of its steady clock (docs/protocol.md, section 9).
+/// How far the calendar of a group is ahead of its steady clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lead {
     /// In nanoseconds; it never shrinks.

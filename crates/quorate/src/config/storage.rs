@@ -99,8 +99,7 @@ pub enum SyncPolicy {
     /// At the latest this long after it was written: a machine that goes down takes back up to
     /// this much of what its peer has acknowledged. The peer knows it afterwards, and counts as
     /// another member until it has caught up. That a file system was shut down on a machine that
-    /// went on it cannot know (docs/operations.md, section 5). The default, with 1 s; 1 ms to 1
-    /// min.
+    /// went on it cannot know. The default, with 1 s; 1 ms to 1 min.
     Every(Duration),
     /// When the system sees fit, often half a minute later. As above otherwise.
     Os,

@@ -15,7 +15,9 @@
 //!
 //! Calls wait for the disk; there are no threads, tasks or clocks here. Files come through
 //! [`Directory`], so that tests can end the world at every write. The format to the byte, and why
-//! it is so, is in docs/disk-format.md.
+//! it is so, is in [docs/disk-format.md].
+//!
+//! [docs/disk-format.md]: https://github.com/quorate/quorate/blob/main/docs/disk-format.md
 
 mod batch;
 mod entry;

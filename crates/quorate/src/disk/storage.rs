@@ -239,7 +239,7 @@ impl Storage {
 
     /// Keeps what is stored now under second names, for people, before something else takes its
     /// place: in place of what was kept so before. Returns the second name of the state, with its
-    /// directory; `None` if nothing is stored (docs/disk-format.md, section 13).
+    /// directory; `None` if nothing is stored.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! What peers say to each other: who sends it, who receives it, and the section of
-//! docs/protocol.md that gives the rule.
+//! [docs/protocol.md] that gives the rule.
+//!
+//! [docs/protocol.md]: https://github.com/quorate/quorate/blob/main/docs/protocol.md
 
 use bytes::Bytes;
 
@@ -61,7 +63,7 @@ pub struct Brief {
     pub has_failed: bool,
 }
 
-/// What kind of election a vote is for (docs/protocol.md, sections 4 and 6).
+/// What kind of election a vote is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Campaign {
     /// Within a generation: incarnations of the membership vote.
@@ -92,7 +94,7 @@ pub enum Grant {
     /// Nothing.
     Nothing,
     /// No vote, for it would not last: the peer's storage takes nothing any more. The candidate may
-    /// adopt its state, though (docs/protocol.md, section 6.4).
+    /// adopt its state, though.
     State,
     /// The peer's vote, and its state.
     Vote,

@@ -7,7 +7,9 @@
 //! 3. Wait for the next input, or for [`Machine::deadline`], then hand over [`io::Input::Tick`].
 //!
 //! `handle` returns nothing: bad input is ignored, a refusal becomes a reply. The rules are in
-//! docs/protocol.md, whose sections the code names.
+//! [docs/protocol.md], whose sections the code names.
+//!
+//! [docs/protocol.md]: https://github.com/quorate/quorate/blob/main/docs/protocol.md
 //!
 //! Deliberately not here: sockets, clocks, tasks, files, and the data path, which goes through the
 //! [store](crate::store) without passing by.

@@ -6,7 +6,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::id::{Member, MemberId, PeerName, Position};
 use crate::config::MAX_MEMBERS;
 
-/// The members of a group as part of its replicated state (docs/protocol.md, section 7).
+/// The members of a group as part of its replicated state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// The position at which this membership was set.

@@ -5,7 +5,7 @@ use crate::model::{VALUE_WORDS, Value};
 
 /// Namespace of the model's cells.
 pub const MODEL: u8 = 0;
-/// Namespace of the records of merges (docs/architecture.md, on relaxed mode).
+/// Namespace of the records of merges, by which a batch that comes again counts once.
 pub const MERGES: u8 = 1;
 
 /// Longest key, namespace included, that needs no memory of its own.

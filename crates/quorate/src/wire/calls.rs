@@ -1,9 +1,11 @@
-//! Calls: operations on their way to the primary (docs/wire.md, section 3).
+//! Calls: operations on their way to the primary.
 //!
 //! ```text
 //!   call:  u32 LE id | u8 items | item ..
 //!   item:  u16 LE key length | 2 x u64 LE arguments | key
 //! ```
+
+// Layout: docs/wire.md, section 3.
 
 use std::array;
 

@@ -86,7 +86,7 @@ pub fn body_bytes(message: &Message) -> usize {
 /// # Errors
 ///
 /// If the body is not what `kind` says, or breaks a bound. No bytes panic, and what is allocated
-/// is bounded by the length of the body (docs/wire.md, section 6).
+/// is bounded by the length of the body.
 pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
     Ok(match kind {
         kind::HELLO => Frame::Hello(parse::<proto::Hello>(kind, body)?.try_into()?),

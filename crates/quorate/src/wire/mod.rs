@@ -16,7 +16,9 @@
 //! length of the body, which is bounded itself, and names and keys are usable as they are. What a
 //! message means is not known here, nor whether its sender may send it.
 //!
-//! The format to the byte is in docs/wire.md.
+//! The format to the byte is in [docs/wire.md].
+//!
+//! [docs/wire.md]: https://github.com/quorate/quorate/blob/main/docs/wire.md
 
 mod bounds;
 pub mod calls;

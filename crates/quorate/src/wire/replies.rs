@@ -1,10 +1,12 @@
-//! Replies: outcomes of calls on their way back (docs/wire.md, section 4).
+//! Replies: outcomes of calls on their way back.
 //!
 //! ```text
 //!   reply:  u32 LE id | u8 status | outcome
 //!   status 0:       u8 code | u64 units | 6 x u64 words | 3 x u64 position | u64 group time
 //!   status 1 to 7:  u64 bound
 //! ```
+
+// Layout: docs/wire.md, section 4.
 
 use std::array;
 
