@@ -1,6 +1,6 @@
 //! What of a declaration its users see: no bodies, no private fields, no reasons.
 
-use syn::{Attribute, Expr, Field, Fields, FnArg, Item, Meta, Pat, Signature, Visibility};
+use syn::{Attribute, Expr, Field, Fields, FnArg, Item, Lit, Meta, Pat, Signature, Visibility};
 
 use crate::public_api::text::line;
 
@@ -59,6 +59,23 @@ pub(crate) fn conditions(attributes: &[Attribute]) -> String {
         }
     }
     said
+}
+
+/// What an attribute says if it is a line of documentation.
+pub(crate) fn documentation(attribute: &Attribute) -> Option<String> {
+    let Meta::NameValue(said) = &attribute.meta else { return None };
+    match &said.value {
+        Expr::Lit(it) if said.path.is_ident("doc") => match &it.lit {
+            Lit::Str(text) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a line of documentation names a page of the repository, but as a link or its address.
+pub(crate) fn leads_astray(line: &str) -> bool {
+    line.contains("docs/") && !line.contains("[docs/") && !line.contains("/blob/main/docs/")
 }
 
 /// Whether all may name it who can name what it is in.

@@ -8,29 +8,44 @@ use syn::{
     Attribute, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, ItemTrait, Token, TraitItem,
 };
 
-use crate::public_api::declaration::{conditions, is_public, is_visible, shape, signature, spaced};
+use crate::public_api::declaration::{
+    conditions, documentation, is_public, is_visible, leads_astray, shape, signature, spaced,
+};
 use crate::public_api::krate::{Krate, attributes, is_hidden};
 use crate::public_api::names::{Id, Target, defined, imports, paths_in};
 use crate::public_api::text::line;
 
-/// The face of a crate while it is gathered.
-struct Face<'a> {
+/// What users of a crate can name.
+pub(crate) struct Face<'a> {
     krate: &'a Krate,
     /// Items and the paths that lead to them from outside.
     paths: BTreeMap<Id, BTreeSet<String>>,
-    lines: BTreeSet<String>,
+    /// Every declaration, a line each.
+    pub(crate) lines: BTreeSet<String>,
+    /// Paths whose documentation names a page that only the repository has.
+    pub(crate) astray: BTreeSet<String>,
 }
 
-/// Every declaration that users of a crate can name, a line each, in order.
-pub(crate) fn face(krate: &Krate) -> Vec<String> {
-    let mut face = Face { krate, paths: BTreeMap::new(), lines: BTreeSet::new() };
-    face.walk(0, &krate.name, 0);
-    face.declare_items();
-    face.declare_impls();
-    face.lines.into_iter().collect()
-}
+impl<'a> Face<'a> {
+    /// The face of a crate.
+    pub(crate) fn of(krate: &'a Krate) -> Self {
+        let lines = BTreeSet::new();
+        let mut face = Self { krate, paths: BTreeMap::new(), lines, astray: BTreeSet::new() };
+        face.read_docs(&krate.name, &krate.attributes);
+        face.walk(0, &krate.name, 0);
+        face.declare_items();
+        face.declare_impls();
+        face
+    }
 
-impl Face<'_> {
+    /// Looks whether documentation leads out of the package but by an address.
+    fn read_docs(&mut self, path: &str, attributes: &[Attribute]) {
+        let docs: Vec<String> = attributes.iter().filter_map(documentation).collect();
+        if docs.iter().any(|line| leads_astray(line)) {
+            self.astray.insert(path.to_owned());
+        }
+    }
+
     /// Finds what a module shows under a path.
     fn walk(&mut self, module: usize, path: &str, depth: usize) {
         assert!(depth < 16, "{path} shows itself");
@@ -46,7 +61,7 @@ impl Face<'_> {
             if let Item::Mod(inner) = item {
                 let name = inner.ident.to_string();
                 let own = format!("{path}::{name}");
-                self.lines.insert(format!("{own}: {}pub mod {name}", conditions(&inner.attrs)));
+                self.add(&own, &inner.attrs, &format!("pub mod {name}"));
                 self.walk(krate.modules[module].children[&name], &own, depth + 1);
             }
             for import in imports(item) {
@@ -91,6 +106,7 @@ impl Face<'_> {
     }
 
     fn add(&mut self, path: &str, attributes: &[Attribute], declaration: &str) {
+        self.read_docs(path, attributes);
         self.lines.insert(format!("{path}: {}{declaration}", conditions(attributes)));
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Module {
 /// The modules of a crate; the first is its root.
 pub(crate) struct Krate {
     pub(crate) name: String,
+    /// What its root says of itself.
+    pub(crate) attributes: Vec<Attribute>,
     pub(crate) modules: Vec<Module>,
 }
 
@@ -25,9 +27,10 @@ impl Krate {
     /// Reads the crate of this folder under `crates`.
     pub(crate) fn read(folder: &Path, macros: &Macros) -> Self {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");
-        let mut krate = Self { name, modules: Vec::new() };
         let root = folder.join("src/lib.rs");
-        krate.add(0, parsed(&root).items, &Place::of_file(&root), macros);
+        let file = parsed(&root);
+        let mut krate = Self { name, attributes: file.attrs, modules: Vec::new() };
+        krate.add(0, file.items, &Place::of_file(&root), macros);
         krate
     }
 
@@ -47,8 +50,10 @@ impl Krate {
             let (inner, place) = match module.content.take() {
                 Some((_, items)) => (items, Place { folder: place.folder.join(&name) }),
                 None => {
-                    let file = place.file_of(&name);
-                    (parsed(&file).items, Place::of_file(&file))
+                    let path = place.file_of(&name);
+                    let file = parsed(&path);
+                    module.attrs.extend(file.attrs);
+                    (file.items, Place::of_file(&path))
                 }
             };
             let child = self.add(own, inner, &place, macros);

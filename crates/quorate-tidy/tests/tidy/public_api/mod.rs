@@ -13,7 +13,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::public_api::face::face;
+use crate::public_api::face::Face;
 use crate::public_api::krate::Krate;
 use crate::public_api::macros::Macros;
 use crate::source::{root, sources};
@@ -40,7 +40,8 @@ fn the_public_api_is_what_its_lists_say() {
     let mut wrong = Vec::new();
     for name in CRATES {
         let folder = root().join("crates").join(name);
-        let lines = face(&Krate::read(&folder, &macros));
+        let krate = Krate::read(&folder, &macros);
+        let lines: Vec<String> = Face::of(&krate).lines.into_iter().collect();
         assert!(lines.len() > 20, "the face of {name} is not found: {lines:?}");
         let file = folder.join("public-api.txt");
         if std::env::var_os(UPDATE).is_some() {
@@ -59,6 +60,14 @@ fn the_public_api_is_what_its_lists_say() {
          public_api, and an entry in CHANGELOG.md",
         wrong.join("\n")
     );
+}
+
+/// Whoever reads it on docs.rs has no folder `docs`.
+#[test]
+fn documentation_of_the_core_names_pages_by_their_address() {
+    let krate = Krate::read(&root().join("crates/quorate"), &macros());
+    let astray = Face::of(&krate).astray;
+    assert!(astray.is_empty(), "these name a page that users do not have: {astray:?}");
 }
 
 #[test]
@@ -90,7 +99,9 @@ fn a_face_has_what_can_be_named_and_nothing_else() {
         pub use inner::{Hidden, Shown as Renamed};
         pub mod outer {
             pub use crate::Renamed;
+            /// As of docs/wire.md.
             pub enum Choice { One, Two { of: u8 }, #[doc(hidden)] Three }
+            /// As of [docs/wire.md](https://example.org/blob/main/docs/wire.md).
             pub trait Able { type Error; fn must(&self); fn may(&self) {} }
             #[cfg(test)]
             pub fn only_in_tests() {}
@@ -127,5 +138,7 @@ fn a_face_has_what_can_be_named_and_nothing_else() {
         "k::outer::Choice::Two: Two { of: u8 }",
         "k::outer::Renamed: pub use k::Renamed",
     ];
-    assert_eq!(face(&krate), expected);
+    let face = Face::of(&krate);
+    assert_eq!(face.lines.into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(face.astray.into_iter().collect::<Vec<_>>(), ["k::outer::Choice"]);
 }
