@@ -307,13 +307,21 @@ fn data_messages() -> Vec<Message> {
                 meta: Some(meta),
             }),
             total: 2,
-            digest: Some(Digest { position: POSITION, cells: 7, digest: 8 }),
+            digest: Some(digest()),
         }),
         Message::PieceStaged { ballot: BALLOT, transfer: 1, index: 2 },
         Message::Held { ballot: BALLOT, position: POSITION },
         Message::Lost { ballot: BALLOT },
         Message::GaveUp { ballot: BALLOT, units: 7 },
     ]
+}
+
+fn digest() -> Digest {
+    let mut digest = Digest::default();
+    digest.position = POSITION;
+    digest.cells = 7;
+    digest.digest = 8;
+    digest
 }
 
 fn membership() -> Membership {

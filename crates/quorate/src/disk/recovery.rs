@@ -24,6 +24,7 @@ use crate::store::{ApplyError, Staged};
 
 /// How far a recovery has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Bytes read.
     pub bytes: u64,
@@ -35,6 +36,7 @@ pub struct Progress {
 
 /// What a recovery found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Recovered {
     /// The end of the log: where the next batch starts.
     pub position: Position,
@@ -58,6 +60,7 @@ pub struct Recovered {
 
 /// The end of the log that a crash left half written. It was never known to be synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TornTail {
     /// The segment.
     pub path: PathBuf,

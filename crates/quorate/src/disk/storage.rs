@@ -44,6 +44,7 @@ pub(super) struct Installed {
 
 /// Bytes on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Of the segments that a recovery would read, marks and headers included.
     pub log_bytes: u64,

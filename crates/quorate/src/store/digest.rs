@@ -20,6 +20,7 @@ const MAX_STEP: usize = if cfg!(test) { 16 } else { 2048 };
 /// Two peers with the same position have the same digest, in whatever order and however coalesced
 /// the changes came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Digest {
     /// The cut.
     pub position: Position,
