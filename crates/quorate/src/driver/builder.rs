@@ -1,124 +1,25 @@
-//! How a peer is set up and started.
+//! How a peer is set up.
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-
-use super::clock::{Clock, TestClock};
-use super::event_loop::{EventLoop, Inputs};
-use super::shared::{Enlisted, Parts, Shared};
-use super::storage::{self, Keeper, Link, OnProgress, Opened, Opening};
-use super::tasks::Tasks;
-use crate::base::id::{Incarnation, PeerKind, PeerName};
+use super::clock::TestClock;
+use super::storage::OnProgress;
+use crate::base::id::{PeerKind, PeerName};
 use crate::config::{
-    Acknowledge, Bounds, ClientRights, ConfigError, GroupConfig, Mode, NewGenerations, OnReconnect,
-    PeerConfig, Storage, StorageKind, SyncPolicy,
+    Acknowledge, Bounds, ClientRights, GroupConfig, Mode, NewGenerations, OnReconnect, PeerConfig,
+    Storage,
 };
-use crate::disk::{Directory, OpenError, Progress, StorageId};
-use crate::driver::links::inbox::{Inbox, Inboxes};
-use crate::driver::links::{addresses, dial, settings};
-use crate::driver::peer::Peer;
-use crate::driver::report::status::Status;
+use crate::disk::{Directory, Progress};
 use crate::model::Model;
-use crate::protocol::Machine;
-use crate::protocol::io::Start;
-use crate::store::Store;
-use crate::transport::{Listener, Tcp, Transport};
+use crate::transport::Transport;
 use crate::wire;
-
-crate::told_to_people! { StartError }
+#[cfg(doc)]
+use crate::{Peer, transport::Tcp};
 
 /// How often cells are compared unless told otherwise.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
-/// Commands that may wait for the event loop; more callers wait for a place.
-const MAX_COMMANDS: usize = 64;
-
-/// Why a peer was not started. Nothing was left behind.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Settings break rules; every broken rule is listed.
-    #[error("the settings are not usable: {}", sentences(.0))]
-    Config(Vec<ConfigError>),
-    /// The directory for the state of a peer in memory has cells in it: it was one of a peer that
-    /// stores on disk.
-    #[error(
-        "{} holds the cells of a peer with storage on disk: use another directory for the state of \
-         a peer in memory",
-        dir.display()
-    )]
-    StateDirHasCells {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The settings do not say what this peer is called.
-    #[error("the settings name no peer: write its name, like name = \"a\"")]
-    NoName,
-    /// A member has no address.
-    #[error("{name} has no address in `.members(..)`: name one")]
-    NoAddress {
-        /// The member.
-        name: PeerName,
-    },
-    /// A joiner does not say where it listens.
-    #[error("{name} joins a group and has no address to listen on: name one by `.listen(..)`")]
-    NotListening {
-        /// This peer.
-        name: PeerName,
-    },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", listening_advice(source))]
-    Bind {
-        /// The address.
-        address: String,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The directory of this peer cannot be used. It is as it was.
-    #[error(transparent)]
-    Storage(#[from] OpenError),
-    /// A joiner listens where others cannot reach it, and does not say where they can.
-    #[error(
-        "{address} is where this peer listens, and not where the others reach it: say that by \
-         `.advertise(..)`"
-    )]
-    NotReachable {
-        /// The address.
-        address: String,
-    },
-    /// The system gives no thread to the storage.
-    #[error("cannot start a thread of the peer's own: {0}")]
-    Thread(#[source] io::Error),
-    /// The transport cannot serve this peer.
-    #[error("{name} cannot be served by its transport: {source}")]
-    Transport {
-        /// This peer.
-        name: PeerName,
-        /// Why, and what to do.
-        #[source]
-        source: io::Error,
-    },
-    /// The transport would carry calls in plain text over a network.
-    #[error(
-        "{address} is not a loopback address, and plain text off loopback is refused: use a \
-         transport with TLS (the crate quorate-tls), or, on a network that you trust, allow it by \
-         plaintext_allowed_on_network()"
-    )]
-    PlaintextOffLoopback {
-        /// The address that would be listened on, or dialed.
-        address: String,
-    },
-}
-
-fn sentences(errors: &[ConfigError]) -> String {
-    errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; ")
-}
 
 /// Sets up a peer; made by [`Peer::builder`].
 ///
@@ -137,8 +38,8 @@ pub struct PeerBuilder {
     pub(super) contacts: Vec<String>,
     pub(super) listen: Option<String>,
     pub(super) advertise: Option<String>,
-    model: Arc<dyn Model>,
-    transport: Option<Arc<dyn Transport>>,
+    pub(super) model: Arc<dyn Model>,
+    pub(super) transport: Option<Arc<dyn Transport>>,
     pub(super) is_plaintext_allowed: bool,
     /// Whether time is tokio's, and how often a coarse reading of it moves on.
     pub(super) tokio_clock: Option<Duration>,
@@ -147,20 +48,8 @@ pub struct PeerBuilder {
     pub(super) storage: Storage,
     pub(super) state_dir: Option<PathBuf>,
     /// Takes the place of the directory in the settings.
-    directory: Option<(Arc<dyn Directory>, u64)>,
-    on_recovery: Option<OnProgress>,
-}
-
-/// What to do about an address that cannot be listened on.
-fn listening_advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another process listens there, perhaps this peer's last start: end it, or choose \
-             another port"
-        }
-        io::ErrorKind::AddrNotAvailable => "; name an address of this machine",
-        _ => "",
-    }
+    pub(super) directory: Option<(Arc<dyn Directory>, u64)>,
+    pub(super) on_recovery: Option<OnProgress>,
 }
 
 impl PeerBuilder {
@@ -416,289 +305,4 @@ impl PeerBuilder {
         self.transport = Some(transport);
         self
     }
-
-    /// Starts the peer: it reads its directory, if it has one, listens, connects to the others, and
-    /// joins or founds the group by itself. Its tasks run on the current tokio runtime until
-    /// [`Peer::shutdown`], or until the last handle is dropped.
-    ///
-    /// # Errors
-    ///
-    /// If the settings break a rule, the directory cannot be used, or the address cannot be
-    /// listened on. Nothing was left behind; no data were changed.
-    ///
-    /// # Cancel safety
-    ///
-    /// A future that is dropped has started nothing. A directory that was being read is free again
-    /// a moment later.
-    pub async fn start(mut self) -> Result<Peer, StartError> {
-        self.group.members = self.addresses.iter().map(|(name, _)| name.clone()).collect();
-        let failure_timeout = self.group.failure_timeout;
-        self.group.heartbeat =
-            self.heartbeat.unwrap_or_else(|| GroupConfig::heartbeat_within(failure_timeout));
-        let name = self.peer.name.clone();
-        let kind = self.peer.kind;
-        let mut errors = self.group.check_as(&name, kind).err().unwrap_or_default();
-        let is_tcp = self.transport.as_ref().is_none_or(|transport| transport.has_tcp_addresses());
-        let has_contact = !self.contacts.is_empty() || !self.addresses.is_empty();
-        if kind != PeerKind::Member && !has_contact {
-            errors.push(ConfigError::NoContact);
-        }
-        if kind == PeerKind::Client {
-            (self.storage, self.group.storage) = (Storage::Memory, StorageKind::Memory);
-        }
-        let given = addresses::Given {
-            members: &self.addresses,
-            contacts: &self.contacts,
-            listen: self.listen.as_deref().filter(|_| kind != PeerKind::Client),
-            advertise: self.advertise.as_deref(),
-            is_tcp,
-        };
-        errors.extend(given.check());
-        errors.extend(self.peer.bounds.check().err().unwrap_or_default());
-        errors.extend(self.storage.check().err().unwrap_or_default());
-        let model_settings = self.model.settings();
-        errors.extend(settings::check_model(&model_settings));
-        if !errors.is_empty() {
-            return Err(StartError::Config(errors));
-        }
-        let addresses: BTreeMap<PeerName, String> = self.addresses.iter().cloned().collect();
-        let own_place = || match kind {
-            PeerKind::Member => addresses::own_place(&addresses, &name, is_tcp),
-            PeerKind::Joiner | PeerKind::Client => None,
-        };
-        self.peer.address = self.advertise.take().or_else(own_place).unwrap_or_default();
-        if let Some((name, _)) = addresses.iter().find(|(_, address)| address.is_empty()) {
-            return Err(StartError::NoAddress { name: name.clone() });
-        }
-        let listen = self.listen_address(&addresses)?;
-        let transport = self
-            .transport
-            .take()
-            .unwrap_or_else(|| Arc::new(Tcp::default().user_timeout(failure_timeout)));
-        let enlisted = Enlisted::new(transport.clone(), &name);
-        let enlisted = enlisted.map_err(|source| StartError::Transport { name, source })?;
-        let bind = |source| StartError::Bind { address: listen.clone(), source };
-        if !self.is_plaintext_allowed {
-            if kind != PeerKind::Client && !transport.is_private(&listen).await.map_err(bind)? {
-                return Err(StartError::PlaintextOffLoopback { address: listen });
-            }
-            let dialed = addresses.values().chain(&self.contacts);
-            if let Some(address) = addresses::first_public(&*transport, dialed).await {
-                return Err(StartError::PlaintextOffLoopback { address: address.clone() });
-            }
-        }
-        let tasks = match self.tokio_clock {
-            Some(_) => Tasks::on_this_runtime(),
-            None => Tasks::on_own_thread(&self.peer.name).map_err(StartError::Thread)?,
-        };
-        let store = Arc::new(Store::new(self.peer.bounds));
-        let opened = self.open(&store).await?;
-        let listening = match kind {
-            PeerKind::Client => None,
-            _ => {
-                let (transport, listen) = (transport.clone(), listen.clone());
-                Some(tasks.run(async move { transport.listen(&listen).await }).await)
-            }
-        };
-        let listener = match listening.transpose() {
-            Ok(listener) => listener,
-            Err(source) => {
-                close(opened).await;
-                return Err(bind(source));
-            }
-        };
-        let setup = Setup { model_settings, addresses, enlisted, listener, store, opened, tasks };
-        self.spawn(setup)
-    }
-
-    /// Where this peer listens; nowhere if it is a client. A joiner says so to the others.
-    fn listen_address(
-        &mut self,
-        addresses: &BTreeMap<PeerName, String>,
-    ) -> Result<String, StartError> {
-        let name = &self.peer.name;
-        let own = self.listen.as_ref().or_else(|| addresses.get(name)).cloned();
-        match self.peer.kind {
-            PeerKind::Client => Ok(String::new()),
-            PeerKind::Member => Ok(own.unwrap_or_default()),
-            PeerKind::Joiner => {
-                let own = own.or_else(|| Some(self.peer.address.clone()).filter(|a| !a.is_empty()));
-                let own = own.ok_or_else(|| StartError::NotListening { name: name.clone() })?;
-                if self.peer.address.is_empty() {
-                    self.peer.address = own.clone();
-                }
-                if !addresses::is_reachable(&self.peer.address) {
-                    let address = self.peer.address.clone();
-                    return Err(StartError::NotReachable { address });
-                }
-                Ok(own)
-            }
-        }
-    }
-
-    /// Opens this peer's directory and reads it into the store.
-    async fn open(&mut self, store: &Arc<Store>) -> Result<Option<Opened>, StartError> {
-        let (dir, sync) = match (self.storage.clone(), &self.state_dir) {
-            (Storage::Disk { dir, sync }, _) => (dir, sync),
-            // Nothing is appended: all that it has to sync is saved one by one.
-            (Storage::Memory, Some(dir)) if self.peer.kind != PeerKind::Client => {
-                (dir.clone(), SyncPolicy::EveryBatch)
-            }
-            (Storage::Memory, _) => return Ok(None),
-        };
-        let is_state_only = self.group.storage == StorageKind::Memory;
-        let place = dir.clone();
-        let opening = Opening {
-            group: self.group.group.clone(),
-            peer: self.peer.name.clone(),
-            sync,
-            segment_bytes: self.peer.bounds.max_segment_bytes,
-            new_storage_id: StorageId((u128::from(random()) << 64) | u128::from(random())),
-            on_progress: self.on_recovery.take(),
-            boot: self.directory.as_ref().map_or_else(storage::boot, |(_, boot)| *boot),
-        };
-        let given = self.directory.take();
-        let directory = move || match given {
-            Some((directory, _)) => Ok(directory),
-            None => storage::directory(&dir),
-        };
-        let opened = opening.open(directory, store.clone()).await?;
-        if is_state_only && !opened.found.position.is_blank() {
-            close(Some(opened)).await;
-            return Err(StartError::StateDirHasCells { dir: place });
-        }
-        Ok(Some(opened))
-    }
-
-    fn spawn(self, setup: Setup) -> Result<Peer, StartError> {
-        let Setup { model_settings, addresses, enlisted, listener, store, opened, tasks } = setup;
-        let bounds = self.peer.bounds;
-        let clock = match self.tokio_clock {
-            Some(tick) => {
-                let clock = self.test_clock.unwrap_or_else(|| TestClock::starting_at(None));
-                clock.take_in(self.group.heartbeat, self.group.failure_timeout);
-                Clock::tokio(tick, clock)
-            }
-            None => Clock::system(self.group.failure_timeout),
-        };
-        let (control, control_inbox) = Inbox::new(&bounds);
-        let (data, data_inbox) = Inbox::new(&bounds);
-        let (commands, command_inbox) = mpsc::channel(MAX_COMMANDS);
-        let now = clock.now();
-        let incarnation = Incarnation(random());
-        let in_memory = Start::in_memory(incarnation, random());
-        let start = match &opened {
-            Some(opened) => opened.start(in_memory, self.group.storage),
-            None => in_memory,
-        };
-        let is_synced = matches!(self.storage, Storage::Disk { sync: SyncPolicy::EveryBatch, .. });
-        let acknowledge = self.group.acknowledge;
-        let shared = Arc::new(Shared::new(Parts {
-            group: self.group,
-            config: self.peer,
-            addresses,
-            contacts: self.contacts.clone(),
-            incarnation,
-            id: start.id,
-            succession: start.succession,
-            version: self.version,
-            // A caller's change must last here at least, which the machine says in the same way.
-            answers_after: if is_synced { Acknowledge::Majority } else { acknowledge },
-            store,
-            model: self.model,
-            model_settings,
-            clock,
-            enlisted,
-            inboxes: Inboxes { control, data },
-            commands,
-            is_plaintext_allowed: self.is_plaintext_allowed,
-        }));
-        let mut group = shared.group.clone();
-        if is_synced {
-            // Callers wait for the next batch: it is not to wait for more of them.
-            group.replication_interval = Duration::ZERO;
-        }
-        let machine = Machine::new(
-            group,
-            shared.config.clone(),
-            start,
-            shared.store.clone(),
-            shared.model.clone(),
-            now,
-        );
-        shared.roster.set_membership(machine.membership());
-        let is_clock_held = self.tokio_clock.is_some();
-        let (keeper, link) = start_storage(&shared, opened, &self.storage, is_clock_held)?;
-        let first = Arc::new(Status::new(&shared, machine.status(now)));
-        let (publisher, status) = watch::channel(first);
-        let inputs = Inputs {
-            control: control_inbox,
-            data: data_inbox,
-            commands: command_inbox,
-            storage: link,
-        };
-        let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
-        tasks.spawn(event_loop.run());
-        if let Some(listener) = listener {
-            tasks.spawn(dial::accept(shared.clone(), listener));
-        }
-        tasks.spawn(dial::dial_members(shared.clone()));
-        tasks.spawn_beside_callers(dial::dial_for_calls(shared.clone()));
-        tasks.spawn(attend_transport(shared.clone()));
-        if !self.contacts.is_empty() {
-            tasks.spawn(dial::introduce(shared.clone(), self.contacts));
-        }
-        Ok(Peer::new(shared, status, tasks, keeper))
-    }
-}
-
-/// What a peer is started with, besides its settings.
-struct Setup {
-    model_settings: Vec<(String, String)>,
-    addresses: BTreeMap<PeerName, String>,
-    enlisted: Enlisted,
-    listener: Option<Box<dyn Listener>>,
-    store: Arc<Store>,
-    opened: Option<Opened>,
-    tasks: Tasks,
-}
-
-/// Tells what was recovered, and starts the storage thread.
-fn start_storage(
-    shared: &Shared,
-    opened: Option<Opened>,
-    settings: &Storage,
-    is_clock_held: bool,
-) -> Result<(Option<Keeper>, Option<Link>), StartError> {
-    let Some(opened) = opened else { return Ok((None, None)) };
-    let sync = match settings {
-        Storage::Disk { sync, .. } => {
-            shared.tell(opened.event(&shared.store));
-            *sync
-        }
-        Storage::Memory => SyncPolicy::EveryBatch,
-    };
-    let (storage, store) = (opened.storage, shared.store.clone());
-    let setup = storage::Setup { storage, store, sync, is_clock_held };
-    let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
-    Ok((Some(keeper), Some(link)))
-}
-
-/// Tells what happens to the transport.
-async fn attend_transport(shared: Arc<Shared>) {
-    shared.transport.attend(&|event| shared.tell(event)).await;
-}
-
-/// Closes a directory that was opened for nothing.
-async fn close(opened: Option<Opened>) {
-    if let Some(Opened { storage, .. }) = opened {
-        // If that fails it is as after a crash, which loses nothing.
-        _ = tokio::task::spawn_blocking(move || storage.close().is_ok()).await;
-    }
-}
-
-/// A number that no other start of any peer draws.
-fn random() -> u64 {
-    // The keys of the standard hasher come from the system's random source.
-    std::hash::RandomState::new().build_hasher().finish()
 }

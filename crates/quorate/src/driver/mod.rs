@@ -21,7 +21,8 @@
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `clock` | the only place that reads a clock |
 //! | `event_loop`, `upkeep`, `reminder` | the task that owns the machine; what it does beside |
-//! | `builder`, `peer_settings`, `face`, `ending` | setting up, asking, ending |
+//! | `builder`, `peer_settings`, `start` | setting up, starting |
+//! | `peer`, `face`, `readiness`, `ending` | asking, ending |
 //! | `tasks`, `shared`, `for_tests` | the peer's thread; what tasks share; what only tests set |
 
 mod builder;
@@ -38,11 +39,13 @@ mod readiness;
 mod reminder;
 mod report;
 mod shared;
+mod start;
+mod start_error;
 mod storage;
 mod tasks;
 mod upkeep;
 
-pub use builder::{PeerBuilder, StartError};
+pub use builder::PeerBuilder;
 pub use calls::decide::{Basis, Decision, Reading};
 pub use calls::decider::Decider;
 pub use clock::TestClock;
@@ -60,6 +63,7 @@ pub use report::status::{
 };
 pub use report::tally::PeerStats;
 pub use report::turns::Turns;
+pub use start_error::StartError;
 
 pub(crate) use report::journal::STORAGE;
 pub(crate) use shared::Shared;

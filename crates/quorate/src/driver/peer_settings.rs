@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::builder::{PeerBuilder, StartError};
+use super::builder::PeerBuilder;
+use super::start_error::StartError;
 use crate::base::id::PeerName;
 use crate::config::{Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Storage};
 use crate::driver::peer::Peer;
