@@ -9,13 +9,31 @@ use tokio::time::{sleep, timeout};
 use super::shared::Shared;
 use crate::base::error::SwitchError;
 use crate::base::id::PeerName;
-use crate::driver::peer::Shutdown;
 use crate::session::routes::{RouteKind, Routes};
 
 /// How often a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
 /// How often a primary that is shutting down looks whether there is a successor.
 const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
+
+/// How a peer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shutdown {
+    /// It was primary and another peer has taken over; no change was lost.
+    HandedOver {
+        /// The new primary.
+        to: PeerName,
+    },
+    /// It was primary and nobody has taken over: the others will elect one after the failure
+    /// timeout.
+    NotHandedOver {
+        /// Why.
+        reason: SwitchError,
+    },
+    /// It was not primary.
+    WasReplica,
+}
 
 /// A peer that is about to end, and is not promoted any more. If it does not end after all it is as
 /// before, unless it has ceased to decide for its callers: then nobody is to make it primary.

@@ -22,7 +22,8 @@
 //! | `clock` | the only place that reads a clock |
 //! | `event_loop`, `upkeep`, `reminder` | the task that owns the machine; what it does beside |
 //! | `builder`, `peer_settings`, `start` | setting up, starting |
-//! | `peer`, `face`, `readiness`, `ending` | asking, ending |
+//! | `peer`, `handle`, `face` | asking: documented, waited for, passed on |
+//! | `readiness`, `ending` | whether a peer counts; stepping aside |
 //! | `tasks`, `shared`, `for_tests` | the peer's thread; what tasks share; what only tests set |
 
 mod builder;
@@ -32,6 +33,7 @@ mod ending;
 mod event_loop;
 mod face;
 mod for_tests;
+mod handle;
 mod links;
 mod peer;
 mod peer_settings;
@@ -49,10 +51,11 @@ pub use builder::PeerBuilder;
 pub use calls::decide::{Basis, Decision, Reading};
 pub use calls::decider::Decider;
 pub use clock::TestClock;
+pub use ending::Shutdown;
 pub use links::reach::{LinkError, LinkErrorReason};
 pub use links::refusals::Refusal;
 pub use links::settings::Difference;
-pub use peer::{Peer, Shutdown};
+pub use peer::Peer;
 pub use peer_settings::PeerSettings;
 pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
 pub use report::events::{Events, NumberedEvent};

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
 use crate::base::id::{GroupTime, PeerName, Time};
 use crate::base::policy::Policy;
-use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
+use crate::driver::ending::Shutdown;
+use crate::driver::handle::Handle;
+use crate::driver::readiness::{NotCountedError, NotReadyError, NotSafeToStop};
 use crate::driver::{
-    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, STORAGE,
-    Shared, Status, StatusWatch, Tasks,
+    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared,
+    Status, StatusWatch, Tasks,
 };
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::store::Digest;
@@ -70,34 +72,6 @@ pub struct Peer {
     handle: Arc<Handle>,
 }
 
-struct Handle {
-    shared: Arc<Shared>,
-    status: watch::Receiver<Arc<Status>>,
-    tasks: Tasks,
-    storage: Option<Keeper>,
-    /// Whoever is ending this peer: one at a time.
-    ending: Mutex<()>,
-}
-
-/// How a peer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Shutdown {
-    /// It was primary and another peer has taken over; no change was lost.
-    HandedOver {
-        /// The new primary.
-        to: PeerName,
-    },
-    /// It was primary and nobody has taken over: the others will elect one after the failure
-    /// timeout.
-    NotHandedOver {
-        /// Why.
-        reason: SwitchError,
-    },
-    /// It was not primary.
-    WasReplica,
-}
-
 impl Peer {
     /// Sets up a peer. Its name is never reused for another one; its model says how operations
     /// change cells.
@@ -111,7 +85,7 @@ impl Peer {
         tasks: Tasks,
         storage: Option<Keeper>,
     ) -> Self {
-        Self { handle: Arc::new(Handle { shared, status, tasks, storage, ending: Mutex::new(()) }) }
+        Self { handle: Arc::new(Handle::new(shared, status, tasks, storage)) }
     }
 
     #[cfg(test)]
@@ -139,7 +113,7 @@ impl Peer {
         shared.decide(items, Reading::Cheap, shared.io_timeout())
     }
 
-    /// The same, with a deadline of its own.
+    /// Decides one operation as [`Peer::decide`] does, with a deadline of its own.
     ///
     /// # Errors
     ///
@@ -156,7 +130,8 @@ impl Peer {
         self.handle.shared.decide(items, Reading::Cheap, timeout)
     }
 
-    /// The same by this reading of the clock, and with a deadline of its own if there is one.
+    /// Decides one operation as [`Peer::decide`] does, by this reading of the clock, and with a
+    /// deadline of its own if there is one.
     ///
     /// # Errors
     ///
@@ -178,9 +153,7 @@ impl Peer {
     /// A snapshot of this peer and its group, as this peer sees it. What its event loop knows is
     /// up to a tenth of a heartbeat old; positions and counts are as of now.
     pub fn status(&self) -> Status {
-        let mut status = Status::clone(&self.handle.status.borrow());
-        status.refresh(&self.handle.shared);
-        status
+        self.handle.status()
     }
 
     /// What this peer has done since it started: calls that it forwarded or took up from others,
@@ -199,7 +172,7 @@ impl Peer {
 
     /// Sees the status change.
     pub fn watch_status(&self) -> StatusWatch {
-        StatusWatch::new(self.handle.status.clone())
+        self.handle.watch_status()
     }
 
     /// Events from now on. Those of the start have been told by then: [`Peer::events_after`] has
@@ -249,16 +222,7 @@ impl Peer {
     ///
     /// Dropping the future has no effect on the peer.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
-        let shared = &self.handle.shared;
-        match tokio::time::timeout(timeout, self.ready()).await {
-            Ok(Some(status)) => Ok(status),
-            Err(_) if shared.is_relaxed() && !shared.has_ended() => Ok(self.status()),
-            Ok(None) | Err(_) => {
-                let status = Box::new(self.status());
-                let reason = shared.not_ready_reason();
-                Err(NotReadyError { waited: timeout, reason, status })
-            }
-        }
+        self.handle.wait_ready(timeout).await
     }
 
     /// Waits until the group decides here *and* this start of the peer counts as a member: it has
@@ -272,8 +236,8 @@ impl Peer {
     /// # Errors
     ///
     /// If it does not within `timeout`, and the peer goes on trying; or if the peer ends, or was
-    /// counted out of the group. Relaxed
-    /// peers are no exception: one that decides alone counts nowhere.
+    /// counted out of the group. Relaxed peers are no exception: one that decides alone counts
+    /// nowhere.
     ///
     /// # Cancel safety
     ///
@@ -292,31 +256,7 @@ impl Peer {
     /// }
     /// ```
     pub async fn wait_counted(&self, timeout: Duration) -> Result<Status, NotCountedError> {
-        let shared = &self.handle.shared;
-        let counted = async {
-            let mut published = self.handle.status.clone();
-            loop {
-                let status = self.ready().await?;
-                if readiness::is_counted(&status) {
-                    return Some(status);
-                }
-                if readiness::is_removed(&status) {
-                    return None;
-                }
-                published.changed().await.ok()?;
-            }
-        };
-        if let Ok(Some(status)) = tokio::time::timeout(timeout, counted).await {
-            return Ok(status);
-        }
-        let status = self.status();
-        match readiness::uncounted(&status, timeout) {
-            Some(error) if shared.is_ready() => Err(error),
-            _ => {
-                let reason = shared.not_ready_reason();
-                Err(NotReadyError { waited: timeout, reason, status: Box::new(status) }.into())
-            }
-        }
+        self.handle.wait_counted(timeout).await
     }
 
     /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
@@ -345,22 +285,7 @@ impl Peer {
     /// }
     /// ```
     pub fn safe_to_stop(&self) -> Result<(), NotSafeToStop> {
-        readiness::safe_to_stop(&self.status())
-    }
-
-    /// Waits until calls have somewhere to go and the status says where; `None` if this peer ends
-    /// before.
-    async fn ready(&self) -> Option<Status> {
-        let mut published = self.handle.status.clone();
-        loop {
-            self.handle.shared.ready().await;
-            // Calls are let through a moment before that is published.
-            let status = self.status();
-            if status.primary.is_some() {
-                return Some(status);
-            }
-            published.changed().await.ok()?;
-        }
+        self.handle.safe_to_stop()
     }
 
     /// Hands the group over to another peer. To be asked of any member, which asks the primary; of
@@ -492,9 +417,8 @@ impl Peer {
         model.downcast_ref()
     }
 
-    /// Sets who is promoted first, from now on and until this peer ends: the lowest number, never
-    /// if
-    /// 0. A primary stays primary.
+    /// Sets who is promoted first, from now on and until this peer ends: the lowest number, and
+    /// never a peer with 0. A primary stays primary.
     ///
     /// # Cancel safety
     ///
@@ -532,43 +456,7 @@ impl Peer {
     /// then it is not promoted any more; shut down again, which goes on from there, or drop the
     /// last handle.
     pub async fn shutdown(&self) -> Shutdown {
-        let handle = &*self.handle;
-        let _turn = handle.ending.lock().await;
-        if handle.shared.has_ended() {
-            handle.tasks.end().await;
-            if let Some(storage) = &handle.storage {
-                storage.gone().await;
-            }
-            return Shutdown::WasReplica;
-        }
-        // One that was given up goes on where it was.
-        let mut end = Shutdown::WasReplica;
-        if !handle.shared.has_shut_down() {
-            match self.safe_to_stop() {
-                // There is nobody whom it would hurt.
-                Ok(()) | Err(NotSafeToStop::OnlyMember { .. }) => {}
-                Err(whom) => {
-                    let (peer, group) = (self.name(), &*self.status().group);
-                    tracing::warn!(target: "quorate", %peer, group, "stops all the same: {whom}");
-                }
-            }
-            let _aside = handle.shared.step_aside();
-            end = handle.shared.hand_over().await;
-            handle.shared.set_shut_down();
-        }
-        handle.shared.drain().await;
-        handle.shared.say_goodbye();
-        handle.shared.close();
-        handle.tasks.end().await;
-        if let Some(storage) = &handle.storage
-            && let Err(error) = storage.close().await
-        {
-            tracing::error!(
-                target: STORAGE, peer = %self.name(), %error,
-                "the storage was not closed"
-            );
-        }
-        end
+        self.handle.shutdown().await
     }
 
     /// Ends this peer at once, as the death of its process would, however many handles there are:
@@ -590,12 +478,7 @@ impl Peer {
     /// }
     /// ```
     pub fn abort(&self) {
-        let handle = &*self.handle;
-        if let Some(storage) = &handle.storage {
-            storage.abandon();
-        }
-        handle.shared.close();
-        handle.tasks.abort();
+        self.handle.abort();
     }
 
     /// A digest of the cells, the same at all peers at the same position: compare digests whose

@@ -1,0 +1,152 @@
+//! What the handles of one peer share: its status as it changes, waiting for it, and its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+
+use crate::driver::ending::Shutdown;
+use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
+use crate::driver::{Keeper, STORAGE, Shared, Status, StatusWatch, Tasks};
+
+/// A running peer, which ends when this is dropped.
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    status: watch::Receiver<Arc<Status>>,
+    tasks: Tasks,
+    storage: Option<Keeper>,
+    /// Whoever is ending this peer: one at a time.
+    ending: Mutex<()>,
+}
+
+impl Handle {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        status: watch::Receiver<Arc<Status>>,
+        tasks: Tasks,
+        storage: Option<Keeper>,
+    ) -> Self {
+        Self { shared, status, tasks, storage, ending: Mutex::new(()) }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let mut status = Status::clone(&self.status.borrow());
+        status.refresh(&self.shared);
+        status
+    }
+
+    pub(super) fn watch_status(&self) -> StatusWatch {
+        StatusWatch::new(self.status.clone())
+    }
+
+    /// Waits until calls have somewhere to go and the status says where; `None` if this peer ends
+    /// before.
+    async fn ready(&self) -> Option<Status> {
+        let mut published = self.status.clone();
+        loop {
+            self.shared.ready().await;
+            // Calls are let through a moment before that is published.
+            let status = self.status();
+            if status.primary.is_some() {
+                return Some(status);
+            }
+            published.changed().await.ok()?;
+        }
+    }
+
+    /// Waits until this start of the peer counts; `None` if it ends before, or was counted out.
+    async fn counted(&self) -> Option<Status> {
+        let mut published = self.status.clone();
+        loop {
+            let status = self.ready().await?;
+            if readiness::is_counted(&status) {
+                return Some(status);
+            }
+            if readiness::is_removed(&status) {
+                return None;
+            }
+            published.changed().await.ok()?;
+        }
+    }
+
+    pub(super) async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
+        let shared = &self.shared;
+        match tokio::time::timeout(timeout, self.ready()).await {
+            Ok(Some(status)) => Ok(status),
+            Err(_) if shared.is_relaxed() && !shared.has_ended() => Ok(self.status()),
+            Ok(None) | Err(_) => Err(self.not_ready(self.status(), timeout)),
+        }
+    }
+
+    pub(super) async fn wait_counted(&self, timeout: Duration) -> Result<Status, NotCountedError> {
+        if let Ok(Some(status)) = tokio::time::timeout(timeout, self.counted()).await {
+            return Ok(status);
+        }
+        let status = self.status();
+        match readiness::uncounted(&status, timeout) {
+            Some(error) if self.shared.is_ready() => Err(error),
+            _ => Err(self.not_ready(status, timeout).into()),
+        }
+    }
+
+    fn not_ready(&self, status: Status, waited: Duration) -> NotReadyError {
+        let reason = self.shared.not_ready_reason();
+        NotReadyError { waited, reason, status: Box::new(status) }
+    }
+
+    pub(super) fn safe_to_stop(&self) -> Result<(), NotSafeToStop> {
+        readiness::safe_to_stop(&self.status())
+    }
+
+    pub(super) async fn shutdown(&self) -> Shutdown {
+        let _turn = self.ending.lock().await;
+        if self.shared.has_ended() {
+            self.tasks.end().await;
+            if let Some(storage) = &self.storage {
+                storage.gone().await;
+            }
+            return Shutdown::WasReplica;
+        }
+        // One that was given up goes on where it was.
+        let mut end = Shutdown::WasReplica;
+        if !self.shared.has_shut_down() {
+            self.warn_of_stopping();
+            let _aside = self.shared.step_aside();
+            end = self.shared.hand_over().await;
+            self.shared.set_shut_down();
+        }
+        self.shared.drain().await;
+        self.shared.say_goodbye();
+        self.shared.close();
+        self.tasks.end().await;
+        if let Some(storage) = &self.storage
+            && let Err(error) = storage.close().await
+        {
+            tracing::error!(
+                target: STORAGE, peer = %self.shared.name(), %error,
+                "the storage was not closed"
+            );
+        }
+        end
+    }
+
+    fn warn_of_stopping(&self) {
+        match self.safe_to_stop() {
+            // There is nobody whom it would hurt.
+            Ok(()) | Err(NotSafeToStop::OnlyMember { .. }) => {}
+            Err(whom) => {
+                let peer = self.shared.name();
+                let group = &*self.status().group;
+                tracing::warn!(target: "quorate", %peer, group, "stops all the same: {whom}");
+            }
+        }
+    }
+
+    pub(super) fn abort(&self) {
+        if let Some(storage) = &self.storage {
+            storage.abandon();
+        }
+        self.shared.close();
+        self.tasks.abort();
+    }
+}
