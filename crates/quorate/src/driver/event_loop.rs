@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::shared::{Command, Shared};
-use super::storage::{self, Order, Report};
+use super::storage::{self, Report, StorageTask};
 use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
 use crate::base::id::{
@@ -159,7 +159,7 @@ impl EventLoop {
         let (mut urgent, mut messages) = (Vec::new(), Vec::new());
         self.shared.turns.begin(self.shared.clock.time());
         loop {
-            self.turn();
+            self.run_due();
             self.arm(timer.as_mut());
             self.shared.turns.end(self.shared.clock.time());
             let woken = {
@@ -191,7 +191,7 @@ impl EventLoop {
     }
 
     /// Everything that is due, and everything that the last input has left behind.
-    fn turn(&mut self) {
+    fn run_due(&mut self) {
         if self.shared.clock.refresh() {
             // Before any call goes by clocks that seem to be in order again.
             self.input(Input::Tick);
@@ -203,7 +203,7 @@ impl EventLoop {
         self.follow_links();
         let now = self.shared.clock.time();
         if now >= self.agenda.heartbeat {
-            self.keep_house(now);
+            self.on_heartbeat(now);
         }
         if now >= self.agenda.sweep {
             self.sweep(now);
@@ -221,7 +221,7 @@ impl EventLoop {
         let route = self.machine.route().clone();
         self.merge(&route, now);
         if self.agenda.sync.take_if(|due| now >= *due).is_some() {
-            self.order(Order::Sync);
+            self.give_storage(StorageTask::Sync);
         }
         if self.must_publish || self.agenda.publish.is_some_and(|due| now >= due) {
             self.publish(now);
@@ -329,9 +329,11 @@ impl EventLoop {
                 self.must_publish = true;
             }
             Output::Committed => self.has_committed = true,
-            Output::Save(hard) => self.order(Order::Save(hard)),
+            Output::Save(hard) => self.give_storage(StorageTask::Save(hard)),
             Output::Append { number, batch } => self.append(number, batch),
-            Output::EndSnapshot { records, end } => self.order(Order::EndSnapshot { records, end }),
+            Output::EndSnapshot { records, end } => {
+                self.give_storage(StorageTask::EndSnapshot { records, end })
+            }
             Output::Removed { request, result } => {
                 if let Some(reply) = self.removals.remove(&request) {
                     // Nobody may be waiting any more.

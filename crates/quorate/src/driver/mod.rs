@@ -20,7 +20,7 @@
 //! | `report` | what the embedder sees: status, events, log records, numbers |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `clock` | the only place that reads a clock |
-//! | `event_loop`, `upkeep`, `reminder` | the task that owns the machine; what it does beside |
+//! | `event_loop`, `maintenance`, `reminder` | the task that owns the machine; what it does beside |
 //! | `builder`, `peer_settings`, `start` | setting up, starting |
 //! | `peer`, `handle`, `face` | asking: documented, waited for, passed on |
 //! | `readiness`, `ending` | whether a peer counts; stepping aside |
@@ -35,6 +35,7 @@ mod face;
 mod for_tests;
 mod handle;
 mod links;
+mod maintenance;
 mod peer;
 mod peer_settings;
 mod readiness;
@@ -45,7 +46,6 @@ mod start;
 mod start_error;
 mod storage;
 mod tasks;
-mod upkeep;
 
 pub use builder::PeerBuilder;
 pub use calls::decide::{Basis, Decision, Reading};

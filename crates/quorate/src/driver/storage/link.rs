@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Order, Orders, Report};
+use super::{Queue, Report, StorageTask};
 use crate::base::event::Event;
 use crate::config::SyncPolicy;
 use crate::driver::event_loop::EventLoop;
@@ -13,7 +13,7 @@ use crate::store::Staged;
 /// What the event loop of a peer with storage on disk has of it.
 #[derive(Debug)]
 pub(in crate::driver) struct Link {
-    pub(super) orders: Orders,
+    pub(super) queue: Queue,
     pub(super) reports: mpsc::UnboundedReceiver<Report>,
     pub(super) sync: SyncPolicy,
 }
@@ -35,16 +35,16 @@ pub(in crate::driver) async fn next_report(link: &mut Option<Link>) -> Report {
 }
 
 impl EventLoop {
-    pub(in crate::driver) fn order(&self, order: Order) {
+    pub(in crate::driver) fn give_storage(&self, task: StorageTask) {
         if let Some(link) = &self.inputs.storage {
-            link.orders.send(order);
+            link.queue.send(task);
         }
     }
 
     /// Hands a batch over, to be synced when the policy says so: by this loop's clock, for the
     /// storage thread has none.
     pub(in crate::driver) fn append(&mut self, number: u64, batch: Staged) {
-        self.order(Order::Append { number, batch });
+        self.give_storage(StorageTask::Append { number, batch });
         if let Some(SyncPolicy::Every(interval)) = self.inputs.storage.as_ref().map(|it| it.sync) {
             let due = self.shared.clock.time().after(interval);
             self.agenda.sync.get_or_insert(due);

@@ -1,14 +1,14 @@
-//! Storage on disk, as the event loop sees it: orders go out, reports come back.
+//! Storage on disk, as the event loop sees it: tasks go out, reports come back.
 //!
 //! ```text
-//!               orders, in order ──▶ storage thread ──▶ files
+//!               tasks, in order ──▶ storage thread ──▶ files
 //!   event loop                        │       ▲ copied, finished
 //!               ◀── reports ──────────┘       │
 //!                                     └─▶ snapshot thread, one at a time
 //! ```
 //!
 //! One thread owns the [`disk::Storage`](crate::disk::Storage), for its calls wait for the disk.
-//! It takes all orders that wait, writes them, and then syncs once for all of them: the slower the
+//! It takes all tasks that wait, writes them, and then syncs once for all of them: the slower the
 //! disk, the more share a sync. The state machine waits for the reports before it says anything
 //! that depends on them.
 
@@ -40,7 +40,7 @@ use crate::store::{Staged, Store};
 
 /// What the event loop asks for; answered by a [`Report`] unless it says otherwise.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum StorageTask {
     Append {
         number: u64,
         batch: Staged,
@@ -64,7 +64,7 @@ pub(super) enum Report {
     Copied { since: Sequence },
     /// Nothing is stored any more, and no report follows: what has failed, and what to do.
     Failed(String),
-    /// The promise that was ordered to be saved lasts.
+    /// The promise that was to be saved lasts.
     Saved,
     /// Files of an older founding are kept, from this one on.
     SetAside(PathBuf),
@@ -73,9 +73,9 @@ pub(super) enum Report {
 /// How closing the storage went.
 pub(super) type Closed = Result<(), StorageError>;
 
-/// What the storage thread is to do.
+/// What the storage thread is to do, whoever says so.
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum Job {
     /// End at once, as if killed.
     Abandon,
     /// End in an orderly way.
@@ -84,7 +84,7 @@ pub(super) enum Task {
     Copied(Copied),
     /// The snapshot thread has finished.
     Finished(Result<FinishedSnapshot, SnapshotError>),
-    Order(Order),
+    Task(StorageTask),
 }
 
 /// The end of a copy.
@@ -94,34 +94,38 @@ pub(super) struct Copied {
     since: Sequence,
 }
 
-/// Sends orders.
+/// Sends jobs to the storage thread.
 #[derive(Clone, Debug)]
-pub(super) struct Orders {
-    queue: mpsc::Sender<(Task, Hold)>,
+pub(super) struct Queue {
+    jobs: mpsc::Sender<(Job, ClockHold)>,
     is_clock_held: bool,
 }
 
-impl Orders {
-    /// After the storage has failed or ended an order has no effect.
-    pub(super) fn send(&self, order: Order) {
-        self.queue_up(Task::Order(order));
+impl Queue {
+    /// Gives a task to the storage; after it has failed or ended that has no effect.
+    pub(super) fn send(&self, task: StorageTask) {
+        self.push(Job::Task(task), self.hold());
     }
 
-    fn queue_up(&self, task: Task) {
-        let hold = if self.is_clock_held { Hold::new() } else { Hold::default() };
+    /// What keeps a paused clock from running on while a job is done.
+    fn hold(&self) -> ClockHold {
+        if self.is_clock_held { ClockHold::new() } else { ClockHold::default() }
+    }
+
+    fn push(&self, job: Job, hold: ClockHold) {
         // Whoever is gone has said so.
-        _ = self.queue.send((task, hold));
+        _ = self.jobs.send((job, hold));
     }
 }
 
 /// Keeps tokio's clock, where tests have paused it, from running on while the disk works: the
 /// storage threads are none of the runtime's, which would take waiting for them for idleness.
 #[derive(Clone, Debug, Default)]
-struct Hold {
+struct ClockHold {
     _released: Option<mpsc::Sender<()>>,
 }
 
-impl Hold {
+impl ClockHold {
     fn new() -> Self {
         let (released, is_released) = mpsc::channel::<()>();
         let Ok(runtime) = Handle::try_current() else { return Self::default() };
@@ -132,10 +136,10 @@ impl Hold {
 }
 
 /// Keeps the storage thread alive. Dropped without [`Keeper::close`] it ends the storage as the
-/// death of the process would: what was ordered and not yet done is not done.
+/// death of the process would: what was asked for and not yet done is not done.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    orders: Orders,
+    queue: Queue,
     is_abandoned: Arc<AtomicBool>,
 }
 
@@ -148,7 +152,7 @@ impl Keeper {
     /// If the storage has failed, now or before: as after a crash then.
     pub(crate) async fn close(&self) -> Result<(), StorageError> {
         let (reply, closed) = oneshot::channel();
-        self.orders.queue_up(Task::Close(reply));
+        self.queue.push(Job::Close(reply), self.queue.hold());
         // Closed before, if nobody answers.
         closed.await.unwrap_or(Ok(()))
     }
@@ -156,13 +160,13 @@ impl Keeper {
     /// Ends the storage as the death of the process would.
     pub(crate) fn abandon(&self) {
         self.is_abandoned.store(true, Ordering::Release);
-        self.orders.queue_up(Task::Abandon);
+        self.queue.push(Job::Abandon, self.queue.hold());
     }
 
     /// Waits until a storage that was closed or abandoned is gone, and its directory free.
     pub(crate) async fn gone(&self) {
         let (reply, gone) = oneshot::channel();
-        self.orders.queue_up(Task::Close(reply));
+        self.queue.push(Job::Close(reply), self.queue.hold());
         // Nobody answers: the thread drops what it has not looked at when all else is dropped.
         _ = gone.await;
     }
@@ -190,12 +194,12 @@ pub(super) struct Setup {
 /// If the system refuses a thread; the storage ends as in a crash then.
 pub(super) fn start(setup: Setup) -> std::io::Result<(Keeper, Link)> {
     let Setup { storage, store, sync, is_clock_held } = setup;
-    let (queue, inbox) = mpsc::channel();
+    let (jobs, inbox) = mpsc::channel();
     let (outbox, reports) = reports::unbounded_channel();
-    let orders = Orders { queue, is_clock_held };
+    let queue = Queue { jobs, is_clock_held };
     let is_abandoned = Arc::new(AtomicBool::new(false));
-    let keeper = Keeper { orders: orders.clone(), is_abandoned: is_abandoned.clone() };
-    let worker = Worker::new(storage, store, sync, orders.clone(), outbox, is_abandoned);
+    let keeper = Keeper { queue: queue.clone(), is_abandoned: is_abandoned.clone() };
+    let worker = Worker::new(storage, store, sync, queue.clone(), outbox, is_abandoned);
     thread::Builder::new().name("quorate-storage".into()).spawn(move || worker.run(inbox))?;
-    Ok((keeper, Link { orders, reports, sync }))
+    Ok((keeper, Link { queue, reports, sync }))
 }

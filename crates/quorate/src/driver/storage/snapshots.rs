@@ -5,7 +5,7 @@ use std::thread;
 
 use super::compaction::Step;
 use super::worker::Worker;
-use super::{Copied, Hold, Orders, Report, Task};
+use super::{ClockHold, Copied, Job, Report};
 use crate::base::id::Sequence;
 use crate::disk::{FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, StorageError};
 use crate::driver::report::journal::STORAGE;
@@ -13,9 +13,12 @@ use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::{CopyCursor, Store};
 
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 256 * 1024;
+
 impl Worker {
     /// Begins a snapshot if one is due. Time waits for it where time waits for the disk.
-    pub(super) fn compact(&mut self, hold: Hold) -> Result<(), StorageError> {
+    pub(super) fn compact(&mut self, hold: ClockHold) -> Result<(), StorageError> {
         let usage = self.storage().usage();
         if !self.compaction.is_due(usage) {
             return Ok(());
@@ -26,11 +29,11 @@ impl Worker {
             Ok(writer) => writer,
             Err(error) => return self.on_snapshot_error(error),
         };
-        let (store, orders) = (self.store.clone(), self.orders.clone());
+        let (store, queue) = (self.store.clone(), self.queue.clone());
         let is_abandoned = self.is_abandoned.clone();
         self.compaction.run(move || {
             let writer = copy(&store, writer, &is_abandoned);
-            report(&orders, hold, Task::Copied(Copied { writer, since }));
+            queue.push(Job::Copied(Copied { writer, since }), hold);
         });
         Ok(())
     }
@@ -63,9 +66,9 @@ impl Worker {
     }
 
     fn finish(&mut self, sealed: SealedSnapshot) {
-        let orders = self.orders.clone();
-        let hold = if orders.is_clock_held { Hold::new() } else { Hold::default() };
-        self.compaction.run(move || report(&orders, hold, Task::Finished(sealed.finish())));
+        let queue = self.queue.clone();
+        let hold = queue.hold();
+        self.compaction.run(move || queue.push(Job::Finished(sealed.finish()), hold));
     }
 
     pub(super) fn on_finished(
@@ -120,11 +123,3 @@ fn copy(
     }
     Ok(writer)
 }
-
-fn report(orders: &Orders, hold: Hold, task: Task) {
-    // The storage thread has ended if nobody listens.
-    _ = orders.queue.send((task, hold));
-}
-
-/// Copied at once.
-const COPY_BYTES: usize = 256 * 1024;

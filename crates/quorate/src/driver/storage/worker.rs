@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::compaction::Compaction;
-use super::{Closed, Hold, Order, Orders, Report, Task};
+use super::{ClockHold, Closed, Job, Queue, Report, StorageTask};
 use crate::base::id::{GroupId, Position, Sequence};
 use crate::config::SyncPolicy;
 use crate::disk::{AppendError, Storage, StorageError};
@@ -31,7 +31,7 @@ pub(super) struct Worker {
     pub(super) store: Arc<Store>,
     sync: SyncPolicy,
     /// For what the snapshot thread has to say.
-    pub(super) orders: Orders,
+    pub(super) queue: Queue,
     reports: UnboundedSender<Report>,
     pub(super) is_abandoned: Arc<AtomicBool>,
     pub(super) compaction: Compaction,
@@ -47,7 +47,7 @@ impl Worker {
         storage: Storage,
         store: Arc<Store>,
         sync: SyncPolicy,
-        orders: Orders,
+        queue: Queue,
         reports: UnboundedSender<Report>,
         is_abandoned: Arc<AtomicBool>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Worker {
             storage: Some(storage),
             store,
             sync,
-            orders,
+            queue,
             reports,
             is_abandoned,
             compaction: Compaction::default(),
@@ -66,17 +66,17 @@ impl Worker {
         }
     }
 
-    /// Until it is closed or abandoned.
-    pub(super) fn run(mut self, inbox: Receiver<(Task, Hold)>) {
+    /// Does what comes until the storage is closed or abandoned.
+    pub(super) fn run(mut self, inbox: Receiver<(Job, ClockHold)>) {
         let mut holds = Vec::new();
         while let Ok(first) = inbox.recv() {
             let waiting: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
-            for (task, hold) in waiting {
+            for (job, hold) in waiting {
                 holds.push(hold);
                 if self.is_abandoned.load(Ordering::Acquire) {
-                    return self.abandon((inbox, task));
+                    return self.abandon((inbox, job));
                 }
-                match self.handle(task) {
+                match self.handle(job) {
                     Next::Abandon => return self.abandon(inbox),
                     Next::Close(reply) => return self.end(inbox, reply),
                     Next::GoOn => {}
@@ -92,32 +92,32 @@ impl Worker {
         }
     }
 
-    fn handle(&mut self, task: Task) -> Next {
-        let done = match task {
-            Task::Abandon => return Next::Abandon,
-            Task::Close(reply) => return Next::Close(reply),
+    fn handle(&mut self, job: Job) -> Next {
+        let done = match job {
+            Job::Abandon => return Next::Abandon,
+            Job::Close(reply) => return Next::Close(reply),
             // After a failure nothing is answered any more.
             _ if self.has_failed => Ok(()),
-            Task::Copied(copied) => self.on_copied(copied),
-            Task::Finished(finished) => self.on_finished(finished),
-            Task::Order(order) => self.order(order),
+            Job::Copied(copied) => self.on_copied(copied),
+            Job::Finished(finished) => self.on_finished(finished),
+            Job::Task(task) => self.perform(task),
         };
         done.unwrap_or_else(|error| self.fail(error));
         Next::GoOn
     }
 
-    fn order(&mut self, order: Order) -> Result<(), StorageError> {
-        match order {
-            Order::Append { number, batch } => {
+    fn perform(&mut self, task: StorageTask) -> Result<(), StorageError> {
+        match task {
+            StorageTask::Append { number, batch } => {
                 self.append(&batch)?;
                 self.written = Some(number);
             }
-            Order::EndSnapshot { records, end } => self.on_end(&records, end)?,
-            Order::Save(hard) => {
+            StorageTask::EndSnapshot { records, end } => self.on_end(&records, end)?,
+            StorageTask::Save(hard) => {
                 self.storage().save(hard)?;
                 self.report(Report::Saved);
             }
-            Order::Sync => _ = self.storage().sync()?,
+            StorageTask::Sync => _ = self.storage().sync()?,
         }
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Worker {
         self.storage().append(batch).map_err(|error| match error {
             AppendError::Storage(error) => error,
             AppendError::From { from, end } => {
-                panic!("a batch from {from} was ordered where the log stands at {end}")
+                panic!("a batch from {from} is to be appended where the log stands at {end}")
             }
         })
     }
@@ -185,7 +185,7 @@ impl Worker {
 
     /// Ends in an orderly way. The directory is free when that is said: what may still hold its
     /// lock, a snapshot on its way back here included, is dropped before.
-    fn end(mut self, inbox: Receiver<(Task, Hold)>, reply: oneshot::Sender<Closed>) {
+    fn end(mut self, inbox: Receiver<(Job, ClockHold)>, reply: oneshot::Sender<Closed>) {
         let closed = self.close();
         self.compaction = Compaction::default();
         drop(inbox);

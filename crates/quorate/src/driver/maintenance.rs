@@ -106,7 +106,7 @@ impl Shared {
 
 impl EventLoop {
     /// What is done once per heartbeat.
-    pub(super) fn keep_house(&mut self, now: Time) {
+    pub(super) fn on_heartbeat(&mut self, now: Time) {
         let shared = &self.shared;
         let (heartbeat, lateness) = (shared.group.heartbeat, now.since(self.agenda.heartbeat));
         self.agenda.heartbeat = now.after(heartbeat);
