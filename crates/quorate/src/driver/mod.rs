@@ -61,9 +61,8 @@ pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToS
 pub use report::events::{Events, NumberedEvent};
 pub use report::fill::Fill;
 pub use report::latency::CallTimes;
-pub use report::status::{
-    Connections, ContactStatus, Link, MemberStatus, PeerStatus, Status, StatusWatch, StorageState,
-};
+pub use report::peer_status::{ContactStatus, Link, PeerStatus};
+pub use report::status::{Connections, MemberStatus, Status, StatusWatch, StorageState};
 pub use report::tally::PeerStats;
 pub use report::turns::Turns;
 pub use start_error::StartError;

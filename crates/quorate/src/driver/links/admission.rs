@@ -19,7 +19,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -27,6 +26,7 @@ use crate::base::id::{PeerName, Time};
 use crate::config::{Bounds, MAX_MEMBERS};
 use crate::driver::links::origin::Origin;
 use crate::driver::report::journal::LINKS;
+use crate::driver::report::pacer::Pacer;
 
 /// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
 const PART_OF_FREE: usize = 3;
@@ -187,6 +187,23 @@ impl Admission {
         Ok(Admitted { admission: self.clone(), origin, is_shaking: true, guest: None })
     }
 
+    /// Which bound a guest would break. One that has a connection may have its other lanes; what it
+    /// has beyond those, such as old connections that have not been closed yet, takes what is left.
+    fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
+        let known = state.guests.get(guest).copied();
+        if known.is_some_and(|count| count < LANES) {
+            return None;
+        }
+        let more = if known.is_some() { 1 } else { LANES };
+        if state.set_aside() + more > self.max_guests.max(LANES) {
+            return Some(Full::Guests { max: self.max_guests });
+        }
+        let [host, site] = state.both(origin);
+        let full =
+            self.with_bounds(host, site).into_iter().find(|(there, max)| there.guests >= *max);
+        full.map(|(_, max)| Full::PerAddress { max })
+    }
+
     /// What there is of a host and of a site, and how much there may be.
     fn with_bounds(&self, host: Counts, site: Counts) -> [(Counts, usize); 2] {
         let max = self.max_per_host;
@@ -285,25 +302,6 @@ impl Admitted {
     }
 }
 
-impl Admission {
-    /// Which bound a guest would break. One that has a connection may have its other lanes; what it
-    /// has beyond those, such as old connections that have not been closed yet, takes what is left.
-    fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
-        let known = state.guests.get(guest).copied();
-        if known.is_some_and(|count| count < LANES) {
-            return None;
-        }
-        let more = if known.is_some() { 1 } else { LANES };
-        if state.set_aside() + more > self.max_guests.max(LANES) {
-            return Some(Full::Guests { max: self.max_guests });
-        }
-        let [host, site] = state.both(origin);
-        let full =
-            self.with_bounds(host, site).into_iter().find(|(there, max)| there.guests >= *max);
-        full.map(|(_, max)| Full::PerAddress { max })
-    }
-}
-
 impl Drop for Admitted {
     fn drop(&mut self) {
         let (shaking, guests) = (usize::from(self.is_shaking), usize::from(self.guest.is_some()));
@@ -319,29 +317,6 @@ impl Drop for Admitted {
     }
 }
 
-/// Counts those that were turned away, and says when to tell of them: a stranger that tries again
-/// and again is not to fill a log.
-#[derive(Debug, Default)]
-pub(in crate::driver) struct Pacer {
-    count: u64,
-    next: Time,
-}
-
-impl Pacer {
-    /// Shortest time between two tellings.
-    const PAUSE: Duration = Duration::from_secs(10);
-
-    /// One more, at `now`; how many since the last telling, if it is time for one.
-    pub(in crate::driver) fn count(&mut self, now: Time) -> Option<u64> {
-        self.count += 1;
-        if now < self.next {
-            return None;
-        }
-        self.next = now.after(Self::PAUSE);
-        Some(std::mem::take(&mut self.count))
-    }
-}
-
 /// How many files this process may open at present; not known on all systems.
 pub(in crate::driver) fn files() -> Option<usize> {
     #[cfg(unix)]
@@ -354,235 +329,4 @@ pub(in crate::driver) fn files() -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn admission(max: usize, per_address: usize, handshakes: usize) -> Arc<Admission> {
-        let bounds = Bounds {
-            max_connections: max,
-            max_connections_per_address: per_address,
-            max_handshakes: handshakes,
-            ..Bounds::default()
-        };
-        Arc::new(Admission::new(&bounds, None))
-    }
-
-    fn client(number: usize) -> PeerName {
-        format!("client-{number}").into()
-    }
-
-    fn guest(admission: &Arc<Admission>, address: &str) -> Result<Admitted, Full> {
-        admission.admit(address, false)
-    }
-
-    #[test]
-    fn one_address_takes_its_part_and_leaves_room_for_others() {
-        let admission = admission(5, 2, 100);
-        let first = guest(&admission, "10.0.0.1:1").expect("there is room");
-        let _second = guest(&admission, "10.0.0.1:2").expect("there is room");
-        let full = guest(&admission, "10.0.0.1:3").expect_err("it has its part");
-        assert_eq!(full, Full::PerAddress { max: 2 });
-        let _others =
-            ["10.0.0.2:1", "10.0.0.3:1"].map(|at| guest(&admission, at).expect("there is room"));
-        let full = guest(&admission, "10.0.0.4:1").expect_err("there are four");
-        assert_eq!(full, Full::Connections { max: 4 });
-        drop(first);
-        guest(&admission, "10.0.0.1:3").expect("one has gone");
-    }
-
-    #[test]
-    fn who_shows_who_it_is_makes_room_for_the_next() {
-        let admission = admission(100, 100, 8);
-        let mut first = guest(&admission, "10.0.0.1:1").expect("a quarter is two");
-        let _second = guest(&admission, "10.0.0.1:2").expect("a quarter is two");
-        let full = guest(&admission, "10.0.0.1:3").expect_err("two are half open");
-        assert_eq!(full, Full::HandshakesPerAddress { count: 2 });
-        let client = PeerName::from("client");
-        let settled = [first.settle(Some(&client)), first.settle(Some(&client))];
-        assert_eq!(settled, [Ok(()), Ok(())], "counted once");
-        let _third = guest(&admission, "10.0.0.1:3").expect("one is open");
-        let hosts = (2..6).map(|host| format!("10.0.0.{host}:1"));
-        let _more: Vec<_> =
-            hosts.map(|at| guest(&admission, &at).expect("there is room")).collect();
-        let full = guest(&admission, "10.0.0.9:1").expect_err("six are half open");
-        assert_eq!(full, Full::Handshakes { max: 6 });
-    }
-
-    /// Four addresses, each with its quarter, held all places.
-    #[test]
-    fn a_few_addresses_never_hold_all_places_and_members_get_in_whatever_others_do() {
-        let admission = admission(1_024, 512, 128);
-        let mut held = Vec::new();
-        for host in 1..=4 {
-            while let Ok(admitted) = guest(&admission, &format!("10.0.0.{host}:1")) {
-                held.push(admitted);
-            }
-        }
-        assert!(held.len() < 100, "{} of 128", held.len());
-        held.push(guest(&admission, "10.0.0.5:1").expect("a fifth gets in"));
-        // A hundred hosts, and a site of 256 of IPv6, hold what is left.
-        for host in 0..=255 {
-            held.extend(guest(&admission, &format!("10.0.1.{host}:1")));
-            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
-        }
-        let full = guest(&admission, "10.0.2.1:1").expect_err("none is left");
-        assert_eq!(full, Full::Handshakes { max: 100 });
-        let members = (1..=7).flat_map(|host| [host; 4]);
-        for host in members {
-            let admitted = admission.admit(&format!("10.9.0.{host}:1"), true);
-            held.push(admitted.expect("places are kept for members"));
-        }
-        let full = admission.admit("10.9.0.1:1", true).expect_err("all are taken");
-        assert_eq!(full, Full::Handshakes { max: 128 });
-    }
-
-    #[test]
-    fn a_site_of_many_hosts_takes_its_part() {
-        let admission = admission(1_024, 16, 128);
-        let mut held = Vec::new();
-        for host in 0..=255 {
-            held.extend(guest(&admission, &format!("[2001:db8:0:{host:x}::1]:1")));
-        }
-        // A quarter more may be members, as far as is known yet.
-        assert_eq!(held.len(), 40, "twice as many connections as a host");
-        held.iter_mut().for_each(|held| held.settle(None).expect("members are not bounded"));
-        let full = guest(&admission, "[2001:db8:0:7::1]:1").expect_err("it has its part");
-        assert_eq!(full, Full::PerAddress { max: 32 });
-        guest(&admission, "[2001:db8:0:100::1]:1").expect("another site");
-    }
-
-    /// Clients on the members' own host had all places, and a member that was restarted got none.
-    #[test]
-    fn guests_never_have_all_places_wherever_they_come_from() {
-        let admission = admission(64, 512, 128);
-        // On the host of a member, and so in whatever places are kept for those.
-        let mut held = Vec::new();
-        let full = loop {
-            let name = client(held.len());
-            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
-            match admitted.settle(Some(&name)) {
-                Ok(()) => held.push(admitted),
-                Err(full) => break full,
-            }
-        };
-        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 13));
-        // Each has a place for its other lanes as well.
-        for lane in 0..26 {
-            let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
-            assert_eq!(admitted.settle(Some(&client(lane / 2))), Ok(()), "{lane}");
-            held.push(admitted);
-        }
-        assert_eq!(admission.counts()[2], Taken { now: 39, max: 40 });
-        let mut members = Vec::new();
-        for (address, is_known) in [("10.0.0.1:1", true), ("10.77.0.1:1", false)] {
-            for _ in 0..8 {
-                let mut member = admission.admit(address, is_known).expect("a place is left");
-                assert_eq!(member.settle(None), Ok(()), "{address}");
-                members.push(member);
-            }
-        }
-        held.truncate(12);
-        let mut admitted = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
-        assert_eq!(admitted.settle(Some(&client(99))), Ok(()), "a place is free again");
-    }
-
-    /// The same of the places of one address: members and clients behind one gateway.
-    #[test]
-    fn guests_of_one_address_leave_places_for_members_there() {
-        let admission = admission(1_024, 16, 128);
-        let mut held = Vec::new();
-        let full = loop {
-            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
-            match admitted.settle(Some(&client(held.len()))) {
-                Ok(()) => held.push(admitted),
-                Err(full) => break full,
-            }
-        };
-        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
-        for _ in 0..4 {
-            let mut member = guest(&admission, "10.0.0.1:1").expect("a place is left");
-            assert_eq!(member.settle(None), Ok(()));
-            held.push(member);
-        }
-        let full = guest(&admission, "10.0.0.1:1").expect_err("all are taken");
-        assert_eq!(full, Full::PerAddress { max: 16 });
-    }
-
-    /// Whoever had one connection had as many as it liked: under one name a guest took all places,
-    /// by handshakes that it left open at their last step.
-    #[test]
-    fn one_guest_never_has_all_places() {
-        let admission = admission(64, 512, 128);
-        let mut held = Vec::new();
-        let full = loop {
-            // From everywhere, where a member is as well.
-            let mut admitted = admission.admit("10.0.0.1:1", true).expect("a place is left");
-            match admitted.settle(Some(&client(0))) {
-                Ok(()) => held.push(admitted),
-                Err(full) => break full,
-            }
-        };
-        assert_eq!((full, held.len()), (Full::Guests { max: 40 }, 40));
-        let mut member = admission.admit("10.0.0.1:1", true).expect("a place is left");
-        assert_eq!(member.settle(None), Ok(()));
-        // Another guest has its lanes when there are places again, whatever the first one takes.
-        held.truncate(37);
-        for lane in 0..LANES {
-            let mut first = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
-            let mut other = admission.admit("10.0.0.1:1", true).expect("handshakes have places");
-            assert_eq!(other.settle(Some(&client(1))), Ok(()), "{lane}");
-            let full = first.settle(Some(&client(0))).expect_err("the rest is the other's");
-            assert_eq!(full, Full::Guests { max: 40 });
-            held.push(other);
-        }
-    }
-
-    /// The same of the places of one address.
-    #[test]
-    fn one_guest_has_no_more_than_the_places_of_its_address() {
-        let admission = admission(1_024, 16, 128);
-        let mut held = Vec::new();
-        let full = loop {
-            let mut admitted = guest(&admission, "10.0.0.1:1").expect("handshakes have places");
-            match admitted.settle(Some(&client(0))) {
-                Ok(()) => held.push(admitted),
-                Err(full) => break full,
-            }
-        };
-        assert_eq!((full, held.len()), (Full::PerAddress { max: 16 }, 16));
-    }
-
-    #[test]
-    fn a_process_that_may_open_few_files_lets_few_in() {
-        let max = |files| Admission::new(&Bounds::default(), files).counts()[0].max;
-        assert_eq!([None, Some(1_000_000), Some(1_024)].map(max), [1_024, 1_024, 512]);
-        assert_eq!(Some(1).map(|files| max(Some(files))), Some(1));
-    }
-
-    #[test]
-    fn nothing_is_kept_of_those_that_have_gone() {
-        let admission = admission(100, 100, 100);
-        for host in 0..50 {
-            for address in [format!("10.0.0.{host}:1"), format!("[2001:db8::{host}]:1")] {
-                let mut admitted = guest(&admission, &address).expect("there is room");
-                if host % 2 == 0 {
-                    let name = PeerName::from(format!("client-{host}"));
-                    let guest = Some(&name).filter(|_| host % 4 == 0);
-                    admitted.settle(guest).expect("there is room");
-                }
-            }
-        }
-        let state = admission.state.lock();
-        assert_eq!((state.all, state.origins.len()), (Counts::default(), 0));
-    }
-
-    #[test]
-    fn many_that_are_turned_away_are_told_of_together() {
-        let mut pacer = Pacer::default();
-        let told =
-            |pacer: &mut Pacer, seconds| pacer.count(Time(0).after(Duration::from_secs(seconds)));
-        assert_eq!(told(&mut pacer, 1), Some(1));
-        assert_eq!((told(&mut pacer, 2), told(&mut pacer, 10)), (None, None));
-        assert_eq!(told(&mut pacer, 11), Some(3));
-    }
-}
+mod tests;

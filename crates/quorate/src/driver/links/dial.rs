@@ -9,13 +9,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::id::PeerName;
 use crate::base::telling::Chain;
-use crate::driver::links::admission::{Admitted, Full, Pacer};
+use crate::driver::links::admission::{Admitted, Full};
 use crate::driver::links::attendant::attend;
 use crate::driver::links::dial_error::HandshakeError;
 use crate::driver::links::dialing::{Target, Trail, connect};
 use crate::driver::links::handshake::{Side, shake};
 use crate::driver::links::reach::LinkError;
 use crate::driver::report::journal::LINKS;
+use crate::driver::report::pacer::Pacer;
 use crate::driver::shared::Shared;
 use crate::protocol::message::Lane;
 use crate::transport::{Incoming, Listener, host};

@@ -6,6 +6,8 @@ pub(super) mod events;
 pub(super) mod fill;
 pub(super) mod journal;
 pub(super) mod latency;
+pub(super) mod pacer;
+pub(super) mod peer_status;
 pub(super) mod status;
 pub(super) mod tally;
 pub(super) mod turns;

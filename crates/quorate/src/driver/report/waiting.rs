@@ -4,7 +4,8 @@ use crate::base::event::RefusedBy;
 use crate::base::id::{PeerName, Time};
 use crate::base::told::{difference, listed, shortened};
 use crate::driver::links::roster::STRANGER;
-use crate::driver::report::status::{Link, MemberStatus, Status};
+use crate::driver::report::peer_status::Link;
+use crate::driver::report::status::{MemberStatus, Status};
 
 /// Longest value of a setting that is told, in characters.
 const MAX_VALUE: usize = 40;
