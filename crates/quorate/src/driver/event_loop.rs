@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Heartbeats come first and time is looked at in every turn, so that neither waits behind data.
-//! Calls do not pass through here: see [`super::decide`] and [`super::serve`].
+//! Calls do not pass through here: see `calls/decide.rs` and `calls/serve.rs`.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

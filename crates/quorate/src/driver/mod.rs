@@ -20,7 +20,7 @@
 //! | `report` | what the embedder sees: status, events, log records, numbers |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `clock` | the only place that reads a clock |
-//! | `event_loop`, `maintenance`, `reminder` | the task that owns the machine; what it does beside |
+//! | `event_loop`, `maintenance`, `reminder` | the task that owns the machine; its other work |
 //! | `builder`, `peer_settings`, `start` | setting up, starting |
 //! | `peer`, `handle`, `face` | asking: documented, waited for, passed on |
 //! | `readiness`, `ending` | whether a peer counts; stepping aside |

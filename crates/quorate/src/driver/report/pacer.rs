@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::base::id::Time;
 
-/// Counts what happens, and says when to tell of it: a stranger that tries again and again is not to
-/// fill a log.
+/// Counts what happens, and says when to tell of it: a stranger that tries again and again is not
+/// to fill a log.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Pacer {
     count: u64,
