@@ -1,8 +1,8 @@
-//! What may be wrong with an address in the settings, and where it was given.
+//! Faults of addresses in the settings, and the places where they were given.
 
 use crate::base::id::{MAX_ADDRESS_BYTES, PeerName};
 
-/// Where an address was given.
+/// The place where an address was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressGiven {
@@ -21,7 +21,7 @@ pub enum AddressGiven {
     Member(PeerName),
 }
 
-/// What is wrong with an address.
+/// A fault of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressFault {

@@ -8,7 +8,7 @@ use crate::words::bound;
 /// Room for the most cells there may be, with keys of about 80 bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
-/// What one peer holds at most; each bound has its formula.
+/// The most that one peer holds; each bound has its formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bounds {

@@ -48,7 +48,7 @@ pub enum ConfigError {
     OwnNameListed {
         /// The name.
         name: PeerName,
-        /// What the peer is to the group.
+        /// The kind of the peer.
         kind: PeerKind,
     },
     /// Two names differ only in capitals: they would be two peers here, and one to DNS and to
@@ -79,11 +79,11 @@ pub enum ConfigError {
     /// An address cannot be used for what it was given for.
     #[error("the address {address:?} {given} {fault}")]
     Address {
-        /// Where it was given.
+        /// The place where it was given.
         given: AddressGiven,
         /// The address.
         address: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: AddressFault,
     },
     /// The group has no members or too many.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// When a new generation may begin, or a group be founded, without some of its members.
+/// The condition on which a new generation may begin, or a group be founded, without some of its
+/// members.
 ///
 /// A group of which a majority has lost its data goes on from what is left, as a new generation; a
 /// member that is not reached may hold more than that.

@@ -13,8 +13,8 @@ use super::storage::StorageKind;
 use crate::base::id::{PeerKind, PeerName, is_name};
 use crate::base::told::MEMBERS;
 
-/// What the clients of a group may have it do besides deciding their calls, and joiners that are no
-/// members yet with them.
+/// Rights of the clients of a group besides having their calls decided, and of joiners that are no
+/// members yet.
 ///
 /// Default: nothing. What counts is what the primary's settings say, so every member is given the
 /// same. Over TLS it is proved who is a client; in plain text its word is taken.
@@ -32,7 +32,7 @@ pub struct ClientRights {
     pub switch_primary: bool,
 }
 
-/// What a peer without a primary does.
+/// The conduct of a peer without a primary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum Mode {
 
 crate::words! { Mode, "mode", Strict => "strict", Relaxed => "relaxed" }
 
-/// What becomes of decisions that a relaxed peer made alone.
+/// The fate of decisions that a relaxed peer made alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -60,7 +60,7 @@ pub enum OnReconnect {
 
 crate::words! { OnReconnect, "value of on_reconnect", Merge => "merge", Overwrite => "overwrite" }
 
-/// When a caller is answered.
+/// The moment at which a caller is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -84,15 +84,15 @@ crate::words! { Acknowledge, "value of acknowledge", Primary => "primary", Major
 pub struct GroupConfig {
     /// Name of the group, 1 to 64 bytes. Default `default`.
     pub group: String,
-    /// The same list at every peer, this one included: 1 to 7 names, each once.
+    /// The members, this peer included: 1 to 7 names, each once, and the same list at every peer.
     pub members: Vec<PeerName>,
-    /// What a peer without a primary does. Default [`Mode::Strict`].
+    /// The conduct of a peer without a primary. Default [`Mode::Strict`].
     pub mode: Mode,
-    /// What becomes of local decisions. Default [`OnReconnect::Merge`]. Used in relaxed mode only.
+    /// The fate of local decisions. Default [`OnReconnect::Merge`]. Used in relaxed mode only.
     pub on_reconnect: OnReconnect,
-    /// When a caller is answered. Default [`Acknowledge::Primary`].
+    /// The moment at which a caller is answered. Default [`Acknowledge::Primary`].
     pub acknowledge: Acknowledge,
-    /// Where cells live. Default [`StorageKind::Memory`].
+    /// The place where cells live. Default [`StorageKind::Memory`].
     pub storage: StorageKind,
     /// Time between two heartbeats. Default 1 s; at most a quarter of `failure_timeout`. A
     /// [`PeerBuilder`](crate::PeerBuilder) that is told of no heartbeat takes
@@ -108,10 +108,10 @@ pub struct GroupConfig {
     pub agreement: usize,
     /// After this time without an outcome a call ends. Default 30 s.
     pub io_timeout: Duration,
-    /// How long changes are collected before they are sent on, under [`Acknowledge::Primary`]. A
-    /// cell that changes often travels once in this time, and a failover loses what was decided in
-    /// it. Default 1 ms, which is also what timers resolve; at most a heartbeat; 0 sends on
-    /// whatever there is as soon as the last has arrived.
+    /// The time for which changes are collected before they are sent on, under
+    /// [`Acknowledge::Primary`]. A cell that changes often travels once in this time, and a
+    /// failover loses what was decided in it. Default 1 ms, which is also what timers resolve; at
+    /// most a heartbeat; 0 sends on whatever there is as soon as the last has arrived.
     pub replication_interval: Duration,
     /// Most units that may be acknowledged and not yet held by a majority, under
     /// [`Acknowledge::Primary`]; further answers wait for the majority. Default 100,000.
@@ -151,7 +151,7 @@ impl GroupConfig {
         self.check_as(me, PeerKind::Member)
     }
 
-    /// The same for a peer of any kind: a joiner or client need not know the members.
+    /// Checks all rules for a peer of any kind: a joiner or client need not know the members.
     pub(crate) fn check_as(&self, me: &PeerName, kind: PeerKind) -> Result<(), Vec<ConfigError>> {
         let mut errors = Vec::new();
         if !is_name(&self.group) {
@@ -198,7 +198,8 @@ impl GroupConfig {
         }
         // A heartbeat of zero is what is wrong then.
         if self.replication_interval > self.heartbeat && !self.heartbeat.is_zero() {
-            let (interval, heartbeat) = (self.replication_interval, self.heartbeat);
+            let interval = self.replication_interval;
+            let heartbeat = self.heartbeat;
             errors.push(ConfigError::ReplicationInterval { interval, heartbeat });
         }
         let most = if has_list { count } else { MAX_MEMBERS };
@@ -260,26 +261,28 @@ impl GroupConfig {
         if is_usable && usual > failure_timeout / 4 { failure_timeout / 10 } else { usual }
     }
 
-    /// How long the primary may decide after the send time of heartbeats that a majority answered.
+    /// The time for which the primary may decide after it has sent a heartbeat that a majority
+    /// answers.
     pub fn lease(&self) -> Duration {
         self.failure_timeout * 4 / 5
     }
 
-    /// What the wall clock may gain on the clock of leases before that one is taken to have stood:
-    /// a hundredth of the failure timeout, far below what a promise lasts beyond its lease.
+    /// The most that the wall clock may gain on the clock of leases before that one is taken to
+    /// have stood: a hundredth of the failure timeout, far below what a promise lasts beyond its
+    /// lease.
     pub(crate) fn longest_gain(failure_timeout: Duration) -> Duration {
         failure_timeout / 100
     }
 
-    /// The same of another peer's wall clock, whose readings come late and which may drift: half of
-    /// what a promise lasts beyond its lease.
+    /// The most that another peer's wall clock may gain, whose readings come late and which may
+    /// drift: half of what a promise lasts beyond its lease.
     pub(crate) fn longest_remote_gain(&self) -> Duration {
         (self.failure_timeout - self.lease()) / 2
     }
 
-    /// How long after it has answered a heartbeat a replica takes it that the lease may run which
-    /// rests on the answer: the lease, and a quarter of what a promise lasts beyond it, for clocks
-    /// that drift apart.
+    /// The time after it has answered a heartbeat for which a replica takes it that the lease may
+    /// run which rests on the answer: the lease, and a quarter of what a promise lasts beyond it,
+    /// for clocks that drift apart.
     pub(crate) fn longest_lease(&self) -> Duration {
         let lease = self.lease();
         lease + (self.failure_timeout - lease) / 4

@@ -13,9 +13,10 @@ pub struct PeerConfig {
     /// This peer's name; of a member by list one of
     /// [`GroupConfig::members`](super::GroupConfig::members).
     pub name: PeerName,
-    /// What it is to the group when it starts. A joiner that has become a member stays one.
+    /// Its kind when it starts. A joiner that has become a member stays one.
     pub kind: PeerKind,
-    /// Who is promoted first: the lowest number, never if 0. Default 100.
+    /// Its place in the order in which peers are promoted: the lowest first, and never one with 0.
+    /// Default 100.
     pub priority: u8,
     /// Where the others reach it; empty if that is for their settings to say. Becomes part of the
     /// membership.
@@ -24,10 +25,11 @@ pub struct PeerConfig {
     /// 10 min; 0 for never. It costs each peer about 50 ns for every cell, in which replication
     /// waits; so it is left out while that would be more than a twentieth of the failure timeout.
     pub verify_interval: Duration,
-    /// What clients may ask of this peer, as primary. Default: their calls, and nothing else.
+    /// The rights of clients while this peer is primary. Default: their calls, and nothing else.
     pub client_rights: ClientRights,
-    /// When this peer takes part in a new generation. Default: as soon as the protocol allows.
+    /// The condition on which this peer takes part in a new generation. Default: as soon as the
+    /// protocol allows.
     pub new_generations: NewGenerations,
-    /// What this peer holds at most.
+    /// The most that this peer holds.
     pub bounds: Bounds,
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::ConfigError;
 
-/// Where the cells of a group live; the same at all of its peers.
+/// The place where the cells of a group live, at all of its peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -21,8 +21,8 @@ pub enum StorageKind {
 
 crate::words! { StorageKind, "kind of storage", Disk => "disk", Memory => "memory" }
 
-/// Where one peer keeps its cells. The kind is the same at all peers of a group; directory and
-/// policy are each peer's own.
+/// The place where one peer keeps its cells. The kind is the same at all peers of a group;
+/// directory and policy are each peer's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Storage {
@@ -55,7 +55,7 @@ impl Storage {
         Self::Disk { dir: dir.into(), sync: SyncPolicy::default() }
     }
 
-    /// Which kind it is.
+    /// The kind of storage that it is.
     pub fn kind(&self) -> StorageKind {
         match self {
             Self::Disk { .. } => StorageKind::Disk,
@@ -83,8 +83,9 @@ impl Storage {
     }
 }
 
-/// When a peer makes what it has written outlast a loss of power. A killed process loses nothing
-/// under any of them. What a peer has promised (terms and votes) is always synced first.
+/// The moment at which a peer makes what it has written outlast a loss of power. A killed process
+/// loses nothing under any of them. What a peer has promised (terms and votes) is always synced
+/// first.
 ///
 /// A change counts as held by a peer when it is as safe there as that peer's policy says: under
 /// [`Acknowledge::Majority`](crate::Acknowledge::Majority) and `EveryBatch` nothing that was
@@ -101,7 +102,8 @@ pub enum SyncPolicy {
     /// another member until it has caught up. That a file system was shut down on a machine that
     /// went on it cannot know. The default, with 1 s; 1 ms to 1 min.
     Every(Duration),
-    /// When the system sees fit, often half a minute later. As above otherwise.
+    /// Whenever the system sees fit, often half a minute later; otherwise like
+    /// [`SyncPolicy::Every`].
     Os,
 }
 

@@ -1,4 +1,4 @@
-//! How storage and its sync policy are written.
+//! Storage and sync policies as text.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ use crate::words::{UnknownWord, Written, duration, read};
 const EVERY_BATCH: &str = "every-batch";
 const OS: &str = "os";
 const MEMORY: &str = "memory";
-/// What stands before a directory, and before the sync policy behind it.
+/// The words before a directory, and before the sync policy behind it.
 const DISK: &str = "disk:";
 const SYNC: &str = ",sync=";
 
-/// As `every-batch`, `os`, or the longest time between two syncs, like `1s`.
+/// Written as `every-batch`, `os`, or the longest time between two syncs, like `1s`.
 impl fmt::Display for SyncPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for SyncPolicy {
     }
 }
 
-/// As `memory`, or `disk:DIR,sync=POLICY`; what is no UTF-8 in a directory is shown as far as it
-/// can be.
+/// Written as `memory`, or `disk:DIR,sync=POLICY`; what is no UTF-8 in a directory is shown as far
+/// as it can be.
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Storage {
     }
 }
 
-/// From `memory`, `disk:DIR` or `disk:DIR,sync=POLICY`.
+/// Read from `memory`, `disk:DIR` or `disk:DIR,sync=POLICY`.
 impl FromStr for Storage {
     type Err = UnknownWord;
 
@@ -100,7 +100,7 @@ struct Disk {
     sync: SyncPolicy,
 }
 
-/// As `memory`, or a table with `dir` and `sync`.
+/// Written as `memory`, or a table with `dir` and `sync`.
 impl Serialize for Storage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -112,7 +112,7 @@ impl Serialize for Storage {
     }
 }
 
-/// From text, or from a table with `dir` and, if it is not the default, `sync`.
+/// Read from text, or from a table with `dir` and, if it is not the default, `sync`.
 impl<'de> Deserialize<'de> for Storage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Written;

@@ -18,7 +18,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Whether a batch may come next that starts from there.
+    /// Returns true if a batch may come next that starts from there.
     pub(super) fn continues(&self, from: Option<Position>) -> bool {
         from.is_none_or(|from| from == self.position)
     }
@@ -198,7 +198,8 @@ fn is_part_of(part: &Part, batch: u64, index: u32, from: Option<Position>) -> Re
     expect("the batch number", batch, part.batch)?;
     expect("the piece number", index.into(), part.index.into())?;
     if part.from != from {
-        let (expected, found) = (from.unwrap_or_default(), part.from.unwrap_or_default());
+        let expected = from.unwrap_or_default();
+        let found = part.from.unwrap_or_default();
         return Err(Fault::Chain { expected, found });
     }
     Ok(())

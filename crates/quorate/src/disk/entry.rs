@@ -57,7 +57,8 @@ pub(super) fn put_part(out: &mut BytesMut, salt: Salt, base: u64, part: Part) {
     let Part { batch, index, from, records, end } = part;
     // Entries have no sender.
     let ballot = Ballot::NONE;
-    let (total, digest) = (0, None);
+    let total = 0;
+    let digest = None;
     let piece = Piece { ballot, transfer: batch, index, from, records, end, total, digest };
     let start = out.len();
     // The frame's header gives way to the longer one of the entry.
@@ -93,7 +94,8 @@ pub(super) fn length(start: &[u8], at: u64, left: u64) -> Result<usize, Fault> {
         return Err(Fault::CutOff { need: HEADER_BYTES as u64, have: left });
     };
     header.advance(LENGTH_AT);
-    let (length, belongs) = (u64::from(header.get_u32_le()), header.get_u64_le());
+    let length = u64::from(header.get_u32_le());
+    let belongs = header.get_u64_le();
     if belongs != at {
         return Err(Fault::Misplaced { belongs });
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with files: one enum per operation, each with the file, and what to do.
+//! Errors of files: one enum per operation, each with the file, and what to do.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use crate::wire::WireError;
 
 crate::told_to_people! { IoError, OpenError, StorageError }
 
-/// What was to be done with a file or directory.
+/// An action on a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -61,15 +61,15 @@ impl fmt::Display for Action {
 #[derive(Clone, thiserror::Error)]
 #[error("cannot {action} {}: {source}{}", path.display(), advice(*action, source))]
 pub struct IoError {
-    /// What was to be done.
+    /// The action.
     pub action: Action,
     /// With which file or directory.
     pub path: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub source: Arc<io::Error>,
 }
 
-/// What to do about a path that is of another kind than it should be.
+/// Advice on a path that is of another kind than it should be.
 fn advice(action: Action, error: &io::Error) -> &'static str {
     match (action, error.kind()) {
         (Action::Create, io::ErrorKind::AlreadyExists) | (_, io::ErrorKind::NotADirectory) => {
@@ -84,14 +84,14 @@ impl IoError {
         Self { action, path: path.into(), source: Arc::new(error) }
     }
 
-    /// Whether there was no room: on the disk, or in what this user may use of it.
+    /// Returns true if there was no room: on the disk, or in what this user may use of it.
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self.source.kind(), StorageFull | QuotaExceeded)
     }
 }
 
-/// What is wrong with bytes of a file; the values are those found.
+/// A fault of bytes of a file; the values are those found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -111,7 +111,7 @@ pub enum Fault {
         /// That of the bytes in the file.
         computed: u32,
     },
-    /// What a checksum confirms is nothing that can be read.
+    /// Nothing that can be read, although a checksum confirms it.
     #[error("cannot be read: {0}")]
     Content(#[from] WireError),
     /// Bytes are missing.
@@ -137,17 +137,17 @@ pub enum Fault {
     /// A number is not what the rest of the directory says.
     #[error("has {what} {found}, not {expected}")]
     Number {
-        /// What it is the number of.
+        /// The name of what is numbered.
         what: &'static str,
-        /// What it should be.
+        /// The number that it should be.
         expected: u64,
-        /// What it is.
+        /// The number that it is.
         found: u64,
     },
     /// A count that nothing ever reaches.
     #[error("has {what} {found}, more than can be")]
     OutOfRange {
-        /// What is counted.
+        /// The name of what is counted.
         what: &'static str,
         /// The count.
         found: u64,
@@ -176,12 +176,12 @@ pub enum Fault {
     Unfinished,
 }
 
-/// What to do with a directory that cannot be used. An older copy of it has forgotten votes.
+/// Advice on a directory that cannot be used. An older copy of it has forgotten votes.
 const MEND: &str = "Move the whole directory away, and keep it: the peer then starts blank, and \
                     the others bring it up to date. Restore directories from a copy only if those \
                     of all peers are lost, and then all of them, with all peers stopped";
 
-/// Why a directory could not be opened. Nothing in it was lost by trying.
+/// The reason why a directory could not be opened. Nothing in it was lost by trying.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -195,7 +195,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Where in it.
         offset: u64,
-        /// What is wrong.
+        /// The fault.
         fault: Fault,
     },
     /// Another process uses the directory.
@@ -261,7 +261,7 @@ pub enum OpenError {
         /// This peer.
         expected: PeerName,
     },
-    /// What was read has right checksums and is yet nothing that a peer writes.
+    /// Bytes with right checksums that are yet nothing that a peer writes.
     #[error(
         "{} holds what cannot be used: {source}. {MEND}",
         path.display()
@@ -269,7 +269,7 @@ pub enum OpenError {
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// Why it cannot be applied.
+        /// The reason why it cannot be applied.
         source: ApplyError,
     },
 }
@@ -280,7 +280,8 @@ impl OpenError {
     }
 }
 
-/// Why the storage takes nothing any more: its first failure, given again by every later call.
+/// The reason why the storage takes nothing any more: its first failure, given again by every later
+/// call.
 ///
 /// What was synced before is safe. Whether anything since is on the disk is not known: nothing of
 /// it may be acknowledged. Drop the storage and open the directory anew when the cause is gone.
@@ -306,7 +307,7 @@ impl From<IoError> for StorageError {
     }
 }
 
-/// Why a batch was not appended.
+/// The reason why a batch was not appended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -323,7 +324,7 @@ pub enum AppendError {
     Storage(#[from] StorageError),
 }
 
-/// Why there is no new snapshot. The old one and the log are as they were.
+/// The reason why there is no new snapshot. The old one and the log are as they were.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {

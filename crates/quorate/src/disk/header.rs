@@ -1,4 +1,4 @@
-//! How files begin (docs/disk-format.md, sections 2 and 3).
+//! Beginnings of files (docs/disk-format.md, sections 2 and 3).
 
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
@@ -30,7 +30,7 @@ pub(super) const POSITION_AT: u64 = BATCHES_AT + 8;
 pub(super) const SALT_END: usize = BATCHES_AT as usize;
 const CHECKSUM_AT: usize = HEADER_BYTES - size_of::<u32>();
 
-/// What a file is, by its first bytes.
+/// The kind of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Segment,
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// Why a file that begins so cannot be read.
+/// The reason why a file that begins so cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// A newer library wrote it.
@@ -68,7 +68,7 @@ pub(super) fn put_preamble(kind: Kind, out: &mut Vec<u8>) {
     put_preamble_of(kind, VERSION, out);
 }
 
-/// The same of another version.
+/// Writes the preamble of a file of another version.
 pub(super) fn put_preamble_of(kind: Kind, version: u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.put_slice(kind.magic());
@@ -81,14 +81,15 @@ pub(super) fn check_preamble(kind: Kind, bytes: &[u8]) -> Result<&[u8], Unreadab
     check_preamble_of(kind, VERSION, bytes).map(|(_, rest)| rest)
 }
 
-/// The same where versions up to `newest` are read; the version as well.
+/// Reads a preamble where versions up to `newest` are read; returns the version as well.
 pub(super) fn check_preamble_of(
     kind: Kind,
     newest: u32,
     bytes: &[u8],
 ) -> Result<(u32, &[u8]), Unreadable> {
     let Some((preamble, rest)) = bytes.split_first_chunk::<PREAMBLE_BYTES>() else {
-        let (need, have) = (PREAMBLE_BYTES as u64, bytes.len() as u64);
+        let need = PREAMBLE_BYTES as u64;
+        let have = bytes.len() as u64;
         return Err(Unreadable::damaged(0, Fault::CutOff { need, have }));
     };
     let (checked, mut stored) = preamble.split_at(PREAMBLE_BYTES - size_of::<u32>());
@@ -156,7 +157,7 @@ impl Header {
         out
     }
 
-    /// What the checksums of this file's entries start from.
+    /// The value that the checksums of this file's entries start from.
     pub(super) fn salt(&self) -> Salt {
         Salt(crc32c(&self.encode()[..SALT_END]))
     }
@@ -164,7 +165,8 @@ impl Header {
     pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, Unreadable> {
         check_preamble(kind, bytes)?;
         let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else {
-            let (need, have) = (HEADER_BYTES as u64, bytes.len() as u64);
+            let need = HEADER_BYTES as u64;
+            let have = bytes.len() as u64;
             return Err(Unreadable::damaged(0, Fault::CutOff { need, have }));
         };
         let (checked, mut stored) = header.split_at(CHECKSUM_AT);
@@ -172,7 +174,8 @@ impl Header {
         check_sum(fields, stored.get_u32_le())
             .map_err(|fault| Unreadable::damaged(PREAMBLE_BYTES, fault))?;
         let storage_id = StorageId(fields.get_u128_le());
-        let (number, batches) = (fields.get_u64_le(), fields.get_u64_le());
+        let number = fields.get_u64_le();
+        let batches = fields.get_u64_le();
         for (at, what, count) in [(NUMBER_AT, "number", number), (BATCHES_AT, "batches", batches)] {
             check_count(what, count).map_err(|fault| Unreadable::Damaged { at, fault })?;
         }

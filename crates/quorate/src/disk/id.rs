@@ -18,6 +18,6 @@ impl fmt::Debug for StorageId {
     }
 }
 
-/// What the checksums of a file's entries start from: none is valid in another file.
+/// The value that the checksums of a file's entries start from: none is valid in another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Salt(pub(super) u32);

@@ -1,4 +1,4 @@
-//! Which files a directory has, and which of them a recovery reads.
+//! The files of a directory, and those of them that a recovery reads.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -22,7 +22,7 @@ pub(super) struct Inventory {
     temporary: Vec<String>,
 }
 
-/// What is to be read, and what is not needed.
+/// The files that are to be read, and those that are not needed.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) state: Option<State>,
@@ -40,7 +40,7 @@ pub(super) struct Found {
 pub(super) struct SegmentFile {
     pub(super) name: String,
     pub(super) number: u64,
-    /// What counts of it: for all but the newest, what the next one says.
+    /// The bytes of it that count: for all but the newest, what the next one says.
     pub(super) length: u64,
 }
 
@@ -74,11 +74,13 @@ impl Inventory {
         let read = file.read(&mut bytes, 0)?;
         let state = State::decode(&bytes[..read]).map_err(|error| unreadable(&file, error))?;
         if state.group != options.group {
-            let (found, expected) = (state.group, options.group.clone());
+            let found = state.group;
+            let expected = options.group.clone();
             return Err(OpenError::OtherGroup { path: folder.path(), found, expected });
         }
         if state.peer != options.peer {
-            let (found, expected) = (state.peer, options.peer.clone());
+            let found = state.peer;
+            let expected = options.peer.clone();
             return Err(OpenError::OtherPeer { path: folder.path(), found, expected });
         }
         Ok(Some(state))
@@ -102,7 +104,9 @@ impl Inventory {
         if let Some(needed_by) = needed_by {
             return Err(missing(folder, STATE, &needed_by));
         }
-        let (state, snapshot, segments) = (None, None, VecDeque::new());
+        let state = None;
+        let snapshot = None;
+        let segments = VecDeque::new();
         Ok(Found { state, snapshot, segments, temporary: self.temporary, obsolete: Vec::new() })
     }
 
@@ -175,7 +179,8 @@ fn open_snapshot(
     number: u64,
 ) -> Result<SnapshotReader, OpenError> {
     let Chain { batches, position } = Chain::default();
-    let (kind, extent) = (Kind::Snapshot, Extent::default());
+    let kind = Kind::Snapshot;
+    let extent = Extent::default();
     let expected = Header { kind, storage_id, number, batches, position, extent };
     SnapshotReader::open(folder.open(&name::snapshot(number))?, &expected)
 }

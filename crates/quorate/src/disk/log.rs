@@ -30,7 +30,7 @@ pub(super) struct Log {
     segment: Segment,
     /// Segments before that one, oldest first: synced and full.
     earlier: Vec<Earlier>,
-    /// Whether a batch was appended since the last sync.
+    /// True if a batch was appended since the last sync.
     is_unsynced: bool,
     /// Batches that no snapshot may contain of which the copy began before.
     copy_breaks: u64,
@@ -286,9 +286,9 @@ impl Log {
     }
 }
 
-/// Whether a loose copy that began before this batch, and an exact cut after it of what changed
-/// since the copy began, may not be all: a cut names no cell that is gone, and none whose stamp is
-/// older than the copy.
+/// Returns true if a loose copy that began before this batch, and an exact cut after it of what
+/// changed since the copy began, may not be all: a cut names no cell that is gone, and none whose
+/// stamp is older than the copy.
 fn breaks_copies(batch: &Staged) -> bool {
     let end = batch.end.position;
     let goes_back = batch.from.is_none_or(|from| end != from && end.sequence <= from.sequence);

@@ -2,7 +2,7 @@
 
 /// Locked while a process uses the directory; holds nothing.
 pub(super) const LOCK: &str = "lock";
-/// What a peer has promised, and who it is.
+/// The name of the file with the promises and the identity of a peer.
 pub(super) const STATE: &str = "state";
 /// At the beginning of the names of files that were set aside.
 const ASIDE: &str = "older-";
@@ -12,7 +12,7 @@ pub(super) const TEMPORARY: &str = ".tmp";
 const SEGMENT: &str = "log-";
 const SNAPSHOT: &str = "snapshot-";
 
-/// What a file is, by its name.
+/// The kind of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// Left by a crash: of no use.
@@ -48,17 +48,17 @@ pub(super) fn snapshot(number: u64) -> String {
     format!("{SNAPSHOT}{number:010}")
 }
 
-/// What a file is called that is set aside.
+/// The name of a file that is set aside.
 pub(super) fn aside(name: &str) -> String {
     format!("{ASIDE}{name}")
 }
 
-/// Whether a file was set aside.
+/// Returns true if a file was set aside.
 pub(super) fn is_aside(name: &str) -> bool {
     name.strip_prefix(ASIDE).is_some_and(|name| name == STATE || Name::parse(name) != Name::Other)
 }
 
-/// Whether this layer has made a file of this name.
+/// Returns true if this layer has made a file of this name.
 pub(super) fn is_own(name: &str) -> bool {
     [LOCK, STATE].contains(&name) || is_aside(name) || Name::parse(name) != Name::Other
 }

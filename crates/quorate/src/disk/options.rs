@@ -15,7 +15,7 @@ pub struct Options {
     /// A segment of the log is full at this size. Default 64 MiB: smaller ones cost a sync of the
     /// directory each, larger ones stay longer after a snapshot.
     pub segment_bytes: u64,
-    /// Whether the peer acknowledges before it syncs. Then a crash of the machine may take back
+    /// True if the peer acknowledges before it syncs. Then a crash of the machine may take back
     /// what it said, and the next opening says so.
     pub acknowledges_unsynced: bool,
     /// A number that every start of the machine has of its own; 0 if it is not known. What was

@@ -13,7 +13,7 @@ use crate::disk::id::{Salt, StorageId};
 /// Bytes read at once; an entry that is longer is read in one go.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Why there is no next entry, although the file has not ended.
+/// The reason why there is no next entry, although the file has not ended.
 #[derive(Debug)]
 pub(super) enum ReadError {
     /// The system refused to read.
@@ -73,7 +73,8 @@ impl EntryReader {
 
     /// The next entry and where it begins; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<(u64, Entry)>, ReadError> {
-        let (at, left) = (self.at, self.length.saturating_sub(self.at));
+        let at = self.at;
+        let left = self.length.saturating_sub(self.at);
         if left == 0 {
             return Ok(None);
         }

@@ -22,7 +22,7 @@ use crate::disk::options::Options;
 use crate::protocol::io::HardState;
 use crate::store::{ApplyError, Staged};
 
-/// How far a recovery has come.
+/// The progress of a recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -34,26 +34,26 @@ pub struct Progress {
     pub records: u64,
 }
 
-/// What a recovery found.
+/// The findings of a recovery.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovered {
     /// The end of the log: where the next batch starts.
     pub position: Position,
-    /// Whether the directory is used for the first time.
+    /// True if the directory is used for the first time.
     pub is_new: bool,
     /// Records handed out.
     pub records: u64,
-    /// What a crash had left half written, and counts no longer.
+    /// The end that a crash had left half written, and that counts no longer.
     pub torn_tail: Option<TornTail>,
-    /// Whether the peer may have acknowledged more than this: it acknowledged before it synced,
+    /// True if the peer may have acknowledged more than this: it acknowledged before it synced,
     /// and the machine may have gone down before it was closed. What it lacks, others must have,
     /// and it is counted as another member: [`State::member_id`].
     pub may_lack_acknowledged: bool,
-    /// Whether the machine has not been started anew since the directory was last opened: then the
+    /// True if the machine has not been started anew since the directory was last opened: then the
     /// process that had it is known to have ended, for it held the lock.
     pub is_same_boot: bool,
-    /// Whether other users of the machine may change what is in the directory, and it is not this
+    /// True if other users of the machine may change what is in the directory, and it is not this
     /// process's to forbid it: the directory is another user's, or holds other things as well.
     pub is_open_to_others: bool,
 }
@@ -68,7 +68,7 @@ pub struct TornTail {
     pub offset: u64,
     /// Bytes from there on.
     pub bytes: u64,
-    /// What was wrong with them.
+    /// Their fault.
     pub fault: Fault,
 }
 
@@ -95,7 +95,7 @@ pub struct Recovery {
     error: Option<OpenError>,
 }
 
-/// What is read at present.
+/// The file that is read at present.
 #[derive(Debug)]
 enum Source {
     Snapshot(Box<SnapshotReader>),
@@ -163,7 +163,7 @@ pub fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Recovery,
 }
 
 impl Recovery {
-    /// What was promised; `None` if the directory is new.
+    /// The promises; `None` if the directory is new.
     pub fn hard_state(&self) -> Option<&HardState> {
         self.state.as_ref().map(|state| &state.hard)
     }
@@ -277,7 +277,8 @@ impl Recovery {
             let (at, fault) = if found.batches == expected {
                 (POSITION_AT, Fault::Chain { expected: position, found: found.position })
             } else {
-                let (what, found) = ("batches before it", found.batches);
+                let what = "batches before it";
+                let found = found.batches;
                 (BATCHES_AT, Fault::Number { what, expected, found })
             };
             return Err(OpenError::corrupt(file.path(), at, fault));
@@ -324,8 +325,8 @@ impl Recovery {
         Ok(())
     }
 
-    /// Whether the directory was last opened since the machine was started, by a process that has
-    /// ended then: it held the lock.
+    /// Returns true if the directory was last opened since the machine was started, by a process
+    /// that has ended then: it held the lock.
     fn is_same_boot(&self) -> bool {
         let boot = self.options.boot;
         self.state.as_ref().is_some_and(|state| boot != 0 && boot == state.boot)

@@ -32,7 +32,7 @@ const WRITE_BYTES: usize = 1024 * 1024;
 /// Synced at once, so that a snapshot does not hold up the log's syncs for long at its end.
 const SYNC_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a snapshot has of its storage.
+/// The part of its storage that a snapshot has.
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) folder: Folder,
@@ -48,7 +48,7 @@ pub(super) struct Owner {
 #[derive(Debug)]
 pub struct SnapshotWriter {
     owner: Owner,
-    /// Why it is of no use.
+    /// The error by which it is of no use.
     error: Option<SnapshotError>,
     file: NamedFile,
     header: Header,
@@ -70,7 +70,8 @@ impl SnapshotWriter {
         copy_breaks: u64,
     ) -> Result<Self, SnapshotError> {
         let Chain { batches, position } = Chain::default();
-        let (kind, extent) = (Kind::Snapshot, Extent::default());
+        let kind = Kind::Snapshot;
+        let extent = Extent::default();
         let header = Header { kind, storage_id, number, batches, position, extent };
         let created = owner.folder.create(&temporary(number));
         let mut writer = Self {
@@ -231,7 +232,7 @@ pub(super) fn judge<T>(failure: &Failure, result: Result<T, IoError>) -> Result<
     }
 }
 
-/// What a snapshot is called until it is installed.
+/// The name of a snapshot until it is installed.
 pub(super) fn temporary(number: u64) -> String {
     name::snapshot(number) + TEMPORARY
 }
@@ -271,7 +272,8 @@ impl SnapshotReader {
             Err(error) => Err(error),
         };
         let end = end.and_then(|end| {
-            let (expected, found) = (header.position, end.position);
+            let expected = header.position;
+            let found = end.position;
             let is_it = entries.at() == bytes && expected == found && end.meta.is_some();
             if is_it { Ok(end) } else { Err(wrong(Fault::Chain { expected, found })) }
         });

@@ -26,7 +26,7 @@ const FLAGS: u8 = ACKNOWLEDGES_UNSYNCED;
 /// Bytes between the preamble and the names.
 const FIXED_BYTES: usize = 73;
 const CHECKSUM_BYTES: usize = size_of::<u32>();
-/// What was acknowledged, behind the names: where it is said.
+/// Length of what was acknowledged, behind the names, where it is said.
 const POSITION_BYTES: usize = 3 * size_of::<u64>();
 /// Longest state file.
 pub(super) const MAX_BYTES: usize =
@@ -39,17 +39,17 @@ pub struct State {
     pub group: String,
     /// The peer that the directory belongs to.
     pub peer: PeerName,
-    /// Which directory this is; never changes.
+    /// The id of the directory, which never changes.
     pub storage_id: StorageId,
     /// How often it was opened, this time included.
     pub starts: u64,
     /// How often it may have lost what the peer had acknowledged.
     pub losses: u64,
-    /// Which start of the machine it was opened in; 0 if that is not known.
+    /// The start of the machine in which it was opened; 0 if that is not known.
     pub boot: u64,
-    /// What the peer has promised.
+    /// The promises of the peer.
     pub hard: HardState,
-    /// Whether the peer acknowledges before it syncs, so that a crash may take back what it said.
+    /// True if the peer acknowledges before it syncs, so that a crash may take back what it said.
     pub acknowledges_unsynced: bool,
     /// Where the log ended when it was closed; `None` while it is open, and after a crash.
     pub(super) closed: Option<LogEnd>,
@@ -65,7 +65,7 @@ pub(super) struct LogEnd {
 }
 
 impl State {
-    /// What the peer is counted by: another member after each time that something it had
+    /// The id by which the peer is counted: another member after each time that something it had
     /// acknowledged may have been lost.
     pub fn member_id(&self) -> MemberId {
         let StorageId(id) = self.storage_id;
@@ -135,10 +135,12 @@ impl State {
         let ballot = take_ballot(fields);
         let flags = fields.get_u8();
         if flags & !FLAGS != 0 {
-            let (expected, found) = (u64::from(flags & FLAGS), u64::from(flags));
+            let expected = u64::from(flags & FLAGS);
+            let found = u64::from(flags);
             return Err(Fault::Number { what: "flags", expected, found });
         }
-        let (losses, boot) = (fields.get_u64_le(), fields.get_u64_le());
+        let losses = fields.get_u64_le();
+        let boot = fields.get_u64_le();
         check_count("starts", starts)?;
         check_count("losses", losses)?;
         let closed = LogEnd { segment: fields.get_u64_le(), bytes: fields.get_u64_le() };
@@ -163,13 +165,14 @@ impl State {
     }
 }
 
-/// What the peer has acknowledged at most; blank in a version that does not say.
+/// The most that the peer has acknowledged; blank in a version that does not say.
 fn take_acknowledged(version: u32, fields: &mut &[u8]) -> Result<Position, Fault> {
     if version < STATE_VERSION {
         return Ok(Position::BLANK);
     }
     let Some((mut position, rest)) = fields.split_at_checked(POSITION_BYTES) else {
-        let (need, have) = (POSITION_BYTES as u64, fields.len() as u64);
+        let need = POSITION_BYTES as u64;
+        let have = fields.len() as u64;
         return Err(Fault::CutOff { need, have });
     };
     *fields = rest;
@@ -257,7 +260,8 @@ mod tests {
     fn a_start_proves_the_end_of_none_but_the_one_before_it() {
         let start = |boot, starts, is_here| State { boot, starts, ..state() }.succession(is_here);
         let there = start(77, 5, false);
-        let (moved, again) = (start(88, 6, false), start(88, 7, true));
+        let moved = start(88, 6, false);
+        let again = start(88, 7, true);
         assert!(again.proves_end_of(&moved));
         assert!(!again.proves_end_of(&there) && !moved.proves_end_of(&there));
         assert!(start(77, 6, true).proves_end_of(&there));

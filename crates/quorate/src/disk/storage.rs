@@ -55,8 +55,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Whether a snapshot would pay: the log is larger than a segment and than the last snapshot,
-    /// so that no more is written for snapshots than for the log.
+    /// Returns true if a snapshot would pay: the log is larger than a segment and than the last
+    /// snapshot, so that no more is written for snapshots than for the log.
     pub fn is_compaction_due(&self) -> bool {
         self.log_bytes > self.segment_bytes.max(self.snapshot_bytes)
     }
@@ -82,7 +82,7 @@ impl Storage {
         }
     }
 
-    /// Who this storage is, and what was promised.
+    /// The identity of this storage, and its promises.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -198,7 +198,8 @@ impl Storage {
         self.failure.note(begun)?;
         self.synced = position;
         let end = BatchEnd { meta: Some(end.meta.unwrap_or_default()), ..end };
-        let (segment, chain) = (self.log.segment(), self.log.chain());
+        let segment = self.log.segment();
+        let chain = self.log.chain();
         Ok(SealedSnapshot { writer, segment, chain, end })
     }
 
@@ -210,7 +211,9 @@ impl Storage {
     pub fn install(&mut self, snapshot: FinishedSnapshot) -> Result<(), SnapshotError> {
         self.failure.check()?;
         let FinishedSnapshot { header, segment } = snapshot;
-        let (number, batches, bytes) = (header.number, header.batches, header.extent.bytes);
+        let number = header.number;
+        let batches = header.batches;
+        let bytes = header.extent.bytes;
         // The newest by number must be the newest by content: a recovery goes by numbers.
         let is_late =
             |installed: Installed| installed.number > number || installed.batches > batches;

@@ -12,10 +12,10 @@ use rustix::process::geteuid;
 use super::error::{Action, IoError, OpenError};
 use super::file::{Directory, DirectoryLock, File};
 
-/// What a file is made with, and a directory: keys of users are nobody else's business.
+/// The mode that a file is made with, and a directory: keys of users are nobody else's business.
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
-/// What others than the owner may do, and of that, what changes a directory.
+/// The rights of others than the owner, and those of them that change a directory.
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(recovery.next_batch().expect("it is sound"), None);
     }
 
-    /// What others than the owner may do: bits of the mode.
+    /// The rights of others than the owner: bits of the mode.
     fn open_to_others(path: &Path) -> u32 {
         fs::metadata(path).expect("it is there").mode() & 0o077
     }

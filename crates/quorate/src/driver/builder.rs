@@ -34,14 +34,14 @@ pub struct PeerBuilder {
     pub(super) heartbeat: Option<Duration>,
     pub(super) peer: PeerConfig,
     pub(super) addresses: Vec<(PeerName, String)>,
-    /// Where members are whose names are not known.
+    /// Addresses of members whose names are not known.
     pub(super) contacts: Vec<String>,
     pub(super) listen: Option<String>,
     pub(super) advertise: Option<String>,
     pub(super) model: Arc<dyn Model>,
     pub(super) transport: Option<Arc<dyn Transport>>,
     pub(super) is_plaintext_allowed: bool,
-    /// Whether time is tokio's, and how often a coarse reading of it moves on.
+    /// The tick of coarse readings where time is tokio's; `None` where it is the system's.
     pub(super) tokio_clock: Option<Duration>,
     pub(super) test_clock: Option<TestClock>,
     pub(super) version: u32,
@@ -151,25 +151,25 @@ impl PeerBuilder {
         self
     }
 
-    /// What a peer without a primary does. Default [`Mode::Strict`].
+    /// Sets the conduct of a peer without a primary. Default [`Mode::Strict`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.group.mode = mode;
         self
     }
 
-    /// What becomes of local decisions. Default [`OnReconnect::Merge`].
+    /// Sets the fate of local decisions. Default [`OnReconnect::Merge`].
     pub fn on_reconnect(mut self, on_reconnect: OnReconnect) -> Self {
         self.group.on_reconnect = on_reconnect;
         self
     }
 
-    /// When a caller is answered. Default [`Acknowledge::Primary`].
+    /// Sets the moment at which a caller is answered. Default [`Acknowledge::Primary`].
     pub fn acknowledge(mut self, acknowledge: Acknowledge) -> Self {
         self.group.acknowledge = acknowledge;
         self
     }
 
-    /// Where cells live: the same kind at all peers. Default [`Storage::Memory`].
+    /// Sets the place where cells live, of one kind at all peers. Default [`Storage::Memory`].
     pub fn storage(mut self, storage: Storage) -> Self {
         self.group.storage = storage.kind();
         self.storage = storage;
@@ -188,8 +188,8 @@ impl PeerBuilder {
         self
     }
 
-    /// Is told how far it is while this peer's directory is read at the start, after each hundredth
-    /// and at the end. Called on a thread of its own; the start waits while it runs.
+    /// Has `f` called with the progress while this peer's directory is read at the start, after
+    /// each hundredth and at the end. Called on a thread of its own; the start waits while it runs.
     pub fn on_recovery(mut self, f: impl FnMut(Progress) + Send + 'static) -> Self {
         self.on_recovery = Some(Box::new(f));
         self
@@ -203,16 +203,17 @@ impl PeerBuilder {
         self
     }
 
-    /// Who is promoted first: the lowest number, never if 0. Default 100.
+    /// Sets this peer's place in the order of promotion: the lowest number first, and never one
+    /// with 0. Default 100.
     pub fn priority(mut self, priority: u8) -> Self {
         self.peer.priority = priority;
         self
     }
 
-    /// When a new generation may begin, or a group be founded, without some of its members. Default
-    /// [`NewGenerations::Automatic`]. Give all members the same: this peer neither begins one
-    /// before its setting allows it nor helps anybody else to, but a majority of others can do
-    /// without it.
+    /// Sets the condition on which a new generation may begin, or a group be founded, without some
+    /// of its members. Default [`NewGenerations::Automatic`]. Give all members the same: this peer
+    /// neither begins one before its setting allows it nor helps anybody else to, but a majority of
+    /// others can do without it.
     pub fn new_generations(mut self, new_generations: NewGenerations) -> Self {
         self.peer.new_generations = new_generations;
         self
@@ -238,8 +239,8 @@ impl PeerBuilder {
         self
     }
 
-    /// How long changes are collected before they are sent on, under [`Acknowledge::Primary`].
-    /// Default 1 ms.
+    /// Sets the time for which changes are collected before they are sent on, under
+    /// [`Acknowledge::Primary`]. Default 1 ms.
     pub fn replication_interval(mut self, interval: Duration) -> Self {
         self.group.replication_interval = interval;
         self
@@ -258,8 +259,8 @@ impl PeerBuilder {
         self
     }
 
-    /// How often this peer, as primary, has the others compare their cells with its own. Default
-    /// 10 min; 0 for never. One that differs is copied anew, and says so by an event.
+    /// Sets how often this peer, as primary, has the others compare their cells with its own.
+    /// Default 10 min; 0 for never. One that differs is copied anew, and says so by an event.
     pub fn verify_interval(mut self, interval: Duration) -> Self {
         self.peer.verify_interval = interval;
         self
@@ -287,7 +288,7 @@ impl PeerBuilder {
         self
     }
 
-    /// What this peer holds at most.
+    /// Sets the most that this peer holds.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.peer.bounds = bounds;
         self
@@ -300,7 +301,7 @@ impl PeerBuilder {
         self
     }
 
-    /// How bytes get from peer to peer. Default [`Tcp`].
+    /// Sets the way in which bytes get from peer to peer. Default [`Tcp`].
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
         self

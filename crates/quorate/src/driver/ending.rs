@@ -16,7 +16,7 @@ const DRAIN_PAUSE: Duration = Duration::from_millis(2);
 /// How often a primary that is shutting down looks whether there is a successor.
 const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 
-/// How a peer ended.
+/// The end of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Shutdown {
@@ -28,7 +28,7 @@ pub enum Shutdown {
     /// It was primary and nobody has taken over: the others will elect one after the failure
     /// timeout.
     NotHandedOver {
-        /// Why.
+        /// The reason.
         reason: SwitchError,
     },
     /// It was not primary.

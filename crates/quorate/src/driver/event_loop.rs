@@ -86,7 +86,7 @@ pub(super) struct EventLoop {
     pub(super) waiting: Waiting,
 }
 
-/// What is due when, apart from what the machine and the callers want.
+/// The times at which things are due, apart from what the machine and the callers want.
 #[derive(Debug)]
 pub(super) struct Agenda {
     pub(super) heartbeat: Time,
@@ -97,12 +97,12 @@ pub(super) struct Agenda {
     pub(super) refused: u64,
     /// A status that may have changed is published then.
     pub(super) publish: Option<Time>,
-    /// What was written is synced then.
+    /// The time at which what was written is synced.
     pub(super) sync: Option<Time>,
     pub(super) last_published: Time,
 }
 
-/// What one wait of the loop ended with.
+/// The outcome of one wait of the loop.
 enum Woken {
     Messages,
     Command(Command),
@@ -156,7 +156,8 @@ impl EventLoop {
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         let mut timer = Box::pin(sleep_until(self.shared.clock.instant_of(Time(0))));
-        let (mut urgent, mut messages) = (Vec::new(), Vec::new());
+        let mut urgent = Vec::new();
+        let mut messages = Vec::new();
         self.shared.turns.begin(self.shared.clock.time());
         loop {
             self.run_due();
@@ -190,7 +191,7 @@ impl EventLoop {
         }
     }
 
-    /// Everything that is due, and everything that the last input has left behind.
+    /// Does everything that is due, and everything that the last input has left behind.
     fn run_due(&mut self) {
         if self.shared.clock.refresh() {
             // Before any call goes by clocks that seem to be in order again.
@@ -420,7 +421,8 @@ impl EventLoop {
         self.choose_connection();
         self.must_publish = true;
         // Whoever was primary may still answer what it was asked; not for long.
-        let (grace, target) = (now.after(self.grace()), shared.routing.connection());
+        let grace = now.after(self.grace());
+        let target = shared.routing.connection();
         for connection in &self.data_connections {
             if !target.as_ref().is_some_and(|target| Arc::ptr_eq(target, connection)) {
                 connection.hasten_calls(grace);
@@ -470,14 +472,16 @@ impl EventLoop {
         let ended = self.shared.registry.take_goodbyes();
         for (peer, link) in &known {
             if up.get(peer) != Some(link) {
-                let (peer, incarnation) = (peer.clone(), link.end.incarnation);
+                let peer = peer.clone();
+                let incarnation = link.end.incarnation;
                 let has_ended = ended.contains(&PeerStart::new(peer.clone(), incarnation));
                 self.input(Input::LinkDown { peer, incarnation, has_ended });
             }
         }
         for (peer, link) in &up {
             if known.get(peer) != Some(link) {
-                let (peer, end) = (peer.clone(), link.end.clone());
+                let peer = peer.clone();
+                let end = link.end.clone();
                 self.tell_members(&peer, &end);
                 self.input(Input::LinkUp { peer, end });
             }

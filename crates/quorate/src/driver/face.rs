@@ -1,4 +1,4 @@
-//! What the handle asks of the driver, other than decisions.
+//! Requests of the handle to the driver, other than decisions.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Shared {
         self.is_shut_down()
     }
 
-    /// Whether its calls have ended and its connections are closed.
+    /// Returns true if its calls have ended and its connections are closed.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_ended.load(Ordering::Acquire)
     }
@@ -98,7 +98,7 @@ impl Shared {
         }
     }
 
-    /// Whether the group decides here at present.
+    /// Returns true if the group decides here at present.
     pub(crate) fn is_ready(&self) -> bool {
         if self.has_ended() {
             return false;
@@ -148,7 +148,8 @@ impl Shared {
 
     /// Has the primary change the policy; its revision after that.
     pub(crate) async fn change_policy(&self, change: Bytes) -> Result<u64, PolicyError> {
-        let (bytes, max) = (change.len(), MAX_POLICY_BYTES);
+        let bytes = change.len();
+        let max = MAX_POLICY_BYTES;
         if bytes > max {
             return Err(PolicyError::TooLong { bytes, max });
         }
@@ -166,7 +167,7 @@ impl Shared {
         DecideContext::new(steady, self.store.lead())
     }
 
-    /// What the calendar shows when the steady clock shows this.
+    /// The reading of the calendar when the steady clock shows this.
     pub(super) fn by_calendar(&self, steady: GroupTime) -> GroupTime {
         self.store.lead().by_calendar(steady)
     }

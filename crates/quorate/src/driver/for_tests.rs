@@ -1,4 +1,5 @@
-//! What only tests set of a peer: the version that it speaks, and the clock that it goes by.
+//! Settings of a peer that only tests use: the version that it speaks, and the clock that it goes
+//! by.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ impl PeerBuilder {
         self
     }
 
-    /// The same with coarse readings that lag, as the machine's do: they move on once in each
-    /// `tick`.
+    /// Takes time from tokio's clock, with coarse readings that lag, as the machine's do: they move
+    /// on once in each `tick`.
     #[doc(hidden)]
     pub fn tokio_clock_with_ticks(mut self, tick: Duration) -> Self {
         self.tokio_clock = Some(tick);

@@ -1,4 +1,5 @@
-//! What the handles of one peer share: its status as it changes, waiting for it, and its end.
+//! The part that all handles of one peer share: its status as it changes, waiting for it, and its
+//! end.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the event loop does besides feeding the machine: once per heartbeat, or when it is due.
+//! The work of the event loop besides feeding the machine: once per heartbeat, or when it is due.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const ATTEND_DIVISOR: u32 = 4;
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Whether so many members are being refused that the rest is no majority.
+    /// Returns true if so many members are being refused that the rest is no majority.
     ///
     /// A refused connection is tried again within a second: a peer whose last refusal is older
     /// has gone.
@@ -86,7 +86,8 @@ impl Shared {
 
     fn close_as(&self, connection: &Arc<Connection>, why: Closed) {
         let identity = &connection.identity;
-        let (peer, lane) = (&identity.peer, identity.lane);
+        let peer = &identity.peer;
+        let lane = identity.lane;
         if connection.is_guest(&self.roster) {
             // There may be many, time and again.
             tracing::debug!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
@@ -105,10 +106,11 @@ impl Shared {
 }
 
 impl EventLoop {
-    /// What is done once per heartbeat.
+    /// Does what is to be done once per heartbeat.
     pub(super) fn on_heartbeat(&mut self, now: Time) {
         let shared = &self.shared;
-        let (heartbeat, lateness) = (shared.group.heartbeat, now.since(self.agenda.heartbeat));
+        let heartbeat = shared.group.heartbeat;
+        let lateness = now.since(self.agenda.heartbeat);
         self.agenda.heartbeat = now.after(heartbeat);
         shared.watch_certificate();
         let up = &self.links;
@@ -131,8 +133,10 @@ impl EventLoop {
     /// which may have other things to do. New calls take another way then; those under way end
     /// after a while, with an unknown outcome.
     pub(super) fn look_after_calls(&mut self, now: Time) {
-        let (heartbeat, timeout) = (self.shared.group.heartbeat, self.shared.group.failure_timeout);
-        let (pause, patience) = (heartbeat / ATTEND_DIVISOR, heartbeat / 2);
+        let heartbeat = self.shared.group.heartbeat;
+        let timeout = self.shared.group.failure_timeout;
+        let pause = heartbeat / ATTEND_DIVISOR;
+        let patience = heartbeat / 2;
         self.agenda.attend = now.after(pause);
         for connection in self.data_connections.iter().filter(|open| open.carries_own_calls()) {
             let idle = connection.look_after(now, patience);
@@ -356,7 +360,8 @@ mod tests {
             let builder = Peer::builder(name, Idle).members(members.clone()).priority(priority);
             builder.failure_timeout(TIMEOUT).heartbeat(TIMEOUT / 10)
         };
-        let (a, b) = (builder("a", 1), builder("b", 0));
+        let a = builder("a", 1);
+        let b = builder("b", 0);
         let (tell, told) = oneshot::channel();
         let (block, blocked) = oneshot::channel::<mpsc::Receiver<()>>();
         let (end, ended) = oneshot::channel::<()>();

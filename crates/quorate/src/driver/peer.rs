@@ -156,8 +156,8 @@ impl Peer {
         self.handle.status()
     }
 
-    /// What this peer has done since it started: calls that it forwarded or took up from others,
-    /// elections, links, what it sent to its followers. Costs a dozen loads.
+    /// Counts of what this peer has done since it started: calls that it forwarded or took up from
+    /// others, elections, links, what it sent to its followers. Costs a dozen loads.
     ///
     /// ```
     /// use quorate::Peer;
@@ -259,10 +259,11 @@ impl Peer {
         self.handle.wait_counted(timeout).await
     }
 
-    /// Whether the group goes on if this peer is stopped now, as far as it knows: a majority of the
-    /// members is left that count, keep up with the primary and are not about to stop, and all of
-    /// them hear one that is, or may become, the primary. Asked by whoever is about to stop it;
-    /// [`Peer::shutdown`] logs a warning where it is not so, but for an only member, and goes on.
+    /// Checks that the group goes on if this peer is stopped now, as far as it knows: a
+    /// majority of the members is left that count, keep up with the primary and are not about to
+    /// stop, and all of them hear one that is, or may become, the primary. Asked by whoever is
+    /// about to stop it; [`Peer::shutdown`] logs a warning where it is not so, but for an only
+    /// member, and goes on.
     ///
     /// What this peer knows of others is as of their last heartbeats, so peers are to be stopped
     /// one after the other. A group of one or two never goes on without one of them.
@@ -372,8 +373,8 @@ impl Peer {
         self.handle.shared.policy()
     }
 
-    /// When this peer last had a primary, in group time as far as it can tell; about now while it
-    /// has one.
+    /// The moment at which this peer last had a primary, in group time as far as it can tell; about
+    /// now while it has one.
     pub fn alone_since(&self) -> GroupTime {
         self.handle.shared.alone_since()
     }
@@ -388,7 +389,7 @@ impl Peer {
         self.handle.shared.visit(visit);
     }
 
-    /// What the two clocks of the group show, as far as this peer can tell.
+    /// The two clocks of the group, as far as this peer can tell.
     pub fn group_time(&self) -> DecideContext {
         self.handle.shared.group_time()
     }

@@ -288,7 +288,8 @@ mod tests {
     #[test]
     fn every_setting_of_a_file_is_the_builders() {
         let builder = read(ALL).builder(Nothing).expect("a name");
-        let (group, peer) = (&builder.group, &builder.peer);
+        let group = &builder.group;
+        let peer = &builder.peer;
         let said = (peer.name.as_str(), &*group.group, peer.priority, group.max_unreplicated);
         assert_eq!(said, ("a", "quota", 7, 12));
         let said = (group.mode, group.on_reconnect, group.acknowledge, group.agreement);
@@ -307,7 +308,8 @@ mod tests {
         assert_eq!(advertised, (Some("10.0.0.1:7101"), PeerKind::Member));
         assert!(peer.client_rights.change_policy && peer.client_rights.remove_members);
         assert!(builder.is_plaintext_allowed);
-        let (dir, sync) = (PathBuf::from("/var/lib/quota"), SyncPolicy::EveryBatch);
+        let dir = PathBuf::from("/var/lib/quota");
+        let sync = SyncPolicy::EveryBatch;
         assert_eq!(builder.storage, Storage::Disk { dir, sync });
         assert_eq!(group.storage, StorageKind::Disk);
         assert_eq!(builder.state_dir, Some(PathBuf::from("/var/lib/state")));

@@ -1,4 +1,4 @@
-//! Whether a peer counts, and whom it would hurt if it stopped: what paces a rollout.
+//! The pace of a rollout: whether a peer counts, and whom it would hurt if it stopped.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ crate::told_to_people! { NotReadyError }
 pub struct NotReadyError {
     /// How long it was waited for.
     pub waited: Duration,
-    /// What was missing at the end.
+    /// The reason, as of the end.
     pub reason: NoPrimaryReason,
     /// The status at the end.
     pub status: Box<Status>,
@@ -75,7 +75,7 @@ pub enum NotCountedError {
     StorageFailed {
         /// This peer.
         peer: PeerName,
-        /// What went wrong.
+        /// The reason.
         error: String,
     },
 }
@@ -108,11 +108,11 @@ fn progress(CatchUp { received, total, .. }: &CatchUp) -> String {
 pub struct Missing {
     /// Its name.
     pub name: PeerName,
-    /// Why it does not count.
+    /// The reason why it does not count.
     pub why: Absence,
 }
 
-/// Why a member is not there for the others.
+/// The reason why a member is not there for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Absence {
@@ -144,7 +144,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Why a peer had better not be stopped now.
+/// The reason why a peer had better not be stopped now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSafeToStop {
@@ -190,12 +190,13 @@ pub enum NotSafeToStop {
     },
 }
 
-/// Whether the others go on if this peer stops now, as it sees them.
+/// Checks that the others go on if this peer stops now, as it sees them.
 pub(crate) fn safe_to_stop(status: &Status) -> Result<(), NotSafeToStop> {
     if !status.members.iter().any(|member| member.name == status.name) {
         return Ok(());
     }
-    let (peer, size) = (status.name.clone(), status.size);
+    let peer = status.name.clone();
+    let size = status.size;
     if size == 1 {
         return Err(NotSafeToStop::OnlyMember { peer });
     }
@@ -240,9 +241,10 @@ fn hear_each_other(one: &PeerStatus, other: &PeerStatus) -> bool {
         || (one.reaches.contains(&other.name) && other.reaches.contains(&one.name))
 }
 
-/// Why this peer, which decides, does not count yet; `None` if it does, or never will.
+/// The reason why this peer, which decides, does not count yet; `None` if it does, or never will.
 pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedError> {
-    let (peer, catching_up) = (status.name.clone(), status.catching_up);
+    let peer = status.name.clone();
+    let catching_up = status.catching_up;
     if is_counted(status) {
         return None;
     }
@@ -260,12 +262,12 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     Some(NotCountedError::NotCounted { peer, waited, catching_up, missing })
 }
 
-/// Whether this start of the peer was counted out of the group.
+/// Returns true if this start of the peer was counted out of the group.
 pub(crate) fn is_removed(status: &Status) -> bool {
     status.role == PeerRole::Removed
 }
 
-/// Whether this start of the peer counts and keeps up, or is of a kind that never does.
+/// Returns true if this start of the peer counts and keeps up, or is of a kind that never does.
 pub(crate) fn is_counted(status: &Status) -> bool {
     let is_sound = status.storage_state != StorageState::Failed;
     (status.is_counted && status.is_current && is_sound) || status.role == PeerRole::Client
@@ -274,7 +276,8 @@ pub(crate) fn is_counted(status: &Status) -> bool {
 /// The other members: those that are there for each other, and those that are missing. Those that
 /// do not keep up count for an election to come, and not for the decisions that go on meanwhile.
 fn others(status: &Status, must_keep_up: bool) -> (Vec<&PeerStatus>, Vec<Missing>) {
-    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    let mut there = Vec::new();
+    let mut missing = Vec::new();
     for member in status.members.iter().filter(|member| member.name != status.name) {
         let peer = status.peers.iter().find(|peer| peer.name == member.name);
         match peer.map(|peer| (peer, absence(peer, must_keep_up))) {
@@ -304,7 +307,7 @@ fn absence(peer: &PeerStatus, must_keep_up: bool) -> Option<Absence> {
     }
 }
 
-/// Who is not there and why, for people to read.
+/// The absent members and why they are, for people to read.
 fn absent(missing: &[Missing]) -> String {
     if missing.is_empty() {
         return "all others are there".to_owned();

@@ -14,7 +14,8 @@ impl EventLoop {
     /// Says whom this peer looks for when it begins, whom it waits for while it has no primary, and
     /// when it has one; once per heartbeat.
     pub(super) fn tell_waiting(&mut self, now: Time) {
-        let (shared, waiting) = (&self.shared, &mut self.waiting);
+        let shared = &self.shared;
+        let waiting = &mut self.waiting;
         let peer = shared.name();
         if !std::mem::replace(&mut waiting.has_begun, true) {
             let group = &shared.group.group;

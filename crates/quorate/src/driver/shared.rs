@@ -1,4 +1,4 @@
-//! What all tasks of one peer share.
+//! The things that all tasks of one peer share.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -49,7 +49,7 @@ const GUEST_EVENTS: u32 = 256;
 /// And after that one in this time.
 const GUEST_EVENT_PAUSE: Duration = Duration::from_millis(250);
 
-/// What the event loop is asked to do.
+/// A request to the event loop.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Hand over.
@@ -81,12 +81,12 @@ pub(crate) struct Shared {
     pub(super) start: PeerStart,
     /// The newest version of the protocol that this peer speaks.
     pub(super) version: u32,
-    /// What this peer is counted by.
+    /// The id by which this peer is counted.
     pub(super) id: MemberId,
-    /// Which start of its storage this is.
+    /// The start of its storage.
     pub(super) succession: Succession,
-    /// Whose write a caller waits for: what the group's settings ask for, or more if this peer is
-    /// to answer for nothing that a loss of power may take back.
+    /// The write that a caller waits for: what the group's settings ask for, or more if this peer
+    /// is to answer for nothing that a loss of power may take back.
     pub(super) answers_after: Acknowledge,
     pub(super) started_ms: u64,
     pub(super) settings: Vec<(String, String)>,
@@ -124,14 +124,14 @@ pub(crate) struct Shared {
     pub(super) attention: Arc<Notify>,
     /// When the event loop next looks for callers whose deadline has come.
     pub(super) expiry: Expiry,
-    /// Why the storage takes nothing any more.
+    /// The reason why the storage takes nothing any more.
     pub(super) storage_error: OnceLock<String>,
     /// Cells that were read at the start.
     pub(super) recovered_cells: u64,
-    /// Whether this start has counted, and kept up with the primary, at some time.
+    /// True if this start has counted, and kept up with the primary, at some time.
     pub(super) has_counted: AtomicBool,
     is_shut_down: AtomicBool,
-    /// Whether nothing of this peer goes on any more.
+    /// True if nothing of this peer goes on any more.
     pub(super) is_ended: AtomicBool,
 }
 
@@ -159,7 +159,7 @@ impl Drop for Enlisted {
     }
 }
 
-/// What [`Shared`] is made of; the rest is made by it.
+/// The parts that [`Shared`] is made of; the rest is made by it.
 pub(super) struct Parts {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
@@ -334,7 +334,8 @@ impl Shared {
     /// Notes a difference that the state machine has found.
     pub(super) fn mismatch(&self, peer: String, field: String, ours: String, theirs: String) {
         let address = self.roster.address(&PeerName::from(peer.as_str()));
-        let (at_ms, by) = (self.clock.wall_ms(), RefusedBy::Us);
+        let at_ms = self.clock.wall_ms();
+        let by = RefusedBy::Us;
         self.refused(Refusal { peer, address, field, ours, theirs, at_ms, by });
     }
 

@@ -98,7 +98,7 @@ impl PeerBuilder {
         }
     }
 
-    /// Whether the addresses are those of TCP.
+    /// Returns true if the addresses are those of TCP.
     fn is_over_tcp(&self) -> bool {
         self.transport.as_ref().is_none_or(|transport| transport.has_tcp_addresses())
     }
@@ -269,7 +269,7 @@ impl PeerBuilder {
     }
 }
 
-/// What a peer is started with, besides its settings.
+/// The things that a peer is started with, besides its settings.
 struct Setup {
     model_settings: Vec<(String, String)>,
     addresses: BTreeMap<PeerName, String>,
@@ -339,7 +339,8 @@ fn start_storage(
         }
         Storage::Memory => SyncPolicy::EveryBatch,
     };
-    let (storage, store) = (opened.storage, shared.store.clone());
+    let storage = opened.storage;
+    let store = shared.store.clone();
     let setup = storage::Setup { storage, store, sync, is_clock_held };
     let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
     Ok((Some(keeper), Some(link)))

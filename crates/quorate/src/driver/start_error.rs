@@ -1,4 +1,4 @@
-//! Why a peer was not started.
+//! Reasons why a peer was not started.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::disk::OpenError;
 
 crate::told_to_people! { StartError }
 
-/// Why a peer was not started. Nothing was left behind.
+/// The reason why a peer was not started. Nothing was left behind.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -47,7 +47,7 @@ pub enum StartError {
     Bind {
         /// The address.
         address: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -71,7 +71,7 @@ pub enum StartError {
     Transport {
         /// This peer.
         name: PeerName,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         #[source]
         source: io::Error,
     },
@@ -91,7 +91,7 @@ fn sentences(errors: &[ConfigError]) -> String {
     errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What to do about an address that cannot be listened on.
+/// Advice on an address that cannot be listened on.
 fn listening_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -82,13 +82,15 @@ impl Tasks {
         };
         builder.spawn(run)?;
         let thread = Mutex::new(Some(Thread { stop, ended }));
-        let (callers, handles) = (Handle::try_current().ok(), Mutex::default());
+        let callers = Handle::try_current().ok();
+        let handles = Mutex::default();
         Ok(Self { runtime: handle, callers, thread, handles, beside: Mutex::default() })
     }
 
     /// Tasks on the runtime that this is called on.
     pub(super) fn on_this_runtime() -> Self {
-        let (thread, handles) = (Mutex::new(None), Mutex::default());
+        let thread = Mutex::new(None);
+        let handles = Mutex::default();
         let runtime = Handle::current();
         let callers = Some(runtime.clone());
         Self { runtime, callers, thread, handles, beside: Mutex::default() }

@@ -1,4 +1,5 @@
-//! What the first bytes of a connection tell: a peer that speaks plain text, or one that wants TLS.
+//! The first bytes of a connection: those of a peer that speaks plain text, or of one that wants
+//! TLS.
 //!
 //! ```text
 //!   plain   u32 LE length of the Hello, below 2^24 | u8 kind, 1       (docs/wire.md, section 1)
@@ -19,7 +20,8 @@ const MAJOR: u8 = 3;
 // one byte, which no ClientHello fits into.
 const _: () = assert!(MAX_HELLO_BYTES < 1 << 24 && kind::HELLO == 1);
 
-/// Whether a connection that begins like this wants TLS. No frame that a peer may begin with does.
+/// Returns true if a connection that begins like this wants TLS. No frame that a peer may begin
+/// with does.
 pub fn is_tls(header: [u8; HEADER_BYTES]) -> bool {
     let [kind_of_record, major, _, length @ ..] = header;
     kind_of_record == HANDSHAKE && major == MAJOR && u16::from_be_bytes(length) > 1

@@ -40,9 +40,10 @@ pub struct Stream {
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Address of the other end, for logs and refusals.
     pub peer_address: String,
-    /// What keeps others from reading it.
+    /// Its protection from being read by others.
     pub protection: Protection,
-    /// Who is at the other end, if that was proved. Without a proof the other end's word is taken.
+    /// The proof of who is at the other end, if there is one. Without it the other end's word is
+    /// taken.
     pub proof: Option<Arc<dyn Proof>>,
 }
 
@@ -72,9 +73,9 @@ pub trait Transport: Send + Sync + 'static {
         to: Option<&'a PeerName>,
     ) -> BoxFuture<'a, io::Result<Stream>>;
 
-    /// Where `address` leads at present: one place after the other, as [`Transport::connect_at`]
-    /// takes them. A name may lead to several machines, and the one that is looked for may be any
-    /// of them. By default `address` itself, and nothing is looked up.
+    /// The places where `address` leads at present: one place after the other, as
+    /// [`Transport::connect_at`] takes them. A name may lead to several machines, and the one that
+    /// is looked for may be any of them. By default `address` itself, and nothing is looked up.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ pub trait Transport: Send + Sync + 'static {
         self.connect(place, to)
     }
 
-    /// Whether nobody but the two ends can read what is carried to or from `address`.
+    /// Returns true if nobody but the two ends can read what is carried to or from `address`.
     ///
     /// # Errors
     ///
@@ -117,13 +118,13 @@ pub trait Transport: Send + Sync + 'static {
     /// Lets a peer go that was taken on: it has ended, or was not started after all.
     fn dismiss(&self, _own: &PeerName) {}
 
-    /// Whether addresses are a host and a port, which can be checked before any is used.
+    /// Returns true if addresses are a host and a port, which can be checked before any is used.
     fn has_tcp_addresses(&self) -> bool {
         false
     }
 
-    /// How far this transport uses TLS, if that is a matter of settings. Peers compare it, and name
-    /// a difference; they can still be connected, for it may roll.
+    /// The extent to which this transport uses TLS, if that is a matter of settings. Peers compare
+    /// it, and name a difference; they can still be connected, for it may roll.
     fn tls(&self) -> Option<Tls> {
         None
     }

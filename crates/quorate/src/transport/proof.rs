@@ -1,5 +1,5 @@
-//! What a transport knows of the other end of a connection before that has said anything, and why
-//! it may not want it.
+//! The other end of a connection as a transport knows it before that has said anything,
+//! and why it may not want it.
 
 use std::error::Error;
 use std::{fmt, io};
@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::base::event::RefusedBy;
 use crate::base::id::PeerName;
 
-/// How far a peer uses TLS. Three stages, so that a group changes from plain text to TLS and back
-/// one peer at a time: neighbouring stages work together.
+/// The extent to which a peer uses TLS. Three stages, so that a group changes from plain text to
+/// TLS and back one peer at a time: neighbouring stages work together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -30,7 +30,7 @@ crate::words! {
     Tls, "stage of TLS", Off => "off", Permissive => "permissive", Required => "required"
 }
 
-/// What keeps others from reading a connection.
+/// The protection of a connection from being read by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -73,7 +73,7 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// Whom somebody says to be, and what to the group. What proves one of these need not prove
+/// A claim to be somebody, and something to the group. What proves one of these need not prove
 /// another: a proof gives no more than it was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim<'a> {
@@ -102,32 +102,32 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// What was proved of the other end of a connection.
+/// A proof of who is at the other end of a connection.
 pub trait Proof: fmt::Debug + Send + Sync {
-    /// Whether the other end is whom it says to be.
+    /// Returns true if the other end is whom it says to be.
     fn is_of(&self, claim: Claim<'_>) -> bool;
 
-    /// What proved it.
+    /// The certificate that proved it.
     fn certificate(&self) -> &Certificate;
 
-    /// What would prove that it is whom it says to be, for whoever is to get it. It is told to the
-    /// other end, which has proved nothing then, and must not say who is a member.
+    /// Names that would prove that it is whom it says to be, for whoever is to get it. They are
+    /// told to the other end, which has proved nothing then, and must not say who is a member.
     fn wanted(&self, claim: Claim<'_>) -> String;
 }
 
-/// Why a transport does not want whom it has found at the other end, or the other way round: told
-/// in status and events like a setting that differs.
+/// The reason why a transport does not want whom it has found at the other end, or the other way
+/// round: told in status and events like a setting that differs.
 ///
 /// It travels in an [`io::Error`], made by `into()`, found by [`Unwanted::of`].
 #[derive(Debug)]
 pub struct Unwanted {
-    /// What does not fit: `tls` or `certificate`.
+    /// The field that does not fit: `tls` or `certificate`.
     pub field: &'static str,
     /// This end's value, or what it asks for.
     pub ours: String,
     /// The other end's.
     pub theirs: String,
-    /// Which end does not want the other.
+    /// The end that does not want the other.
     pub by: RefusedBy,
     /// The whole of it.
     pub source: Box<dyn Error + Send + Sync>,

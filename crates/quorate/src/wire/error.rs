@@ -1,4 +1,4 @@
-//! What is wrong with bytes from a peer, or with something that has no form on the wire.
+//! Faults of bytes from a peer, and of what has no form on the wire.
 
 use crate::base::id::PeerName;
 use crate::record::NotRecords;
@@ -13,7 +13,7 @@ pub enum WireError {
     /// A string of bytes, a text or a frame body is too long or too short.
     #[error("{field} of {bytes} bytes: {min} to {max} are allowed")]
     Bytes {
-        /// What it is.
+        /// Its name.
         field: &'static str,
         /// Its length.
         bytes: usize,
@@ -25,7 +25,7 @@ pub enum WireError {
     /// There are too many of something, or none.
     #[error("{count} {field}: {min} to {max} are allowed")]
     Count {
-        /// What they are.
+        /// The name of what is counted.
         field: &'static str,
         /// How many there are.
         count: usize,
@@ -49,7 +49,7 @@ pub enum WireError {
     /// A name has characters other than letters, digits, `-`, `_` and `.`, or a wrong length.
     #[error("{field} {name:?} is not a name")]
     Name {
-        /// Whose name it is.
+        /// The owner of the name.
         field: &'static str,
         /// The name, cut to its first 64 characters.
         name: String,
@@ -59,14 +59,14 @@ pub enum WireError {
     Protobuf {
         /// The kind in the frame header.
         kind: u8,
-        /// What the protobuf decoder says.
+        /// The decoder's error.
         #[source]
         source: ProtobufError,
     },
     /// A list that counts for something names a peer twice.
     #[error("{field} {name} is listed twice")]
     Repeated {
-        /// What is listed.
+        /// The name of what is listed.
         field: &'static str,
         /// The name.
         name: PeerName,
@@ -77,7 +77,7 @@ pub enum WireError {
     /// A packed body ends in the middle of an entry.
     #[error("{field} needs {need} bytes, the frame has {have} left")]
     Truncated {
-        /// What was being read.
+        /// The field that was being read.
         field: &'static str,
         /// Bytes it needs.
         need: usize,
@@ -98,7 +98,7 @@ pub enum WireError {
     },
 }
 
-/// What the protobuf decoder says of a body.
+/// The protobuf decoder's error about a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ProtobufError(#[from] prost::DecodeError);

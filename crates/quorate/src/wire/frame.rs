@@ -41,9 +41,9 @@ pub mod kind {
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// Who a peer is; the first frame from both sides.
+    /// The name and settings of a peer; the first frame from both sides.
     Hello(Hello),
-    /// Why the connection ends.
+    /// The reason why the connection ends.
     Refuse(Refuse),
     /// A message of the protocol.
     Message(Message),
@@ -53,7 +53,7 @@ pub enum Frame {
     Replies(Replies),
     /// Local decisions of a relaxed peer.
     Merge(Merge),
-    /// What became of them.
+    /// Their outcome.
     MergeReply(MergeReply),
 }
 

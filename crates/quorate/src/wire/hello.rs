@@ -33,11 +33,11 @@ pub struct Hello {
     pub group: String,
     /// The sender.
     pub peer: PeerName,
-    /// Which start of it.
+    /// The start of it that speaks.
     pub incarnation: Incarnation,
-    /// What the connection is for.
+    /// The purpose of the connection.
     pub lane: Lane,
-    /// Whom the dialer believes to reach; `None` from the side that accepts.
+    /// The peer that the dialer believes to reach; `None` from the side that accepts.
     pub to: Option<PeerName>,
     /// Settings that must be equal, as (field, value), in the order in which a difference is
     /// reported.
@@ -49,15 +49,15 @@ pub struct Hello {
     /// Settings of the model, which may differ while they roll. None in the `Hello` of a peer that
     /// does not know of them: there is nothing to compare then.
     pub model_settings: Vec<Setting>,
-    /// What the sender is counted by.
+    /// The id by which the sender is counted.
     pub id: MemberId,
-    /// Which start of the sender's storage it is, and whose end it proves.
+    /// The start of the sender's storage, and whose end it proves.
     pub succession: Succession,
     /// Where it is reached; empty if that is for the receiver's settings to say.
     pub address: String,
-    /// What it is to the group.
+    /// Its kind.
     pub kind: PeerKind,
-    /// Whether it holds the state of a group.
+    /// True if it holds the state of a group.
     pub has_state: bool,
     /// How far it uses TLS, which may differ while it rolls; empty if it does not say.
     pub tls: String,
@@ -69,7 +69,7 @@ pub struct Hello {
 type Setting = (String, String);
 
 impl Hello {
-    /// Whether settings fit into a `Hello`: at most [`MAX_SETTINGS`], of which at most
+    /// Checks that settings fit into a `Hello`: at most [`MAX_SETTINGS`], of which at most
     /// [`MAX_MODEL_SETTINGS`] are the model's, each with at most [`MAX_SETTING_BYTES`] of name and
     /// value together.
     ///
@@ -169,7 +169,8 @@ impl TryFrom<proto::Hello> for Hello {
         let listed = |settings: Vec<proto::Setting>| -> Vec<Setting> {
             settings.into_iter().map(|setting| (setting.field, setting.value)).collect()
         };
-        let (settings, model_settings) = (listed(hello.settings), listed(hello.model_settings));
+        let settings = listed(hello.settings);
+        let model_settings = listed(hello.model_settings);
         Self::check_settings(&settings, &model_settings)?;
         bounds::checked_name("group", &hello.group)?;
         bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
@@ -209,7 +210,7 @@ impl Refuse {
         Self { field: STOPPED.to_owned(), ours: String::new(), theirs: String::new() }
     }
 
-    /// Whether it is one.
+    /// Returns true if it says goodbye.
     pub fn is_goodbye(&self) -> bool {
         self.field == STOPPED
     }

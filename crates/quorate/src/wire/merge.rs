@@ -1,4 +1,4 @@
-//! What a relaxed peer decided alone, on its way to the primary (docs/wire.md, section 5).
+//! Local decisions of a relaxed peer, on their way to the primary (docs/wire.md, section 5).
 
 use bytes::Bytes;
 
@@ -24,13 +24,13 @@ pub struct Merge {
 pub struct MergeReply {
     /// The number of the batch.
     pub number: u64,
-    /// Whether a majority holds the merge; if not, the sender keeps the batch.
+    /// True if a majority holds the merge; if not, the sender keeps the batch.
     pub ok: bool,
     /// Units that were counted.
     pub units: u64,
     /// Units that were dropped, their windows having closed.
     pub dropped: u64,
-    /// Why it will never be merged, if that is so: the sender drops the batch.
+    /// The reason why it will never be merged, if that is so: the sender drops the batch.
     pub refused: Option<String>,
 }
 

@@ -48,7 +48,7 @@ impl Replies {
     }
 }
 
-/// Why a call was not answered with a decision.
+/// The reason why a call was not answered with a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The receiver is not the primary, or its lease has ended. Nothing was written.
@@ -78,7 +78,8 @@ impl Refusal {
         Self::TooManyCalls,
     ];
 
-    /// What a peer is told that speaks `version` of the protocol: the first knows one kind of full.
+    /// The refusal that a peer is told which speaks `version` of the protocol: the first knows one
+    /// kind of full.
     pub fn as_of(self, version: u32) -> Self {
         match self {
             Self::BytesFull | Self::TooManyCalls if version < FULL_VERSION => Self::CellsFull,
@@ -95,7 +96,7 @@ impl Refusal {
     }
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was decided.
@@ -109,7 +110,7 @@ pub enum Outcome {
     },
     /// It was not.
     Refused {
-        /// Why.
+        /// The reason.
         refusal: Refusal,
         /// The bound that was reached or broken; 0 if the refusal has none.
         bound: u64,
@@ -121,7 +122,7 @@ pub enum Outcome {
 pub struct Reply {
     /// The id of the call.
     pub id: u32,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 

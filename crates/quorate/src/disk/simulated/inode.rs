@@ -1,4 +1,4 @@
-//! What a file holds, and what of it a crash leaves.
+//! The content of a file, and what of it a crash leaves.
 
 use super::random::Random;
 
@@ -8,9 +8,9 @@ const SECTOR: usize = 512;
 /// The content of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    /// As a process reads it.
+    /// The content as a process reads it.
     content: Vec<u8>,
-    /// As a crash leaves it, before the changes since.
+    /// The content as a crash leaves it, before the changes since.
     synced: Vec<u8>,
     unsynced: Vec<Write>,
 }

@@ -26,7 +26,7 @@ use random::Random;
 #[derive(Clone)]
 pub struct SimulatedDisk(Arc<Mutex<Disk>>);
 
-/// What happens at an operation.
+/// An event at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
     /// The power fails while it is under way. Every call fails from then on, until
@@ -46,9 +46,9 @@ struct Disk {
     synced_names: BTreeMap<String, usize>,
     unsynced: Vec<NameChange>,
     is_locked: bool,
-    /// Which process uses the disk; what older ones have open is dead.
+    /// The process that uses the disk; what older ones have open is dead.
     process: u64,
-    /// Which start of the machine it is.
+    /// The start of the machine.
     boot: u64,
     is_down: bool,
     operations: u64,
@@ -110,7 +110,8 @@ impl SimulatedDisk {
     /// The directory, for the process that uses it now.
     pub fn directory(&self) -> Arc<dyn Directory> {
         let disk = self.disk();
-        let (path, process) = (disk.path.clone(), disk.process);
+        let path = disk.path.clone();
+        let process = disk.process;
         drop(disk);
         Arc::new(SimulatedDirectory { disk: self.clone(), path, process })
     }
@@ -130,7 +131,7 @@ impl SimulatedDisk {
         self.disk().boot
     }
 
-    /// Whether the power has failed.
+    /// Returns true if the power has failed.
     pub fn is_down(&self) -> bool {
         self.disk().is_down
     }
@@ -168,7 +169,7 @@ impl SimulatedDisk {
         self.disk().names.keys().cloned().collect()
     }
 
-    /// What a file holds; `None` if there is none.
+    /// The content of a file; `None` if there is none.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         let disk = self.disk();
         disk.names.get(name).map(|inode| disk.inodes[*inode].content().to_vec())
@@ -265,7 +266,7 @@ impl Disk {
     }
 }
 
-/// What a mishap says.
+/// The error of a mishap.
 fn failed() -> io::Error {
     io::Error::other("simulated input/output error")
 }

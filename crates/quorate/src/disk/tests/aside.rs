@@ -4,7 +4,8 @@ use super::*;
 
 /// A disk of which a peer has replaced everything, and what it had before.
 fn replaced() -> (SimulatedDisk, History, Version) {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3, 30, 5]).expect("there is room");
     peer.snapshot(&mut history, |_, _| Ok(())).expect("there is room");
@@ -56,7 +57,8 @@ fn one_set_is_kept_and_a_later_one_takes_its_place() {
 
 #[test]
 fn there_is_nothing_to_set_aside_in_a_new_directory() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     assert_eq!(peer.storage.set_aside().expect("there is room"), None);
     assert_eq!(disk.names().iter().filter(|name| name.starts_with("older-")).count(), 0);

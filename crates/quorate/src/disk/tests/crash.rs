@@ -59,7 +59,8 @@ fn epilogue(disk: &SimulatedDisk, history: &mut History) -> Result<(), Stop> {
 
 #[test]
 fn the_script_runs_without_mishaps() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     script(&disk, &mut history).expect("nothing goes wrong");
     disk.kill();
     let peer = Peer::start(&disk, &mut history).expect("nothing was lost");
@@ -75,7 +76,8 @@ fn whatever_a_crash_leaves_is_a_state_that_was_not_before_the_last_sync() {
     let mut torn = 0;
     for operation in 1..=operations {
         for draw in 0..DRAWS {
-            let (disk, mut history) = (SimulatedDisk::new(draw), History::new());
+            let disk = SimulatedDisk::new(draw);
+            let mut history = History::new();
             disk.at_operation(operation, Mishap::Crash);
             script(&disk, &mut history).expect_err("the power fails");
             disk.lose_power();
@@ -96,7 +98,8 @@ fn whatever_a_crash_leaves_is_a_state_that_was_not_before_the_last_sync() {
 #[test]
 fn a_killed_process_loses_nothing_that_it_wrote() {
     for operation in 1..=count_operations() {
-        let (disk, mut history) = (SimulatedDisk::new(operation), History::new());
+        let disk = SimulatedDisk::new(operation);
+        let mut history = History::new();
         disk.at_operation(operation, Mishap::Crash);
         script(&disk, &mut history).expect_err("the process ends");
         let written = history.versions.len().saturating_sub(2);
@@ -114,13 +117,15 @@ fn a_killed_process_loses_nothing_that_it_wrote() {
 fn a_crash_during_recovery_is_recovered_from() {
     let operations = count_operations();
     for first in (1..=operations).step_by(3) {
-        let (disk, mut history) = (SimulatedDisk::new(first), History::new());
+        let disk = SimulatedDisk::new(first);
+        let mut history = History::new();
         disk.at_operation(first, Mishap::Crash);
         script(&disk, &mut history).expect_err("the power fails");
         disk.lose_power();
         let mut second = 1;
         loop {
-            let (disk, mut history) = (disk.copy(second), history.clone());
+            let disk = disk.copy(second);
+            let mut history = history.clone();
             disk.at_operation(disk.operations() + second, Mishap::Crash);
             let is_over = Peer::start(&disk, &mut history).is_ok();
             disk.lose_power();
@@ -140,7 +145,8 @@ fn a_crash_during_recovery_is_recovered_from() {
 fn nothing_counts_as_synced_after_a_failure_and_all_that_is_recovered_lasts() {
     for operation in 1..=count_operations() {
         for draw in 0..DRAWS {
-            let (disk, mut history) = (SimulatedDisk::new(draw), History::new());
+            let disk = SimulatedDisk::new(draw);
+            let mut history = History::new();
             disk.at_operation(operation, Mishap::Fail);
             script(&disk, &mut history).expect_err("an operation fails");
             disk.kill();
@@ -164,7 +170,8 @@ fn nothing_counts_as_synced_after_a_failure_and_all_that_is_recovered_lasts() {
 #[test]
 fn the_first_failure_is_what_every_later_call_returns() {
     for operation in 1..=count_operations() {
-        let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+        let disk = SimulatedDisk::new(1);
+        let mut history = History::new();
         let Ok(mut peer) = Peer::start(&disk, &mut history) else { unreachable!() };
         append_all(&mut peer, &mut history, [3, 3]).expect("nothing goes wrong yet");
         let mut writer = peer.storage.begin_snapshot().expect("nothing goes wrong yet");
@@ -207,13 +214,15 @@ fn go_on(peer: &mut Peer, history: &mut History) -> Result<(), Stop> {
 #[test]
 fn a_full_disk_stops_the_storage_and_keeps_what_was_synced() {
     let enough = {
-        let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+        let disk = SimulatedDisk::new(1);
+        let mut history = History::new();
         script(&disk, &mut history).expect("there is room");
         2 * size_of_all(&disk)
     };
     let mut failures = 0;
     for capacity in (0..enough).step_by(97) {
-        let (disk, mut history) = (SimulatedDisk::new(capacity), History::new());
+        let disk = SimulatedDisk::new(capacity);
+        let mut history = History::new();
         disk.set_capacity(capacity);
         match script(&disk, &mut history) {
             Ok(()) => {}
@@ -234,7 +243,8 @@ fn a_full_disk_stops_the_storage_and_keeps_what_was_synced() {
 /// until it was twice as large.
 #[test]
 fn a_disk_that_was_full_is_opened_when_there_is_a_little_room() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let wide = || Options { segment_bytes: u64::MAX, ..options() };
     let mut peer = Peer::start_with(&disk, &mut history, wide()).expect("a new directory");
     append_all(&mut peer, &mut history, [60; 20]).expect("there is room");
@@ -255,7 +265,8 @@ fn a_disk_that_was_full_is_opened_when_there_is_a_little_room() {
 
 #[test]
 fn a_snapshot_that_finds_no_room_costs_the_log_nothing() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [40, 40]).expect("there is room");
     disk.set_capacity(size_of_all(&disk) + 400);
@@ -273,7 +284,8 @@ fn size_of_all(disk: &SimulatedDisk) -> u64 {
 }
 
 fn count_operations() -> u64 {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     script(&disk, &mut history).expect("nothing goes wrong");
     disk.operations()
 }

@@ -8,7 +8,8 @@ use super::*;
 /// A directory with a snapshot, two segments behind it, and a state; the last batch not synced if
 /// `unsynced`.
 fn image(unsynced: bool) -> (SimulatedDisk, History) {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     fill(&disk, &mut history, unsynced).expect("nothing goes wrong");
     assert_eq!(disk.names(), ["log-0000000002", "log-0000000003", "snapshot-0000000001", "state"]);
     (disk, history)
@@ -42,7 +43,7 @@ fn recover(disk: &SimulatedDisk, history: &History) -> Result<Recovered, OpenErr
     }
 }
 
-/// Whether an error says which file it is, and where.
+/// Returns true if an error says which file it is, and where.
 fn is_named(error: &OpenError, name: &str) -> bool {
     match error {
         OpenError::Corrupt { path, .. } => path.ends_with(name),

@@ -10,7 +10,8 @@ use super::*;
 /// Everything that the format has: a state with a vote, a snapshot, a batch in two pieces, an
 /// absent cell, a batch that replaces everything, marks, two segments.
 fn write() -> (SimulatedDisk, History) {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     fill(&disk, &mut history).expect("nothing goes wrong");
     (disk, history)
 }
@@ -57,7 +58,8 @@ fn the_directory_of_version_1_is_what_is_written_today() {
     let (disk, _) = write();
     let is_to_be_written = env::var_os("QUORATE_WRITE_GOLDEN").is_some();
     for name in disk.names() {
-        let (path, content) = (folder().join(&name), disk.read(&name).expect("it is listed"));
+        let path = folder().join(&name);
+        let content = disk.read(&name).expect("it is listed");
         if is_to_be_written {
             fs::create_dir_all(folder()).expect("the directory can be made");
             fs::write(&path, &content).expect("the directory can be written");

@@ -285,7 +285,8 @@ impl Peer {
         let owned: Vec<_> = changes.iter().map(record).collect();
         let records: Records =
             owned.iter().map(|(key, value)| Record { key, value: *value }).collect();
-        let (group_time, lead) = (version.group_time, version.lead);
+        let group_time = version.group_time;
+        let lead = version.lead;
         let expired_before = GroupTime(0);
         let end = BatchEnd { position: to, group_time, lead, expired_before, meta };
         let batch = Staged { from, records: vec![records], end };
@@ -365,7 +366,9 @@ fn assert_same(found: &Version, expected: &Version) {
 fn state_of(store: &Store) -> Version {
     let mut cells = Cells::new();
     store.for_each(&mut |key, value| _ = cells.insert(key.to_vec(), *value));
-    let (position, group_time, meta) = (store.position(), store.group_time(), store.meta());
+    let position = store.position();
+    let group_time = store.group_time();
+    let meta = store.meta();
     Version { position, group_time, lead: store.lead(), meta, cells }
 }
 

@@ -7,7 +7,8 @@ use super::*;
 
 /// A directory that was used and closed.
 fn used() -> SimulatedDisk {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3, 40, 3]).expect("nothing goes wrong");
     peer.close(&mut history).expect("nothing goes wrong");
@@ -20,7 +21,8 @@ fn refusal(disk: &SimulatedDisk, options: Options) -> OpenError {
 
 #[test]
 fn a_new_directory_is_blank_and_keeps_its_id() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let peer = Peer::start(&disk, &mut history).expect("a new directory");
     assert!(peer.report.is_new);
     assert!(peer.report.position.is_blank());
@@ -36,7 +38,8 @@ fn a_new_directory_is_blank_and_keeps_its_id() {
 
 #[test]
 fn a_second_opener_is_refused_by_the_name_of_the_directory() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     let error = refusal(&disk, options());
     assert!(matches!(error, OpenError::InUse { .. }));
@@ -95,7 +98,8 @@ fn a_directory_serves_one_group_and_one_peer() {
 
 #[test]
 fn a_file_of_another_directory_is_refused() {
-    let (disk, other) = (used(), SimulatedDisk::new(2));
+    let disk = used();
+    let other = SimulatedDisk::new(2);
     let options_of_other = Options { new_storage_id: StorageId(9), ..options() };
     let recovery = open(other.directory(), options_of_other).expect("a new directory");
     drop(recovery.finish().expect("a new directory"));
@@ -111,7 +115,8 @@ fn a_file_of_another_directory_is_refused() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3, 40]).expect("nothing goes wrong");
     peer.snapshot(&mut history, |peer, history| append_all(peer, history, [40]))
@@ -135,7 +140,8 @@ fn a_missing_file_is_named() {
 #[test]
 fn the_first_use_may_end_anywhere() {
     for operation in 1..=12 {
-        let (disk, mut history) = (SimulatedDisk::new(operation), History::new());
+        let disk = SimulatedDisk::new(operation);
+        let mut history = History::new();
         disk.at_operation(operation, super::super::simulated::Mishap::Crash);
         drop(Peer::start(&disk, &mut history));
         disk.lose_power();
@@ -148,7 +154,8 @@ fn the_first_use_may_end_anywhere() {
 
 #[test]
 fn a_peer_that_acknowledged_before_it_synced_is_told_after_a_crash() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let unsynced = || Options { acknowledges_unsynced: true, ..options() };
     let peer = Peer::start_with(&disk, &mut history, unsynced()).expect("a new directory");
     assert!(!peer.report.may_lack_acknowledged);

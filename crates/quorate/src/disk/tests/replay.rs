@@ -78,7 +78,8 @@ proptest! {
         seed in any::<u64>(),
         steps in vec(step(), 1..40),
     ) {
-        let (disk, mut history) = (SimulatedDisk::new(seed), History::new());
+        let disk = SimulatedDisk::new(seed);
+        let mut history = History::new();
         run(&disk, &mut history, steps).expect("nothing goes wrong");
         disk.lose_power();
         Peer::start(&disk, &mut history).expect("nothing is wrong");
@@ -87,7 +88,8 @@ proptest! {
 
 #[test]
 fn large_batches_come_back_in_pieces_that_make_the_whole() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [60, 60]).expect("nothing goes wrong");
     drop(peer);
@@ -108,7 +110,8 @@ fn large_batches_come_back_in_pieces_that_make_the_whole() {
 
 #[test]
 fn what_is_not_taken_is_read_all_the_same() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3, 50, 3]).expect("nothing goes wrong");
     drop(peer);
@@ -121,7 +124,8 @@ fn what_is_not_taken_is_read_all_the_same() {
 
 #[test]
 fn a_failed_recovery_fails_for_good() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3, 3]).expect("nothing goes wrong");
     peer.close(&mut history).expect("nothing goes wrong");
@@ -134,7 +138,8 @@ fn a_failed_recovery_fails_for_good() {
 
 #[test]
 fn a_batch_that_does_not_continue_the_log_is_refused_and_the_log_goes_on() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [3]).expect("nothing goes wrong");
     let end = end_at(position(1, 9));
@@ -150,7 +155,8 @@ fn a_batch_that_does_not_continue_the_log_is_refused_and_the_log_goes_on() {
 
 #[test]
 fn a_batch_is_one_write_and_several_share_one_sync() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     let before = disk.operations();
     append_all(&mut peer, &mut history, [3, 40]).expect("nothing goes wrong");
@@ -164,7 +170,8 @@ fn a_batch_is_one_write_and_several_share_one_sync() {
 
 #[test]
 fn the_promise_that_is_there_already_costs_nothing() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     peer.save(&mut history, hard(2)).expect("nothing goes wrong");
     let before = disk.operations();
@@ -174,7 +181,8 @@ fn the_promise_that_is_there_already_costs_nothing() {
 
 #[test]
 fn a_snapshot_takes_the_place_of_the_log_before_it() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     assert!(!peer.storage.usage().is_compaction_due());
     append_all(&mut peer, &mut history, [40; 12]).expect("nothing goes wrong");
@@ -202,7 +210,8 @@ fn a_copy_that_cannot_be_exact_becomes_no_snapshot() {
         append_all(peer, history, [20])
     };
     for event in [replaced, forked, removed] {
-        let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+        let disk = SimulatedDisk::new(1);
+        let mut history = History::new();
         let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
         append_all(&mut peer, &mut history, [40, 40]).expect("nothing goes wrong");
         let taken = peer.snapshot(&mut history, event);
@@ -216,7 +225,8 @@ fn a_copy_that_cannot_be_exact_becomes_no_snapshot() {
 
 #[test]
 fn a_snapshot_ends_where_the_log_does() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [4]).expect("nothing goes wrong");
     let writer = peer.storage.begin_snapshot().expect("there is room");
@@ -228,10 +238,11 @@ fn a_snapshot_ends_where_the_log_does() {
     assert!(peer.storage.failure().is_none());
 }
 
-/// Whether the later one was begun later or ended later.
+/// Returns true if the later one was begun later or ended later.
 #[test]
 fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     append_all(&mut peer, &mut history, [30]).expect("nothing goes wrong");
     let finish = |peer: &mut Peer, mut writer: SnapshotWriter| {
@@ -271,7 +282,8 @@ fn end_at(position: Position) -> BatchEnd {
 /// How far the calendar was put forward is part of a state: what is held would lapse otherwise.
 #[test]
 fn the_lead_of_the_calendar_is_recovered_from_the_log_and_from_a_snapshot() {
-    let (disk, mut history) = (SimulatedDisk::new(1), History::new());
+    let disk = SimulatedDisk::new(1);
+    let mut history = History::new();
     let mut peer = Peer::start(&disk, &mut history).expect("a new directory");
     for (sizes, lead, is_snapshot) in [(3, 45, false), (5, 90, true), (2, 91, false)] {
         let lead = Lead { nanos: lead, jumped: GroupTime(lead * 2) };

@@ -111,8 +111,8 @@ impl Clock {
         }
     }
 
-    /// What this clock would show if nothing had been skipped: group time goes by that, and so do
-    /// leases that are no peer's.
+    /// The reading that this clock would have if nothing had been skipped: group time goes by that,
+    /// and so do leases that are no peer's.
     pub(crate) fn skipping_none(&self, time: Time) -> Time {
         match self {
             Self::System(_) => time,
@@ -155,7 +155,7 @@ impl Clock {
     }
 }
 
-/// What is done where clocks have moved against each other.
+/// The reaction to clocks that have moved against each other.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     pub(crate) store: Arc<Store>,
@@ -173,7 +173,7 @@ impl Alarm {
     }
 }
 
-/// What a clock without a zero of its own starts at: nothing may be taken as long ago.
+/// The first reading of a clock without a zero of its own: nothing may be taken as long ago.
 const START: Time = Time(1_000_000_000_000);
 
 #[cfg(test)]
@@ -196,7 +196,8 @@ mod tests {
         let clock = Clock::tokio(tick, TestClock::starting_at(None));
         for _ in 0..25 {
             tokio::time::advance(Duration::from_millis(3)).await;
-            let (coarse, exact) = (clock.coarse(), clock.time());
+            let coarse = clock.coarse();
+            let exact = clock.time();
             assert!(coarse <= exact && exact.since(coarse) < clock.coarse_lag());
             assert_eq!(coarse.0 % 10_000_000, 0);
         }

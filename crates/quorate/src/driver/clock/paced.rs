@@ -56,7 +56,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// What peers have seen pass at `now`.
+    /// The time that peers have seen pass at `now`.
     fn seen(&self, now: Instant) -> Duration {
         self.seen + now.saturating_duration_since(self.since) / self.divisor
     }
@@ -75,7 +75,8 @@ impl TestClock {
             failure_timeout: Duration::ZERO,
         };
         let wall = wall.unwrap_or_else(read_wall);
-        let (pace, changes) = (Mutex::new(pace), watch::Sender::new(0));
+        let pace = Mutex::new(pace);
+        let changes = watch::Sender::new(0);
         Self { inner: Arc::new(Inner { start, wall, pace, changes }) }
     }
 
@@ -106,7 +107,7 @@ impl TestClock {
         pace.failure_timeout = pace.failure_timeout.max(failure_timeout);
     }
 
-    /// What peers have seen pass, and what has passed besides that they have not.
+    /// The time that peers have seen pass, and what has passed besides that they have not.
     fn read(&self) -> (Duration, Duration) {
         let now = Instant::now();
         let seen = self.inner.pace.lock().seen(now);
@@ -159,7 +160,7 @@ impl PacedClock {
         Time(time.0 - time.0.checked_rem(self.tick).unwrap_or(0))
     }
 
-    /// What has passed that peers have not seen.
+    /// The time that has passed and that peers have not seen.
     pub(super) fn skipped(&self) -> Duration {
         self.clock.read().1
     }
@@ -203,7 +204,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_peers_do_not_see_pass_is_skipped() {
         let tests = TestClock::starting_at(Some(GroupTime(7)));
-        let (one, other) = (clock(&tests), clock(&tests));
+        let one = clock(&tests);
+        let other = clock(&tests);
         let before = (one.time(), one.now().wall);
         tests.slow_down(100);
         tokio::time::sleep(SECOND * 50).await;

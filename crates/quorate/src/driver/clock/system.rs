@@ -33,13 +33,13 @@ pub(crate) trait Readings: fmt::Debug + Send + Sync {
     fn boot(&self) -> u64;
     /// Stands still then.
     fn monotonic(&self) -> u64;
-    /// The same, as of the last tick.
+    /// The clock of leases, as of the last tick.
     fn coarse(&self) -> u64;
     /// The wall clock, as of the last tick.
     fn coarse_wall(&self) -> u64;
     /// The wall clock.
     fn wall(&self) -> u64;
-    /// What the coarse clocks resolve; `None` if there are none.
+    /// The resolution of the coarse clocks; `None` if there are none.
     fn coarse_resolution(&self) -> Option<Duration>;
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct SystemClock<R = Kernel> {
     offset: AtomicU64,
     /// Coarse wall time minus coarse monotonic time. Written after the offset, read before it.
     lead: AtomicU64,
-    /// What the lead may differ by without a reason: the two were read on both sides of a tick.
+    /// The difference of the lead that needs no reason: the two were read on both sides of a tick.
     slack: u64,
-    /// What the wall clock may gain without an alarm: a little more than the machine lets pass,
-    /// which gives the lease back.
+    /// The most that the wall clock may gain without an alarm: a little more than the machine lets
+    /// pass, which gives the lease back.
     max_gain: u64,
-    /// What the coarse clock resolves, if it is good enough.
+    /// The resolution of the coarse clock, if it is good enough.
     resolution: Option<Duration>,
     alarm: OnceLock<Alarm>,
     /// Held by who writes offset and lead: the two belong together.

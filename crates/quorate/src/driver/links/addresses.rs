@@ -21,7 +21,7 @@ pub(in crate::driver) struct Given<'a> {
     /// Of a peer that listens.
     pub(in crate::driver) listen: Option<&'a str>,
     pub(in crate::driver) advertise: Option<&'a str>,
-    /// Whether addresses are those of TCP. What others look like is the transport's own affair.
+    /// True if addresses are those of TCP. What others look like is the transport's own affair.
     pub(in crate::driver) is_tcp: bool,
 }
 
@@ -52,7 +52,9 @@ impl Given<'_> {
         for (name, address) in self.members.iter().filter(|(_, address)| !address.is_empty()) {
             let first = *seen.entry(address).or_insert(name);
             if first != name && !(self.is_tcp && may_lead_to_several(address)) {
-                let (first, second, address) = (first.clone(), name.clone(), address.clone());
+                let first = first.clone();
+                let second = name.clone();
+                let address = address.clone();
                 errors.push(ConfigError::SameAddress { first, second, address });
             }
         }
@@ -80,14 +82,15 @@ impl Given<'_> {
     }
 }
 
-/// Whether others can reach what listens there: not if it stands for every interface, or any port.
+/// Returns true if others can reach what listens there: not if it stands for every interface, or
+/// any port.
 pub(in crate::driver) fn is_reachable(address: &str) -> bool {
     let parsed = address.parse::<SocketAddr>();
     parsed.map_or(true, |address| !is_any(&address) && address.port() != 0)
 }
 
-/// Where a member is reached, by its own place in its own list, as it says to the others; `None`
-/// where they cannot reach it there.
+/// The address at which a member is reached, by its own place in its own list, as it says to the
+/// others; `None` where they cannot reach it there.
 pub(in crate::driver) fn own_place(
     members: &BTreeMap<PeerName, String>,
     own: &PeerName,
@@ -112,12 +115,12 @@ fn is_any(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_unspecified()
 }
 
-/// Whether an address is a name that may lead to several machines.
+/// Returns true if an address is a name that may lead to several machines.
 fn may_lead_to_several(address: &str) -> bool {
     address.parse::<SocketAddr>().is_err() && !host(address).eq_ignore_ascii_case("localhost")
 }
 
-/// Whether the host is every interface, and the port.
+/// Returns true if the host is every interface, and the port.
 fn parts(address: &str) -> Result<(bool, u16), AddressFault> {
     if let Ok(address) = address.parse::<SocketAddr>() {
         return Ok((is_any(&address), address.port()));
@@ -161,7 +164,7 @@ mod tests {
     const NOTHING: Given<'static> =
         Given { members: &[], contacts: &[], listen: None, advertise: None, is_tcp: true };
 
-    /// What is wrong with an address as a member's, to join at, to advertise, and to listen on.
+    /// The faults of an address as a member's, to join at, to advertise, and to listen on.
     fn faults(address: &str) -> [Option<AddressFault>; 4] {
         let fault = |given: Given<'_>| match &given.check()[..] {
             [] => None,
@@ -259,7 +262,8 @@ mod tests {
             Given { members: &members, is_tcp, ..NOTHING }.check()
         };
         for (address, is_tcp) in [("127.0.0.1:1", true), ("Localhost:1", true), ("x:1", false)] {
-            let (first, second) = ("a".into(), "c".into());
+            let first = "a".into();
+            let second = "c".into();
             let error = ConfigError::SameAddress { first, second, address: address.to_owned() };
             assert_eq!(twice(address, is_tcp), [error]);
         }

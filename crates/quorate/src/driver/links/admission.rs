@@ -1,4 +1,4 @@
-//! Who may take up a connection: how many there are at a time, from everywhere and from one
+//! Admission of connections: how many there are at a time, from everywhere and from one
 //! address, and how many of them have not shown yet who they are.
 //!
 //! A stranger can make a peer hold something only until the handshake is over or its deadline has
@@ -78,7 +78,7 @@ struct State {
     beyond: usize,
 }
 
-/// Which bound a connection would break.
+/// The bound that a connection would break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::driver) enum Full {
     #[error("{max} are open, and more only for members: see max_connections")]
@@ -97,10 +97,12 @@ impl Admission {
     /// `files` are those that this process may open, if connections are made of them.
     pub(in crate::driver) fn new(bounds: &Bounds, files: Option<usize>) -> Self {
         let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
-        let (open, shaking) = (bounds.max_connections.min(most), bounds.max_handshakes);
+        let open = bounds.max_connections.min(most);
+        let shaking = bounds.max_handshakes;
         let max = Counts { open, shaking, guests: 0 };
         if max.open < bounds.max_connections {
-            let (max, wanted) = (max.open, bounds.max_connections);
+            let max = max.open;
+            let wanted = bounds.max_connections;
             tracing::warn!(
                 target: LINKS,
                 files,
@@ -158,7 +160,8 @@ impl Admission {
         let origin = Origin::of(address);
         let mut state = self.state.lock();
         let kept = if is_of_member { Counts::default() } else { self.for_members };
-        let (open, shaking) = (self.max.open - kept.open, self.max.shaking - kept.shaking);
+        let open = self.max.open - kept.open;
+        let shaking = self.max.shaking - kept.shaking;
         // Members that are here already take none of the places for finding out who is one.
         if state.all.guests + state.all.shaking >= open || state.all.open >= self.max.open {
             return Err(Full::Connections { max: open });
@@ -187,8 +190,9 @@ impl Admission {
         Ok(Admitted { admission: self.clone(), origin, is_shaking: true, guest: None })
     }
 
-    /// Which bound a guest would break. One that has a connection may have its other lanes; what it
-    /// has beyond those, such as old connections that have not been closed yet, takes what is left.
+    /// The bound that a guest would break. One that has a connection may have its other lanes; what
+    /// it has beyond those, such as old connections that have not been closed yet, takes what is
+    /// left.
     fn full_for(&self, guest: &PeerName, state: &State, origin: &Origin) -> Option<Full> {
         let known = state.guests.get(guest).copied();
         if known.is_some_and(|count| count < LANES) {
@@ -204,7 +208,7 @@ impl Admission {
         full.map(|(_, max)| Full::PerAddress { max })
     }
 
-    /// What there is of a host and of a site, and how much there may be.
+    /// The counts of a host and of a site, and how much there may be of each.
     fn with_bounds(&self, host: Counts, site: Counts) -> [(Counts, usize); 2] {
         let max = self.max_per_host;
         [(host, max), (site, max.saturating_mul(HOSTS_OF_SITE))]
@@ -235,13 +239,13 @@ impl State {
         self.guests.len() * LANES + self.beyond
     }
 
-    /// What there is from a host, and from its site.
+    /// The counts of a host, and of its site.
     fn both(&self, origin: &Origin) -> [Counts; 2] {
         let site = origin.site.as_ref().map(|site| self.of(site)).unwrap_or_default();
         [self.of(&origin.host), site]
     }
 
-    /// What there is from one origin.
+    /// The counts of one origin.
     fn of(&self, origin: &str) -> Counts {
         self.origins.get(origin).copied().unwrap_or_default()
     }
@@ -259,7 +263,7 @@ impl State {
     }
 }
 
-/// How many there are of something, and how many there may be.
+/// A number of things, and how many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) struct Taken {
     pub(in crate::driver) now: usize,
@@ -272,7 +276,7 @@ pub(in crate::driver) struct Admitted {
     admission: Arc<Admission>,
     origin: Origin,
     is_shaking: bool,
-    /// Whose it is, of a guest.
+    /// The guest whose it is, if it is one's.
     guest: Option<PeerName>,
 }
 
@@ -304,7 +308,8 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let (shaking, guests) = (usize::from(self.is_shaking), usize::from(self.guest.is_some()));
+        let shaking = usize::from(self.is_shaking);
+        let guests = usize::from(self.guest.is_some());
         let mut state = self.admission.state.lock();
         if let Some(guest) = &self.guest {
             state.give(guest);
@@ -317,7 +322,7 @@ impl Drop for Admitted {
     }
 }
 
-/// How many files this process may open at present; not known on all systems.
+/// The number of files that this process may open at present; not known on all systems.
 pub(in crate::driver) fn files() -> Option<usize> {
     #[cfg(unix)]
     {

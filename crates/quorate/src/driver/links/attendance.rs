@@ -1,4 +1,4 @@
-//! Whether the task of a connection is run at all.
+//! The attendance of a connection's task: whether it is run at all.
 //!
 //! Replies to callers are read where the callers run: waking a task on another thread costs more
 //! than the whole of a call. But that runtime is the embedder's. It may be busy, blocked, or gone

@@ -51,7 +51,8 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
     };
     let heard = shared.registry.heard(&identity.peer);
     let bounds = &shared.config.bounds;
-    let (budget, buffered) = (&shared.budget, &shared.buffered);
+    let budget = &shared.budget;
+    let buffered = &shared.buffered;
     let connection = Connection::new(identity, stream.writer, heard, bounds, budget, buffered);
     let connection = Arc::new(connection);
     let now = shared.clock.time();
@@ -64,7 +65,9 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
         return tracing::debug!(target: LINKS, ?connection, "the link has gone");
     };
     let identity = &connection.identity;
-    let (peer, lane, address) = (&identity.peer, identity.lane, &identity.address);
+    let peer = &identity.peer;
+    let lane = identity.lane;
+    let address = &identity.address;
     shared.reach.clear(peer);
     let attendant = Attendant {
         shared: &shared,
@@ -88,7 +91,7 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
     tracing::debug!(target: LINKS, %peer, ?lane, address, %error, "connection ended");
 }
 
-/// Why an open connection ended.
+/// The reason why an open connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error("max_buffered_bytes wait for guests, and for this one more than its part")]
@@ -110,7 +113,7 @@ enum Ended {
 }
 
 impl Ended {
-    /// What it means to the link.
+    /// The reason as that of a link.
     fn as_link_error(&self) -> LinkErrorReason {
         match self {
             Self::Io(_) => LinkErrorReason::Closed,
@@ -123,7 +126,7 @@ impl Ended {
         }
     }
 
-    /// What it is counted as.
+    /// The reason as it is counted.
     fn reason(&self) -> Option<Closed> {
         match self {
             Self::Crowded => Some(Closed::Crowded),
@@ -213,7 +216,8 @@ impl Attendant<'_> {
         Ok(())
     }
 
-    /// Why the other end closes an open connection: it ends, or has found something to refuse.
+    /// Takes the reason why the other end closes an open connection: it ends, or has found
+    /// something to refuse.
     fn refused(&self, kind: u8, body: Bytes) -> Ended {
         match wire::decode(kind, body) {
             Ok(Frame::Refuse(refuse)) if refuse.is_goodbye() => {
@@ -284,7 +288,8 @@ impl Attendant<'_> {
         }
         let now = self.shared.clock.coarse();
         let identity = &self.connection.identity;
-        let (heartbeat, kind) = (self.shared.group.heartbeat, identity.end.kind);
+        let heartbeat = self.shared.group.heartbeat;
+        let kind = identity.end.kind;
         let pace = self.pace.get_or_insert_with(|| Pace::new(heartbeat, kind, identity.lane, now));
         pace.count(bytes, now)
     }
@@ -314,7 +319,8 @@ impl Attendant<'_> {
             return Err(Ended::Unasked);
         }
         let identity = &self.connection.identity;
-        let (peer, incarnation) = (identity.peer.clone(), identity.end.incarnation);
+        let peer = identity.peer.clone();
+        let incarnation = identity.end.incarnation;
         let merged = Command::Merged { peer, incarnation, reply };
         // If the loop is too busy the merge is sent again, and answered again.
         let _ = self.shared.commands.try_send(merged);

@@ -15,7 +15,7 @@ use crate::config::Bounds;
 pub(in crate::driver) struct Buffered {
     bytes: AtomicUsize,
     max: usize,
-    /// What a connection may hold in any case.
+    /// The bytes that a connection may hold in any case.
     part: usize,
 }
 
@@ -25,13 +25,13 @@ impl Buffered {
         Self { bytes: AtomicUsize::new(0), max, part: max / bounds.max_connections.max(1) }
     }
 
-    /// What all connections hold at present.
+    /// The bytes that all connections hold at present.
     pub(in crate::driver) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// What one connection holds, until it is dropped.
+/// The bytes that one connection holds, until it is dropped.
 #[derive(Debug)]
 pub(in crate::driver) struct Share {
     all: Arc<Buffered>,

@@ -39,7 +39,7 @@ const INLINE_ROUNDS: usize = 2;
 /// Room for one read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Who is at the other end, and which of the connections to it this is.
+/// The other end, and which of the connections to it this is.
 #[derive(Clone, Debug)]
 pub(in crate::driver) struct Identity {
     pub(in crate::driver) peer: PeerName,
@@ -48,7 +48,7 @@ pub(in crate::driver) struct Identity {
     pub(in crate::driver) is_dialed: bool,
     pub(in crate::driver) address: String,
     pub(in crate::driver) protection: Protection,
-    /// What it has shown, over TLS.
+    /// The certificate that it has shown, over TLS.
     pub(in crate::driver) certificate: Option<Certificate>,
 }
 
@@ -60,9 +60,10 @@ pub(in crate::driver) struct Connection {
     /// Most bytes of replies that wait before nothing more is read.
     max_reply_bytes: usize,
     guest: Guest,
-    /// What it holds, as long as it is of a guest.
+    /// The share that it holds, as long as it is of a guest.
     share: Share,
-    /// Which frame is waited for of which a part has come; see [`Progress`].
+    /// The number of the frame of which a part has come and the rest is waited for; see
+    /// [`Progress`].
     unfinished: AtomicU64,
     state: Mutex<State>,
     attendance: Attendance,
@@ -83,7 +84,7 @@ pub(in crate::driver) struct State {
     progress: Progress,
 }
 
-/// Which replies count when it is decided whether more is read.
+/// The replies that count when it is decided whether more is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum Counted {
     /// Those that can be sent, and are not taken.
@@ -110,7 +111,8 @@ impl Connection {
         budget: &Arc<Budget>,
         buffered: &Arc<Buffered>,
     ) -> Self {
-        let (guest, share) = (Guest::new(), Share::new(buffered.clone()));
+        let guest = Guest::new();
+        let share = Share::new(buffered.clone());
         let max_bytes = match identity.lane {
             Lane::Control => bounds.max_piece_bytes,
             Lane::Data | Lane::Calls => max_outbox_bytes(bounds),
@@ -124,8 +126,10 @@ impl Connection {
             progress: Progress::default(),
         };
         let attendance = Attendance::default();
-        let (state, max_reply_bytes) = (Mutex::new(state), bounds.max_reply_bytes);
-        let (unfinished, decider) = (AtomicU64::new(0), OnceLock::new());
+        let state = Mutex::new(state);
+        let max_reply_bytes = bounds.max_reply_bytes;
+        let unfinished = AtomicU64::new(0);
+        let decider = OnceLock::new();
         Self {
             identity,
             heard,
@@ -144,13 +148,13 @@ impl Connection {
         *self.decider.get_or_init(|| Decider::of(&self.identity.peer))
     }
 
-    /// Whether it was dialed for calls of this peer: the task that reads the replies runs where the
-    /// callers do.
+    /// Returns true if it was dialed for calls of this peer: the task that reads the replies runs
+    /// where the callers do.
     pub(in crate::driver) fn carries_own_calls(&self) -> bool {
         self.identity.lane == Lane::Calls && self.identity.is_dialed
     }
 
-    /// Whether it is open, and the task that reads it has run when it was woken.
+    /// Returns true if it is open, and the task that reads it has run when it was woken.
     pub(in crate::driver) fn is_attended(&self) -> bool {
         !self.attendance.is_neglected() && !self.lock().outbox.is_closed()
     }
@@ -169,7 +173,7 @@ impl Connection {
         self.state.lock()
     }
 
-    /// Whether it belongs to the link over whose control lane something came then.
+    /// Returns true if it belongs to the link over whose control lane something came then.
     pub(in crate::driver) fn is_of_link(&self, heard: &Arc<AtomicU64>) -> bool {
         Arc::ptr_eq(&self.heard, heard)
     }
@@ -222,7 +226,7 @@ impl Connection {
         true
     }
 
-    /// Whether the other end has come in and is no member at present.
+    /// Returns true if the other end has come in and is no member at present.
     #[inline]
     pub(in crate::driver) fn is_guest(&self, roster: &Roster) -> bool {
         !self.identity.is_dialed && self.guest.is_one(&self.identity.peer, roster)
@@ -327,7 +331,7 @@ impl Connection {
         is_failed
     }
 
-    /// Whether replies are within their bound.
+    /// Returns true if replies are within their bound.
     pub(in crate::driver) fn has_room(&self, counted: Counted) -> bool {
         self.has_room_in(&self.lock(), counted)
     }
@@ -340,7 +344,7 @@ impl Connection {
         state.outbox.reply_bytes() + to_come < self.max_reply_bytes
     }
 
-    /// Whether what this connection's task waits for has come.
+    /// Returns true if what this connection's task waits for has come.
     fn may_resume(&self, state: &State) -> bool {
         state.paused.is_some_and(|counted| self.has_room_in(state, counted))
     }

@@ -47,7 +47,8 @@ async fn dial_lanes(shared: Arc<Shared>, lanes: &'static [Lane]) {
                 dialing.spawn(async move {
                     let mut dialed = JoinSet::new();
                     for lane in lanes {
-                        let (shared, to) = (shared.clone(), to.clone());
+                        let shared = shared.clone();
+                        let to = to.clone();
                         dialed.spawn(async move { dial(&shared, &to, *lane).await });
                     }
                     dialed.join_all().await;
@@ -67,8 +68,8 @@ async fn dial_lanes(shared: Arc<Shared>, lanes: &'static [Lane]) {
 }
 
 impl Shared {
-    /// Whether members are looked for at the addresses that this peer was given: as long as none is
-    /// connected, or nobody has said who they are.
+    /// Returns true if members are looked for at the addresses that this peer was given: as long as
+    /// none is connected, or nobody has said who they are.
     pub(in crate::driver) fn looks_for_members(&self) -> bool {
         let up = self.registry.up();
         !self.roster.knows_members() || !up.keys().any(|peer| self.roster.is_member(peer))

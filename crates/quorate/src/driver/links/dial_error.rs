@@ -9,7 +9,7 @@ use crate::driver::links::admission::Full;
 use crate::transport::Unwanted;
 use crate::wire::WireError;
 
-/// Why a handshake came to nothing.
+/// The reason why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::driver) enum HandshakeError {
     #[error("connection lost")]
@@ -34,7 +34,7 @@ pub(in crate::driver) enum HandshakeError {
     Unlinked { peer: PeerName, incarnation: Incarnation },
 }
 
-/// Why a try to connect came to nothing.
+/// The reason why a try to connect came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::driver) enum DialError {
     #[error("the name cannot be looked up")]
@@ -68,7 +68,7 @@ impl DialError {
         }
     }
 
-    /// What a transport does not want of whom it has found.
+    /// The objection of a transport to whom it has found.
     pub(in crate::driver) fn unwanted(&self) -> Option<&io::Error> {
         match self {
             Self::Connect(error) | Self::Handshake(HandshakeError::Io(error)) => {

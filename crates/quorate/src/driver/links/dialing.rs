@@ -46,7 +46,7 @@ impl Trail {
     }
 }
 
-/// Whom a try is to reach, and for what.
+/// The aim of a try: whom it is to reach, and for what.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::driver) struct Target<'a> {
     pub(in crate::driver) address: &'a str,

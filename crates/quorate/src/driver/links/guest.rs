@@ -1,4 +1,4 @@
-//! Whether the other end of a connection is a guest: it has come in, and is no member.
+//! Guests: peers at the other end of a connection that have come in, and are no members.
 //!
 //! What a peer says of itself makes no member of it, and whoever came as a joiner is one from the
 //! moment that it is counted in. So the roster is asked whenever it matters, which is at every
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::base::id::PeerName;
 use crate::driver::links::roster::Roster;
 
-/// What the roster has said last.
+/// The last answer of the roster.
 #[derive(Debug)]
 pub(in crate::driver) struct Guest {
     /// Its changes until then, and in the lowest bit whether the peer was no member.
@@ -21,7 +21,7 @@ impl Guest {
         Self { seen: AtomicU64::new(u64::MAX) }
     }
 
-    /// Whether a peer that has come in is a guest now. All calls are about the same one.
+    /// Returns true if a peer that has come in is a guest now. All calls are about the same one.
     #[inline]
     pub(in crate::driver) fn is_one(&self, peer: &PeerName, roster: &Roster) -> bool {
         let changes = roster.changes();

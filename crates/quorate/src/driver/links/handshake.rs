@@ -39,12 +39,12 @@ use crate::protocol::message::Lane;
 use crate::transport::{self, Protection, Stream, Tls, host};
 use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, kind};
 
-/// What a refusal names that is about how many are connected.
+/// The field of a refusal that is about how many are connected.
 const PLACES: &str = "max_connections";
 /// How long a peer that was refused may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
 
-/// Which side of a connection this peer is on.
+/// The side of a connection that this peer is on.
 #[derive(Clone, Debug)]
 pub(in crate::driver) enum Side {
     /// It has dialed `to`, whose name it may not know, for `lane`. In a search the other end may be
@@ -55,7 +55,7 @@ pub(in crate::driver) enum Side {
 }
 
 impl Side {
-    /// Whom this peer has dialed, if it knows.
+    /// The peer that this one has dialed, if it knows.
     fn dialed(&self) -> Option<&PeerName> {
         match self {
             Self::Dialer { to, .. } => to.as_ref(),
@@ -63,7 +63,7 @@ impl Side {
         }
     }
 
-    /// Whether this peer has dialed for its calls.
+    /// Returns true if this peer has dialed for its calls.
     fn is_for_own_calls(&self) -> bool {
         matches!(self, Self::Dialer { lane: Lane::Calls, .. })
     }
@@ -81,7 +81,7 @@ enum Other {
 /// A connection whose handshake is done.
 pub(in crate::driver) struct Agreed {
     pub(in crate::driver) stream: Stream,
-    /// What has come after the handshake.
+    /// The bytes that have come after the handshake.
     pub(in crate::driver) buffer: BytesMut,
     pub(in crate::driver) hello: Hello,
     /// Of the name; a connection that was dialed for calls holds none.
@@ -148,8 +148,8 @@ impl Handshake<'_> {
         Ok(Agreed { stream, buffer, hello, reservation })
     }
 
-    /// Whether this end looks for another than this peer: it may be anybody where the name leads
-    /// that was dialed, and whoever is linked needs no introduction.
+    /// Returns true if this end looks for another than this peer: it may be anybody where the name
+    /// leads that was dialed, and whoever is linked needs no introduction.
     fn passes_by(&self, side: &Side, peer: &PeerName) -> bool {
         match side {
             Side::Dialer { to: Some(to), is_search, .. } => *is_search && to != peer,
@@ -181,7 +181,8 @@ impl Handshake<'_> {
         hello: &Hello,
     ) -> Result<Option<Reservation>, HandshakeError> {
         let registry = &self.shared.registry;
-        let (peer, incarnation) = (&hello.peer, hello.incarnation);
+        let peer = &hello.peer;
+        let incarnation = hello.incarnation;
         if side.is_for_own_calls() {
             let is_linked = registry.is_held_by(peer, incarnation);
             let unlinked = || HandshakeError::Unlinked { peer: peer.clone(), incarnation };
@@ -218,7 +219,7 @@ impl Handshake<'_> {
         Err(HandshakeError::Refused { field, ours, theirs })
     }
 
-    /// Who is at the other end, by what this end knows of itself: whom it has dialed, or a host.
+    /// The other end, by what this end knows of itself: whom it has dialed, or a host.
     fn caller(&self, side: &Side) -> Other {
         match side {
             Side::Dialer { to: Some(to), .. } => Other::Peer(to.to_string()),
@@ -227,7 +228,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// Who is at the other end, by its `Hello`: whoever has proved nothing has a name of its own
+    /// The other end, by its `Hello`: whoever has proved nothing has a name of its own
     /// choice, which counts where this peer knows it anyway.
     fn other(&self, side: &Side, hello: &Hello) -> Other {
         let is_proven = self.stream.proof.is_some();
@@ -296,7 +297,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// Whether the other end talks TLS, to a peer that does not.
+    /// Returns true if the other end talks TLS, to a peer that does not.
     fn is_tls(&self) -> bool {
         let header = self.buffer.first_chunk::<{ transport::HEADER_BYTES }>();
         let is_tls = self.stream.protection == Protection::Tls;
@@ -306,11 +307,13 @@ impl Handshake<'_> {
     /// Tells an end that wants TLS, in plain text, that this peer does not use it.
     async fn refuse_tls(&mut self) -> HandshakeError {
         let ours = self.shared.transport.tls().unwrap_or(Tls::Off).to_string();
-        let (field, theirs) = (TLS.to_owned(), "permissive or required".to_owned());
+        let field = TLS.to_owned();
+        let theirs = "permissive or required".to_owned();
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
         let address = self.stream.peer_address.clone();
-        let (peer, at_ms) = (host(&address).to_owned(), self.shared.clock.wall_ms());
+        let peer = host(&address).to_owned();
+        let at_ms = self.shared.clock.wall_ms();
         let by = RefusedBy::Us;
         self.shared.refused_stranger(Refusal { peer, address, field, ours, theirs, at_ms, by });
         HandshakeError::Tls
@@ -418,7 +421,9 @@ impl Handshake<'_> {
         refuse: Refuse,
     ) -> HandshakeError {
         let Refuse { field, ours: theirs, theirs: ours } = refuse;
-        let (field, ours, theirs) = (printable(&field), printable(&ours), printable(&theirs));
+        let field = printable(&field);
+        let ours = printable(&ours);
+        let theirs = printable(&theirs);
         let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.keep(other, start, what, RefusedBy::Them);
         HandshakeError::Refused { field, ours, theirs }

@@ -1,4 +1,4 @@
-//! Where a connection comes from, as far as it is counted by that.
+//! The origin of a connection, as far as it is counted by that.
 //!
 //! Who shares the first 64 bits of an IPv6 address is one host, and 256 such hosts are one site; of
 //! an IPv4 address that is written as an IPv6 one, by mapping or NAT64, that one counts.
@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::transport;
 
-/// Where a connection comes from.
+/// The origin of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::driver) struct Origin {
     pub(in crate::driver) host: String,
@@ -16,8 +16,8 @@ pub(in crate::driver) struct Origin {
 }
 
 impl Origin {
-    /// What is at an address. An IPv6 host has at least 64 bits to choose its address from, and a
-    /// site as a rule 8 more, or 16.
+    /// The origin that an address stands for. An IPv6 host has at least 64 bits to choose its
+    /// address from, and a site as a rule 8 more, or 16.
     pub(in crate::driver) fn of(address: &str) -> Self {
         match ip(address) {
             Some(IpAddr::V6(address)) => {

@@ -1,5 +1,5 @@
-//! What is to be written on one connection, and how it gets there with few system calls and few
-//! task switches.
+//! The bytes that are to be written on one connection, and how they get there with few system calls
+//! and few task switches.
 //!
 //! ```text
 //!   push ──▶ pending ──swap──▶ writing ──poll_write──▶ writer
@@ -33,13 +33,13 @@ pub(in crate::driver) struct Outbox {
     /// Whole frames, but for the length of the open one.
     pending: BytesMut,
     open: Option<Open>,
-    /// What the writer has not taken yet. Empty while checked out.
+    /// The bytes that the writer has not taken yet. Empty while checked out.
     writing: BytesMut,
     /// `None` while a thread writes, and after closing.
     writer: Option<Writer>,
     must_flush: bool,
     is_blocked: bool,
-    /// Whether the connection's task has been woken and has not yet looked.
+    /// True if the connection's task has been woken and has not yet looked.
     is_scheduled: bool,
     has_yielded: bool,
     is_closed: bool,
@@ -69,7 +69,7 @@ pub(in crate::driver) struct CheckedOut {
     length: usize,
 }
 
-/// What a caller is to do after it has pushed and unlocked.
+/// The duty of a caller after it has pushed and unlocked.
 pub(in crate::driver) enum Next {
     /// Nothing: whoever writes at present will see it, or the task is woken already.
     Nothing,
@@ -110,12 +110,12 @@ impl Outbox {
         self.is_blocked.then_some(self.taken)
     }
 
-    /// Whether `bytes` more are within the bound.
+    /// Returns true if `bytes` more are within the bound.
     pub(in crate::driver) fn has_room(&self, bytes: usize) -> bool {
         self.pending.len() + self.writing.len() + bytes <= self.max_bytes
     }
 
-    /// Whether nothing waits and nobody writes: an inline write may go through.
+    /// Returns true if nothing waits and nobody writes: an inline write may go through.
     pub(in crate::driver) fn is_idle(&self) -> bool {
         self.writer.is_some() && !self.is_blocked && self.pending.is_empty()
     }
@@ -247,8 +247,8 @@ impl Outbox {
         self.task.take()
     }
 
-    /// Whether all that was pushed has left this process, or never will. A writer that encrypts
-    /// takes bytes before the socket does: a flush says when it has.
+    /// Returns true if all that was pushed has left this process, or never will. A writer that
+    /// encrypts takes bytes before the socket does: a flush says when it has.
     pub(in crate::driver) fn is_drained(&self) -> bool {
         let is_flushed = self.writer.is_some() && !self.is_blocked && !self.must_flush;
         self.is_closed || (is_flushed && self.waiting_bytes() == 0)

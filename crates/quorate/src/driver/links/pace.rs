@@ -10,7 +10,7 @@ use crate::protocol::message::Lane;
 /// Messages of one connection that are taken in a heartbeat: a ping and a pong, and each request of
 /// an embedder once.
 const MAX_MESSAGES: u32 = 64;
-/// The same of the data connection of one that is no client. A joiner that is brought up to date
+/// Messages of the data connection of one that is no client. A joiner that is brought up to date
 /// says of every piece that it has come, and a primary that is not known here, for this peer has
 /// fallen behind, sends the pieces.
 const MAX_CATCH_UP: u32 = 4_096;

@@ -1,4 +1,5 @@
-//! Why links are down: what came of the last try to reach each peer, and whoever is at an address.
+//! Reasons why links are down: what came of the last try to reach each peer, and whoever is at an
+//! address.
 
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -16,13 +17,13 @@ use crate::transport::Unwanted;
 /// joiner or client is introduced to.
 const MAX_PEERS: usize = 64;
 
-/// Why a link is down, as the last try to make it has shown.
+/// The reason why a link is down, as the last try to make it has shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LinkError {
-    /// What kind of thing stands in the way.
+    /// The kind of obstacle.
     pub reason: LinkErrorReason,
-    /// The same as a sentence, with the address and whatever else is known.
+    /// The reason as a sentence, with the address and whatever else is known.
     pub detail: String,
     /// Since when it has been for this reason, in milliseconds since the Unix epoch; 0 if nothing
     /// was tried yet.
@@ -37,7 +38,7 @@ impl fmt::Display for LinkError {
     }
 }
 
-/// What stands in the way of a link.
+/// An obstacle to a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -62,7 +63,7 @@ pub enum LinkErrorReason {
     Oneself,
     /// Plain text off loopback is refused by this peer.
     PlainText,
-    /// What came was no handshake of a peer.
+    /// Bytes have come that were no handshake of a peer.
     Protocol,
     /// The peers do not belong together, or one holds the other for none of its group: a setting
     /// differs, or the name is taken. The refusals in the status have both values.
@@ -78,7 +79,7 @@ pub enum LinkErrorReason {
 }
 
 impl LinkError {
-    /// Whether somebody is there, and one of the two ends does not want the other.
+    /// Returns true if somebody is there, and one of the two ends does not want the other.
     pub(in crate::driver) fn is_refusal(&self) -> bool {
         matches!(self.reason, LinkErrorReason::Certificate | LinkErrorReason::Refused)
     }
@@ -97,7 +98,7 @@ impl LinkError {
         Self { reason, detail: detail.into(), since_ms: at_ms, last_ms: at_ms }
     }
 
-    /// What a try to connect to an address has shown.
+    /// The outcome of a try to connect to an address.
     pub(in crate::driver) fn of_dialing(error: &DialError, address: &str, at_ms: u64) -> Self {
         use LinkErrorReason::{
             Certificate, NameLookup, Oneself, OtherPeer, PlainText, Protocol, Refused, TimedOut,
@@ -148,7 +149,7 @@ impl LinkError {
     }
 }
 
-/// What the system, or a transport, says of an address.
+/// The words of the system, or of a transport, about an address.
 fn of_io(error: &io::Error, address: &str) -> (LinkErrorReason, String) {
     use LinkErrorReason::{Certificate, Closed, ConnectionRefused, System, TimedOut, Unreachable};
     if let Some(unwanted) = Unwanted::of(error) {
@@ -172,7 +173,7 @@ fn of_io(error: &io::Error, address: &str) -> (LinkErrorReason, String) {
     }
 }
 
-/// What came of the last tries.
+/// The outcomes of the last tries.
 #[derive(Debug)]
 pub(in crate::driver) struct Reach {
     peers: Mutex<BTreeMap<PeerName, LinkError>>,
@@ -211,7 +212,7 @@ impl Reach {
         self.peers.lock().retain(|peer, _| wanted(peer));
     }
 
-    /// Why a peer is not linked, as far as that was tried.
+    /// The reason why a peer is not linked, as far as that was tried.
     pub(in crate::driver) fn of(&self, peer: &PeerName) -> Option<LinkError> {
         self.peers.lock().get(peer).cloned()
     }
@@ -249,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_reason_lasts_until_there_is_another_or_a_connection() {
-        let (reach, b) = (Reach::new(&[]), PeerName::from("b"));
+        let reach = Reach::new(&[]);
+        let b = PeerName::from("b");
         let note = |reason, at| reach.note(&b, LinkError::new(reason, "x", at));
         let times = || reach.of(&b).map(|error| (error.since_ms, error.last_ms));
         note(TimedOut, 5);

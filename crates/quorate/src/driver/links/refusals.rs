@@ -49,7 +49,8 @@ pub struct Refusal {
     pub peer: String,
     /// Its address.
     pub address: String,
-    /// What differs: a setting, `group`, `version`, `peer`, `member`, `to`, `tls` or `certificate`.
+    /// The thing that differs: a setting, `group`, `version`, `peer`, `member`, `to`, `tls` or
+    /// `certificate`.
     pub field: String,
     /// This peer's value.
     pub ours: String,
@@ -57,11 +58,11 @@ pub struct Refusal {
     pub theirs: String,
     /// When it last happened, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// Who refused.
+    /// The side that refused.
     pub by: RefusedBy,
 }
 
-/// Whom a refusal is about.
+/// The subject of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum About {
     /// Somebody by a name that is no member's.
@@ -81,7 +82,7 @@ pub(in crate::driver) struct Refusals {
 #[derive(Debug)]
 struct State {
     kept: VecDeque<Kept>,
-    /// What the embedder may be told of members and guests.
+    /// The allowance for telling the embedder of members and guests.
     tellings: Allowances,
     /// When the embedder may be told of a stranger next.
     next_stranger: Time,
@@ -99,7 +100,7 @@ struct Kept {
     at: Time,
     /// Of a stranger: when it is to be told.
     due: Time,
-    /// Whether the embedder knows of these values.
+    /// True if the embedder knows of these values.
     is_told: bool,
     /// When it was last told of any.
     told_at: Option<Time>,
@@ -159,7 +160,7 @@ impl Refusals {
         current.map(|kept| kept.refusal.clone()).collect()
     }
 
-    /// Whether `peer` was refused at `since` or later.
+    /// Returns true if `peer` was refused at `since` or later.
     pub(in crate::driver) fn has_since(&self, since: Time, peer: &PeerName) -> bool {
         let state = self.state.lock();
         let mut current = state.kept.iter().filter(|kept| kept.is_current(since));
@@ -171,14 +172,15 @@ impl State {
     /// Takes out what is kept of the like of a refusal.
     fn take(&mut self, refusal: &Refusal, about: About) -> Option<Kept> {
         let is_same = |kept: &Kept| {
-            let (one, other) = (&kept.refusal, refusal);
+            let one = &kept.refusal;
+            let other = refusal;
             kept.about == about && (&one.peer, &one.field) == (&other.peer, &other.field)
         };
         let index = self.kept.iter().position(is_same)?;
         self.kept.remove(index)
     }
 
-    /// What other starts of a peer were refused for is over. In plain text anybody may say to be
+    /// Ends what other starts of a peer were refused for. In plain text anybody may say to be
     /// one: those are believed that come from where it was refused before.
     fn end_others(&mut self, refusal: &Refusal, about: About, start: Option<Incarnation>) {
         for kept in &mut self.kept {
@@ -188,7 +190,7 @@ impl State {
         }
     }
 
-    /// Whether a refusal is to be told now; it is told then.
+    /// Returns true if a refusal is to be told now; it is told then.
     fn tell(&mut self, kept: &mut Kept) -> bool {
         let at = kept.at;
         let is_time = match kept.about {
@@ -236,7 +238,8 @@ impl State {
 }
 
 impl Kept {
-    /// Whether the embedder was told of these very values, and they have been the case since.
+    /// Returns true if the embedder was told of these very values, and they have been the case
+    /// since.
     fn says_the_same(&self, refusal: &Refusal, at: Time) -> bool {
         let is_same =
             (&self.refusal.ours, &self.refusal.theirs) == (&refusal.ours, &refusal.theirs);
@@ -345,7 +348,8 @@ mod tests {
     fn whoever_says_to_be_another_start_elsewhere_ends_nothing() {
         let refusals = Refusals::default();
         let refuse = |address: &str, field: &str, start| {
-            let (address, field) = (address.to_owned(), field.to_owned());
+            let address = address.to_owned();
+            let field = field.to_owned();
             let refusal = Refusal { address, field, ..refusal("a", "x") };
             refusals.record(refusal, About::Member, Some(Incarnation(start)), at(1));
         };
@@ -359,7 +363,8 @@ mod tests {
 
     #[test]
     fn an_old_refusal_is_kept_and_not_current() {
-        let (refusals, a) = (Refusals::default(), PeerName::from("a"));
+        let refusals = Refusals::default();
+        let a = PeerName::from("a");
         record(&refusals, refusal("a", "relaxed"), Time(5));
         assert!(refusals.has_since(Time(5), &a));
         assert!(!refusals.has_since(Time(6), &a));
@@ -417,7 +422,8 @@ mod tests {
     fn whoever_is_no_member_neither_pushes_out_members_nor_floods_the_embedder() {
         let refusals = Refusals::default();
         record(&refusals, refusal("b", "relaxed"), Time(0));
-        let (mut told_of_strangers, mut told_of_guests) = (0, 0);
+        let mut told_of_strangers = 0;
+        let mut told_of_guests = 0;
         for second in 0..100 {
             for number in 0..50 {
                 let knock = |about, told: &mut u32| {

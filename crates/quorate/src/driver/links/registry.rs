@@ -1,4 +1,4 @@
-//! Which connections are open, to which start of which peer.
+//! The connections that are open, to which start of which peer.
 //!
 //! Every member dials every other on all three lanes, and a client every member, so there are up to
 //! six connections between two peers. All of them belong to one incarnation: as long as one is
@@ -28,7 +28,7 @@ pub(in crate::driver) struct Registry {
     links: Mutex<BTreeMap<PeerName, Link>>,
     /// Counts changes; the event loop looks again when it has grown.
     version: AtomicU64,
-    /// The same, for those who wait for it.
+    /// The version for those who wait for it to change.
     changes: watch::Sender<u64>,
     /// Counts links that have come up.
     ups: AtomicU64,
@@ -36,7 +36,7 @@ pub(in crate::driver) struct Registry {
     attention: Arc<Notify>,
     /// Tells newcomers that wait for an older incarnation's connections to close.
     released: Notify,
-    /// Who has said that it ends, since the event loop last asked.
+    /// Peers that have said that they end, since the event loop last asked.
     goodbyes: Mutex<BTreeSet<PeerStart>>,
 }
 
@@ -48,7 +48,7 @@ struct Link {
     open: Vec<Arc<Connection>>,
     /// Those dialed for calls.
     for_calls: Vec<Arc<Connection>>,
-    /// Which coming up of any link this was the last of.
+    /// The number of the last time that it came up, counted over all links.
     ups: u64,
     heard: Arc<AtomicU64>,
 }
@@ -152,7 +152,7 @@ impl Registry {
         self.links.lock().get(peer).map(|link| link.heard.clone()).unwrap_or_default()
     }
 
-    /// Whether this incarnation holds its name.
+    /// Returns true if this incarnation holds its name.
     pub(in crate::driver) fn is_held_by(&self, peer: &PeerName, incarnation: Incarnation) -> bool {
         let links = self.links.lock();
         links.get(peer).is_some_and(|link| link.incarnation == Some(incarnation))
@@ -264,12 +264,12 @@ impl Registry {
         up.collect()
     }
 
-    /// Whether a peer is linked.
+    /// Returns true if a peer is linked.
     pub(in crate::driver) fn is_linked(&self, peer: &PeerName) -> bool {
         self.links.lock().get(peer).is_some_and(Link::is_up)
     }
 
-    /// What keeps others from reading the connections to a peer, of the least protected one, and
+    /// The protection of the least protected connection to a peer, and
     /// the certificate that it has shown last.
     pub(in crate::driver) fn security(
         &self,
@@ -289,8 +289,8 @@ impl Registry {
         self.goodbyes.lock().insert(PeerStart::new(peer.clone(), incarnation));
     }
 
-    /// Who has said that it ends, since this was last asked. It is noted before the connections of
-    /// the link go.
+    /// Peers that have said that they end, since this was last asked. They are noted before the
+    /// connections of the link go.
     pub(in crate::driver) fn take_goodbyes(&self) -> BTreeSet<PeerStart> {
         std::mem::take(&mut self.goodbyes.lock())
     }
@@ -326,7 +326,7 @@ impl Registry {
         changes
     }
 
-    /// Whether a peer is linked, and calls to it may have a lane of their own.
+    /// Returns true if a peer is linked, and calls to it may have a lane of their own.
     pub(in crate::driver) fn takes_calls(&self, peer: &PeerName) -> bool {
         let links = self.links.lock();
         let link = links.get(peer).filter(|link| link.is_up());
@@ -418,7 +418,8 @@ mod tests {
             protection: Protection::Plain,
             certificate: None,
         };
-        let (bounds, writer) = (Bounds::default(), Box::new(tokio::io::sink()));
+        let bounds = Bounds::default();
+        let writer = Box::new(tokio::io::sink());
         let heard = registry.heard(&identity.peer);
         let budget = Arc::new(Budget::new(1));
         let buffered = Arc::new(Buffered::new(&bounds));

@@ -1,4 +1,4 @@
-//! Who the members are and where they are reached: what the tasks that dial, and the handshake,
+//! The members and their addresses: what the tasks that dial, and the handshake,
 //! know of the group (docs/protocol.md, section 7).
 //!
 //! | where a name and its address come from | of what use it is |
@@ -23,7 +23,7 @@ use crate::state::Membership;
 use crate::transport::{Claim, host};
 use crate::wire::{Hello, MAX_LISTED};
 
-/// What a refusal names that is about who a peer is, and not about its settings.
+/// The field of a refusal that is about who a peer is, and not about its settings.
 pub(in crate::driver) const STRANGER: &str = "member";
 
 /// See the module's documentation.
@@ -35,18 +35,18 @@ pub(in crate::driver) struct Roster {
     known: RwLock<Known>,
     /// Counts changes.
     changes: AtomicU64,
-    /// The same, for those who wait for it.
+    /// The count for those who wait for it to change.
     version: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     membership: Membership,
-    /// What members have told, and the membership that it was from.
+    /// The list that members have told, and the membership that it was from.
     told: (Position, Vec<Member>),
     introduced: BTreeMap<PeerName, String>,
-    /// Where members were met: the hosts of addresses that have names, and of those that dial from
-    /// elsewhere.
+    /// The places where members were met: the hosts of addresses that have names, and of those that
+    /// dial from elsewhere.
     met: BTreeMap<PeerName, String>,
 }
 
@@ -71,8 +71,11 @@ impl Roster {
         peer: &PeerConfig,
         configured: BTreeMap<PeerName, String>,
     ) -> Self {
-        let (me, kind, known) = (peer.name.clone(), peer.kind, RwLock::default());
-        let (changes, version) = (AtomicU64::new(0), watch::Sender::new(0));
+        let me = peer.name.clone();
+        let kind = peer.kind;
+        let known = RwLock::default();
+        let changes = AtomicU64::new(0);
+        let version = watch::Sender::new(0);
         Self { me, kind, configured, known, changes, version }
     }
 
@@ -124,7 +127,7 @@ impl Roster {
         }
     }
 
-    /// Whether this peer holds the state of a group.
+    /// Returns true if this peer holds the state of a group.
     pub(in crate::driver) fn has_state(&self) -> bool {
         self.known.read().has_state()
     }
@@ -139,7 +142,7 @@ impl Roster {
         names
     }
 
-    /// Whether a member goes by this name, or one of the settings does.
+    /// Returns true if a member goes by this name, or one of the settings does.
     pub(in crate::driver) fn is_known(&self, name: &str) -> bool {
         let known = self.known.read();
         let mut members = known.members();
@@ -147,8 +150,8 @@ impl Roster {
             || self.configured.keys().any(|configured| configured.as_str() == name)
     }
 
-    /// Whether a member goes by this name, by the membership; by the settings as long as none is
-    /// known.
+    /// Returns true if a member goes by this name, by the membership; by the settings as long as
+    /// none is known.
     pub(in crate::driver) fn is_member(&self, peer: &PeerName) -> bool {
         let known = self.known.read();
         let mut members = known.members().peekable();
@@ -166,13 +169,13 @@ impl Roster {
         }
     }
 
-    /// Whether a peer is known to be at the host of an address.
+    /// Returns true if a peer is known to be at the host of an address.
     pub(in crate::driver) fn is_at(&self, peer: &PeerName, address: &str) -> bool {
         let met = self.known.read().met.get(peer).cloned();
         self.addresses(peer).iter().chain(&met).any(|known| is_same_host(known, address))
     }
 
-    /// Whether an address is one of a member.
+    /// Returns true if an address is one of a member.
     pub(in crate::driver) fn is_member_at(&self, address: &str) -> bool {
         let known = self.known.read();
         let is_it = |other: &str| is_same_host(other, address);
@@ -180,7 +183,7 @@ impl Roster {
             || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
     }
 
-    /// What a peer that gives this name, and says that it is this to the group, claims to be.
+    /// The claim of a peer that gives this name, and says that it is this to the group.
     pub(in crate::driver) fn claim<'a>(&self, peer: &'a PeerName, kind: PeerKind) -> Claim<'a> {
         match kind {
             PeerKind::Client => Claim::Client(peer),
@@ -206,8 +209,8 @@ impl Roster {
         names
     }
 
-    /// Where a peer may be reached, the likeliest first. Its own word, where it gave it, goes
-    /// before the settings of this peer, and those before what others say.
+    /// The addresses at which a peer may be reached, the likeliest first. Its own word, where it
+    /// gave it, goes before the settings of this peer, and those before what others say.
     pub(in crate::driver) fn addresses(&self, peer: &PeerName) -> Vec<String> {
         let known = self.known.read();
         let of = |mut list: std::slice::Iter<'_, Member>| {
@@ -230,13 +233,13 @@ impl Roster {
         addresses
     }
 
-    /// Where the members are reached, as far as this peer knows.
+    /// The addresses at which the members are reached, as far as this peer knows.
     pub(in crate::driver) fn places(&self) -> BTreeMap<PeerName, String> {
         let members = self.members();
         members.into_iter().map(|name| (name.clone(), self.address(&name))).collect()
     }
 
-    /// Where a peer is reached, for people to read; empty if that is not known.
+    /// The address at which a peer is reached, for people to read; empty if that is not known.
     pub(in crate::driver) fn address(&self, peer: &PeerName) -> String {
         self.addresses(peer).into_iter().next().unwrap_or_default()
     }
@@ -252,20 +255,20 @@ impl Roster {
         (!members.is_empty()).then_some((membership.stamp, members))
     }
 
-    /// Whether this peer knows who the members are by more than its settings.
+    /// Returns true if this peer knows who the members are by more than its settings.
     pub(in crate::driver) fn knows_members(&self) -> bool {
         let known = self.known.read();
         known.members().next().is_some()
     }
 
-    /// What a peer without a membership has been told of the members.
+    /// The members as others have told a peer without a membership.
     pub(in crate::driver) fn told(&self) -> Vec<Member> {
         let known = self.known.read();
         if known.has_state() { Vec::new() } else { known.told.1.clone() }
     }
 
-    /// Whether the lists of members in the settings of two peers must be equal: where both found
-    /// by them.
+    /// Returns true if the lists of members in the settings of two peers must be equal: where both
+    /// found by them.
     pub(in crate::driver) fn compares_lists(&self, hello: &Hello) -> bool {
         let is_founder = self.kind == PeerKind::Member && !self.has_state();
         is_founder && hello.kind == PeerKind::Member && !hello.has_state
@@ -280,13 +283,15 @@ impl Roster {
         self.configured.keys().find(|member| peer.differs_only_in_case(member))
     }
 
-    /// What speaks against a peer that would be let in otherwise; `own` is where this peer stands.
+    /// The reason to refuse a peer that would be let in otherwise; `own` is where this peer stands.
     pub(in crate::driver) fn stranger(&self, own: &Standing, hello: &Hello) -> Option<Difference> {
         let known = self.known.read();
         let membership = &known.membership;
         let peer = &hello.peer;
         let refused = |why: &str| Some(Difference::new(STRANGER, why, peer));
-        let (id, kind, standing) = (hello.id, hello.kind, &hello.standing);
+        let id = hello.id;
+        let kind = hello.kind;
+        let standing = &hello.standing;
         if let Some(objection) = membership.objection(own, &Applicant { peer, id, kind, standing })
         {
             return Some(objection_of(membership, objection, peer));
@@ -314,7 +319,7 @@ impl Roster {
     }
 }
 
-/// Whether two addresses are of one host, as far as they say.
+/// Returns true if two addresses are of one host, as far as they say.
 fn is_same_host(one: &str, other: &str) -> bool {
     match ip(other) {
         Some(other) => ip(one) == Some(other),
@@ -322,12 +327,12 @@ fn is_same_host(one: &str, other: &str) -> bool {
     }
 }
 
-/// Why a name is refused that differs from that of a member in capitals only.
+/// The reason for refusing a name that differs from that of a member in capitals only.
 fn alike_to(member: &PeerName) -> String {
     format!("{member} is a member: names that differ only in capitals are refused")
 }
 
-/// What a list of members says against a peer, for people to read.
+/// An objection of a list of members to a peer, for people to read.
 fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Difference {
     let members = || {
         let names: Vec<&str> = list.names().into_iter().map(PeerName::as_str).collect();

@@ -14,14 +14,14 @@ use crate::base::id::{Incarnation, PeerName};
 use crate::config::ConfigError;
 use crate::wire::{MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
 
-/// What a difference or refusal names that is about TLS itself.
+/// The field of a difference or refusal that is about TLS itself.
 pub(in crate::driver) const TLS: &str = "tls";
 
 /// Something that two peers do not have in common, as one of them sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// What differs.
+    /// The setting that differs.
     pub field: String,
     /// This peer's value.
     pub ours: String,
@@ -41,7 +41,8 @@ const MAX_DIFFERING: usize = 64;
 /// How settings of other peers that may differ do differ from this peer's.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Differences {
-    /// As the start of each that was connected last has told; only of those that differ.
+    /// Differences as the start of each that was connected last has told; only of those that
+    /// differ.
     told: Mutex<BTreeMap<PeerName, (Incarnation, Vec<Difference>)>>,
 }
 
@@ -78,7 +79,7 @@ impl Differences {
         self.told.lock().retain(|peer, _| wanted(peer));
     }
 
-    /// What differs at a peer, if it was connected last with settings that do.
+    /// The differences at a peer, if it was connected last with settings that do.
     pub(in crate::driver) fn of(&self, peer: &PeerName) -> Vec<Difference> {
         self.told.lock().get(peer).map(|(_, differ)| differ.clone()).unwrap_or_default()
     }
@@ -86,10 +87,12 @@ impl Differences {
 
 /// Checks that settings of a model fit into the handshake.
 pub(in crate::driver) fn check_model(settings: &[(String, String)]) -> Vec<ConfigError> {
-    let (count, max) = (settings.len(), MAX_MODEL_SETTINGS);
+    let count = settings.len();
+    let max = MAX_MODEL_SETTINGS;
     let too_many = (count > max).then_some(ConfigError::ModelSettings { count, max });
     let too_long = settings.iter().filter_map(|(field, value)| {
-        let (bytes, max) = (field.len() + value.len(), MAX_SETTING_BYTES);
+        let bytes = field.len() + value.len();
+        let max = MAX_SETTING_BYTES;
         (bytes > max).then(|| ConfigError::ModelSetting { field: field.clone(), bytes, max })
     });
     too_many.into_iter().chain(too_long).collect()
@@ -133,7 +136,8 @@ mod tests {
 
     #[test]
     fn each_start_of_a_peer_is_news_once_and_the_last_one_counts() {
-        let (differences, b) = (Differences::default(), PeerName::from("b"));
+        let differences = Differences::default();
+        let b = PeerName::from("b");
         let differ = [Difference::new("limits", "1", "2")];
         let keep = |start, differ: &[Difference]| {
             differences.keep(&b, Incarnation(start), differ, |_| true)
@@ -170,7 +174,8 @@ mod tests {
         let mut list = vec![("f".to_owned(), "v".to_owned()); MAX_MODEL_SETTINGS];
         assert_eq!(check_model(&list), []);
         list.push(("long".to_owned(), long));
-        let (count, bytes) = (MAX_MODEL_SETTINGS + 1, MAX_SETTING_BYTES + 4);
+        let count = MAX_MODEL_SETTINGS + 1;
+        let bytes = MAX_SETTING_BYTES + 4;
         let expected = [
             ConfigError::ModelSettings { count, max: MAX_MODEL_SETTINGS },
             ConfigError::ModelSetting { field: "long".into(), bytes, max: MAX_SETTING_BYTES },

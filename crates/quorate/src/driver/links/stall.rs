@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::id::Time;
 
-/// Why a connection gets nowhere.
+/// The reason why a connection gets nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum Stall {
     /// Bytes wait to be sent, and none is taken.
@@ -16,7 +16,7 @@ pub(in crate::driver) enum Stall {
     Unfinished,
 }
 
-/// What was seen of a connection when it was looked at last.
+/// The state of a connection when it was looked at last.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Progress {
     sending: Seen,

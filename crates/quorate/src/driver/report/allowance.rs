@@ -1,4 +1,4 @@
-//! How often something may be told of: some at once, and then one after each pause.
+//! Limits on how often something is told of: some at once, and then one after each pause.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,12 +18,12 @@ pub(in crate::driver) struct Allowance {
 }
 
 impl Allowance {
-    /// As many at once, and then one after each pause.
+    /// An allowance of as many at once, and then one after each pause.
     pub(in crate::driver) fn new(at_once: u32, pause: Duration) -> Self {
         Self { at_once, pause, full: Time(0) }
     }
 
-    /// Whether one is left at `now`.
+    /// Returns true if one is left at `now`.
     fn has_one(&self, now: Time) -> bool {
         let used = self.full.since(now);
         used <= self.pause * (self.at_once - 1)

@@ -9,7 +9,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 /// So many days before its end a certificate's end is told; at 0 it has come.
 const DAYS: [u64; 4] = [30, 7, 1, 0];
 
-/// What was told of the end of this peer's certificate.
+/// The last word on the end of this peer's certificate.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Expiry {
     told: Mutex<Option<(Certificate, u64)>>,
@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_end_is_told_at_30_7_and_1_days_and_when_it_has_come() {
-        let (expiry, end) = (Expiry::default(), 100 * DAY_MS);
+        let expiry = Expiry::default();
+        let end = 100 * DAY_MS;
         let mut told = Vec::new();
         for hour in 0..110 * 24 {
             let now_ms = hour * 3600 * 1000;

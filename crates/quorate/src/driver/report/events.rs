@@ -22,7 +22,7 @@ pub struct NumberedEvent {
     pub number: u64,
     /// Wall time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -44,7 +44,7 @@ struct Newest {
 /// Of what a guest causes, this part of the room is for.
 const GUESTS_PART: usize = 4;
 
-/// Who has caused an event.
+/// The cause of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The group, or this peer itself.
@@ -53,7 +53,7 @@ pub(crate) enum Cause {
     Guest,
 }
 
-/// What is kept, the newest of each cause; numbers grow in both.
+/// The events that are kept, the newest of each cause; numbers grow in both.
 #[derive(Debug)]
 struct Ring {
     of_group: Kept,
@@ -226,7 +226,8 @@ mod tests {
         let log = EventLog::new(8);
         log.push(0, event("a"), Cause::Group);
         log.push(0, event("b"), Cause::Guest);
-        let (mut all, mut rest) = (log.subscribe_after(0), log.subscribe_after(1));
+        let mut all = log.subscribe_after(0);
+        let mut rest = log.subscribe_after(1);
         log.push(0, event("c"), Cause::Group);
         log.close();
         let mut numbers = Vec::new();

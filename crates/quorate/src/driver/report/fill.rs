@@ -27,7 +27,7 @@ pub enum Fill {
     Roomy,
 }
 
-/// What was seen of the fill last.
+/// The fill that was seen last.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct FillWatch {
     seen: Mutex<Seen>,
@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn the_largest_bounds_do_not_overflow() {
         let watch = FillWatch::default();
-        let (max_cells, max_bytes) = (usize::MAX, usize::MAX);
+        let max_cells = usize::MAX;
+        let max_bytes = usize::MAX;
         let most = Usage { cells: max_cells / 2, max_cells, bytes: 0, max_bytes, refused: 0 };
         assert_eq!(watch.look(most), None);
         assert!(watch.look(Usage { bytes: max_bytes, ..most }).is_some());

@@ -18,9 +18,13 @@ pub(crate) const CALLS: &str = "quorate::calls";
 
 /// Logs an event of this peer.
 pub(in crate::driver) fn log(peer: &PeerName, group: &str, told: &Event) {
-    let (about, ballot, units) = (about(told), ballot(told), units(told));
-    let (generation, term) = (ballot.map(|b| b.generation.0), ballot.map(|b| b.term.0));
-    let (name, sentence) = (told.name(), sentence(told));
+    let about = about(told);
+    let ballot = ballot(told);
+    let units = units(told);
+    let generation = ballot.map(|b| b.generation.0);
+    let term = ballot.map(|b| b.term.0);
+    let name = told.name();
+    let sentence = sentence(told);
     macro_rules! log_at {
         ($level:expr) => {
             event!(
@@ -44,7 +48,7 @@ pub(in crate::driver) fn log(peer: &PeerName, group: &str, told: &Event) {
     }
 }
 
-/// What happened. Some of it other peers have said, who may say anything.
+/// An event as a sentence. Some of it other peers have said, who may say anything.
 fn sentence(told: &Event) -> String {
     printable(&told.to_string())
 }

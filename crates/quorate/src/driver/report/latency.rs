@@ -45,7 +45,7 @@ impl CallTimes {
 
 const BUCKETS: usize = 16;
 
-/// The same, as it is counted.
+/// [`CallTimes`] as they are counted.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Latency {
     counts: [AtomicU64; BUCKETS],

@@ -1,4 +1,4 @@
-//! What happens again and again, told together.
+//! Events that happen again and again, told together.
 
 use std::time::Duration;
 

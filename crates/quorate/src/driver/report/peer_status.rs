@@ -1,4 +1,4 @@
-//! What a peer knows of each other one, and of the addresses at which it looks for members.
+//! Each other peer as a peer knows it, and the addresses at which it looks for members.
 
 use serde::Serialize;
 
@@ -9,14 +9,14 @@ use crate::driver::shared::Shared;
 use crate::protocol::{MachinePeer, PeerRole};
 use crate::transport::{Certificate, Protection};
 
-/// Whether the control and the data lane to a peer are connected.
+/// The state of the control and the data lane to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Link {
-    /// One or both are not.
+    /// One or both are not connected.
     Down,
-    /// They are.
+    /// Both are connected.
     Up,
 }
 
@@ -26,7 +26,7 @@ pub enum Link {
 pub struct ContactStatus {
     /// The address, as it was given.
     pub address: String,
-    /// What the last try has shown.
+    /// The outcome of the last try.
     pub link_error: LinkError,
 }
 
@@ -38,52 +38,52 @@ impl ContactStatus {
     }
 }
 
-/// What a peer knows of another.
+/// Another peer, as a peer knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PeerStatus {
     /// Its name.
     pub name: PeerName,
-    /// Where it is dialed.
+    /// The address at which it is dialed.
     pub address: String,
-    /// Whether it is connected.
+    /// The state of the connections to it.
     pub link: Link,
-    /// Why it is not, while it is not.
+    /// The reason why it is not connected, while it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_error: Option<LinkError>,
-    /// What keeps others from reading the connections to it: of the least protected one. `None`
+    /// The protection of the least protected connection to it from being read by others. `None`
     /// while there are none.
     pub protection: Option<Protection>,
     /// The certificate that it has shown, while it is connected by TLS.
     pub certificate: Option<Certificate>,
-    /// What it is, as far as it is known.
+    /// Its role, as far as it is known.
     pub role: PeerRole,
-    /// What it is to the group: a member, a joiner or a client; `None` if it was never connected.
+    /// Its kind: a member, a joiner or a client; `None` if it was never connected.
     pub kind: Option<PeerKind>,
     /// Its priority, once heard.
     pub priority: Option<u8>,
     /// The start of it that is linked, or was last.
     pub incarnation: Option<Incarnation>,
-    /// How many cuts its state is behind the primary's: at the primary by what it has confirmed
-    /// until now, elsewhere by what it said itself with its last heartbeat. `None` if it has not
-    /// said, and of whoever holds no state.
+    /// The number of cuts that its state is behind the primary's: at the primary by what it has
+    /// confirmed until now, elsewhere by what it said itself with its last heartbeat. `None` if it
+    /// has not said, and of whoever holds no state.
     pub lag: Option<u64>,
-    /// Whether its incarnation counts as a member, and will whatever becomes of a change under way.
+    /// True if its incarnation counts as a member, and will whatever becomes of a change under way.
     /// Of one that has restarted: whether it has been counted in again.
     pub is_member: bool,
-    /// Whether it holds the primary unreachable.
+    /// True if it holds the primary unreachable.
     pub suspects: bool,
-    /// Whether it is the primary, or keeps up with it and acknowledges what comes: at the primary
+    /// True if it is the primary, or keeps up with it and acknowledges what comes: at the primary
     /// by what it has promised and confirmed, elsewhere by what it said with its last heartbeat.
     pub is_current: bool,
-    /// Whether it has said that it is about to end.
+    /// True if it has said that it is about to end.
     pub is_stopping: bool,
-    /// Whether it has said that its storage takes nothing any more.
+    /// True if it has said that its storage takes nothing any more.
     pub storage_failed: bool,
     /// The other members that it hears, as of its last heartbeat.
     pub reaches: Vec<PeerName>,
-    /// How settings of it that may roll, its model's and `tls`, differ from this peer's, at the
-    /// start of it that was connected last. Kept of 64 peers, members before others.
+    /// Differences between settings of it that may roll, its model's and `tls`, and this peer's, at
+    /// the start of it that was connected last. Kept of 64 peers, members before others.
     pub differs: Vec<Difference>,
 }
 
@@ -148,7 +148,7 @@ impl PeerStatus {
     }
 }
 
-/// Why a peer is not linked.
+/// The reason why a peer is not linked.
 pub(super) fn link_error(shared: &Shared, peer: &PeerName, link: Link) -> Option<LinkError> {
     use LinkErrorReason::{NotDialed, NotTried};
     let untried = || match shared.roster.dialed().contains(peer) {

@@ -1,4 +1,4 @@
-//! What a peer says of itself: an owned snapshot.
+//! The status of a peer: an owned snapshot.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Status {
     pub group_id: Option<GroupId>,
     /// This start of this peer.
     pub incarnation: Incarnation,
-    /// What this peer is.
+    /// The role of this peer.
     pub role: PeerRole,
     /// The newest founding it knows of.
     pub generation: Generation,
@@ -39,7 +39,7 @@ pub struct Status {
     pub term: Term,
     /// The primary, if there is one that was heard of within the failure timeout.
     pub primary: Option<PeerName>,
-    /// Whether this peer reaches a majority; of a primary: whether its lease runs.
+    /// True if this peer reaches a majority; of a primary, if its lease runs.
     pub quorum: bool,
     /// Members, reachable or not.
     pub size: usize,
@@ -47,9 +47,9 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// Where cells live.
     pub storage: StorageKind,
-    /// Whether storage takes what it is given.
+    /// The state of the storage.
     pub storage_state: StorageState,
-    /// Why it does not, and what to do.
+    /// The reason why it does not, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_error: Option<String>,
     /// Cells that this start has read from its directory; 0 in memory.
@@ -58,7 +58,7 @@ pub struct Status {
     pub tls: Option<Tls>,
     /// The certificate that it shows to others.
     pub certificate: Option<Certificate>,
-    /// What a peer without a primary does.
+    /// The conduct of a peer without a primary.
     pub mode: Mode,
     /// The exact state held here.
     pub position: Position,
@@ -68,17 +68,17 @@ pub struct Status {
     /// at a time: where callers wait for a majority as soon as one can be sent, otherwise what has
     /// changed within the replication interval.
     pub lag: Option<u64>,
-    /// Whether this start of this peer counts as a member: it votes, and what it holds is
+    /// True if this start of this peer counts as a member: it votes, and what it holds is
     /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
     /// was counted in again; always of clients.
     pub is_counted: bool,
-    /// Whether it has come up with the primary, keeps up with it, and acknowledges what comes; true
+    /// True if it has come up with the primary, keeps up with it, and acknowledges what comes; true
     /// of the primary while its lease runs. Counted *and* current is what [`Peer::wait_counted`]
     /// waits for.
     ///
     /// [`Peer::wait_counted`]: crate::Peer::wait_counted
     pub is_current: bool,
-    /// Whether this start of this peer has been both at some time.
+    /// True if this start of this peer has been both at some time.
     pub has_counted: bool,
     /// Units decided here, as primary, and not yet held by a majority.
     pub unreplicated_units: u64,
@@ -132,12 +132,12 @@ pub struct MemberStatus {
     pub name: PeerName,
     /// Where it is reached, as far as this peer knows.
     pub address: String,
-    /// Whether the start of it that is connected, or was last, counts: it votes, and what it holds
+    /// True if the start of it that is connected, or was last, counts: it votes, and what it holds
     /// is acknowledged.
     pub is_counted: bool,
 }
 
-/// Whether storage takes what it is given.
+/// The state of the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -288,7 +288,7 @@ impl Status {
         }
     }
 
-    /// What can be read without the event loop, as it is now.
+    /// Brings up to date what can be read without the event loop.
     pub(crate) fn refresh(&mut self, shared: &Shared) {
         self.position = shared.store.position();
         self.unreplicated_units = shared.store.unreplicated_units();

@@ -1,4 +1,4 @@
-//! What a peer has done since it started, in numbers that only grow.
+//! Counts of what a peer has done since it started, in numbers that only grow.
 //!
 //! Nothing of it is on the way of a call that is decided at the peer where it is made: those the
 //! model's own face counts.
@@ -11,7 +11,7 @@ use crate::base::event::Event;
 use crate::driver::report::latency::{CallTimes, Latency};
 use crate::protocol::message::Message;
 
-/// What a peer has done since it started. Every number only grows.
+/// Counts of what a peer has done since it started. Every number only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PeerStats {
@@ -67,7 +67,7 @@ pub struct PeerStats {
     pub accepts_failed: u64,
 }
 
-/// The same, as it is counted.
+/// [`PeerStats`] as they are counted.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Tally {
     pub(in crate::driver) forwarded: Count,
@@ -94,7 +94,7 @@ pub(in crate::driver) struct Tally {
     pub(in crate::driver) closed_unfinished: Count,
 }
 
-/// Why an open connection was closed here.
+/// The reason why an open connection was closed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum Closed {
     /// Guests hold too much.
@@ -110,7 +110,7 @@ pub(in crate::driver) enum Closed {
 }
 
 impl Closed {
-    /// The same for people to read.
+    /// The reason for people to read.
     pub(in crate::driver) fn as_sentence(self) -> &'static str {
         match self {
             Self::Crowded => "guests held too much, and this one more than its part",

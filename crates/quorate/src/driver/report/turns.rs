@@ -1,5 +1,5 @@
-//! How long the event loop takes for one turn: nothing else is done at this peer meanwhile that
-//! keeps it in its group.
+//! The time that the event loop takes for one turn: nothing else is done at this peer meanwhile
+//! that keeps it in its group.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub struct Turns {
     /// Since this start of the peer, in microseconds; one that has not ended yet counts as well.
     pub longest_us: u64,
-    /// The same of the last one to two minutes.
+    /// The longest turn of the last one to two minutes.
     pub recent_longest_us: u64,
 }
 
@@ -80,12 +80,14 @@ mod tests {
 
     #[test]
     fn a_long_turn_is_remembered_for_good_and_told_as_recent_for_a_while() {
-        let (watch, start) = (TurnWatch::default(), Time(1_000_000_000_000));
+        let watch = TurnWatch::default();
+        let start = Time(1_000_000_000_000);
         let at = |seconds: u64| start.after(Duration::from_secs(seconds));
         turn(&watch, at(0), Duration::from_micros(300));
         turn(&watch, at(59), SECOND);
         turn(&watch, at(100), Duration::from_micros(2));
-        let (longest_us, recent_longest_us) = (1_000_000, 1_000_000);
+        let longest_us = 1_000_000;
+        let recent_longest_us = 1_000_000;
         assert_eq!(watch.turns(at(100)), Turns { longest_us, recent_longest_us });
         turn(&watch, at(161), Duration::from_micros(5));
         assert_eq!(watch.turns(at(161)), Turns { longest_us, recent_longest_us: 5 });
@@ -96,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_turn_that_does_not_end_is_seen_while_it_lasts() {
-        let (watch, start) = (TurnWatch::default(), Time(1_000_000_000_000));
+        let watch = TurnWatch::default();
+        let start = Time(1_000_000_000_000);
         watch.begin(start);
         let seen = watch.turns(start.after(SECOND * 7));
         assert_eq!((seen.longest_us, seen.recent_longest_us), (7_000_000, 7_000_000));

@@ -1,4 +1,4 @@
-//! What is wrong with the other members, as a peer without a primary says it.
+//! Faults of the other members, as a peer without a primary tells them.
 
 use crate::base::event::RefusedBy;
 use crate::base::id::{PeerName, Time};
@@ -21,22 +21,22 @@ pub(in crate::driver) struct Waiting {
 }
 
 impl Status {
-    /// What is wrong with the other members, as a clause: who is not connected, and who is because
-    /// of what. Empty, if all are there.
+    /// The faults of the other members as a clause: who is not connected, and who is refused
+    /// because of what. Empty, if all are there.
     pub(crate) fn missing(&self) -> String {
         let others = self.members.iter().filter(|member| member.name != self.name);
         let is_up =
             |name: &PeerName| self.peers.iter().any(|p| p.name == *name && p.link == Link::Up);
-        let (mut absent, mut refused) = (Vec::new(), Vec::new());
+        let mut absent = Vec::new();
+        let mut refused = Vec::new();
         for member in others.clone().filter(|member| !is_up(&member.name)) {
             let name = &member.name;
             match self.refusals.iter().rev().find(|refusal| refusal.peer == name.as_str()) {
                 Some(refusal) => {
-                    let (field, by) = (&refusal.field, refusal.by);
-                    let (ours, theirs) = (
-                        shortened(&refusal.ours, MAX_VALUE),
-                        shortened(&refusal.theirs, MAX_VALUE),
-                    );
+                    let field = &refusal.field;
+                    let by = refusal.by;
+                    let ours = shortened(&refusal.ours, MAX_VALUE);
+                    let theirs = shortened(&refusal.theirs, MAX_VALUE);
                     let what = match by {
                         RefusedBy::Us => format!("{name} is refused"),
                         RefusedBy::Them => format!("{name} refuses this peer"),
@@ -80,7 +80,7 @@ impl Status {
         }
     }
 
-    /// The same behind a reason.
+    /// The clause behind a reason.
     pub(crate) fn with_missing(&self, reason: impl std::fmt::Display) -> String {
         match self.missing() {
             missing if missing.is_empty() => reason.to_string(),

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use crate::disk::{SnapshotWriter, Usage};
 use crate::driver::report::journal::STORAGE;
 
-/// How far the snapshot is; there is one at a time.
+/// The snapshot under way; there is one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
     pub(super) step: Step,

@@ -10,7 +10,7 @@ use crate::driver::report::journal::STORAGE;
 use crate::protocol::io::Input;
 use crate::store::Staged;
 
-/// What the event loop of a peer with storage on disk has of it.
+/// The event loop's end of the storage of a peer on disk.
 #[derive(Debug)]
 pub(in crate::driver) struct Link {
     pub(super) queue: Queue,

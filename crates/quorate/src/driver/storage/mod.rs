@@ -38,7 +38,7 @@ use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::{Staged, Store};
 
-/// What the event loop asks for; answered by a [`Report`] unless it says otherwise.
+/// A task from the event loop; answered by a [`Report`] unless it says otherwise.
 #[derive(Debug)]
 pub(super) enum StorageTask {
     Append {
@@ -55,7 +55,7 @@ pub(super) enum StorageTask {
     Sync,
 }
 
-/// What the storage thread has done.
+/// A report of the storage thread.
 #[derive(Debug)]
 pub(super) enum Report {
     /// All batches up to this one are as safe as the policy asks for.
@@ -70,10 +70,10 @@ pub(super) enum Report {
     SetAside(PathBuf),
 }
 
-/// How closing the storage went.
+/// The outcome of closing the storage.
 pub(super) type Closed = Result<(), StorageError>;
 
-/// What the storage thread is to do, whoever says so.
+/// A job for the storage thread, whoever gives it.
 #[derive(Debug)]
 pub(super) enum Job {
     /// End at once, as if killed.
@@ -107,7 +107,7 @@ impl Queue {
         self.push(Job::Task(task), self.hold());
     }
 
-    /// What keeps a paused clock from running on while a job is done.
+    /// The hold that keeps a paused clock from running on while a job is done.
     fn hold(&self) -> ClockHold {
         if self.is_clock_held { ClockHold::new() } else { ClockHold::default() }
     }
@@ -178,12 +178,12 @@ impl Drop for Keeper {
     }
 }
 
-/// What the storage thread is started with.
+/// The things that the storage thread is started with.
 pub(super) struct Setup {
     pub(super) storage: Storage,
     pub(super) store: Arc<Store>,
     pub(super) sync: SyncPolicy,
-    /// Whether a paused clock is to wait for the disk.
+    /// True if a paused clock is to wait for the disk.
     pub(super) is_clock_held: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::driver::report::journal::STORAGE;
 use crate::protocol::io::{Kept, Start};
 use crate::store::Store;
 
-/// What is called while a directory is read.
+/// A function that is called while a directory is read.
 pub(in crate::driver) type OnProgress = Box<dyn FnMut(Progress) + Send>;
 
 /// A directory that is to be opened.
@@ -88,7 +88,8 @@ impl Opening {
         self.tell(recovery.progress());
         let (storage, found) = recovery.finish()?;
         if found.is_open_to_others {
-            let (peer, path) = (&self.peer, path.display());
+            let peer = &self.peer;
+            let path = path.display();
             tracing::warn!(
                 target: STORAGE, %peer, %path,
                 "other users may change what is in this peer's directory"
@@ -137,7 +138,7 @@ impl Opened {
         Start { id: state.member_id(), kept, succession, ..in_memory }
     }
 
-    /// What the embedder is told.
+    /// The event that the embedder is told.
     pub(in crate::driver) fn event(&self, store: &Store) -> Event {
         let Recovered { position, records, torn_tail, may_lack_acknowledged, .. } = &self.found;
         Event::Recovered {

@@ -29,7 +29,8 @@ impl Worker {
             Ok(writer) => writer,
             Err(error) => return self.on_snapshot_error(error),
         };
-        let (store, queue) = (self.store.clone(), self.queue.clone());
+        let store = self.store.clone();
+        let queue = self.queue.clone();
         let is_abandoned = self.is_abandoned.clone();
         self.compaction.run(move || {
             let writer = copy(&store, writer, &is_abandoned);

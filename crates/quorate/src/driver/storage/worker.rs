@@ -16,7 +16,7 @@ use crate::disk::{AppendError, Storage, StorageError};
 use crate::state::BatchEnd;
 use crate::store::{Staged, Store};
 
-/// Whether the thread goes on.
+/// The next step of the thread.
 #[derive(Debug)]
 enum Next {
     Abandon,
@@ -139,8 +139,8 @@ impl Worker {
         })
     }
 
-    /// Whether data of another founding take the place of all that is stored. A founding that came
-    /// to nothing leaves nothing to keep, and nothing takes its place.
+    /// Returns true if data of another founding take the place of all that is stored. A founding
+    /// that came to nothing leaves nothing to keep, and nothing takes its place.
     fn replaces_another_group(&self, batch: &Staged) -> bool {
         let BatchEnd { position, meta, .. } = &batch.end;
         let is_other = meta.as_ref().is_some_and(|meta| meta.group_id != self.group_id);
@@ -207,7 +207,7 @@ impl Worker {
         }
     }
 
-    /// What was decided here last, and is answered perhaps: the state machine, which hands over
+    /// The last decisions here, answered perhaps: the state machine, which hands over
     /// what changes, has ended.
     fn rest(&mut self) -> Option<Staged> {
         let appended = self.storage().position();

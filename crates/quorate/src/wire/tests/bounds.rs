@@ -165,9 +165,11 @@ fn lists_have_bounds() {
     let read = |model, others| read(kind::HELLO, &model_settings(model, others));
     assert!(read(MAX_MODEL_SETTINGS, MAX_SETTINGS - MAX_MODEL_SETTINGS).is_ok());
     let field = "settings of the model";
-    let (count, max) = (MAX_MODEL_SETTINGS + 1, MAX_MODEL_SETTINGS);
+    let count = MAX_MODEL_SETTINGS + 1;
+    let max = MAX_MODEL_SETTINGS;
     assert_eq!(read(count, 0), Err(WireError::Count { field, count, min: 0, max }));
-    let (count, max) = (MAX_SETTINGS + 1, MAX_SETTINGS);
+    let count = MAX_SETTINGS + 1;
+    let max = MAX_SETTINGS;
     let error = WireError::Count { field: "settings", count, min: 0, max };
     assert_eq!(read(1, MAX_SETTINGS), Err(error));
 }
@@ -448,7 +450,8 @@ fn the_calendar_shows_a_time_that_there_is() {
     };
     let last = MAX_GROUP_TIME.0;
     assert!(ending(7, last - 7).is_ok());
-    let (field, value) = ("lead of the calendar", last - 6);
+    let field = "lead of the calendar";
+    let value = last - 6;
     let error = WireError::Value { field, value, min: 0, max: last - 7 };
     assert_eq!(ending(7, value).unwrap_err().to_string(), error.to_string());
 }

@@ -65,7 +65,9 @@ proptest! {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len())).collect();
         cuts.sort_unstable();
         cuts.push(stream.len());
-        let (mut buffer, mut arrived, mut start) = (BytesMut::new(), Vec::new(), 0);
+        let mut buffer = BytesMut::new();
+        let mut arrived = Vec::new();
+        let mut start = 0;
         for end in cuts {
             buffer.extend_from_slice(&stream[start..end]);
             start = end;
@@ -83,7 +85,8 @@ proptest! {
         let body = body.as_bytes();
         for end in (0..=body.len()).rev().step_by(7) {
             let mut reader = calls::Reader::new(&body[..end]);
-            let (mut read, mut bytes) = (0, 0);
+            let mut read = 0;
+            let mut bytes = 0;
             let last = loop {
                 match reader.next_call() {
                     Ok(Some(call)) => {

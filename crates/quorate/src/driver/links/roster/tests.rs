@@ -9,7 +9,9 @@ use crate::driver::links::guest::Guest;
 use crate::protocol::message::Lane;
 
 fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
-    let (name, address, bounds) = ("a".into(), String::new(), Bounds::default());
+    let name = "a".into();
+    let address = String::new();
+    let bounds = Bounds::default();
     let verify_interval = Duration::ZERO;
     let client_rights = Default::default();
     let priority = 1;
