@@ -6,17 +6,18 @@ use crate::base::id::{MAX_ADDRESS_BYTES, PeerName};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressGiven {
-    /// Where the others reach this peer:
+    /// The address at which the others reach this peer:
     /// [`PeerBuilder::advertise`](crate::PeerBuilder::advertise).
     #[error("in `.advertise(..)`")]
     Advertise,
-    /// Where members are looked for: [`PeerBuilder::join`](crate::PeerBuilder::join).
+    /// An address at which members are looked for: [`PeerBuilder::join`](crate::PeerBuilder::join).
     #[error("in `.join(..)`")]
     Join,
-    /// Where this peer listens: [`PeerBuilder::listen`](crate::PeerBuilder::listen).
+    /// The address at which this peer listens: [`PeerBuilder::listen`](crate::PeerBuilder::listen).
     #[error("in `.listen(..)`")]
     Listen,
-    /// Where a member is reached: [`PeerBuilder::members`](crate::PeerBuilder::members).
+    /// The address at which a member is reached:
+    /// [`PeerBuilder::members`](crate::PeerBuilder::members).
     #[error("of {0} in `.members(..)`")]
     Member(PeerName),
 }

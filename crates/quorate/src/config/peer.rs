@@ -18,12 +18,13 @@ pub struct PeerConfig {
     /// Its place in the order in which peers are promoted: the lowest first, and never one with 0.
     /// Default 100.
     pub priority: u8,
-    /// Where the others reach it; empty if that is for their settings to say. Becomes part of the
-    /// membership.
+    /// The address at which the others reach it; empty if that is for their settings to say.
+    /// Becomes part of the membership.
     pub address: String,
-    /// How often this peer, as primary, has the others compare their cells with its own. Default
-    /// 10 min; 0 for never. It costs each peer about 50 ns for every cell, in which replication
-    /// waits; so it is left out while that would be more than a twentieth of the failure timeout.
+    /// The interval at which this peer, as primary, has the others compare their cells with its
+    /// own. Default 10 min; 0 for never. It costs each peer about 50 ns for every cell, in which
+    /// replication waits; so it is left out while that would be more than a twentieth of the
+    /// failure timeout.
     pub verify_interval: Duration,
     /// The rights of clients while this peer is primary. Default: their calls, and nothing else.
     pub client_rights: ClientRights,

@@ -1,4 +1,4 @@
-//! Where a peer keeps its cells, and how soon they last.
+//! The storage of a peer's cells, and how soon they last.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub enum Storage {
         /// user of this process only; what other users may do in one that is there is taken from
         /// them, unless it holds other things as well.
         dir: PathBuf,
-        /// When what was written is made to outlast a loss of power.
+        /// The moment at which what was written is made to outlast a loss of power.
         sync: SyncPolicy,
     },
     /// In memory only.

@@ -8,7 +8,7 @@ use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::Staged;
 
-/// Where the log stands: every batch starts where the one before it ended.
+/// The end of the log: every batch starts where the one before it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
     /// Batches appended so far, since the directory was first used.
@@ -86,9 +86,9 @@ pub(super) struct BatchReader {
 pub(super) struct Marked {
     /// All before has been synced. The mark itself need not be.
     pub(super) at: u64,
-    /// Where it ends.
+    /// The offset at which it ends.
     pub(super) end: u64,
-    /// Where the log stands there.
+    /// The end of the log there.
     pub(super) chain: Chain,
 }
 

@@ -84,7 +84,7 @@ pub(super) fn complete(entry: &mut [u8], salt: Salt, at: u64) {
     entry[..LENGTH_AT].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// How long the entry is that begins so, with its header. Nothing is known of its body yet.
+/// The length of the entry that begins so, with its header. Nothing is known of its body yet.
 ///
 /// # Errors
 ///
@@ -137,15 +137,17 @@ pub(super) fn decode(mut entry: Bytes) -> Result<Entry, Fault> {
 
 /// The offset of the first mark in `bytes`, which begin at `base` of their file.
 pub(super) fn find_mark(bytes: &[u8], base: u64, salt: Salt) -> Option<u64> {
-    let is_mark = |(index, entry): &(usize, &[u8])| {
-        let at = base + *index as u64;
-        // Its own offset first: next to nothing else passes that.
-        entry[OFFSET_AT..] == at.to_le_bytes()
-            && entry[LENGTH_AT..OFFSET_AT] == [0; OFFSET_AT - LENGTH_AT]
-            && check(entry, salt).is_ok()
-    };
-    let found = bytes.windows(HEADER_BYTES).enumerate().find(is_mark);
-    found.map(|(index, _)| base + index as u64)
+    let windows = bytes.windows(HEADER_BYTES).enumerate();
+    let mut entries = windows.map(|(index, entry)| (base + index as u64, entry));
+    entries.find(|(at, entry)| is_mark(entry, *at, salt)).map(|(at, _)| at)
+}
+
+/// Returns true if these bytes, which begin at `at` of their file, are a mark.
+fn is_mark(entry: &[u8], at: u64, salt: Salt) -> bool {
+    // Its own offset first: next to nothing else passes that.
+    entry[OFFSET_AT..] == at.to_le_bytes()
+        && entry[LENGTH_AT..OFFSET_AT] == [0; OFFSET_AT - LENGTH_AT]
+        && check(entry, salt).is_ok()
 }
 
 /// Records in portions of at most [`MAX_RECORDS_BYTES`]; nothing is copied.

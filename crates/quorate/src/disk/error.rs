@@ -98,9 +98,9 @@ pub enum Fault {
     /// A batch starts from a position that the log does not stand at.
     #[error("starts from {found}, the log stands at {expected}")]
     Chain {
-        /// Where the log stands.
+        /// The position at which the log stands.
         expected: Position,
-        /// Where the batch, or the segment, starts from.
+        /// The position that the batch, or the segment, starts from.
         found: Position,
     },
     /// Bytes are not those that were written.
@@ -193,7 +193,7 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// The offset in it.
         offset: u64,
         /// The fault.
         fault: Fault,
@@ -314,9 +314,9 @@ pub enum AppendError {
     /// The batch does not start where the log ends: nothing was written, the log goes on.
     #[error("the batch starts from {from}, the log ends at {end}")]
     From {
-        /// Where the batch starts.
+        /// The position that the batch starts from.
         from: Position,
-        /// Where the log ends.
+        /// The position at which the log ends.
         end: Position,
     },
     /// The storage has failed.
@@ -334,9 +334,9 @@ pub enum SnapshotError {
     /// Its end is not where the log ends: append the cut that it ends with first.
     #[error("the snapshot ends at {position}, the log at {end}")]
     Position {
-        /// Where the snapshot ends.
+        /// The position at which the snapshot ends.
         position: Position,
-        /// Where the log ends.
+        /// The position at which the log ends.
         end: Position,
     },
     /// The storage has failed.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// One directory, which holds plain files only.
 pub trait Directory: Send + Sync + fmt::Debug {
-    /// Where it is, for messages.
+    /// Its path, for messages.
     fn path(&self) -> &Path;
 
     /// Makes sure that no other process uses the directory, until the lock is dropped; `None` if

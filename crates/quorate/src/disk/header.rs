@@ -26,7 +26,7 @@ pub(super) const NUMBER_AT: u64 = STORAGE_ID_AT + 16;
 pub(super) const BATCHES_AT: u64 = NUMBER_AT + 8;
 pub(super) const POSITION_AT: u64 = BATCHES_AT + 8;
 
-/// Where the salt of a file's entries is taken from: its beginning, to here.
+/// The end of what the salt of a file's entries is taken from, which starts at its beginning.
 pub(super) const SALT_END: usize = BATCHES_AT as usize;
 const CHECKSUM_AT: usize = HEADER_BYTES - size_of::<u32>();
 
@@ -123,21 +123,22 @@ pub(super) struct Header {
     pub(super) storage_id: StorageId,
     /// Of the segment, or of the snapshot.
     pub(super) number: u64,
-    /// How many batches were appended before the segment, or are contained in the snapshot.
+    /// The number of batches that were appended before the segment, or are contained in the
+    /// snapshot.
     pub(super) batches: u64,
     /// The position after those.
     pub(super) position: Position,
     pub(super) extent: Extent,
 }
 
-/// How far a snapshot goes. A segment grows: it says how far the one before it went.
+/// The extent of a snapshot. A segment grows: it says how far the one before it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     /// Length of the snapshot, or how much counts of the segment before.
     pub(super) bytes: u64,
-    /// Where the last entry of a snapshot begins, which says what it is a snapshot of.
+    /// The offset of the last entry of a snapshot, which says what it is a snapshot of.
     pub(super) end_at: u64,
-    /// How many records a snapshot has.
+    /// The number of records of a snapshot.
     pub(super) records: u64,
 }
 

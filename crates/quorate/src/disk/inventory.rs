@@ -86,19 +86,20 @@ impl Inventory {
         Ok(Some(state))
     }
 
+    /// Returns true if there is the first segment of a log only, and nothing in it.
+    fn has_empty_log(&self, folder: &Folder) -> Result<bool, OpenError> {
+        let is_alone = self.segments.len() == 1 && self.segments.contains(&1);
+        Ok(is_alone && folder.open(&name::segment(1))?.length()? == HEADER_BYTES as u64)
+    }
+
     /// A directory without a state: either new, or the state was lost.
     ///
     /// The first use makes an empty log and then the state, so that an empty log may be there.
     pub(super) fn unused(self, folder: &Folder) -> Result<Found, OpenError> {
-        let first = name::segment(1);
-        let is_empty_log = || -> Result<bool, OpenError> {
-            let is_alone = self.segments.len() == 1 && self.segments.contains(&1);
-            Ok(is_alone && folder.open(&first)?.length()? == HEADER_BYTES as u64)
-        };
         let needed_by = match (self.snapshots.last(), self.segments.last()) {
             (None, None) => None,
             (Some(number), _) => Some(name::snapshot(*number)),
-            (None, Some(_)) if is_empty_log()? => None,
+            (None, Some(_)) if self.has_empty_log(folder)? => None,
             (None, Some(number)) => Some(name::segment(*number)),
         };
         if let Some(needed_by) = needed_by {

@@ -171,7 +171,7 @@ impl Log {
         }
     }
 
-    /// Where the log stands.
+    /// The end of the log.
     pub(super) fn chain(&self) -> Chain {
         self.chain
     }
@@ -185,7 +185,7 @@ impl Log {
         self.segment_bytes
     }
 
-    /// How many batches broke the copies that had begun before them.
+    /// The number of batches that broke the copies that had begun before them.
     pub(super) fn copy_breaks(&self) -> u64 {
         self.copy_breaks
     }

@@ -1,9 +1,9 @@
-//! How a data directory is opened.
+//! Options for opening a data directory.
 
 use crate::base::id::PeerName;
 use crate::disk::id::StorageId;
 
-/// How a directory is opened.
+/// Options for opening a directory.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Name of the group. A directory serves one only.

@@ -37,7 +37,7 @@ pub(super) struct EntryReader {
     file: NamedFile,
     salt: Salt,
     length: u64,
-    /// Where the next entry begins, and `buffer` with it.
+    /// The offset at which the next entry begins, and `buffer` with it.
     at: u64,
     buffer: BytesMut,
 }
@@ -60,7 +60,7 @@ impl EntryReader {
         self.length
     }
 
-    /// Where the next entry begins.
+    /// The offset at which the next entry begins.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
@@ -120,7 +120,7 @@ impl EntryReader {
         Ok(())
     }
 
-    /// Where the first mark behind `at` is, however broken the bytes before it are.
+    /// The offset of the first mark behind `at`, however broken the bytes before it are.
     pub(super) fn mark_behind(&self, at: u64) -> Result<Option<u64>, IoError> {
         // Windows overlap, so that a mark is whole in one of them.
         const STEP: usize = READ_BYTES - entry::HEADER_BYTES;

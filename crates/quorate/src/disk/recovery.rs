@@ -64,7 +64,7 @@ pub struct Recovered {
 pub struct TornTail {
     /// The segment.
     pub path: PathBuf,
-    /// Where the log ends without it.
+    /// The offset at which the log ends without it.
     pub offset: u64,
     /// Bytes from there on.
     pub bytes: u64,
@@ -109,7 +109,7 @@ enum Source {
 struct Tail {
     reader: Box<BatchReader>,
     header: Header,
-    /// Where the last whole batch ends.
+    /// The offset at which the last whole batch ends.
     length: u64,
 }
 
@@ -168,7 +168,7 @@ impl Recovery {
         self.state.as_ref().map(|state| &state.hard)
     }
 
-    /// How far it has come.
+    /// Its progress.
     pub fn progress(&self) -> Progress {
         self.progress
     }
@@ -399,7 +399,7 @@ fn remove_all(folder: &Folder, names: &[String]) -> Result<(), IoError> {
 }
 
 impl Source {
-    /// How far the present file was read.
+    /// The offset up to which the present file was read.
     fn at(&self) -> u64 {
         match self {
             Self::Snapshot(reader) => reader.at(),

@@ -287,7 +287,7 @@ impl SnapshotReader {
         &self.header
     }
 
-    /// How far it was read.
+    /// The offset up to which it was read.
     pub(super) fn at(&self) -> u64 {
         self.entries.at()
     }

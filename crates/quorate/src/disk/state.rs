@@ -41,9 +41,9 @@ pub struct State {
     pub peer: PeerName,
     /// The id of the directory, which never changes.
     pub storage_id: StorageId,
-    /// How often it was opened, this time included.
+    /// The number of times that it was opened, this time included.
     pub starts: u64,
-    /// How often it may have lost what the peer had acknowledged.
+    /// The number of times that it may have lost what the peer had acknowledged.
     pub losses: u64,
     /// The start of the machine in which it was opened; 0 if that is not known.
     pub boot: u64,
@@ -51,7 +51,7 @@ pub struct State {
     pub hard: HardState,
     /// True if the peer acknowledges before it syncs, so that a crash may take back what it said.
     pub acknowledges_unsynced: bool,
-    /// Where the log ended when it was closed; `None` while it is open, and after a crash.
+    /// The end of the log when it was closed; `None` while it is open, and after a crash.
     pub(super) closed: Option<LogEnd>,
 }
 

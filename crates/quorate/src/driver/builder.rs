@@ -1,4 +1,4 @@
-//! How a peer is set up.
+//! The settings of a peer, given by calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::wire;
 #[cfg(doc)]
 use crate::{Peer, transport::Tcp};
 
-/// How often cells are compared unless told otherwise.
+/// The interval at which cells are compared unless told otherwise.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Sets up a peer; made by [`Peer::builder`].

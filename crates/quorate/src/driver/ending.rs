@@ -11,9 +11,9 @@ use crate::base::error::SwitchError;
 use crate::base::id::PeerName;
 use crate::session::routes::{RouteKind, Routes};
 
-/// How often a peer that is shutting down looks whether its last calls are answered.
+/// The interval at which a peer that is shutting down looks whether its last calls are answered.
 const DRAIN_PAUSE: Duration = Duration::from_millis(2);
-/// How often a primary that is shutting down looks whether there is a successor.
+/// The interval at which a primary that is shutting down looks whether there is a successor.
 const SUCCESSOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// The end of a peer.

@@ -440,7 +440,7 @@ impl EventLoop {
         });
     }
 
-    /// How long replies of a primary that is none any more are waited for.
+    /// The time for which replies of a primary that is none any more are waited for.
     fn grace(&self) -> Duration {
         (self.shared.group.heartbeat * 2).min(self.shared.group.failure_timeout / 4)
     }

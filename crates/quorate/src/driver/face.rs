@@ -17,7 +17,8 @@ use crate::model::{DecideContext, Model, Value};
 use crate::session::routes::{RouteKind, Routes};
 use crate::store::{Digest, MODEL};
 
-/// How often a primary that leaves, and is elected again before it has, hands over once more.
+/// The number of times that a primary which leaves, and is elected again before it has, hands over
+/// once more.
 const LEAVE_TRIES: u32 = 3;
 
 impl Shared {

@@ -117,11 +117,11 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// As [`Peer::decide`].
+    /// Those of [`Peer::decide`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Peer::decide`].
+    /// Those of [`Peer::decide`].
     pub fn decide_within(
         &self,
         items: &[Item<'_>],
@@ -135,11 +135,11 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// As [`Peer::decide`].
+    /// Those of [`Peer::decide`].
     ///
     /// # Cancel safety
     ///
-    /// As [`Peer::decide`].
+    /// Those of [`Peer::decide`].
     pub fn decide_by(
         &self,
         items: &[Item<'_>],

@@ -16,7 +16,7 @@ crate::told_to_people! { NotReadyError }
 #[error("not ready{}: {}", after(*waited), status.with_missing(reason))]
 #[non_exhaustive]
 pub struct NotReadyError {
-    /// How long it was waited for.
+    /// The time that it was waited for.
     pub waited: Duration,
     /// The reason, as of the end.
     pub reason: NoPrimaryReason,
@@ -36,9 +36,9 @@ pub enum NotCountedError {
     NotCounted {
         /// This peer.
         peer: PeerName,
-        /// How long it was waited for.
+        /// The time that it was waited for.
         waited: Duration,
-        /// How far it is, while it is brought up to date.
+        /// Its progress, while it is brought up to date.
         catching_up: Option<CatchUp>,
         /// Members that do not count either: a majority of all has to agree.
         missing: Vec<Missing>,
@@ -49,12 +49,12 @@ pub enum NotCountedError {
     Behind {
         /// This peer.
         peer: PeerName,
-        /// How long it was waited for.
+        /// The time that it was waited for.
         waited: Duration,
-        /// How far it is, while it is brought up to date with more than one message.
+        /// Its progress, while it is brought up to date with more than one message.
         catching_up: Option<CatchUp>,
-        /// How many cuts its state was behind the primary's at the last heartbeat, if that is
-        /// known.
+        /// The number of cuts that its state was behind the primary's at the last heartbeat, if
+        /// that is known.
         lag: Option<u64>,
     },
     /// It was counted out of the group, and counts never again: it has left, or was forgotten.
@@ -172,7 +172,7 @@ pub enum NotSafeToStop {
         peer: PeerName,
         /// Members, reachable or not.
         size: usize,
-        /// How many must be there.
+        /// The number that must be there.
         needed: usize,
         /// The others that would go on together.
         left: Vec<PeerName>,
@@ -205,7 +205,7 @@ pub(crate) fn safe_to_stop(status: &Status) -> Result<(), NotSafeToStop> {
         return Err(NotSafeToStop::NoPrimary { peer });
     }
     let needed = size / 2 + 1;
-    let (there, mut missing) = others(status, true);
+    let (there, mut missing) = others(status, Needed::ToDecide);
     let may_lead = |other: &&&PeerStatus| match status.role {
         PeerRole::Primary => other.priority != Some(0),
         _ if there.iter().any(|peer| peer.role == PeerRole::Primary) => {
@@ -258,7 +258,7 @@ pub(crate) fn uncounted(status: &Status, waited: Duration) -> Option<NotCountedE
     if status.is_counted {
         return Some(NotCountedError::Behind { peer, waited, catching_up, lag: status.lag });
     }
-    let (_, missing) = others(status, false);
+    let (_, missing) = others(status, Needed::ToElect);
     Some(NotCountedError::NotCounted { peer, waited, catching_up, missing })
 }
 
@@ -273,14 +273,21 @@ pub(crate) fn is_counted(status: &Status) -> bool {
     (status.is_counted && status.is_current && is_sound) || status.role == PeerRole::Client
 }
 
-/// The other members: those that are there for each other, and those that are missing. Those that
-/// do not keep up count for an election to come, and not for the decisions that go on meanwhile.
-fn others(status: &Status, must_keep_up: bool) -> (Vec<&PeerStatus>, Vec<Missing>) {
+/// The purpose that others are needed for. Those that do not keep up count for an election to come,
+/// and not for the decisions that go on meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needed {
+    ToDecide,
+    ToElect,
+}
+
+/// The other members: those that are there for each other, and those that are missing.
+fn others(status: &Status, needed: Needed) -> (Vec<&PeerStatus>, Vec<Missing>) {
     let mut there = Vec::new();
     let mut missing = Vec::new();
     for member in status.members.iter().filter(|member| member.name != status.name) {
         let peer = status.peers.iter().find(|peer| peer.name == member.name);
-        match peer.map(|peer| (peer, absence(peer, must_keep_up))) {
+        match peer.map(|peer| (peer, absence(peer, needed))) {
             Some((peer, None)) => there.push(peer),
             Some((_, Some(why))) => missing.push(Missing { name: member.name.clone(), why }),
             None => {
@@ -291,7 +298,7 @@ fn others(status: &Status, must_keep_up: bool) -> (Vec<&PeerStatus>, Vec<Missing
     (there, missing)
 }
 
-fn absence(peer: &PeerStatus, must_keep_up: bool) -> Option<Absence> {
+fn absence(peer: &PeerStatus, needed: Needed) -> Option<Absence> {
     if peer.link == Link::Down {
         Some(Absence::NotConnected)
     } else if peer.storage_failed {
@@ -300,7 +307,7 @@ fn absence(peer: &PeerStatus, must_keep_up: bool) -> Option<Absence> {
         Some(Absence::Stopping)
     } else if !peer.is_member || peer.kind == Some(PeerKind::Client) {
         Some(Absence::NotCounted)
-    } else if must_keep_up && (!peer.is_current || peer.suspects) {
+    } else if needed == Needed::ToDecide && (!peer.is_current || peer.suspects) {
         Some(Absence::Behind)
     } else {
         None

@@ -122,7 +122,7 @@ pub(crate) struct Shared {
     pub(super) is_aside: AtomicBool,
     /// The registry has changed, or a deadline was announced.
     pub(super) attention: Arc<Notify>,
-    /// When the event loop next looks for callers whose deadline has come.
+    /// The time when the event loop next looks for callers whose deadline has come.
     pub(super) expiry: Expiry,
     /// The reason why the storage takes nothing any more.
     pub(super) storage_error: OnceLock<String>,
@@ -164,7 +164,7 @@ pub(super) struct Parts {
     pub(super) group: GroupConfig,
     pub(super) config: PeerConfig,
     pub(super) addresses: BTreeMap<PeerName, String>,
-    /// Where members are looked for whose names are not known.
+    /// The addresses at which members are looked for whose names are not known.
     pub(super) contacts: Vec<String>,
     pub(super) is_plaintext_allowed: bool,
     pub(super) incarnation: Incarnation,
@@ -270,7 +270,8 @@ impl Shared {
         self.refused_start(refusal, None)
     }
 
-    /// The same of this start of it, if that is known.
+    /// Notes that this start of a peer was refused, if it is known which; otherwise like
+    /// [`Shared::refused`].
     pub(super) fn refused_start(&self, refusal: Refusal, start: Option<Incarnation>) -> bool {
         let is_member = self.roster.is_known(&refusal.peer);
         let about = if is_member { About::Member } else { About::Guest };
@@ -346,19 +347,19 @@ impl Shared {
         let _ = self.commands.try_send(Command::HolderMet { position });
     }
 
-    /// The same where a member was dialed and could not be asked: it may hold a state.
+    /// Notes that a member was dialed and could not be asked: it may hold a state.
     pub(super) fn note_unheard(&self, dialed: Option<&PeerName>) {
         if dialed.is_some_and(|peer| self.roster.members().contains(peer)) {
             self.note_holder(None);
         }
     }
 
-    /// Where this peer stands at present.
+    /// The standing of this peer at present.
     pub(super) fn standing(&self) -> Standing {
         Standing::new(self.store.position(), &self.store.meta())
     }
 
-    /// How long a connection may take until its handshake is done.
+    /// The time that a connection may take until its handshake is done.
     pub(super) fn handshake_timeout(&self) -> Duration {
         (self.group.failure_timeout / 2).min(Duration::from_secs(5))
     }

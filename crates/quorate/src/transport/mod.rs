@@ -1,4 +1,4 @@
-//! How bytes get from peer to peer: a trait, plain TCP, and a network within one process.
+//! The way of bytes from peer to peer: a trait, plain TCP, and a network within one process.
 //!
 //! A transport carries bytes and nothing else: frames, handshakes and deadlines are the driver's.
 //! It says of itself whether others can read what it carries ([`Transport::is_private`]), for a

@@ -27,7 +27,7 @@ pub enum WireError {
     Count {
         /// The name of what is counted.
         field: &'static str,
-        /// How many there are.
+        /// The number of them.
         count: usize,
         /// The fewest allowed.
         min: usize,

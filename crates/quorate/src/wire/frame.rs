@@ -14,8 +14,8 @@ use crate::protocol::message::Message;
 
 /// Bytes before the body: its length as u32 LE, and the kind.
 pub const HEADER_BYTES: usize = 5;
-/// How much longer than `Bounds::max_piece_bytes` a frame body may be: what a piece carries beside
-/// its records.
+/// The bytes by which a frame body may be longer than `Bounds::max_piece_bytes`: what a piece
+/// carries beside its records.
 pub const BODY_SLACK_BYTES: usize = 160 * 1024;
 
 /// Kinds of frames, as they stand in the header.
@@ -74,7 +74,7 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
     }
 }
 
-/// How long the body of a frame with `message` is.
+/// The length of the body of a frame with `message`.
 pub fn body_bytes(message: &Message) -> usize {
     proto::Message::from(message).encoded_len()
 }
@@ -123,7 +123,7 @@ pub fn split(buffer: &mut BytesMut, max_body: usize) -> Result<Option<(u8, Bytes
     Ok(Some((kind, buffer.split_to(length).freeze())))
 }
 
-/// Where a frame begins whose body is being written.
+/// The beginning of a frame whose body is being written.
 #[must_use = "the header says a body of no bytes until `finish` is called"]
 #[derive(Debug)]
 pub struct Start(usize);

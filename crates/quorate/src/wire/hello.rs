@@ -44,7 +44,7 @@ pub struct Hello {
     pub settings: Vec<Setting>,
     /// Hash of the settings that must be equal.
     pub fingerprint: u64,
-    /// When the sender started, in milliseconds since the Unix epoch.
+    /// The time when the sender started, in milliseconds since the Unix epoch.
     pub started_ms: u64,
     /// Settings of the model, which may differ while they roll. None in the `Hello` of a peer that
     /// does not know of them: there is nothing to compare then.
@@ -53,15 +53,15 @@ pub struct Hello {
     pub id: MemberId,
     /// The start of the sender's storage, and whose end it proves.
     pub succession: Succession,
-    /// Where it is reached; empty if that is for the receiver's settings to say.
+    /// The address at which it is reached; empty if that is for the receiver's settings to say.
     pub address: String,
     /// Its kind.
     pub kind: PeerKind,
     /// True if it holds the state of a group.
     pub has_state: bool,
-    /// How far it uses TLS, which may differ while it rolls; empty if it does not say.
+    /// The extent to which it uses TLS, which may differ while it rolls; empty if it does not say.
     pub tls: String,
-    /// How far its state has come; that of a peer without one if it does not say.
+    /// The standing of its state; that of a peer without one if it does not say.
     pub standing: Standing,
 }
 

@@ -13,7 +13,8 @@ use crate::model::{Delta, MAX_KEY_BYTES};
 pub struct Merge {
     /// Number of the batch, growing per incarnation of the sender.
     pub number: u64,
-    /// When it was sealed, in group time as far as the sender could tell; 0 if it does not say.
+    /// The time when it was sealed, in group time as far as the sender could tell; 0 if it does not
+    /// say.
     pub sealed_at: GroupTime,
     /// The model's keys and what was decided about them.
     pub entries: Vec<(Bytes, Delta)>,

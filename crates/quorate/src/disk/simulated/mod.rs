@@ -136,7 +136,7 @@ impl SimulatedDisk {
         self.disk().is_down
     }
 
-    /// How many bytes all files together may have.
+    /// Sets the number of bytes that all files together may have.
     pub fn set_capacity(&self, bytes: u64) {
         self.disk().capacity = bytes;
     }

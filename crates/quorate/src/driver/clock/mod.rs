@@ -120,7 +120,7 @@ impl Clock {
         }
     }
 
-    /// When a timer for `time` is to fire.
+    /// The instant at which a timer for `time` is to fire.
     pub(crate) fn instant_of(&self, time: Time) -> Instant {
         match self {
             Self::System(_) => Instant::now() + time.since(self.time()).min(LONGEST_WAIT),

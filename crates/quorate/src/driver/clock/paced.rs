@@ -33,7 +33,7 @@ pub struct TestClock {
 
 #[derive(Debug)]
 struct Inner {
-    /// When this clock was made, and what the calendar showed then.
+    /// The time when this clock was made, and what the calendar showed then.
     start: Instant,
     wall: GroupTime,
     pace: Mutex<Pace>,
@@ -46,7 +46,7 @@ struct Pace {
     /// Since when it has been this one, and what peers had seen pass until then.
     since: Instant,
     seen: Duration,
-    /// How many times more slowly time passes for peers.
+    /// The factor by which time passes more slowly for peers.
     divisor: u32,
     /// The event loops, which have set timers by the pace.
     loops: Vec<Weak<Notify>>,
@@ -119,7 +119,7 @@ impl TestClock {
 #[derive(Debug)]
 pub(crate) struct PacedClock {
     clock: TestClock,
-    /// How often a coarse reading moves on, in nanoseconds; 0 for always.
+    /// The interval at which a coarse reading moves on, in nanoseconds; 0 for always.
     tick: u64,
     alarm: OnceLock<Alarm>,
     /// Time that this peer's store knows to have been skipped, in nanoseconds.

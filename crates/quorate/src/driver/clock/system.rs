@@ -13,18 +13,18 @@ use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Now, Time, nanos};
 use crate::config::GroupConfig;
 
-/// How much a coarse reading may lag, at most: the lease is published with this margin.
+/// The most that a coarse reading may lag: the lease is published with this margin.
 const MAX_COARSE_LAG: Duration = Duration::from_millis(8);
 /// And no more than this part of the failure timeout.
 const COARSE_LAG_DIVISOR: u32 = 50;
 /// Two clocks are read within this time of each other, if the machine lets it.
 const SAME_MOMENT: Duration = Duration::from_micros(50);
-/// How often that is tried.
+/// The number of times that this is tried.
 const TRIES: u32 = 4;
 /// A coarse reading may lag by so many times what its clock resolves: ticks come late.
 const LATE_TICKS: u32 = 2;
-/// How far the offset may be from what it is: below this the difference between two readings of it
-/// is the time between their two clocks, above it the machine slept.
+/// The most that the offset may be from what it is: below this the difference between two readings
+/// of it is the time between their two clocks, above it the machine slept.
 const OFFSET_SLACK: Duration = Duration::from_millis(1);
 
 /// The clocks of a machine, in nanoseconds.

@@ -1,4 +1,4 @@
-//! Where this peer and the members are: what can be said of addresses before any is used.
+//! The addresses of this peer and of the members: what can be said of addresses before any is used.
 //!
 //! | given by | others reach it there | so port 0, and what stands for every interface |
 //! |---|---|---|
@@ -97,9 +97,10 @@ pub(in crate::driver) fn own_place(
     is_tcp: bool,
 ) -> Option<String> {
     let place = members.get(own)?;
+    let mut others = members.iter().filter(|(name, _)| *name != own);
     // On loopback it is reached by those on this machine.
-    let is_elsewhere = |(name, address): (&PeerName, &String)| name != own && !is_loopback(address);
-    let is_private = is_tcp && is_loopback(place) && members.iter().any(is_elsewhere);
+    let is_private =
+        is_tcp && is_loopback(place) && others.any(|(_, address)| !is_loopback(address));
     let is_told = !is_tcp || (is_reachable(place) && !is_private);
     is_told.then(|| place.clone())
 }
@@ -120,20 +121,22 @@ fn may_lead_to_several(address: &str) -> bool {
     address.parse::<SocketAddr>().is_err() && !host(address).eq_ignore_ascii_case("localhost")
 }
 
-/// Returns true if the host is every interface, and the port.
+/// Returns true if a text may be the name of a host.
+fn is_host_name(host: &str) -> bool {
+    // An IPv6 address without brackets could end in a port or not.
+    !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ":[]/".contains(c))
+}
+
+/// The parts of an address: true if the host is every interface, and the port.
 fn parts(address: &str) -> Result<(bool, u16), AddressFault> {
     if let Ok(address) = address.parse::<SocketAddr>() {
         return Ok((is_any(&address), address.port()));
     }
-    let is_name = |host: &str| {
-        // An IPv6 address without brackets could end in a port or not.
-        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || ":[]/".contains(c))
-    };
     let is_number = address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     match address.rsplit_once(':') {
-        _ if is_number || is_name(address) => Err(AddressFault::NoPort),
-        Some((host, "")) if is_name(host) => Err(AddressFault::NoPort),
-        Some((host, port)) if is_name(host) => {
+        _ if is_number || is_host_name(address) => Err(AddressFault::NoPort),
+        Some((host, "")) if is_host_name(host) => Err(AddressFault::NoPort),
+        Some((host, port)) if is_host_name(host) => {
             let port = port.parse::<u16>().map_err(|_| AddressFault::NotHostAndPort)?;
             Ok((false, port))
         }

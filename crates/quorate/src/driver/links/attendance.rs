@@ -19,7 +19,7 @@ pub(in crate::driver) struct Attendance {
     /// Counts the turns of the task.
     turns: AtomicU64,
     is_neglected: AtomicBool,
-    /// When the task was woken to see whether it runs, and its turns until then.
+    /// The time when the task was woken to see whether it runs, and its turns until then.
     probe: Mutex<Option<(Time, u64)>>,
 }
 

@@ -14,8 +14,8 @@ impl Shared {
         let model = rolling(&self.model_settings, &hello.model_settings);
         let transport = self.compare_tls(hello);
         let differ: Vec<_> = model.iter().chain(&transport).cloned().collect();
-        let is_member = |peer: &PeerName| self.roster.is_known(peer.as_str());
-        if !self.differences.keep(&hello.peer, hello.incarnation, &differ, is_member) {
+        let knows = |peer: &PeerName| self.roster.is_known(peer.as_str());
+        if !self.differences.keep(&hello.peer, hello.incarnation, &differ, knows) {
             return;
         }
         for Difference { field, ours, theirs } in model {
@@ -28,7 +28,7 @@ impl Shared {
         }
     }
 
-    /// How far two peers use TLS, if both say and it is not the same.
+    /// The difference in how far two peers use TLS, if both say and it is not the same.
     fn compare_tls(&self, hello: &Hello) -> Option<Difference> {
         let ours = self.transport.tls()?.to_string();
         let differs = !hello.tls.is_empty() && hello.tls != ours;

@@ -55,7 +55,7 @@ pub(in crate::driver) struct Identity {
 /// An open connection.
 pub(in crate::driver) struct Connection {
     pub(in crate::driver) identity: Identity,
-    /// When something last came over the control lane of this link.
+    /// The time when something last came over the control lane of this link.
     heard: Arc<AtomicU64>,
     /// Most bytes of replies that wait before nothing more is read.
     max_reply_bytes: usize,
@@ -93,7 +93,7 @@ pub(in crate::driver) enum Counted {
     All,
 }
 
-/// How a forwarded call ended.
+/// The end of a forwarded call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum CallEnd {
     /// It was answered.
@@ -178,7 +178,7 @@ impl Connection {
         Arc::ptr_eq(&self.heard, heard)
     }
 
-    /// When something last came over the control lane of this link.
+    /// The time when something last came over the control lane of this link.
     pub(in crate::driver) fn heard(&self) -> Time {
         Time(self.heard.load(Ordering::Relaxed))
     }

@@ -53,8 +53,8 @@ pub(in crate::driver) enum DialError {
 }
 
 impl DialError {
-    /// How much it says of the one that is looked for: of what came of several places the one that
-    /// says most is told.
+    /// The weight of what it says of the one that is looked for: of what came of several places the
+    /// one that says most is told.
     pub(in crate::driver) fn weight(&self) -> u8 {
         match self {
             Self::Elsewhere { .. } => 0,

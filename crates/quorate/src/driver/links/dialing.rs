@@ -20,10 +20,10 @@ use crate::protocol::message::Lane;
 /// Places of one address that are tried in a row; those beyond have their turn next time.
 const MAX_PLACES: usize = 32;
 
-/// Where a name has led, from one try to the next.
+/// The places where a name has led, from one try to the next.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Trail {
-    /// Where the one that is looked for was found last: there it is looked for first.
+    /// The place where the one that is looked for was found last: there it is looked for first.
     last: Option<String>,
     /// Counts tries: each begins with another place.
     tries: usize,

@@ -41,7 +41,7 @@ use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Ref
 
 /// The field of a refusal that is about how many are connected.
 const PLACES: &str = "max_connections";
-/// How long a peer that was refused may take to read why.
+/// The time that a peer which was refused may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
 
 /// The side of a connection that this peer is on.
@@ -366,8 +366,8 @@ impl Handshake<'_> {
         let is_sure = self.stream.proof.is_some()
             || side.dialed() == Some(&hello.peer)
             || self.shared.roster.is_at(&hello.peer, &self.stream.peer_address);
-        let is_listed = || self.shared.roster.members().contains(&hello.peer);
-        if hello.has_state && is_sure && (is_spurned || is_listed()) {
+        let is_holder = hello.has_state && is_sure;
+        if is_holder && (is_spurned || self.shared.roster.members().contains(&hello.peer)) {
             let position = hello.standing.position;
             self.shared.note_holder(Some(position).filter(|position| !position.is_blank()));
         }

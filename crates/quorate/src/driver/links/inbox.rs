@@ -19,7 +19,7 @@ pub(in crate::driver) struct Inbound {
     _room: OwnedSemaphorePermit,
 }
 
-/// Where messages of one lane wait.
+/// The queue in which messages of one lane wait.
 #[derive(Debug)]
 pub(in crate::driver) struct Inbox {
     queue: mpsc::Sender<Inbound>,

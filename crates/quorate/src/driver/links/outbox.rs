@@ -65,7 +65,7 @@ struct Open {
 pub(in crate::driver) struct CheckedOut {
     writer: Writer,
     bytes: BytesMut,
-    /// How many they were.
+    /// Their number.
     length: usize,
 }
 
@@ -146,7 +146,7 @@ impl Outbox {
         self.pending_replies + self.writing_replies
     }
 
-    /// Where to append whole frames.
+    /// The buffer to append whole frames to.
     pub(in crate::driver) fn frames(&mut self) -> &mut BytesMut {
         self.close_frame();
         &mut self.pending
@@ -158,7 +158,7 @@ impl Outbox {
         }
     }
 
-    /// How what was pushed gets written; `inline` if the caller is willing to do it.
+    /// The way in which what was pushed gets written; `inline` if the caller is willing to do it.
     pub(in crate::driver) fn next(&mut self, inline: bool) -> Next {
         if self.is_scheduled || self.is_blocked || self.writer.is_none() {
             return Next::Nothing;

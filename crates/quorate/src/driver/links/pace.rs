@@ -1,6 +1,6 @@
-//! How many messages of a guest are taken in a heartbeat, long ones counted several times. A peer
-//! that keeps to the protocol says a few; what one says beyond that would only keep the event loop
-//! from the others.
+//! The number of messages of a guest that are taken in a heartbeat, long ones counted several
+//! times. A peer that keeps to the protocol says a few; what one says beyond that would only keep
+//! the event loop from the others.
 
 use std::time::Duration;
 

@@ -28,7 +28,8 @@ pub struct LinkError {
     /// Since when it has been for this reason, in milliseconds since the Unix epoch; 0 if nothing
     /// was tried yet.
     pub since_ms: u64,
-    /// When it was last found so, in milliseconds since the Unix epoch; 0 if nothing was tried yet.
+    /// The time when it was last found so, in milliseconds since the Unix epoch; 0 if nothing was
+    /// tried yet.
     pub last_ms: u64,
 }
 

@@ -56,7 +56,7 @@ pub struct Refusal {
     pub ours: String,
     /// The other's value.
     pub theirs: String,
-    /// When it last happened, in milliseconds since the Unix epoch.
+    /// The time when it last happened, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The side that refused.
     pub by: RefusedBy,
@@ -84,7 +84,7 @@ struct State {
     kept: VecDeque<Kept>,
     /// The allowance for telling the embedder of members and guests.
     tellings: Allowances,
-    /// When the embedder may be told of a stranger next.
+    /// The time when the embedder may be told of a stranger next.
     next_stranger: Time,
 }
 
@@ -96,13 +96,13 @@ struct Kept {
     start: Option<Incarnation>,
     /// A newer start of the peer was refused for something else.
     is_over: bool,
-    /// When it last happened, by the clock that does not jump.
+    /// The time when it last happened, by the clock that does not jump.
     at: Time,
     /// Of a stranger: when it is to be told.
     due: Time,
     /// True if the embedder knows of these values.
     is_told: bool,
-    /// When it was last told of any.
+    /// The time when it was last told of any.
     told_at: Option<Time>,
 }
 
@@ -171,12 +171,7 @@ impl Refusals {
 impl State {
     /// Takes out what is kept of the like of a refusal.
     fn take(&mut self, refusal: &Refusal, about: About) -> Option<Kept> {
-        let is_same = |kept: &Kept| {
-            let one = &kept.refusal;
-            let other = refusal;
-            kept.about == about && (&one.peer, &one.field) == (&other.peer, &other.field)
-        };
-        let index = self.kept.iter().position(is_same)?;
+        let index = self.kept.iter().position(|kept| kept.is_like(refusal, about))?;
         self.kept.remove(index)
     }
 
@@ -213,31 +208,40 @@ impl State {
 
     /// Drops the oldest of those that one more must not be added to.
     fn make_room(&mut self, new: &Kept) {
-        let is_of_its_kind = |kept: &Kept| kept.about == new.about;
-        let is_of_its_own = |kept: &Kept| match new.about {
-            About::Member => is_of_its_kind(kept) && kept.refusal.peer == new.refusal.peer,
-            About::Guest | About::Stranger => {
-                is_of_its_kind(kept) && host_of(&kept.refusal) == host_of(&new.refusal)
-            }
-        };
         let (max, max_of_one) = match new.about {
             About::Member => (MAX_OF_MEMBERS, MAX_OF_ONE),
             About::Guest => (MAX_OF_GUESTS, MAX_OF_HOST),
             About::Stranger => (MAX_OF_STRANGERS, MAX_OF_STRANGE_HOST),
         };
-        self.keep_below(max_of_one, is_of_its_own);
-        self.keep_below(max, is_of_its_kind);
+        self.keep_below(max_of_one, |kept| kept.is_of_same_origin(new));
+        self.keep_below(max, |kept| kept.about == new.about);
     }
 
-    fn keep_below(&mut self, max: usize, is_one: impl Fn(&Kept) -> bool) {
-        while self.kept.iter().filter(|kept| is_one(kept)).count() >= max {
-            let Some(oldest) = self.kept.iter().position(&is_one) else { return };
+    /// Drops the oldest of those that `counts`, until there are fewer than `max`.
+    fn keep_below(&mut self, max: usize, counts: impl Fn(&Kept) -> bool) {
+        while self.kept.iter().filter(|kept| counts(kept)).count() >= max {
+            let Some(oldest) = self.kept.iter().position(&counts) else { return };
             self.kept.remove(oldest);
         }
     }
 }
 
 impl Kept {
+    /// Returns true if it is of the peer, the field and the subject of another refusal.
+    fn is_like(&self, refusal: &Refusal, about: About) -> bool {
+        let is_of_peer = self.refusal.peer == refusal.peer;
+        self.about == about && is_of_peer && self.refusal.field == refusal.field
+    }
+
+    /// Returns true if another one fills the same places: those of a member, or of a host.
+    fn is_of_same_origin(&self, other: &Self) -> bool {
+        let is_same = match other.about {
+            About::Member => self.refusal.peer == other.refusal.peer,
+            About::Guest | About::Stranger => host_of(&self.refusal) == host_of(&other.refusal),
+        };
+        self.about == other.about && is_same
+    }
+
     /// Returns true if the embedder was told of these very values, and they have been the case
     /// since.
     fn says_the_same(&self, refusal: &Refusal, at: Time) -> bool {
@@ -251,7 +255,7 @@ impl Kept {
     }
 }
 
-/// Where a refusal came from.
+/// The host that a refusal came from.
 fn host_of(refusal: &Refusal) -> &str {
     host(&refusal.address)
 }

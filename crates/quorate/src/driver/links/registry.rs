@@ -68,6 +68,11 @@ impl Link {
             .all(|lane| self.open.iter().any(|connection| connection.identity.lane == lane))
     }
 
+    /// Returns true if nothing has come over its control lane since then.
+    fn is_silent_since(&self, then: Time) -> bool {
+        self.heard.load(Ordering::Relaxed) < then.0
+    }
+
     /// All of its connections.
     fn all(&self) -> impl Iterator<Item = &Arc<Connection>> {
         self.open.iter().chain(&self.for_calls)
@@ -147,7 +152,8 @@ impl Registry {
         }
     }
 
-    /// When something last came over the control lane of the link, shared with its connections.
+    /// The time when something last came over the control lane of the link, shared with its
+    /// connections.
     pub(in crate::driver) fn heard(&self, peer: &PeerName) -> Arc<AtomicU64> {
         self.links.lock().get(peer).map(|link| link.heard.clone()).unwrap_or_default()
     }
@@ -303,8 +309,7 @@ impl Registry {
     /// Connections of links over whose control lane nothing has come since `before`.
     pub(in crate::driver) fn silent(&self, before: Time) -> Vec<Arc<Connection>> {
         let links = self.links.lock();
-        let is_silent = |link: &&Link| link.heard.load(Ordering::Relaxed) < before.0;
-        let silent = links.values().filter(is_silent);
+        let silent = links.values().filter(|link| link.is_silent_since(before));
         silent.flat_map(Link::all).cloned().collect()
     }
 

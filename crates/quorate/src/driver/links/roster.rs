@@ -178,9 +178,9 @@ impl Roster {
     /// Returns true if an address is one of a member.
     pub(in crate::driver) fn is_member_at(&self, address: &str) -> bool {
         let known = self.known.read();
-        let is_it = |other: &str| is_same_host(other, address);
-        known.members().any(|member| is_it(&member.address))
-            || self.configured.values().chain(known.met.values()).any(|address| is_it(address))
+        let told = known.members().map(|member| &member.address);
+        let mut all = told.chain(self.configured.values()).chain(known.met.values());
+        all.any(|member| is_same_host(member, address))
     }
 
     /// The claim of a peer that gives this name, and says that it is this to the group.

@@ -38,7 +38,7 @@ impl Difference {
 /// Peers of which differences are kept: every member, and clients by the dozen.
 const MAX_DIFFERING: usize = 64;
 
-/// How settings of other peers that may differ do differ from this peer's.
+/// Differences between this peer's settings and those of others, where they may differ.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Differences {
     /// Differences as the start of each that was connected last has told; only of those that

@@ -13,7 +13,7 @@ const MAX_HOSTS: usize = 64;
 pub(in crate::driver) struct Allowance {
     at_once: u32,
     pause: Duration,
-    /// When all of them are there again.
+    /// The time when all of them are there again.
     full: Time,
 }
 

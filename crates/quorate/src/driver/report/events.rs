@@ -27,7 +27,7 @@ pub struct NumberedEvent {
     pub event: Event,
 }
 
-/// Where events are kept and told.
+/// The place where events are kept and told.
 #[derive(Debug)]
 pub(crate) struct EventLog {
     ring: Arc<Mutex<Ring>>,
@@ -185,7 +185,7 @@ impl Events {
         }
     }
 
-    /// How many events this reader has missed because it was too slow.
+    /// The number of events that this reader has missed because it was too slow.
     pub fn lagged(&self) -> u64 {
         self.lagged
     }

@@ -1,4 +1,4 @@
-//! How full this peer's store is: told once when it comes near a bound, and once when it is there.
+//! The fill of this peer's store: told once when it comes near a bound, and once when it is there.
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -13,7 +13,7 @@ const ROOMY: u128 = 70;
 /// A full store is not full any more below this share of both.
 const NOT_FULL: u128 = 90;
 
-/// How full a store is, by whichever of its bounds is nearer.
+/// The fill of a store, by whichever of its bounds is nearer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -71,19 +71,22 @@ impl FillWatch {
 
 fn next(before: Fill, usage: &Usage, has_refused: bool) -> Fill {
     let Usage { cells, max_cells, bytes, max_bytes, .. } = *usage;
-    let is_at = |share: u128| {
-        let reaches = |part: usize, of: usize| part as u128 * 100 >= of as u128 * share;
-        reaches(cells, max_cells) || reaches(bytes, max_bytes)
-    };
     // Not even the smallest cell has room.
     let is_full = cells >= max_cells || bytes.saturating_add(CELL_BYTES) > max_bytes;
-    if is_full || has_refused || (before == Fill::Full && is_at(NOT_FULL)) {
+    if is_full || has_refused || (before == Fill::Full && reaches(usage, NOT_FULL)) {
         Fill::Full
-    } else if is_at(NEAR) || (before != Fill::Roomy && is_at(ROOMY)) {
+    } else if reaches(usage, NEAR) || (before != Fill::Roomy && reaches(usage, ROOMY)) {
         Fill::Nearly
     } else {
         Fill::Roomy
     }
+}
+
+/// Returns true if so many hundredths of either bound are taken.
+fn reaches(usage: &Usage, hundredths: u128) -> bool {
+    let of_cells = usage.cells as u128 * 100 >= usage.max_cells as u128 * hundredths;
+    let of_bytes = usage.bytes as u128 * 100 >= usage.max_bytes as u128 * hundredths;
+    of_cells || of_bytes
 }
 
 #[cfg(test)]

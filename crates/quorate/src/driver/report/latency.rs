@@ -1,4 +1,4 @@
-//! How long calls take that are not decided at once where they are made.
+//! The times of calls that are not decided at once where they are made.
 //!
 //! What the primary decides by itself for a caller of its own takes little more than two looks at a
 //! clock would, and is not measured. All others wait for somebody, some microseconds at least.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long calls took that were made here and sent to the primary, held, or answered when a
+/// The times of calls that were made here and sent to the primary, held, or answered when a
 /// majority had them: until they were answered, or failed. A call that was dropped is none of them.
 ///
 /// # Examples

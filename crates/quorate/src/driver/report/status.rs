@@ -45,7 +45,7 @@ pub struct Status {
     pub size: usize,
     /// Them, by name.
     pub members: Vec<MemberStatus>,
-    /// Where cells live.
+    /// The place where cells live.
     pub storage: StorageKind,
     /// The state of the storage.
     pub storage_state: StorageState,
@@ -54,7 +54,7 @@ pub struct Status {
     pub storage_error: Option<String>,
     /// Cells that this start has read from its directory; 0 in memory.
     pub recovered_cells: u64,
-    /// How far this peer uses TLS, if its transport has a say in that.
+    /// The extent to which this peer uses TLS, if its transport has a say in that.
     pub tls: Option<Tls>,
     /// The certificate that it shows to others.
     pub certificate: Option<Certificate>,
@@ -62,11 +62,11 @@ pub struct Status {
     pub mode: Mode,
     /// The exact state held here.
     pub position: Position,
-    /// How many cuts that was behind the primary's at its last heartbeat: 0 at the primary, `None`
-    /// without one, and where the two cannot be compared: no state of this generation is held, or
-    /// one of an earlier reign that the primary has yet to look at. A cut is what the primary sends
-    /// at a time: where callers wait for a majority as soon as one can be sent, otherwise what has
-    /// changed within the replication interval.
+    /// The number of cuts that it was behind the primary's at its last heartbeat: 0 at the primary,
+    /// `None` without one, and where the two cannot be compared: no state of this generation is
+    /// held, or one of an earlier reign that the primary has yet to look at. A cut is what the
+    /// primary sends at a time: where callers wait for a majority as soon as one can be sent,
+    /// otherwise what has changed within the replication interval.
     pub lag: Option<u64>,
     /// True if this start of this peer counts as a member: it votes, and what it holds is
     /// acknowledged. False of a restarted peer in memory until it holds what the others hold and
@@ -87,8 +87,8 @@ pub struct Status {
     /// Units that would be lost if this peer died now, for good: those that only it is sure to
     /// hold, as primary or alone.
     pub unacknowledged_units: u64,
-    /// How far the state is that this peer is being brought up to date with, while it takes more
-    /// than one message.
+    /// The progress of the state that this peer is being brought up to date with, while it takes
+    /// more than one message.
     pub catching_up: Option<CatchUp>,
     /// Cells held here, expired ones that have not been swept included.
     pub cells: usize,
@@ -100,8 +100,8 @@ pub struct Status {
     pub bytes: usize,
     /// The most that this peer takes for cells as primary, in bytes.
     pub max_bytes: usize,
-    /// How near they are to those bounds; where it is watched, as of at most a heartbeat ago, as
-    /// the events say.
+    /// The fill of the store by those bounds; where it is watched, as of at most a heartbeat ago,
+    /// as the events say.
     pub fill: Fill,
     /// For how long the primary has been silent, in milliseconds; 0 on the primary.
     pub primary_silence_ms: Option<u64>,
@@ -130,7 +130,7 @@ pub struct Status {
 pub struct MemberStatus {
     /// Its name.
     pub name: PeerName,
-    /// Where it is reached, as far as this peer knows.
+    /// The address at which it is reached, as far as this peer knows.
     pub address: String,
     /// True if the start of it that is connected, or was last, counts: it votes, and what it holds
     /// is acknowledged.

@@ -25,7 +25,7 @@ pub struct PeerStats {
     pub refused_for_room: u64,
     /// Calls that were refused here for `max_waiting_calls`.
     pub refused_for_waiting: u64,
-    /// How long calls took that were not decided at once where they were made.
+    /// The times of calls that were not decided at once where they were made.
     pub call_times: CallTimes,
     /// Elections that this peer stood for.
     pub campaigns: u64,

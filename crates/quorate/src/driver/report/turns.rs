@@ -25,13 +25,13 @@ pub struct Turns {
 /// Measures turns; written by the event loop alone.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct TurnWatch {
-    /// When the turn began that has not ended; 0 between two.
+    /// The time when the turn began that has not ended; 0 between two.
     begun: AtomicU64,
     longest: AtomicU64,
     /// The longest of this period, and of the one before it.
     lately: AtomicU64,
     before: AtomicU64,
-    /// When this period began.
+    /// The time when this period began.
     since: AtomicU64,
 }
 

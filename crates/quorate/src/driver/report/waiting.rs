@@ -21,15 +21,17 @@ pub(in crate::driver) struct Waiting {
 }
 
 impl Status {
+    fn is_linked(&self, name: &PeerName) -> bool {
+        self.peers.iter().any(|peer| peer.name == *name && peer.link == Link::Up)
+    }
+
     /// The faults of the other members as a clause: who is not connected, and who is refused
     /// because of what. Empty, if all are there.
     pub(crate) fn missing(&self) -> String {
         let others = self.members.iter().filter(|member| member.name != self.name);
-        let is_up =
-            |name: &PeerName| self.peers.iter().any(|p| p.name == *name && p.link == Link::Up);
         let mut absent = Vec::new();
         let mut refused = Vec::new();
-        for member in others.clone().filter(|member| !is_up(&member.name)) {
+        for member in others.clone().filter(|member| !self.is_linked(&member.name)) {
             let name = &member.name;
             match self.refusals.iter().rev().find(|refusal| refusal.peer == name.as_str()) {
                 Some(refusal) => {

@@ -161,7 +161,7 @@ impl Drop for GivenUp {
     }
 }
 
-/// How much of the progress has been told, in hundredths.
+/// The part of the progress that has been told, in hundredths.
 #[derive(Default)]
 struct Told(u64);
 
