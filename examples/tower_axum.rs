@@ -41,7 +41,7 @@ use quorate::Peer;
 use quorate::transport::InProcess;
 use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use quorate_tower::{
-    Admission, BuildError, ClientAddress, Header, Network, RateLimitLayer, Rule, Shared,
+    Admission, AllCallers, BuildError, ClientAddress, Header, Network, RateLimitLayer, Rule,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -106,7 +106,7 @@ fn routes(limiter: RateLimiter, proxies: Vec<Network>) -> Result<Router, BuildEr
     let all = Rule::new("client", client).when(|request| request.uri.path() == "/hello");
     let layer = RateLimitLayer::builder(limiter)
         .rule(all)
-        .rule(Rule::new("total", Shared))
+        .rule(Rule::new("total", AllCallers))
         .rule(failed_logins)
         .rule(rows)
         .build()?;

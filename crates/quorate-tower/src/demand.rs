@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::header::Header;
-    use crate::key::{Shared, from_fn};
+    use crate::key::{AllCallers, from_fn};
     use crate::path::Path;
 
     fn request() -> Parts {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn every_rule_that_applies_asks_for_its_cost() {
         let rules = [
-            Rule::new("total", Shared),
+            Rule::new("total", AllCallers),
             Rule::new("calls", Path).cost_of(|request| request.uri.path().len() as u64),
             Rule::new("posts", Path).when(|request| request.method == "POST"),
             Rule::new("free", Path).cost(0),

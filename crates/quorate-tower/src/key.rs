@@ -87,15 +87,15 @@ impl std::error::Error for NoKey {}
 /// # Examples
 ///
 /// ```
-/// use quorate_tower::{Rule, Shared};
+/// use quorate_tower::{AllCallers, Rule};
 ///
-/// let all_together = Rule::new("total", Shared);
+/// let all_together = Rule::new("total", AllCallers);
 /// # let _ = all_together;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shared;
+pub struct AllCallers;
 
-impl KeyExtractor for Shared {
+impl KeyExtractor for AllCallers {
     fn key(&self, _request: &Parts) -> Result<Vec<u8>, NoKey> {
         Ok(Vec::new())
     }
@@ -113,7 +113,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
 
 /// Counts by whatever a closure finds in a request; `None` if there is no key. One that is empty is
 /// refused as [`NoKey::Unreadable`]: a field that was sent empty is no key, and would be one that
-/// all who send it share. What all are to share is [`Shared`].
+/// all who send it share. What all are to share is [`AllCallers`].
 ///
 /// Of two texts that callers choose make a pair of extractors and not one text: `"a-b"` and `"c"`
 /// with a dash between them are `"a"` and `"b-c"`. For what callers send in a field there is
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn all_share_the_empty_key() {
-        assert_eq!(Shared.key(&request()), Ok(Vec::new()));
+        assert_eq!(AllCallers.key(&request()), Ok(Vec::new()));
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         assert_ne!(pair("ab", "c"), pair("a", "bc"));
         assert_ne!(pair("1:", "a"), pair("1", ":a"));
         assert_eq!(pair("alice", "/"), Ok(b"5:alice/".to_vec()));
-        let none = (Shared, from_fn(|_| None::<String>)).key(&request());
+        let none = (AllCallers, from_fn(|_| None::<String>)).key(&request());
         assert!(matches!(none, Err(NoKey::NotSent { .. })));
     }
 
@@ -209,6 +209,6 @@ mod tests {
         let error = of("").expect_err("nothing is no key");
         assert_eq!(error.to_string(), "the request has an empty key");
         assert!(matches!(error, NoKey::Unreadable { .. }));
-        assert!((Shared, key).key(&request()).is_err());
+        assert!((AllCallers, key).key(&request()).is_err());
     }
 }

@@ -77,13 +77,13 @@ impl<R> fmt::Debug for RateLimitLayer<R> {
 /// use http::{HeaderName, Method};
 /// use quorate_ratelimit::{HeaderStyle, RateLimiter, Reset};
 /// use quorate_tower::{
-///     BuildError, ClientAddress, Header, RateLimitLayer, Rule, Shared, WhenUnavailable,
+///     AllCallers, BuildError, ClientAddress, Header, RateLimitLayer, Rule, WhenUnavailable,
 /// };
 ///
 /// fn layer(limiter: RateLimiter) -> Result<RateLimitLayer, BuildError> {
 ///     let customer = Header(HeaderName::from_static("x-api-key"));
 ///     RateLimitLayer::builder(limiter)
-///         .rule(Rule::new("total", Shared))
+///         .rule(Rule::new("total", AllCallers))
 ///         .rule(Rule::new("client", ClientAddress::new()))
 ///         .rule(Rule::new("writes", customer).when(|request| request.method == Method::POST))
 ///         .headers([HeaderStyle::IetfDraft11, HeaderStyle::XRateLimit { reset: Reset::Delta }])
@@ -125,10 +125,10 @@ impl<R> RateLimitLayerBuilder<R> {
     ///
     /// ```
     /// use quorate_ratelimit::RateLimiter;
-    /// use quorate_tower::{BuildError, RateLimitLayer, Rule, Shared};
+    /// use quorate_tower::{AllCallers, BuildError, RateLimitLayer, Rule};
     ///
     /// fn discreet(limiter: RateLimiter) -> Result<RateLimitLayer, BuildError> {
-    ///     let total = Rule::new("total", Shared);
+    ///     let total = Rule::new("total", AllCallers);
     ///     RateLimitLayer::builder(limiter).rule(total).headers_on_denials_only().build()
     /// }
     /// ```

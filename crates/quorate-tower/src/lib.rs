@@ -21,7 +21,7 @@
 //! use axum::{Extension, Router, routing::get};
 //! use quorate::Peer;
 //! use quorate_ratelimit::{Limit, Limits, RateLimiter};
-//! use quorate_tower::{Admission, ClientAddress, RateLimitLayer, Rule, Shared};
+//! use quorate_tower::{Admission, AllCallers, ClientAddress, RateLimitLayer, Rule};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +39,7 @@
 //!     });
 //!     let layer = RateLimitLayer::builder(RateLimiter::new(peer, &limits))
 //!         .rule(Rule::new("client", client))
-//!         .rule(Rule::new("total", Shared))
+//!         .rule(Rule::new("total", AllCallers))
 //!         .build()?;
 //!
 //!     let routes = Router::new().route("/", get(hello)).layer(layer);
@@ -198,7 +198,7 @@ pub use admission::{Admission, Unenforced};
 pub use forwarded::ProxyField;
 pub use header::Header;
 pub use host::Host;
-pub use key::{KeyExtractor, NoKey, Shared, from_fn};
+pub use key::{AllCallers, KeyExtractor, NoKey, from_fn};
 pub use layer::{BuildError, RateLimitLayer, RateLimitLayerBuilder};
 pub use network::{Network, NetworkError};
 pub use path::{MethodAndPath, Path};

@@ -19,7 +19,7 @@ use quorate::Peer;
 use quorate::transport::InProcess;
 use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use quorate_tower::{
-    Admission, ClientAddress, Network, PeerAddress, ProxyField, RateLimitLayer, Rule, Shared,
+    Admission, AllCallers, ClientAddress, Network, PeerAddress, ProxyField, RateLimitLayer, Rule,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,7 +44,7 @@ fn layer(limiter: &RateLimiter, client: ClientAddress) -> RateLimitLayer {
     RateLimitLayer::builder(limiter.clone())
         .rule(Rule::new("client", client))
         .rule(
-            Rule::new("total", Shared)
+            Rule::new("total", AllCallers)
                 .cost(10)
                 .actual_cost(|response| response.headers.get("cost")?.to_str().ok()?.parse().ok()),
         )

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use quorate_tower::{Grpc, RateLimit, RateLimitLayer, ResponseFuture, Rule, Shared};
+use quorate_tower::{AllCallers, Grpc, RateLimit, RateLimitLayer, ResponseFuture, Rule};
 use support::{MINUTE, call, group, used};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_layer::Layer;
@@ -55,7 +55,8 @@ fn permitted(permits: usize) -> Permitted {
 #[tokio::test(start_paused = true)]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
     let group = group().await;
-    let layer = RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("ten", Shared));
+    let layer =
+        RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("ten", AllCallers));
     let mut service = layer.build().expect("usable").layer(permitted(2));
     for _ in 0..4 {
         let response = call(&mut service, Request::new(())).await.expect("it does not fail");
@@ -71,7 +72,8 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_frees_what_was_set_aside_for_it() {
     let group = group().await;
-    let layer = RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("two", Shared));
+    let layer =
+        RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("two", AllCallers));
     let inner = permitted(1);
     let permits = inner.permits.clone();
     let mut service = layer.build().expect("usable").layer(inner);
@@ -87,7 +89,8 @@ async fn a_refused_request_frees_what_was_set_aside_for_it() {
 #[tokio::test(start_paused = true)]
 async fn what_the_inner_service_waits_for_is_waited_for() {
     let group = group().await;
-    let layer = RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("ten", Shared));
+    let layer =
+        RateLimitLayer::builder(group.limiter("a").clone()).rule(Rule::new("ten", AllCallers));
     let mut service = layer.build().expect("usable").layer(permitted(0));
     let mut context = Context::from_waker(std::task::Waker::noop());
     assert!(service.poll_ready(&mut context).is_pending());
@@ -98,8 +101,8 @@ async fn what_the_inner_service_waits_for_is_waited_for() {
 async fn an_error_of_the_inner_service_is_passed_on_and_stays_counted() {
     let group = group().await;
     let rules = [
-        Rule::new("two", Shared).count_if(|_| false),
-        Rule::new("ten", Shared).cost(2).actual_cost(|_| Some(0)),
+        Rule::new("two", AllCallers).count_if(|_| false),
+        Rule::new("ten", AllCallers).cost(2).actual_cost(|_| Some(0)),
     ];
     let layer = RateLimitLayer::builder(group.limiter("a").clone());
     let layer = rules.into_iter().fold(layer, |layer, rule| layer.rule(rule)).build();

@@ -11,8 +11,8 @@ use http::{Method, Request, Response, StatusCode};
 use quorate::DecideError;
 use quorate_ratelimit::{AcquireError, Carry, HeaderStyle, Limit, Limits, RateLimiter, Reset};
 use quorate_tower::{
-    Admission, BuildError, Grpc, Header, MissingKey, MissingLimit, RateLimitLayer,
-    RateLimitLayerBuilder, Reason, Refusal, Rule, Shared, WhenUnavailable,
+    Admission, AllCallers, BuildError, Grpc, Header, MissingKey, MissingLimit, RateLimitLayer,
+    RateLimitLayerBuilder, Reason, Refusal, Rule, WhenUnavailable,
 };
 use support::{call, cut_off, group, inside, used};
 
@@ -73,7 +73,7 @@ async fn what_is_admitted_is_served_and_what_is_denied_is_not() {
 async fn several_rules_count_all_or_nothing() {
     let group = group().await;
     let limiter = group.limiter("b");
-    let rules = [Rule::new("ten", Shared).cost(3), Rule::new("two", user())];
+    let rules = [Rule::new("ten", AllCallers).cost(3), Rule::new("two", user())];
     let mut service = inside(&layer(limiter, rules).build().expect("usable"), ok);
     for left in [1, 0] {
         let response = call(&mut service, of("alice")).await.expect("infallible");
@@ -109,8 +109,8 @@ async fn what_is_never_admitted_is_the_callers_mistake_and_not_a_denial() {
     let group = group().await;
     let cost = |request: &http::request::Parts| request.uri.path().len() as u64;
     for rules in [
-        vec![Rule::new("ten", Shared).cost_of(cost)],
-        vec![Rule::new("minute", user()), Rule::new("ten", Shared).cost_of(cost)],
+        vec![Rule::new("ten", AllCallers).cost_of(cost)],
+        vec![Rule::new("minute", user()), Rule::new("ten", AllCallers).cost_of(cost)],
     ] {
         let mut service = inside(&layer(group.limiter("a"), rules).build().expect("usable"), ok);
         let long = Request::get("/0123456789").header("user", "a").body(()).expect("a request");
@@ -149,7 +149,7 @@ async fn handlers_read_why_a_request_was_admitted() {
     let group = group().await;
     let rules = [
         Rule::new("two", user()).missing_key(MissingKey::Skip),
-        Rule::new("shadow", Shared).when(|it| it.method == Method::PUT).cost(2),
+        Rule::new("shadow", AllCallers).when(|it| it.method == Method::PUT).cost(2),
     ];
     let mut service = inside(
         &layer(group.limiter("a"), rules).build().expect("usable"),
@@ -178,14 +178,14 @@ async fn handlers_read_why_a_request_was_admitted() {
 async fn a_shadow_is_told_to_no_client() {
     let group = group().await;
     let limiter = group.limiter("a");
-    let both = [Rule::new("two", user()), Rule::new("shadow", Shared)];
+    let both = [Rule::new("two", user()), Rule::new("shadow", AllCallers)];
     let both = layer(limiter, both).build().expect("usable");
     for left in [1, 0] {
         let response = call(&mut inside(&both, ok), of("alice")).await.expect("infallible");
         let told = response.headers()["ratelimit"].to_str().expect("text").to_owned();
         assert!(told.starts_with(&format!("\"two\";r={left};")), "{told}");
     }
-    let alone = layer(limiter, [Rule::new("shadow", Shared)]).build().expect("usable");
+    let alone = layer(limiter, [Rule::new("shadow", AllCallers)]).build().expect("usable");
     let response = call(&mut inside(&alone, ok), of("alice")).await.expect("infallible");
     assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
 }
@@ -214,7 +214,7 @@ async fn without_a_quorum_requests_are_refused_as_unavailable_and_not_as_too_man
     let limiter = cut_off(&group).await;
     for rules in [
         vec![Rule::new("two", user())],
-        vec![Rule::new("two", user()), Rule::new("ten", Shared).count_if(|_| false)],
+        vec![Rule::new("two", user()), Rule::new("ten", AllCallers).count_if(|_| false)],
     ] {
         let mut service = inside(&layer(&limiter, rules).build().expect("usable"), ok);
         let response = call(&mut service, of("alice")).await.expect("infallible");
@@ -319,15 +319,15 @@ async fn a_layer_that_could_never_work_is_not_built() {
     let limiter = group.limiter("a");
     let error = |rules: Vec<Rule>| layer(limiter, rules).build().err();
     assert_eq!(error(vec![]), Some(BuildError::Rules { count: 0, max: 4096 }));
-    let many = (0..17).map(|_| Rule::new("two", Shared)).collect();
+    let many = (0..17).map(|_| Rule::new("two", AllCallers)).collect();
     assert_eq!(error(many), Some(BuildError::Rules { count: 17, max: 16 }));
     let unknown = BuildError::UnknownLimit { limit: "tow".into() };
-    assert_eq!(error(vec![Rule::new("tow", Shared)]), Some(unknown));
+    assert_eq!(error(vec![Rule::new("tow", AllCallers)]), Some(unknown));
     let never = BuildError::NeverAdmitted { limit: "two".into(), cost: 3, max: 2 };
-    assert_eq!(error(vec![Rule::new("two", Shared).cost(3)]), Some(never));
-    assert_eq!(error(vec![Rule::new("shadow", Shared).cost(3)]), None);
+    assert_eq!(error(vec![Rule::new("two", AllCallers).cost(3)]), Some(never));
+    assert_eq!(error(vec![Rule::new("shadow", AllCallers).cost(3)]), None);
     let permits = BuildError::Concurrency { limit: "permits".into() };
-    assert_eq!(error(vec![Rule::new("permits", Shared)]), Some(permits));
+    assert_eq!(error(vec![Rule::new("permits", AllCallers)]), Some(permits));
 }
 
 #[tokio::test(start_paused = true)]

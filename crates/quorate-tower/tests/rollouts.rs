@@ -13,8 +13,8 @@ use quorate::{Acknowledge, Peer};
 use quorate_ratelimit::testing::TestGroup;
 use quorate_ratelimit::{AcquireError, Carry, Limit, Limits, RateLimiter};
 use quorate_tower::{
-    Admission, BuildError, Header, MissingLimit, RateLimitLayer, RateLimitLayerBuilder, Reason,
-    Rule, Shared, Unenforced, WhenUnavailable,
+    Admission, AllCallers, BuildError, Header, MissingLimit, RateLimitLayer, RateLimitLayerBuilder,
+    Reason, Rule, Unenforced, WhenUnavailable,
 };
 use support::{MINUTE, call, inside, used};
 
@@ -65,7 +65,7 @@ async fn in_a_rollout() -> (InProcess, [RateLimiter; 3]) {
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_brings_a_limit_and_its_rule_is_no_outage() {
     let (_network, [a, b, c]) = in_a_rollout().await;
-    let rules = || [Rule::new("new", Shared), Rule::new("api", Shared)];
+    let rules = || [Rule::new("new", AllCallers), Rule::new("api", AllCallers)];
     let mut service = inside(&layer(&b, rules()).build().expect("the code has it"), unenforced);
     for left in [4, 3] {
         let response = call(&mut service, Request::new(())).await.expect("infallible");
@@ -77,15 +77,17 @@ async fn a_rollout_that_brings_a_limit_and_its_rule_is_no_outage() {
     assert_eq!(b.stats().totals.errors.all(), 2);
     assert_eq!(b.limits_status().missing, ["new"]);
     // Alone a rule that is skipped admits, and one that may not be refuses.
-    let alone = layer(&b, [Rule::new("new", Shared)]).build().expect("the code has it");
+    let alone = layer(&b, [Rule::new("new", AllCallers)]).build().expect("the code has it");
     let mut alone = inside(&alone, async |request: Request<()>| {
         assert_eq!(request.extensions().get(), Some(&Admission::Exempt));
         unenforced(request).await
     });
     let response = call(&mut alone, Request::new(())).await.expect("infallible");
     assert_eq!((response.status(), &**response.body()), (StatusCode::OK, "new"));
-    let strict =
-        [Rule::new("api", Shared), Rule::new("new", Shared).missing_limit(MissingLimit::Refuse)];
+    let strict = [
+        Rule::new("api", AllCallers),
+        Rule::new("new", AllCallers).missing_limit(MissingLimit::Refuse),
+    ];
     let strict = layer(&b, strict).when_unavailable(WhenUnavailable::Admit).build();
     let mut strict = inside(&strict.expect("the code has it"), unenforced);
     let response = call(&mut strict, Request::new(())).await.expect("infallible");
@@ -115,9 +117,9 @@ async fn a_rollout_that_brings_a_limit_and_its_rule_is_no_outage() {
 async fn rules_that_settle_by_the_response_go_without_a_missing_limit_too() {
     let (_network, [_a, b, _c]) = in_a_rollout().await;
     let rules = [
-        Rule::new("new", Shared).cost(3).actual_cost(|_| Some(1)),
+        Rule::new("new", AllCallers).cost(3).actual_cost(|_| Some(1)),
         Rule::new("new", Header(HeaderName::from_static("user"))).count_if(|_| true),
-        Rule::new("api", Shared).cost(3).actual_cost(|_| Some(1)),
+        Rule::new("api", AllCallers).cost(3).actual_cost(|_| Some(1)),
         Rule::new("api", Header(HeaderName::from_static("user"))).count_if(|_| false),
     ];
     let mut service = inside(&layer(&b, rules).build().expect("the code has it"), unenforced);
@@ -133,7 +135,7 @@ async fn after_a_change_of_the_groups_limits_a_new_limit_waits_for_the_next_one(
     let code = set(&["api", "new"]);
     let group = TestGroup::start(&code, ["a", "b", "c"], |peer| peer).await.expect("valid");
     let limiter = group.limiter("b");
-    let rules = || [Rule::new("new", Shared), Rule::new("api", Shared)];
+    let rules = || [Rule::new("new", AllCallers), Rule::new("api", AllCallers)];
     let before = layer(limiter, rules()).build().expect("the code has it");
     let changed = group.limiter("a").change_limits(&set(&["api"]), Carry::Keep).await;
     assert_eq!(changed, Ok(1));
@@ -155,8 +157,8 @@ async fn after_a_change_of_the_groups_limits_a_new_limit_waits_for_the_next_one(
     let later = set(&["api", "new", "later"]);
     assert_eq!(limiter.change_limits(&later, Carry::Keep).await, Ok(3));
     limiter.wait_ready(MINUTE).await.expect("there is a primary");
-    assert!(layer(limiter, [Rule::new("later", Shared)]).build().is_ok());
-    let never = layer(limiter, [Rule::new("latre", Shared)]).build().err();
+    assert!(layer(limiter, [Rule::new("later", AllCallers)]).build().is_ok());
+    let never = layer(limiter, [Rule::new("latre", AllCallers)]).build().err();
     assert_eq!(never, Some(BuildError::UnknownLimit { limit: "latre".into() }));
 }
 
@@ -164,9 +166,9 @@ async fn after_a_change_of_the_groups_limits_a_new_limit_waits_for_the_next_one(
 async fn a_limit_that_becomes_one_of_permits_is_gone_without() {
     let group = TestGroup::start(&set(&["api", "jobs"]), ["a"], |peer| peer).await.expect("valid");
     let limiter = group.limiter("a");
-    let rules = [Rule::new("jobs", Shared), Rule::new("api", Shared)];
+    let rules = [Rule::new("jobs", AllCallers), Rule::new("api", AllCallers)];
     let mut service = inside(&layer(limiter, rules).build().expect("usable"), unenforced);
-    let reserving = [Rule::new("jobs", Shared).actual_cost(|_| Some(1))];
+    let reserving = [Rule::new("jobs", AllCallers).actual_cost(|_| Some(1))];
     let mut reserving = inside(&layer(limiter, reserving).build().expect("usable"), unenforced);
     let permits = Limits::builder()
         .limit("api", Limit::per_day(1).burst(5))
@@ -197,7 +199,7 @@ async fn a_chosen_limit_of_permits_is_shown_as_missing() {
     let limits = Limits::builder().limit("jobs", Limit::concurrent(2)).build().expect("usable");
     let group = TestGroup::start(&limits, ["a"], |peer| peer).await.expect("valid");
     let limiter = group.limiter("a");
-    let chosen = layer(limiter, [Rule::limit_by(|_| Some("jobs"), Shared)]).build();
+    let chosen = layer(limiter, [Rule::limit_by(|_| Some("jobs"), AllCallers)]).build();
     let mut service = inside(&chosen.expect("usable"), unenforced);
     let response = call(&mut service, Request::new(())).await.expect("infallible");
     assert_eq!(response.body(), "jobs");
@@ -271,7 +273,7 @@ async fn rules_that_apply_count_and_not_those_that_are_there() {
     let limiter = group.limiter("a");
     let rule = |name: &String| {
         let plan = name[..1].to_owned();
-        Rule::new(name.as_str(), Shared).when(move |request| request.uri.path()[1..] == *plan)
+        Rule::new(name.as_str(), AllCallers).when(move |request| request.uri.path()[1..] == *plan)
     };
     let five_plans = layer(limiter, names.iter().map(rule)).build().expect("four apply");
     let request = Request::get("/3").body(()).expect("a request");
@@ -281,17 +283,17 @@ async fn rules_that_apply_count_and_not_those_that_are_there() {
         assert_eq!(used(limiter, name, "").await, u64::from(name.starts_with('3')), "{name}");
     }
     // What is too many for a request is the service's mistake, and said so.
-    let all = names.iter().map(|name| Rule::new(name.as_str(), Shared).when(|_| true));
+    let all = names.iter().map(|name| Rule::new(name.as_str(), AllCallers).when(|_| true));
     let all = layer(limiter, all).build().expect("who knows when they apply");
     let response = call(&mut inside(&all, unenforced), Request::new(())).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let reason = Reason::TooManyRules { count: 20, max: 16 };
     assert_eq!(response.extensions().get(), Some(&reason));
-    let sixteen = names[..16].iter().map(|name| Rule::new(name.as_str(), Shared));
+    let sixteen = names[..16].iter().map(|name| Rule::new(name.as_str(), AllCallers));
     let sixteen = layer(limiter, sixteen).build().expect("as many as are decided together");
     let response = call(&mut inside(&sixteen, unenforced), Request::new(())).await;
     assert_eq!(response.expect("infallible").status(), StatusCode::OK);
-    let always = names.iter().map(|name| Rule::new(name.as_str(), Shared));
+    let always = names.iter().map(|name| Rule::new(name.as_str(), AllCallers));
     let refused = layer(limiter, always).build().err();
     assert_eq!(refused, Some(BuildError::Rules { count: 20, max: 16 }));
 }
@@ -309,7 +311,7 @@ async fn a_denial_says_when_to_come_again_whatever_this_peers_code_knows_of_the_
     let changed = set(&["api", "gold", "visits"]);
     assert_eq!(group.limiter("a").change_limits(&changed, Carry::Reset).await, Ok(1));
     let limiter = group.limiter("web");
-    for rule in [Rule::limit_by(|_| Some("gold"), Shared), Rule::new("visits", Shared)] {
+    for rule in [Rule::limit_by(|_| Some("gold"), AllCallers), Rule::new("visits", AllCallers)] {
         let layer = layer(limiter, [rule.cost(5)]).build().expect("usable");
         let mut service = inside(&layer, unenforced);
         let mut answer = async || call(&mut service, Request::new(())).await.expect("infallible");

@@ -4,7 +4,7 @@ mod support;
 
 use http::{HeaderName, Request, Response, StatusCode};
 use quorate_ratelimit::{Decision, RateLimiter};
-use quorate_tower::{Admission, Header, RateLimitLayer, Rule, Shared, Unsettled};
+use quorate_tower::{Admission, AllCallers, Header, RateLimitLayer, Rule, Unsettled};
 use support::{MINUTE, call, cut_off, group, inside, used};
 
 /// What a request wants to be answered, and when.
@@ -84,7 +84,7 @@ async fn nothing_is_given_back_to_a_window_that_it_was_not_taken_from() {
         vec![Rule::new("minute", user()).cost(2).count_if(successes)],
         vec![
             Rule::new("minute", user()).cost(2).count_if(successes),
-            Rule::new("two", Shared).cost(2).count_if(successes),
+            Rule::new("two", AllCallers).cost(2).count_if(successes),
         ],
     ] {
         let served_by = limiter.clone();
@@ -144,7 +144,7 @@ async fn a_reservation_is_taken_back_when_another_rule_denies() {
     let rules = [
         Rule::new("two", user()).cost(2),
         Rule::new("ten", user()).cost(3).actual_cost(told),
-        Rule::new("minute", Shared).cost(1).actual_cost(told),
+        Rule::new("minute", AllCallers).cost(1).actual_cost(told),
     ];
     let mut service = inside(&layer(limiter, rules), answer);
     let response = call(&mut service, asks(200, 2)).await.expect("infallible");
@@ -164,7 +164,7 @@ async fn nothing_is_taken_when_a_reservation_is_denied() {
     let limiter = group.limiter("a");
     let rules = [
         Rule::new("two", user()),
-        Rule::new("minute", Shared).cost(1).actual_cost(told),
+        Rule::new("minute", AllCallers).cost(1).actual_cost(told),
         Rule::new("ten", user()).cost(6).actual_cost(told),
     ];
     let mut service = inside(&layer(limiter, rules), answer);
@@ -230,7 +230,7 @@ async fn a_shadow_that_would_have_denied_gives_nothing_back() {
         vec![Rule::new("shadow", user()).count_if(successes)],
         // Only one of the two is what the group's answer speaks of.
         vec![
-            Rule::new("shadow", Shared).count_if(successes),
+            Rule::new("shadow", AllCallers).count_if(successes),
             Rule::new("shadow", user()).count_if(successes),
         ],
     ] {
