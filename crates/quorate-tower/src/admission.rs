@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_ratelimit::{AcquireError, Decision};
 
-use crate::taking::{Admitted, Taken};
+use crate::admit::{Admitted, Taken};
 
 /// Why a request was passed on. It is in the extensions of the request, for handlers to read.
 ///

@@ -173,6 +173,7 @@
 
 mod address;
 mod admission;
+mod admit;
 mod carried;
 mod demand;
 mod fields;
@@ -191,7 +192,6 @@ mod rule;
 mod service;
 mod settings;
 mod settlement;
-mod taking;
 
 pub use address::{ClientAddress, PeerAddress};
 pub use admission::{Admission, Unenforced};

@@ -16,9 +16,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::admission::{Admission, Unenforced};
+use crate::admit::{Taken, admit};
 use crate::refusal::{Problems, Reason, Refusal, Refuse};
 use crate::settings::{Settings, WhenUnavailable};
-use crate::taking::{self, Taken};
 use crate::{demand, fields, settlement};
 
 /// The service that a [`RateLimitLayer`](crate::RateLimitLayer) makes of another one.
@@ -123,7 +123,7 @@ async fn admitted<R>(
 ) -> Result<(Admission, Vec<Taken>, Option<Unenforced>), Reason> {
     let Settings { limiter, rules, unavailable, .. } = settings;
     let items = demand::items_of(rules, request)?;
-    match (taking::admit(limiter, rules, items).await, unavailable) {
+    match (admit(limiter, rules, items).await, unavailable) {
         (Ok(admitted), _) => Ok(Admission::of(admitted)),
         (Err(Reason::Unavailable { error }), WhenUnavailable::Admit) => {
             Ok((Admission::Undecided { error }, Vec::new(), None))

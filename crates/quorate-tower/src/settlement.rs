@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::response::Parts;
 use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
 
+use crate::admit::{Hold, Taken};
 use crate::rule::Rule;
-use crate::taking::{Hold, Taken};
 
 /// Costs that could not be settled: what was taken stays counted, and what was reserved is given
 /// back when it lapses. In the extensions of the response, for layers outside to log.
