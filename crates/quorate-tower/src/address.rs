@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use http::Extensions;
 use http::request::Parts;
+use ipnet::IpNet;
 
 use crate::carried::Carried;
 use crate::forwarded::ProxyField;
 use crate::hop::Hop;
 use crate::key::{KeyExtractor, NoKey};
-use crate::network::{Network, first_of};
+use crate::network::Network;
 
 /// The address of a connection's other end, for servers to put into the extensions of each request.
 ///
@@ -248,10 +249,9 @@ impl ClientAddress {
                 Carried::Somewhere => (address, 128),
             },
         };
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let key = match first_of(address, prefix) {
-            whole if prefix == bits => whole.to_string(),
-            first => format!("{first}/{prefix}"),
+        let key = match IpNet::new(address, prefix) {
+            Ok(network) if prefix < network.max_prefix_len() => network.trunc().to_string(),
+            _ => address.to_string(),
         };
         key.into_bytes()
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use quorate::words::UnknownWord;
 
 quorate::told_to_people! { NetworkError }
@@ -23,29 +24,27 @@ quorate::told_to_people! { NetworkError }
 /// # Ok::<(), quorate_tower::NetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// This host: `127.0.0.0/8` and `::1`.
     pub const LOOPBACK: [Self; 2] = [
-        Self::v4([127, 0, 0, 0], 8),
-        Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
+        Self::known(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+        Self::known(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
     ];
 
     /// The networks that nobody routes: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16` (RFC 1918)
     /// and `fc00::/7` (RFC 4193). As trusted proxies only where clients are never in them.
     pub const PRIVATE: [Self; 4] = [
-        Self::v4([10, 0, 0, 0], 8),
-        Self::v4([172, 16, 0, 0], 12),
-        Self::v4([192, 168, 0, 0], 16),
-        Self { address: IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), prefix: 7 },
+        Self::known(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+        Self::known(IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
+        Self::known(IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
+        Self::known(IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
     ];
 
-    const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Self {
-        Self { address: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
+    /// A constant: a prefix that is too long does not compile.
+    const fn known(first: IpAddr, prefix: u8) -> Self {
+        Self(IpNet::new_assert(first, prefix))
     }
 
     /// The addresses whose first `prefix` bits are those of `address`.
@@ -67,18 +66,21 @@ impl Network {
     /// ```
     pub fn new(address: impl Into<IpAddr>, prefix: u8) -> Result<Self, NetworkError> {
         let address = address.into();
-        if prefix > bits(address) {
-            return Err(NetworkError::Prefix { address, prefix, max: bits(address) });
-        }
         // The last 32 bits of an IPv4 address that is written as IPv6 are that address.
-        let (address, prefix) = match address.to_canonical() {
+        let (canonical, length) = match address.to_canonical() {
             short @ IpAddr::V4(_) if address.is_ipv6() && prefix >= 96 => (short, prefix - 96),
             _ => (address, prefix),
         };
-        Ok(Self { address: first_of(address, prefix), prefix })
+        match IpNet::new(canonical, length) {
+            Ok(network) => Ok(Self(network.trunc())),
+            Err(_) => {
+                let max = IpNet::from(address).max_prefix_len();
+                Err(NetworkError::Prefix { address, prefix, max })
+            }
+        }
     }
 
-    /// Whether the address is one of this network.
+    /// Returns true if the address is one of this network.
     ///
     /// # Examples
     ///
@@ -89,35 +91,13 @@ impl Network {
     /// assert!(local([127, 0, 0, 1].into()) && !local([192, 0, 2, 1].into()));
     /// ```
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && first_of(address, self.prefix) == self.address
-    }
-}
-
-fn bits(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-/// The address with only its first `prefix` bits kept; all of them if it has no more.
-pub(crate) fn first_of(address: IpAddr, prefix: u8) -> IpAddr {
-    let dropped = u32::from(bits(address).saturating_sub(prefix));
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(dropped).unwrap_or(0);
-            Ipv4Addr::from_bits(address.to_bits() & mask).into()
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(dropped).unwrap_or(0);
-            Ipv6Addr::from_bits(address.to_bits() & mask).into()
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
-        let address = address.to_canonical();
-        Self { address, prefix: bits(address) }
+        Self(address.to_canonical().into())
     }
 }
 
@@ -142,7 +122,7 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 
@@ -259,7 +239,7 @@ mod tests {
             } else {
                 Ipv4Addr::from_bits(bits as u32).into()
             };
-            let prefix = prefix.min(super::bits(address));
+            let prefix = prefix.min(IpNet::from(address).max_prefix_len());
             let network = Network::new(address, prefix).expect("no longer than the address");
             prop_assert_eq!(network.to_string().parse(), Ok(network));
             prop_assert!(network.contains(address) || address.to_canonical() != address);
