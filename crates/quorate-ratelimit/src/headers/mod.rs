@@ -1,5 +1,7 @@
 //! Decisions in HTTP responses: fields, and the body of a denial.
 
+#[cfg(test)]
+mod structured;
 pub(crate) mod words;
 
 use std::fmt;
